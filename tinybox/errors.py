@@ -1,0 +1,80 @@
+"""Every error that tinybox raises on purpose, and the exit status that each one means.
+
+    TinyboxError               125  tinybox could not do what was asked
+    ├── UsageError             125  the words were wrong: an option, a size, a name
+    ├── HostError              125  this host lacks something: root, a controller, a system call
+    ├── ImageError             125  an image or an archive is missing, damaged or unsafe
+    ├── StateError             125  a container is not in the state that the command needs
+    ├── StepError              125  a step of the plan failed; what had been made was undone
+    ├── NotExecutableError     126  the program is there, and execve(2) refuses it
+    └── NotFoundError          127  there is no such program in the container
+    SyscallError (an OSError)       what the kernel answered, before anyone gave it a meaning
+
+The exit statuses are those of docker-run(1). A traceback that reaches a user is a bug in tinybox.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class TinyboxError(Exception):
+    """Say in one line which *thing* failed, from which *cause*, and what would be the *cure*."""
+
+    status = 125
+
+    def __init__(self, thing: str, cause: str, cure: str = "") -> None:
+        super().__init__(thing, cause, cure)
+        self.thing, self.cause, self.cure = thing, cause, cure
+
+    def __str__(self) -> str:
+        line = f"{self.thing}: {self.cause}" if self.thing else self.cause
+        return f"{line} ({self.cure})" if self.cure else line
+
+
+class UsageError(TinyboxError):
+    """The words of the command were wrong."""
+
+
+class HostError(TinyboxError):
+    """This host does not offer what was asked for."""
+
+
+class ImageError(TinyboxError):
+    """An image, a layer or an archive is missing, damaged or unsafe."""
+
+
+class StateError(TinyboxError):
+    """A container is not in the state that the command needs, or there is no such container."""
+
+
+class StepError(TinyboxError):
+    """A step of the plan failed, in the parent or in the child; see container/plan.py."""
+
+
+class NotExecutableError(TinyboxError):
+    """The program exists and execve(2) refused it."""
+
+    status = 126
+
+
+class NotFoundError(TinyboxError):
+    """There is no such program in the container."""
+
+    status = 127
+
+
+class SyscallError(OSError):
+    """The kernel's answer to one system call: errno(3), the call's name and its arguments."""
+
+    def __init__(self, number: int, call: str, arguments: Sequence[object] = ()) -> None:
+        super().__init__(number, os.strerror(number))
+        self.call, self.arguments = call, tuple(arguments)
+
+    def __str__(self) -> str:
+        return f"{self.call}: {os.strerror(self.errno or 0)} [{_errno.errorcode.get(self.errno or 0, '?')}]"

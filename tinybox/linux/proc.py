@@ -1,0 +1,96 @@
+"""Reading /proc: pure functions from the kernel's text to named values; see proc(5).
+
+What ps, mount and lsns print is nothing but these files, read and arranged.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+
+    class Mount(NamedTuple):
+        """One line of /proc/PID/mountinfo: what is mounted where, and how; see proc_pid_mountinfo(5)."""
+
+        mount_id: int
+        parent_id: int
+        device: str
+        root: str
+        point: str
+        options: list[str]
+        fields: list[str]
+        type: str
+        source: str
+        super_options: list[str]
+
+    class Stat(NamedTuple):
+        """The first fields of /proc/PID/stat and the start time in clock ticks after boot; see proc_pid_stat(5)."""
+
+        pid: int
+        comm: str
+        state: str
+        ppid: int
+        pgrp: int
+        session: int
+        tty: int
+        starttime: int
+        arg_start: int
+        arg_end: int
+else:
+    Mount = namedtuple("Mount", "mount_id parent_id device root point options fields type source super_options")
+    Stat = namedtuple("Stat", "pid comm state ppid pgrp session tty starttime arg_start arg_end")
+
+
+def unescape(field: str) -> str:
+    r"""Return *field* of mountinfo with ``\\040`` and its like made characters again; see proc_pid_mountinfo(5)."""
+    if "\\" not in field:
+        return field
+    head, *rest = field.split("\\")
+    return head + "".join(chr(int(part[:3], 8)) + part[3:] for part in rest)
+
+
+def mountinfo(text: str) -> list[Mount]:
+    """Parse /proc/PID/mountinfo, in the order in which the kernel lists the mounts; see proc_pid_mountinfo(5)."""
+    mounts = []
+    for line in text.splitlines():
+        left, _, right = line.partition(" - ")
+        mount_id, parent_id, device, root, point, options, *fields = left.split(" ")
+        fstype, source, super_options = (right.split(" ", 2) + [""])[:3]
+        mounts.append(
+            Mount(
+                int(mount_id),
+                int(parent_id),
+                device,
+                unescape(root),
+                unescape(point),
+                options.split(","),
+                fields,
+                fstype,
+                unescape(source),
+                super_options.split(","),
+            )
+        )
+    return mounts
+
+
+def stat(text: str) -> Stat:
+    """Parse /proc/PID/stat; the name may hold spaces and brackets, so the *last* bracket ends it; proc_pid_stat(5)."""
+    pid, _, rest = text.partition(" (")
+    comm, _, rest = rest.rpartition(") ")
+    words = rest.split()
+    state, numbers = words[0], [int(word) for word in words[1:]]
+    ppid, pgrp, session, tty = numbers[:4]
+    return Stat(int(pid), comm, state, ppid, pgrp, session, tty, numbers[18], numbers[44], numbers[45])
+
+
+def status(text: str) -> dict[str, str]:
+    """Parse /proc/PID/status into its lines, name to value; see proc_pid_status(5)."""
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def id_map(text: str) -> list[tuple[int, int, int]]:
+    """Parse /proc/PID/uid_map or gid_map into ``(inside, outside, length)``; see user_namespaces(7)."""
+    rows = (line.split() for line in text.splitlines())
+    return [(int(inside), int(outside), int(length)) for inside, outside, length in rows]

@@ -1,0 +1,169 @@
+"""Processes: how one is born into new namespaces, joins others', and what it may set about itself.
+
+clone3(2) is fork(2) with a list of wishes: which namespaces shall be new, which cgroup to be born into, and a pidfd,
+a handle on the child that can never mean another process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from tinybox.linux.abi import Syscall
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CLONE_NEWTIME = 0x00000080
+CLONE_PIDFD = 0x00001000
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+CLONE_INTO_CGROUP = 0x200000000
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_KEEPCAPS = 8
+PR_SET_NAME = 15
+PR_CAPBSET_READ = 23
+PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+SIGCHLD = 17
+
+
+class CloneArgs(ctypes.Structure):
+    """``struct clone_args`` of clone3(2): 88 bytes, of which ``cgroup`` stands at 80 (Linux 5.7)."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_uint64)
+        for name in (
+            "flags",
+            "pidfd",
+            "child_tid",
+            "parent_tid",
+            "exit_signal",
+            "stack",
+            "stack_size",
+            "tls",
+            "set_tid",
+            "set_tid_size",
+            "cgroup",
+        )
+    )
+
+
+_clone3 = Syscall("clone3", ctypes.POINTER(CloneArgs), ctypes.c_size_t)
+_setns = Syscall("setns", ctypes.c_int, ctypes.c_int)
+_unshare = Syscall("unshare", ctypes.c_int)
+_pidfd_getfd = Syscall("pidfd_getfd", ctypes.c_int, ctypes.c_int, ctypes.c_uint)
+_prctl = Syscall("prctl", ctypes.c_int, *[ctypes.c_ulong] * 4)
+_prctl_text = Syscall("prctl", ctypes.c_int, ctypes.c_char_p)
+
+_python = ctypes.pythonapi
+_before_fork: Any = _python.PyOS_BeforeFork
+_after_fork_child: Any = _python.PyOS_AfterFork_Child
+_after_fork_parent: Any = _python.PyOS_AfterFork_Parent
+for _hook in (_before_fork, _after_fork_child, _after_fork_parent):
+    _hook.restype, _hook.argtypes = None, ()
+
+
+def clone3(flags: int, cgroup: int | None = None, exit_signal: int = SIGCHLD) -> tuple[int, int]:
+    """Make a child with the CLONE_* *flags*; return ``(pid, pidfd)`` to the parent and ``(0, -1)`` to the child.
+
+    See clone3(2). *cgroup* is an fd of a v2 control group to be born into (CLONE_INTO_CGROUP, Linux 5.7). The pid is
+    the caller's view of it; the pidfd is close-on-exec. The interpreter is told before and after, as os.fork() does,
+    so at-fork hooks, the interpreter lock and os.fork() in the child work. The caller should have one thread.
+    """
+    pidfd = ctypes.c_int(-1)
+    args = CloneArgs(flags=flags | CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=exit_signal)
+    if cgroup is not None:
+        args.flags |= CLONE_INTO_CGROUP
+        args.cgroup = cgroup
+    _before_fork()
+    pid = -1
+    try:
+        pid = _clone3(ctypes.byref(args), ctypes.sizeof(args))
+    finally:
+        (_after_fork_child if pid == 0 else _after_fork_parent)()
+    return pid, pidfd.value if pid else -1
+
+
+def setns(fd: int, nstype: int) -> None:
+    """Join the namespace of *fd* (or those of a pidfd that *nstype* names, Linux 5.8); see setns(2)."""
+    _setns(fd, nstype)
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces that *flags* name for new ones of this process; see unshare(2)."""
+    _unshare(flags)
+
+
+def pidfd_getfd(pidfd: int, target: int) -> int:
+    """Return a copy of file descriptor *target* of the process behind *pidfd*; see pidfd_getfd(2)."""
+    return _pidfd_getfd(pidfd, target, 0)
+
+
+def set_name(name: bytes) -> None:
+    """Give this thread the *name* that ps(1) shows, at most 15 bytes; see PR_SET_NAME in prctl(2)."""
+    _prctl_text(PR_SET_NAME, name)
+
+
+def set_parent_death_signal(signal: int) -> None:
+    """Ask for *signal* when the parent ends; a change of identity clears it: see PR_SET_PDEATHSIG in prctl(2)."""
+    _prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0)
+
+
+def set_dumpable(dumpable: bool) -> None:  # noqa: FBT001  prctl's own argument
+    """Hide (False) this process's memory and /proc links from others; see PR_SET_DUMPABLE in prctl(2)."""
+    _prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0)
+
+
+def set_child_subreaper() -> None:
+    """Adopt all orphans among this process's descendants; see PR_SET_CHILD_SUBREAPER in prctl(2)."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def set_keep_capabilities() -> None:
+    """Keep the permitted set over the next change of user; see PR_SET_KEEPCAPS in prctl(2)."""
+    _prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+
+
+def set_no_new_privs() -> None:
+    """Let no execve(2) from here on grant a privilege; see PR_SET_NO_NEW_PRIVS in prctl(2)."""
+    _prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def bounding_set_has(capability: int) -> bool:
+    """Tell whether *capability* is in the bounding set; EINVAL: the kernel has no such one; PR_CAPBSET_READ, prctl(2)."""
+    return bool(_prctl(PR_CAPBSET_READ, capability, 0, 0, 0))
+
+
+def drop_from_bounding_set(capability: int) -> None:
+    """Take *capability* away for good, from all later programs as well; see PR_CAPBSET_DROP in prctl(2)."""
+    _prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def clear_ambient_set() -> None:
+    """Empty the ambient capability set; see PR_CAP_AMBIENT in prctl(2)."""
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+
+
+def raise_ambient(capability: int) -> None:
+    """Put *capability* in the ambient set, which execve(2) keeps; see PR_CAP_AMBIENT in prctl(2)."""
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
+
+
+def kernel_release() -> tuple[int, int]:
+    """Return this kernel's version as ``(6, 1)``; see uname(2)."""
+    major, minor, *_ = os.uname().release.split(".")
+    return int(major), int("".join(c for c in minor if c.isdigit()) or 0)
