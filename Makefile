@@ -1,0 +1,90 @@
+# tinybox: everything that one does with a checkout. `make help` lists it.
+#
+# Set-up is done by whichever target needs it, says what it does, and is silent once it is done. What needs root asks
+# sudo for it, so that `sudo make run` and `make run` come to the same.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+
+IMAGE ?= alpine
+CMD ?=
+ARGS ?=
+
+VENV := $(CURDIR)/.venv
+PYTHON := $(VENV)/bin/python
+TINYBOX := $(VENV)/bin/tinybox
+READY := $(VENV)/.ready
+JUNIT = $(if $(REPORTS),--junitxml="$(REPORTS)/$@.xml")
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+export PATH := $(VENV)/bin:$(PATH)
+export CMD
+
+.PHONY: help
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+# -- set-up ------------------------------------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: packages $(READY)  ## Debian packages and the virtual environment .venv, no more
+	@$(PYTHON) -m compileall -q tinybox
+
+.PHONY: packages
+packages:
+	@$(SUDO) tools/setup.sh packages
+
+$(READY): pyproject.toml tools/setup.sh
+	@tools/setup.sh venv "$(VENV)"
+	@touch $@
+
+.PHONY: images
+images: setup  ## the images alpine and busybox, in /var/lib/tinybox
+	@$(SUDO) tools/setup.sh images "$(TINYBOX)" busybox alpine
+
+.PHONY: install
+install: setup  ## link the command into /usr/local/bin
+	$(SUDO) ln -sfn "$(TINYBOX)" /usr/local/bin/tinybox
+
+# -- the two commands of the README ------------------------------------------------------------------------------------
+
+.PHONY: run
+run: setup  ## a shell in a box; make run IMAGE=busybox CMD='echo hi' runs that instead
+	@$(SUDO) tools/setup.sh images "$(TINYBOX)" "$(IMAGE)"
+	@$(SUDO) env CMD="$$CMD" tools/run.sh "$(TINYBOX)" "$(IMAGE)"
+
+.PHONY: test
+test: setup  ## the whole test suite, as root; make test ARGS='-k memory' chooses
+	@$(SUDO) $(PYTHON) -m pytest $(JUNIT) $(ARGS)
+
+# -- for those who change it -------------------------------------------------------------------------------------------
+
+.PHONY: check
+check: $(READY)  ## lint, types, unit tests and guards; no root, seconds
+	@$(MAKE) --jobs --output-sync=target lint types unit
+
+.PHONY: lint
+lint: $(READY)
+	@ruff check --quiet --output-format=concise . && ruff format --quiet --check . && echo "lint: ok"
+
+.PHONY: types
+types: $(READY)
+	@mypy
+
+.PHONY: unit
+unit: $(READY)
+	@$(PYTHON) -m pytest -q $(JUNIT) tests/unit tests/guards $(ARGS)
+
+.PHONY: format
+format: $(READY)  ## let ruff lay out the code
+	@ruff check --quiet --fix . ; ruff format .
+
+.PHONY: bench
+bench: images  ## start-up against runc, crun, bwrap and podman
+	@$(SUDO) $(PYTHON) benchmarks/startup.py $(ARGS)
+
+.PHONY: clean
+clean:  ## remove what set-up and tests made here; images and containers stay
+	@[ "$$(readlink /usr/local/bin/tinybox)" != "$(TINYBOX)" ] || $(SUDO) rm /usr/local/bin/tinybox
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,79 @@
+#!/bin/sh
+# Set up what tinybox stands on. Each verb does only what is missing, and says what it does.
+#
+#   setup.sh packages                the Debian packages (root)
+#   setup.sh venv DIR                a virtual environment with the command, editable, and the developers' tools
+#   setup.sh images COMMAND NAME...  the images in the store (root)
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { echo "set-up: $*"; }
+fail() { echo "set-up: $*" >&2; exit 1; }
+
+# What each is for: an image of this host's busybox; the disk that carries Alpine is converted (qemu-img) and read (debugfs).
+PACKAGES="busybox-static qemu-utils e2fsprogs ca-certificates"
+
+installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+apt_install() {
+    [ "$(id -u)" = 0 ] || fail "missing packages: $*; run: sudo apt-get install $*"
+    say "apt-get install $*"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -qq update
+    apt-get -qq -y --no-install-recommends install "$@" >/dev/null
+}
+
+packages() {
+    command -v dpkg-query >/dev/null || { say "this is no Debian: please see that there are $PACKAGES"; return; }
+    missing=
+    for package in $PACKAGES; do
+        installed "$package" || missing="$missing $package"
+    done
+    # shellcheck disable=SC2086  # a list of words
+    [ -z "$missing" ] || apt_install $missing
+}
+
+# The interpreter itself, never a version manager's shim, which would cost each start of the command 80 ms.
+interpreter() {
+    for name in "${PYTHON:-python3}" python3 python3.11 python3.12 python3.13 python3.14; do
+        "$name" -c 'import os, sys
+sys.version_info >= (3, 11) or sys.exit(1)
+print(os.path.realpath(sys._base_executable))' 2>/dev/null && return
+    done
+    fail "tinybox needs Python 3.11 or newer (on Debian: apt-get install python3)"
+}
+
+venv() {
+    python=$(interpreter)
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        apt_install "python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
+    fi
+    if ! "$1/bin/python" -c 'import pip' 2>/dev/null; then
+        say "a virtual environment with $python in $1"
+        "$python" -m venv --clear "$1"
+    fi
+    say "tinybox and its tools (pip install --editable .[dev])"
+    # A new pip writes a console script that does not import re, 8 ms of each start.
+    "$1/bin/pip" install -qq --disable-pip-version-check --upgrade pip
+    "$1/bin/pip" install -qq --disable-pip-version-check --editable '.[dev]'
+    # setuptools leaves a .pth file that each start of Python runs; builds use a copy of their own.
+    "$1/bin/pip" uninstall -qq --disable-pip-version-check --yes setuptools
+    say "the command is $1/bin/tinybox (make install links it into /usr/local/bin)"
+}
+
+images() {
+    command=$1
+    shift
+    for name in "$@"; do
+        [ -n "$("$command" images -q "$name")" ] && continue
+        [ -e "rootfs/$name.toml" ] || fail "there is no image $name and no recipe rootfs/$name.toml"
+        say "the image $name (tinybox pull $name)"
+        "$command" pull "$name"
+    done
+}
+
+verb=$1
+shift
+"$verb" "$@"
