@@ -1,0 +1,54 @@
+"""An image's name follows Docker's grammar: what is right is taken apart, what is wrong is refused in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinybox.errors import UsageError
+from tinybox.images.reference import Reference, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "tag"),
+    [
+        ("alpine", "alpine", "latest"),
+        ("alpine:3.23", "alpine", "3.23"),
+        ("a/b/c:v1", "a/b/c", "v1"),
+        ("host.example/a:x", "host.example/a", "x"),
+        ("localhost:5000/a", "localhost:5000/a", "latest"),
+        ("localhost:5000/a:b", "localhost:5000/a", "b"),
+        ("HOST/a", "HOST/a", "latest"),
+        ("a__b.c-d---e", "a__b.c-d---e", "latest"),
+        ("a:_X.y-" + "z" * 120, "a", "_X.y-" + "z" * 120),
+        ("f" * 63, "f" * 63, "latest"),
+    ],
+)
+def test_a_name_is_taken_apart(text: str, name: str, tag: str) -> None:
+    """A good reference gives its name and its tag, and is written as ``name:tag``."""
+    reference = parse(text)
+    assert (reference.name, reference.tag) == (name, tag)
+    assert str(reference) == f"{name}:{tag}"
+    assert parse(str(reference)) == reference
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", ":", "a:", ":tag", "/a", "a/", "a//b", "A", "a/B", "-a", "a-", "a..b", "a___b", "a._b", "a b", "a:b c"),
+        *("a:.b", "a:-b", "a:" + "b" * 129, "a" * 250 + ":latest", "f" * 64, "a@sha256:" + "0" * 64, "host:port/a"),
+        *("-h.x/a", "h..x/a", "../a", "a/..", "a\n", "a:b\n", "\xe4", "a%b", "h.x:\u0663/a"),
+    ],
+)
+def test_a_bad_name_is_refused_in_words(text: str) -> None:
+    """A wrong reference is a UsageError with a cause and a cure."""
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert caught.value.cause
+    assert caught.value.cure
+
+
+def test_references_are_values() -> None:
+    """Two references with the same words are equal and hash alike; another tag makes another reference."""
+    assert parse("a") == Reference("a", "latest")
+    assert len({parse("a"), parse("a:latest"), parse("a:b")}) == 2
+    assert parse("a") != "a:latest"
