@@ -1,0 +1,99 @@
+"""What all tests share: the installed command, a store with images in it, and facts about this host."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from tests import no_trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytest_plugins = ["tests.as_root"]
+
+IMAGES = ("busybox", "alpine")
+PREPARED = "TINYBOX_TEST_STORE"  # a store that has the images already, for machines without a network
+TIMEOUT = 30.0
+
+
+class Host(NamedTuple):
+    """What this machine is like, for tests whose claim depends on it."""
+
+    cgroups: str  # "v2" alone, "hybrid" (v1 controllers beside a v2 mount) or "v1"
+    kernel: tuple[int, int]
+    machine: str
+
+
+class Command:
+    """The installed ``tinybox``: call it with its words; it ends in a bounded time."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.path = str(Path(sys.executable).with_name("tinybox"))
+        self.root = str(root)
+        self.environment = {**os.environ, "TINYBOX_ROOT": self.root}
+
+    def start(self, *words: str, **options: object) -> subprocess.Popen[str]:
+        """Start ``tinybox WORDS`` in a process group of its own, with pipes, and return at once."""
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        settings = {"text": True, "process_group": 0, "env": self.environment, **pipes, **options}
+        return subprocess.Popen([self.path, *words], **settings)  # type: ignore[call-overload,no-any-return]
+
+    def __call__(self, *words: str, text: str = "", timeout: float = TIMEOUT) -> subprocess.CompletedProcess[str]:
+        """Run ``tinybox WORDS`` with *text* as its input; after *timeout* seconds kill it and fail the test."""
+        with self.start(*words, stdin=subprocess.PIPE) as process:
+            try:
+                out, err = process.communicate(text, timeout)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                out, err = process.communicate()
+                pytest.fail(f"tinybox {' '.join(words)} took more than {timeout} s\n{out}\n{err}")
+        return subprocess.CompletedProcess(["tinybox", *words], process.returncode, out, err)
+
+
+def cgroup_mode() -> str:
+    """Tell from the mounts which cgroup versions this host uses."""
+    kinds = {line.partition(" - ")[2].split(" ")[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    if "cgroup" not in kinds:
+        return "v2"
+    return "hybrid" if "cgroup2" in kinds else "v1"
+
+
+@pytest.fixture(scope="session")
+def host() -> Host:
+    """Read the facts about this machine once."""
+    major, minor = platform.release().split(".")[:2]
+    return Host(cgroup_mode(), (int(major), int("".join(filter(str.isdigit, minor)))), platform.machine())
+
+
+@pytest.fixture(scope="session")
+def store_root() -> Iterator[Path]:
+    """Make one store for the whole session, with the images ready; its containers are watched for traces."""
+    prepared = os.environ.get(PREPARED)
+    # Not /tmp: overlayfs takes no upper directory on another overlay, and there are machines where /tmp is one.
+    root = Path(prepared or tempfile.mkdtemp(prefix="tinybox-test-", dir="/var/tmp"))
+    root.chmod(0o755)
+    no_trace.STATE.extend(f"{root}/{name}" for name in ("run", "containers"))
+    command = Command(root)
+    for name in IMAGES:
+        if not command("images", "-q", name).stdout.strip():
+            done = command("pull", name, timeout=300)
+            assert done.returncode == 0, f"tinybox pull {name}: {done.stderr}"
+    yield root
+    if not prepared:
+        shutil.rmtree(root)
+
+
+@pytest.fixture
+def tinybox(store_root: Path) -> Command:
+    """Give the installed command, with the session's store."""
+    return Command(store_root)
