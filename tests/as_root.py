@@ -73,7 +73,10 @@ class First:
         if self.reports is None:
             self.reports = self.rerun()
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in self.reports.get(item.nodeid, [unreported(item)]):
+        reports = self.reports.get(item.nodeid, [])
+        if not any(report.when == "teardown" for report in reports):
+            reports = [*reports, unreported(item)]
+        for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
@@ -94,6 +97,6 @@ class First:
 
 
 def unreported(item: pytest.Item) -> pytest.TestReport:
-    """Make the report of a test whose pytest ended before it could say how the test went."""
-    text = "pytest, run by sudo -n, ended without a report of this test"
+    """Make the report of a test whose pytest ended in its midst."""
+    text = "pytest, run by sudo -n, ended in the midst of this test, or before it"
     return pytest.TestReport(item.nodeid, item.location, {}, "failed", text, "call")
