@@ -1,0 +1,137 @@
+"""The files of a control group: short texts that the kernel writes while you read them, and obeys when you write them.
+
+Version 2 also tells of changes: whoever polls ``cgroup.events`` for POLLPRI wakes when the last process has ended or
+the last one has stopped. Version 1 tells no one, and has to be asked again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import time
+
+from tinybox.errors import HostError
+
+PAUSE = 0.001  # seconds between two questions, where the kernel does not tell
+
+# What errno(3) means in a cgroup file system, with a cure.
+REFUSALS = {
+    errno.EBUSY: (
+        'a group above it holds processes itself, and in v2 only the leaves may (the rule of "no internal processes")',
+        "move them to a group of their own, or start tinybox where the whole subtree is its own",
+    ),
+    errno.EACCES: ("the control groups belong to someone else", "run as root, or have the subtree delegated"),
+    errno.EPERM: ("the kernel does not permit it", "run as root, outside of a restricted container"),
+    errno.EROFS: ("the cgroup file system is mounted read-only", "run tinybox outside of a container"),
+    errno.ENOENT: ("this kernel's controller has no such file, or the group is gone", "leave the limit out"),
+    errno.EINVAL: ("the kernel refuses the value", "look at its range in cgroups(7)"),
+    errno.ERANGE: ("the kernel refuses the value: it is out of range", "look at its range in cgroups(7)"),
+    errno.ENODEV: ("there is no such device, or the group is gone", "look at the device numbers"),
+}
+
+
+def read(path: str) -> str | None:
+    """Return the text of *path*, or None where there is no such file, or no longer such a group; see read(2)."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
+            return None
+        raise
+
+
+def write(path: str, text: str) -> None:
+    """Write *text* in a single call, for the kernel takes each write(2) as one command."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)  # without O_CREAT: a missing file shall say ENOENT
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def refusal(thing: str, error: OSError) -> HostError:
+    """Put errno(3) into the words of control groups: which rule it was, and what would help."""
+    cause, cure = REFUSALS.get(error.errno or 0, (error.strerror or str(error), ""))
+    return HostError(thing, cause, cure)
+
+
+def keyed(text: str | None) -> dict[str, int]:
+    """Parse lines of ``name number``, as in cpu.stat and memory.events; see cgroups(7)."""
+    rows = (line.split() for line in (text or "").splitlines())
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
+def groups_below(directory: str) -> list[str]:
+    """Return *directory* and the groups below it, parents first; nothing where it is gone."""
+    return [place for place, _, _ in os.walk(directory)]
+
+
+def processes(directory: str) -> list[int]:
+    """Return the pids in *directory* and in the groups below it; those of another pid namespace (0) are left out."""
+    pids = []
+    for group in groups_below(directory):
+        pids += [int(pid) for pid in (read(f"{group}/cgroup.procs") or "").split() if pid != "0"]
+    return pids
+
+
+def wait_for_event(directory: str, line: str, deadline: float) -> bool:
+    """Wait until ``cgroup.events`` has the *line* (``populated 0``), at most until *deadline* on the monotonic clock.
+
+    A group that is gone has no processes, so every wait for it is over. See poll(2) and cgroups(7).
+    """
+    try:
+        fd = os.open(f"{directory}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        events = select.poll()
+        events.register(fd, select.POLLPRI)
+        while line not in os.pread(fd, 4096, 0).decode().splitlines():  # read first: poll(2) tells what came after
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return False
+            events.poll(remaining * 1000)
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+    finally:
+        os.close(fd)
+    return True
+
+
+def remove_tree(directory: str, deadline: float) -> bool:
+    """Remove *directory* and the groups below it, leaves first; False when processes stay until *deadline*; rmdir(2).
+
+    EBUSY: there are groups below, which a container may have made, or processes that are ending just now.
+    """
+    while not rmdir(directory):
+        for group in reversed(groups_below(directory)):
+            rmdir(group)
+        if time.monotonic() > deadline:
+            return False
+        if os.path.isdir(directory):
+            time.sleep(PAUSE)
+    return True
+
+
+def mkdir(directory: str) -> None:
+    """Make a group that others may have made just before; see mkdir(2)."""
+    try:
+        os.mkdir(directory)
+    except FileExistsError:
+        return
+
+
+def rmdir(directory: str) -> bool:
+    """Remove one group; False when it is in use, by processes or by groups below it (EBUSY); see rmdir(2)."""
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in (errno.EBUSY, errno.ENOTEMPTY):
+            return False
+        raise
+    return True

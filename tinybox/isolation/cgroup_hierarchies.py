@@ -1,0 +1,87 @@
+"""Where this host keeps its cgroup controllers: in the one tree of version 2, in the many of version 1, or in both.
+
+A controller (memory, cpu, pids ...) lives in exactly one hierarchy at a time, and a hierarchy is a file system that
+someone has mounted; so mountinfo knows them all, whatever their directories are called. See cgroups(7).
+"""
+
+from __future__ import annotations
+
+from tinybox.linux import proc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# Mount options of version 1 name its controllers; these are the kernel's names for them (see cgroups(7)).
+V1_CONTROLLERS = frozenset(
+    "blkio cpu cpuacct cpuset devices freezer hugetlb memory misc net_cls net_prio perf_event pids rdma".split()
+)
+V1_NAMES = {"io": "blkio"}  # what version 2 renamed
+# What every group of version 2 can do, whatever its controllers: cgroup.freeze (5.2), the BPF device filter (4.15).
+V2_ALWAYS = frozenset({"cgroup", "devices", "freezer"})
+
+
+class Hierarchies:
+    """Which controller is where on one host.
+
+    *unified* is where cgroup2 is mounted, or None; *v2_controllers* are those of its root; *v1* maps the name of a
+    controller of version 1 to the mount point of its hierarchy.
+    """
+
+    def __init__(self, unified: str | None, v2_controllers: Iterable[str], v1: Mapping[str, str]) -> None:
+        self.unified = unified
+        self.v2_controllers = frozenset(v2_controllers)
+        self.v1 = dict(v1)
+
+    def __repr__(self) -> str:
+        return f"Hierarchies({self.unified!r}, {sorted(self.v2_controllers)}, {self.v1})"
+
+    @property
+    def mode(self) -> str:
+        """Say in a word what the host has: ``v2``, ``hybrid``, ``v1`` or ``none``."""
+        if self.unified is not None:
+            return "hybrid" if self.v1 else "v2"
+        return "v1" if self.v1 else "none"
+
+    def version(self, controller: str) -> int:
+        """Return 2 or 1, the version that offers *controller* (by its v2 name: ``io``); 0 where the host lacks it."""
+        if self.unified is not None and (controller in self.v2_controllers or controller in V2_ALWAYS):
+            return 2
+        return 1 if V1_NAMES.get(controller, controller) in self.v1 else 0
+
+    def root(self, controller: str) -> str | None:
+        """Return the mount point of the hierarchy that offers *controller*, or None."""
+        version = self.version(controller)
+        if version == 2:
+            return self.unified
+        return self.v1[V1_NAMES.get(controller, controller)] if version else None
+
+    def roots(self) -> list[str]:
+        """Return every hierarchy's mount point once, the unified one first."""
+        unified = [self.unified] if self.unified is not None else []
+        return [*unified, *dict.fromkeys(self.v1.values())]
+
+
+def hierarchies(mountinfo: str | None = None, v2_controllers: str | None = None) -> Hierarchies:
+    """Find the hierarchies in the text of /proc/self/mountinfo; see cgroups(7).
+
+    *v2_controllers* is the text of ``cgroup.controllers`` in the root of cgroup2. What is not given is read from this
+    host. Of several mounts of one hierarchy the one that shows its root counts, and else the first.
+    """
+    unified: str | None = None
+    v1: dict[str, str] = {}
+    mounts = proc.mountinfo(_read("/proc/self/mountinfo") if mountinfo is None else mountinfo)
+    for mount in sorted(mounts, key=lambda mount: mount.root != "/"):  # sorted() keeps the order of equals
+        if mount.type == "cgroup2":
+            unified = unified or mount.point
+        elif mount.type == "cgroup":
+            for controller in V1_CONTROLLERS.intersection(mount.super_options):
+                v1.setdefault(controller, mount.point)
+    if v2_controllers is None:
+        v2_controllers = _read(f"{unified}/cgroup.controllers") if unified else ""
+    return Hierarchies(unified, v2_controllers.split(), v1)
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()

@@ -1,0 +1,37 @@
+"""What a container sees of the control groups: its own, as if it were the top of the tree; see cgroup_namespaces(7).
+
+In a cgroup namespace a freshly mounted cgroup file system shows only what lies below the process's own group. With
+version 2 that is one mount; with version 1 there is one for each controller, so they hang in a small tmpfs.
+"""
+
+from __future__ import annotations
+
+from tinybox.isolation import mounts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tinybox.isolation.cgroup_hierarchies import Hierarchies
+
+
+def mount_cgroups(
+    root: bytes, destination: bytes, where: Hierarchies, controllers: Iterable[str], options: mounts.Options
+) -> None:
+    """Mount the container's view of its control groups at *destination* inside *root*; see cgroups(7).
+
+    *controllers* are those of version 1 in which the container has a group of its own; it sees no others.
+    """
+    if where.mode == "v2":
+        mounts.mount_filesystem(root, destination, b"cgroup2", b"cgroup", options)
+        return
+    folder = mounts.Options(["nosuid", "noexec", "nodev", "mode=755"])
+    mounts.mount_filesystem(root, destination, b"tmpfs", b"tmpfs", folder)
+    if where.unified is not None:
+        mounts.mount_filesystem(root, destination + b"/unified", b"cgroup2", b"cgroup", options)
+    for controller in sorted(controllers):
+        if where.version(controller) == 1:
+            name = where.v1_name(controller)
+            with_controller = mounts.Options([])
+            with_controller.attr_set, with_controller.data = options.attr_set, [name]
+            mounts.mount_filesystem(root, destination + b"/" + name.encode(), b"cgroup", b"cgroup", with_controller)

@@ -1,0 +1,111 @@
+"""BPF: small programs that the kernel checks once, compiles, and then runs itself wherever they are attached.
+
+An instruction is eight bytes: what to do, with which two of the eleven registers, how far to jump, and one number.
+The kernel's verifier refuses every program of which it cannot prove that it ends and reads only what it may.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+
+from tinybox.linux.abi import Syscall
+
+BPF_PROG_LOAD = 5
+BPF_PROG_ATTACH = 8
+BPF_PROG_TYPE_CGROUP_DEVICE = 15
+BPF_CGROUP_DEVICE = 6
+BPF_F_ALLOW_MULTI = 2
+
+# Operation codes of linux/bpf.h, put together from their parts: class | size or operation | source.
+BPF_LDX_W = 0x61  # dst = *(u32 *)(src + offset)
+BPF_AND32 = 0x54  # dst &= immediate, as 32 bits
+BPF_RSH32 = 0x74  # dst >>= immediate
+BPF_MOV64 = 0xB7  # dst = immediate
+BPF_JEQ32 = 0x16  # jump by offset if dst == immediate, as 32 bits (Linux 5.1)
+BPF_JNE32 = 0x56  # jump by offset if dst != immediate
+BPF_JSET32 = 0x46  # jump by offset if dst & immediate
+BPF_EXIT = 0x95  # return r0
+
+
+class LoadAttr(ctypes.Structure):
+    """``union bpf_attr`` for BPF_PROG_LOAD, as far as a program without maps needs it; see bpf(2)."""
+
+    _fields_ = (
+        ("prog_type", ctypes.c_uint32),
+        ("insn_cnt", ctypes.c_uint32),
+        ("insns", ctypes.c_uint64),
+        ("license", ctypes.c_uint64),
+        ("log_level", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log_buf", ctypes.c_uint64),
+    )
+
+
+class AttachAttr(ctypes.Structure):
+    """``union bpf_attr`` for BPF_PROG_ATTACH; see bpf(2)."""
+
+    _fields_ = (
+        ("target_fd", ctypes.c_uint32),
+        ("attach_bpf_fd", ctypes.c_uint32),
+        ("attach_type", ctypes.c_uint32),
+        ("attach_flags", ctypes.c_uint32),
+    )
+
+
+_bpf = Syscall("bpf", ctypes.c_int, ctypes.c_void_p, ctypes.c_uint)
+
+
+def instruction(code: int, dst: int = 0, src: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
+    """Return one ``struct bpf_insn``: *dst* and *src* share a byte, *offset* is 16 bits and *immediate* 32; bpf(2)."""
+    return struct.pack("=BBhi", code, src << 4 | dst, offset, immediate)
+
+
+class Assembler:
+    """A program under construction, in which jumps go forward to labels; bpf(2) itself knows only distances."""
+
+    def __init__(self) -> None:
+        self._lines: list[tuple[int, int, int, int, int, str]] = []
+        self._labels: dict[str, int] = {}
+
+    def add(self, code: int, dst: int = 0, src: int = 0, offset: int = 0, immediate: int = 0, to: str = "") -> None:
+        """Append one instruction; a jump says *to* which label, in place of an offset."""
+        self._lines.append((code, dst, src, offset, immediate, to))
+
+    def label(self, name: str) -> None:
+        """Name the place of the next instruction."""
+        self._labels[name] = len(self._lines)
+
+    def wants(self, name: str) -> bool:
+        """Tell whether a jump goes to the label *name*; the verifier refuses code that nothing can reach."""
+        return any(line[-1] == name for line in self._lines)
+
+    def assemble(self) -> bytes:
+        """Return the program; a jump's offset counts from the instruction behind it."""
+        program = []
+        for place, (code, dst, src, offset, immediate, to) in enumerate(self._lines):
+            distance = self._labels[to] - place - 1 if to else offset
+            program.append(instruction(code, dst, src, distance, immediate))
+        return b"".join(program)
+
+
+def prog_load(prog_type: int, instructions: bytes, license_name: bytes = b"GPL") -> int:
+    """Let the kernel verify a program and return its close-on-exec fd; see BPF_PROG_LOAD in bpf(2).
+
+    EINVAL or EACCES: the verifier refused it; EPERM: no CAP_BPF (CAP_SYS_ADMIN before 5.8), or RLIMIT_MEMLOCK is used
+    up (before 5.11).
+    """
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    name = ctypes.create_string_buffer(license_name)
+    count = len(instructions) // len(instruction(BPF_EXIT))
+    attr = LoadAttr(prog_type, count, ctypes.addressof(code), ctypes.addressof(name))
+    return _bpf(BPF_PROG_LOAD, ctypes.byref(attr), ctypes.sizeof(attr))
+
+
+def prog_attach(target_fd: int, prog_fd: int, attach_type: int, flags: int) -> None:
+    """Run the program of *prog_fd* at the hook *attach_type* of *target_fd*, a cgroup2 directory; see bpf(2).
+
+    The attachment lives as long as the group, and the program as long as the attachment: both fds may be closed.
+    """
+    attr = AttachAttr(target_fd, prog_fd, attach_type, flags)
+    _bpf(BPF_PROG_ATTACH, ctypes.byref(attr), ctypes.sizeof(attr))
