@@ -9,6 +9,7 @@ from tinybox.errors import UsageError
 
 DEFAULT_TAG = "latest"
 TAG_MAX = 128
+ID_LENGTH = 64  # hex digits of a sha256
 NAME_MAX = 255  # Docker's limit for a name; here for "name:tag", because the store keeps it as one file name
 
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
@@ -48,7 +49,7 @@ def parse(text: str) -> Reference:
         raise _refusal(text, "an image cannot be named by a digest here", "use a tag, or an image id")
     if len(name) + 1 + len(tag) > NAME_MAX:
         raise _refusal(text[:32] + "...", f"it is longer than {NAME_MAX} characters", "choose a shorter one")
-    if len(name) == 64 and _HEX.issuperset(name):
+    if is_id(name):
         raise _refusal(text, "a name cannot look like an image id", "choose another name")
     host, path = _host_and_path(name)
     if host and not _is_host(host):
@@ -57,6 +58,11 @@ def parse(text: str) -> Reference:
     if not _is_tag(tag):
         raise _refusal(text, f"'{tag}' is not a tag", "1 to 128 of A-Z a-z 0-9 _ . - and no . or - in front")
     return Reference(name, tag)
+
+
+def is_id(text: str) -> bool:
+    """Tell whether *text* is a full image id, the sha256 of its config in hex."""
+    return len(text) == ID_LENGTH and _HEX.issuperset(text)
 
 
 def _split(text: str) -> tuple[str, str]:

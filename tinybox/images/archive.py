@@ -1,0 +1,96 @@
+"""From a tar archive to a directory: the archive says what it likes, and only what is safe and whole is believed.
+
+Python's tarfile reads the headers; making the files is ours, because it must happen below one open directory. The end
+is all or nothing: a complete tree, or an ImageError that names the member, and no trace.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tarfile
+from typing import TYPE_CHECKING, NamedTuple
+
+from tinybox.errors import ImageError, TinyboxError
+from tinybox.images.stream import Stream, opened
+from tinybox.images.tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedReader
+
+WHAT_FAILED = {
+    errno.EXDEV: "its path leads outside through a link",
+    errno.ELOOP: "its path goes round in links",
+    errno.ENOENT: "what it links to, or is named behind, is not in the archive",
+    errno.ENOSPC: "there is no space left on the device",
+}
+
+
+class Unpacked(NamedTuple):
+    """What an archive turned out to be: its OCI diff id, its files' bytes, and the time of its newest file."""
+
+    diff_id: str
+    size: int
+    newest: int
+
+
+def unpack(source: BufferedReader, destination: str, limit: int | None = None) -> Unpacked:
+    """Make the directory *destination* from the archive *source*; see tar(5) and the OCI image-spec on layers.
+
+    At most *limit* bytes are unpacked, by default what the file system has free. Raises ImageError.
+    """
+    os.mkdir(destination, 0o755)
+    try:
+        with opened(source, _free(destination) if limit is None else limit) as stream, Tree(destination) as tree:
+            return _fill(tree, stream)
+    except BaseException as error:
+        shutil.rmtree(destination, ignore_errors=True)
+        if isinstance(error, TinyboxError):
+            error.thing = error.thing or "archive"
+        raise
+
+
+def _fill(tree: Tree, stream: Stream) -> Unpacked:
+    """Put every member of *stream* into *tree*; blame the member at hand for what goes wrong."""
+    size = newest = 0
+    blamed = "archive"
+    try:
+        for member in _members(stream):
+            blamed = f"archive member {member.name[:200]!r}"
+            tree.add(member, stream.data(member.size))
+            size += member.size if member.isreg() else 0
+            newest = max(newest, int(member.mtime))
+            blamed = f"archive, after {member.name[:200]!r}"
+        tree.finish()
+        return Unpacked(stream.diff_id(), size, newest)
+    except ImageError as error:
+        error.thing = error.thing or blamed
+        raise
+    except OSError as error:
+        raise ImageError(blamed, WHAT_FAILED.get(error.errno or 0, str(error.strerror))) from error
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+        raise ImageError(blamed, f"not a sound tar archive: {error}", "a .tar, .tar.gz, .xz, .bz2 or .zst") from error
+
+
+def _members(stream: Stream) -> Iterator[tarfile.TarInfo]:
+    """Yield the members one by one; raise ImageError if there is no end marker where they end."""
+    with tarfile.TarFile(fileobj=stream, encoding="utf-8", errors="surrogateescape") as archive:  # type: ignore[arg-type]
+        while True:
+            stream.allow_headers()
+            member = archive.next()
+            if member is None:
+                break
+            archive.members = []  # type: ignore[attr-defined]  # tarfile would remember a million of them
+            if sum(map(len, archive.pax_headers.values())) > 1 << 16:
+                raise ImageError("", "its global headers are larger than 64 KiB", "the archive is unsafe")
+            yield member
+    if not stream.ended_well():
+        raise ImageError("", "the archive is cut short or damaged here", "fetch it again")
+
+
+def _free(path: str) -> int:
+    """Return how many bytes the file system of *path* has for us; see statvfs(3)."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize

@@ -1,0 +1,146 @@
+"""How an archive becomes an image: unpacked where nobody looks, then moved into the store in one instant.
+
+The work is done in a directory of our own below ROOT/tmp, which we hold by flock(2). If we are killed the kernel drops
+the lock, and whoever imports next sees a directory that nobody holds and sweeps it away.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tinybox.errors import ImageError
+from tinybox.images.archive import Unpacked, unpack
+from tinybox.images.store import Image, Store, layer_key, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedReader
+
+    from tinybox.images.reference import Reference
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # OCI says it as Go does
+SAVED = ("oci-layout", "manifest.json")  # the marks of `docker save` and of an OCI layout
+
+
+class Workspace(NamedTuple):
+    """A directory that is ours alone: its *path*, and the *fd* that holds its lock, also for programs we start."""
+
+    path: str
+    fd: int
+
+
+@contextmanager
+def workspace(store: Store) -> Iterator[Workspace]:
+    """Enter a fresh directory below the store's tmp/; sweep what the dead left there. It is removed at the end."""
+    with store.locked():
+        _sweep(store)
+        path = tempfile.mkdtemp(prefix="import-", dir=f"{store.root}/tmp")
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    try:
+        yield Workspace(path, fd)
+    finally:
+        shutil.rmtree(path)
+        os.close(fd)
+
+
+def import_archive(store: Store, source: str | BufferedReader, reference: Reference, config: dict[str, Any]) -> Image:
+    """Make the image *reference* with one layer, the tar archive *source*, and *config* in OCI's words."""
+    with workspace(store) as work:
+        layer = f"{work.path}/layer"
+        os.mkdir(layer)
+        unpacked = _unpack(source, f"{layer}/fs")
+        _check_content(f"{layer}/fs")
+        _write(f"{layer}/layer.json", {"diff_id": unpacked.diff_id, "size": unpacked.size})
+        os.chmod(layer, 0o711)  # last: until now it was nobody's business
+        record = f"{work.path}/record"
+        image_id = _write(record, _document(unpacked, config))
+        with store.locked():
+            _place(store, layer, unpacked.diff_id)
+            os.rename(record, f"{store.root}/images/{image_id}")
+            store.point(reference, image_id)
+    return store.image(str(reference))
+
+
+def _unpack(source: str | BufferedReader, destination: str) -> Unpacked:
+    if not isinstance(source, str):
+        return unpack(source, destination)
+    try:
+        file = open(source, "rb")  # noqa: SIM115 - only this call's errors are translated, and "with" is two lines below
+    except OSError as error:
+        raise ImageError(f"archive {source}", f"cannot be opened: {error.strerror}", "give a .tar file") from error
+    with file:
+        return unpack(file, destination)
+
+
+def _check_content(tree: str) -> None:
+    """Raise ImageError for archives that are sound and yet no root file system."""
+    if any(os.path.isfile(f"{tree}/{mark}") for mark in SAVED):
+        cause = "it holds saved images (docker save, or an OCI layout), not a root file system"
+        raise ImageError("archive", cause, "make one with docker export")
+    if not os.listdir(tree):
+        raise ImageError("archive", "there is nothing in it", "give the archive of a root file system")
+
+
+def _document(unpacked: Unpacked, config: dict[str, Any]) -> dict[str, Any]:
+    """Describe the image as the OCI image-spec does; the same content gives the same words, hence the same id."""
+    machine = os.uname().machine
+    newest = max(0, min(unpacked.newest, int(time.time())))
+    return {
+        "architecture": ARCHITECTURES.get(machine, machine),
+        "os": "linux",
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(newest)),
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [unpacked.diff_id]},
+    }
+
+
+def _place(store: Store, layer: str, diff_id: str) -> None:
+    """Move *layer* to its name, unless the store has it already; two digests with one short name are an ImageError."""
+    place = f"{store.root}/layers/{layer_key(diff_id)}"
+    if not os.path.isdir(place):
+        os.rename(layer, place)
+        return
+    standing = read_json(f"{place}/layer.json")["diff_id"]
+    if standing != diff_id:
+        raise ImageError(f"layer {diff_id}", f"its short name is taken by {standing}", "remove the other image first")
+
+
+def _write(path: str, document: dict[str, Any]) -> str:
+    """Write *document* in one canonical form and return the sha256 of what was written, in hex."""
+    content = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    with open(path, "wb") as file:
+        file.write(content)
+    os.chmod(path, 0o644)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _sweep(store: Store) -> None:
+    """Remove what nobody holds any more below tmp/, and layers whose image was never finished; under the lock."""
+    for name in os.listdir(f"{store.root}/tmp"):
+        path = f"{store.root}/tmp/{name}"
+        if not os.path.isdir(path) or os.path.islink(path):
+            os.unlink(path)
+        elif not _held(path):
+            shutil.rmtree(path)
+    store.collect()
+
+
+def _held(path: str) -> bool:
+    """Tell whether a living process has the directory *path* locked; see flock(2)."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,48 @@
+"""A root file system written down as a tar archive, member by member, so that it comes in by the same door as all."""
+
+from __future__ import annotations
+
+import io
+import stat
+import tarfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class Pack:
+    """The tar archive *path*, to be filled; every member belongs to root and has the *time* given last."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.time = 0
+        self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed by __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tar.close()
+
+    def directory(self, path: str, mode: int = 0o755, owner: tuple[int, int] = (0, 0)) -> None:
+        """Add the directory *path*."""
+        self._tar.addfile(self._member(path, tarfile.DIRTYPE, stat.S_IMODE(mode), owner))
+
+    def file(self, path: str, content: bytes, mode: int = 0o644, owner: tuple[int, int] = (0, 0)) -> None:
+        """Add the regular file *path* with its *content*."""
+        member = self._member(path, tarfile.REGTYPE, stat.S_IMODE(mode), owner)
+        member.size = len(content)
+        self._tar.addfile(member, io.BytesIO(content))
+
+    def symlink(self, path: str, target: str) -> None:
+        """Add the symbolic link *path* that points to *target*."""
+        member = self._member(path, tarfile.SYMTYPE, 0o777, (0, 0))
+        member.linkname = target
+        self._tar.addfile(member)
+
+    def _member(self, path: str, kind: bytes, mode: int, owner: tuple[int, int]) -> tarfile.TarInfo:
+        member = tarfile.TarInfo(path)
+        member.type, member.mode, member.mtime = kind, mode, self.time
+        member.uid, member.gid = owner
+        return member

@@ -1,0 +1,240 @@
+"""Where images live: layers unpacked once and named by their content, records that list them, names that point there.
+
+A layer never changes once it stands under its digest, so any number of containers can share it read-only. Everything
+appears by rename(2), whole or not at all, and every change is made under one flock(2).
+
+    ROOT/layers/<16 hex>/fs          a layer's files; short, because overlayfs takes all its layers in one string
+    ROOT/layers/<16 hex>/layer.json  its full diff id, against a collision of the short one, and its size
+    ROOT/images/<id>                 an OCI image config: the id is the sha256 of this very file
+    ROOT/names/<name:tag>            a symbolic link to the image; a slash in the name is written %
+    ROOT/tmp/                        what is being made or thrown away; the flock of its maker tells it from litter
+    ROOT/containers/<id>/            not ours; its config.json says by an annotation which image it uses
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections import namedtuple
+
+from tinybox.errors import HostError, ImageError
+from tinybox.images.reference import Reference, is_id, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from io import BufferedReader
+    from typing import Any, Self
+
+ANNOTATION = "tinybox.image"  # in a container's config.json: the id of its image
+KEY_LENGTH = 16  # hex digits of a layer's digest in its path
+DIRECTORIES = {"": 0o711, "layers": 0o711, "images": 0o755, "names": 0o755, "tmp": 0o700, "locks": 0o700}
+
+Removal = namedtuple("Removal", ["untagged", "deleted"])  # two lists of str: references, image ids
+
+
+class Lock:
+    """An flock(2) on the file *path*, held while the object is entered; it dies with its process."""
+
+    def __init__(self, path: str, operation: int = fcntl.LOCK_EX) -> None:
+        self._path, self._operation = path, operation
+
+    def __enter__(self) -> Self:
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise HostError(f"lock {self._path}", f"cannot be taken: {error.strerror}", "run as root") from error
+        fcntl.flock(self._fd, self._operation)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+class Image:
+    """One image: *id* (64 hex digits), *reference* (its name, or nothing), *config* in the OCI image-spec's words.
+
+    *layers* are the paths of its layers, the bottom one first; *created* is a date as RFC 3339 writes it.
+    """
+
+    def __init__(self, root: str, image_id: str, reference: str, document: dict[str, Any]) -> None:
+        self.id, self.reference = image_id, reference
+        self.diff_ids: list[str] = document["rootfs"]["diff_ids"]
+        self.layers = [f"{root}/layers/{layer_key(diff_id)}/fs" for diff_id in self.diff_ids]
+        self.config: dict[str, Any] = document.get("config") or {}
+        self.created: str = document.get("created", "")
+        self.architecture: str = document.get("architecture", "")
+
+    @property
+    def size(self) -> int:
+        """Sum up the bytes of the layers' files; this opens one small file a layer."""
+        return sum(read_json(f"{os.path.dirname(layer)}/layer.json")["size"] for layer in self.layers)
+
+
+class Store:
+    """The images below the directory *root*, which is made when something is first put in."""
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.abspath(root)
+
+    def image(self, text: str) -> Image:
+        """Find the image that *text* names, by reference or by the beginning of its id; ImageError if there is none."""
+        image_id, reference = self._resolve(text)
+        image = self._load(image_id, reference)
+        if not all(os.path.isdir(layer) for layer in image.layers):
+            raise ImageError(f"image {text!r}", "a layer of it is gone", f"tinybox rmi {text}, then bring it again")
+        return image
+
+    def images(self) -> list[Image]:
+        """List every image once for each of its names, and those that lost their name with an empty one."""
+        names = self._names()
+        named = {image_id for _, image_id in names}
+        nameless = [("", image_id) for image_id in self._ids() if image_id not in named]
+        return [self._load(image_id, reference) for reference, image_id in names + nameless]
+
+    def tag(self, text: str, reference: str) -> Image:
+        """Give the image *text* one more name, as docker-tag(1) does; an image that had that name loses it."""
+        new = parse(reference)
+        with self.locked():
+            image_id, _ = self._resolve(text)
+            self.point(new, image_id)
+        return self._load(image_id, str(new))
+
+    def remove(self, text: str) -> Removal:
+        """Take the name *text* away, and with an image's last name its files, as docker-rmi(1) does.
+
+        Raises ImageError if a container uses the image, or if an id is given that has several names.
+        """
+        with self.locked():
+            image_id, reference = self._resolve(text)
+            names = [name for name, owner in self._names() if owner == image_id]
+            if reference and len(names) > 1:
+                os.unlink(self._link(parse(reference)))
+                return Removal([reference], [])
+            self._check_unused(text, image_id, names)
+            for name in names:
+                os.unlink(self._link(parse(name)))
+            os.unlink(f"{self.root}/images/{image_id}")
+            self.collect()
+        return Removal(names, [image_id])
+
+    def import_archive(
+        self, source: str | BufferedReader, reference: str, config: dict[str, Any] | None = None
+    ) -> Image:
+        """Make an image of one layer from a tar archive, a path or an open file; see images/intake.py."""
+        from tinybox.images.intake import import_archive
+
+        return import_archive(self, source, parse(reference), config or {})
+
+    def locked(self, name: str = "store", *, shared: bool = False) -> Lock:
+        """Prepare the store and return its lock; *shared* keeps every image in place while a container is made."""
+        self._prepare()
+        return Lock(f"{self.root}/locks/{name}", fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+
+    def point(self, reference: Reference, image_id: str) -> None:
+        """Let *reference* name *image_id* from now on; the caller holds the lock."""
+        fresh = f"{self.root}/tmp/name"
+        if os.path.lexists(fresh):  # somebody was killed right here
+            os.unlink(fresh)
+        os.symlink(f"../images/{image_id}", fresh)
+        os.rename(fresh, self._link(reference))
+
+    def collect(self) -> None:
+        """Throw away the layers that no image lists; the caller holds the lock."""
+        from shutil import rmtree
+
+        used = {layer_key(diff_id) for image_id in self._ids() for diff_id in self._load(image_id, "").diff_ids}
+        for key in set(os.listdir(f"{self.root}/layers")) - used:
+            gone = f"{self.root}/tmp/gone-{key}"
+            rmtree(gone, ignore_errors=True)  # left by one who was killed right here
+            os.rename(f"{self.root}/layers/{key}", gone)  # first out of sight, whole: rmtree may be killed halfway
+            rmtree(gone)
+
+    def containers_using(self, image_id: str) -> list[str]:
+        """List the containers whose config.json names *image_id* in its annotations."""
+        users = []
+        for container in _entries(f"{self.root}/containers"):
+            try:
+                config = read_json(f"{self.root}/containers/{container}/config.json")
+            except FileNotFoundError:
+                continue  # it is just being made or removed
+            if config.get("annotations", {}).get(ANNOTATION) == image_id:
+                users.append(container)
+        return users
+
+    def _check_unused(self, text: str, image_id: str, names: list[str]) -> None:
+        if len(names) > 1:
+            raise ImageError(f"image {text}", f"it has several names: {', '.join(names)}", "remove it name by name")
+        users = self.containers_using(image_id)
+        if users:
+            raise ImageError(f"image {text}", f"used by {', '.join(users)}", f"first tinybox rm {' '.join(users)}")
+
+    def _resolve(self, text: str) -> tuple[str, str]:
+        """Turn *text* into an image id and the reference that it is, if it is one."""
+        digits = text.removeprefix("sha256:")
+        if not is_id(digits):
+            reference = parse(text)
+            try:
+                return os.path.basename(os.readlink(self._link(reference))), str(reference)
+            except FileNotFoundError:
+                pass
+            except PermissionError as error:
+                raise ImageError(f"image {text!r}", f"{self.root} is not readable", "run as root") from error
+        found = [image_id for image_id in self._ids() if digits and image_id.startswith(digits)]
+        if len(found) == 1:
+            return found[0], ""
+        if found:
+            raise ImageError(f"image {text!r}", f"{len(found)} image ids begin so", "give more of the id")
+        cure = "'tinybox images' lists what there is; 'tinybox pull' and 'tinybox import' bring more"
+        raise ImageError(f"image {text!r}", f"there is no such image in {self.root}", cure)
+
+    def _load(self, image_id: str, reference: str) -> Image:
+        try:
+            return Image(self.root, image_id, reference, read_json(f"{self.root}/images/{image_id}"))
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            cure = f"tinybox rmi {image_id[:12]}, then bring it again"
+            raise ImageError(f"image {reference or image_id[:12]}", f"its record is damaged: {error}", cure) from error
+
+    def _link(self, reference: Reference) -> str:
+        return f"{self.root}/names/{str(reference).replace('/', '%')}"
+
+    def _names(self) -> list[tuple[str, str]]:
+        """List all references, sorted, each with its image id."""
+        names = f"{self.root}/names"
+        links = sorted(_entries(names))
+        return [(link.replace("%", "/"), os.path.basename(os.readlink(f"{names}/{link}"))) for link in links]
+
+    def _ids(self) -> list[str]:
+        return _entries(f"{self.root}/images")
+
+    def _prepare(self) -> None:
+        """Make the directories; each on the way to a layer can be passed by the mapped root of a user namespace."""
+        try:
+            for name, mode in DIRECTORIES.items():
+                path = f"{self.root}/{name}".rstrip("/")
+                if not os.path.isdir(path):
+                    os.makedirs(path, mode, exist_ok=True)
+                    os.chmod(path, mode)  # whatever the umask made of it
+        except OSError as error:
+            cure = "run as root, or name another place with --root"
+            raise HostError(f"store {self.root}", f"cannot be made: {error.strerror}", cure) from error
+
+
+def layer_key(diff_id: str) -> str:
+    """Shorten *diff_id*, ``sha256:HEX``, to the name of the layer's directory."""
+    return diff_id.removeprefix("sha256:")[:KEY_LENGTH]
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """Read the object in the JSON file *path*; see OSError and ValueError."""
+    with open(path, "rb") as file:
+        document: dict[str, Any] = json.loads(file.read())
+    return document
+
+
+def _entries(path: str) -> list[str]:
+    """List the directory *path*; nothing if it is not there yet."""
+    try:
+        return os.listdir(path)
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,157 @@
+"""An archive as one stream of bytes, whatever it is packed with: read once, forwards, counted and hashed as it goes by.
+
+The hash of the unpacked stream is the layer's name in OCI's words, its diff id: two archives with the same content have
+the same one, however they were compressed.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import os
+import shutil
+import subprocess
+import zlib
+from contextlib import ExitStack, contextmanager
+from typing import IO, TYPE_CHECKING, Protocol
+
+from tinybox.errors import HostError, ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedReader
+
+CHUNK = 1 << 18
+HEADERS_MAX = 1 << 18  # what one member's headers may take: names, links and attributes are at most 64 KiB each
+DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError)
+GZIP, BZIP2, XZ, ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
+
+
+class Reader(Protocol):
+    """Anything that gives bytes and fewer than asked for only at its end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next *size* bytes."""
+
+
+class Stream:
+    """The uncompressed bytes of an archive of at most *limit* bytes; looks to tarfile like a file that is seekable.
+
+    It goes forwards only. A header that points backwards, or that asks for more memory than a header needs, is an
+    ImageError here, before tarfile believes it.
+    """
+
+    def __init__(self, reader: Reader, damage: tuple[type[Exception], ...], limit: int) -> None:
+        self._reader, self._damage, self._limit = reader, damage, limit
+        self._hash = hashlib.sha256()
+        self._at = 0
+        self._allowance = HEADERS_MAX
+        self._last = b""
+
+    def tell(self) -> int:
+        """Return how many bytes have gone by."""
+        return self._at
+
+    def allow_headers(self) -> None:
+        """Grant the next member's headers their share of memory."""
+        self._allowance = HEADERS_MAX
+
+    def read(self, size: int) -> bytes:
+        """Return *size* bytes of headers, fewer only at the end."""
+        self._allowance -= size
+        if size < 0 or self._allowance < 0:
+            raise ImageError("", f"its headers are larger than {HEADERS_MAX >> 10} KiB", "the archive is unsafe")
+        return self._take(size)
+
+    def seek(self, position: int) -> None:
+        """Skip forwards to *position*."""
+        if position < self._at:
+            raise ImageError("", "its headers point backwards", "the archive is unsafe")
+        while self._at < position and self._take(min(CHUNK, position - self._at)):
+            pass
+
+    def data(self, size: int) -> Iterator[bytes]:
+        """Yield the next *size* bytes in pieces; raise ImageError if there are fewer."""
+        if size > self._limit - self._at:
+            raise ImageError(
+                "", f"its {size} bytes would not fit; {self._limit - self._at} are left", "make room first"
+            )
+        while size > 0:
+            piece = self._take(min(CHUNK, size))
+            if not piece:
+                raise ImageError("", "the archive ends in the middle of it", "fetch it again")
+            size -= len(piece)
+            yield piece
+
+    def ended_well(self) -> bool:
+        """Tell whether the last header was the end marker, a block of zeros, and not the edge of a torn archive."""
+        return len(self._last) == 512 and not any(self._last)
+
+    def diff_id(self) -> str:
+        """Read what is left, so that the hash is that of the whole, and return the hash as ``sha256:HEX``."""
+        while self._take(CHUNK):
+            pass
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def _take(self, size: int) -> bytes:
+        try:
+            piece = self._reader.read(size)
+        except self._damage as error:
+            raise ImageError("", f"the archive is damaged or cut short: {error}", "fetch it again") from error
+        self._at += len(piece)
+        if self._at > self._limit:
+            raise ImageError("", f"the archive unpacks to more than {self._limit} bytes", "make room first")
+        self._hash.update(piece)
+        self._last = piece
+        return piece
+
+
+@contextmanager
+def opened(source: BufferedReader, limit: int) -> Iterator[Stream]:
+    """Enter the uncompressed stream of *source*, whose packing is known by its first bytes and not by its name."""
+    with ExitStack() as stack:
+        reader, damage = _unpacked(source, stack)
+        yield Stream(reader, damage, limit)
+
+
+def _unpacked(source: BufferedReader, stack: ExitStack) -> tuple[Reader, tuple[type[Exception], ...]]:
+    magic = source.peek(6)[:6]
+    if magic.startswith(GZIP):
+        return stack.enter_context(gzip.open(source)), DAMAGE
+    if magic.startswith(BZIP2):
+        return stack.enter_context(bz2.open(source)), DAMAGE
+    if magic.startswith(XZ):
+        return stack.enter_context(lzma.open(source)), DAMAGE
+    if magic.startswith(ZSTD):
+        return _zstd(source, stack)
+    return source, DAMAGE
+
+
+def _zstd(source: BufferedReader, stack: ExitStack) -> tuple[Reader, tuple[type[Exception], ...]]:
+    """Read zstd by the package zstandard, else by the program zstd, whichever this host has."""
+    try:
+        import zstandard
+    except ImportError:
+        return stack.enter_context(_zstd_program(source)), DAMAGE
+    reader = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True, closefd=False)
+    return stack.enter_context(reader), (*DAMAGE, zstandard.ZstdError)
+
+
+@contextmanager
+def _zstd_program(source: BufferedReader) -> Iterator[IO[bytes]]:
+    """Enter the output of zstd(1), which reads *source* from its beginning."""
+    if not shutil.which("zstd") or not source.seekable():
+        raise HostError("", "this host cannot read zstd from here", "pip install zstandard, or apt install zstd")
+    os.lseek(source.fileno(), 0, os.SEEK_SET)  # looking at the first bytes had moved it
+    with subprocess.Popen(["zstd", "-dcq"], stdin=source, stdout=subprocess.PIPE) as program:
+        if program.stdout is None:  # never: a pipe was asked for
+            raise HostError("", "zstd gives no output")
+        try:
+            yield program.stdout
+        except BaseException:
+            program.kill()
+            raise
+    if program.returncode:
+        raise ImageError("", f"zstd refuses the archive, status {program.returncode}", "fetch it again")

@@ -1,0 +1,268 @@
+"""A directory that strangers' files are put into: every name is walked by the kernel, and the walk cannot leave.
+
+An archive may bring a link and then a file behind that link. So no path is ever put together from strings: the parent
+of each new file is opened with openat2(2) and RESOLVE_BENEATH, and the file is made in that open directory.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from typing import TYPE_CHECKING
+
+from tinybox.errors import ImageError
+from tinybox.linux.files import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2
+
+if TYPE_CHECKING:
+    import tarfile
+    from collections.abc import Callable, Iterable
+    from typing import Self
+
+    Maker = Callable[[int, bytes, tarfile.TarInfo], None]
+
+ENTRIES_MAX = 1_000_000
+XATTR = "SCHILY.xattr."  # PAX records of this kind are extended attributes, see star(5)
+OVERLAY_OPAQUE = "trusted.overlay.opaque"  # overlayfs's word for the same; its whiteout is a device 0:0
+OPAQUE = b".wh..wh..opq"  # OCI image-spec, layer: hide all that lower layers have in this directory
+WHITEOUT = b".wh."  # the same: hide the lower layers' file of this name
+REPLACED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV}  # a later member took the directory's place
+KINDS = "a file, directory, symbolic link, hard link or fifo"
+
+
+def parts_of(name: str) -> tuple[bytes, ...]:
+    """Split an archive's *name* into its parts; raise ImageError if it is absolute or climbs with ``..``."""
+    raw = name.encode("utf-8", "surrogateescape")
+    parts = tuple(part for part in raw.split(b"/") if part not in {b"", b"."})
+    if raw.startswith(b"/"):
+        raise ImageError("", "its name is absolute", "make the archive with relative names, as tar does")
+    if b".." in parts:
+        raise ImageError("", "its name leads outside with '..'", "the archive is unsafe")
+    if b"\0" in raw:
+        raise ImageError("", "its name has a zero byte in it", "the archive is unsafe")
+    return parts
+
+
+class Tree:
+    """The directory *path*, open, to be filled with the members of one archive; a context manager.
+
+    A member that comes twice is replaced, as tar(1) does. Owners are set when we are root, as tar(1) does.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._root = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        self._entries = 0
+        self._directories: dict[tuple[bytes, ...], tarfile.TarInfo] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._root)
+
+    def add(self, member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
+        """Put *member* in its place; *data* is a file's content. Raises ImageError or OSError."""
+        parts = parts_of(member.name)
+        self._count()
+        if member.isdir() and not parts:
+            self._directories[parts] = member
+            return
+        if not parts:
+            raise ImageError("", "the root is not a directory", "the archive is unsafe")
+        parent = self._parent(parts[:-1])
+        try:
+            self._put(parent, parts, member, data)
+        finally:
+            os.close(parent)
+
+    def finish(self) -> None:
+        """Give the directories their owners, modes and times, which filling them would have changed."""
+        for parts, member in reversed(self._directories.items()):
+            try:
+                fd = self._open(parts, os.O_NOFOLLOW)
+            except OSError as error:
+                if error.errno not in REPLACED:
+                    raise
+                continue
+            try:
+                _dress(fd, member)
+            finally:
+                os.close(fd)
+
+    def _put(self, parent: int, parts: tuple[bytes, ...], member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
+        name = parts[-1]
+        if name.startswith(WHITEOUT):
+            _white_out(parent, name)
+        elif member.isdir():
+            _make_directory(parent, name)
+            self._directories[parts] = member
+        elif member.isreg() and not member.issparse():
+            _make_file(parent, name, member, data)
+        elif member.issym():
+            _make_symlink(parent, name, member)
+        elif member.islnk():
+            self._make_link(parent, name, member)
+        elif member.isfifo():
+            _make_fifo(parent, name, member)
+        else:
+            raise _refusal(member)
+
+    def _make_link(self, parent: int, name: bytes, member: tarfile.TarInfo) -> None:
+        """Link *name* to a file that the archive brought before; see linkat(2)."""
+        target = parts_of(member.linkname)
+        if not target:
+            raise ImageError("", "it is a hard link to the root", "the archive is unsafe")
+        directory = self._open(target[:-1])
+        try:
+            _clear(parent, name)
+            os.link(target[-1], name, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
+        finally:
+            os.close(directory)
+
+    def _parent(self, parts: tuple[bytes, ...]) -> int:
+        """Open the directory *parts*; make what is missing on the way, as the archive may not name every directory."""
+        try:
+            return self._open(parts)
+        except FileNotFoundError:
+            above = self._parent(parts[:-1])
+        try:
+            self._count()
+            os.mkdir(parts[-1], 0o755, dir_fd=above)
+        finally:
+            os.close(above)
+        return self._open(parts)
+
+    def _open(self, parts: tuple[bytes, ...], flags: int = 0) -> int:
+        """Open the directory *parts* below the root; see openat2(2). EXDEV if a link leads outside."""
+        path = b"/".join(parts) or b"."
+        while True:
+            try:
+                flags |= os.O_RDONLY | os.O_DIRECTORY
+                return openat2(self._root, path, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+            except OSError as error:
+                if error.errno != errno.EAGAIN:  # a rename somewhere on the host made the kernel unsure of a '..'
+                    raise
+
+    def _count(self) -> None:
+        self._entries += 1
+        if self._entries > ENTRIES_MAX:
+            raise ImageError("", f"the archive has more than {ENTRIES_MAX} entries", "the archive is unsafe")
+
+
+def _make_directory(parent: int, name: bytes) -> None:
+    """Make the directory *name*, or keep the one that is there; in place of a whiteout it hides what is below."""
+    mode = _mode(parent, name)
+    if not stat.S_ISDIR(mode):
+        _clear(parent, name)
+        os.mkdir(name, 0o755, dir_fd=parent)
+    if stat.S_ISCHR(mode):  # the only devices here are our whiteouts
+        _hide_below(parent, name)
+
+
+def _make_file(parent: int, name: bytes, member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
+    _clear(parent, name)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with open(os.open(name, flags, 0o600, dir_fd=parent), "wb") as file:
+        file.writelines(data)
+        file.flush()  # before its time is set
+        _dress(file.fileno(), member)
+
+
+def _make_symlink(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
+    """Make the symbolic link as it is; where it points to is resolved inside the container, not here."""
+    _clear(parent, name)
+    os.symlink(member.linkname.encode("utf-8", "surrogateescape"), name, dir_fd=parent)
+    _own(name, member, dir_fd=parent, follow_symlinks=False)
+    os.utime(name, ns=_times(member), dir_fd=parent, follow_symlinks=False)
+
+
+def _make_fifo(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
+    _clear(parent, name)
+    os.mkfifo(name, 0o600, dir_fd=parent)
+    fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=parent)
+    try:
+        _dress(fd, member)
+    finally:
+        os.close(fd)
+
+
+def _white_out(parent: int, marker: bytes) -> None:
+    """Turn an OCI *marker* into what overlayfs understands: the opaque attribute, or a device 0:0 of that name."""
+    name = marker.removeprefix(WHITEOUT)
+    if marker == OPAQUE:
+        os.setxattr(parent, OVERLAY_OPAQUE, b"y")
+    elif name in {b"", b".", b".."}:
+        raise ImageError("", "it is a whiteout of no name", "the archive is unsafe")
+    elif not name.startswith(WHITEOUT):  # .wh..wh.* are AUFS's own notes
+        _hide_below(parent, name)
+
+
+def _hide_below(parent: int, name: bytes) -> None:
+    """Hide the lower layers' *name*, but not this layer's own: an own file does that already."""
+    mode = _mode(parent, name)
+    if stat.S_ISDIR(mode):
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+        try:
+            os.setxattr(fd, OVERLAY_OPAQUE, b"y")
+        finally:
+            os.close(fd)
+    elif not mode:
+        os.mknod(name, stat.S_IFCHR, os.makedev(0, 0), dir_fd=parent)
+
+
+def _mode(parent: int, name: bytes) -> int:
+    """Return the type and mode of *name* itself, no link followed; 0 if there is nothing."""
+    try:
+        return os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return 0
+
+
+def _clear(parent: int, name: bytes) -> None:
+    """Remove what an earlier member left at *name*; a link is removed, never followed."""
+    mode = _mode(parent, name)
+    if stat.S_ISDIR(mode):
+        shutil.rmtree(name, dir_fd=parent)
+    elif mode:
+        os.unlink(name, dir_fd=parent)
+
+
+def _dress(fd: int, member: tarfile.TarInfo) -> None:
+    """Set owner, attributes, mode and time of *fd*, in this order: chown(2) takes setuid and capabilities away."""
+    _own(fd, member)
+    for key, value in member.pax_headers.items():
+        if key.startswith(XATTR):
+            _set_attribute(fd, key.removeprefix(XATTR), value.encode("utf-8", "surrogateescape"))
+    os.fchmod(fd, member.mode & 0o7777)
+    os.utime(fd, ns=_times(member))
+
+
+def _set_attribute(fd: int, name: str, value: bytes) -> None:
+    """Set what an image may bring: file capabilities and the user's own; other hosts' labels are left behind."""
+    if "overlay." in name:
+        raise ImageError("", f"it brings the attribute {name}, which would command overlayfs", "the archive is unsafe")
+    if name == "security.capability" or name.startswith("user."):
+        os.setxattr(fd, name, value)
+
+
+def _own(
+    path: int | bytes, member: tarfile.TarInfo, dir_fd: int | None = None, *, follow_symlinks: bool = True
+) -> None:
+    if not (0 <= member.uid < 2**32 - 1 and 0 <= member.gid < 2**32 - 1):
+        raise ImageError("", f"its owner {member.uid}:{member.gid} is out of range", "the archive is unsafe")
+    if os.geteuid() == 0:
+        os.chown(path, member.uid, member.gid, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+
+
+def _times(member: tarfile.TarInfo) -> tuple[int, int]:
+    nanoseconds = round(member.mtime * 10**9)
+    return nanoseconds, nanoseconds
+
+
+def _refusal(member: tarfile.TarInfo) -> ImageError:
+    if member.ischr() or member.isblk():
+        return ImageError("", "it is a device node", "leave /dev out of the archive: tar --exclude='./dev/*'")
+    if member.issparse():
+        return ImageError("", "it is a sparse file", "make the archive without tar's --sparse")
+    return ImageError("", f"it is not {KINDS}", "the archive is unsafe")
