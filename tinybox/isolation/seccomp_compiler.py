@@ -1,0 +1,267 @@
+"""From profile to program: rules with names go in, and out comes the little program that the kernel runs.
+
+The program asks first on which architecture the call was made, since a number means nothing without it; then it halves
+the numbers again and again until one answer is left, and only where a rule has conditions does it look at arguments.
+
+A profile means here what it means to runc and crun, which build on libseccomp:
+
+- a call that no rule names gets ``defaultAction``; a name that an architecture does not have is passed over there;
+- a rule without conditions outweighs those with conditions for the same call; a rule that only repeats the default
+  says nothing; the conditions of one rule must all hold, unless two of them test the same argument: then any will do;
+- a number above all that the profile names is a call newer than the profile: ENOSYS, so that libc tries the older way.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from tinybox.errors import HostError, UsageError
+from tinybox.linux import seccomp, syscalls
+from tinybox.linux.seccomp import sock_filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from typing import Any
+
+    Test = tuple[str, int, int, int, bool]  # the operator, the argument's index, value, valueTwo, 64 bits wide or 32
+
+ACTIONS = {
+    "SCMP_ACT_KILL": seccomp.SECCOMP_RET_KILL_THREAD,
+    "SCMP_ACT_KILL_THREAD": seccomp.SECCOMP_RET_KILL_THREAD,
+    "SCMP_ACT_KILL_PROCESS": seccomp.SECCOMP_RET_KILL_PROCESS,
+    "SCMP_ACT_TRAP": seccomp.SECCOMP_RET_TRAP,
+    "SCMP_ACT_ERRNO": seccomp.SECCOMP_RET_ERRNO,
+    "SCMP_ACT_NOTIFY": seccomp.SECCOMP_RET_USER_NOTIF,
+    "SCMP_ACT_TRACE": seccomp.SECCOMP_RET_TRACE,
+    "SCMP_ACT_LOG": seccomp.SECCOMP_RET_LOG,
+    "SCMP_ACT_ALLOW": seccomp.SECCOMP_RET_ALLOW,
+}
+WITH_ERRNO = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
+PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE")
+OPERATORS = ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ")
+
+# The tables of numbers that a machine's kernel may be called by, under OCI's names for them; its own comes first.
+TABLES = {
+    "x86_64": {"SCMP_ARCH_X86_64": "x86_64", "SCMP_ARCH_X32": "x32", "SCMP_ARCH_X86": "i386"},
+    "aarch64": {"SCMP_ARCH_AARCH64": "aarch64"},
+}
+AUDIT_ARCH = {
+    "x86_64": seccomp.AUDIT_ARCH_X86_64,
+    "x32": seccomp.AUDIT_ARCH_X86_64,
+    "i386": seccomp.AUDIT_ARCH_I386,
+    "aarch64": seccomp.AUDIT_ARCH_AARCH64,
+}
+KILL = sock_filter(seccomp.BPF_RET_K, seccomp.SECCOMP_RET_KILL_PROCESS)
+NO_SUCH_CALL = sock_filter(seccomp.BPF_RET_K, seccomp.SECCOMP_RET_ERRNO | errno.ENOSYS)
+SKIPPED = 0xFFFFFFFF  # the number -1, which a tracer leaves where a call is not to be made; see ptrace(2)
+
+
+def compile_profile(profile: Mapping[str, Any], machine: str) -> bytes:
+    """Return the program for the OCI object ``linux.seccomp`` on *machine*, as bytes for seccomp(2).
+
+    A call by an architecture that the profile does not list, or whose numbers are not known here, kills the process.
+    Raises UsageError that names the faulty field, or says that there are more than BPF_MAXINSNS instructions.
+    """
+    if machine not in TABLES:
+        raise HostError(f"machine {machine}", "its system call numbers are not known", f"{' and '.join(TABLES)} are")
+    default = action_of(profile.get("defaultAction"), profile.get("defaultErrnoRet"), "defaultAction")
+    newer = default if profile["defaultAction"] in PERMISSIVE else NO_SUCH_CALL
+    sections: dict[int, dict[int, bytes]] = {}
+    for table in tables_of(profile, machine):
+        marks = sections.setdefault(AUDIT_ARCH[table], {SKIPPED: default, syscalls.X32_SYSCALL_BIT: KILL})
+        marks.update(marks_of(table, answers_of(profile, default, table != "i386"), default, newer))
+    program = KILL
+    for arch, marks in sections.items():
+        section = sock_filter(seccomp.BPF_LD_W_ABS, seccomp.NR) + halve(merge(marks))
+        program = branch(seccomp.BPF_JEQ_K, arch, section, program)
+    return checked(sock_filter(seccomp.BPF_LD_W_ABS, seccomp.ARCH) + program)
+
+
+def checked(program: bytes) -> bytes:
+    """Return *program* if the kernel can take one so long; see BPF_MAXINSNS in seccomp(2)."""
+    if length(program) > seccomp.BPF_MAXINSNS:
+        cause = f"it comes to {length(program)} instructions, and the kernel takes {seccomp.BPF_MAXINSNS}"
+        raise UsageError("linux.seccomp", cause, "use fewer rules with args")
+    return program
+
+
+# What the profile says.
+
+
+def tables_of(profile: Mapping[str, Any], machine: str) -> list[str]:
+    """Return the names of the tables to compile: the machine's own, and those of its others that the profile lists."""
+    listed = profile.get("architectures") or ()
+    for place, name in enumerate(listed):
+        if not isinstance(name, str) or not name.startswith("SCMP_ARCH_"):
+            raise UsageError(f"linux.seccomp.architectures[{place}]", f"{name!r} is not an architecture", "SCMP_ARCH_*")
+    native, *_ = tables = TABLES[machine]
+    return [table for name, table in tables.items() if name == native or name in listed]
+
+
+def answers_of(profile: Mapping[str, Any], default: bytes, wide: bool) -> dict[str, bytes]:
+    """Return for each name in the profile the piece of program that answers its calls; *wide*: arguments of 64 bits."""
+    conditional: dict[str, bytes] = {}
+    always: dict[str, bytes] = {}
+    for position, entry in enumerate(profile.get("syscalls") or ()):
+        place = f"syscalls[{position}]"
+        action = action_of(entry.get("action"), entry.get("errnoRet"), f"{place}.action")
+        rules = rules_of(entry.get("args") or (), action, wide, f"{place}.args")
+        for name in names_of(entry, place):
+            conditional.setdefault(name, b"")
+            if action == default:
+                continue
+            if rules:
+                conditional[name] += rules
+            else:
+                always.setdefault(name, action)
+    return {name: rules + default for name, rules in conditional.items()} | always
+
+
+def names_of(entry: Mapping[str, Any], place: str) -> list[str]:
+    """Return the entry's names, which must be a list with something in it."""
+    names = entry.get("names")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"linux.seccomp.{place}.names", f"{names!r} is not a list of names of system calls")
+    if entry["action"] == "SCMP_ACT_NOTIFY" and "write" in names:
+        cause = "tinybox must write(2) where the listener is, and would wait for the listener's leave"
+        raise UsageError(f"linux.seccomp.{place}.action", cause, "leave write out")
+    return names
+
+
+def action_of(action: object, errno_ret: object, place: str) -> bytes:
+    """Return the instruction that gives the answer *action*, with the errno *errno_ret* where it carries one."""
+    answer = ACTIONS[word(action, ACTIONS, place)]
+    if action == "SCMP_ACT_NOTIFY" and place == "defaultAction":
+        raise UsageError("linux.seccomp.defaultAction", "nobody could answer before the program runs", "name the calls")
+    if action in WITH_ERRNO:
+        answer |= errno.EPERM if errno_ret is None else whole(errno_ret, seccomp.SECCOMP_RET_DATA, f"{place} errnoRet")
+    elif errno_ret is not None:
+        raise UsageError(f"linux.seccomp.{place}", f"{action} carries no errno", "leave out errnoRet")
+    return sock_filter(seccomp.BPF_RET_K, answer)
+
+
+def rules_of(conditions: Collection[Mapping[str, Any]], action: bytes, wide: bool, place: str) -> bytes:
+    """Return the program that gives *action* where the conditions hold and falls through where they do not."""
+    tests = [test_of(condition, wide, f"{place}[{position}]") for position, condition in enumerate(conditions)]
+    if len({condition["index"] for condition in conditions}) == len(tests):
+        return all_of(tests, action) if tests else b""
+    return b"".join(all_of([test], action) for test in tests)
+
+
+def test_of(condition: Mapping[str, Any], wide: bool, place: str) -> Test:
+    """Return a condition as a Test, each field of it checked."""
+    names = [f"SCMP_CMP_{operator}" for operator in OPERATORS]
+    operator = word(condition.get("op"), names, f"{place}.op").removeprefix("SCMP_CMP_")
+    index = whole(condition.get("index"), 5, f"{place}.index")
+    value = whole(condition.get("value"), 2**64 - 1, f"{place}.value")
+    return operator, index, value, whole(condition.get("valueTwo") or 0, 2**64 - 1, f"{place}.valueTwo"), wide
+
+
+def word(value: object, known: Collection[str], place: str) -> str:
+    """Return *value* if it is one of the *known* words."""
+    if not isinstance(value, str) or value not in known:
+        raise UsageError(f"linux.seccomp.{place}", f"{value!r} is not known", f"one of {', '.join(known)}")
+    return value
+
+
+def whole(value: object, most: int, place: str) -> int:
+    """Return *value* if it is a whole number from 0 to *most*."""
+    if not isinstance(value, int) or not 0 <= value <= most:
+        raise UsageError(f"linux.seccomp.{place}", f"{value!r} is not a whole number from 0 to {most}")
+    return value
+
+
+# From answers to a tree of numbers.
+
+
+def marks_of(table: str, answers: dict[str, bytes], default: bytes, newer: bytes) -> dict[int, bytes]:
+    """Return {number: the answer from this number on} for one table of numbers."""
+    if table == "i386":
+        answers = multiplexed(answers, default) | answers
+    numbers = {number: answers[name] for name, number in syscalls.numbers_of(table).items() if name in answers}
+    first = syscalls.X32_SYSCALL_BIT if table == "x32" else 0
+    marks = {first: default} | {number + 1: default for number in numbers}
+    return marks | ({max(numbers) + 1: newer} if numbers else {}) | numbers
+
+
+def multiplexed(answers: Mapping[str, bytes], default: bytes) -> dict[str, bytes]:
+    """Answer socketcall(2) and ipc(2) as the calls that they stand for, told apart by the first argument.
+
+    The other arguments lie behind a pointer, where no filter can look: a call with conditions on them gets ENOSYS.
+    """
+    calls: dict[str, bytes] = {}
+    for call, members in syscalls.MULTIPLEXED.items():
+        rules = [
+            all_of([("EQ", 0, number, 0, False)], answers[name] if length(answers[name]) == 1 else NO_SUCH_CALL)
+            for name, number in syscalls.count(members).items()
+            if name in answers
+        ]
+        if rules:
+            calls[call] = b"".join(rules) + default
+    return calls
+
+
+def merge(marks: Mapping[int, bytes]) -> list[tuple[int, bytes]]:
+    """Return the marks in order, without those that repeat the answer before them."""
+    spans: list[tuple[int, bytes]] = []
+    for number, answer in sorted(marks.items()):
+        if not spans or spans[-1][1] != answer:
+            spans.append((number, answer))
+    return spans
+
+
+def halve(spans: list[tuple[int, bytes]]) -> bytes:
+    """Return the program that finds the accumulator's span, by halves, and gives its answer."""
+    if len(spans) == 1:
+        return spans[0][1]
+    middle = len(spans) // 2
+    return branch(seccomp.BPF_JGE_K, spans[middle][0], halve(spans[middle:]), halve(spans[:middle]))
+
+
+# Pieces of program.
+
+
+def length(program: bytes) -> int:
+    """Return the number of instructions."""
+    return len(program) // 8
+
+
+def branch(test: int, k: int, yes: bytes, no: bytes) -> bytes:
+    """Go on with *yes* where the accumulator passes the test, else with *no*; both must end in an answer.
+
+    A test's own jump reaches 255 instructions; where *no* is longer, the test jumps over a jump without that limit.
+    """
+    if length(no) <= 255:
+        return sock_filter(test, k, jt=length(no)) + no + yes
+    return sock_filter(test, k, jf=1) + sock_filter(seccomp.BPF_JA, length(no)) + no + yes
+
+
+def all_of(tests: list[Test], action: bytes) -> bytes:
+    """Give *action* where all *tests* hold, else fall through; built from its end, so that each jump is known."""
+    rule = action
+    for test in reversed(tests):
+        rule = compare(*test, miss=length(rule)) + rule
+    return rule
+
+
+def compare(operator: str, index: int, value: int, value_two: int, wide: bool, miss: int) -> bytes:
+    """Fall through where argument *index* compares so with *value*, else jump *miss* instructions on.
+
+    The accumulator has 32 bits and an argument 64, so the upper halves are compared first; where those are equal,
+    the lower halves decide. NE, LE and LT are EQ, GT and GE with their exits exchanged. For a call by i386 the kernel
+    itself ignores the upper half, where a program may leave what it likes: it counts as zero.
+    """
+    hit, miss = (miss, 0) if operator in {"NE", "LE", "LT"} else (0, miss)
+    low, high = (sock_filter(seccomp.BPF_LD_W_ABS, seccomp.ARGS + 8 * index + half) for half in (0, 4))
+    high = high if wide else sock_filter(seccomp.BPF_LD_IMM, 0)
+    if operator in {"EQ", "NE", "MASKED_EQ"}:
+        mask, value = (value, value_two & value) if operator == "MASKED_EQ" else (2**64 - 1, value)
+        code = high + sock_filter(seccomp.BPF_AND_K, mask >> 32)
+        code += sock_filter(seccomp.BPF_JEQ_K, value >> 32, jf=miss + 3)
+        code += low + sock_filter(seccomp.BPF_AND_K, mask & 0xFFFFFFFF)
+        return code + sock_filter(seccomp.BPF_JEQ_K, value & 0xFFFFFFFF, jt=hit, jf=miss)
+    code = high + sock_filter(seccomp.BPF_JGT_K, value >> 32, jt=hit + 3)
+    code += sock_filter(seccomp.BPF_JEQ_K, value >> 32, jf=miss + 2)
+    last = seccomp.BPF_JGT_K if operator in {"GT", "LE"} else seccomp.BPF_JGE_K
+    return code + low + sock_filter(last, value & 0xFFFFFFFF, jt=hit, jf=miss)
