@@ -1,0 +1,226 @@
+"""The runtimes that are compared, each made ready to run `true` in the same busybox, and cleaned up after.
+
+They do not all do the same work, and no benchmark could make them: each row's note says what it leaves out. tinybox,
+runc and crun unshare the same six namespaces (pid, network, ipc, uts, mount, cgroup); podman and tinybox give the box a
+copy-on-write root, the others a directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import ExitStack
+
+IMAGE = "busybox"
+
+API = """
+import sys, time, tinybox
+for line in sys.stdin:
+    start = time.perf_counter_ns()
+    status = tinybox.run("busybox", "true", network="none", rm=True)
+    print(time.perf_counter_ns() - start if status == 0 else f"status {status}", flush=True)
+"""
+
+
+class Unavailable(Exception):  # noqa: N818  not an error: a row that says why it is empty
+    """This peer is not installed here, or cannot run here; the text says why."""
+
+
+class Command:
+    """A peer that is started anew for each run."""
+
+    def __init__(self, name: str, note: str, *words: str) -> None:
+        self.name, self.note, self.words = name, note, list(words)
+
+
+class Interpreter:
+    """The Python API: one interpreter that runs a box for each line it reads, and answers with the nanoseconds."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.name, self.note = "tinybox.run()", "the Python API: import paid once, then a call a box"
+        self.words = [sys.executable, "-c", API]
+        pipe = subprocess.PIPE
+        self.process = stack.enter_context(subprocess.Popen(self.words, stdin=pipe, stdout=pipe, text=True))
+
+    def milliseconds(self) -> float:
+        """Have one box run, and return how long it took; Unavailable when it did not."""
+        assert self.process.stdin is not None  # noqa: S101  for mypy: both are pipes
+        assert self.process.stdout is not None  # noqa: S101
+        self.process.stdin.write("run\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().strip()
+        if not answer.isdigit():
+            raise Unavailable(answer or "the interpreter ended")
+        return int(answer) / 1e6
+
+    def close(self) -> None:
+        """Let the interpreter end, and wait for it."""
+        self.process.communicate()
+
+
+def tool(name: str) -> str:
+    """Find an installed program, also where only root looks."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    if found is None:
+        raise Unavailable("not installed")
+    return found
+
+
+def check(*words: str, cwd: Path | None = None) -> str:
+    """Run a command once and return what it prints; Unavailable, with its own last words, when it fails."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd=cwd)
+    if done.returncode:
+        raise Unavailable((done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1])
+    return done.stdout
+
+
+def root_of_image(folder: Path) -> Path:
+    """Copy the files of tinybox's own busybox image, so that all peers run the same; Unavailable without it."""
+    from tinybox.container.state import Home
+    from tinybox.errors import TinyboxError
+    from tinybox.images.store import Store
+
+    root = folder / "rootfs"
+    try:
+        for layer in Store(Home().root).image(IMAGE).layers:
+            shutil.copytree(layer, root, symlinks=True, dirs_exist_ok=True)
+    except TinyboxError as error:
+        raise Unavailable(str(error)) from error
+    for name in ("proc", "sys", "dev", "tmp"):
+        (root / name).mkdir(exist_ok=True)
+    return root
+
+
+def interpreter_alone(folder: Path, stack: ExitStack) -> Command:
+    """Start Python and nothing else: the floor under every command written in it."""
+    return Command("python -c pass", "the interpreter alone, for comparison", sys.executable, "-c", "pass")
+
+
+def tinybox(folder: Path, stack: ExitStack) -> Command:
+    """Run the installed command."""
+    path = str(Path(sys.executable).with_name("tinybox"))
+    words = [path, "run", "--rm", "--network", "none", IMAGE, "true"]
+    check(*words)
+    return Command("tinybox run", "overlay, init, cgroup", *words)
+
+
+def api(folder: Path, stack: ExitStack) -> Interpreter:
+    """Run boxes from one interpreter."""
+    peer = Interpreter(stack)
+    peer.milliseconds()
+    return peer
+
+
+def bundle(folder: Path) -> Path:
+    """Write an OCI bundle with the program, the root and the namespaces that tinybox has."""
+    path = folder / "config.json"
+    if path.exists():
+        return folder
+    check(shutil.which("runc", path="/usr/sbin:/usr/bin:/usr/local/sbin") or tool("crun"), "spec", cwd=folder)
+    config = json.loads(path.read_text())
+    config["process"].update(terminal=False, args=["true"])
+    config["linux"]["namespaces"].append({"type": "cgroup"})
+    path.write_text(json.dumps(config))
+    return folder
+
+
+def runc(folder: Path, stack: ExitStack) -> Command:
+    """Run the bundle under runc."""
+    words = [tool("runc"), "--root", f"{folder}/runc", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
+    check(*words)
+    return Command("runc run", "no overlay, no init; cgroup", *words)
+
+
+def crun(folder: Path, stack: ExitStack) -> Command:
+    """Run the same bundle under crun; where it refuses a hybrid host, in a mount namespace that has only cgroup v1."""
+    words = [tool("crun"), "--root", f"{folder}/crun", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
+    note = "no overlay, no init; cgroup"
+    try:
+        check(*words)
+    except Unavailable as refusal:
+        if "hybrid" not in str(refusal):
+            raise
+        words = [*without_cgroup2(stack), *words]
+        check(*words)
+        note += " v1 only, through nsenter (1 ms): it refuses hybrid cgroups"
+    return Command("crun run", note, *words)
+
+
+def without_cgroup2(stack: ExitStack) -> list[str]:
+    """Keep a mount namespace in which the cgroup2 mount is gone, and return the words that enter it."""
+    mounts = [line.split(" ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    place = next(line[4] for line in mounts if line[line.index("-") + 1] == "cgroup2")
+    script = f"umount {place} && echo ready && exec sleep infinity"
+    pipe = subprocess.PIPE
+    keeper = stack.enter_context(subprocess.Popen([tool("unshare"), "--mount", "sh", "-c", script], stdout=pipe))
+    stack.callback(keeper.kill)
+    if keeper.stdout is None or keeper.stdout.readline() != b"ready\n":
+        raise Unavailable(f"cannot unmount {place}")
+    return [tool("nsenter"), f"--mount=/proc/{keeper.pid}/ns/mnt"]
+
+
+def bwrap(folder: Path, stack: ExitStack) -> Command:
+    """Run the root under bubblewrap, with all namespaces."""
+    mounts = ["--ro-bind", f"{folder}/rootfs", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+    words = [tool("bwrap"), "--unshare-all", *mounts, "true"]
+    check(*words)
+    return Command("bwrap", "no overlay, no cgroup, no state", *words)
+
+
+def podman(folder: Path, stack: ExitStack) -> Command:
+    """Run the root under podman, whose store, state and leavings are all thrown away in the end."""
+    program = tool("podman")
+    stack.enter_context(Leavings())
+    places = [f"--root={folder}/podman", f"--runroot={folder}/podman-run", f"--tmpdir={folder}/podman-tmp"]
+    settings = ["--cgroup-manager=cgroupfs", "--runtime=runc", "--events-backend=none", "--log-level=error"]
+    base = [program, *places, *settings]
+    stack.callback(subprocess.run, ["umount", "--quiet", f"{folder}/podman/overlay"], check=False, capture_output=True)
+    check("tar", "-C", f"{folder}/rootfs", "-cf", f"{folder}/root.tar", ".")
+    check(*base, "import", "--quiet", f"{folder}/root.tar", IMAGE)
+    # podman would raise these limits, which takes CAP_SYS_RESOURCE: lower ones are always allowed.
+    ulimits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
+    words = [*base, "run", "--rm", "--network=none", *ulimits, IMAGE, "true"]
+    check(*words)
+    return Command("podman run", "overlay, cgroup, conmon, runc", *words)
+
+
+class Leavings:
+    """What podman leaves outside of the directories that it was given: removed at the exit, if it was not there."""
+
+    FILES = ("/dev/shm/libpod_lock", "/etc/cni/net.d/cni.lock", "/var/lib/containers", "/run/runc")
+
+    def __enter__(self) -> None:
+        self.before = {*filter(os.path.exists, self.FILES), *map(str, self.groups())}
+
+    def __exit__(self, *_: object) -> None:
+        for path in {path for path in self.FILES if os.path.exists(path)} - self.before:
+            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+        for group in self.groups():
+            if str(group) not in self.before:
+                group.rmdir()
+
+    @staticmethod
+    def groups() -> Iterator[Path]:
+        """Find podman's control groups, the deepest first."""
+        for parent in [*Path("/sys/fs/cgroup").glob("libpod_parent"), *Path("/sys/fs/cgroup").glob("*/libpod_parent")]:
+            for folder, _, _ in os.walk(parent, topdown=False):
+                yield Path(folder)
+
+
+PEERS: dict[str, Callable[[Path, ExitStack], Command | Interpreter]] = {
+    "tinybox run": tinybox,
+    "tinybox.run()": api,
+    "runc run": runc,
+    "crun run": crun,
+    "bwrap": bwrap,
+    "podman run": podman,
+    "python -c pass": interpreter_alone,
+}

@@ -1,0 +1,182 @@
+"""How long until `true` has run in a box, and with how much memory: tinybox beside its peers, in one run.
+
+    sudo python benchmarks/startup.py [-n ROUNDS] [--json]
+
+Time is the wall clock from start to end. The peers take turns, one run each a round, so that noise hits all alike;
+there is a round before the first, to warm up. Memory is what wait4(2) tells of a run: the largest resident set of any
+one process in it (ru_maxrss), not their sum, with the pages that it shares. It is taken in runs of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.peers import PEERS, Command, Interpreter, Unavailable, root_of_image
+
+PR_SET_CHILD_SUBREAPER = 36
+REFERENCE = "runc run"
+MEMORY_RUNS = 3
+
+
+class Row:
+    """One peer and what was measured of it."""
+
+    def __init__(self, name: str, peer: Command | Interpreter | None, note: str) -> None:
+        self.name, self.peer, self.note = name, peer, note
+        self.times: list[float] = []
+        self.memory: list[float] = []
+
+    def measure(self) -> None:
+        """Run once more; a peer that fails drops out and says why."""
+        try:
+            if isinstance(self.peer, Interpreter):
+                self.times.append(self.peer.milliseconds())
+            elif self.peer:
+                self.times.append(milliseconds(self.peer.words))
+        except Unavailable as reason:
+            self.peer, self.note, self.times = None, str(reason), []
+
+    def weigh(self) -> None:
+        """Take the memory of a run, a few times."""
+        if self.peer:
+            text = "run\n" * 5 if isinstance(self.peer, Interpreter) else ""
+            self.memory = [mebibytes(self.peer.words, text) for _ in range(MEMORY_RUNS)]
+
+
+def milliseconds(words: list[str]) -> float:
+    """Start a program, wait for it, and return how long that took."""
+    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1)]
+    start = time.perf_counter_ns()
+    pid = os.posix_spawn(words[0], words, os.environ, file_actions=null)
+    _, status = os.waitpid(pid, 0)
+    end = time.perf_counter_ns()
+    if status:
+        raise Unavailable(f"it failed: exit status {os.waitstatus_to_exitcode(status)}")
+    return (end - start) / 1e6
+
+
+def mebibytes(words: list[str], text: str = "") -> float:
+    """Return the largest resident set among the processes of one run, in MiB; see getrusage(2).
+
+    A process's figure never falls, not even by execve(2), so a child of ours would begin with the size of this Python.
+    A shell starts the program and ends at once; as subreaper we inherit it, and its figure began with the shell's.
+    """
+    with tempfile.TemporaryFile() as file:
+        file.write(text.encode())
+        file.seek(0)
+        command = f"exec 3<&0; {shlex.join(words)} <&3 >/dev/null &"
+        inputs = [(os.POSIX_SPAWN_DUP2, file.fileno(), 0)]
+        shell = os.posix_spawn("/bin/sh", ["sh", "-c", command], os.environ, file_actions=inputs, setpgroup=0)
+    peak = 0
+    while True:
+        try:
+            pid, _, usage = os.wait4(-shell, 0)  # whoever stayed in the shell's process group
+        except ChildProcessError:
+            return peak / 1024
+        if pid != shell:
+            peak = max(peak, usage.ru_maxrss)
+
+
+def prepare(folder: Path, stack: ExitStack) -> list[Row]:
+    """Make every peer ready that can be had here; the others get a row that says why not."""
+    root_of_image(folder)
+    rows = []
+    for name, build in PEERS.items():
+        try:
+            peer = build(folder, stack)
+            rows.append(Row(name, peer, peer.note))
+        except Unavailable as reason:
+            rows.append(Row(name, None, str(reason)))
+    return rows
+
+
+def measure(rows: list[Row], rounds: int) -> None:
+    """Run all peers in turns for the time, then each alone for the memory."""
+    for _ in range(rounds + 1):
+        for row in rows:
+            row.measure()
+    for row in rows:
+        del row.times[:1]
+        if isinstance(row.peer, Interpreter):
+            row.peer.close()
+    for row in rows:
+        row.weigh()
+
+
+def reap() -> None:
+    """Wait, for a second at most, for those whom the runtimes orphaned (podman's conmon): we are their subreaper."""
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.01)
+        except ChildProcessError:
+            return
+
+
+def figures(rows: list[Row]) -> list[dict[str, object]]:
+    """Turn the measurements into one record a peer, with ratios to runc where it was measured."""
+    reference = next((row for row in rows if row.name == REFERENCE and row.times), None)
+    records: list[dict[str, object]] = []
+    for row in rows:
+        record: dict[str, object] = {"name": row.name, "note": row.note}
+        if row.times and row.memory:
+            median, memory = statistics.median(row.times), statistics.median(row.memory)
+            record |= {"median_ms": round(median, 2), "best_ms": round(min(row.times), 2), "peak_mib": round(memory, 1)}
+            if reference:
+                record["time_ratio"] = round(median / statistics.median(reference.times), 2)
+                record["memory_ratio"] = round(memory / statistics.median(reference.memory), 2)
+        records.append(record)
+    return records
+
+
+def show(records: list[dict[str, object]], host: dict[str, object]) -> None:
+    """Print the table."""
+    print(f"start, run `true` in busybox, end: median of {host['rounds']} interleaved rounds")
+    print(", ".join(f"{key} {value}" for key, value in host.items() if key != "rounds"))
+    columns = ["median_ms", "best_ms", "time_ratio", "peak_mib", "memory_ratio"]
+    titles = ["median ms", "best ms", "to runc", "peak MiB", "to runc"]
+    print(f"\n{'':16}" + "".join(f"{title:>11}" for title in titles) + "   note")
+    for record in records:
+        cells = "".join(f"{record.get(column, '-'):>11}" for column in columns)
+        print(f"{record['name']:16}{cells}   {record['note']}")
+
+
+def main() -> int:
+    """Measure and print; status 1 where tinybox itself could not be measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("-n", "--rounds", type=int, default=20, help="how many runs of each (default 20)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        parser.error("the runtimes need root: sudo make bench")
+    ctypes.PyDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp") as folder, ExitStack() as stack:
+        try:
+            rows = prepare(Path(folder), stack)
+        except Unavailable as reason:
+            parser.error(str(reason))
+        measure(rows, options.rounds)
+    reap()
+    host = {"Linux": platform.release(), "CPython": platform.python_version(), "CPUs": os.cpu_count()}
+    records = figures(rows)
+    if options.json:
+        print(json.dumps({"host": host | {"rounds": options.rounds}, "rows": records}, indent=2))
+    else:
+        show(records, host | {"rounds": options.rounds})
+    return 0 if "median_ms" in records[0] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
