@@ -61,7 +61,7 @@ test: setup  ## the whole test suite, as root; make test ARGS='-k memory' choose
 
 .PHONY: check
 check: $(READY)  ## lint, types, unit tests and guards; no root, seconds
-	@$(MAKE) --jobs --output-sync=target lint types unit
+	@$(MAKE) --jobs=3 --keep-going --output-sync=target lint types unit
 
 .PHONY: lint
 lint: $(READY)
@@ -73,7 +73,7 @@ types: $(READY)
 
 .PHONY: unit
 unit: $(READY)
-	@$(PYTHON) -m pytest -q $(JUNIT) tests/unit tests/guards $(ARGS)
+	@$(PYTHON) -m pytest -q $(JUNIT) -m "not root" tests/unit tests/guards $(ARGS)
 
 .PHONY: format
 format: $(READY)  ## let ruff lay out the code

@@ -10,8 +10,9 @@ cd "$(dirname "$0")/.."
 say() { echo "set-up: $*"; }
 fail() { echo "set-up: $*" >&2; exit 1; }
 
-# What each is for: an image of this host's busybox; the disk that carries Alpine is converted (qemu-img) and read (debugfs).
-PACKAGES="busybox-static qemu-utils e2fsprogs ca-certificates"
+# What for: the image busybox; the disk that carries Alpine is converted by qemu-img and read by debugfs; pip trusts the
+# system's certificates; the tests use ip.
+PACKAGES="busybox-static qemu-utils e2fsprogs ca-certificates iproute2"
 
 installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

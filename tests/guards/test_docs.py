@@ -1,0 +1,103 @@
+"""What the documents say is so: every command has help and stands in them, and the README's commands really run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.guards.sources import CHECKOUT
+
+if TYPE_CHECKING:
+    from tests.conftest import Command
+
+TINYBOX = Path(sys.executable).with_name("tinybox")
+DOCUMENTS = [*CHECKOUT.glob("README.md"), *sorted((CHECKOUT / "docs").rglob("*.md"))]
+README = "\n".join(path.read_text() for path in CHECKOUT.glob("README.md"))
+
+FENCE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PROMPT = re.compile(r"^[$#] (.*)", re.MULTILINE)
+SET_UP = ("git ", "cd ", "make ", "apt", "pip ", "python")  # what a reader does once; CI does it in .ci/run
+
+
+def commands_in(text: str) -> list[str]:
+    """Find the commands of tinybox's in the ``console`` blocks of a document, as one would type them as root."""
+    typed = [line for block in FENCE.findall(text) for line in PROMPT.findall(block)]
+    plain = [line.removeprefix("sudo ") for line in typed]
+    return [line for line in plain if not line.startswith(SET_UP)]
+
+
+def help_of(*words: str) -> str:
+    """Return what ``tinybox WORDS --help`` prints."""
+    done = subprocess.run([TINYBOX, *words, "--help"], capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def verbs(text: str) -> dict[str, str]:
+    """Read the commands and their one line of help from the output of ``tinybox --help``."""
+    return dict(re.findall(r"^  (\w[\w-]*)(?:  +(.*))?$", text.partition("Commands:")[2], re.MULTILINE))
+
+
+def undocumented(text: str, documents: str) -> list[str]:
+    """Complain about commands in the help *text* that say nothing of themselves, or that no document names."""
+    silent = [f"{verb} has no help" for verb, line in verbs(text).items() if not line]
+    unnamed = [f"no document names `tinybox {verb}`" for verb in verbs(text) if f"tinybox {verb}" not in documents]
+    return silent + unnamed
+
+
+def test_every_command_is_documented() -> None:
+    """Each command has a line of help, and stands in the README or in docs/."""
+    text = help_of()
+    assert "run" in verbs(text)  # the control: the list is really read
+    assert undocumented(text, "\n".join(path.read_text() for path in DOCUMENTS)) == []
+
+
+def test_every_command_explains_itself() -> None:
+    """`tinybox COMMAND --help` works for each of them and describes its options."""
+    for verb in verbs(help_of()):
+        assert f"tinybox {verb}" in help_of(verb)
+
+
+def test_the_readme_shows_commands() -> None:
+    """The control: there is a command in the README that can be tried, and it is the first one that a reader wants."""
+    assert any(line.startswith("tinybox run") for line in commands_in(README))
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("line", commands_in(README))
+def test_the_readme_is_true(tinybox: Command, line: str, tmp_path: Path) -> None:
+    """A command that the README shows runs, and ends with status 0 (one that must fail is followed by `; echo $?`)."""
+    settings = {**tinybox.environment, "PATH": f"{TINYBOX.parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["sh", "-c", line],
+        env=settings,
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+HELP = "Usage: tinybox\n\nCommands:\n  run     Run a command in a new box.\n  ps      List boxes.\n  quiet\n"
+
+
+def test_an_undocumented_command_is_found() -> None:
+    """The guard bites: a command without help, and one that no document names."""
+    assert undocumented(HELP, "`tinybox run`, `tinybox quiet`") == [
+        "quiet has no help",
+        "no document names `tinybox ps`",
+    ]
+
+
+def test_commands_are_found_in_a_document() -> None:
+    """The control: typed lines of console blocks count, their output and other blocks do not."""
+    text = "```console\n$ sudo tinybox run busybox true\noutput\n# make test\n```\n```python\n$ no\n```\n"
+    assert commands_in(text) == ["tinybox run busybox true"]

@@ -1,0 +1,115 @@
+"""A start is fast because of what it does not load. Timing a start is noise; the list of loaded modules is not.
+
+Python itself tells, with PYTHONPROFILEIMPORTTIME, every module that a run of the installed command loads.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Command
+
+# What nothing on the way to a box may load, with what it would cost (ms, on the machine where this was measured).
+NEVER = {
+    "argparse": 8,
+    "asyncio": 60,
+    "concurrent.futures": 5,
+    "dataclasses": 15,
+    "email": 20,
+    "hashlib": 2,
+    "http": 15,
+    "importlib.metadata": 30,
+    "importlib.resources": 15,
+    "logging": 9,
+    "multiprocessing": 15,
+    "pathlib": 10,
+    "pkg_resources": 100,
+    "pyroute2": 150,
+    "random": 4,
+    "shutil": 6,
+    "socket": 5,
+    "sqlite3": 6,
+    "ssl": 15,
+    "subprocess": 11,
+    "tarfile": 10,
+    "tempfile": 8,
+    "tomllib": 4,
+    "traceback": 5,
+    "unittest": 20,
+    "urllib": 10,
+    "xml": 5,
+    "zipfile": 8,
+}
+
+# click asks shutil how wide the terminal is, when it prints help.
+NEVER_IN_HELP = {name: cost for name, cost in NEVER.items() if name != "shutil"}
+
+# What `tinybox run` may not load either. click brings the first six, 30 ms of them: it is for help, errors, completion.
+NEVER_IN_RUN = NEVER | {
+    "click": 30,
+    "inspect": 15,
+    "typing": 4,
+    "datetime": 2,
+    "gettext": 1,
+    "uuid": 2,
+    "ast": 3,
+    "threading": 2,
+}
+
+
+def loaded(report: str) -> set[str]:
+    """Read the names of the modules from what Python writes under PYTHONPROFILEIMPORTTIME."""
+    lines = [line for line in report.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines}
+
+
+def unwanted(modules: set[str], never: dict[str, int]) -> dict[str, int]:
+    """Choose from *modules* those that *never* lists, themselves or by their package, with their cost."""
+    return {
+        name: cost for name, cost in never.items() if any(f"{module}.".startswith(f"{name}.") for module in modules)
+    }
+
+
+def modules_of(words: list[str], environment: dict[str, str]) -> set[str]:
+    """Run a command and return the modules that it loaded; it must end well."""
+    settings = {**environment, "PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run(words, env=settings, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return loaded(done.stderr)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`tinybox run --help` loads click and the words of the command, and nothing of what does the work."""
+    command = str(Path(sys.executable).with_name("tinybox"))
+    modules = modules_of([command, "run", "--help"], dict(os.environ))
+    assert "click" in modules  # the control: the list is really read
+    assert not unwanted(modules, NEVER_IN_HELP)
+
+
+@pytest.mark.root
+def test_run_loads_only_what_it_uses(tinybox: Command) -> None:
+    """`tinybox run` loads the engine, without click, typing or anything else that is heavy."""
+    words = [tinybox.path, "run", "--rm", "--network", "none", "busybox", "true"]
+    modules = modules_of(words, tinybox.environment)
+    assert "tinybox.linux.process" in modules  # the control
+    assert not unwanted(modules, NEVER_IN_RUN)
+
+
+@pytest.mark.parametrize("statement", ["import pathlib", "import http.client", "from concurrent.futures import thread"])
+def test_a_heavy_module_is_found(statement: str) -> None:
+    """The guard bites: a module of the list, a module of a package of the list, one that another brings along."""
+    assert unwanted(modules_of([sys.executable, "-c", statement], dict(os.environ)), NEVER)
+
+
+def test_a_light_module_is_let_be() -> None:
+    """The control: what the engine is allowed to load, and names that only begin like a forbidden one."""
+    light = "import os, sys, errno, stat, ctypes, json, signal, select, fcntl, struct, time"
+    assert not unwanted(modules_of([sys.executable, "-c", light], dict(os.environ)), NEVER_IN_RUN)
+    assert not unwanted({"sslx", "tinybox.ssl"}, NEVER)

@@ -1,0 +1,57 @@
+"""The count of tests that CI prints last is true, whatever pytest runs it is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tools import tally
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PASSED = '<testcase classname="tests.a" name="{}"/>'
+FAILED = '<testcase classname="tests.a" name="{}"><failure/></testcase>'
+BROKEN = '<testcase classname="tests.a" name="{}"><error/></testcase>'
+SKIPPED = '<testcase classname="tests.a" name="{}"><skipped/></testcase>'
+
+
+def report(path: Path, *cases: str) -> str:
+    """Write a JUnit file as pytest does."""
+    path.write_text(f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>")
+    return str(path)
+
+
+def test_runs_are_summed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two runs with different tests count together, and a fixture's error is a failure."""
+    one = report(tmp_path / "1.xml", PASSED.format("a"), FAILED.format("b"))
+    two = report(tmp_path / "2.xml", PASSED.format("c"), BROKEN.format("d"), SKIPPED.format("e"))
+    assert tally.main([one, two]) == 1
+    assert capsys.readouterr().out == "2 passed, 2 failed, 1 skipped\n"
+
+
+def test_a_test_in_both_runs_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The worst outcome counts; a skip in one run is mended by a pass in the other."""
+    one = report(tmp_path / "1.xml", PASSED.format("a"), SKIPPED.format("b"))
+    two = report(tmp_path / "2.xml", FAILED.format("a"), PASSED.format("b"))
+    assert tally.main([one, two]) == 1
+    assert capsys.readouterr().out == "1 passed, 1 failed, 0 skipped\n"
+
+
+@pytest.mark.parametrize("cases", [[], [SKIPPED.format("a")]])
+def test_a_run_without_a_test_has_failed(tmp_path: Path, cases: list[str]) -> None:
+    """Nothing collected, or everything skipped, proves nothing: status 5."""
+    assert tally.main([report(tmp_path / "1.xml", *cases)]) == 5
+
+
+def test_a_run_that_died_has_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pytest that was killed leaves no file: status 5, and the last line still counts the others."""
+    one = report(tmp_path / "1.xml", PASSED.format("a"))
+    assert tally.main([one, str(tmp_path / "none.xml")]) == 5
+    assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 0 failed, 0 skipped"
+
+
+def test_all_passed(tmp_path: Path) -> None:
+    """The control: status 0 when tests ran and none failed."""
+    assert tally.main([report(tmp_path / "1.xml", PASSED.format("a"))]) == 0
