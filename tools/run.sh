@@ -15,6 +15,7 @@ if [ -t 0 ] && [ -t 1 ]; then
     exec "$tinybox" run --rm "$image" sh
 fi
 
+failed=0
 show() {
     echo
     echo "# $1"
@@ -28,6 +29,7 @@ show() {
     status=0
     "$tinybox" run --rm "$@" || status=$?
     [ "$status" = 0 ] || echo "(exit status $status)"
+    [ "$status" != 125 ] || failed=1 # 125: it was tinybox that failed
 }
 
 echo "There is no terminal here, so this is a tour; on a terminal you get a shell."
@@ -40,3 +42,4 @@ show "fewer rights than root has outside (capabilities)" "$image" grep CapEff /p
 show "at most 32 MiB of memory (cgroup): the one that takes more is killed" -m 32m "$image" \
     sh -c 'head -c 128m /dev/zero | tail | wc -c'
 show "the exit status is the program's" "$image" sh -c 'exit 42'
+exit "$failed"
