@@ -70,7 +70,17 @@ class NotFoundError(TinyboxError):
 
 
 class SyscallError(OSError):
-    """The kernel's answer to one system call: errno(3), the call's name and its arguments."""
+    """The kernel's answer to one system call: errno(3), the call's name and its arguments.
+
+    It is also what Python makes of that errno elsewhere: one with ENOENT is a FileNotFoundError, too.
+    """
+
+    def __new__(cls, number: int, call: str, arguments: Sequence[object] = ()) -> SyscallError:  # noqa: ARG004, PYI034
+        """Choose the class by the errno, as OSError itself does."""
+        kind = type(OSError(number, ""))
+        if cls is SyscallError and kind is not OSError:
+            cls = _mixed.get(kind) or _mixed.setdefault(kind, type("SyscallError", (SyscallError, kind), {}))  # noqa: PLW0642
+        return super().__new__(cls, number, os.strerror(number))
 
     def __init__(self, number: int, call: str, arguments: Sequence[object] = ()) -> None:
         super().__init__(number, os.strerror(number))
@@ -78,3 +88,6 @@ class SyscallError(OSError):
 
     def __str__(self) -> str:
         return f"{self.call}: {os.strerror(self.errno or 0)} [{_errno.errorcode.get(self.errno or 0, '?')}]"
+
+
+_mixed: dict[type[OSError], type[SyscallError]] = {}

@@ -63,7 +63,9 @@ def _fill(tree: Tree, stream: Stream) -> Unpacked:
             size += member.size if member.isreg() else 0
             newest = max(newest, int(member.mtime))
             blamed = f"archive, after {member.name[:200]!r}"
-        tree.finish()
+        for directory in tree.directories():
+            blamed = f"archive member {directory.name[:200]!r}"
+            tree.finish(directory)
         return Unpacked(stream.diff_id(), size, newest)
     except ImageError as error:
         error.thing = error.thing or blamed

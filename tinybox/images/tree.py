@@ -76,19 +76,22 @@ class Tree:
         finally:
             os.close(parent)
 
-    def finish(self) -> None:
-        """Give the directories their owners, modes and times, which filling them would have changed."""
-        for parts, member in reversed(self._directories.items()):
-            try:
-                fd = self._open(parts, os.O_NOFOLLOW)
-            except OSError as error:
-                if error.errno not in REPLACED:
-                    raise
-                continue
-            try:
-                _dress(fd, member)
-            finally:
-                os.close(fd)
+    def directories(self) -> list[tarfile.TarInfo]:
+        """List the directories that the archive named, the last one first: they are to be finished when all is in."""
+        return list(reversed(self._directories.values()))
+
+    def finish(self, directory: tarfile.TarInfo) -> None:
+        """Give *directory* its owner, mode and time, which filling it would have changed."""
+        try:
+            fd = self._open(parts_of(directory.name), os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno in REPLACED:
+                return
+            raise
+        try:
+            _dress(fd, directory)
+        finally:
+            os.close(fd)
 
     def _put(self, parent: int, parts: tuple[bytes, ...], member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
         name = parts[-1]
@@ -124,8 +127,10 @@ class Tree:
         """Open the directory *parts*; make what is missing on the way, as the archive may not name every directory."""
         try:
             return self._open(parts)
-        except FileNotFoundError:
-            above = self._parent(parts[:-1])
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+        above = self._parent(parts[:-1])
         try:
             self._count()
             os.mkdir(parts[-1], 0o755, dir_fd=above)

@@ -38,10 +38,13 @@ def install(program: bytes, flags: int = 0) -> int:
 
 
 def flags_of(profile: Mapping[str, Any]) -> int:
-    """Return the flags for `install` that *profile* asks for; SCMP_ACT_NOTIFY asks for a listener; see seccomp(2)."""
+    """Return the flags for `install` that *profile* asks for; SCMP_ACT_NOTIFY asks for a listener; see seccomp(2).
+
+    It looks at no more than it needs: `compiled`, asked first, finds what else is wrong with a profile.
+    """
     flags = 0
     for position, name in enumerate(profile.get("flags") or ()):
-        if name not in FLAGS:
+        if not isinstance(name, str) or name not in FLAGS:
             thing = f"linux.seccomp.flags[{position}]"
             raise UsageError(thing, f"{name!r} is not a flag of seccomp(2)", f"one of {', '.join(FLAGS)}")
         flags |= FLAGS[name]

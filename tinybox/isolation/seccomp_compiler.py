@@ -22,8 +22,9 @@ from tinybox.linux.seccomp import sock_filter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from typing import Any
+    from typing import Any, TypeVar
 
+    Kind = TypeVar("Kind")
     Test = tuple[str, int, int, int, bool]  # the operator, the argument's index, value, valueTwo, 64 bits wide or 32
 
 ACTIONS = {
@@ -91,9 +92,9 @@ def checked(program: bytes) -> bytes:
 
 def tables_of(profile: Mapping[str, Any], machine: str) -> list[str]:
     """Return the names of the tables to compile: the machine's own, and those of its others that the profile lists."""
-    listed = profile.get("architectures") or ()
+    listed = list_of(str, profile.get("architectures"), "architectures")
     for place, name in enumerate(listed):
-        if not isinstance(name, str) or not name.startswith("SCMP_ARCH_"):
+        if not name.startswith("SCMP_ARCH_"):
             raise UsageError(f"linux.seccomp.architectures[{place}]", f"{name!r} is not an architecture", "SCMP_ARCH_*")
     native, *_ = tables = TABLES[machine]
     return [table for name, table in tables.items() if name == native or name in listed]
@@ -103,10 +104,10 @@ def answers_of(profile: Mapping[str, Any], default: bytes, wide: bool) -> dict[s
     """Return for each name in the profile the piece of program that answers its calls; *wide*: arguments of 64 bits."""
     conditional: dict[str, bytes] = {}
     always: dict[str, bytes] = {}
-    for position, entry in enumerate(profile.get("syscalls") or ()):
+    for position, entry in enumerate(list_of(dict, profile.get("syscalls"), "syscalls")):
         place = f"syscalls[{position}]"
         action = action_of(entry.get("action"), entry.get("errnoRet"), f"{place}.action")
-        rules = rules_of(entry.get("args") or (), action, wide, f"{place}.args")
+        rules = rules_of(list_of(dict, entry.get("args"), f"{place}.args"), action, wide, f"{place}.args")
         for name in names_of(entry, place):
             conditional.setdefault(name, b"")
             if action == default:
@@ -120,9 +121,9 @@ def answers_of(profile: Mapping[str, Any], default: bytes, wide: bool) -> dict[s
 
 def names_of(entry: Mapping[str, Any], place: str) -> list[str]:
     """Return the entry's names, which must be a list with something in it."""
-    names = entry.get("names")
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise UsageError(f"linux.seccomp.{place}.names", f"{names!r} is not a list of names of system calls")
+    names = list_of(str, entry.get("names"), f"{place}.names")
+    if not names:
+        raise UsageError(f"linux.seccomp.{place}.names", "there is none", "name a system call")
     if entry["action"] == "SCMP_ACT_NOTIFY" and "write" in names:
         cause = "tinybox must write(2) where the listener is, and would wait for the listener's leave"
         raise UsageError(f"linux.seccomp.{place}.action", cause, "leave write out")
@@ -141,7 +142,7 @@ def action_of(action: object, errno_ret: object, place: str) -> bytes:
     return sock_filter(seccomp.BPF_RET_K, answer)
 
 
-def rules_of(conditions: Collection[Mapping[str, Any]], action: bytes, wide: bool, place: str) -> bytes:
+def rules_of(conditions: list[dict[str, Any]], action: bytes, wide: bool, place: str) -> bytes:
     """Return the program that gives *action* where the conditions hold and falls through where they do not."""
     tests = [test_of(condition, wide, f"{place}[{position}]") for position, condition in enumerate(conditions)]
     if len({condition["index"] for condition in conditions}) == len(tests):
@@ -156,6 +157,16 @@ def test_of(condition: Mapping[str, Any], wide: bool, place: str) -> Test:
     index = whole(condition.get("index"), 5, f"{place}.index")
     value = whole(condition.get("value"), 2**64 - 1, f"{place}.value")
     return operator, index, value, whole(condition.get("valueTwo") or 0, 2**64 - 1, f"{place}.valueTwo"), wide
+
+
+def list_of(kind: type[Kind], value: object, place: str) -> list[Kind]:
+    """Return *value* if it is a list of such, or an empty one for what is not there."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        kinds = {str: "words", dict: "objects"}
+        raise UsageError(f"linux.seccomp.{place}", f"{value!r} is not a list of {kinds[kind]}")
+    return value
 
 
 def word(value: object, known: Collection[str], place: str) -> str:

@@ -54,8 +54,10 @@ def capget() -> tuple[int, int, int]:
 def capset(effective: int, permitted: int, inheritable: int) -> None:
     """Set this thread's three sets from bit masks; EPERM: *permitted* may only shrink; see capset(2)."""
     words = (Words * 2)(
-        Words(effective >> shift & 0xFFFFFFFF, permitted >> shift & 0xFFFFFFFF, inheritable >> shift & 0xFFFFFFFF)
-        for shift in (0, 32)
+        *[
+            Words(effective >> shift & 0xFFFFFFFF, permitted >> shift & 0xFFFFFFFF, inheritable >> shift & 0xFFFFFFFF)
+            for shift in (0, 32)
+        ]
     )
     _capset(ctypes.byref(Header(_VERSION_3, 0)), words)
 

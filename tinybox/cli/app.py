@@ -1,0 +1,74 @@
+"""The click side: a group that loads a command's file only when that command is asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from tinybox import __version__
+from tinybox.errors import UsageError
+
+# command: (module, function, the line that `tinybox --help` shows)
+COMMANDS = {
+    "run": ("tinybox.cli.run_command", "run", "Run a program in a new container"),
+    "diff": ("tinybox.cli.containers", "diff", "Show what a container has changed in its files"),
+    "images": ("tinybox.cli.images", "images", "List the images in the store"),
+    "import": ("tinybox.cli.images", "import_image", "Make an image from a tar archive"),
+    "pull": ("tinybox.cli.images", "pull", "Make an image by its recipe, from the first source that works"),
+    "rm": ("tinybox.cli.containers", "rm", "Remove stopped containers and all they wrote"),
+    "rmi": ("tinybox.cli.images", "rmi", "Remove images"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group of commands that are imported one by one, when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Return the names of all commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the file of *cmd_name* and return its command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, function, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), function)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][2]) for name in sorted(COMMANDS)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["--help"], "max_content_width": 100})
+@click.option("--root", metavar="DIR", help="Where images and containers are kept (default: TINYBOX_ROOT or /var/lib/tinybox)")
+@click.version_option(__version__, prog_name="tinybox")
+def cli(root: str | None) -> None:
+    """Containers from namespaces, cgroups and overlayfs, every step of which can be seen."""
+    if root:
+        os.environ["TINYBOX_ROOT"] = root
+
+
+def start(words: list[str]) -> int:
+    """Run the command line *words* through click; its errors become ours: one line, status 125."""
+    try:
+        result: Any = cli.main(words, prog_name="tinybox", standalone_mode=False)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "tinybox"
+        raise UsageError("", error.format_message(), f"{where} --help") from error
+    except click.Abort:
+        return 130
+    except click.ClickException as error:
+        raise UsageError("", error.format_message()) from error
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(start(sys.argv[1:]))

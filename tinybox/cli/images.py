@@ -1,0 +1,106 @@
+"""Commands about images: list them, make one by a recipe or from an archive, remove them."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from tinybox.container import host, state
+from tinybox.errors import ImageError
+from tinybox.images import recipe
+from tinybox.images.reference import parse
+from tinybox.images.store import Image, Store
+
+MEGA = 1_000_000  # docker's megabyte
+
+
+def store() -> Store:
+    """Return the store that the environment names."""
+    return Store(state.Home().root)
+
+
+def say(line: str) -> None:
+    """Tell on stderr what is being done, so that stdout stays the program's."""
+    print(f"tinybox: {line}", file=sys.stderr)
+
+
+def make_missing(text: str) -> bool:
+    """Make the image *text* by its recipe if it is not in the store; tell whether there is a recipe for it."""
+    try:
+        store().image(text)
+    except ImageError:
+        if recipe.find(text) is None:
+            return False
+        host.read("").check()
+        say(f"image {parse(text)} is not here yet; making it by its recipe")
+        recipe.make(store(), text, say)
+        return True
+    return False
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
+@click.option("--format", "style", metavar="json", type=click.Choice(["json", "table"]), default="table", help="json or table.")
+def images(names: tuple[str, ...], *, quiet: bool, style: str) -> None:
+    """List the images in the store, or only those that are NAMEd."""
+    wanted = {str(parse(name)) for name in names}
+    found = [image for image in store().images() if not wanted or image.reference in wanted]
+    if quiet:
+        click.echo("".join(f"{image.id[:12]}\n" for image in found), nl=False)
+    elif style == "json":
+        for image in found:
+            click.echo(json.dumps(_row(image)))
+    else:
+        rows = [("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"), *(tuple(_row(image).values()) for image in found)]
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        for row in rows:
+            click.echo("   ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _row(image: Image) -> dict[str, str]:
+    name, _, tag = image.reference.rpartition(":") if image.reference else ("<none>", "", "<none>")
+    return {
+        "Repository": name,
+        "Tag": tag,
+        "ID": image.id[:12],
+        "CreatedAt": image.created[:19].replace("T", " "),
+        "Size": f"{image.size / MEGA:.2f}MB",
+    }
+
+
+@click.command("import")
+@click.argument("file", metavar="FILE|-")
+@click.argument("name", metavar="NAME[:TAG]")
+def import_image(file: str, name: str) -> None:
+    """Make an image of one layer from FILE, a tar archive (.tar .tar.gz .tar.xz .tar.zst), or from stdin (-)."""
+    host.read("").check()
+    image = store().import_archive(sys.stdin.buffer if file == "-" else file, name)
+    click.echo(f"sha256:{image.id}")
+
+
+@click.command()
+@click.argument("name")
+def pull(name: str) -> None:
+    """Make the image NAME by its recipe: the first of its sources that works is used."""
+    if recipe.find(name) is None:
+        cure = f"recipes: {', '.join(recipe.names())}; or tinybox import FILE {name}"
+        raise ImageError(f"image {name}", "there is no recipe for it", cure)
+    host.read("").check()
+    image = recipe.make(store(), name, say)
+    click.echo(f"{image.reference} sha256:{image.id[:12]}")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME|ID...")
+def rmi(names: tuple[str, ...]) -> None:
+    """Remove images: the name, and with the last name the files."""
+    host.read("").check()
+    for name in names:
+        removal = store().remove(name)
+        for reference in removal.untagged:
+            click.echo(f"Untagged: {reference}")
+        for image_id in removal.deleted:
+            click.echo(f"Deleted: sha256:{image_id}")

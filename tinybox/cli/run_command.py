@@ -1,0 +1,81 @@
+"""`tinybox run` for click: the table of options made into a command with help, errors and completion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tinybox.cli import run as command_line
+from tinybox.container.options import ALIASES, FLAG, LIST, OPTIONS, Option
+
+GROUPS = {
+    "life": "Life",
+    "limits": "Limits",
+    "files": "Files",
+    "namespaces": "Namespaces",
+    "rights": "Rights",
+    "seeing": "Seeing",
+}
+
+
+class RunCommand(click.Command):
+    """The command, whose options are listed under the names of their groups, and whose flags take ``=false``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does, after ``--rm=false`` has been written as ``--no-rm``."""
+        return super().parse_args(ctx, [plain_flag(word) for word in args])
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the options group by group."""
+        records = {param.name: param.get_help_record(ctx) for param in self.get_params(ctx)}
+        for group, title in GROUPS.items():
+            rows = [records[option.key] for option in OPTIONS if option.group == group]
+            with formatter.section(title):
+                formatter.write_dl([row for row in rows if row])
+
+
+def plain_flag(word: str) -> str:
+    """Return ``--rm=false`` as ``--no-rm`` and ``--rm=true`` as ``--rm``; every other word as it is."""
+    name, equals, value = word.partition("=")
+    if not equals or name[2:] not in {option.name for option in OPTIONS if option.kind == FLAG}:
+        return word
+    return {"true": name, "1": name, "false": f"--no-{name[2:]}", "0": f"--no-{name[2:]}"}.get(value.lower(), word)
+
+
+def declared(option: Option) -> click.Option:
+    """Return the click option for one row of the table."""
+    names = [f"--{option.name}", *[f"--{alias}" for alias, name in ALIASES.items() if name == option.name]]
+    names += [f"-{option.short}"] * bool(option.short)
+    if option.kind == FLAG:
+        return Flag([f"--{option.name}/--no-{option.name}", *names[1:], option.key], help=option.help, default=None)
+    return click.Option(
+        [*names, option.key], metavar=option.metavar, help=option.help, multiple=option.kind == LIST
+    )
+
+
+class Flag(click.Option):
+    """A flag whose help does not show the ``--no-`` form, which docker writes as ``=false``."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:  # noqa: ARG002  click's signature
+        """Return the names and the help, without the secondary names."""
+        return ", ".join(sorted(self.opts, key=len)), self.help or ""
+
+
+def execute(image: str, command: tuple[str, ...], **options: Any) -> int:
+    """Hand over to the engine what was given, and nothing that was not."""
+    given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+    return command_line.execute(image, list(command), {key: v for key, v in given.items() if v not in (None, [])})
+
+
+run = RunCommand(
+    "run",
+    callback=execute,
+    params=[
+        *(declared(option) for option in OPTIONS),
+        click.Argument(["image"]),
+        click.Argument(["command"], nargs=-1, type=click.UNPROCESSED),
+    ],
+    help="Run COMMAND in a new container of IMAGE. Options end at IMAGE; words and exit status are docker's.",
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
+)

@@ -1,0 +1,67 @@
+"""The child's side of a container's birth: it walks its steps and turns into the program. No import, no return.
+
+From clone3(2) on, this process is the container. Whatever it needs has been loaded and decided by the parent; it tells
+the parent how it went in words over a pipe, never on the user's terminal.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container import handshake, init
+from tinybox.linux import process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from tinybox.container.live import Live
+    from tinybox.container.plan import Step
+
+PROGRAM_FAILED = 125
+
+
+def become(steps: list[Step], live: Live) -> NoReturn:
+    """Carry out the child's *steps*, which end in the program, or report why not and exit with 125."""
+    try:
+        process.set_name(b"tinybox:child")
+        live.handshake.keep_child_side()
+        for step in steps:
+            step.run()
+    except BaseException as error:  # noqa: BLE001  whatever it is, the parent must hear of it
+        live.handshake.tell_error(error)
+    os._exit(PROGRAM_FAILED)
+
+
+def wait_for_parent(live: Live) -> None:
+    """Wait until the parent has put this process into its control groups and written its id maps."""
+    live.handshake.wait(handshake.GO)
+
+
+def report_ready(live: Live) -> None:
+    """Tell the parent that everything but the program is there, and wait for its word to start."""
+    live.handshake.tell(handshake.READY, str(live.master).encode())
+    live.handshake.wait(handshake.START)
+
+
+def close_inherited(live: Live) -> None:
+    """Close every file descriptor but 0, 1, 2 and the report, which execve(2) will close; see close_range(2)."""
+    from_here = 3
+    keep = live.handshake.report
+    if keep > from_here:
+        init.files.close_range(from_here, keep - 1)
+    init.files.close_range(keep + 1)
+
+
+def hide() -> None:
+    """Let nobody in the container look into this process: its memory and /proc/1/exe are the host's Python's.
+
+    See PR_SET_DUMPABLE in prctl(2), and CVE-2019-5736 for what happens otherwise. A change of user sets it anew, and
+    execve(2) of a program that may be read ends it.
+    """
+    process.set_dumpable(False)
+
+
+def die_with_parent(signal: int) -> None:
+    """End with *signal* when tinybox ends, however that happens; see PR_SET_PDEATHSIG in prctl(2)."""
+    process.set_parent_death_signal(signal)

@@ -1,0 +1,59 @@
+"""Who ``--user`` is: names are looked up in the image's own /etc/passwd and /etc/group; see passwd(5) and group(5).
+
+The host's user list means nothing in the box. The kernel knows only numbers; a name is a line in a file.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.errors import UsageError
+from tinybox.linux import files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tinybox.container.spec import User
+
+
+def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
+    """Return ``USER[:GROUP]``, names or numbers, as OCI's user and its home directory; UsageError for a strange name."""
+    name, _, group_name = text.partition(":")
+    users, groups = _table(layers, b"/etc/passwd"), _table(layers, b"/etc/group")
+    row = _row(users, name or "0", 7)
+    if row is None and not name.isdecimal() and name:
+        raise UsageError(f"--user {text}", f"no user {name} in the image's /etc/passwd")
+    uid, gid, home = (int(row[2]), int(row[3]), row[5]) if row else (int(name or 0), 0, "/")
+    if group_name:
+        return {"uid": uid, "gid": _group(text, group_name, groups)}, home
+    more = [int(line[2]) for line in groups if len(line) > 3 and row and row[0] in line[3].split(",")]  # noqa: PLR2004
+    return {"uid": uid, "gid": gid, "additionalGids": sorted(set(more) - {gid})}, home
+
+
+def _group(text: str, name: str, groups: list[list[str]]) -> int:
+    row = _row(groups, name, 3)
+    if row is None and not name.isdecimal():
+        raise UsageError(f"--user {text}", f"no group {name} in the image's /etc/group")
+    return int(row[2]) if row else int(name)
+
+
+def _row(table: list[list[str]], word: str, width: int) -> list[str] | None:
+    """Find the line of a user or group by its name, or by its number in the third field."""
+    column = 2 if word.isdecimal() else 0
+    return next((row for row in table if len(row) >= width and row[2].isdecimal() and row[column] == word), None)
+
+
+def _table(layers: Sequence[str], path: bytes) -> list[list[str]]:
+    """Read *path* from the uppermost layer that has it, following no link out of that layer; see openat2(2)."""
+    for layer in reversed(layers):
+        root = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fd = files.openat2(root, path, os.O_RDONLY, files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS)
+        except OSError:
+            continue
+        finally:
+            os.close(root)
+        with open(fd, encoding="utf-8", errors="surrogateescape") as file:
+            return [line.rstrip("\n").split(":") for line in file]
+    return []

@@ -1,0 +1,155 @@
+"""PID 1: the first process of the box, and what it is for. It reaps, it forwards, it ends as the program ended.
+
+The kernel makes the first process of a pid namespace the parent of every orphan, ignores signals that PID 1 has not
+asked for, and kills everything else when PID 1 ends. Hence three duties: wait for every child, also for those of others;
+pass signals on to the program; and leave with the program's exit status. Our own Python does it, running on behind
+pivot_root(2): whatever it needs is in memory already, for there is no Python in the box to import from.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import signal
+import stat
+
+from tinybox.errors import NotExecutableError, NotFoundError, TinyboxError
+from tinybox.isolation import seccomp
+from tinybox.linux import files, process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from tinybox.container.live import Live
+
+FORWARD, REAP, NONE = "forward", "reap", "none"
+MODES = (FORWARD, REAP, NONE)
+
+_TIOCSCTTY = 0x540E
+_NOT_CATCHABLE = (signal.SIGKILL, signal.SIGSTOP, 32, 33)  # 32 and 33 belong to libc
+SIGNALS = [number for number in range(1, 65) if number not in _NOT_CATCHABLE]
+
+
+class Program:
+    """What execve(2) needs, and how the process is prepared for it."""
+
+    def __init__(self, args: list[str], env: list[str], *, terminal: bool, filter: bytes = b"", flags: int = 0) -> None:  # noqa: A002
+        self.args, self.env = args, dict(line.partition("=")[::2] for line in env)
+        self.terminal, self.filter, self.filter_flags = terminal, filter, flags
+        self.path = ""
+
+
+def find(program: Program) -> None:
+    """Find the program's file as execvp(3) would, so that ``create`` fails and not ``start`` when there is none."""
+    name = program.args[0]
+    if "/" in name:
+        program.path = _runnable(name, name)
+        return
+    refused: NotExecutableError | None = None
+    for folder in program.env.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").split(":"):
+        try:
+            program.path = _runnable(os.path.join(folder or ".", name), name)
+        except NotFoundError:
+            continue
+        except NotExecutableError as error:
+            refused = refused or error
+        else:
+            return
+    raise refused or NotFoundError(f'exec "{name}"', "executable file not found in $PATH")
+
+
+def _runnable(path: str, name: str) -> str:
+    try:
+        info = os.stat(path)
+    except PermissionError as error:
+        raise NotExecutableError(f'exec "{name}"', "permission denied") from error
+    except OSError as error:
+        raise NotFoundError(f'exec "{name}"', "no such file or directory") from error
+    if stat.S_ISDIR(info.st_mode):
+        raise NotExecutableError(f'exec "{name}"', "is a directory: permission denied")
+    if not os.access(path, os.X_OK, effective_ids=True):
+        raise NotExecutableError(f'exec "{name}"', "permission denied", "chmod +x in the image")
+    return path
+
+
+def take_name(name: bytes, area: tuple[int, int]) -> None:
+    """Show *name* in ps(1) instead of the host's command line, whose words (and secrets) are not the box's business.
+
+    *area* is where the kernel keeps this process's arguments: arg_start and arg_end of proc_pid_stat(5). Where its last
+    byte is not zero, the kernel takes the whole for one title that ends at the first zero (Linux 5.3).
+    """
+    process.set_name(name)
+    start, end = area
+    if end - start > len(name) + 1:
+        ctypes.memset(start, 0, end - start)
+        ctypes.memmove(start, name, len(name))
+        ctypes.memset(end - 1, 1, 1)
+
+
+def run(mode: str, program: Program, live: Live) -> NoReturn:
+    """Be PID 1 in this *mode*: "forward", "reap" (which forwards nothing), or "none": be the program itself."""
+    if mode == NONE:
+        execute(program)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            execute(program)
+        except BaseException as error:  # noqa: BLE001  the parent must hear of it, in words
+            live.handshake.tell_error(error)
+            os._exit(125)
+    files.close_range(3)
+    supervise(pid, forward=mode == FORWARD)
+
+
+def execute(program: Program) -> NoReturn:
+    """Become the program: own session, its terminal, default signals, the filter, and execve(2)."""
+    os.setsid()
+    if program.terminal:
+        fcntl.ioctl(0, _TIOCSCTTY, 0)
+    for number in SIGNALS:
+        if signal.getsignal(number) is signal.SIG_IGN:  # what is ignored would stay so over execve(2)
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if program.filter:
+        seccomp.install(program.filter, program.filter_flags)
+    name = program.args[0]
+    try:
+        os.execve(program.path, program.args, program.env)
+    except FileNotFoundError as error:
+        raise NotFoundError(f'exec "{name}"', "no such file or directory", "its interpreter is missing") from error
+    except PermissionError as error:
+        raise NotExecutableError(f'exec "{name}"', "permission denied") from error
+    except OSError as error:
+        if error.errno == errno.ENOEXEC:
+            raise NotExecutableError(f'exec "{name}"', "exec format error", "another machine's, or no #! line") from error
+        raise TinyboxError(f'exec "{name}"', error.strerror or str(error)) from error
+
+
+def supervise(pid: int, *, forward: bool) -> NoReturn:
+    """Wait for signals, all of which are blocked, until the program *pid* ends; see sigwaitinfo(2) and waitpid(2)."""
+    while True:
+        number = signal.sigwaitinfo(SIGNALS).si_signo
+        if number == signal.SIGCHLD:
+            reap(pid)
+        elif forward:
+            try:
+                os.kill(pid, number)
+            except OSError:  # it has just ended (ESRCH), or runs as somebody we may not signal (EPERM)
+                continue
+
+
+def reap(pid: int) -> None:
+    """Wait for every child that has ended; with the program's own end, end. One SIGCHLD may stand for many."""
+    while True:
+        try:
+            ended, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if ended == pid:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code >= 0 else 128 - code)
+        if ended == 0:
+            return

@@ -1,0 +1,100 @@
+"""`tinybox run`, whole: find the image, say what is wanted, plan it, and live it.
+
+This is what the command line and the Python API share; options have docker's words, written the way Python writes them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container import configure, host, lifecycle, naming, spec, state, volumes
+from tinybox.container.live import Live
+from tinybox.container.options import BY_NAME, FLAG, LIST
+from tinybox.errors import StateError, UsageError
+from tinybox.images.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from tinybox.container.monitor import Ending
+
+KEYS = {option.key: option for option in BY_NAME.values()} | {"net": BY_NAME["net"]}
+
+
+def run(image: str, *command: str, root: str = "", stdin: int | None = None, **options: Any) -> Ending:
+    """Run *command* in a new container of *image* and return how it ended; as docker-run(1), in the foreground.
+
+    *options* are those of ``tinybox run`` with ``_`` for ``-``: ``memory="32m", volume=["/a:/b"], rm=True``. *stdin* is a
+    file descriptor, or None for an empty input. Raises TinyboxError; its ``status`` is what the command would exit with.
+    """
+    words = normal(options)
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else -1
+    try:
+        streams = (null if stdin is None else stdin, 1, 2)
+        return lifecycle.run(prepare(image, command, words, Live(streams), root=root))
+    finally:
+        if null >= 0:
+            os.close(null)
+
+
+def normal(options: dict[str, Any]) -> dict[str, Any]:
+    """Return *options* as the command line would have given them: words as text, lists as lists; else UsageError."""
+    words = {}
+    for key, value in options.items():
+        option = KEYS.get(key)
+        if option is None:
+            raise UsageError(f"option {key}", "is unknown", "tinybox run --help lists them")
+        if option.kind == LIST:
+            words[option.key] = [value] if isinstance(value, str) else [str(word) for word in value]
+        else:
+            words[option.key] = bool(value) if option.kind == FLAG else str(value)
+    return words
+
+
+def prepare(
+    image: str, command: Sequence[str], options: dict[str, Any], live: Live, *, root: str = "", check: bool = True
+) -> lifecycle.Container:
+    """Return a planned container that does not exist yet; with *check*, sweep up after dead ones first."""
+    home = state.Home(root)
+    here = host.read(home.cache)
+    if check:
+        here.check()
+        home.prepare()
+        lifecycle.sweep(home, here)
+    container = os.urandom(32).hex()
+    request = configure.Request(
+        container,
+        naming.checked(options["name"]) if options.get("name") else naming.made_up(),
+        Store(home.root).image(image),
+        command,
+        options,
+        host=here,
+        find_pid=lambda word: pid_of(home, word),
+        volume=lambda name: volumes.directory(home, name, make=check),
+    )
+    return lifecycle.Container(home, container, configure.configure(request), here, live)
+
+
+def pid_of(home: state.Home, word: str) -> int:
+    """Return the host's pid of PID 1 of the running container that *word* names; StateError if it does not run."""
+    found = state.read(home, state.find(home, word))
+    if found.get("status") != state.RUNNING:
+        raise StateError(f"container {word}", "is not running", "only a running container has namespaces")
+    return found["pid"]
+
+
+def write_bundle(container: lifecycle.Container, folder: str) -> None:
+    """Write *container* as a plain OCI bundle, root file system included, that runc and crun can run, too."""
+    from tinybox.images import tree
+
+    rootfs = os.path.join(folder, "rootfs")
+    try:
+        os.makedirs(folder, exist_ok=True)
+        os.mkdir(rootfs)
+    except FileExistsError as error:
+        raise UsageError(f"--bundle {folder}", "has a rootfs already", "name an empty directory") from error
+    for layer in container.annotations.pop(spec.LAYERS).split(":"):
+        tree.copy(layer, rootfs)
+    spec.save(container.config, folder)

@@ -1,0 +1,42 @@
+"""What only becomes known while a plan is carried out: process numbers and file descriptors.
+
+Steps are data made beforehand; those that need a pid or an fd are given this object, and find it here.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container.handshake import Handshake
+
+
+class Live:
+    """The moving parts of one container, in the parent; the child gets its copy of it by clone3(2)."""
+
+    def __init__(self, streams: tuple[int, int, int] = (0, 1, 2), *, interactive: bool = False) -> None:
+        self.streams, self.interactive = streams, interactive
+        self.handshake = Handshake()
+        self.pid = self.pidfd = -1
+        self.master = self.slave = -1  # of the container's terminal
+        self.trees: dict[str, int] = {}  # detached mounts on their way from parent to child, by what they are for
+        self.cgroup_fd: int | None = None
+        self.namespace_fds: dict[str, int] = {}
+
+    def close_trees(self) -> None:
+        """Close the parent's copies of what the child has taken over."""
+        for fd in [*self.trees.values(), *self.namespace_fds.values()]:
+            os.close(fd)
+        self.trees.clear()
+        self.namespace_fds.clear()
+        if self.cgroup_fd is not None:
+            os.close(self.cgroup_fd)
+            self.cgroup_fd = None
+
+    def close(self) -> None:
+        """Close every fd that is still open here."""
+        self.close_trees()
+        self.handshake.close()
+        for name in ("pidfd", "master", "slave"):
+            if getattr(self, name) >= 0:
+                os.close(getattr(self, name))
+                setattr(self, name, -1)

@@ -1,0 +1,189 @@
+"""Who watches a container: signals go in, what the terminal says comes out, and its end is seen and told.
+
+Everything to wait for is a file descriptor (a pidfd becomes readable when its process has ended; a pipe of our own
+says that a signal came), so one poll(2) waits for all of it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+
+from tinybox.isolation import cgroup_oom, terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.container.lifecycle import Container
+
+_NOT_FORWARDED = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH)
+FORWARDED = [number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]
+_CHUNK = 65536
+
+
+class Ending:
+    """How a container ended: the status that its first process left, and whether it was out of memory."""
+
+    def __init__(self, status: int, *, out_of_memory: bool = False) -> None:
+        self.status, self.out_of_memory = status, out_of_memory
+
+
+class Signals:
+    """Every signal that can be caught, caught: as bytes in a pipe, to be read when there is time; see signal-safety(7).
+
+    From the first step of a container to its last, a Ctrl-C or a TERM cannot end tinybox between two steps.
+    """
+
+    def __init__(self) -> None:
+        self.fd, self._in = os.pipe()
+        self._former: dict[int, object] = {}
+        self._wakeup = -1
+
+    def __enter__(self) -> Signals:
+        os.set_blocking(self._in, False)
+        os.set_blocking(self.fd, False)
+        try:
+            self._wakeup = signal.set_wakeup_fd(self._in, warn_on_full_buffer=False)
+        except ValueError:  # not the main thread: this program's signals are somebody else's business
+            return self
+        for number in FORWARDED:
+            if number != signal.SIGCHLD:
+                self._former[number] = signal.signal(number, _note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, former in self._former.items():
+            signal.signal(number, former)  # type: ignore[arg-type]
+        if self._former:
+            signal.set_wakeup_fd(self._wakeup)
+        os.close(self.fd)
+        os.close(self._in)
+
+    def pending(self) -> bytes:
+        """Return the numbers of the signals that came since the last call, one a byte."""
+        try:
+            return os.read(self.fd, 4096)
+        except BlockingIOError:
+            return b""
+
+
+def _note(number: int, frame: object) -> None:
+    """Do nothing: the interpreter has written the number into the pipe already; see signal.set_wakeup_fd."""
+
+
+class Watch:
+    """One container under watch: a table of file descriptors and what each of them means."""
+
+    def __init__(self, container: Container, signals: Signals) -> None:
+        self.container, self.live, self.signals = container, container.live, signals
+        self.poll = select.poll()
+        self.meaning: dict[int, Callable[[], None]] = {}
+        self.ended = False
+        self.killed_for_memory = False
+
+    def listen(self, fd: int, meaning: Callable[[], None], mask: int = select.POLLIN) -> None:
+        """From now on, call *meaning* when *fd* is ready; see poll(2)."""
+        self.meaning[fd] = meaning
+        self.poll.register(fd, mask)
+
+    def ignore(self, fd: int) -> None:
+        """Listen to *fd* no longer."""
+        if self.meaning.pop(fd, None):
+            self.poll.unregister(fd)
+
+    def until_the_end(self) -> None:
+        """Wait and answer until the container's first process has ended."""
+        while not self.ended:
+            for fd, _ in self.poll.poll():
+                if fd in self.meaning:
+                    self.meaning[fd]()
+
+    def forward_signals(self) -> None:
+        """Pass on to the container what was sent to us; a new window size is set, not sent. See pidfd_send_signal(2)."""
+        for number in self.signals.pending():
+            if number == signal.SIGWINCH and self.live.master >= 0:
+                terminal.follow_size(0, self.live.master)
+            elif number not in _NOT_FORWARDED:
+                try:
+                    signal.pidfd_send_signal(self.live.pidfd, number)
+                except ProcessLookupError:
+                    return
+
+    def note_end(self) -> None:
+        """Note that the first process has ended."""
+        self.ended = True
+
+    def type_in(self) -> None:
+        """Carry what was typed to the container's terminal."""
+        typed = os.read(0, _CHUNK)
+        if typed:
+            write_all(self.live.master, typed)
+        else:
+            self.ignore(0)
+
+    def show_output(self) -> None:
+        """Carry what the container's terminal shows to ours; EIO: nobody inside has it open any more; see pts(4)."""
+        try:
+            shown = os.read(self.live.master, _CHUNK)
+        except OSError:
+            shown = b""
+        if shown:
+            write_all(1, shown)
+        else:
+            self.ignore(self.live.master)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of *data*, waiting as long as it takes; see write(2) for why one call may not be enough."""
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def watch(container: Container, signals: Signals) -> Ending:
+    """Watch *container* until its first process ends, and say how it ended."""
+    live = container.live
+    watching = Watch(container, signals)
+    watching.listen(live.pidfd, watching.note_end)
+    watching.listen(signals.fd, watching.forward_signals)
+    oom = cgroup_oom.OomWatch(container.cgroup) if container.limits_memory else None
+    if oom is not None:
+        watching.listen(oom.fileno(), lambda: _out_of_memory(container, oom), oom.mask)
+    try:
+        if live.master < 0:
+            watching.until_the_end()
+        else:
+            with terminal.RawMode(0):
+                _relay(watching)
+    finally:
+        if oom is not None:
+            oom.close()
+    return _ending(container)
+
+
+def _relay(watching: Watch) -> None:
+    """Be the wire between our terminal and the container's, to the last byte that it shows."""
+    terminal.follow_size(0, watching.live.master)
+    watching.listen(watching.live.master, watching.show_output)
+    if watching.live.interactive:
+        watching.listen(0, watching.type_in)
+    watching.until_the_end()
+    while select.select([watching.live.master], [], [], 0)[0] and watching.live.master in watching.meaning:
+        watching.show_output()
+
+
+def _out_of_memory(container: Container, oom: cgroup_oom.OomWatch) -> None:
+    """End the whole container, as memory.oom.group has the kernel do on version 2: half a container is none."""
+    if oom.struck():
+        container.cgroup.kill()
+
+
+def _ending(container: Container) -> Ending:
+    """Collect the first process's exit status; see waitid(2). Whoever ran out of memory ended with 137, all of it."""
+    result = os.waitid(os.P_PIDFD, container.live.pidfd, os.WEXITED)
+    assert result is not None  # noqa: S101  without WNOHANG there is always one
+    status = result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
+    if container.limits_memory and cgroup_oom.oom_kills(container.cgroup):
+        return Ending(128 + signal.SIGKILL, out_of_memory=True)
+    return Ending(status)

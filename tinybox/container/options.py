@@ -1,0 +1,77 @@
+"""The options of ``run``, as data: one table, from which the command line, its help and the Python API are made.
+
+The words are those of docker-run(1). A value is kept as it was written; `configure` gives it its meaning.
+"""
+
+from __future__ import annotations
+
+FLAG, TEXT, LIST = "flag", "text", "list"
+
+
+class Option:
+    """One option: its *name* (``--name``), its *short* letter, its *kind*, what to call its value, and its help."""
+
+    __slots__ = ("group", "help", "kind", "metavar", "name", "short")
+
+    def __init__(self, group: str, name: str, short: str, kind: str, metavar: str, help: str) -> None:  # noqa: A002, PLR0913
+        self.group, self.name, self.short, self.kind = group, name, short, kind
+        self.metavar, self.help = metavar, help
+
+    @property
+    def key(self) -> str:
+        """Return the name as Python writes it: ``memory_swap``."""
+        return self.name.replace("-", "_")
+
+
+OPTIONS = [
+    Option(*row)
+    for row in (
+        ("life", "name", "", TEXT, "NAME", "Name the container; a name is made up otherwise"),
+        ("life", "rm", "", FLAG, "", "Remove the container and all it wrote when it ends"),
+        ("life", "interactive", "i", FLAG, "", "Keep stdin open (default: when stdin is a terminal)"),
+        ("life", "tty", "t", FLAG, "", "Give it a terminal (default: when stdin and stdout are one)"),
+        ("life", "init", "", TEXT, "MODE", "PID 1: forward (reap, forward signals; default), reap, or none"),
+        ("life", "stop-signal", "", TEXT, "SIGNAL", "The signal that asks it to stop (default: the image's, or TERM)"),
+        ("life", "env", "e", LIST, "NAME[=VALUE]", "Set a variable; without a value, pass ours on"),
+        ("life", "env-file", "", LIST, "FILE", "Read variables from a file"),
+        ("life", "workdir", "w", TEXT, "DIR", "The directory to start in"),
+        ("life", "user", "u", TEXT, "USER[:GROUP]", "Run as this user; names are looked up in the image"),
+        ("life", "entrypoint", "", TEXT, "PROGRAM", "Run this instead of the image's entrypoint"),
+        ("life", "hostname", "h", TEXT, "NAME", "Its host name (default: the short id)"),
+        ("life", "label", "l", LIST, "KEY[=VALUE]", "Attach a label"),
+        ("limits", "memory", "m", TEXT, "SIZE", "Memory limit, for example 32m; at least 6m"),
+        ("limits", "memory-swap", "", TEXT, "SIZE", "Memory and swap together; -1: no limit on swap"),
+        ("limits", "cpus", "", TEXT, "NUMBER", "CPU time, for example 0.2 of one CPU"),
+        ("limits", "cpu-shares", "", TEXT, "NUMBER", "CPU weight against other containers (default 1024)"),
+        ("limits", "cpuset-cpus", "", TEXT, "CPUS", "The CPUs to use, for example 0-1 or 0,3"),
+        ("limits", "pids-limit", "", TEXT, "NUMBER", "How many processes at once; -1: no limit"),
+        ("limits", "device-read-bps", "", LIST, "PATH:RATE", "Limit reading from a block device, for example /dev/sda:1m"),
+        ("limits", "device-write-bps", "", LIST, "PATH:RATE", "Limit writing to a block device"),
+        ("limits", "ulimit", "", LIST, "TYPE=SOFT[:HARD]", "A limit of each process, for example nofile=1024"),
+        ("limits", "oom-score-adj", "", TEXT, "NUMBER", "How gladly the OOM killer takes it, -1000 to 1000"),
+        ("limits", "shm-size", "", TEXT, "SIZE", "Size of /dev/shm (default 64m)"),
+        ("files", "volume", "v", LIST, "SRC:DST[:ro]", "Show a host directory, file or named volume at DST"),
+        ("files", "mount", "", LIST, "KEY=VALUE,...", "The same in full: type=bind|tmpfs|volume,source=,target=,readonly"),
+        ("files", "tmpfs", "", LIST, "DST[:OPTIONS]", "An empty file system in memory at DST"),
+        ("files", "read-only", "", FLAG, "", "Make the root file system read-only"),
+        ("files", "device", "", LIST, "SRC[:DST[:rwm]]", "Give it a device of the host"),
+        ("namespaces", "uts", "", TEXT, "MODE", "Host name: private, host, or container:NAME"),
+        ("namespaces", "pid", "", TEXT, "MODE", "Processes: private, host, or container:NAME"),
+        ("namespaces", "ipc", "", TEXT, "MODE", "Queues, semaphores, /dev/shm: private, host, or container:NAME"),
+        ("namespaces", "network", "", TEXT, "MODE", "Network: none (default), host, or container:NAME"),
+        ("namespaces", "cgroupns", "", TEXT, "MODE", "Control groups: private, host, or container:NAME"),
+        ("namespaces", "userns", "", TEXT, "MODE", "Users: host (default), private, or container:NAME"),
+        ("rights", "cap-add", "", LIST, "CAPABILITY", "Add a capability to docker's default set; ALL: every one"),
+        ("rights", "cap-drop", "", LIST, "CAPABILITY", "Take a capability away; ALL: every one"),
+        ("rights", "privileged", "", FLAG, "", "All capabilities, all devices, nothing covered"),
+        ("rights", "security-opt", "", LIST, "OPTION", "no-new-privileges, or seccomp=unconfined or =FILE"),
+        ("rights", "sysctl", "", LIST, "NAME=VALUE", "Set a kernel parameter of its namespaces"),
+        ("seeing", "dry-run", "", FLAG, "", "Print the plan and do nothing; needs no root"),
+        ("seeing", "bundle", "", TEXT, "DIR", "Write an OCI bundle to DIR and stop"),
+    )
+]
+ALIASES = {"net": "network"}
+BY_NAME = {option.name: option for option in OPTIONS} | {
+    alias: option for alias, name in ALIASES.items() for option in OPTIONS if option.name == name
+}
+BY_SHORT = {option.short: option for option in OPTIONS if option.short}

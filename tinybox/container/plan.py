@@ -1,0 +1,79 @@
+"""What will be done, as data: a step has a name, a sentence, a page of the manual, an action, and perhaps an undo.
+
+The parent walks its steps and the child walks its own. Nothing is decided on the way: so a plan can be printed before
+it is carried out, stopped anywhere, and undone from there.
+"""
+
+from __future__ import annotations
+
+from tinybox import explain
+from tinybox.errors import StepError, TinyboxError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+class Step:
+    """One thing that is done: ``act(*args)``; and how it is taken back: ``undo()``."""
+
+    __slots__ = ("act", "args", "manual", "name", "says", "undo")
+
+    def __init__(  # noqa: PLR0913  a step is these six things
+        self,
+        name: str,
+        says: str,
+        manual: str,
+        act: Callable[..., Any],
+        *args: Any,
+        undo: Callable[[], Any] | None = None,
+    ) -> None:
+        self.name, self.says, self.manual = name, says, manual
+        self.act, self.args, self.undo = act, args, undo
+
+    def __repr__(self) -> str:
+        return f"Step({self.name!r}, {self.call()})"
+
+    def call(self) -> str:
+        """Return the action as it would be written: ``mount_filesystem(b'/proc', ...)``."""
+        return f"{self.act.__name__}({', '.join(_shown(arg) for arg in self.args)})"
+
+    def run(self) -> None:
+        """Do it; what the kernel refuses becomes a StepError that names this step."""
+        try:
+            result = self.act(*self.args)
+        except TinyboxError:
+            raise
+        except OSError as error:
+            raise StepError(self.name, _told(error), f"{self.says}; see {self.manual}") from error
+        if explain.listeners:
+            explain.tell(f"step:{self.name}", self.args, result)
+
+
+class Plan:
+    """All the steps of one container, in order: the parent's and the child's."""
+
+    def __init__(self, parent: list[Step], child: list[Step]) -> None:
+        self.parent, self.child = parent, child
+
+    def lines(self) -> list[str]:
+        """Return the plan to be read: one line a step, with who does it, what, and where it is explained."""
+        width = max(len(step.name) for step in [*self.parent, *self.child])
+        return [
+            f"{number:3} {who:6} {step.name:{width}}  {step.says}  [{step.manual}]"
+            for number, (who, step) in enumerate(
+                [(who, step) for who, steps in (("parent", self.parent), ("child", self.child)) for step in steps], 1
+            )
+        ]
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."  # noqa: PLR2004  a line of a dry run
+
+
+def _told(error: OSError) -> str:
+    call = getattr(error, "call", "")
+    said = f"{call}: {error.strerror}" if call else f"{error.strerror}"
+    return f"{said}: {error.filename!s}" if error.filename else said

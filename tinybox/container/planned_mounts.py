@@ -1,0 +1,209 @@
+"""The plan's chapter on the root file system: layers, mounts, devices and the terminal, in the order they are made.
+
+What comes from the host is copied by the parent, detached, while it still sees the host as it is; the child places it.
+What is new is made by the child in its own mount namespace, so that nothing of it is ever seen outside or left behind.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container import spec
+from tinybox.container.plan import Step
+from tinybox.errors import UsageError
+from tinybox.isolation import cgroup_mounts, idmap, mounts, overlay, rootfs, terminal
+from tinybox.linux import mount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.live import Live
+    from tinybox.container.planner import Task
+    from tinybox.container.spec import Device, Mount
+
+_IN_PROC = (  # what lxcfs and its like may cover in /proc; anything else there would deceive us or the box
+    "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo sys/kernel/ns_last_pid sys/crypto/fips_enabled"
+).split()
+_PTY_GROUP = 5  # "tty", as everywhere
+
+
+def layers_of(task: Task) -> list[str]:
+    """Return the image's layers, bottom first; none where the bundle's root is a plain directory."""
+    return [layer for layer in task.annotations.get(spec.LAYERS, "").split(":") if layer]
+
+
+def parent_steps(task: Task) -> list[Step]:
+    """Plan what the parent copies from the host before the child is born."""
+    live, steps = task.live, []
+    layers = layers_of(task)
+    if task.userns and layers:
+        says = "Show the layers with the owners that the new user namespace needs"
+        maps = (task.linux.get("uidMappings", []), task.linux.get("gidMappings", []))
+        steps.append(
+            Step("idmap-layers", says, "mount_setattr(2)", copy_idmapped, live, [*layers, task.bundle], *maps)
+        )
+    for entry in task.config.get("mounts", []):
+        options = mounts.Options(entry.get("options", []))
+        if options.bind or entry.get("type") == "bind":
+            source = os.path.join(task.bundle, entry["source"])
+            says = f"Copy the mount at {source}, attached to nothing yet"
+            steps.append(
+                Step(f"copy{entry['destination']}", says, "open_tree(2)", copy, live, entry["destination"], source, options)
+            )
+    return steps
+
+
+def copy(live: Live, name: str, source: str, options: mounts.Options) -> None:
+    """Copy the tree at *source*, detached, for the child to place; see open_tree(2)."""
+    live.trees[name] = mounts.copy_tree(source, options)
+
+
+def copy_idmapped(
+    live: Live, paths: list[str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]
+) -> None:
+    """Copy *paths* as idmapped mounts, detached, for the child to place over themselves; see mount_setattr(2)."""
+    userns = idmap.user_namespace(uids, gids)
+    try:
+        for path in paths:
+            live.trees[path] = mounts.copy_tree(path, mounts.Options(["bind"]), userns)
+    finally:
+        os.close(userns)
+
+
+def steps(task: Task) -> list[Step]:
+    """Plan what the child does about its root, from the first mount to the last device."""
+    return [
+        Step("private-mounts", "Keep our mounts from the host", "mount_namespaces(7)", mounts.make_private),
+        *_root(task),
+        *[_mount(task, entry) for entry in task.config.get("mounts", [])],
+        *_devices(task),
+        *_terminal(task),
+    ]
+
+
+def _root(task: Task) -> list[Step]:
+    layers, root = layers_of(task), os.fsdecode(task.root)
+    if not layers:
+        says = "Make the bundle's root directory a mount"
+        return [Step("root", says, "open_tree(2)", rootfs.bind_root, root)]
+    placed = []
+    if task.userns:
+        says = "Put the idmapped layers in place of the plain ones"
+        placed = [Step("place-layers", says, "move_mount(2)", place_idmapped, task.live, [*layers, task.bundle])]
+    upper, work = os.path.join(task.bundle, "upper"), os.path.join(task.bundle, "work")
+    says = f"Lay a writable layer over {len(layers)} read-only one{'s' * (len(layers) > 1)}"
+    return [
+        *placed,
+        Step("root", says, "mount(2), overlayfs", _overlay, layers, upper, work, root, task.userns),
+    ]
+
+
+def _overlay(layers: list[str], upper: str, work: str, root: str, userns: bool) -> None:  # noqa: FBT001
+    overlay.mount_overlay(layers, upper, work, root, userns=userns)
+
+
+def place_idmapped(live: Live, paths: list[str]) -> None:
+    """Place each idmapped copy over the directory it is a copy of, in this mount namespace only; see move_mount(2)."""
+    for path in paths:
+        rootfs.place_over(live.trees[path], path)
+
+
+def _mount(task: Task, entry: Mount) -> Step:
+    destination, kind = entry["destination"], entry.get("type", "")
+    where = _checked(destination)
+    options = mounts.Options(entry.get("options", []))
+    if options.bind or kind == "bind":
+        says = f"Place the copied mount at {destination}"
+        return Step(f"mount{destination}", says, "move_mount(2)", place, task.live, destination, task.root)
+    if kind == "cgroup":
+        says = "Show the box its own control group"
+        return Step(
+            f"mount{destination}", says, "cgroups(7)", cgroup_mounts.mount_cgroups,
+            task.root, where, task.host.hierarchies, task.cgroup.controllers, options,
+        )  # fmt: skip
+    source = os.fsencode(entry.get("source", kind))
+    says = f"Make a new {kind} and place it at {destination}"
+    return Step(
+        f"mount{destination}", says, "fsopen(2)", mounts.mount_filesystem,
+        task.root, where, os.fsencode(kind), source, options,
+    )  # fmt: skip
+
+
+def _checked(destination: str) -> bytes:
+    path = os.path.normpath("/" + destination.lstrip("/"))
+    if path == "/":
+        raise UsageError(f"mount on {destination}", "the root itself cannot be mounted over")
+    if path.startswith("/proc/") and path[len("/proc/") :] not in _IN_PROC:
+        raise UsageError(f"mount on {destination}", "is inside /proc", "the box's /proc must be the kernel's")
+    return os.fsencode(path)
+
+
+def place(live: Live, name: str, root: bytes) -> None:
+    """Place the parent's copy for destination *name* inside *root*; see move_mount(2)."""
+    mounts.place(live.trees[name], root, os.fsencode(name))
+
+
+def _devices(task: Task) -> list[Step]:
+    if not any(entry["destination"] == "/dev" and entry.get("type") == "tmpfs" for entry in task.config["mounts"]):
+        return []
+    says = "Make the standard devices: null zero full random urandom tty"
+    steps = [Step("devices", says, "mknod(2)", make_standard_devices, task.root, task.userns)]
+    steps += [_device(task, device) for device in task.linux.get("devices", [])]
+    links = rootfs.STANDARD_LINKS
+    steps.append(Step("links", "Make the links in /dev: fd stdin stdout stderr ptmx", "symlink(2)",
+                      rootfs.make_links, task.root, links))  # fmt: skip
+    return steps
+
+
+def make_standard_devices(root: bytes, userns: bool) -> None:  # noqa: FBT001
+    """Make, or in a user namespace bind, the devices that every container has; see null(4) and mknod(2)."""
+    for name, numbers in rootfs.STANDARD_DEVICES.items():
+        path = b"/dev/" + name.encode()
+        if userns:
+            rootfs.bind_device(root, path, f"/dev/{name}")
+        else:
+            rootfs.make_device(root, path, "c", numbers, 0o666, (0, 0))
+
+
+def _device(task: Task, device: Device) -> Step:
+    path, kind = device["path"], device.get("type", "c")
+    says = f"Make the device {path}"
+    if task.userns:
+        return Step(f"device{path}", says, "open_tree(2)", rootfs.bind_device, task.root, os.fsencode(path), path)
+    numbers = (device.get("major", 0), device.get("minor", 0))
+    owner = (device.get("uid", 0), device.get("gid", 0))
+    return Step(
+        f"device{path}", says, "mknod(2)", rootfs.make_device,
+        task.root, os.fsencode(path), kind, numbers, device.get("fileMode", 0o660), owner,
+    )  # fmt: skip
+
+
+def _terminal(task: Task) -> list[Step]:
+    if not task.process.get("terminal"):
+        return [Step("streams", "Take over stdin, stdout and stderr", "dup2(2)", connect_streams, task.live)]
+    owner = task.process.get("user", {}).get("uid", 0)
+    says = "Open a terminal of the box's own devpts for stdin, stdout and stderr"
+    return [Step("terminal", says, "pts(4)", open_terminal, task.live, task.root, owner)]
+
+
+def connect_streams(live: Live) -> None:
+    """Make the streams that tinybox was given this process's 0, 1 and 2; see dup2(2).
+
+    A directory among them would be a way out to the host by ``..`` (CVE-2024-21626), so it is refused.
+    """
+    copies = [os.dup(fd) for fd in live.streams]
+    for number, fd in enumerate(copies):
+        if os.path.isdir(fd):
+            raise UsageError(f"file descriptor {number}", "is a directory", "redirect it from a file or a pipe")
+        os.dup2(fd, number)
+        os.close(fd)
+
+
+def open_terminal(live: Live, root: bytes, owner: int) -> None:
+    """Open a terminal of the container's devpts, also as /dev/console, and make it 0, 1 and 2; see pts(4)."""
+    pty = terminal.Pty(root)
+    os.fchown(pty.slave, owner, _PTY_GROUP)
+    mounts.place(mount.open_tree(pty.slave, b"", 0), root, b"/dev/console")
+    for number in range(3):
+        os.dup2(pty.slave, number)
+    os.close(pty.slave)
+    live.master = pty.master

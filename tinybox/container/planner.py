@@ -1,0 +1,278 @@
+"""From what is wanted to what will be done: a spec and facts about the host go in, a Plan comes out.
+
+Nothing here touches the kernel. Read `plan` as the table of contents of a container: the parent makes the cgroup and
+clones; the child mounts, pivots, drops its rights, and becomes PID 1.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container import child, init, planned_mounts, spawn, spec
+from tinybox.container.plan import Plan, Step
+from tinybox.errors import HostError, UsageError
+from tinybox.isolation import (
+    capabilities,
+    cgroup_limits,
+    device_filter,
+    idmap,
+    namespaces,
+    rlimits,
+    rootfs,
+    seccomp,
+)
+from tinybox.isolation.cgroup import Cgroup
+from tinybox.linux import capability
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.host import Host
+    from tinybox.container.live import Live
+    from tinybox.container.spec import Spec
+
+SIGKILL = 9
+
+
+class Task:
+    """What the parts of the planner share: the spec, the bundle it lies in, the host, and the live parts to come."""
+
+    def __init__(self, config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup) -> None:  # noqa: PLR0913
+        self.config, self.bundle, self.host, self.live, self.cgroup = config, bundle, host, live, cgroup
+        self.linux = config.get("linux", {})
+        self.process = config["process"]
+        listed = self.linux.get("namespaces", [])
+        self.new = [entry["type"] for entry in listed if not entry.get("path")]
+        self.joined = {entry["type"]: entry["path"] for entry in listed if entry.get("path")}
+        self.root = os.fsencode(os.path.join(bundle, config["root"]["path"]))
+        self.annotations = config.get("annotations", {})
+        self.userns = "user" in self.new
+
+
+def plan(config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup) -> Plan:
+    """Plan the container that *config* describes, on *host*; errors in the spec are UsageError or HostError."""
+    task = Task(config, bundle, host, live, cgroup)
+    _check(task)
+    inside = [
+        *_arrive(task),
+        *planned_mounts.steps(task),
+        *_take_root(task),
+        *_settle(task),
+        *_give_up_rights(task),
+        *_begin(task),
+    ]
+    return Plan([*_make_cgroup(task), *planned_mounts.parent_steps(task), *_make_child(task, inside)], inside)
+
+
+def _check(task: Task) -> None:
+    kinds = [*task.new, *task.joined]
+    for kind in kinds:
+        if kind not in namespaces.KINDS:
+            raise UsageError(f"linux.namespaces: {kind}", "no such namespace", ", ".join(namespaces.KINDS))
+        if kinds.count(kind) > 1:
+            raise UsageError(f"linux.namespaces: {kind}", "is given twice")
+    for kind, need in (("mount", "new"), ("time", "absent")):
+        if (kind in task.new) != (need == "new"):
+            raise UsageError(f"linux.namespaces: {kind}", f"must be {need} here", "every container has its own mounts")
+    missing = set(task.process.get("capabilities", {}).get("permitted", ())) - set(task.host.capabilities)
+    if missing and not task.userns:
+        raise HostError(", ".join(sorted(missing)), "this host's root does not have it", "leave it out of --cap-add")
+
+
+def _make_cgroup(task: Task) -> list[Step]:
+    resources = task.linux.get("resources", {})
+    settings = cgroup_limits.settings(resources, task.host.hierarchies)
+    steps = [
+        Step(
+            "cgroup",
+            "Make the control group that will hold all of its processes",
+            "cgroups(7)",
+            task.cgroup.create,
+            undo=task.cgroup.remove,
+        )
+    ]
+    for setting in settings:
+        says = f"Set the limit {setting.file} = {setting.value}"
+        steps.append(Step(f"limit-{setting.file}", says, "cgroups(7)", task.cgroup.apply, setting))
+    if resources.get("devices"):
+        says = "Let the kernel ask a small program which devices may be used"
+        steps.append(
+            Step("device-filter", says, "bpf(2)", device_filter.allow_devices, task.cgroup, resources["devices"])
+        )
+    return steps
+
+
+def _make_child(task: Task, inside: list[Step]) -> list[Step]:
+    live, flags = task.live, namespaces.flags(kind for kind in task.new if kind != "cgroup")
+    steps = [
+        Step(
+            f"open-{kind}-namespace",
+            f"Open the {kind} namespace to join",
+            "namespaces(7)",
+            spawn.open_namespace,
+            live,
+            kind,
+            path,
+        )
+        for kind, path in task.joined.items()
+    ]
+    if "pid" in task.joined:
+        says = "Let the child be born into the other container's process numbers"
+        steps.append(
+            Step("join-pid", says, "setns(2)", spawn.join_pid_namespace, live, undo=spawn.leave_pid_namespace)
+        )
+    said = ", ".join(kind for kind in task.new if kind != "cgroup")
+    steps.append(
+        Step("clone", f"Make the child in new namespaces: {said}", "clone3(2)", spawn.spawn, live, flags, inside,
+             undo=lambda: spawn.kill(live))
+    )  # fmt: skip
+    if "pid" in task.joined:
+        steps.append(Step("leave-pid", "Count our own children as before", "setns(2)", spawn.leave_pid_namespace))
+    if task.userns:
+        uids, gids = task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
+        says = "Say which ids of the host the ids inside stand for"
+        steps.append(Step("id-maps", says, "user_namespaces(7)", _write_maps, live, uids, gids))
+    says = "Put it into the control groups that clone3 could not reach"
+    steps.append(Step("join-cgroup", says, "cgroups(7)", _join_cgroup, task.cgroup, live))
+    score = task.process.get("oomScoreAdj")
+    if score is not None:
+        says = "Tell the OOM killer how gladly to take it"
+        steps.append(Step("oom-score", says, "proc_pid_oom_score_adj(5)", spawn.set_oom_score, live, score))
+    steps.append(Step("release", "Let the child do its own steps, and wait for it", "pipe(7)", spawn.release, live))
+    return steps
+
+
+def _write_maps(live: Live, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:
+    idmap.write_maps(live.pid, uids, gids)
+
+
+def _join_cgroup(cgroup: Cgroup, live: Live) -> None:
+    cgroup.join(live.pid)
+
+
+def _arrive(task: Task) -> list[Step]:
+    live = task.live
+    steps = [
+        Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, live),
+        Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, SIGKILL),
+        Step("hide", "Hide this process's memory from the box", "PR_SET_DUMPABLE(2const)", child.hide),
+    ]
+    for kind in task.joined:
+        if kind != "pid":
+            says = f"Join the other {kind} namespace"
+            steps.append(Step(f"join-{kind}", says, "setns(2)", _join, live, kind))
+    if task.userns:
+        says = "Be root of the new user namespace"
+        steps.append(Step("become-root", says, "user_namespaces(7)", idmap.become_root))
+    if "cgroup" in task.new:
+        says = "Take this control group for the top of the tree"
+        steps.append(Step("cgroup-namespace", says, "cgroup_namespaces(7)", namespaces.enter_cgroup_namespace))
+    if "network" in task.new:
+        steps.append(Step("loopback", "Set the interface lo up", "netdevice(7)", namespaces.loopback_up))
+    return steps
+
+
+def _join(live: Live, kind: str) -> None:
+    spawn.process.setns(live.namespace_fds[kind], namespaces.KINDS[kind][0])
+
+
+def _take_root(task: Task) -> list[Step]:
+    steps = [
+        Step("pivot", "Make the new root the root, and let the host's go", "pivot_root(2)", rootfs.pivot, task.root)
+    ]
+    masked, readonly = task.linux.get("maskedPaths", []), task.linux.get("readonlyPaths", [])
+    if task.linux.get("sysctl"):
+        for name, value in task.linux["sysctl"].items():
+            says = f"Set the kernel parameter {name} = {value}"
+            steps.append(Step(f"sysctl-{name}", says, "proc_sys(5)", rootfs.set_sysctl, name, value))
+    if readonly:
+        says = "Make kernel files read-only"
+        steps.append(Step("readonly-paths", says, "mount_setattr(2)", rootfs.make_paths_readonly, readonly))
+    if masked:
+        says = "Cover what a box must not see"
+        steps.append(Step("masked-paths", says, "move_mount(2)", rootfs.mask, masked))
+    if task.config["root"].get("readonly"):
+        says = "Make the root file system read-only"
+        steps.append(Step("readonly-root", says, "mount_setattr(2)", rootfs.make_readonly))
+    return steps
+
+
+def _settle(task: Task) -> list[Step]:
+    steps = []
+    hostname = task.config.get("hostname")
+    if hostname and "uts" in task.new:
+        says = f"Call this machine {hostname}"
+        steps.append(Step("hostname", says, "sethostname(2)", namespaces.set_hostname, hostname))
+    for entry in task.process.get("rlimits", []):
+        rlimits.number(entry["type"])  # an unknown name is an error of the plan, not of a step
+        says, limit = f"Limit each process: {entry['type']}", (entry["type"], entry["soft"], entry["hard"])
+        steps.append(Step(f"limit-{entry['type']}", says, "setrlimit(2)", rlimits.set_limit, *limit))
+    if "pid" not in task.new and task.annotations.get(spec.INIT) != init.NONE:
+        says = "Adopt orphans, without being PID 1"
+        steps.append(Step("subreaper", says, "PR_SET_CHILD_SUBREAPER(2const)", spawn.process.set_child_subreaper))
+    directory = task.process["cwd"]
+    says = f"Go to the working directory {directory}"
+    steps.append(Step("directory", says, "chdir(2)", rootfs.enter_directory, directory))
+    return steps
+
+
+def _give_up_rights(task: Task) -> list[Step]:
+    user, sets = task.process.get("user", {}), task.process.get("capabilities", {})
+    uid, gid = user.get("uid", 0), user.get("gid", 0)
+    masks = {name: capability.mask(sets.get(name, [])) for name in spec.CAPABILITY_SETS}
+    who = (uid, gid, user.get("additionalGids", []), user.get("umask"))
+    steps = []
+    if task.process.get("noNewPrivileges"):
+        says = "Let no program gain rights by being executed"
+        steps.append(
+            Step("no-new-privs", says, "PR_SET_NO_NEW_PRIVS(2const)", spawn.process.set_no_new_privs)
+        )
+    says = "Take rights away for good"
+    steps += [
+        Step("bounding-set", says, "capabilities(7)", capabilities.drop_bounding_set, masks["bounding"]),
+        *_early_filter(task),
+        Step("identity", f"Become user {uid}, group {gid}", "credentials(7)", capabilities.set_identity, *who),
+        Step("capabilities", "Keep only the rights that were given", "capset(2)", capabilities.set_sets,
+             masks["effective"], masks["permitted"], masks["inheritable"], masks["ambient"]),
+    ]  # fmt: skip
+    return steps
+
+
+def _early_filter(task: Task) -> list[Step]:
+    """Without no_new_privs only CAP_SYS_ADMIN may install a filter: so before the rights go. See seccomp(2)."""
+    profile = task.linux.get("seccomp")
+    if not profile or task.process.get("noNewPrivileges"):
+        return []
+    return [Step("seccomp", "Filter the system calls", "seccomp(2)", seccomp.install, *_filter(task, profile))]
+
+
+def _filter(task: Task, profile: dict[str, Any] | None) -> tuple[bytes, int]:
+    if not profile:
+        return b"", 0
+    return seccomp.compiled(profile, os.uname().machine, task.host.cache), seccomp.flags_of(profile)
+
+
+def _begin(task: Task) -> list[Step]:
+    live, mode = task.live, task.annotations.get(spec.INIT, init.NONE)
+    profile = task.linux.get("seccomp") if task.process.get("noNewPrivileges") else None
+    program, flags = _filter(task, profile)
+    terminal = bool(task.process.get("terminal"))
+    wanted = init.Program(
+        task.process["args"], task.process.get("env", []), terminal=terminal, filter=program, flags=flags
+    )
+    steps = [
+        Step("find-program", f"Find {task.process['args'][0]}", "execvp(3)", init.find, wanted),
+        Step("leash-again", "Die when tinybox dies: the new user has cleared it", "PR_SET_PDEATHSIG(2const)",
+             child.die_with_parent, SIGKILL),
+        Step("hide-again", "Hide once more: the new user has cleared it", "PR_SET_DUMPABLE(2const)", child.hide),
+        Step("ready", "Tell the parent that all is ready, wait for its word", "pipe(7)", child.report_ready, live),
+        Step("close", "Keep no file open but 0, 1 and 2", "close_range(2)", child.close_inherited, live),
+    ]  # fmt: skip
+    if mode != init.NONE:
+        name = b"tinybox:init"
+        says = "Take PID 1's name and forget the host's command line"
+        steps.append(Step("name", says, "PR_SET_NAME(2const)", init.take_name, name, task.host.arguments))
+    says = "Be PID 1, and start the program" if mode != init.NONE else "Become the program, as PID 1"
+    steps.append(Step("program", says, "execve(2)", init.run, mode, wanted, live))
+    return steps

@@ -1,0 +1,91 @@
+"""The parent's side of clone3(2): the moment at which one process becomes two.
+
+Before it, everything is decided; after it, parent and child speak only through the handshake.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+
+from tinybox.container import child, handshake, init
+from tinybox.errors import StepError
+from tinybox.isolation import namespaces
+from tinybox.linux import process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.live import Live
+    from tinybox.container.plan import Step
+
+
+def spawn(live: Live, flags: int, steps: list[Step]) -> None:
+    """Clone the child into new namespaces and, where v2 allows it, into its control group; see clone3(2).
+
+    All signals are blocked in the child from its first moment: a handler of ours must not run there, and PID 1 finds
+    what came early when it begins to wait for signals.
+    """
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, init.SIGNALS)
+    collecting = gc.isenabled()
+    gc.disable()  # a collection in the child would touch, and so copy, every page of the heap
+    try:
+        live.pid, live.pidfd = process.clone3(flags, cgroup=live.cgroup_fd)
+        if live.pid == 0:
+            child.become(steps, live)
+    finally:
+        if collecting:
+            gc.enable()
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+    live.handshake.keep_parent_side()
+
+
+def kill(live: Live) -> None:
+    """End the child for good and wait for it; see pidfd_send_signal(2). A dead one is only waited for."""
+    if live.pidfd < 0:
+        return
+    try:
+        signal.pidfd_send_signal(live.pidfd, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, live.pidfd, os.WEXITED)
+    except (ProcessLookupError, ChildProcessError):
+        return
+
+
+def join_pid_namespace(live: Live) -> None:
+    """Let children be born in another container's pid namespace; we ourselves stay where we are; see setns(2)."""
+    process.setns(live.namespace_fds["pid"], process.CLONE_NEWPID)
+
+
+def leave_pid_namespace() -> None:
+    """Let children be born in our own pid namespace again; see setns(2)."""
+    namespaces.join("pid", "/proc/self/ns/pid")
+
+
+def open_namespace(live: Live, kind: str, path: str) -> None:
+    """Open a namespace that the child will join, while its path can still be seen; see namespaces(7)."""
+    live.namespace_fds[kind] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def release(live: Live) -> None:
+    """Let the child begin its steps, wait until all are done, and take over its terminal; see pidfd_getfd(2)."""
+    live.handshake.open_gate(handshake.GO)
+    words = live.handshake.hear()
+    if not words:
+        raise StepError("container process", "ended before it was ready", "killed, or out of memory under its limit")
+    if int(words[1]) >= 0:
+        live.master = process.pidfd_getfd(live.pidfd, int(words[1]))
+
+
+def start(live: Live) -> None:
+    """Let the child execute the program; returns when execve(2) has succeeded and its report pipe is closed."""
+    live.handshake.open_gate(handshake.START)
+    live.handshake.hear()
+
+
+def set_oom_score(live: Live, score: int) -> None:
+    """Tell the OOM killer how gladly to take this container, from -1000 to 1000; see proc_pid_oom_score_adj(5)."""
+    fd = os.open(f"/proc/{live.pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, str(score).encode())
+    finally:
+        os.close(fd)

@@ -1,0 +1,156 @@
+"""What is wanted, in the words of the OCI runtime specification: config.json, typed but otherwise untouched.
+
+A bundle is a directory with a config.json and a root file system. The engine runs bundles and nothing else, so the
+same bundle can be given to runc or crun; sections named here are those of the runtime-spec 1.2.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tinybox.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypedDict
+
+    from tinybox.isolation.idmap import IDMapping
+
+    class User(TypedDict, total=False):
+        """``process.user``: numbers only; names have been looked up in the image before."""
+
+        uid: int
+        gid: int
+        umask: int
+        additionalGids: list[int]
+
+    class Rlimit(TypedDict):
+        """``process.rlimits``: see getrlimit(2)."""
+
+        type: str
+        soft: int
+        hard: int
+
+    class Process(TypedDict, total=False):
+        """``process``: the program, its terminal, its user and its rights."""
+
+        terminal: bool
+        user: User
+        args: list[str]
+        env: list[str]
+        cwd: str
+        capabilities: dict[str, list[str]]
+        rlimits: list[Rlimit]
+        noNewPrivileges: bool
+        oomScoreAdj: int
+
+    class Root(TypedDict, total=False):
+        """``root``: where the root file system is, relative to the bundle."""
+
+        path: str
+        readonly: bool
+
+    class Mount(TypedDict, total=False):
+        """``mounts``: one mount, in the order in which they are made."""
+
+        destination: str
+        type: str
+        source: str
+        options: list[str]
+
+    class Namespace(TypedDict, total=False):
+        """``linux.namespaces``: a new one, or with ``path`` one to join."""
+
+        type: str
+        path: str
+
+    class Device(TypedDict, total=False):
+        """``linux.devices``: a device node to make."""
+
+        path: str
+        type: str
+        major: int
+        minor: int
+        fileMode: int
+        uid: int
+        gid: int
+
+    class Linux(TypedDict, total=False):
+        """``linux``: namespaces, limits, devices, and what of /proc and /sys is covered."""
+
+        namespaces: list[Namespace]
+        uidMappings: list[IDMapping]
+        gidMappings: list[IDMapping]
+        devices: list[Device]
+        cgroupsPath: str
+        resources: dict[str, Any]
+        rootfsPropagation: str
+        seccomp: dict[str, Any]
+        sysctl: dict[str, str]
+        maskedPaths: list[str]
+        readonlyPaths: list[str]
+
+    class Spec(TypedDict, total=False):
+        """config.json."""
+
+        ociVersion: str
+        process: Process
+        root: Root
+        hostname: str
+        domainname: str
+        mounts: list[Mount]
+        annotations: dict[str, str]
+        linux: Linux
+
+
+OCI_VERSION = "1.2.0"
+CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
+
+# Annotations: what docker's words mean beyond OCI's. Other runtimes pass over them.
+LAYERS = "tinybox.layers"  # directories, bottom first, separated by ":"; the overlay's upper lies in the bundle
+IMAGE = "tinybox.image"
+IMAGE_NAME = "tinybox.image-name"
+NAME = "tinybox.name"
+INIT = "tinybox.init"
+REMOVE = "tinybox.remove"
+CREATED = "tinybox.created"
+STOP_SIGNAL = "tinybox.stop-signal"
+LABEL = "tinybox.label."
+
+
+def load(bundle: str) -> Spec:
+    """Read the config.json of *bundle*; UsageError says which part of it cannot be."""
+    path = os.path.join(bundle, "config.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            config = json.load(file)
+    except FileNotFoundError as error:
+        raise UsageError(path, "no such file", "a bundle is a directory with config.json and rootfs") from error
+    except ValueError as error:
+        raise UsageError(path, f"is not JSON: {error}") from error
+    return check(config)
+
+
+def save(config: Spec, bundle: str) -> None:
+    """Write *config* as the config.json of *bundle*, whole or not at all."""
+    path = os.path.join(bundle, "config.json")
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        file.write(json.dumps(config, indent=2))
+    os.rename(path + ".new", path)
+
+
+def check(config: Any) -> Spec:
+    """Return *config* if it has the parts that every container needs; UsageError names the one that is wrong."""
+    required: list[tuple[str, type, bool]] = [
+        ("ociVersion", str, bool(config.get("ociVersion"))),
+        ("process", dict, "process" in config),
+        ("process.args", list, bool(config.get("process", {}).get("args"))),
+        ("process.cwd", str, str(config.get("process", {}).get("cwd", "")).startswith("/")),
+        ("root.path", str, bool(config.get("root", {}).get("path"))),
+    ]
+    for field, _, present in required:
+        if not present:
+            raise UsageError(f"config.json: {field}", "is missing or empty, or not absolute where it must be")
+    checked: Spec = config
+    return checked

@@ -1,0 +1,204 @@
+"""What docker's words mean: sizes, volumes, users, devices. Text goes in; values, or one clear error, come out."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from tinybox.errors import UsageError
+from tinybox.isolation import rlimits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.spec import Device, Mount, Rlimit
+
+_UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+
+
+def size(option: str, text: str) -> int:
+    """Return ``32m`` in bytes; units are b k m g t p, powers of 1024, with or without a second ``b`` or ``ib``."""
+    word = text.strip().lower()
+    digits = word.rstrip("bkmgtpi")
+    unit = word[len(digits) :]
+    base = unit[:1] or "b"
+    if unit not in ("", base, base + "b", base + "ib") or unit in ("bb", "bib", "i"):
+        raise UsageError(f"--{option} {text}", "is not a size", "write a number and b, k, m or g: 32m")
+    return round(number(option, digits, "a size", "write a number and b, k, m or g: 32m") * _UNITS[base])
+
+
+def number(option: str, text: str, what: str = "a number", cure: str = "") -> float:
+    """Return *text* as a number of at least 0; UsageError if it is none."""
+    if not text.replace(".", "", 1).isascii() or not text.replace(".", "", 1).isdigit():
+        raise UsageError(f"--{option} {text}", f"is not {what}", cure)
+    return float(text)
+
+
+def whole(option: str, text: str, least: int, most: int) -> int:
+    """Return *text* as a whole number between *least* and *most*; UsageError if it is none."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or not least <= int(text) <= most:
+        raise UsageError(f"--{option} {text}", f"is not a whole number from {least} to {most}")
+    return int(text)
+
+
+def pair(option: str, text: str, separator: str, cure: str) -> tuple[str, str]:
+    """Return both sides of ``KEY=VALUE``; UsageError when one is missing."""
+    left, found, right = text.partition(separator)
+    if not (left and found and right):
+        raise UsageError(f"--{option} {text}", f"has no {separator!r} between two values", cure)
+    return left, right
+
+
+def environment(lines: list[str], files: list[str]) -> dict[str, str]:
+    """Return the variables of --env-file and --env, in this order; a bare name takes our own value, if there is one."""
+    variables: dict[str, str] = {}
+    for line in [line for path in files for line in _env_lines(path)] + lines:
+        name, equals, value = line.partition("=")
+        if not name:
+            raise UsageError(f"--env {line}", "has no name before the =")
+        if equals:
+            variables[name] = value
+        elif name in os.environ:
+            variables[name] = os.environ[name]
+    return variables
+
+
+def _env_lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = [line.strip("\r\n").lstrip() for line in file]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--env-file {path}", getattr(error, "strerror", None) or "is not UTF-8 text") from error
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def ulimit(text: str) -> Rlimit:
+    """Return ``nofile=1024:2048`` as an OCI rlimit; -1 or ``unlimited`` is no limit; see getrlimit(2)."""
+    name, values = pair("ulimit", text, "=", "write nofile=1024 or nofile=1024:2048")
+    soft, _, hard = values.partition(":")
+    kind = f"RLIMIT_{name.upper()}"
+    rlimits.number(kind)
+    low, high = _limit(text, soft), _limit(text, hard or soft)
+    if (low % (1 << 64)) > (high % (1 << 64)):
+        raise UsageError(f"--ulimit {text}", "the soft limit is above the hard one")
+    return {"type": kind, "soft": low, "hard": high}
+
+
+def _limit(text: str, word: str) -> int:
+    return -1 if word == "unlimited" else whole("ulimit", word, -1, (1 << 63) - 1) if word else _no_limit(text)
+
+
+def _no_limit(text: str) -> int:
+    raise UsageError(f"--ulimit {text}", "names no limit", "write nofile=1024")
+
+
+def volume(text: str) -> Mount:
+    """Return ``SRC:DST[:ro]`` as a mount; SRC is a path (type bind) or the name of a volume; see docker-run(1)."""
+    parts = text.split(":")
+    if len(parts) == 1:
+        parts = ["", *parts]
+    source, destination, *rest = parts
+    if len(rest) > 1 or not destination.startswith("/") or (len(parts) > 1 and "" in parts[1:]):
+        raise UsageError(f"--volume {text}", "is not SRC:DST or SRC:DST:ro, with an absolute DST")
+    options = rest[0].split(",") if rest else []
+    return mount_of(f"--volume {text}", "", source, destination, options)
+
+
+def mount_of(option: str, kind: str, source: str, destination: str, options: list[str]) -> Mount:
+    """Return a bind or volume mount whose *source* exists, or will: named volumes are made when they are used."""
+    path = source.startswith(("/", "./", "../", "~")) or source in (".", "..")
+    if kind == "bind" or (path and kind != "volume"):
+        where = os.path.abspath(source)
+        if not os.path.exists(where):
+            raise UsageError(option, f"{where}: no such file or directory on the host", "make it first")
+        return {"destination": destination, "type": "bind", "source": where, "options": ["rbind", "rprivate", *options]}
+    if source and not all(c.isalnum() or c in "_.-" for c in source):
+        raise UsageError(option, f"{source!r} is no name of a volume", "a-z, 0-9 and _ . - make one; a path begins with /")
+    return {"destination": destination, "type": "volume", "source": source, "options": options}
+
+
+def mount(text: str) -> Mount:
+    """Return docker's ``--mount type=bind,source=/a,target=/b,readonly`` as a mount."""
+    fields = dict(_field(word) for word in text.split(","))
+    kind = fields.pop("type", "volume")
+    source, target = _either(fields, "source", "src"), _either(fields, "target", "dst", "destination")
+    options = ["ro"] if _either(fields, "readonly", "ro") in ("true", "1") else []
+    if not target.startswith("/"):
+        raise UsageError(f"--mount {text}", "names no absolute target", "add target=/DIR")
+    if kind == "tmpfs":
+        size_of, mode = fields.pop("tmpfs-size", ""), fields.pop("tmpfs-mode", "")
+        options += [f"size={size('mount', size_of)}"] * bool(size_of) + [f"mode={mode}"] * bool(mode)
+        made = tmpfs(":".join([target, *([",".join(options)] if options else [])]))
+    elif kind in ("bind", "volume"):
+        propagation = fields.pop("bind-propagation", "")
+        options += [propagation] * bool(propagation)
+        if kind == "bind" and not source:
+            raise UsageError(f"--mount {text}", "a bind mount needs a source", "add source=/DIR")
+        made = mount_of(f"--mount {text}", kind, source, target, options)
+    else:
+        raise UsageError(f"--mount {text}", f"type={kind} is unknown", "bind, tmpfs or volume")
+    if fields:
+        raise UsageError(f"--mount {text}", f"unknown key {', '.join(fields)}")
+    return made
+
+
+def _field(word: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    return key, value if equals else "true"
+
+
+def _either(fields: dict[str, str], *names: str) -> str:
+    found = [fields.pop(name) for name in names if name in fields]
+    return found[0] if found else ""
+
+
+def tmpfs(text: str) -> Mount:
+    """Return ``DST[:OPTIONS]`` as a tmpfs mount with docker's defaults; see tmpfs(5)."""
+    destination, _, options = text.partition(":")
+    if not destination.startswith("/"):
+        raise UsageError(f"--tmpfs {text}", "is not an absolute path")
+    return {
+        "destination": destination,
+        "type": "tmpfs",
+        "source": "tmpfs",
+        "options": ["nosuid", "nodev", "noexec", *(options.split(",") if options else [])],
+    }
+
+
+def device(text: str) -> tuple[Device, str]:
+    """Return ``SRC[:DST[:rwm]]`` as a device of the container and the access that its control group shall allow."""
+    source, _, rest = text.partition(":")
+    destination, _, access = rest.partition(":")
+    if destination and not destination.startswith("/"):
+        destination, access = "", destination
+    if not set(access) <= set("rwm"):
+        raise UsageError(f"--device {text}", f"access {access!r} is not made of r, w and m")
+    return device_node(source, destination or source, f"--device {text}"), access or "rwm"
+
+
+def device_node(source: str, destination: str, option: str) -> Device:
+    """Describe the host's device *source* as one of the container's at *destination*; see mknod(2)."""
+    try:
+        info = os.stat(source)
+    except OSError as error:
+        raise UsageError(option, f"{source}: {error.strerror}") from error
+    if not (stat.S_ISCHR(info.st_mode) or stat.S_ISBLK(info.st_mode)):
+        raise UsageError(option, f"{source} is not a device")
+    return {
+        "path": destination,
+        "type": "c" if stat.S_ISCHR(info.st_mode) else "b",
+        "major": os.major(info.st_rdev),
+        "minor": os.minor(info.st_rdev),
+        "fileMode": stat.S_IMODE(info.st_mode),
+        "uid": info.st_uid,
+        "gid": info.st_gid,
+    }
+
+
+def throttle(option: str, text: str) -> dict[str, int]:
+    """Return ``/dev/sda:1m`` as an OCI throttle: the block device's numbers and its rate in bytes a second."""
+    path, rate = pair(option, text, ":", "write /dev/sda:1m")
+    node = device_node(path, path, f"--{option} {text}")
+    if node["type"] != "b":
+        raise UsageError(f"--{option} {text}", f"{path} is not a block device")
+    return {"major": node["major"], "minor": node["minor"], "rate": size(option, rate)}

@@ -1,0 +1,194 @@
+"""Mounts of a container: made detached, then placed at a path that nobody inside can bend.
+
+Every target is a path in the container's root, written by strangers; it is opened with openat2(2) so that no link in it
+leads out, and the mount is placed on the open directory, not on its name.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from tinybox.errors import HostError, SyscallError, TinyboxError, UsageError
+from tinybox.linux import files, mount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# option: (attributes to set, attributes to clear); with a leading "r" they hold for all mounts below, too
+ATTRIBUTES = {
+    "ro": (mount.MOUNT_ATTR_RDONLY, 0),
+    "rw": (0, mount.MOUNT_ATTR_RDONLY),
+    "nosuid": (mount.MOUNT_ATTR_NOSUID, 0),
+    "suid": (0, mount.MOUNT_ATTR_NOSUID),
+    "nodev": (mount.MOUNT_ATTR_NODEV, 0),
+    "dev": (0, mount.MOUNT_ATTR_NODEV),
+    "noexec": (mount.MOUNT_ATTR_NOEXEC, 0),
+    "exec": (0, mount.MOUNT_ATTR_NOEXEC),
+    "nosymfollow": (mount.MOUNT_ATTR_NOSYMFOLLOW, 0),
+    "symfollow": (0, mount.MOUNT_ATTR_NOSYMFOLLOW),
+    "nodiratime": (mount.MOUNT_ATTR_NODIRATIME, 0),
+    "diratime": (0, mount.MOUNT_ATTR_NODIRATIME),
+    "noatime": (mount.MOUNT_ATTR_NOATIME, mount.MOUNT_ATTR__ATIME),
+    "strictatime": (mount.MOUNT_ATTR_STRICTATIME, mount.MOUNT_ATTR__ATIME),
+    "relatime": (0, mount.MOUNT_ATTR__ATIME),
+}
+PROPAGATION = {
+    "private": mount.MS_PRIVATE,
+    "slave": mount.MS_SLAVE,
+    "shared": mount.MS_SHARED,
+    "unbindable": mount.MS_UNBINDABLE,
+}
+_IGNORED = frozenset(("defaults", "async", "sync", "norelatime", "nostrictatime", "atime", "copy", "nocopy", "z", "Z"))
+
+
+class Options:
+    """The ``options`` of an OCI mount, sorted by what the kernel does with each: see mount(8), mount_setattr(2)."""
+
+    def __init__(self, options: Iterable[str]) -> None:
+        self.attr_set = self.attr_clr = 0
+        self.deep_set = self.deep_clr = 0
+        self.propagation, self.deep_propagation = 0, True
+        self.bind = self.recursive = False
+        self.data: list[str] = []
+        for option in options:
+            self._take(option)
+
+    def _take(self, option: str) -> None:
+        deep = option[:1] == "r" and option[1:] in ATTRIBUTES and option not in ATTRIBUTES
+        if option in ATTRIBUTES or deep:
+            on, off = ATTRIBUTES[option[1:] if deep else option]
+            self.attr_set, self.attr_clr = self.attr_set & ~off | on, self.attr_clr & ~on | off
+            if deep:
+                self.deep_set, self.deep_clr = self.deep_set & ~off | on, self.deep_clr & ~on | off
+        elif option in PROPAGATION or (option[:1] == "r" and option[1:] in PROPAGATION):
+            self.deep_propagation = option not in PROPAGATION
+            self.propagation = PROPAGATION[option[1:] if self.deep_propagation else option]
+        elif option in ("bind", "rbind"):
+            self.bind, self.recursive = True, option == "rbind"
+        elif option not in _IGNORED:
+            self.data.append(option)
+
+
+def make_private() -> None:
+    """Stop mounts here from reaching the host and back: all of ``/`` private; see mount_namespaces(7).
+
+    Under systemd ``/`` is shared; without this step pivot_root(2) fails with EINVAL, and what it does not refuse would
+    happen to the host as well. This is the classic mistake.
+    """
+    mount.mount_setattr(mount.AT_FDCWD, b"/", mount.AT_RECURSIVE, propagation=mount.MS_PRIVATE)
+
+
+def new_filesystem(kind: bytes, source: bytes, options: Options) -> int:
+    """Make a file system and return an fd of its detached mount; see fsopen(2), fsconfig(2) and fsmount(2)."""
+    fs = mount.fsopen(kind)
+    try:
+        mount.fsconfig_set(fs, b"source", source or kind)
+        for option in options.data:
+            key, equals, value = os.fsencode(option).partition(b"=")
+            mount.fsconfig_set(fs, key, value if equals else None)
+        mount.fsconfig_create(fs)
+        return mount.fsmount(fs, options.attr_set)
+    except SyscallError as error:
+        raise HostError(f"{kind.decode()} file system", _reason(fs) or str(error)) from error
+    finally:
+        os.close(fs)
+
+
+def _reason(fs: int) -> str:
+    """Return what the kernel wrote about its refusal on the file system's fd; see "message retrieval" in fsopen(2)."""
+    lines = []
+    while True:
+        try:
+            lines.append(os.read(fs, 4096).decode(errors="replace")[2:].strip())
+        except OSError:
+            return "; ".join(lines)
+
+
+def copy_tree(source: str, options: Options, userns: int | None = None) -> int:
+    """Return an fd of a detached copy of the mounts at *source*, with the attributes wanted; see open_tree(2).
+
+    *userns* is an fd of a user namespace whose id mapping the copy shall show (MOUNT_ATTR_IDMAP, Linux 5.12).
+    """
+    deep = mount.AT_RECURSIVE if options.recursive else 0
+    try:
+        tree = mount.open_tree(mount.AT_FDCWD, os.fsencode(source), deep)
+    except FileNotFoundError as error:
+        raise UsageError(f"mount source {source}", "no such file or directory", "make it first") from error
+    try:
+        mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, propagation=mount.MS_PRIVATE)
+        if options.propagation:
+            below = mount.AT_RECURSIVE if options.deep_propagation else 0
+            mount.mount_setattr(tree, b"", below, propagation=options.propagation)
+        if options.attr_set or options.attr_clr:
+            mount.mount_setattr(tree, b"", 0, attr_set=options.attr_set, attr_clr=options.attr_clr)
+        if options.deep_set or options.deep_clr:
+            mount.mount_setattr(
+                tree, b"", mount.AT_RECURSIVE, attr_set=options.deep_set, attr_clr=options.deep_clr
+            )
+        if userns is not None:
+            mount.mount_setattr(tree, b"", deep, attr_set=mount.MOUNT_ATTR_IDMAP, userns_fd=userns)
+    except OSError:
+        os.close(tree)
+        raise
+    return tree
+
+
+def open_target(root: bytes, destination: bytes, *, directory: bool, links: bool = True) -> int:
+    """Open *destination* inside *root* as a place to mount on, making what is missing; see RESOLVE_IN_ROOT, openat2(2).
+
+    Absolute links and ``..`` in it mean the container's root. With *links* false any symbolic link is refused (ELOOP).
+    """
+    resolve = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS | (0 if links else files.RESOLVE_NO_SYMLINKS)
+    rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            return files.openat2(rootfd, destination, os.O_PATH, resolve)
+        except FileNotFoundError:
+            _make_target(rootfd, destination, resolve, directory=directory)
+            return files.openat2(rootfd, destination, os.O_PATH, resolve)
+    finally:
+        os.close(rootfd)
+
+
+def _make_target(rootfd: int, destination: bytes, resolve: int, *, directory: bool) -> None:
+    """Make the missing directories of *destination*, and the file or directory at its end, one name at a time."""
+    names = [name for name in destination.split(b"/") if name not in (b"", b".")]
+    for depth, name in enumerate(names):
+        parent = files.openat2(rootfd, b"/" + b"/".join(names[:depth]), os.O_PATH | os.O_DIRECTORY, resolve)
+        try:
+            if depth < len(names) - 1 or directory:
+                os.mkdir(name, 0o755, dir_fd=parent)
+            else:
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent))
+        except FileExistsError:
+            pass
+        finally:
+            os.close(parent)
+
+
+def place(tree: int, root: bytes, destination: bytes, *, links: bool = True) -> None:
+    """Place the detached mount *tree* at *destination* inside *root* and close it; see move_mount(2)."""
+    try:
+        directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+        target = open_target(root, destination, directory=directory, links=links)
+        try:
+            mount.move_mount(tree, target)
+        finally:
+            os.close(target)
+    except OSError as error:
+        where = os.fsdecode(destination)
+        raise TinyboxError(f"mount on {where}", error.strerror or str(error)) from error
+    finally:
+        os.close(tree)
+
+
+def mount_filesystem(root: bytes, destination: bytes, kind: bytes, source: bytes, options: Options) -> None:
+    """Make a new file system and place it; /proc and /sys must not be links; see fsopen(2) and move_mount(2)."""
+    place(new_filesystem(kind, source, options), root, destination, links=kind not in (b"proc", b"sysfs"))
+
+
+def bind(root: bytes, destination: bytes, source: str, options: Options) -> None:
+    """Make part of the present tree visible at *destination* inside *root*, too; see open_tree(2)."""
+    place(copy_tree(source, options), root, destination)

@@ -1,0 +1,110 @@
+"""Copy-on-write: the image's layers below, read-only and shared; one empty directory above, where all changes go.
+
+overlayfs merges them into one tree. A file is read from where it is found first, and copied up when it is first written;
+a deleted one is hidden by a "whiteout", a character device 0:0. So a container's changes *are* its upper directory.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from tinybox.errors import HostError, SyscallError
+from tinybox.linux import mount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_DATA_MAX = 4095
+
+
+def escape(path: str) -> str:
+    """Return *path* as overlayfs reads it in an option: colons, commas and backslashes escaped."""
+    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+def data(layers: Sequence[str], upper: str, work: str, *, userns: bool) -> str:
+    """Return the options of an overlay whose *layers* lie bottom first; ``lowerdir`` wants the top one first.
+
+    In a user namespace overlayfs keeps its notes in ``user.overlay.*`` attributes (userxattr, Linux 5.11).
+    """
+    lower = ":".join(escape(layer) for layer in reversed(layers))
+    options = f"lowerdir={lower},upperdir={escape(upper)},workdir={escape(work)}"
+    return f"{options},userxattr" if userns else options
+
+
+def mount_overlay(layers: Sequence[str], upper: str, work: str, target: str, *, userns: bool = False) -> None:
+    """Mount the overlay of *layers* and *upper* on *target*; see mount(2) and overlayfs in the kernel's documentation.
+
+    mount(2) and not fsconfig(2), which takes at most 255 bytes a value, while ``lowerdir`` names every layer. Raises
+    HostError where the store itself lies on a file system that cannot carry an upper directory.
+    """
+    options = os.fsencode(data(layers, upper, work, userns=userns))
+    if len(options) > _DATA_MAX:
+        raise HostError("overlay", f"{len(layers)} layers need {len(options)} bytes of options, the kernel takes 4095")
+    try:
+        mount.mount(b"overlay", os.fsencode(target), b"overlay", 0, options)
+    except SyscallError as error:
+        cure = "put the store on ext4, xfs, btrfs or tmpfs: --root DIR or TINYBOX_ROOT"
+        raise HostError(f"overlay on {os.path.dirname(upper)}", str(error), cure) from error
+
+
+def changes(upper: str, layers: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield ``(kind, path)`` for each change in *upper*, sorted by path: A added, C changed, D deleted.
+
+    Read as ``docker diff`` reads: a directory that holds a change counts as changed; see "whiteouts and opaque
+    directories" in the kernel's overlayfs documentation.
+    """
+    yield from _changes(upper, [layer for layer in reversed(layers)], "")
+
+
+def _changes(upper: str, below: list[str], path: str) -> Iterator[tuple[str, str]]:
+    """Yield the changes under *path*; *below* are the layers, top first, whose *path* can still be seen."""
+    here = upper + path
+    if path and _opaque(here):
+        yield from ((("D", f"{path}/{name}")) for name in sorted(_names(below, path) - set(os.listdir(here))))
+        below = []
+    for entry in sorted(os.scandir(here), key=lambda entry: entry.name):
+        name = f"{path}/{entry.name}"
+        info = entry.stat(follow_symlinks=False)
+        under = _seen(below, name)
+        if stat.S_ISCHR(info.st_mode) and info.st_rdev == 0:
+            if under is not None:
+                yield "D", name
+            continue
+        yield ("A" if under is None else "C"), name
+        if stat.S_ISDIR(info.st_mode):
+            both = under is not None and stat.S_ISDIR(under.st_mode)
+            yield from _changes(upper, below if both else [], name)
+
+
+def _seen(below: list[str], name: str) -> os.stat_result | None:
+    """Return what the layers *below* show at *name*, or None where there is nothing or a whiteout."""
+    for layer in below:
+        try:
+            info = os.lstat(layer + name)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        return None if stat.S_ISCHR(info.st_mode) and info.st_rdev == 0 else info
+    return None
+
+
+def _names(below: list[str], path: str) -> set[str]:
+    names = set()
+    for layer in below:
+        try:
+            names.update(os.listdir(layer + path))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return {name for name in names if _seen(below, f"{path}/{name}") is not None}
+
+
+def _opaque(directory: str) -> bool:
+    for attribute in ("trusted.overlay.opaque", "user.overlay.opaque"):
+        try:
+            if os.getxattr(directory, attribute, follow_symlinks=False) == b"y":
+                return True
+        except OSError:
+            continue
+    return False

@@ -1,0 +1,203 @@
+"""The root file system: devices, the change of root itself, and what of the kernel's own files is covered up.
+
+pivot_root(2) makes a mount the root of a mount namespace and hangs the old one somewhere else; unmounted there, the
+host's tree is not hidden but gone. chroot(2) alone would leave it within reach.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from tinybox.errors import HostError, SyscallError, TinyboxError
+from tinybox.isolation import mounts
+from tinybox.linux import files, mount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# name: (major, minor); see null(4), full(4), random(4), tty(4)
+STANDARD_DEVICES = {
+    "null": (1, 3),
+    "zero": (1, 5),
+    "full": (1, 7),
+    "random": (1, 8),
+    "urandom": (1, 9),
+    "tty": (5, 0),
+}
+STANDARD_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}
+_TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+_INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
+_NO_LINKS = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_SYMLINKS
+
+
+def bind_root(rootfs: str) -> None:
+    """Make *rootfs* a mount of its own, which pivot_root(2) asks for; see EINVAL there."""
+    tree = mount.open_tree(mount.AT_FDCWD, os.fsencode(rootfs))
+    place_over(tree, rootfs)
+
+
+def place_over(tree: int, path: str) -> None:
+    """Place the detached *tree* over the directory at *path*, a path of our own, and close it; see move_mount(2)."""
+    target = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        mount.move_mount(tree, target)
+    finally:
+        os.close(target)
+        os.close(tree)
+
+
+def make_device(root: bytes, path: bytes, kind: str, numbers: tuple[int, int], mode: int, owner: tuple[int, int]) -> None:
+    """Make a device node of *kind* c, b or p at *path* inside *root*; see mknod(2)."""
+    folder, name = os.path.split(path)
+    parent = mounts.open_target(root, folder, directory=True)
+    try:
+        os.mknod(name, _TYPES[kind] | mode, os.makedev(*numbers), dir_fd=parent)
+        os.chmod(name, mode, dir_fd=parent)  # mknod's mode went through the umask
+        if owner != (0, 0):
+            os.chown(name, *owner, dir_fd=parent)
+    except FileExistsError:
+        pass
+    finally:
+        os.close(parent)
+
+
+def bind_device(root: bytes, path: bytes, source: str) -> None:
+    """Show the host's device *source* at *path*: in a user namespace mknod(2) of a device is EPERM."""
+    mounts.bind(root, path, source, mounts.Options(["bind"]))
+
+
+def make_links(root: bytes, links: dict[str, str]) -> None:
+    """Make the links of /dev that programs expect, such as /dev/stdin; see "Default Devices" in OCI's config-linux."""
+    dev = mounts.open_target(root, b"/dev", directory=True)
+    try:
+        for name, target in links.items():
+            try:
+                os.symlink(target, name, dir_fd=dev)
+            except FileExistsError:
+                continue
+    finally:
+        os.close(dev)
+
+
+def pivot(root: bytes) -> None:
+    """Make *root* the root and let the old one go; see pivot_root(".", ".") in the notes of pivot_root(2).
+
+    Old and new root are stacked on one another for a moment, so no directory for the old one is needed inside.
+    """
+    os.chdir(root)
+    mount.pivot_root(b".", b".")
+    mount.umount2(b".", mount.MNT_DETACH)
+    os.chdir("/")
+
+
+def make_readonly() -> None:
+    """Make the root mount read-only, the mounts below it stay as they are; see mount_setattr(2)."""
+    mount.mount_setattr(mount.AT_FDCWD, b"/", 0, attr_set=mount.MOUNT_ATTR_RDONLY)
+
+
+def _open_inside(path: str) -> int | None:
+    """Open *path* below the new root for a cover, following no link; None when it is not there."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return files.openat2(root, os.fsencode(path), os.O_PATH, _NO_LINKS)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    finally:
+        os.close(root)
+
+
+def open_null() -> int:
+    """Open the /dev/null of this root, checked to be the real one: character device 1:3, no link (CVE-2025-31133)."""
+    fd = os.open("/dev/null", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    info = os.fstat(fd)
+    if not stat.S_ISCHR(info.st_mode) or info.st_rdev != os.makedev(1, 3):
+        os.close(fd)
+        raise TinyboxError("/dev/null", "is not the null device", "the image or a volume has replaced it")
+    return fd
+
+
+def mask(paths: Sequence[str]) -> None:
+    """Cover files with /dev/null and directories with an empty read-only tmpfs: ``linux.maskedPaths`` of OCI."""
+    null = open_null()
+    try:
+        for path in paths:
+            target = _open_inside(path)
+            if target is None:
+                continue
+            try:
+                mount.move_mount(cover := _cover(target, null), target)
+                os.close(cover)
+            finally:
+                os.close(target)
+    finally:
+        os.close(null)
+
+
+def _cover(target: int, null: int) -> int:
+    if stat.S_ISDIR(os.fstat(target).st_mode):
+        return mounts.new_filesystem(b"tmpfs", b"tmpfs", mounts.Options(["ro", "nosuid", "nodev", "noexec", "size=0k"]))
+    return mount.open_tree(null, b"", 0)
+
+
+def make_paths_readonly(paths: Sequence[str]) -> None:
+    """Bind each path on itself, read-only with all below: ``linux.readonlyPaths`` of OCI; see mount_setattr(2)."""
+    for path in paths:
+        target = _open_inside(path)
+        if target is None:
+            continue
+        tree = mount.open_tree(target, b"")
+        try:
+            mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, attr_set=mount.MOUNT_ATTR_RDONLY)
+            mount.move_mount(tree, target)
+        finally:
+            os.close(tree)
+            os.close(target)
+
+
+def set_sysctl(name: str, value: str) -> None:
+    """Write one kernel parameter of this container's namespaces; see sysctl(8) and proc_sys(5).
+
+    It goes through a /proc that is checked to be procfs and follows no link in it (CVE-2025-52881).
+    """
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(proc).st_ino != 1:  # PROC_ROOT_INO
+            raise TinyboxError("/proc", "is not the proc file system")
+        path = b"sys/" + os.fsencode(name.replace(".", "/"))
+        resolve = files.RESOLVE_BENEATH | files.RESOLVE_NO_SYMLINKS | files.RESOLVE_NO_XDEV
+        fd = files.openat2(proc, path, os.O_WRONLY, resolve)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
+    except SyscallError as error:
+        raise HostError(f"sysctl {name}", error.strerror or "", "see /proc/sys for what this kernel has") from error
+    except OSError as error:
+        raise HostError(f"sysctl {name}={value}", error.strerror or "") from error
+    finally:
+        os.close(proc)
+
+
+def enter_directory(path: str) -> None:
+    """Go to the working directory, making it where it is missing; see chdir(2).
+
+    getcwd(3) must then give an absolute path: a directory that is not below the new root shows as "(unreachable)", and
+    a program that starts there is on the host (CVE-2024-21626).
+    """
+    try:
+        os.chdir(path)
+    except FileNotFoundError:
+        os.makedirs(path, 0o755)
+        os.chdir(path)
+    except OSError as error:
+        raise TinyboxError(f"working directory {path}", error.strerror or str(error)) from error
+    if not os.getcwd().startswith("/"):
+        raise TinyboxError(f"working directory {path}", "lies outside the container")

@@ -1,0 +1,81 @@
+"""Terminals: a pair of ends, of which the slave is the program's and the master is ours.
+
+A pseudo-terminal is a pipe that behaves like a keyboard and a screen: the kernel between its ends echoes, edits lines
+and turns Ctrl-C into a signal. The pair comes from the container's own devpts, so that /dev/pts/0 exists in the box.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import termios
+
+from tinybox.linux import files
+
+_TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441
+
+
+class Pty:
+    """The two ends of a new terminal of the devpts mounted below *root*; see pts(4) and TIOCGPTPEER, Linux 4.13."""
+
+    def __init__(self, root: bytes) -> None:
+        rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.master = files.openat2(rootfd, b"/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY, files.RESOLVE_IN_ROOT)
+        finally:
+            os.close(rootfd)
+        fcntl.ioctl(self.master, _TIOCSPTLCK, struct.pack("i", 0))
+        self.slave = fcntl.ioctl(self.master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def size(fd: int) -> tuple[int, int]:
+    """Return the (rows, columns) of the terminal *fd*; see TIOCGWINSZ in ioctl_tty(2)."""
+    rows, columns, _, _ = struct.unpack("4H", fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8)))
+    return rows, columns
+
+
+def set_size(fd: int, rows: int, columns: int) -> None:
+    """Set the size of the terminal *fd*; its foreground processes get SIGWINCH; see TIOCSWINSZ in ioctl_tty(2)."""
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
+
+def follow_size(source: int, target: int) -> None:
+    """Give terminal *target* the size of terminal *source*, if that is one."""
+    if os.isatty(source):
+        set_size(target, *size(source))
+
+
+class RawMode:
+    """Our own terminal as a mere wire while the container's does the work; given back at the end, see termios(3)."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._former: list[object] | None = None
+
+    def __enter__(self) -> RawMode:
+        if os.isatty(self.fd):
+            self._former = termios.tcgetattr(self.fd)
+            termios.tcsetattr(self.fd, termios.TCSADRAIN, raw(self._former))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._former is not None:
+            termios.tcsetattr(self.fd, termios.TCSADRAIN, self._former)  # type: ignore[arg-type]
+            self._former = None
+
+
+def raw(attributes: list[object]) -> list[object]:
+    """Return terminal *attributes* with all processing off, as cfmakeraw(3) defines it."""
+    iflag, oflag, cflag, lflag, *speeds, characters = attributes
+    assert isinstance(iflag, int) and isinstance(oflag, int) and isinstance(cflag, int) and isinstance(lflag, int)  # noqa: S101, PT018  types only
+    iflag &= ~(
+        termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR | termios.IGNCR
+        | termios.ICRNL | termios.IXON
+    )  # fmt: skip
+    oflag &= ~termios.OPOST
+    lflag &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
+    cflag = cflag & ~(termios.CSIZE | termios.PARENB) | termios.CS8
+    characters = list(characters)  # type: ignore[call-overload]
+    characters[termios.VMIN], characters[termios.VTIME] = 1, 0
+    return [iflag, oflag, cflag, lflag, *speeds, characters]
