@@ -164,8 +164,9 @@ def list_of(kind: type[Kind], value: object, place: str) -> list[Kind]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
-        kinds = {str: "words", dict: "objects"}
-        raise UsageError(f"linux.seccomp.{place}", f"{value!r} is not a list of {kinds[kind]}")
+        raise UsageError(
+            f"linux.seccomp.{place}", f"{value!r} is not a list of {'words' if kind is str else 'objects'}"
+        )
     return value
 
 
