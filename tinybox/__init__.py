@@ -4,8 +4,8 @@
     ending = tinybox.run("alpine", "echo", "hello", memory="32m", rm=True)
     assert ending.status == 0
 
-The house has rooms, from the ground up: linux (what the kernel offers), isolation (its mechanisms, one file each), images
-(content on disk), container (one container's life), and cli. Begin to read at container/lifecycle.py.
+The house has rooms, from the ground up: linux (what the kernel offers), isolation (its mechanisms, one file each),
+images (content on disk), container (one container's life), and cli. Begin to read at container/lifecycle.py.
 """
 
 from __future__ import annotations

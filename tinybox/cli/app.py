@@ -46,7 +46,9 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["--help"], "max_content_width": 100})
-@click.option("--root", metavar="DIR", help="Where images and containers are kept (default: TINYBOX_ROOT or /var/lib/tinybox)")
+@click.option(
+    "--root", metavar="DIR", help="Where images and containers are kept (default: TINYBOX_ROOT or /var/lib/tinybox)"
+)
 @click.version_option(__version__, prog_name="tinybox")
 def cli(root: str | None) -> None:
     """Containers from namespaces, cgroups and overlayfs, every step of which can be seen."""

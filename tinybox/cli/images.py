@@ -43,7 +43,9 @@ def make_missing(text: str) -> bool:
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
-@click.option("--format", "style", metavar="json", type=click.Choice(["json", "table"]), default="table", help="json or table.")
+@click.option(
+    "--format", "style", metavar="json", type=click.Choice(["json", "table"]), default="table", help="json or table."
+)
 def images(names: tuple[str, ...], *, quiet: bool, style: str) -> None:
     """List the images in the store, or only those that are NAMEd."""
     wanted = {str(parse(name)) for name in names}
@@ -77,7 +79,7 @@ def _row(image: Image) -> dict[str, str]:
 def import_image(file: str, name: str) -> None:
     """Make an image of one layer from FILE, a tar archive (.tar .tar.gz .tar.xz .tar.zst), or from stdin (-)."""
     host.read("").check()
-    image = store().import_archive(sys.stdin.buffer if file == "-" else file, name)
+    image = store().import_archive(open(0, "rb", closefd=False) if file == "-" else file, name)
     click.echo(f"sha256:{image.id}")
 
 

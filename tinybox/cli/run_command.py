@@ -49,9 +49,7 @@ def declared(option: Option) -> click.Option:
     names += [f"-{option.short}"] * bool(option.short)
     if option.kind == FLAG:
         return Flag([f"--{option.name}/--no-{option.name}", *names[1:], option.key], help=option.help, default=None)
-    return click.Option(
-        [*names, option.key], metavar=option.metavar, help=option.help, multiple=option.kind == LIST
-    )
+    return click.Option([*names, option.key], metavar=option.metavar, help=option.help, multiple=option.kind == LIST)
 
 
 class Flag(click.Option):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import handshake, init
-from tinybox.linux import process
+from tinybox.container import handshake
+from tinybox.linux import files, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def close_inherited(live: Live) -> None:
     from_here = 3
     keep = live.handshake.report
     if keep > from_here:
-        init.files.close_range(from_here, keep - 1)
-    init.files.close_range(keep + 1)
+        files.close_range(from_here, keep - 1)
+    files.close_range(keep + 1)
 
 
 def hide() -> None:

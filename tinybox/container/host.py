@@ -44,4 +44,6 @@ def read(cache: str) -> Host:
     """Read this host's facts: uname(2), /proc/self/mountinfo, capget(2) and /proc/self/stat."""
     with open("/proc/self/stat", encoding="utf-8", errors="surrogateescape") as file:
         stat = proc.stat(file.read())
-    return Host(process.kernel_release(), hierarchies(), capabilities.available(), (stat.arg_start, stat.arg_end), cache)
+    return Host(
+        process.kernel_release(), hierarchies(), capabilities.available(), (stat.arg_start, stat.arg_end), cache
+    )

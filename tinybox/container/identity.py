@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
-    """Return ``USER[:GROUP]``, names or numbers, as OCI's user and its home directory; UsageError for a strange name."""
+    """Return ``USER[:GROUP]``, names or numbers, as OCI's user and its home directory; else UsageError."""
     name, _, group_name = text.partition(":")
     users, groups = _table(layers, b"/etc/passwd"), _table(layers, b"/etc/group")
     row = _row(users, name or "0", 7)
@@ -27,7 +27,7 @@ def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
     uid, gid, home = (int(row[2]), int(row[3]), row[5]) if row else (int(name or 0), 0, "/")
     if group_name:
         return {"uid": uid, "gid": _group(text, group_name, groups)}, home
-    more = [int(line[2]) for line in groups if len(line) > 3 and row and row[0] in line[3].split(",")]  # noqa: PLR2004
+    more = [int(line[2]) for line in groups if len(line) > 3 and row and row[0] in line[3].split(",")]
     return {"uid": uid, "gid": gid, "additionalGids": sorted(set(more) - {gid})}, home
 
 

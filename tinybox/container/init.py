@@ -1,9 +1,9 @@
 """PID 1: the first process of the box, and what it is for. It reaps, it forwards, it ends as the program ended.
 
 The kernel makes the first process of a pid namespace the parent of every orphan, ignores signals that PID 1 has not
-asked for, and kills everything else when PID 1 ends. Hence three duties: wait for every child, also for those of others;
-pass signals on to the program; and leave with the program's exit status. Our own Python does it, running on behind
-pivot_root(2): whatever it needs is in memory already, for there is no Python in the box to import from.
+asked for, and kills everything else when PID 1 ends. Hence three duties: wait for every child, also for those of
+others; pass signals on to the program; and leave with the program's exit status. Our own Python does it, running on
+behind pivot_root(2): whatever it needs is in memory already, for there is no Python in the box to import from.
 """
 
 from __future__ import annotations
@@ -124,7 +124,9 @@ def execute(program: Program) -> NoReturn:
         raise NotExecutableError(f'exec "{name}"', "permission denied") from error
     except OSError as error:
         if error.errno == errno.ENOEXEC:
-            raise NotExecutableError(f'exec "{name}"', "exec format error", "another machine's, or no #! line") from error
+            raise NotExecutableError(
+                f'exec "{name}"', "exec format error", "another machine's, or no #! line"
+            ) from error
         raise TinyboxError(f'exec "{name}"', error.strerror or str(error)) from error
 
 

@@ -26,8 +26,8 @@ KEYS = {option.key: option for option in BY_NAME.values()} | {"net": BY_NAME["ne
 def run(image: str, *command: str, root: str = "", stdin: int | None = None, **options: Any) -> Ending:
     """Run *command* in a new container of *image* and return how it ended; as docker-run(1), in the foreground.
 
-    *options* are those of ``tinybox run`` with ``_`` for ``-``: ``memory="32m", volume=["/a:/b"], rm=True``. *stdin* is a
-    file descriptor, or None for an empty input. Raises TinyboxError; its ``status`` is what the command would exit with.
+    *options* are those of ``tinybox run`` with ``_`` for ``-``: ``memory="32m", volume=["/a:/b"], rm=True``. *stdin* is
+    a file descriptor, or None for an empty input. Raises TinyboxError, whose ``status`` the command would exit with.
     """
     words = normal(options)
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else -1
@@ -41,7 +41,7 @@ def run(image: str, *command: str, root: str = "", stdin: int | None = None, **o
 
 def normal(options: dict[str, Any]) -> dict[str, Any]:
     """Return *options* as the command line would have given them: words as text, lists as lists; else UsageError."""
-    words = {}
+    words: dict[str, Any] = {}
     for key, value in options.items():
         option = KEYS.get(key)
         if option is None:
@@ -87,7 +87,7 @@ def pid_of(home: state.Home, word: str) -> int:
 
 def write_bundle(container: lifecycle.Container, folder: str) -> None:
     """Write *container* as a plain OCI bundle, root file system included, that runc and crun can run, too."""
-    from tinybox.images import tree
+    from tinybox.container import bundles
 
     rootfs = os.path.join(folder, "rootfs")
     try:
@@ -95,6 +95,5 @@ def write_bundle(container: lifecycle.Container, folder: str) -> None:
         os.mkdir(rootfs)
     except FileExistsError as error:
         raise UsageError(f"--bundle {folder}", "has a rootfs already", "name an empty directory") from error
-    for layer in container.annotations.pop(spec.LAYERS).split(":"):
-        tree.copy(layer, rootfs)
+    bundles.copy_merged(container.annotations.pop(spec.LAYERS).split(":"), rootfs)
     spec.save(container.config, folder)

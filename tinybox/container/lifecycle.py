@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Container:
     """One container in the hands of the process that watches over it."""
 
-    def __init__(self, home: Home, container: str, config: Spec, host: Host, live: Live) -> None:  # noqa: PLR0913
+    def __init__(self, home: Home, container: str, config: Spec, host: Host, live: Live) -> None:
         self.home, self.id, self.config, self.host, self.live = home, container, config, host, live
         self.bundle = home.bundle(container)
         self.annotations = config.get("annotations", {})

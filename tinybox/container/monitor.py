@@ -15,6 +15,7 @@ from tinybox.isolation import cgroup_oom, terminal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
     from tinybox.container.lifecycle import Container
 
@@ -41,7 +42,7 @@ class Signals:
         self._former: dict[int, object] = {}
         self._wakeup = -1
 
-    def __enter__(self) -> Signals:
+    def __enter__(self) -> Self:
         os.set_blocking(self._in, False)
         os.set_blocking(self.fd, False)
         try:
@@ -101,7 +102,7 @@ class Watch:
                     self.meaning[fd]()
 
     def forward_signals(self) -> None:
-        """Pass on to the container what was sent to us; a new window size is set, not sent. See pidfd_send_signal(2)."""
+        """Pass on to the container what was sent to us; a new window size is set; see pidfd_send_signal(2)."""
         for number in self.signals.pending():
             if number == signal.SIGWINCH and self.live.master >= 0:
                 terminal.follow_size(0, self.live.master)

@@ -7,17 +7,18 @@ import os
 from tinybox.errors import UsageError
 
 _MOODS = (
-    "able agile amber apt bold brave breezy bright brisk calm clear clever crisp deft eager early earnest fair fleet "
-    "fond frank fresh gentle glad golden happy hardy honest jolly keen kind lively lucid lucky mellow merry mild neat "
-    "nimble noble patient placid plain polite proud quick quiet ready rosy silent sincere smart snug sober steady still "
-    "sunny sure swift tidy true trusty vivid warm wise witty young zesty"
+    "able agile amber apt bold brave breezy bright brisk calm clear clever crisp deft eager early earnest fair "
+    "fleet fond frank fresh gentle glad golden happy hardy honest jolly keen kind lively lucid lucky mellow merry "
+    "mild neat nimble noble patient placid plain polite proud quick quiet ready rosy silent sincere smart snug "
+    "sober steady still sunny sure swift tidy true trusty vivid warm wise witty young zesty"
 ).split()
 _PEOPLE = (  # who made the machines, the kernels and the ideas that a container is made of
-    "allen amdahl babbage backus bartik bell berners boole brooks cerf cheriton church clark codd corbato cox dahl "
-    "dijkstra eckert engelbart fagin floyd goldberg gosling hamilton hamming hoare holberton hopper iverson johnson joy "
-    "kahn karp kay kernighan kildall kleinrock knuth lampson leffler liskov lovelace mcilroy mckusick mccarthy metcalfe "
-    "milner minsky naur newell nygaard ossanna perlis perlman pike plauger postel raymond ritchie rivest saltzer shannon "
-    "shamir spafford stallman stevens strachey sutherland tanenbaum tarjan thompson torvalds turing wilkes wirth zuse"
+    "allen amdahl babbage backus bartik bell berners boole brooks cerf cheriton church clark codd corbato cox "
+    "dahl dijkstra eckert engelbart fagin floyd goldberg gosling hamilton hamming hoare holberton hopper iverson "
+    "johnson joy kahn karp kay kernighan kildall kleinrock knuth lampson leffler liskov lovelace mcilroy mckusick "
+    "mccarthy metcalfe milner minsky naur newell nygaard ossanna perlis perlman pike plauger postel raymond "
+    "ritchie rivest saltzer shannon shamir spafford stallman stevens strachey sutherland tanenbaum tarjan "
+    "thompson torvalds turing wilkes wirth zuse"
 ).split()
 _FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _LATER = _FIRST | frozenset("_.-")
@@ -30,7 +31,7 @@ def made_up() -> str:
 
 
 def checked(name: str) -> str:
-    """Return *name* if docker would take it, too: a letter or digit, then letters, digits and ``_.-``; else UsageError."""
-    if len(name) < 2 or name[0] not in _FIRST or not _LATER.issuperset(name):  # noqa: PLR2004  docker's grammar
+    """Return *name* if docker would take it: a letter or digit, then letters, digits and ``_.-``; else UsageError."""
+    if len(name) < 2 or name[0] not in _FIRST or not _LATER.issuperset(name):
         raise UsageError(f"container name {name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-] and what follows")
     return name

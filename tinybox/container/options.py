@@ -13,7 +13,7 @@ class Option:
 
     __slots__ = ("group", "help", "kind", "metavar", "name", "short")
 
-    def __init__(self, group: str, name: str, short: str, kind: str, metavar: str, help: str) -> None:  # noqa: A002, PLR0913
+    def __init__(self, group: str, name: str, short: str, kind: str, metavar: str, help: str) -> None:  # noqa: A002
         self.group, self.name, self.short, self.kind = group, name, short, kind
         self.metavar, self.help = metavar, help
 
@@ -45,13 +45,27 @@ OPTIONS = [
         ("limits", "cpu-shares", "", TEXT, "NUMBER", "CPU weight against other containers (default 1024)"),
         ("limits", "cpuset-cpus", "", TEXT, "CPUS", "The CPUs to use, for example 0-1 or 0,3"),
         ("limits", "pids-limit", "", TEXT, "NUMBER", "How many processes at once; -1: no limit"),
-        ("limits", "device-read-bps", "", LIST, "PATH:RATE", "Limit reading from a block device, for example /dev/sda:1m"),
+        (
+            "limits",
+            "device-read-bps",
+            "",
+            LIST,
+            "PATH:RATE",
+            "Limit reading from a block device, for example /dev/sda:1m",
+        ),
         ("limits", "device-write-bps", "", LIST, "PATH:RATE", "Limit writing to a block device"),
         ("limits", "ulimit", "", LIST, "TYPE=SOFT[:HARD]", "A limit of each process, for example nofile=1024"),
         ("limits", "oom-score-adj", "", TEXT, "NUMBER", "How gladly the OOM killer takes it, -1000 to 1000"),
         ("limits", "shm-size", "", TEXT, "SIZE", "Size of /dev/shm (default 64m)"),
         ("files", "volume", "v", LIST, "SRC:DST[:ro]", "Show a host directory, file or named volume at DST"),
-        ("files", "mount", "", LIST, "KEY=VALUE,...", "The same in full: type=bind|tmpfs|volume,source=,target=,readonly"),
+        (
+            "files",
+            "mount",
+            "",
+            LIST,
+            "KEY=VALUE,...",
+            "The same in full: type=bind|tmpfs|volume,source=,target=,readonly",
+        ),
         ("files", "tmpfs", "", LIST, "DST[:OPTIONS]", "An empty file system in memory at DST"),
         ("files", "read-only", "", FLAG, "", "Make the root file system read-only"),
         ("files", "device", "", LIST, "SRC[:DST[:rwm]]", "Give it a device of the host"),

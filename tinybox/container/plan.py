@@ -20,7 +20,7 @@ class Step:
 
     __slots__ = ("act", "args", "manual", "name", "says", "undo")
 
-    def __init__(  # noqa: PLR0913  a step is these six things
+    def __init__(
         self,
         name: str,
         says: str,
@@ -70,7 +70,7 @@ class Plan:
 
 def _shown(value: object) -> str:
     shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."  # noqa: PLR2004  a line of a dry run
+    return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
 def _told(error: OSError) -> str:

@@ -38,16 +38,23 @@ def parent_steps(task: Task) -> list[Step]:
     if task.userns and layers:
         says = "Show the layers with the owners that the new user namespace needs"
         maps = (task.linux.get("uidMappings", []), task.linux.get("gidMappings", []))
-        steps.append(
-            Step("idmap-layers", says, "mount_setattr(2)", copy_idmapped, live, [*layers, task.bundle], *maps)
-        )
+        steps.append(Step("idmap-layers", says, "mount_setattr(2)", copy_idmapped, live, [*layers, task.bundle], *maps))
     for entry in task.config.get("mounts", []):
         options = mounts.Options(entry.get("options", []))
         if options.bind or entry.get("type") == "bind":
             source = os.path.join(task.bundle, entry["source"])
             says = f"Copy the mount at {source}, attached to nothing yet"
             steps.append(
-                Step(f"copy{entry['destination']}", says, "open_tree(2)", copy, live, entry["destination"], source, options)
+                Step(
+                    f"copy{entry['destination']}",
+                    says,
+                    "open_tree(2)",
+                    copy,
+                    live,
+                    entry["destination"],
+                    source,
+                    options,
+                )
             )
     return steps
 
@@ -57,9 +64,7 @@ def copy(live: Live, name: str, source: str, options: mounts.Options) -> None:
     live.trees[name] = mounts.copy_tree(source, options)
 
 
-def copy_idmapped(
-    live: Live, paths: list[str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]
-) -> None:
+def copy_idmapped(live: Live, paths: list[str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:
     """Copy *paths* as idmapped mounts, detached, for the child to place over themselves; see mount_setattr(2)."""
     userns = idmap.user_namespace(uids, gids)
     try:
@@ -97,7 +102,7 @@ def _root(task: Task) -> list[Step]:
     ]
 
 
-def _overlay(layers: list[str], upper: str, work: str, root: str, userns: bool) -> None:  # noqa: FBT001
+def _overlay(layers: list[str], upper: str, work: str, root: str, userns: bool) -> None:
     overlay.mount_overlay(layers, upper, work, root, userns=userns)
 
 
@@ -154,7 +159,7 @@ def _devices(task: Task) -> list[Step]:
     return steps
 
 
-def make_standard_devices(root: bytes, userns: bool) -> None:  # noqa: FBT001
+def make_standard_devices(root: bytes, userns: bool) -> None:
     """Make, or in a user namespace bind, the devices that every container has; see null(4) and mknod(2)."""
     for name, numbers in rootfs.STANDARD_DEVICES.items():
         path = b"/dev/" + name.encode()

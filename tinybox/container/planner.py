@@ -22,7 +22,7 @@ from tinybox.isolation import (
     seccomp,
 )
 from tinybox.isolation.cgroup import Cgroup
-from tinybox.linux import capability
+from tinybox.linux import capability, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ SIGKILL = 9
 class Task:
     """What the parts of the planner share: the spec, the bundle it lies in, the host, and the live parts to come."""
 
-    def __init__(self, config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup) -> None:  # noqa: PLR0913
+    def __init__(self, config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup) -> None:
         self.config, self.bundle, self.host, self.live, self.cgroup = config, bundle, host, live, cgroup
         self.linux = config.get("linux", {})
         self.process = config["process"]
@@ -100,7 +100,13 @@ def _make_cgroup(task: Task) -> list[Step]:
         steps.append(
             Step("device-filter", says, "bpf(2)", device_filter.allow_devices, task.cgroup, resources["devices"])
         )
+    says = "Open it, for the child to be born there"
+    steps.append(Step("open-cgroup", says, "open(2)", _open_cgroup, task.cgroup, task.live))
     return steps
+
+
+def _open_cgroup(cgroup: Cgroup, live: Live) -> None:
+    live.cgroup_fd = cgroup.open()
 
 
 def _make_child(task: Task, inside: list[Step]) -> list[Step]:
@@ -119,9 +125,7 @@ def _make_child(task: Task, inside: list[Step]) -> list[Step]:
     ]
     if "pid" in task.joined:
         says = "Let the child be born into the other container's process numbers"
-        steps.append(
-            Step("join-pid", says, "setns(2)", spawn.join_pid_namespace, live, undo=spawn.leave_pid_namespace)
-        )
+        steps.append(Step("join-pid", says, "setns(2)", spawn.join_pid_namespace, live, undo=spawn.leave_pid_namespace))
     said = ", ".join(kind for kind in task.new if kind != "cgroup")
     steps.append(
         Step("clone", f"Make the child in new namespaces: {said}", "clone3(2)", spawn.spawn, live, flags, inside,
@@ -174,7 +178,7 @@ def _arrive(task: Task) -> list[Step]:
 
 
 def _join(live: Live, kind: str) -> None:
-    spawn.process.setns(live.namespace_fds[kind], namespaces.KINDS[kind][0])
+    process.setns(live.namespace_fds[kind], namespaces.KINDS[kind][0])
 
 
 def _take_root(task: Task) -> list[Step]:
@@ -210,7 +214,7 @@ def _settle(task: Task) -> list[Step]:
         steps.append(Step(f"limit-{entry['type']}", says, "setrlimit(2)", rlimits.set_limit, *limit))
     if "pid" not in task.new and task.annotations.get(spec.INIT) != init.NONE:
         says = "Adopt orphans, without being PID 1"
-        steps.append(Step("subreaper", says, "PR_SET_CHILD_SUBREAPER(2const)", spawn.process.set_child_subreaper))
+        steps.append(Step("subreaper", says, "PR_SET_CHILD_SUBREAPER(2const)", process.set_child_subreaper))
     directory = task.process["cwd"]
     says = f"Go to the working directory {directory}"
     steps.append(Step("directory", says, "chdir(2)", rootfs.enter_directory, directory))
@@ -225,9 +229,7 @@ def _give_up_rights(task: Task) -> list[Step]:
     steps = []
     if task.process.get("noNewPrivileges"):
         says = "Let no program gain rights by being executed"
-        steps.append(
-            Step("no-new-privs", says, "PR_SET_NO_NEW_PRIVS(2const)", spawn.process.set_no_new_privs)
-        )
+        steps.append(Step("no-new-privs", says, "PR_SET_NO_NEW_PRIVS(2const)", process.set_no_new_privs))
     says = "Take rights away for good"
     steps += [
         Step("bounding-set", says, "capabilities(7)", capabilities.drop_bounding_set, masks["bounding"]),

@@ -159,7 +159,9 @@ def reserve_name(home: Home, name: str, container: str) -> None:
             other = _target(link)
             if other and (os.path.exists(home.bundle(other)) or os.path.exists(home.live(other))):
                 cause = f'is already in use by container "{other[:12]}"'
-                raise StateError(f'the container name "{name}"', cause, f"tinybox rm {name}, or another --name") from error
+                raise StateError(
+                    f'the container name "{name}"', cause, f"tinybox rm {name}, or another --name"
+                ) from error
             _forget(link)
         else:
             return

@@ -22,15 +22,22 @@ def size(option: str, text: str) -> int:
     unit = word[len(digits) :]
     base = unit[:1] or "b"
     if unit not in ("", base, base + "b", base + "ib") or unit in ("bb", "bib", "i"):
+        digits = ""
+    if not _is_number(digits):
         raise UsageError(f"--{option} {text}", "is not a size", "write a number and b, k, m or g: 32m")
-    return round(number(option, digits, "a size", "write a number and b, k, m or g: 32m") * _UNITS[base])
+    return round(float(digits) * _UNITS[base])
 
 
-def number(option: str, text: str, what: str = "a number", cure: str = "") -> float:
+def number(option: str, text: str) -> float:
     """Return *text* as a number of at least 0; UsageError if it is none."""
-    if not text.replace(".", "", 1).isascii() or not text.replace(".", "", 1).isdigit():
-        raise UsageError(f"--{option} {text}", f"is not {what}", cure)
+    if not _is_number(text):
+        raise UsageError(f"--{option} {text}", "is not a number")
     return float(text)
+
+
+def _is_number(text: str) -> bool:
+    digits = text.replace(".", "", 1)
+    return digits.isascii() and digits.isdigit()
 
 
 def whole(option: str, text: str, least: int, most: int) -> int:
@@ -113,7 +120,9 @@ def mount_of(option: str, kind: str, source: str, destination: str, options: lis
             raise UsageError(option, f"{where}: no such file or directory on the host", "make it first")
         return {"destination": destination, "type": "bind", "source": where, "options": ["rbind", "rprivate", *options]}
     if source and not all(c.isalnum() or c in "_.-" for c in source):
-        raise UsageError(option, f"{source!r} is no name of a volume", "a-z, 0-9 and _ . - make one; a path begins with /")
+        raise UsageError(
+            option, f"{source!r} is no name of a volume", "a-z, 0-9 and _ . - make one; a path begins with /"
+        )
     return {"destination": destination, "type": "volume", "source": source, "options": options}
 
 

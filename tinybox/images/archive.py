@@ -41,8 +41,9 @@ def unpack(source: BufferedReader, destination: str, limit: int | None = None) -
 
     At most *limit* bytes are unpacked, by default what the file system has free. Raises ImageError.
     """
-    os.mkdir(destination, 0o755)
+    os.mkdir(destination)
     try:
+        os.chmod(destination, 0o755)  # unless the archive says otherwise, and whatever the umask says
         with opened(source, _free(destination) if limit is None else limit) as stream, Tree(destination) as tree:
             return _fill(tree, stream)
     except BaseException as error:

@@ -133,7 +133,8 @@ class Tree:
         above = self._parent(parts[:-1])
         try:
             self._count()
-            os.mkdir(parts[-1], 0o755, dir_fd=above)
+            os.mkdir(parts[-1], dir_fd=above)
+            os.chmod(parts[-1], 0o755, dir_fd=above)  # whatever the umask made of it
         finally:
             os.close(above)
         return self._open(parts)
@@ -160,7 +161,7 @@ def _make_directory(parent: int, name: bytes) -> None:
     mode = _mode(parent, name)
     if not stat.S_ISDIR(mode):
         _clear(parent, name)
-        os.mkdir(name, 0o755, dir_fd=parent)
+        os.mkdir(name, dir_fd=parent)  # its mode comes with finish()
     if stat.S_ISCHR(mode):  # the only devices here are our whiteouts
         _hide_below(parent, name)
 

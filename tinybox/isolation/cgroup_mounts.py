@@ -6,7 +6,11 @@ version 2 that is one mount; with version 1 there is one for each controller, so
 
 from __future__ import annotations
 
+import os
+
 from tinybox.isolation import mounts
+from tinybox.isolation.cgroup_hierarchies import V1_NAMES
+from tinybox.linux import mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +35,17 @@ def mount_cgroups(
         mounts.mount_filesystem(root, destination + b"/unified", b"cgroup2", b"cgroup", options)
     for controller in sorted(controllers):
         if where.version(controller) == 1:
-            name = where.v1_name(controller)
+            name = V1_NAMES.get(controller, controller)
             with_controller = mounts.Options([])
             with_controller.attr_set, with_controller.data = options.attr_set, [name]
             mounts.mount_filesystem(root, destination + b"/" + name.encode(), b"cgroup", b"cgroup", with_controller)
+    _close_folder(root, destination, options)
+
+
+def _close_folder(root: bytes, destination: bytes, options: mounts.Options) -> None:
+    """Give the tmpfs itself the attributes that are wanted, now that all has been placed in it; mount_setattr(2)."""
+    folder = mounts.open_target(root, destination, directory=True)
+    try:
+        mount.mount_setattr(folder, b"", 0, attr_set=options.attr_set)
+    finally:
+        os.close(folder)

@@ -124,9 +124,7 @@ def copy_tree(source: str, options: Options, userns: int | None = None) -> int:
         if options.attr_set or options.attr_clr:
             mount.mount_setattr(tree, b"", 0, attr_set=options.attr_set, attr_clr=options.attr_clr)
         if options.deep_set or options.deep_clr:
-            mount.mount_setattr(
-                tree, b"", mount.AT_RECURSIVE, attr_set=options.deep_set, attr_clr=options.deep_clr
-            )
+            mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, attr_set=options.deep_set, attr_clr=options.deep_clr)
         if userns is not None:
             mount.mount_setattr(tree, b"", deep, attr_set=mount.MOUNT_ATTR_IDMAP, userns_fd=userns)
     except OSError:

@@ -1,7 +1,7 @@
 """Copy-on-write: the image's layers below, read-only and shared; one empty directory above, where all changes go.
 
-overlayfs merges them into one tree. A file is read from where it is found first, and copied up when it is first written;
-a deleted one is hidden by a "whiteout", a character device 0:0. So a container's changes *are* its upper directory.
+overlayfs merges them into one tree. A file is read where it is found first, and copied up when it is first written; a
+deleted one is hidden by a "whiteout", a character device 0:0. So a container's changes *are* its upper directory.
 """
 
 from __future__ import annotations
@@ -50,13 +50,19 @@ def mount_overlay(layers: Sequence[str], upper: str, work: str, target: str, *, 
         raise HostError(f"overlay on {os.path.dirname(upper)}", str(error), cure) from error
 
 
+def mount_merged(layers: Sequence[str], target: str) -> None:
+    """Mount two or more *layers*, bottom first, on *target* to be read only; see overlayfs, "multiple lower layers"."""
+    lower = ":".join(escape(layer) for layer in reversed(layers))
+    mount.mount(b"overlay", os.fsencode(target), b"overlay", 0, os.fsencode(f"lowerdir={lower}"))
+
+
 def changes(upper: str, layers: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield ``(kind, path)`` for each change in *upper*, sorted by path: A added, C changed, D deleted.
 
     Read as ``docker diff`` reads: a directory that holds a change counts as changed; see "whiteouts and opaque
     directories" in the kernel's overlayfs documentation.
     """
-    yield from _changes(upper, [layer for layer in reversed(layers)], "")
+    yield from _changes(upper, list(reversed(layers)), "")
 
 
 def _changes(upper: str, below: list[str], path: str) -> Iterator[tuple[str, str]]:

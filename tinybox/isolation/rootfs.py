@@ -54,7 +54,9 @@ def place_over(tree: int, path: str) -> None:
         os.close(tree)
 
 
-def make_device(root: bytes, path: bytes, kind: str, numbers: tuple[int, int], mode: int, owner: tuple[int, int]) -> None:
+def make_device(
+    root: bytes, path: bytes, kind: str, numbers: tuple[int, int], mode: int, owner: tuple[int, int]
+) -> None:
     """Make a device node of *kind* c, b or p at *path* inside *root*; see mknod(2)."""
     folder, name = os.path.split(path)
     parent = mounts.open_target(root, folder, directory=True)

@@ -13,6 +13,10 @@ import termios
 
 from tinybox.linux import files
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441
 
 
@@ -51,9 +55,9 @@ class RawMode:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self._former: list[object] | None = None
+        self._former: list[Any] | None = None
 
-    def __enter__(self) -> RawMode:
+    def __enter__(self) -> Self:
         if os.isatty(self.fd):
             self._former = termios.tcgetattr(self.fd)
             termios.tcsetattr(self.fd, termios.TCSADRAIN, raw(self._former))
@@ -61,14 +65,13 @@ class RawMode:
 
     def __exit__(self, *_: object) -> None:
         if self._former is not None:
-            termios.tcsetattr(self.fd, termios.TCSADRAIN, self._former)  # type: ignore[arg-type]
+            termios.tcsetattr(self.fd, termios.TCSADRAIN, self._former)
             self._former = None
 
 
-def raw(attributes: list[object]) -> list[object]:
+def raw(attributes: list[Any]) -> list[Any]:
     """Return terminal *attributes* with all processing off, as cfmakeraw(3) defines it."""
     iflag, oflag, cflag, lflag, *speeds, characters = attributes
-    assert isinstance(iflag, int) and isinstance(oflag, int) and isinstance(cflag, int) and isinstance(lflag, int)  # noqa: S101, PT018  types only
     iflag &= ~(
         termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR | termios.IGNCR
         | termios.ICRNL | termios.IXON
@@ -76,6 +79,6 @@ def raw(attributes: list[object]) -> list[object]:
     oflag &= ~termios.OPOST
     lflag &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
     cflag = cflag & ~(termios.CSIZE | termios.PARENB) | termios.CS8
-    characters = list(characters)  # type: ignore[call-overload]
+    characters = list(characters)
     characters[termios.VMIN], characters[termios.VTIME] = 1, 0
     return [iflag, oflag, cflag, lflag, *speeds, characters]

@@ -1,1 +1,1 @@
-"""What the kernel offers, spelled as in section 2 of the manual; bytes, ints and fds. Nothing here knows a container."""
+"""What the kernel offers, spelled as in section 2 of the manual; bytes, ints and fds. Knows no container."""

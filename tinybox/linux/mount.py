@@ -71,7 +71,7 @@ _umount2 = Syscall("umount2", ctypes.c_char_p, ctypes.c_int)
 
 
 def mount(source: bytes, target: bytes, filesystemtype: bytes, flags: int, data: bytes) -> None:
-    """Make the file system and place it on *target* in one call, as of old; see mount(2). *data*: at most 4095 bytes."""
+    """Make the file system and place it on *target* in one call; see mount(2). *data*: at most 4095 bytes."""
     _mount(source, target, filesystemtype, flags, data)
 
 
@@ -105,10 +105,17 @@ def fsmount(fs: int, attributes: int = 0) -> int:
     return _fsmount(fs, FSMOUNT_CLOEXEC, attributes)
 
 
-def mount_setattr(  # noqa: PLR0913  the call's own six fields
-    dirfd: int, path: bytes, flags: int, *, attr_set: int = 0, attr_clr: int = 0, propagation: int = 0, userns_fd: int = 0
+def mount_setattr(
+    dirfd: int,
+    path: bytes,
+    flags: int,
+    *,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    propagation: int = 0,
+    userns_fd: int = 0,
 ) -> None:
-    """Change attributes or propagation of the mount at *path*; AT_RECURSIVE: of all below too; mount_setattr(2), 5.12."""
+    """Change attributes or propagation of the mount at *path*; AT_RECURSIVE: of all below; mount_setattr(2), 5.12."""
     attr = MountAttr(attr_set, attr_clr, propagation, userns_fd)
     _mount_setattr(dirfd, path, flags | AT_EMPTY_PATH, ctypes.byref(attr), ctypes.sizeof(attr))
 

@@ -57,7 +57,7 @@ def mountinfo(text: str) -> list[Mount]:
     for line in text.splitlines():
         left, _, right = line.partition(" - ")
         mount_id, parent_id, device, root, point, options, *fields = left.split(" ")
-        fstype, source, super_options = (right.split(" ", 2) + [""])[:3]
+        fstype, source, super_options = [*right.split(" ", 2), ""][:3]
         mounts.append(
             Mount(
                 int(mount_id),

@@ -123,7 +123,7 @@ def set_parent_death_signal(signal: int) -> None:
     _prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0)
 
 
-def set_dumpable(dumpable: bool) -> None:  # noqa: FBT001  prctl's own argument
+def set_dumpable(dumpable: bool) -> None:
     """Hide (False) this process's memory and /proc links from others; see PR_SET_DUMPABLE in prctl(2)."""
     _prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0)
 
@@ -144,7 +144,7 @@ def set_no_new_privs() -> None:
 
 
 def bounding_set_has(capability: int) -> bool:
-    """Tell whether *capability* is in the bounding set; EINVAL: the kernel has no such one; PR_CAPBSET_READ, prctl(2)."""
+    """Tell whether *capability* is in the bounding set; EINVAL: there is no such one; PR_CAPBSET_READ, prctl(2)."""
     return bool(_prctl(PR_CAPBSET_READ, capability, 0, 0, 0))
 
 

@@ -1,0 +1,77 @@
+"""From docker's words to OCI's: the mounts that every container has, and those that were asked for."""
+
+from __future__ import annotations
+
+from tinybox.container import words
+from tinybox.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.configure import Request
+    from tinybox.container.spec import Mount
+
+
+def mounts(request: Request) -> list[Mount]:
+    """Return the mounts in the order to make them: /proc, /dev, /sys and what lies in them, then the asked ones."""
+    size = words.size("shm-size", request.options.get("shm_size") or "64m")
+    private_ipc = request.modes["ipc"] == "private"
+    readonly = [] if request.privileged else ["ro"]
+    safe = ["nosuid", "noexec", "nodev"]
+    made: list[Mount] = [
+        _new("/proc", "proc", safe),
+        _new("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        _new("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        _sys(request, [*safe, *readonly]),
+        _cgroups(request, [*safe, *readonly]),
+    ]
+    if private_ipc:
+        made += [
+            _new("/dev/mqueue", "mqueue", safe),
+            _new("/dev/shm", "tmpfs", [*safe, "mode=1777", f"size={size}"]),
+        ]
+    else:
+        made += [_bind(_shared(request, path), path, safe) for path in ("/dev/mqueue", "/dev/shm")]
+    return made + _asked_mounts(request)
+
+
+def _shared(request: Request, path: str) -> str:
+    """Return where *path* of the host, or of the container whose IPC namespace is shared, can be found."""
+    mode = request.modes["ipc"]
+    return path if mode == "host" else f"/proc/{request.find_pid(mode.partition(':')[2])}/root{path}"
+
+
+def _sys(request: Request, options: list[str]) -> Mount:
+    """Sysfs shows the network devices of who mounts it, and a user namespace may mount it only for its own network."""
+    if request.modes["userns"] != "host" and request.modes["network"] == "host":
+        return _bind("/sys", "/sys", ["rro", *options])
+    return _new("/sys", "sysfs", options)
+
+
+def _cgroups(request: Request, options: list[str]) -> Mount:
+    if request.modes["cgroupns"] == "host":
+        return _bind("/sys/fs/cgroup", "/sys/fs/cgroup", [*options, *(f"r{o}" for o in options if o == "ro")])
+    return _new("/sys/fs/cgroup", "cgroup", options)
+
+
+def _new(destination: str, kind: str, options: list[str]) -> Mount:
+    return {"destination": destination, "type": kind, "source": kind, "options": options}
+
+
+def _bind(source: str, destination: str, options: list[str]) -> Mount:
+    return {"destination": destination, "type": "bind", "source": source, "options": ["rbind", "rprivate", *options]}
+
+
+def _asked_mounts(request: Request) -> list[Mount]:
+    options = request.options
+    asked = [words.volume(text) for text in options.get("volume") or ()]
+    asked += [words.mount(text) for text in options.get("mount") or ()]
+    asked += [words.tmpfs(text) for text in options.get("tmpfs") or ()]
+    seen = set()
+    for entry in asked:
+        if entry["destination"] in seen:
+            raise UsageError(f"mount on {entry['destination']}", "is asked for twice", "give each place one mount")
+        seen.add(entry["destination"])
+        if entry["type"] == "volume":
+            entry["source"] = request.volume(entry["source"])
+            entry["type"], entry["options"] = "bind", ["rbind", "rprivate", *entry["options"]]
+    return sorted(asked, key=lambda entry: entry["destination"].count("/"))

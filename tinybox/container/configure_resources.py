@@ -1,0 +1,82 @@
+"""From docker's words to OCI's: limits of memory, CPU time, processes and devices, ``linux.resources``."""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container import words
+from tinybox.errors import UsageError
+from tinybox.isolation import device_filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.configure import Options, Request
+    from tinybox.container.spec import Device
+
+MEMORY_LEAST = 6 << 20  # docker's; our own init fits into it
+_DENY_ALL = {"allow": False, "access": "rwm"}
+
+
+def resources(request: Request, nodes: list[tuple[Device, str]]) -> dict[str, Any]:
+    """Return ``linux.resources``; *nodes* are the devices that were asked for, each with its access."""
+    options = request.options
+    wanted: dict[str, Any] = {"devices": _device_rules(request, nodes)}
+    if options.get("memory"):
+        limit = words.size("memory", options["memory"])
+        if limit < MEMORY_LEAST:
+            raise UsageError(f"--memory {options['memory']}", "is too little", "6m is the least")
+        wanted["memory"] = {"limit": limit, "swap": _swap(options, limit)}
+    elif options.get("memory_swap"):
+        raise UsageError(f"--memory-swap {options['memory_swap']}", "needs a memory limit", "add --memory")
+    cpu = _cpu(options)
+    if cpu:
+        wanted["cpu"] = cpu
+    if options.get("pids_limit"):
+        wanted["pids"] = {"limit": words.whole("pids-limit", options["pids_limit"], -1, 1 << 22)}
+    rates = {
+        f"throttle{word.title()}BpsDevice": [
+            words.throttle(f"device-{word}-bps", text) for text in options.get(f"device_{word}_bps") or ()
+        ]
+        for word in ("read", "write")
+    }
+    if any(rates.values()):
+        wanted["blockIO"] = {name: rate for name, rate in rates.items() if rate}
+    return wanted
+
+
+def _device_rules(request: Request, nodes: list[tuple[Device, str]]) -> list[dict[str, Any]]:
+    if request.privileged:
+        return [{"allow": True, "access": "rwm"}]
+    asked = [
+        {"allow": True, "type": node["type"], "major": node["major"], "minor": node["minor"], "access": access}
+        for node, access in nodes
+    ]
+    return [_DENY_ALL, *(dict(rule) for rule in device_filter.DEFAULT_DEVICES), *asked]
+
+
+def _swap(options: Options, limit: int) -> int:
+    """Return memory and swap together: docker's default is as much swap as memory; -1 is no limit."""
+    text = options.get("memory_swap")
+    if text == "-1":
+        return -1
+    total = words.size("memory-swap", text) if text else 2 * limit
+    if total < limit:
+        raise UsageError(f"--memory-swap {text}", "is less than --memory", "it is memory and swap together")
+    return total
+
+
+def _cpu(options: Options) -> dict[str, Any]:
+    cpu: dict[str, Any] = {}
+    if options.get("cpus"):
+        share = words.number("cpus", options["cpus"])
+        most = os.cpu_count() or 1
+        if not 0.01 <= share <= most:
+            raise UsageError(f"--cpus {options['cpus']}", f"this host has from 0.01 to {most}.00 CPUs to give")
+        cpu |= {"quota": round(share * 100_000), "period": 100_000}
+    if options.get("cpu_shares"):
+        cpu["shares"] = words.whole("cpu-shares", options["cpu_shares"], 2, 262_144)
+    if options.get("cpuset_cpus"):
+        cpu["cpus"] = options["cpuset_cpus"]
+    return cpu
