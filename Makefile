@@ -34,6 +34,10 @@ setup: packages $(READY)  ## Debian packages and the virtual environment .venv, 
 packages:
 	@$(SUDO) tools/setup.sh packages
 
+.PHONY: test-packages
+test-packages:
+	@$(SUDO) tools/setup.sh packages test
+
 $(READY): pyproject.toml tools/setup.sh
 	@tools/setup.sh venv "$(VENV)"
 	@touch $@
@@ -54,7 +58,7 @@ run: setup  ## a shell in a box; make run IMAGE=busybox CMD='echo hi' runs that 
 	@$(SUDO) env CMD="$$CMD" tools/run.sh "$(TINYBOX)" "$(IMAGE)"
 
 .PHONY: test
-test: setup  ## the whole test suite, as root; make test ARGS='-k memory' chooses
+test: setup test-packages  ## the whole test suite, as root; make test ARGS='-k memory' chooses
 	@$(SUDO) $(PYTHON) -m pytest $(JUNIT) $(ARGS)
 
 # -- for those who change it -------------------------------------------------------------------------------------------

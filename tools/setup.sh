@@ -1,7 +1,7 @@
 #!/bin/sh
 # Set up what tinybox stands on. Each verb does only what is missing, and says what it does.
 #
-#   setup.sh packages                the Debian packages (root)
+#   setup.sh packages [test]         the Debian packages (root), and those that the tests use
 #   setup.sh venv DIR                a virtual environment with the command, editable, and the developers' tools
 #   setup.sh images COMMAND NAME...  the images in the store (root)
 set -eu
@@ -11,8 +11,10 @@ say() { echo "set-up: $*"; }
 fail() { echo "set-up: $*" >&2; exit 1; }
 
 # What for: the image busybox; the disk that carries Alpine is converted by qemu-img and read by debugfs; pip trusts the
-# system's certificates; the tests use ip.
-PACKAGES="busybox-static qemu-utils e2fsprogs ca-certificates iproute2"
+# system's certificates.
+PACKAGES="busybox-static qemu-utils e2fsprogs ca-certificates"
+# What the tests compare tinybox with: other programs for links, firewall and archives, and the kernel's own headers.
+TEST_PACKAGES="iproute2 nftables zstd linux-libc-dev"
 
 installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -27,6 +29,7 @@ apt_install() {
 }
 
 packages() {
+    [ $# = 0 ] || PACKAGES="$PACKAGES $TEST_PACKAGES"
     command -v dpkg-query >/dev/null || { say "this is no Debian: please see that there are $PACKAGES"; return; }
     missing=
     for package in $PACKAGES; do
