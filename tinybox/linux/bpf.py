@@ -69,19 +69,19 @@ class Assembler:
         self._labels: dict[str, int] = {}
 
     def add(self, code: int, dst: int = 0, src: int = 0, offset: int = 0, immediate: int = 0, to: str = "") -> None:
-        """Append one instruction; a jump says *to* which label, in place of an offset."""
+        """Append one instruction; a jump says *to* which label, in place of an offset; see bpf(2)."""
         self._lines.append((code, dst, src, offset, immediate, to))
 
     def label(self, name: str) -> None:
-        """Name the place of the next instruction."""
+        """Name the place of the next instruction, for jumps from above it; see bpf(2)."""
         self._labels[name] = len(self._lines)
 
     def wants(self, name: str) -> bool:
-        """Tell whether a jump goes to the label *name*; the verifier refuses code that nothing can reach."""
+        """Tell whether a jump goes to the label *name*: code that nothing can reach is refused by the verifier; bpf(2)."""
         return any(line[-1] == name for line in self._lines)
 
     def assemble(self) -> bytes:
-        """Return the program; a jump's offset counts from the instruction behind it."""
+        """Return the program's bytes for prog_load(); a jump counts from the instruction behind it; see bpf(2)."""
         program = []
         for place, (code, dst, src, offset, immediate, to) in enumerate(self._lines):
             distance = self._labels[to] - place - 1 if to else offset
