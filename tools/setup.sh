@@ -1,7 +1,7 @@
 #!/bin/sh
 # Set up what tinybox stands on. Each verb does only what is missing, and says what it does.
 #
-#   setup.sh packages [test]         the Debian packages (root), and those that the tests use
+#   setup.sh packages [test]         the Debian packages, and those that the tests use
 #   setup.sh venv DIR                a virtual environment with the command, editable, and the developers' tools
 #   setup.sh images COMMAND NAME...  the images in the store (root)
 set -eu
@@ -21,11 +21,13 @@ installed() {
 }
 
 apt_install() {
-    [ "$(id -u)" = 0 ] || fail "missing packages: $*; run: sudo apt-get install $*"
     say "apt-get install $*"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get -qq update
-    apt-get -qq -y --no-install-recommends install "$@" >/dev/null
+    as_root apt-get -qq update
+    as_root apt-get -qq -y --no-install-recommends install "$@" >/dev/null
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then DEBIAN_FRONTEND=noninteractive "$@"; else sudo DEBIAN_FRONTEND=noninteractive "$@"; fi
 }
 
 packages() {
