@@ -77,7 +77,7 @@ class Assembler:
         self._labels[name] = len(self._lines)
 
     def wants(self, name: str) -> bool:
-        """Tell whether a jump goes to the label *name*: code that nothing can reach is refused by the verifier; bpf(2)."""
+        """Tell whether a jump goes to the label *name*; the verifier refuses what none can reach: see bpf(2)."""
         return any(line[-1] == name for line in self._lines)
 
     def assemble(self) -> bytes:
