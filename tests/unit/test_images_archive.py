@@ -324,12 +324,24 @@ def test_entries_are_counted(place: Place, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_whiteout_without_a_name_below_is_a_device(place: Place) -> None:
     """``.wh.NAME`` becomes overlayfs's whiteout, a character device 0:0; but a file of the same layer stays."""
+    if not takes_whiteouts(place.path):
+        assert "store on ext4" in refuse(place, archive([regular(".wh.gone", b"")])).cure
+        return
     place.unpack(archive([regular(".wh.gone", b""), regular("own", b"x"), regular(".wh.own", b"")]))
     status = (place.inside / "gone").lstat()
     assert stat.S_ISCHR(status.st_mode)
     assert status.st_rdev == 0
     assert (place.inside / "own").read_bytes() == b"x"
     assert sorted(os.listdir(place.inside)) == ["gone", "own"]
+
+
+def takes_whiteouts(path: Path) -> bool:
+    """Tell whether a whiteout can be made at *path*; on overlayfs it cannot, for it would hide itself."""
+    try:
+        os.mknod(path / "probe", stat.S_IFCHR, 0)
+    except PermissionError:
+        return False
+    return True
 
 
 def test_flipped_bits(place: Place) -> None:

@@ -69,7 +69,7 @@ def test_the_first_source_that_works_is_used_and_said(store: Store, kitchen: Pat
 def test_no_source_that_works_is_one_clear_error(store: Store, kitchen: Path) -> None:
     """When all sources fail the error has the last one's reason, and nothing is in the store."""
     write(kitchen, "a", "kind='odd'", "kind='registry'")
-    with pytest.raises(ImageError, match=r"no source .* does not talk to registries"):
+    with pytest.raises(ImageError, match=r"no source .* registry: this tinybox does not talk to registries"):
         recipe.make(store, "a", lambda _: None)
     assert store.images() == []
     assert os.listdir(f"{store.root}/tmp") == []

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tinybox import __version__
+from tinybox.container import host, lifecycle, state
 from tinybox.errors import UsageError
 
 # command: (module, function, the line that `tinybox --help` shows)
@@ -54,6 +55,14 @@ def cli(root: str | None) -> None:
     """Containers from namespaces, cgroups and overlayfs, every step of which can be seen."""
     if root:
         os.environ["TINYBOX_ROOT"] = root
+    sweep()
+
+
+def sweep() -> None:
+    """Clean up after tinybox processes that were killed, whichever command comes next; root alone can."""
+    home = state.Home()
+    if os.geteuid() == 0 and home.living():
+        lifecycle.sweep(home, host.read(home.cache))
 
 
 def start(words: list[str]) -> int:

@@ -25,9 +25,7 @@ def diff(container: str) -> None:
 def rm(containers: tuple[str, ...]) -> None:
     """Remove stopped CONTAINERS and all that they wrote."""
     home = state.Home()
-    here = host.read(home.cache)
-    here.check()
-    lifecycle.sweep(home, here)
+    host.read(home.cache).check()
     for word in containers:
         found = state.find(home, word)
         record = state.read(home, found)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tinybox.cli import run as command_line
-from tinybox.container.options import ALIASES, FLAG, LIST, OPTIONS, Option
+from tinybox.container.options import ALIASES, BY_NAME, BY_SHORT, FLAG, LIST, OPTIONS, Option
 
 GROUPS = {
     "life": "Life",
@@ -24,7 +24,7 @@ class RunCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as click does, after ``--rm=false`` has been written as ``--no-rm``."""
-        return super().parse_args(ctx, [plain_flag(word) for word in args])
+        return super().parse_args(ctx, plain_flags(args))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options group by group."""
@@ -35,12 +35,35 @@ class RunCommand(click.Command):
                 formatter.write_dl([row for row in rows if row])
 
 
-def plain_flag(word: str) -> str:
-    """Return ``--rm=false`` as ``--no-rm`` and ``--rm=true`` as ``--rm``; every other word as it is."""
+def plain_flags(words: list[str]) -> list[str]:
+    """Return *words* with ``--rm=false`` written as ``--no-rm`` and ``--rm=true`` as ``--rm``, up to the image."""
+    plain: list[str] = []
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
+        step = 1 + _takes_next(words[at])
+        plain += [_plain_flag(words[at]), *words[at + 1 : at + step]]
+        at += step
+    return plain + words[at:]
+
+
+def _plain_flag(word: str) -> str:
     name, equals, value = word.partition("=")
-    if not equals or name[2:] not in {option.name for option in OPTIONS if option.kind == FLAG}:
+    option = BY_NAME.get(name.removeprefix("--"))
+    if not equals or option is None or option.kind != FLAG:
         return word
-    return {"true": name, "1": name, "false": f"--no-{name[2:]}", "0": f"--no-{name[2:]}"}.get(value.lower(), word)
+    no = f"--no-{option.name}"
+    return {"true": name, "1": name, "false": no, "0": no}.get(value.lower(), word)
+
+
+def _takes_next(word: str) -> bool:
+    """Tell whether the option *word* has its value in the next word."""
+    if word.startswith("--"):
+        option = BY_NAME.get(word[2:])
+        return option is not None and option.kind != FLAG
+    for place, letter in enumerate(word[1:], 1):
+        if letter in BY_SHORT and BY_SHORT[letter].kind != FLAG:
+            return place == len(word) - 1
+    return False
 
 
 def declared(option: Option) -> click.Option:

@@ -25,7 +25,6 @@ def become(steps: list[Step], live: Live) -> NoReturn:
     """Carry out the child's *steps*, which end in the program, or report why not and exit with 125."""
     try:
         process.set_name(b"tinybox:child")
-        live.handshake.keep_child_side()
         for step in steps:
             step.run()
     except BaseException as error:  # noqa: BLE001  whatever it is, the parent must hear of it
@@ -44,13 +43,27 @@ def report_ready(live: Live) -> None:
     live.handshake.wait(handshake.START)
 
 
+def close_foreign(live: Live) -> None:
+    """Close every inherited file descriptor that is not for this child; see close_range(2).
+
+    Among them is the lock of the container, which flock(2) ties to the open file and not to a process: held here, it
+    would outlive a parent that was killed.
+    """
+    _close_all_but([*live.streams, live.handshake.gate, live.handshake.report, *live.handed_over()])
+
+
 def close_inherited(live: Live) -> None:
     """Close every file descriptor but 0, 1, 2 and the report, which execve(2) will close; see close_range(2)."""
-    from_here = 3
-    keep = live.handshake.report
-    if keep > from_here:
-        files.close_range(from_here, keep - 1)
-    files.close_range(keep + 1)
+    _close_all_but([live.handshake.report])
+
+
+def _close_all_but(keep: list[int]) -> None:
+    first = 3
+    for fd in sorted(set(keep)):
+        if fd > first:
+            files.close_range(first, fd - 1)
+        first = max(first, fd + 1)
+    files.close_range(first)
 
 
 def hide() -> None:

@@ -69,10 +69,6 @@ class Handshake:
 
     # The child's side
 
-    def keep_child_side(self) -> None:
-        """Close the parent's ends, so that the end of the parent is the end of the gate."""
-        self._close("_gate_in", "_report_out")
-
     def wait(self, word: bytes) -> None:
         """Wait for the parent's *word*; if the parent is gone, so are we."""
         heard = os.read(self.gate, len(word) + 1)

@@ -22,9 +22,13 @@ class Live:
         self.cgroup_fd: int | None = None
         self.namespace_fds: dict[str, int] = {}
 
+    def handed_over(self) -> list[int]:
+        """Return the fds that the child needs until it has placed or joined what they stand for."""
+        return [*self.trees.values(), *self.namespace_fds.values()]
+
     def close_trees(self) -> None:
         """Close the parent's copies of what the child has taken over."""
-        for fd in [*self.trees.values(), *self.namespace_fds.values()]:
+        for fd in self.handed_over():
             os.close(fd)
         self.trees.clear()
         self.namespace_fds.clear()

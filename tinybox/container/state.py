@@ -14,12 +14,12 @@ import json
 import os
 import time
 
+from tinybox import explain
 from tinybox.container import spec
 from tinybox.errors import StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import TypedDict
 
     class State(TypedDict, total=False):
@@ -102,6 +102,8 @@ class Record:
         self.state.update(changes)  # type: ignore[typeddict-item]
         folder = self.home.bundle(self.id) if status == STOPPED else self.home.live(self.id)
         _write(os.path.join(folder, "state.json"), self.state)
+        if explain.listeners:
+            explain.tell(f"state:{status}", (self.id,), None)
 
     def close(self) -> None:
         """Remove what the container has while it lives, the lock last; see flock(2)."""
@@ -253,19 +255,19 @@ def _forget(path: str) -> None:
 
 def remove_tree(path: str) -> None:
     """Remove a directory and all below it, following no link; what is gone already is fine. See unlinkat(2)."""
-    for _, folders, names, fd in _walk(path):
-        for name in names:
-            os.unlink(name, dir_fd=fd)
-        for name in folders:
-            try:
-                os.rmdir(name, dir_fd=fd)
-            except NotADirectoryError:
-                os.unlink(name, dir_fd=fd)
     try:
+        for _, folders, names, fd in os.fwalk(path, topdown=False, follow_symlinks=False):
+            for name in names:
+                os.unlink(name, dir_fd=fd)
+            for name in folders:
+                _remove_folder(name, fd)
         os.rmdir(path)
     except FileNotFoundError:
         return
 
 
-def _walk(path: str) -> Iterator[tuple[str, list[str], list[str], int]]:
-    return os.fwalk(path, topdown=False, follow_symlinks=False)
+def _remove_folder(name: str, fd: int) -> None:
+    try:
+        os.rmdir(name, dir_fd=fd)
+    except NotADirectoryError:  # a link to a directory counts as one on the walk
+        os.unlink(name, dir_fd=fd)

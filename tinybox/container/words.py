@@ -21,7 +21,7 @@ def size(option: str, text: str) -> int:
     digits = word.rstrip("bkmgtpi")
     unit = word[len(digits) :]
     base = unit[:1] or "b"
-    if unit not in ("", base, base + "b", base + "ib") or unit in ("bb", "bib", "i"):
+    if base not in _UNITS or unit.removeprefix(base) not in ("", "b", "ib") or unit in ("bb", "bib"):
         digits = ""
     if not _is_number(digits):
         raise UsageError(f"--{option} {text}", "is not a size", "write a number and b, k, m or g: 32m")

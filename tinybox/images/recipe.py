@@ -106,4 +106,5 @@ def _make(store: Store, recipe: Recipe, say: Say) -> Image:
         else:
             say(f"made from {kind}, {image.size / 1e6:.1f} MB, {image.id[:12]}")
             return image
-    raise ImageError(f"image {recipe.name!r}", f"no source of its recipe worked; the last said: {refusal}") from refusal
+    cause = f"no source of its recipe works; the last one said: {refusal.thing}: {refusal.cause}"
+    raise ImageError(f"image {recipe.name!r}", cause, refusal.cure) from refusal

@@ -197,7 +197,7 @@ def _white_out(parent: int, marker: bytes) -> None:
     """Turn an OCI *marker* into what overlayfs understands: the opaque attribute, or a device 0:0 of that name."""
     name = marker.removeprefix(WHITEOUT)
     if marker == OPAQUE:
-        os.setxattr(parent, OVERLAY_OPAQUE, b"y")
+        _hide_below(parent, b".")
     elif name in {b"", b".", b".."}:
         raise ImageError("", "it is a whiteout of no name", "the archive is unsafe")
     elif not name.startswith(WHITEOUT):  # .wh..wh.* are AUFS's own notes
@@ -207,14 +207,24 @@ def _white_out(parent: int, marker: bytes) -> None:
 def _hide_below(parent: int, name: bytes) -> None:
     """Hide the lower layers' *name*, but not this layer's own: an own file does that already."""
     mode = _mode(parent, name)
-    if stat.S_ISDIR(mode):
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-        try:
-            os.setxattr(fd, OVERLAY_OPAQUE, b"y")
-        finally:
-            os.close(fd)
-    elif not mode:
-        os.mknod(name, stat.S_IFCHR, os.makedev(0, 0), dir_fd=parent)
+    try:
+        if stat.S_ISDIR(mode):
+            _set_opaque(parent, name)
+        elif not mode:
+            os.mknod(name, stat.S_IFCHR, os.makedev(0, 0), dir_fd=parent)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.ENOTSUP}:
+            raise
+        cause = "a whiteout cannot be made by us on this file system"  # on overlayfs, for one
+        raise ImageError("", cause, "be root, and have the store on ext4, xfs or btrfs (--root)") from error
+
+
+def _set_opaque(parent: int, name: bytes) -> None:
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    try:
+        os.setxattr(fd, OVERLAY_OPAQUE, b"y")
+    finally:
+        os.close(fd)
 
 
 def _mode(parent: int, name: bytes) -> int:
@@ -248,8 +258,14 @@ def _set_attribute(fd: int, name: str, value: bytes) -> None:
     """Set what an image may bring: file capabilities and the user's own; other hosts' labels are left behind."""
     if "overlay." in name:
         raise ImageError("", f"it brings the attribute {name}, which would command overlayfs", "the archive is unsafe")
-    if name == "security.capability" or name.startswith("user."):
+    if name == "security.capability":
         os.setxattr(fd, name, value)
+    elif name.startswith("user."):
+        try:
+            os.setxattr(fd, name, value)
+        except OSError as error:
+            if error.errno != errno.ENOTSUP:  # tmpfs before Linux 6.6, for one; nothing rests on these, so go on
+                raise
 
 
 def _own(

@@ -1,0 +1,89 @@
+"""Run a container in a process that kills itself, or stops, at a chosen point: for the tests of faults.
+
+    python -m tests.kernel.faults kill-at EVENT|COUNT   # kill -9 of ourselves, at a named event or the COUNT-th audit event
+    python -m tests.kernel.faults stop-child-at STEP    # the child says HERE on stderr and goes no further
+    python -m tests.kernel.faults fail-at STEP          # the step raises OSError after it was done
+
+The hook is tinybox's own seam (explain.listeners) or the interpreter's (sys.addaudithook): the engine is not changed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+WATCHED = ("os.", "open", "fcntl.", "ctypes.call", "socket.")
+
+
+def kill_at_event(event: str) -> None:
+    """Kill this process at the named step or state."""
+    from tinybox import explain
+
+    parent = os.getpid()
+
+    def listen(name: str, arguments: tuple[object, ...], result: object) -> None:  # noqa: ARG001
+        if name == event and os.getpid() == parent:
+            os.kill(parent, signal.SIGKILL)
+
+    explain.listeners.append(listen)
+
+
+def kill_at_count(count: int) -> None:
+    """Kill this process at its *count*-th call to the operating system, whatever that is."""
+    parent, seen = os.getpid(), 0
+
+    def audit(event: str, arguments: tuple[object, ...]) -> None:  # noqa: ARG001
+        nonlocal seen
+        if event.startswith(WATCHED) and os.getpid() == parent:
+            seen += 1
+            if seen == count:
+                os.kill(parent, signal.SIGKILL)
+
+    sys.addaudithook(audit)
+
+
+def stop_child_at(step: str) -> None:
+    """Let the child say HERE and wait at the end of *step*, for the test to kill the parent."""
+    from tinybox import explain
+
+    parent = os.getpid()
+
+    def listen(name: str, arguments: tuple[object, ...], result: object) -> None:  # noqa: ARG001
+        if name == f"step:{step}" and os.getpid() != parent:
+            os.write(2, b"HERE\n")
+            while True:
+                time.sleep(1)
+
+    explain.listeners.append(listen)
+
+
+def fail_at(step: str) -> None:
+    """Let *step* fail after it has been done."""
+    from tinybox import explain
+
+    def listen(name: str, arguments: tuple[object, ...], result: object) -> None:  # noqa: ARG001
+        if name == f"step:{step}":
+            raise OSError(5, "a fault of the test")
+
+    explain.listeners.append(listen)
+
+
+def main() -> None:
+    """Install the fault and run the command line that follows it."""
+    import tinybox.cli
+
+    what, where, *words = sys.argv[1:]
+    sys.argv[1:] = words
+    if what == "kill-at" and where.isdecimal():
+        import tinybox.cli.run  # noqa: F401  the faults that count are not those of imports
+
+        kill_at_count(int(where))
+    else:
+        {"kill-at": kill_at_event, "stop-child-at": stop_child_at, "fail-at": fail_at}[what](where)
+    tinybox.cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Parent and child wait for one another and never for the dead: four words over two pipes."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tinybox.container import child, handshake
+from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError, UsageError
+
+
+@pytest.fixture
+def talk() -> handshake.Handshake:
+    """Give a handshake whose two sides are both in this process."""
+    return handshake.Handshake()
+
+
+def test_words_arrive_in_order(talk: handshake.Handshake) -> None:
+    """What the child tells, the parent hears, word by word; then the end of the pipe is no words."""
+    talk.tell(handshake.READY, b"7")
+    assert talk.hear() == [b"ready", b"7"]
+    os.close(talk.report)
+    talk.report = -1
+    assert talk.hear() == []
+    talk.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (NotFoundError('exec "x"', "not found"), NotFoundError),
+        (NotExecutableError('exec "x"', "no"), NotExecutableError),
+        (UsageError("thing", "cause\nin two lines", "cure"), StepError),
+        (ValueError("a bug"), StepError),
+    ],
+)
+def test_an_error_crosses_in_words(talk: handshake.Handshake, error: Exception, kind: type[TinyboxError]) -> None:
+    """The child's error is raised in the parent with its status, thing, cause and cure, on one line."""
+    talk.tell_error(error)
+    with pytest.raises(kind) as caught:
+        talk.hear()
+    assert "\n" not in str(caught.value)
+    if isinstance(error, TinyboxError):
+        assert caught.value.status == error.status
+        assert caught.value.thing == error.thing
+    talk.close()
+
+
+def test_a_child_whose_parent_is_gone_ends(talk: handshake.Handshake) -> None:
+    """At the end of the gate pipe the child exits with 1 instead of going on; with the word, it goes on."""
+    for word, status in ((b"go", 7), (None, 1)):
+        again = handshake.Handshake()
+        pid = os.fork()
+        if pid == 0:
+            child._close_all_but([again.gate])  # noqa: SLF001  the parent's ends, as the child's first steps do
+            again.wait(handshake.GO)
+            os._exit(7)
+        if word:
+            again.open_gate(word)
+        again.close()
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == status
+    talk.close()

@@ -1,0 +1,163 @@
+"""Plans are plain data: what a spec and a host give, without root and without a kernel."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tinybox.container import host, planner, spec
+from tinybox.container.live import Live
+from tinybox.errors import HostError, StepError, TinyboxError, UsageError
+from tinybox.isolation import capabilities, overlay
+from tinybox.isolation.cgroup import Cgroup
+from tinybox.isolation.cgroup_hierarchies import Hierarchies
+from tinybox.container.plan import Plan, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tinybox.container.spec import Spec
+
+V2 = Hierarchies("/sys/fs/cgroup", ["cpu", "io", "memory", "pids", "cpuset"], {})
+HERE = host.Host((6, 1), V2, capabilities.DEFAULT, (0, 0))
+SPEC: Any = {
+    "ociVersion": "1.2.0",
+    "process": {
+        "args": ["sh"],
+        "cwd": "/",
+        "user": {"uid": 0, "gid": 0},
+        "capabilities": {name: capabilities.DEFAULT for name in ("bounding", "effective", "permitted")},
+    },
+    "root": {"path": "rootfs"},
+    "hostname": "box",
+    "mounts": [{"destination": "/proc", "type": "proc"}, {"destination": "/dev", "type": "tmpfs"}],
+    "annotations": {spec.LAYERS: "/store/a:/store/b", spec.INIT: "forward"},
+    "linux": {
+        "namespaces": [{"type": kind} for kind in ("mount", "pid", "network", "ipc", "uts", "cgroup")],
+        "maskedPaths": ["/proc/kcore"],
+    },
+}
+
+
+@pytest.fixture
+def live() -> Iterator[Live]:
+    """Give live parts that are closed again."""
+    parts = Live()
+    yield parts
+    parts.close()
+
+
+def planned(config: Spec, live: Live, here: host.Host = HERE) -> Plan:
+    """Plan *config* on *here*."""
+    return planner.plan(config, "/bundle", here, live, Cgroup("tinybox/test", here.hierarchies))
+
+
+def changed(**parts: Any) -> Spec:
+    """Return the spec with keys of its sections replaced: ``changed(linux={...})``."""
+    config: Any = copy.deepcopy(SPEC)
+    for section, values in parts.items():
+        config[section] = {**config[section], **values} if isinstance(values, dict) else values
+    result: Spec = config
+    return result
+
+
+def names(steps: list[Step]) -> list[str]:
+    """Return the steps' names, in order."""
+    return [step.name for step in steps]
+
+
+def test_the_order_that_makes_a_container(live: Live) -> None:
+    """Limits stand before the clone; private mounts before the first mount; rights fall last before the program."""
+    plan = planned(changed(linux={"resources": {"memory": {"limit": 1 << 25}}}), live)
+    parent, child = names(plan.parent), names(plan.child)
+    assert (
+        parent.index("limit-memory.max") < parent.index("open-cgroup") < parent.index("clone") < parent.index("release")
+    )
+    order = [
+        "wait",
+        "leash",
+        "private-mounts",
+        "root",
+        "mount/proc",
+        "pivot",
+        "masked-paths",
+        "bounding-set",
+        "identity",
+    ]
+    order += ["capabilities", "find-program", "leash-again", "hide-again", "ready", "close", "name", "program"]
+    assert [name for name in child if name in order] == order
+
+
+def test_every_step_can_be_explained(live: Live) -> None:
+    """Each has a sentence, a page of the manual, and a name of its own."""
+    plan = planned(SPEC, live)
+    steps = [*plan.parent, *plan.child]
+    assert all(step.says and "(" in step.manual and step.call() for step in steps)
+    assert len(set(names(steps))) == len(steps)
+    assert len(plan.lines()) == len(steps)
+
+
+def test_the_lower_directories_are_given_top_first() -> None:
+    """OCI lists layers from the bottom, overlayfs from the top; colons and commas in paths are escaped."""
+    data = overlay.data(["/a", "/b:c,d"], "/upper", "/work", userns=False)
+    assert data == "lowerdir=/b\\:c\\,d:/a,upperdir=/upper,workdir=/work"
+    assert overlay.data(["/a"], "/u", "/w", userns=True).endswith(",userxattr")
+
+
+def test_host_namespaces_are_not_made(live: Live) -> None:
+    """Without a pid namespace the first process is no PID 1: it becomes a subreaper; without uts no name is set."""
+    plan = planned(changed(linux={"namespaces": [{"type": "mount"}]}), live)
+    assert "subreaper" in names(plan.child)
+    assert not {"hostname", "loopback", "cgroup-namespace"} & set(names(plan.child))
+
+
+def test_joined_namespaces_are_opened_by_the_parent_and_entered_by_the_child(live: Live) -> None:
+    """A pid namespace is joined before the clone and left after it; others are joined by the child itself."""
+    joined = [{"type": "mount"}, {"type": "pid", "path": "/proc/7/ns/pid"}, {"type": "ipc", "path": "/proc/7/ns/ipc"}]
+    plan = planned(changed(linux={"namespaces": joined}), live)
+    parent = names(plan.parent)
+    assert parent.index("join-pid") < parent.index("clone") < parent.index("leave-pid")
+    assert "join-ipc" in names(plan.child)
+    assert "join-pid" not in names(plan.child)
+
+
+@pytest.mark.parametrize(
+    ("parts", "complaint"),
+    [
+        ({"linux": {"namespaces": [{"type": "mount"}, {"type": "mounts"}]}}, "linux.namespaces: mounts"),
+        ({"linux": {"namespaces": [{"type": "pid"}]}}, "linux.namespaces: mount"),
+        ({"mounts": [{"destination": "/", "type": "tmpfs"}]}, "mount on /"),
+        ({"mounts": [{"destination": "/proc/../proc/sys", "type": "tmpfs"}]}, "is inside /proc"),
+        ({"process": {"rlimits": [{"type": "RLIMIT_X", "soft": 1, "hard": 1}]}}, "limit RLIMIT_X"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_made(live: Live, parts: dict[str, Any], complaint: str) -> None:
+    """A spec that cannot be carried out is an error of the planner that names the field."""
+    with pytest.raises(UsageError, match=complaint):
+        planned(changed(**parts), live)
+
+
+def test_a_capability_that_the_hosts_root_lacks_is_named(live: Live) -> None:
+    """Asking for what this root does not have is a clear error, not an EPERM from the depths."""
+    sets = {"bounding": ["CAP_SYS_ADMIN"], "effective": ["CAP_SYS_ADMIN"], "permitted": ["CAP_SYS_ADMIN"]}
+    with pytest.raises(HostError, match="CAP_SYS_ADMIN: this host's root does not have it"):
+        planned(changed(process={"capabilities": sets}), live)
+
+
+def test_an_old_kernel_and_a_missing_root_are_said() -> None:
+    """Linux before 5.12 is refused by name."""
+    with pytest.raises(HostError, match=r"kernel 4\.19: tinybox needs Linux 5\.12"):
+        host.Host((4, 19), V2, []).check()
+
+
+def test_a_step_that_fails_says_its_name_and_the_kernels_word() -> None:
+    """An OSError from a step becomes a StepError with the step's name, sentence and manual page."""
+    step = Step("pivot", "Change the root", "pivot_root(2)", lambda: open("/no/such/file", encoding="ascii"))
+    with pytest.raises(
+        StepError, match=r"pivot: No such file or directory: /no/such/file \(Change the root; see pivot"
+    ):
+        step.run()
+    with pytest.raises(TinyboxError, match="already clear"):
+        Step("x", "y", "z(2)", lambda: (_ for _ in ()).throw(TinyboxError("thing", "already clear"))).run()

@@ -1,0 +1,39 @@
+"""Reading /proc: what the kernel writes, and what is made of it."""
+
+from __future__ import annotations
+
+from tinybox.linux import proc
+
+
+def test_mountinfo_with_spaces_and_optional_fields() -> None:
+    r"""``\040`` is a blank; propagation fields may be none, one or several."""
+    text = (
+        "36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue\n"
+        "40 36 0:5 / /plain rw - tmpfs tmpfs rw\n"
+    )
+    first, second = proc.mountinfo(text)
+    assert (first.point, first.fields, first.super_options) == (
+        "/mnt 2",
+        ["master:1", "shared:2"],
+        ["rw", "errors=continue"],
+    )
+    assert (second.mount_id, second.parent_id, second.fields, second.type) == (40, 36, [], "tmpfs")
+
+
+def test_mountinfo_of_this_machine_has_a_root() -> None:
+    """The real file parses, and one mount is at /."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        assert any(mount.point == "/" for mount in proc.mountinfo(file.read()))
+
+
+def test_stat_of_a_process_that_lies_in_its_name() -> None:
+    """A name with blanks and brackets does not shift the fields behind it."""
+    fields = "R 7 8 9 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 0 0 0 0 0 0 0 0 77 88"
+    stat = proc.stat(f"42 (a) R (b) {fields} 99 100 0\n")
+    assert (stat.pid, stat.comm, stat.state, stat.ppid, stat.starttime) == (42, "a) R (b", "R", 7, 4711)
+
+
+def test_status_and_id_map() -> None:
+    """Both become what their columns say."""
+    assert proc.status("Name:\tsh\nNSpid:\t4242\t1\n") == {"Name": "sh", "NSpid": "4242\t1"}
+    assert proc.id_map("         0     524288      65536\n") == [(0, 524288, 65536)]

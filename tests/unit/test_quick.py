@@ -1,0 +1,88 @@
+"""The short way through the options agrees with click on every line that it accepts."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import click
+import pytest
+
+from tinybox.cli import quick
+from tinybox.cli import run as command_line
+from tinybox.cli.run_command import run as command
+from tinybox.container.options import FLAG, OPTIONS
+
+VALUES = ["x", "32m", "a=b", "--rm", "-", "", "-5", "=", "two words"]
+
+
+def by_click(words: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], list[str]] | None:
+    """Return what the click command hands to the engine, or None where it refuses."""
+    taken: list[tuple[dict[str, Any], list[str]]] = []
+
+    def take(image: str, arguments: list[str], options: dict[str, Any]) -> int:
+        taken.append((options, [image, *arguments]))
+        return 0
+
+    monkeypatch.setattr(command_line, "execute", take)
+    try:
+        command.main(words, prog_name="tinybox run", standalone_mode=False)
+    except click.ClickException:
+        return None
+    return taken[0] if taken else None
+
+
+def random_line(choice: random.Random) -> list[str]:
+    """Make a command line: options in every spelling, some wrong, then an image and its command."""
+    words = []
+    for _ in range(choice.randrange(5)):
+        option, value = choice.choice(OPTIONS), choice.choice(VALUES)
+        if option.kind == FLAG:
+            words.append(
+                choice.choice([f"--{option.name}", f"--{option.name}=false", f"--{option.name}=TRUE", "-it", "-i"])
+            )
+        elif option.short and choice.random() < 0.5:
+            words += choice.choice(
+                [[f"-{option.short}", value], [f"-{option.short}{value}"], [f"-i{option.short}", value]]
+            )
+        else:
+            words += choice.choice([[f"--{option.name}", value], [f"--{option.name}={value}"]])
+    if choice.random() < 0.1:
+        words.append(choice.choice(["--bogus", "-z", "--", "--rm=maybe", "--nam"]))
+    return [*words, *choice.choice([["busybox"], ["busybox", "sh", "-c", "--rm"], ["alpine", "-h"], []])]
+
+
+def test_it_agrees_with_click_on_random_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 1500 random lines, each that it reads gives the same as click; and it does read most of them."""
+    choice, read = random.Random(7), 0
+    for _ in range(1500):
+        words = random_line(choice)
+        ours = quick.parse(words)
+        if ours is not None:
+            read += 1
+            assert ours == by_click(words, monkeypatch), words
+    assert read > 1000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--bogus", "x"],
+        ["--help"],
+        ["-m"],
+        ["--name"],
+        [],
+        ["--rm=maybe", "x"],
+        [
+            "--",
+        ],
+    ],
+)
+def test_what_is_not_plain_is_left_to_click(words: list[str]) -> None:
+    """Unknown options, missing values and --help are not decided here."""
+    assert quick.parse(words) is None
+
+
+def test_options_end_at_the_image() -> None:
+    """What stands behind the image is the program's, however it looks."""
+    assert quick.parse(["--rm", "alpine", "ls", "--rm", "-m"]) == ({"rm": True}, ["alpine", "ls", "--rm", "-m"])

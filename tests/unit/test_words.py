@@ -1,0 +1,95 @@
+"""Docker's words: what each means, and that a wrong one is one clear line."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tinybox.container import words
+from tinybox.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("512", 512),
+        ("1b", 1),
+        ("32m", 32 << 20),
+        ("32M", 32 << 20),
+        ("1.5g", 3 << 29),
+        ("2gb", 2 << 30),
+        ("1kib", 1024),
+    ],
+)
+def test_sizes(text: str, size: int) -> None:
+    """Units are powers of 1024, in either case."""
+    assert words.size("memory", text) == size
+
+
+@pytest.mark.parametrize("text", ["12Q", "", "m", "-1m", "1mm", "0x10", "1 m 2", "1ib", "٣m", "1e3", "nan", "."])
+def test_what_is_not_a_size(text: str) -> None:
+    """The error names the option, the value as it was written, and the cure."""
+    with pytest.raises(UsageError) as caught:
+        words.size("memory", text)
+    assert str(caught.value) == f"--memory {text}: is not a size (write a number and b, k, m or g: 32m)"
+
+
+def test_environment_takes_files_first_then_words_then_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--env beats --env-file; a bare name passes on our value, or nothing where there is none."""
+    file = tmp_path / "env"
+    file.write_text("# a comment\nA=file\nB=file=2\n\n  C=blank\n")
+    monkeypatch.setenv("OURS", "passed on")
+    monkeypatch.delenv("NOBODYS", raising=False)
+    assert words.environment(["A=word", "OURS", "NOBODYS", "E="], [str(file)]) == {
+        "A": "word",
+        "B": "file=2",
+        "C": "blank",
+        "OURS": "passed on",
+        "E": "",
+    }
+
+
+def test_volumes_need_a_source_that_exists(tmp_path: Path) -> None:
+    """A path is a bind mount and must be there; a bare word is a volume; a third part is options."""
+    made = words.volume(f"{tmp_path}:/data:ro")
+    assert (made["type"], made["source"], made["options"]) == ("bind", str(tmp_path), ["rbind", "rprivate", "ro"])
+    assert words.volume("web:/data")["type"] == "volume"
+    for text in (f"{tmp_path}/none:/data", "/:data", "a b:/data", f"{tmp_path}:/data:ro:x", "::"):
+        with pytest.raises(UsageError):
+            words.volume(text)
+
+
+def test_mount_is_docker_s_long_form(tmp_path: Path) -> None:
+    """type=bind, tmpfs and volume; an unknown key is named."""
+    bind = words.mount(f"type=bind,src={tmp_path},dst=/a,readonly")
+    assert (bind["destination"], bind["options"]) == ("/a", ["rbind", "rprivate", "ro"])
+    tmpfs = words.mount("type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=700")
+    assert tmpfs["options"] == ["nosuid", "nodev", "noexec", "size=1048576", "mode=700"]
+    with pytest.raises(UsageError, match="unknown key colour"):
+        words.mount(f"type=bind,source={tmp_path},target=/a,colour=red")
+    with pytest.raises(UsageError, match="type=nfs is unknown"):
+        words.mount("type=nfs,target=/a")
+
+
+def test_devices_are_read_from_the_host() -> None:
+    """Numbers and mode are the node's own; a plain file is refused; access may be given alone."""
+    node, access = words.device("/dev/null:/dev/nothing:r")
+    assert (node["path"], node["type"], node["major"], node["minor"], access) == ("/dev/nothing", "c", 1, 3, "r")
+    assert words.device("/dev/null:rm")[1] == "rm"
+    with pytest.raises(UsageError, match="is not a device"):
+        words.device(os.devnull.replace("null", "") + "../etc/passwd")
+
+
+def test_ulimits() -> None:
+    """One value is both limits; -1 is none; soft above hard and strange names are errors."""
+    assert words.ulimit("nofile=64") == {"type": "RLIMIT_NOFILE", "soft": 64, "hard": 64}
+    assert words.ulimit("core=0:-1") == {"type": "RLIMIT_CORE", "soft": 0, "hard": -1}
+    for text in ("nofile=2:1", "nofile", "nofile=", "bogus=1", "nofile=x"):
+        with pytest.raises(UsageError):
+            words.ulimit(text)
