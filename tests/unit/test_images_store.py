@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 from pathlib import Path
@@ -311,15 +314,25 @@ def importer(store: Store) -> subprocess.Popen[bytes]:
     """Start an import in another process, which waits for the rest of its archive in the middle of a file."""
     work = "Store(sys.argv[1]).import_archive(sys.stdin.buffer, 'half')"
     program = f"import sys; from tinybox.images.store import Store; {work}"
-    process = subprocess.Popen([sys.executable, "-c", program, store.root], stdin=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, store.root], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     assert process.stdin
     process.stdin.write(archive([directory("bin"), regular("bin/big", bytes(1 << 20))])[: 1 << 20])
     process.stdin.flush()
     deadline = time.monotonic() + 20
-    while not list(Path(store.root).glob("tmp/*/layer/fs/bin/big")):
+    while not waits_for_more(process) or not list(Path(store.root).glob("tmp/*/layer/fs/bin/big")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return process
+
+
+def waits_for_more(process: subprocess.Popen[bytes]) -> bool:
+    """Tell whether *process* has read its pipe empty and sleeps in read(2); only then a signal is seen at once."""
+    assert process.stdin
+    unread = struct.unpack("i", fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4)))[0]
+    state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2][0]
+    return bool(unread == 0 and state == "S")
 
 
 def test_a_killed_import_is_swept_and_a_living_one_is_not(store: Store) -> None:
@@ -375,6 +388,25 @@ def test_many_at_once_make_one_image(store: Store) -> None:
     assert len(files(store, "layers")) == len(files(store, "images")) == 1
     assert len(files(store, "names")) == 9
     assert files(store, "tmp") == []
+
+
+def test_listing_beside_changes_sees_whole_images(store: Store) -> None:
+    """While images come and go, a list has only what is whole, and never fails."""
+    store.import_archive(tar(store), "stays")
+    done = threading.Event()
+
+    def churn() -> None:
+        for number in range(30):
+            store.import_archive(tar(store, OTHER), "comes", {"Labels": {"n": str(number)}})
+            store.remove("comes")
+        done.set()
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    while not done.is_set():
+        assert "stays:latest" in [image.reference for image in store.images()]
+    thread.join()
+    assert [image.reference for image in store.images()] == ["stays:latest"]
 
 
 def test_a_workspace_is_gone_with_its_block(store: Store) -> None:

@@ -127,16 +127,19 @@ def _sweep(store: Store) -> None:
     """Remove what nobody holds any more below tmp/, and layers whose image was never finished; under the lock."""
     for name in os.listdir(f"{store.root}/tmp"):
         path = f"{store.root}/tmp/{name}"
-        if not os.path.isdir(path) or os.path.islink(path):
-            os.unlink(path)
-        elif not _held(path):
-            shutil.rmtree(path)
+        try:
+            if not _held(path):
+                shutil.rmtree(path)
+        except FileNotFoundError:
+            pass  # its owner has just removed it
+        except NotADirectoryError:
+            os.unlink(path)  # the link of a name that was never put in place; we hold the lock that it needs
     store.collect()
 
 
 def _held(path: str) -> bool:
     """Tell whether a living process has the directory *path* locked; see flock(2)."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -90,7 +90,14 @@ class Store:
         names = self._names()
         named = {image_id for _, image_id in names}
         nameless = [("", image_id) for image_id in self._ids() if image_id not in named]
-        return [self._load(image_id, reference) for reference, image_id in names + nameless]
+        images = []
+        for reference, image_id in names + nameless:
+            try:
+                images.append(self._load(image_id, reference))
+            except ImageError:
+                if image_id in self._ids():  # else it was removed while we were reading
+                    raise
+        return images
 
     def tag(self, text: str, reference: str) -> Image:
         """Give the image *text* one more name, as docker-tag(1) does; an image that had that name loses it."""
@@ -201,8 +208,13 @@ class Store:
     def _names(self) -> list[tuple[str, str]]:
         """List all references, sorted, each with its image id."""
         names = f"{self.root}/names"
-        links = sorted(_entries(names))
-        return [(link.replace("%", "/"), os.path.basename(os.readlink(f"{names}/{link}"))) for link in links]
+        found = []
+        for link in sorted(_entries(names)):
+            try:
+                found.append((link.replace("%", "/"), os.path.basename(os.readlink(f"{names}/{link}"))))
+            except FileNotFoundError:
+                continue  # it was removed while we were reading
+        return found
 
     def _ids(self) -> list[str]:
         return _entries(f"{self.root}/images")
