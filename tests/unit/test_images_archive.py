@@ -92,6 +92,12 @@ def test_packing_is_seen_and_does_not_matter(place: Place, pack: type[bytes]) ->
     assert (place.inside / "d/f").read_bytes() == b"x" * 3000
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstandard.compress])
+def test_an_archive_may_be_packed_in_pieces(place: Place, pack: type[bytes]) -> None:
+    """Compressed pieces, cut in the middle of a header, are one archive, as parallel compressors write it."""
+    assert place.unpack(pack(SMALL[:700]) + pack(SMALL[700:])).diff_id == f"sha256:{hashlib.sha256(SMALL).hexdigest()}"
+
+
 def test_zstd_is_read_by_the_program_where_the_package_is_missing(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +198,7 @@ WAYS_OUT = {
     "below a file": [regular("f"), regular("f/g")],
     "name too long": [regular("n" * 300)],
     "zero byte in a name": [regular("f", pax_headers={"path": "a\0b"})],
+    "zero byte in a directory's name": [directory("a"), regular("f", pax_headers={"path": "a\0b/f"})],
     "commands for overlayfs": [directory("d", pax_headers={"SCHILY.xattr.trusted.overlay.redirect": "/"})],
     "commands for overlayfs, as a user": [directory("d", pax_headers={"SCHILY.xattr.user.overlay.opaque": "y"})],
     "owner that means no change": [regular("f", pax_headers={"uid": str(2**32 - 1)})],
@@ -262,6 +269,22 @@ LIES = {
 def test_a_lying_header_is_refused(place: Place, content: bytes) -> None:
     """A header that claims too much is refused before memory or disk is given to it."""
     refuse(place, content)
+
+
+def test_large_headers_are_not_read(place: Place) -> None:
+    """A header is refused for its size and not for what follows; the control: 200 KiB of headers are read."""
+    for size in (1 << 20, -512):
+        content = header("f", tarfile.XHDTYPE, size) + bytes(2 << 20) + SMALL
+        assert "headers are larger" in refuse(place, content).cause
+    assert "would not fit" in refuse(place, LIES["size beyond the disk"]).cause
+    place.unpack(archive([regular("f", pax_headers={"comment": "x" * 200_000})]))
+
+
+def test_a_replaced_directory_is_not_finished_through_its_link(place: Place) -> None:
+    """The mode of a directory whose place a link has taken goes to nobody; the control: that of one that stayed."""
+    members = [directory("a", mode=0o700), directory("b", mode=0o750), symlink("a", "b")]
+    place.unpack(archive(members))
+    assert stat.S_IMODE((place.inside / "b").stat().st_mode) == 0o750
 
 
 DAMAGE = {

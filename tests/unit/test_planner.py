@@ -76,8 +76,8 @@ def test_the_order_that_makes_a_container(live: Live) -> None:
         parent.index("limit-memory.max") < parent.index("open-cgroup") < parent.index("clone") < parent.index("release")
     )
     order = [
-        "wait",
         "leash",
+        "wait",
         "private-mounts",
         "root",
         "mount/proc",

@@ -6,6 +6,7 @@ commands) waits until it is needed. Both ways read the same table of options: co
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run the command that sys.argv says and exit with its status; every expected error is one line on stderr."""
+    gc.disable()  # a short life: what a collection would free, the end frees sooner
     from tinybox.errors import TinyboxError
 
     try:

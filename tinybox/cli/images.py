@@ -79,7 +79,8 @@ def _row(image: Image) -> dict[str, str]:
 def import_image(file: str, name: str) -> None:
     """Make an image of one layer from FILE, a tar archive (.tar .tar.gz .tar.xz .tar.zst), or from stdin (-)."""
     host.read("").check()
-    image = store().import_archive(open(0, "rb", closefd=False) if file == "-" else file, name)
+    with open(0 if file == "-" else file, "rb", closefd=file != "-") as archive:
+        image = store().import_archive(archive, name)
     click.echo(f"sha256:{image.id}")
 
 

@@ -27,7 +27,9 @@ def resources(request: Request, nodes: list[tuple[Device, str]]) -> dict[str, An
         limit = words.size("memory", options["memory"])
         if limit < MEMORY_LEAST:
             raise UsageError(f"--memory {options['memory']}", "is too little", "6m is the least")
-        wanted["memory"] = {"limit": limit, "swap": _swap(options, limit)}
+        wanted["memory"] = {"limit": limit}
+        if options.get("memory_swap") or request.host.counts_swap():
+            wanted["memory"]["swap"] = _swap(options, limit)
     elif options.get("memory_swap"):
         raise UsageError(f"--memory-swap {options['memory_swap']}", "needs a memory limit", "add --memory")
     cpu = _cpu(options)

@@ -31,6 +31,12 @@ class Host:
         self.capabilities, self.arguments = capabilities, arguments
         self.cache = cache  # where compiled filters are kept
 
+    def counts_swap(self) -> bool:
+        """Tell whether this kernel can limit swap: version 1 may have been booted without (swapaccount=0)."""
+        if self.hierarchies.version("memory") == 1:
+            return os.path.exists(f"{self.hierarchies.root('memory')}/memory.memsw.limit_in_bytes")
+        return os.path.exists("/proc/swaps")
+
     def check(self) -> None:
         """Raise HostError where no container can be made: not root, or a kernel that is too old."""
         if self.release < MINIMUM:

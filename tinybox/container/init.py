@@ -17,7 +17,7 @@ import stat
 
 from tinybox.errors import NotExecutableError, NotFoundError, TinyboxError
 from tinybox.isolation import seccomp
-from tinybox.linux import files, process
+from tinybox.linux import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,43 +91,65 @@ def take_name(name: bytes, area: tuple[int, int]) -> None:
 
 def run(mode: str, program: Program, live: Live) -> NoReturn:
     """Be PID 1 in this *mode*: "forward", "reap" (which forwards nothing), or "none": be the program itself."""
+    if program.filter:
+        seccomp.install(program.filter, program.filter_flags)
     if mode == NONE:
         execute(program)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            execute(program)
-        except BaseException as error:  # noqa: BLE001  the parent must hear of it, in words
-            live.handshake.tell_error(error)
-            os._exit(125)
-    files.close_range(3)
+    pid = start(program, live.terminal)
+    os.close(live.handshake.report)  # its end tells the parent that the program runs
     supervise(pid, forward=mode == FORWARD)
 
 
 def execute(program: Program) -> NoReturn:
-    """Become the program: own session, its terminal, default signals, the filter, and execve(2)."""
+    """Become the program: own session, its terminal, default signals, and execve(2)."""
     os.setsid()
     if program.terminal:
         fcntl.ioctl(0, _TIOCSCTTY, 0)
-    for number in SIGNALS:
-        if signal.getsignal(number) is signal.SIG_IGN:  # what is ignored would stay so over execve(2)
-            signal.signal(number, signal.SIG_DFL)
+    for number in ignored():  # what is ignored would stay so over execve(2)
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    if program.filter:
-        seccomp.install(program.filter, program.filter_flags)
-    name = program.args[0]
     try:
         os.execve(program.path, program.args, program.env)
-    except FileNotFoundError as error:
-        raise NotFoundError(f'exec "{name}"', "no such file or directory", "its interpreter is missing") from error
-    except PermissionError as error:
-        raise NotExecutableError(f'exec "{name}"', "permission denied") from error
     except OSError as error:
-        if error.errno == errno.ENOEXEC:
-            raise NotExecutableError(
-                f'exec "{name}"', "exec format error", "another machine's, or no #! line"
-            ) from error
-        raise TinyboxError(f'exec "{name}"', error.strerror or str(error)) from error
+        raise refusal(program.args[0], error) from error
+
+
+def start(program: Program, tty: str) -> int:
+    """Start the program as our child, prepared like `execute` does, and return its pid; see posix_spawn(3).
+
+    The C library does it in one call that shares our memory until execve(2): half the time of fork(2), which would
+    first copy the page tables of the whole interpreter. A session leader's first terminal becomes its own: see tty(4).
+    """
+    terminal = [(os.POSIX_SPAWN_OPEN, 0, tty, os.O_RDWR, 0)] if tty else []
+    try:
+        return os.posix_spawn(
+            program.path,
+            program.args,
+            program.env,
+            file_actions=terminal,
+            setsid=True,
+            setsigmask=(),
+            setsigdef=ignored(),
+        )
+    except OSError as error:
+        raise refusal(program.args[0], error) from error
+
+
+def ignored() -> list[int]:
+    """Return the signals that this process ignores, as Python itself does with SIGPIPE."""
+    return [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+
+
+def refusal(name: str, error: OSError) -> TinyboxError:
+    """Return what execve(2) meant by *error*, in docker's words and with its status."""
+    thing = f'exec "{name}"'
+    if error.errno == errno.ENOENT:
+        return NotFoundError(thing, "no such file or directory", "its interpreter is missing")
+    if error.errno == errno.ENOEXEC:
+        return NotExecutableError(thing, "exec format error", "made for another machine, or no #! line")
+    if error.errno == errno.EACCES:
+        return NotExecutableError(thing, "permission denied")
+    return TinyboxError(thing, error.strerror or str(error))
 
 
 def supervise(pid: int, *, forward: bool) -> NoReturn:

@@ -40,7 +40,7 @@ class Container:
 def group(container: str, config: Spec, host: Host) -> Cgroup:
     """Return the control group of a container (which may not exist yet): ``tinybox/ID`` in every hierarchy it needs."""
     resources = config.get("linux", {}).get("resources", {})
-    needed = {setting.controller for setting in settings(resources, host.hierarchies)}
+    needed = {"devices"} | {setting.controller for setting in settings(resources, host.hierarchies)}
     return Cgroup(f"tinybox/{container}", host.hierarchies, needed)
 
 
@@ -70,6 +70,7 @@ def create(container: Container) -> None:
         name=container.name,
     )
     state.reserve_name(container.home, container.name, container.id)
+    state.show_name(container.home, container.name, container.id)
     make_bundle(container)
     for step in container.plan.parent:
         container.done.append(step)

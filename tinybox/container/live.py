@@ -17,7 +17,7 @@ class Live:
         self.streams, self.interactive = streams, interactive
         self.handshake = Handshake()
         self.pid = self.pidfd = -1
-        self.master = self.slave = -1  # of the container's terminal
+        self.master, self.terminal = -1, ""  # our end of the container's terminal, and its name inside
         self.trees: dict[str, int] = {}  # detached mounts on their way from parent to child, by what they are for
         self.cgroup_fd: int | None = None
         self.namespace_fds: dict[str, int] = {}
@@ -40,7 +40,7 @@ class Live:
         """Close every fd that is still open here."""
         self.close_trees()
         self.handshake.close()
-        for name in ("pidfd", "master", "slave"):
+        for name in ("pidfd", "master"):
             if getattr(self, name) >= 0:
                 os.close(getattr(self, name))
                 setattr(self, name, -1)

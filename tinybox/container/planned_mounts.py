@@ -60,8 +60,16 @@ def parent_steps(task: Task) -> list[Step]:
 
 
 def copy(live: Live, name: str, source: str, options: mounts.Options) -> None:
-    """Copy the tree at *source*, detached, for the child to place; see open_tree(2)."""
-    live.trees[name] = mounts.copy_tree(source, options)
+    """Copy the tree at *source*, detached, for the child to place; see open_tree(2).
+
+    ``/proc/PID/root/...`` is a path in that process's mount namespace, where alone its mounts can be copied.
+    """
+    words = source.split("/", 4)
+    if words[:2] == ["", "proc"] and words[2:3] and words[2].isdecimal() and words[3:4] == ["root"]:
+        with mounts.InNamespace(int(words[2])):
+            live.trees[name] = mounts.copy_tree("/" + words[4], options)
+    else:
+        live.trees[name] = mounts.copy_tree(source, options)
 
 
 def copy_idmapped(live: Live, paths: list[str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:
@@ -211,4 +219,4 @@ def open_terminal(live: Live, root: bytes, owner: int) -> None:
     for number in range(3):
         os.dup2(pty.slave, number)
     os.close(pty.slave)
-    live.master = pty.master
+    live.master, live.terminal = pty.master, pty.name

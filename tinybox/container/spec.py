@@ -136,7 +136,7 @@ def save(config: Spec, bundle: str) -> None:
     """Write *config* as the config.json of *bundle*, whole or not at all."""
     path = os.path.join(bundle, "config.json")
     with open(path + ".new", "w", encoding="utf-8") as file:
-        file.write(json.dumps(config, indent=2))
+        file.write(json.dumps(config))  # in one line: the indenting encoder is not the fast one
     os.rename(path + ".new", path)
 
 

@@ -109,7 +109,14 @@ class Record:
         """Remove what the container has while it lives, the lock last; see flock(2)."""
         if self._lock < 0:
             return
-        remove_tree(self.home.live(self.id))
+        folder, link = self.home.live(self.id), os.path.join(self.home.run, self.state.get("name", "") or self.id)
+        if _target(link) == self.id:
+            _forget(link)
+        for name in os.listdir(folder):
+            if name != "lock":
+                os.unlink(os.path.join(folder, name))
+        os.unlink(os.path.join(folder, "lock"))
+        _remove_empty(folder)
         os.close(self._lock)
         self._lock = -1
 
@@ -128,6 +135,7 @@ def inherit(home: Home, container: str) -> Record | None:
     """Become the owner of a container whose owner has died; None if that one lives, or all has gone meanwhile."""
     lock = _lock(os.path.join(home.live(container), "lock"), wait=False)
     if lock is None:
+        _remove_empty(home.live(container))  # its owner died before it had made the lock, or after removing it
         return None
     record = Record(home, container, lock)
     record.state = _read(os.path.join(home.live(container), "state.json")) or {}
@@ -135,9 +143,12 @@ def inherit(home: Home, container: str) -> Record | None:
 
 
 def _lock(path: str, *, wait: bool) -> int | None:
-    """Take the lock file at *path*; None if another holds it, or has removed it while we waited; see flock(2)."""
+    """Take the lock file at *path*; None if another holds it, or has removed it while we waited; see flock(2).
+
+    Only the owner, who waits for it, makes it: else a sweep could bring it back while its owner removes it.
+    """
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if wait else 0), 0o600)
     except FileNotFoundError:
         return None
     try:
@@ -171,9 +182,16 @@ def reserve_name(home: Home, name: str, container: str) -> None:
 
 def release_name(home: Home, name: str, container: str) -> None:
     """Give *name* back, if it is this container's; see unlink(2)."""
-    link = os.path.join(home.names, name)
-    if _target(link) == container:
-        _forget(link)
+    for link in (os.path.join(home.names, name), os.path.join(home.run, name)):
+        if _target(link) == container:
+            _forget(link)
+
+
+def show_name(home: Home, name: str, container: str) -> None:
+    """Let people find the live directory by *name*: RUN/NAME is a link to RUN/ID while the container lives."""
+    link = os.path.join(home.run, name)
+    _forget(link)
+    os.symlink(container, link)
 
 
 def find(home: Home, word: str) -> str:
@@ -250,6 +268,14 @@ def _forget(path: str) -> None:
     try:
         os.unlink(path)
     except FileNotFoundError:
+        return
+
+
+def _remove_empty(folder: str) -> None:
+    """Remove an empty directory; one that is gone, or in use after all, is left to others; see rmdir(2)."""
+    try:
+        os.rmdir(folder)
+    except OSError:
         return
 
 

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.spec import Device, Mount, Rlimit
 
+_VOLUME_OPTIONS = frozenset("ro rw z Z nocopy private rprivate slave rslave shared rshared".split())
 _UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
 
@@ -102,18 +103,19 @@ def _no_limit(text: str) -> int:
 def volume(text: str) -> Mount:
     """Return ``SRC:DST[:ro]`` as a mount; SRC is a path (type bind) or the name of a volume; see docker-run(1)."""
     parts = text.split(":")
-    if len(parts) == 1:
-        parts = ["", *parts]
-    source, destination, *rest = parts
-    if len(rest) > 1 or not destination.startswith("/") or (len(parts) > 1 and "" in parts[1:]):
+    source, destination, *rest = parts if len(parts) > 1 else ["", text]
+    if len(rest) > 1 or not destination.startswith("/") or "" in parts:
         raise UsageError(f"--volume {text}", "is not SRC:DST or SRC:DST:ro, with an absolute DST")
     options = rest[0].split(",") if rest else []
+    if unknown := set(options) - _VOLUME_OPTIONS:
+        raise UsageError(f"--volume {text}", f"unknown option {', '.join(sorted(unknown))}", "ro or rw, and private or slave")
     return mount_of(f"--volume {text}", "", source, destination, options)
 
 
 def mount_of(option: str, kind: str, source: str, destination: str, options: list[str]) -> Mount:
     """Return a bind or volume mount whose *source* exists, or will: named volumes are made when they are used."""
     path = source.startswith(("/", "./", "../", "~")) or source in (".", "..")
+    options = ["rro" if option == "ro" else option for option in options]  # what is mounted below it, too
     if kind == "bind" or (path and kind != "volume"):
         where = os.path.abspath(source)
         if not os.path.exists(where):
@@ -136,7 +138,8 @@ def mount(text: str) -> Mount:
         raise UsageError(f"--mount {text}", "names no absolute target", "add target=/DIR")
     if kind == "tmpfs":
         size_of, mode = fields.pop("tmpfs-size", ""), fields.pop("tmpfs-mode", "")
-        options += [f"size={size('mount', size_of)}"] * bool(size_of) + [f"mode={mode}"] * bool(mode)
+        options += [f"size={size('mount', size_of)}"] if size_of else []
+        options += [f"mode={mode}"] if mode else []
         made = tmpfs(":".join([target, *([",".join(options)] if options else [])]))
     elif kind in ("bind", "volume"):
         propagation = fields.pop("bind-propagation", "")

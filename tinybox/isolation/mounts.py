@@ -10,7 +10,7 @@ import os
 import stat
 
 from tinybox.errors import HostError, SyscallError, TinyboxError, UsageError
-from tinybox.linux import files, mount
+from tinybox.linux import files, mount, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,6 +131,31 @@ def copy_tree(source: str, options: Options, userns: int | None = None) -> int:
         os.close(tree)
         raise
     return tree
+
+
+class InNamespace:
+    """Be, while this is entered, in the mount namespace of process *pid*; see setns(2).
+
+    It needs a process of one thread, whose root and working directory become that namespace's and then ours again.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._theirs, self._ours = f"/proc/{pid}/ns/mnt", "/proc/self/ns/mnt"
+
+    def __enter__(self) -> None:
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        self._home, self._here = os.open(self._ours, flags), os.open(".", os.O_PATH | os.O_CLOEXEC)
+        theirs = os.open(self._theirs, flags)
+        try:
+            process.setns(theirs, process.CLONE_NEWNS)
+        finally:
+            os.close(theirs)
+
+    def __exit__(self, *_: object) -> None:
+        process.setns(self._home, process.CLONE_NEWNS)
+        os.fchdir(self._here)
+        os.close(self._home)
+        os.close(self._here)
 
 
 def open_target(root: bytes, destination: bytes, *, directory: bool, links: bool = True) -> int:

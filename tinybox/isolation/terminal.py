@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
-_TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441
+_TIOCSPTLCK, _TIOCGPTPEER, _TIOCGPTN = 0x40045431, 0x5441, 0x80045430
 
 
 class Pty:
@@ -31,6 +31,8 @@ class Pty:
             os.close(rootfd)
         fcntl.ioctl(self.master, _TIOCSPTLCK, struct.pack("i", 0))
         self.slave = fcntl.ioctl(self.master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        number = struct.unpack("i", fcntl.ioctl(self.master, _TIOCGPTN, bytes(4)))[0]
+        self.name = f"/dev/pts/{number}"  # as the container sees it
 
 
 def size(fd: int) -> tuple[int, int]:
