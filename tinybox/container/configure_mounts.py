@@ -74,4 +74,6 @@ def _asked_mounts(request: Request) -> list[Mount]:
         if entry["type"] == "volume":
             entry["source"] = request.volume(entry["source"])
             entry["type"], entry["options"] = "bind", ["rbind", "rprivate", *entry["options"]]
+        if entry["type"] == "bind":  # read-only with all that is mounted below it, as docker has it
+            entry["options"] = ["rro" if option == "ro" else option for option in entry["options"]]
     return sorted(asked, key=lambda entry: entry["destination"].count("/"))

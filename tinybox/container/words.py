@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 
 from tinybox.errors import UsageError
@@ -108,14 +109,13 @@ def volume(text: str) -> Mount:
         raise UsageError(f"--volume {text}", "is not SRC:DST or SRC:DST:ro, with an absolute DST")
     options = rest[0].split(",") if rest else []
     if unknown := set(options) - _VOLUME_OPTIONS:
-        raise UsageError(f"--volume {text}", f"unknown option {', '.join(sorted(unknown))}", "ro or rw, and private or slave")
+        raise UsageError(f"--volume {text}", f"unknown option {', '.join(sorted(unknown))}", "ro or rw is usual")
     return mount_of(f"--volume {text}", "", source, destination, options)
 
 
 def mount_of(option: str, kind: str, source: str, destination: str, options: list[str]) -> Mount:
     """Return a bind or volume mount whose *source* exists, or will: named volumes are made when they are used."""
     path = source.startswith(("/", "./", "../", "~")) or source in (".", "..")
-    options = ["rro" if option == "ro" else option for option in options]  # what is mounted below it, too
     if kind == "bind" or (path and kind != "volume"):
         where = os.path.abspath(source)
         if not os.path.exists(where):
@@ -205,6 +205,16 @@ def device_node(source: str, destination: str, option: str) -> Device:
         "uid": info.st_uid,
         "gid": info.st_gid,
     }
+
+
+def signal_number(option: str, text: str) -> int:
+    """Return ``TERM``, ``SIGTERM``, ``15`` or ``RTMIN+3`` as a number, else UsageError; see signal(7)."""
+    name, plus, more = text.upper().removeprefix("SIG").partition("+")
+    number = getattr(signal, f"SIG{name}", 0)
+    known = int(name) if name.isascii() and name.isdigit() else int(number) + int(more if more.isdecimal() else 0)
+    if not 1 <= known <= signal.SIGRTMAX or (plus and name != "RTMIN"):
+        raise UsageError(f"--{option} {text}", "is not a signal", "kill -l lists them")
+    return known
 
 
 def throttle(option: str, text: str) -> dict[str, int]:
