@@ -87,7 +87,11 @@ def _process(request: Request) -> Process:
         "args": arguments(request),
         "env": _environment(request, terminal=terminal),
         "cwd": options.get("workdir") or request.image.config.get("WorkingDir") or "/",
-        "capabilities": {"bounding": permitted, "effective": permitted, "permitted": permitted},
+        "capabilities": {
+            "bounding": permitted,  # all that execve(2) could ever give; a user who is not root has none of it now
+            "effective": permitted if request.user["uid"] == 0 else [],
+            "permitted": permitted if request.user["uid"] == 0 else [],
+        },
         "noNewPrivileges": any(
             name.partition(":")[0] == "no-new-privileges" and "false" not in (value, name.partition(":")[2])
             for name, value in security
@@ -118,13 +122,15 @@ def _annotations(request: Request) -> dict[str, str]:
     mode = options.get("init") or init.FORWARD
     if mode not in init.MODES:
         raise UsageError(f"--init {mode}", "is not a mode of PID 1", "forward, reap or none")
+    stop_signal = options.get("stop_signal") or image.config.get("StopSignal") or "SIGTERM"
+    words.signal_number("stop-signal", stop_signal)
     annotations = {
         spec.NAME: request.name,
         spec.IMAGE: image.id,
         spec.IMAGE_NAME: str(image.reference),
         spec.LAYERS: ":".join(image.layers),
         spec.INIT: mode,
-        spec.STOP_SIGNAL: options.get("stop_signal") or image.config.get("StopSignal") or "SIGTERM",
+        spec.STOP_SIGNAL: stop_signal,
     }
     if options.get("rm"):
         annotations[spec.REMOVE] = "true"
