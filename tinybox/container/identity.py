@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tinybox.container.spec import User
 
+MOST = (1 << 31) - 1  # docker's; the kernel's own is near 2**32
+
 
 def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
     """Return ``USER[:GROUP]``, names or numbers, as OCI's user and its home directory; else UsageError."""
@@ -24,7 +26,7 @@ def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
     row = _row(users, name or "0", 7)
     if row is None and not name.isdecimal() and name:
         raise UsageError(f"--user {text}", f"no user {name} in the image's /etc/passwd")
-    uid, gid, home = (int(row[2]), int(row[3]), row[5]) if row else (int(name or 0), 0, "/")
+    uid, gid, home = (int(row[2]), int(row[3]), row[5]) if row else (_number(text, name or "0"), 0, "/")
     if group_name:
         return {"uid": uid, "gid": _group(text, group_name, groups)}, home
     more = [int(line[2]) for line in groups if len(line) > 3 and row and row[0] in line[3].split(",")]
@@ -35,7 +37,13 @@ def _group(text: str, name: str, groups: list[list[str]]) -> int:
     row = _row(groups, name, 3)
     if row is None and not name.isdecimal():
         raise UsageError(f"--user {text}", f"no group {name} in the image's /etc/group")
-    return int(row[2]) if row else int(name)
+    return int(row[2]) if row else _number(text, name)
+
+
+def _number(text: str, digits: str) -> int:
+    if int(digits) > MOST:
+        raise UsageError(f"--user {text}", f"user and group numbers go from 0 to {MOST}")
+    return int(digits)
 
 
 def _row(table: list[list[str]], word: str, width: int) -> list[str] | None:
