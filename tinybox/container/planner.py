@@ -75,7 +75,8 @@ def _check(task: Task) -> None:
     for kind, need in (("mount", "new"), ("time", "absent")):
         if (kind in task.new) != (need == "new"):
             raise UsageError(f"linux.namespaces: {kind}", f"must be {need} here", "every container has its own mounts")
-    missing = set(task.process.get("capabilities", {}).get("permitted", ())) - set(task.host.capabilities)
+    sets = task.process.get("capabilities", {})
+    missing = {*sets.get("bounding", ()), *sets.get("permitted", ())} - set(task.host.capabilities)
     if missing and not task.userns:
         raise HostError(", ".join(sorted(missing)), "this host's root does not have it", "leave it out of --cap-add")
 
@@ -197,9 +198,6 @@ def _take_root(task: Task) -> list[Step]:
     if masked:
         says = "Cover what a box must not see"
         steps.append(Step("masked-paths", says, "move_mount(2)", rootfs.mask, masked))
-    if task.config["root"].get("readonly"):
-        says = "Make the root file system read-only"
-        steps.append(Step("readonly-root", says, "mount_setattr(2)", rootfs.make_readonly))
     return steps
 
 
@@ -219,6 +217,9 @@ def _settle(task: Task) -> list[Step]:
     directory = task.process["cwd"]
     says = f"Go to the working directory {directory}"
     steps.append(Step("directory", says, "chdir(2)", rootfs.enter_directory, directory))
+    if task.config["root"].get("readonly"):
+        says = "Make the root file system read-only, now that the working directory is there"
+        steps.append(Step("readonly-root", says, "mount_setattr(2)", rootfs.make_readonly))
     return steps
 
 
