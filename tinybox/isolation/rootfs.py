@@ -171,7 +171,7 @@ def set_sysctl(name: str, value: str) -> None:
     """
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        if os.fstat(proc).st_ino != 1:  # PROC_ROOT_INO
+        if files.file_system(proc) != files.PROC_SUPER_MAGIC:
             raise TinyboxError("/proc", "is not the proc file system")
         path = b"sys/" + os.fsencode(name.replace(".", "/"))
         resolve = files.RESOLVE_BENEATH | files.RESOLVE_NO_SYMLINKS | files.RESOLVE_NO_XDEV

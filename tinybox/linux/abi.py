@@ -24,6 +24,7 @@ MACHINES = ("x86_64", "aarch64")
 NUMBERS = {  # name: (x86-64, aarch64); from 424 on, all machines count alike
     "capget": (125, 90),
     "capset": (126, 91),
+    "fstatfs": (138, 44),
     "pivot_root": (155, 41),
     "prctl": (157, 167),
     "mount": (165, 40),

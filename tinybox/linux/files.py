@@ -17,6 +17,8 @@ RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
+PROC_SUPER_MAGIC = 0x9FA0  # linux/magic.h
+
 
 class OpenHow(ctypes.Structure):
     """``struct open_how`` of openat2(2): flags, mode and how to resolve the path."""
@@ -25,6 +27,7 @@ class OpenHow(ctypes.Structure):
 
 
 _openat2 = Syscall("openat2", ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(OpenHow), ctypes.c_size_t)
+_fstatfs = Syscall("fstatfs", ctypes.c_int, ctypes.c_char_p)
 _close_range = Syscall("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
 
 
@@ -37,3 +40,10 @@ def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) ->
 def close_range(first: int, last: int = 2**32 - 1) -> None:
     """Close every file descriptor from *first* to *last*; see close_range(2), Linux 5.9."""
     _close_range(first, last, 0)
+
+
+def file_system(fd: int) -> int:
+    """Return which kind of file system *fd* lies on, as a magic number: ``f_type``, the first word of statfs(2)."""
+    answer = ctypes.create_string_buffer(128)  # struct statfs has 120 bytes on both machines
+    _fstatfs(fd, answer)
+    return int.from_bytes(answer.raw[:8], "little")
