@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from tinybox import __version__
-from tinybox.container import host, lifecycle, state
+from tinybox.container import host, lifecycle
+from tinybox.container.home import Home
 from tinybox.errors import UsageError
 
 # command: (module, function, the line that `tinybox --help` shows)
@@ -60,7 +61,7 @@ def cli(root: str | None) -> None:
 
 def sweep() -> None:
     """Clean up after tinybox processes that were killed, whichever command comes next; root alone can."""
-    home = state.Home()
+    home = Home()
     if os.geteuid() == 0 and home.living():
         lifecycle.sweep(home, host.read(home.cache))
 

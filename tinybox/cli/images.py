@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from tinybox.container import host, state
+from tinybox.container import host
+from tinybox.container.home import Home
 from tinybox.errors import ImageError
 from tinybox.images import recipe
 from tinybox.images.reference import parse
@@ -18,7 +19,7 @@ MEGA = 1_000_000  # docker's megabyte
 
 def store() -> Store:
     """Return the store that the environment names."""
-    return Store(state.Home().root)
+    return Store(Home().root)
 
 
 def say(line: str) -> None:

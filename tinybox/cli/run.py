@@ -1,50 +1,61 @@
-"""tinybox run: one container, in the foreground; its exit status is the program's, as with docker-run(1)."""
+"""tinybox run: one container; in the foreground its exit status is the program's, as with docker-run(1)."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from tinybox.container import launch, lifecycle
+from tinybox.container import host, launch
+from tinybox.container.home import Home
 from tinybox.container.live import Live
-from tinybox.errors import ImageError
+from tinybox.errors import ImageError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    Result = TypeVar("Result")
 
 
 def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Run *command* in a new container of *image*; make the image first where only its recipe is there."""
+    if options.get("dry_run") or options.get("bundle"):
+        return show(image, command, options)
+    if options.get("detach"):
+        from tinybox.cli import detached
+
+        return detached.run(image, command, options)
+    if options.get("tty") and options.get("interactive") and not os.isatty(0):
+        raise UsageError("--tty", "the input device is not a terminal", "leave -t out, or run it on a terminal")
     options.setdefault("interactive", os.isatty(0))
     options.setdefault("tty", os.isatty(0) and os.isatty(1))
-    plan_only = bool(options.get("dry_run") or options.get("bundle"))
-    live = Live((0 if options["interactive"] else _nothing(), 1, 2), interactive=options["interactive"])
-    try:
-        container = launch.prepare(image, command, options, live, check=not plan_only)
-    except ImageError:
-        if plan_only or not _make_image(image):
-            raise
-        container = launch.prepare(image, command, options, live)
-    if options.get("dry_run"):
-        print("\n".join(container.plan.lines()))
-        return 0
-    if options.get("bundle"):
-        launch.write_bundle(container, options["bundle"])
-        return 0
-    ending = lifecycle.run(container)
+    stdin = 0 if options["interactive"] else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    live = Live((stdin, 1, 2), interactive=options["interactive"])
+    ending = with_image(image, lambda: launch.foreground(image, command, options, live))
     if ending.out_of_memory:
-        limit = options.get("memory", "?")
-        print(f"tinybox: {container.name}: killed: out of memory, limit {limit.upper()}", file=sys.stderr)
+        print(f"tinybox: killed: out of memory, limit {options['memory'].upper()}", file=sys.stderr)
     return ending.status
 
 
-def _nothing() -> int:
-    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+def show(image: str, command: list[str], options: dict[str, Any]) -> int:
+    """Print the plan, or write the bundle, and do nothing else; needs no root (but the bundle's files have owners)."""
+    home = Home()
+    container = launch.prepare(home, host.read(home.cache), image, command, options, Live())
+    if options.get("dry_run"):
+        print("\n".join(container.plan.lines()))
+    else:
+        launch.write_bundle(container, options["bundle"])
+    return 0
 
 
-def _make_image(image: str) -> bool:
-    """Make *image* by its recipe, if it has one and is not there; as docker pulls what it does not have."""
-    from tinybox.cli import images
+def with_image(image: str, act: Callable[[], Result]) -> Result:
+    """Do *act*; if *image* is not there and has a recipe, make it and try again, as docker pulls what it lacks."""
+    try:
+        return act()
+    except ImageError:
+        from tinybox.cli import images
 
-    return images.make_missing(image)
+        if not images.make_missing(image):
+            raise
+        return act()

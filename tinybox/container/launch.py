@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import configure, host, lifecycle, naming, spec, state, volumes
+from tinybox.container import configure, host, lifecycle, monitor, naming, spec, state, volumes
+from tinybox.container.home import Home
 from tinybox.container.live import Live
 from tinybox.container.options import BY_NAME, FLAG, LIST
 from tinybox.errors import StateError, UsageError
@@ -29,14 +30,35 @@ def run(image: str, *command: str, root: str = "", stdin: int | None = None, **o
     *options* are those of ``tinybox run`` with ``_`` for ``-``: ``memory="32m", volume=["/a:/b"], rm=True``. *stdin* is
     a file descriptor, or None for an empty input. Raises TinyboxError, whose ``status`` the command would exit with.
     """
-    words = normal(options)
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else -1
     try:
-        streams = (null if stdin is None else stdin, 1, 2)
-        return lifecycle.run(prepare(image, command, words, Live(streams), root=root))
+        live = Live((null if stdin is None else stdin, 1, 2))
+        return foreground(image, command, normal(options), live, root=root)
     finally:
         if null >= 0:
             os.close(null)
+
+
+def foreground(image: str, command: Sequence[str], options: dict[str, Any], live: Live, *, root: str = "") -> Ending:
+    """Live one container here and now, from the words to its end."""
+    with monitor.Signals() as signals:
+        container = register(image, command, options, live, root=root)
+        return lifecycle.run(container, signals)
+
+
+def register(
+    image: str, command: Sequence[str], options: dict[str, Any], live: Live, *, root: str = ""
+) -> lifecycle.Container:
+    """Give a new container its place in the store, as ``docker create`` does; its image cannot go meanwhile."""
+    home = Home(root)
+    here = host.read(home.cache)
+    here.check()
+    home.prepare()
+    lifecycle.sweep(home, here)
+    with Store(home.root).locked(shared=True):
+        container = prepare(home, here, image, command, options, live)
+        lifecycle.register(container)
+    return container
 
 
 def normal(options: dict[str, Any]) -> dict[str, Any]:
@@ -54,15 +76,9 @@ def normal(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare(
-    image: str, command: Sequence[str], options: dict[str, Any], live: Live, *, root: str = "", check: bool = True
+    home: Home, here: host.Host, image: str, command: Sequence[str], options: dict[str, Any], live: Live
 ) -> lifecycle.Container:
-    """Return a planned container that does not exist yet; with *check*, sweep up after dead ones first."""
-    home = state.Home(root)
-    here = host.read(home.cache)
-    if check:
-        here.check()
-        home.prepare()
-        lifecycle.sweep(home, here)
+    """Return a planned container that is nowhere yet; needs no root."""
     container = os.urandom(32).hex()
     request = configure.Request(
         container,
@@ -72,14 +88,14 @@ def prepare(
         options,
         host=here,
         find_pid=lambda word: pid_of(home, word),
-        volume=lambda name: volumes.directory(home, name, make=check),
+        volume=lambda name: volumes.directory(home, name),
     )
     return lifecycle.Container(home, container, configure.configure(request), here, live)
 
 
-def pid_of(home: state.Home, word: str) -> int:
+def pid_of(home: Home, word: str) -> int:
     """Return the host's pid of PID 1 of the running container that *word* names; StateError if it does not run."""
-    found = state.read(home, state.find(home, word))
+    found = state.read(home, naming.find(home, word))
     if found.get("status") != state.RUNNING:
         raise StateError(f"container {word}", "is not running", "only a running container has namespaces")
     return found["pid"]

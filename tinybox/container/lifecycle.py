@@ -1,4 +1,4 @@
-"""The life of a container, told in order: create, start, wait, delete; and what becomes of it when its watcher dies.
+"""The life of a container, told in order: register, create, start, stop, delete; and what is done when its owner dies.
 
 This file is the table of contents of the whole program. Each function is one move between states; whatever a move has
 made is undone, last thing first, when it fails half-way.
@@ -8,33 +8,38 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import monitor, planner, spawn, spec, state
+from tinybox.container import events, monitor, naming, planner, spawn, spec, state, volumes
 from tinybox.isolation.cgroup import Cgroup
 from tinybox.isolation.cgroup_limits import settings
+from tinybox.linux import proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from tinybox.container.home import Home
     from tinybox.container.host import Host
     from tinybox.container.live import Live
-    from tinybox.container.monitor import Ending
+    from tinybox.container.monitor import Ending, Signals
     from tinybox.container.plan import Plan, Step
     from tinybox.container.spec import Spec
-    from tinybox.container.state import Home, Record
+    from tinybox.container.state import Record
 
 
 class Container:
-    """One container in the hands of the process that watches over it."""
+    """One container in the hands of its owner."""
 
     def __init__(self, home: Home, container: str, config: Spec, host: Host, live: Live) -> None:
         self.home, self.id, self.config, self.host, self.live = home, container, config, host, live
         self.bundle = home.bundle(container)
         self.annotations = config.get("annotations", {})
-        self.name = self.annotations.get(spec.NAME, "") or container
         self.cgroup = group(container, config, host)
         self.plan: Plan = planner.plan(config, self.bundle, host, live, self.cgroup)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
         self.done: list[Step] = []
-        self.record: Record | None = None
+        self.record: Record = state.Record(home, container, -1)
+
+    def tell(self, action: str, **attributes: object) -> None:
+        """Write the event *action* down, with the image's name beside it."""
+        events.emit(self.home, self.id, action, image=self.annotations.get(spec.IMAGE_NAME, ""), **attributes)
 
 
 def group(container: str, config: Spec, host: Host) -> Cgroup:
@@ -44,100 +49,137 @@ def group(container: str, config: Spec, host: Host) -> Cgroup:
     return Cgroup(f"tinybox/{container}", host.hierarchies, needed)
 
 
-def run(container: Container) -> Ending:
-    """Create, start, wait and delete: one container in the foreground. Whatever happens, nothing half-made is left."""
-    with monitor.Signals() as signals:
-        try:
-            create(container)
-            start(container)
-            ending = monitor.watch(container, signals)
-        except BaseException:
-            discard(container)
-            raise
-        stop(container, ending)
-        return ending
+def run(container: Container, signals: Signals) -> Ending:
+    """Live a registered container in the foreground. Whatever happens, nothing half-made is left."""
+    try:
+        create(container)
+        start(container)
+        ending = monitor.watch(container, signals)
+    except BaseException:
+        undo(container)
+        forget(container)
+        raise
+    stop(container, ending)
+    close(container)
+    return ending
+
+
+def register(container: Container) -> None:
+    """Take its id, its name and its place in the store; its state is then ``new``, as after ``docker create``."""
+    container.record = state.own(container.home, container.id)
+    try:
+        naming.reserve(container.home, container.annotations[spec.NAME], container.id)
+        make_bundle(container)
+    except BaseException:
+        forget(container)
+        raise
+    container.tell("create")
+
+
+def make_bundle(container: Container) -> None:
+    """Make the bundle on disk: config.json, an empty writable layer, and a place to mount the root on."""
+    volumes.make(container.home, container.config)
+    os.mkdir(container.bundle, 0o711)
+    for folder in ("upper", "work", container.config["root"]["path"]):
+        os.mkdir(os.path.join(container.bundle, folder), 0o755)
+    spec.save(container.config, container.bundle)
+    container.record.write(
+        ociVersion=spec.OCI_VERSION,
+        id=container.id,
+        status=state.NEW,
+        bundle=container.bundle,
+        annotations=container.annotations,
+        command=container.config["process"]["args"],
+        terminal=bool(container.config["process"].get("terminal")),
+        createdAt=state.now(),
+    )
 
 
 def create(container: Container) -> None:
     """Do everything short of starting the program: the state is then ``created``, and the child waits for its word."""
-    container.record = record = state.own(container.home, container.id)
-    record.write(
-        ociVersion=spec.OCI_VERSION,
-        id=container.id,
-        status=state.CREATING,
-        bundle=container.bundle,
-        annotations=container.annotations,
-        name=container.name,
-    )
-    state.reserve_name(container.home, container.name, container.id)
-    state.show_name(container.home, container.name, container.id)
-    make_bundle(container)
+    container.record.write(status=state.CREATING)
+    naming.show(container.home, container.id)
     for step in container.plan.parent:
         container.done.append(step)
         step.run()
     container.live.close_trees()
-    record.write(status=state.CREATED, pid=container.live.pid)
+    with open(f"/proc/{container.live.pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
+        ticks = proc.stat(file.read()).starttime
+    container.record.write(status=state.CREATED, pid=container.live.pid, startTicks=ticks)
 
 
 def start(container: Container) -> None:
     """Let the program begin; returns when execve(2) has succeeded, raises 126 or 127 when it has not."""
     spawn.start(container.live)
-    assert container.record is not None  # noqa: S101  create() has set it
     container.record.write(status=state.RUNNING, startedAt=state.now())
+    container.tell("start")
 
 
 def stop(container: Container, ending: Ending) -> None:
-    """Record the end and take back what the container had while it lived; with ``--rm`` also all that it wrote."""
+    """Take back what the container had while it ran, and write down how it ended."""
     spawn.kill(container.live)
     container.cgroup.kill()
     container.live.close()
     container.cgroup.remove()
-    record = container.record
-    assert record is not None  # noqa: S101  create() has set it
+    container.record.write(
+        status=state.STOPPED,
+        pid=0,
+        finishedAt=state.now(),
+        exitCode=ending.status,
+        oomKilled=ending.out_of_memory,
+    )
+    if ending.out_of_memory:
+        container.tell("oom")
+    container.tell("die", exitCode=ending.status)
+
+
+def close(container: Container) -> None:
+    """Give the container out of hand: with ``--rm`` it goes, with all it wrote; else it stays, stopped."""
+    naming.hide(container.home, container.id)
     if container.annotations.get(spec.REMOVE):
-        delete(container.home, container.id, container.name)
-    else:
-        record.write(
-            status=state.STOPPED,
-            pid=0,
-            finishedAt=state.now(),
-            exitCode=ending.status,
-            oomKilled=ending.out_of_memory,
-        )
-    record.close()
+        delete(container.home, container.id)
+        container.tell("destroy")
+    container.record.close()
 
 
-def discard(container: Container) -> None:
-    """Undo a container that never ran, from the last step made back to the first, and forget it."""
+def forget(container: Container) -> None:
+    """Remove a container that came to nothing, and give it out of hand."""
+    delete(container.home, container.id)
+    container.record.close()
+
+
+def undo(container: Container) -> None:
+    """Undo a container that has not begun to run, from the last step made back to the first."""
     spawn.kill(container.live)
     for step in reversed(container.done):
         if step.undo is not None:
             step.undo()
     container.done.clear()
     container.live.close()
-    if container.record is not None:
-        delete(container.home, container.id, container.name)
-        container.record.close()
 
 
-def delete(home: Home, container: str, name: str) -> None:
-    """Remove a stopped container: its name, its config.json and everything it wrote."""
-    state.release_name(home, name, container)
+def delete(home: Home, container: str, *, volumes_too: bool = False) -> None:
+    """Remove a stopped container: its name, its config.json and everything it wrote. Its owner does this.
+
+    Volumes without a name go with it if it was run with ``--rm``, or with *volumes_too*; those with a name stay.
+    """
+    naming.release(home, container)
+    _delete_anonymous_volumes(home, container, always=volumes_too)
     state.remove_tree(home.bundle(container))
 
 
-def make_bundle(container: Container) -> None:
-    """Make the bundle on disk: config.json, an empty writable layer, and a place to mount the root on."""
-    os.mkdir(container.bundle, 0o711)
-    for name in ("upper", "work", container.config["root"]["path"]):
-        os.mkdir(os.path.join(container.bundle, name), 0o755)
-    spec.save(container.config, container.bundle)
+def _delete_anonymous_volumes(home: Home, container: str, *, always: bool) -> None:
+    kept = state.stored(home, container)
+    if kept is None or not (always or kept["annotations"].get(spec.REMOVE)):
+        return
+    for path in filter(volumes.is_anonymous, volumes.used(home, spec.load(home.bundle(container)))):
+        state.remove_tree(os.path.dirname(path))
 
 
 def sweep(home: Home, host: Host) -> list[str]:
-    """Clean up after every tinybox process that was killed: end and record what it watched; return the ids.
+    """Clean up after every tinybox process that was killed: end and record what it owned; return the ids.
 
-    A living container's watcher holds its lock; one whose lock can be had has none any more. See flock(2).
+    A living container's owner holds its lock; one whose lock can be had has none any more. See flock(2).
     """
     swept = []
     for container in home.living():
@@ -149,14 +191,15 @@ def sweep(home: Home, host: Host) -> list[str]:
 
 
 def _bury(home: Home, host: Host, record: Record) -> None:
-    """End a container whose watcher has died. How its program ended nobody has seen: its status is unknown."""
+    """End a container whose owner has died. How its program ended nobody has seen: its exit status is unknown."""
     orphaned = Cgroup(f"tinybox/{record.id}", host.hierarchies, host.hierarchies.v1)
     orphaned.kill()
     orphaned.remove()
-    before, annotations = record.state.get("status", state.CREATING), record.state.get("annotations", {})
-    lived = before == state.RUNNING and os.path.exists(os.path.join(home.bundle(record.id), "config.json"))
-    if annotations.get(spec.REMOVE) or not lived:
-        delete(home, record.id, record.state.get("name", ""))
-    else:
+    naming.hide(home, record.id)
+    kept = state.stored(home, record.id)
+    if kept is None or kept["annotations"].get(spec.REMOVE):
+        delete(home, record.id)
+    elif record.state.get("status") == state.RUNNING:
         record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)
+        events.emit(home, record.id, "die", exitCode="unknown")
     record.close()

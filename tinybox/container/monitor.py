@@ -100,6 +100,8 @@ class Watch:
             for fd, _ in self.poll.poll():
                 if fd in self.meaning:
                     self.meaning[fd]()
+                if self.ended:
+                    return
 
     def forward_signals(self) -> None:
         """Pass on to the container what was sent to us; a new window size is set; see pidfd_send_signal(2)."""
@@ -142,8 +144,11 @@ def write_all(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def watch(container: Container, signals: Signals) -> Ending:
-    """Watch *container* until its first process ends, and say how it ended."""
+def watch(container: Container, signals: Signals, wire: Callable[[Watch], None] | None = None) -> Ending:
+    """Watch *container* until its first process ends, and say how it ended.
+
+    *wire* connects the streams of a container that nobody holds in the foreground; see detached.py.
+    """
     live = container.live
     watching = Watch(container, signals)
     watching.listen(live.pidfd, watching.note_end)
@@ -152,11 +157,13 @@ def watch(container: Container, signals: Signals) -> Ending:
     if oom is not None:
         watching.listen(oom.fileno(), lambda: _out_of_memory(container, oom), oom.mask)
     try:
-        if live.master < 0:
-            watching.until_the_end()
-        else:
+        if wire is not None:
+            wire(watching)
+        elif live.master >= 0:
             with terminal.RawMode(0):
                 _relay(watching)
+        else:
+            watching.until_the_end()
     finally:
         if oom is not None:
             oom.close()

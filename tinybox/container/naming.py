@@ -1,10 +1,18 @@
-"""What a container is called when nobody names it, and which names can be given."""
+"""Names: how a container gets one, keeps it alone, and is found by it.
+
+A name is a link in ROOT/container-names that points to an id. To make a link is one step, so of two who want the same
+name one gets it; and the link is the only place where the name is written down, so it cannot be wrong elsewhere.
+"""
 
 from __future__ import annotations
 
 import os
 
-from tinybox.errors import UsageError
+from tinybox.errors import StateError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.home import Home
 
 _MOODS = (
     "able agile amber apt bold brave breezy bright brisk calm clear clever crisp deft eager early earnest fair "
@@ -35,3 +43,98 @@ def checked(name: str) -> str:
     if len(name) < 2 or name[0] not in _FIRST or not _LATER.issuperset(name):
         raise UsageError(f"container name {name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-] and what follows")
     return name
+
+
+def reserve(home: Home, name: str, container: str) -> None:
+    """Take *name* for *container*, a link made in one step; StateError if another container has it; see symlink(2)."""
+    link = os.path.join(home.names, name)
+    while True:
+        try:
+            os.symlink(container, link)
+        except FileExistsError as error:
+            other = target(link)
+            if other and (os.path.exists(home.bundle(other)) or os.path.exists(home.live(other))):
+                cause = f'is already in use by container "{other[:12]}"'
+                raise StateError(
+                    f'the container name "{name}"', cause, f"tinybox rm {name}, or another --name"
+                ) from error
+            _forget(link)
+        else:
+            return
+
+
+def release(home: Home, container: str) -> None:
+    """Give the container's name back; see unlink(2)."""
+    for folder in (home.names, home.run):
+        for name in of(home, container, folder):
+            _forget(os.path.join(folder, name))
+
+
+def show(home: Home, container: str) -> None:
+    """Let people find what is alive by its name: RUN/NAME becomes a link to RUN/ID."""
+    for name in of(home, container):
+        link = os.path.join(home.run, name)
+        _forget(link)
+        os.symlink(container, link)
+
+
+def hide(home: Home, container: str) -> None:
+    """Remove the links that `show` has made."""
+    for name in of(home, container, home.run):
+        _forget(os.path.join(home.run, name))
+
+
+def rename(home: Home, container: str, name: str) -> None:
+    """Give the container another name: the new one is taken before the old one is given back."""
+    former = of(home, container)
+    reserve(home, checked(name), container)
+    for old in former:
+        _forget(os.path.join(home.names, old))
+    hide(home, container)
+    if os.path.isdir(home.live(container)):
+        show(home, container)
+
+
+def every(home: Home, folder: str = "") -> dict[str, str]:
+    """Return all containers that have a name, id to name."""
+    folder = folder or home.names
+    try:
+        return {target(entry.path): entry.name for entry in os.scandir(folder) if entry.is_symlink()}
+    except FileNotFoundError:
+        return {}
+
+
+def of(home: Home, container: str, folder: str = "") -> list[str]:
+    """Return the names of one container: one, none, or for a moment of a rename two."""
+    folder = folder or home.names
+    try:
+        return [entry.name for entry in os.scandir(folder) if entry.is_symlink() and target(entry.path) == container]
+    except FileNotFoundError:
+        return []
+
+
+def find(home: Home, word: str) -> str:
+    """Return the id of the container that *word* means: a name, an id, or the beginning of one; else StateError."""
+    named = target(os.path.join(home.names, word)) if word and "/" not in word else ""
+    if named and (os.path.isdir(home.bundle(named)) or os.path.isdir(home.live(named))):
+        return named
+    found = [container for container in {*home.stored(), *home.living()} if word and container.startswith(word)]
+    if len(found) == 1:
+        return found[0]
+    cause = "more than one id begins so" if found else "no such container"
+    raise StateError(f"container {word}", cause, "tinybox ps -a lists them")
+
+
+def target(link: str) -> str:
+    """Return what a symbolic link points to, or nothing; see readlink(2)."""
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
+
+
+def _forget(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return

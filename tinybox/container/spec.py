@@ -116,6 +116,12 @@ INIT = "tinybox.init"
 REMOVE = "tinybox.remove"
 CREATED = "tinybox.created"
 STOP_SIGNAL = "tinybox.stop-signal"
+STOP_TIMEOUT = "tinybox.stop-timeout"  # seconds
+RESTART = "tinybox.restart"  # no, on-failure[:N], always, unless-stopped
+LOG_MAX_SIZE = "tinybox.log-max-size"  # bytes
+LOG_MAX_FILES = "tinybox.log-max-files"
+HEALTH = "tinybox.health"  # JSON: test, interval, timeout, retries, startPeriod
+INTERACTIVE = "tinybox.interactive"  # stdin is kept open
 LABEL = "tinybox.label."
 
 

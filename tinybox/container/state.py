@@ -1,10 +1,10 @@
-"""Which states a container goes through, which moves are allowed, and where on disk it is written down.
+"""Which states a container goes through, which moves are allowed, and how they are written down.
 
-    creating --create--> created --start--> running --end--> stopped --delete--> (gone)
+    new --> creating --create--> created --start--> running --end--> stopped --> (creating, or gone)
 
-Two directories a container. RUN/ID exists while it lives: `lock`, held by flock(2) for as long as the process that
-watches over it lives, and `state.json`. STORE/containers/ID is its bundle: config.json, the writable layer, and after
-its end the last state.json. Whoever can take the lock of a living container knows that its watcher has died.
+Whoever changes a container owns it: he holds RUN/ID/lock by flock(2). The owner of a running container is the process
+that watches over it; so who can take that lock knows that the watcher has died. While a container is new or stopped
+its state.json lies in its bundle, else in RUN/ID; each is written whole, by rename(2).
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import os
 import time
 
 from tinybox import explain
-from tinybox.container import spec
 from tinybox.errors import StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypedDict
+
+    from tinybox.container.home import Home
 
     class State(TypedDict, total=False):
         """state.json: OCI's ``state`` object and what docker's words need beside it; times in ns since 1970."""
@@ -31,67 +32,37 @@ if TYPE_CHECKING:
         pid: int
         bundle: str
         annotations: dict[str, str]
-        name: str
+        command: list[str]
+        terminal: bool
+        createdAt: int
         startTicks: int
         startedAt: int
         finishedAt: int
         exitCode: int | None
         oomKilled: bool
         error: str
+        restarts: int
+        restarting: bool
+        health: dict[str, object]
 
 
-CREATING, CREATED, RUNNING, STOPPED = "creating", "created", "running", "stopped"
+NEW, CREATING, CREATED, RUNNING, STOPPED = "new", "creating", "created", "running", "stopped"
 _MOVES = {
-    CREATING: (CREATED, STOPPED),
-    CREATED: (RUNNING, STOPPED),
+    NEW: (CREATING,),
+    CREATING: (CREATED, STOPPED, NEW),
+    CREATED: (RUNNING, STOPPED, NEW),
     RUNNING: (STOPPED,),
-    STOPPED: (),
+    STOPPED: (CREATING,),
 }
-DEFAULT_ROOT, DEFAULT_RUN = "/var/lib/tinybox", "/run/tinybox"
-
-
-class Home:
-    """Where everything lies: *root*, the store; *run*, what is alive."""
-
-    def __init__(self, root: str = "") -> None:
-        self.root = os.path.abspath(root or os.environ.get("TINYBOX_ROOT") or DEFAULT_ROOT)
-        self.run = DEFAULT_RUN if self.root == DEFAULT_ROOT else os.path.join(self.root, "run")
-        self.containers = os.path.join(self.root, "containers")
-        self.names = os.path.join(self.root, "container-names")
-        self.cache = os.path.join(self.root, "cache")
-
-    def bundle(self, container: str) -> str:
-        """Return the directory of this container's bundle."""
-        return os.path.join(self.containers, container)
-
-    def live(self, container: str) -> str:
-        """Return the directory that this container has while it lives."""
-        return os.path.join(self.run, container)
-
-    def prepare(self) -> None:
-        """Make the directories; a box in a user namespace must be able to pass through the store's (0711)."""
-        for path, mode in ((self.root, 0o711), (self.containers, 0o711), (self.run, 0o700), (self.names, 0o700)):
-            try:
-                os.mkdir(path, mode)
-            except FileExistsError:
-                continue
-            except FileNotFoundError:
-                os.makedirs(path, mode)
-
-    def living(self) -> list[str]:
-        """Return the ids of all containers that have, or whose dead watcher has left, a directory under *run*."""
-        try:
-            return [entry.name for entry in os.scandir(self.run) if entry.is_dir(follow_symlinks=False)]
-        except FileNotFoundError:
-            return []
+_AT_REST = (NEW, STOPPED)
 
 
 class Record:
-    """One container's state on disk, for its owner: the process that holds its lock."""
+    """One container's state on disk, in the hands of its owner."""
 
-    def __init__(self, home: Home, container: str, lock: int) -> None:
+    def __init__(self, home: Home, container: str, lock: int, state: State | None = None) -> None:
         self.home, self.id, self._lock = home, container, lock
-        self.state: State = {}
+        self.state: State = state or {}
 
     def write(self, **changes: object) -> None:
         """Change the state and write it, whole or not at all; a move that is not allowed is a StateError."""
@@ -100,141 +71,107 @@ class Record:
         if former is not None and status != former and status not in _MOVES[former]:
             raise StateError(f"container {self.id[:12]}", f"is {former}: it cannot become {status}")
         self.state.update(changes)  # type: ignore[typeddict-item]
-        folder = self.home.bundle(self.id) if status == STOPPED else self.home.live(self.id)
-        _write(os.path.join(folder, "state.json"), self.state)
+        alive, kept = (os.path.join(folder(self.id), "state.json") for folder in (self.home.live, self.home.bundle))
+        if status not in _AT_REST:
+            write(alive, self.state)
+        if status in (RUNNING, *_AT_REST):  # that it ran must be known after a reboot, too
+            write(kept, self.state)
+        if status in _AT_REST and former not in (None, *_AT_REST):
+            _forget(alive)
         if explain.listeners:
             explain.tell(f"state:{status}", (self.id,), None)
 
     def close(self) -> None:
-        """Remove what the container has while it lives, the lock last; see flock(2)."""
+        """Own it no longer: remove what the container has while it is owned, the lock last; see flock(2)."""
         if self._lock < 0:
             return
-        folder, link = self.home.live(self.id), os.path.join(self.home.run, self.state.get("name", "") or self.id)
-        if _target(link) == self.id:
-            _forget(link)
+        folder = self.home.live(self.id)
         for name in os.listdir(folder):
             if name != "lock":
                 os.unlink(os.path.join(folder, name))
         os.unlink(os.path.join(folder, "lock"))
-        _remove_empty(folder)
+        remove_empty(folder)
         os.close(self._lock)
         self._lock = -1
 
 
 def own(home: Home, container: str) -> Record:
-    """Become the owner of a new container: make its live directory and lock it, against a sweep at the same moment."""
+    """Become the owner of a container; StateError when somebody else is: it runs, or a command is at work on it."""
     while True:
         folder = home.live(container)
         os.makedirs(folder, 0o700, exist_ok=True)
-        lock = _lock(os.path.join(folder, "lock"), wait=True)
+        try:
+            lock = _lock(os.path.join(folder, "lock"), make=True)
+        except BlockingIOError as error:
+            now = read_file(os.path.join(folder, "state.json")) or {}
+            cause = f"is {now['status']}" if "status" in now else "is in the hands of another command"
+            raise StateError(f"container {container[:12]}", cause, "wait for it, or stop it first") from error
         if lock is not None:
-            return Record(home, container, lock)
+            return Record(home, container, lock, stored(home, container))
 
 
 def inherit(home: Home, container: str) -> Record | None:
     """Become the owner of a container whose owner has died; None if that one lives, or all has gone meanwhile."""
-    lock = _lock(os.path.join(home.live(container), "lock"), wait=False)
-    if lock is None:
-        _remove_empty(home.live(container))  # its owner died before it had made the lock, or after removing it
+    folder = home.live(container)
+    try:
+        lock = _lock(os.path.join(folder, "lock"), make=False)
+    except BlockingIOError:
         return None
-    record = Record(home, container, lock)
-    record.state = _read(os.path.join(home.live(container), "state.json")) or {}
-    return record
+    if lock is None:
+        remove_empty(folder)  # its owner died before it had made the lock, or after removing it
+        return None
+    return Record(home, container, lock, read_file(os.path.join(folder, "state.json")))
 
 
-def _lock(path: str, *, wait: bool) -> int | None:
-    """Take the lock file at *path*; None if another holds it, or has removed it while we waited; see flock(2).
+def _lock(path: str, *, make: bool) -> int | None:
+    """Take the lock file at *path*; None if it is gone or goes meanwhile; BlockingIOError if another has it: flock(2).
 
-    Only the owner, who waits for it, makes it: else a sweep could bring it back while its owner removes it.
+    Only who wants to own the container makes the file: else a sweep could bring it back while its owner removes it.
     """
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if wait else 0), 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o600)
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        return None
+        raise
     if os.fstat(fd).st_nlink == 0:
         os.close(fd)
         return None
     return fd
 
 
-def reserve_name(home: Home, name: str, container: str) -> None:
-    """Take *name* for *container*, a link made in one step; StateError if another container has it; see symlink(2)."""
-    link = os.path.join(home.names, name)
-    while True:
-        try:
-            os.symlink(container, link)
-        except FileExistsError as error:
-            other = _target(link)
-            if other and (os.path.exists(home.bundle(other)) or os.path.exists(home.live(other))):
-                cause = f'is already in use by container "{other[:12]}"'
-                raise StateError(
-                    f'the container name "{name}"', cause, f"tinybox rm {name}, or another --name"
-                ) from error
-            _forget(link)
-        else:
-            return
-
-
-def release_name(home: Home, name: str, container: str) -> None:
-    """Give *name* back, if it is this container's; see unlink(2)."""
-    for link in (os.path.join(home.names, name), os.path.join(home.run, name)):
-        if _target(link) == container:
-            _forget(link)
-
-
-def show_name(home: Home, name: str, container: str) -> None:
-    """Let people find the live directory by *name*: RUN/NAME is a link to RUN/ID while the container lives."""
-    link = os.path.join(home.run, name)
-    _forget(link)
-    os.symlink(container, link)
-
-
-def find(home: Home, word: str) -> str:
-    """Return the id of the container that *word* means: a name, an id, or the beginning of one; else StateError."""
-    named = _target(os.path.join(home.names, word)) if "/" not in word else ""
-    if named and (os.path.isdir(home.bundle(named)) or os.path.isdir(home.live(named))):
-        return named
-    found = [container for container in every(home) if word and container.startswith(word)]
-    if len(found) == 1:
-        return found[0]
-    cause = "more than one id begins so" if found else "no such container"
-    raise StateError(f"container {word}", cause, "tinybox ps -a lists them")
-
-
-def every(home: Home) -> list[str]:
-    """Return the ids of all containers, living or stopped."""
+def wait_for_owner(home: Home, container: str) -> None:
+    """Wait until nobody owns the container any more: its lock can be shared; see flock(2)."""
     try:
-        stored = os.listdir(home.containers)
+        fd = os.open(os.path.join(home.live(container), "lock"), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        stored = []
-    return sorted({*stored, *home.living()})
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    finally:
+        os.close(fd)
 
 
 def read(home: Home, container: str) -> State:
-    """Return a container's state as it is on disk; one that the store knows but nobody watched is stopped, unknown."""
-    for folder in (home.live(container), home.bundle(container)):
-        state = _read(os.path.join(folder, "state.json"))
-        if state:
-            return state
-    try:
-        config = spec.load(home.bundle(container))
-    except Exception as error:
-        raise StateError(f"container {container[:12]}", "no such container", "tinybox ps -a lists them") from error
-    annotations = config.get("annotations", {})
-    return {
-        "ociVersion": spec.OCI_VERSION,
-        "id": container,
-        "status": STOPPED,
-        "bundle": home.bundle(container),
-        "annotations": annotations,
-        "name": annotations.get(spec.NAME, ""),
-        "exitCode": None,
-    }
+    """Return a container's state as it is on disk: of the living, else of the stored; StateError if there is none."""
+    state = read_file(os.path.join(home.live(container), "state.json")) or stored(home, container)
+    if state is None:
+        raise StateError(f"container {container[:12]}", "no such container", "tinybox ps -a lists them")
+    return state
+
+
+def stored(home: Home, container: str) -> State | None:
+    """Return the state in the container's bundle. If it says that the container runs, nobody saw its end.
+
+    So it is after a reboot, which takes all that is alive and leaves the store: stopped, with an unknown exit status.
+    """
+    state = read_file(os.path.join(home.bundle(container), "state.json"))
+    if state is not None and state["status"] not in _AT_REST:
+        state.update(status=STOPPED, pid=0, exitCode=None)
+    return state
 
 
 def now() -> int:
@@ -242,26 +179,25 @@ def now() -> int:
     return time.time_ns()
 
 
-def _write(path: str, state: State) -> None:
-    with open(path + ".new", "w", encoding="utf-8") as file:
-        file.write(json.dumps(state))
-    os.rename(path + ".new", path)
+def write(path: str, state: State) -> None:
+    """Write *state* to *path*, whole or not at all; on a full disk the former state stays; see rename(2)."""
+    try:
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            file.write(json.dumps(state))
+        os.rename(path + ".new", path)
+    except OSError as error:
+        _forget(path + ".new")
+        raise StateError(path, f"cannot be written: {error.strerror}", "make room, then try again") from error
 
 
-def _read(path: str) -> State | None:
+def read_file(path: str) -> State | None:
+    """Return the state in the file *path*, or None where there is none."""
     try:
         with open(path, encoding="utf-8") as file:
             state: State = json.load(file)
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return state
-
-
-def _target(link: str) -> str:
-    try:
-        return os.readlink(link)
-    except OSError:
-        return ""
 
 
 def _forget(path: str) -> None:
@@ -271,7 +207,7 @@ def _forget(path: str) -> None:
         return
 
 
-def _remove_empty(folder: str) -> None:
+def remove_empty(folder: str) -> None:
     """Remove an empty directory; one that is gone, or in use after all, is left to others; see rmdir(2)."""
     try:
         os.rmdir(folder)

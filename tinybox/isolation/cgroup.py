@@ -161,6 +161,12 @@ class Cgroup:
             files.write(f"{self._home()}/cgroup.freeze", "0")
             files.wait_for_event(self._home(), "frozen 0", time.monotonic() + PATIENCE)
 
+    def frozen(self) -> bool:
+        """Tell whether the processes stand still; see ``cgroup.events`` in cgroups(7)."""
+        if self.hierarchies.unified is None:
+            return (self.read("freezer", "freezer.state") or "").strip() == "FROZEN"
+        return "frozen 1" in (self.read("freezer", "cgroup.events") or "")
+
     def _home(self) -> str:
         """Return the directory that speaks for the processes: that of version 2, or of the freezer of version 1."""
         directory = self.directory("freezer")

@@ -1,0 +1,205 @@
+"""Acting on a container that is there: signal, stop, remove, pause, rename, change its limits.
+
+A running container belongs to the process that watches over it. Others do not write its state; they act on the kernel's
+objects (a pidfd, a control group) and the owner sees what came of it. What is at rest is owned for a moment instead.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+
+from tinybox.container import events, lifecycle, naming, spec, state
+from tinybox.errors import StateError, UsageError
+from tinybox.isolation.cgroup import Cgroup
+from tinybox.linux import proc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.home import Home
+    from tinybox.container.host import Host
+    from tinybox.container.state import State
+
+GRACE = 10  # seconds between the stop signal and KILL, as docker's
+PATIENCE = 30  # seconds that the owner may take to clean up after KILL
+NO_RESTART = "no-restart"  # a file in the live directory: the end that comes now was asked for
+
+
+class Running:
+    """A running container's first process, held by a pidfd: it can never mean another process; see pidfd_open(2)."""
+
+    def __init__(self, home: Home, container: str, state_now: State) -> None:
+        self.home, self.id, self.state = home, container, state_now
+        self.pidfd = _open(state_now)
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.pidfd)
+
+    def send(self, number: int) -> None:
+        """Send it signal *number*; one that has just ended is fine; see pidfd_send_signal(2)."""
+        try:
+            signal.pidfd_send_signal(self.pidfd, number)
+        except ProcessLookupError:
+            return
+
+    def ends_within(self, seconds: float | None) -> bool:
+        """Wait until it has ended, at most so long; tell whether it has."""
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
+
+
+def running(home: Home, word: str) -> Running:
+    """Return the running container that *word* names; StateError when it does not run."""
+    container = naming.find(home, word)
+    now = state.read(home, container)
+    if now["status"] != state.RUNNING:
+        raise StateError(f"container {word}", "is not running", f"tinybox start {word}")
+    return Running(home, container, now)
+
+
+def _open(now: State) -> int:
+    """Open the process that *now* speaks of; StateError if its number belongs to another one already."""
+    gone = StateError(f"container {now['id'][:12]}", "has just ended")
+    try:
+        pidfd = os.pidfd_open(now["pid"])
+    except ProcessLookupError as error:
+        raise gone from error
+    try:
+        with open(f"/proc/{now['pid']}/stat", encoding="utf-8", errors="surrogateescape") as file:
+            if proc.stat(file.read()).starttime == now["startTicks"]:
+                return pidfd
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    os.close(pidfd)
+    raise gone
+
+
+def signal_number(word: str) -> int:
+    """Return the number of ``TERM``, ``SIGTERM`` or ``15``; UsageError if there is no such signal; see signal(7)."""
+    if word.isdecimal() and 0 < int(word) <= signal.SIGRTMAX:
+        return int(word)
+    name = word.upper() if word.upper().startswith("SIG") else f"SIG{word.upper()}"
+    if name not in signal.Signals.__members__:
+        raise UsageError(f"signal {word}", "no such signal", "see signal(7)")
+    return signal.Signals[name].value
+
+
+def kill(home: Home, word: str, signal_word: str) -> None:
+    """Send a signal to a container's first process; a paused one gets KILL at once, others when it goes on."""
+    number = signal_number(signal_word)
+    with running(home, word) as target:
+        if number == signal.SIGKILL:
+            forbid_restart(target)
+            group(target.id).thaw()
+        target.send(number)
+        events.emit(home, target.id, "kill", signal=number)
+
+
+def forbid_restart(target: Running) -> None:
+    """Leave word for the owner that the end is wanted, before it comes; a restart policy heeds it."""
+    try:
+        os.close(os.open(os.path.join(target.home.live(target.id), NO_RESTART), os.O_CREAT | os.O_WRONLY, 0o600))
+    except FileNotFoundError:
+        return
+
+
+def stop(home: Home, word: str, seconds: float | None = None, signal_word: str = "") -> None:
+    """Ask a container to stop by its stop signal, and KILL it after *seconds* (10); one at rest is stopped already."""
+    container = naming.find(home, word)
+    now = state.read(home, container)
+    if now["status"] != state.RUNNING:
+        if now["status"] in (state.NEW, state.STOPPED) and not now.get("restarting"):
+            return
+        raise StateError(f"container {word}", f"is {now['status']}", "try again in a moment")
+    with Running(home, container, now) as target:
+        forbid_restart(target)
+        group(container).thaw()
+        target.send(signal_number(signal_word or now["annotations"].get(spec.STOP_SIGNAL, "SIGTERM")))
+        grace = seconds if seconds is not None else float(now["annotations"].get(spec.STOP_TIMEOUT, GRACE))
+        if not target.ends_within(None if grace < 0 else grace):
+            target.send(signal.SIGKILL)
+            target.ends_within(PATIENCE)
+    state.wait_for_owner(home, container)
+    events.emit(home, container, "stop")
+
+
+def remove(home: Home, here: Host, word: str, *, force: bool, volumes: bool) -> None:
+    """Remove a container at rest, or with *force* a running one after KILL; with *volumes* its nameless ones, too."""
+    container = naming.find(home, word)
+    if force:
+        _end_at_once(home, word, container)
+        lifecycle.sweep(home, here)
+    try:
+        record = state.own(home, container)
+    except StateError as error:
+        raise StateError(f"container {word}", error.cause, f"stop it first, or tinybox rm -f {word}") from error
+    if not os.path.isdir(home.bundle(container)):
+        record.close()
+        raise StateError(f"container {word}", "no such container", "another command was faster")
+    lifecycle.delete(home, container, volumes_too=volumes)
+    events.emit(home, container, "destroy")
+    record.close()
+
+
+def _end_at_once(home: Home, word: str, container: str) -> None:
+    try:
+        with running(home, word) as target:
+            forbid_restart(target)
+            group(container).thaw()
+            target.send(signal.SIGKILL)
+            target.ends_within(PATIENCE)
+    except StateError:
+        pass
+    state.wait_for_owner(home, container)
+
+
+def rename(home: Home, word: str, name: str) -> None:
+    """Give a container another name; StateError if another has it."""
+    container = naming.find(home, word)
+    former = naming.of(home, container)
+    naming.rename(home, container, name)
+    events.emit(home, container, "rename", oldName="".join(former), name=name)
+
+
+def pause(home: Home, word: str) -> None:
+    """Freeze every process of a container, until `unpause`; see cgroup.freeze in cgroups(7), Linux 5.2."""
+    with running(home, word) as target:
+        if is_paused(target.id):
+            raise StateError(f"container {word}", "is already paused", f"tinybox unpause {word}")
+        group(target.id).freeze()
+        events.emit(home, target.id, "pause")
+
+
+def unpause(home: Home, word: str) -> None:
+    """Let a frozen container go on."""
+    with running(home, word) as target:
+        if not is_paused(target.id):
+            raise StateError(f"container {word}", "is not paused")
+        group(target.id).thaw()
+        events.emit(home, target.id, "unpause")
+
+
+def is_paused(container: str) -> bool:
+    """Tell whether the container's control group is frozen."""
+    return group(container).frozen()
+
+
+def group(container: str) -> Cgroup:
+    """Return the control group of a container that is alive, whichever hierarchies it has."""
+    from tinybox.isolation.cgroup_hierarchies import hierarchies
+
+    where = hierarchies()
+    return Cgroup(f"tinybox/{container}", where, where.v1)
+
+
+def wait(home: Home, word: str) -> int | None:
+    """Wait until a container has ended, and return its exit status (None: nobody saw it); see docker-wait(1)."""
+    container = naming.find(home, word)
+    state.wait_for_owner(home, container)
+    ended = state.stored(home, container)
+    return ended.get("exitCode") if ended else None

@@ -1,0 +1,39 @@
+"""What happened to containers, one line of JSON each, appended to a file that every tinybox process shares.
+
+An append of less than a page is one write(2) with O_APPEND: lines of several writers never mix.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.home import Home
+
+LARGEST = 4 << 20  # bytes; then the log is kept as events.log.1 and begun anew
+
+
+def emit(home: Home, container: str, action: str, **attributes: object) -> None:
+    """Append the event *action* (create, start, die, oom, stop, kill, pause, rename, destroy ...); see docker-events(1).
+
+    An event that cannot be written (a full disk) is lost, and the container lives on.
+    """
+    event = {
+        "timeNano": time.time_ns(),
+        "Type": "container",
+        "Action": action,
+        "id": container,
+        "Attributes": {key: str(value) for key, value in attributes.items()},
+    }
+    try:
+        fd = os.open(home.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.write(fd, json.dumps(event).encode() + b"\n") and os.fstat(fd).st_size > LARGEST:
+                os.rename(home.events, home.events + ".1")
+        finally:
+            os.close(fd)
+    except OSError:
+        return

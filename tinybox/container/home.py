@@ -1,0 +1,61 @@
+"""Where everything lies on disk: the store, which stays, and what is alive, which does not outlive a boot.
+
+ROOT/images names layers     what the images are made of: images/store.py
+ROOT/containers/ID           a container: config.json, upper work rootfs, state.json, its log
+ROOT/container-names/NAME    a link to ID: a name belongs to whoever could make the link
+ROOT/volumes/NAME/_data      volumes
+ROOT/events.log              what happened to containers
+RUN/ID                       while somebody owns it: lock, state.json, attach.sock
+RUN/NAME                     a link to RUN/ID, for people
+"""
+
+from __future__ import annotations
+
+import os
+
+DEFAULT_ROOT, DEFAULT_RUN = "/var/lib/tinybox", "/run/tinybox"
+
+
+class Home:
+    """*root*, the store; *run*, what is alive. Another store than the default one has its own ``run`` inside."""
+
+    def __init__(self, root: str = "") -> None:
+        self.root = os.path.abspath(root or os.environ.get("TINYBOX_ROOT") or DEFAULT_ROOT)
+        self.run = DEFAULT_RUN if self.root == DEFAULT_ROOT else os.path.join(self.root, "run")
+        self.containers = os.path.join(self.root, "containers")
+        self.names = os.path.join(self.root, "container-names")
+        self.volumes = os.path.join(self.root, "volumes")
+        self.cache = os.path.join(self.root, "cache")
+        self.events = os.path.join(self.root, "events.log")
+
+    def bundle(self, container: str) -> str:
+        """Return the directory of this container's bundle."""
+        return os.path.join(self.containers, container)
+
+    def live(self, container: str) -> str:
+        """Return the directory that this container has while somebody owns it."""
+        return os.path.join(self.run, container)
+
+    def prepare(self) -> None:
+        """Make the directories; a box in a user namespace must be able to pass through the store's (0711)."""
+        for path, mode in ((self.root, 0o711), (self.containers, 0o711), (self.run, 0o700), (self.names, 0o700)):
+            try:
+                os.mkdir(path, mode)
+            except FileExistsError:
+                continue
+            except FileNotFoundError:
+                os.makedirs(path, mode)
+
+    def living(self) -> list[str]:
+        """Return the ids of all containers that somebody owns, or whose dead owner has left something behind."""
+        try:
+            return [entry.name for entry in os.scandir(self.run) if entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return []
+
+    def stored(self) -> list[str]:
+        """Return the ids of all containers of the store, half-made ones included."""
+        try:
+            return os.listdir(self.containers)
+        except FileNotFoundError:
+            return []

@@ -1,0 +1,75 @@
+"""A container's log: what it wrote to stdout and stderr, line by line, with the time, each line a line of JSON.
+
+The form is docker's json-file. A byte that is no UTF-8 is kept as a lone surrogate, so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+LINE_MAX = 16384  # a longer line is cut into pieces; the last of them ends with the newline
+
+
+class Log:
+    """The log at *path*, kept below *max_size* bytes in each of *max_files* files (0: no limit)."""
+
+    def __init__(self, path: str, max_size: int = 0, max_files: int = 1) -> None:
+        self.path, self.max_size, self.max_files = path, max_size, max_files
+        self._partial = {"stdout": b"", "stderr": b""}
+        self._open()
+
+    def _open(self) -> None:
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._size = os.fstat(self._fd).st_size
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Append what came from *stream*; the beginning of a line waits for its end."""
+        *lines, rest = (self._partial[stream] + data).split(b"\n")
+        pieces = [piece for line in lines for piece in _pieces(line + b"\n")]
+        *whole, self._partial[stream] = _pieces(rest)
+        self._append(stream, pieces + whole)
+
+    def _append(self, stream: str, pieces: list[bytes]) -> None:
+        if not pieces:
+            return
+        now = stamp(time.time_ns())
+        rows = [{"log": piece.decode("utf-8", "surrogateescape"), "stream": stream, "time": now} for piece in pieces]
+        data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        try:
+            while data:
+                written = os.write(self._fd, data)
+                self._size, data = self._size + written, data[written:]
+        except OSError:  # a full disk: the lines are lost, the container is not
+            return
+        if self.max_size and self._size > self.max_size:
+            self._rotate()
+
+    def _rotate(self) -> None:
+        """Let PATH become PATH.1, PATH.1 become PATH.2, and so on; the oldest goes."""
+        os.close(self._fd)
+        for number in range(self.max_files - 1, 0, -1):
+            former = f"{self.path}.{number - 1}" if number > 1 else self.path
+            if os.path.exists(former):
+                os.rename(former, f"{self.path}.{number}")
+        if self.max_files <= 1:
+            os.unlink(self.path)
+        self._open()
+
+    def close(self) -> None:
+        """Write the last lines, which had no end, and close."""
+        for stream, rest in self._partial.items():
+            self._append(stream, [rest] if rest else [])
+            self._partial[stream] = b""
+        os.close(self._fd)
+
+
+def _pieces(line: bytes) -> list[bytes]:
+    return [line[at : at + LINE_MAX] for at in range(0, len(line), LINE_MAX)] or [b""]
+
+
+def stamp(nanoseconds: int) -> str:
+    """Return a time as RFC 3339 writes it, in UTC, to the nanosecond."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"

@@ -1,0 +1,201 @@
+"""The wire between a watched container and whoever is attached to it: packets over a unix socket.
+
+A packet's first byte says what it is: to the monitor ``i`` input, ``e`` end of input, ``w`` window size; from the
+monitor ``1`` and ``2`` output, ``x`` the exit status, the last packet. SOCK_SEQPACKET keeps packets apart; see unix(7).
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.container.monitor import Watch
+
+INPUT, END, WINDOW, OUT, ERR, EXIT = b"i", b"e", b"w", b"1", b"2", b"x"
+PACKET_MAX = 32768
+BACKLOG_MAX = 8 << 20  # bytes; who reads slower than this behind is cut off: the log has it all
+STREAMS = {OUT: "stdout", ERR: "stderr"}
+
+
+def _socket_at(folder: str, act: Callable[[_socket.socket, str], None]) -> _socket.socket:
+    """Return a packet socket, bound or connected below *folder*, however long its path is (sun_path holds 108 bytes)."""
+    where = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    try:
+        act(line, f"/proc/self/fd/{where}/attach.sock")
+    except OSError:
+        line.close()
+        raise
+    finally:
+        os.close(where)
+    return line
+
+
+def listen(folder: str) -> _socket.socket:
+    """Return a socket that listens at FOLDER/attach.sock; one that a dead monitor left there is replaced."""
+    try:
+        os.unlink(os.path.join(folder, "attach.sock"))
+    except FileNotFoundError:
+        pass
+    line = _socket_at(folder, lambda line, path: line.bind(path))
+    line.listen(16)
+    line.setblocking(False)
+    return line
+
+
+def connect(folder: str) -> _socket.socket:
+    """Return a socket connected to the monitor that listens at FOLDER/attach.sock; see connect(2)."""
+    return _socket_at(folder, lambda line, path: line.connect(path))
+
+
+def pair() -> tuple[_socket.socket, _socket.socket]:
+    """Return both ends of a line, for who is attached from the first byte on; see socketpair(2)."""
+    first, second = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    return first, second
+
+
+class Guest:
+    """One who is attached: what he has not read yet waits here, so that a slow one holds up nobody."""
+
+    def __init__(self, line: _socket.socket) -> None:
+        self.line = line
+        self.waiting: list[bytes] = []
+        self.size = 0
+        line.setblocking(False)
+
+    def send(self, packet: bytes) -> bool:
+        """Send *packet*, or keep it for later; False when he has gone or is too far behind."""
+        self.waiting.append(packet)
+        self.size += len(packet)
+        return self.flush() and self.size < BACKLOG_MAX
+
+    def flush(self) -> bool:
+        """Send what waits, as far as it goes; False when he has gone."""
+        try:
+            while self.waiting:
+                self.line.send(self.waiting[0], _socket.MSG_NOSIGNAL)
+                self.size -= len(self.waiting.pop(0))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return True
+
+
+class Switchboard:
+    """Connects a container's streams with its log and with all guests."""
+
+    def __init__(self, watch: Watch, log: Callable[[str, bytes], None], outputs: dict[int, bytes], stdin: int) -> None:
+        self.watch, self.log, self.outputs, self.stdin = watch, log, outputs, stdin
+        self.guests: dict[int, Guest] = {}
+        self.typed = b""
+        self.resize: Callable[[int, int], None] = lambda rows, columns: None  # noqa: ARG005
+        for fd, kind in outputs.items():
+            watch.listen(fd, lambda fd=fd, kind=kind: self._output(fd, kind))  # type: ignore[misc]
+
+    def welcome(self, server: _socket.socket) -> None:
+        """Take in whoever connects to *server*."""
+        try:
+            fd, _ = server._accept()  # type: ignore[attr-defined]  # noqa: SLF001  the C half's accept(2)
+        except BlockingIOError:
+            return
+        self.admit(_socket.socket(fileno=fd))
+
+    def admit(self, line: _socket.socket) -> None:
+        """Attach the guest at the other end of *line*."""
+        guest = self.guests[line.fileno()] = Guest(line)
+        self.watch.listen(line.fileno(), lambda: self._hear(guest))
+
+    def _leave(self, guest: Guest) -> None:
+        fd = guest.line.fileno()
+        if self.guests.pop(fd, None):
+            self.watch.ignore(fd)
+            guest.line.close()
+
+    def _output(self, fd: int, kind: bytes) -> None:
+        """Carry what the container wrote to the log and to everyone; EIO: a terminal that nobody inside has open."""
+        try:
+            data = os.read(fd, PACKET_MAX - 1)
+        except OSError:
+            data = b""
+        if not data:
+            self.watch.ignore(fd)
+            return
+        self.log(STREAMS[kind], data)
+        self.tell(kind + data)
+        if self.typed:
+            self._type(b"")
+
+    def tell(self, packet: bytes) -> None:
+        """Send *packet* to every guest; who has gone, or fallen too far behind, is let go."""
+        for guest in list(self.guests.values()):
+            if not guest.send(packet):
+                self._leave(guest)
+            elif guest.waiting:
+                self.watch.listen(guest.line.fileno(), lambda guest=guest: self._hear(guest), _BOTH)  # type: ignore[misc]
+
+    def _hear(self, guest: Guest) -> None:
+        if not guest.flush():
+            self._leave(guest)
+            return
+        if not guest.waiting:
+            self.watch.listen(guest.line.fileno(), lambda: self._hear(guest))
+        try:
+            packet = guest.line.recv(PACKET_MAX)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet = b""
+        if not packet:
+            self._leave(guest)
+        elif packet[:1] == INPUT:
+            self._type(packet[1:])
+        elif packet[:1] == END and self.stdin >= 0 and self.stdin not in self.outputs:
+            os.close(self.stdin)
+            self.stdin = -1
+        elif packet[:1] == WINDOW:
+            rows, _, columns = packet[1:].partition(b" ")
+            self.resize(int(rows), int(columns))
+
+    def _type(self, data: bytes) -> None:
+        """Pass input on as fast as the container takes it; the rest waits."""
+        if self.stdin < 0:
+            return
+        self.typed += data
+        try:
+            while self.typed:
+                self.typed = self.typed[os.write(self.stdin, self.typed) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.typed = b""
+        if self.stdin not in self.outputs:
+            if self.typed:
+                self.watch.listen(self.stdin, lambda: self._type(b""), select.POLLOUT)
+            else:
+                self.watch.ignore(self.stdin)
+
+    def drain(self) -> None:
+        """Read what the container has left in its streams when it ended."""
+        open_fds = [fd for fd in self.outputs if fd in self.watch.meaning]
+        while open_fds:
+            ready, _, _ = select.select(open_fds, [], [], 0)
+            for fd in ready:
+                self.watch.meaning[fd]()
+            open_fds = [fd for fd in ready if fd in self.watch.meaning]
+
+    def goodbye(self, status: int) -> None:
+        """Tell everyone how it ended, and close."""
+        for guest in list(self.guests.values()):
+            guest.line.setblocking(True)
+            guest.line.settimeout(1)
+            guest.send(EXIT + str(status).encode())
+            self._leave(guest)
+
+
+_BOTH = select.POLLIN | select.POLLOUT
