@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tinybox.container.spec import Spec
 
 V2 = Hierarchies("/sys/fs/cgroup", ["cpu", "io", "memory", "pids", "cpuset"], {})
-HERE = host.Host((6, 1), V2, capabilities.DEFAULT, (0, 0))
+HERE = host.Host((6, 1), V2, capabilities.DEFAULT, (0, 0, 0))
 SPEC: Any = {
     "ociVersion": "1.2.0",
     "process": {

@@ -24,7 +24,7 @@ class Host:
         release: tuple[int, int],
         where: Hierarchies,
         capabilities: list[str],
-        arguments: tuple[int, int] = (0, 0),
+        arguments: tuple[int, int, int] = (0, 0, 0),
         cache: str = "",
     ) -> None:
         self.release, self.hierarchies = release, where
@@ -50,6 +50,5 @@ def read(cache: str) -> Host:
     """Read this host's facts: uname(2), /proc/self/mountinfo, capget(2) and /proc/self/stat."""
     with open("/proc/self/stat", encoding="utf-8", errors="surrogateescape") as file:
         stat = proc.stat(file.read())
-    return Host(
-        process.kernel_release(), hierarchies(), capabilities.available(), (stat.arg_start, stat.arg_end), cache
-    )
+    arguments = (stat.arg_start, stat.arg_end, stat.env_end)
+    return Host(process.kernel_release(), hierarchies(), capabilities.available(), arguments, cache)

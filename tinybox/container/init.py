@@ -75,16 +75,17 @@ def _runnable(path: str, name: str) -> str:
     return path
 
 
-def take_name(name: bytes, area: tuple[int, int]) -> None:
+def take_name(name: bytes, area: tuple[int, int, int]) -> None:
     """Show *name* in ps(1) instead of the host's command line, whose words (and secrets) are not the box's business.
 
-    *area* is where the kernel keeps this process's arguments: arg_start and arg_end of proc_pid_stat(5). Where its last
-    byte is not zero, the kernel takes the whole for one title that ends at the first zero (Linux 5.3).
+    *area* is where the kernel keeps this process's arguments and, behind them, its environment: arg_start, arg_end and
+    env_end of proc_pid_stat(5). Where the last byte of the arguments is not zero, the kernel takes the whole for one
+    title that ends at the first zero (Linux 5.3). The environment is emptied: CAP_SYS_PTRACE would let the box read it.
     """
     process.set_name(name)
-    start, end = area
+    start, end, environment_end = area
     if end - start > len(name) + 1:
-        ctypes.memset(start, 0, end - start)
+        ctypes.memset(start, 0, environment_end - start)
         ctypes.memmove(start, name, len(name))
         ctypes.memset(end - 1, 1, 1)
 

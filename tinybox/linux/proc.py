@@ -38,9 +38,10 @@ if TYPE_CHECKING:
         starttime: int
         arg_start: int
         arg_end: int
+        env_end: int
 else:
     Mount = namedtuple("Mount", "mount_id parent_id device root point options fields type source super_options")
-    Stat = namedtuple("Stat", "pid comm state ppid pgrp session tty starttime arg_start arg_end")
+    Stat = namedtuple("Stat", "pid comm state ppid pgrp session tty starttime arg_start arg_end env_end")
 
 
 def unescape(field: str) -> str:
@@ -82,7 +83,7 @@ def stat(text: str) -> Stat:
     words = rest.split()
     state, numbers = words[0], [int(word) for word in words[1:]]
     ppid, pgrp, session, tty = numbers[:4]
-    return Stat(int(pid), comm, state, ppid, pgrp, session, tty, numbers[18], numbers[44], numbers[45])
+    return Stat(int(pid), comm, state, ppid, pgrp, session, tty, numbers[18], numbers[44], numbers[45], numbers[47])
 
 
 def status(text: str) -> dict[str, str]:
