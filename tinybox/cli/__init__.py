@@ -20,6 +20,7 @@ def main() -> NoReturn:
     gc.disable()  # a short life: what a collection would free, the end frees sooner
     from tinybox.errors import TinyboxError
 
+    open_streams()
     try:
         status = dispatch(sys.argv[1:])
         sys.stdout.flush()
@@ -35,6 +36,15 @@ def main() -> NoReturn:
         print(f"tinybox: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
         status = 125
     sys.exit(status)
+
+
+def open_streams() -> None:
+    """Open /dev/null where 0, 1 or 2 is closed, so that no file of ours becomes a stream; see open(2)."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # open(2) returns the lowest number that is free
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def dispatch(words: list[str]) -> int:
