@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def mounts(request: Request) -> list[Mount]:
     """Return the mounts in the order to make them: /proc, /dev, /sys and what lies in them, then the asked ones."""
     size = words.size("shm-size", request.options.get("shm_size") or "64m")
-    private_ipc = request.modes["ipc"] == "private"
+    shared_ipc = request.modes["ipc"].startswith(("host", "container:"))
     readonly = [] if request.privileged else ["ro"]
     safe = ["nosuid", "noexec", "nodev"]
     made: list[Mount] = [
@@ -24,13 +24,12 @@ def mounts(request: Request) -> list[Mount]:
         _sys(request, [*safe, *readonly]),
         _cgroups(request, [*safe, *readonly]),
     ]
-    if private_ipc:
-        made += [
-            _new("/dev/mqueue", "mqueue", safe),
-            _new("/dev/shm", "tmpfs", [*safe, "mode=1777", f"size={size}"]),
-        ]
+    if shared_ipc:
+        made.append(_bind(_shared(request, "/dev/shm"), "/dev/shm", safe))
     else:
-        made += [_bind(_shared(request, path), path, safe) for path in ("/dev/mqueue", "/dev/shm")]
+        made.append(_new("/dev/shm", "tmpfs", [*safe, "mode=1777", f"size={size}"]))
+    if not shared_ipc or request.modes["userns"] == "host":  # it shows the queues of whoever's IPC namespace this is
+        made.append(_new("/dev/mqueue", "mqueue", safe))
     return made + _asked_mounts(request)
 
 
