@@ -98,7 +98,7 @@ def until(true: Callable[[], object], seconds: float = PATIENCE) -> None:
 
 
 def one_line(done: subprocess.CompletedProcess[str], status: int, *parts: str) -> None:
-    """Assert that tinybox ended with *status* and one line on stderr that has all *parts* in it, and printed nothing."""
+    """Assert that tinybox ended with *status*, printed nothing, and said one line on stderr that has all *parts*."""
     assert done.returncode == status, done
     assert done.stdout == "", done
     assert done.stderr.startswith("tinybox: "), done.stderr

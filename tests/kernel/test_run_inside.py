@@ -1,4 +1,4 @@
-"""What a program finds in its box: PID 1, processes, files of the kernel, devices, descriptors; and nothing of the host."""
+"""What a program finds in its box: PID 1, rights, files of the kernel, devices, descriptors; nothing of the host."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_pid_1_tells_nothing_even_to_who_may_trace_it(tinybox: Command) -> None:
 
 
 def test_the_rights_of_root_are_dockers(tinybox: Command) -> None:
-    """CapEff is Docker's default set, a filter is on (mode 2), no_new_privs is off; the options change each of these."""
+    """CapEff is Docker's default set, a filter is on (mode 2), no_new_privs is off; the options change each."""
     look = "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status"
 
     def status(*options: str) -> dict[str, str]:
@@ -94,7 +94,7 @@ def test_the_filter_refuses_what_dockers_does(tinybox: Command) -> None:
 def test_descriptors_are_0_to_2_only(tinybox: Command) -> None:
     """A file that is open and inheritable in the caller does not reach the program; nor do ours."""
     with open("/etc/hostname", "rb") as file:
-        os.set_inheritable(file.fileno(), True)  # noqa: FBT003  os.set_inheritable takes it by position
+        os.set_inheritable(file.fileno(), True)
         look = ("sh", "-c", "for n in $(seq 0 99); do [ ! -L /proc/$$/fd/$n ] || echo $n; done")
         for mode in ("forward", "none"):
             words = ("run", "--rm", "--init", mode, "busybox", *look)
@@ -106,7 +106,7 @@ def test_descriptors_are_0_to_2_only(tinybox: Command) -> None:
 
 
 def test_the_host_s_mounts_are_gone(tinybox: Command) -> None:
-    """mountinfo has the root, and the kernel's file systems below it; no path of the host's is a mount point here."""
+    """There is the root, and there are the kernel's file systems below it; no other mount is in mountinfo."""
     table = [line.split() for line in output(tinybox, "busybox", "cat", "/proc/self/mountinfo").splitlines()]
     points = [row[4] for row in table]
     assert points[0] == "/"
@@ -124,7 +124,7 @@ def test_kernel_files_cannot_be_written_or_looked_into(tinybox: Command) -> None
         "sysctl": "echo 1 > /proc/sys/kernel/panic",
         "sys": "echo x > /sys/kernel/uevent_helper",
         "options": 'for d in /proc/sys /proc/irq /proc/bus /sys; do grep -E " $d [^ ]* ro" -c /proc/mounts; done',
-        "masked": "cat /proc/kcore /proc/keys /proc/timer_list /proc/interrupts 2>/dev/null | wc -c; ls -A /sys/firmware",
+        "masked": "cat /proc/kcore /proc/keys /proc/interrupts 2>/dev/null | wc -c; ls -A /sys/firmware",
         "remount": "mount -o remount,rw /proc/sys; umount /proc/sys; echo $?",
     }
     shown = facts(tinybox, **looks)
@@ -171,14 +171,14 @@ def test_dev_has_the_standard_things(tinybox: Command) -> None:
 
 
 def test_the_terminals_of_the_host_are_not_there(tinybox: Command) -> None:
-    """devpts is a new instance: another file system than the host's, and empty but for ptmx."""
+    """/dev/pts is a new instance: another file system than the host's, and empty but for ptmx."""
     shown = facts(tinybox, device="stat -c %d /dev/pts", names="ls /dev/pts")
     assert int(shown["device"]) != os.stat("/dev/pts").st_dev
     assert shown["names"] == "ptmx"
 
 
 def test_other_devices_are_denied_even_when_made(tinybox: Command) -> None:
-    """mknod of /dev/kmsg's numbers works (CAP_MKNOD), to open it is EPERM; --device allows what it says, and no more."""
+    """A node with /dev/kmsg's numbers can be made, to open it is EPERM; --device allows what it says, and no more."""
     looks = {
         "made": "mknod /kmsg c 1 11; ls /kmsg",
         "read": "dd if=/kmsg count=0; echo $?",

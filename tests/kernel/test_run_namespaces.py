@@ -1,4 +1,4 @@
-"""Each namespace isolates: by its number in /proc/self/ns, and by what can no longer be seen; and MODE host shares it."""
+"""Each namespace isolates: by its number in /proc/self/ns and by what is no longer seen; MODE host shares it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def kinds(links: set[str]) -> set[str]:
 
 
 def test_every_namespace_is_its_own_and_can_be_the_host_s(tinybox: Command) -> None:
-    """By default all but the user namespace are new; --userns private makes that new, too; `host` shares each of them."""
+    """By default all but the user namespace are new; --userns private makes that new, too; `host` shares each."""
     default = set(output(tinybox, "busybox", "sh", "-c", LINKS).split())
     assert kinds(default & ours()) == {"user"}
     private = set(output(tinybox, "--userns", "private", "busybox", "sh", "-c", LINKS).split())
@@ -133,7 +133,7 @@ def test_a_box_is_the_top_of_its_control_groups(tinybox: Command) -> None:
 
 
 def test_a_box_can_join_another_one_s_namespaces(tinybox: Command) -> None:
-    """container:NAME: the same processes, queues, links and host name; the other box outlives the one that joined it."""
+    """container:NAME: the same processes, queues, links and host name; the other box outlives who joined it."""
     peer, script = new_name(), "touch /dev/shm/of-the-peer; echo READY; exec sleep 100"
     with kept(tinybox, "--rm", "--name", peer, "-h", "peer", "busybox", "sh", "-c", script) as process:
         first = pid_of(tinybox, peer)

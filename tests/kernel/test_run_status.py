@@ -49,7 +49,7 @@ def test_a_program_that_a_signal_ended_is_128_and_its_number(tinybox: Command, s
 def test_what_cannot_be_executed(
     tinybox: Command, tmp_path: Path, mode: str, program: str, status: int, cause: str
 ) -> None:
-    """127: there is no such program; 126: it is there and the kernel refuses; in both modes of PID 1 in the same words."""
+    """127: there is no such program; 126: it is there and the kernel refuses; with an init and without one."""
     for name, content in (("lost-interpreter", "#!/no/such/shell\n"), ("not-for-this-machine", "MZ and no ELF\n")):
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o755)

@@ -42,7 +42,7 @@ def test_stdout_and_stderr_stay_apart(tinybox: Command) -> None:
 
 
 def test_a_closed_pipe_ends_the_program(tinybox: Command) -> None:
-    """`tinybox run busybox yes | head -1`: SIGPIPE ends yes as on the host, 128 + 13; PID 1 itself sees EPIPE instead."""
+    """In `tinybox run busybox yes | head -1` SIGPIPE ends yes with 128 + 13, as on the host; PID 1 sees EPIPE."""
     for mode, status in (("forward", 128 + 13), ("none", 1)):
         with tinybox.start("run", "--rm", "--init", mode, "busybox", "yes") as process:
             assert process.stdout is not None
@@ -60,8 +60,10 @@ def test_closed_streams_are_not_mistaken_for_others(tinybox: Command, tmp_path: 
     script = 'exec "$@"' + "".join(f" {fd}>&-" for fd in closed)
     words = [tinybox.path, "run", "--rm", "-i", "-v", f"{tmp_path}:/out", "busybox", "sh", "-c", look]
     with open(tmp_path / "stream", "w+") as stream:
-        done = subprocess.run(["sh", "-c", script, "sh", *words], env=tinybox.environment, check=False, timeout=PATIENCE,
-                              stdin=stream, stdout=stream, stderr=stream)  # fmt: skip
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *words],
+            env=tinybox.environment, check=False, stdin=stream, stdout=stream, stderr=stream,
+        )  # fmt: skip
     assert (done.returncode, (tmp_path / "stream").read_text()) == (5, "")
     expected = ["/dev/null" if fd in closed else f"{tmp_path}/stream" for fd in "012"]
     assert (tmp_path / "seen").read_text().split() == expected
