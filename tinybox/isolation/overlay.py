@@ -59,30 +59,41 @@ def mount_merged(layers: Sequence[str], target: str) -> None:
 def changes(upper: str, layers: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield ``(kind, path)`` for each change in *upper*, sorted by path: A added, C changed, D deleted.
 
-    Read as ``docker diff`` reads: a directory that holds a change counts as changed; see "whiteouts and opaque
-    directories" in the kernel's overlayfs documentation.
+    Told as ``docker diff`` tells it: what was copied up and is as it was is no change; a directory is changed when
+    something in it is. See "whiteouts and opaque directories" in the kernel's overlayfs documentation.
     """
-    yield from _changes(upper, list(reversed(layers)), "")
+    return _changes(upper, list(reversed(layers)), "", hidden=False)
 
 
-def _changes(upper: str, below: list[str], path: str) -> Iterator[tuple[str, str]]:
-    """Yield the changes under *path*; *below* are the layers, top first, whose *path* can still be seen."""
-    here = upper + path
-    if path and _opaque(here):
-        yield from ((("D", f"{path}/{name}")) for name in sorted(_names(below, path) - set(os.listdir(here))))
-        below = []
-    for entry in sorted(os.scandir(here), key=lambda entry: entry.name):
-        name = f"{path}/{entry.name}"
-        info = entry.stat(follow_symlinks=False)
-        under = _seen(below, name)
-        if stat.S_ISCHR(info.st_mode) and info.st_rdev == 0:
+def _changes(upper: str, below: list[str], path: str, *, hidden: bool) -> Iterator[tuple[str, str]]:
+    """Yield the changes under *path*; *below* are the layers, top first; *hidden*: what they have here is not seen."""
+    hidden = hidden or _opaque(upper + path)
+    here = {entry.name: entry.stat(follow_symlinks=False) for entry in os.scandir(upper + path)}
+    gone = _names(below, path) if hidden else set()
+    for name in sorted(gone.union(here)):
+        where, info = f"{path}/{name}", here.get(name)
+        under = _seen(below, where)
+        if info is None or _is_whiteout(info):
             if under is not None:
-                yield "D", name
+                yield "D", where
             continue
-        yield ("A" if under is None else "C"), name
+        inside: list[tuple[str, str]] = []
         if stat.S_ISDIR(info.st_mode):
             both = under is not None and stat.S_ISDIR(under.st_mode)
-            yield from _changes(upper, below if both else [], name)
+            inside = list(_changes(upper, below if both else [], where, hidden=hidden))
+        if under is None or inside or _compared(info) != _compared(under):
+            yield ("A" if under is None else "C"), where
+        yield from inside
+
+
+def _compared(info: os.stat_result) -> tuple[int, ...]:
+    """Return what a change shows in; a directory's time and size say only that something in it has changed."""
+    content = () if stat.S_ISDIR(info.st_mode) else (info.st_size, info.st_mtime_ns)
+    return (info.st_mode, info.st_uid, info.st_gid, info.st_rdev, *content)
+
+
+def _is_whiteout(info: os.stat_result) -> bool:
+    return stat.S_ISCHR(info.st_mode) and info.st_rdev == 0
 
 
 def _seen(below: list[str], name: str) -> os.stat_result | None:
@@ -92,7 +103,7 @@ def _seen(below: list[str], name: str) -> os.stat_result | None:
             info = os.lstat(layer + name)
         except (FileNotFoundError, NotADirectoryError):
             continue
-        return None if stat.S_ISCHR(info.st_mode) and info.st_rdev == 0 else info
+        return None if _is_whiteout(info) else info
     return None
 
 
