@@ -1,0 +1,200 @@
+"""Limits of a box limit: each is met by a program that goes too far, and by the same program without the limit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kernel.boxes import facts, kept, new_name, one_line, output, pid_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Command, Host
+
+pytestmark = pytest.mark.root
+
+HOG = "head -c 128m /dev/zero | tail | wc -c"  # tail keeps the last line, and there is only one
+MIB = 1 << 20
+
+
+def group_files(pid: int) -> dict[str, str]:
+    """Read the files of every control group that process *pid* is in: name to text."""
+    found = {}
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        for row in mounts:
+            kind, options = row[row.index("-") + 1], row[-1].split(",")
+            if kind == ("cgroup" if controllers else "cgroup2") and {*controllers.split(",")} <= {*options, ""}:
+                for name in os.listdir(row[4] + path):
+                    with contextlib.suppress(OSError, UnicodeDecodeError):
+                        found[name] = Path(row[4] + path, name).read_text().strip()
+    return found
+
+
+def test_who_takes_too_much_memory_is_killed_and_told_so(tinybox: Command) -> None:
+    """With -m 32m a hog of 128 MiB ends with 137, and one line names the limit; without the limit it is done."""
+    begin = time.monotonic()
+    done = tinybox("run", "--rm", "-m", "32m", "busybox", "sh", "-c", HOG)
+    one_line(done, 137, "out of memory, limit 32M")
+    assert time.monotonic() - begin < 20
+    assert output(tinybox, "busybox", "sh", "-c", HOG) == f"{128 * MIB}\n"
+
+
+def test_out_of_memory_ends_the_whole_box(tinybox: Command) -> None:
+    """A hog in the background takes the program with it, although that one needs little: half a box is none."""
+    script = f"({HOG}) & sleep 20; echo survived"
+    done = tinybox("run", "--rm", "-m", "32m", "--init", "forward", "busybox", "sh", "-c", script)
+    one_line(done, 137, "out of memory")
+
+
+def test_a_box_within_its_limit_says_nothing(tinybox: Command) -> None:
+    """The control: 8 MiB in 32 is no matter, and a 137 of the program's own making is not called out of memory."""
+    done = tinybox("run", "--rm", "-m", "32m", "busybox", "sh", "-c", "head -c 8m /dev/zero | tail | wc -c; kill -9 $$")
+    assert (done.returncode, done.stdout, done.stderr) == (137, f"{8 * MIB}\n", "")
+
+
+def test_limits_are_written_where_the_kernel_reads_them(tinybox: Command, host: Host) -> None:
+    """Each number is in its file of the box's control groups; cpu-shares become a weight in version 2."""
+    name = new_name()
+    options = ("-m", "64m", "--cpus", "0.5", "--cpu-shares", "512", "--pids-limit", "20", "--cpuset-cpus", "0")
+    with kept(tinybox, "--rm", "--name", name, *options, "busybox", "sh", "-c", "echo READY; exec sleep 100"):
+        files = group_files(pid_of(tinybox, name))
+    if host.cgroups == "v2":
+        assert (files["memory.max"], files["cpu.max"], files["cpuset.cpus"]) == (f"{64 * MIB}", "50000 100000", "0")
+        assert files["memory.oom.group"] == "1"
+        assert int(files["cpu.weight"]) < 100
+    else:
+        assert files["memory.limit_in_bytes"] == f"{64 * MIB}"
+        assert (files["cpu.cfs_quota_us"], files["cpu.cfs_period_us"]) == ("50000", "100000")
+        assert (files["cpu.shares"], files["cpuset.cpus"]) == ("512", "0")
+    assert files["pids.max"] == "20"
+
+
+@pytest.mark.parametrize(("swap", "total"), [("96m", 96 * MIB), ("-1", None), ("", 128 * MIB)])
+def test_swap_is_counted_as_docker_counts_it(tinybox: Command, host: Host, swap: str, total: int | None) -> None:
+    """--memory-swap is memory and swap together; -1 is no limit; left out it is twice the memory."""
+    name, options = new_name(), ("-m", "64m", *(("--memory-swap", swap) if swap else ()))
+    with kept(tinybox, "--rm", "--name", name, *options, "busybox", "sh", "-c", "echo READY; exec sleep 100"):
+        files = group_files(pid_of(tinybox, name))
+    if host.cgroups == "v2" and "memory.swap.max" in files:
+        assert files["memory.swap.max"] == ("max" if total is None else f"{total - 64 * MIB}")
+    elif "memory.memsw.limit_in_bytes" in files:
+        written = int(files["memory.memsw.limit_in_bytes"])
+        assert written > 1 << 60 if total is None else written == total
+    else:
+        assert not swap or total, "this kernel does not count swap; the box runs all the same"
+
+
+def used(tinybox: Command, *options: str, seconds: float = 1.0) -> float:
+    """Return how many CPUs a busy loop in a box uses, by the scheduler's own count of the program's time."""
+    name = new_name()
+    with kept(tinybox, "--rm", "--name", name, "--init", "none", *options, "busybox", "sh", "-c",
+              "echo READY; while :; do :; done"):  # fmt: skip
+        path = Path(f"/proc/{pid_of(tinybox, name)}/schedstat")
+        time.sleep(0.2)
+        begin, before = time.monotonic(), int(path.read_text().split()[0])
+        time.sleep(seconds)
+        return (int(path.read_text().split()[0]) - before) / 1e9 / (time.monotonic() - begin)
+
+
+def test_cpus_are_what_was_given(tinybox: Command) -> None:
+    """A busy loop with --cpus 0.2 uses a fifth of a CPU; without it, more."""
+    limited = used(tinybox, "--cpus", "0.2", seconds=1.5)
+    assert 0.05 < limited < 0.26
+    assert used(tinybox) > limited + 0.1
+
+
+def test_a_cpuset_is_all_that_is_seen(tinybox: Command) -> None:
+    """--cpuset-cpus 0: the program may run on CPU 0 alone."""
+    look = ("grep", "Cpus_allowed_list", "/proc/self/status")
+    assert output(tinybox, "--cpuset-cpus", "0", "busybox", *look).split()[1] == "0"
+    assert output(tinybox, "busybox", *look) == next(
+        line + "\n" for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(look[1])
+    )
+
+
+def test_a_fork_bomb_meets_its_limit(tinybox: Command) -> None:
+    """With --pids-limit 8 no more than 8 processes ever are there and fork(2) fails; with 100 it does not."""
+    bomb = "for i in $(seq 20); do sleep 5 & done; echo bombed"
+    done = tinybox("run", "--rm", "--pids-limit", "8", "busybox", "sh", "-c", bomb)
+    assert done.returncode != 0
+    assert "can't fork" in done.stderr
+    assert output(tinybox, "--pids-limit", "100", "busybox", "sh", "-c", bomb) == "bombed\n"
+    assert output(tinybox, "--pids-limit", "-1", "busybox", "sh", "-c", bomb) == "bombed\n"
+
+
+def test_limits_of_each_process(tinybox: Command) -> None:
+    """--ulimit, --oom-score-adj and --shm-size are what the program finds; without them it finds the host's."""
+    look = {
+        "files": "ulimit -n", "hard": "ulimit -Hn", "core": "ulimit -c", "score": "cat /proc/self/oom_score_adj",
+        "shm": "df -k /dev/shm | tail -1", "full": "head -c 2m /dev/zero > /dev/shm/x; wc -c < /dev/shm/x",
+    }  # fmt: skip
+    options = ("--ulimit", "nofile=64:128", "--ulimit", "core=0", "--oom-score-adj", "500", "--shm-size", "1m")
+    shown = facts(tinybox, *options, **look)
+    assert (shown["files"], shown["hard"], shown["core"], shown["score"]) == ("64", "128", "0", "500")
+    assert shown["shm"].split()[1] == "1024"
+    assert shown["full"].splitlines()[-1] == str(MIB)
+    plain = facts(tinybox, **look)
+    assert plain["score"] == Path("/proc/self/oom_score_adj").read_text().strip()
+    assert plain["files"] != "64"
+    assert (plain["shm"].split()[1], plain["full"]) == ("65536", str(2 * MIB))
+
+
+@pytest.fixture
+def loop_device(store_root: Path) -> Iterator[str]:
+    """Make a block device of 4 MiB from a file; skip where there are none."""
+    file = store_root / "tmp" / "disk"
+    file.write_bytes(os.urandom(4 * MIB))
+    done = subprocess.run(["losetup", "--find", "--show", file], capture_output=True, text=True, check=False)
+    if done.returncode:
+        file.unlink()
+        pytest.skip(f"no loop device can be had: {done.stderr.strip()}")
+    yield done.stdout.strip()
+    subprocess.run(["losetup", "--detach", done.stdout.strip()], check=True)
+    file.unlink()
+
+
+def test_reading_from_a_device_is_slowed_down(tinybox: Command, loop_device: str) -> None:
+    """2 MiB at 1 MiB a second take more than a second; without the limit, or from another device, they do not."""
+
+    def seconds(*options: str) -> float:
+        read = f"dd if={loop_device} of=/dev/null bs=64k count=32 iflag=direct 2>&1"
+        words = ("--device", f"{loop_device}:{loop_device}:r", *options)
+        shown = facts(tinybox, *words, image="alpine", read=read)["read"]
+        found = re.search(r"([0-9.]+) *s(econds)?,", shown)
+        assert found, shown
+        return float(found[1])
+
+    assert seconds() < 0.5
+    assert seconds("--device-read-bps", f"{loop_device}:1m") > 1.0
+    assert seconds("--device-write-bps", f"{loop_device}:1m") < 0.5
+
+
+def test_a_limit_that_this_host_cannot_keep_is_refused(tinybox: Command) -> None:
+    """CPUs that are not there, a set that is empty, and a device that is none: one line each, and no box."""
+    many = str((os.cpu_count() or 1) + 1)
+    one_line(tinybox("run", "--rm", "--cpus", many, "busybox", "true"), 125, f"--cpus {many}")
+    one_line(tinybox("run", "--rm", "--cpuset-cpus", "4000", "busybox", "true"), 125, "cpuset.cpus = 4000")
+    one_line(tinybox("run", "--rm", "--device-read-bps", "/dev/null:1m", "busybox", "true"), 125, "not a block device")
+
+
+def test_the_limits_are_in_the_config(tinybox: Command, tmp_path: Path) -> None:
+    """The bundle says them in OCI's words, in bytes and microseconds."""
+    options = ("-m", "64m", "--cpus", "1.5", "--pids-limit", "9", "--cpu-shares", "100", "--ulimit", "nofile=7")
+    assert tinybox("run", *options, "--bundle", str(tmp_path / "bundle"), "busybox", "true").returncode == 0
+    config = json.loads((tmp_path / "bundle" / "config.json").read_text())
+    wanted = config["linux"]["resources"]
+    assert wanted["memory"]["limit"] == 64 * MIB
+    assert wanted["cpu"] == {"quota": 150_000, "period": 100_000, "shares": 100}
+    assert wanted["pids"] == {"limit": 9}
+    assert config["process"]["rlimits"] == [{"type": "RLIMIT_NOFILE", "soft": 7, "hard": 7}]
