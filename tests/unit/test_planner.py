@@ -102,8 +102,19 @@ def test_every_step_can_be_explained(live: Live) -> None:
 def test_the_lower_directories_are_given_top_first() -> None:
     """OCI lists layers from the bottom, overlayfs from the top; colons and commas in paths are escaped."""
     data = overlay.data(["/a", "/b:c,d"], "/upper", "/work", userns=False)
-    assert data == "lowerdir=/b\\:c\\,d:/a,upperdir=/upper,workdir=/work"
+    assert data.startswith("lowerdir=/b\\:c\\,d:/a,upperdir=/upper,workdir=/work,")
     assert overlay.data(["/a"], "/u", "/w", userns=True).endswith(",userxattr")
+
+
+def test_the_upper_directory_stays_readable_as_a_layer() -> None:
+    """A host whose default are redirects and copies of metadata alone does not write them into our upper directory."""
+    assert overlay.data(["/a"], "/u", "/w", userns=False).endswith(",redirect_dir=nofollow,metacopy=off")
+
+
+def test_a_layer_that_is_listed_twice_is_stacked_once() -> None:
+    """overlayfs refuses a directory that lies in its stack twice; the upper one of the two covers the lower one."""
+    assert overlay.stack(["/a", "/b", "/a", "/c"]) == ["/b", "/a", "/c"]
+    assert "lowerdir=/a:/b," in overlay.data(["/a", "/b", "/a"], "/u", "/w", userns=False)
 
 
 def test_host_namespaces_are_not_made(live: Live) -> None:

@@ -37,8 +37,8 @@ class Home:
         return os.path.join(self.run, container)
 
     def prepare(self) -> None:
-        """Make the directories; a box in a user namespace must be able to pass through the store's (0711)."""
-        for path, mode in ((self.root, 0o711), (self.containers, 0o711), (self.run, 0o700), (self.names, 0o700)):
+        """Make the directories; what boxes are made of is root's alone (CVE-2021-41091): setuid programs lie there."""
+        for path, mode in ((self.root, 0o711), (self.containers, 0o700), (self.run, 0o700), (self.names, 0o700)):
             try:
                 os.mkdir(path, mode)
             except FileExistsError:

@@ -23,22 +23,37 @@ if TYPE_CHECKING:
 _IN_PROC = (  # what lxcfs and its like may cover in /proc; anything else there would deceive us or the box
     "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo sys/kernel/ns_last_pid sys/crypto/fips_enabled"
 ).split()
-_PTY_GROUP = 5  # "tty", as everywhere
+PTY_GROUP = 5  # "tty", as everywhere
+_IDMAP = {"idmap", "ridmap"}  # OCI's options for a mount whose owners go through the container's own id maps
+_BENCH = "/run"  # a directory that every host has and that the child, in its own mount namespace, can cover
 
 
 def layers_of(task: Task) -> list[str]:
     """Return the image's layers, bottom first; none where the bundle's root is a plain directory."""
-    return [layer for layer in task.annotations.get(spec.LAYERS, "").split(":") if layer]
+    return overlay.stack([layer for layer in task.annotations.get(spec.LAYERS, "").split(":") if layer])
+
+
+def bundle_of(task: Task) -> str:
+    """Return where the child finds its bundle.
+
+    Root of a user namespace is nobody on the host: the store is closed to it (0700). So the parent hands it the layers
+    and the bundle as mounts, and it lays them out on a bench of its own.
+    """
+    return os.path.join(_BENCH, "bundle") if task.userns and layers_of(task) else task.bundle
+
+
+def _on_bench(task: Task) -> dict[str, str]:
+    """Return what lies on the bench: each directory's name there, and what it is a copy of; short, for overlayfs."""
+    return {str(number): layer for number, layer in enumerate(layers_of(task))} | {"bundle": task.bundle}
 
 
 def parent_steps(task: Task) -> list[Step]:
     """Plan what the parent copies from the host before the child is born."""
     live, steps = task.live, []
-    layers = layers_of(task)
-    if task.userns and layers:
+    maps = (task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])) if task.userns else ([], [])
+    if task.userns and layers_of(task):
         says = "Show the layers with the owners that the new user namespace needs"
-        maps = (task.linux.get("uidMappings", []), task.linux.get("gidMappings", []))
-        steps.append(Step("idmap-layers", says, "mount_setattr(2)", copy_idmapped, live, [*layers, task.bundle], *maps))
+        steps.append(Step("idmap-layers", says, "mount_setattr(2)", copy_idmapped, live, _on_bench(task), *maps))
     for entry in task.config.get("mounts", []):
         options = mounts.Options(entry.get("options", []))
         if options.bind or entry.get("type") == "bind":
@@ -54,30 +69,46 @@ def parent_steps(task: Task) -> list[Step]:
                     entry["destination"],
                     source,
                     options,
+                    *(maps if _IDMAP & set(entry.get("options", [])) else ([], [])),
                 )
             )
     return steps
 
 
-def copy(live: Live, name: str, source: str, options: mounts.Options) -> None:
-    """Copy the tree at *source*, detached, for the child to place; see open_tree(2).
+def copy(
+    live: Live,
+    name: str,
+    source: str,
+    options: mounts.Options,
+    uids: list[idmap.IDMapping],
+    gids: list[idmap.IDMapping],
+) -> None:
+    """Copy the tree at *source*, detached, for the child to place; see open_tree(2). With maps its owners are mapped.
 
     ``/proc/PID/root/...`` is a path in that process's mount namespace, where alone its mounts can be copied.
     """
     words = source.split("/", 4)
-    if words[:2] == ["", "proc"] and words[2:3] and words[2].isdecimal() and words[3:4] == ["root"]:
+    if uids:
+        userns = idmap.user_namespace(uids, gids)
+        try:
+            live.trees[name] = mounts.copy_tree(source, options, userns)
+        finally:
+            os.close(userns)
+    elif words[:2] == ["", "proc"] and words[2:3] and words[2].isdecimal() and words[3:4] == ["root"]:
         with mounts.InNamespace(int(words[2])):
             live.trees[name] = mounts.copy_tree("/" + words[4], options)
     else:
         live.trees[name] = mounts.copy_tree(source, options)
 
 
-def copy_idmapped(live: Live, paths: list[str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:
-    """Copy *paths* as idmapped mounts, detached, for the child to place over themselves; see mount_setattr(2)."""
+def copy_idmapped(
+    live: Live, bench: dict[str, str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]
+) -> None:
+    """Copy what belongs on the *bench* as idmapped mounts, detached, for the child to place; see mount_setattr(2)."""
     userns = idmap.user_namespace(uids, gids)
     try:
-        for path in paths:
-            live.trees[path] = mounts.copy_tree(path, mounts.Options(["bind"]), userns)
+        for name, path in bench.items():
+            live.trees[name] = mounts.copy_tree(path, mounts.Options(["bind"]), userns)
     finally:
         os.close(userns)
 
@@ -98,11 +129,12 @@ def _root(task: Task) -> list[Step]:
     if not layers:
         says = "Make the bundle's root directory a mount"
         return [Step("root", says, "open_tree(2)", rootfs.bind_root, root)]
-    placed = []
+    placed, bundle = [], bundle_of(task)
     if task.userns:
-        says = "Put the idmapped layers in place of the plain ones"
-        placed = [Step("place-layers", says, "move_mount(2)", place_idmapped, task.live, [*layers, task.bundle])]
-    upper, work = os.path.join(task.bundle, "upper"), os.path.join(task.bundle, "work")
+        says = f"Lay the idmapped layers out in a directory of our own, over {_BENCH}"
+        placed = [Step("place-layers", says, "move_mount(2)", place_idmapped, task.live, list(_on_bench(task)))]
+        layers = [os.path.join(_BENCH, str(number)) for number in range(len(layers))]
+    upper, work = os.path.join(bundle, "upper"), os.path.join(bundle, "work")
     says = f"Lay a writable layer over {len(layers)} read-only one{'s' * (len(layers) > 1)}"
     return [
         *placed,
@@ -114,10 +146,15 @@ def _overlay(layers: list[str], upper: str, work: str, root: str, userns: bool) 
     overlay.mount_overlay(layers, upper, work, root, userns=userns)
 
 
-def place_idmapped(live: Live, paths: list[str]) -> None:
-    """Place each idmapped copy over the directory it is a copy of, in this mount namespace only; see move_mount(2)."""
-    for path in paths:
-        rootfs.place_over(live.trees[path], path)
+def place_idmapped(live: Live, names: list[str]) -> None:
+    """Cover the bench with a small tmpfs and place each idmapped copy on a directory there; see move_mount(2).
+
+    This happens in the child's own mount namespace: the host's /run stays as it is.
+    """
+    rootfs.place_over(mounts.new_filesystem(b"tmpfs", b"tmpfs", mounts.Options(["mode=700", "size=64k"])), _BENCH)
+    for name in names:
+        os.mkdir(os.path.join(_BENCH, name), 0o700)
+        rootfs.place_over(live.trees[name], os.path.join(_BENCH, name))
 
 
 def _mount(task: Task, entry: Mount) -> Step:
@@ -214,7 +251,7 @@ def connect_streams(live: Live) -> None:
 def open_terminal(live: Live, root: bytes, owner: int) -> None:
     """Open a terminal of the container's devpts, also as /dev/console, and make it 0, 1 and 2; see pts(4)."""
     pty = terminal.Pty(root)
-    os.fchown(pty.slave, owner, _PTY_GROUP)
+    os.fchown(pty.slave, owner, PTY_GROUP)
     mounts.place(mount.open_tree(pty.slave, b"", 0), root, b"/dev/console")
     for number in range(3):
         os.dup2(pty.slave, number)

@@ -45,9 +45,9 @@ class Task:
         listed = self.linux.get("namespaces", [])
         self.new = [entry["type"] for entry in listed if not entry.get("path")]
         self.joined = {entry["type"]: entry["path"] for entry in listed if entry.get("path")}
-        self.root = os.fsencode(os.path.join(bundle, config["root"]["path"]))
         self.annotations = config.get("annotations", {})
         self.userns = "user" in self.new
+        self.root = os.fsencode(os.path.join(planned_mounts.bundle_of(self), config["root"]["path"]))
 
 
 def plan(config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup) -> Plan:

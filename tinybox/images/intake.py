@@ -56,11 +56,10 @@ def import_archive(store: Store, source: str | BufferedReader, reference: Refere
     """Make the image *reference* with one layer, the tar archive *source*, and *config* in OCI's words."""
     with workspace(store) as work:
         layer = f"{work.path}/layer"
-        os.mkdir(layer)
+        os.mkdir(layer, 0o700)
         unpacked = _unpack(source, f"{layer}/fs")
         _check_content(f"{layer}/fs")
         _write(f"{layer}/layer.json", {"diff_id": unpacked.diff_id, "size": unpacked.size})
-        os.chmod(layer, 0o711)  # last: until now it was nobody's business
         record = f"{work.path}/record"
         image_id = _write(record, _document(unpacked, config))
         with store.locked():

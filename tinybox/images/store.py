@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ANNOTATION = "tinybox.image"  # in a container's config.json: the id of its image
 KEY_LENGTH = 16  # hex digits of a layer's digest in its path
-DIRECTORIES = {"": 0o711, "layers": 0o711, "images": 0o755, "names": 0o755, "tmp": 0o700, "locks": 0o700}
+DIRECTORIES = {"": 0o711, "layers": 0o700, "images": 0o755, "names": 0o755, "tmp": 0o700, "locks": 0o700}
 
 Removal = namedtuple("Removal", ["untagged", "deleted"])  # two lists of str: references, image ids
 
@@ -81,7 +81,7 @@ class Store:
         """Find the image that *text* names, by reference or by the beginning of its id; ImageError if there is none."""
         image_id, reference = self._resolve(text)
         image = self._load(image_id, reference)
-        if not all(os.path.isdir(layer) for layer in image.layers):
+        if any(map(_is_gone, image.layers)):
             raise ImageError(f"image {text!r}", "a layer of it is gone", f"tinybox rmi {text}, then bring it again")
         return image
 
@@ -220,7 +220,7 @@ class Store:
         return _entries(f"{self.root}/images")
 
     def _prepare(self) -> None:
-        """Make the directories; each on the way to a layer can be passed by the mapped root of a user namespace."""
+        """Make the directories: names and records for all to read, the files of the images for root alone."""
         try:
             for name, mode in DIRECTORIES.items():
                 path = f"{self.root}/{name}".rstrip("/")
@@ -235,6 +235,17 @@ class Store:
 def layer_key(diff_id: str) -> str:
     """Shorten *diff_id*, ``sha256:HEX``, to the name of the layer's directory."""
     return diff_id.removeprefix("sha256:")[:KEY_LENGTH]
+
+
+def _is_gone(path: str) -> bool:
+    """Tell whether there is nothing at *path*; who may not look (a dry run needs no root) believes the record."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def read_json(path: str) -> dict[str, Any]:
