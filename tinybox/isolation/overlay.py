@@ -24,14 +24,24 @@ def escape(path: str) -> str:
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
+def stack(layers: Sequence[str]) -> list[str]:
+    """Return *layers*, bottom first, each once: of two the upper one, which covers all of the lower one's files.
+
+    An image may list the same content twice, and overlayfs refuses a directory that lies in its stack twice (ELOOP).
+    """
+    return list(dict.fromkeys(reversed(layers)))[::-1]
+
+
 def data(layers: Sequence[str], upper: str, work: str, *, userns: bool) -> str:
     """Return the options of an overlay whose *layers* lie bottom first; ``lowerdir`` wants the top one first.
 
-    In a user namespace overlayfs keeps its notes in ``user.overlay.*`` attributes (userxattr, Linux 5.11).
+    In a user namespace overlayfs keeps its notes in ``user.overlay.*`` attributes (userxattr, Linux 5.11), and makes no
+    redirects: a directory is then renamed by copying it. Elsewhere a host may have made redirects its default; they
+    are switched off, for the upper directory is to be readable as a layer.
     """
-    lower = ":".join(escape(layer) for layer in reversed(layers))
+    lower = ":".join(escape(layer) for layer in reversed(stack(layers)))
     options = f"lowerdir={lower},upperdir={escape(upper)},workdir={escape(work)}"
-    return f"{options},userxattr" if userns else options
+    return f"{options},userxattr" if userns else f"{options},redirect_dir=nofollow,metacopy=off"
 
 
 def mount_overlay(layers: Sequence[str], upper: str, work: str, target: str, *, userns: bool = False) -> None:
@@ -52,7 +62,7 @@ def mount_overlay(layers: Sequence[str], upper: str, work: str, target: str, *, 
 
 def mount_merged(layers: Sequence[str], target: str) -> None:
     """Mount two or more *layers*, bottom first, on *target* to be read only; see overlayfs, "multiple lower layers"."""
-    lower = ":".join(escape(layer) for layer in reversed(layers))
+    lower = ":".join(escape(layer) for layer in reversed(stack(layers)))
     mount.mount(b"overlay", os.fsencode(target), b"overlay", 0, os.fsencode(f"lowerdir={lower}"))
 
 
