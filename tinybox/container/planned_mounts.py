@@ -159,7 +159,7 @@ def place_idmapped(live: Live, names: list[str]) -> None:
 
 def _mount(task: Task, entry: Mount) -> Step:
     destination, kind = entry["destination"], entry.get("type", "")
-    where = _checked(destination)
+    where = _checked(destination, kind)
     options = mounts.Options(entry.get("options", []))
     if options.bind or kind == "bind":
         says = f"Place the copied mount at {destination}"
@@ -178,12 +178,12 @@ def _mount(task: Task, entry: Mount) -> Step:
     )  # fmt: skip
 
 
-def _checked(destination: str) -> bytes:
+def _checked(destination: str, kind: str) -> bytes:
     path = os.path.normpath("/" + destination.lstrip("/"))
     if path == "/":
         raise UsageError(f"mount on {destination}", "the root itself cannot be mounted over")
-    if path.startswith("/proc/") and path[len("/proc/") :] not in _IN_PROC:
-        raise UsageError(f"mount on {destination}", "is inside /proc", "the box's /proc must be the kernel's")
+    if (path == "/proc" and kind != "proc") or (path.startswith("/proc/") and path[len("/proc/") :] not in _IN_PROC):
+        raise UsageError(f"mount on {destination}", "covers /proc", "the box's /proc must be the kernel's")
     return os.fsencode(path)
 
 

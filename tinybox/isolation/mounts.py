@@ -192,11 +192,17 @@ def _make_target(rootfd: int, destination: bytes, resolve: int, *, directory: bo
 
 
 def place(tree: int, root: bytes, destination: bytes, *, links: bool = True) -> None:
-    """Place the detached mount *tree* at *destination* inside *root* and close it; see move_mount(2)."""
+    """Place the detached mount *tree* at *destination* inside *root* and close it; see move_mount(2).
+
+    By a link in the image the path may lead into /proc, which must stay the kernel's: only who says /proc may mean it.
+    """
     try:
         directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         target = open_target(root, destination, directory=directory, links=links)
+        said = os.path.normpath(destination).lstrip(b"/").startswith(b"proc/")
         try:
+            if files.file_system(target) == files.PROC_SUPER_MAGIC and not said:
+                raise TinyboxError(f"mount on {os.fsdecode(destination)}", "leads into the box's /proc")
             mount.move_mount(tree, target)
         finally:
             os.close(target)
