@@ -12,18 +12,38 @@ import click
 from tinybox import __version__
 from tinybox.container import host, lifecycle
 from tinybox.container.home import Home
-from tinybox.errors import UsageError
+from tinybox.errors import TinyboxError, UsageError
 
 # command: (module, function, the line that `tinybox --help` shows)
 COMMANDS = {
+    "attach": ("tinybox.cli.life", "attach", "Connect our terminal with that of a running container"),
+    "create": ("tinybox.cli.life", "create", "Make a container without starting it"),
+    "exec": ("tinybox.cli.life", "execute", "Run a program in a running container"),
+    "kill": ("tinybox.cli.life", "kill", "Send a signal to containers"),
+    "pause": ("tinybox.cli.life", "pause", "Freeze all processes of containers"),
+    "rename": ("tinybox.cli.life", "rename", "Give a container another name"),
+    "restart": ("tinybox.cli.life", "restart", "Stop containers and start them again"),
+    "rm": ("tinybox.cli.life", "rm", "Remove containers and all they wrote"),
+    "start": ("tinybox.cli.life", "start", "Start containers that are at rest"),
+    "stop": ("tinybox.cli.life", "stop", "Stop containers"),
+    "unpause": ("tinybox.cli.life", "unpause", "Let frozen containers go on"),
+    "update": ("tinybox.cli.life", "update", "Change the limits of containers"),
+    "wait": ("tinybox.cli.life", "wait", "Wait until containers have ended"),
     "run": ("tinybox.cli.run_command", "run", "Run a program in a new container"),
     "diff": ("tinybox.cli.containers", "diff", "Show what a container has changed in its files"),
     "images": ("tinybox.cli.images", "images", "List the images in the store"),
     "import": ("tinybox.cli.images", "import_image", "Make an image from a tar archive"),
     "pull": ("tinybox.cli.images", "pull", "Make an image by its recipe, from the first source that works"),
-    "rm": ("tinybox.cli.containers", "rm", "Remove stopped containers and all they wrote"),
     "rmi": ("tinybox.cli.images", "rmi", "Remove images"),
+    "ps": ("tinybox.cli.listing", "ps", "List containers"),
+    "commit": ("tinybox.cli.files", "commit", "Make an image of what a container has changed"),
+    "cp": ("tinybox.cli.files", "cp", "Copy files between a container and the host"),
+    "export": ("tinybox.cli.files", "export", "Write a container's file system as a tar archive"),
+    "prune": ("tinybox.cli.prune", "prune", "Remove what is not used: containers at rest, dangling images"),
+    "volume": ("tinybox.cli.volumes", "volume", "List, make, show and remove volumes"),
 }
+
+AS_RUN = {"run", "exec", "create", "start", "import", "pull", "images", "rmi"}
 
 
 class LazyGroup(click.Group):
@@ -73,6 +93,10 @@ def start(words: list[str]) -> int:
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "tinybox"
         raise UsageError("", error.format_message(), f"{where} --help") from error
+    except TinyboxError as error:
+        if words[:1] and not set(words) & AS_RUN:
+            error.status = 1  # docker's for every command that runs no program
+        raise
     except click.Abort:
         return 130
     except click.ClickException as error:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinybox.cli import run as command_line
 from tinybox.container.options import ALIASES, BY_NAME, BY_SHORT, FLAG, LIST, OPTIONS, Option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GROUPS = {
     "life": "Life",
@@ -83,20 +86,28 @@ class Flag(click.Option):
         return ", ".join(sorted(self.opts, key=len)), self.help or ""
 
 
-def execute(image: str, command: tuple[str, ...], **options: Any) -> int:
-    """Hand over to the engine what was given, and nothing that was not."""
-    given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
-    return command_line.execute(image, list(command), {key: v for key, v in given.items() if v not in (None, [])})
+def table_command(name: str, act: Callable[[str, list[str], dict[str, Any]], int], text: str) -> RunCommand:
+    """Return a command with the options of the table, an image and a command, which *act* is called with."""
+
+    def execute(image: str, command: tuple[str, ...], **options: Any) -> int:
+        given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+        return act(image, list(command), {key: value for key, value in given.items() if value not in (None, [])})
+
+    return RunCommand(
+        name,
+        callback=execute,
+        params=[
+            *(declared(option) for option in OPTIONS),
+            click.Argument(["image"]),
+            click.Argument(["command"], nargs=-1, type=click.UNPROCESSED),
+        ],
+        help=text,
+        context_settings={"allow_interspersed_args": False},
+    )
 
 
-run = RunCommand(
+run = table_command(
     "run",
-    callback=execute,
-    params=[
-        *(declared(option) for option in OPTIONS),
-        click.Argument(["image"]),
-        click.Argument(["command"], nargs=-1, type=click.UNPROCESSED),
-    ],
-    help="Run COMMAND in a new container of IMAGE. Options end at IMAGE; words and exit status are docker's.",
-    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
+    command_line.execute,
+    "Run COMMAND in a new container of IMAGE. Options end at IMAGE; words and exit status are docker's.",
 )

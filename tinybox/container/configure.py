@@ -6,8 +6,9 @@ beside it: configure_mounts, configure_linux and configure_resources.
 
 from __future__ import annotations
 
-from tinybox.container import configure_linux, configure_mounts, identity, init, spec, words
+from tinybox.container import configure_life, configure_linux, configure_mounts, identity, init, spec, words
 from tinybox.errors import UsageError
+from tinybox.isolation import capabilities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ def configure(request: Request) -> Spec:
     elif options.get("hostname"):
         raise UsageError(f"--hostname {options['hostname']}", f"conflicts with --uts {request.modes['uts']}")
     return config
+
+
+def everything_permitted() -> list[str]:
+    """Return the names of all capabilities that this host's root has, which is what ``--privileged`` gives."""
+    return capabilities.available()
 
 
 def arguments(request: Request) -> list[str]:
@@ -132,6 +138,7 @@ def _annotations(request: Request) -> dict[str, str]:
         spec.INIT: mode,
         spec.STOP_SIGNAL: stop_signal,
     }
+    annotations |= configure_life.for_monitor(request)
     if options.get("rm"):
         annotations[spec.REMOVE] = "true"
     labels = [f"{key}={value}" for key, value in (image.config.get("Labels") or {}).items()]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.configure import Options, Request
+    from tinybox.container.host import Host
     from tinybox.container.spec import Device
 
 MEMORY_LEAST = 6 << 20  # docker's; our own init fits into it
@@ -21,31 +22,41 @@ _DENY_ALL = {"allow": False, "access": "rwm"}
 
 def resources(request: Request, nodes: list[tuple[Device, str]]) -> dict[str, Any]:
     """Return ``linux.resources``; *nodes* are the devices that were asked for, each with its access."""
-    options = request.options
-    wanted: dict[str, Any] = {"devices": _device_rules(request, nodes)}
-    if options.get("memory"):
-        limit = words.size("memory", options["memory"])
-        if limit < MEMORY_LEAST:
-            raise UsageError(f"--memory {options['memory']}", "is too little", "6m is the least")
-        wanted["memory"] = {"limit": limit}
-        if options.get("memory_swap") or request.host.counts_swap():
-            wanted["memory"]["swap"] = _swap(options, limit)
-    elif options.get("memory_swap"):
-        raise UsageError(f"--memory-swap {options['memory_swap']}", "needs a memory limit", "add --memory")
-    cpu = _cpu(options)
-    if cpu:
-        wanted["cpu"] = cpu
-    if options.get("pids_limit"):
-        wanted["pids"] = {"limit": words.whole("pids-limit", options["pids_limit"], -1, 1 << 22)}
+    wanted = {"devices": _device_rules(request, nodes), **limits(request.options, request.host)}
     rates = {
         f"throttle{word.title()}BpsDevice": [
-            words.throttle(f"device-{word}-bps", text) for text in options.get(f"device_{word}_bps") or ()
+            words.throttle(f"device-{word}-bps", text) for text in request.options.get(f"device_{word}_bps") or ()
         ]
         for word in ("read", "write")
     }
     if any(rates.values()):
         wanted["blockIO"] = {name: rate for name, rate in rates.items() if rate}
     return wanted
+
+
+def limits(options: Options, here: Host) -> dict[str, Any]:
+    """Return those limits that ``update`` can change, too: memory, cpu and pids. With docker, 0 means none."""
+    wanted = {"memory": _memory(options, here), "cpu": _cpu(options)}
+    if _given(options, "pids_limit"):
+        wanted["pids"] = {"limit": words.whole("pids-limit", options["pids_limit"], -1, 1 << 22)}
+    return {section: values for section, values in wanted.items() if values}
+
+
+def _given(options: Options, key: str) -> bool:
+    return options.get(key) not in (None, "", "0")
+
+
+def _memory(options: Options, here: Host) -> dict[str, int]:
+    if not _given(options, "memory"):
+        if _given(options, "memory_swap"):
+            raise UsageError(f"--memory-swap {options['memory_swap']}", "needs a memory limit", "add --memory")
+        return {}
+    limit = words.size("memory", options["memory"])
+    if limit < MEMORY_LEAST:
+        raise UsageError(f"--memory {options['memory']}", "is too little", "6m is the least")
+    if not _given(options, "memory_swap") and not here.counts_swap():
+        return {"limit": limit}
+    return {"limit": limit, "swap": _swap(options, limit)}
 
 
 def _device_rules(request: Request, nodes: list[tuple[Device, str]]) -> list[dict[str, Any]]:
@@ -60,7 +71,7 @@ def _device_rules(request: Request, nodes: list[tuple[Device, str]]) -> list[dic
 
 def _swap(options: Options, limit: int) -> int:
     """Return memory and swap together: docker's default is as much swap as memory; -1 is no limit."""
-    text = options.get("memory_swap")
+    text = options["memory_swap"] if _given(options, "memory_swap") else ""
     if text == "-1":
         return -1
     total = words.size("memory-swap", text) if text else 2 * limit
@@ -71,13 +82,13 @@ def _swap(options: Options, limit: int) -> int:
 
 def _cpu(options: Options) -> dict[str, Any]:
     cpu: dict[str, Any] = {}
-    if options.get("cpus"):
+    if _given(options, "cpus"):
         share = words.number("cpus", options["cpus"])
         most = os.cpu_count() or 1
         if not 0.01 <= share <= most:
             raise UsageError(f"--cpus {options['cpus']}", f"this host has from 0.01 to {most}.00 CPUs to give")
         cpu |= {"quota": round(share * 100_000), "period": 100_000}
-    if options.get("cpu_shares"):
+    if _given(options, "cpu_shares"):
         cpu["shares"] = words.whole("cpu-shares", options["cpu_shares"], 2, 262_144)
     if options.get("cpuset_cpus"):
         cpu["cpus"] = options["cpuset_cpus"]

@@ -17,13 +17,14 @@ from tinybox.linux import proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Self
+
     from tinybox.container.home import Home
     from tinybox.container.host import Host
     from tinybox.container.state import State
 
 GRACE = 10  # seconds between the stop signal and KILL, as docker's
 PATIENCE = 30  # seconds that the owner may take to clean up after KILL
-NO_RESTART = "no-restart"  # a file in the live directory: the end that comes now was asked for
 
 
 class Running:
@@ -33,7 +34,7 @@ class Running:
         self.home, self.id, self.state = home, container, state_now
         self.pidfd = _open(state_now)
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,16 +95,16 @@ def kill(home: Home, word: str, signal_word: str) -> None:
     number = signal_number(signal_word)
     with running(home, word) as target:
         if number == signal.SIGKILL:
-            forbid_restart(target)
+            forbid_restart(home, target.id)
             group(target.id).thaw()
         target.send(number)
         events.emit(home, target.id, "kill", signal=number)
 
 
-def forbid_restart(target: Running) -> None:
+def forbid_restart(home: Home, container: str) -> None:
     """Leave word for the owner that the end is wanted, before it comes; a restart policy heeds it."""
     try:
-        os.close(os.open(os.path.join(target.home.live(target.id), NO_RESTART), os.O_CREAT | os.O_WRONLY, 0o600))
+        os.close(os.open(os.path.join(home.live(container), state.NO_RESTART), os.O_CREAT | os.O_WRONLY, 0o600))
     except FileNotFoundError:
         return
 
@@ -112,12 +113,15 @@ def stop(home: Home, word: str, seconds: float | None = None, signal_word: str =
     """Ask a container to stop by its stop signal, and KILL it after *seconds* (10); one at rest is stopped already."""
     container = naming.find(home, word)
     now = state.read(home, container)
+    if now["status"] in (state.NEW, state.STOPPED):
+        if now.get("restarting"):
+            forbid_restart(home, container)
+            state.wait_for_owner(home, container)
+        return
     if now["status"] != state.RUNNING:
-        if now["status"] in (state.NEW, state.STOPPED) and not now.get("restarting"):
-            return
         raise StateError(f"container {word}", f"is {now['status']}", "try again in a moment")
     with Running(home, container, now) as target:
-        forbid_restart(target)
+        forbid_restart(home, container)
         group(container).thaw()
         target.send(signal_number(signal_word or now["annotations"].get(spec.STOP_SIGNAL, "SIGTERM")))
         grace = seconds if seconds is not None else float(now["annotations"].get(spec.STOP_TIMEOUT, GRACE))
@@ -149,12 +153,12 @@ def remove(home: Home, here: Host, word: str, *, force: bool, volumes: bool) -> 
 def _end_at_once(home: Home, word: str, container: str) -> None:
     try:
         with running(home, word) as target:
-            forbid_restart(target)
+            forbid_restart(home, container)
             group(container).thaw()
             target.send(signal.SIGKILL)
             target.ends_within(PATIENCE)
     except StateError:
-        pass
+        forbid_restart(home, container)
     state.wait_for_owner(home, container)
 
 

@@ -17,7 +17,7 @@ LARGEST = 4 << 20  # bytes; then the log is kept as events.log.1 and begun anew
 
 
 def emit(home: Home, container: str, action: str, **attributes: object) -> None:
-    """Append the event *action* (create, start, die, oom, stop, kill, pause, rename, destroy ...); see docker-events(1).
+    """Append the event *action* (create, start, die, oom, kill, pause, rename, destroy ...); see docker-events(1).
 
     An event that cannot be written (a full disk) is lost, and the container lives on.
     """

@@ -9,15 +9,19 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 
 from tinybox.isolation import cgroup_oom, terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self
+    from typing import Self, TypeAlias
 
+    from tinybox.container.execute import Execution
     from tinybox.container.lifecycle import Container
+
+    Watched: TypeAlias = Container | Execution
 
 _NOT_FORWARDED = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH)
 FORWARDED = [number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]
@@ -77,12 +81,12 @@ def _note(number: int, frame: object) -> None:
 class Watch:
     """One container under watch: a table of file descriptors and what each of them means."""
 
-    def __init__(self, container: Container, signals: Signals) -> None:
+    def __init__(self, container: Watched, signals: Signals) -> None:
         self.container, self.live, self.signals = container, container.live, signals
         self.poll = select.poll()
         self.meaning: dict[int, Callable[[], None]] = {}
         self.ended = False
-        self.killed_for_memory = False
+        self.alarms: list[tuple[float, Callable[[], None]]] = []
 
     def listen(self, fd: int, meaning: Callable[[], None], mask: int = select.POLLIN) -> None:
         """From now on, call *meaning* when *fd* is ready; see poll(2)."""
@@ -97,11 +101,26 @@ class Watch:
     def until_the_end(self) -> None:
         """Wait and answer until the container's first process has ended."""
         while not self.ended:
-            for fd, _ in self.poll.poll():
+            for fd, _ in self.poll.poll(self._patience()):
                 if fd in self.meaning:
                     self.meaning[fd]()
-                if self.ended:
-                    return
+            self._ring()
+
+    def after(self, seconds: float, act: Callable[[], None]) -> None:
+        """Call *act* once, when so many *seconds* have passed."""
+        self.alarms.append((time.monotonic() + seconds, act))
+
+    def _patience(self) -> float | None:
+        """Return for how many milliseconds poll(2) may wait: until the next alarm, or for ever."""
+        if not self.alarms:
+            return None
+        return max(0.0, min(when for when, _ in self.alarms) - time.monotonic()) * 1000
+
+    def _ring(self) -> None:
+        due = [(when, act) for when, act in self.alarms if when <= time.monotonic()]
+        for alarm in due:
+            self.alarms.remove(alarm)
+            alarm[1]()
 
     def forward_signals(self) -> None:
         """Pass on to the container what was sent to us; a new window size is set; see pidfd_send_signal(2)."""
@@ -138,13 +157,21 @@ class Watch:
             self.ignore(self.live.master)
 
 
+def close_quietly(fd: int) -> None:
+    """Close *fd*, which may be closed already."""
+    try:
+        os.close(fd)
+    except OSError:
+        return
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write all of *data*, waiting as long as it takes; see write(2) for why one call may not be enough."""
     while data:
         data = data[os.write(fd, data) :]
 
 
-def watch(container: Container, signals: Signals, wire: Callable[[Watch], None] | None = None) -> Ending:
+def watch(container: Watched, signals: Signals, wire: Callable[[Watch], None] | None = None) -> Ending:
     """Watch *container* until its first process ends, and say how it ended.
 
     *wire* connects the streams of a container that nobody holds in the foreground; see detached.py.
@@ -181,13 +208,13 @@ def _relay(watching: Watch) -> None:
         watching.show_output()
 
 
-def _out_of_memory(container: Container, oom: cgroup_oom.OomWatch) -> None:
+def _out_of_memory(container: Watched, oom: cgroup_oom.OomWatch) -> None:
     """End the whole container, as memory.oom.group has the kernel do on version 2: half a container is none."""
     if oom.struck():
         container.cgroup.kill()
 
 
-def _ending(container: Container) -> Ending:
+def _ending(container: Watched) -> Ending:
     """Collect the first process's exit status; see waitid(2). Whoever ran out of memory ended with 137, all of it."""
     result = os.waitid(os.P_PIDFD, container.live.pidfd, os.WEXITED)
     assert result is not None  # noqa: S101  without WNOHANG there is always one

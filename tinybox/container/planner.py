@@ -7,32 +7,27 @@ clones; the child mounts, pivots, drops its rights, and becomes PID 1.
 from __future__ import annotations
 
 import os
+import signal
 
-from tinybox.container import child, init, planned_mounts, spawn, spec
+from tinybox.container import child, init, planned_mounts, planned_program, spawn, spec
 from tinybox.container.plan import Plan, Step
 from tinybox.errors import HostError, UsageError
 from tinybox.isolation import (
-    capabilities,
     cgroup_limits,
     device_filter,
     idmap,
     namespaces,
     rlimits,
     rootfs,
-    seccomp,
 )
 from tinybox.isolation.cgroup import Cgroup
-from tinybox.linux import capability, process
+from tinybox.linux import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from tinybox.container.host import Host
     from tinybox.container.live import Live
     from tinybox.container.spec import Spec
-
-SIGKILL = 9
 
 
 class Task:
@@ -59,8 +54,8 @@ def plan(config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup) -> P
         *planned_mounts.steps(task),
         *_take_root(task),
         *_settle(task),
-        *_give_up_rights(task),
-        *_begin(task),
+        *planned_program.rights(task),
+        *planned_program.begin(task, task.annotations.get(spec.INIT, init.NONE)),
     ]
     return Plan([*_make_cgroup(task), *planned_mounts.parent_steps(task), *_make_child(task, inside)], inside)
 
@@ -102,12 +97,8 @@ def _make_cgroup(task: Task) -> list[Step]:
             Step("device-filter", says, "bpf(2)", device_filter.allow_devices, task.cgroup, resources["devices"])
         )
     says = "Open it, for the child to be born there"
-    steps.append(Step("open-cgroup", says, "open(2)", _open_cgroup, task.cgroup, task.live))
+    steps.append(Step("open-cgroup", says, "open(2)", spawn.open_cgroup, task.cgroup, task.live))
     return steps
-
-
-def _open_cgroup(cgroup: Cgroup, live: Live) -> None:
-    live.cgroup_fd = cgroup.open()
 
 
 def _make_child(task: Task, inside: list[Step]) -> list[Step]:
@@ -139,7 +130,7 @@ def _make_child(task: Task, inside: list[Step]) -> list[Step]:
         says = "Say which ids of the host the ids inside stand for"
         steps.append(Step("id-maps", says, "user_namespaces(7)", _write_maps, live, uids, gids))
     says = "Put it into the control groups that clone3 could not reach"
-    steps.append(Step("join-cgroup", says, "cgroups(7)", _join_cgroup, task.cgroup, live))
+    steps.append(Step("join-cgroup", says, "cgroups(7)", spawn.join_cgroup, task.cgroup, live))
     score = task.process.get("oomScoreAdj")
     if score is not None:
         says = "Tell the OOM killer how gladly to take it"
@@ -152,14 +143,10 @@ def _write_maps(live: Live, uids: list[idmap.IDMapping], gids: list[idmap.IDMapp
     idmap.write_maps(live.pid, uids, gids)
 
 
-def _join_cgroup(cgroup: Cgroup, live: Live) -> None:
-    cgroup.join(live.pid)
-
-
 def _arrive(task: Task) -> list[Step]:
     live = task.live
     steps = [
-        Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, SIGKILL),
+        Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL),
         Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, live),
         Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, live),
         Step("hide", "Hide this process's memory from the box", "PR_SET_DUMPABLE(2const)", child.hide),
@@ -220,63 +207,4 @@ def _settle(task: Task) -> list[Step]:
     if task.config["root"].get("readonly"):
         says = "Make the root file system read-only, now that the working directory is there"
         steps.append(Step("readonly-root", says, "mount_setattr(2)", rootfs.make_readonly))
-    return steps
-
-
-def _give_up_rights(task: Task) -> list[Step]:
-    user, sets = task.process.get("user", {}), task.process.get("capabilities", {})
-    uid, gid = user.get("uid", 0), user.get("gid", 0)
-    masks = {name: capability.mask(sets.get(name, [])) for name in spec.CAPABILITY_SETS}
-    who = (uid, gid, user.get("additionalGids", []), user.get("umask"))
-    steps = []
-    if task.process.get("noNewPrivileges"):
-        says = "Let no program gain rights by being executed"
-        steps.append(Step("no-new-privs", says, "PR_SET_NO_NEW_PRIVS(2const)", process.set_no_new_privs))
-    says = "Take rights away for good"
-    steps += [
-        Step("bounding-set", says, "capabilities(7)", capabilities.drop_bounding_set, masks["bounding"]),
-        *_early_filter(task),
-        Step("identity", f"Become user {uid}, group {gid}", "credentials(7)", capabilities.set_identity, *who),
-        Step("capabilities", "Keep only the rights that were given", "capset(2)", capabilities.set_sets,
-             masks["effective"], masks["permitted"], masks["inheritable"], masks["ambient"]),
-    ]  # fmt: skip
-    return steps
-
-
-def _early_filter(task: Task) -> list[Step]:
-    """Without no_new_privs only CAP_SYS_ADMIN may install a filter: so before the rights go. See seccomp(2)."""
-    profile = task.linux.get("seccomp")
-    if not profile or task.process.get("noNewPrivileges"):
-        return []
-    return [Step("seccomp", "Filter the system calls", "seccomp(2)", seccomp.install, *_filter(task, profile))]
-
-
-def _filter(task: Task, profile: dict[str, Any] | None) -> tuple[bytes, int]:
-    if not profile:
-        return b"", 0
-    return seccomp.compiled(profile, os.uname().machine, task.host.cache), seccomp.flags_of(profile)
-
-
-def _begin(task: Task) -> list[Step]:
-    live, mode = task.live, task.annotations.get(spec.INIT, init.NONE)
-    profile = task.linux.get("seccomp") if task.process.get("noNewPrivileges") else None
-    program, flags = _filter(task, profile)
-    terminal = bool(task.process.get("terminal"))
-    wanted = init.Program(
-        task.process["args"], task.process.get("env", []), terminal=terminal, filter=program, flags=flags
-    )
-    steps = [
-        Step("find-program", f"Find {task.process['args'][0]}", "execvp(3)", init.find, wanted),
-        Step("leash-again", "Die when tinybox dies: the new user has cleared it", "PR_SET_PDEATHSIG(2const)",
-             child.die_with_parent, SIGKILL),
-        Step("hide-again", "Hide once more: the new user has cleared it", "PR_SET_DUMPABLE(2const)", child.hide),
-        Step("ready", "Tell the parent that all is ready, wait for its word", "pipe(7)", child.report_ready, live),
-        Step("close", "Keep no file open but 0, 1 and 2", "close_range(2)", child.close_inherited, live),
-    ]  # fmt: skip
-    if mode != init.NONE:
-        name = b"tinybox:init"
-        says = "Take PID 1's name and forget the host's command line"
-        steps.append(Step("name", says, "PR_SET_NAME(2const)", init.take_name, name, task.host.arguments))
-    says = "Be PID 1, and start the program" if mode != init.NONE else "Become the program, as PID 1"
-    steps.append(Step("program", says, "execve(2)", init.run, mode, wanted, live))
     return steps

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.live import Live
     from tinybox.container.plan import Step
+    from tinybox.isolation.cgroup import Cgroup
 
 
 def spawn(live: Live, flags: int, steps: list[Step]) -> None:
@@ -80,6 +81,16 @@ def start(live: Live) -> None:
     """Let the child execute the program; returns when execve(2) has succeeded and its report pipe is closed."""
     live.handshake.open_gate(handshake.START)
     live.handshake.hear()
+
+
+def open_cgroup(cgroup: Cgroup, live: Live) -> None:
+    """Open the v2 control group for the child to be born in; see CLONE_INTO_CGROUP in clone3(2)."""
+    live.cgroup_fd = cgroup.open()
+
+
+def join_cgroup(cgroup: Cgroup, live: Live) -> None:
+    """Put the child into the groups that clone3(2) could not: those of version 1, or all where there is no v2."""
+    cgroup.join(live.pid, unified=live.cgroup_fd is None)
 
 
 def set_oom_score(live: Live, score: int) -> None:

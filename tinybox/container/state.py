@@ -55,6 +55,7 @@ _MOVES = {
     STOPPED: (CREATING,),
 }
 _AT_REST = (NEW, STOPPED)
+NO_RESTART = "no-restart"  # a file in the live directory: the end that comes now was asked for
 
 
 class Record:
@@ -80,6 +81,11 @@ class Record:
             _forget(alive)
         if explain.listeners:
             explain.tell(f"state:{status}", (self.id,), None)
+
+    def hand_over(self) -> None:
+        """Leave the lock to the child that has inherited it: flock(2) holds until the last of both has closed it."""
+        os.close(self._lock)
+        self._lock = -1
 
     def close(self) -> None:
         """Own it no longer: remove what the container has while it is owned, the lock last; see flock(2)."""
@@ -170,7 +176,7 @@ def stored(home: Home, container: str) -> State | None:
     """
     state = read_file(os.path.join(home.bundle(container), "state.json"))
     if state is not None and state["status"] not in _AT_REST:
-        state.update(status=STOPPED, pid=0, exitCode=None)
+        state.update({"status": STOPPED, "pid": 0, "exitCode": None})
     return state
 
 

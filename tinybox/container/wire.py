@@ -23,7 +23,7 @@ STREAMS = {OUT: "stdout", ERR: "stderr"}
 
 
 def _socket_at(folder: str, act: Callable[[_socket.socket, str], None]) -> _socket.socket:
-    """Return a packet socket, bound or connected below *folder*, however long its path is (sun_path holds 108 bytes)."""
+    """Return a packet socket, bound or connected below *folder*, however long its path: sun_path holds 108 bytes."""
     where = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     try:
@@ -38,10 +38,9 @@ def _socket_at(folder: str, act: Callable[[_socket.socket, str], None]) -> _sock
 
 def listen(folder: str) -> _socket.socket:
     """Return a socket that listens at FOLDER/attach.sock; one that a dead monitor left there is replaced."""
-    try:
-        os.unlink(os.path.join(folder, "attach.sock"))
-    except FileNotFoundError:
-        pass
+    path = os.path.join(folder, "attach.sock")
+    if os.path.exists(path):
+        os.unlink(path)
     line = _socket_at(folder, lambda line, path: line.bind(path))
     line.listen(16)
     line.setblocking(False)

@@ -44,8 +44,8 @@ def unpack(source: BufferedReader, destination: str, limit: int | None = None) -
     os.mkdir(destination)
     try:
         os.chmod(destination, 0o755)  # unless the archive says otherwise, and whatever the umask says
-        with opened(source, _free(destination) if limit is None else limit) as stream, Tree(destination) as tree:
-            return _fill(tree, stream)
+        with opened(source, free(destination) if limit is None else limit) as stream, Tree(destination) as tree:
+            return fill(tree, stream)
     except BaseException as error:
         shutil.rmtree(destination, ignore_errors=True)
         if isinstance(error, TinyboxError):
@@ -53,7 +53,7 @@ def unpack(source: BufferedReader, destination: str, limit: int | None = None) -
         raise
 
 
-def _fill(tree: Tree, stream: Stream) -> Unpacked:
+def fill(tree: Tree, stream: Stream) -> Unpacked:
     """Put every member of *stream* into *tree*; blame the member at hand for what goes wrong."""
     size = newest = 0
     blamed = "archive"
@@ -93,7 +93,7 @@ def _members(stream: Stream) -> Iterator[tarfile.TarInfo]:
         raise ImageError("", "the archive is cut short or damaged here", "fetch it again")
 
 
-def _free(path: str) -> int:
+def free(path: str) -> int:
     """Return how many bytes the file system of *path* has for us; see statvfs(3)."""
     status = os.statvfs(path)
     return status.f_bavail * status.f_frsize

@@ -161,6 +161,25 @@ class Cgroup:
             files.write(f"{self._home()}/cgroup.freeze", "0")
             files.wait_for_event(self._home(), "frozen 0", time.monotonic() + PATIENCE)
 
+    def extend(self) -> None:
+        """Make the groups of version 1 that are not there yet, and put every process of the group into them, too.
+
+        A process may fork while it is moved: so the list is read again until all of it is where it belongs.
+        """
+        for root in self._needed_roots():
+            directory = f"{root}/{self.name}"
+            if not os.path.isdir(directory):
+                self._create_below(root)
+            while missing := set(self.processes()) - set(files.processes(directory)):
+                for pid in missing:
+                    self._move(pid, directory)
+
+    def _move(self, pid: int, directory: str) -> None:
+        try:
+            files.write(f"{directory}/cgroup.procs", str(pid))
+        except ProcessLookupError:
+            return
+
     def frozen(self) -> bool:
         """Tell whether the processes stand still; see ``cgroup.events`` in cgroups(7)."""
         if self.hierarchies.unified is None:

@@ -1,0 +1,103 @@
+"""Containers that live by themselves: run -d, create, start, attach, and what comes back from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinybox.cli.run import with_image
+from tinybox.container import attach, detached, host, launch, lifecycle, monitor, naming, spec, state, wire
+from tinybox.container.home import Home
+from tinybox.container.live import Live
+from tinybox.errors import StateError
+
+if TYPE_CHECKING:
+    import _socket
+
+
+def run(image: str, command: list[str], options: dict[str, Any]) -> int:
+    """Run a container in the background; print its id once its program really runs."""
+    container = with_image(image, lambda: launch.register(image, command, options, Live()))
+    begin(container)
+    print(container.id)
+    return 0
+
+
+def begin(container: lifecycle.Container, guest: _socket.socket | None = None) -> None:
+    """Start a registered container under a monitor; one that fails at its first start stays, as docker's does."""
+    detached.launch(container, guest)
+
+
+def create(image: str, command: list[str], options: dict[str, Any]) -> int:
+    """Register a container without starting it; print its id."""
+    container = with_image(image, lambda: launch.register(image, command, options, Live()))
+    container.live.close()
+    container.record.close()
+    print(container.id)
+    return 0
+
+
+def start(words: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
+    """Start containers that are at rest; with *attached*, be the wire of the one and end with its status."""
+    home = Home()
+    here = host.read(home.cache)
+    here.check()
+    if attached or interactive:
+        return _start_attached(home, here, words[0], interactive=interactive)
+    for word in words:
+        container = owned(home, here, word)
+        if container is not None:
+            begin(container)
+        print(word)
+    return 0
+
+
+def owned(home: Home, here: host.Host, word: str) -> lifecycle.Container | None:
+    """Return the container at rest that *word* names, in our hands; None if it runs already, which is no error."""
+    container = naming.find(home, word)
+    try:
+        record = state.own(home, container)
+    except StateError:
+        if state.read(home, container)["status"] == state.RUNNING:
+            return None
+        raise
+    if not record.state:
+        record.close()
+        raise StateError(f"container {word}", "no such container", "another command has just removed it")
+    try:
+        found = lifecycle.Container(home, container, spec.load(home.bundle(container)), here, Live())
+    except BaseException:
+        record.close()
+        raise
+    found.record = record
+    return found
+
+
+def _start_attached(home: Home, here: host.Host, word: str, *, interactive: bool) -> int:
+    container = owned(home, here, word)
+    if container is None:
+        return attach_to(word, stdin=interactive)
+    ours, theirs = wire.pair()
+    with monitor.Signals() as signals:
+        begin(container, theirs)
+        theirs.close()
+        terminal = bool(container.config["process"].get("terminal"))
+        return attach.attend(home, container.id, ours, signals, stdin=interactive, terminal_inside=terminal)
+
+
+def attach_to(word: str, *, stdin: bool = True, proxy: bool = True, keys: str = "") -> int:
+    """Attach to a running container: its output is ours, our input its; ends with its status."""
+    home = Home()
+    container = naming.find(home, word)
+    now = state.read(home, container)
+    if now["status"] != state.RUNNING:
+        raise StateError(f"container {word}", "is not running", f"tinybox start -a {word}")
+    try:
+        line = wire.connect(home.live(container))
+    except OSError as error:
+        cause = "runs in the foreground of another terminal"
+        raise StateError(f"container {word}", cause, "only a container started with -d can be attached to") from error
+    with monitor.Signals() as signals:
+        terminal = bool(now.get("terminal"))
+        return attach.attend(
+            home, container, line, signals, stdin=stdin, terminal_inside=terminal, proxy=proxy, keys=keys
+        )

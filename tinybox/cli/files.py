@@ -1,0 +1,93 @@
+"""Commands that move the files of containers: cp, export, commit."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from tinybox.container import copying
+from tinybox.container.home import Home
+from tinybox.errors import UsageError
+
+UNITS = "B kB MB GB TB PB".split()
+
+
+def human(size: float) -> str:
+    """Return a number of bytes as docker writes it: at most four digits, powers of 1000."""
+    unit = 0
+    while size >= 1000 and unit < len(UNITS) - 1:
+        size, unit = size / 1000, unit + 1
+    return f"{size:.4g}{UNITS[unit]}"
+
+
+def skipped(name: str) -> None:
+    """Tell that a socket or a device was left out."""
+    print(f"tinybox: {name}: a socket or device, left out", file=sys.stderr)
+
+
+def split(word: str) -> tuple[str, str]:
+    """Part ``CONTAINER:PATH``; a path of the host, with a slash or a dot in front, has no container."""
+    container, colon, path = word.partition(":")
+    if word.startswith("/") or not colon or container.startswith("."):
+        return "", word
+    return container, path
+
+
+@click.command()
+@click.option("-a", "--archive", is_flag=True, help="Keep the owners; else copies are root's, or ours.")
+@click.option("-L", "--follow-link", "follow", is_flag=True, help="Copy what the link SRC points to, not the link.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not say how much was copied.")
+@click.argument("source", metavar="CONTAINER:SRC|SRC|-")
+@click.argument("destination", metavar="DEST|-|CONTAINER:DEST")
+def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: bool) -> None:
+    """Copy files between a container, running or not, and the host; - is a tar archive on stdin or stdout."""
+    (left, src), (right, dst) = split(source), split(destination)
+    if left and right:
+        raise UsageError("cp", "copying between containers is not supported", "copy by way of the host")
+    if not left and not right:
+        raise UsageError("cp", "neither side is a container", "write CONTAINER:PATH")
+    if not src or not dst:
+        raise UsageError("cp", "the source or the destination is empty", "write CONTAINER:PATH")
+    home = Home()
+    if left and dst == "-":
+        copying.copy_out_as_tar(home, left, src, _not_terminal(1), follow=follow, told=skipped)
+    elif left:
+        size = copying.copy_out(home, left, src, dst, archive=archive, follow=follow, told=skipped)
+        _say(size, dst, quiet=quiet)
+    elif src == "-":
+        copying.copy_in_tar(home, right, 0, dst, archive=archive)
+    else:
+        size = copying.copy_in(home, right, src, dst, archive=archive, follow=follow, told=skipped)
+        _say(size, destination, quiet=quiet)
+
+
+def _say(size: int, where: str, *, quiet: bool) -> None:
+    if not quiet:
+        print(f"Successfully copied {human(size)} to {where}", file=sys.stderr)
+
+
+def _not_terminal(fd: int) -> int:
+    if os.isatty(fd):
+        raise UsageError("stdout", "is a terminal: an archive would upset it", "redirect it")
+    return fd
+
+
+@click.command()
+@click.option("-o", "--output", metavar="FILE", help="Write to FILE, which appears when it is whole; not to stdout.")
+@click.argument("container")
+def export(container: str, output: str | None) -> None:
+    """Write the file system of CONTAINER as a tar archive, without its volumes and other mounts."""
+    if output is None:
+        copying.export(Home(), container, _not_terminal(1), skipped)
+        return
+    fresh = f"{output}.{os.getpid()}"
+    try:
+        with open(fresh, "xb") as file:
+            copying.export(Home(), container, file.fileno(), skipped)
+        os.rename(fresh, output)
+    except BaseException:
+        if os.path.exists(fresh):
+            os.unlink(fresh)
+        raise

@@ -1,0 +1,23 @@
+"""One command, several names: each is tried, each failure is told on a line of its own."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from tinybox.errors import TinyboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+def each(names: Iterable[str], act: Callable[[str], str | None]) -> int:
+    """Do *act* for every name and print what it returns, or else the name; return 1 if any failed, as docker."""
+    status = 0
+    for name in names:
+        try:
+            print(act(name) or name, flush=True)
+        except TinyboxError as error:
+            print(f"tinybox: {error}", file=sys.stderr)
+            status = 1
+    return status

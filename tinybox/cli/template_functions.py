@@ -1,0 +1,110 @@
+"""What a --format template can call, and how it shows a value: the functions of Go's templates and docker's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tinybox.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def wrong(cause: str) -> UsageError:
+    """Return the error about a template."""
+    return UsageError("template", cause)
+
+
+def shown(value: Any) -> str:
+    """Return *value* as Go prints it: ``true``, ``[a b]``, ``map[key:value]``, ``<no value>``."""
+    if value is None:
+        return "<no value>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return f"map[{' '.join(f'{key}:{shown(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list | tuple):
+        return f"[{' '.join(map(shown, value))}]"
+    return str(value)
+
+
+def field(value: Any, name: str) -> Any:
+    """Return the field *name* of *value*; the error tells which fields there are."""
+    if not isinstance(value, Mapping):
+        kind = "nothing" if value is None else "a list" if isinstance(value, list | tuple) else repr(value)
+        raise wrong(f"no field .{name}: {kind} has no fields")
+    try:
+        return value[name]
+    except KeyError as error:
+        raise wrong(f"no field .{name}; there are: {', '.join(f'.{key}' for key in value)}") from error
+
+
+def as_json(value: Any) -> str:
+    """Return *value* as JSON in one line; a byte that was no UTF-8 stays escaped."""
+    return json.dumps(value, default=dict, separators=(",", ":"))
+
+
+def index(value: Any, *places: Any) -> Any:
+    """Return what is at *places* of a map or a list; of a map without it nothing, as in Go."""
+    for place in places:
+        if isinstance(value, Mapping):
+            value = value.get(place, "")
+        elif isinstance(value, list | tuple | str) and isinstance(place, int) and 0 <= place < len(value):
+            value = value[place]
+        else:
+            raise wrong(f"index {place!r} is not in {shown(value)}")
+    return value
+
+
+def formatted(form: str, *values: Any) -> str:
+    """Return *values* put into *form*, for %s %v %d %q %x %f and their widths; see printf(3)."""
+    words = tuple(value if isinstance(value, int | float) and not isinstance(value, bool) else shown(value) for value in values)  # fmt: skip
+    try:
+        return form.replace("%v", "%s").replace("%q", '"%s"') % words
+    except (TypeError, ValueError) as error:
+        raise wrong(f"printf {form!r}: {error}") from error
+
+
+def padded(text: str, before: int, after: int) -> str:
+    """Return *text* with spaces before and after it."""
+    return f"{' ' * before}{text}{' ' * after}" if text else text
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "json": as_json,
+    "upper": lambda text: shown(text).upper(),
+    "lower": lambda text: shown(text).lower(),
+    "title": lambda text: shown(text).title(),
+    "join": lambda words, separator: separator.join(map(shown, words)),
+    "split": lambda text, separator: text.split(separator),
+    "truncate": lambda text, length: text[:length],
+    "pad": padded,
+    "len": len,
+    "index": index,
+    "slice": lambda value, first=0, last=None: value[first:last],
+    "print": lambda *values: "".join(map(shown, values)),
+    "println": lambda *values: " ".join(map(shown, values)) + "\n",
+    "printf": formatted,
+    "not": lambda value: not value,
+    "and": lambda *values: next((value for value in values if not value), values[-1]),
+    "or": lambda *values: next((value for value in values if value), values[-1]),
+    "eq": lambda value, *others: value in others,
+    "ne": lambda value, other: value != other,
+    "lt": lambda value, other: value < other,
+    "le": lambda value, other: value <= other,
+    "gt": lambda value, other: value > other,
+    "ge": lambda value, other: value >= other,
+}
+
+
+def call(name: str, *values: Any) -> Any:
+    """Call the function *name*; an error says which function it was and what it did not like."""
+    if name not in FUNCTIONS:
+        raise wrong(f"no function {name}; there are: {', '.join(sorted(FUNCTIONS))}")
+    try:
+        return FUNCTIONS[name](*values)
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        given = ", ".join(map(shown, values)) or "nothing"
+        raise wrong(f"{name} cannot be done with {given}") from error

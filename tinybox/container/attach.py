@@ -1,0 +1,124 @@
+"""attach: be the wire between our terminal and a container that its monitor watches over; see docker-attach(1)."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+
+from tinybox.container import control, monitor, wire
+from tinybox.errors import StateError, UsageError
+from tinybox.isolation import terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+
+    from tinybox.container.home import Home
+    from tinybox.container.monitor import Signals
+
+DETACH = "ctrl-p,ctrl-q"
+
+
+class Visit:
+    """One who is attached: *line* leads to the monitor, 0, 1 and 2 to the user."""
+
+    def __init__(self, home: Home, container: str, line: _socket.socket, *, terminal_inside: bool, keys: bytes) -> None:
+        self.home, self.container, self.line = home, container, line
+        self.terminal_inside, self.keys = terminal_inside, keys
+        self.held = b""  # the beginning of the detach keys, not yet sent
+        self.status: int | None = None
+
+    def hear(self) -> bool:
+        """Show what the container wrote; False at its end."""
+        packet = self.line.recv(wire.PACKET_MAX)
+        kind, data = packet[:1], packet[1:]
+        if kind == wire.EXIT:
+            self.status = int(data)
+            return False
+        if kind in (wire.OUT, wire.ERR):
+            monitor.write_all(1 if kind == wire.OUT else 2, data)
+        return bool(packet)
+
+    def type(self, data: bytes) -> bool:
+        """Send what was typed, but for the detach keys; False when these are complete."""
+        self.held += data
+        at = self.held.find(self.keys) if self.terminal_inside and self.keys else -1
+        if at >= 0:
+            self.line.send(wire.INPUT + self.held[:at]) if at else None
+            return False
+        keep = next((n for n in range(len(self.keys) - 1, 0, -1) if self.held.endswith(self.keys[:n])), 0)
+        if not self.terminal_inside:
+            keep = 0
+        whole, self.held = self.held[: len(self.held) - keep], self.held[len(self.held) - keep :]
+        if whole:
+            self.line.send(wire.INPUT + whole)
+        return True
+
+    def size(self) -> None:
+        """Tell the monitor how large our window is."""
+        if self.terminal_inside and os.isatty(0):
+            self.line.send(wire.WINDOW + "{} {}".format(*terminal.size(0)).encode())
+
+    def forward(self, numbers: bytes) -> None:
+        """Send on to the container what was sent to us."""
+        for number in numbers:
+            if number == signal.SIGWINCH:
+                self.size()
+            elif number not in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG):
+                try:
+                    with control.running(self.home, self.container) as target:
+                        target.send(number)
+                except StateError:
+                    return
+
+
+def attend(
+    home: Home,
+    container: str,
+    line: _socket.socket,
+    signals: Signals,
+    *,
+    stdin: bool,
+    terminal_inside: bool,
+    proxy: bool = True,
+    keys: str = "",
+) -> int:
+    """Carry everything both ways until the container ends or the detach keys come; return its exit status (detached: 0).
+
+    With *proxy*, signals sent to us go to the container. *stdin* says whether our input is passed on.
+    """
+    visit = Visit(home, container, line, terminal_inside=terminal_inside, keys=key_bytes(keys or DETACH))
+    reading = [line.fileno(), signals.fd, *([0] if stdin else [])]
+    with terminal.RawMode(0 if terminal_inside and stdin else -1):
+        visit.size()
+        while True:
+            ready, _, _ = select.select(reading, [], [])
+            if line.fileno() in ready and not visit.hear():
+                break
+            if signals.fd in ready:
+                came = signals.pending()
+                visit.forward(came if proxy else bytes(n for n in came if n == signal.SIGWINCH))
+            if 0 in ready:
+                typed = os.read(0, wire.PACKET_MAX - 1)
+                if not typed:
+                    reading.remove(0)
+                    line.send(wire.END)
+                elif not visit.type(typed):
+                    return 0
+    if visit.status is None:
+        raise StateError(
+            f"container {container[:12]}", "its monitor has gone without a word", "tinybox ps -a tells more"
+        )
+    return visit.status
+
+
+def key_bytes(text: str) -> bytes:
+    """Return ``ctrl-p,ctrl-q`` or ``a`` as the bytes that these keys send; UsageError for another word."""
+    keys = b""
+    for word in text.split(","):
+        letter = word.removeprefix("ctrl-")
+        if len(letter) != 1 or (word != letter and not 0x40 <= ord(letter.upper()) < 0x60):
+            raise UsageError(f"--detach-keys {text}", f"{word} is no key", "a letter, or ctrl- and a letter")
+        keys += bytes([ord(letter.upper()) - 0x40]) if word != letter else letter.encode()
+    return keys

@@ -1,0 +1,81 @@
+"""From docker's words to our annotations: what the monitor needs to know, and OCI has no word for."""
+
+from __future__ import annotations
+
+import json
+
+from tinybox.container import spec, words
+from tinybox.container.restart import Policy
+from tinybox.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.configure import Options, Request
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def for_monitor(request: Request) -> dict[str, str]:
+    """Return the annotations for restart, stop, log, stdin and health; UsageError names the option that is wrong."""
+    options, made = request.options, dict[str, str]()
+    if options.get("restart"):
+        if Policy(options["restart"]).name != "no" and options.get("rm"):
+            raise UsageError(f"--restart {options['restart']}", "conflicts with --rm", "leave one of them out")
+        made[spec.RESTART] = options["restart"]
+    if options.get("stop_timeout"):
+        made[spec.STOP_TIMEOUT] = str(words.whole("stop-timeout", options["stop_timeout"], -1, 1 << 31))
+    if options.get("interactive"):
+        made[spec.INTERACTIVE] = "true"
+    for text in options.get("log_opt") or ():
+        key, value = words.pair("log-opt", text, "=", "write max-size=10m or max-file=3")
+        if key == "max-size":
+            made[spec.LOG_MAX_SIZE] = str(words.size("log-opt max-size", value))
+        elif key == "max-file":
+            made[spec.LOG_MAX_FILES] = str(words.whole("log-opt max-file", value, 1, 1000))
+        else:
+            raise UsageError(f"--log-opt {text}", "is unknown", "max-size or max-file")
+    health = _health(options, request.image.config.get("Healthcheck") or {})
+    if health:
+        made[spec.HEALTH] = json.dumps(health)
+    return made
+
+
+def _health(options: Options, image: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the settings of the health check, times in seconds; the image's are in nanoseconds, as docker has them."""
+    if options.get("no_healthcheck"):
+        if options.get("health_cmd"):
+            raise UsageError("--no-healthcheck", "conflicts with --health-cmd", "leave one of them out")
+        return None
+    test = ["CMD-SHELL", options["health_cmd"]] if options.get("health_cmd") else image.get("Test") or ["NONE"]
+    if test[0] == "NONE":
+        return None
+
+    def seconds(option: str, key: str, default: float) -> float:
+        text = options.get(option.replace("-", "_"))
+        return duration(option, text) if text else (image.get(key) or default * 1e9) / 1e9
+
+    return {
+        "test": ["/bin/sh", "-c", test[1]] if test[0] == "CMD-SHELL" else test[1:],
+        "interval": seconds("health-interval", "Interval", 30),
+        "timeout": seconds("health-timeout", "Timeout", 30),
+        "startPeriod": seconds("health-start-period", "StartPeriod", 0),
+        "retries": words.whole(
+            "health-retries", options.get("health_retries") or str(image.get("Retries") or 3), 1, 1000
+        ),
+    }
+
+
+def duration(option: str, text: str) -> float:
+    """Return ``1m30s`` or ``500ms`` in seconds, as docker writes times; a bare number is an error there, too."""
+    total, rest = 0.0, text
+    while rest:
+        digits = rest[: len(rest) - len(rest.lstrip("0123456789."))]
+        after = rest[len(digits) :]
+        unit = next((unit for unit in ("ns", "us", "ms", "s", "m", "h") if after.startswith(unit)), "")
+        if not unit or not digits or digits.count(".") > 1 or digits == ".":
+            raise UsageError(f"--{option} {text}", "is not a time", "write 30s, 1m30s or 500ms")
+        total += float(digits) * _UNITS[unit]
+        rest = after[len(unit) :]
+    return total

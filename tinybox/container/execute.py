@@ -1,0 +1,183 @@
+"""exec: one more process in a running container, beside its first one.
+
+It joins every namespace of the container's first process (held by a pidfd, so no other process can be meant), its
+control groups, its capabilities and its filter. A pid namespace takes only children: so it is joined before clone3(2).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tinybox.container import (
+    child,
+    configure,
+    control,
+    identity,
+    init,
+    lifecycle,
+    monitor,
+    planned_mounts,
+    planned_program,
+    spawn,
+    spec,
+    words,
+)
+from tinybox.container.plan import Plan, Step
+from tinybox.container.planner import Task
+from tinybox.errors import StateError, UsageError
+from tinybox.isolation import idmap, namespaces, rlimits, rootfs, terminal
+from tinybox.linux import process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from tinybox.container.control import Running
+    from tinybox.container.home import Home
+    from tinybox.container.host import Host
+    from tinybox.container.live import Live
+    from tinybox.container.monitor import Ending, Signals
+    from tinybox.container.spec import Process, Spec
+
+
+class Execution:
+    """One process to be run in the running container *target*; what monitor.watch() needs to know of it."""
+
+    def __init__(
+        self, home: Home, here: Host, target: Running, arguments: Sequence[str], options: dict[str, Any], live: Live
+    ) -> None:
+        if control.is_paused(target.id):
+            raise StateError(f"container {target.id[:12]}", "is paused", f"tinybox unpause {target.id[:12]}")
+        config = spec.load(home.bundle(target.id))
+        self.live, self.limits_memory = live, False
+        self.cgroup = lifecycle.group(target.id, config, here)
+        self.leashed = not options.get("detach")
+        changed = configured(config, target.state["pid"], arguments, options)
+        self.task = Task(changed, home.bundle(target.id), here, live, self.cgroup)
+        self.plan = plan(self.task, target.pidfd, leashed=self.leashed)
+        self.done: list[Step] = []
+
+    def start(self) -> None:
+        """Carry out the plan; returns when the program runs, else raises, with nothing left of it."""
+        try:
+            for step in self.plan.parent:
+                self.done.append(step)
+                step.run()
+            self.live.close_trees()
+            spawn.start(self.live)
+        except BaseException:
+            spawn.kill(self.live)
+            for step in reversed(self.done):
+                if step.undo is not None:
+                    step.undo()
+            self.live.close()
+            raise
+
+    def run(self, signals: Signals) -> Ending:
+        """Start it and wait for its end."""
+        self.start()
+        try:
+            return monitor.watch(self, signals)
+        finally:
+            spawn.kill(self.live)
+            self.live.close()
+
+
+def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[str, Any]) -> Spec:
+    """Return the container's own config with another process in it: docker's exec options over the container's."""
+    former = config["process"]
+    asked: Process = {**former, "args": list(arguments), "terminal": bool(options.get("tty"))}
+    variables = dict(line.partition("=")[::2] for line in former.get("env", []))
+    if options.get("user"):
+        asked["user"], home = identity.resolve(options["user"], [f"/proc/{pid}/root"])
+        variables["HOME"] = home
+        if asked["user"].get("uid", 0) != 0 and not options.get("privileged"):
+            asked["capabilities"] = {"bounding": former.get("capabilities", {}).get("bounding", [])}
+    if options.get("tty"):
+        variables["TERM"] = "xterm"
+    variables |= words.environment(list(options.get("env") or ()), list(options.get("env_file") or ()))
+    asked["env"] = [f"{name}={value}" for name, value in variables.items()]
+    asked["cwd"] = options.get("workdir") or former["cwd"]
+    if not asked["cwd"].startswith("/"):
+        raise UsageError(f"--workdir {asked['cwd']}", "is not an absolute path")
+    changed: Spec = {**config, "process": asked}
+    if options.get("privileged"):
+        everything = configure.everything_permitted()
+        asked["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), everything)
+        changed["linux"] = {key: value for key, value in config["linux"].items() if key != "seccomp"}  # type: ignore[typeddict-item]
+    return changed
+
+
+def plan(task: Task, pidfd: int, *, leashed: bool) -> Plan:
+    """Plan how a process joins the container whose first process *pidfd* holds."""
+    live, kinds = task.live, [*task.new, *task.joined]
+    leash = Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL)
+    inside = [
+        *([leash] if leashed else []),
+        Step("wait", "Wait until we are in the control groups", "pipe(7)", child.wait_for_parent, live),
+        Step("hide", "Hide this process's memory from the box", "PR_SET_DUMPABLE(2const)", child.hide),
+        Step("join", f"Join its namespaces: {', '.join(k for k in kinds if k != 'pid')}", "setns(2)",
+             join, pidfd, [kind for kind in kinds if kind != "pid"]),
+        *_be_root(kinds),
+        *_streams(task),
+        *_limits(task),
+        Step("directory", f"Go to {task.process['cwd']}", "chdir(2)", rootfs.enter_directory, task.process["cwd"]),
+        *planned_program.rights(task),
+        *planned_program.begin(task, init.NONE, leashed=leashed),
+    ]  # fmt: skip
+    parent = [
+        Step("open-cgroup", "Open its control group, for the child to be born there", "open(2)",
+             spawn.open_cgroup, task.cgroup, live),
+        Step("clone", "Make the child", "clone3(2)", spawn.spawn, live, 0, inside, undo=lambda: spawn.kill(live)),
+        Step("join-cgroup", "Put it into the control groups that clone3 could not reach", "cgroups(7)",
+             spawn.join_cgroup, task.cgroup, live),
+        Step("release", "Let the child do its own steps, and wait for it", "pipe(7)", spawn.release, live),
+    ]  # fmt: skip
+    if "pid" in kinds:
+        says = "Let the child be born among the container's processes"
+        parent[1:2] = [
+            Step(
+                "join-pid", says, "setns(2)", process.setns, pidfd, process.CLONE_NEWPID, undo=spawn.leave_pid_namespace
+            ),
+            parent[1],
+            Step("leave-pid", "Count our own children as before", "setns(2)", spawn.leave_pid_namespace),
+        ]
+    return Plan(parent, inside)
+
+
+def join(pidfd: int, kinds: list[str]) -> None:
+    """Join all the namespaces of the process behind *pidfd* at once; see setns(2), Linux 5.8."""
+    process.setns(pidfd, namespaces.flags(kinds))
+
+
+def _be_root(kinds: list[str]) -> list[Step]:
+    says = "Be root of its user namespace"
+    return [Step("become-root", says, "user_namespaces(7)", idmap.become_root)] if "user" in kinds else []
+
+
+def _limits(task: Task) -> list[Step]:
+    return [
+        Step(f"limit-{entry['type']}", f"Limit {entry['type']}", "setrlimit(2)",
+             rlimits.set_limit, entry["type"], entry["soft"], entry["hard"])
+        for entry in task.process.get("rlimits", [])
+    ]  # fmt: skip
+
+
+def _streams(task: Task) -> list[Step]:
+    if not task.process.get("terminal"):
+        says = "Take over stdin, stdout and stderr"
+        return [Step("streams", says, "dup2(2)", planned_mounts.connect_streams, task.live)]
+    owner = task.process.get("user", {}).get("uid", 0)
+    says = "Open another terminal of the box's own devpts"
+    return [Step("terminal", says, "pts(4)", _open_terminal, task.live, owner)]
+
+
+def _open_terminal(live: Live, owner: int) -> None:
+    pty = terminal.Pty(b"/")
+    os.fchown(pty.slave, owner, planned_mounts.PTY_GROUP)
+    for number in range(3):
+        os.dup2(pty.slave, number)
+    os.close(pty.slave)
+    live.master, live.terminal = pty.master, pty.name

@@ -1,0 +1,133 @@
+"""Health checks: a command that the monitor runs in the box now and then; what it says is written down, no more.
+
+starting --success--> healthy --N failures in a row--> unhealthy --success--> healthy
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+from tinybox.container import spec, state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from tinybox.container.lifecycle import Container
+    from tinybox.container.monitor import Watch
+
+STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
+OUTPUT_MAX, LOG_MAX = 4096, 5  # bytes of output kept of a check, and checks kept, as docker's
+
+
+class Check:
+    """One container's check: *test* is the program with its arguments; times are in seconds."""
+
+    def __init__(self, container: Container, settings: dict[str, Any]) -> None:
+        self.container = container
+        self.test: list[str] = settings["test"]
+        self.interval, self.timeout = float(settings["interval"]), float(settings["timeout"])
+        self.retries, self.start_period = int(settings["retries"]), float(settings["startPeriod"])
+        self.since = time.monotonic()
+        self.status, self.failures, self.log = STARTING, 0, list[dict[str, object]]()
+        self.pid = self.pidfd = self.output = -1
+        self.begun = 0
+
+    @classmethod
+    def of(cls, container: Container) -> Check | None:
+        """Return the check that the container's annotations ask for, or None."""
+        text = container.annotations.get(spec.HEALTH, "")
+        return cls(container, json.loads(text)) if text else None
+
+    def attend(self, watch: Watch) -> None:
+        """Begin: the first check comes after one interval, as docker's does."""
+        self._write()
+        watch.after(self.interval, lambda: self.begin(watch))
+
+    def begin(self, watch: Watch) -> None:
+        """Run the command in the box, in a child of ours that joins it as `exec` does."""
+        self.output, writing = os.pipe()
+        self.begun = state.now()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._be_the_check(writing)
+        os.close(writing)
+        self.pidfd = os.pidfd_open(self.pid)
+        watch.listen(self.pidfd, lambda: self.end(watch))
+        watch.after(self.timeout, self._expire(self.pid))
+
+    def _be_the_check(self, writing: int) -> NoReturn:
+        """Be the child: its streams are the pipe, its end is the command's."""
+        status = 1
+        try:
+            from tinybox.container import control, execute, monitor
+            from tinybox.container.live import Live
+
+            os.dup2(writing, 1)
+            os.dup2(writing, 2)
+            container = self.container
+            with control.running(container.home, container.id) as target, monitor.Signals() as signals:
+                running = execute.Execution(container.home, container.host, target, self.test, {}, Live())
+                status = running.run(signals).status
+        except Exception as error:  # noqa: BLE001  whatever it is, it is what the check says
+            os.write(2, str(error).encode())
+        finally:
+            os._exit(status)
+
+    def _expire(self, pid: int) -> Any:
+        """Return what ends this very check, if it still runs when its time is over."""
+
+        def expire() -> None:
+            if self.pid == pid and self.pidfd >= 0:
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+        return expire
+
+    def end(self, watch: Watch) -> None:
+        """Take in what the check said, and plan the next one."""
+        watch.ignore(self.pidfd)
+        _, status = os.waitpid(self.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        os.set_blocking(self.output, False)
+        try:
+            said = os.read(self.output, OUTPUT_MAX).decode(errors="replace")
+        except BlockingIOError:
+            said = ""
+        if code < 0:
+            code, said = -1, f"Health check exceeded timeout ({self.timeout:g}s)"
+        self._judge(code, said)
+        self.close()
+        watch.after(self.interval, lambda: self.begin(watch))
+
+    def _judge(self, code: int, said: str) -> None:
+        former = self.status
+        if code == 0:
+            self.status, self.failures = HEALTHY, 0
+        elif self.status != STARTING or time.monotonic() - self.since >= self.start_period:
+            self.failures += 1
+            if self.failures >= self.retries:
+                self.status = UNHEALTHY
+        row: dict[str, object] = {"Start": self.begun, "End": state.now(), "ExitCode": code, "Output": said}
+        self.log = [*self.log, row][-LOG_MAX:]
+        self._write()
+        if self.status != former:
+            self.container.tell(f"health_status: {self.status}")
+
+    def _write(self) -> None:
+        health: dict[str, object] = {"Status": self.status, "FailingStreak": self.failures, "Log": self.log}
+        self.container.record.write(health=health)
+
+    def close(self) -> None:
+        """Close what a check has open; one that still runs is ended first."""
+        if self.pidfd >= 0:
+            try:
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass
+            os.close(self.pidfd)
+            os.close(self.output)
+        self.pid = self.pidfd = self.output = -1

@@ -1,0 +1,169 @@
+"""Where a copy comes from and where it lands: the two sides of `cp`, and docker's rules of what becomes of its name.
+
+One side is the host, the other a container: there the kernel keeps every link and every ``..`` inside; openat2(2).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from tinybox.errors import UsageError
+from tinybox.images.members import members
+from tinybox.images.tree import Tree, parts_of
+from tinybox.linux import files
+from tinybox.linux.mount import AT_FDCWD
+
+if TYPE_CHECKING:
+    import tarfile
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Self
+
+    from tinybox.images.members import Member
+
+_LINKS_MAX = 40  # as many as the kernel follows; see path_resolution(7)
+_INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
+
+
+class Side:
+    """The files of the host, or with *root* (an fd) those of a container, from which no path leads out."""
+
+    def __init__(self, root: int | None = None) -> None:
+        self._root, self._resolve = (AT_FDCWD, 0) if root is None else (root, _INSIDE)
+        self.is_host = root is None
+
+    def open(self, path: str, flags: int) -> int:
+        """Open *path* on this side; UsageError says why it cannot be; see openat2(2)."""
+        try:
+            return files.openat2(self._root, os.fsencode(path), flags, self._resolve)
+        except OSError as error:
+            where = "on the host" if self.is_host else "in the container"
+            raise UsageError(path, f"{(error.strerror or '').lower()} {where}") from error
+
+    def settle(self, path: str) -> tuple[str, int]:
+        """Follow the links at the end of *path*; return what they lead to, with its mode, or 0 if it is not there."""
+        for _ in range(_LINKS_MAX):
+            try:
+                fd = files.openat2(self._root, os.fsencode(path), os.O_PATH | os.O_NOFOLLOW, self._resolve)
+            except FileNotFoundError:
+                return path, 0
+            except OSError as error:
+                raise UsageError(path, (error.strerror or "").lower()) from error
+            try:
+                mode = os.fstat(fd).st_mode
+                if not stat.S_ISLNK(mode):
+                    return path, mode
+                path = os.path.join(os.path.dirname(path), os.fsdecode(os.readlink(b"", dir_fd=fd)))
+            finally:
+                os.close(fd)
+        raise UsageError(path, "too many links")
+
+    def told(self, path: str, *, follow: bool, skipped: Callable[[str], None]) -> Iterator[Member]:
+        """Yield what is at *path* as members of an archive; a link itself, unless *follow* or a slash at its end."""
+        contents = means_contents(path)
+        through = follow or contents or path.endswith("/")
+        fd = self.open(path, os.O_PATH | (0 if through else os.O_NOFOLLOW))
+        try:
+            for member in members(fd, "." if contents else name_of(path), skipped):
+                if member.header.ischr() or member.header.isblk():
+                    skipped(member.header.name)
+                else:
+                    yield member
+        finally:
+            os.close(fd)
+
+
+def means_contents(path: str) -> bool:
+    """Tell whether *path* means what is in the directory, not the directory: it ends in ``/.``, or is the root."""
+    return os.path.basename(path) == "." or not path.strip("/")
+
+
+def name_of(path: str) -> str:
+    """Return the name that a copy of *path* has."""
+    return os.path.basename(os.path.normpath(path)).replace("..", "") or os.path.basename(os.path.abspath(path)) or "."
+
+
+class Landing(Tree):
+    """The place *path* on one *side*, where the members of one archive land; see docker-cp(1) for the rules.
+
+    With *as_is* the archive is the user's own, and *path* an existing directory for it. Owners are kept only with
+    *keep_owners*; else all is *owner*'s.
+    """
+
+    def __init__(self, side: Side, path: str, *, as_is: bool, owner: tuple[int, int] | None) -> None:
+        self._side, self._path, self._as_is, self._owner = side, path, as_is, owner
+        self._top, self._name, self._open_root = "", "", False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        if self._open_root:
+            super().__exit__(*unused)
+
+    def add(self, member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
+        """Put *member* in its place; a directory is never replaced by a file, nor a file by a directory."""
+        if not self._open_root:
+            self._choose(member)
+        self._rename(member)
+        parts = parts_of(member.name)
+        if not parts:
+            return
+        self._check_kind(member, parts)
+        if self._owner is not None:
+            member.uid, member.gid = self._owner
+        super().add(member, data)
+
+    def _choose(self, first: tarfile.TarInfo) -> None:
+        """Choose the directory to land in, and the name that the *first* member gets there."""
+        path, mode = self._side.settle(self._path)
+        a_directory_is_named = self._path.endswith("/") or means_contents(self._path)
+        if stat.S_ISDIR(mode):
+            self._land(path)
+            return
+        if mode and (self._as_is or a_directory_is_named):
+            raise UsageError(self._path, "is not a directory")
+        if mode and first.isdir():
+            raise UsageError(self._path, "is a file: a directory cannot be copied there")
+        if not mode and (self._as_is or (a_directory_is_named and not first.isdir())):
+            raise UsageError(self._path, "no such directory", "it must exist")
+        place = os.path.normpath(path)
+        self._top, self._name = first.name, os.path.basename(place)
+        self._land(os.path.dirname(place) or ".")
+
+    def _land(self, directory: str) -> None:
+        fd = self._side.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            super().__init__(f"/proc/self/fd/{fd}")
+            self._open_root = True
+        finally:
+            os.close(fd)
+
+    def _rename(self, member: tarfile.TarInfo) -> None:
+        if self._name:
+            member.name = self._renamed(member.name)
+            if member.islnk():
+                member.linkname = self._renamed(member.linkname)
+
+    def _renamed(self, name: str) -> str:
+        if name == self._top:
+            return self._name
+        return f"{self._name}/{name if self._top == '.' else name.removeprefix(self._top + '/')}"
+
+    def _check_kind(self, member: tarfile.TarInfo, parts: tuple[bytes, ...]) -> None:
+        """Raise UsageError where docker would: what is there is of another kind than what comes."""
+        try:
+            parent = self._open(parts[:-1])
+        except OSError:
+            return  # not there yet, or no directory: making the member will tell
+        try:
+            mode = os.stat(parts[-1], dir_fd=parent, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return
+        finally:
+            os.close(parent)
+        if stat.S_ISDIR(mode) and not member.isdir():
+            raise UsageError(member.name, "is a directory there: a file cannot replace it")
+        if member.isdir() and not stat.S_ISDIR(mode):
+            raise UsageError(member.name, "is no directory there: a directory cannot replace it")

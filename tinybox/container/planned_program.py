@@ -1,0 +1,79 @@
+"""The plan's last chapter: whose rights the program has, and how it begins. Shared by `run` and `exec`."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tinybox.container import child, init, spec
+from tinybox.container.plan import Step
+from tinybox.isolation import capabilities, seccomp
+from tinybox.linux import capability, process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.planner import Task
+
+
+def rights(task: Task) -> list[Step]:
+    """Plan how the program's user, groups and capabilities come about, in the only order that works."""
+    user, sets = task.process.get("user", {}), task.process.get("capabilities", {})
+    uid, gid = user.get("uid", 0), user.get("gid", 0)
+    masks = {name: capability.mask(sets.get(name, [])) for name in spec.CAPABILITY_SETS}
+    who = (uid, gid, user.get("additionalGids", []), user.get("umask"))
+    steps = []
+    if task.process.get("noNewPrivileges"):
+        says = "Let no program gain rights by being executed"
+        steps.append(Step("no-new-privs", says, "PR_SET_NO_NEW_PRIVS(2const)", process.set_no_new_privs))
+    says = "Take rights away for good"
+    steps += [
+        Step("bounding-set", says, "capabilities(7)", capabilities.drop_bounding_set, masks["bounding"]),
+        *_early_filter(task),
+        Step("identity", f"Become user {uid}, group {gid}", "credentials(7)", capabilities.set_identity, *who),
+        Step("capabilities", "Keep only the rights that were given", "capset(2)", capabilities.set_sets,
+             masks["effective"], masks["permitted"], masks["inheritable"], masks["ambient"]),
+    ]  # fmt: skip
+    return steps
+
+
+def _early_filter(task: Task) -> list[Step]:
+    """Without no_new_privs only CAP_SYS_ADMIN may install a filter: so before the rights go. See seccomp(2)."""
+    profile = task.linux.get("seccomp")
+    if not profile or task.process.get("noNewPrivileges"):
+        return []
+    return [Step("seccomp", "Filter the system calls", "seccomp(2)", seccomp.install, *_filter(task, profile))]
+
+
+def _filter(task: Task, profile: dict[str, Any] | None) -> tuple[bytes, int]:
+    if not profile:
+        return b"", 0
+    return seccomp.compiled(profile, os.uname().machine, task.host.cache), seccomp.flags_of(profile)
+
+
+def begin(task: Task, mode: str, *, leashed: bool = True) -> list[Step]:
+    """Plan the last steps: find the program, say that all is ready, wait for the word, and be it, or its PID 1."""
+    live = task.live
+    profile = task.linux.get("seccomp") if task.process.get("noNewPrivileges") else None
+    program, flags = _filter(task, profile)
+    terminal = bool(task.process.get("terminal"))
+    wanted = init.Program(
+        task.process["args"], task.process.get("env", []), terminal=terminal, filter=program, flags=flags
+    )
+    steps = [Step("find-program", f"Find {task.process['args'][0]}", "execvp(3)", init.find, wanted)]
+    if leashed:
+        says = "Die when tinybox dies: the new user has cleared it"
+        steps.append(Step("leash-again", says, "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL))
+    steps += [
+        Step("hide-again", "Hide once more: the new user has cleared it", "PR_SET_DUMPABLE(2const)", child.hide),
+        Step("ready", "Tell the parent that all is ready, wait for its word", "pipe(7)", child.report_ready, live),
+        Step("close", "Keep no file open but 0, 1 and 2", "close_range(2)", child.close_inherited, live),
+    ]  # fmt: skip
+    if mode != init.NONE:
+        name = b"tinybox:init"
+        says = "Take PID 1's name and forget the host's command line"
+        steps.append(Step("name", says, "PR_SET_NAME(2const)", init.take_name, name, task.host.arguments))
+    says = "Be PID 1, and start the program" if mode != init.NONE else "Become the program, as PID 1"
+    steps.append(Step("program", says, "execve(2)", init.run, mode, wanted, live))
+    return steps

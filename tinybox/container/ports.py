@@ -1,0 +1,43 @@
+"""Which ports of a container can be reached from outside, as it was written down when they were published."""
+
+from __future__ import annotations
+
+import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TypedDict
+
+    class Port(TypedDict):
+        """One published port: what comes in at *hostIp*:*hostPort* goes to *containerPort*."""
+
+        hostIp: str
+        hostPort: int
+        containerPort: int
+        protocol: str
+
+
+ANNOTATION = "tinybox.ports"  # JSON: a list of Port
+
+
+def published(annotations: Mapping[str, str]) -> list[Port]:
+    """Return the ports that a container with these *annotations* has published, the lowest first."""
+    ports: list[Port] = json.loads(annotations.get(ANNOTATION) or "[]")
+    return sorted(ports, key=lambda port: (port["containerPort"], port["protocol"], port["hostIp"]))
+
+
+def inside(port: Port) -> str:
+    """Return the container's side of a port: ``80/tcp``."""
+    return f"{port['containerPort']}/{port['protocol']}"
+
+
+def outside(port: Port) -> str:
+    """Return the host's side of a port: ``0.0.0.0:8080``, ``[::]:8080``."""
+    address = port["hostIp"] or "0.0.0.0"  # noqa: S104  shown, not bound
+    return f"[{address}]:{port['hostPort']}" if ":" in address else f"{address}:{port['hostPort']}"
+
+
+def words(annotations: Mapping[str, str]) -> str:
+    """Return all published ports as `docker ps` shows them: ``0.0.0.0:8080->80/tcp``."""
+    return ", ".join(f"{outside(port)}->{inside(port)}" for port in published(annotations))

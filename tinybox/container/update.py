@@ -1,0 +1,77 @@
+"""update: change the limits of a container that is there, in its config.json and, if it runs, in the kernel at once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from tinybox.container import configure_resources, events, lifecycle, naming, spec, state
+from tinybox.container.restart import Policy
+from tinybox.errors import HostError
+from tinybox.isolation.cgroup_limits import Setting, settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.home import Home
+    from tinybox.container.host import Host
+    from tinybox.container.spec import Spec
+    from tinybox.isolation.cgroup import Cgroup
+
+
+def update(home: Home, here: Host, word: str, options: dict[str, str]) -> None:
+    """Apply docker's update *options*; all or nothing: a limit that the kernel refuses leaves config.json as it was."""
+    container = naming.find(home, word)
+    with open(os.path.join(home.bundle(container), "config.json"), "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        config = spec.load(home.bundle(container))
+        if "restart" in options:
+            Policy(options["restart"])
+            config.setdefault("annotations", {})[spec.RESTART] = options["restart"]
+        change(config, here, options)
+        if state.read(home, container)["status"] == state.RUNNING:
+            apply(container, config, here)
+        spec.save(config, home.bundle(container))
+    events.emit(home, container, "update")
+
+
+def change(config: Spec, here: Host, options: dict[str, str]) -> None:
+    """Put the new limits into *config*, over the former ones."""
+    resources = config["linux"].setdefault("resources", {})
+    for section, values in configure_resources.limits(options, here).items():
+        resources[section] = {**resources.get(section, {}), **values}
+
+
+def apply(container: str, config: Spec, here: Host) -> None:
+    """Write every limit of *config* to the control groups of a running container, which may need new ones for it.
+
+    Some limits bind one another (memory may not exceed memory and swap together), so what is refused is tried again
+    after the others; when nothing moves any more, the former values are put back and the refusal is raised.
+    """
+    group = lifecycle.group(container, config, here)
+    group.extend()
+    writes = settings(config["linux"]["resources"], here.hierarchies)
+    former = [Setting(write.controller, write.file, value) for write in writes if (value := _value(group, write))]
+    while writes:
+        refused, refusal = [], None
+        for write in writes:
+            try:
+                group.apply(write)
+            except HostError as error:
+                refused.append(write)
+                refusal = error
+        if refusal and len(refused) == len(writes):
+            _put_back(group, former)
+            raise refusal
+        writes = refused
+
+
+def _value(group: Cgroup, setting: Setting) -> str:
+    return (group.read(setting.controller, setting.file) or "").strip()
+
+
+def _put_back(group: Cgroup, former: list[Setting]) -> None:
+    for setting in former * 2:  # twice, for those that bind one another
+        try:
+            group.apply(setting)
+        except HostError:
+            continue

@@ -1,0 +1,161 @@
+"""A directory tree told as the members of a tar archive, one by one: headers, content, links, attributes.
+
+Every name is opened below one directory by openat2(2) and looked at through its open file, so what is told is what is
+there, even while others change the tree.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from typing import TYPE_CHECKING, NamedTuple
+
+from tinybox.images.tree import XATTR
+from tinybox.linux.files import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, file_system, openat2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Protocol
+
+    class Writable(Protocol):
+        """What an archive can be written to."""
+
+        def write(self, data: bytes, /) -> int:
+            """Write all of *data*."""
+
+CHUNK = 1 << 18
+# Directories of the kernel's own: what is in them is no file that could be copied. See the *_MAGIC in statfs(2).
+KERNELS_OWN = frozenset(
+    (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x1CD1, 0x19800202, 0xCAFE4A11, 0x64626720, 0x74726163, 0x73636673)
+)
+_STRAIGHT = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS  # with O_PATH and O_NOFOLLOW the last name may be a link
+_KINDS = {
+    stat.S_IFREG: tarfile.REGTYPE,
+    stat.S_IFDIR: tarfile.DIRTYPE,
+    stat.S_IFLNK: tarfile.SYMTYPE,
+    stat.S_IFIFO: tarfile.FIFOTYPE,
+    stat.S_IFCHR: tarfile.CHRTYPE,
+    stat.S_IFBLK: tarfile.BLKTYPE,
+}
+
+
+class Member(NamedTuple):
+    """One member: its *header*, and its *data* if it is a file; to be used up before the next one is asked for."""
+
+    header: tarfile.TarInfo
+    data: Iterable[bytes]
+
+
+def members(top: int, name: str, skipped: Callable[[str], None] = lambda _: None) -> Iterator[Member]:
+    """Yield all that is at the open *top*, itself first, as *name* and ``NAME/...``; children sorted by their names.
+
+    Below ``.`` names stand alone, as docker-export(1) writes them.
+    Sockets, which no archive can hold, are told to *skipped*. See tar(5) and xattr(7).
+    """
+    seen: dict[tuple[int, int], str] = {}
+    prefix = "" if name == "." else f"{name}/"
+    pending = [b"."]
+    while pending:
+        path = pending.pop()
+        fd = os.dup(top) if path == b"." else _open_below(top, path)
+        if fd < 0:
+            continue
+        try:
+            where = name if path == b"." else prefix + os.fsdecode(path)
+            header = _header(fd, where, seen)
+            if header is None:
+                skipped(where)
+                continue
+            if header.isdir():
+                pending += _children(fd, path)
+            if header.isreg() and header.size:
+                yield Member(header, _content(fd, header.size))
+            else:
+                yield Member(header, ())
+        finally:
+            os.close(fd)
+
+
+def write(told: Iterable[Member], file: Writable) -> None:
+    """Write the members to *file* as a tar archive in the PAX format; see pax(1)."""
+    with tarfile.open(
+        fileobj=file, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape"
+    ) as tar:
+        for header, data in told:
+            tar.addfile(header)
+            if not header.isreg():
+                continue
+            for piece in data:
+                tar.fileobj.write(piece)  # type: ignore[union-attr]
+            padding = -header.size % tarfile.BLOCKSIZE
+            tar.fileobj.write(bytes(padding))  # type: ignore[union-attr]
+
+
+def _open_below(top: int, path: bytes) -> int:
+    """Open *path* itself, be it a link, below *top*; -1 if it has gone meanwhile; see openat2(2)."""
+    try:
+        return openat2(top, path, os.O_PATH | os.O_NOFOLLOW, _STRAIGHT)
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
+
+
+def _children(fd: int, path: bytes) -> list[bytes]:
+    """List what is in the directory, last name first; nothing in a file system of the kernel's own."""
+    if file_system(fd) in KERNELS_OWN:
+        return []
+    names = sorted((os.fsencode(name) for name in os.listdir(_by_number(fd))), reverse=True)
+    return names if path == b"." else [path + b"/" + name for name in names]
+
+
+def _header(fd: int, where: str, seen: dict[tuple[int, int], str]) -> tarfile.TarInfo | None:
+    """Describe the open *fd*; a file met before, in *seen*, is a link to that name; None for a socket."""
+    info = os.fstat(fd)
+    kind = _KINDS.get(stat.S_IFMT(info.st_mode))
+    if kind is None:
+        return None
+    header = tarfile.TarInfo(where)
+    header.type, header.mode = kind, stat.S_IMODE(info.st_mode)
+    header.uid, header.gid, header.mtime = info.st_uid, info.st_gid, info.st_mtime_ns / 10**9
+    header.pax_headers = {}
+    if info.st_nlink > 1 and kind != tarfile.DIRTYPE:
+        first = seen.setdefault((info.st_dev, info.st_ino), where)
+        if first != where:
+            header.type, header.linkname = tarfile.LNKTYPE, first
+            return header
+    if kind == tarfile.SYMTYPE:
+        header.linkname = os.fsdecode(os.readlink(b"", dir_fd=fd))
+    elif kind in (tarfile.CHRTYPE, tarfile.BLKTYPE):
+        header.devmajor, header.devminor = os.major(info.st_rdev), os.minor(info.st_rdev)
+    elif kind == tarfile.REGTYPE:
+        header.size = info.st_size
+    if kind in (tarfile.REGTYPE, tarfile.DIRTYPE):
+        header.pax_headers.update(_attributes(fd))
+    return header
+
+
+def _attributes(fd: int) -> Iterator[tuple[str, str]]:
+    """Return the extended attributes as PAX records; see listxattr(2)."""
+    path = _by_number(fd)
+    for name in os.listxattr(path):
+        try:
+            value = os.getxattr(path, name)
+        except OSError:
+            continue  # it has gone, or the file system shows the name and not the value
+        yield XATTR + name, value.decode("utf-8", "surrogateescape")
+
+
+def _content(fd: int, size: int) -> Iterator[bytes]:
+    """Read exactly *size* bytes: of a file that grows meanwhile the beginning, of one that shrinks zeros at the end."""
+    with open(os.open(_by_number(fd), os.O_RDONLY), "rb", buffering=0) as file:
+        while size:
+            piece = file.read(min(CHUNK, size)) or bytes(min(CHUNK, size))
+            size -= len(piece)
+            yield piece
+
+
+def _by_number(fd: int) -> str:
+    """Return a path that means the file open as *fd*, also one that is open only as a place (O_PATH)."""
+    return f"/proc/self/fd/{fd}"
+
+
