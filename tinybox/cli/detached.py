@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinybox.cli.run import with_image
+from tinybox.cli.pulling import with_image
 from tinybox.container import attach, detached, host, launch, lifecycle, monitor, naming, spec, state, wire
 from tinybox.container.home import Home
 from tinybox.container.live import Live

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
+from tinybox.cli.pulling import with_image
 from tinybox.container import host, launch
 from tinybox.container.home import Home
 from tinybox.container.live import Live
-from tinybox.errors import ImageError, UsageError
+from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, TypeVar
-
-    Result = TypeVar("Result")
+    from typing import Any
 
 
 def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
@@ -47,15 +45,3 @@ def show(image: str, command: list[str], options: dict[str, Any]) -> int:
     else:
         launch.write_bundle(container, options["bundle"])
     return 0
-
-
-def with_image(image: str, act: Callable[[], Result]) -> Result:
-    """Do *act*; if *image* is not there and has a recipe, make it and try again, as docker pulls what it lacks."""
-    try:
-        return act()
-    except ImageError:
-        from tinybox.cli import images
-
-        if not images.make_missing(image):
-            raise
-        return act()

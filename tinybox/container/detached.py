@@ -87,6 +87,10 @@ def guard(container: Container, signals: Signals, report: Handshake, guest: _soc
             if not pause_before_restart(container, signals, policy.delay()):
                 break
             container = renewed(container)
+    except BaseException as error:
+        lifecycle.abandon(container, error)
+        report.tell_error(error)
+        raise
     finally:
         log.close()
         server.close()

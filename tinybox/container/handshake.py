@@ -76,7 +76,9 @@ class Handshake:
             os._exit(1)
 
     def tell(self, *words: bytes) -> None:
-        """Report *words* to the parent, in one write."""
+        """Report *words* to the parent, in one write; who has hung up before has nothing more to say."""
+        if self.report < 0:
+            return
         try:
             os.write(self.report, _SEPARATOR.join(words)[: _LINE_MAX - 1] + b"\n")
         except BrokenPipeError:

@@ -133,6 +133,16 @@ def stop(container: Container, ending: Ending) -> None:
     container.tell("die", exitCode=ending.status)
 
 
+def abandon(container: Container, error: BaseException) -> None:
+    """End a container whose monitor has met an *error* of its own: nobody would watch over it. Its status is unknown."""
+    undo(container)
+    container.cgroup.kill()
+    container.cgroup.remove()
+    if container.record.state.get("status") not in (state.NEW, state.STOPPED):
+        cause = f"its monitor failed: {type(error).__name__}: {error}"
+        container.record.write(status=state.STOPPED, pid=0, exitCode=None, error=cause, finishedAt=state.now())
+
+
 def close(container: Container) -> None:
     """Give the container out of hand: with ``--rm`` it goes, with all it wrote; else it stays, stopped."""
     naming.hide(container.home, container.id)
