@@ -140,7 +140,7 @@ def test_joined_namespaces_are_opened_by_the_parent_and_entered_by_the_child(liv
         ({"linux": {"namespaces": [{"type": "mount"}, {"type": "mounts"}]}}, "linux.namespaces: mounts"),
         ({"linux": {"namespaces": [{"type": "pid"}]}}, "linux.namespaces: mount"),
         ({"mounts": [{"destination": "/", "type": "tmpfs"}]}, "mount on /"),
-        ({"mounts": [{"destination": "/proc/../proc/sys", "type": "tmpfs"}]}, "is inside /proc"),
+        ({"mounts": [{"destination": "/proc/../proc/sys", "type": "tmpfs"}]}, "covers /proc"),
         ({"process": {"rlimits": [{"type": "RLIMIT_X", "soft": 1, "hard": 1}]}}, "limit RLIMIT_X"),
     ],
 )

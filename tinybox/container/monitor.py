@@ -86,6 +86,7 @@ class Watch:
         self.poll = select.poll()
         self.meaning: dict[int, Callable[[], None]] = {}
         self.ended = False
+        self.typed = b""
         self.alarms: list[tuple[float, Callable[[], None]]] = []
 
     def listen(self, fd: int, meaning: Callable[[], None], mask: int = select.POLLIN) -> None:
@@ -138,17 +139,39 @@ class Watch:
         self.ended = True
 
     def type_in(self) -> None:
-        """Carry what was typed to the container's terminal."""
+        """Take what was typed and carry it to the container's terminal, as fast as that takes it."""
         typed = os.read(0, _CHUNK)
-        if typed:
-            write_all(self.live.master, typed)
-        else:
+        self.typed += typed
+        if not typed:
             self.ignore(0)
+        self.carry_typed()
+
+    def carry_typed(self) -> None:
+        """Write what is typed to the terminal; while it takes no more, nothing is read from ours; see EAGAIN, write(2).
+
+        Waiting here instead would be a deadlock: a program that echoes stops reading while nobody reads its output.
+        """
+        master = self.live.master
+        try:
+            while self.typed:
+                self.typed = self.typed[os.write(master, self.typed) :]
+        except BlockingIOError:
+            self.ignore(0)
+            self.listen(master, self.show_output, select.POLLIN | select.POLLOUT)
+        except OSError:
+            self.typed = b""
 
     def show_output(self) -> None:
         """Carry what the container's terminal shows to ours; EIO: nobody inside has it open any more; see pts(4)."""
+        if self.typed:
+            self.carry_typed()
+            if not self.typed:
+                self.listen(self.live.master, self.show_output)
+                self.listen(0, self.type_in)
         try:
             shown = os.read(self.live.master, _CHUNK)
+        except BlockingIOError:
+            return
         except OSError:
             shown = b""
         if shown:
@@ -200,6 +223,7 @@ def watch(container: Watched, signals: Signals, wire: Callable[[Watch], None] | 
 def _relay(watching: Watch) -> None:
     """Be the wire between our terminal and the container's, to the last byte that it shows."""
     terminal.follow_size(0, watching.live.master)
+    os.set_blocking(watching.live.master, False)
     watching.listen(watching.live.master, watching.show_output)
     if watching.live.interactive:
         watching.listen(0, watching.type_in)
