@@ -94,8 +94,8 @@ def test_diff_says_what_docker_diff_says(tinybox: Command, image: str, script: s
 
 
 def test_diff_of_a_box_that_is_not_there(tinybox: Command) -> None:
-    """An unknown name is one line, status 125."""
-    one_line(tinybox("diff", "nobody-of-this-name"), 125, "no such container")
+    """An unknown name is one line, status 1, as docker."""
+    one_line(tinybox("diff", "nobody-of-this-name"), 1, "no such container")
 
 
 def test_diff_reads_a_box_that_runs_with_user_namespaces(tinybox: Command, image: str) -> None:

@@ -112,7 +112,6 @@ def test_a_named_volume_outlives_its_boxes(tinybox: Command) -> None:
             subprocess.run(["rm", "-r", folder], check=True)
 
 
-@pytest.mark.xfail(reason="--rm leaves the volumes that have no name")
 def test_rm_takes_nameless_volumes_along(tinybox: Command) -> None:
     """`-v /data` is a new volume for this box alone: --rm removes it with the box, as docker's does."""
     volumes = Path(tinybox.root, "volumes")

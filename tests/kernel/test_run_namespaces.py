@@ -170,7 +170,6 @@ def test_a_box_that_joined_ends_with_its_status_and_signals(tinybox: Command) ->
             assert not lives(first)
 
 
-@pytest.mark.xfail(reason="the new namespaces are made before the user namespace is joined, and belong to the host's")
 def test_a_user_namespace_can_be_joined(tinybox: Command) -> None:
     """--userns container:NAME: the same map, and files of the image that belong to root inside."""
     peer, script = new_name(), "echo READY; exec sleep 100"

@@ -89,7 +89,7 @@ def copy(
     """
     words = source.split("/", 4)
     if uids:
-        userns = idmap.user_namespace(uids, gids)
+        userns = users(live, uids, gids)
         try:
             live.trees[name] = mounts.copy_tree(source, options, userns)
         finally:
@@ -101,11 +101,15 @@ def copy(
         live.trees[name] = mounts.copy_tree(source, options)
 
 
-def copy_idmapped(
-    live: Live, bench: dict[str, str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]
-) -> None:
+def users(live: Live, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> int:
+    """Return an fd of a user namespace with the owners that the box will have: the joined one, or one like the new."""
+    joined = live.namespace_fds.get("user")
+    return idmap.user_namespace(uids, gids) if joined is None else os.dup(joined)
+
+
+def copy_idmapped(live: Live, bench: dict[str, str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:
     """Copy what belongs on the *bench* as idmapped mounts, detached, for the child to place; see mount_setattr(2)."""
-    userns = idmap.user_namespace(uids, gids)
+    userns = users(live, uids, gids)
     try:
         for name, path in bench.items():
             live.trees[name] = mounts.copy_tree(path, mounts.Options(["bind"]), userns)

@@ -41,7 +41,7 @@ class Task:
         self.new = [entry["type"] for entry in listed if not entry.get("path")]
         self.joined = {entry["type"]: entry["path"] for entry in listed if entry.get("path")}
         self.annotations = config.get("annotations", {})
-        self.userns = "user" in self.new
+        self.userns = "user" in self.new or "user" in self.joined
         self.root = os.fsencode(os.path.join(planned_mounts.bundle_of(self), config["root"]["path"]))
 
 
@@ -57,7 +57,13 @@ def plan(config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup) -> P
         *planned_program.rights(task),
         *planned_program.begin(task, task.annotations.get(spec.INIT, init.NONE)),
     ]
-    return Plan([*_make_cgroup(task), *planned_mounts.parent_steps(task), *_make_child(task, inside)], inside)
+    outside = [
+        *_make_cgroup(task),
+        *_open_namespaces(task),
+        *planned_mounts.parent_steps(task),
+        *_make_child(task, inside),
+    ]
+    return Plan(outside, inside)
 
 
 def _check(task: Task) -> None:
@@ -101,20 +107,16 @@ def _make_cgroup(task: Task) -> list[Step]:
     return steps
 
 
-def _make_child(task: Task, inside: list[Step]) -> list[Step]:
-    live, flags = task.live, namespaces.flags(kind for kind in task.new if kind != "cgroup")
-    steps = [
-        Step(
-            f"open-{kind}-namespace",
-            f"Open the {kind} namespace to join",
-            "namespaces(7)",
-            spawn.open_namespace,
-            live,
-            kind,
-            path,
-        )
+def _open_namespaces(task: Task) -> list[Step]:
+    return [
+        Step(f"open-{kind}-namespace", f"Open the {kind} namespace to join", "namespaces(7)",
+             spawn.open_namespace, task.live, kind, path)
         for kind, path in task.joined.items()
-    ]
+    ]  # fmt: skip
+
+
+def _make_child(task: Task, inside: list[Step]) -> list[Step]:
+    live, flags, steps = task.live, namespaces.flags(kind for kind in task.new if kind != "cgroup"), list[Step]()
     if "pid" in task.joined:
         says = "Let the child be born into the other container's process numbers"
         steps.append(Step("join-pid", says, "setns(2)", spawn.join_pid_namespace, live, undo=spawn.leave_pid_namespace))
@@ -125,7 +127,7 @@ def _make_child(task: Task, inside: list[Step]) -> list[Step]:
     )  # fmt: skip
     if "pid" in task.joined:
         steps.append(Step("leave-pid", "Count our own children as before", "setns(2)", spawn.leave_pid_namespace))
-    if task.userns:
+    if "user" in task.new:
         uids, gids = task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
         says = "Say which ids of the host the ids inside stand for"
         steps.append(Step("id-maps", says, "user_namespaces(7)", _write_maps, live, uids, gids))
@@ -152,7 +154,7 @@ def _arrive(task: Task) -> list[Step]:
         Step("hide", "Hide this process's memory from the box", "PR_SET_DUMPABLE(2const)", child.hide),
     ]
     for kind in task.joined:
-        if kind != "pid":
+        if kind not in ("pid", "user"):
             says = f"Join the other {kind} namespace"
             steps.append(Step(f"join-{kind}", says, "setns(2)", _join, live, kind))
     if task.userns:

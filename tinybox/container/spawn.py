@@ -31,7 +31,10 @@ def spawn(live: Live, flags: int, steps: list[Step]) -> None:
     collecting = gc.isenabled()
     gc.disable()  # a collection in the child would touch, and so copy, every page of the heap
     try:
-        live.pid, live.pidfd = process.clone3(flags, cgroup=live.cgroup_fd)
+        if "user" in live.namespace_fds:
+            _spawn_among_users(live, flags, steps)
+        else:
+            live.pid, live.pidfd = process.clone3(flags, cgroup=live.cgroup_fd)
         if live.pid == 0:
             child.become(steps, live)
     finally:
@@ -39,6 +42,34 @@ def spawn(live: Live, flags: int, steps: list[Step]) -> None:
             gc.enable()
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
     live.handshake.keep_parent_side()
+
+
+def _spawn_among_users(live: Live, flags: int, steps: list[Step]) -> None:
+    """Have the child born by a process that has joined the user namespace: what is new then belongs to its users.
+
+    That process makes it our child, not its own (CLONE_PARENT), tells us its number, and ends.
+    """
+    heard, told = os.pipe()
+    between = os.fork()
+    if between == 0:
+        try:
+            process.setns(live.namespace_fds["user"], process.CLONE_NEWUSER)
+            pid, _ = process.clone3(flags | process.CLONE_PARENT, cgroup=live.cgroup_fd, exit_signal=0)
+            if pid == 0:
+                child.become(steps, live)
+            os.write(told, str(pid).encode())
+        except OSError as error:
+            live.handshake.tell_error(StepError("user namespace", f"cannot be joined: {error}"))
+        finally:
+            os._exit(0)
+    os.close(told)
+    os.waitpid(between, 0)
+    with open(heard, "rb") as pipe:
+        number = pipe.read()
+    if not number:
+        live.handshake.hear()
+    live.pid = int(number)
+    live.pidfd = os.pidfd_open(live.pid)
 
 
 def kill(live: Live) -> None:
