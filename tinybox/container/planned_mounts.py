@@ -197,7 +197,8 @@ def place(live: Live, name: str, root: bytes) -> None:
 
 
 def _devices(task: Task) -> list[Step]:
-    if not any(entry["destination"] == "/dev" and entry.get("type") == "tmpfs" for entry in task.config["mounts"]):
+    on_dev = [entry for entry in task.config.get("mounts", []) if entry["destination"].rstrip("/") == "/dev"]
+    if not on_dev or on_dev[-1].get("type") != "tmpfs":  # somebody's own directory, into which nothing is made
         return []
     says = "Make the standard devices: null zero full random urandom tty"
     steps = [Step("devices", says, "mknod(2)", make_standard_devices, task.root, task.userns)]
