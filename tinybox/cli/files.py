@@ -7,24 +7,14 @@ import sys
 
 import click
 
-from tinybox.container import copying
+from tinybox.container import copying, measures
 from tinybox.container.home import Home
 from tinybox.errors import UsageError
-
-UNITS = "B kB MB GB TB PB".split()
-
-
-def human(size: float) -> str:
-    """Return a number of bytes as docker writes it: at most four digits, powers of 1000."""
-    unit = 0
-    while size >= 1000 and unit < len(UNITS) - 1:
-        size, unit = size / 1000, unit + 1
-    return f"{size:.4g}{UNITS[unit]}"
 
 
 def skipped(name: str) -> None:
     """Tell that a socket or a device was left out."""
-    print(f"tinybox: {name}: a socket or device, left out", file=sys.stderr)
+    print(f"tinybox: {name}: left out, an image or a copy has no place for it", file=sys.stderr)
 
 
 def split(word: str) -> tuple[str, str]:
@@ -65,7 +55,7 @@ def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: boo
 
 def _say(size: int, where: str, *, quiet: bool) -> None:
     if not quiet:
-        print(f"Successfully copied {human(size)} to {where}", file=sys.stderr)
+        print(f"Successfully copied {measures.decimal_size(size)} to {where}", file=sys.stderr)
 
 
 def _not_terminal(fd: int) -> int:
@@ -91,3 +81,27 @@ def export(container: str, output: str | None) -> None:
         if os.path.exists(fresh):
             os.unlink(fresh)
         raise
+
+
+class CommitCommand(click.Command):
+    """The command, whose flag can be written as docker writes it: ``--pause=false``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does, after ``--pause=false`` has been written as ``--no-pause``."""
+        words = {"--pause=false": "--no-pause", "--pause=0": "--no-pause", "--pause=true": "--pause"}
+        return super().parse_args(ctx, [words.get(word, word) for word in args])
+
+
+@click.command(cls=CommitCommand)
+@click.option("-a", "--author", default="", metavar="NAME", help="Who made the image.")
+@click.option("-m", "--message", default="", metavar="TEXT", help="What the image is.")
+@click.option("-c", "--change", "changes", multiple=True, metavar="LINE", help="A Dockerfile instruction, as CMD ls.")
+@click.option("-p", "--pause/--no-pause", default=True, help="Freeze the container meanwhile (default).")
+@click.argument("container")
+@click.argument("name", required=False, default="", metavar="[NAME[:TAG]]")
+def commit(container: str, name: str, author: str, message: str, changes: tuple[str, ...], *, pause: bool) -> None:
+    """Make an image of CONTAINER: what it has changed becomes one more layer. Volumes are no part of it."""
+    from tinybox.container import commit as committing
+
+    wish = committing.Wish(name, author, message, changes)
+    print(f"sha256:{committing.commit(Home(), container, wish, pause=pause, told=skipped)}")

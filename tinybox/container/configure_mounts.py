@@ -65,6 +65,9 @@ def _asked_mounts(request: Request) -> list[Mount]:
     asked = [words.volume(text) for text in options.get("volume") or ()]
     asked += [words.mount(text) for text in options.get("mount") or ()]
     asked += [words.tmpfs(text) for text in options.get("tmpfs") or ()]
+    places = {entry["destination"].rstrip("/") for entry in asked}
+    declared = request.image.config.get("Volumes") or {}
+    asked += [words.mount_of("VOLUME", "volume", "", path, []) for path in declared if path.rstrip("/") not in places]
     seen = set()
     for entry in asked:
         if entry["destination"] in seen:
@@ -72,7 +75,8 @@ def _asked_mounts(request: Request) -> list[Mount]:
         seen.add(entry["destination"])
         if entry["type"] == "volume":
             entry["source"] = request.volume(entry["source"])
-            entry["type"], entry["options"] = "bind", ["rbind", "rprivate", *entry["options"]]
+            idmap = ["idmap"] * (request.modes["userns"] == "private")  # owners on disk are what they are inside
+            entry["type"], entry["options"] = "bind", ["rbind", "rprivate", *idmap, *entry["options"]]
         if entry["type"] == "bind":  # read-only with all that is mounted below it, as docker has it
             entry["options"] = ["rro" if option == "ro" else option for option in entry["options"]]
     return sorted(asked, key=lambda entry: entry["destination"].count("/"))

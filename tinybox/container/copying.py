@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO, Self
 
     from tinybox.container.home import Home
-    
+
     Told = Callable[[str], None]
 
 ROOT = (0, 0)
@@ -46,7 +46,7 @@ class Pipe:
 
     def __enter__(self) -> Self:
         reading, writing = os.pipe()
-        self.out, self.into = open(reading, "rb"), open(writing, "wb")  # noqa: SIM115  closed by __exit__
+        self.out, self.into = open(reading, "rb"), open(writing, "wb")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -109,7 +109,7 @@ def copy_in_tar(home: Home, word: str, fd: int, path: str, *, archive: bool) -> 
 
 
 def export(home: Home, word: str, fd: int, told: Told) -> None:
-    """Write a container's whole file system to *fd* as a tar archive, without what is mounted there; docker-export(1)."""
+    """Write a container's own files to *fd* as a tar archive, without what is mounted there; see docker-export(1)."""
 
     def send(root: int) -> None:
         with open(fd, "wb", closefd=False) as file:

@@ -1,7 +1,7 @@
 """An errand: a child process goes where we must not go ourselves, does one thing there, and tells how it went.
 
-To see a container's files one has to enter namespaces, and who has entered a user namespace cannot come back. So a child
-goes, and only bytes return, through pipes.
+To see a container's files one has to enter namespaces, and who has entered a user namespace cannot come back. So a
+child goes, and only bytes return, through pipes.
 """
 
 from __future__ import annotations

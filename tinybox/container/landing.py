@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.errors import UsageError
 from tinybox.images.members import members
-from tinybox.images.tree import Tree, parts_of
+from tinybox.images.tree import XATTR, Tree, parts_of
 from tinybox.linux import files
 from tinybox.linux.mount import AT_FDCWD
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tinybox.images.members import Member
 
 _LINKS_MAX = 40  # as many as the kernel follows; see path_resolution(7)
+_CAPABILITY = f"{XATTR}security.capability"
 _INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
 
 
@@ -87,9 +88,11 @@ def name_of(path: str) -> str:
 class Landing(Tree):
     """The place *path* on one *side*, where the members of one archive land; see docker-cp(1) for the rules.
 
-    With *as_is* the archive is the user's own, and *path* an existing directory for it. Owners are kept only with
-    *keep_owners*; else all is *owner*'s.
+    With *as_is* the archive is the user's own, and *path* an existing directory for it. All becomes
+    *owner*'s; None: owners stay who they are.
     """
+
+    is_layer = False
 
     def __init__(self, side: Side, path: str, *, as_is: bool, owner: tuple[int, int] | None) -> None:
         self._side, self._path, self._as_is, self._owner = side, path, as_is, owner
@@ -112,7 +115,7 @@ class Landing(Tree):
             return
         self._check_kind(member, parts)
         if self._owner is not None:
-            member.uid, member.gid = self._owner
+            self._give(member, self._owner)
         super().add(member, data)
 
     def _choose(self, first: tarfile.TarInfo) -> None:
@@ -150,6 +153,13 @@ class Landing(Tree):
         if name == self._top:
             return self._name
         return f"{self._name}/{name if self._top == '.' else name.removeprefix(self._top + '/')}"
+
+    def _give(self, member: tarfile.TarInfo, owner: tuple[int, int]) -> None:
+        """Make *owner* the owner; rights that a program has by its owner do not go to another one, or to the host."""
+        if member.isreg() and (self._side.is_host or (member.uid, member.gid) != owner):
+            member.mode &= ~(stat.S_ISUID | stat.S_ISGID)
+            member.pax_headers = {key: value for key, value in member.pax_headers.items() if key != _CAPABILITY}
+        member.uid, member.gid = owner
 
     def _check_kind(self, member: tarfile.TarInfo, parts: tuple[bytes, ...]) -> None:
         """Raise UsageError where docker would: what is there is of another kind than what comes."""

@@ -40,9 +40,14 @@ def made_up() -> str:
 
 def checked(name: str) -> str:
     """Return *name* if docker would take it: a letter or digit, then letters, digits and ``_.-``; else UsageError."""
-    if len(name) < 2 or name[0] not in _FIRST or not _LATER.issuperset(name):
+    if not is_allowed(name):
         raise UsageError(f"container name {name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-] and what follows")
     return name
+
+
+def is_allowed(name: str) -> bool:
+    """Tell whether docker would take *name* for a container or a volume."""
+    return len(name) > 1 and name[0] in _FIRST and _LATER.issuperset(name)
 
 
 def reserve(home: Home, name: str, container: str) -> None:

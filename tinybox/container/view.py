@@ -41,7 +41,10 @@ def visit(
     container = naming.find(home, word)
     now = state.read(home, container)
     if now["status"] == state.RUNNING:
-        with control.Running(home, container, now), Errand(lambda: act(_enter(now["pid"], mounted)), not_mine) as errand:
+        with (
+            control.Running(home, container, now),
+            Errand(lambda: act(_enter(now["pid"], mounted)), not_mine) as errand,
+        ):
             yield errand
         return
     record = own(home, container)
@@ -119,7 +122,9 @@ def _is_files(entry: Mount, bundle: str) -> bool:
     """Tell whether a mount shows files of the host, and not the kernel's own: a volume, a directory."""
     destination, source = entry["destination"], os.path.join(bundle, entry.get("source", ""))
     is_bind = "bind" in (entry.get("type"), *entry.get("options", [])) or "rbind" in entry.get("options", [])
-    return is_bind and not f"{destination}/".startswith(tuple(f"{path}/" for path in _KERNELS)) and os.path.exists(source)
+    return (
+        is_bind and not f"{destination}/".startswith(tuple(f"{path}/" for path in _KERNELS)) and os.path.exists(source)
+    )
 
 
 def has_own_users(config: Spec) -> bool:

@@ -41,7 +41,7 @@ class Workspace(NamedTuple):
 def workspace(store: Store) -> Iterator[Workspace]:
     """Enter a fresh directory below the store's tmp/; sweep what the dead left there. It is removed at the end."""
     with store.locked():
-        _sweep(store)
+        sweep(store)
         path = tempfile.mkdtemp(prefix="import-", dir=f"{store.root}/tmp")
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -55,18 +55,35 @@ def workspace(store: Store) -> Iterator[Workspace]:
 def import_archive(store: Store, source: str | BufferedReader, reference: Reference, config: dict[str, Any]) -> Image:
     """Make the image *reference* with one layer, the tar archive *source*, and *config* in OCI's words."""
     with workspace(store) as work:
-        layer = f"{work.path}/layer"
-        os.mkdir(layer, 0o700)
-        unpacked = _unpack(source, f"{layer}/fs")
-        _check_content(f"{layer}/fs")
-        _write(f"{layer}/layer.json", {"diff_id": unpacked.diff_id, "size": unpacked.size})
-        record = f"{work.path}/record"
-        image_id = _write(record, _document(unpacked, config))
-        with store.locked():
-            _place(store, layer, unpacked.diff_id)
-            os.rename(record, f"{store.root}/images/{image_id}")
-            store.point(reference, image_id)
+        unpacked = add_layer(work, source)
+        _check_content(f"{work.path}/layer/fs")
+        put(store, work, _document(unpacked, config), reference)
     return store.image(str(reference))
+
+
+def add_layer(work: Workspace, source: str | BufferedReader) -> Unpacked:
+    """Unpack the tar archive *source* as the layer that `put` will move into the store."""
+    layer = f"{work.path}/layer"
+    os.mkdir(layer, 0o700)
+    unpacked = _unpack(source, f"{layer}/fs")
+    _write(f"{layer}/layer.json", {"diff_id": unpacked.diff_id, "size": unpacked.size})
+    return unpacked
+
+
+def put(store: Store, work: Workspace, document: dict[str, Any], reference: Reference | None) -> str:
+    """Make an image of *document*, whose topmost layer is in *work* unless the store has all; return its id."""
+    record, layer = f"{work.path}/record", f"{work.path}/layer"
+    image_id = _write(record, document)
+    with store.locked():
+        if os.path.isdir(layer):
+            _place(store, layer, document["rootfs"]["diff_ids"][-1])
+        missing = [key for key in map(layer_key, document["rootfs"]["diff_ids"]) if key not in store.layers()]
+        if missing:
+            raise ImageError(f"layer {missing[0]}", "has been removed meanwhile", "another command removed its image")
+        os.rename(record, f"{store.root}/images/{image_id}")
+        if reference is not None:
+            store.point(reference, image_id)
+    return image_id
 
 
 def _unpack(source: str | BufferedReader, destination: str) -> Unpacked:
@@ -122,7 +139,7 @@ def _write(path: str, document: dict[str, Any]) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _sweep(store: Store) -> None:
+def sweep(store: Store) -> None:
     """Remove what nobody holds any more below tmp/, and layers whose image was never finished; under the lock."""
     for name in os.listdir(f"{store.root}/tmp"):
         path = f"{store.root}/tmp/{name}"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         def write(self, data: bytes, /) -> int:
             """Write all of *data*."""
 
+
 CHUNK = 1 << 18
 # Directories of the kernel's own: what is in them is no file that could be copied. See the *_MAGIC in statfs(2).
 KERNELS_OWN = frozenset(
@@ -39,6 +40,8 @@ _KINDS = {
     stat.S_IFBLK: tarfile.BLKTYPE,
 }
 
+_LINKED = (tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE)  # overlayfs links its whiteouts, too: devices stay apart
+
 
 class Member(NamedTuple):
     """One member: its *header*, and its *data* if it is a file; to be used up before the next one is asked for."""
@@ -47,10 +50,13 @@ class Member(NamedTuple):
     data: Iterable[bytes]
 
 
-def members(top: int, name: str, skipped: Callable[[str], None] = lambda _: None) -> Iterator[Member]:
+def members(
+    top: int, name: str, skipped: Callable[[str], None] = lambda _: None, *, marks: bool = False
+) -> Iterator[Member]:
     """Yield all that is at the open *top*, itself first, as *name* and ``NAME/...``; children sorted by their names.
 
-    Below ``.`` names stand alone, as docker-export(1) writes them.
+    Below ``.`` names stand alone, as docker-export(1) writes them. With *marks* the attributes by which overlayfs
+    speaks to itself are told, too.
     Sockets, which no archive can hold, are told to *skipped*. See tar(5) and xattr(7).
     """
     seen: dict[tuple[int, int], str] = {}
@@ -67,6 +73,8 @@ def members(top: int, name: str, skipped: Callable[[str], None] = lambda _: None
             if header is None:
                 skipped(where)
                 continue
+            if not marks:
+                header.pax_headers = {key: value for key, value in header.pax_headers.items() if "overlay." not in key}
             if header.isdir():
                 pending += _children(fd, path)
             if header.isreg() and header.size:
@@ -79,17 +87,13 @@ def members(top: int, name: str, skipped: Callable[[str], None] = lambda _: None
 
 def write(told: Iterable[Member], file: Writable) -> None:
     """Write the members to *file* as a tar archive in the PAX format; see pax(1)."""
-    with tarfile.open(
-        fileobj=file, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape"
-    ) as tar:
-        for header, data in told:
-            tar.addfile(header)
-            if not header.isreg():
-                continue
+    for header, data in told:
+        file.write(header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+        if header.isreg():
             for piece in data:
-                tar.fileobj.write(piece)  # type: ignore[union-attr]
-            padding = -header.size % tarfile.BLOCKSIZE
-            tar.fileobj.write(bytes(padding))  # type: ignore[union-attr]
+                file.write(piece)
+            file.write(bytes(-header.size % tarfile.BLOCKSIZE))
+    file.write(bytes(2 * tarfile.BLOCKSIZE))  # the end marker
 
 
 def _open_below(top: int, path: bytes) -> int:
@@ -118,7 +122,7 @@ def _header(fd: int, where: str, seen: dict[tuple[int, int], str]) -> tarfile.Ta
     header.type, header.mode = kind, stat.S_IMODE(info.st_mode)
     header.uid, header.gid, header.mtime = info.st_uid, info.st_gid, info.st_mtime_ns / 10**9
     header.pax_headers = {}
-    if info.st_nlink > 1 and kind != tarfile.DIRTYPE:
+    if info.st_nlink > 1 and kind in _LINKED:
         first = seen.setdefault((info.st_dev, info.st_ino), where)
         if first != where:
             header.type, header.linkname = tarfile.LNKTYPE, first
@@ -157,5 +161,3 @@ def _content(fd: int, size: int) -> Iterator[bytes]:
 def _by_number(fd: int) -> str:
     """Return a path that means the file open as *fd*, also one that is open only as a place (O_PATH)."""
     return f"/proc/self/fd/{fd}"
-
-

@@ -157,6 +157,11 @@ class Store:
             os.rename(f"{self.root}/layers/{key}", gone)  # first out of sight, whole: rmtree may be killed halfway
             rmtree(gone)
 
+    def layers(self) -> dict[str, int]:
+        """Return the layers that are there, by their short names, with the bytes of their files."""
+        folder = f"{self.root}/layers"
+        return {key: read_json(f"{folder}/{key}/layer.json")["size"] for key in _entries(folder)}
+
     def containers_using(self, image_id: str) -> list[str]:
         """List the containers whose config.json names *image_id* in its annotations."""
         users = []

@@ -50,6 +50,8 @@ class Tree:
     A member that comes twice is replaced, as tar(1) does. Owners are set when we are root, as tar(1) does.
     """
 
+    is_layer = True  # where names such as .wh.NAME mean that NAME is hidden
+
     def __init__(self, path: str) -> None:
         self._root = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         self._entries = 0
@@ -95,7 +97,7 @@ class Tree:
 
     def _put(self, parent: int, parts: tuple[bytes, ...], member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
         name = parts[-1]
-        if name.startswith(WHITEOUT):
+        if self.is_layer and name.startswith(WHITEOUT):
             _white_out(parent, name)
         elif member.isdir():
             _make_directory(parent, name)

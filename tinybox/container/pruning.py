@@ -1,0 +1,85 @@
+"""Removing what nobody uses: containers at rest, images without a name, volumes, and what a killed command left.
+
+Whatever is removed is first owned, by the lock of the container or of the store: so nothing goes that is in use.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from tinybox.container import events, lifecycle, naming, state, volumes
+from tinybox.errors import ImageError, StateError
+from tinybox.images import intake
+from tinybox.images.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.container.home import Home
+    from tinybox.container.volumes import Volume
+
+
+class Removed(NamedTuple):
+    """What went: names or ids to show, and how many bytes that freed."""
+
+    names: list[str]
+    size: int
+
+
+def containers(home: Home) -> Removed:
+    """Remove every container that is at rest, and the remains of those that were never finished; see docker-prune."""
+    names, size = [], 0
+    for container in home.stored():
+        try:
+            record = state.own(home, container)
+        except StateError:
+            continue  # it runs, or a command is at work on it
+        try:
+            if os.path.isdir(home.bundle(container)):
+                size += volumes.tree_size(home.bundle(container))
+                lifecycle.delete(home, container)
+                events.emit(home, container, "destroy")
+                names.append(container)
+        finally:
+            record.close()
+    _forget_names(home)
+    return Removed(names, size)
+
+
+def _forget_names(home: Home) -> None:
+    """Give back the names of containers of which nothing is left."""
+    for container in naming.every(home):
+        if not os.path.isdir(home.bundle(container)) and not os.path.isdir(home.live(container)):
+            naming.release(home, container)
+
+
+def images(home: Home, *, all_of_them: bool) -> Removed:
+    """Remove images that no container uses: those without a name, or *all_of_them*; and litter in the store."""
+    store = Store(home.root)
+    lines: list[str] = []
+    with store.locked():
+        intake.sweep(store)
+    before = store.layers()
+    for image in store.images():
+        if (image.reference and not all_of_them) or store.containers_using(image.id):
+            continue
+        try:
+            removal = store.remove(image.reference or image.id)
+        except ImageError:
+            continue  # a container has been made of it meanwhile, or another command was faster
+        lines += [f"untagged: {name}" for name in removal.untagged]
+        lines += [f"deleted: sha256:{image_id}" for image_id in removal.deleted]
+    after = store.layers()
+    return Removed(lines, sum(size for layer, size in before.items() if layer not in after))
+
+
+def volumes_of(home: Home, is_wanted: Callable[[Volume], bool]) -> Removed:
+    """Remove the volumes that no container uses and that *is_wanted* says."""
+    names, size = [], 0
+    with Store(home.root).locked():
+        for volume in volumes.unused(home, is_wanted):
+            size += volume.size()
+            state.remove_tree(volume.folder)
+            names.append(volume.name)
+    return Removed(names, size)
