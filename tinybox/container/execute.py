@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from tinybox.container.monitor import Ending, Signals
     from tinybox.container.spec import Process, Spec
 
+TARGET = "target"  # what the pidfd is called among the live parts
+
 
 class Execution:
     """One process to be run in the running container *target*; what monitor.watch() needs to know of it."""
@@ -56,7 +58,8 @@ class Execution:
         self.leashed = not options.get("detach")
         changed = configured(config, target.state["pid"], arguments, options)
         self.task = Task(changed, home.bundle(target.id), here, live, self.cgroup)
-        self.plan = plan(self.task, target.pidfd, leashed=self.leashed)
+        live.namespace_fds[TARGET] = os.dup(target.pidfd)
+        self.plan = plan(self.task, leashed=self.leashed)
         self.done: list[Step] = []
 
     def start(self) -> None:
@@ -110,14 +113,16 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
     return changed
 
 
-def plan(task: Task, pidfd: int, *, leashed: bool) -> Plan:
-    """Plan how a process joins the container whose first process *pidfd* holds."""
+def plan(task: Task, *, leashed: bool) -> Plan:
+    """Plan how a process joins the container whose first process is held by a pidfd among the live parts."""
     live, kinds = task.live, [*task.new, *task.joined]
+    pidfd = live.namespace_fds[TARGET]
     leash = Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL)
     inside = [
-        *([leash] if leashed else []),
-        Step("wait", "Wait until we are in the control groups", "pipe(7)", child.wait_for_parent, live),
         Step("hide", "Hide this process's memory from the box", "PR_SET_DUMPABLE(2const)", child.hide),
+        *([leash] if leashed else []),
+        Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, live),
+        Step("wait", "Wait until we are in the control groups", "pipe(7)", child.wait_for_parent, live),
         Step("join", f"Join its namespaces: {', '.join(k for k in kinds if k != 'pid')}", "setns(2)",
              join, pidfd, [kind for kind in kinds if kind != "pid"]),
         *_be_root(kinds),
