@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from tinybox.cli import completion
 from tinybox.container import host
 from tinybox.container.home import Home
 from tinybox.errors import ImageError
@@ -42,7 +43,7 @@ def make_missing(text: str) -> bool:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completion.images)
 @click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
 @click.option(
     "--format", "style", metavar="json", type=click.Choice(["json", "table"]), default="table", help="json or table."
@@ -86,7 +87,7 @@ def import_image(file: str, name: str) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.recipes)
 def pull(name: str) -> None:
     """Make the image NAME by its recipe: the first of its sources that works is used."""
     if recipe.find(name) is None:
@@ -98,7 +99,7 @@ def pull(name: str) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME|ID...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME|ID...", shell_complete=completion.images)
 def rmi(names: tuple[str, ...]) -> None:
     """Remove images: the name, and with the last name the files."""
     host.read("").check()

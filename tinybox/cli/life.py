@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybox.cli import detached
+from tinybox.cli import completion, detached
 from tinybox.cli.run_command import table_command
 from tinybox.cli.several import each
 from tinybox.container import control, host, monitor
@@ -16,8 +16,20 @@ from tinybox.container import update as updating
 from tinybox.container.home import Home
 from tinybox.container.live import Live
 
-NAMES = click.argument("names", nargs=-1, required=True, metavar="CONTAINER...")
-NAME = click.argument("name", metavar="CONTAINER")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def several_names(offer: completion.Offer) -> Callable[[Any], Any]:
+    """Return the argument ``CONTAINER...``, for which the shell is offered *offer*."""
+    return click.argument("names", nargs=-1, required=True, metavar="CONTAINER...", shell_complete=offer)
+
+
+NAMES = several_names(completion.containers)
+LIVING_NAMES = several_names(completion.running)
+RESTING_NAMES = several_names(completion.at_rest)
+NAME = click.argument("name", metavar="CONTAINER", shell_complete=completion.containers)
+LIVING_NAME = click.argument("name", metavar="CONTAINER", shell_complete=completion.running)
 TIME = click.option(
     "-t", "--time", "seconds", type=float, help="Seconds before KILL (default: its own, or 10); -1: wait."
 )
@@ -31,7 +43,7 @@ create = table_command(
 
 
 @click.command()
-@NAMES
+@RESTING_NAMES
 @click.option("-a", "--attach", "attached", is_flag=True, help="Show its output and end with its status.")
 @click.option("-i", "--interactive", is_flag=True, help="Attach, and pass our input on.")
 def start(names: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
@@ -40,7 +52,7 @@ def start(names: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
 
 
 @click.command()
-@NAME
+@LIVING_NAME
 @click.option("--no-stdin", is_flag=True, help="Do not pass our input on.")
 @click.option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on (default).")
 @click.option("--detach-keys", default="", metavar="KEYS", help="What detaches again (default ctrl-p,ctrl-q).")
@@ -58,7 +70,7 @@ def attach(name: str, *, no_stdin: bool, sig_proxy: bool, detach_keys: str) -> i
 @click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set a variable.")
 @click.option("--env-file", multiple=True, metavar="FILE", help="Read variables from a file.")
 @click.option("--privileged", is_flag=True, help="With all capabilities and without the filter.")
-@NAME
+@LIVING_NAME
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
     """Run COMMAND in a running container, beside its first process."""
@@ -78,7 +90,7 @@ def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
 
 
 @click.command()
-@NAMES
+@LIVING_NAMES
 @TIME
 @SIGNAL
 def stop(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int:
@@ -87,7 +99,7 @@ def stop(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int
 
 
 @click.command()
-@NAMES
+@LIVING_NAMES
 @click.option("-s", "--signal", "signal_word", default="KILL", metavar="SIGNAL", help="Which signal (default KILL).")
 def kill(names: tuple[str, ...], signal_word: str) -> int:
     """Send a signal to the first process of containers."""
@@ -115,7 +127,7 @@ def restart(names: tuple[str, ...], seconds: float | None, signal_word: str) -> 
 
 
 @click.command()
-@NAMES
+@LIVING_NAMES
 def wait(names: tuple[str, ...]) -> int:
     """Wait until containers have ended, and print the exit status of each."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -128,14 +140,14 @@ def wait(names: tuple[str, ...]) -> int:
 
 
 @click.command()
-@NAMES
+@LIVING_NAMES
 def pause(names: tuple[str, ...]) -> int:
     """Freeze all processes of containers."""
     return each(names, lambda name: control.pause(Home(), name))
 
 
 @click.command()
-@NAMES
+@LIVING_NAMES
 def unpause(names: tuple[str, ...]) -> int:
     """Let frozen containers go on."""
     return each(names, lambda name: control.unpause(Home(), name))

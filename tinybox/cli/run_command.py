@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinybox.cli import completion
 from tinybox.cli import run as command_line
 from tinybox.container.options import ALIASES, BY_NAME, BY_SHORT, FLAG, LIST, OPTIONS, Option
 
@@ -98,7 +99,7 @@ def table_command(name: str, act: Callable[[str, list[str], dict[str, Any]], int
         callback=execute,
         params=[
             *(declared(option) for option in OPTIONS),
-            click.Argument(["image"]),
+            click.Argument(["image"], shell_complete=completion.images),
             click.Argument(["command"], nargs=-1, type=click.UNPROCESSED),
         ],
         help=text,

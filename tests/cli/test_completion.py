@@ -1,0 +1,113 @@
+"""What the shell is offered: the protocol between bash, zsh or fish and the installed command, spoken for real."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.root
+
+
+def offers(tinybox: Command, line: str, shell: str = "bash") -> list[str]:
+    """Return what *shell* is offered for the last word of *line*, which may be empty; nothing may be said beside it."""
+    words = line.split(" ")
+    settings = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), "_TINYBOX_COMPLETE": f"{shell}_complete"}
+    if shell == "fish":
+        settings["COMP_CWORD"] = words[-1]
+    done = subprocess.run(
+        [tinybox.path],
+        env={**tinybox.environment, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line for line in done.stdout.splitlines() if line]
+    if shell == "zsh":
+        return lines[1::3]  # type, word, help
+    return [line.partition(",")[2].partition("\t")[0] for line in lines]
+
+
+@pytest.fixture
+def two(tinybox: Command) -> Iterator[Command]:
+    """Make two containers: one that runs, one that was never started."""
+    done = tinybox("run", "-d", "--name", "shown-alive", "--network", "none", "busybox", "sleep", "60")
+    assert done.returncode == 0, done.stderr
+    assert tinybox("create", "--name", "shown-new", "busybox", "true").returncode == 0
+    yield tinybox
+    assert tinybox("rm", "-f", "shown-alive", "shown-new").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("tinybox rm shown-", ["shown-alive", "shown-new"]),
+        ("tinybox stop shown-", ["shown-alive"]),
+        ("tinybox exec shown-", ["shown-alive"]),
+        ("tinybox start shown-", ["shown-new"]),
+        ("tinybox rm shown-n", ["shown-new"]),
+        ("tinybox rm shown-new shown-", ["shown-alive"]),
+        ("tinybox rm --force shown-a", ["shown-alive"]),
+        ("tinybox rm hidden-", []),
+    ],
+)
+def test_containers_are_offered_where_they_can_be_used(two: Command, line: str, names: list[str]) -> None:
+    """`stop` offers what runs, `start` what does not, `rm` both; never a name that is on the line already."""
+    assert offers(two, line) == names
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_three_shells_are_spoken_to(two: Command, shell: str) -> None:
+    """Each of bash, zsh and fish gets the same names in its own form."""
+    assert offers(two, "tinybox rm shown-", shell) == ["shown-alive", "shown-new"]
+
+
+def test_images_are_offered(tinybox: Command) -> None:
+    """`run` and `rmi` offer the images of the store, `pull` the recipes."""
+    assert offers(tinybox, "tinybox run busy") == ["busybox"]
+    assert offers(tinybox, "tinybox rmi busy") == ["busybox"]
+    assert "alpine" in offers(tinybox, "tinybox pull ")
+
+
+def test_the_store_of_the_line_is_meant(two: Command) -> None:
+    """With --root the names come from there: a store that is empty offers nothing."""
+    assert offers(two, "tinybox --root /nonexistent rm shown-") == []
+
+
+def test_what_cannot_be_read_is_offered_to_nobody(tmp_path: Path) -> None:
+    """Where the store cannot be read (it is root's alone) no names are offered, and no error is printed."""
+    (tmp_path / "container-names").write_text("a file, where a directory is expected")
+    broken = Command(tmp_path)
+    assert offers(broken, "tinybox rm ") == []
+    assert "rm" in offers(broken, "tinybox r")  # the control: commands are offered all the same
+
+
+def test_bash_completes(two: Command) -> None:
+    """The script that `completion bash` prints, read by bash, finds a container's name for TAB."""
+    script = two("completion", "bash").stdout
+    asked = 'COMP_WORDS=(tinybox rm shown-n); COMP_CWORD=2; _tinybox_completion "$TINYBOX"; echo "${COMPREPLY[@]}"'
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\n{asked}"],
+        env={**two.environment, "TINYBOX": two.path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (done.stdout, done.stderr) == ("shown-new\n", "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_has_its_script(tinybox: Command, shell: str) -> None:
+    """`completion SHELL` prints what that shell asks the command with; another word is refused."""
+    assert f"_TINYBOX_COMPLETE={shell}_complete" in tinybox("completion", shell).stdout
+    assert tinybox("completion", "tcsh").returncode == 125

@@ -1,0 +1,96 @@
+"""Completion: what the shell offers behind `tinybox rm` and TAB. click speaks with the shell, the names come from disk.
+
+The shell calls `tinybox` itself, with _TINYBOX_COMPLETE in its environment; so what is offered is what is there now.
+What cannot be read (the store is root's) offers nothing: who presses a key does not want to read an error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import get_completion_class
+
+from tinybox.container import naming
+from tinybox.container.home import Home
+from tinybox.errors import TinyboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Offer = Callable[[click.Context, click.Parameter, str], list[str]]
+
+SHELLS = ("bash", "zsh", "fish")
+LATEST = ":latest"
+
+
+def offered(names: Callable[[Home], Iterable[str]]) -> Offer:
+    """Return *names* as click asks for them: those that begin as the word does, and are not on the line already."""
+
+    def offer(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        given = ctx.params.get(param.name or "") or ()
+        root = ctx.find_root().params.get("root") or ""
+        try:
+            found = sorted(set(names(Home(root))))
+        except (OSError, TinyboxError):
+            return []
+        return [name for name in found if name.startswith(incomplete) and name not in given]
+
+    offer.__doc__ = names.__doc__
+    return offer
+
+
+@offered
+def containers(home: Home) -> Iterable[str]:
+    """Offer all containers."""
+    return naming.every(home).values()
+
+
+@offered
+def running(home: Home) -> Iterable[str]:
+    """Offer the containers that run: a process watches over each of them."""
+    living = set(home.living())
+    return [name for container, name in naming.every(home).items() if container in living]
+
+
+@offered
+def at_rest(home: Home) -> Iterable[str]:
+    """Offer the containers that can be started: nobody watches over them."""
+    living = set(home.living())
+    return [name for container, name in naming.every(home).items() if container not in living]
+
+
+@offered
+def images(home: Home) -> Iterable[str]:
+    """Offer the images in the store, without the tag that need not be said."""
+    from tinybox.images.store import Store
+
+    return [image.reference.removesuffix(LATEST) for image in Store(home.root).images() if image.reference]
+
+
+@offered
+def recipes(home: Home) -> Iterable[str]:  # noqa: ARG001  recipes lie beside the code
+    """Offer the images that can be made."""
+    from tinybox.images import recipe
+
+    return recipe.names()
+
+
+@offered
+def volumes(home: Home) -> Iterable[str]:
+    """Offer the volumes."""
+    from tinybox.container import volumes as on_disk
+
+    return [volume.name for volume in on_disk.every(home)]
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the script that teaches SHELL to complete tinybox's commands, options and names."""
+    root = ctx.find_root()
+    speaks = get_completion_class(shell)
+    if speaks is None or not isinstance(root.command, click.Group):
+        raise click.UsageError(f"click knows no completion for {shell}")
+    click.echo(speaks(root.command, {}, "tinybox", "_TINYBOX_COMPLETE").source())
