@@ -1,4 +1,4 @@
-"""How a list of things is shown: as a table, as a line of JSON each, or by a template; the words of docker's --format."""
+"""How a list of things is shown: as a table, as lines of JSON, or by a template; the words of docker's --format."""
 
 from __future__ import annotations
 
@@ -74,5 +74,5 @@ def aligned(lines: list[str]) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """Return *text* with what could command a terminal shown as ``\\x1b``; what a container says is a stranger's word."""
+    """Return *text* with what could command a terminal made visible: a container's words are a stranger's."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

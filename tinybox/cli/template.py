@@ -1,4 +1,4 @@
-"""The templates of --format: the part of Go's text/template that docker's users write, compiled to Python functions.
+r"""The templates of --format: the part of Go's text/template that docker's users write, compiled to Python functions.
 
     {{.ID}}\t{{.Names}}   {{json .}}   {{index .Config.Labels "x"}}   {{.Name | upper}}   {{range .Mounts}}...{{end}}
 
@@ -156,7 +156,7 @@ def _declaration(text: str) -> tuple[list[str], Value]:
     names: list[str] = []
     if ":=" in tokens:
         at = tokens.index(":=")
-        names = [token for token in tokens[:at] if token != ","]
+        names = [name for name in tokens[:at] if name != ","]
         tokens = tokens[at + 1 :]
         if not all(name.startswith("$") and "." not in name for name in names) or len(names) > 2:
             raise wrong(f"{text!r}: only $names can be set")
@@ -206,37 +206,40 @@ def _command(tokens: list[str], piped: Value | None) -> tuple[Value, list[str]]:
 def _applied(value: Any, arguments: list[Any]) -> Any:
     """Return *value*; a field that is a function, as ``.Label "x"``, is called."""
     if callable(value):
-        return value(*arguments)
+        try:
+            return value(*arguments)
+        except TypeError as error:
+            raise wrong('a field that is a function needs its words behind it, as in {{.Label "x"}}') from error
     if arguments:
         raise wrong(f"{shown(value)} is no function: it cannot take {shown(arguments[0])}")
     return value
 
 
 def _operand(tokens: list[str]) -> tuple[Value, list[str]]:
-    token, rest = tokens[0], tokens[1:]
-    if token == "(":
+    word, rest = tokens[0], tokens[1:]
+    if word == "(":
         inner, rest = _pipeline(rest)
         if rest[:1] != [")"]:
             raise wrong(") is missing")
         names = rest[1][1:].split(".") if len(rest) > 1 and re.match(r"\.\w", rest[1]) else []
         return (lambda scope: _walk(inner(scope), names)), rest[2 if names else 1 :]
-    if token[0] in '"`':
-        text = token[1:-1]
-        if token[0] == '"':
+    if word[0] in '"`':
+        text = word[1:-1]
+        if word[0] == '"':
             text = re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), text)
         return (lambda _: text), rest
-    if token[0] == ".":
-        names = token[1:].split(".") if token != "." else []
+    if word[0] == ".":
+        names = word[1:].split(".") if word != "." else []
         return (lambda scope: _walk(scope.dot, names)), rest
-    if token[0] == "$":
-        variable, *names = token.split(".")
+    if word[0] == "$":
+        variable, *names = word.split(".")
         return (lambda scope: _walk(_variable(scope, variable), names)), rest
-    if token in _WORDS:
-        return (lambda _: _WORDS[token]), rest
-    if token[0].isdigit() or token[0] == "-":
-        number = float(token) if "." in token else int(token)
+    if word in _WORDS:
+        return (lambda _: _WORDS[word]), rest
+    if word[0].isdigit() or word[0] == "-":
+        number = float(word) if "." in word else int(word)
         return (lambda _: number), rest
-    raise wrong(f"unexpected {token!r}")
+    raise wrong(f"unexpected {word!r}")
 
 
 def _variable(scope: Scope, name: str) -> Any:

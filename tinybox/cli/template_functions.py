@@ -60,7 +60,7 @@ def index(value: Any, *places: Any) -> Any:
 
 def formatted(form: str, *values: Any) -> str:
     """Return *values* put into *form*, for %s %v %d %q %x %f and their widths; see printf(3)."""
-    words = tuple(value if isinstance(value, int | float) and not isinstance(value, bool) else shown(value) for value in values)  # fmt: skip
+    words = tuple(value if type(value) in (int, float) else shown(value) for value in values)
     try:
         return form.replace("%v", "%s").replace("%q", '"%s"') % words
     except (TypeError, ValueError) as error:

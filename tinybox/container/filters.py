@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from tinybox.container import listing
+from tinybox.container import listing, spec
 from tinybox.errors import TinyboxError, UsageError
 from tinybox.images.store import Store
 
@@ -37,6 +37,7 @@ class Filter:
             self._alternatives += [[test] for test in tests] if key == "label" else [tests]
 
     def __call__(self, listed: Listed) -> bool:
+        """Tell whether a container is meant."""
         return all(any(test(listed) for test in tests) for tests in self._alternatives)
 
     def _id(self, value: str) -> Test:
@@ -66,16 +67,17 @@ class Filter:
         return lambda listed: listed.health == value
 
     def _ancestor(self, value: str) -> Test:
-        """An image by name or id, or one of its layers: each image that was made on top of it counts, too."""
+        """Ask for an image by name or id, those that were made on top of it included: they have its layers below."""
         try:
             wanted = Store(self._home.root).image(value)
         except TinyboxError:  # it may be gone, and its containers still there
-            return lambda listed: value in (listed.image, listed.image.rpartition(":")[0]) or (
-                len(value) >= 12 and listed.image_id.startswith(value.removeprefix("sha256:"))
+            return lambda listed: (
+                value in (listed.image, listed.image.rpartition(":")[0])
+                or (len(value) >= 12 and listed.image_id.startswith(value.removeprefix("sha256:")))
             )
         layers = ":".join(wanted.layers)
         return lambda listed: (
-            listed.image_id == wanted.id or f"{listed.annotations.get('tinybox.layers')}:".startswith(f"{layers}:")
+            listed.image_id == wanted.id or f"{listed.annotations.get(spec.LAYERS)}:".startswith(f"{layers}:")
         )
 
     def _before(self, value: str) -> Test:

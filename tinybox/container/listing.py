@@ -60,13 +60,16 @@ class Listed:
 
     @property
     def word(self) -> str:
-        """The state in docker's words: created, running, paused, restarting, exited."""
+        """The state in docker's words: created, running, paused, restarting, exited.
+
+        One that never began, because its program is not there, is still ``created``.
+        """
         status = self.state["status"]
         if self.state.get("restarting"):
             return "restarting"
         if status == state.RUNNING:
             return "paused" if self.is_paused() else "running"
-        return "exited" if status == state.STOPPED else "created"
+        return "exited" if status == state.STOPPED and self.state.get("startedAt") else "created"
 
     @property
     def is_alive(self) -> bool:
@@ -76,8 +79,7 @@ class Listed:
     @property
     def health(self) -> str:
         """``healthy``, ``unhealthy``, ``starting``, or ``none`` where nobody asks after it."""
-        health = self.state.get("health") or {}
-        return str(health.get("status") or health.get("Status") or "none")
+        return str((self.state.get("health") or {}).get("Status") or "none")
 
     @property
     def finished_at(self) -> int:
@@ -101,7 +103,8 @@ class Listed:
             config = spec.load(self.home.bundle(self.id))
         except UsageError:  # removed while we were reading
             return []
-        return [_mount(self.home, entry) for entry in config.get("mounts", []) if entry["destination"] not in OWN_MOUNTS]
+        asked = [entry for entry in config.get("mounts", []) if entry["destination"] not in OWN_MOUNTS]
+        return [_mount(self.home, entry) for entry in asked]
 
 
 def _mount(home: Home, entry: Mount) -> dict[str, Any]:

@@ -29,6 +29,8 @@ NUMBERS = {  # name: (x86-64, aarch64); from 424 on, all machines count alike
     "prctl": (157, 167),
     "mount": (165, 40),
     "umount2": (166, 39),
+    "inotify_add_watch": (254, 27),
+    "inotify_init1": (294, 26),
     "setns": (308, 268),
     "seccomp": (317, 277),
     "bpf": (321, 280),

@@ -1,0 +1,128 @@
+"""Reading a file that grows and is rotated (PATH becomes PATH.1, PATH.1 becomes PATH.2) as one stream of lines.
+
+A rename moves a name, never the file: whoever holds the file open goes on reading it, and knows by its inode number
+where it stands now. So nothing is lost and nothing is read twice, whenever the rotation comes.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+BLOCK = 65536
+
+
+class Lines:
+    """The whole lines of PATH and its former generations, oldest first; *tail* skips all but so many at the end.
+
+    What comes later is there at the next look. Files last changed before *since* (ns since 1970) are passed over.
+    """
+
+    def __init__(self, path: str, *, tail: int | None = None, since: int = 0) -> None:
+        self._path = path
+        self._files = generations(path)
+        self._rest = b""
+        if tail is not None:
+            self._seek_to_last(tail)
+        while len(self._files) > 1 and os.fstat(self._files[0]).st_mtime_ns < since:
+            os.close(self._files.pop(0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._files:
+            os.close(self._files.pop())
+
+    def _seek_to_last(self, count: int) -> None:
+        """Keep only as many files as hold the last *count* lines, the first of them at the right place."""
+        for place in range(len(self._files) - 1, -1, -1):
+            count -= seek_to_last(self._files[place], count)
+            if count == 0:
+                for fd in self._files[:place]:
+                    os.close(fd)
+                del self._files[:place]
+                return
+
+    def batches(self) -> Iterator[list[bytes]]:
+        """Yield the lines that are there and were not read yet, as many at once as one read(2) gave."""
+        self._files = self._files or generations(self._path)
+        while self._files:
+            data = os.read(self._files[0], BLOCK)
+            if data:
+                *lines, self._rest = (self._rest + data).split(b"\n")
+                yield lines
+            elif len(self._files) > 1:
+                os.close(self._files.pop(0))
+                self._rest = b""  # the beginning of a line whose end never came
+            elif not self._find_newer():
+                return
+
+    def _find_newer(self) -> bool:
+        """Look whether our last file has been rotated away, and open those after it.
+
+        The file itself is read once more after that: its last lines may have come between the two looks.
+        """
+        here = _identity(os.fstat(self._files[0]))
+        try:
+            if _identity(os.stat(self._path)) == here:
+                return False
+        except FileNotFoundError:
+            pass  # just between two names
+        found = generations(self._path)
+        known = [_identity(os.fstat(fd)) for fd in found]
+        older = known.index(here) + 1 if here in known else 0
+        for fd in found[:older]:
+            os.close(fd)
+        self._files += found[older:]
+        return bool(found[older:])
+
+
+def generations(path: str) -> list[int]:
+    """Open PATH and its former generations, and return the fds, oldest first; see open(2).
+
+    The newest is opened first: a rotation meanwhile can only bring a file before our eyes twice, never hide it.
+    """
+    folder, name = os.path.split(path)
+    try:
+        numbers = [entry[len(name) + 1 :] for entry in os.listdir(folder) if entry.startswith(f"{name}.")]
+    except FileNotFoundError:
+        return []
+    highest = max((int(number) for number in numbers if number.isdecimal()), default=0)
+    found: dict[tuple[int, int], int] = {}
+    for place in (path, *(f"{path}.{number}" for number in range(1, highest + 2))):
+        try:
+            fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        if found.setdefault(_identity(os.fstat(fd)), fd) != fd:
+            os.close(fd)
+    return list(found.values())[::-1]
+
+
+def _identity(info: os.stat_result) -> tuple[int, int]:
+    return info.st_dev, info.st_ino
+
+
+def seek_to_last(fd: int, count: int) -> int:
+    """Move *fd* to where its last *count* lines begin, reading from the end; return how many it has; see lseek(2)."""
+    at = os.lseek(fd, 0, os.SEEK_END)
+    found = 0
+    while at > 0:
+        size = min(BLOCK, at)
+        at -= size
+        block = os.pread(fd, size, at)
+        newlines = block.count(b"\n")
+        if found + newlines > count:
+            place = size
+            for _ in range(count - found + 1):
+                place = block.rindex(b"\n", 0, place)
+            os.lseek(fd, at + place + 1, os.SEEK_SET)
+            return count
+        found += newlines
+    os.lseek(fd, 0, os.SEEK_SET)
+    return found
