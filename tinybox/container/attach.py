@@ -27,11 +27,13 @@ class Visit:
         self.home, self.container, self.line = home, container, line
         self.terminal_inside, self.keys = terminal_inside, keys
         self.held = b""  # the beginning of the detach keys, not yet sent
+        self.outbox: list[bytes] = []
         self.status: int | None = None
+        line.setblocking(False)
 
     def hear(self) -> bool:
         """Show what the container wrote; False at its end."""
-        packet = self.line.recv(wire.PACKET_MAX)
+        packet = wire.receive(self.line)
         kind, data = packet[:1], packet[1:]
         if kind == wire.EXIT:
             self.status = int(data)
@@ -40,25 +42,43 @@ class Visit:
             monitor.write_all(1 if kind == wire.OUT else 2, data)
         return bool(packet)
 
+    def say(self, packet: bytes) -> None:
+        """Send *packet* to the monitor, or keep it until there is room."""
+        self.outbox.append(packet)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what is kept, as far as it goes. A monitor that has gone is no error here: its last words come first."""
+        try:
+            while self.outbox:
+                self.line.send(self.outbox[0])
+                del self.outbox[0]
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            self.outbox.clear()
+
     def type(self, data: bytes) -> bool:
-        """Send what was typed, but for the detach keys; False when these are complete."""
+        """Send what was typed (nothing: its end), but for the detach keys; False when these are complete."""
         self.held += data
         at = self.held.find(self.keys) if self.terminal_inside and self.keys else -1
         if at >= 0:
-            self.line.send(wire.INPUT + self.held[:at]) if at else None
+            self.say(wire.INPUT + self.held[:at]) if at else None
             return False
-        keep = next((n for n in range(len(self.keys) - 1, 0, -1) if self.held.endswith(self.keys[:n])), 0)
-        if not self.terminal_inside:
-            keep = 0
+        keep = 0
+        if data and self.terminal_inside:
+            keep = next((n for n in range(len(self.keys) - 1, 0, -1) if self.held.endswith(self.keys[:n])), 0)
         whole, self.held = self.held[: len(self.held) - keep], self.held[len(self.held) - keep :]
         if whole:
-            self.line.send(wire.INPUT + whole)
+            self.say(wire.INPUT + whole)
+        if not data:
+            self.say(wire.END)
         return True
 
     def size(self) -> None:
         """Tell the monitor how large our window is."""
         if self.terminal_inside and os.isatty(0):
-            self.line.send(wire.WINDOW + "{} {}".format(*terminal.size(0)).encode())
+            self.say(wire.WINDOW + "{} {}".format(*terminal.size(0)).encode())
 
     def forward(self, numbers: bytes) -> None:
         """Send on to the container what was sent to us."""
@@ -89,11 +109,14 @@ def attend(
     With *proxy*, signals sent to us go to the container. *stdin* says whether our input is passed on.
     """
     visit = Visit(home, container, line, terminal_inside=terminal_inside, keys=key_bytes(keys or DETACH))
-    reading = [line.fileno(), signals.fd, *([0] if stdin else [])]
+    listening = stdin
     with terminal.RawMode(0 if terminal_inside and stdin else -1):
         visit.size()
         while True:
-            ready, _, _ = select.select(reading, [], [])
+            reading = [line.fileno(), signals.fd, *([0] if listening and not visit.outbox else [])]
+            ready, room, _ = select.select(reading, [line.fileno()] if visit.outbox else [], [])
+            if room:
+                visit.flush()
             if line.fileno() in ready and not visit.hear():
                 break
             if signals.fd in ready:
@@ -101,15 +124,11 @@ def attend(
                 visit.forward(came if proxy else bytes(n for n in came if n == signal.SIGWINCH))
             if 0 in ready:
                 typed = os.read(0, wire.PACKET_MAX - 1)
-                if not typed:
-                    reading.remove(0)
-                    line.send(wire.END)
-                elif not visit.type(typed):
+                listening = bool(typed)
+                if not visit.type(typed):
                     return 0
     if visit.status is None:
-        raise StateError(
-            f"container {container[:12]}", "its monitor has gone without a word", "tinybox ps -a tells more"
-        )
+        raise StateError(f"container {container[:12]}", "its monitor let go of us", "tinybox ps -a and logs tell more")
     return visit.status
 
 

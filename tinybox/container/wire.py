@@ -58,6 +58,17 @@ def pair() -> tuple[_socket.socket, _socket.socket]:
     return first, second
 
 
+def receive(line: _socket.socket) -> bytes:
+    """Return the next packet, nothing at the end. A reset tells that the other side went without reading all of ours.
+
+    It is told before the packets that came earlier, which are still there: so ask once more.
+    """
+    try:
+        return line.recv(PACKET_MAX)
+    except ConnectionResetError:
+        return line.recv(PACKET_MAX)
+
+
 class Guest:
     """One who is attached: what he has not read yet waits here, so that a slow one holds up nobody."""
 
@@ -108,7 +119,19 @@ class Switchboard:
     def admit(self, line: _socket.socket) -> None:
         """Attach the guest at the other end of *line*."""
         guest = self.guests[line.fileno()] = Guest(line)
-        self.watch.listen(line.fileno(), lambda: self._hear(guest))
+        self._attend(guest)
+
+    def _attend(self, guest: Guest) -> None:
+        """Listen to *guest*, but not to what he types while the container has not taken what was typed before.
+
+        So what he types waits on his side, and the monitor stays small. Whether there is room for output that waits
+        for him is another question.
+        """
+        mask = (0 if self.typed else select.POLLIN) | (select.POLLOUT if guest.waiting else 0)
+        if mask:
+            self.watch.listen(guest.line.fileno(), lambda: self._hear(guest), mask)
+        else:
+            self.watch.ignore(guest.line.fileno())
 
     def _leave(self, guest: Guest) -> None:
         fd = guest.line.fileno()
@@ -118,17 +141,21 @@ class Switchboard:
 
     def _output(self, fd: int, kind: bytes) -> None:
         """Carry what the container wrote to the log and to everyone; EIO: a terminal that nobody inside has open."""
+        if self.typed and fd == self.stdin:
+            self._type(b"")
         try:
             data = os.read(fd, PACKET_MAX - 1)
+        except BlockingIOError:  # a terminal, which only had room for what was typed
+            return
         except OSError:
             data = b""
-        if not data:
-            self.watch.ignore(fd)
+        if data:
+            self.log(STREAMS[kind], data)
+            self.tell(kind + data)
             return
-        self.log(STREAMS[kind], data)
-        self.tell(kind + data)
-        if self.typed:
-            self._type(b"")
+        self.watch.ignore(fd)
+        if fd == self.stdin:
+            self.stdin, self.typed = -1, b""
 
     def tell(self, packet: bytes) -> None:
         """Send *packet* to every guest; who has gone, or fallen too far behind, is let go."""
@@ -136,23 +163,31 @@ class Switchboard:
             if not guest.send(packet):
                 self._leave(guest)
             elif guest.waiting:
-                self.watch.listen(guest.line.fileno(), lambda guest=guest: self._hear(guest), _BOTH)  # type: ignore[misc]
+                self._attend(guest)
 
     def _hear(self, guest: Guest) -> None:
-        if not guest.flush():
+        packet = self._packet(guest)
+        if not guest.flush() or packet == b"":
             self._leave(guest)
             return
-        if not guest.waiting:
-            self.watch.listen(guest.line.fileno(), lambda: self._hear(guest))
+        if packet:
+            self._take(packet)
+        self._attend(guest)
+
+    def _packet(self, guest: Guest) -> bytes | None:
+        """Return the guest's next packet, nothing at his end, None while there is none or the last one still waits."""
+        if self.typed:
+            return None
         try:
-            packet = guest.line.recv(PACKET_MAX)
+            return receive(guest.line)
         except BlockingIOError:
-            return
+            return None
         except OSError:
-            packet = b""
-        if not packet:
-            self._leave(guest)
-        elif packet[:1] == INPUT:
+            return b""
+
+    def _take(self, packet: bytes) -> None:
+        """Do what a guest's *packet* says."""
+        if packet[:1] == INPUT:
             self._type(packet[1:])
         elif packet[:1] == END and self.stdin >= 0 and self.stdin not in self.outputs:
             os.close(self.stdin)
@@ -162,10 +197,9 @@ class Switchboard:
             self.resize(int(rows), int(columns))
 
     def _type(self, data: bytes) -> None:
-        """Pass input on as fast as the container takes it; the rest waits."""
-        if self.stdin < 0:
-            return
-        self.typed += data
+        """Pass input on as fast as the container takes it; while some waits, nobody's further input is read."""
+        waited = bool(self.typed)
+        self.typed += data if self.stdin >= 0 else b""
         try:
             while self.typed:
                 self.typed = self.typed[os.write(self.stdin, self.typed) :]
@@ -173,11 +207,21 @@ class Switchboard:
             pass
         except OSError:
             self.typed = b""
-        if self.stdin not in self.outputs:
-            if self.typed:
-                self.watch.listen(self.stdin, lambda: self._type(b""), select.POLLOUT)
-            else:
-                self.watch.ignore(self.stdin)
+        if bool(self.typed) != waited:
+            self._wait_for_room()
+            for guest in self.guests.values():
+                self._attend(guest)
+
+    def _wait_for_room(self) -> None:
+        """Listen whether the container takes input again, or no longer: a terminal is listened to for output anyway."""
+        if self.stdin in self.outputs:
+            fd, kind = self.stdin, self.outputs[self.stdin]
+            mask = select.POLLIN | (select.POLLOUT if self.typed else 0)
+            self.watch.listen(fd, lambda: self._output(fd, kind), mask)
+        elif self.typed:
+            self.watch.listen(self.stdin, lambda: self._type(b""), select.POLLOUT)
+        else:
+            self.watch.ignore(self.stdin)
 
     def drain(self) -> None:
         """Read what the container has left in its streams when it ended."""
@@ -195,6 +239,3 @@ class Switchboard:
             guest.line.settimeout(1)
             guest.send(EXIT + str(status).encode())
             self._leave(guest)
-
-
-_BOTH = select.POLLIN | select.POLLOUT
