@@ -119,7 +119,6 @@ def plan(task: Task, *, leashed: bool) -> Plan:
     pidfd = live.namespace_fds[TARGET]
     leash = Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL)
     inside = [
-        Step("hide", "Hide this process's memory from the box", "PR_SET_DUMPABLE(2const)", child.hide),
         *([leash] if leashed else []),
         Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, live),
         Step("wait", "Wait until we are in the control groups", "pipe(7)", child.wait_for_parent, live),

@@ -148,7 +148,6 @@ def _write_maps(live: Live, uids: list[idmap.IDMapping], gids: list[idmap.IDMapp
 def _arrive(task: Task) -> list[Step]:
     live = task.live
     steps = [
-        Step("hide", "Hide this process's memory from the box", "PR_SET_DUMPABLE(2const)", child.hide),
         Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL),
         Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, live),
         Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, live),

@@ -25,10 +25,13 @@ def spawn(live: Live, flags: int, steps: list[Step]) -> None:
     """Clone the child into new namespaces and, where v2 allows it, into its control group; see clone3(2).
 
     All signals are blocked in the child from its first moment: a handler of ours must not run there, and PID 1 finds
-    what came early when it begins to wait for signals.
+    what came early when it begins to wait for signals. From that moment it is hidden, too (a child inherits that):
+    where it joins the process numbers of others, they must not look into it, not even for one call (CVE-2016-9962).
     """
     former = signal.pthread_sigmask(signal.SIG_BLOCK, init.SIGNALS)
     collecting = gc.isenabled()
+    dumpable = process.is_dumpable()
+    process.set_dumpable(False)
     gc.disable()  # a collection in the child would touch, and so copy, every page of the heap
     try:
         if "user" in live.namespace_fds:
@@ -38,6 +41,7 @@ def spawn(live: Live, flags: int, steps: list[Step]) -> None:
         if live.pid == 0:
             child.become(steps, live)
     finally:
+        process.set_dumpable(dumpable)
         if collecting:
             gc.enable()
         signal.pthread_sigmask(signal.SIG_SETMASK, former)

@@ -28,6 +28,7 @@ CLONE_NEWNET = 0x40000000
 CLONE_INTO_CGROUP = 0x200000000
 
 PR_SET_PDEATHSIG = 1
+PR_GET_DUMPABLE = 3
 PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
 PR_SET_NAME = 15
@@ -127,6 +128,11 @@ def set_parent_death_signal(signal: int) -> None:
 def set_dumpable(dumpable: bool) -> None:
     """Hide (False) this process's memory and /proc links from others; see PR_SET_DUMPABLE in prctl(2)."""
     _prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0)
+
+
+def is_dumpable() -> bool:
+    """Tell whether others with this process's rights may look into it; see PR_GET_DUMPABLE in prctl(2)."""
+    return _prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1
 
 
 def set_child_subreaper() -> None:
