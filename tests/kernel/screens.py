@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import Command
 
+PROMPT = "%>"
+
 
 class Screen:
     """The person's end of a pseudo-terminal, and the process that has the other end as its controlling terminal."""
@@ -45,10 +47,11 @@ class Screen:
         return before
 
     def ask(self, command: str) -> str:
-        """Type a command for the shell and return what it prints; a mark that is not typed as it is shown ends it."""
+        """Type a command for a shell whose prompt was seen; return what it prints before the next prompt."""
         self.type(f"{command}; echo 'e''nd'\n")
         self.wait_for("\n")  # the echo of what was typed
-        return self.wait_for("end\r\n").replace("\r\n", "\n").strip()
+        said = self.wait_for(f"end\r\n{PROMPT}")
+        return said.replace("\r\n", "\n").strip()
 
     def resize(self, rows: int, columns: int) -> None:
         """Change the size of the window; the kernel sends SIGWINCH to whoever is in the foreground."""
