@@ -1,7 +1,7 @@
 """What is wanted, in the words of the OCI runtime specification: config.json, typed but otherwise untouched.
 
 A bundle is a directory with a config.json and a root file system. The engine runs bundles and nothing else, so the
-same bundle can be given to runc or crun; sections named here are those of the runtime-spec 1.2.
+same bundle can be given to runc or crun; sections named here are those of the runtime-spec 1.1.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ if TYPE_CHECKING:
         linux: Linux
 
 
-OCI_VERSION = "1.2.0"
+OCI_VERSION = "1.1.0"  # the first one with all the words that we write; older crun refuses what it does not know
 CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 
 # Annotations: what docker's words mean beyond OCI's. Other runtimes pass over them.
