@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 
 from tinybox.container import events, lifecycle, naming, spec, state
 from tinybox.errors import StateError, UsageError
@@ -112,31 +113,55 @@ def forbid_restart(home: Home, container: str) -> None:
 def stop(home: Home, word: str, seconds: float | None = None, signal_word: str = "") -> None:
     """Ask a container to stop by its stop signal, and KILL it after *seconds* (10); one at rest is stopped already."""
     container = naming.find(home, word)
-    now = state.read(home, container)
-    if now["status"] in (state.NEW, state.STOPPED):
-        if now.get("restarting"):
+    wishes = state.read(home, container)["annotations"]
+    number = signal_number(signal_word or wishes.get(spec.STOP_SIGNAL, "SIGTERM"))
+    grace = seconds if seconds is not None else float(wishes.get(spec.STOP_TIMEOUT, GRACE))
+    if bring_down(home, container, number, None if grace < 0 else grace):
+        events.emit(home, container, "stop")
+
+
+def bring_down(home: Home, container: str, number: int, grace: float | None) -> bool:
+    """Signal whatever runs of a container until nobody owns it, and tell whether anything ran.
+
+    Others may be at work on it: one who starts it, or its own restart policy. So look again after every wait.
+    """
+    ended, pause, patience = -1, 0.0, time.monotonic() + PATIENCE
+    while not state.wait_for_owner(home, container, pause):
+        if time.monotonic() > patience:
+            raise StateError(f"container {container[:12]}", "does not end", "its monitor, or the kernel, holds it")
+        pause = state.PAUSE
+        try:
+            now = state.read(home, container)
+        except StateError:
+            continue  # its owner removes it, as --rm asked for
+        if now["status"] == state.RUNNING or now.get("restarting"):
             forbid_restart(home, container)
-            state.wait_for_owner(home, container)
+        if now["status"] == state.RUNNING and now["startTicks"] != ended:
+            _end(home, now, number, grace)
+            ended, patience = now["startTicks"], time.monotonic() + PATIENCE
+    return ended >= 0
+
+
+def _end(home: Home, now: State, number: int, grace: float | None) -> None:
+    """End the process that *now* speaks of, by signal *number*, after *grace* seconds by KILL."""
+    try:
+        target = Running(home, now["id"], now)
+    except StateError:
         return
-    if now["status"] != state.RUNNING:
-        raise StateError(f"container {word}", f"is {now['status']}", "try again in a moment")
-    with Running(home, container, now) as target:
-        forbid_restart(home, container)
-        group(container).thaw()
-        target.send(signal_number(signal_word or now["annotations"].get(spec.STOP_SIGNAL, "SIGTERM")))
-        grace = seconds if seconds is not None else float(now["annotations"].get(spec.STOP_TIMEOUT, GRACE))
-        if not target.ends_within(None if grace < 0 else grace):
+    with target:
+        group(target.id).thaw()
+        target.send(number)
+        if not target.ends_within(grace):
+            group(target.id).thaw()  # a frozen group of version 1 keeps even KILL waiting
             target.send(signal.SIGKILL)
             target.ends_within(PATIENCE)
-    state.wait_for_owner(home, container)
-    events.emit(home, container, "stop")
 
 
 def remove(home: Home, here: Host, word: str, *, force: bool, volumes: bool) -> None:
     """Remove a container at rest, or with *force* a running one after KILL; with *volumes* its nameless ones, too."""
     container = naming.find(home, word)
     if force:
-        _end_at_once(home, word, container)
+        bring_down(home, container, signal.SIGKILL, PATIENCE)
         lifecycle.sweep(home, here)
     try:
         record = state.own(home, container)
@@ -148,18 +173,6 @@ def remove(home: Home, here: Host, word: str, *, force: bool, volumes: bool) -> 
     lifecycle.delete(home, container, volumes_too=volumes)
     events.emit(home, container, "destroy")
     record.close()
-
-
-def _end_at_once(home: Home, word: str, container: str) -> None:
-    try:
-        with running(home, word) as target:
-            forbid_restart(home, container)
-            group(container).thaw()
-            target.send(signal.SIGKILL)
-            target.ends_within(PATIENCE)
-    except StateError:
-        forbid_restart(home, container)
-    state.wait_for_owner(home, container)
 
 
 def rename(home: Home, word: str, name: str) -> None:
@@ -175,7 +188,10 @@ def pause(home: Home, word: str) -> None:
     with running(home, word) as target:
         if is_paused(target.id):
             raise StateError(f"container {word}", "is already paused", f"tinybox unpause {word}")
-        group(target.id).freeze()
+        try:
+            group(target.id).freeze()
+        except OSError as error:
+            raise StateError(f"container {word}", "has just ended") from error
         events.emit(home, target.id, "pause")
 
 

@@ -55,6 +55,7 @@ _MOVES = {
     STOPPED: (CREATING,),
 }
 _AT_REST = (NEW, STOPPED)
+PATIENCE, PAUSE = 10.0, 0.005  # seconds: how long a command waits for another one, and between two looks
 NO_RESTART = "no-restart"  # a file in the live directory: the end that comes now was asked for
 
 
@@ -71,6 +72,12 @@ class Record:
         former = self.state.get("status")
         if former is not None and status != former and status not in _MOVES[former]:
             raise StateError(f"container {self.id[:12]}", f"is {former}: it cannot become {status}")
+
+    def write(self, **changes: object) -> None:
+        """Change the state and write it, whole or not at all; a move that is not allowed is a StateError."""
+        former = self.state.get("status")
+        status = str(changes.get("status", former))
+        self._check(status)
         self.state.update(changes)  # type: ignore[typeddict-item]
         alive, kept = (os.path.join(folder(self.id), "state.json") for folder in (self.home.live, self.home.bundle))
         if status not in _AT_REST:
@@ -102,18 +109,34 @@ class Record:
 
 
 def own(home: Home, container: str) -> Record:
-    """Become the owner of a container; StateError when somebody else is: it runs, or a command is at work on it."""
+    """Become the owner of a container; StateError if it runs. Another command at work on it is waited for, a while."""
+    deadline = time.monotonic() + PATIENCE
     while True:
         folder = home.live(container)
-        os.makedirs(folder, 0o700, exist_ok=True)
         try:
+            os.makedirs(folder, 0o700, exist_ok=True)
             lock = _lock(os.path.join(folder, "lock"), make=True)
+        except FileExistsError:
+            continue  # it was there, and its former owner has just removed it
         except BlockingIOError as error:
-            now = read_file(os.path.join(folder, "state.json")) or {}
-            cause = f"is {now['status']}" if "status" in now else "is in the hands of another command"
-            raise StateError(f"container {container[:12]}", cause, "wait for it, or stop it first") from error
+            cause, for_long = _occupation(home, container)
+            if for_long or time.monotonic() > deadline:
+                raise StateError(f"container {container[:12]}", cause, "stop it first, or wait for it") from error
+            time.sleep(PAUSE)
+            continue
         if lock is not None:
             return Record(home, container, lock, stored(home, container))
+
+
+def _occupation(home: Home, container: str) -> tuple[str, bool]:
+    """Say what becomes of a container that somebody owns, and whether it stays so."""
+    alive = read_file(os.path.join(home.live(container), "state.json")) or {}
+    kept = read_file(os.path.join(home.bundle(container), "state.json")) or {}
+    if alive.get("status") == RUNNING:
+        return "is running", True
+    if kept.get("restarting"):
+        return "is about to be started again by its restart policy", True
+    return "is in the hands of another command", False
 
 
 def inherit(home: Home, container: str) -> Record | None:
@@ -149,14 +172,23 @@ def _lock(path: str, *, make: bool) -> int | None:
     return fd
 
 
-def wait_for_owner(home: Home, container: str) -> None:
-    """Wait until nobody owns the container any more: its lock can be shared; see flock(2)."""
+def wait_for_owner(home: Home, container: str, seconds: float | None = None) -> bool:
+    """Wait until nobody owns the container any more: its lock can be shared; False after *seconds*; see flock(2)."""
     try:
         fd = os.open(os.path.join(home.live(container), "lock"), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return
+        return True
+    deadline = time.monotonic() + (seconds or 0)
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH)
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH | (0 if seconds is None else fcntl.LOCK_NB))
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(PAUSE)
+            else:
+                return True
     finally:
         os.close(fd)
 

@@ -154,12 +154,16 @@ class Cgroup:
             raise StateError(f"cgroup {self.name}", "its processes do not stop: one waits in the kernel (state D)")
 
     def thaw(self) -> None:
-        """Let the processes go on; see ``cgroup.freeze`` in cgroups(7)."""
-        if self.hierarchies.unified is None:
-            files.write(f"{self._home()}/freezer.state", "THAWED")
-        else:
-            files.write(f"{self._home()}/cgroup.freeze", "0")
-            files.wait_for_event(self._home(), "frozen 0", time.monotonic() + PATIENCE)
+        """Let the processes go on; in a group that is gone nobody stands still. See ``cgroup.freeze`` in cgroups(7)."""
+        try:
+            if self.hierarchies.unified is None:
+                files.write(f"{self._home()}/freezer.state", "THAWED")
+            else:
+                files.write(f"{self._home()}/cgroup.freeze", "0")
+                files.wait_for_event(self._home(), "frozen 0", time.monotonic() + PATIENCE)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENODEV):
+                raise
 
     def extend(self) -> None:
         """Make the groups of version 1 that are not there yet, and put every process of the group into them, too.
