@@ -80,7 +80,7 @@ class Visit:
         if self.terminal_inside and os.isatty(0):
             self.say(wire.WINDOW + "{} {}".format(*terminal.size(0)).encode())
 
-    def forward(self, numbers: bytes) -> None:
+    def forward(self, numbers: list[int]) -> None:
         """Send on to the container what was sent to us."""
         for number in numbers:
             if number == signal.SIGWINCH:
@@ -121,7 +121,7 @@ def attend(
                 break
             if signals.fd in ready:
                 came = signals.pending()
-                visit.forward(came if proxy else bytes(n for n in came if n == signal.SIGWINCH))
+                visit.forward(came if proxy else [n for n in came if n == signal.SIGWINCH])
             if 0 in ready:
                 typed = os.read(0, wire.PACKET_MAX - 1)
                 listening = bool(typed)

@@ -6,6 +6,7 @@ The host's user list means nothing in the box. The kernel knows only numbers; a 
 from __future__ import annotations
 
 import os
+import stat
 
 from tinybox.errors import UsageError
 from tinybox.linux import files
@@ -60,11 +61,21 @@ def _table(layers: Sequence[str], path: bytes) -> list[list[str]]:
         except PermissionError:  # a dry run by someone who is not root: numbers will do
             return []
         try:
-            fd = files.openat2(root, path, os.O_RDONLY, files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS)
+            fd = files.openat2(root, path, os.O_PATH, files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS)
         except OSError:
             continue
         finally:
             os.close(root)
-        with open(fd, encoding="utf-8", errors="surrogateescape") as file:
-            return [line.rstrip("\n").split(":") for line in file]
+        try:
+            return _rows(fd)
+        finally:
+            os.close(fd)
     return []
+
+
+def _rows(fd: int) -> list[list[str]]:
+    """Read the file that is open as a place; no rows where a layer has deleted it (a whiteout), or it is no file."""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        return []
+    with open(f"/proc/self/fd/{fd}", encoding="utf-8", errors="surrogateescape") as file:
+        return [line.rstrip("\n").split(":") for line in file]

@@ -99,6 +99,8 @@ class Landing(Tree):
         self._top, self._name, self._open_root = "", "", False
 
     def __enter__(self) -> Self:
+        if self._as_is:
+            self._choose("", is_directory=True)
         return self
 
     def __exit__(self, *unused: object) -> None:
@@ -108,7 +110,7 @@ class Landing(Tree):
     def add(self, member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
         """Put *member* in its place; a directory is never replaced by a file, nor a file by a directory."""
         if not self._open_root:
-            self._choose(member)
+            self._choose(member.name, is_directory=member.isdir())
         self._rename(member)
         parts = parts_of(member.name)
         if not parts:
@@ -118,7 +120,7 @@ class Landing(Tree):
             self._give(member, self._owner)
         super().add(member, data)
 
-    def _choose(self, first: tarfile.TarInfo) -> None:
+    def _choose(self, first: str, *, is_directory: bool) -> None:
         """Choose the directory to land in, and the name that the *first* member gets there."""
         path, mode = self._side.settle(self._path)
         a_directory_is_named = self._path.endswith("/") or means_contents(self._path)
@@ -127,12 +129,12 @@ class Landing(Tree):
             return
         if mode and (self._as_is or a_directory_is_named):
             raise UsageError(self._path, "is not a directory")
-        if mode and first.isdir():
+        if mode and is_directory:
             raise UsageError(self._path, "is a file: a directory cannot be copied there")
-        if not mode and (self._as_is or (a_directory_is_named and not first.isdir())):
+        if not mode and (self._as_is or (a_directory_is_named and not is_directory)):
             raise UsageError(self._path, "no such directory", "it must exist")
         place = os.path.normpath(path)
-        self._top, self._name = first.name, os.path.basename(place)
+        self._top, self._name = first, os.path.basename(place)
         self._land(os.path.dirname(place) or ".")
 
     def _land(self, directory: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container import events, monitor, naming, planner, spawn, spec, state, volumes
+from tinybox.errors import UsageError
 from tinybox.isolation.cgroup import Cgroup
 from tinybox.isolation.cgroup_limits import settings
 from tinybox.linux import proc
@@ -34,6 +35,7 @@ class Container:
         self.cgroup = group(container, config, host)
         self.plan: Plan = planner.plan(config, self.bundle, host, live, self.cgroup)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
+        self.name = self.annotations.get(spec.NAME, "")  # the name it was given first; a rename may have changed it
         self.done: list[Step] = []
         self.record: Record = state.Record(home, container, -1)
 
@@ -97,8 +99,8 @@ def make_bundle(container: Container) -> None:
 
 def create(container: Container) -> None:
     """Do everything short of starting the program: the state is then ``created``, and the child waits for its word."""
-    container.record.write(status=state.CREATING)
-    naming.show(container.home, container.id)
+    container.record.begin()
+    naming.show(container.home, container.id, container.name)
     for step in container.plan.parent:
         container.done.append(step)
         step.run()
@@ -145,16 +147,16 @@ def abandon(container: Container, error: BaseException) -> None:
 
 def close(container: Container) -> None:
     """Give the container out of hand: with ``--rm`` it goes, with all it wrote; else it stays, stopped."""
-    naming.hide(container.home, container.id)
+    naming.hide(container.home, container.id, container.name)
     if container.annotations.get(spec.REMOVE):
-        delete(container.home, container.id)
+        delete(container.home, container.id, container.config)
         container.tell("destroy")
     container.record.close()
 
 
 def forget(container: Container) -> None:
     """Remove a container that came to nothing, and give it out of hand."""
-    delete(container.home, container.id)
+    delete(container.home, container.id, container.config)
     container.record.close()
 
 
@@ -168,22 +170,26 @@ def undo(container: Container) -> None:
     container.live.close()
 
 
-def delete(home: Home, container: str, *, volumes_too: bool = False) -> None:
+def delete(home: Home, container: str, config: Spec | None = None, *, volumes_too: bool = False) -> None:
     """Remove a stopped container: its name, its config.json and everything it wrote. Its owner does this.
 
     Volumes without a name go with it if it was run with ``--rm``, or with *volumes_too*; those with a name stay.
     """
-    naming.release(home, container)
-    _delete_anonymous_volumes(home, container, always=volumes_too)
+    config = config or _config_of(home, container)
+    annotations = config.get("annotations", {})
+    naming.release(home, container, annotations.get(spec.NAME, ""))
+    if volumes_too or annotations.get(spec.REMOVE):
+        for path in filter(volumes.is_anonymous, volumes.used(home, config)):
+            state.remove_tree(os.path.dirname(path))
     state.remove_tree(home.bundle(container))
 
 
-def _delete_anonymous_volumes(home: Home, container: str, *, always: bool) -> None:
-    kept = state.stored(home, container)
-    if kept is None or not (always or kept["annotations"].get(spec.REMOVE)):
-        return
-    for path in filter(volumes.is_anonymous, volumes.used(home, spec.load(home.bundle(container)))):
-        state.remove_tree(os.path.dirname(path))
+def _config_of(home: Home, container: str) -> Spec:
+    """Return the config.json of a container; of one that was killed before it had one, an empty one."""
+    try:
+        return spec.load(home.bundle(container))
+    except UsageError:
+        return {}
 
 
 def sweep(home: Home, host: Host) -> list[str]:

@@ -11,7 +11,9 @@ import select
 import signal
 import time
 
+from tinybox.container import init
 from tinybox.isolation import cgroup_oom, terminal
+from tinybox.linux import signalfd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     Watched: TypeAlias = Container | Execution
 
 _NOT_FORWARDED = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH)
-FORWARDED = [number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]
+FORWARDED = [number for number in init.SIGNALS if number != signal.SIGCHLD]
 _CHUNK = 65536
 
 
@@ -36,46 +38,29 @@ class Ending:
 
 
 class Signals:
-    """Every signal that can be caught, caught: as bytes in a pipe, to be read when there is time; see signal-safety(7).
+    """Every signal that can be caught, kept pending while this is entered, and read at *fd* when there is time.
 
-    From the first step of a container to its last, a Ctrl-C or a TERM cannot end tinybox between two steps.
+    From the first step of a container to its last, a Ctrl-C or a TERM cannot end tinybox between two steps; what came
+    and was not read is thrown away at the end. See signalfd(2).
     """
 
     def __init__(self) -> None:
-        self.fd, self._in = os.pipe()
-        self._former: dict[int, object] = {}
-        self._wakeup = -1
+        self.fd = -1
 
     def __enter__(self) -> Self:
-        os.set_blocking(self._in, False)
-        os.set_blocking(self.fd, False)
-        try:
-            self._wakeup = signal.set_wakeup_fd(self._in, warn_on_full_buffer=False)
-        except ValueError:  # not the main thread: this program's signals are somebody else's business
-            return self
-        for number in FORWARDED:
-            if number != signal.SIGCHLD:
-                self._former[number] = signal.signal(number, _note)
+        self._former = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+        self.fd = signalfd.signalfd(FORWARDED)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, former in self._former.items():
-            signal.signal(number, former)  # type: ignore[arg-type]
-        if self._former:
-            signal.set_wakeup_fd(self._wakeup)
+        while self.pending():
+            continue
         os.close(self.fd)
-        os.close(self._in)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._former)
 
-    def pending(self) -> bytes:
-        """Return the numbers of the signals that came since the last call, one a byte."""
-        try:
-            return os.read(self.fd, 4096)
-        except BlockingIOError:
-            return b""
-
-
-def _note(number: int, frame: object) -> None:
-    """Do nothing: the interpreter has written the number into the pipe already; see signal.set_wakeup_fd."""
+    def pending(self) -> list[int]:
+        """Return the numbers of the signals that came since the last call."""
+        return signalfd.read(self.fd)
 
 
 class Watch:

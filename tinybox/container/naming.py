@@ -68,24 +68,24 @@ def reserve(home: Home, name: str, container: str) -> None:
             return
 
 
-def release(home: Home, container: str) -> None:
-    """Give the container's name back; see unlink(2)."""
+def release(home: Home, container: str, hint: str = "") -> None:
+    """Give the container's name back; see unlink(2). *hint* is the name that it once had, and may have still."""
     for folder in (home.names, home.run):
-        for name in of(home, container, folder):
+        for name in of(home, container, folder, hint):
             _forget(os.path.join(folder, name))
 
 
-def show(home: Home, container: str) -> None:
+def show(home: Home, container: str, hint: str = "") -> None:
     """Let people find what is alive by its name: RUN/NAME becomes a link to RUN/ID."""
-    for name in of(home, container):
+    for name in of(home, container, hint=hint):
         link = os.path.join(home.run, name)
         _forget(link)
         os.symlink(container, link)
 
 
-def hide(home: Home, container: str) -> None:
+def hide(home: Home, container: str, hint: str = "") -> None:
     """Remove the links that `show` has made."""
-    for name in of(home, container, home.run):
+    for name in of(home, container, home.run, hint):
         _forget(os.path.join(home.run, name))
 
 
@@ -109,9 +109,11 @@ def every(home: Home, folder: str = "") -> dict[str, str]:
         return {}
 
 
-def of(home: Home, container: str, folder: str = "") -> list[str]:
-    """Return the names of one container: one, none, or for a moment of a rename two."""
+def of(home: Home, container: str, folder: str = "", hint: str = "") -> list[str]:
+    """Return the names of one container: one, none, or for a moment of a rename two; a true *hint* saves the search."""
     folder = folder or home.names
+    if hint and target(os.path.join(folder, hint)) == container:
+        return [hint]
     try:
         return [entry.name for entry in os.scandir(folder) if entry.is_symlink() and target(entry.path) == container]
     except FileNotFoundError:

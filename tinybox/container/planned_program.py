@@ -66,7 +66,7 @@ def begin(task: Task, mode: str, *, leashed: bool = True) -> list[Step]:
         says = "Die when tinybox dies: the new user has cleared it"
         steps.append(Step("leash-again", says, "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL))
     steps += [
-        Step("hide", "Hide this process from the box once more: the new user has cleared it", "PR_SET_DUMPABLE(2const)", child.hide),
+        Step("hide", "Hide once more: the new user has cleared it", "PR_SET_DUMPABLE(2const)", child.hide),
         Step("ready", "Tell the parent that all is ready, wait for its word", "pipe(7)", child.report_ready, live),
         Step("close", "Keep no file open but 0, 1 and 2", "close_range(2)", child.close_inherited, live),
     ]  # fmt: skip

@@ -91,7 +91,7 @@ def _make_cgroup(task: Task) -> list[Step]:
             "Make the control group that will hold all of its processes",
             "cgroups(7)",
             task.cgroup.create,
-            undo=task.cgroup.remove,
+            undo=lambda: _end(task.cgroup),
         )
     ]
     for setting in settings:
@@ -105,6 +105,11 @@ def _make_cgroup(task: Task) -> list[Step]:
     says = "Open it, for the child to be born there"
     steps.append(Step("open-cgroup", says, "open(2)", spawn.open_cgroup, task.cgroup, task.live))
     return steps
+
+
+def _end(cgroup: Cgroup) -> None:
+    cgroup.kill()
+    cgroup.remove()
 
 
 def _open_namespaces(task: Task) -> list[Step]:

@@ -66,9 +66,14 @@ class Record:
         self.home, self.id, self._lock = home, container, lock
         self.state: State = state or {}
 
-    def write(self, **changes: object) -> None:
-        """Change the state and write it, whole or not at all; a move that is not allowed is a StateError."""
-        status = changes.get("status", self.state.get("status"))
+    def begin(self) -> None:
+        """Move to ``creating``: so is who has a live directory and no state.json there, so nothing need be written."""
+        self._check(CREATING)
+        self.state["status"] = CREATING
+        if explain.listeners:
+            explain.tell(f"state:{CREATING}", (self.id,), None)
+
+    def _check(self, status: str) -> None:
         former = self.state.get("status")
         if former is not None and status != former and status not in _MOVES[former]:
             raise StateError(f"container {self.id[:12]}", f"is {former}: it cannot become {status}")

@@ -31,6 +31,7 @@ NUMBERS = {  # name: (x86-64, aarch64); from 424 on, all machines count alike
     "umount2": (166, 39),
     "inotify_add_watch": (254, 27),
     "inotify_init1": (294, 26),
+    "signalfd4": (289, 74),
     "setns": (308, 268),
     "seccomp": (317, 277),
     "bpf": (321, 280),
