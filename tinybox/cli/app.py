@@ -103,7 +103,7 @@ def start(words: list[str]) -> int:
         where = error.ctx.command_path if error.ctx else "tinybox"
         raise UsageError("", error.format_message(), f"{where} --help") from error
     except TinyboxError as error:
-        if words[:1] and not set(words) & AS_RUN:
+        if next((word for word in words if word in COMMANDS), "run") not in AS_RUN:
             error.status = 1  # docker's for every command that runs no program
         raise
     except click.Abort:

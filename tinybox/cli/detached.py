@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinybox.cli.pulling import with_image
+from tinybox.cli.several import each
 from tinybox.container import attach, detached, host, launch, lifecycle, monitor, naming, spec, state, wire
 from tinybox.container.home import Home
 from tinybox.container.live import Live
-from tinybox.errors import StateError
+from tinybox.errors import StateError, UsageError
 
 if TYPE_CHECKING:
     import _socket
@@ -42,13 +43,16 @@ def start(words: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
     here = host.read(home.cache)
     here.check()
     if attached or interactive:
+        if len(words) > 1:
+            raise UsageError("start -a", "several containers at once cannot be attached to", "name one of them")
         return _start_attached(home, here, words[0], interactive=interactive)
-    for word in words:
-        container = owned(home, here, word)
-        if container is not None:
-            begin(container)
-        print(word)
-    return 0
+    return each(words, lambda word: _start(home, here, word))
+
+
+def _start(home: Home, here: host.Host, word: str) -> None:
+    container = owned(home, here, word)
+    if container is not None:
+        begin(container)
 
 
 def owned(home: Home, here: host.Host, word: str) -> lifecycle.Container | None:

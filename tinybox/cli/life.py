@@ -15,6 +15,7 @@ from tinybox.container import control, host, monitor
 from tinybox.container import update as updating
 from tinybox.container.home import Home
 from tinybox.container.live import Live
+from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,8 +80,13 @@ def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
     home = Home()
     here = host.read(home.cache)
     here.check()
-    stdin = 0 if options["interactive"] else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    live = Live((stdin, 1, 2), interactive=options["interactive"])
+    options["tty"] = options["tty"] and not options["detach"]  # nobody would hold the other end of the terminal
+    if options["tty"] and options["interactive"] and not os.isatty(0):
+        raise UsageError("--tty", "the input device is not a terminal", "leave -t out, or run it on a terminal")
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    out, err = (null, null) if options["detach"] else (1, 2)
+    stdin = 0 if options["interactive"] and not options["detach"] else null
+    live = Live((stdin, out, err), interactive=stdin == 0)
     with control.running(home, name) as target, monitor.Signals() as signals:
         running = Execution(home, here, target, command, options, live)
         if not options["detach"]:
