@@ -1,0 +1,72 @@
+"""Without root: what needs it says so in one line; what needs none works: help, the list of images, the plan."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kernel.boxes import one_line
+
+if TYPE_CHECKING:
+    from tests.conftest import Command
+
+pytestmark = pytest.mark.root
+
+NOBODY = 65534
+
+
+def as_nobody(tinybox: Command, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run ``tinybox WORDS`` as nobody, who may read any file: where this Python lies is not what is tested.
+
+    CAP_DAC_READ_SEARCH is the only right, kept as an ambient one; see setpriv(1) and capabilities(7).
+    """
+    rights = ["--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search"]
+    who = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", *rights, "--"]
+    environment = {**tinybox.environment, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run([*who, tinybox.path, *words], env=environment, capture_output=True, text=True, check=False,
+                          timeout=30, stdin=subprocess.DEVNULL)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", ["run busybox true", "import /etc/passwd x", "pull busybox", "rmi busybox"])
+def test_what_needs_root_says_so(tinybox: Command, words: str) -> None:
+    """Status 125, one line with the cure, and nothing has changed; root itself is asked for no more."""
+    one_line(as_nobody(tinybox, *words.split()), 125, "needs root", "sudo")
+    assert tinybox("images", "-q", "busybox").stdout.strip()
+
+
+def test_what_needs_no_root_works(tinybox: Command) -> None:
+    """--help, --version, the list of images."""
+    for words in ("--help", "run --help", "--version", "images"):
+        done = as_nobody(tinybox, *words.split())
+        assert (done.returncode, done.stderr) == (0, ""), words
+        assert done.stdout == tinybox(*words.split()).stdout
+
+
+@pytest.mark.parametrize("options", ["", "-m 32m --cpus 0.5 --userns private -t --read-only --tmpfs /x -v /tmp:/y"])
+def test_the_plan_is_printed_and_not_carried_out(tinybox: Command, options: str) -> None:
+    """--dry-run prints every step with its page of the manual, the same for nobody as for root; nothing is made."""
+    words = ("run", "--dry-run", *options.split(), "busybox", "true")
+    before = sorted(str(path) for path in Path(tinybox.root).rglob("*"))
+    ours, nobodys = tinybox(*words), as_nobody(tinybox, *words)
+    assert sorted(str(path) for path in Path(tinybox.root).rglob("*")) == before
+    assert (nobodys.returncode, nobodys.stderr) == (0, "")
+    lines = nobodys.stdout.splitlines()
+    assert all(line.endswith(")]") or "]" in line for line in lines)
+    names = [line.split()[2] for line in lines]
+    assert [line.split()[2] for line in ours.stdout.splitlines()] == names
+    for name in ("cgroup", "clone", "root", "mount/proc", "pivot", "capabilities", "program"):
+        assert name in names
+    assert ("limit-memory.max" in names or "limit-memory.limit_in_bytes" in names) == bool(options)
+    assert ("terminal" in names, "readonly-root" in names, "id-maps" in names) == (bool(options),) * 3
+    assert names.index("clone") < names.index("root") < names.index("pivot") < names.index("program")
+
+
+def test_a_plan_that_cannot_be_is_an_error(tinybox: Command) -> None:
+    """Wrong words are found by --dry-run, too."""
+    one_line(as_nobody(tinybox, "run", "--dry-run", "-m", "12Q", "busybox", "true"), 125, "--memory 12Q")
+    one_line(as_nobody(tinybox, "run", "--dry-run", "nobodys-image", "true"), 125, "nobodys-image")
+    assert os.geteuid() == 0

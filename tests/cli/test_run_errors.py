@@ -1,0 +1,148 @@
+"""Wrong words: each is one line with the thing, the cause and where there is one the cure, status 125, and no trace."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kernel.boxes import new_name, one_line
+
+if TYPE_CHECKING:
+    from tests.conftest import Command
+
+pytestmark = pytest.mark.root
+
+# What follows `tinybox run`, and what the line must say; the image and the program are added where none is given.
+WRONG = [
+    ("-m 12Q", "--memory 12Q: is not a size (write a number and b, k, m or g: 32m)"),
+    ("-m 1k", "--memory 1k: is too little"),
+    ("-m -5m", "is not a size"),
+    ("-m 64m --memory-swap 32m", "--memory-swap 32m: is less than --memory"),
+    ("--memory-swap 32m", "needs a memory limit (add --memory)"),
+    ("--cpus x", "--cpus x: is not a number"),
+    ("--cpus 1e3", "--cpus 1e3: is not a number"),
+    ("--cpus 4000", "--cpus 4000"),
+    ("--cpu-shares 1", "--cpu-shares 1"),
+    ("--cpuset-cpus a", "cpuset"),
+    ("--pids-limit many", "--pids-limit many: is not a whole number"),
+    ("--device-read-bps /dev/null", "--device-read-bps /dev/null: has no ':' between two values"),
+    ("--device-read-bps /dev/none:1m", "/dev/none: No such file or directory"),
+    ("--device-write-bps /dev/null:1m", "/dev/null is not a block device"),
+    ("--ulimit nofile", "--ulimit nofile"),
+    ("--ulimit nofile=2:1", "the soft limit is above the hard one"),
+    ("--ulimit colour=1", "no such limit (see getrlimit(2))"),
+    ("--oom-score-adj 1001", "--oom-score-adj 1001"),
+    ("--shm-size big", "--shm-size big: is not a size"),
+    ("-v /no/such/place:/x", "/no/such/place: no such file or directory on the host (make it first)"),
+    ("-v /tmp:x", "with an absolute DST"),
+    ("-v :/x", "--volume :/x"),
+    ("-v /tmp:/x:backwards", "unknown option backwards"),
+    ("-v a/b:/x", "'a/b' is no name of a volume"),
+    ("-v /tmp:/", "the root itself cannot be mounted over"),
+    ("-v /tmp:/proc/1", "covers /proc"),
+    ("--tmpfs x", "--tmpfs x: is not an absolute path"),
+    ("--tmpfs /x:colour=red", "Unknown parameter 'colour'"),
+    ("--tmpfs /x:size=big", "size"),
+    ("--mount type=nfs,target=/x", "type=nfs is unknown (bind, tmpfs or volume)"),
+    ("--mount type=bind,target=/x", "a bind mount needs a source"),
+    ("--mount type=bind,source=/tmp", "names no absolute target"),
+    ("--mount type=tmpfs,target=/x,colour=red", "unknown key colour"),
+    ("--device /dev/none", "/dev/none: No such file or directory"),
+    ("--device /etc/passwd", "/etc/passwd is not a device"),
+    ("--device /dev/null:/dev/x:q", "access 'q'"),
+    ("--uts elsewhere", "private, host or container:NAME"),
+    ("--network elsewhere", "--network elsewhere"),
+    ("--pid container:nobody", "container nobody: no such container"),
+    ("--cap-add FLY", "capability FLY: no such capability (see capabilities(7) for the names)"),
+    ("--cap-drop FLY", "capability FLY"),
+    ("--security-opt colour=red", "--security-opt colour=red: is unknown"),
+    ("--security-opt seccomp=/no/such/file", "seccomp=/no/such/file"),
+    ("--security-opt seccomp=/etc/passwd", "seccomp=/etc/passwd"),
+    ("--sysctl kernel.panic=1", "--sysctl kernel.panic=1"),
+    ("--sysctl net.colour=1", "net.colour: No such file or directory"),
+    ("--sysctl net.ipv4.ip_forward", "--sysctl net.ipv4.ip_forward"),
+    ("--init twice", "--init twice: is not a mode of PID 1 (forward, reap or none)"),
+    ("--stop-signal LOUD", "--stop-signal LOUD: is not a signal"),
+    ("--name a", "container name 'a': is not allowed"),
+    ("--name ../up", "container name '../up': is not allowed"),
+    ("-u nobody-here", "no user nobody-here in the image's /etc/passwd"),
+    ("-u 0:nobody-here", "no group nobody-here in the image's /etc/group"),
+    ("-w not/absolute", "--workdir not/absolute: is not an absolute path"),
+    ("-w /etc/passwd", "working directory /etc/passwd"),
+    ("-e =x", "--env =x: has no name before the ="),
+    ("--env-file /no/such/file", "--env-file /no/such/file: No such file or directory"),
+    ("--env-file /bin/busybox", "--env-file /bin/busybox: is not UTF-8 text"),
+    ("-h " + "x" * 65, "hostname"),
+    ("--no-such-option", "No such option '--no-such-option'"),
+    ("--rm=maybe", "--rm"),
+]
+CURE = re.compile(r"\(.+\)$")
+
+
+@pytest.mark.parametrize(("words", "line"), WRONG, ids=[words[:40] for words, _ in WRONG])
+def test_wrong_words_are_one_line(tinybox: Command, words: str, line: str) -> None:
+    """The line names what was written; nothing runs, and nothing stays: neither box, nor name, nor volume."""
+    volumes = set(_listing(tinybox, "volumes"))
+    one_line(tinybox("run", *words.split(), "busybox", "true"), 125, line)
+    for name in ("run", "containers", "container-names"):
+        assert _listing(tinybox, name) == [], name
+    assert set(_listing(tinybox, "volumes")) == volumes
+
+
+def _listing(tinybox: Command, name: str) -> list[str]:
+    folder = Path(tinybox.root, name)
+    return os.listdir(folder) if folder.exists() else []
+
+
+def test_the_same_words_put_right_are_taken(tinybox: Command) -> None:
+    """The control: an option of each kind with a value that can be; the program runs."""
+    words = (
+        "-m 32m --memory-swap 64m --cpus 0.5 --cpu-shares 512 --cpuset-cpus 0 --pids-limit 9 --ulimit nofile=9:99 "
+        "--oom-score-adj 9 --shm-size 1m -v /tmp:/x:ro --tmpfs /y:size=1m --mount type=tmpfs,target=/z "
+        "--device /dev/null:/n --uts private --network none --pid private --ipc private --cgroupns private "
+        "--cap-add NET_ADMIN --cap-drop KILL --security-opt no-new-privileges --sysctl net.ipv4.ip_forward=1 "
+        "--init reap --stop-signal INT --name right-words -u 0:0 -w /etc -e A=b -h name --label x=y --read-only"
+    )
+    done = tinybox("run", "--rm", *words.split(), "busybox", "echo", "done")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+def test_a_missing_image_says_what_to_do(tinybox: Command) -> None:
+    """Unknown images, and names that no image can have, are one line each; the first says what brings more."""
+    one_line(tinybox("run", "nobodys-image", "true"), 125, "nobodys-image", "tinybox images")
+    one_line(tinybox("run", "NOT A NAME", "true"), 125, "NOT A NAME")
+    one_line(tinybox("run", "../../etc", "true"), 125, "../../etc")
+    one_line(tinybox("run", "busybox:no-such-tag", "true"), 125, "busybox:no-such-tag")
+
+
+@pytest.mark.parametrize(
+    "words", ["run", "run --name", "run --rm", "no-such-command", "run -m", "images --no-such", "rmi"]
+)
+def test_half_a_command_line(tinybox: Command, words: str) -> None:
+    """What is missing or unknown is said in one line that names the help."""
+    one_line(tinybox(*words.split()), 125, "--help")
+
+
+def test_a_name_in_use_says_by_whom(tinybox: Command) -> None:
+    """A second box of the same name is refused with the first one's id, and the cure; the first one is unharmed."""
+    name = new_name()
+    assert tinybox("run", "--name", name, "busybox", "sh", "-c", "exit 3").returncode == 3
+    done = tinybox("run", "--name", name, "busybox", "true")
+    one_line(done, 125, f'"{name}"', "is already in use by container", f"tinybox rm {name}")
+    (container,) = os.listdir(Path(tinybox.root, "containers"))
+    assert container[:12] in done.stderr
+    assert tinybox("rm", name).returncode == 0
+    assert tinybox("run", "--rm", "--name", name, "busybox", "true").returncode == 0
+
+
+def test_words_that_are_not_utf_8_pass_through(tinybox: Command) -> None:
+    """Arguments and variables are bytes to the kernel: what is no UTF-8 arrives as it was written."""
+    odd = os.fsdecode(b"caf\xe9")
+    done = tinybox(
+        "run", "--rm", "-e", f"ODD={odd}", "busybox", "sh", "-c", 'printf %s "$ODD $1" | od -An -tx1', "sh", odd
+    )
+    assert done.stdout.split() == b"caf\xe9 caf\xe9".hex(" ").split(), done.stderr
