@@ -83,6 +83,10 @@ unit: $(READY)
 format: $(READY)  ## let ruff lay out the code
 	@ruff check --quiet --fix . ; ruff format .
 
+.PHONY: docs
+docs: $(READY)  ## write docs/cli.md anew from the commands' own help
+	@$(PYTHON) -m tools.cli_reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+
 .PHONY: bench
 bench: images  ## start-up against runc, crun, bwrap and podman
 	@$(SUDO) $(PYTHON) benchmarks/startup.py $(ARGS)

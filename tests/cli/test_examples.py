@@ -1,0 +1,70 @@
+"""The examples of docs/cli.md are run as they stand there, in the state that they speak of; each must end with 0."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tools.cli_examples import EXAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Command
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+# What an example ends with if not with 0: the program's own status is the command's.
+STATUS = {
+    "tinybox run --rm -m 32m busybox sh -c 'head -c 128m /dev/zero | tail | wc -c'": 137,
+    "tinybox start -a job": 3,
+}
+
+
+@pytest.fixture
+def scene(tinybox: Command, tmp_path: Path) -> Iterator[Command]:
+    """Set the scene: `web` runs, `job` has ended with 3, `data` is a volume; afterwards all that was made goes."""
+    (tmp_path / "page.html").write_text("hello\n")
+    subprocess.run(["tar", "-czf", "site.tar.gz", "page.html"], cwd=tmp_path, check=True)
+    script = "trap : HUP; trap exit TERM; while :; do sleep 0.2; done"
+    web = tinybox("run", "-d", "--name", "web", "busybox", "sh", "-c", script)
+    assert web.returncode == 0, web.stderr
+    assert tinybox("run", "--name", "job", "busybox", "sh", "-c", "exit 3").returncode == 3
+    assert tinybox("volume", "create", "data").returncode == 0
+    before = set(images(tinybox))
+    yield tinybox
+    left = tinybox("ps", "-aq").stdout.split()
+    assert not left or tinybox("rm", "-fv", *left).returncode == 0
+    made = set(images(tinybox)) - before
+    assert not made or tinybox("rmi", *made).returncode == 0
+    assert tinybox("volume", "prune", "--force", "--all").returncode == 0
+
+
+def images(tinybox: Command) -> list[str]:
+    """List the names of the images in the store."""
+    done = tinybox("images")
+    return [":".join(line.split()[:2]) for line in done.stdout.splitlines()[1:]]
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if any(example.alone for example in EXAMPLES[name])])
+def test_the_examples_of(scene: Command, name: str, tmp_path: Path) -> None:
+    """Each example of this command, in the order of the page, does what its sentence says, or at least ends well."""
+    path = f"{Path(scene.path).parent}:{os.environ['PATH']}"
+    for example in EXAMPLES[name]:
+        if not example.alone:
+            continue
+        done = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {example.line}"],
+            env={**scene.environment, "PATH": path},
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == STATUS.get(example.line, 0), f"{example.line}\n{done.stdout}\n{done.stderr}"

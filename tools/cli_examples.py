@@ -1,0 +1,146 @@
+"""The examples of docs/cli.md: for each command its lines, what each shows, and whether it ends without a person.
+
+A guard parses every line, and a test runs those that end by themselves. There the container ``web`` runs, ``job`` has
+ended with status 3, both of the image ``busybox``; ``data`` is a volume, and site.tar.gz and page.html are files.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Example(NamedTuple):
+    """One line to type, and the sentence above it; *alone* is false where a terminal or a Ctrl-C is needed."""
+
+    line: str
+    says: str
+    alone: bool = True
+
+
+EXAMPLES = {
+    "run": [
+        Example("tinybox run --rm busybox echo hello", "A box that goes, with all it wrote, when its program ends."),
+        Example("tinybox run --rm -it alpine sh", "A shell; on a terminal -it may be left out.", alone=False),
+        Example(
+            "tinybox run --rm -m 32m busybox sh -c 'head -c 128m /dev/zero | tail | wc -c'",
+            "Who takes more memory than the limit is killed, and the status is 137.",
+        ),
+        Example(
+            "tinybox run -d --name site -v data:/www --restart on-failure:3 busybox httpd -f -h /www",
+            "In the background, with a volume, started again up to three times when it fails.",
+        ),
+        Example(
+            "tinybox run --rm --read-only --tmpfs /tmp --cap-drop ALL --user 1000 busybox id",
+            "As little as possible: nothing to write on but /tmp, no capability, not root.",
+        ),
+        Example("tinybox run --dry-run busybox true", "The plan, step by step with its manual pages; done is nothing."),
+    ],
+    "create": [
+        Example("tinybox create --name later busybox echo hello", "All but the start; `tinybox start -a later` is it.")
+    ],
+    "start": [
+        Example("tinybox start -a job", "Once more, with the output here and its exit status as ours."),
+        Example("tinybox start job", "The same in the background."),
+    ],
+    "attach": [
+        Example("tinybox attach web", "See what it says from now on; ctrl-p ctrl-q lets it alone.", alone=False),
+        Example("tinybox attach --no-stdin --no-sig-proxy web", "Watch only: Ctrl-C ends the watching.", alone=False),
+    ],
+    "exec": [
+        Example("tinybox exec web ps", "One more program in the box."),
+        Example("tinybox exec -it web sh", "A shell in it.", alone=False),
+        Example("tinybox exec -u 1000 -w /tmp -e NAME=value web env", "As another user, elsewhere, with a variable."),
+    ],
+    "stop": [
+        Example("tinybox stop web", "The stop signal (TERM, if the image says nothing), and KILL after 10 seconds."),
+        Example("tinybox stop -t 1 web", "With less patience."),
+    ],
+    "kill": [
+        Example("tinybox kill -s HUP web", "Any signal to the first process, which passes it on to the program."),
+        Example("tinybox kill web", "SIGKILL: the whole box ends at once."),
+    ],
+    "restart": [Example("tinybox restart -t 1 web", "Stop, then start: the files stay, the processes are new ones.")],
+    "wait": [
+        Example("tinybox wait job", "Print its exit status, when it has one; unknown, if nobody saw the end."),
+    ],
+    "pause": [Example("tinybox pause web", "Every process stands still where it is, and does not know it.")],
+    "unpause": [Example("tinybox pause web && tinybox unpause web", "It goes on.")],
+    "rename": [Example("tinybox rename web site", "The id stays.")],
+    "update": [
+        Example("tinybox update -m 64m --cpus 0.5 web", "Other limits for a box that runs, from now on."),
+        Example("tinybox update --restart always web", "Another policy, from its next end on."),
+    ],
+    "rm": [
+        Example("tinybox rm job", "Gone: the name, the files, the log."),
+        Example("tinybox rm -fv web", "Also if it runs, and with the volumes that have no name."),
+    ],
+    "prune": [
+        Example("tinybox prune --force", "All containers at rest, all images without a name."),
+        Example("tinybox prune --force --volumes", "The anonymous volumes, too."),
+    ],
+    "ps": [
+        Example("tinybox ps -a", "Those at rest, too."),
+        Example("tinybox ps -a --filter exited=3 --format '{{.Names}}: {{.Status}}'", "Chosen, and in other words."),
+        Example("tinybox ps -aq --filter status=exited", "Ids alone, for other commands."),
+    ],
+    "logs": [
+        Example("tinybox logs --tail 5 -t web", "The last five lines, each with its time."),
+        Example("tinybox logs -f --since 10m web", "From ten minutes ago on, and what is still to come.", alone=False),
+    ],
+    "top": [Example("tinybox top web", "Its processes, in the host's numbers.")],
+    "stats": [
+        Example("tinybox stats --no-stream", "What the running boxes use, once."),
+        Example("tinybox stats web", "The same again and again, until Ctrl-C.", alone=False),
+    ],
+    "inspect": [
+        Example("tinybox inspect web", "All that is known, as JSON."),
+        Example("tinybox inspect -f '{{.State.Status}} {{.State.Pid}}' web", "Two words of it."),
+    ],
+    "events": [
+        Example("tinybox events --since 1h --until 0s", "What has happened in the last hour."),
+        Example("tinybox events --filter event=oom", "Wait for the next box that runs out of memory.", alone=False),
+    ],
+    "port": [Example("tinybox port web", "Nothing, for no port is published yet.")],
+    "tree": [Example("tinybox tree web", "Who started whom: each process with both of its numbers.")],
+    "ns": [
+        Example("tinybox ns web", "The eight namespaces of host and box, and which of them differ."),
+    ],
+    "diff": [Example("tinybox exec web touch /tmp/new && tinybox diff web", "A: added, C: changed, D: deleted.")],
+    "cp": [
+        Example("tinybox cp page.html web:/tmp/", "Into the box."),
+        Example("tinybox cp web:/etc/passwd - | tar -tf -", "Out of it, as an archive."),
+    ],
+    "export": [
+        Example("tinybox export -o site.tar web", "All files as they are now, into a file."),
+        Example("tinybox export job | tinybox import - flat:1", "An image of one layer from all that a box has."),
+    ],
+    "commit": [
+        Example("tinybox commit -m 'with a page' web site:1", "What the box has changed, as one more layer."),
+        Example('tinybox commit -c \'CMD ["httpd", "-f"]\' web site:2', "And with another program to start."),
+    ],
+    "volume": [],
+    "volume ls": [
+        Example("tinybox volume ls", "Every volume, those without a name of their own included."),
+        Example("tinybox volume ls -q --filter dangling=true", "Those that no container uses."),
+    ],
+    "volume create": [Example("tinybox volume create --label kind=cache pages", "Empty; `-v pages:/www` uses it.")],
+    "volume rm": [Example("tinybox volume rm data", "With all that is in it.")],
+    "volume inspect": [Example("tinybox volume inspect -f '{{.Mountpoint}}' data", "Where it lies on the host.")],
+    "volume prune": [Example("tinybox volume prune --force", "The anonymous ones that nobody uses.")],
+    "images": [
+        Example("tinybox images", "What is in the store."),
+        Example("tinybox images -q busybox", "One id; nothing, if there is no such image."),
+    ],
+    "pull": [Example("tinybox pull busybox", "By the recipe rootfs/busybox.toml; what is there already is kept.")],
+    "import": [
+        Example("tinybox import site.tar.gz site:2", "From a file, whatever it is compressed with."),
+        Example("gzip -dc site.tar.gz | tinybox import - site:3", "From a pipe."),
+    ],
+    "rmi": [
+        Example("tinybox commit web site:1 && tinybox rmi site:1", "The name; with the last name the layers."),
+    ],
+    "completion": [
+        Example("tinybox completion bash > bash.sh && . ./bash.sh", "For this bash; zsh reads it likewise."),
+        Example("tinybox completion fish > tinybox.fish", "For fish, in ~/.config/fish/completions."),
+    ],
+}
