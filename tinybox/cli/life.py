@@ -91,7 +91,7 @@ def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
         running = Execution(home, here, target, command, options, live)
         if not options["detach"]:
             return running.run(signals).status
-        running.start()
+        running.leave()
     return 0
 
 

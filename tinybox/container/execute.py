@@ -55,11 +55,13 @@ class Execution:
         config = spec.load(home.bundle(target.id))
         self.live, self.limits_memory = live, False
         self.cgroup = lifecycle.group(target.id, config, here)
-        self.leashed = not options.get("detach")
+        self.mode = init.NONE
+        if options.get("detach") and config.get("annotations", {}).get(spec.INIT) in (init.FORWARD, init.REAP):
+            self.mode = init.LEAVE
         changed = configured(config, target.state["pid"], arguments, options)
         self.task = Task(changed, home.bundle(target.id), here, live, self.cgroup)
         live.namespace_fds[TARGET] = os.dup(target.pidfd)
-        self.plan = plan(self.task, leashed=self.leashed)
+        self.plan = plan(self.task, self.mode, leashed=not options.get("detach"))
         self.done: list[Step] = []
 
     def start(self) -> None:
@@ -77,6 +79,16 @@ class Execution:
                     step.undo()
             self.live.close()
             raise
+
+    def leave(self) -> None:
+        """Start it and leave it to the box's PID 1: an orphan of ours would wait for the host's, and hold up the end.
+
+        When a pid namespace ends, the kernel waits until every zombie in it has been reaped: pid_namespaces(7).
+        """
+        self.start()
+        if self.mode == init.LEAVE:
+            os.waitid(os.P_PIDFD, self.live.pidfd, os.WEXITED)
+        self.live.close()
 
     def run(self, signals: Signals) -> Ending:
         """Start it and wait for its end."""
@@ -113,7 +125,7 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
     return changed
 
 
-def plan(task: Task, *, leashed: bool) -> Plan:
+def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
     """Plan how a process joins the container whose first process is held by a pidfd among the live parts."""
     live, kinds = task.live, [*task.new, *task.joined]
     pidfd = live.namespace_fds[TARGET]
@@ -129,7 +141,7 @@ def plan(task: Task, *, leashed: bool) -> Plan:
         *_limits(task),
         Step("directory", f"Go to {task.process['cwd']}", "chdir(2)", rootfs.enter_directory, task.process["cwd"]),
         *planned_program.rights(task),
-        *planned_program.begin(task, init.NONE, leashed=leashed),
+        *planned_program.begin(task, mode, leashed=leashed),
     ]  # fmt: skip
     parent = [
         Step("open-cgroup", "Open its control group, for the child to be born there", "open(2)",

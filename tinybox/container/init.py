@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FORWARD, REAP, NONE = "forward", "reap", "none"
 MODES = (FORWARD, REAP, NONE)
+LEAVE = "leave"  # no PID 1 at all, see exec -d: start the program and end, so that the box's own PID 1 adopts it
 
 _TIOCSCTTY = 0x540E
 _NOT_CATCHABLE = (signal.SIGKILL, signal.SIGSTOP, 32, 33)  # 32 and 33 belong to libc
@@ -91,12 +92,17 @@ def take_name(name: bytes, area: tuple[int, int, int]) -> None:
 
 
 def run(mode: str, program: Program, live: Live) -> NoReturn:
-    """Be PID 1 in this *mode*: "forward", "reap" (which forwards nothing), or "none": be the program itself."""
+    """Be PID 1 in this *mode*: "forward", "reap" (which forwards nothing), or "none": be the program itself.
+
+    In mode "leave", start the program and end: it becomes the child of the box's own PID 1.
+    """
     if program.filter:
         seccomp.install(program.filter, program.filter_flags)
     if mode == NONE:
         execute(program)
     pid = start(program, live.terminal)
+    if mode == LEAVE:
+        os._exit(0)
     os.close(live.handshake.report)  # its end tells the parent that the program runs
     supervise(pid, forward=mode == FORWARD)
 

@@ -70,10 +70,10 @@ def begin(task: Task, mode: str, *, leashed: bool = True) -> list[Step]:
         Step("ready", "Tell the parent that all is ready, wait for its word", "pipe(7)", child.report_ready, live),
         Step("close", "Keep no file open but 0, 1 and 2", "close_range(2)", child.close_inherited, live),
     ]  # fmt: skip
-    if mode != init.NONE:
+    if mode in (init.FORWARD, init.REAP):
         name = b"tinybox:init"
         says = "Take PID 1's name and forget the host's command line"
         steps.append(Step("name", says, "PR_SET_NAME(2const)", init.take_name, name, task.host.arguments))
-    says = "Be PID 1, and start the program" if mode != init.NONE else "Become the program, as PID 1"
+    says = "Become the program, as PID 1" if mode == init.NONE else "Start the program, and be PID 1"
     steps.append(Step("program", says, "execve(2)", init.run, mode, wanted, live))
     return steps
