@@ -1,20 +1,25 @@
-"""Commands about containers that are there."""
+"""`tinybox diff`: what a container has changed."""
 
 from __future__ import annotations
 
+import json
+
 import click
 
+from tinybox.cli.table import printable
 from tinybox.container import naming, spec
 from tinybox.container.home import Home
 from tinybox.isolation import overlay
 
 
 @click.command()
+@click.option("--format", "style", metavar="json", type=click.Choice(["json", "plain"]), default="plain",
+              help="json: one line of JSON a change.")  # fmt: skip
 @click.argument("container")
-def diff(container: str) -> None:
+def diff(container: str, style: str) -> None:
     """List what CONTAINER has changed in its files: A added, C changed, D deleted."""
     home = Home()
     bundle = home.bundle(naming.find(home, container))
     layers = spec.load(bundle).get("annotations", {}).get(spec.LAYERS, "").split(":")
     for kind, path in overlay.changes(f"{bundle}/upper", layers):
-        click.echo(f"{kind} {path}")
+        click.echo(json.dumps({"Kind": kind, "Path": path}) if style == "json" else f"{kind} {printable(path)}")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ENTRIES_MAX = 1_000_000
 XATTR = "SCHILY.xattr."  # PAX records of this kind are extended attributes, see star(5)
 OVERLAY_OPAQUE = "trusted.overlay.opaque"  # overlayfs's word for the same; its whiteout is a device 0:0
+OVERLAY_OPAQUE_USER = "user.overlay.opaque"  # and what it is in a user namespace
 OPAQUE = b".wh..wh..opq"  # OCI image-spec, layer: hide all that lower layers have in this directory
 WHITEOUT = b".wh."  # the same: hide the lower layers' file of this name
 REPLACED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV}  # a later member took the directory's place
@@ -225,6 +226,7 @@ def _set_opaque(parent: int, name: bytes) -> None:
     fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:
         os.setxattr(fd, OVERLAY_OPAQUE, b"y")
+        _set_attribute_if_possible(fd, OVERLAY_OPAQUE_USER, b"y")
     finally:
         os.close(fd)
 
@@ -263,11 +265,16 @@ def _set_attribute(fd: int, name: str, value: bytes) -> None:
     if name == "security.capability":
         os.setxattr(fd, name, value)
     elif name.startswith("user."):
-        try:
-            os.setxattr(fd, name, value)
-        except OSError as error:
-            if error.errno != errno.ENOTSUP:  # tmpfs before Linux 6.6, for one; nothing rests on these, so go on
-                raise
+        _set_attribute_if_possible(fd, name, value)
+
+
+def _set_attribute_if_possible(fd: int, name: str, value: bytes) -> None:
+    """Set an attribute of the user's, where the file system has any: tmpfs does only since Linux 6.6."""
+    try:
+        os.setxattr(fd, name, value)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
 
 
 def _own(

@@ -1,0 +1,169 @@
+"""`tinybox commit`: what a box has changed, all of it, is what the next box of the new image begins with."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.kernel.archives_of_boxes import stream, told
+from tests.kernel.boxes import kept, new_name, one_line, output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Command
+
+pytestmark = pytest.mark.root
+
+EVERY_KIND = """
+echo new > /new; mkdir -p /deep/er; echo x > '/deep/er/a b'; ln /new /hard; ln -s /nowhere /link; mkfifo /fifo
+rm /etc/group; rm -r /usr/bin; mkdir /usr/bin; echo y > /usr/bin/only; rm -r /home; echo file > /home
+rm /etc/passwd; mkdir /etc/passwd; mv /root /root2; echo more >> /etc/hosts.new; chmod 1777 /deep; chmod 4711 /new
+chown 12:34 /new /fifo; chown -h 5:6 /link; chown 65534:65534 /deep/er; mkdir /empty; chmod 0 /empty
+printf '#!/bin/sh\\n' > /odd$(printf '\\377'); touch -d @1000000000 /deep/er
+"""
+
+
+@contextmanager
+def ended(tinybox: Command, script: str, *options: str, image: str) -> Iterator[str]:
+    """Give the name of a box at rest in which *script* was run."""
+    name = new_name()
+    done = tinybox("run", "--name", name, *options, image, "sh", "-c", script)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    try:
+        yield name
+    finally:
+        assert tinybox("rm", "-v", name).returncode == 0
+
+
+@contextmanager
+def committed(tinybox: Command, *words: str) -> Iterator[str]:
+    """Commit with *words*, give the new image's id, and remove it in the end."""
+    done = tinybox("commit", *words)
+    assert done.returncode == 0, done
+    image = done.stdout.strip().removeprefix("sha256:")
+    assert len(image) == 64
+    try:
+        yield image
+    finally:
+        assert tinybox("rmi", image).returncode == 0
+
+
+def record(tinybox: Command, image: str) -> dict[str, Any]:
+    """Return the OCI record of an image."""
+    document: dict[str, Any] = json.loads(Path(tinybox.root, "images", image).read_text())
+    return document
+
+
+@pytest.mark.parametrize("image", ["busybox", "alpine"])
+@pytest.mark.parametrize("users", ["host", "private"])
+def test_every_kind_of_change_comes_back(tinybox: Command, image: str, users: str) -> None:
+    """The tree of a fresh box of the new image is the committed box's, with every kind of change; diff has none."""
+    options = ("--userns", users)
+    with ended(tinybox, EVERY_KIND, *options, image=image) as name:
+        before = told(stream(tinybox, "export", name))
+        with ended(tinybox, "true", *options, image=image) as other:
+            assert told(stream(tinybox, "export", other)) != before  # the control: there is something to keep
+        with committed(tinybox, name, "kept:1"), ended(tinybox, ":", *options, image="kept:1") as fresh:
+            assert told(stream(tinybox, "export", fresh)) == before
+            assert tinybox("diff", fresh).stdout == ""
+    assert {"new", "usr/bin/only", "root2"} <= set(before)
+    assert before["new"][:1] + before["new"][3:4] == (tarfile.LNKTYPE, "hard")
+
+
+def test_attributes_and_capabilities_come_back(tinybox: Command, tmp_path: Path) -> None:
+    """A program's file capabilities and the user's own attributes are in the new layer; overlayfs's notes are not."""
+    (tmp_path / "prog").write_text("#!/bin/sh\n")
+    capability = bytes.fromhex("0100000200200000000000000000000000000000")
+    os.setxattr(tmp_path / "prog", "security.capability", capability)
+    os.setxattr(tmp_path / "prog", "user.note", b"\x00\xff")
+    with ended(tinybox, "rm -r /home; mkdir /home", image="busybox") as name:
+        assert tinybox("cp", "-a", str(tmp_path / "prog"), f"{name}:/prog").returncode == 0
+        with committed(tinybox, name) as image:
+            layer = record(tinybox, image)["rootfs"]["diff_ids"][-1]
+            files = Path(tinybox.root, "layers", layer.removeprefix("sha256:")[:16], "fs")
+            assert os.getxattr(files / "prog", "security.capability") == capability
+            assert os.getxattr(files / "prog", "user.note") == b"\x00\xff"
+            assert sorted(os.listxattr(files / "home")) == ["trusted.overlay.opaque", "user.overlay.opaque"]
+            assert not [name for path in files.rglob("*") for name in os.listxattr(path, follow_symlinks=False)
+                        if "overlay" in name and not name.endswith(".opaque")]  # fmt: skip
+
+
+def test_what_an_image_cannot_hold_is_named(tinybox: Command) -> None:
+    """Devices are left out with a word, and so is a name that would hide another file in the layers below."""
+    script = "mknod /dev2 c 1 3; echo x > /etc/.wh.passwd; echo kept > /kept"
+    with ended(tinybox, script, image="busybox") as name:
+        done = tinybox("commit", name, "partly")
+        try:
+            lines = sorted(line.split(":")[1] for line in done.stderr.splitlines())
+            assert (done.returncode, lines) == (0, [" dev2", " etc/.wh.passwd"])
+            assert output(tinybox, "partly", "sh", "-c", "cat /kept; grep -c . /etc/passwd; ls /dev2 2>&1 | grep -c o")
+        finally:
+            assert tinybox("rmi", "partly").returncode == 0
+
+
+def test_the_instructions_of_a_dockerfile(tinybox: Command) -> None:
+    """--change, --author and --message are in the record, what was not changed stays, and a box is run accordingly."""
+    script = "echo $A:$B; pwd; id -u; grep -c ' /vol ' /proc/mounts"
+    changes = (
+        f'CMD ["sh", "-c", "{script}"]', 'ENV A=1 B="two words"', "WORKDIR /w", "USER 7", "EXPOSE 80 53/udp",
+        "LABEL a=b", "VOLUME /vol", 'ENTRYPOINT ["env"]', "STOPSIGNAL INT",
+    )  # fmt: skip
+    words = [word for change in changes for word in ("-c", change)]
+    with ended(tinybox, "mkdir -m 777 /w; :", image="busybox") as name:
+        with committed(tinybox, "-a", "An Author", "-m", "why", *words, name, "changed") as image:
+            document = record(tinybox, image)
+            assert output(tinybox, "changed").split("\n") == ["1:two words", "/w", "7", "1", ""]
+        for wrong in ("FROM x", "CMD", "EXPOSE no", "VOLUME rel", "ENV X", "STOPSIGNAL NO"):
+            one_line(tinybox("commit", "-c", wrong, name), 1, wrong.split()[0])
+        one_line(tinybox("commit", name, "Not A Name"), 1, "image")
+    one_line(tinybox("commit", "none"), 1, "no such container")
+    config = document["config"]
+    assert (document["author"], document["history"][-1]["comment"]) == ("An Author", "why")
+    assert config["ExposedPorts"] == {"80/tcp": {}, "53/udp": {}}
+    assert (config["User"], config["Labels"], config["StopSignal"]) == ("7", {"a": "b"}, "INT")
+    assert any(str(line).startswith("PATH=") for line in config["Env"])
+
+
+def test_a_box_that_changed_nothing_adds_no_layer(tinybox: Command) -> None:
+    """Twice the same empty layer would be refused by overlayfs: an unchanged box gives a record, and runs again."""
+    with (
+        ended(tinybox, "echo 1 > /one", image="busybox") as name,
+        committed(tinybox, name, "a:1") as first,
+        ended(tinybox, "true", image="a:1") as other,
+        committed(tinybox, other, "a:2") as second,
+    ):
+        assert record(tinybox, first)["rootfs"] == record(tinybox, second)["rootfs"]
+        assert output(tinybox, "a:2", "cat", "/one") == "1\n"
+
+
+@pytest.mark.parametrize("pause", [True, False])
+def test_a_box_that_runs_is_frozen_meanwhile(tinybox: Command, pause: bool) -> None:
+    """By default nothing changes while it is read, and it goes on afterwards; --pause=false leaves it running."""
+    name = new_name()
+    events = Path(tinybox.root, "events.log")
+    script = "echo kept > /kept; echo READY; while :; do echo x >> /grows; done"
+    with kept(tinybox, "--rm", "--name", name, "busybox", "sh", "-c", script):
+        before = len(events.read_text())
+        with committed(tinybox, *(() if pause else ("--pause=false",)), name, "moving"):
+            actions = [json.loads(line)["Action"] for line in events.read_text()[before:].splitlines()]
+            assert output(tinybox, "moving", "cat", "/kept") == "kept\n"
+        size = len(stream(tinybox, "cp", f"{name}:/grows", "-"))
+        assert any(len(stream(tinybox, "cp", f"{name}:/grows", "-")) > size for _ in range(20))  # it goes on
+    assert [action for action in actions if "pause" in action] == (["pause", "unpause"] if pause else [])
+
+
+def test_volumes_are_no_part_of_it(tinybox: Command, tmp_path: Path) -> None:
+    """What a box wrote to a volume stays there."""
+    options = ("-v", f"{tmp_path}:/v")
+    with (
+        ended(tinybox, "echo x > /v/f; echo y > /f", *options, image="busybox") as name,
+        committed(tinybox, name, "without"),
+    ):
+        assert output(tinybox, "without", "sh", "-c", "cat /f; ls /v") == "y\n"
