@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tinybox.cli import completion
 from tinybox.cli.template import Template
 from tinybox.container import inspection, listing, ports
 from tinybox.container.home import Home
@@ -35,7 +36,7 @@ def _known(home: Home, name: str, kind: str) -> dict[str, Any]:
 @click.option("-f", "--format", "style", default="", metavar="FORMAT",
               help="json, or a template such as '{{.State.Status}}' or '{{json .Mounts}}'.")  # fmt: skip
 @click.option("--type", "kind", default="", metavar="TYPE", help="container or image; both are tried otherwise.")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.containers)
 def inspect(names: tuple[str, ...], style: str, kind: str) -> int:
     """Show all that is known of each NAME, a container or an image, as JSON; Spec is a container's config.json."""
     if kind not in ("", "container", "image"):
@@ -58,7 +59,7 @@ def inspect(names: tuple[str, ...], style: str, kind: str) -> int:
 
 
 @click.command()
-@click.argument("container")
+@click.argument("container", shell_complete=completion.containers)
 @click.argument("wanted", required=False, metavar="[PORT[/PROTOCOL]]")
 def port(container: str, wanted: str | None) -> None:
     """Show which addresses of the host lead to the ports of CONTAINER; nothing if none was published.

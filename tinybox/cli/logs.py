@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinybox.cli import completion
 from tinybox.container import log_reader, measures, naming
 from tinybox.container.home import Home
 from tinybox.errors import UsageError
@@ -53,7 +54,7 @@ class Writer:
 @click.option("--until", default="", metavar="TIME", help="Only what came before then.")
 @click.option("-n", "--tail", default="all", metavar="N", help="Only the last N lines.")
 @click.option("-t", "--timestamps", is_flag=True, help="Show when each line came.")
-@click.argument("container")
+@click.argument("container", shell_complete=completion.containers)
 def logs(container: str, since: str, until: str, tail: str, *, follow: bool, timestamps: bool) -> None:
     """Show what CONTAINER, run with -d, has said: its stdout on stdout, its stderr on stderr."""
     home, now = Home(), time.time_ns()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinybox.cli import completion
 from tinybox.cli.table import FORMAT_HELP, Columns, Table
 from tinybox.container import listing, measures, namespace_view, processes
 from tinybox.container.home import Home
@@ -56,7 +57,7 @@ def top_columns(now: float) -> Columns:
 
 
 @click.command()
-@click.argument("container")
+@click.argument("container", shell_complete=completion.running)
 @_format
 def top(container: str, style: str) -> None:
     """List the processes of CONTAINER, with the host's numbers; the columns are those of `ps -ef`."""
@@ -77,7 +78,7 @@ TREE_COLUMNS: Columns = {
 
 
 @click.command()
-@click.argument("container")
+@click.argument("container", shell_complete=completion.running)
 @_format
 def tree(container: str, style: str) -> None:
     """Show the process tree of CONTAINER: each process with its number on the host and in the box, state and users.
@@ -98,7 +99,7 @@ NS_COLUMNS: Columns = {
 
 
 @click.command()
-@click.argument("container", required=False)
+@click.argument("container", required=False, shell_complete=completion.running)
 @_format
 def ns(container: str | None, style: str) -> None:
     """Show the eight namespaces of host and box side by side, by their inode numbers, and whether they differ.

@@ -7,6 +7,7 @@ import time
 
 import click
 
+from tinybox.cli import completion
 from tinybox.cli.table import FORMAT_HELP, Columns, Table
 from tinybox.container import listing, measures
 from tinybox.container.home import Home
@@ -59,7 +60,7 @@ def _look(found: list[Listed], former: dict[str, Sample]) -> list[Pair]:
 @click.option("--no-stream", is_flag=True, help="Look once (twice, for the CPU), and end.")
 @click.option("-a", "--all", "at_rest", is_flag=True, help="Show those that do not run, too.")
 @click.option("--format", "style", default="", metavar="FORMAT", help=FORMAT_HELP)
-@click.argument("names", nargs=-1, metavar="[CONTAINER]...")
+@click.argument("names", nargs=-1, metavar="[CONTAINER]...", shell_complete=completion.running)
 def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool) -> None:
     """Show what CONTAINERs, or all that run, use: CPU, memory, network, disk and processes; until Ctrl-C.
 

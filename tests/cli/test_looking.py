@@ -1,0 +1,237 @@
+"""What looks at containers, on real ones: ps, logs, top, tree, ns, stats, inspect, events, port."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.kernel.boxes import PATIENCE, new_name, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Command
+
+pytestmark = pytest.mark.root
+
+BUSY = ("sh", "-c", "while :; do :; done")
+IDLE = ("sleep", "1000")
+
+
+@contextlib.contextmanager
+def box(tinybox: Command, *words: str) -> Iterator[str]:
+    """Keep ``tinybox run -d WORDS`` while the test looks at it; give its name."""
+    name = new_name()
+    done = tinybox("run", "-d", "--name", name, *words)
+    assert done.returncode == 0, done.stderr
+    try:
+        yield name
+    finally:
+        tinybox("rm", "-f", name)
+
+
+def said(tinybox: Command, *words: str) -> str:
+    """Return what a command prints; it must succeed and say nothing on stderr."""
+    done = tinybox(*words)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout
+
+
+def rows(tinybox: Command, *words: str) -> list[dict[str, Any]]:
+    """Return what a command prints with --format json."""
+    return [json.loads(line) for line in said(tinybox, *words, "--format", "json").splitlines()]
+
+
+def test_ps_follows_a_life(tinybox: Command) -> None:
+    """Up, Up (Paused), Up, Exited (N): each state in its words, and only -a shows the last."""
+    with box(
+        tinybox, "--label", "a=b", "busybox", "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done"
+    ) as name:
+        me = ("ps", "--filter", f"name=^{name}$", "--format")
+        assert re.fullmatch(r"(Up (\d second|Less than a second)s?)\n", said(tinybox, *me, "{{.Status}}"))
+        said(tinybox, "pause", name)
+        assert said(tinybox, *me, "{{.Status}} {{.State}}").strip().endswith("(Paused) paused")
+        assert said(tinybox, *me, "{{.State}}", "--filter", "status=running") == ""
+        said(tinybox, "unpause", name)
+        assert said(tinybox, *me, "{{.State}} {{.Label `a`}}") == "running b\n"
+        said(tinybox, "stop", name)
+        assert said(tinybox, *me, "{{.State}}") == ""
+        assert said(tinybox, *me, "{{.Status}}", "-a").startswith("Exited (7) ")
+        assert said(tinybox, "ps", "-lq").strip() in said(tinybox, "ps", "-a", "-q", "--no-trunc")
+
+
+def test_logs_keep_the_streams_apart(tinybox: Command) -> None:
+    """Stdout comes out on stdout, stderr on stderr; -n and -t do what they say; the lines survive the end."""
+    with box(tinybox, "busybox", "sh", "-c", "echo one; echo two >&2; echo three; printf four") as name:
+        tinybox("wait", name)
+        until(lambda: "four" in tinybox("logs", name).stdout)
+        done = tinybox("logs", name)
+        assert (done.stdout, done.stderr) == ("one\nthree\nfour", "two\n")
+        assert tinybox("logs", "--tail", "1", name).stdout == "four"
+        stamped = tinybox("logs", "-t", name).stdout.splitlines()
+        assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z (one|three|four)$", line) for line in stamped)
+        assert tinybox("logs", "--since", "1h", "--until", "30m", name).stdout == ""  # the control: it was just now
+
+
+def test_logs_follow_to_the_end(tinybox: Command) -> None:
+    """`logs -f` shows a line when it is said, and ends when the container does, with the last one."""
+    program = "echo begun; sleep 1; echo over; printf end"
+    with box(tinybox, "busybox", "sh", "-c", program) as name, tinybox.start("logs", "-f", name) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        assert process.poll() is None
+        assert process.stdout.read() == "over\nend"
+        assert process.wait(PATIENCE) == 0
+
+
+def test_top_shows_the_hosts_processes(tinybox: Command) -> None:
+    """Each row is a process that the host has, with its command; ours, outside of the box, is not among them."""
+    with box(tinybox, "busybox", *IDLE) as name:
+        found = rows(tinybox, "top", name)
+        assert said(tinybox, "top", name).split("\n")[0].split() == "UID PID PPID C STIME TTY TIME CMD".split()
+        assert [row["CMD"] for row in found][-1] == "sleep 1000"
+        assert Path(f"/proc/{found[-1]['PID']}/cmdline").read_bytes() == b"sleep\x001000\0"
+        assert os.getpid() not in [row["PID"] for row in found]
+
+
+def test_tree_has_both_numbers(tinybox: Command) -> None:
+    """PID 1 is the first, its child below it, and what exec brought in stands at the left; both pids are NSpid's."""
+    with box(tinybox, "busybox", "sh", "-c", "sleep 1000; true") as name, tinybox.start("exec", name, "sleep", "77"):
+        until(lambda: any(row["Command"] == "sleep 77" for row in rows(tinybox, "tree", name)))
+        found = {row["Command"]: row for row in rows(tinybox, "tree", name)}
+        for row in found.values():
+            line = next(line for line in Path(f"/proc/{row['PID']}/status").read_text().splitlines() if "NSpid" in line)
+            assert [int(word) for word in line.split()[1:]] == [row["PID"], row["BoxPID"]]
+        assert min(row["BoxPID"] for row in found.values()) == 1
+        assert found["sleep 1000"]["Tree"].endswith("   └─ sleep 1000")
+        assert found["sleep 77"]["Tree"] == "sleep 77"
+        assert (found["sleep 77"]["State"], found["sleep 77"]["BoxUser"]) == ("S", 0)
+        os.kill(found["sleep 77"]["PID"], signal.SIGKILL)
+
+
+def test_tree_has_both_users(tinybox: Command) -> None:
+    """With a user namespace root inside is somebody else outside; without one, the control, it is root."""
+    for options, same in ((("--userns", "private"), False), ((), True)):
+        with box(tinybox, *options, "busybox", *IDLE) as name:
+            first = rows(tinybox, "tree", name)[0]
+            assert first["BoxUser"] == 0
+            assert (first["User"] == "root") is same
+
+
+def test_ns_tells_what_differs(tinybox: Command) -> None:
+    """Each verdict is what the kernel's inode numbers say; --pid host and --userns private turn two of them round."""
+    with (
+        box(tinybox, "busybox", *IDLE) as first,
+        box(tinybox, "--pid", "host", "busybox", *IDLE) as second,
+        box(tinybox, "--userns", "private", "busybox", *IDLE) as third,
+    ):
+        plain = {row["Namespace"]: row for row in rows(tinybox, "ns", first)}
+        turned = [{row["Namespace"]: row["Verdict"] for row in rows(tinybox, "ns", name)} for name in (second, third)]
+        assert sorted(plain) == ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"]
+        assert (plain["pid"]["Verdict"], plain["user"]["Verdict"]) == ("differs", "same")
+        assert [verdicts["pid"] for verdicts in turned] == ["same", "differs"]
+        assert [verdicts["user"] for verdicts in turned] == ["same", "differs"]
+        pid = said(tinybox, "inspect", "-f", "{{.State.Pid}}", first).strip()
+        for kind, row in plain.items():
+            assert os.readlink(f"/proc/{pid}/ns/{kind}") == f"{kind}:[{row['Box']}]"
+            assert os.readlink(f"/proc/self/ns/{kind}") == f"{kind}:[{row['Host']}]"
+        assert {first, second, third} <= {row["Container"] for row in rows(tinybox, "ns")}
+
+
+@pytest.mark.slow
+def test_stats_measure(tinybox: Command) -> None:
+    """A box at half a CPU uses about half of one, an idle one nothing; memory, limit and tasks are the group's."""
+    with box(tinybox, "--cpus", "0.5", "-m", "32m", "busybox", *BUSY) as busy, box(tinybox, "busybox", *IDLE) as idle:
+        found = {row["Name"]: row for row in rows(tinybox, "stats", "--no-stream", busy, idle)}
+        assert 25 < float(found[busy]["CPUPerc"].rstrip("%")) < 75
+        assert float(found[idle]["CPUPerc"].rstrip("%")) < 10
+        assert found[busy]["MemUsage"].endswith(" / 32MiB")
+        assert 0 < float(found[busy]["MemPerc"].rstrip("%")) < 100
+        assert found[idle]["PIDs"] == "2"
+        assert found[idle]["NetIO"] == "0B / 0B"  # a network of its own, and nothing but lo in it
+    with box(tinybox, "--network", "host", "busybox", *IDLE) as name:
+        assert rows(tinybox, "stats", "--no-stream", name)[0]["NetIO"] == "-- / --"
+
+
+def test_inspect_in_dockers_words(tinybox: Command) -> None:
+    """What was asked for, and what is so now, stand where docker has them; so after the end."""
+    options = ("-m", "64m", "--pids-limit", "50", "--cpus", "0.5", "--cap-add", "NET_ADMIN", "--cap-drop", "CHOWN",
+               "--label", "k=v", "-e", "A=1", "-w", "/tmp", "-v", "/usr:/u:ro", "--stop-signal", "INT")  # fmt: skip
+    with box(tinybox, *options, "busybox", *IDLE) as name:
+        [known] = json.loads(said(tinybox, "inspect", name))
+        assert (known["Name"], known["Path"], known["Args"]) == (f"/{name}", "sleep", ["1000"])
+        assert (known["State"]["Status"], known["State"]["Running"], known["State"]["ExitCode"]) == ("running", True, 0)
+        assert Path(f"/proc/{known['State']['Pid']}").exists()
+        limits = known["HostConfig"]
+        assert (limits["Memory"], limits["PidsLimit"], limits["NanoCpus"]) == (64 << 20, 50, 500_000_000)
+        assert (limits["CapAdd"], limits["CapDrop"]) == (["CAP_NET_ADMIN"], ["CAP_CHOWN"])
+        mount = known["Mounts"][0]
+        assert (mount["Source"], mount["Destination"], mount["RW"]) == ("/usr", "/u", False)
+        config = known["Config"]
+        assert (config["Labels"], config["WorkingDir"], config["StopSignal"]) == ({"k": "v"}, "/tmp", "INT")
+        assert "A=1" in config["Env"]
+        assert known["Spec"] == json.loads(Path(known["Bundle"], "config.json").read_text())
+        tinybox("kill", name)
+        tinybox("wait", name)
+        assert (
+            said(tinybox, "inspect", "-f", "{{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}", name)
+            == "exited 137 0\n"
+        )
+
+
+def test_inspect_several(tinybox: Command) -> None:
+    """A container and an image at once; one that is neither is told on stderr, and the status is 1."""
+    with box(tinybox, "busybox", *IDLE) as name:
+        done = tinybox("inspect", name, "nosuch", "busybox")
+        container, image = json.loads(done.stdout)
+        assert (container["Image"], done.returncode) == (image["Id"], 1)
+        assert done.stderr.startswith("tinybox: object nosuch: ")
+        assert tinybox("inspect", "--type", "image", name).returncode == 1
+        assert tinybox("inspect", "--type", "container", "busybox").returncode == 1
+        done = tinybox("inspect", "-f", "{{.Foo}}", name)
+        assert "no field .Foo; there are: .Id" in done.stderr
+
+
+def test_events_tell_a_life(tinybox: Command) -> None:
+    """`run --rm` is created, started, dies and is destroyed, in this order, seen by one who was listening before."""
+    name = new_name()
+    with tinybox.start("events", "--until", str(int(time.time()) + 4), "--format", "{{.Action}} {{.ID}}") as process:
+        time.sleep(0.5)
+        assert tinybox("run", "--rm", "--name", name, "busybox", "sh", "-c", "exit 3").returncode == 3
+        assert process.stdout is not None
+        seen = [line.split() for line in process.stdout.read().splitlines()]
+        assert process.wait(PATIENCE) == 0
+    assert [action for action, _ in seen] == ["create", "start", "die", "destroy"]
+    assert len({container for _, container in seen}) == 1
+
+
+def test_port_of_one_without_ports(tinybox: Command) -> None:
+    """Nothing is published: nothing is printed, with status 0; a port that is asked for by name is an error."""
+    with box(tinybox, "busybox", *IDLE) as name:
+        assert said(tinybox, "port", name) == ""
+        assert tinybox("port", name, "80").returncode == 1
+
+
+@pytest.mark.parametrize("command", ["logs", "top", "tree", "ns", "stats", "inspect", "port"])
+def test_no_such_container(tinybox: Command, command: str) -> None:
+    """Each of them says so in one line, and ends with 1."""
+    done = tinybox(command, "nosuch")
+    assert done.returncode == 1
+    assert re.fullmatch(r"tinybox: .*nosuch.*\n", done.stderr)
+
+
+@pytest.mark.parametrize("command", ["top", "tree", "ns"])
+def test_one_at_rest_has_no_processes(tinybox: Command, command: str) -> None:
+    """What looks at processes says that there are none, and ends with 1."""
+    with box(tinybox, "busybox", "true") as name:
+        tinybox("wait", name)
+        done = tinybox(command, name)
+        assert (done.returncode, "is not running" in done.stderr) == (1, True)

@@ -1,0 +1,121 @@
+"""Events: docker's lines, what the filters choose, and how reading ends; on a file that the real writer wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.stored_boxes import home_at
+from tinybox.container import event_reader, events
+from tinybox.container.event_reader import Wanted
+from tinybox.container.home import Home
+from tinybox.errors import UsageError
+
+TINYBOX = str(Path(sys.executable).with_name("tinybox"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """Give a store in which three things have happened."""
+    home = home_at(tmp_path)
+    events.emit(home, "a" * 64, "create", image="alpine:3", name="web")
+    events.emit(home, "a" * 64, "die", exitCode=3, image="alpine:3")
+    events.emit(home, "b" * 64, "health_status: healthy", image="busybox:latest")
+    return home
+
+
+def seen(home: Home, *words: str, since: int = 0) -> list[str]:
+    """Return the actions that are wanted up to now."""
+    wanted = Wanted(since, time.time_ns(), words)
+    return [event["Action"] for batch in event_reader.read(home, wanted) for event in batch]
+
+
+FILTERS = {
+    "event=die": ["die"],
+    "event=health_status": ["health_status: healthy"],
+    "container=web": ["create"],
+    f"container={'a' * 12}": ["create", "die"],
+    "image=alpine": ["create", "die"],
+    "image=alpine:3": ["create", "die"],
+    "type=container": ["create", "die", "health_status: healthy"],
+    "type=image": [],
+    "event=stop": [],
+}
+
+
+@pytest.mark.parametrize("word", FILTERS)
+def test_filters(home: Home, word: str) -> None:
+    """Each key chooses what it says."""
+    assert seen(home, word) == FILTERS[word]
+
+
+def test_filters_together(home: Home) -> None:
+    """Values of one key are alternatives, keys must all agree."""
+    assert seen(home, "event=die", "event=create") == ["create", "die"]
+    assert seen(home, "event=die", "image=busybox") == []
+
+
+def test_a_wrong_filter(home: Home) -> None:
+    """A key that there is not is an error."""
+    with pytest.raises(UsageError, match="colour"):
+        Wanted(0, 0, ["colour=red"])
+
+
+def test_since_and_until(home: Home) -> None:
+    """Nothing from before --since; with --until in the past it ends at once; what is damaged is passed over."""
+    assert seen(home) == ["create", "die", "health_status: healthy"]
+    assert seen(home, since=time.time_ns()) == []
+    with open(home.events, "a", encoding="utf-8") as file:
+        file.write("no json\n")
+    events.emit(home, "c" * 64, "start")
+    assert seen(home)[-1] == "start"
+
+
+def test_rotation_while_following(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happened before the log was begun anew, and after, is all seen."""
+    reading = event_reader.read(home, Wanted(0, None))
+    assert [event["Action"] for event in next(reading)] == ["create", "die", "health_status: healthy"]
+    monkeypatch.setattr(events, "LARGEST", 100)
+    for action in ("one", "two"):
+        events.emit(home, "d" * 64, action)
+    assert os.path.exists(home.events + ".1")
+    found = [event["Action"] for batch in (next(reading), next(reading)) for event in batch]
+    assert found == ["one", "two"]
+    reading.close()  # type: ignore[attr-defined]
+
+
+def test_the_command_follows(home: Home) -> None:
+    """`tinybox events` prints docker's line at once when something happens, and ends with --until."""
+    settings = {**os.environ, "TINYBOX_ROOT": home.root}
+    words = [TINYBOX, "events", "--since", "1h", "--until", str(int(time.time()) + 3)]
+    with subprocess.Popen(words, env=settings, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert re.fullmatch(
+            r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z container create a{64} \(image=alpine:3, name=web\)\n", first
+        )
+        assert "die" in process.stdout.readline()
+        assert "health_status: healthy" in process.stdout.readline()
+        events.emit(home, "e" * 64, "start", image="alpine:3")
+        assert "start" in process.stdout.readline()
+        assert process.poll() is None  # it came while the command was waiting
+        assert process.wait(10) == 0
+
+
+def test_formats(home: Home) -> None:
+    """JSON has docker's keys; a template reaches what is known of the actor."""
+    settings = {**os.environ, "TINYBOX_ROOT": home.root}
+    words = [TINYBOX, "events", "--since", "1h", "--until", "0s", "-f", "event=die", "--format"]
+    done = subprocess.run([*words, "json"], env=settings, capture_output=True, text=True, check=True)
+    event = json.loads(done.stdout)
+    assert (event["Action"], event["Actor"]["ID"], event["Actor"]["Attributes"]["exitCode"]) == ("die", "a" * 64, "3")
+    template = "{{.Action}}:{{.Actor.Attributes.exitCode}}:{{.ID}}"
+    done = subprocess.run([*words, template], env=settings, capture_output=True, text=True, check=True)
+    assert done.stdout == f"die:3:{'a' * 64}\n"

@@ -1,0 +1,98 @@
+"""--format templates: what each part of the language says, and what an error tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tinybox.cli.template import Template
+from tinybox.errors import UsageError
+
+BOX: dict[str, Any] = {
+    "Id": "abc",
+    "Name": "/web",
+    "Pids": 3,
+    "State": {"Status": "running", "Health": None},
+    "Config": {"Labels": {"x": "y", "a.b": "c"}, "Env": ["A=1", "B=2"]},
+    "Mounts": [{"Source": "/a", "RW": True}, {"Source": "/b", "RW": False}],
+    "Label": lambda key: {"x": "y"}.get(key, ""),
+}
+
+SAID = {
+    "plain {text}": "plain {text}",
+    "{{.Id}}\t{{.Name}}": "abc\t/web",
+    "{{.State.Status}}": "running",
+    "{{json .State}}": '{"Status":"running","Health":null}',
+    '{{index .Config.Labels "a.b"}}': "c",
+    '{{index .Config.Labels "none"}}|': "|",
+    "{{index .Config.Env 1}}": "B=2",
+    "{{(index .Mounts 1).Source}}": "/b",
+    '{{.Label "x"}}': "y",
+    "{{range .Mounts}}{{.Source}}={{.RW}} {{end}}": "/a=true /b=false ",
+    "{{range $i, $m := .Mounts}}{{if $i}},{{end}}{{$m.Source}}@{{$.Id}}{{end}}": "/a@abc,/b@abc",
+    "{{range $key, $value := .Config.Labels}}{{$key}}:{{$value}};{{end}}": "a.b:c;x:y;",
+    "{{range .State.Health}}x{{else}}none{{end}}": "none",
+    "{{if .State.Health}}a{{else if eq .Pids 3}}b{{else}}c{{end}}": "b",
+    "{{if not .Pids}}a{{else}}b{{end}}": "b",
+    "{{if and .Pids (gt .Pids 2)}}many{{end}}": "many",
+    "{{with .State}}{{.Status}}{{end}}": "running",
+    "{{len .Mounts}}": "2",
+    "{{.Name | upper}}": "/WEB",
+    "{{lower (upper .Name)}}": "/web",
+    '{{join .Config.Env ", "}}': "A=1, B=2",
+    '{{printf "%-5s|%d" .Id .Pids}}': "abc  |3",
+    "{{println .Id .Pids}}": "abc 3\n",
+    "{{.Config.Env}}": "[A=1 B=2]",
+    "{{.Config.Labels}}": "map[a.b:c x:y]",
+    "{{.State.Health}}": "<no value>",
+    "a {{- .Id -}} b": "aabcb",
+    "{{/* a comment */}}.": ".",
+    '{{"}}"}}{{`\\n`}}{{"\\t"}}': "}}\\n\t",
+    "{{$n := .Pids}}{{$n}}": "3",
+    "{{ true }}{{ nil }}{{ -1 }}": "true<no value>-1",
+}
+
+WRONG = {
+    "{{.Foo}}": "no field .Foo; there are: .Id, .Name",
+    "{{.State.Health.Status}}": "no field .Status: nothing has no fields",
+    "{{.Id.x}}": "no field .x",
+    "{{.Id": "}} is missing",
+    "{{if .Id}}x": "has no {{end}}",
+    "{{end}}": "without a beginning",
+    "{{else}}": "without a beginning",
+    "{{foo .}}": "no function foo; there are: and, eq",
+    "{{index .Mounts 7}}": "index 7",
+    "{{}}": "a value is missing",
+    "{{.Id | }}": "a value is missing",
+    "{{upper}}": "upper cannot be done with nothing",
+    "{{len .Pids}}": "len cannot be done with 3",
+    "{{.Id .Pids}}": "no function",
+    "{{.Label}}": "needs its words",
+    "{{range .Id}}{{end}}": "neither a list nor a map",
+    "{{(.Id}}": ") is missing",
+    "{{#}}": "cannot be read",
+    "{{$x}}": "no variable $x",
+}
+
+
+@pytest.mark.parametrize("template", SAID)
+def test_what_a_template_says(template: str) -> None:
+    """Each part of the language says what Go's would."""
+    assert Template(template).render(BOX) == SAID[template]
+
+
+@pytest.mark.parametrize("template", WRONG)
+def test_what_an_error_tells(template: str) -> None:
+    """An error names the part that is wrong, and what there would be."""
+    with pytest.raises(UsageError) as caught:
+        Template(template).render(BOX)
+    assert str(caught.value).startswith("template: ")
+    assert WRONG[template] in str(caught.value)
+
+
+def test_it_is_not_jinja() -> None:
+    """`{% if %}` and `{{ Id }}` are not this language: text, and an unknown function."""
+    assert Template("{% if Id %}").render(BOX) == "{% if Id %}"
+    with pytest.raises(UsageError, match="no function Id"):
+        Template("{{ Id }}").render(BOX)
