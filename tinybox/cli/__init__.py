@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run the command that sys.argv says and exit with its status; every expected error is one line on stderr."""
+    os.umask(
+        0o022
+    )  # what lies in a box has the modes that it is given; nor is our caller's mask its program's business
     gc.disable()  # a short life: what a collection would free, the end frees sooner
     from tinybox.errors import TinyboxError
 

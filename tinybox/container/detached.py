@@ -37,12 +37,13 @@ def launch(container: Container, guest: _socket.socket | None = None) -> None:
     that it is nobody's child, and leads a session of its own; see daemon(7).
     """
     report = Handshake()
-    if os.fork() == 0:
+    middle = os.fork()
+    if middle == 0:
         os.setsid()
         if os.fork():
             os._exit(0)
         be_monitor(container, report, guest)
-    os.wait()
+    os.waitpid(middle, 0)
     container.record.hand_over()
     container.live.close()  # the monitor has its own; a pipe's end comes only when all its writers have closed it
     report.keep_parent_side()
@@ -60,12 +61,22 @@ def be_monitor(container: Container, report: Handshake, guest: _socket.socket | 
         nothing = os.open(os.devnull, os.O_RDWR)
         for fd in range(3):
             os.dup2(nothing, fd)
-        os.close(nothing)
+        close_inherited()
         os.chdir("/")
         with monitor.Signals() as signals:
             guard(container, signals, report, guest)
     finally:
         os._exit(0)
+
+
+def close_inherited() -> None:
+    """Close what our caller had open, a lock of his or a pipe: all that is not close-on-exec, for all of ours is."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                os.close(int(name))
+        except OSError:  # the descriptor that has read the directory
+            continue
 
 
 def guard(container: Container, signals: Signals, report: Handshake, guest: _socket.socket | None) -> None:

@@ -218,4 +218,6 @@ def _bury(home: Home, host: Host, record: Record) -> None:
     elif record.state.get("status") == state.RUNNING:
         record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)
         events.emit(home, record.id, "die", exitCode="unknown")
+    elif kept.get("restarting"):
+        state.Record(home, record.id, -1, kept).write(restarting=False)
     record.close()

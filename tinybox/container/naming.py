@@ -6,6 +6,7 @@ name one gets it; and the link is the only place where the name is written down,
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 from tinybox.errors import StateError, UsageError
@@ -69,18 +70,41 @@ def reserve(home: Home, name: str, container: str) -> None:
 
 
 def release(home: Home, container: str, hint: str = "") -> None:
-    """Give the container's name back; see unlink(2). *hint* is the name that it once had, and may have still."""
-    for folder in (home.names, home.run):
-        for name in of(home, container, folder, hint):
-            _forget(os.path.join(folder, name))
+    """Give the container's name back; see unlink(2). *hint* is the name that it once had, and may have still.
+
+    Its config.json goes in the same moment: so it can neither be renamed nor started while the rest of it is removed.
+    """
+    alone = _alone(home)
+    try:
+        _forget(os.path.join(home.bundle(container), "config.json"))
+        for folder in (home.names, home.run):
+            for name in of(home, container, folder, hint):
+                _forget(os.path.join(folder, name))
+    finally:
+        os.close(alone)
 
 
 def show(home: Home, container: str, hint: str = "") -> None:
     """Let people find what is alive by its name: RUN/NAME becomes a link to RUN/ID."""
+    alone = _alone(home)
+    try:
+        _show(home, container, hint)
+    finally:
+        os.close(alone)
+
+
+def _show(home: Home, container: str, hint: str = "") -> None:
     for name in of(home, container, hint=hint):
         link = os.path.join(home.run, name)
         _forget(link)
         os.symlink(container, link)
+
+
+def _alone(home: Home) -> int:
+    """Return the open directory of names; until it is closed, nobody else renames anything; see flock(2)."""
+    fd = os.open(home.names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
 
 
 def hide(home: Home, container: str, hint: str = "") -> None:
@@ -91,13 +115,19 @@ def hide(home: Home, container: str, hint: str = "") -> None:
 
 def rename(home: Home, container: str, name: str) -> None:
     """Give the container another name: the new one is taken before the old one is given back."""
-    former = of(home, container)
-    reserve(home, checked(name), container)
-    for old in former:
-        _forget(os.path.join(home.names, old))
-    hide(home, container)
-    if os.path.isdir(home.live(container)):
-        show(home, container)
+    alone = _alone(home)
+    try:
+        if not os.path.exists(os.path.join(home.bundle(container), "config.json")):
+            raise StateError(f"container {container[:12]}", "no such container", "another command has just removed it")
+        former = of(home, container)
+        reserve(home, checked(name), container)
+        for old in former:
+            _forget(os.path.join(home.names, old))
+        hide(home, container)
+        if os.path.isdir(home.live(container)):
+            _show(home, container)
+    finally:
+        os.close(alone)
 
 
 def every(home: Home, folder: str = "") -> dict[str, str]:
