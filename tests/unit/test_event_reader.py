@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.stored_boxes import home_at
-from tinybox.container import event_reader, events
+from tinybox.container import event_reader, events, naming
 from tinybox.container.event_reader import Wanted
 from tinybox.container.home import Home
 from tinybox.errors import UsageError
@@ -33,7 +33,7 @@ def home(tmp_path: Path) -> Home:
 
 def seen(home: Home, *words: str, since: int = 0) -> list[str]:
     """Return the actions that are wanted up to now."""
-    wanted = Wanted(since, time.time_ns(), words)
+    wanted = Wanted(home, since, time.time_ns(), words)
     return [event["Action"] for batch in event_reader.read(home, wanted) for event in batch]
 
 
@@ -56,6 +56,13 @@ def test_filters(home: Home, word: str) -> None:
     assert seen(home, word) == FILTERS[word]
 
 
+def test_a_name_stands_for_its_container(home: Home) -> None:
+    """A container that has a name is found by it, also where the event does not tell the name."""
+    assert seen(home, "container=other") == []
+    naming.reserve(home, "other", "b" * 64)
+    assert seen(home, "container=other") == ["health_status: healthy"]
+
+
 def test_filters_together(home: Home) -> None:
     """Values of one key are alternatives, keys must all agree."""
     assert seen(home, "event=die", "event=create") == ["create", "die"]
@@ -65,7 +72,7 @@ def test_filters_together(home: Home) -> None:
 def test_a_wrong_filter(home: Home) -> None:
     """A key that there is not is an error."""
     with pytest.raises(UsageError, match="colour"):
-        Wanted(0, 0, ["colour=red"])
+        Wanted(home, 0, 0, ["colour=red"])
 
 
 def test_since_and_until(home: Home) -> None:
@@ -80,7 +87,7 @@ def test_since_and_until(home: Home) -> None:
 
 def test_rotation_while_following(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """What happened before the log was begun anew, and after, is all seen."""
-    reading = event_reader.read(home, Wanted(0, None))
+    reading = event_reader.read(home, Wanted(home, 0, None))
     assert [event["Action"] for event in next(reading)] == ["create", "die", "health_status: healthy"]
     monkeypatch.setattr(events, "LARGEST", 100)
     for action in ("one", "two"):

@@ -62,6 +62,7 @@ def events(since: str, until: str, words: tuple[str, ...], style: str) -> None:
     home, now = Home(), time.time_ns()
     show = _shower(style)
     wanted = event_reader.Wanted(
+        home,
         measures.moment("--since", since, now) if since else None,
         measures.moment("--until", until, now) if until else None,
         words,

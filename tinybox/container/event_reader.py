@@ -6,7 +6,7 @@ import json
 import os
 import time
 
-from tinybox.container import filters, measures, rotation
+from tinybox.container import filters, measures, naming, rotation
 from tinybox.linux import inotify
 
 TYPE_CHECKING = False
@@ -28,10 +28,12 @@ class Wanted:
     Without *since* they are those that come; without *until* there is no end to them.
     """
 
-    def __init__(self, since: int | None, until: int | None, words: Sequence[str] = ()) -> None:
+    def __init__(self, home: Home, since: int | None, until: int | None, words: Sequence[str] = ()) -> None:
         self.since = time.time_ns() if since is None else since
         self.until = until
         self._asked = filters.pairs(words, KEYS)
+        for name in self._asked.get("container", [])[:]:
+            self._asked["container"] += naming.target(os.path.join(home.names, name)).split()
 
     def __call__(self, event: Event) -> bool:
         """Tell whether *event* is one of them."""
