@@ -11,6 +11,7 @@ import signal
 import time
 
 from tinybox.container import spec, state
+from tinybox.errors import StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Check:
         self.since = time.monotonic()
         self.status, self.failures, self.log = STARTING, 0, list[dict[str, object]]()
         self.pid = self.pidfd = self.output = -1
-        self.begun = 0
+        self.begun, self.said = 0, b""
 
     @classmethod
     def of(cls, container: Container) -> Check | None:
@@ -50,12 +51,14 @@ class Check:
     def begin(self, watch: Watch) -> None:
         """Run the command in the box, in a child of ours that joins it as `exec` does."""
         self.output, writing = os.pipe()
-        self.begun = state.now()
+        os.set_blocking(self.output, False)
+        self.said, self.begun = b"", state.now()
         self.pid = os.fork()
         if self.pid == 0:
             self._be_the_check(writing)
         os.close(writing)
         self.pidfd = os.pidfd_open(self.pid)
+        watch.listen(self.output, lambda: self._listen(watch))
         watch.listen(self.pidfd, lambda: self.end(watch))
         watch.after(self.timeout, self._expire(self.pid))
 
@@ -77,6 +80,16 @@ class Check:
         finally:
             os._exit(status)
 
+    def _listen(self, watch: Watch) -> None:
+        """Take what the check says, all of it, so that it never waits; the beginning is kept."""
+        try:
+            data = os.read(self.output, 65536)
+        except BlockingIOError:
+            return
+        self.said = (self.said + data)[:OUTPUT_MAX]
+        if not data:
+            watch.ignore(self.output)
+
     def _expire(self, pid: int) -> Any:
         """Return what ends this very check, if it still runs when its time is over."""
 
@@ -91,11 +104,9 @@ class Check:
         watch.ignore(self.pidfd)
         _, status = os.waitpid(self.pid, 0)
         code = os.waitstatus_to_exitcode(status)
-        os.set_blocking(self.output, False)
-        try:
-            said = os.read(self.output, OUTPUT_MAX).decode(errors="replace")
-        except BlockingIOError:
-            said = ""
+        self._listen(watch)
+        watch.ignore(self.output)
+        said = self.said.decode(errors="replace")
         if code < 0:
             code, said = -1, f"Health check exceeded timeout ({self.timeout:g}s)"
         self._judge(code, said)
@@ -118,7 +129,10 @@ class Check:
 
     def _write(self) -> None:
         health: dict[str, object] = {"Status": self.status, "FailingStreak": self.failures, "Log": self.log}
-        self.container.record.write(health=health)
+        try:
+            self.container.record.write(health=health)
+        except StateError:  # a full disk is no reason to end the container
+            return
 
     def close(self) -> None:
         """Close what a check has open; one that still runs is ended first."""

@@ -116,6 +116,7 @@ class Record:
 def own(home: Home, container: str) -> Record:
     """Become the owner of a container; StateError if it runs. Another command at work on it is waited for, a while."""
     deadline = time.monotonic() + PATIENCE
+    home.prepare()  # what is under /run does not outlive a boot
     while True:
         folder = home.live(container)
         try:
