@@ -18,6 +18,7 @@ class Log:
     def __init__(self, path: str, max_size: int = 0, max_files: int = 1) -> None:
         self.path, self.max_size, self.max_files = path, max_size, max_files
         self._partial = {"stdout": b"", "stderr": b""}
+        self._torn = False
         self._open()
 
     def _open(self) -> None:
@@ -37,11 +38,13 @@ class Log:
         now = stamp(time.time_ns())
         rows = [{"log": piece.decode("utf-8", "surrogateescape"), "stream": stream, "time": now} for piece in pieces]
         data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        if self._torn:  # a full disk has left a line without its end; what comes now shall not stand on it
+            data = b"\n" + data
         try:
             while data:
                 written = os.write(self._fd, data)
-                self._size, data = self._size + written, data[written:]
-        except OSError:  # a full disk: the lines are lost, the container is not
+                self._size, data, self._torn = self._size + written, data[written:], written < len(data)
+        except OSError:  # the lines are lost, the container is not
             return
         if self.max_size and self._size > self.max_size:
             self._rotate()
