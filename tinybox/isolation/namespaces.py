@@ -60,8 +60,8 @@ def join(kind: str, where: str) -> None:
 def enter_cgroup_namespace() -> None:
     """Make this process's present control groups its visible roots; see cgroup_namespaces(7).
 
-    It is not among the flags of clone3(2): there the new namespace would be rooted where the *parent* is, even with
-    CLONE_INTO_CGROUP. So the child does it, when it has been put where it belongs.
+    It is not among the flags of clone3(2): a child can be born into its v2 group, but is put into those of version 1
+    only afterwards, and a namespace made at its birth would show where they hang on the host. See docs/adr/0007.
     """
     process.unshare(process.CLONE_NEWCGROUP)
 
