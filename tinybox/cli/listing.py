@@ -6,7 +6,7 @@ import time
 
 import click
 
-from tinybox.cli.table import FORMAT_HELP, Columns, Table, printable
+from tinybox.cli.table import Columns, Table, format_option, printable
 from tinybox.container import listing, measures, ports
 from tinybox.container.filters import Filter
 from tinybox.container.home import Home
@@ -14,6 +14,7 @@ from tinybox.container.listing import Listed
 from tinybox.container.status_words import status
 
 USUAL = "ID Image Command RunningFor Status Ports Names"
+FIELDS = f"{USUAL} CreatedAt State Labels Label Mounts LocalVolumes"
 SHORT, COMMAND_WIDTH = 12, 20
 
 
@@ -59,7 +60,7 @@ def _chosen(home: Home, words: tuple[str, ...], *, all_of_them: bool, newest: in
 @click.option("--no-trunc", is_flag=True, help="Print ids and commands whole.")
 @click.option("-f", "--filter", "words", multiple=True, metavar="KEY=VALUE", help="Show only those that agree: "
               "id, name, label, status, exited, health, ancestor, before, since, volume.")  # fmt: skip
-@click.option("--format", "style", default="", metavar="FORMAT", help=FORMAT_HELP)
+@format_option(FIELDS)
 def ps(
     words: tuple[str, ...], style: str, *, all_of_them: bool, quiet: bool, last: int, latest: bool, no_trunc: bool
 ) -> None:

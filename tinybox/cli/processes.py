@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinybox.cli import completion
-from tinybox.cli.table import FORMAT_HELP, Columns, Table
+from tinybox.cli.table import Columns, Table, format_option
 from tinybox.container import listing, measures, namespace_view, processes
 from tinybox.container.home import Home
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from tinybox.container.processes import Process
 
-_format = click.option("--format", "style", default="", metavar="FORMAT", help=FORMAT_HELP)
+TOP, TREE = "UID PID PPID C STIME TTY TIME CMD", "PID BoxPID State User BoxUser Tree"
+NS = "Container Namespace Host Box Verdict"
 
 
 def _user(uid: int) -> str:
@@ -58,11 +59,10 @@ def top_columns(now: float) -> Columns:
 
 @click.command()
 @click.argument("container", shell_complete=completion.running)
-@_format
+@format_option(TOP)
 def top(container: str, style: str) -> None:
     """List the processes of CONTAINER, with the host's numbers; the columns are those of `ps -ef`."""
-    columns = top_columns(time.time())
-    _show(Table(columns, style, " ".join(columns)), processes.of(listing.find(Home(), container)))
+    _show(Table(top_columns(time.time()), style, TOP), processes.of(listing.find(Home(), container)))
 
 
 TREE_COLUMNS: Columns = {
@@ -79,13 +79,13 @@ TREE_COLUMNS: Columns = {
 
 @click.command()
 @click.argument("container", shell_complete=completion.running)
-@_format
+@format_option(f"{TREE} PPID Command")
 def tree(container: str, style: str) -> None:
     """Show the process tree of CONTAINER: each process with its number on the host and in the box, state and users.
 
     What stands at the left has its parent outside: PID 1 of the box, and what `tinybox exec` has brought in.
     """
-    table = Table(TREE_COLUMNS, style, "PID BoxPID State User BoxUser Tree")
+    table = Table(TREE_COLUMNS, style, TREE)
     _show(table, processes.forest(processes.of(listing.find(Home(), container))))
 
 
@@ -100,7 +100,7 @@ NS_COLUMNS: Columns = {
 
 @click.command()
 @click.argument("container", required=False, shell_complete=completion.running)
-@_format
+@format_option(NS)
 def ns(container: str | None, style: str) -> None:
     """Show the eight namespaces of host and box side by side, by their inode numbers, and whether they differ.
 
@@ -110,4 +110,4 @@ def ns(container: str | None, style: str) -> None:
     found = [listing.find(home, container)] if container else listing.containers(home, at_rest=False)
     alive = [listed for listed in found if container or listed.is_alive]
     pairs = [pair for listed in alive for pair in namespace_view.pairs(listed)]
-    _show(Table(NS_COLUMNS, style, "Container Namespace Host Box Verdict"), pairs)
+    _show(Table(NS_COLUMNS, style, NS), pairs)

@@ -8,7 +8,7 @@ import time
 import click
 
 from tinybox.cli import completion
-from tinybox.cli.table import FORMAT_HELP, Columns, Table
+from tinybox.cli.table import Columns, Table, format_option
 from tinybox.container import listing, measures
 from tinybox.container.home import Home
 from tinybox.container.listing import Listed
@@ -46,6 +46,9 @@ COLUMNS: Columns = {
 }
 
 
+FIELDS = " ".join(COLUMNS)
+
+
 def _chosen(home: Home, names: tuple[str, ...], *, at_rest: bool) -> list[Listed]:
     if names:
         return [listing.find(home, name) for name in names]
@@ -59,7 +62,7 @@ def _look(found: list[Listed], former: dict[str, Sample]) -> list[Pair]:
 @click.command()
 @click.option("--no-stream", is_flag=True, help="Look once (twice, for the CPU), and end.")
 @click.option("-a", "--all", "at_rest", is_flag=True, help="Show those that do not run, too.")
-@click.option("--format", "style", default="", metavar="FORMAT", help=FORMAT_HELP)
+@format_option(FIELDS)
 @click.argument("names", nargs=-1, metavar="[CONTAINER]...", shell_complete=completion.running)
 def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool) -> None:
     """Show what CONTAINERs, or all that run, use: CPU, memory, network, disk and processes; until Ctrl-C.

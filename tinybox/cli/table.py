@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import click
+
 from tinybox.cli.template import Template
 from tinybox.cli.template_functions import as_json
 
@@ -12,6 +14,13 @@ GAP, NARROWEST = 3, 10  # spaces between two columns, and how narrow one may be;
 FORMAT_HELP = "table, json, a template such as '{{.ID}}', or 'table {{.ID}}\\t{{.Names}}'."
 
 Columns = dict[str, tuple[str, Callable[[Any], Any]]]
+
+
+def format_option(fields: str) -> Callable[[Any], Any]:
+    """Return the option --format, whose help names the *fields* that a template can ask for."""
+    example = f"a template such as '{{{{.{fields.split(maxsplit=1)[0]}}}}}'"
+    words = f"table, json, {example}, or 'table TEMPLATE'; fields: {fields}."
+    return click.option("--format", "style", default="", metavar="FORMAT", help=words)
 
 
 class Row(Mapping[str, Any]):
