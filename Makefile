@@ -84,8 +84,9 @@ format: $(READY)  ## let ruff lay out the code
 	@ruff check --quiet --fix . ; ruff format .
 
 .PHONY: docs
-docs: $(READY)  ## write docs/cli.md anew from the commands' own help
+docs: $(READY)  ## write anew what the documents take from the code
 	@$(PYTHON) -m tools.cli_reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+	@$(PYTHON) -m tools.documents
 
 .PHONY: bench
 bench: images  ## start-up against runc, crun, bwrap and podman

@@ -1,0 +1,112 @@
+"""What the documents take from the code is so: the map of the files, the drawings, paths, and names of tests."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.guards.sources import CHECKOUT
+from tools import documents
+
+TEST_NAME = re.compile(r"`((?:unit|kernel|cli|guards)/test_\w+\.py)::(test_\w+)`")
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+ORDER = documents.READING_ORDER.read_text()
+
+
+def missing_tests(text: str) -> list[str]:
+    """Complain about tests that *text* names as proof, and that are not there."""
+    return [
+        f"{path}::{name}"
+        for path, name in TEST_NAME.findall(text)
+        if not (CHECKOUT / "tests" / path).is_file() or name not in functions(CHECKOUT / "tests" / path)
+    ]
+
+
+def functions(path: Path) -> set[str]:
+    """Return the names of the functions that a file defines."""
+    return {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+
+
+def broken_links(text: str, folder: Path) -> list[str]:
+    """Complain about links of a page in *folder* that lead to no file."""
+    return [target for target in LINK.findall(text) if not (folder / target).exists()]
+
+
+def mistimed(text: str) -> list[str]:
+    """Complain about files in the reading order whose length has become another one, by more than a quarter."""
+    complaints = []
+    for match in documents.READ.finditer(text):
+        said, takes = int(match[0].split()[1]), documents.minutes(CHECKOUT / match[2])
+        if abs(said - takes) > max(1, takes // 4):
+            complaints.append(f"{match[2]} takes {takes} min and not {said}: make docs")
+    return complaints
+
+
+def test_the_map_and_the_drawings_are_the_code_s() -> None:
+    """What `make docs` would write into docs/architecture.md is what is there."""
+    text = documents.ARCHITECTURE.read_text()
+    assert text == documents.filled(text), "docs/architecture.md is stale: make docs"
+
+
+def test_a_stale_map_is_found() -> None:
+    """The guard bites: a part that says something else is not what would be made."""
+    stale = "<!-- made: container/state.py -->\n\n    new --> old\n\n<!-- end -->\n"
+    assert "creating" in documents.filled(stale)
+    assert "old" not in documents.filled(stale)
+
+
+def test_every_file_has_its_line() -> None:
+    """The control: each file of the code stands in the map, with what it is for."""
+    text = documents.house()
+    for path in sorted((CHECKOUT / "tinybox").rglob("*.py")):
+        if path.name not in ("__init__.py", "__main__.py"):
+            assert f"- `{path.name}` {documents.purpose(path)[:30]}" in text.replace("\n  ", " ")
+
+
+def test_the_tests_that_prove_the_floor_are_there() -> None:
+    """Each line of the security floor names tests that exist, and there are more than a few."""
+    text = documents.ARCHITECTURE.read_text()
+    rows = text.partition("| what holds |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert len(rows) > 20
+    assert all(TEST_NAME.search(row) for row in rows)
+    assert missing_tests(text) == []
+
+
+def test_a_missing_test_is_found() -> None:
+    """The guard bites: a file that is not there, a function that the file does not have."""
+    assert missing_tests("`unit/test_nowhere.py::test_x` `guards/test_documents.py::test_not_here`") == [
+        "unit/test_nowhere.py::test_x",
+        "guards/test_documents.py::test_not_here",
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each link of a page to a file of the checkout finds it."""
+    assert broken_links(page.read_text(), page.parent) == []
+
+
+def test_a_broken_link_is_found() -> None:
+    """The guard bites at a file that is not there, and lets addresses and places on the page be."""
+    text = "[a](nowhere.md) [b](README.md#x) [c](https://example.org/x) [d](#here)"
+    assert broken_links(text, CHECKOUT) == ["nowhere.md"]
+
+
+def test_the_reading_order_can_be_walked() -> None:
+    """Its files are there, each once, in about the time that is said, and the last is the table of contents."""
+    paths = [match[2] for match in documents.READ.finditer(ORDER)]
+    assert len(paths) == len(set(paths)) == len(re.findall(r"^\d+\. ", ORDER, re.MULTILINE)) > 15
+    assert mistimed(ORDER) == []
+    assert paths[-1] == "tinybox/container/lifecycle.py"
+    assert "lifecycle.run" in ORDER
+
+
+def test_a_wrong_time_is_found() -> None:
+    """The guard bites: nobody reads lifecycle.py in a minute, or for an hour."""
+    entry = "[x](../tinybox/container/lifecycle.py), {} min"
+    assert mistimed(entry.format(1))
+    assert mistimed(entry.format(60))
