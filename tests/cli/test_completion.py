@@ -58,6 +58,8 @@ def two(tinybox: Command) -> Iterator[Command]:
         ("tinybox rm shown-new shown-", ["shown-alive"]),
         ("tinybox rm --force shown-a", ["shown-alive"]),
         ("tinybox rm hidden-", []),
+        ("tinybox logs shown-n", ["shown-new"]),
+        ("tinybox cp shown-n", ["shown-new:"]),
     ],
 )
 def test_containers_are_offered_where_they_can_be_used(two: Command, line: str, names: list[str]) -> None:
@@ -76,6 +78,14 @@ def test_images_are_offered(tinybox: Command) -> None:
     assert offers(tinybox, "tinybox run busy") == ["busybox"]
     assert offers(tinybox, "tinybox rmi busy") == ["busybox"]
     assert "alpine" in offers(tinybox, "tinybox pull ")
+
+
+def test_volumes_are_offered(tinybox: Command) -> None:
+    """`volume rm` offers the volumes, among them one that has just been made; `volume create` offers none."""
+    assert tinybox("volume", "create", "shown-pages").returncode == 0
+    assert offers(tinybox, "tinybox volume rm shown-") == ["shown-pages"]
+    assert offers(tinybox, "tinybox volume create shown-") == []
+    assert tinybox("volume", "rm", "shown-pages").returncode == 0
 
 
 def test_the_store_of_the_line_is_meant(two: Command) -> None:

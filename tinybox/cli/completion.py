@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import CompletionItem, get_completion_class
 
 from tinybox.container import naming
 from tinybox.container.home import Home
@@ -82,6 +82,17 @@ def volumes(home: Home) -> Iterable[str]:
     from tinybox.container import volumes as on_disk
 
     return [volume.name for volume in on_disk.every(home)]
+
+
+def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:  # noqa: ARG001
+    """Let the shell offer files, as it does by itself; see *Shell Completion* in click's manual."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def either_side(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Offer what `cp` copies between: ``CONTAINER:`` where a name begins so, else files."""
+    names = [CompletionItem(f"{name}:") for name in containers(ctx, param, incomplete)]
+    return names or files(ctx, param, incomplete)
 
 
 @click.command()

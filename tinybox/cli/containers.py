@@ -6,6 +6,7 @@ import json
 
 import click
 
+from tinybox.cli import completion
 from tinybox.cli.table import printable
 from tinybox.container import naming, spec
 from tinybox.container.home import Home
@@ -15,7 +16,7 @@ from tinybox.isolation import overlay
 @click.command()
 @click.option("--format", "style", metavar="json", type=click.Choice(["json", "plain"]), default="plain",
               help="json: one line of JSON a change.")  # fmt: skip
-@click.argument("container")
+@click.argument("container", shell_complete=completion.containers)
 def diff(container: str, style: str) -> None:
     """List what CONTAINER has changed in its files: A added, C changed, D deleted."""
     home = Home()

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from tinybox.cli import completion
 from tinybox.container import copying, measures
 from tinybox.container.home import Home
 from tinybox.errors import UsageError
@@ -29,8 +30,8 @@ def split(word: str) -> tuple[str, str]:
 @click.option("-a", "--archive", is_flag=True, help="Keep the owners; else copies are root's, or ours.")
 @click.option("-L", "--follow-link", "follow", is_flag=True, help="Copy what the link SRC points to, not the link.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not say how much was copied.")
-@click.argument("source", metavar="CONTAINER:SRC|SRC|-")
-@click.argument("destination", metavar="DEST|-|CONTAINER:DEST")
+@click.argument("source", metavar="CONTAINER:SRC|SRC|-", shell_complete=completion.either_side)
+@click.argument("destination", metavar="DEST|-|CONTAINER:DEST", shell_complete=completion.either_side)
 def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: bool) -> None:
     """Copy files between a container, running or not, and the host; - is a tar archive on stdin or stdout."""
     (left, src), (right, dst) = split(source), split(destination)
@@ -66,7 +67,7 @@ def _not_terminal(fd: int) -> int:
 
 @click.command()
 @click.option("-o", "--output", metavar="FILE", help="Write to FILE, which appears when it is whole; not to stdout.")
-@click.argument("container")
+@click.argument("container", shell_complete=completion.containers)
 def export(container: str, output: str | None) -> None:
     """Write the file system of CONTAINER as a tar archive, without its volumes and other mounts."""
     if output is None:
@@ -97,7 +98,7 @@ class CommitCommand(click.Command):
 @click.option("-m", "--message", default="", metavar="TEXT", help="What the image is.")
 @click.option("-c", "--change", "changes", multiple=True, metavar="LINE", help="A Dockerfile instruction, as CMD ls.")
 @click.option("-p", "--pause/--no-pause", default=True, help="Freeze the container meanwhile (default).")
-@click.argument("container")
+@click.argument("container", shell_complete=completion.containers)
 @click.argument("name", required=False, default="", metavar="[NAME[:TAG]]")
 def commit(container: str, name: str, author: str, message: str, changes: tuple[str, ...], *, pause: bool) -> None:
     """Make an image of CONTAINER: what it has changed becomes one more layer. Volumes are no part of it."""

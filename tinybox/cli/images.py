@@ -76,7 +76,7 @@ def _row(image: Image) -> dict[str, str]:
 
 
 @click.command("import")
-@click.argument("file", metavar="FILE|-")
+@click.argument("file", metavar="FILE|-", shell_complete=completion.files)
 @click.argument("name", metavar="NAME[:TAG]")
 def import_image(file: str, name: str) -> None:
     """Make an image of one layer from FILE, a tar archive (.tar .tar.gz .tar.xz .tar.zst), or from stdin (-)."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinybox.cli import several
+from tinybox.cli import completion, several
 from tinybox.cli.table import FORMAT_HELP, Columns, Table
 from tinybox.cli.template import Template
 from tinybox.container import filters, measures, volumes
@@ -104,7 +104,7 @@ def create(name: str, driver: str, labels: tuple[str, ...]) -> None:
 
 @volume.command("rm")
 @click.option("-f", "--force", is_flag=True, help="Let names pass that no volume has.")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.volumes)
 def rm(names: tuple[str, ...], *, force: bool) -> int:
     """Remove volumes that no container uses."""
     home = Home()
@@ -125,7 +125,7 @@ def rm(names: tuple[str, ...], *, force: bool) -> int:
 
 @volume.command("inspect")
 @click.option("-f", "--format", "style", default="json", metavar="FORMAT", help="json, or a template.")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.volumes)
 def inspect(names: tuple[str, ...], style: str) -> int:
     """Show all that is known of volumes."""
     home, found, failed = Home(), [], False
