@@ -1,6 +1,6 @@
 """Run a container in a process that kills itself, or stops, at a chosen point: for the tests of faults.
 
-    python -m tests.kernel.faults kill-at EVENT|COUNT   # kill -9 of ourselves, at a named event or the COUNT-th audit event
+    python -m tests.kernel.faults kill-at EVENT|COUNT   # kill -9 of ourselves, at an event or the COUNT-th audit event
     python -m tests.kernel.faults stop-child-at STEP    # the child says HERE on stderr and goes no further
     python -m tests.kernel.faults fail-at STEP          # the step raises OSError after it was done
 
@@ -23,7 +23,7 @@ def kill_at_event(event: str) -> None:
 
     parent = os.getpid()
 
-    def listen(name: str, arguments: tuple[object, ...], result: object) -> None:  # noqa: ARG001
+    def listen(name: str, arguments: tuple[object, ...], result: object) -> None:
         if name == event and os.getpid() == parent:
             os.kill(parent, signal.SIGKILL)
 
@@ -34,7 +34,7 @@ def kill_at_count(count: int) -> None:
     """Kill this process at its *count*-th call to the operating system, whatever that is."""
     parent, seen = os.getpid(), 0
 
-    def audit(event: str, arguments: tuple[object, ...]) -> None:  # noqa: ARG001
+    def audit(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal seen
         if event.startswith(WATCHED) and os.getpid() == parent:
             seen += 1
@@ -50,7 +50,7 @@ def stop_child_at(step: str) -> None:
 
     parent = os.getpid()
 
-    def listen(name: str, arguments: tuple[object, ...], result: object) -> None:  # noqa: ARG001
+    def listen(name: str, arguments: tuple[object, ...], result: object) -> None:
         if name == f"step:{step}" and os.getpid() != parent:
             os.write(2, b"HERE\n")
             while True:
@@ -63,7 +63,7 @@ def fail_at(step: str) -> None:
     """Let *step* fail after it has been done."""
     from tinybox import explain
 
-    def listen(name: str, arguments: tuple[object, ...], result: object) -> None:  # noqa: ARG001
+    def listen(name: str, arguments: tuple[object, ...], result: object) -> None:
         if name == f"step:{step}":
             raise OSError(5, "a fault of the test")
 
@@ -77,7 +77,7 @@ def main() -> None:
     what, where, *words = sys.argv[1:]
     sys.argv[1:] = words
     if what == "kill-at" and where.isdecimal():
-        import tinybox.cli.run  # noqa: F401  the faults that count are not those of imports
+        import tinybox.cli.run
 
         kill_at_count(int(where))
     else:

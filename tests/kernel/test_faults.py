@@ -51,8 +51,12 @@ def assert_nothing_is_left(tinybox: Command) -> None:
 
 
 def test_kill_after_every_step_of_the_parent(tinybox: Command) -> None:
-    """Killed behind any of its steps or states, the parent takes the container with it; the next command cleans up."""
-    events = [f"step:{name}" for name in steps(tinybox, "parent")] + ["state:creating", "state:created", "state:running"]
+    """Killed behind any of its steps or states, the parent takes the container with it; what is left is swept."""
+    events = [f"step:{name}" for name in steps(tinybox, "parent")] + [
+        "state:creating",
+        "state:created",
+        "state:running",
+    ]
     assert len(events) > 8
     for event in events:
         with faulty(tinybox, "kill-at", event, *RUN) as process:
@@ -62,7 +66,7 @@ def test_kill_after_every_step_of_the_parent(tinybox: Command) -> None:
 
 
 def test_kill_while_the_child_stands_at_each_of_its_steps(tinybox: Command) -> None:
-    """With the child stopped behind any of its steps, kill -9 of the parent ends it, at the latest by the next command."""
+    """With the child stopped behind any of its steps, kill -9 of the parent ends it, or the next command does."""
     names = steps(tinybox, "child")
     assert len(names) > 25
     for name in names[:-1]:  # the last step never returns: it is the program

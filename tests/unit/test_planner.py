@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tinybox.container import host, planner, spec
 from tinybox.container.live import Live
+from tinybox.container.plan import Plan, Step
 from tinybox.errors import HostError, StepError, TinyboxError, UsageError
 from tinybox.isolation import capabilities, overlay
 from tinybox.isolation.cgroup import Cgroup
 from tinybox.isolation.cgroup_hierarchies import Hierarchies
-from tinybox.container.plan import Plan, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ SPEC: Any = {
         "args": ["sh"],
         "cwd": "/",
         "user": {"uid": 0, "gid": 0},
-        "capabilities": {name: capabilities.DEFAULT for name in ("bounding", "effective", "permitted")},
+        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), capabilities.DEFAULT),
     },
     "root": {"path": "rootfs"},
     "hostname": "box",
@@ -112,7 +113,7 @@ def test_the_upper_directory_stays_readable_as_a_layer() -> None:
 
 
 def test_a_layer_that_is_listed_twice_is_stacked_once() -> None:
-    """overlayfs refuses a directory that lies in its stack twice; the upper one of the two covers the lower one."""
+    """Overlayfs refuses a directory that lies in its stack twice; the upper one of the two covers the lower one."""
     assert overlay.stack(["/a", "/b", "/a", "/c"]) == ["/b", "/a", "/c"]
     assert "lowerdir=/a:/b," in overlay.data(["/a", "/b", "/a"], "/u", "/w", userns=False)
 
@@ -165,7 +166,7 @@ def test_an_old_kernel_and_a_missing_root_are_said() -> None:
 
 def test_a_step_that_fails_says_its_name_and_the_kernels_word() -> None:
     """An OSError from a step becomes a StepError with the step's name, sentence and manual page."""
-    step = Step("pivot", "Change the root", "pivot_root(2)", lambda: open("/no/such/file", encoding="ascii"))
+    step = Step("pivot", "Change the root", "pivot_root(2)", lambda: os.stat("/no/such/file"))
     with pytest.raises(
         StepError, match=r"pivot: No such file or directory: /no/such/file \(Change the root; see pivot"
     ):

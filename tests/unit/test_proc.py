@@ -28,8 +28,8 @@ def test_mountinfo_of_this_machine_has_a_root() -> None:
 
 def test_stat_of_a_process_that_lies_in_its_name() -> None:
     """A name with blanks and brackets does not shift the fields behind it."""
-    fields = "R 7 8 9 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 0 0 0 0 0 0 0 0 77 88"
-    stat = proc.stat(f"42 (a) R (b) {fields} 99 100 0\n")
+    fields = "R 7 8 9 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 " + " ".join(str(n) for n in range(23, 53))
+    stat = proc.stat(f"42 (a) R (b) {fields}\n")
     assert (stat.pid, stat.comm, stat.state, stat.ppid, stat.starttime) == (42, "a) R (b", "R", 7, 4711)
 
 

@@ -104,7 +104,7 @@ def attend(
     proxy: bool = True,
     keys: str = "",
 ) -> int:
-    """Carry everything both ways until the container ends or the detach keys come; return its exit status (detached: 0).
+    """Carry everything both ways until the container ends or the detach keys come; return its status, or 0.
 
     With *proxy*, signals sent to us go to the container. *stdin* says whether our input is passed on.
     """

@@ -171,7 +171,7 @@ def remove(home: Home, here: Host, word: str, *, force: bool, volumes: bool) -> 
         record.close()
         raise StateError(f"container {word}", "no such container", "another command was faster")
     lifecycle.delete(home, container, volumes_too=volumes)
-    events.emit(home, container, "destroy")
+    events.emit(home, container, "destroy", record.state.get("annotations", {}))
     record.close()
 
 

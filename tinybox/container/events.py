@@ -9,6 +9,8 @@ import json
 import os
 import time
 
+from tinybox.container import naming, spec, state
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.home import Home
@@ -16,17 +18,28 @@ if TYPE_CHECKING:
 LARGEST = 4 << 20  # bytes; then the log is kept as events.log.1 and begun anew
 
 
-def emit(home: Home, container: str, action: str, **attributes: object) -> None:
+def emit(
+    home: Home, container: str, action: str, annotations: dict[str, str] | None = None, **attributes: object
+) -> None:
     """Append the event *action* (create, start, die, oom, kill, pause, rename, destroy ...); see docker-events(1).
 
-    An event that cannot be written (a full disk) is lost, and the container lives on.
+    The container's *annotations* tell its image and its first name; not given, they are read from its state. An event that cannot be written (a full disk) is lost, and the container lives on.
     """
+    if annotations is None:
+        now = state.read_file(os.path.join(home.live(container), "state.json")) or state.stored(home, container)
+        annotations = now["annotations"] if now else {}
+    known = annotations.get(spec.NAME, "")
+    name = next(iter(naming.of(home, container, hint=known)), known)
     event = {
         "timeNano": time.time_ns(),
         "Type": "container",
         "Action": action,
         "id": container,
-        "Attributes": {key: str(value) for key, value in attributes.items()},
+        "Attributes": {
+            "image": annotations.get(spec.IMAGE_NAME, ""),
+            "name": name,
+            **{key: str(value) for key, value in attributes.items()},
+        },
     }
     try:
         fd = os.open(home.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -41,7 +41,7 @@ class Container:
 
     def tell(self, action: str, **attributes: object) -> None:
         """Write the event *action* down, with the image's name beside it."""
-        events.emit(self.home, self.id, action, image=self.annotations.get(spec.IMAGE_NAME, ""), **attributes)
+        events.emit(self.home, self.id, action, self.annotations, **attributes)
 
 
 def group(container: str, config: Spec, host: Host) -> Cgroup:
@@ -136,7 +136,7 @@ def stop(container: Container, ending: Ending) -> None:
 
 
 def abandon(container: Container, error: BaseException) -> None:
-    """End a container whose monitor has met an *error* of its own: nobody would watch over it. Its status is unknown."""
+    """End a container whose monitor has met an *error* of its own; its exit status is unknown."""
     undo(container)
     container.cgroup.kill()
     container.cgroup.remove()
@@ -217,7 +217,7 @@ def _bury(home: Home, host: Host, record: Record) -> None:
         delete(home, record.id)
     elif record.state.get("status") == state.RUNNING:
         record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)
-        events.emit(home, record.id, "die", exitCode="unknown")
+        events.emit(home, record.id, "die", kept["annotations"], exitCode="unknown")
     elif kept.get("restarting"):
         state.Record(home, record.id, -1, kept).write(restarting=False)
     record.close()

@@ -39,7 +39,7 @@ def containers(home: Home) -> Removed:
             if os.path.isdir(home.bundle(container)):
                 size += volumes.tree_size(home.bundle(container))
                 lifecycle.delete(home, container)
-                events.emit(home, container, "destroy")
+                events.emit(home, container, "destroy", record.state.get("annotations", {}))
                 names.append(container)
         finally:
             record.close()
