@@ -199,10 +199,8 @@ def place(tree: int, root: bytes, destination: bytes, *, links: bool = True) -> 
     try:
         directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         target = open_target(root, destination, directory=directory, links=links)
-        said = os.path.normpath(destination).lstrip(b"/").startswith(b"proc/")
         try:
-            if files.file_system(target) == files.PROC_SUPER_MAGIC and not said:
-                raise TinyboxError(f"mount on {os.fsdecode(destination)}", "leads into the box's /proc")
+            _check_target(target, destination, directory=directory)
             mount.move_mount(tree, target)
         finally:
             os.close(target)
@@ -211,6 +209,16 @@ def place(tree: int, root: bytes, destination: bytes, *, links: bool = True) -> 
         raise TinyboxError(f"mount on {where}", error.strerror or str(error)) from error
     finally:
         os.close(tree)
+
+
+def _check_target(target: int, destination: bytes, *, directory: bool) -> None:
+    where = os.fsdecode(destination)
+    said = os.path.normpath(destination).lstrip(b"/").startswith(b"proc/")
+    if files.file_system(target) == files.PROC_SUPER_MAGIC and not said:
+        raise TinyboxError(f"mount on {where}", "leads into the box's /proc")
+    if stat.S_ISDIR(os.fstat(target).st_mode) != directory:  # the kernel says no more than EINVAL or ENOTDIR
+        what, there = ("a directory", "a file") if directory else ("a file", "a directory")
+        raise TinyboxError(f"mount on {where}", f"{what} cannot be mounted on {there}")
 
 
 def mount_filesystem(root: bytes, destination: bytes, kind: bytes, source: bytes, options: Options) -> None:
