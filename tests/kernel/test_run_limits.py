@@ -150,34 +150,44 @@ def test_limits_of_each_process(tinybox: Command) -> None:
     assert (plain["shm"].split()[1], plain["full"]) == ("65536", str(2 * MIB))
 
 
+def disk_of(path: Path) -> str:
+    """Return the disk that *path* lies on, if its file system has the whole of it; else skip the test."""
+    device = os.stat(path).st_dev
+    entry = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
+    if not entry.exists() or (entry / "partition").exists():
+        pytest.skip("there are no loop devices here, and the store does not have a disk for itself")
+    return f"/dev/{entry.resolve().name}"
+
+
 @pytest.fixture
-def loop_device(store_root: Path) -> Iterator[str]:
-    """Make a block device of 4 MiB from a file; skip where there are none."""
+def block_device(store_root: Path) -> Iterator[str]:
+    """Make a block device of 4 MiB from a file; where there are no loop devices take the store's disk, to read it."""
     file = store_root / "tmp" / "disk"
     file.write_bytes(os.urandom(4 * MIB))
     done = subprocess.run(["losetup", "--find", "--show", file], capture_output=True, text=True, check=False)
     if done.returncode:
         file.unlink()
-        pytest.skip(f"no loop device can be had: {done.stderr.strip()}")
+        yield disk_of(store_root)
+        return
     yield done.stdout.strip()
     subprocess.run(["losetup", "--detach", done.stdout.strip()], check=True)
     file.unlink()
 
 
-def test_reading_from_a_device_is_slowed_down(tinybox: Command, loop_device: str) -> None:
+def test_reading_from_a_device_is_slowed_down(tinybox: Command, block_device: str) -> None:
     """2 MiB at 1 MiB a second take more than a second; without the limit, or from another device, they do not."""
 
     def seconds(*options: str) -> float:
-        read = f"dd if={loop_device} of=/dev/null bs=64k count=32 iflag=direct 2>&1"
-        words = ("--device", f"{loop_device}:{loop_device}:r", *options)
+        read = f"dd if={block_device} of=/dev/null bs=64k count=32 iflag=direct 2>&1"
+        words = ("--device", f"{block_device}:{block_device}:r", *options)
         shown = facts(tinybox, *words, image="alpine", read=read)["read"]
         found = re.search(r"([0-9.]+) *s(econds)?,", shown)
         assert found, shown
         return float(found[1])
 
-    assert seconds() < 0.5
-    assert seconds("--device-read-bps", f"{loop_device}:1m") > 1.0
-    assert seconds("--device-write-bps", f"{loop_device}:1m") < 0.5
+    assert seconds() < 0.9
+    assert seconds("--device-read-bps", f"{block_device}:1m") > 1.0
+    assert seconds("--device-write-bps", f"{block_device}:1m") < 0.9
 
 
 def test_a_limit_that_this_host_cannot_keep_is_refused(tinybox: Command) -> None:
