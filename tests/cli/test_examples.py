@@ -30,17 +30,26 @@ def scene(tinybox: Command, tmp_path: Path) -> Iterator[Command]:
     """Set the scene: `web` runs, `job` has ended with 3, `data` is a volume; afterwards all that was made goes."""
     (tmp_path / "page.html").write_text("hello\n")
     subprocess.run(["tar", "-czf", "site.tar.gz", "page.html"], cwd=tmp_path, check=True)
-    script = "trap : HUP; trap exit TERM; while :; do sleep 0.2; done"
-    web = tinybox("run", "-d", "--name", "web", "busybox", "sh", "-c", script)
-    assert web.returncode == 0, web.stderr
-    assert tinybox("run", "--name", "job", "busybox", "sh", "-c", "exit 3").returncode == 3
-    assert tinybox("volume", "create", "data").returncode == 0
     before = set(images(tinybox))
-    yield tinybox
-    left = tinybox("ps", "-aq").stdout.split()
-    assert not left or tinybox("rm", "-fv", *left).returncode == 0
-    made = set(images(tinybox)) - before
-    assert not made or tinybox("rmi", *made).returncode == 0
+    script = "trap : HUP; trap exit TERM; while :; do sleep 0.2; done"
+    try:
+        web = tinybox("run", "-d", "--name", "web", "busybox", "sh", "-c", script)
+        assert web.returncode == 0, web.stderr
+        job = tinybox("run", "--name", "job", "busybox", "sh", "-c", "exit 3")
+        assert job.returncode == 3, job.stderr
+        assert tinybox("volume", "create", "data").returncode == 0
+        yield tinybox
+    finally:
+        clear(tinybox, before)
+
+
+def clear(tinybox: Command, kept: set[str]) -> None:
+    """Remove all containers, all volumes, and the images that are not *kept*."""
+    made = {("rm", "-fv"): tinybox("ps", "-aq").stdout.split(), ("rmi",): set(images(tinybox)) - kept}
+    for command, names in made.items():
+        if names:
+            done = tinybox(*command, *names)
+            assert done.returncode == 0, done.stderr
     assert tinybox("volume", "prune", "--force", "--all").returncode == 0
 
 
