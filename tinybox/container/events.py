@@ -23,7 +23,8 @@ def emit(
 ) -> None:
     """Append the event *action* (create, start, die, oom, kill, pause, rename, destroy ...); see docker-events(1).
 
-    The container's *annotations* tell its image and its first name; not given, they are read from its state. An event that cannot be written (a full disk) is lost, and the container lives on.
+    The container's *annotations* tell its image and its first name; not given, they are read from its state. An event
+    that cannot be written (a full disk) is lost, and the container lives on.
     """
     if annotations is None:
         now = state.read_file(os.path.join(home.live(container), "state.json")) or state.stored(home, container)
