@@ -55,7 +55,7 @@ def start(names: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
 @click.command()
 @LIVING_NAME
 @click.option("--no-stdin", is_flag=True, help="Do not pass our input on.")
-@click.option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on (default).")
+@click.option("--sig-proxy", type=bool, default=True, metavar="BOOL", help="Pass signals on (default: true).")
 @click.option("--detach-keys", default="", metavar="KEYS", help="What detaches again (default ctrl-p,ctrl-q).")
 def attach(name: str, *, no_stdin: bool, sig_proxy: bool, detach_keys: str) -> int:
     """Connect our terminal with that of a running container."""

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import os
 
+from tinybox.errors import UsageError
+
 DEFAULT_ROOT, DEFAULT_RUN = "/var/lib/tinybox", "/run/tinybox"
 
 
@@ -21,6 +23,8 @@ class Home:
 
     def __init__(self, root: str = "") -> None:
         self.root = os.path.abspath(root or os.environ.get("TINYBOX_ROOT") or DEFAULT_ROOT)
+        if ":" in self.root:  # it stands between the layers of an image, as it does in overlayfs's own words
+            raise UsageError(f"store {self.root}", "has a colon in its path", "--root DIR or TINYBOX_ROOT without one")
         self.run = DEFAULT_RUN if self.root == DEFAULT_ROOT else os.path.join(self.root, "run")
         self.containers = os.path.join(self.root, "containers")
         self.names = os.path.join(self.root, "container-names")
