@@ -44,6 +44,8 @@ WRONG = [
     ("-v a/b:/x", "'a/b' is no name of a volume"),
     ("-v /tmp:/", "the root itself cannot be mounted over"),
     ("-v /tmp:/proc/1", "covers /proc"),
+    ("-v /tmp:/etc/passwd", "a directory cannot be mounted on a file"),
+    ("-v /etc/passwd:/etc", "a file cannot be mounted on a directory"),
     ("--tmpfs x", "--tmpfs x: is not an absolute path"),
     ("--tmpfs /x:colour=red", "Unknown parameter 'colour'"),
     ("--tmpfs /x:size=big", "size"),

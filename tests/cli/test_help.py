@@ -1,0 +1,62 @@
+"""Help is there, complete and quick to find: every command, every option of run, in groups."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kernel.boxes import one_line
+
+if TYPE_CHECKING:
+    from tests.conftest import Command
+
+# The table of the issue.
+OPTIONS = (
+    "--name --rm -i --interactive -t --tty --init --stop-signal --env -e --env-file --workdir -w --user -u "
+    "--entrypoint --hostname -h --label --memory -m --memory-swap --cpus --cpu-shares --cpuset-cpus --pids-limit "
+    "--device-read-bps --device-write-bps --ulimit --oom-score-adj --shm-size --volume -v --mount --tmpfs --read-only "
+    "--device --uts --pid --ipc --net --network --cgroupns --userns --cap-add --cap-drop --privileged --security-opt "
+    "--sysctl --dry-run --bundle"
+).split()
+
+
+def test_run_names_every_option(tinybox: Command) -> None:
+    """`tinybox run --help` has all the options, and what is no option it does not have."""
+    done = tinybox("run", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    words = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", done.stdout))
+    assert set(OPTIONS) - words == set()
+    assert "--colour" not in words
+
+
+def test_every_command_has_help(tinybox: Command) -> None:
+    """Each command that `tinybox --help` lists with a sentence tells more by itself."""
+    listed = re.findall(r"^  ([a-z]+)  +(\S.*)$", tinybox("--help").stdout, re.MULTILINE)
+    commands = dict(listed)
+    assert {"run", "diff", "images", "import", "pull", "rm", "rmi"} <= set(commands)
+    for name in commands:
+        done = tinybox(name, "--help")
+        assert (done.returncode, done.stderr) == (0, ""), name
+        assert done.stdout.startswith(f"Usage: tinybox {name}"), name
+
+
+def test_the_version_is_told(tinybox: Command) -> None:
+    """`tinybox --version` is one line with a number."""
+    assert re.fullmatch(r"tinybox, version \d+\.\d+\.\d+\n", tinybox("--version").stdout)
+
+
+@pytest.mark.parametrize("words", [(), ("--help",)])
+def test_no_command_is_help(tinybox: Command, words: tuple[str, ...]) -> None:
+    """`tinybox` alone lists the commands; an unknown one is an error of one line."""
+    done = tinybox(*words)
+    assert "Commands" in done.stdout + done.stderr
+    one_line(tinybox("colour"), 125, "colour")
+
+
+@pytest.mark.root
+def test_options_end_at_the_image(tinybox: Command) -> None:
+    """What stands behind the image is the program's, also when it looks like an option of ours."""
+    assert tinybox("run", "--rm", "busybox", "echo", "--help", "-m", "--rm").stdout == "--help -m --rm\n"
+    assert tinybox("run", "--rm", "--", "busybox", "echo", "--", "x").stdout == "-- x\n"

@@ -1,0 +1,149 @@
+"""import, images, rmi and pull, as they are typed: what they print, what they refuse, and what they leave."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import zstandard
+
+from tests import images_archives as tar
+from tests.kernel.boxes import one_line, output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Command
+
+pytestmark = pytest.mark.root
+
+NAME = "test-import"
+
+
+def archive() -> bytes:
+    """Build an archive with busybox and one file in it."""
+    with open("/bin/busybox", "rb") as file:
+        busybox = file.read()
+    folders = [tar.directory(name) for name in ("bin", "dev", "proc", "sys", "tmp")]
+    links = [tar.symlink(f"bin/{name}", "busybox") for name in ("sh", "cat", "true")]
+    return tar.archive(
+        [*folders, tar.regular("bin/busybox", busybox, mode=0o755), *links, tar.regular("word", b"said\n")]
+    )
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "tar": bytes,
+    "tar.gz": gzip.compress,
+    "tar.xz": lambda data: lzma.compress(data, preset=0),
+    "tar.zst": zstandard.ZstdCompressor().compress,
+}
+
+
+@pytest.mark.parametrize("form", PACKED)
+def test_an_archive_becomes_an_image(tinybox: Command, tmp_path: Path, form: str) -> None:
+    """Each form of archive gives the same image: its id is printed, it is listed, it runs, and is gone when removed."""
+    (tmp_path / f"image.{form}").write_bytes(PACKED[form](archive()))
+    done = tinybox("import", str(tmp_path / f"image.{form}"), f"{NAME}:1.0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("sha256:")
+    listed = [json.loads(line) for line in tinybox("images", "--format", "json", f"{NAME}:1.0").stdout.splitlines()]
+    assert [(row["Repository"], row["Tag"]) for row in listed] == [(NAME, "1.0")]
+    assert done.stdout.startswith(f"sha256:{listed[0]['ID']}")
+    assert output(tinybox, f"{NAME}:1.0", "cat", "/word") == "said\n"
+    one_line(tinybox("run", NAME, "true"), 125, NAME)
+    removed = tinybox("rmi", f"{NAME}:1.0")
+    assert (removed.returncode, "Untagged" in removed.stdout, "Deleted" in removed.stdout) == (0, True, True)
+    assert tinybox("images", "-q", f"{NAME}:1.0").stdout == ""
+
+
+def test_an_archive_comes_through_a_pipe(tinybox: Command) -> None:
+    """`tinybox import - NAME` reads stdin; half an archive is refused, and nothing of it stays."""
+    for data, status in ((archive(), 0), (archive()[:100_000], 125), (b"no archive at all" * 100, 125), (b"", 125)):
+        done = subprocess.run([tinybox.path, "import", "-", NAME], input=data, env=tinybox.environment,
+                              capture_output=True, check=False, timeout=30)  # fmt: skip
+        assert done.returncode == status, done.stderr
+        assert len(done.stderr.splitlines()) == (status != 0), done.stderr
+        assert bool(tinybox("images", "-q", NAME).stdout) == (status == 0)
+        if status == 0:
+            assert tinybox("rmi", NAME).returncode == 0
+    assert os.listdir(Path(tinybox.root, "tmp")) == []
+
+
+def test_what_cannot_be_imported(tinybox: Command, tmp_path: Path) -> None:
+    """A file that is not there, a form that is not known, names that cannot be: one line each, and no image."""
+    (tmp_path / "image.tar.bz2").write_bytes(bz2.compress(archive()))
+    (tmp_path / "ok.tar").write_bytes(archive())
+    one_line(tinybox("import", "/no/such/file.tar", NAME), 125, "/no/such/file.tar")
+    one_line(tinybox("import", str(tmp_path), NAME), 125, str(tmp_path))
+    done = tinybox("import", str(tmp_path / "image.tar.bz2"), NAME)
+    assert done.returncode in (0, 125)
+    if done.returncode == 0:
+        assert tinybox("rmi", NAME).returncode == 0
+    for name in ("UPPER", "a b", "../up", "x:", ":x", "x@y", ""):
+        one_line(tinybox("import", str(tmp_path / "ok.tar"), name), 125)
+    assert NAME not in tinybox("images").stdout
+
+
+def test_an_image_in_use_stays(tinybox: Command, tmp_path: Path) -> None:
+    """A stopped box needs its image: rmi says which one does, and removes it once the box is gone."""
+    (tmp_path / "image.tar").write_bytes(archive())
+    assert tinybox("import", str(tmp_path / "image.tar"), NAME).returncode == 0
+    assert tinybox("run", "--name", "user-of-the-image", NAME, "true").returncode == 0
+    done = tinybox("rmi", NAME)
+    assert done.returncode != 0, done
+    assert len(done.stderr.splitlines()) == 1
+    assert output(tinybox, NAME, "cat", "/word") == "said\n"
+    assert tinybox("rm", "user-of-the-image").returncode == 0
+    assert tinybox("rmi", NAME).returncode == 0
+
+
+def test_a_second_name_keeps_the_files(tinybox: Command, tmp_path: Path) -> None:
+    """The same archive under two names is one image; with the first name's removal the second still runs."""
+    (tmp_path / "image.tar").write_bytes(archive())
+    ids = {tinybox("import", str(tmp_path / "image.tar"), f"{NAME}:{tag}").stdout for tag in ("a", "b")}
+    layers = len(os.listdir(Path(tinybox.root, "layers")))
+    assert len(ids) == 1
+    assert tinybox("rmi", f"{NAME}:a").stdout.count("Deleted") == 0
+    assert output(tinybox, f"{NAME}:b", "cat", "/word") == "said\n"
+    assert tinybox("rmi", f"{NAME}:b").stdout.count("Deleted") == 1
+    assert len(os.listdir(Path(tinybox.root, "layers"))) == layers - 1
+
+
+def test_a_missing_image_cannot_be_removed_nor_pulled(tinybox: Command) -> None:
+    """One line each, which names the recipes there are, or the image that is not there."""
+    done = tinybox("rmi", "nobodys-image")
+    assert done.returncode != 0
+    assert ("nobodys-image" in done.stderr, len(done.stderr.splitlines())) == (True, 1)
+    one_line(tinybox("pull", "nobodys-image"), 125, "nobodys-image", "alpine, busybox")
+
+
+def test_the_list_has_a_row_for_each_image(tinybox: Command) -> None:
+    """Docker's five columns; -q prints ids alone; a reader that goes away is no error that one sees."""
+    lines = tinybox("images").stdout.splitlines()
+    assert lines[0].split() == ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"]
+    assert {line.split()[0] for line in lines[1:]} >= {"alpine", "busybox"}
+    assert all(len(word) == 12 for word in tinybox("images", "-q").stdout.split())
+    script = f"{tinybox.path} images | true"
+    done = subprocess.run(["sh", "-c", script], env=tinybox.environment, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_a_store_elsewhere(tinybox: Command, tmp_path: Path) -> None:
+    """--root and TINYBOX_ROOT name another store, which is empty; odd characters in its path are no matter."""
+    assert tinybox("--root", str(tmp_path / "other"), "images", "-q").stdout == ""
+    place = Path(tinybox.root, "tmp", "odd, place with \\ and =")
+    tinybox.environment["TINYBOX_ROOT"] = str(place)
+    try:
+        assert tinybox("pull", "busybox").returncode == 0
+        assert output(tinybox, "busybox", "sh", "-c", "echo x > /new; cat /new") == "x\n"
+        assert output(tinybox, "--userns", "private", "busybox", "sh", "-c", "echo x > /new; cat /new") == "x\n"
+    finally:
+        subprocess.run(["rm", "-rf", place], check=True)
+    one_line(tinybox("--root", "/var/tmp/a:b", "images"), 125, "/var/tmp/a:b", "colon")
