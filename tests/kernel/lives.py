@@ -1,0 +1,125 @@
+"""Detached containers in the hands of a test: kept as long as it needs them, looked at from the host, removed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.kernel.boxes import PATIENCE, lives, new_name, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Command
+
+FOREVER = ("sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done")  # it ends with 7 when it is asked to stop
+
+
+class Life:
+    """One container by its name, with what is known of it on disk and in the kernel."""
+
+    def __init__(self, tinybox: Command, name: str) -> None:
+        self.tinybox, self.name = tinybox, name
+        self.root = Path(tinybox.root)
+        self.id = os.readlink(self.root / "container-names" / name)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Return its state.json: that of the living, else that of the store."""
+        for folder in ("run", "containers"):
+            with contextlib.suppress(FileNotFoundError):
+                found: dict[str, Any] = json.loads((self.root / folder / self.id / "state.json").read_text())
+                return found
+        return {}
+
+    @property
+    def pid(self) -> int:
+        """Return the host's pid of its PID 1."""
+        return int(self.state["pid"])
+
+    @property
+    def monitor(self) -> int:
+        """Return the pid of its monitor, which is the parent of PID 1."""
+        found = int(field(self.pid, "PPid"))
+        assert Path(f"/proc/{found}/comm").read_text() == "tinybox:monitor\n"
+        return found
+
+    def shown(self, template: str) -> str:
+        """Return what `inspect` says for *template*."""
+        return said(self.tinybox, "inspect", "--format", template, self.name).strip()
+
+    def inside(self, command: str, *options: str) -> str:
+        """Return what a shell in the container prints for *command*."""
+        return said(self.tinybox, "exec", *options, self.name, "sh", "-c", command).strip()
+
+    def log(self) -> str:
+        """Return all that `logs` has of its stdout."""
+        done = self.tinybox("logs", self.name)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def rests(self) -> bool:
+        """Tell whether it is at rest: nobody owns it any more."""
+        return not (self.root / "run" / self.id).exists()
+
+    def ended(self) -> dict[str, Any]:
+        """Wait until it is at rest, and return its state."""
+        until(self.rests)
+        return self.state
+
+    def events(self) -> list[str]:
+        """Return what has happened to it, one word each."""
+        lines = (self.root / "events.log").read_text().splitlines()
+        return [event["Action"] for event in map(json.loads, lines) if event["id"] == self.id]
+
+
+def said(tinybox: Command, *words: str, text: str = "") -> str:
+    """Return what a command prints; it must succeed and say nothing on stderr."""
+    done = tinybox(*words, text=text)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout
+
+
+def field(pid: int, name: str) -> str:
+    """Return a line of /proc/PID/status."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return value.strip()
+    raise AssertionError(f"no {name} in the status of {pid}")
+
+
+@contextlib.contextmanager
+def life(tinybox: Command, *words: str, verb: str = "run") -> Iterator[Life]:
+    """Keep ``tinybox run -d WORDS`` (or ``create``) while the test needs it; then remove it, with its volumes."""
+    name = new_name()
+    detach = ["-d"] if verb == "run" else []
+    done = tinybox(verb, *detach, "--name", name, *words)
+    assert done.returncode == 0, done
+    assert done.stderr == ""
+    assert len(done.stdout) == 65
+    it = Life(tinybox, name)
+    try:
+        yield it
+    finally:
+        tinybox("rm", "-fv", it.id)
+
+
+def murder(*pids: int) -> None:
+    """Kill processes with signal 9, and wait until they have ended."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: not any(map(lives, pids)), PATIENCE)
+
+
+def nothing_is_left(tinybox: Command) -> None:
+    """Let the next command sweep, then look: no container, no name, no live directory, no control group of ours."""
+    tinybox("images")
+    root = Path(tinybox.root)
+    for name in ("run", "containers", "container-names"):
+        assert os.listdir(root / name) == [], name
