@@ -59,7 +59,7 @@ def owned(home: Home, here: host.Host, word: str) -> lifecycle.Container | None:
     """Return the container at rest that *word* names, in our hands; None if it runs already, which is no error."""
     container = naming.find(home, word)
     try:
-        record = state.own(home, container)
+        record = lifecycle.take(home, here, container)
     except StateError:
         if state.read(home, container)["status"] == state.RUNNING:
             return None

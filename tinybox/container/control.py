@@ -164,7 +164,7 @@ def remove(home: Home, here: Host, word: str, *, force: bool, volumes: bool) -> 
         bring_down(home, container, signal.SIGKILL, PATIENCE)
         lifecycle.sweep(home, here)
     try:
-        record = state.own(home, container)
+        record = lifecycle.take(home, here, container)
     except StateError as error:
         raise StateError(f"container {word}", error.cause, f"stop it first, or tinybox rm -f {word}") from error
     if not os.path.isdir(home.bundle(container)):

@@ -192,6 +192,20 @@ def _config_of(home: Home, container: str) -> Spec:
         return {}
 
 
+def take(home: Home, host: Host, container: str) -> Record:
+    """Become the owner of a container at rest. If nobody saw its end, for /run was emptied, end what runs of it yet."""
+    record = state.own(home, container)
+    if record.state.get("status") == state.STOPPED and record.state.get("exitCode") is None:
+        _end_group(container, host)
+    return record
+
+
+def _end_group(container: str, host: Host) -> None:
+    orphaned = Cgroup(f"tinybox/{container}", host.hierarchies, host.hierarchies.v1)
+    orphaned.kill()
+    orphaned.remove()
+
+
 def sweep(home: Home, host: Host) -> list[str]:
     """Clean up after every tinybox process that was killed: end and record what it owned; return the ids.
 
@@ -208,9 +222,7 @@ def sweep(home: Home, host: Host) -> list[str]:
 
 def _bury(home: Home, host: Host, record: Record) -> None:
     """End a container whose owner has died. How its program ended nobody has seen: its exit status is unknown."""
-    orphaned = Cgroup(f"tinybox/{record.id}", host.hierarchies, host.hierarchies.v1)
-    orphaned.kill()
-    orphaned.remove()
+    _end_group(record.id, host)
     naming.hide(home, record.id)
     kept = state.stored(home, record.id)
     if kept is None or kept["annotations"].get(spec.REMOVE):
