@@ -45,7 +45,9 @@ def test_who_takes_too_much_memory_is_killed_and_told_so(tinybox: Command) -> No
     """With -m 32m a hog of 128 MiB ends with 137, and one line names the limit; without the limit it is done."""
     begin = time.monotonic()
     done = tinybox("run", "--rm", "-m", "32m", "busybox", "sh", "-c", HOG)
-    one_line(done, 137, "out of memory, limit 32M")
+    assert done.returncode == 137
+    assert done.stderr.endswith("tinybox: killed: out of memory, limit 32M\n")
+    assert done.stdout in ("", "0\n")  # with version 1 wc may still count the nothing that came to it
     assert time.monotonic() - begin < 20
     assert output(tinybox, "busybox", "sh", "-c", HOG) == f"{128 * MIB}\n"
 
