@@ -51,15 +51,15 @@ def random_line(choice: random.Random) -> list[str]:
 
 
 def test_it_agrees_with_click_on_random_lines() -> None:
-    """Of 1500 random lines, each that it reads gives the same as click; and it does read most of them."""
+    """Of 600 random lines, each that it reads gives the same as click; and it does read most of them."""
     choice, read = random.Random(7), 0  # noqa: S311  the same lines each time
-    for _ in range(1500):
+    for _ in range(600):
         words = random_line(choice)
         ours = quick.parse(words)
         if ours is not None:
             read += 1
             assert ours == by_click(words), words
-    assert read > 1000
+    assert read > 400
 
 
 @pytest.mark.parametrize(
