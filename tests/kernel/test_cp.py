@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 
-READY = "echo READY; sleep 100"
+READY = "echo READY; sleep 1000"
 
 
 @contextmanager

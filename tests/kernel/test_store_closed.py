@@ -32,7 +32,7 @@ def as_nobody(*words: str) -> subprocess.CompletedProcess[str]:
 def test_nobody_else_reaches_a_program_of_an_image_or_of_a_box(tinybox: Command) -> None:
     """Whoever knows the whole path of a program in a layer or in a running box still cannot pass; root can."""
     name = new_name()
-    script = "mkdir /suid; cp /bin/busybox /suid/; chmod 4755 /suid/busybox; echo READY; sleep 100"
+    script = "mkdir /suid; cp /bin/busybox /suid/; chmod 4755 /suid/busybox; echo READY; sleep 1000"
     with kept(tinybox, "--rm", "--name", name, "-v", "closed:/v", "busybox", "sh", "-c", script):
         (upper,) = Path(tinybox.root, "containers").glob("*/upper/suid/busybox")
         layer = next(Path(tinybox.root, "layers").glob("*/fs/bin/busybox"))

@@ -132,7 +132,7 @@ def test_volumes_of_the_image(tinybox: Command, tmp_path: Path) -> None:
         assert output(tinybox, "with-volume", "sh", "-c", script).split() == ["1", "f", "drwxrwx---"]
         assert names(tinybox) == []
         assert output(tinybox, "-v", f"{tmp_path}:/data", "with-volume", "ls", "/data") == ""
-        with kept(tinybox, "--name", name, "with-volume", "sh", "-c", "echo READY; sleep 100"):
+        with kept(tinybox, "--name", name, "with-volume", "sh", "-c", "echo READY; sleep 1000"):
             (volume,) = names(tinybox)
             assert set(volume) <= HEX
             assert set(told(stream(tinybox, "cp", f"{name}:/data", "-"))) == {"data", "data/f"}
