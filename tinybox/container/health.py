@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import time
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tinybox.container.monitor import Watch
 
 STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
+GRACE = 2.0  # seconds after the timeout, for a check that cannot even begin
 OUTPUT_MAX, LOG_MAX = 4096, 5  # bytes of output kept of a check, and checks kept, as docker's
 
 
@@ -60,13 +62,16 @@ class Check:
         self.pidfd = os.pidfd_open(self.pid)
         watch.listen(self.output, lambda: self._listen(watch))
         watch.listen(self.pidfd, lambda: self.end(watch))
-        watch.after(self.timeout, self._expire(self.pid))
+        watch.after(self.timeout + GRACE, self._expire(self.pid))
 
     def _be_the_check(self, writing: int) -> NoReturn:
-        """Be the child: its streams are the pipe, its end is the command's."""
+        """Be the child: its streams are the pipe, its end is the command's; after the timeout, both are killed.
+
+        Nobody may kill us first: an orphan of ours would wait for the host's PID 1, and hold up the end of the box.
+        """
         status = 1
         try:
-            from tinybox.container import control, execute, monitor
+            from tinybox.container import control, execute, monitor, spawn
             from tinybox.container.live import Live
 
             os.dup2(writing, 1)
@@ -74,7 +79,12 @@ class Check:
             container = self.container
             with control.running(container.home, container.id) as target, monitor.Signals() as signals:
                 running = execute.Execution(container.home, container.host, target, self.test, {}, Live())
-                status = running.run(signals).status
+                running.start()
+                ended = select.select([running.live.pidfd], [], [], self.timeout)[0]
+                if not ended:
+                    spawn.kill(running.live)
+                    os.kill(os.getpid(), signal.SIGKILL)
+                status = monitor.watch(running, signals).status
         except Exception as error:  # noqa: BLE001  whatever it is, it is what the check says
             os.write(2, str(error).encode())
         finally:

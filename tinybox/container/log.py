@@ -35,19 +35,25 @@ class Log:
     def _append(self, stream: str, pieces: list[bytes]) -> None:
         if not pieces:
             return
-        now = stamp(time.time_ns())
-        rows = [{"log": piece.decode("utf-8", "surrogateescape"), "stream": stream, "time": now} for piece in pieces]
-        data = "".join(json.dumps(row) + "\n" for row in rows).encode()
-        if self._torn:  # a full disk has left a line without its end; what comes now shall not stand on it
-            data = b"\n" + data
+        now, data = stamp(time.time_ns()), b""
+        for piece in pieces:
+            row = {"log": piece.decode("utf-8", "surrogateescape"), "stream": stream, "time": now}
+            line = json.dumps(row).encode() + b"\n"
+            size = self._size + len(data)
+            if self.max_size and size > 0 and size + len(line) > self.max_size:
+                self._put(data)
+                self._rotate()
+                data = b""
+            data += line
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
         try:
             while data:
                 written = os.write(self._fd, data)
-                self._size, data, self._torn = self._size + written, data[written:], written < len(data)
-        except OSError:  # the lines are lost, the container is not
+                self._size, data = self._size + written, data[written:]
+        except OSError:  # a full disk: the lines are lost, the container is not
             return
-        if self.max_size and self._size > self.max_size:
-            self._rotate()
 
     def _rotate(self) -> None:
         """Let PATH become PATH.1, PATH.1 become PATH.2, and so on; the oldest goes."""
