@@ -43,10 +43,15 @@ class Life:
 
     @property
     def monitor(self) -> int:
-        """Return the pid of its monitor, which is the parent of PID 1."""
-        found = int(field(self.pid, "PPid"))
-        assert Path(f"/proc/{found}/comm").read_text() == "tinybox:monitor\n"
-        return found
+        """Return the pid of its monitor: the process of that name which has its lock open."""
+        lock = str(self.root / "run" / self.id / "lock")
+        for name in filter(str.isdecimal, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{name}/comm").read_text() == "tinybox:monitor\n":
+                    folder = f"/proc/{name}/fd"
+                    if lock in [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]:
+                        return int(name)
+        raise AssertionError(f"{self.name} has no monitor")
 
     def shown(self, template: str) -> str:
         """Return what `inspect` says for *template*."""
