@@ -44,7 +44,7 @@ EXAMPLES = {
     ],
     "attach": [
         Example("tinybox attach web", "See what it says from now on; ctrl-p ctrl-q lets it alone.", alone=False),
-        Example("tinybox attach --no-stdin --sig-proxy=false web", "Watch only: Ctrl-C ends the watching.", alone=False),
+        Example("tinybox attach --no-stdin --sig-proxy=false web", "Watch only: Ctrl-C ends it.", alone=False),
     ],
     "exec": [
         Example("tinybox exec web ps", "One more program in the box."),
