@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,14 +78,22 @@ def test_every_kind_of_change_comes_back(tinybox: Command, image: str, users: st
     assert before["new"][:1] + before["new"][3:4] == (tarfile.LNKTYPE, "hard")
 
 
-def test_attributes_and_capabilities_come_back(tinybox: Command, tmp_path: Path) -> None:
+@pytest.fixture
+def program() -> Iterator[Path]:
+    """Give a program with attributes; not in /tmp, which may be a tmpfs that takes none."""
+    with tempfile.TemporaryDirectory(prefix="tinybox-test-", dir="/var/tmp") as folder:
+        path = Path(folder, "prog")
+        path.write_text("#!/bin/sh\n")
+        yield path
+
+
+def test_attributes_and_capabilities_come_back(tinybox: Command, program: Path) -> None:
     """A program's file capabilities and the user's own attributes are in the new layer; overlayfs's notes are not."""
-    (tmp_path / "prog").write_text("#!/bin/sh\n")
     capability = bytes.fromhex("0100000200200000000000000000000000000000")
-    os.setxattr(tmp_path / "prog", "security.capability", capability)
-    os.setxattr(tmp_path / "prog", "user.note", b"\x00\xff")
+    os.setxattr(program, "security.capability", capability)
+    os.setxattr(program, "user.note", b"\x00\xff")
     with ended(tinybox, "rm -r /home; mkdir /home", image="busybox") as name:
-        assert tinybox("cp", "-a", str(tmp_path / "prog"), f"{name}:/prog").returncode == 0
+        assert tinybox("cp", "-a", str(program), f"{name}:/prog").returncode == 0
         with committed(tinybox, name) as image:
             layer = record(tinybox, image)["rootfs"]["diff_ids"][-1]
             files = Path(tinybox.root, "layers", layer.removeprefix("sha256:")[:16], "fs")

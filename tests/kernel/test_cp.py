@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import tarfile
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,9 +53,16 @@ def copied(tinybox: Command, *words: str) -> None:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def disk() -> Iterator[Path]:
+    """Give a directory that takes attributes of the user's own: /tmp may be a tmpfs, which learnt it in Linux 6.6."""
+    with tempfile.TemporaryDirectory(prefix="tinybox-test-", dir="/var/tmp") as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def source(disk: Path) -> Path:
     """Give a directory with one of each kind in it."""
-    folder = tmp_path / "source"
+    folder = disk / "source"
     (folder / "sub").mkdir(parents=True)
     (folder / "a").write_text("content\n")
     os.chown(folder / "a", 5, 6)
@@ -72,15 +80,15 @@ def source(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("running", [True, False], ids=["running", "at rest"])
 @pytest.mark.parametrize("users", ["host", "private"])
 def test_all_comes_back_as_it_went_in(
-    tinybox: Command, tmp_path: Path, source: Path, image: str, running: bool, users: str
+    tinybox: Command, disk: Path, source: Path, image: str, running: bool, users: str
 ) -> None:
     """In and out with -a, owners, modes, times, attributes and links are the same; without -a all is root's."""
     with box(tinybox, "true", "--userns", users, image=image, running=running) as name:
         copied(tinybox, "-a", str(source), f"{name}:/tmp")
-        copied(tinybox, "-a", f"{name}:/tmp/source", str(tmp_path / "back"))
+        copied(tinybox, "-a", f"{name}:/tmp/source", str(disk / "back"))
         copied(tinybox, str(source), f"{name}:/tmp/rooted")
         rooted = told(stream(tinybox, "cp", f"{name}:/tmp/rooted", "-"))
-    back = tmp_path / "back"
+    back = disk / "back"
     for path in ("a", "fifo", "sub", "sub/b"):
         before, after = (source / path).lstat(), (back / path).lstat()
         assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)

@@ -39,7 +39,7 @@ def test_boxes_at_rest_and_nameless_images_go(tinybox: Command) -> None:
     half = Path(tinybox.root, "containers", "f" * 64)
     half.mkdir()
     (half / "config.json.new").write_text("{")
-    with kept(tinybox, "--rm", "--name", running, "-v", f"{volume}:/v", "busybox", "sh", "-c", "echo READY; sleep 1000"):
+    with kept(tinybox, "--rm", "--name", running, "-v", f"{volume}:/v", "busybox", "sh", "-c", "echo READY; sleep 900"):
         asked = tinybox("prune", text="\n")
         assert asked.stdout.startswith(
             "WARNING! This will remove:\n  - all stopped containers\n  - all dangling images\n"

@@ -14,6 +14,7 @@ from tests.kernel.boxes import kept, new_name, output
 from tinybox.container import host, launch
 from tinybox.container.home import Home
 from tinybox.container.live import Live
+from tinybox.images.store import Store
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -35,7 +36,7 @@ def test_nobody_else_reaches_a_program_of_an_image_or_of_a_box(tinybox: Command)
     script = "mkdir /suid; cp /bin/busybox /suid/; chmod 4755 /suid/busybox; echo READY; sleep 1000"
     with kept(tinybox, "--rm", "--name", name, "-v", "closed:/v", "busybox", "sh", "-c", script):
         (upper,) = Path(tinybox.root, "containers").glob("*/upper/suid/busybox")
-        layer = next(Path(tinybox.root, "layers").glob("*/fs/bin/busybox"))
+        layer = Path(Store(tinybox.root).image("busybox").layers[0], "bin", "busybox")
         volume = Path(tinybox.root, "volumes", "closed", "_data")
         for path in (upper, layer):
             assert subprocess.run([path, "true"], check=False).returncode == 0  # the control: it is a program
