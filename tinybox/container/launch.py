@@ -112,4 +112,6 @@ def write_bundle(container: lifecycle.Container, folder: str) -> None:
     except FileExistsError as error:
         raise UsageError(f"--bundle {folder}", "has a rootfs already", "name an empty directory") from error
     bundles.copy_merged(container.annotations.pop(spec.LAYERS).split(":"), rootfs)
+    # Where its groups are is for who runs it to say: runc would leave an empty parent `tinybox` in every hierarchy.
+    container.config["linux"].pop("cgroupsPath", None)
     spec.save(container.config, folder)
