@@ -124,7 +124,7 @@ def test_kernel_files_cannot_be_written_or_looked_into(tinybox: Command) -> None
         "sysctl": "echo 1 > /proc/sys/kernel/panic",
         "sys": "echo x > /sys/kernel/uevent_helper",
         "options": 'for d in /proc/sys /proc/irq /proc/bus /sys; do grep -E " $d [^ ]* ro" -c /proc/mounts; done',
-        "masked": "cat /proc/kcore /proc/keys /proc/interrupts 2>/dev/null | wc -c; ls -A /sys/firmware",
+        "masked": "for f in kcore keys interrupts; do head -c 99 /proc/$f; done 2>&- | wc -c; ls -A /sys/firmware",
         "remount": "mount -o remount,rw /proc/sys; umount /proc/sys; echo $?",
     }
     shown = facts(tinybox, **looks)

@@ -166,6 +166,7 @@ def disk_of(path: Path) -> str:
 @pytest.fixture
 def block_device(store_root: Path) -> Iterator[str]:
     """Make a block device of 4 MiB from a file; where there are no loop devices take the store's disk, to read it."""
+    (store_root / "tmp").mkdir(exist_ok=True)
     file = store_root / "tmp" / "disk"
     file.write_bytes(os.urandom(4 * MIB))
     done = subprocess.run(["losetup", "--find", "--show", file], capture_output=True, text=True, check=False)
