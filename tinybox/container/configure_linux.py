@@ -66,6 +66,9 @@ def _namespaces(request: Request) -> list[Namespace]:
             made.append({"type": kind, "path": f"/proc/{request.find_pid(mode.partition(':')[2])}/ns/{path}"})
         elif mode != "host":
             _refuse_mode(key, mode)
+    if request.modes["pid"] == "host" and request.modes["userns"] != "host":
+        cause = "the kernel mounts no /proc of processes that its user namespace does not own"
+        raise UsageError(f"--pid host with --userns {request.modes['userns']}", cause, "leave one of them out")
     return made
 
 

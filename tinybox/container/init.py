@@ -46,6 +46,8 @@ class Program:
 def find(program: Program) -> None:
     """Find the program's file as execvp(3) would, so that ``create`` fails and not ``start`` when there is none."""
     name = program.args[0]
+    if not name:
+        raise NotFoundError('exec ""', "executable file not found in $PATH")
     if "/" in name:
         program.path = _runnable(name, name)
         return
@@ -156,6 +158,8 @@ def refusal(name: str, error: OSError) -> TinyboxError:
         return NotExecutableError(thing, "exec format error", "made for another machine, or no #! line")
     if error.errno == errno.EACCES:
         return NotExecutableError(thing, "permission denied")
+    if error.errno == errno.EAGAIN:
+        return TinyboxError(thing, "no more processes are allowed", "PID 1 is one, too: --pids-limit 2, or --init none")
     return TinyboxError(thing, error.strerror or str(error))
 
 
