@@ -49,7 +49,7 @@ class Options:
     def __init__(self, options: Iterable[str]) -> None:
         self.attr_set = self.attr_clr = 0
         self.deep_set = self.deep_clr = 0
-        self.propagation, self.deep_propagation = 0, True
+        self.propagation = 0
         self.bind = self.recursive = False
         self.data: list[str] = []
         for option in options:
@@ -63,8 +63,7 @@ class Options:
             if deep:
                 self.deep_set, self.deep_clr = self.deep_set & ~off | on, self.deep_clr & ~on | off
         elif option in PROPAGATION or (option[:1] == "r" and option[1:] in PROPAGATION):
-            self.deep_propagation = option not in PROPAGATION
-            self.propagation = PROPAGATION[option[1:] if self.deep_propagation else option]
+            self.propagation = PROPAGATION[option if option in PROPAGATION else option[1:]]
         elif option in ("bind", "rbind"):
             self.bind, self.recursive = True, option == "rbind"
         elif option not in _IGNORED:
@@ -117,10 +116,8 @@ def copy_tree(source: str, options: Options, userns: int | None = None) -> int:
     except FileNotFoundError as error:
         raise UsageError(f"mount source {source}", "no such file or directory", "make it first") from error
     try:
-        mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, propagation=mount.MS_PRIVATE)
-        if options.propagation:
-            below = mount.AT_RECURSIVE if options.deep_propagation else 0
-            mount.mount_setattr(tree, b"", below, propagation=options.propagation)
+        # A copy of a shared mount is its peer; made private once, it could not become its slave any more.
+        mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, propagation=options.propagation or mount.MS_PRIVATE)
         if options.attr_set or options.attr_clr:
             mount.mount_setattr(tree, b"", 0, attr_set=options.attr_set, attr_clr=options.attr_clr)
         if options.deep_set or options.deep_clr:
