@@ -58,6 +58,8 @@ WRONG = [
     ("--device /dev/null:/dev/x:q", "access 'q'"),
     ("--uts elsewhere", "private, host or container:NAME"),
     ("--network elsewhere", "--network elsewhere"),
+    ("--pid host --userns private", "--pid host with --userns private"),
+    ("--pids-limit 1", "no more processes are allowed"),
     ("--pid container:nobody", "container nobody: no such container"),
     ("--cap-add FLY", "capability FLY: no such capability (see capabilities(7) for the names)"),
     ("--cap-drop FLY", "capability FLY"),

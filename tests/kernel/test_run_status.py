@@ -39,6 +39,7 @@ def test_a_program_that_a_signal_ended_is_128_and_its_number(tinybox: Command, s
     ("program", "status", "cause"),
     [
         ("nothing-of-this-name", 127, "executable file not found in $PATH"),
+        ("", 127, "executable file not found in $PATH"),
         ("/no/such/file", 127, "no such file or directory"),
         ("/tools/lost-interpreter", 127, "no such file or directory (its interpreter is missing)"),
         ("/bin", 126, "is a directory"),
