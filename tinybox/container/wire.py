@@ -9,6 +9,7 @@ from __future__ import annotations
 import _socket
 import os
 import select
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 INPUT, END, WINDOW, OUT, ERR, EXIT = b"i", b"e", b"w", b"1", b"2", b"x"
 PACKET_MAX = 32768
-BACKLOG_MAX = 8 << 20  # bytes; who reads slower than this behind is cut off: the log has it all
+BACKLOG_MAX = 1 << 20  # bytes that wait for one who is attached; with more, the container waits, too
+PATIENCE = 2.0  # seconds; who reads nothing at all for so long is let go, and the container goes on: the log has it all
 STREAMS = {OUT: "stdout", ERR: "stderr"}
 
 
@@ -70,19 +72,22 @@ def receive(line: _socket.socket) -> bytes:
 
 
 class Guest:
-    """One who is attached: what he has not read yet waits here, so that a slow one holds up nobody."""
+    """One who is attached: what he has not read yet waits here."""
 
     def __init__(self, line: _socket.socket) -> None:
         self.line = line
         self.waiting: list[bytes] = []
         self.size = 0
+        self.moved = time.monotonic()  # when he last took something, or had nothing to take
         line.setblocking(False)
 
     def send(self, packet: bytes) -> bool:
-        """Send *packet*, or keep it for later; False when he has gone or is too far behind."""
+        """Send *packet*, or keep it for later; False when he has gone."""
+        if not self.waiting:
+            self.moved = time.monotonic()
         self.waiting.append(packet)
         self.size += len(packet)
-        return self.flush() and self.size < BACKLOG_MAX
+        return self.flush()
 
     def flush(self) -> bool:
         """Send what waits, as far as it goes; False when he has gone."""
@@ -90,6 +95,7 @@ class Guest:
             while self.waiting:
                 self.line.send(self.waiting[0], _socket.MSG_NOSIGNAL)
                 self.size -= len(self.waiting.pop(0))
+                self.moved = time.monotonic()
         except BlockingIOError:
             return True
         except OSError:
@@ -101,12 +107,21 @@ class Switchboard:
     """Connects a container's streams with its log and with all guests."""
 
     def __init__(self, watch: Watch, log: Callable[[str, bytes], None], outputs: dict[int, bytes], stdin: int) -> None:
-        self.watch, self.log, self.outputs, self.stdin = watch, log, outputs, stdin
+        self.watch, self.log, self.outputs, self.stdin = watch, log, dict(outputs), stdin
         self.guests: dict[int, Guest] = {}
         self.typed = b""
+        self.held_up = self.alarmed = False
         self.resize: Callable[[int, int], None] = lambda rows, columns: None  # noqa: ARG005
-        for fd, kind in outputs.items():
-            watch.listen(fd, lambda fd=fd, kind=kind: self._output(fd, kind))  # type: ignore[misc]
+        self._listen()
+
+    def _listen(self) -> None:
+        """Listen to the container's outputs, unless a guest is far behind; to a terminal for room for what is typed."""
+        for fd, kind in self.outputs.items():
+            mask = (0 if self.held_up else select.POLLIN) | (select.POLLOUT if self.typed and fd == self.stdin else 0)
+            if mask:
+                self.watch.listen(fd, lambda fd=fd, kind=kind: self._output(fd, kind), mask)  # type: ignore[misc]
+            else:
+                self.watch.ignore(fd)
 
     def welcome(self, server: _socket.socket) -> None:
         """Take in whoever connects to *server*."""
@@ -138,6 +153,7 @@ class Switchboard:
         if self.guests.pop(fd, None):
             self.watch.ignore(fd)
             guest.line.close()
+            self._mind_the_slow()
 
     def _output(self, fd: int, kind: bytes) -> None:
         """Carry what the container wrote to the log and to everyone; EIO: a terminal that nobody inside has open."""
@@ -154,16 +170,37 @@ class Switchboard:
             self.tell(kind + data)
             return
         self.watch.ignore(fd)
+        del self.outputs[fd]
         if fd == self.stdin:
             self.stdin, self.typed = -1, b""
 
     def tell(self, packet: bytes) -> None:
-        """Send *packet* to every guest; who has gone, or fallen too far behind, is let go."""
+        """Send *packet* to every guest; who has gone is let go."""
         for guest in list(self.guests.values()):
             if not guest.send(packet):
                 self._leave(guest)
             elif guest.waiting:
                 self._attend(guest)
+        self._mind_the_slow()
+
+    def _mind_the_slow(self) -> None:
+        """Let the container wait while some guest is far behind, until he has read half of it."""
+        most = BACKLOG_MAX // 2 if self.held_up else BACKLOG_MAX
+        held_up = any(guest.size > most for guest in self.guests.values())
+        if held_up != self.held_up:
+            self.held_up = held_up
+            self._listen()
+        if held_up and not self.alarmed:
+            self.alarmed = True
+            self.watch.after(PATIENCE, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        """Let go of who has read nothing for a while: he shall not stop the container."""
+        self.alarmed = False
+        for guest in list(self.guests.values()):
+            if guest.size > BACKLOG_MAX // 2 and time.monotonic() - guest.moved >= PATIENCE:
+                self._leave(guest)
+        self._mind_the_slow()
 
     def _hear(self, guest: Guest) -> None:
         packet = self._packet(guest)
@@ -173,6 +210,7 @@ class Switchboard:
         if packet:
             self._take(packet)
         self._attend(guest)
+        self._mind_the_slow()
 
     def _packet(self, guest: Guest) -> bytes | None:
         """Return the guest's next packet, nothing at his end, None while there is none or the last one still waits."""
@@ -215,9 +253,7 @@ class Switchboard:
     def _wait_for_room(self) -> None:
         """Listen whether the container takes input again, or no longer: a terminal is listened to for output anyway."""
         if self.stdin in self.outputs:
-            fd, kind = self.stdin, self.outputs[self.stdin]
-            mask = select.POLLIN | (select.POLLOUT if self.typed else 0)
-            self.watch.listen(fd, lambda: self._output(fd, kind), mask)
+            self._listen()
         elif self.typed:
             self.watch.listen(self.stdin, lambda: self._type(b""), select.POLLOUT)
         else:
@@ -225,12 +261,9 @@ class Switchboard:
 
     def drain(self) -> None:
         """Read what the container has left in its streams when it ended."""
-        open_fds = [fd for fd in self.outputs if fd in self.watch.meaning]
-        while open_fds:
-            ready, _, _ = select.select(open_fds, [], [], 0)
+        while ready := select.select(list(self.outputs), [], [], 0)[0]:
             for fd in ready:
-                self.watch.meaning[fd]()
-            open_fds = [fd for fd in ready if fd in self.watch.meaning]
+                self._output(fd, self.outputs[fd])
 
     def goodbye(self, status: int) -> None:
         """Tell everyone how it ended, and close."""
