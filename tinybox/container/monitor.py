@@ -71,6 +71,7 @@ class Watch:
         self.poll = select.poll()
         self.meaning: dict[int, Callable[[], None]] = {}
         self.ended = False
+        self.out_of_memory = False
         self.typed = b""
         self.alarms: list[tuple[float, Callable[[], None]]] = []
 
@@ -190,7 +191,7 @@ def watch(container: Watched, signals: Signals, wire: Callable[[Watch], None] | 
     watching.listen(signals.fd, watching.forward_signals)
     oom = cgroup_oom.OomWatch(container.cgroup) if container.limits_memory else None
     if oom is not None:
-        watching.listen(oom.fileno(), lambda: _out_of_memory(container, oom), oom.mask)
+        watching.listen(oom.fileno(), lambda: _out_of_memory(watching, oom), oom.mask)
     try:
         if wire is not None:
             wire(watching)
@@ -199,10 +200,10 @@ def watch(container: Watched, signals: Signals, wire: Callable[[Watch], None] | 
                 _relay(watching)
         else:
             watching.until_the_end()
+        return _ending(watching, oom)
     finally:
         if oom is not None:
             oom.close()
-    return _ending(container)
 
 
 def _relay(watching: Watch) -> None:
@@ -217,17 +218,21 @@ def _relay(watching: Watch) -> None:
         watching.show_output()
 
 
-def _out_of_memory(container: Watched, oom: cgroup_oom.OomWatch) -> None:
-    """End the whole container, as memory.oom.group has the kernel do on version 2: half a container is none."""
+def _out_of_memory(watching: Watch, oom: cgroup_oom.OomWatch) -> None:
+    """End the whole container, as memory.oom.group has the kernel do on version 2: half a container is none.
+
+    It is remembered here: version 1 wakes us before it kills, and if we are faster its own count stays at zero.
+    """
     if oom.struck():
-        container.cgroup.kill()
+        watching.out_of_memory = True
+        watching.container.cgroup.kill()
 
 
-def _ending(container: Watched) -> Ending:
+def _ending(watching: Watch, oom: cgroup_oom.OomWatch | None) -> Ending:
     """Collect the first process's exit status; see waitid(2). Whoever ran out of memory ended with 137, all of it."""
-    result = os.waitid(os.P_PIDFD, container.live.pidfd, os.WEXITED)
+    result = os.waitid(os.P_PIDFD, watching.live.pidfd, os.WEXITED)
     assert result is not None  # noqa: S101  without WNOHANG there is always one
     status = result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
-    if container.limits_memory and cgroup_oom.oom_kills(container.cgroup):
+    if watching.out_of_memory or (oom is not None and oom.struck()):
         return Ending(128 + signal.SIGKILL, out_of_memory=True)
     return Ending(status)
