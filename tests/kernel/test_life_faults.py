@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,9 +65,16 @@ def remove(tinybox: Command, name: str) -> None:
 
 
 def orphans_are_gone() -> bool:
-    """Reap what a killed command has orphaned: a box does not end before that. Only monitors are to stay."""
-    no_trace.reap_orphans()
-    return all(" tinybox:monitor" in process for process in no_trace.processes())
+    """Reap what a killed command has orphaned: a box does not end before that. Only monitors are to stay.
+
+    Look twice: the kernel's list of children may miss one while another ends; see proc_tid_children(5).
+    """
+    for pause in (0.01, 0):
+        no_trace.reap_orphans()
+        if not all(" tinybox:monitor" in process for process in no_trace.processes()):
+            return False
+        time.sleep(pause)
+    return True
 
 
 def groups(container: str) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 
-from tinybox.container import configure_resources, events, lifecycle, naming, spec, state
+from tinybox.container import configure_resources, control, events, lifecycle, naming, spec, state
 from tinybox.container.restart import Policy
 from tinybox.errors import HostError
+from tinybox.isolation import cgroup_files as files
 from tinybox.isolation.cgroup_limits import Setting, settings
 
 TYPE_CHECKING = False
@@ -29,9 +30,20 @@ def update(home: Home, here: Host, word: str, options: dict[str, str]) -> None:
             config.setdefault("annotations", {})[spec.RESTART] = options["restart"]
         change(config, here, options)
         if state.read(home, container)["status"] == state.RUNNING:
-            apply(container, config, here)
+            with control.running(home, container) as target:
+                try:
+                    apply(container, config, here)
+                finally:
+                    if target.ends_within(0):
+                        _leave_nothing(lifecycle.group(container, config, here))
         spec.save(config, home.bundle(container))
     events.emit(home, container, "update")
+
+
+def _leave_nothing(group: Cgroup) -> None:
+    """Remove the groups that we may have made behind the back of an owner who has removed his; those in use stay."""
+    for root in group.hierarchies.roots():
+        files.rmdir(f"{root}/{group.name}") and files.rmdir(os.path.dirname(f"{root}/{group.name}"))
 
 
 def change(config: Spec, here: Host, options: dict[str, str]) -> None:
@@ -48,7 +60,10 @@ def apply(container: str, config: Spec, here: Host) -> None:
     after the others; when nothing moves any more, the former values are put back and the refusal is raised.
     """
     group = lifecycle.group(container, config, here)
-    group.extend()
+    try:
+        group.extend()
+    except OSError as error:
+        raise files.refusal(f"cgroup {group.name}", error) from error
     writes = settings(config["linux"]["resources"], here.hierarchies)
     former = [Setting(write.controller, write.file, value) for write in writes if (value := _value(group, write))]
     while writes:
