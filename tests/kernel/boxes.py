@@ -47,11 +47,28 @@ def facts(tinybox: Command, *options: str, image: str = "busybox", **commands: s
 
 
 @contextlib.contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Fail the test when what is done here, such as reading a pipe, takes more than so many *seconds*; setitimer(2)."""
+
+    def too_late(number: int, frame: object) -> None:
+        pytest.fail(f"nothing has come for {seconds} s")
+
+    former = signal.signal(signal.SIGALRM, too_late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+@contextlib.contextmanager
 def kept(tinybox: Command, *words: str, **options: object) -> Iterator[subprocess.Popen[str]]:
     """Keep ``tinybox run WORDS``, whose program says READY first, for as long as the test needs it."""
     with tinybox.start("run", *words, **options) as process:
         try:
-            line = process.stdout.readline() if process.stdout else READY
+            with patience(PATIENCE):
+                line = process.stdout.readline() if process.stdout else READY
             assert line == READY, (line, process.stderr.read() if process.stderr else "")
             yield process
         finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.boxes import PATIENCE, children, kept, lives, new_name, pid_of, until
+from tests.kernel.boxes import PATIENCE, children, kept, lives, new_name, patience, pid_of, until
 
 if TYPE_CHECKING:
     import subprocess
@@ -25,7 +25,8 @@ TRAPS = 'for s in INT HUP USR1 USR2 QUIT; do trap "echo got $s" $s; done; echo R
 def line(process: subprocess.Popen[str]) -> str:
     """Return the next line that the box prints."""
     assert process.stdout is not None
-    return process.stdout.readline()
+    with patience(PATIENCE):
+        return process.stdout.readline()
 
 
 def test_term_ends_a_sleeping_box_with_143(tinybox: Command) -> None:
