@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from tinybox.cli.pulling import with_image
 from tinybox.cli.several import each
 from tinybox.container import attach, detached, host, launch, lifecycle, monitor, naming, spec, state, wire
@@ -11,8 +9,10 @@ from tinybox.container.home import Home
 from tinybox.container.live import Live
 from tinybox.errors import StateError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
+    from typing import Any
 
 
 def run(image: str, command: list[str], options: dict[str, Any]) -> int:
