@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run the command that sys.argv says and exit with its status; every expected error is one line on stderr."""
-    os.umask(
-        0o022
-    )  # what lies in a box has the modes that it is given; nor is our caller's mask its program's business
+    os.umask(0o022)  # what lies in a box has the modes that it is given; our caller's mask is not its business
     gc.disable()  # a short life: what a collection would free, the end frees sooner
     from tinybox.errors import TinyboxError
 
@@ -38,7 +36,8 @@ def main() -> NoReturn:
     except OSError as error:
         print(f"tinybox: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
         status = 125
-    sys.exit(status)
+    sys.stderr.flush()
+    os._exit(status)  # the interpreter would take 4 ms to free what is freed anyway; nothing of ours waits for its end
 
 
 def open_streams() -> None:

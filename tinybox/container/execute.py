@@ -149,7 +149,8 @@ def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
         Step("clone", "Make the child", "clone3(2)", spawn.spawn, live, 0, inside, undo=lambda: spawn.kill(live)),
         Step("join-cgroup", "Put it into the control groups that clone3 could not reach", "cgroups(7)",
              spawn.join_cgroup, task.cgroup, live),
-        Step("release", "Let the child do its own steps, and wait for it", "pipe(7)", spawn.release, live),
+        Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, live),
+        Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, live),
     ]  # fmt: skip
     if "pid" in kinds:
         says = "Let the child be born among the container's processes"

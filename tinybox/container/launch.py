@@ -42,12 +42,18 @@ def run(image: str, *command: str, root: str = "", stdin: int | None = None, **o
 def foreground(image: str, command: Sequence[str], options: dict[str, Any], live: Live, *, root: str = "") -> Ending:
     """Live one container here and now, from the words to its end."""
     with monitor.Signals() as signals:
-        container = register(image, command, options, live, root=root)
+        container = register(image, command, options, live, root=root, passing=bool(options.get("rm")))
         return lifecycle.run(container, signals)
 
 
 def register(
-    image: str, command: Sequence[str], options: dict[str, Any], live: Live, *, root: str = ""
+    image: str,
+    command: Sequence[str],
+    options: dict[str, Any],
+    live: Live,
+    *,
+    root: str = "",
+    passing: bool = False,
 ) -> lifecycle.Container:
     """Give a new container its place in the store, as ``docker create`` does; its image cannot go meanwhile."""
     home = Home(root)
@@ -57,7 +63,7 @@ def register(
     lifecycle.sweep(home, here)
     with Store(home.root).locked(shared=True):
         container = prepare(home, here, image, command, options, live)
-        lifecycle.register(container)
+        lifecycle.register(container, passing=passing)
     return container
 
 

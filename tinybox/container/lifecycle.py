@@ -66,9 +66,13 @@ def run(container: Container, signals: Signals) -> Ending:
     return ending
 
 
-def register(container: Container) -> None:
-    """Take its id, its name and its place in the store; its state is then ``new``, as after ``docker create``."""
+def register(container: Container, *, passing: bool = False) -> None:
+    """Take its id, its name and its place in the store; its state is then ``new``, as after ``docker create``.
+
+    A *passing* one lives in the foreground and goes with its end (``--rm``): of its states only "running" is written.
+    """
     container.record = state.own(container.home, container.id)
+    container.record.passing = passing
     try:
         naming.reserve(container.home, container.annotations[spec.NAME], container.id)
         make_bundle(container)

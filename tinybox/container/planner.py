@@ -97,11 +97,6 @@ def _make_cgroup(task: Task) -> list[Step]:
     for setting in settings:
         says = f"Set the limit {setting.file} = {setting.value}"
         steps.append(Step(f"limit-{setting.file}", says, "cgroups(7)", task.cgroup.apply, setting))
-    if resources.get("devices"):
-        says = "Let the kernel ask a small program which devices may be used"
-        steps.append(
-            Step("device-filter", says, "bpf(2)", device_filter.allow_devices, task.cgroup, resources["devices"])
-        )
     says = "Open it, for the child to be born there"
     steps.append(Step("open-cgroup", says, "open(2)", spawn.open_cgroup, task.cgroup, task.live))
     return steps
@@ -142,8 +137,20 @@ def _make_child(task: Task, inside: list[Step]) -> list[Step]:
     if score is not None:
         says = "Tell the OOM killer how gladly to take it"
         steps.append(Step("oom-score", says, "proc_pid_oom_score_adj(5)", spawn.set_oom_score, live, score))
-    steps.append(Step("release", "Let the child do its own steps, and wait for it", "pipe(7)", spawn.release, live))
-    return steps
+    return [
+        *steps,
+        Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, live),
+        *_filter_devices(task),  # meanwhile: the kernel needs half a millisecond to verify it
+        Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, live),
+    ]
+
+
+def _filter_devices(task: Task) -> list[Step]:
+    rules = task.linux.get("resources", {}).get("devices")
+    if not rules:
+        return []
+    says = "Let the kernel ask a small program which devices may be used"
+    return [Step("device-filter", says, "bpf(2)", device_filter.allow_devices, task.cgroup, rules)]
 
 
 def _write_maps(live: Live, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:

@@ -103,8 +103,12 @@ def open_namespace(live: Live, kind: str, path: str) -> None:
 
 
 def release(live: Live) -> None:
-    """Let the child begin its steps, wait until all are done, and take over its terminal; see pidfd_getfd(2)."""
+    """Let the child begin its steps: it is in its control groups, and its users are known; see pipe(7)."""
     live.handshake.open_gate(handshake.GO)
+
+
+def await_child(live: Live) -> None:
+    """Wait until the child has done all its steps, and take over its terminal; see pidfd_getfd(2)."""
     words = live.handshake.hear()
     if not words:
         raise StepError("container process", "ended before it was ready", "killed, or out of memory under its limit")

@@ -65,13 +65,17 @@ class Record:
     def __init__(self, home: Home, container: str, lock: int, state: State | None = None) -> None:
         self.home, self.id, self._lock = home, container, lock
         self.state: State = state or {}
+        self.passing = False  # it goes with its end, and its owner with it: only that it runs need be written down
 
     def begin(self) -> None:
         """Move to ``creating``: so is who has a live directory and no state.json there, so nothing need be written."""
         self._check(CREATING)
         self.state["status"] = CREATING
+        self._tell(CREATING)
+
+    def _tell(self, status: str) -> None:
         if explain.listeners:
-            explain.tell(f"state:{CREATING}", (self.id,), None)
+            explain.tell(f"state:{status}", (self.id,), None)
 
     def _check(self, status: str) -> None:
         former = self.state.get("status")
@@ -84,15 +88,17 @@ class Record:
         status = str(changes.get("status", former))
         self._check(status)
         self.state.update(changes)  # type: ignore[typeddict-item]
+        if self.passing and status != RUNNING:
+            self._tell(status)
+            return
         alive, kept = (os.path.join(folder(self.id), "state.json") for folder in (self.home.live, self.home.bundle))
         if status not in _AT_REST:
             write(alive, self.state)
-        if status in (RUNNING, *_AT_REST):  # that it ran must be known after a reboot, too
+        if status in (RUNNING, *_AT_REST) and not self.passing:  # that it ran must be known after a reboot, too
             write(kept, self.state)
         if status in _AT_REST and former not in (None, *_AT_REST):
             _forget(alive)
-        if explain.listeners:
-            explain.tell(f"state:{status}", (self.id,), None)
+        self._tell(status)
 
     def hand_over(self) -> None:
         """Leave the lock to the child that has inherited it: flock(2) holds until the last of both has closed it."""
