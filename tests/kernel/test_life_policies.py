@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.boxes import lives, new_name, one_line, until
-from tests.kernel.lives import FOREVER, Life, life, nothing_is_left, said
+from tests.kernel.lives import FOREVER, Life, field, life, murder, nothing_is_left, said
 
 if TYPE_CHECKING:
     from typing import Any
@@ -67,29 +67,40 @@ def test_an_end_that_is_asked_for_is_one(tinybox: Command, verb: tuple[str, ...]
 
 def test_a_kill_from_inside_is_a_failure(tinybox: Command) -> None:
     """Ended by a signal that no command sent, it is started again, with the same files and another PID 1."""
-    with life(
-        tinybox,
-        "--restart",
-        "always",
-        "busybox",
-        "sh",
-        "-c",
-        "echo x >> /n; [ $(wc -l < /n) = 1 ] && kill -9 $$; sleep 50",
-    ) as it:
-        until(lambda: it.inside("wc -l < /n") == "2" if lives(it.pid) and it.state["status"] == "running" else False)
+    script = "echo $(hostname) >> /n; [ $(wc -l < /n) = 1 ] && kill -9 $$; sleep 50"
+    with life(tinybox, "--restart", "on-failure", "busybox", "sh", "-c", script) as it:
+        written = it.root / "containers" / it.id / "upper" / "n"
+        until(lambda: written.exists() and len(written.read_text().split()) == 2)
+        until(lambda: it.state["status"] == "running")
         assert it.state["restarts"] == 1
 
 
 def test_a_monitor_stays_small_over_restarts(tinybox: Command) -> None:
-    """Twenty starts cost the monitor no file descriptor, and next to no memory."""
-    with life(tinybox, "--restart", "always", "busybox", "sh", "-c", "kill -0 1; [ -e /fast ] || sleep 0.01") as it:
-        until(lambda: len(starts(it)) > 3)
+    """Many starts cost the monitor no file descriptor, and no memory: what a life needed goes with it."""
+
+    def size() -> tuple[int, int]:
+        return len(os.listdir(f"/proc/{monitor}/fd")), int(field(monitor, "VmRSS").split()[0])
+
+    with life(tinybox, "--restart", "always", "busybox", "true") as it:
         monitor = it.monitor
-        first = len(os.listdir(f"/proc/{monitor}/fd"))
-        until(lambda: len(starts(it)) > 5)
-        until(lambda: it.state["status"] == "running" or it.state.get("restarting"))
-        assert len(os.listdir(f"/proc/{monitor}/fd")) <= first + 12  # those of a start that is under way
+        until(lambda: it.state.get("restarts", 0) >= 2 and it.state.get("restarting"))
+        fds, kibibytes = size()
+        until(lambda: it.state.get("restarts", 0) >= 5 and it.state.get("restarting"))
+        assert size()[0] == fds
+        assert size()[1] < kibibytes + 100  # it was 80 a start before the monitor collected its garbage
         said(tinybox, "stop", it.name)
+
+
+def test_a_policy_is_changed_while_it_runs(tinybox: Command) -> None:
+    """`update --restart` holds for the very next end: from always to no, and from no to always."""
+    with life(tinybox, "--restart", "always", "busybox", *FOREVER) as it:
+        said(tinybox, "update", "--restart", "no", it.name)
+        murder(it.pid)
+        assert it.ended()["exitCode"] == 137
+        said(tinybox, "start", it.name)
+        said(tinybox, "update", "--restart", "always", it.name)
+        murder(it.pid)
+        until(lambda: len(starts(it)) == 3)
 
 
 def test_restart_conflicts_with_rm(tinybox: Command) -> None:

@@ -6,6 +6,7 @@ objects (a pidfd, a control group) and the owner sees what came of it. What is a
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -103,11 +104,15 @@ def kill(home: Home, word: str, signal_word: str) -> None:
 
 
 def forbid_restart(home: Home, container: str) -> None:
-    """Leave word for the owner that the end is wanted, before it comes; a restart policy heeds it."""
+    """Leave word for the owner that the end is wanted, before it comes; a restart policy heeds it.
+
+    It has gone, or the disk is full: then a container that is always restarted shows that it was not told.
+    """
     try:
         os.close(os.open(os.path.join(home.live(container), state.NO_RESTART), os.O_CREAT | os.O_WRONLY, 0o600))
-    except FileNotFoundError:
-        return
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 def stop(home: Home, word: str, seconds: float | None = None, signal_word: str = "") -> None:

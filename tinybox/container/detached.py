@@ -94,6 +94,7 @@ def guard(container: Container, signals: Signals, report: Handshake, guest: _soc
         while True:
             ending = live_once(container, signals, Desk(container, log, server, guest), report)
             guest = None
+            policy = policy.now(spec.load(container.bundle).get("annotations", {}).get(spec.RESTART, "no"))
             if ending is None or not policy.again(ending, stopped=asked_to_stop(container)):
                 break
             container.record.write(restarting=True, restarts=policy.count)

@@ -18,6 +18,7 @@ class Policy:
     """``no``, ``on-failure[:N]``, ``always`` or ``unless-stopped``; UsageError for another word."""
 
     def __init__(self, text: str) -> None:
+        self.text = text
         self.name, _, most = text.partition(":")
         if self.name not in NAMES or (most and (self.name != "on-failure" or not most.isdecimal())):
             raise UsageError(f"--restart {text}", "is not a policy", "no, on-failure[:N], always or unless-stopped")
@@ -25,6 +26,10 @@ class Policy:
         self.count = 0
         self._delay = FIRST / 2
         self._since = time.monotonic()
+
+    def now(self, text: str) -> Policy:
+        """Return the policy that is wanted by now: this one, or another one after `tinybox update`."""
+        return self if text == self.text else Policy(text)
 
     def again(self, ending: Ending, *, stopped: bool) -> bool:
         """Tell whether to start again after this *ending*; an end that was asked for is one under every policy."""
