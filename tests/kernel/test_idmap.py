@@ -46,7 +46,7 @@ def test_files_of_the_image_and_new_ones_are_root_s_inside_and_on_disk(tinybox: 
     script = "echo x > /new; mkdir /dir; chown 7:8 /dir; stat -c %u:%g /bin/busybox /etc /etc/passwd /new /dir"
     done = tinybox("run", *PRIVATE, "--name", name, "busybox", "sh", "-c", script)
     assert done.stdout.split() == ["0:0", "0:0", "0:0", "0:0", "7:8"]
-    (upper,) = Path(tinybox.root, "containers").glob("*/upper")
+    upper = Path(tinybox.root, "containers", Path(tinybox.root, "container-names", name).readlink(), "upper")
     owners = [(path.stat().st_uid, path.stat().st_gid) for path in (upper / "new", upper / "dir")]
     assert tinybox("rm", name).returncode == 0
     assert owners == [(0, 0), (7, 8)]
