@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 from tinybox.container import configure_resources, words
@@ -145,9 +146,15 @@ def _seccomp(request: Request) -> dict[str, Any] | None:
         return None
     if chosen:
         return _profile(chosen)
+    return _default_profile(tuple(capabilities_of(request)), os.uname().machine)
+
+
+@functools.lru_cache(maxsize=4)
+def _default_profile(capabilities: tuple[str, ...], machine: str) -> dict[str, Any]:
+    """Return docker's profile; a program that runs many containers makes it once. Nobody may change it."""
     from tinybox.isolation.seccomp_default import default_profile
 
-    return default_profile(capabilities_of(request), os.uname().machine)
+    return default_profile(capabilities, machine)
 
 
 def _profile(path: str) -> dict[str, Any]:

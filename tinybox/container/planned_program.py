@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tinybox.container.planner import Task
 
 
+_former: list[Any] = []  # the last profile, its program and flags: one program's containers mostly share one
+
+
 def rights(task: Task) -> list[Step]:
     """Plan how the program's user, groups and capabilities come about, in the only order that works."""
     user, sets = task.process.get("user", {}), task.process.get("capabilities", {})
@@ -49,7 +52,9 @@ def _early_filter(task: Task) -> list[Step]:
 def _filter(task: Task, profile: dict[str, Any] | None) -> tuple[bytes, int]:
     if not profile:
         return b"", 0
-    return seccomp.compiled(profile, os.uname().machine, task.host.cache), seccomp.flags_of(profile)
+    if not _former or _former[0] is not profile:
+        _former[:] = profile, seccomp.compiled(profile, os.uname().machine, task.host.cache), seccomp.flags_of(profile)
+    return _former[1], _former[2]
 
 
 def begin(task: Task, mode: str, *, leashed: bool = True) -> list[Step]:
