@@ -61,6 +61,10 @@ run: setup  ## a shell in a box; make run IMAGE=busybox CMD='echo hi' runs that 
 test: setup test-packages  ## the whole test suite, for which be root; make test ARGS='-k memory' chooses
 	@$(PYTHON) -m pytest $(JUNIT) $(ARGS)
 
+.PHONY: soak
+soak: setup test-packages  ## the races and the kills in their long form: 200 rounds, every call; tens of minutes
+	@TINYBOX_SOAK=1 $(PYTHON) -m pytest $(JUNIT) tests/kernel/test_races.py tests/kernel/test_life_faults.py tests/kernel/test_faults.py $(ARGS)
+
 # -- for those who change it -------------------------------------------------------------------------------------------
 
 .PHONY: check
@@ -91,6 +95,10 @@ docs: $(READY)  ## write anew what the documents take from the code
 .PHONY: bench
 bench: images  ## start-up against runc, crun, bwrap and podman
 	@$(SUDO) $(PYTHON) benchmarks/startup.py $(ARGS)
+
+.PHONY: scale
+scale: images  ## many containers at once: starts a second and memory, against podman; ps over 1000
+	@$(SUDO) $(PYTHON) benchmarks/scale.py $(ARGS)
 
 .PHONY: clean
 clean:  ## remove what set-up and tests made here; images and containers stay

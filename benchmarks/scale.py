@@ -1,0 +1,182 @@
+"""Many containers at once: how fast they start, what each of them costs in memory, and how fast they are listed.
+
+    sudo python benchmarks/scale.py [-n CONTAINERS] [--stopped CONTAINERS] [--json]
+
+Memory is the proportional set size (PSS) of the processes that a detached container needs beside its program: private
+pages count whole, a page that ten processes share counts a tenth to each. See smaps_rollup in proc_pid_smaps(5).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.peers import IMAGE, Leavings, Unavailable, check, root_of_image, tool
+from tests.stored_boxes import crowd, home_at
+from tinybox.container.home import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROGRAM = ("sleep", "1000")
+LISTINGS = 5
+Record = dict[str, object]
+
+
+class Keepers:
+    """One container's processes beside its program: what watches it from outside, and its PID 1."""
+
+    def __init__(self, monitor: int, init: int | None) -> None:
+        self.monitor, self.init = monitor, init
+
+
+def pss(pid: int) -> int:
+    """Return the proportional set size of a process in bytes; see proc_pid_smaps(5)."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise Unavailable("this kernel tells no PSS")
+
+
+def parent(pid: int) -> int:
+    """Return the pid of a process's parent; see proc_pid_stat(5)."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+
+
+def start_all(count: int, start: Callable[[int], str]) -> tuple[list[str], float]:
+    """Start *count* containers, as many at a time as there are CPUs; return their ids and the starts a second."""
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        ids = list(workers.map(start, range(count)))
+    return ids, count / (time.perf_counter() - begin)
+
+
+def figures(name: str, note: str, rate: float, keepers: list[Keepers]) -> Record:
+    """Weigh every container's keepers and return one row."""
+    monitors = [pss(keeper.monitor) for keeper in keepers]
+    inits = [pss(keeper.init) if keeper.init else 0 for keeper in keepers]
+    record: Record = {"name": name, "note": note, "containers": len(keepers), "starts_per_s": round(rate, 1)}
+    for key, values in (
+        ("monitor", monitors),
+        ("init", inits),
+        ("both", [sum(p) for p in zip(monitors, inits, strict=True)]),
+    ):
+        record[f"{key}_mib"] = round(statistics.mean(values) / 2**20, 2)
+    return record
+
+
+def tinybox(count: int) -> Record:
+    """Start *count* detached containers, weigh monitor and init of each, and remove them."""
+    command = str(Path(sys.executable).with_name("tinybox"))
+    check(sys.executable, "-m", "compileall", "-q", "tinybox", cwd=Path(__file__).parents[1])  # as pip would have done
+    names = [f"bench-{os.getpid()}-{number}" for number in range(count)]
+
+    def start(number: int) -> str:
+        return check(command, "run", "-d", "--network", "none", "--name", names[number], IMAGE, *PROGRAM).strip()
+
+    try:
+        ids, rate = start_all(count, start)
+        keepers = []
+        for container in ids:
+            first = json.loads(Path(Home().live(container), "state.json").read_text())["pid"]
+            keepers.append(Keepers(parent(first), first))
+        return figures("tinybox run -d", "monitor + our init", rate, keepers)
+    finally:
+        subprocess.run([command, "rm", "-f", *names], capture_output=True, check=False)
+
+
+def podman(count: int) -> Record:
+    """Do the same with podman, whose store, state and leavings are all thrown away in the end."""
+    program = tool("podman")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp")))
+        root_of_image(folder)
+        stack.enter_context(Leavings())
+        places = [f"--root={folder}/podman", f"--runroot={folder}/podman-run", f"--tmpdir={folder}/podman-tmp"]
+        settings = ["--cgroup-manager=cgroupfs", "--runtime=runc", "--events-backend=none", "--log-level=error"]
+        base = [program, *places, *settings]
+        stack.callback(subprocess.run, ["umount", "--quiet", f"{folder}/podman/overlay"], check=False)
+        check("tar", "-C", f"{folder}/rootfs", "-cf", f"{folder}/root.tar", ".")
+        check(*base, "import", "--quiet", f"{folder}/root.tar", IMAGE)
+        # podman would raise these limits, which takes CAP_SYS_RESOURCE: lower ones are always allowed.
+        words = ["run", "-d", "--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
+        init, note = [], "conmon alone: no catatonit here"
+        if any(os.path.exists(path) for path in ("/usr/libexec/podman/catatonit", "/usr/bin/catatonit")):
+            init, note = ["--init"], "conmon + catatonit"
+        stack.callback(subprocess.run, [*base, "rm", "--force", "--all", "--time=0"], capture_output=True, check=False)
+        ids, rate = start_all(count, lambda _: check(*base, *words, *init, IMAGE, *PROGRAM).strip())
+        keepers = []
+        for line in check(*base, "inspect", "--format", "{{.State.ConmonPid}} {{.State.Pid}}", *ids).splitlines():
+            monitor, first = map(int, line.split())
+            keepers.append(Keepers(monitor, first if init else None))
+        return figures("podman run -d", note, rate, keepers)
+
+
+def listing(count: int) -> Record:
+    """Measure `tinybox ps -a` over *count* stopped containers, whose state the real functions have written."""
+    command = str(Path(sys.executable).with_name("tinybox"))
+    with tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp") as folder:
+        crowd(home_at(Path(folder)), count)
+        environment, times = {**os.environ, "TINYBOX_ROOT": folder}, []
+        for _ in range(LISTINGS):
+            begin = time.perf_counter()
+            done = subprocess.run([command, "ps", "-a"], env=environment, capture_output=True, text=True, check=True)
+            times.append((time.perf_counter() - begin) * 1000)
+    return {
+        "name": "tinybox ps -a",
+        "containers": done.stdout.count("\n") - 1,
+        "median_ms": round(statistics.median(times)),
+    }
+
+
+def show(rows: list[Record], listed: Record) -> None:
+    """Print the table."""
+    titles = ("containers", "starts/s", "monitor MiB", "init MiB", "PSS MiB")
+    columns = ("containers", "starts_per_s", "monitor_mib", "init_mib", "both_mib")
+    print(f"{'':16}" + "".join(f"{title:>13}" for title in titles) + "   note")
+    for row in rows:
+        cells = "".join(f"{row.get(column, '-'):>13}" for column in columns)
+        print(f"{row['name']:16}{cells}   {row['note']}")
+    title = f"{listed['name']} over {listed['containers']} stopped containers"
+    print(f"\n{title}: {listed['median_ms']} ms (median of {LISTINGS})")
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("-n", "--containers", type=int, default=50, help="how many at once (default 50)")
+    parser.add_argument("--stopped", type=int, default=1000, help="how many to list (default 1000)")
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure podman, too")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        parser.error("containers need root: sudo make scale")
+    rows = []
+    for name, measure in (("tinybox run -d", tinybox), ("podman run -d", podman))[: 2 if options.peers else 1]:
+        try:
+            rows.append(measure(options.containers))
+        except Unavailable as reason:
+            rows.append({"name": name, "note": str(reason)})
+    listed = listing(options.stopped)
+    host = {"Linux": platform.release(), "CPython": platform.python_version(), "CPUs": os.cpu_count()}
+    if options.json:
+        print(json.dumps({"host": host, "rows": rows, "listing": listed}, indent=2))
+    else:
+        print(", ".join(f"{key} {value}" for key, value in host.items()), end="\n\n")
+        show(rows, listed)
+    return 0 if "both_mib" in rows[0] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

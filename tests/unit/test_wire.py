@@ -1,0 +1,186 @@
+"""The wire: what is typed waits on the typist's side, and who reads slowly is waited for, but not for ever."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tinybox.container import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Loop:
+    """The part of a Watch that a switchboard needs: who is listened to, and alarms."""
+
+    def __init__(self) -> None:
+        self.meaning: dict[int, tuple[Callable[[], None], int]] = {}
+        self.alarms: list[tuple[float, Callable[[], None]]] = []
+
+    def listen(self, fd: int, meaning: Callable[[], None], mask: int = select.POLLIN) -> None:
+        """Note what to call, and when."""
+        self.meaning[fd] = (meaning, mask)
+
+    def ignore(self, fd: int) -> None:
+        """Forget it."""
+        self.meaning.pop(fd, None)
+
+    def after(self, seconds: float, act: Callable[[], None]) -> None:
+        """Note an alarm."""
+        self.alarms.append((time.monotonic() + seconds, act))
+
+    def turn(self, times: int = 1) -> None:
+        """Answer what is ready, so many times."""
+        for _ in range(times):
+            poll = select.poll()
+            for fd, (_, mask) in self.meaning.items():
+                poll.register(fd, mask)
+            for fd, _ in poll.poll(0):
+                if fd in self.meaning:
+                    self.meaning[fd][0]()
+            for alarm in [alarm for alarm in self.alarms if alarm[0] <= time.monotonic()]:
+                self.alarms.remove(alarm)
+                alarm[1]()
+
+
+class Desk:
+    """A switchboard between pipes that stand for a container's streams, and a log that is a list."""
+
+    def __init__(self) -> None:
+        self.loop, self.logged = Loop(), list[tuple[str, bytes]]()
+        self.out, self.out_in = os.pipe()
+        self.stdin_out, self.stdin = os.pipe()
+        for fd in (self.stdin, self.stdin_out, self.out_in):
+            os.set_blocking(fd, False)
+        log = lambda stream, data: self.logged.append((stream, data))  # noqa: E731
+        self.board = wire.Switchboard(self.loop, log, {self.out: wire.OUT}, self.stdin)  # type: ignore[arg-type]
+
+    def guest(self) -> wire.Guest:
+        """Attach someone; return his side of the line, as something that keeps what it cannot send."""
+        ours, theirs = wire.pair()
+        self.board.admit(theirs)
+        return wire.Guest(ours)
+
+    def close(self) -> None:
+        """Close everything."""
+        self.board.goodbye(0)
+        for fd in {self.out, self.out_in, self.stdin_out, self.board.stdin} - {-1}:
+            os.close(fd)
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    """Give a switchboard with its pipes."""
+    it = Desk()
+    yield it
+    it.close()
+
+
+def drained(fd: int) -> bytes:
+    """Read all that a pipe holds."""
+    data = b""
+    while select.select([fd], [], [], 0)[0] and (piece := os.read(fd, 65536)):
+        data += piece
+    return data
+
+
+def test_output_goes_to_the_log_and_to_everyone(desk: Desk) -> None:
+    """Each guest gets what the container writes, and the log has it, too."""
+    guests = [desk.guest(), desk.guest()]
+    os.write(desk.out_in, b"words")
+    desk.loop.turn()
+    assert desk.logged == [("stdout", b"words")]
+    for guest in guests:
+        assert wire.receive(guest.line) == wire.OUT + b"words"
+        guest.line.close()
+
+
+def test_input_waits_with_the_typist(desk: Desk) -> None:
+    """A container that does not read takes what its pipe holds, the board one packet; the end comes behind it all."""
+    guest, chunk = desk.guest(), b"x" * 30_000
+    for _ in range(40):
+        guest.send(wire.INPUT + chunk)
+    guest.send(wire.END)
+    for _ in range(20):
+        desk.loop.turn()
+        guest.flush()
+    assert guest.waiting
+    assert 0 < len(desk.board.typed) <= len(chunk)
+    arrived = b""
+    while desk.board.stdin >= 0:
+        arrived += drained(desk.stdin_out)
+        guest.flush()
+        desk.loop.turn()
+    arrived += drained(desk.stdin_out)
+    assert len(arrived) == 40 * len(chunk)
+    guest.line.close()
+
+
+def test_the_container_waits_for_a_slow_guest(desk: Desk) -> None:
+    """With too much waiting for one guest no more output is read; it goes on when he has read, and nothing is lost."""
+    guest, written = desk.guest(), 0
+    for _ in range(200):
+        try:
+            written += os.write(desk.out_in, b"y" * 30_000)
+        except BlockingIOError:
+            break
+        desk.loop.turn()
+    assert desk.out not in desk.loop.meaning
+    got = 0
+    while got < written:
+        try:
+            got += len(wire.receive(guest.line)) - 1
+        except BlockingIOError:
+            desk.loop.turn()
+    assert got == written
+    assert desk.out in desk.loop.meaning
+    guest.line.close()
+
+
+def test_who_reads_nothing_is_let_go(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a while the container goes on without him, and the others have lost nothing."""
+    monkeypatch.setattr(wire, "PATIENCE", 0.05)
+    silent, reader = desk.guest(), desk.guest()
+    got = 0
+    for _ in range(400):
+        try:
+            os.write(desk.out_in, b"z" * 30_000)
+        except BlockingIOError:
+            if len(desk.board.guests) == 1:
+                break
+            time.sleep(0.01)
+        desk.loop.turn()
+        while True:
+            try:
+                got += len(wire.receive(reader.line)) - 1
+            except BlockingIOError:
+                break
+    assert len(desk.board.guests) == 1
+    assert got >= sum(len(data) for _, data in desk.logged) - wire.BACKLOG_MAX
+    silent.line.close()
+    reader.line.close()
+
+
+def test_what_came_before_a_reset_is_heard() -> None:
+    """A side that goes without reading all resets the line; its last words are still there."""
+    ours, theirs = wire.pair()
+    ours.send(b"unread")
+    theirs.send(b"last words")
+    theirs.close()
+    assert wire.receive(ours) == b"last words"
+    assert wire.receive(ours) == b""
+    ours.close()
+
+
+def test_a_line_to_a_long_path(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A directory's path may be longer than the 108 bytes of sun_path."""
+    folder = tmp_path_factory.mktemp("x" * 120)
+    server = wire.listen(str(folder))
+    client = wire.connect(str(folder))
+    client.close()
+    server.close()
