@@ -62,7 +62,6 @@ def test_a_controller_that_is_missing(tinybox: Command, host: Host, tmp_path: Pa
     assert left(tinybox) == []
 
 
-@pytest.mark.xfail(reason="what cannot be undone there keeps the rest from being undone")
 def test_no_control_groups_at_all(tinybox: Command) -> None:
     """Without any cgroup file system no box is made, and nothing of it stays."""
     done = behind(tinybox, "umount -l /sys/fs/cgroup", "run", "--rm", "busybox", "true")

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 
 from tinybox.container import events, monitor, naming, planner, spawn, spec, state, volumes
-from tinybox.errors import UsageError
+from tinybox.errors import TinyboxError, UsageError
 from tinybox.isolation.cgroup import Cgroup
 from tinybox.isolation.cgroup_limits import settings
 from tinybox.linux import proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinybox.container.home import Home
     from tinybox.container.host import Host
     from tinybox.container.live import Live
@@ -58,8 +60,10 @@ def run(container: Container, signals: Signals) -> Ending:
         start(container)
         ending = monitor.watch(container, signals)
     except BaseException:
-        undo(container)
-        forget(container)
+        try:
+            undo(container)
+        finally:
+            forget(container)
         raise
     stop(container, ending)
     close(container)
@@ -169,9 +173,17 @@ def undo(container: Container) -> None:
     spawn.kill(container.live)
     for step in reversed(container.done):
         if step.undo is not None:
-            step.undo()
+            _try(step.undo)
     container.done.clear()
     container.live.close()
+
+
+def _try(act: Callable[[], object]) -> None:
+    """Undo one step; what cannot be undone, since it could not be done, does not keep the rest from being undone."""
+    try:
+        act()
+    except (TinyboxError, OSError):
+        return
 
 
 def delete(home: Home, container: str, config: Spec | None = None, *, volumes_too: bool = False) -> None:

@@ -203,7 +203,7 @@ class Store:
     def _load(self, image_id: str, reference: str) -> Image:
         try:
             return Image(self.root, image_id, reference, read_json(f"{self.root}/images/{image_id}"))
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (FileNotFoundError, ValueError, LookupError, TypeError) as error:
             cure = f"tinybox rmi {image_id[:12]}, then bring it again"
             raise ImageError(f"image {reference or image_id[:12]}", f"its record is damaged: {error}", cure) from error
 
