@@ -118,6 +118,7 @@ def live_once(container: Container, signals: Signals, desk: Desk, report: Handsh
     try:
         desk.open()
         lifecycle.create(container)
+        health.prepare(container)
         lifecycle.start(container)
     except TinyboxError as error:
         lifecycle.undo(container)

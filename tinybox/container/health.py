@@ -26,6 +26,12 @@ GRACE = 2.0  # seconds after the timeout, for a check that cannot even begin
 OUTPUT_MAX, LOG_MAX = 4096, 5  # bytes of output kept of a check, and checks kept, as docker's
 
 
+def prepare(container: Container) -> None:
+    """Let the state say ``starting`` from the moment in which it says that the container runs."""
+    if container.annotations.get(spec.HEALTH):
+        container.record.state["health"] = {"Status": STARTING, "FailingStreak": 0, "Log": []}
+
+
 class Check:
     """One container's check: *test* is the program with its arguments; times are in seconds."""
 
@@ -47,7 +53,6 @@ class Check:
 
     def attend(self, watch: Watch) -> None:
         """Begin: the first check comes after one interval, as docker's does."""
-        self._write()
         watch.after(self.interval, lambda: self.begin(watch))
 
     def begin(self, watch: Watch) -> None:
@@ -133,9 +138,9 @@ class Check:
                 self.status = UNHEALTHY
         row: dict[str, object] = {"Start": self.begun, "End": state.now(), "ExitCode": code, "Output": said}
         self.log = [*self.log, row][-LOG_MAX:]
-        self._write()
-        if self.status != former:
+        if self.status != former:  # told first: who sees the new status may ask for the event at once
             self.container.tell(f"health_status: {self.status}")
+        self._write()
 
     def _write(self) -> None:
         health: dict[str, object] = {"Status": self.status, "FailingStreak": self.failures, "Log": self.log}

@@ -73,7 +73,7 @@ def run(container: Container, signals: Signals) -> Ending:
 def register(container: Container, *, passing: bool = False) -> None:
     """Take its id, its name and its place in the store; its state is then ``new``, as after ``docker create``.
 
-    A *passing* one lives in the foreground and goes with its end (``--rm``): of its states only "running" is written.
+    A *passing* one lives in the foreground and goes with its end (``--rm``): only its life is written, not its place.
     """
     container.record = state.own(container.home, container.id)
     container.record.passing = passing

@@ -65,7 +65,7 @@ class Record:
     def __init__(self, home: Home, container: str, lock: int, state: State | None = None) -> None:
         self.home, self.id, self._lock = home, container, lock
         self.state: State = state or {}
-        self.passing = False  # it goes with its end, and its owner with it: only that it runs need be written down
+        self.passing = False  # it goes with its end: only that it is there, and runs, is written down
 
     def begin(self) -> None:
         """Move to ``creating``: so is who has a live directory and no state.json there, so nothing need be written."""
@@ -88,7 +88,7 @@ class Record:
         status = str(changes.get("status", former))
         self._check(status)
         self.state.update(changes)  # type: ignore[typeddict-item]
-        if self.passing and status != RUNNING:
+        if self.passing and status not in (CREATED, RUNNING):
             self._tell(status)
             return
         alive, kept = (os.path.join(folder(self.id), "state.json") for folder in (self.home.live, self.home.bundle))
