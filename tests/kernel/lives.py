@@ -6,9 +6,12 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests import no_trace
 from tests.kernel.boxes import PATIENCE, lives, new_name, until
 
 if TYPE_CHECKING:
@@ -128,3 +131,23 @@ def nothing_is_left(tinybox: Command) -> None:
     root = Path(tinybox.root)
     for name in ("run", "containers", "container-names"):
         assert os.listdir(root / name) == [], name
+
+
+def reap_all_but(process: subprocess.Popen[str]) -> None:
+    """Reap what commands orphaned: we are their subreaper, and a box does not end before its zombies have gone."""
+    for pid in no_trace.children():
+        with contextlib.suppress(FileNotFoundError, ChildProcessError):
+            text = Path(f"/proc/{pid}/stat").read_text()
+            if int(pid) != process.pid and text.rpartition(") ")[2].startswith("Z") and "(tinybox)" not in text:
+                os.waitpid(int(pid), os.WNOHANG)
+
+
+def patiently(tinybox: Command, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command, and be meanwhile what the host's PID 1 is elsewhere: the one who reaps."""
+    process, deadline = tinybox.start(*words), time.monotonic() + PATIENCE
+    while process.poll() is None:
+        assert time.monotonic() < deadline, f"tinybox {' '.join(words)} does not end"
+        reap_all_but(process)
+        time.sleep(0.01)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(["tinybox", *words], process.returncode, out, err)

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ import pytest
 
 from tests import no_trace
 from tests.kernel.boxes import PATIENCE, lives, new_name, until
-from tests.kernel.lives import FOREVER, Life, life, murder, said
+from tests.kernel.lives import FOREVER, Life, life, murder, patiently, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,24 +56,11 @@ def remove(tinybox: Command, name: str) -> None:
     no_trace.reap_orphans()
     root = Path(tinybox.root)
     ids = [path.name for folder in ("containers", "run") for path in (root / folder).glob("?" * 64)]
-    done = tinybox("rm", "-fv", name)
+    done = patiently(tinybox, "rm", "-fv", name)
     assert done.returncode == 0 or "no such container" in done.stderr, done
     for folder in ("containers", "container-names", "run"):
         assert os.listdir(root / folder) == [], (folder, done)
     assert [group for container in ids for group in groups(container)] == []
-
-
-def orphans_are_gone() -> bool:
-    """Reap what a killed command has orphaned: a box does not end before that. Only monitors are to stay.
-
-    Look twice: the kernel's list of children may miss one while another ends; see proc_tid_children(5).
-    """
-    for pause in (0.01, 0):
-        no_trace.reap_orphans()
-        if not all(" tinybox:monitor" in process for process in no_trace.processes()):
-            return False
-        time.sleep(pause)
-    return True
 
 
 def groups(container: str) -> list[str]:

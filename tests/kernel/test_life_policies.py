@@ -115,14 +115,13 @@ HEALTH = ("--health-interval", "100ms", "--health-retries", "2")
 
 def health(it: Life) -> dict[str, Any]:
     """Return what is known of its health."""
-    found: dict[str, Any] = it.state.get("health") or {}
-    return found
+    return {"Status": "", "FailingStreak": 0, "Log": [], **(it.state.get("health") or {})}
 
 
 def test_health_goes_up_and_down(tinybox: Command) -> None:
     """From starting to healthy, to unhealthy after two failures in a row, and back; ps, inspect and events tell."""
     with life(tinybox, *HEALTH, "--health-cmd", "echo seen; test -e /well", "busybox", *FOREVER) as it:
-        assert health(it)["Status"] == "starting"
+        until(lambda: health(it)["Status"] == "starting")
         it.inside("touch /well")
         until(lambda: health(it)["Status"] == "healthy")
         assert "(healthy)" in said(tinybox, "ps", "--filter", f"name=^{it.name}$")

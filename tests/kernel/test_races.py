@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import no_trace
 from tests.kernel.boxes import new_name, until
-from tests.kernel.lives import FOREVER, Life, life, said
+from tests.kernel.lives import FOREVER, Life, life, reap_all_but, said
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -53,7 +52,7 @@ def race(tinybox: Command, lines: list[list[str]]) -> list[subprocess.CompletedP
     ended = []
     for words, process in running:
         while process.poll() is None and time.monotonic() < deadline:
-            no_trace_for(process)
+            reap_all_but(process)
             time.sleep(0.01)
         if process.poll() is None:
             for _, other in running:
@@ -63,16 +62,6 @@ def race(tinybox: Command, lines: list[list[str]]) -> list[subprocess.CompletedP
         out, err = process.communicate()
         ended.append(subprocess.CompletedProcess(["tinybox", *words], process.returncode, out, err))
     return ended
-
-
-def no_trace_for(process: subprocess.Popen[str]) -> None:
-    """Reap what the commands orphaned: we are their subreaper, and a box does not end before its zombies have gone."""
-    own = {process.pid}
-    for pid in no_trace.children():
-        with contextlib.suppress(FileNotFoundError, ChildProcessError):
-            text = Path(f"/proc/{pid}/stat").read_text()
-            if int(pid) not in own and text.rpartition(") ")[2].startswith("Z") and "(tinybox)" not in text:
-                os.waitpid(int(pid), os.WNOHANG)
 
 
 def judge(done: subprocess.CompletedProcess[str]) -> None:
