@@ -115,8 +115,8 @@ def test_a_command_is_killed_at_any_call(tinybox: Command, verb: str, words: tup
         assert done.returncode in (0, -signal.SIGKILL), done
         no_trace.reap_orphans()
         if (it.root / "containers" / it.id / "config.json").exists():
-            said(tinybox, "stop", "-t", "0", it.id)
-            assert tinybox("start", it.id).returncode == 0, count
+            assert patiently(tinybox, "stop", "-t", "0", it.id).returncode == 0, count
+            assert patiently(tinybox, "start", it.id).returncode == 0, count
             assert lives(it.pid), count
         remove(tinybox, it.id)
         if done.returncode == 0:

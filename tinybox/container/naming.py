@@ -53,20 +53,22 @@ def is_allowed(name: str) -> bool:
 
 def reserve(home: Home, name: str, container: str) -> None:
     """Take *name* for *container*, a link made in one step; StateError if another container has it; see symlink(2)."""
+    alone = _alone(home)
+    try:
+        os.symlink(container, _free(home, name))
+    finally:
+        os.close(alone)
+
+
+def _free(home: Home, name: str) -> str:
+    """Return where the link for *name* will be; StateError if a container has it. One that leads nowhere goes."""
     link = os.path.join(home.names, name)
-    while True:
-        try:
-            os.symlink(container, link)
-        except FileExistsError as error:
-            other = target(link)
-            if other and (os.path.exists(home.bundle(other)) or os.path.exists(home.live(other))):
-                cause = f'is already in use by container "{other[:12]}"'
-                raise StateError(
-                    f'the container name "{name}"', cause, f"tinybox rm {name}, or another --name"
-                ) from error
-            _forget(link)
-        else:
-            return
+    other = target(link)
+    if other and (os.path.exists(home.bundle(other)) or os.path.exists(home.live(other))):
+        cause = f'is already in use by container "{other[:12]}"'
+        raise StateError(f'the container name "{name}"', cause, f"tinybox rm {name}, or another --name")
+    _forget(link)
+    return link
 
 
 def release(home: Home, container: str, hint: str = "") -> None:
@@ -114,15 +116,17 @@ def hide(home: Home, container: str, hint: str = "") -> None:
 
 
 def rename(home: Home, container: str, name: str) -> None:
-    """Give the container another name: the new one is taken before the old one is given back."""
+    """Give the container another name, in one step: whoever is killed here leaves it with one; see rename(2)."""
     alone = _alone(home)
     try:
         if not os.path.exists(os.path.join(home.bundle(container), "config.json")):
             raise StateError(f"container {container[:12]}", "no such container", "another command has just removed it")
         former = of(home, container)
-        reserve(home, checked(name), container)
-        for old in former:
-            _forget(os.path.join(home.names, old))
+        link = _free(home, checked(name))
+        if former:
+            os.rename(os.path.join(home.names, former[0]), link)
+        else:
+            os.symlink(container, link)
         hide(home, container)
         if os.path.isdir(home.live(container)):
             _show(home, container)
