@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -206,7 +207,19 @@ class Leavings:
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
         for group in self.groups():
             if str(group) not in self.before:
+                self.remove(group)
+
+    @staticmethod
+    def remove(group: Path) -> None:
+        """Remove an empty control group; the last conmon of many may need seconds to leave it."""
+        deadline = time.monotonic() + 20
+        while group.exists():
+            try:
                 group.rmdir()
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     @staticmethod
     def groups() -> Iterator[Path]:
