@@ -69,7 +69,7 @@ soak: setup test-packages  ## the races and the kills in their long form: 200 ro
 
 .PHONY: check
 check: $(READY)  ## lint, types, unit tests and guards; no root, seconds
-	@$(MAKE) --jobs=3 --keep-going --output-sync=target lint types unit
+	@$(MAKE) --jobs=4 --keep-going --output-sync=target lint types unit guards
 
 .PHONY: lint
 lint: $(READY)
@@ -81,7 +81,11 @@ types: $(READY)
 
 .PHONY: unit
 unit: $(READY)
-	@$(PYTHON) -m pytest -q $(JUNIT) -m "not root" tests/unit tests/guards $(ARGS)
+	@$(PYTHON) -m pytest -q $(JUNIT) -m "not root and not slow" tests/unit $(ARGS)
+
+.PHONY: guards
+guards: $(READY)
+	@$(PYTHON) -m pytest -q $(JUNIT) -m "not root and not slow" tests/guards $(ARGS)
 
 .PHONY: format
 format: $(READY)  ## let ruff lay out the code

@@ -98,6 +98,7 @@ def test_rotation_while_following(home: Home, monkeypatch: pytest.MonkeyPatch) -
     reading.close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_the_command_follows(home: Home) -> None:
     """`tinybox events` prints docker's line at once when something happens, and ends with --until."""
     settings = {**os.environ, "TINYBOX_ROOT": home.root}

@@ -153,6 +153,7 @@ def writer(home: Home, box: str, count: int, pause: float) -> subprocess.Popen[s
     return process
 
 
+@pytest.mark.slow
 def test_rotation_while_following_loses_nothing(home: Home, box: str) -> None:
     """5000 lines through a log that is rotated each 60: the follower sees each once, in order, and then ends."""
     with writer(home, box, 5000, 0) as process:
@@ -161,6 +162,7 @@ def test_rotation_while_following_loses_nothing(home: Home, box: str) -> None:
     assert len([name for name in os.listdir(home.bundle(box)) if name.startswith("container.log.")]) > 50
 
 
+@pytest.mark.slow
 def test_lines_come_when_they_are_written(home: Home, box: str) -> None:
     """A follower has a line long before it would look again by itself."""
     with writer(home, box, 3, 0.3):
@@ -171,6 +173,7 @@ def test_lines_come_when_they_are_written(home: Home, box: str) -> None:
     assert times[-1] < 3 * 0.3 + 0.9  # and before LOOK_AGAIN
 
 
+@pytest.mark.slow
 def test_following_ends_with_a_killed_owner(home: Home, box: str) -> None:
     """A monitor that is killed writes nothing down: the follower sees that nobody holds the lock."""
     with writer(home, box, 1000, 1) as process:
@@ -183,6 +186,7 @@ def test_following_ends_with_a_killed_owner(home: Home, box: str) -> None:
     assert state.inherit(home, box) is not None  # and the lock is left to whoever cleans up
 
 
+@pytest.mark.slow
 def test_following_ends_with_until(home: Home, box: str) -> None:
     """--until in the future: what comes until then, and no longer."""
     with writer(home, box, 1000, 0.2) as process:
