@@ -53,6 +53,11 @@ def children() -> list[str]:
     ]
 
 
+def room() -> str:
+    """Return the name of the control group in which this run of the tests has its containers."""
+    return os.environ.get("TINYBOX_CGROUP_PARENT") or "tinybox"
+
+
 def names(folder: str) -> list[str]:
     """List *folder*, which need not exist."""
     try:
@@ -62,13 +67,16 @@ def names(folder: str) -> list[str]:
 
 
 def cgroups() -> Iterator[str]:
-    """Find the control groups called ``tinybox*``, in every hierarchy: at its root and below our own group."""
+    """Find the control groups called ``tinybox*``, in every hierarchy: at its root and below our own group.
+
+    With TINYBOX_CGROUP_PARENT set, those called after it: so several runs of the tests on one machine leave each other be.
+    """
     mounts = [line.split(" ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     tops = {line[4] for line in mounts if line[line.index("-") + 1] in {"cgroup", "cgroup2"}}
     own = {line.rpartition(":")[2].rstrip("\n") for line in Path("/proc/self/cgroup").read_text().splitlines()}
     for top in tops | {top + path for top in tops for path in own if path != "/"}:
         for name in names(top):
-            if name.startswith("tinybox"):
+            if name.startswith(room()):
                 yield from (folder for folder, _, _ in os.walk(f"{top}/{name}"))
 
 

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import no_trace
+from tests import no_trace
 from tests.conftest import IMAGES
 from tests.kernel.boxes import NAMESPACES, lives, new_name, one_line, until
 from tests.kernel.lives import FOREVER, Life, field, life, said
 from tests.kernel.screens import PROMPT, Screen, screen
 
 if TYPE_CHECKING:
-    from tests.conftest import Command
+from tests.conftest import Command
 
 pytestmark = [pytest.mark.root, pytest.mark.parametrize("image", IMAGES)]
 
@@ -317,7 +319,7 @@ def limit(it: Life, controller: str) -> float:
         "cpu": ("cpu.max", "cpu.cfs_quota_us"),
     }
     top = Path("/sys/fs/cgroup")
-    folders = [top / "tinybox" / it.id, *top.glob(f"*/tinybox/{it.id}")]
+    folders = [top / no_trace.room() / it.id, *top.glob(f"*/{no_trace.room()}/{it.id}")]
     found = next(folder / name for folder in folders for name in files[controller] if (folder / name).exists())
     value = found.read_text()
     if controller != "cpu":

@@ -10,6 +10,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from tests import no_trace
 from tinybox.isolation import device_filter
 from tinybox.isolation.cgroup import Cgroup
 from tinybox.isolation.cgroup_hierarchies import Hierarchies, hierarchies
@@ -31,7 +32,7 @@ _numbers = itertools.count()
 
 def new_name() -> str:
     """Return the name of a group that no other test has."""
-    return f"tinybox-test-{os.getpid()}/{next(_numbers)}"
+    return f"{no_trace.room()}-test-{os.getpid()}/{next(_numbers)}"
 
 
 @contextlib.contextmanager

@@ -66,7 +66,10 @@ def remove(tinybox: Command, name: str) -> None:
 def groups(container: str) -> list[str]:
     """Return the control groups of a container."""
     top = Path("/sys/fs/cgroup")
-    return [str(path) for path in [*top.glob(f"tinybox/{container}"), *top.glob(f"*/tinybox/{container}")]]
+    return [
+        str(path)
+        for path in [*top.glob(f"{no_trace.room()}/{container}"), *top.glob(f"*/{no_trace.room()}/{container}")]
+    ]
 
 
 def test_the_command_is_killed_while_it_runs_one_in_the_background(tinybox: Command) -> None:

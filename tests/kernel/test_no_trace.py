@@ -34,7 +34,7 @@ def mount(folder: Path) -> Undo:
 def cgroup(_: Path) -> Undo:
     """Leave a control group."""
     lines = [line.split(" ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    group = Path(next(line[4] for line in lines if line[line.index("-") + 1] == "cgroup2"), "tinybox-left")
+    group = Path(next(line[4] for line in lines if line[line.index("-") + 1] == "cgroup2"), f"{no_trace.room()}-left")
     group.mkdir()
     return group.rmdir
 

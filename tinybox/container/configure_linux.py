@@ -7,7 +7,7 @@ import os
 
 from tinybox.container import configure_resources, words
 from tinybox.errors import UsageError
-from tinybox.isolation import capabilities, idmap
+from tinybox.isolation import capabilities, cgroup, idmap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def linux(request: Request) -> Linux:
     nodes = _devices(request)
     wanted: Linux = {
         "namespaces": _namespaces(request),
-        "cgroupsPath": f"/tinybox/{request.container}",
+        "cgroupsPath": f"/{cgroup.place(request.container)}",
         "resources": configure_resources.resources(request, nodes),
         "devices": [node for node, _ in nodes],
         "maskedPaths": [] if request.privileged else MASKED,

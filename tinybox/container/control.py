@@ -14,7 +14,7 @@ import time
 
 from tinybox.container import events, lifecycle, naming, spec, state
 from tinybox.errors import StateError, UsageError
-from tinybox.isolation.cgroup import Cgroup
+from tinybox.isolation.cgroup import Cgroup, place
 from tinybox.linux import proc
 
 TYPE_CHECKING = False
@@ -219,7 +219,7 @@ def group(container: str) -> Cgroup:
     from tinybox.isolation.cgroup_hierarchies import hierarchies
 
     where = hierarchies()
-    return Cgroup(f"tinybox/{container}", where, where.v1)
+    return Cgroup(place(container), where, where.v1)
 
 
 def wait(home: Home, word: str) -> int | None:

@@ -10,7 +10,7 @@ import os
 
 from tinybox.container import events, monitor, naming, planner, spawn, spec, state, volumes
 from tinybox.errors import TinyboxError, UsageError
-from tinybox.isolation.cgroup import Cgroup
+from tinybox.isolation.cgroup import Cgroup, place
 from tinybox.isolation.cgroup_limits import settings
 from tinybox.linux import proc
 
@@ -50,7 +50,7 @@ def group(container: str, config: Spec, host: Host) -> Cgroup:
     """Return the control group of a container (which may not exist yet): ``tinybox/ID`` in every hierarchy it needs."""
     resources = config.get("linux", {}).get("resources", {})
     needed = {"devices"} | {setting.controller for setting in settings(resources, host.hierarchies)}
-    return Cgroup(f"tinybox/{container}", host.hierarchies, needed)
+    return Cgroup(place(container), host.hierarchies, needed)
 
 
 def run(container: Container, signals: Signals) -> Ending:
@@ -217,7 +217,7 @@ def take(home: Home, host: Host, container: str) -> Record:
 
 
 def _end_group(container: str, host: Host) -> None:
-    orphaned = Cgroup(f"tinybox/{container}", host.hierarchies, host.hierarchies.v1)
+    orphaned = Cgroup(place(container), host.hierarchies, host.hierarchies.v1)
     orphaned.kill()
     orphaned.remove()
 

@@ -10,7 +10,7 @@ import os
 
 from tinybox.container import naming, spec, state
 from tinybox.errors import StateError, UsageError
-from tinybox.isolation.cgroup import Cgroup
+from tinybox.isolation.cgroup import Cgroup, place
 from tinybox.isolation.cgroup_hierarchies import hierarchies
 
 TYPE_CHECKING = False
@@ -91,7 +91,7 @@ class Listed:
     def group(self) -> Cgroup:
         """Its control group, which is there while it is alive."""
         where = self._where or hierarchies()
-        return Cgroup(f"tinybox/{self.id}", where, where.v1)
+        return Cgroup(place(self.id), where, where.v1)
 
     def is_paused(self) -> bool:
         """Tell whether its processes are frozen."""

@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 V2_COUNTED = frozenset({"cpu", "memory", "pids"})  # in version 2 they cost nothing, and `tinybox stats` reads them
 PATIENCE = 10.0  # seconds until a process that neither stops nor ends is reported
 OUR_ROOM = "tinybox"  # parents whose topmost name begins so are ours, and go with the last group in them
+PARENT = "TINYBOX_CGROUP_PARENT"  # the environment may name another parent for all containers
 ATTEMPTS = 50  # against others that remove the parent at the moment in which we use it
+
+
+def place(container: str) -> str:
+    """Return the name of a container's control group: ``tinybox/ID``, or below another parent of the environment's."""
+    return f"{os.environ.get(PARENT) or OUR_ROOM}/{container}"
 
 
 class Cgroup:
