@@ -69,7 +69,7 @@ def names(folder: str) -> list[str]:
 def cgroups() -> Iterator[str]:
     """Find the control groups called ``tinybox*``, in every hierarchy: at its root and below our own group.
 
-    With TINYBOX_CGROUP_PARENT set, those called after it: so several runs of the tests on one machine leave each other be.
+    With TINYBOX_CGROUP_PARENT set, those called after it: so runs of the tests on one machine leave each other be.
     """
     mounts = [line.split(" ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     tops = {line[4] for line in mounts if line[line.index("-") + 1] in {"cgroup", "cgroup2"}}

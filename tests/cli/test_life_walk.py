@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import no_trace
-from tests import no_trace
 from tests.conftest import IMAGES
 from tests.kernel.boxes import NAMESPACES, lives, new_name, one_line, until
 from tests.kernel.lives import FOREVER, Life, field, life, said
 from tests.kernel.screens import PROMPT, Screen, screen
 
 if TYPE_CHECKING:
-from tests.conftest import Command
+    from tests.conftest import Command
 
 pytestmark = [pytest.mark.root, pytest.mark.parametrize("image", IMAGES)]
 
