@@ -19,7 +19,7 @@ from tests import no_trace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["tests.as_root"]
+pytest_plugins = ["tests.as_root", "tests.own_network"]
 
 IMAGES = ("busybox", "alpine")
 PREPARED = "TINYBOX_TEST_STORE"  # a store that has the images already, for machines without a network
@@ -40,7 +40,8 @@ class Command:
     def __init__(self, root: Path | str) -> None:
         self.path = str(Path(sys.executable).with_name("tinybox"))
         self.root = str(root)
-        self.environment = {**os.environ, "TINYBOX_ROOT": self.root}
+        # Where the network is not the subject, a box has none: it starts sooner.
+        self.environment = {**os.environ, "TINYBOX_ROOT": self.root, "TINYBOX_NETWORK": "none"}
 
     def start(self, *words: str, **options: object) -> subprocess.Popen[str]:
         """Start ``tinybox WORDS`` in a process group of its own, with pipes, and return at once."""
@@ -78,6 +79,8 @@ def host() -> Host:
 @pytest.fixture(scope="session")
 def store_root() -> Iterator[Path]:
     """Make one store for the whole session, with the images ready; its containers are watched for traces."""
+    from tests import own_network
+
     prepared = os.environ.get(PREPARED)
     # Not /tmp: overlayfs takes no upper directory on another overlay, and there are machines where /tmp is one.
     root = Path(prepared or tempfile.mkdtemp(prefix="tinybox-test-", dir="/var/tmp"))
@@ -86,7 +89,8 @@ def store_root() -> Iterator[Path]:
     command = Command(root)
     for name in IMAGES:
         if not command("images", "-q", name).stdout.strip():
-            done = command("pull", name, timeout=300)
+            with own_network.of_the_machine():
+                done = command("pull", name, timeout=300)
             assert done.returncode == 0, f"tinybox pull {name}: {done.stderr}"
     yield root
     if not prepared:
