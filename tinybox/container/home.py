@@ -4,9 +4,12 @@ ROOT/images names layers     what the images are made of: images/store.py
 ROOT/containers/ID           a container: config.json, upper work rootfs, state.json, its log
 ROOT/container-names/NAME    a link to ID: a name belongs to whoever could make the link
 ROOT/volumes/NAME/_data      volumes
+ROOT/networks/NAME.json      networks that somebody made
 ROOT/events.log              what happened to containers
 RUN/ID                       while somebody owns it: lock, state.json, attach.sock
 RUN/NAME                     a link to RUN/ID, for people
+
+Who has which address is the whole host's affair, and lies beside: container/addresses.py.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ class Home:
         self.containers = os.path.join(self.root, "containers")
         self.names = os.path.join(self.root, "container-names")
         self.volumes = os.path.join(self.root, "volumes")
+        self.networks = os.path.join(self.root, "networks")
         self.cache = os.path.join(self.root, "cache")
         self.events = os.path.join(self.root, "events.log")
 

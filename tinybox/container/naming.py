@@ -67,7 +67,7 @@ def _free(home: Home, name: str) -> str:
     if other and (os.path.exists(home.bundle(other)) or os.path.exists(home.live(other))):
         cause = f'is already in use by container "{other[:12]}"'
         raise StateError(f'the container name "{name}"', cause, f"tinybox rm {name}, or another --name")
-    _forget(link)
+    forget(link)
     return link
 
 
@@ -78,10 +78,10 @@ def release(home: Home, container: str, hint: str = "") -> None:
     """
     alone = _alone(home)
     try:
-        _forget(os.path.join(home.bundle(container), "config.json"))
+        forget(os.path.join(home.bundle(container), "config.json"))
         for folder in (home.names, home.run):
             for name in of(home, container, folder, hint):
-                _forget(os.path.join(folder, name))
+                forget(os.path.join(folder, name))
     finally:
         os.close(alone)
 
@@ -98,7 +98,7 @@ def show(home: Home, container: str, hint: str = "") -> None:
 def _show(home: Home, container: str, hint: str = "") -> None:
     for name in of(home, container, hint=hint):
         link = os.path.join(home.run, name)
-        _forget(link)
+        forget(link)
         os.symlink(container, link)
 
 
@@ -112,7 +112,7 @@ def _alone(home: Home) -> int:
 def hide(home: Home, container: str, hint: str = "") -> None:
     """Remove the links that `show` has made."""
     for name in of(home, container, home.run, hint):
-        _forget(os.path.join(home.run, name))
+        forget(os.path.join(home.run, name))
 
 
 def rename(home: Home, container: str, name: str) -> None:
@@ -174,7 +174,8 @@ def target(link: str) -> str:
         return ""
 
 
-def _forget(path: str) -> None:
+def forget(path: str) -> None:
+    """Remove a link or a file that may be gone already; see unlink(2)."""
     try:
         os.unlink(path)
     except FileNotFoundError:

@@ -122,6 +122,7 @@ LOG_MAX_SIZE = "tinybox.log-max-size"  # bytes
 LOG_MAX_FILES = "tinybox.log-max-files"
 HEALTH = "tinybox.health"  # JSON: test, interval, timeout, retries, startPeriod
 INTERACTIVE = "tinybox.interactive"  # stdin is kept open
+NETWORKS = "tinybox.networks"  # JSON: a list of name, aliases, address, address6, mac; see addresses.Want
 LABEL = "tinybox.label."
 
 

@@ -1,0 +1,60 @@
+"""Subnets: addresses are numbers, a subnet is all numbers that begin with the same bits, and no two may overlap.
+
+Written out for IPv4, which every start of a box needs, without Python's ipaddress, which costs more than all of this.
+"""
+
+from __future__ import annotations
+
+ROUTES = "/proc/net/route"
+_ALL = (1 << 32) - 1
+
+
+def number(address: str) -> int:
+    """Return ``172.18.0.1`` as a number; ValueError if it is no IPv4 address; see inet(3)."""
+    parts = address.split(".")
+    if len(parts) != 4 or not all(part.isascii() and part.isdigit() and len(part) <= 3 for part in parts):
+        raise ValueError(f"invalid IP address: {address}")
+    return int.from_bytes(bytes(int(part) for part in parts), "big")
+
+
+def dotted(value: int) -> str:
+    """Return a number as an address."""
+    return ".".join(str(byte) for byte in value.to_bytes(4, "big"))
+
+
+def span(subnet: str) -> tuple[int, int]:
+    """Return the first and the last number of ``172.18.0.0/16``; ValueError if that is no subnet."""
+    base, _, bits = subnet.partition("/")
+    if not (bits.isascii() and bits.isdigit() and int(bits) <= 32):
+        raise ValueError(f"invalid CIDR address: {subnet}")
+    below = _ALL >> int(bits)
+    first = number(base) & ~below
+    return first, first | below
+
+
+def overlap(one: str, other: str) -> bool:
+    """Tell whether two subnets share an address."""
+    (first, last), (begin, end) = span(one), span(other)
+    return first <= end and begin <= last
+
+
+def prefix(subnet: str) -> str:
+    """Return what stands behind the stroke: ``16``."""
+    return subnet.partition("/")[2]
+
+
+def routed(but: str = "") -> list[str]:
+    """Return the subnets to which this host has a route, but for those by the link *but*; see proc_net(5)."""
+    with open(ROUTES, encoding="ascii") as file:
+        return routes(file.read(), but)
+
+
+def routes(text: str, but: str = "") -> list[str]:
+    """Read /proc/net/route: numbers in hexadecimal, the lowest byte first. The default route is everyone's, not one."""
+    found = []
+    for line in text.splitlines()[1:]:
+        link, target, _, _, _, _, _, mask = line.split()[:8]
+        bits = int(mask, 16).bit_count()
+        if link != but and bits:
+            found.append(f"{dotted(int.from_bytes(bytes.fromhex(target), 'little'))}/{bits}")
+    return found
