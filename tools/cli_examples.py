@@ -139,6 +139,10 @@ EXAMPLES = {
     "rmi": [
         Example("tinybox commit web site:1 && tinybox rmi site:1", "The name; with the last name the layers."),
     ],
+    "doctor": [
+        Example("tinybox doctor", "What this host offers, what it lacks, and what would cure that."),
+        Example("tinybox doctor --fix --json > host.json", "First what dead commands have left is removed."),
+    ],
     "completion": [
         Example("tinybox completion bash > bash.sh && . ./bash.sh", "For this bash; zsh reads it likewise."),
         Example("tinybox completion fish > tinybox.fish", "For fish, in ~/.config/fish/completions."),

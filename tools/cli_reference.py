@@ -30,7 +30,7 @@ SUBJECTS = {
     "Looking at them": "ps logs top stats inspect events port tree ns",
     "Their files": "diff cp export commit volume",
     "Images": "images pull import rmi",
-    "The command itself": "completion",
+    "This host, and the command itself": "doctor completion",
 }
 
 BEGINNING = """\

@@ -19,7 +19,7 @@ FLOORS = [
     {"isolation", "images"},
     {"container"},
     {""},
-    {"oci", "lab"},
+    {"oci", "lab", "doctor", "seeing", "compose"},
     {"cli"},
     {"__main__"},
 ]

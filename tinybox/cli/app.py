@@ -49,6 +49,7 @@ COMMANDS = {
     "export": ("tinybox.cli.files", "export", "Write a container's file system as a tar archive"),
     "prune": ("tinybox.cli.prune", "prune", "Remove what is not used: containers at rest, dangling images"),
     "completion": ("tinybox.cli.completion", "completion", "Print the script that makes a shell complete words"),
+    "doctor": ("tinybox.cli.doctor", "doctor", "Look whether this host is fit for containers"),
     "volume": ("tinybox.cli.volumes", "volume", "List, make, show and remove volumes"),
 }
 
@@ -81,11 +82,13 @@ class LazyGroup(click.Group):
     "--root", metavar="DIR", help="Where images and containers are kept (default: TINYBOX_ROOT or /var/lib/tinybox)"
 )
 @click.version_option(__version__, prog_name="tinybox")
-def cli(root: str | None) -> None:
+@click.pass_context
+def cli(context: click.Context, root: str | None) -> None:
     """Containers from namespaces, cgroups and overlayfs, every step of which can be seen."""
     if root:
         os.environ["TINYBOX_ROOT"] = root
-    sweep()
+    if context.invoked_subcommand != "doctor":  # which tells what there is to sweep
+        sweep()
 
 
 def sweep() -> None:

@@ -144,7 +144,7 @@ def sweep(store: Store) -> None:
     for name in os.listdir(f"{store.root}/tmp"):
         path = f"{store.root}/tmp/{name}"
         try:
-            if not _held(path):
+            if not held(path):
                 shutil.rmtree(path)
         except FileNotFoundError:
             pass  # its owner has just removed it
@@ -153,7 +153,7 @@ def sweep(store: Store) -> None:
     store.collect()
 
 
-def _held(path: str) -> bool:
+def held(path: str) -> bool:
     """Tell whether a living process has the directory *path* locked; see flock(2)."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

@@ -1,0 +1,41 @@
+"""The whole examination, in the order in which a box comes to need things: machine, rights, groups, files, network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinybox.doctor import firewall, groups, leftovers, machine, rights, storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tinybox.container.home import Home
+    from tinybox.doctor.finding import Finding
+
+EXAMINATIONS = (
+    machine.architecture,
+    machine.kernel,
+    machine.config,
+    machine.python,
+    machine.headroom,
+    rights.root,
+    rights.user_namespaces,
+    rights.apparmor,
+    rights.filters,
+    groups.mode,
+    groups.controllers,
+    groups.delegation,
+    storage.propagation,
+    storage.overlayfs,
+    machine.space,
+    firewall.nftables,
+    firewall.forwarding,
+    firewall.others,
+    leftovers.leftovers,
+)
+
+
+def examine(home: Home) -> Iterator[Finding]:
+    """Yield one finding a fact, in order; changes nothing on this host."""
+    for examination in EXAMINATIONS:
+        yield examination(home)

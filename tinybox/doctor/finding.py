@@ -1,0 +1,64 @@
+"""One fact about this host, what it means for containers, and what would change it.
+
+Where a file only promises something the doctor tries it, in a child of its own that takes all its doing with it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OK, NOTE, PROBLEM = "ok", "note", "problem"
+
+
+class Finding(NamedTuple):
+    """A *fact*, its *verdict* (ok; note: something will not work, or work otherwise; problem: no box will run)."""
+
+    fact: str
+    verdict: str
+    found: str
+    cure: str = ""
+
+
+def tried(act: Callable[[], object]) -> str:
+    """Run *act* in a child process, see fork(2); return nothing if it went well, else what went wrong.
+
+    The namespaces that the child makes end with it, and so does what is mounted in them.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            act()
+        except BaseException as error:  # noqa: BLE001  whatever it is, it is the answer
+            os.write(writing, f"{error}"[:400].encode(errors="replace"))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="utf-8", errors="replace") as file:
+        said = file.read()
+    os.waitpid(child, 0)
+    return said
+
+
+def text(path: str) -> str:
+    """Return what stands in the file *path*, without the end of line; nothing if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def listed(words: list[str] | set[str] | frozenset[str]) -> str:
+    """Return *words* sorted, as a sentence lists them; ``none`` if there are none."""
+    return " ".join(sorted(words)) or "none"
+
+
+def is_root() -> bool:
+    """Tell whether we may try what only root may."""
+    return os.geteuid() == 0 and sys.platform == "linux"

@@ -1,0 +1,129 @@
+"""The network: whether tinybox can make its rules, and which rules of others will stop what a box sends.
+
+A packet has to pass every base chain of its hook. So our "accept" does not help where another table says "drop".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tinybox.doctor.finding import NOTE, OK, Finding, is_root, text, tried
+from tinybox.linux import process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tinybox.container.home import Home
+
+BRIDGE = "tinybox0"
+PATIENCE = 10  # seconds
+CLONE_NEWNET = 0x40000000
+LET_THROUGH = f"accept what comes from and goes to {BRIDGE} there"
+
+
+class Obstacle(NamedTuple):
+    """Who drops packets of boxes, and how to make them let ours through."""
+
+    who: str
+    cure: str
+
+
+def nftables(_: Home) -> Finding:
+    """Make a table in a network namespace that goes at once; see nft(8)."""
+    nft = _nft()
+    if not nft:
+        cure = "apt-get install nftables; or --network none or host"
+        return Finding("nftables", NOTE, "the command nft is missing: no published ports, no way out", cure)
+    if not is_root():
+        return Finding("nftables", OK, f"{nft}; only root can try it")
+    refused = tried(lambda: _make_table(nft))
+    if refused:
+        cure = "modprobe nf_tables nft_chain_nat; or --network none or host"
+        return Finding("nftables", NOTE, refused, cure)
+    return Finding("nftables", OK, "a table with NAT can be made")
+
+
+def _nft() -> str:
+    return shutil.which("nft") or shutil.which("nft", path="/usr/sbin:/sbin") or ""
+
+
+def _make_table(nft: str) -> None:
+    process.unshare(CLONE_NEWNET)
+    rules = "table inet tinybox {\n chain out {\n type nat hook postrouting priority srcnat;\n masquerade\n }\n}\n"
+    done = subprocess.run([nft, "-f", "-"], input=rules, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    if done.returncode:
+        raise OSError((done.stderr.strip().splitlines() or ["nft failed"])[0].removeprefix("/dev/stdin:"))
+
+
+def forwarding(_: Home) -> Finding:
+    """Read ip_forward; see ip(7) and "ip-sysctl" in the kernel's documentation."""
+    if text("/proc/sys/net/ipv4/ip_forward") == "1":
+        return Finding("forwarding", OK, "net.ipv4.ip_forward = 1")
+    if os.access("/proc/sys/net/ipv4/ip_forward", os.W_OK):
+        return Finding("forwarding", OK, "net.ipv4.ip_forward = 0; switched on with the first box on a bridge")
+    cure = "sysctl net.ipv4.ip_forward=1, as root of the host"
+    return Finding("forwarding", NOTE, "off, and not ours to switch on: boxes reach the host and one another", cure)
+
+
+def others(_: Home) -> Finding:
+    """Look through everybody else's rules for what drops forwarded packets; see nft(8) and iptables(8)."""
+    if not is_root():
+        return Finding("firewall", OK, "rules are root's to see")
+    found = [*_in_nftables(_ruleset()), *_in_iptables()]
+    if found:
+        whos = ", ".join(dict.fromkeys(obstacle.who for obstacle in found))
+        cures = "; ".join(dict.fromkeys(obstacle.cure for obstacle in found))
+        return Finding("firewall", NOTE, f"{whos}: boxes on a bridge will not reach other machines", cures)
+    return Finding("firewall", OK, "nobody else drops what boxes send")
+
+
+def _ruleset() -> list[dict[str, Any]]:
+    """Return what ``nft -j list ruleset`` lists; nothing where there is no nft; see libnftables-json(5)."""
+    nft = _nft()
+    if not nft:
+        return []
+    done = subprocess.run([nft, "-j", "list", "ruleset"], capture_output=True, text=True, check=False, timeout=PATIENCE)
+    try:
+        objects: list[dict[str, Any]] = json.loads(done.stdout)["nftables"]
+    except (ValueError, KeyError):
+        return []
+    return objects
+
+
+def _in_nftables(ruleset: list[dict[str, Any]]) -> Iterator[Obstacle]:
+    """Find the base chains at the hook ``forward`` that drop by policy, and firewalld's, which rejects at its end."""
+    chains = [thing["chain"] for thing in ruleset if "chain" in thing]
+    docker = any(chain["name"] == "DOCKER-USER" for chain in chains)
+    for chain in chains:
+        if chain.get("hook") != "forward" or (chain["family"], chain["table"]) == ("inet", "tinybox"):
+            continue
+        where = f"{chain['family']} {chain['table']} {chain['name']}"
+        if chain["table"] == "firewalld":
+            cure = f"firewall-cmd --zone=trusted --add-interface={BRIDGE}"
+            yield Obstacle("firewalld rejects what no zone allows", cure)
+        elif chain.get("policy") == "drop" and docker:
+            yield Obstacle(f"docker's chain {where} has the policy drop", _accept("DOCKER-USER"))
+        elif chain.get("policy") == "drop":
+            yield Obstacle(f"the chain {where} has the policy drop", LET_THROUGH)
+
+
+def _in_iptables() -> Iterator[Obstacle]:
+    """Ask the older iptables, whose rules nft does not list; only where it has been used: listing would load it."""
+    if "filter" not in text("/proc/net/ip_tables_names").split():
+        return
+    command = shutil.which("iptables-legacy") or "/usr/sbin/iptables-legacy"
+    if not os.path.exists(command):
+        yield Obstacle("there are rules of the older iptables, which cannot be read without it", "install iptables")
+        return
+    done = subprocess.run([command, "-S"], capture_output=True, text=True, check=False, timeout=PATIENCE)
+    if "-P FORWARD DROP" in done.stdout.splitlines():
+        chain = "DOCKER-USER" if "-N DOCKER-USER" in done.stdout.splitlines() else "FORWARD"
+        yield Obstacle("iptables-legacy's FORWARD has the policy DROP", _accept(chain, "iptables-legacy"))
+
+
+def _accept(chain: str, command: str = "iptables") -> str:
+    return " && ".join(f"{command} -I {chain} -{way} {BRIDGE} -j ACCEPT" for way in "io")

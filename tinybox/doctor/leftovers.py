@@ -1,0 +1,137 @@
+"""What killed commands have left: whose owner is dead, what belongs to no container, what nobody holds any more.
+
+Every command sweeps up after the dead before it does its own work, and the doctor does not, so that it can tell. Here
+lies the rest, too, that no command stumbles over. Whatever somebody still holds is not a leftover; see flock(2).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from tinybox.container import host, lifecycle, naming, state
+from tinybox.doctor.finding import NOTE, OK, Finding, is_root
+from tinybox.images import intake
+from tinybox.images.store import Store
+from tinybox.isolation import cgroup, cgroup_files
+from tinybox.isolation.cgroup_hierarchies import hierarchies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.container.home import Home
+
+YOUNG = 60.0  # seconds: a group that is empty for so long is no box that is just being made
+
+
+def leftovers(home: Home) -> Finding:
+    """Count what is left, kind by kind."""
+    if not is_root():
+        return Finding("leftovers", OK, "what containers leave is root's to see")
+    found = {kind: find(home) for kind, (find, _) in KINDS.items()}
+    said = "; ".join(f"{kind}: {_shortened(names)}" for kind, names in found.items() if names)
+    if said:
+        return Finding("leftovers", NOTE, said, "tinybox doctor --fix removes them, and nothing else")
+    return Finding("leftovers", OK, "none")
+
+
+def _shortened(names: list[str]) -> str:
+    shown = ", ".join(os.path.basename(name)[:12] for name in names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
+
+
+def remove(home: Home) -> list[str]:
+    """Remove all leftovers, the containers of dead owners first; return a line for each."""
+    lines = []
+    for kind, (find, bury) in KINDS.items():
+        names = find(home)
+        bury(home, names)
+        lines += [f"{kind}: {os.path.basename(name)}" for name in names if name not in find(home)]
+    return lines
+
+
+def _orphaned(home: Home) -> list[str]:
+    """Name the containers that count as alive, while the process that owned them is dead."""
+    return [container for container in home.living() if state.wait_for_owner(home, container, 0)]
+
+
+def _sweep(home: Home, _: list[str]) -> None:
+    lifecycle.sweep(home, host.read(home.cache))
+
+
+def _unfinished(home: Home) -> list[str]:
+    """Name the bundles that have no state.json, and nobody at work on them."""
+    return [
+        container
+        for container in home.stored()
+        if state.stored(home, container) is None and not os.path.isdir(home.live(container))
+    ]
+
+
+def _delete(home: Home, containers: list[str]) -> None:
+    for container in containers:
+        record = state.own(home, container)
+        lifecycle.delete(home, container)
+        record.close()
+
+
+def _nameless(home: Home) -> list[str]:
+    """Name the containers of which nothing is left but a name."""
+    return [
+        container
+        for container in naming.every(home)
+        if not os.path.isdir(home.bundle(container)) and not os.path.isdir(home.live(container))
+    ]
+
+
+def _release(home: Home, containers: list[str]) -> None:
+    for container in containers:
+        naming.release(home, container)
+
+
+def _groups(_: Home) -> list[str]:
+    """Name the groups of containers in which there has been nobody for a while, whatever store they were of."""
+    room = os.path.dirname(cgroup.place("id"))
+    long_ago = time.time() - YOUNG
+    found = []
+    for root in hierarchies().roots():
+        for name in _folders(f"{root}/{room}"):
+            path = f"{root}/{room}/{name}"
+            if os.stat(path).st_mtime < long_ago and not cgroup_files.processes(path):
+                found.append(path)
+    return found
+
+
+def _folders(path: str) -> list[str]:
+    try:
+        return [entry.name for entry in os.scandir(path) if entry.is_dir()]
+    except FileNotFoundError:
+        return []
+
+
+def _remove_groups(_: Home, paths: list[str]) -> None:
+    for path in paths:
+        cgroup_files.remove_tree(path, time.monotonic())
+        cgroup_files.rmdir(os.path.dirname(path))
+
+
+def _unpacked(home: Home) -> list[str]:
+    """Name the directories of imports that nobody holds any more."""
+    folder = f"{home.root}/tmp"
+    return [f"{folder}/{name}" for name in _folders(folder) if not intake.held(f"{folder}/{name}")]
+
+
+def _sweep_imports(home: Home, _: list[str]) -> None:
+    store = Store(home.root)
+    with store.locked():
+        intake.sweep(store)
+
+
+KINDS: dict[str, tuple[Callable[[Home], list[str]], Callable[[Home, list[str]], None]]] = {
+    "containers of dead owners": (_orphaned, _sweep),
+    "unfinished containers": (_unfinished, _delete),
+    "names of nobody": (_nameless, _release),
+    "empty control groups": (_groups, _remove_groups),
+    "unfinished imports": (_unpacked, _sweep_imports),
+}

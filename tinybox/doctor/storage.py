@@ -1,0 +1,50 @@
+"""Mounts: how those of the host propagate, and whether overlayfs takes the store for its upper directory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+from tinybox.doctor.finding import OK, PROBLEM, Finding, is_root, text, tried
+from tinybox.errors import HostError
+from tinybox.isolation import mounts, overlay
+from tinybox.linux import proc, process
+
+if TYPE_CHECKING:
+    from tinybox.container.home import Home
+
+
+def propagation(_: Home) -> Finding:
+    """Read the optional fields of `/` in mountinfo; see mount_namespaces(7)."""
+    top = [mount for mount in proc.mountinfo(text("/proc/self/mountinfo")) if mount.point == "/"][-1:]
+    fields = top[0].fields if top else []
+    if any(field.startswith("shared:") for field in fields):
+        return Finding("propagation of /", OK, "shared, as systemd makes it: boxes make their copy private first")
+    return Finding("propagation of /", OK, " ".join(fields) or "private")
+
+
+def overlayfs(home: Home) -> Finding:
+    """Mount an overlay whose upper directory lies in the store, in a mount namespace that goes at once."""
+    if not is_root():
+        known = "overlay" in text("/proc/filesystems").split()
+        return Finding("overlayfs", OK, "in /proc/filesystems" if known else "not loaded yet; only root can try")
+    os.makedirs(home.root, 0o711, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="doctor-", dir=home.root) as folder:
+        refused = tried(lambda: _mount(folder))
+    if refused:
+        return Finding("overlayfs", PROBLEM, refused)
+    return Finding("overlayfs", OK, f"{home.root} carries the upper directory of an overlay")
+
+
+def _mount(folder: str) -> None:
+    for name in ("lower", "upper", "work", "merged"):
+        os.mkdir(f"{folder}/{name}")
+    with open(f"{folder}/lower/file", "x", encoding="utf-8"):
+        pass
+    process.unshare(process.CLONE_NEWNS)
+    mounts.make_private()
+    overlay.mount_overlay([f"{folder}/lower"], f"{folder}/upper", f"{folder}/work", f"{folder}/merged")
+    os.unlink(f"{folder}/merged/file")
+    if not os.path.exists(f"{folder}/lower/file"):
+        raise HostError("overlay", "what is deleted above is deleted below")
