@@ -143,6 +143,17 @@ EXAMPLES = {
         Example("tinybox doctor", "What this host offers, what it lacks, and what would cure that."),
         Example("tinybox doctor --fix --json > host.json", "First what dead commands have left is removed."),
     ],
+    "lab": [],
+    "lab list": [Example("tinybox lab list", "Each lab by its name, in the order of the lectures.")],
+    "lab show": [
+        Example("tinybox lab show pid", "The question, the idea and the control, without the answer."),
+    ],
+    "lab run": [
+        Example("tinybox lab run pid", "Two views of one process, the evidence and a verdict."),
+        Example("tinybox lab run --step pid", "For the room: predict, press Enter, look.", alone=False),
+        Example("tinybox lab run --markdown pid.md pid", "A page to hand in."),
+    ],
+    "lab check": [Example("tinybox lab check pid", "The lab and its control, which has to come out the other way.")],
     "completion": [
         Example("tinybox completion bash > bash.sh && . ./bash.sh", "For this bash; zsh reads it likewise."),
         Example("tinybox completion fish > tinybox.fish", "For fish, in ~/.config/fish/completions."),

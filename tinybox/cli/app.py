@@ -48,6 +48,7 @@ COMMANDS = {
     "cp": ("tinybox.cli.files", "cp", "Copy files between a container and the host"),
     "export": ("tinybox.cli.files", "export", "Write a container's file system as a tar archive"),
     "prune": ("tinybox.cli.prune", "prune", "Remove what is not used: containers at rest, dangling images"),
+    "lab": ("tinybox.cli.lab", "lab", "Show what the kernel does, by demonstrations that check themselves"),
     "completion": ("tinybox.cli.completion", "completion", "Print the script that makes a shell complete words"),
     "doctor": ("tinybox.cli.doctor", "doctor", "Look whether this host is fit for containers"),
     "volume": ("tinybox.cli.volumes", "volume", "List, make, show and remove volumes"),

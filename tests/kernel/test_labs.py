@@ -1,0 +1,156 @@
+"""The labs: each passes, each has a control that comes out the other way, and the framework notices what does not."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tinybox.errors import TinyboxError
+from tinybox.lab import course
+from tinybox.lab.bench import Bench
+from tinybox.lab.course import Lab, Pair
+
+if TYPE_CHECKING:
+    from tests.conftest import Command
+    from tinybox.lab.course import Check
+
+pytestmark = pytest.mark.root
+
+# Only what measures a share of the CPU may say that this machine did not allow it.
+MAY_BE_STARVED = {"cpu", "workers"}
+
+
+@pytest.fixture(autouse=True)
+def images(tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the labs find the images of the tests' store."""
+    monkeypatch.setenv("TINYBOX_ROOT", tinybox.root)
+
+
+def both(check: Check) -> Pair:
+    """Do a lab that is nothing but *check*, and its control."""
+    return course.conduct_both(Lab("?", "!", "the feature", check))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", course.ids())
+def test_the_lab_and_its_control(name: str) -> None:
+    """The lab passes, and without its feature it does not: that is what the lab is worth."""
+    pair = course.conduct_both(course.load(name))
+    allowed = {course.PASS, course.INCONCLUSIVE} if name in MAY_BE_STARVED else {course.PASS}
+    assert pair.verdict in allowed, (pair.reason, pair.lab, pair.control)
+
+
+@pytest.mark.parametrize("name", course.ids())
+def test_the_card_of(name: str) -> None:
+    """A lab says in one line what it is about, asks a question, answers it, and names what its control takes away."""
+    lab = course.load(name)
+    assert 10 < len(course.subject(name)) <= 70
+    assert lab.question.endswith("?")
+    assert len(lab.answer) > 20
+    assert lab.control
+    assert course.told(name)
+
+
+def test_a_control_that_agrees_is_broken() -> None:
+    """A lab whose claim holds without the feature, too, is a FAIL, and the reason says whose fault it is."""
+
+    def check(bench: Bench, *, feature: bool) -> None:
+        bench.claim("water is wet", holds=True)
+
+    pair = both(check)
+    assert (pair.lab.verdict, pair.control.verdict, pair.verdict) == ("PASS", "PASS", "FAIL")
+    assert "the control agrees" in pair.reason
+
+
+def test_a_control_that_differs_makes_a_pass() -> None:
+    """The control for all these: the claim holds with the feature and breaks without it."""
+    assert both(lambda bench, *, feature: bench.claim("it is there", feature)).verdict == "PASS"
+
+
+def test_a_control_that_cannot_be_done_shows_nothing() -> None:
+    """An error in the control is not "the other way": the pair fails."""
+
+    def check(bench: Bench, *, feature: bool) -> None:
+        bench.claim("it is there", feature)
+        if not feature:
+            raise TinyboxError("the control", "is mistyped")
+
+    pair = both(check)
+    assert pair.verdict == "FAIL"
+    assert "mistyped" in pair.reason
+
+
+def test_a_lab_that_claims_nothing_fails() -> None:
+    """No claim is no evidence."""
+    assert both(lambda bench, *, feature: None).lab.verdict == "FAIL"  # noqa: ARG005
+
+
+def test_what_the_machine_does_not_allow_is_inconclusive() -> None:
+    """Neither a PASS nor a FAIL: the lab says what was missing, and what it had seen."""
+    pair = both(lambda bench, *, feature: bench.need_fair(0.5))  # noqa: ARG005
+    assert (pair.lab.verdict, pair.verdict) == ("INCONCLUSIVE", "INCONCLUSIVE")
+    assert "0.50" in pair.reason
+
+
+def test_a_fact_that_does_not_come_fails_the_lab() -> None:
+    """Waiting is bounded, and says for what it has waited in vain."""
+
+    def check(bench: Bench, *, feature: bool) -> None:
+        bench.until(lambda: False, "the end of days", seconds=0.01)
+
+    assert "the end of days" in both(check).lab.reason
+
+
+def test_the_box_of_a_lab_ends_with_it() -> None:
+    """A lab that breaks off in the middle leaves no box and no process; the fixture looks for traces."""
+
+    def check(bench: Bench, *, feature: bool) -> None:
+        with bench.box("sleep", "60") as box, bench.process(signal.pause):
+            box.start("sleep", "60")
+            raise TinyboxError("a lab", "breaks off")
+
+    assert both(check).lab.broken
+
+
+def test_a_function_in_the_box_tells_of_its_failure() -> None:
+    """An exception in the box arrives at the lab in words."""
+
+    def stumble() -> None:
+        raise ValueError("over my own feet")
+
+    def check(bench: Bench, *, feature: bool) -> None:
+        with bench.box(stumble) as box:
+            box.hear()
+
+    assert "over my own feet" in both(check).lab.reason
+
+
+def test_the_command_checks(tinybox: Command) -> None:
+    """`lab check` ends with 0 where all is well, and its JSON has the verdict of the lab and of its control."""
+    done = tinybox("lab", "check", "--json", "pid")
+    assert (done.returncode, done.stderr) == (0, "")
+    (pair,) = json.loads(done.stdout)
+    assert (pair["verdict"], pair["lab"]["verdict"], pair["control"]["verdict"]) == ("PASS", "PASS", "FAIL")
+
+
+def test_the_command_fails_with_a_lab(tinybox: Command) -> None:
+    """`lab run` ends with 1 when a lab fails: here the one whose feature has been taken away."""
+    done = tinybox("lab", "run", "--control", "pid")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "FAIL: not true" in done.stdout
+
+
+def test_the_command_waits_for_the_room(tinybox: Command) -> None:
+    """With --step the answer comes after Enter, and before the measurement."""
+    done = tinybox("lab", "run", "--step", "pid", text="\n")
+    assert done.returncode == 0
+    assert done.stdout.index("Predict:") < done.stdout.index("Answer:") < done.stdout.index("HOST")
+
+
+def test_an_unknown_lab_is_one_line(tinybox: Command) -> None:
+    """A name that no lab has is an error in one line."""
+    done = tinybox("lab", "run", "pids")
+    assert done.stderr == "tinybox: lab pids: there is no such lab (tinybox lab list)\n"

@@ -1,0 +1,137 @@
+"""The bench: what a lab works with, and where it writes down what it saw, claimed, and could not do.
+
+A lab never waits for time to pass; it waits for a fact, and gives up when that does not come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from tinybox.errors import TinyboxError
+from tinybox.lab import box as boxes
+from tinybox.lab import guest as processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, Self
+
+    from tinybox.lab.box import Box
+    from tinybox.lab.guest import Guest
+
+T = TypeVar("T")
+
+PATIENCE = 20.0  # seconds that a fact may take; an emulated machine is twenty times slower than a real one
+FAIR = 0.9  # of a CPU, for one busy process alone: with less, the CPU is somebody else's
+
+
+class Inconclusive(Exception):  # noqa: N818  it is no error: the machine did not allow a fair measurement
+    """The machine does not allow this measurement; the text says why."""
+
+
+class Evidence(NamedTuple):
+    """One figure that was read, where (host, box, or neither side's), and the file or call that it came from."""
+
+    side: str
+    figure: str
+    value: str
+    source: str
+
+
+class Claim(NamedTuple):
+    """One sentence, and whether it holds."""
+
+    sentence: str
+    holds: bool
+
+
+class Bench:
+    """One check at work; *seed* fixes whatever it draws at random."""
+
+    def __init__(self, image: str = "alpine", seed: int = 0) -> None:
+        self.image, self.random = image, random.Random(seed)
+        self.evidence: list[Evidence] = []
+        self.claims: list[Claim] = []
+
+    def __enter__(self) -> Self:
+        self._open = contextlib.ExitStack()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    # Processes
+
+    @contextlib.contextmanager
+    def box(self, *command: Any, **options: Any) -> Iterator[Box]:
+        """Keep a box of the lab's image, whose program is *command*: words, or a function and its arguments."""
+        image = options.pop("image", self.image)
+        one = boxes.start(image, command, {"network": "none", "rm": True, **options})
+        try:
+            yield one
+        finally:
+            one.end()
+
+    @contextlib.contextmanager
+    def process(self, function: Callable[..., Any], *arguments: Any) -> Iterator[Guest]:
+        """Keep a process of the host that runs *function*, in our own namespaces; see fork(2)."""
+        one = processes.fork(function, arguments)
+        try:
+            yield one
+        finally:
+            one.end()
+
+    def closing(self, act: Callable[[], object]) -> None:
+        """Do *act* when the check ends, however it ends: for what has no ``with`` of its own."""
+        self._open.callback(act)
+
+    # Waiting
+
+    def comes(self, fact: Callable[[], T], seconds: float = PATIENCE) -> T | None:
+        """Look until *fact* returns something true, and return that; None after so many *seconds*."""
+        deadline = time.monotonic() + seconds
+        while not (seen := fact()):
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.001)
+        return seen
+
+    def until(self, fact: Callable[[], T], what: str = "a fact", seconds: float = PATIENCE) -> T:
+        """Look until *fact* returns something true, and return that; TinyboxError when it does not come."""
+        seen = self.comes(fact, seconds)
+        if seen is None:
+            raise TinyboxError(what, f"has not come in {seconds:.0f} s")
+        return seen
+
+    # What was seen
+
+    def on_host(self, figure: str, value: T, source: str) -> T:
+        """Note what was seen from the host, and return it."""
+        return self._note("host", figure, value, source)
+
+    def in_box(self, figure: str, value: T, source: str) -> T:
+        """Note what was seen from inside the box, and return it."""
+        return self._note("box", figure, value, source)
+
+    def saw(self, figure: str, value: T, source: str) -> T:
+        """Note what was seen, where sides do not matter, and return it."""
+        return self._note("", figure, value, source)
+
+    def _note(self, side: str, figure: str, value: T, source: str) -> T:
+        self.evidence.append(Evidence(side, figure, " ".join(str(value).split()), source))
+        return value
+
+    def claim(self, sentence: str, holds: object) -> None:
+        """Say *sentence*, which the figures bear out or not."""
+        self.claims.append(Claim(sentence, bool(holds)))
+
+    def need(self, fact: object, reason: str) -> None:
+        """End the check as inconclusive, for this *reason*, unless *fact* is true."""
+        if not fact:
+            raise Inconclusive(reason)
+
+    def need_fair(self, share: float) -> None:
+        """End the check as inconclusive where a lone busy process got less than 0.9 of a CPU."""
+        self.need(share >= FAIR, f"a starved CPU: one busy process alone got {share:.2f} of it, and needs {FAIR}")

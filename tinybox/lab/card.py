@@ -1,0 +1,133 @@
+"""What a lab looks like: the prediction card before it, the two views, the evidence and the verdict after it.
+
+Where a subject has two sides they stand side by side, the host on the left and the box on the right, 100 columns wide.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from tinybox.lab import course
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tinybox.lab.bench import Evidence
+    from tinybox.lab.course import Lab, Pair, Result
+
+WIDTH = 100
+HALF = WIDTH // 2 - 1  # and a bar between the halves
+
+
+def question(name: str, lab: Lab) -> list[str]:
+    """Return the prediction card: what will be seen? The answer stays folded away."""
+    return [f"{name}: {course.subject(name)}", "=" * WIDTH, *said("Predict", lab.question)]
+
+
+def answer(lab: Lab) -> list[str]:
+    """Return the answer, unfolded."""
+    return said("Answer", lab.answer)
+
+
+def report(result: Result) -> list[str]:
+    """Return what was seen, from both sides where there are two, what it bears out, and the verdict."""
+    sides = [each for each in result.evidence if each.side]
+    rest = [each for each in result.evidence if not each.side]
+    lines = ["", *_two_views(sides)] if sides else []
+    lines += ["", *(line for each in rest for line in _figure(each, WIDTH))] if rest else []
+    lines.append("")
+    for claim in result.claims:
+        lines += _wrapped(f"{'yes' if claim.holds else 'NO':4} {claim.sentence}", WIDTH, "     ")
+    lines.append(f"{result.verdict}{f': {result.reason}' if result.reason else ''}  ({result.seconds:.2f} s)")
+    return lines
+
+
+def said(who: str, text: str) -> list[str]:
+    """Return a paragraph that begins with *who* speaks."""
+    return _wrapped(f"{who + ':':9} {text}", WIDTH, " " * 10)
+
+
+def _wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
+
+
+def _figure(each: Evidence, width: int) -> list[str]:
+    return [*_wrapped(f"{each.figure}: {each.value}", width), *_wrapped(f"  from {each.source}", width, "       ")]
+
+
+def _two_views(evidence: list[Evidence]) -> Iterator[str]:
+    """Yield the host's figures on the left and the box's on the right; those of one name begin on one line."""
+    yield f"{'HOST':{HALF}} | BOX"
+    yield f"{'-' * HALF}-+-{'-' * (HALF - 1)}"
+    for left, right in _paired(evidence):
+        views = [_figure(each, HALF - 1) if each else [] for each in (left, right)]
+        for number in range(max(map(len, views))):
+            one, other = (view[number] if number < len(view) else "" for view in views)
+            yield f"{one:{HALF}} | {other}".rstrip()
+
+
+def _paired(evidence: list[Evidence]) -> Iterator[tuple[Evidence | None, Evidence | None]]:
+    """Yield what stands on one line: the next figure, and the first of the same name on the other side."""
+    left = list(evidence)
+    while left:
+        one = left.pop(0)
+        other = next((each for each in left if each.figure == one.figure and each.side != one.side), None)
+        if other is not None:
+            left.remove(other)
+        yield (one, other) if one.side == "host" else (other, one)
+
+
+def table(pairs: Iterable[tuple[str, Pair]]) -> Iterator[str]:
+    """Yield the table of `tinybox lab check`, a line a lab, as each is done; and a last line that counts."""
+    verdicts = []
+    yield f"{'LAB':16} {'VERDICT':12} {'WITH IT':12} {'WITHOUT':12} {'SECONDS':>7}  WHY"
+    for name, pair in pairs:
+        seconds = pair.lab.seconds + pair.control.seconds
+        without = "ERROR" if pair.control.broken else pair.control.verdict
+        line = f"{name:16} {pair.verdict:12} {pair.lab.verdict:12} {without:12} {seconds:7.2f}  {pair.reason}"
+        yield line.rstrip()
+        verdicts.append(pair.verdict)
+    kinds = (course.PASS, course.FAIL, course.INCONCLUSIVE)
+    yield f"{len(verdicts)} labs: " + ", ".join(f"{verdicts.count(kind)} {kind}" for kind in kinds)
+
+
+def as_data(name: str, result: Result) -> dict[str, Any]:
+    """Return a result for JSON."""
+    return {
+        "id": name,
+        "subject": course.subject(name),
+        "verdict": result.verdict,
+        "reason": result.reason,
+        "seconds": round(result.seconds, 3),
+        "claims": [claim._asdict() for claim in result.claims],
+        "evidence": [each._asdict() for each in result.evidence],
+    }
+
+
+def pair_as_data(name: str, pair: Pair) -> dict[str, Any]:
+    """Return a lab and its control for JSON."""
+    return {
+        "id": name,
+        "verdict": pair.verdict,
+        "reason": pair.reason,
+        "lab": as_data(name, pair.lab),
+        "control": {**as_data(name, pair.control), "error": pair.control.broken},
+    }
+
+
+def markdown(name: str, lab: Lab, result: Result) -> list[str]:
+    """Return a page to hand in, with room for the prediction, and the answer folded away."""
+    cells = [
+        " | ".join(cell.replace("|", "\\|") for cell in (each.side or "-", each.figure, each.value, f"`{each.source}`"))
+        for each in result.evidence
+    ]
+    return [
+        f"## {name}: {course.subject(name)}",
+        *("", f"**Question.** {lab.question}", "", "**My prediction:**", ""),
+        *("| side | figure | value | read from |", "|---|---|---|---|", *(f"| {row} |" for row in cells), ""),
+        *(f"- [{'x' if claim.holds else ' '}] {claim.sentence}" for claim in result.claims),
+        *("", f"**{result.verdict}** {result.reason}".rstrip(), ""),
+        *("<details><summary>Answer</summary>", "", lab.answer, "", "</details>", ""),
+        *(f"The control: {lab.control}.", ""),
+    ]

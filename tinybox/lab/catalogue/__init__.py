@@ -1,0 +1,1 @@
+"""The labs, one file each; `tinybox lab list` reads their first lines."""

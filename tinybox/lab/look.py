@@ -1,0 +1,65 @@
+"""Looking at processes through /proc, field by field as proc(5) numbers and names them: a student can do the same.
+
+A process that is gone has no figures: FileNotFoundError, or ProcessLookupError from a file that was still open.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tinybox.linux import proc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def text(path: str) -> str:
+    """Return what a file of /proc says, without the end of its last line."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read().rstrip("\n")
+
+
+def status(pid: int | str, name: str) -> str:
+    """Return one line of /proc/PID/status, such as NSpid or VmRSS; empty if it has none; see proc_pid_status(5)."""
+    return proc.status(text(f"/proc/{pid}/status")).get(name, "")
+
+
+def stat(pid: int | str, number: int) -> str:
+    """Return the field of this *number* of /proc/PID/stat, counted from 1; see proc_pid_stat(5)."""
+    head, _, rest = text(f"/proc/{pid}/stat").rpartition(") ")
+    return (*head.split(" (", 1), *rest.split())[number - 1]
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process of one thread, eldest first; see proc_tid_children(5)."""
+    return [int(child) for child in text(f"/proc/{pid}/task/{pid}/children").split()]
+
+
+def state(pid: int | str) -> str:
+    """Return the letter that ps(1) shows (R S D T t Z), X when there is no such process; see proc_pid_stat(5)."""
+    try:
+        return stat(pid, 3)
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
+def seconds(pid: int | str) -> float:
+    """Return how long a process has had a CPU: utime and stime, fields 14 and 15; see proc_pid_stat(5)."""
+    return (int(stat(pid, 14)) + int(stat(pid, 15))) / os.sysconf("SC_CLK_TCK")
+
+
+def sleeps_in(pid: int) -> str:
+    """Return the kernel function in which a process sleeps; "0" while it runs; see proc_pid_wchan(5)."""
+    return text(f"/proc/{pid}/wchan")
+
+
+def signals(pid: int | str, name: str) -> set[int]:
+    """Return the signal numbers in a mask of /proc/PID/status: SigIgn, SigCgt, SigBlk, ShdPnd; proc_pid_status(5)."""
+    mask = int(status(pid, name), 16)
+    return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+
+
+def asleep(pid: int, function: str = "") -> Callable[[], bool]:
+    """Return the fact that a process sleeps (in a kernel function of this name), for Bench.until()."""
+    return lambda: state(pid) in "SD" and function in sleeps_in(pid)
