@@ -49,12 +49,12 @@ def close_foreign(live: Live) -> None:
     Among them is the lock of the container, which flock(2) ties to the open file and not to a process: held here, it
     would outlive a parent that was killed.
     """
-    _close_all_but([*live.streams, live.handshake.gate, live.handshake.report, *live.handed_over()])
+    _close_all_but([*live.streams, *live.kept, live.handshake.gate, live.handshake.report, *live.handed_over()])
 
 
 def close_inherited(live: Live) -> None:
-    """Close every file descriptor but 0, 1, 2 and the report, which execve(2) will close; see close_range(2)."""
-    _close_all_but([live.handshake.report])
+    """Close every fd but 0, 1, 2, those to be kept, and the report, which execve(2) will close; see close_range(2)."""
+    _close_all_but([*live.kept, live.handshake.report])
 
 
 def _close_all_but(keep: list[int]) -> None:
@@ -78,3 +78,8 @@ def hide() -> None:
 def die_with_parent(signal: int) -> None:
     """End with *signal* when tinybox ends, however that happens; see PR_SET_PDEATHSIG in prctl(2)."""
     process.set_parent_death_signal(signal)
+
+
+def live_on() -> None:
+    """Outlive tinybox, from now on: what has been made belongs to whoever adopts it; see prctl(2)."""
+    process.set_parent_death_signal(0)

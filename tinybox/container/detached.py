@@ -121,7 +121,7 @@ def live_once(container: Container, signals: Signals, desk: Desk, report: Handsh
         health.prepare(container)
         lifecycle.start(container)
     except TinyboxError as error:
-        lifecycle.undo(container)
+        container.birth.undo()
         desk.close(error.status)
         container.record.write(status=state.STOPPED, exitCode=error.status, error=str(error), finishedAt=state.now())
         report.tell_error(error)

@@ -23,6 +23,7 @@ from tinybox.container import (
     spec,
     words,
 )
+from tinybox.container.birth import Birth
 from tinybox.container.plan import Plan, Step
 from tinybox.container.planner import Task
 from tinybox.errors import StateError, UsageError
@@ -62,22 +63,15 @@ class Execution:
         self.task = Task(changed, home.bundle(target.id), here, live, self.cgroup)
         live.namespace_fds[TARGET] = os.dup(target.pidfd)
         self.plan = plan(self.task, self.mode, leashed=not options.get("detach"))
-        self.done: list[Step] = []
+        self.birth = Birth(self.plan, live)
 
     def start(self) -> None:
         """Carry out the plan; returns when the program runs, else raises, with nothing left of it."""
         try:
-            for step in self.plan.parent:
-                self.done.append(step)
-                step.run()
-            self.live.close_trees()
-            spawn.start(self.live)
+            self.birth.create()
+            self.birth.start()
         except BaseException:
-            spawn.kill(self.live)
-            for step in reversed(self.done):
-                if step.undo is not None:
-                    step.undo()
-            self.live.close()
+            self.birth.undo()
             raise
 
     def leave(self) -> None:

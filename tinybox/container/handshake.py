@@ -10,30 +10,60 @@
     b"start"                       ->     execve
     state: running                 <-     end of file: the report pipe was close-on-exec
 
-A pipe whose other side has died is at its end: so neither waits for a dead one.
+A pipe whose other side has died is at its end: so neither waits for a dead one. Where the word to start comes from
+another process than the one that made the child, as OCI's ``create`` and ``start`` do it, both pipes have names.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 
 from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import NoReturn, Self
 
 GO, START, READY, ERROR = b"go", b"start", b"ready", b"error"
 _SEPARATOR = b"\0"
 _LINE_MAX = 8192
+GATE, REPORT = "gate", "report"  # the names of the pipes, where they have names
 
 
 class Handshake:
-    """The gate (parent to child) and the report (child to parent), both pipes; see pipe(2)."""
+    """The gate (parent to child) and the report (child to parent), both pipes; see pipe(2), and fifo(7) in a *folder*.
 
-    def __init__(self) -> None:
-        self.gate, self._gate_in = os.pipe()
-        self._report_out, self.report = os.pipe()
+    A gate with a name is open in the child for reading and writing: it has no end, and waits for whoever comes.
+    """
+
+    def __init__(self, folder: str = "") -> None:
+        if not folder:
+            self.gate, self._gate_in = os.pipe()
+            self._report_out, self.report = os.pipe()
+            return
+        gate, report = (os.path.join(folder, name) for name in (GATE, REPORT))
+        os.mkfifo(gate, 0o600)
+        os.mkfifo(report, 0o600)
+        self.gate = os.open(gate, os.O_RDWR | os.O_CLOEXEC)
+        self._gate_in = os.open(gate, os.O_WRONLY | os.O_CLOEXEC)
+        self._report_out = _reading(report)
+        self.report = os.open(report, os.O_WRONLY | os.O_CLOEXEC)
+
+    @classmethod
+    def at(cls, folder: str) -> Self:
+        """Come to a child that waits at the gate in *folder*; ProcessLookupError: nobody waits there (any more).
+
+        To open a pipe for writing only, and without waiting, succeeds if somebody reads from it: see ENXIO in open(2).
+        """
+        met = cls.__new__(cls)
+        met.gate = met.report = -1
+        try:
+            met._gate_in = os.open(os.path.join(folder, GATE), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise ProcessLookupError(errno.ESRCH, "nobody waits at the gate", folder) from error
+        met._report_out = _reading(os.path.join(folder, REPORT))
+        return met
 
     # The parent's side
 
@@ -99,6 +129,13 @@ class Handshake:
             if fd >= 0:
                 os.close(fd)
                 setattr(self, name, -1)
+
+
+def _reading(path: str) -> int:
+    """Open the pipe *path* to read from it, without waiting for somebody who writes; see fifo(7)."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    os.set_blocking(fd, True)
+    return fd
 
 
 def _raise(status: str, thing: str, cause: str, cure: str) -> NoReturn:

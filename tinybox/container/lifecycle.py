@@ -9,20 +9,18 @@ from __future__ import annotations
 import os
 
 from tinybox.container import events, monitor, naming, planner, spawn, spec, state, volumes
-from tinybox.errors import TinyboxError, UsageError
+from tinybox.container.birth import Birth, start_ticks
+from tinybox.errors import UsageError
 from tinybox.isolation.cgroup import Cgroup, place
 from tinybox.isolation.cgroup_limits import settings
-from tinybox.linux import proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tinybox.container.home import Home
     from tinybox.container.host import Host
     from tinybox.container.live import Live
     from tinybox.container.monitor import Ending, Signals
-    from tinybox.container.plan import Plan, Step
+    from tinybox.container.plan import Plan
     from tinybox.container.spec import Spec
     from tinybox.container.state import Record
 
@@ -38,7 +36,7 @@ class Container:
         self.plan: Plan = planner.plan(config, self.bundle, host, live, self.cgroup)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
         self.name = self.annotations.get(spec.NAME, "")  # the name it was given first; a rename may have changed it
-        self.done: list[Step] = []
+        self.birth = Birth(self.plan, live)
         self.record: Record = state.Record(home, container, -1)
 
     def tell(self, action: str, **attributes: object) -> None:
@@ -61,7 +59,7 @@ def run(container: Container, signals: Signals) -> Ending:
         ending = monitor.watch(container, signals)
     except BaseException:
         try:
-            undo(container)
+            container.birth.undo()
         finally:
             forget(container)
         raise
@@ -109,18 +107,14 @@ def create(container: Container) -> None:
     """Do everything short of starting the program: the state is then ``created``, and the child waits for its word."""
     container.record.begin()
     naming.show(container.home, container.id, container.name)
-    for step in container.plan.parent:
-        container.done.append(step)
-        step.run()
-    container.live.close_trees()
-    with open(f"/proc/{container.live.pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
-        ticks = proc.stat(file.read()).starttime
-    container.record.write(status=state.CREATED, pid=container.live.pid, startTicks=ticks)
+    container.birth.create()
+    pid = container.live.pid
+    container.record.write(status=state.CREATED, pid=pid, startTicks=start_ticks(pid))
 
 
 def start(container: Container) -> None:
     """Let the program begin; returns when execve(2) has succeeded, raises 126 or 127 when it has not."""
-    spawn.start(container.live)
+    container.birth.start()
     container.record.write(status=state.RUNNING, startedAt=state.now())
     container.tell("start")
 
@@ -145,7 +139,7 @@ def stop(container: Container, ending: Ending) -> None:
 
 def abandon(container: Container, error: BaseException) -> None:
     """End a container whose monitor has met an *error* of its own; its exit status is unknown."""
-    undo(container)
+    container.birth.undo()
     container.cgroup.kill()
     container.cgroup.remove()
     if container.record.state.get("status") not in (state.NEW, state.STOPPED):
@@ -166,24 +160,6 @@ def forget(container: Container) -> None:
     """Remove a container that came to nothing, and give it out of hand."""
     delete(container.home, container.id, container.config)
     container.record.close()
-
-
-def undo(container: Container) -> None:
-    """Undo a container that has not begun to run, from the last step made back to the first."""
-    spawn.kill(container.live)
-    for step in reversed(container.done):
-        if step.undo is not None:
-            _try(step.undo)
-    container.done.clear()
-    container.live.close()
-
-
-def _try(act: Callable[[], object]) -> None:
-    """Undo one step; what cannot be undone, since it could not be done, does not keep the rest from being undone."""
-    try:
-        act()
-    except (TinyboxError, OSError):
-        return
 
 
 def delete(home: Home, container: str, config: Spec | None = None, *, volumes_too: bool = False) -> None:

@@ -13,9 +13,13 @@ from tinybox.container.handshake import Handshake
 class Live:
     """The moving parts of one container, in the parent; the child gets its copy of it by clone3(2)."""
 
-    def __init__(self, streams: tuple[int, int, int] = (0, 1, 2), *, interactive: bool = False) -> None:
+    def __init__(
+        self, streams: tuple[int, int, int] = (0, 1, 2), *, interactive: bool = False, folder: str = "", kept: int = 0
+    ) -> None:
         self.streams, self.interactive = streams, interactive
-        self.handshake = Handshake()
+        self.handshake = Handshake(folder)
+        self.leashed = not folder  # who lets it in by a gate with a name need not be who made it, and may be gone
+        self.kept = list(range(3, 3 + kept))  # fds that the program gets beside 0, 1 and 2; see sd_listen_fds(3)
         self.pid = self.pidfd = -1
         self.master, self.terminal = -1, ""  # our end of the container's terminal, and its name inside
         self.trees: dict[str, int] = {}  # detached mounts on their way from parent to child, by what they are for

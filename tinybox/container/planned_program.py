@@ -67,9 +67,12 @@ def begin(task: Task, mode: str, *, leashed: bool = True) -> list[Step]:
         task.process["args"], task.process.get("env", []), terminal=terminal, filter=program, flags=flags
     )
     steps = [Step("find-program", f"Find {task.process['args'][0]}", "execvp(3)", init.find, wanted)]
-    if leashed:
+    if leashed and live.leashed:
         says = "Die when tinybox dies: the new user has cleared it"
         steps.append(Step("leash-again", says, "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL))
+    elif not live.leashed:
+        says = "Live on when tinybox ends: another process will say when to start"
+        steps.append(Step("unleash", says, "PR_SET_PDEATHSIG(2const)", child.live_on))
     steps += [
         Step("hide", "Hide once more: the new user has cleared it", "PR_SET_DUMPABLE(2const)", child.hide),
         Step("ready", "Tell the parent that all is ready, wait for its word", "pipe(7)", child.report_ready, live),

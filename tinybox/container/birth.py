@@ -1,0 +1,66 @@
+"""A birth: a plan while it is carried out. What has been done of it is known at any moment, and can be taken back.
+
+`tinybox run`, `tinybox exec` and the OCI command line all go this way: create() does everything short of the program,
+start() lets it begin, undo() leaves nothing of it.
+"""
+
+from __future__ import annotations
+
+from tinybox.container import spawn
+from tinybox.errors import TinyboxError
+from tinybox.linux import proc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.container.live import Live
+    from tinybox.container.plan import Plan, Step
+
+
+class Birth:
+    """One *plan* and its *live* parts, on the way from nothing to a running program."""
+
+    def __init__(self, plan: Plan, live: Live) -> None:
+        self.plan, self.live = plan, live
+        self.done: list[Step] = []
+
+    def create(self) -> None:
+        """Walk the parent's steps: after them the child has done its own, and waits for the word to start."""
+        for step in self.plan.parent:
+            self.done.append(step)
+            step.run()
+        self.live.close_trees()
+
+    def start(self) -> None:
+        """Let the program begin; returns when execve(2) has succeeded, raises 126 or 127 when it has not."""
+        spawn.start(self.live)
+
+    def undo(self) -> None:
+        """Undo what has not begun to run, from the last step made back to the first."""
+        spawn.kill(self.live)
+        for step in reversed(self.done):
+            if step.undo is not None:
+                _try(step.undo)
+        self.done.clear()
+        self.live.close()
+
+
+def start_ticks(pid: int) -> int:
+    """Return when process *pid* began, in clock ticks since the boot: with it a pid means one process for ever.
+
+    ProcessLookupError: there is none; see ``starttime`` in proc_pid_stat(5).
+    """
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
+            return proc.stat(file.read()).starttime
+    except FileNotFoundError as error:
+        raise ProcessLookupError from error
+
+
+def _try(act: Callable[[], object]) -> None:
+    """Undo one step; what cannot be undone, since it could not be done, does not keep the rest from being undone."""
+    try:
+        act()
+    except (TinyboxError, OSError):
+        return
