@@ -23,7 +23,7 @@ from tinybox.errors import NotExecutableError, NotFoundError, StepError, Tinybox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn, Self
+    from typing import NoReturn
 
 GO, START, READY, ERROR = b"go", b"start", b"ready", b"error"
 _SEPARATOR = b"\0"
@@ -50,20 +50,6 @@ class Handshake:
         self._report_out = _reading(report)
         self.report = os.open(report, os.O_WRONLY | os.O_CLOEXEC)
 
-    @classmethod
-    def at(cls, folder: str) -> Self:
-        """Come to a child that waits at the gate in *folder*; ProcessLookupError: nobody waits there (any more).
-
-        To open a pipe for writing only, and without waiting, succeeds if somebody reads from it: see ENXIO in open(2).
-        """
-        met = cls.__new__(cls)
-        met.gate = met.report = -1
-        try:
-            met._gate_in = os.open(os.path.join(folder, GATE), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise ProcessLookupError(errno.ESRCH, "nobody waits at the gate", folder) from error
-        met._report_out = _reading(os.path.join(folder, REPORT))
-        return met
 
     # The parent's side
 
@@ -129,6 +115,22 @@ class Handshake:
             if fd >= 0:
                 os.close(fd)
                 setattr(self, name, -1)
+
+
+class Visit(Handshake):
+    """The parent's side, for a process that did not make the child: it comes to one that waits at the gate in *folder*.
+
+    To open a pipe for writing only, and without waiting, succeeds if somebody reads from it (ENXIO in open(2)): else
+    there is a ProcessLookupError.
+    """
+
+    def __init__(self, folder: str) -> None:  # the child's side is the child's
+        self.gate = self.report = -1
+        try:
+            self._gate_in = os.open(os.path.join(folder, GATE), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise ProcessLookupError(errno.ESRCH, "nobody waits at the gate", folder) from error
+        self._report_out = _reading(os.path.join(folder, REPORT))
 
 
 def _reading(path: str) -> int:

@@ -18,12 +18,17 @@ from tinybox.linux import signalfd
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self, TypeAlias
+    from typing import Protocol, Self
 
-    from tinybox.container.execute import Execution
-    from tinybox.container.lifecycle import Container
+    from tinybox.container.live import Live
+    from tinybox.isolation.cgroup import Cgroup
 
-    Watched: TypeAlias = Container | Execution
+    class Watched(Protocol):
+        """What a watch has to know of a container, or of one process in it."""
+
+        live: Live
+        cgroup: Cgroup
+        limits_memory: bool
 
 _NOT_FORWARDED = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH)
 FORWARDED = [number for number in init.SIGNALS if number != signal.SIGCHLD]

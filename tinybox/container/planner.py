@@ -149,6 +149,7 @@ def _filter_devices(task: Task) -> list[Step]:
     rules = task.linux.get("resources", {}).get("devices")
     if not rules:
         return []
+    rules = [*rules, *device_filter.DEFAULT_DEVICES[1:]]  # every container has them: "Default Devices", config-linux
     says = "Let the kernel ask a small program which devices may be used"
     return [Step("device-filter", says, "bpf(2)", device_filter.allow_devices, task.cgroup, rules)]
 

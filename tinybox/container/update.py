@@ -13,6 +13,9 @@ from tinybox.isolation.cgroup_limits import Setting, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from tinybox.container.home import Home
     from tinybox.container.host import Host
     from tinybox.container.spec import Spec
@@ -32,7 +35,7 @@ def update(home: Home, here: Host, word: str, options: dict[str, str]) -> None:
         if state.read(home, container)["status"] == state.RUNNING:
             with control.running(home, container) as target:
                 try:
-                    apply(container, config, here)
+                    apply(lifecycle.group(container, config, here), config["linux"]["resources"])
                 finally:
                     if target.ends_within(0):
                         _leave_nothing(lifecycle.group(container, config, here))
@@ -53,18 +56,17 @@ def change(config: Spec, here: Host, options: dict[str, str]) -> None:
         resources[section] = {**resources.get(section, {}), **values}
 
 
-def apply(container: str, config: Spec, here: Host) -> None:
-    """Write every limit of *config* to the control groups of a running container, which may need new ones for it.
+def apply(group: Cgroup, resources: Mapping[str, Any]) -> None:
+    """Write every limit of *resources* to the control *group* of a running container, which may grow new ones for it.
 
     Some limits bind one another (memory may not exceed memory and swap together), so what is refused is tried again
     after the others; when nothing moves any more, the former values are put back and the refusal is raised.
     """
-    group = lifecycle.group(container, config, here)
     try:
         group.extend()
     except OSError as error:
         raise files.refusal(f"cgroup {group.name}", error) from error
-    writes = settings(config["linux"]["resources"], here.hierarchies)
+    writes = settings(resources, group.hierarchies)
     former = [Setting(write.controller, write.file, value) for write in writes if (value := _value(group, write))]
     while writes:
         refused, refusal = [], None

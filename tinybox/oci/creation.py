@@ -1,0 +1,156 @@
+"""create, start and run: one life in pieces, each in a process of its own; see runtime.md of the OCI specification.
+
+`create` ends when the container's first process waits at its gate; whoever started `create` (conmon, a shim) adopts
+that process, as its subreaper. `start` comes to the gate, says the word, and hears whether execve(2) has succeeded.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container import handshake, host, identity, monitor, planner, spec
+from tinybox.container.birth import Birth, start_ticks
+from tinybox.container.handshake import Visit
+from tinybox.container.live import Live
+from tinybox.errors import StateError, UsageError
+from tinybox.oci import console, ending, groups, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.spec import Process, Spec
+    from tinybox.oci.record import Record
+    from tinybox.oci.words import Words
+
+
+class Creation:
+    """A container that is being made from a bundle."""
+
+    def __init__(self, entry: Record, bundle: str, config: Spec, live: Live) -> None:
+        here = host.read(entry.cache)
+        here.check()
+        self.entry, self.bundle, self.config, self.live = entry, bundle, config, live
+        self.cgroup = groups.group(entry.id, config, here.hierarchies)
+        self.limits_memory = False
+        self.birth = Birth(planner.plan(config, bundle, here, live, self.cgroup), live)
+
+    def note(self) -> None:
+        """Write down what is wanted before anything is made: so what a killed `create` leaves can be found."""
+        record.save_config(self.entry, self.config)
+        self.entry.write(
+            ociVersion=spec.OCI_VERSION,
+            id=self.entry.id,
+            bundle=self.bundle,
+            annotations=self.config.get("annotations", {}),
+            created=record.now(),
+            groups=getattr(self.cgroup, "ours", None),
+        )
+
+    def note_process(self) -> None:
+        """Write down which process it is: the container is now created."""
+        self.entry.write(pid=self.live.pid, startTicks=start_ticks(self.live.pid))
+
+
+def create(words: Words) -> None:
+    """Make a container, and leave it to whoever adopts its first process."""
+    make(words)
+
+
+def make(words: Words) -> Creation:
+    """Make the container of a bundle, all but the start of its program; whatever goes wrong, nothing of it is left."""
+    bundle = os.path.abspath(words.value("bundle") or ".")
+    config = spec.load(bundle)
+    wants_terminal = bool(config["process"].get("terminal"))
+    console.check(words, wanted=wants_terminal, detached=words.verb == "create" or "detach" in words.flags)
+    entry = record.make(words.root(), words.arguments[0])
+    creation = None
+    try:
+        kept = complete(config["process"], words, os.path.join(bundle, config["root"]["path"]))
+        creation = Creation(entry, bundle, config, Live(folder=entry.folder, kept=kept))
+        creation.note()
+        creation.birth.create()
+        if words.value("console-socket"):
+            console.send(words.value("console-socket"), creation.live, config["process"])
+        creation.note_process()
+        write_pid(words, creation.live)
+    except BaseException:
+        if creation is not None:
+            creation.birth.undo()
+        entry.remove()
+        raise
+    return creation
+
+
+def complete(process: Process, words: Words, root: str) -> int:
+    """Add to *process* what a runtime adds, and return how many file descriptors it gets beside 0, 1 and 2.
+
+    That is HOME of its user, our own umask where none is asked for, and LISTEN_FDS of who activated us by a socket; see
+    sd_listen_fds(3).
+    """
+    user = process.setdefault("user", {})
+    mask = os.umask(0o022)  # for what we make ourselves
+    user.setdefault("umask", mask)
+    environment = process.setdefault("env", [])
+    if not any(line.startswith("HOME=") for line in environment):
+        environment.append(f"HOME={identity.resolve(str(user.get('uid', 0)), [root])[1]}")
+    kept, listening = words.number("preserve-fds"), os.environ.get("LISTEN_FDS", "")
+    if listening.isdecimal() and os.environ.get("LISTEN_PID") == str(os.getpid()):
+        environment += [f"LISTEN_FDS={listening}", "LISTEN_PID=1"]
+        kept += int(listening)
+    for fd in range(3, 3 + kept):
+        try:
+            os.set_inheritable(fd, True)
+        except OSError as error:
+            raise UsageError("--preserve-fds", f"file descriptor {fd} is not open") from error
+    return kept
+
+
+def write_pid(words: Words, live: Live) -> None:
+    """Write the process's number into --pid-file, whole or not at all: its reader may wait for the file to appear."""
+    path = words.value("pid-file")
+    if not path:
+        return
+    new = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}")
+    with open(new, "w", encoding="ascii") as file:
+        file.write(str(live.pid))
+    os.rename(new, path)
+
+
+def start(words: Words) -> None:
+    """Let a created container's program begin; 126 or 127 when execve(2) refuses it."""
+    with record.find(words.root(), words.arguments[0]) as entry:
+        release(entry)
+
+
+def release(entry: Record) -> None:
+    """Say the word at the container's gate, and hear what comes of it; StateError: nobody waits there."""
+    status = entry.status()
+    if status == record.RUNNING:
+        raise StateError(f"container {entry.id}", "cannot start an already running container")
+    if status != record.CREATED:
+        raise StateError(f"container {entry.id}", f"cannot start a container that is {status}")
+    try:
+        gate = Visit(entry.folder)
+    except ProcessLookupError as error:
+        raise StateError(f"container {entry.id}", "cannot start a container that has just ended") from error
+    try:
+        gate.open_gate(handshake.START)
+        gate.hear()
+    finally:
+        gate.close()
+
+
+def run(words: Words) -> int:
+    """Create and start a container; in the foreground, wait for its end, delete it, and return its exit status."""
+    with monitor.Signals() as signals:
+        creation = make(words)
+        try:
+            creation.birth.start()
+            if "detach" in words.flags:
+                return 0
+            status = monitor.watch(creation, signals).status
+        except BaseException:
+            ending.destroy(creation.entry)
+            raise
+        if "keep" not in words.flags:
+            ending.destroy(creation.entry)
+        return status

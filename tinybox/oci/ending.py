@@ -1,0 +1,118 @@
+"""kill and delete: a signal to what runs, and the removal of what is left; see runtime.md of the OCI specification."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tinybox.container.control import signal_number
+from tinybox.errors import StateError
+from tinybox.isolation import cgroup_hierarchies
+from tinybox.oci import groups, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.isolation.cgroup import Cgroup
+    from tinybox.oci.record import Record
+    from tinybox.oci.words import Words
+
+SIGNALLED = (record.CREATED, record.RUNNING)
+PATIENCE = 10.0  # seconds that the first process may take to die
+
+
+def kill(words: Words) -> None:
+    """Send a signal, by name or number (TERM), to a container's first process, or with --all to every one."""
+    number = signal_number((words.arguments[1:] or ["TERM"])[0])
+    with record.find(words.root(), words.arguments[0]) as entry:
+        send(entry, number, everyone="all" in words.flags)
+
+
+def send(entry: Record, number: int, *, everyone: bool) -> None:
+    """Send signal *number* to a container's first process, or to *everyone* in its control group.
+
+    Without process numbers of its own the first process's end would not be that of the others: KILL goes to all.
+    """
+    status = entry.status()
+    if everyone and status == record.STOPPED:
+        signal_all(entry, number)
+        return
+    if status not in SIGNALLED:
+        raise StateError(f"container {entry.id}", "container not running", f"it is {status}")
+    if everyone or (number == signal.SIGKILL and not has_own_processes(entry)):
+        signal_all(entry, number)
+    else:
+        signal_process(entry.state["pid"], number)
+    if number == signal.SIGKILL:
+        group_of(entry).thaw()  # a frozen group of version 1 keeps even KILL waiting
+
+
+def has_own_processes(entry: Record) -> bool:
+    """Tell whether the container has a pid namespace of its own, whose end ends all in it; see pid_namespaces(7)."""
+    kinds = entry.config().get("linux", {}).get("namespaces", [])
+    return any(kind["type"] == "pid" and not kind.get("path") for kind in kinds)
+
+
+def signal_all(entry: Record, number: int) -> None:
+    """Send signal *number* to every process in the container's control group."""
+    for pid in group_of(entry).processes():
+        signal_process(pid, number)
+
+
+def signal_process(pid: int, number: int) -> None:
+    """Send signal *number* to *pid*; one that has just ended is fine; see kill(2)."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def group_of(entry: Record) -> Cgroup:
+    """Return the control group of a container that is written down."""
+    where = cgroup_hierarchies.hierarchies()
+    return groups.group(entry.id, entry.config(), where, entry.state.get("groups") or ())
+
+
+def delete(words: Words) -> None:
+    """Remove a stopped container; with --force one that runs, after KILL, and one that is not there is fine, too."""
+    container, force = words.arguments[0], "force" in words.flags
+    try:
+        entry = record.find(words.root(), container)
+    except StateError:
+        if force:
+            return
+        raise
+    with entry:
+        status = entry.status()
+        if status in SIGNALLED and not force:
+            raise StateError(f"container {container}", f"cannot delete container that is not stopped: {status}")
+        destroy(entry)
+
+
+def destroy(entry: Record) -> None:
+    """End what runs of a container, and remove its control group and its record; of a killed `create`, what it made."""
+    if os.path.exists(os.path.join(entry.folder, "config.json")) and entry.state:
+        group = group_of(entry)
+        group.kill()
+        end(entry)
+        group.remove()
+    entry.remove()
+
+
+def end(entry: Record) -> None:
+    """Kill the first process, wherever its group is, and wait until it has ended; see pidfd_open(2)."""
+    import select
+
+    if entry.status() not in SIGNALLED:
+        return
+    try:
+        pidfd = os.pidfd_open(entry.state["pid"])
+    except ProcessLookupError:
+        return
+    try:
+        if record.is_alive(entry.state["pid"], entry.state["startTicks"]):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            select.select([pidfd], [], [], PATIENCE)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(pidfd)

@@ -1,0 +1,70 @@
+"""spec: a config.json to begin with: a shell with a few rights, in namespaces of its own, of a root called rootfs."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tinybox.container import configure, configure_linux, spec
+from tinybox.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.spec import Mount, Spec
+    from tinybox.oci.words import Words
+
+RIGHTS = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+
+
+def write(words: Words) -> None:
+    """Write config.json into --bundle, or here; UsageError: there is one."""
+    path = os.path.join(words.value("bundle", "."), "config.json")
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(json.dumps(example(), indent="\t") + "\n")
+    except FileExistsError as error:
+        raise UsageError(path, "exists already", "remove it first") from error
+
+
+def example() -> Spec:
+    """Return the config.json to begin with."""
+    return {
+        "ociVersion": spec.OCI_VERSION,
+        "process": {
+            "terminal": True,
+            "user": {"uid": 0, "gid": 0},
+            "args": ["sh"],
+            "env": [configure.PATH, "TERM=xterm"],
+            "cwd": "/",
+            "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), RIGHTS),
+            "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
+            "noNewPrivileges": True,
+        },
+        "root": {"path": "rootfs", "readonly": True},
+        "hostname": "tinybox",
+        "mounts": mounts(),
+        "linux": {
+            "resources": {"devices": [{"allow": False, "access": "rwm"}]},
+            "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup")],
+            "maskedPaths": list(configure_linux.MASKED),
+            "readonlyPaths": list(configure_linux.READONLY),
+        },
+    }
+
+
+def mounts() -> list[Mount]:
+    """Return the file systems that config-linux lists as the default ones, and the control groups."""
+    closed = ["nosuid", "noexec", "nodev"]
+    table = [
+        ("/proc", "proc", []),
+        ("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        ("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        ("/dev/shm", "tmpfs", [*closed, "mode=1777", "size=65536k"]),
+        ("/dev/mqueue", "mqueue", closed),
+        ("/sys", "sysfs", [*closed, "ro"]),
+        ("/sys/fs/cgroup", "cgroup", [*closed, "relatime", "ro"]),
+    ]
+    return [
+        {"destination": place, "type": kind, "source": "shm" if place == "/dev/shm" else kind, "options": options}
+        for place, kind, options in table
+    ]

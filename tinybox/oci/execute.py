@@ -1,0 +1,133 @@
+"""exec: one more process in a container, made of what its own config.json says and of what is asked for here.
+
+The process joins the container as `tinybox exec` does it, by a pidfd of the first process; see container/execute.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tinybox.container import birth, execute, host, init, monitor, spawn
+from tinybox.container.live import Live
+from tinybox.container.planner import Task
+from tinybox.errors import StateError, UsageError
+from tinybox.oci import console, creation, ending, groups, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.spec import Process, Spec, User
+    from tinybox.oci.record import Record
+    from tinybox.oci.words import Words
+
+
+class Execution:
+    """One more process of the container *entry*; what monitor.watch() needs to know of it."""
+
+    def __init__(self, entry: Record, config: Spec, live: Live, *, leashed: bool) -> None:
+        here = host.read(entry.cache)
+        self.live, self.limits_memory = live, False
+        self.cgroup = groups.group(entry.id, config, here.hierarchies, entry.state.get("groups") or ())
+        live.namespace_fds[execute.TARGET] = open_process(entry)
+        task = Task(config, entry.state["bundle"], here, live, self.cgroup)
+        self.birth = birth.Birth(execute.plan(task, init.NONE, leashed=leashed), live)
+
+
+def open_process(entry: Record) -> int:
+    """Return a pidfd of the container's first process; StateError if it has just ended."""
+    try:
+        pidfd = os.pidfd_open(entry.state["pid"])
+    except ProcessLookupError as error:
+        raise StateError(f"container {entry.id}", "container not running", "it has just ended") from error
+    if record.is_alive(entry.state["pid"], entry.state["startTicks"]):
+        return pidfd
+    os.close(pidfd)
+    raise StateError(f"container {entry.id}", "container not running", "it has just ended")
+
+
+def run(words: Words) -> int:
+    """Run the process; in the foreground wait for its end, and return its exit status."""
+    detached = "detach" in words.flags
+    with monitor.Signals() as signals:
+        execution = begin(words, detached=detached)
+        try:
+            return 0 if detached else monitor.watch(execution, signals).status
+        finally:
+            if not detached:
+                spawn.kill(execution.live)
+            execution.live.close()
+
+
+def begin(words: Words, *, detached: bool) -> Execution:
+    """Start the process in its container, which stays locked until then; whatever goes wrong, nothing of it is left."""
+    with record.find(words.root(), words.arguments[0]) as entry:
+        if entry.status() not in ending.SIGNALLED:
+            raise StateError(f"container {entry.id}", "cannot exec in a container that is not running")
+        if ending.group_of(entry).frozen() and "ignore-paused" not in words.flags:
+            raise StateError(f"container {entry.id}", "cannot exec in a paused container", "--ignore-paused")
+        config = entry.config()
+        process = wanted(config["process"], words)
+        console.check(words, wanted=bool(process.get("terminal")), detached=detached)
+        kept = creation.complete(process, words, f"/proc/{entry.state['pid']}/root")
+        execution = Execution(entry, {**config, "process": process}, Live(kept=kept), leashed=not detached)
+        try:
+            execution.birth.create()
+            if words.value("console-socket"):
+                console.send(words.value("console-socket"), execution.live, process)
+            creation.write_pid(words, execution.live)
+            execution.birth.start()
+        except BaseException:
+            execution.birth.undo()
+            raise
+    return execution
+
+
+def wanted(former: Process, words: Words) -> Process:
+    """Return the process that is asked for: that of --process, or the container's own with what the options change."""
+    if words.value("process"):
+        return loaded(words.value("process"))
+    if len(words.arguments) < 2:
+        raise UsageError("exec", "wants a program", "exec ID PROGRAM, or --process FILE")
+    asked: Process = {**former, "args": words.arguments[1:], "terminal": "tty" in words.flags}
+    asked["env"] = [*former.get("env", []), *words.values.get("env", ())]
+    asked["cwd"] = words.value("cwd", former["cwd"])
+    if "no-new-privs" in words.flags:
+        asked["noNewPrivileges"] = True
+    if words.value("user"):
+        asked["user"] = user(words.value("user"))
+    if words.values.get("additional-gids"):
+        numbers = [int(text) for word in words.values["additional-gids"] for text in word.split(",")]
+        asked["user"] = {**asked.get("user", {}), "additionalGids": numbers}
+    if words.values.get("cap"):
+        sets = former.get("capabilities", {})
+        more = [name.upper() for name in words.values["cap"]]
+        asked["capabilities"] = {
+            name: list(dict.fromkeys([*sets.get(name, []), *more])) for name in ("bounding", "effective", "permitted")
+        } | {name: sets.get(name, []) for name in ("inheritable", "ambient")}
+    for name, field in (("apparmor", "apparmorProfile"), ("process-label", "selinuxLabel")):
+        if words.value(name):
+            asked[field] = words.value(name)  # type: ignore[literal-required]
+    return asked
+
+
+def user(text: str) -> User:
+    """Return ``UID[:GID]``, numbers only, as OCI's user; else UsageError."""
+    uid, _, gid = text.partition(":")
+    if not uid.isdecimal() or not (gid or "0").isdecimal():
+        raise UsageError(f"--user {text}", "is no UID[:GID], in numbers")
+    return {"uid": int(uid), "gid": int(gid or 0)}
+
+
+def loaded(path: str) -> Process:
+    """Read a ``process`` object from the file *path*; UsageError says what it lacks."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            process: Any = json.load(file)
+    except ValueError as error:
+        raise UsageError(path, f"is not JSON: {error}") from error
+    if not isinstance(process, dict) or not process.get("args") or not str(process.get("cwd", "")).startswith("/"):
+        raise UsageError(path, "is no process object", "it wants args, and a cwd that is absolute")
+    asked: Process = process  # type: ignore[assignment]
+    return asked

@@ -1,0 +1,111 @@
+"""pause, resume and update: what the control group of a running container is told."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from tinybox.container import update as limits
+from tinybox.errors import StateError, UsageError
+from tinybox.isolation import cgroup_hierarchies
+from tinybox.oci import ending, groups, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.oci.record import Record
+    from tinybox.oci.words import Words
+
+# option: the section and the field of linux.resources that it means; numbers, but for the lists of a cpuset
+NUMBERS = {
+    "blkio-weight": ("blockIO", "weight"),
+    "cpu-period": ("cpu", "period"),
+    "cpu-quota": ("cpu", "quota"),
+    "cpu-burst": ("cpu", "burst"),
+    "cpu-share": ("cpu", "shares"),
+    "cpu-rt-period": ("cpu", "realtimePeriod"),
+    "cpu-rt-runtime": ("cpu", "realtimeRuntime"),
+    "cpu-idle": ("cpu", "idle"),
+    "memory": ("memory", "limit"),
+    "memory-reservation": ("memory", "reservation"),
+    "memory-swap": ("memory", "swap"),
+    "pids-limit": ("pids", "limit"),
+}
+LISTS = {"cpuset-cpus": ("cpu", "cpus"), "cpuset-mems": ("cpu", "mems")}
+
+
+def pause(words: Words) -> None:
+    """Freeze every process of a container; see cgroup.freeze in cgroups(7)."""
+    with record.find(words.root(), words.arguments[0]) as entry:
+        alive(entry)
+        ending.group_of(entry).freeze()
+
+
+def resume(words: Words) -> None:
+    """Let a frozen container go on; StateError: it is not frozen."""
+    with record.find(words.root(), words.arguments[0]) as entry:
+        alive(entry)
+        group = ending.group_of(entry)
+        if not group.frozen():
+            raise StateError(f"container {entry.id}", "container not paused")
+        group.thaw()
+
+
+def alive(entry: Record) -> None:
+    """Raise StateError if the container does not run."""
+    if entry.status() not in ending.SIGNALLED:
+        raise StateError(f"container {entry.id}", "container not running", f"it is {entry.status()}")
+
+
+def update(words: Words) -> None:
+    """Change a running container's limits, in the kernel and in what is written down of it, or neither."""
+    with record.find(words.root(), words.arguments[0]) as entry:
+        alive(entry)
+        config, changes = entry.config(), asked(words)
+        resources = config.setdefault("linux", {}).setdefault("resources", {})
+        if changes.pop("devices", resources.get("devices")) != resources.get("devices"):
+            raise UsageError("linux.resources.devices", "cannot be changed while the container runs", "leave it out")
+        for section, values in changes.items():
+            merged = isinstance(values, dict) and section != "rdma"
+            resources[section] = {**resources.get(section, {}), **values} if merged else values
+        where = cgroup_hierarchies.hierarchies()
+        group = groups.group(entry.id, config, where, entry.state.get("groups") or ())
+        limits.apply(group, {**resources, **changes})
+        record.save_config(entry, config)
+
+
+def asked(words: Words) -> dict[str, Any]:
+    """Return the ``linux.resources`` that --resources (a file, or - for stdin) and the single options ask for."""
+    if words.value("resources"):
+        return loaded(words.value("resources"))
+    changes: dict[str, Any] = {}
+    for option, (section, field) in NUMBERS.items():
+        if option in words.values:
+            changes.setdefault(section, {})[field] = words.number(option)
+    for option, (section, field) in LISTS.items():
+        if option in words.values:
+            changes.setdefault(section, {})[field] = words.value(option)
+    return changes
+
+
+def loaded(path: str) -> dict[str, Any]:
+    """Read a ``linux.resources`` object; what it leaves empty (null) is left as it is."""
+    try:
+        if path == "-":
+            found: Any = json.load(sys.stdin)
+        else:
+            with open(path, encoding="utf-8") as file:
+                found = json.load(file)
+    except ValueError as error:
+        raise UsageError(f"--resources {path}", f"is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"--resources {path}", "is no resources object", "see linux.resources in config-linux")
+    return {section: _said(values) for section, values in found.items() if values is not None}
+
+
+def _said(values: Any) -> Any:
+    """Leave out of a section what it says nothing about: engines write null there."""
+    if not isinstance(values, dict):
+        return values
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,55 @@
+"""What an OCI runtime writes into the log of its engine: lines of JSON or of ``key=value``, in runc's words.
+
+An engine that finds our exit status to be an error reads the last one, and tells its user.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from tinybox import explain
+from tinybox.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.oci.words import Words
+
+FORMATS = ("text", "json")
+
+
+class Log:
+    """Where the lines go: a file, or stderr where none was named."""
+
+    def __init__(self, words: Words) -> None:
+        self.path, self.format = words.value("log"), words.value("log-format", "text")
+        if self.format not in FORMATS:
+            raise UsageError(f"--log-format {self.format}", "is no format", ", ".join(FORMATS))
+        if "debug" in words.flags:
+            explain.listeners.append(self._debug)
+
+    def _debug(self, name: str, arguments: tuple[object, ...], result: object) -> None:
+        self.write("debug", f"{name}{arguments} = {result!r}"[:500])
+
+    def error(self, message: str) -> bool:
+        """Write an error down; tell whether it went to stderr already."""
+        if self.path or self.format == "json":
+            self.write("error", message)
+        return self.format == "json" and not self.path
+
+    def write(self, level: str, message: str) -> None:
+        """Append one line, in one write, for others may write, too."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if self.format == "json":
+            line = json.dumps({"level": level, "msg": message, "time": now})
+        else:
+            line = f'time="{now}" level={level} msg={json.dumps(message, ensure_ascii=False)}'
+        if not self.path:
+            os.write(2, f"{line}\n".encode())
+            return
+        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(fd, f"{line}\n".encode(errors="surrogateescape"))
+        finally:
+            os.close(fd)

@@ -1,0 +1,156 @@
+"""Where an OCI container is written down: ROOT/ID, a directory that a command locks while it acts on the container.
+
+    ROOT/ID/state.json   what was asked for, and which process it is
+    ROOT/ID/config.json  as it was at `create`; what changes in the bundle later means nothing
+    ROOT/ID/gate report  the pipes of container/handshake.py
+
+Nobody watches over such a container, its engine does. So what it does now is not written down but seen: a process that
+holds its gate open waits to be started, one in a frozen group is paused, one that is a zombie has stopped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+
+from tinybox.container import spec, state
+from tinybox.container.handshake import Visit
+from tinybox.errors import StateError, UsageError
+from tinybox.linux import proc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from tinybox.container.spec import Spec
+
+CACHE = ".cache"  # beside the containers, whose ids begin with no dot: compiled filters
+ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
+CREATING, CREATED, RUNNING, STOPPED = state.CREATING, state.CREATED, state.RUNNING, state.STOPPED
+PAUSED = "paused"  # not a word of the specification's, which allows more; engines know it
+
+
+class Record:
+    """One container's directory, locked as long as this is entered; see flock(2)."""
+
+    def __init__(self, root: str, container: str, lock: int) -> None:
+        self.root, self.id, self._lock = root, container, lock
+        self.folder = os.path.join(root, container)
+        self.state: dict[str, Any] = state.read_file(os.path.join(self.folder, "state.json")) or {}  # type: ignore[assignment]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._lock)
+
+    @property
+    def cache(self) -> str:
+        """Where compiled filters are kept."""
+        return os.path.join(self.root, CACHE)
+
+    def config(self) -> Spec:
+        """Return the container's config.json, as it was when the container was made."""
+        return spec.load(self.folder)
+
+    def write(self, **changes: object) -> None:
+        """Change the state and write it, whole or not at all."""
+        self.state.update(changes)
+        state.write(os.path.join(self.folder, "state.json"), self.state)  # type: ignore[arg-type]
+
+    def remove(self) -> None:
+        """Remove the directory: the id is free again."""
+        state.remove_tree(self.folder)
+
+    def status(self) -> str:
+        """Return what the container does now, without `paused`, which its control group knows."""
+        if "pid" not in self.state:
+            return CREATING
+        if not is_alive(self.state["pid"], self.state["startTicks"]):
+            return STOPPED
+        try:
+            Visit(self.folder).close()
+        except ProcessLookupError:
+            return RUNNING
+        return CREATED
+
+
+def is_alive(pid: int, ticks: int) -> bool:
+    """Tell whether the process that began at *ticks* still runs as *pid*; a zombie does not. See proc_pid_stat(5)."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
+            found = proc.stat(file.read())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return found.starttime == ticks and found.state not in "ZX"
+
+
+def make(root: str, container: str) -> Record:
+    """Take an id, and return its record, locked; StateError: it is taken."""
+    _check(container)
+    os.makedirs(root, 0o700, exist_ok=True)
+    try:
+        os.mkdir(os.path.join(root, container), 0o700)
+    except FileExistsError as error:
+        raise StateError(f"container {container}", "container with given ID already exists") from error
+    return find(root, container)
+
+
+def find(root: str, container: str) -> Record:
+    """Return the record of a container that is there, when no other command is at work on it; else StateError."""
+    _check(container)
+    folder = os.path.join(root, container)
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise missing(container) from error
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        same = os.path.samestat(os.stat(folder), os.fstat(lock))
+    except FileNotFoundError:
+        same = False
+    if not same:  # removed while we waited
+        os.close(lock)
+        raise missing(container)
+    return Record(root, container, lock)
+
+
+def look(root: str, container: str) -> Record:
+    """Return the record of a container without waiting for whoever is at work on it; to be read only."""
+    _check(container)
+    try:
+        return Record(root, container, os.open(os.path.join(root, container), os.O_PATH | os.O_CLOEXEC))
+    except FileNotFoundError as error:
+        raise missing(container) from error
+
+
+def ids(root: str) -> list[str]:
+    """List the containers below *root*."""
+    try:
+        return sorted(name for name in os.listdir(root) if not name.startswith("."))
+    except FileNotFoundError:
+        return []
+
+
+def missing(container: str) -> StateError:
+    """Return the error that there is no such container, in the words that engines look for."""
+    return StateError(f"container {container}", "container does not exist")
+
+
+def now() -> str:
+    """Return the time as RFC 3339 has it, in nanoseconds."""
+    seconds, rest = divmod(time.time_ns(), 10**9)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"
+
+
+def save_config(record: Record, config: Spec) -> None:
+    """Keep *config* for the commands to come."""
+    with open(os.path.join(record.folder, "config.json"), "w", encoding="utf-8") as file:
+        file.write(json.dumps(config))
+
+
+def _check(container: str) -> None:
+    if not container or container.startswith(".") or not set(container) <= ID_LETTERS:
+        raise UsageError(f"container {container!r}", "is no id", "letters, digits, and _ + - .")

@@ -1,0 +1,85 @@
+"""events: what a container uses, in the words that runc gave to it and containerd reads."""
+
+from __future__ import annotations
+
+import json
+import select
+
+from tinybox.errors import UsageError
+from tinybox.isolation import cgroup_files, cgroup_oom, cgroup_stats
+from tinybox.oci import ending, limits, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.isolation.cgroup import Cgroup
+    from tinybox.oci.words import Words
+
+UNLIMITED = 2**64 - 1
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def events(words: Words) -> None:
+    """Print what a container uses: once with --stats, else every --interval until its end, and each out-of-memory."""
+    with record.look(words.root(), words.arguments[0]) as entry:
+        limits.alive(entry)
+        group = ending.group_of(entry)
+        if "stats" in words.flags:
+            tell("stats", entry.id, usage(group))
+            return
+        with cgroup_oom.OomWatch(group) as oom:
+            poll = select.poll()
+            poll.register(oom.fileno(), oom.mask)
+            pause = seconds(words.value("interval", "5s")) * 1000
+            while entry.status() in ending.SIGNALLED:
+                if poll.poll(pause) and oom.struck():
+                    tell("oom", entry.id, None)
+                elif entry.status() in ending.SIGNALLED:
+                    tell("stats", entry.id, usage(group))
+
+
+def tell(kind: str, container: str, data: dict[str, Any] | None) -> None:
+    """Print one event, a line of JSON, at once."""
+    event: dict[str, Any] = {"type": kind, "id": container}
+    print(json.dumps(event if data is None else {**event, "data": data}), flush=True)
+
+
+def seconds(text: str) -> float:
+    """Return ``5s``, ``500ms`` or ``2m`` as seconds; else UsageError."""
+    number = text.rstrip("msh")
+    unit = UNITS.get(text[len(number) :] or "s", 0)
+    if not unit or not number.isdecimal() or not int(number):
+        raise UsageError(f"--interval {text}", "is no time", "5s, 500ms")
+    return int(number) * unit
+
+
+def usage(group: Cgroup) -> dict[str, Any]:
+    """Return all that is counted of *group*: times in ns, sizes in bytes; what nobody counts is 0."""
+    counted = {name: value or 0 for name, value in cgroup_stats.stats(group).items()}
+    memory = cgroup_files.keyed(group.read("memory", "memory.stat"))
+    entry = {"limit": counted["memory_limit"] or UNLIMITED, "usage": counted["memory"], "max": counted["memory_peak"]}
+    parts = cgroup_files.keyed(group.read("cgroup", "cpu.stat"))
+    throttling = {
+        "periods": counted["cpu_periods"],
+        "throttledPeriods": counted["cpu_throttled"],
+        "throttledTime": counted["cpu_throttled_time"],
+    }
+    cpu = {
+        "total": counted["cpu_usage"],
+        "kernel": parts.get("system_usec", 0) * cgroup_stats.MICROSECOND,
+        "user": parts.get("user_usec", 0) * cgroup_stats.MICROSECOND,
+    }
+    return {
+        "cpu": {"usage": cpu, "throttling": throttling},
+        "memory": {
+            "cache": memory.get("total_cache", memory.get("file", 0)),
+            "usage": {**entry, "failcnt": counted["oom_kills"]},
+            "swap": {"limit": 0, "usage": memory.get("swap", 0), "failcnt": 0},
+            "raw": memory,
+        },
+        "pids": {"current": counted["pids"], "limit": counted["pids_limit"]},
+        "blkio": {},
+        "hugetlb": {},
+        "network_interfaces": None,
+    }
