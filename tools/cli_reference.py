@@ -30,6 +30,7 @@ SUBJECTS = {
     "Looking at them": "ps logs top stats inspect events port tree ns",
     "Their files": "diff cp export commit volume",
     "Images": "images pull import rmi",
+    "Under podman and containerd": "oci",
     "Demonstrations": "lab",
     "This host, and the command itself": "doctor completion",
 }

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 # The rooms, from the ground up. Those on one floor do not know each other. "" is tinybox/__init__.py, the Python API.
 FLOORS = [
-    {"entry", "errors", "explain"},
-    {"linux"},
+    {"errors", "explain"},
+    {"entry", "linux"},
     {"isolation", "images"},
     {"container"},
     {""},

@@ -48,13 +48,14 @@ COMMANDS = {
     "cp": ("tinybox.cli.files", "cp", "Copy files between a container and the host"),
     "export": ("tinybox.cli.files", "export", "Write a container's file system as a tar archive"),
     "prune": ("tinybox.cli.prune", "prune", "Remove what is not used: containers at rest, dangling images"),
+    "oci": ("tinybox.cli.oci", "oci", "Be an OCI runtime, on which podman, buildah and containerd run"),
     "lab": ("tinybox.cli.lab", "lab", "Show what the kernel does, by demonstrations that check themselves"),
     "completion": ("tinybox.cli.completion", "completion", "Print the script that makes a shell complete words"),
     "doctor": ("tinybox.cli.doctor", "doctor", "Look whether this host is fit for containers"),
     "volume": ("tinybox.cli.volumes", "volume", "List, make, show and remove volumes"),
 }
 
-AS_RUN = {"run", "exec", "create", "start", "import", "pull", "images", "rmi"}
+AS_RUN = {"run", "exec", "create", "start", "import", "pull", "images", "rmi", "oci"}
 
 
 class LazyGroup(click.Group):

@@ -64,8 +64,6 @@ class Cgroup:
         directory = self.directory(controller)
         return None if directory is None else files.read(f"{directory}/{file}")
 
-    # A life: create, apply, open, join, remove.
-
     def create(self) -> None:
         """Make the group in every hierarchy that it needs, or in none; see mkdir(2) and cgroups(7).
 
@@ -133,8 +131,6 @@ class Cgroup:
                 cause = f"it still holds the processes {self.processes()}"
                 raise StateError(f"cgroup {self.name}", cause, "end them first")
             self._remove_parents(root)
-
-    # Its processes: list, kill, freeze, thaw.
 
     def processes(self) -> list[int]:
         """Return the pids in the group and in the groups below it, as this pid namespace numbers them; cgroups(7)."""
@@ -216,12 +212,12 @@ class Cgroup:
     def _create_below(self, root: str) -> None:
         for attempt in range(ATTEMPTS):
             try:
-                return self._create_once(root)
+                self._create_once(root)
+                break
             except OSError as error:
                 # Another tinybox has removed the empty parent under our feet; a file of a removed group says ENODEV.
                 if error.errno not in (errno.ENOENT, errno.ENODEV) or attempt == ATTEMPTS - 1:
                     raise
-        return None
 
     def _create_once(self, root: str) -> None:
         *parents, _ = self.name.split("/")
@@ -251,12 +247,8 @@ class Cgroup:
             files.write(f"{directory}/cgroup.subtree_control", " ".join(f"+{controller}" for controller in missing))
 
     def _fill_cpuset(self, directory: str, root: str) -> None:
-        """Give a new cpuset of version 1 what its parent has: it begins empty, and then no process may enter."""
-        if root != self.hierarchies.v1.get("cpuset"):
-            return
-        for file in ("cpuset.cpus", "cpuset.mems"):
-            if not (files.read(f"{directory}/{file}") or "").strip():
-                files.write(f"{directory}/{file}", files.read(f"{os.path.dirname(directory)}/{file}") or "")
+        if root == self.hierarchies.v1.get("cpuset"):
+            files.fill_cpuset(directory)
 
     def _remove_parents(self, root: str) -> None:
         """Remove what is empty above the group, if it is ours and nobody else uses it."""

@@ -124,6 +124,13 @@ def mkdir(directory: str) -> None:
         return
 
 
+def fill_cpuset(directory: str) -> None:
+    """Give a new cpuset of version 1 what its parent has: it begins empty, and then no process may enter."""
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        if not (read(f"{directory}/{name}") or "").strip():
+            write(f"{directory}/{name}", read(f"{os.path.dirname(directory)}/{name}") or "")
+
+
 def rmdir(directory: str) -> bool:
     """Remove one group; False when it is in use, by processes or by groups below it (EBUSY); see rmdir(2)."""
     try:
