@@ -50,7 +50,6 @@ class Handshake:
         self._report_out = _reading(report)
         self.report = os.open(report, os.O_WRONLY | os.O_CLOEXEC)
 
-
     # The parent's side
 
     def keep_parent_side(self) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         cgroup: Cgroup
         limits_memory: bool
 
+
 _NOT_FORWARDED = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH)
 FORWARDED = [number for number in init.SIGNALS if number != signal.SIGCHLD]
 _CHUNK = 65536

@@ -122,7 +122,7 @@ def start(image: str, command: tuple[Any, ...], options: dict[str, Any]) -> Box:
             lifecycle.create(box.container)
             lifecycle.start(box.container)
         except BaseException:
-            lifecycle.undo(box.container)
+            box.container.birth.undo()
             lifecycle.forget(box.container)
             raise
     except BaseException:
