@@ -23,7 +23,7 @@ def kill_at_event(event: str) -> None:
 
     parent = os.getpid()
 
-    def listen(name: str, arguments: tuple[object, ...], result: object) -> None:
+    def listen(name: str, arguments: tuple[object, ...], result: object, begun: int) -> None:
         if name == event and os.getpid() == parent:
             os.kill(parent, signal.SIGKILL)
 
@@ -50,7 +50,7 @@ def stop_child_at(step: str) -> None:
 
     parent = os.getpid()
 
-    def listen(name: str, arguments: tuple[object, ...], result: object) -> None:
+    def listen(name: str, arguments: tuple[object, ...], result: object, begun: int) -> None:
         if name == f"step:{step}" and os.getpid() != parent:
             os.write(2, b"HERE\n")
             while True:
@@ -63,7 +63,7 @@ def fail_at(step: str) -> None:
     """Let *step* fail after it has been done."""
     from tinybox import explain
 
-    def listen(name: str, arguments: tuple[object, ...], result: object) -> None:
+    def listen(name: str, arguments: tuple[object, ...], result: object, begun: int) -> None:
         if name == f"step:{step}":
             raise OSError(5, "a fault of the test")
 

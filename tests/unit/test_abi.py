@@ -59,7 +59,7 @@ def test_a_refusal_is_the_oserror_that_python_would_raise() -> None:
 def test_listeners_hear_each_call_with_its_answer() -> None:
     """A call that succeeds is told to a listener once, with its arguments and its result."""
     heard: list[tuple[str, object]] = []
-    explain.listeners.append(lambda name, arguments, result: heard.append((name, result)))  # noqa: ARG005
+    explain.listeners.append(lambda name, arguments, result, begun: heard.append((name, result)))  # noqa: ARG005
     try:
         fd = files.openat2(mount.AT_FDCWD, b"/", os.O_PATH, 0)
     finally:

@@ -6,7 +6,7 @@ two on thousands of random command lines.
 
 from __future__ import annotations
 
-from tinybox.container.options import BY_NAME, BY_SHORT, FLAG, LIST
+from tinybox.container.options import BY_NAME, BY_SHORT, FLAG, LIST, MAYBE, WITHOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ def _long(word: str, words: list[str], at: int, options: dict[str, Any]) -> int 
         if value.lower() not in _TRUTH or (equals and not value):
             return None
         options[option.key] = _TRUTH[value.lower()]
+        return 0
+    if option.kind == MAYBE:
+        options[option.key] = value if equals else WITHOUT[option.name]
         return 0
     if not equals:
         if at >= len(words):

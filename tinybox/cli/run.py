@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+SEEING = ("explain",)  # the options that need an audience
+
+
 def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Run *command* in a new container of *image*; make the image first where only its recipe is there."""
     if options.get("dry_run") or options.get("bundle"):
@@ -30,7 +33,12 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     options.setdefault("tty", os.isatty(0) and os.isatty(1))
     stdin = 0 if options["interactive"] else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     live = Live((stdin, 1, 2), interactive=options["interactive"])
-    ending = with_image(image, lambda: launch.foreground(image, command, options, live))
+    if any(options.get(key) for key in SEEING):
+        from tinybox.seeing import run as seen
+
+        ending = with_image(image, lambda: seen.foreground(image, command, options, live))
+    else:
+        ending = with_image(image, lambda: launch.foreground(image, command, options, live))
     if ending.out_of_memory:
         print(f"tinybox: killed: out of memory, limit {options['memory'].upper()}", file=sys.stderr)
     return ending.status

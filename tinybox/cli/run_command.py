@@ -8,7 +8,7 @@ import click
 
 from tinybox.cli import completion
 from tinybox.cli import run as command_line
-from tinybox.container.options import ALIASES, BY_NAME, BY_SHORT, FLAG, LIST, OPTIONS, Option
+from tinybox.container.options import ALIASES, BY_NAME, BY_SHORT, FLAG, LIST, MAYBE, OPTIONS, WITHOUT, Option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,8 @@ def plain_flags(words: list[str]) -> list[str]:
 def _plain_flag(word: str) -> str:
     name, equals, value = word.partition("=")
     option = BY_NAME.get(name.removeprefix("--"))
+    if option is not None and option.kind == MAYBE:
+        return word if equals else f"{name}={WITHOUT[option.name]}"
     if not equals or option is None or option.kind != FLAG:
         return word
     no = f"--no-{option.name}"
@@ -63,7 +65,7 @@ def _takes_next(word: str) -> bool:
     """Tell whether the option *word* has its value in the next word."""
     if word.startswith("--"):
         option = BY_NAME.get(word[2:])
-        return option is not None and option.kind != FLAG
+        return option is not None and option.kind not in (FLAG, MAYBE)
     for place, letter in enumerate(word[1:], 1):
         if letter in BY_SHORT and BY_SHORT[letter].kind != FLAG:
             return place == len(word) - 1

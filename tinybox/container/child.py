@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from tinybox import explain
 from tinybox.container import handshake
 from tinybox.linux import files, process
 
@@ -49,15 +50,17 @@ def close_foreign(live: Live) -> None:
     Among them is the lock of the container, which flock(2) ties to the open file and not to a process: held here, it
     would outlive a parent that was killed.
     """
-    _close_all_but([*live.streams, *live.kept, live.handshake.gate, live.handshake.report, *live.handed_over()])
+    close_all_but([*live.streams, *live.kept, *explain.kept, live.handshake.gate, live.handshake.report,
+                   *live.handed_over()])  # fmt: skip
 
 
 def close_inherited(live: Live) -> None:
     """Close every fd but 0, 1, 2, those to be kept, and the report, which execve(2) will close; see close_range(2)."""
-    _close_all_but([*live.kept, live.handshake.report])
+    close_all_but([*live.kept, *explain.kept, live.handshake.report])
 
 
-def _close_all_but(keep: list[int]) -> None:
+def close_all_but(keep: list[int]) -> None:
+    """Close every file descriptor above 2 that is not in *keep*; see close_range(2)."""
     first = 3
     for fd in sorted(set(keep)):
         if fd > first:

@@ -15,6 +15,7 @@ import os
 import signal
 import stat
 
+from tinybox import explain
 from tinybox.errors import NotExecutableError, NotFoundError, TinyboxError
 from tinybox.isolation import seccomp
 from tinybox.linux import process
@@ -105,7 +106,8 @@ def run(mode: str, program: Program, live: Live) -> NoReturn:
     pid = start(program, live.terminal)
     if mode == LEAVE:
         os._exit(0)
-    os.close(live.handshake.report)  # its end tells the parent that the program runs
+    for fd in (live.handshake.report, *explain.kept):  # their end tells that the program runs
+        os.close(fd)
     supervise(pid, forward=mode == FORWARD)
 
 

@@ -6,6 +6,8 @@ The words are those of docker-run(1). A value is kept as it was written; `config
 from __future__ import annotations
 
 FLAG, TEXT, LIST = "flag", "text", "list"
+MAYBE = "maybe"  # with or without a value, which stands behind ``=`` only: ``--explain``, ``--explain=json``
+WITHOUT = {"explain": "text"}  # what such an option means without a value
 
 
 class Option:
@@ -92,6 +94,8 @@ OPTIONS = [
         ("rights", "sysctl", "", LIST, "NAME=VALUE", "Set a kernel parameter of its namespaces"),
         ("seeing", "dry-run", "", FLAG, "", "Print the plan and do nothing; needs no root"),
         ("seeing", "bundle", "", TEXT, "DIR", "Write an OCI bundle to DIR and stop"),
+        ("seeing", "explain", "", MAYBE, "[FORM]", "Tell each step as it happens: text (default), json, html"),
+        ("seeing", "output", "o", TEXT, "FILE", "Where --explain writes (default: stderr)"),
     )
 ]
 ALIASES = {"net": "network"}

@@ -6,6 +6,8 @@ it is carried out, stopped anywhere, and undone from there.
 
 from __future__ import annotations
 
+import time
+
 from tinybox import explain
 from tinybox.errors import StepError, TinyboxError
 
@@ -41,14 +43,29 @@ class Step:
 
     def run(self) -> None:
         """Do it; what the kernel refuses becomes a StepError that names this step."""
+        if explain.listeners:
+            self._run_told()
+        else:
+            self._act()
+
+    def _act(self) -> None:
         try:
-            result = self.act(*self.args)
+            self.act(*self.args)
         except TinyboxError:
             raise
         except OSError as error:
             raise StepError(self.name, _told(error), f"{self.says}; see {self.manual}") from error
-        if explain.listeners:
-            explain.tell(f"step:{self.name}", self.args, result)
+
+    def _run_told(self) -> None:
+        """Do it, and tell before and after: whoever listens may stop us there, to look or for good."""
+        explain.tell(f"begin:{self.name}", self.args, None)
+        begun = time.monotonic_ns()
+        try:
+            self._act()
+        except TinyboxError as error:
+            explain.tell(f"failed:{self.name}", self.args, str(error), begun)
+            raise
+        explain.tell(f"step:{self.name}", self.args, None, begun)
 
 
 class Plan:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 
 from tinybox import explain
 from tinybox.errors import HostError, SyscallError
@@ -71,9 +72,19 @@ class Syscall:
 
     def __call__(self, *args: Any) -> int:
         """Make the call; return the kernel's answer, or raise SyscallError with errno(3)."""
+        if explain.listeners:
+            return self._told(args)
         result: int = self._call(self.number, *args)
         if result < 0:
             raise SyscallError(ctypes.get_errno(), self.name, args)
-        if explain.listeners:
-            explain.tell(self.name, args, result)
+        return result
+
+    def _told(self, args: tuple[Any, ...]) -> int:
+        """Make the call and tell of it, with the time at which it began; a refusal is told as the kernel says it."""
+        begun = time.monotonic_ns()
+        result: int = self._call(self.number, *args)
+        error = ctypes.get_errno() if result < 0 else 0
+        explain.tell(self.name, args, -error or result, begun)
+        if error:
+            raise SyscallError(error, self.name, args)
         return result

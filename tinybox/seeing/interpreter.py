@@ -1,0 +1,135 @@
+"""The calls that Python makes for us: while somebody listens, functions such as os.mkdir tell of themselves, too.
+
+Half of a container is made by calls that need no door of their own, since Python has one. Instead of a line for the
+audience beside each of them in the engine, the functions are exchanged here, for as long as somebody listens, for ones
+that do the same and tell. With nobody listening they are Python's own.
+"""
+
+from __future__ import annotations
+
+import _socket
+import fcntl
+import os
+import resource
+import time
+
+from tinybox import explain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+# Python's function: (the module, the system call under which it is told); arguments are told as Python was given them.
+FUNCTIONS: list[tuple[ModuleType, str, str]] = [
+    (os, "open", "openat"),
+    (os, "read", "read"),
+    (os, "write", "write"),
+    (os, "mkdir", "mkdirat"),
+    (os, "rmdir", "rmdir"),
+    (os, "mknod", "mknodat"),
+    (os, "symlink", "symlinkat"),
+    (os, "chmod", "fchmodat"),
+    (os, "chown", "fchownat"),
+    (os, "fchown", "fchown"),
+    (os, "chdir", "chdir"),
+    (os, "fchdir", "fchdir"),
+    (os, "chroot", "chroot"),
+    (os, "getcwd", "getcwd"),
+    (os, "dup", "dup"),
+    (os, "dup2", "dup2"),
+    (os, "rename", "rename"),
+    (os, "access", "faccessat2"),
+    (os, "fork", "fork"),
+    (os, "setgroups", "setgroups"),
+    (os, "setresgid", "setresgid"),
+    (os, "setresuid", "setresuid"),
+    (os, "setsid", "setsid"),
+    (os, "umask", "umask"),
+    (fcntl, "ioctl", "ioctl"),
+    (_socket, "socket", "socket"),
+    (_socket, "sethostname", "sethostname"),
+    (resource, "setrlimit", "prlimit64"),
+]
+
+
+class Interpreter:
+    """Python's own functions, exchanged while this is entered, in this process and in those that it makes."""
+
+    def __enter__(self) -> None:
+        self._former = [(module, name, getattr(module, name)) for module, name, _ in FUNCTIONS]
+        self._former += [(os, name, getattr(os, name)) for name in ("execve", "posix_spawn")]
+        for module, name, call in FUNCTIONS:
+            setattr(module, name, told(call, getattr(module, name)))
+        os.execve = execve_told(os.execve)
+        os.posix_spawn = posix_spawn_told(os.posix_spawn)
+
+    def __exit__(self, *_: object) -> None:
+        for module, name, function in self._former:
+            setattr(module, name, function)
+
+
+def told(call: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return *function*, telling of itself as the system call *call*; see syscalls(2)."""
+
+    def and_tell(*arguments: Any, **named: Any) -> Any:
+        if not explain.listeners:
+            return function(*arguments, **named)
+        begun = time.monotonic_ns()
+        try:
+            result = function(*arguments, **named)
+        except OSError as error:
+            explain.tell(call, (*arguments, named), -(error.errno or 0), begun)
+            raise
+        explain.tell(call, (*arguments, named), _answer(call, result), begun)
+        return result
+
+    return and_tell
+
+
+def _answer(call: str, result: Any) -> object:
+    """Return the kernel's answer where Python gives another: None for 0, an object for a descriptor, bytes for their number."""
+    if call == "socket":
+        return result.fileno()
+    if call == "faccessat2":
+        return 0 if result else -13
+    if call == "getcwd":
+        return result
+    if isinstance(result, bytes):
+        return len(result) if call == "read" else 0
+    return 0 if result is None else result
+
+
+def execve_told(execve: Callable[..., Any]) -> Callable[..., Any]:
+    """Return execve(2), told before it is made: where it succeeds, nobody is left to tell."""
+
+    def tell_and_execve(path: str, words: list[str], environment: dict[str, str]) -> None:
+        if explain.listeners:
+            explain.tell("execve", (path, words, {}), 0, time.monotonic_ns())
+        execve(path, words, environment)
+
+    return tell_and_execve
+
+
+def posix_spawn_told(posix_spawn: Callable[..., int]) -> Callable[..., int]:
+    """Return posix_spawn(3), told as the calls that it makes once they have been made: clone(2), setsid(2), execve(2)."""
+
+    def spawn_and_tell(path: str, words: list[str], environment: dict[str, str], **settings: Any) -> int:
+        if not explain.listeners:
+            return posix_spawn(path, words, environment, **settings)
+        begun = time.monotonic_ns()
+        try:
+            pid = posix_spawn(path, words, environment, **settings)
+        except OSError as error:
+            explain.tell("posix_spawn", (path, words, {}), -(error.errno or 0), begun)
+            raise
+        explain.tell("clone", ("CLONE_VM|CLONE_VFORK", {}), pid, begun)
+        for name, flags in [(given[1:3]) for given in settings.get("file_actions", ())]:
+            explain.tell("open", (flags, name, {}), 0, begun)
+        if settings.get("setsid"):
+            explain.tell("setsid", ({},), 0, begun)
+        explain.tell("execve", (path, words, {}), 0, begun)
+        return pid
+
+    return spawn_and_tell

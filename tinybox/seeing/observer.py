@@ -1,0 +1,165 @@
+"""The audience: a process of its own that hears what the engine tells, looks at /proc while it waits, and writes events.
+
+It sees the host as the host is, whatever tinybox does to itself; and the engine's own list of calls stays its own. Who
+shows the events is given to it as a list of functions; the same ones show a trace that is replayed.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import select
+import time
+
+from tinybox.seeing import decoding, snapshot, words
+from tinybox.seeing.teller import CHILD, CLONE, GO, LEAVE, PARENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    from tinybox.seeing.snapshot import Snapshot
+
+    Event: TypeAlias = dict[str, Any]
+    Show: TypeAlias = Callable[[Event], None]
+    Stop: TypeAlias = Callable[[Event], bool]  # before a step: False leaves and undoes all
+
+_PACKET = 1 << 18
+
+
+class Lane:
+    """What is known of one of the two processes: its plan, where in it it is, and how it looked last."""
+
+    def __init__(self, name: str, end: _socket.socket) -> None:
+        self.name, self.end = name, end
+        self.plan: list[dict[str, Any]] = []
+        self.step: dict[str, Any] | None = None
+        self.pid = 0
+        self.ended = False
+        self.state: Snapshot = {}
+        self.open: dict[int, str] = {}  # the files that it has open, by their paths
+        self.written: list[dict[str, str]] = []
+
+    def note(self, call: str, arguments: list[Any], result: Any) -> None:
+        """Remember which file a descriptor is, and what is written to it; what is no path is a pipe or a socket."""
+        if call == "openat" and result >= 0:
+            self.open[result] = os.fsdecode(arguments[0])
+        elif call in ("openat2", "pipe", "socket", "dup", "fsopen", "fsmount", "open_tree") and isinstance(result, int):
+            self.open.pop(result, None)
+        elif call == "write" and arguments[0] in self.open:
+            value = arguments[1].decode(errors="replace").strip()
+            error = words.answer(result) if result < 0 else ""
+            self.written.append({"path": self.open[arguments[0]], "value": value, "error": error})
+
+
+class Observer:
+    """The loop of that process: messages come in on two lanes, events go out to those who *show* them."""
+
+    def __init__(self, ends: dict[str, _socket.socket], pid: int, show: list[Show], stop: Stop | None = None) -> None:
+        self.lanes = {name: Lane(name, end) for name, end in ends.items()}
+        self.lanes[PARENT].pid = pid
+        self.show, self.stop = show, stop
+        self.begun = time.monotonic_ns()
+        self.left = False
+
+    def run(self) -> None:
+        """Hear both lanes, until the parent's ends; the child's from when its birth has been looked at."""
+        listening = [self.lanes[PARENT]]
+        while self.lanes[PARENT] in listening:
+            for end in select.select([lane.end for lane in listening], [], [])[0]:
+                lane = next(lane for lane in listening if lane.end is end)
+                message = end.recv(_PACKET)
+                if message:
+                    self._hear(lane, *marshal.loads(message))  # noqa: S302  the engine wrote it
+                    continue
+                listening.remove(lane)
+                lane.ended = True
+                if lane.step:
+                    self._done(lane, self.begun + lane.step["at"], time.monotonic_ns())
+            if self.lanes[CHILD].state and self.lanes[CHILD] not in listening and not self.lanes[CHILD].ended:
+                listening.append(self.lanes[CHILD])
+
+    def emit(self, event: str, /, **content: Any) -> None:
+        """Make an event and have it shown."""
+        whole = {"event": event, **content}
+        for show in self.show:
+            show(whole)
+
+    def _hear(self, lane: Lane, who: str, name: str, arguments: list[Any], result: Any, begun: int, ended: int) -> None:
+        kind, _, rest = name.partition(":")
+        if kind == "begin":
+            self._begin(lane, ended)
+        elif kind in ("step", "failed"):
+            self._done(lane, begun, ended, result if kind == "failed" else None)
+            lane.end.send(GO)
+        elif kind == "trace":
+            self._trace(lane, arguments[0])
+        elif kind == "end":
+            self.emit("end", at=ended - self.begun, **arguments[0])
+        elif kind == "state":
+            self.emit("state", at=ended - self.begun, state=rest)
+        else:
+            self._call(lane, who, name, arguments, result, begun, ended)
+
+    def _trace(self, lane: Lane, content: dict[str, Any]) -> None:
+        """Begin the trace: the plan of both, and how the host looks before the first step."""
+        number = 0
+        for each in self.lanes.values():
+            for step in content["plan"][each.name]:
+                number += 1
+                each.plan.append({"number": number, **step})
+        lane.state = snapshot.take(lane.pid)
+        self.emit("begin", **content, pid=lane.pid, state=lane.state)
+
+    def _begin(self, lane: Lane, at: int) -> None:
+        lane.step, lane.written = {"lane": lane.name, **lane.plan.pop(0), "at": at - self.begun}, []
+        if self.stop and not self.left and not self.stop(lane.step):
+            self.left = True
+        self.emit("step", **lane.step)
+        lane.end.send(LEAVE if self.left else GO)
+
+    def _done(self, lane: Lane, begun: int, ended: int, error: str | None = None) -> None:
+        """Look at what the step has changed, while the one who did it waits."""
+        step = lane.step or {}
+        former, now = lane.state, snapshot.take(lane.pid)
+        lane.state = now if now["namespaces"] else former  # it has ended, and nothing can be said of it
+        self.emit(
+            "done",
+            **{key: step[key] for key in ("lane", "number", "name")},
+            at=begun - self.begun,
+            took=ended - begun,
+            error=error,
+            changes=snapshot.changes(former, lane.state),
+            written=lane.written,
+        )
+        lane.step = None
+        if step["name"] == CLONE and not error:
+            self._born()
+
+    def _born(self) -> None:
+        """Look at the child before its first step."""
+        child = self.lanes[CHILD]
+        child.state = snapshot.take(child.pid)
+        inside = child.state["process"].get("pid", "").split(" ")[-1]
+        self.emit("born", pid={"host": child.pid, "box": int(inside or 0)}, state=child.state)
+
+    def _call(self, lane: Lane, who: str, name: str, raw: list[Any], result: Any, begun: int, ended: int) -> None:
+        lane.note(name, raw, result)
+        if name == "clone3" and lane.step and lane.step["name"] == CLONE and result > 0:
+            self.lanes[CHILD].pid = result
+        arguments = decoding.decode(name, raw)
+        self.emit(
+            "call",
+            lane=lane.name,
+            who=who,
+            number=lane.step["number"] if lane.step else None,
+            call=name,
+            arguments=arguments,
+            result=result,
+            shown=f"{name}({', '.join(arguments)}) = {words.answer(result)}",
+            manual=decoding.manual(name),
+            at=begun - self.begun,
+            took=ended - begun,
+        )

@@ -1,0 +1,96 @@
+"""`tinybox run` before an audience: the same life of the same container, told to a process that looks and shows."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from tinybox.container import child, launch, lifecycle, monitor
+from tinybox.linux import process
+from tinybox.seeing import audience
+from tinybox.seeing.interpreter import Interpreter
+from tinybox.seeing.teller import LeftError, Teller
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from tinybox.container.lifecycle import Container
+    from tinybox.container.live import Live
+    from tinybox.container.monitor import Ending, Signals
+    from tinybox.container.plan import Step
+
+UNDOING = {  # what a step's undo does, in words; see the planner for the functions
+    "cgroup": "SIGKILL for every process in it, then rmdir(2)",
+    "clone": "SIGKILL for the child; its namespaces and all mounts in them go with it",
+    "join-pid": "setns(2), back into our own",
+}
+
+
+def foreground(image: str, command: Sequence[str], options: dict[str, Any], live: Live) -> Ending:
+    """Live one container here and now, while an audience of the wanted kind looks; see launch.foreground."""
+    wanted = audience.Wanted(options)
+    teller = Teller()
+    watching = _fork_audience(teller, wanted)
+    try:
+        with monitor.Signals() as signals, Interpreter():
+            container = launch.register(image, command, options, live, passing=bool(options.get("rm")))
+            return _live(container, signals, teller)
+    finally:
+        teller.close()
+        os.waitpid(watching, 0)
+
+
+def _fork_audience(teller: Teller, wanted: audience.Wanted) -> int:
+    """Make the process that looks; it ends when both lanes do."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    parent, pid = os.getpid(), os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        process.set_name(b"tinybox:explain")
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ends = teller.audience_side()
+        child.close_all_but([end.fileno() for end in ends.values()])  # a pipe that we held would have no end
+        audience.look(wanted, ends, parent)
+        status = 0
+    except Exception as error:  # noqa: BLE001  the run goes on without its audience, and says why
+        print(f"tinybox: --explain has failed: {type(error).__name__}: {error}", file=sys.stderr)
+    finally:
+        os._exit(status)
+
+
+def _live(container: Container, signals: Signals, teller: Teller) -> Ending:
+    teller.listen()
+    teller.say("trace", **_introduction(container))
+    try:
+        ending = lifecycle.run(container, signals)
+    except BaseException as error:
+        teller.say("end", status=None, error=str(error), left=isinstance(error, LeftError))
+        raise
+    teller.say("end", status=ending.status, error=None, left=False)
+    return ending
+
+
+def _introduction(container: Container) -> dict[str, Any]:
+    """Return what is known before the first step: what was asked for, where, and the plan."""
+    system = os.uname()
+    return {
+        "trace": 1,
+        "command": ["tinybox", *sys.argv[1:]],
+        "container": container.id,
+        "name": container.name,
+        "kernel": system.release,
+        "machine": system.machine,
+        "plan": {lane: [_described(step) for step in steps] for lane, steps in
+                 (("parent", container.plan.parent), ("child", container.plan.child))},
+    }  # fmt: skip
+
+
+def _described(step: Step) -> dict[str, Any]:
+    undo = UNDOING.get(step.name, "its own undo, when the container is undone") if step.undo else ""
+    return {"name": step.name, "says": step.says, "manual": step.manual, "undo": undo}

@@ -1,0 +1,127 @@
+"""What the kernel shows of a process, read from /proc between two steps: namespaces, mounts, rights, links, files.
+
+A snapshot is sections of plain text by name, so that two of them can be compared without knowing what they mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+
+from tinybox.linux import proc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Section: TypeAlias = dict[str, str]
+    Snapshot: TypeAlias = dict[str, Section]
+    Change: TypeAlias = dict[str, str | None]
+
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+STATUS = {  # a line of /proc/PID/status: the section and the name under which it is shown; see proc_pid_status(5)
+    "Name": ("process", "name"),
+    "NSpid": ("process", "pid"),
+    "Uid": ("process", "uid"),
+    "Gid": ("process", "gid"),
+    "Groups": ("process", "groups"),
+    "Umask": ("process", "umask"),
+    "CapEff": ("rights", "effective"),
+    "CapPrm": ("rights", "permitted"),
+    "CapInh": ("rights", "inheritable"),
+    "CapAmb": ("rights", "ambient"),
+    "CapBnd": ("rights", "bounding"),
+    "NoNewPrivs": ("rights", "no_new_privs"),
+    "Seccomp": ("rights", "seccomp"),
+}
+
+
+def take(pid: int) -> Snapshot:
+    """Return what /proc/PID shows now; of a process that has just ended, what was left. See proc(5)."""
+    sections: Snapshot = {
+        "namespaces": _links(f"/proc/{pid}/ns", lambda target: target.partition("[")[2].rstrip("]"), NAMESPACES),
+        "mounts": _mounts(pid),
+        "cgroups": _cgroups(pid),
+        "process": {},
+        "rights": {},
+        "links": links(pid),
+        "limits": _limits(pid),
+        "files": _links(f"/proc/{pid}/fd", str),
+    }
+    for line, value in proc.status(_read(pid, "status")).items():
+        if line in STATUS:
+            section, name = STATUS[line]
+            sections[section][name] = " ".join(value.split())
+    with contextlib.suppress(OSError):
+        sections["process"]["directory"] = os.readlink(f"/proc/{pid}/cwd")
+    return sections
+
+
+def changes(before: Snapshot, after: Snapshot) -> list[Change]:
+    """Return what differs: section, key, and the text before and after; None where there was or is nothing."""
+    return [
+        {"section": section, "key": key, "before": was.get(key), "after": now.get(key)}
+        for section, was, now in ((name, before.get(name, {}), after.get(name, {})) for name in {**before, **after})
+        for key in {**was, **now}
+        if was.get(key) != now.get(key)
+    ]
+
+
+def changed(snapshot: Snapshot, differences: list[Change]) -> Snapshot:
+    """Return *snapshot* with *differences* applied: so a replay knows every state from the first."""
+    result = {name: dict(section) for name, section in snapshot.items()}
+    for change in differences:
+        section = result.setdefault(str(change["section"]), {})
+        if change["after"] is None:
+            section.pop(str(change["key"]), None)
+        else:
+            section[str(change["key"])] = change["after"]
+    return result
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _links(folder: str, shown: object, names: tuple[str, ...] = ()) -> Section:
+    found: Section = {}
+    with contextlib.suppress(OSError):
+        for name in names or sorted(os.listdir(folder), key=int):
+            with contextlib.suppress(OSError):
+                found[name] = shown(os.readlink(f"{folder}/{name}"))  # type: ignore[operator]
+    return found
+
+
+def _mounts(pid: int) -> Section:
+    """Return the lines of mountinfo by their mount id; see proc_pid_mountinfo(5)."""
+    return dict(line.split(" ", 1) for line in _read(pid, "mountinfo").splitlines())  # type: ignore[misc]
+
+
+def _cgroups(pid: int) -> Section:
+    """Return the control group in each hierarchy, by its controllers; version 2 has no list of them; see cgroups(7)."""
+    rows = (line.split(":", 2) for line in _read(pid, "cgroup").splitlines())
+    return {controllers or "v2": path for _, controllers, path in rows}
+
+
+def links(pid: int) -> Section:
+    """Return the network links that the process sees, each with its IPv4 addresses; see proc_pid_net(5)."""
+    names = [line.partition(":")[0].strip() for line in _read(pid, "net/dev").splitlines()[2:]]
+    found = dict.fromkeys(names, "")
+    local = set(re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", _read(pid, "net/fib_trie")))
+    if "lo" in found and "127.0.0.1" in local:
+        found["lo"] = "up, 127.0.0.1"
+    others = sorted(local - {"127.0.0.1"})
+    for name in names:
+        if name != "lo" and len(names) == 2:  # a box with one link: the other addresses are its
+            found[name] = ", ".join(others)
+    return found
+
+
+def _limits(pid: int) -> Section:
+    rows = (re.split(r"\s{2,}", line.strip()) for line in _read(pid, "limits").splitlines()[1:])
+    return {row[0]: " ".join(row[1:3]) for row in rows if len(row) >= 3}

@@ -1,0 +1,154 @@
+"""A trace as text in a hundred columns: a step with its sentence, the calls it is made of, and what they changed.
+
+Host and box are told apart by a word and, on a terminal, by a colour. What is not worth a line of a lecture, such as
+which files are open, stays in the JSON.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import textwrap
+
+from tinybox.linux import capability
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, TypeAlias
+
+    Event: TypeAlias = dict[str, Any]
+
+WIDTH = 100
+MARGIN = " " * 9
+COLOURS = {"parent": "36", "child": "35", "bold": "1", "dim": "2", "new": "32", "gone": "31", "call": "33"}
+LANES = {"parent": "host", "child": "box"}
+ALIKE = 7  # so many calls alike are all shown
+SETS = ("effective", "permitted", "inheritable", "ambient", "bounding")
+HIDDEN = {"files"}
+
+
+def colours(fd: int) -> bool:
+    """Tell whether *fd* wants colours: a terminal does, if NO_COLOR is not set; see isatty(3) and no-color.org."""
+    return os.isatty(fd) and not os.environ.get("NO_COLOR")
+
+
+class Text:
+    """Shows events, as they come, by *write*: each step when it is done, in one block."""
+
+    def __init__(self, write: Callable[[str], object], *, colour: bool = False) -> None:
+        self._write, self._colour = write, colour
+        self._calls: dict[str, list[Event]] = {"parent": [], "child": []}
+        self._steps: dict[str, Event] = {}
+        self._names: dict[str, str] = {}
+        self._id = "-"  # the container's: of its 64 digits twelve are shown, as docker does
+        self._pids: dict[str, str] = {}
+
+    def show(self, event: Event) -> None:
+        """Show one event; kinds that are not known, as those of a later version, are passed over."""
+        known = getattr(self, f"_{event['event']}", None)
+        if known:
+            known(event)
+
+    def _print(self, lines: Iterator[str] | list[str]) -> None:
+        self._write("".join(f"{line}\n" for line in lines))
+
+    def _paint(self, what: str, text: str) -> str:
+        return f"\x1b[{COLOURS[what]}m{text}\x1b[0m" if self._colour else text
+
+    def _begin(self, event: Event) -> None:
+        self._names = dict(event["state"]["namespaces"])
+        self._id = event["container"]
+        self._pids["parent"] = f"pid {event['pid']}"
+        head = f"{' '.join(event['command'])}"
+        self._print([self._paint("bold", line) for line in textwrap.wrap(head, WIDTH)])
+        self._print([self._paint("dim", f"Linux {event['kernel']}, {event['machine']}; container {event['name']}"), ""])
+
+    def _step(self, event: Event) -> None:
+        self._steps[event["lane"]] = event
+        self._calls[event["lane"]] = []
+
+    def _call(self, event: Event) -> None:
+        self._calls[event["lane"]].append(event)
+
+    def _born(self, event: Event) -> None:
+        pid = event["pid"]
+        self._pids["child"] = f"pid {pid['host']}, {pid['box']} in the box"
+        said = [f"the child is pid {pid['host']} on the host, {pid['box']} in the box"]
+        for kind, inode in event["state"]["namespaces"].items():
+            if inode != self._names.get(kind):
+                said.append(f"{kind:7} namespace  {self._names.get(kind)} -> {inode}")
+        self._print([*(f"{MARGIN}{self._paint('new', line)}" for line in said), ""])
+
+    def _done(self, event: Event) -> None:
+        lane = event["lane"]
+        step = self._steps.pop(lane)
+        self._print([*self._heading(step, event), *self._told_calls(lane), *self._told_changes(step, event), ""])
+        self._calls[lane] = []
+
+    def _heading(self, step: Event, done: Event) -> Iterator[str]:
+        """Yield the sentence of the step with its name; below it who does it, the page of the manual, how long it took."""
+        lane = self._paint(step["lane"], f"{LANES[step['lane']]:4}")
+        first, *more = textwrap.wrap(f"{step['name']}: {step['says']}", WIDTH - 10)
+        yield f"{step['number']:3} {lane} {self._paint('bold', first)}"
+        for line in more:
+            yield f"         {self._paint('bold', line)}"
+        said = f"{self._pids.get(step['lane'], '')}; see {step['manual']}; {done['took'] / 1e6:.2f} ms"
+        yield f"         {self._paint('dim', said)}"
+
+    def _told_calls(self, lane: str) -> Iterator[str]:
+        """Yield the calls; of many alike, the first two and how many there are: some lists are long, and all in one."""
+        for _, run in itertools.groupby(self._calls[lane], lambda event: (event["call"], _refused(event))):
+            calls = list(run)
+            shown = calls if len(calls) <= ALIKE else calls[:2]
+            for event in shown:
+                yield from self._wrapped("gone" if _refused(event) else "call", event["shown"])
+            if shown is not calls:
+                yield from self._wrapped("dim", f"... and {len(calls) - 2} more calls of {event['manual']}")
+
+    def _told_changes(self, step: Event, done: Event) -> Iterator[str]:
+        for row in done["written"]:
+            if row["path"].startswith("/"):
+                yield from self._wrapped("new", f"{row['path']} = {row['value']}", row["error"])
+        for change in done["changes"]:
+            if change["section"] not in HIDDEN:
+                yield from self._change(change)
+        if done["error"]:
+            yield from self._wrapped("gone", f"failed: {done['error']}")
+        elif step.get("undo"):
+            yield from self._wrapped("dim", f"undone by: {step['undo']}")
+
+    def _change(self, change: Event) -> Iterator[str]:
+        before, after = change["before"], change["after"]
+        if change["section"] == "mounts":
+            if before:
+                yield from self._wrapped("gone", f"- {change['key']} {before}")
+            if after:
+                yield from self._wrapped("new", f"+ {change['key']} {after}")
+        elif change["section"] == "rights" and change["key"] in SETS and before and after:
+            yield from self._wrapped("new", f"{change['key']} capabilities {_lost(before, after)}")
+        else:
+            yield from self._wrapped("new", f"{change['section']} {change['key']}  {before or '-'} -> {after or '-'}")
+
+    def _wrapped(self, colour: str, text: str, note: str = "") -> Iterator[str]:
+        whole = f"{text}  ({note})" if note else text
+        for line in textwrap.wrap(whole.replace(self._id, self._id[:12]), WIDTH - len(MARGIN), subsequent_indent="    ", break_on_hyphens=False):
+            yield f"{MARGIN}{self._paint(colour, line)}"
+
+    def _end(self, event: Event) -> None:
+        said = event["error"] or f"the program ended with status {event['status']}; nothing of the box is left"
+        self._print(textwrap.wrap(said, WIDTH))
+
+
+def _refused(event: Event) -> bool:
+    return isinstance(event["result"], int) and event["result"] < 0
+
+
+def _lost(before: str, after: str) -> str:
+    """Return in words how a set has changed: which capabilities went, and how many are left; see capabilities(7)."""
+    was, now = int(before, 16), int(after, 16)
+    gone = [name for number, name in enumerate(capability.NAMES) if was & ~now & 1 << number]
+    come = [name for number, name in enumerate(capability.NAMES) if now & ~was & 1 << number]
+    said = [f"{before} -> {after}: {now.bit_count()} left"]
+    said += [f"without {', '.join(gone)}"] * bool(gone) + [f"with {', '.join(come)}"] * bool(come)
+    return "; ".join(said)

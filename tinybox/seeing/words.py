@@ -1,0 +1,126 @@
+"""From raw words to readable ones: the flags of a system call by name, its paths as text, its answer or its errno.
+
+The names are those of the kernel's headers, taken from the constants of linux/; what is in no table is shown as a
+number, and never guessed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import stat
+from typing import Any
+
+from tinybox.linux import bpf, capability, files, mount, process, seccomp
+
+STRUCTURES: dict[str, type[ctypes.Structure]] = {
+    kind.__name__: kind
+    for kind in (process.CloneArgs, mount.MountAttr, files.OpenHow, bpf.LoadAttr, bpf.AttachAttr, seccomp.SockFprog,
+                 capability.Header)
+}  # fmt: skip
+LONGEST = 1000  # characters of one text
+
+
+def names_of(module: Any, *prefixes: str) -> dict[int, str]:
+    """Return the constants of *module* whose names begin with one of *prefixes*: number to name."""
+    return {
+        value: name
+        for name, value in vars(module).items()
+        if name.startswith(prefixes) and isinstance(value, int) and not isinstance(value, bool)
+    }
+
+
+OPEN = {bits: name for bits, name in names_of(os, "O_").items() if bits} | {os.O_TMPFILE: "O_TMPFILE"}
+CLONE = names_of(process, "CLONE_")
+PRCTL = names_of(process, "PR_SET_", "PR_GET_", "PR_CAPBSET_") | {process.PR_CAP_AMBIENT: "PR_CAP_AMBIENT"}
+MOUNT_ATTR = {bits: name for bits, name in names_of(mount, "MOUNT_ATTR_").items() if name != "MOUNT_ATTR__ATIME"}
+PROPAGATION = names_of(mount, "MS_")
+AT = {mount.AT_EMPTY_PATH: "AT_EMPTY_PATH", mount.AT_RECURSIVE: "AT_RECURSIVE",
+      mount.AT_SYMLINK_NOFOLLOW: "AT_SYMLINK_NOFOLLOW"}  # fmt: skip
+TREE = AT | {mount.OPEN_TREE_CLONE: "OPEN_TREE_CLONE", mount.OPEN_TREE_CLOEXEC: "OPEN_TREE_CLOEXEC"}
+MOVE = {mount.MOVE_MOUNT_F_EMPTY_PATH: "MOVE_MOUNT_F_EMPTY_PATH", mount.MOVE_MOUNT_T_EMPTY_PATH: "MOVE_MOUNT_T_EMPTY_PATH"}
+RESOLVE = names_of(files, "RESOLVE_")
+FSCONFIG = {mount.FSCONFIG_SET_FLAG: "FSCONFIG_SET_FLAG", mount.FSCONFIG_SET_STRING: "FSCONFIG_SET_STRING",
+            mount.FSCONFIG_CMD_CREATE: "FSCONFIG_CMD_CREATE"}  # fmt: skip
+SECCOMP = names_of(seccomp, "SECCOMP_SET_", "SECCOMP_GET_")
+BPF = {bpf.BPF_PROG_LOAD: "BPF_PROG_LOAD", bpf.BPF_PROG_ATTACH: "BPF_PROG_ATTACH"}
+UMOUNT = {mount.MNT_DETACH: "MNT_DETACH"}
+IOCTL = {0x8913: "SIOCGIFFLAGS", 0x8914: "SIOCSIFFLAGS", 0x540E: "TIOCSCTTY", 0x5401: "TCGETS"}
+FAMILIES = {1: "AF_UNIX", 2: "AF_INET", 10: "AF_INET6", 16: "AF_NETLINK"}
+SOCKETS = {1: "SOCK_STREAM", 2: "SOCK_DGRAM", 3: "SOCK_RAW"}
+
+
+def flags(value: int, names: dict[int, str]) -> str:
+    """Return *value* as names joined by ``|``; what is left without a name stands there as a number."""
+    said = []
+    for bits, name in sorted(names.items(), key=lambda row: (-row[0].bit_count(), row[0])):
+        if bits and value & bits == bits:
+            said.append(name)
+            value &= ~bits
+    if value or not said:
+        said.append(hex(value) if value > 9 else str(value))
+    return "|".join(said)
+
+
+def choice(value: int, names: dict[int, str]) -> str:
+    """Return the one name that *value* has, or the number."""
+    return names.get(value, str(value))
+
+
+def text(value: object) -> str:
+    """Return a path or another text in quotes, shortened in its middle; None is NULL."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if isinstance(value, list):
+        return "[" + ", ".join(text(item) for item in value) + "]"
+    if not isinstance(value, str):
+        return str(value)
+    shown = value.encode("unicode_escape", "backslashreplace").decode().replace('"', '\\"')
+    if len(shown) > LONGEST:
+        shown = f"{shown[: LONGEST // 2 - 2]}...{shown[-(LONGEST // 2 - 1) :]}"
+    return f'"{shown}"'
+
+
+def directory(value: object) -> str:
+    """Return a directory's descriptor, by name where it is the working directory."""
+    return "AT_FDCWD" if value in (mount.AT_FDCWD, None) else str(value)
+
+
+def mode(value: object) -> str:
+    """Return the bits of chmod(2) in octal, with the kind of file in front where there is one."""
+    if not isinstance(value, int):
+        return str(value)
+    kinds = {stat.S_IFCHR: "S_IFCHR|", stat.S_IFBLK: "S_IFBLK|", stat.S_IFIFO: "S_IFIFO|"}
+    return f"{kinds.get(stat.S_IFMT(value), '')}0{stat.S_IMODE(value):o}"
+
+
+def device(value: int) -> str:
+    """Return a device number as makedev(3) would be asked for it."""
+    return f"makedev({os.major(value)}, {os.minor(value)})"
+
+
+def signal_name(value: int) -> str:
+    """Return the name of a signal; see signal(7)."""
+    try:
+        return signal.Signals(value).name
+    except ValueError:
+        return str(value)
+
+
+def structure(value: Any) -> Any:
+    """Return the structure that a raw argument stands for, or None where it is of an unknown kind."""
+    kind = STRUCTURES.get(value["structure"]) if isinstance(value, dict) and "structure" in value else None
+    return kind.from_buffer_copy(value["bytes"]) if kind else None
+
+
+def answer(result: object) -> str:
+    """Return what the kernel answered: a number, or -1 with errno(3) in name and words."""
+    if isinstance(result, int) and result < 0:
+        return f"-1 {errno.errorcode.get(-result, -result)} ({os.strerror(-result)})"
+    return str(result) if result is not None else "?"
