@@ -33,6 +33,10 @@ EXAMPLES = {
             "tinybox run --rm --read-only --tmpfs /tmp --cap-drop ALL --user 1000 busybox id",
             "As little as possible: nothing to write on but /tmp, no capability, not root.",
         ),
+        Example(
+            "tinybox run --rm --explain busybox true",
+            "Each step as it happens, with its system calls and what they changed in the kernel.",
+        ),
         Example("tinybox run --dry-run busybox true", "The plan, step by step with its manual pages; done is nothing."),
     ],
     "create": [

@@ -53,7 +53,7 @@ def test_a_child_whose_parent_is_gone_ends(talk: handshake.Handshake) -> None:
         again = handshake.Handshake()
         pid = os.fork()
         if pid == 0:
-            child._close_all_but([again.gate])
+            child.close_all_but([again.gate])
             again.wait(handshake.GO)
             os._exit(7)
         if word:

@@ -10,7 +10,7 @@ import pytest
 
 from tinybox.cli import quick
 from tinybox.cli.run_command import table_command
-from tinybox.container.options import FLAG, OPTIONS
+from tinybox.container.options import FLAG, MAYBE, OPTIONS
 
 VALUES = ["x", "32m", "a=b", "--rm", "-", "", "-5", "=", "two words"]
 
@@ -39,6 +39,8 @@ def random_line(choice: random.Random) -> list[str]:
             words.append(
                 choice.choice([f"--{option.name}", f"--{option.name}=false", f"--{option.name}=TRUE", "-it", "-i"])
             )
+        elif option.kind == MAYBE:
+            words.append(choice.choice([f"--{option.name}", f"--{option.name}={value}"]))
         elif option.short and choice.random() < 0.5:
             words += choice.choice(
                 [[f"-{option.short}", value], [f"-{option.short}{value}"], [f"-i{option.short}", value]]

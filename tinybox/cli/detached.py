@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinybox.cli.pulling import with_image
+from tinybox.cli.run import refuse_audience
 from tinybox.cli.several import each
 from tinybox.container import attach, detached, host, launch, lifecycle, monitor, naming, spec, state, wire
 from tinybox.container.home import Home
@@ -30,6 +31,7 @@ def begin(container: lifecycle.Container, guest: _socket.socket | None = None) -
 
 def create(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Register a container without starting it; print its id."""
+    refuse_audience(options, "create: nothing is done yet")
     container = with_image(image, lambda: launch.register(image, command, options, Live()))
     container.live.close()
     container.record.close()

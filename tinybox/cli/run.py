@@ -24,6 +24,7 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     if options.get("dry_run") or options.get("bundle"):
         return show(image, command, options)
     if options.get("detach"):
+        refuse_audience(options, "-d: there is nobody to look")
         from tinybox.cli import detached
 
         return detached.run(image, command, options)
@@ -42,6 +43,13 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     if ending.out_of_memory:
         print(f"tinybox: killed: out of memory, limit {options['memory'].upper()}", file=sys.stderr)
     return ending.status
+
+
+def refuse_audience(options: dict[str, Any], where: str) -> None:
+    """Refuse the options that need an audience *where* nobody looks."""
+    for key in SEEING:
+        if options.get(key):
+            raise UsageError(f"--{key.replace('_', '-')}", f"does not go with {where}", "run it in the foreground")
 
 
 def show(image: str, command: list[str], options: dict[str, Any]) -> int:

@@ -94,7 +94,7 @@ OPTIONS = [
         ("rights", "sysctl", "", LIST, "NAME=VALUE", "Set a kernel parameter of its namespaces"),
         ("seeing", "dry-run", "", FLAG, "", "Print the plan and do nothing; needs no root"),
         ("seeing", "bundle", "", TEXT, "DIR", "Write an OCI bundle to DIR and stop"),
-        ("seeing", "explain", "", MAYBE, "[FORM]", "Tell each step as it happens: text (default), json, html"),
+        ("seeing", "explain", "", MAYBE, "[FORM]", "Tell each step as it happens: text (default), json"),
         ("seeing", "output", "o", TEXT, "FILE", "Where --explain writes (default: stderr)"),
     )
 ]

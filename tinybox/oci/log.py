@@ -29,7 +29,7 @@ class Log:
         if "debug" in words.flags:
             explain.listeners.append(self._debug)
 
-    def _debug(self, name: str, arguments: tuple[object, ...], result: object) -> None:
+    def _debug(self, name: str, arguments: tuple[object, ...], result: object, begun: int) -> None:  # noqa: ARG002
         self.write("debug", f"{name}{arguments} = {result!r}"[:500])
 
     def error(self, message: str) -> bool:

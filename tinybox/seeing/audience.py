@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 
 from tinybox.errors import UsageError
 from tinybox.seeing.observer import Observer
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     import _socket
     from typing import Any
 
-FORMS = ("text", "json", "html")
+FORMS = ("text", "json")
 
 
 class Wanted:
@@ -25,8 +24,6 @@ class Wanted:
         self.form, self.output = options.get("explain") or "text", options.get("output") or ""
         if self.form not in FORMS:
             raise UsageError(f"--explain={self.form}", "no such form", ", ".join(FORMS))
-        if self.form == "html" and not self.output:
-            raise UsageError("--explain=html", "is a page, and needs a file", "-o FILE")
 
     def open(self) -> int:
         """Return the descriptor to write to: stderr, or a new file."""
@@ -38,12 +35,13 @@ class Wanted:
 def look(wanted: Wanted, ends: dict[str, _socket.socket], parent: int) -> None:
     """Be the audience, until there is nothing more to see."""
     with open(wanted.open(), "w", encoding="utf-8", errors="backslashreplace", closefd=bool(wanted.output)) as out:
+
         def write(text: str) -> None:
             out.write(text)
             out.flush()
 
-        if wanted.form == "json":
-            show = lambda event: write(json.dumps(event, ensure_ascii=False) + "\n")
-        else:
-            show = Text(write, colour=colours(out.fileno())).show
+        def write_json(event: dict[str, Any]) -> None:
+            write(json.dumps(event, ensure_ascii=False) + "\n")
+
+        show = write_json if wanted.form == "json" else Text(write, colour=colours(out.fileno())).show
         Observer(ends, parent, [show]).run()

@@ -1,4 +1,4 @@
-"""Each system call as it would be written in C: who reads the manual beside it finds the same words in the same order."""
+"""Each system call as it is written in C: the same words, in the same order, as on its page of the manual."""
 
 from __future__ import annotations
 
@@ -78,15 +78,19 @@ def _prctl(raw: Arguments) -> list[str]:
     if option == process.PR_SET_PDEATHSIG:
         return [name, words.signal_name(value)]
     if option == process.PR_CAP_AMBIENT:
-        which = {process.PR_CAP_AMBIENT_RAISE: "PR_CAP_AMBIENT_RAISE", process.PR_CAP_AMBIENT_CLEAR_ALL: "PR_CAP_AMBIENT_CLEAR_ALL"}
+        which = {
+            process.PR_CAP_AMBIENT_RAISE: "PR_CAP_AMBIENT_RAISE",
+            process.PR_CAP_AMBIENT_CLEAR_ALL: "PR_CAP_AMBIENT_CLEAR_ALL",
+        }
         return [name, choice(value, which), capability.NAMES[raw[2]] if value == process.PR_CAP_AMBIENT_RAISE else "0"]
     return [name] if option == process.PR_GET_DUMPABLE else [name, text(value)]
 
 
 def _bpf(raw: Arguments) -> list[str]:
     attr = structure(raw[1])
-    names = ("target_fd", "attach_bpf_fd") if raw[0] == 6 - 0 and not hasattr(attr, "insn_cnt") else ()
-    shown = [f"{name}={getattr(attr, name)}" for name in names or ("insn_cnt",) if hasattr(attr, name)]
+    shown = [
+        f"{name}={getattr(attr, name)}" for name in ("insn_cnt", "target_fd", "attach_bpf_fd") if hasattr(attr, name)
+    ]
     return [choice(raw[0], words.BPF), f"{{{', '.join(shown)}}}", str(raw[2])]
 
 

@@ -89,7 +89,7 @@ def told(call: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _answer(call: str, result: Any) -> object:
-    """Return the kernel's answer where Python gives another: None for 0, an object for a descriptor, bytes for their number."""
+    """Return the kernel's answer where Python gives another: None for 0, or an object for its descriptor."""
     if call == "socket":
         return result.fileno()
     if call == "faccessat2":
@@ -113,7 +113,7 @@ def execve_told(execve: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def posix_spawn_told(posix_spawn: Callable[..., int]) -> Callable[..., int]:
-    """Return posix_spawn(3), told as the calls that it makes once they have been made: clone(2), setsid(2), execve(2)."""
+    """Return posix_spawn(3), told afterwards as the calls that it is made of: clone(2), setsid(2), execve(2)."""
 
     def spawn_and_tell(path: str, words: list[str], environment: dict[str, str], **settings: Any) -> int:
         if not explain.listeners:

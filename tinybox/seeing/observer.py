@@ -1,4 +1,4 @@
-"""The audience: a process of its own that hears what the engine tells, looks at /proc while it waits, and writes events.
+"""The audience: a process of its own that hears what the engine tells, looks at /proc meanwhile, and makes events.
 
 It sees the host as the host is, whatever tinybox does to itself; and the engine's own list of calls stays its own. Who
 shows the events is given to it as a list of functions; the same ones show a trace that is replayed.

@@ -59,7 +59,7 @@ def _fork_audience(teller: Teller, wanted: audience.Wanted) -> int:
         audience.look(wanted, ends, parent)
         status = 0
     except Exception as error:  # noqa: BLE001  the run goes on without its audience, and says why
-        print(f"tinybox: --explain has failed: {type(error).__name__}: {error}", file=sys.stderr)
+        sys.stderr.write(f"tinybox: --explain has failed: {type(error).__name__}: {error}\n")
     finally:
         os._exit(status)
 

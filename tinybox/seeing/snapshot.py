@@ -99,7 +99,7 @@ def _links(folder: str, shown: object, names: tuple[str, ...] = ()) -> Section:
 
 def _mounts(pid: int) -> Section:
     """Return the lines of mountinfo by their mount id; see proc_pid_mountinfo(5)."""
-    return dict(line.split(" ", 1) for line in _read(pid, "mountinfo").splitlines())  # type: ignore[misc]
+    return dict(line.split(" ", 1) for line in _read(pid, "mountinfo").splitlines())
 
 
 def _cgroups(pid: int) -> Section:

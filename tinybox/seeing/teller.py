@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import _socket
 import marshal
-import os
 import time
 
 from tinybox import explain
@@ -19,7 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-PARENT, CHILD, ASIDE = "parent", "child", "aside"  # aside: a process that helps for a moment, such as the one that maps ids
+PARENT, CHILD = "parent", "child"
+ASIDE = "aside"  # a process that helps for a moment, such as the one in whose user namespace ids are mapped
 CLONE = "clone"  # the step in which the child is born
 GO, LEAVE = b"go", b"leave"
 LONGEST = 4096  # bytes of one argument; a seccomp filter is longer, and nobody reads it as bytes
@@ -106,19 +106,21 @@ class Teller:
 
 def raw(argument: Any) -> object:
     """Return *argument* as plain data: of a structure its type and its bytes; see ctypes.byref in the Python manual."""
-    if argument is None or isinstance(argument, bool):
-        return argument
-    if isinstance(argument, int):
-        return int(argument)  # marshal takes plain numbers only, and a signal is more than that
+    plain: object = argument
     if isinstance(argument, bytes | str):
-        return argument[:LONGEST]
-    if isinstance(argument, list | tuple):
-        return [raw(item) for item in argument]
-    if isinstance(argument, dict):
-        return {str(key): raw(value) for key, value in argument.items()}
-    if isinstance(argument, os.PathLike):
-        return os.fspath(argument)
-    structure = getattr(argument, "_obj", argument)
+        plain = argument[:LONGEST]
+    elif isinstance(argument, int) and not isinstance(argument, bool):
+        plain = int(argument)  # marshal takes plain numbers only, and a signal is more than that
+    elif isinstance(argument, list | tuple):
+        plain = [raw(item) for item in argument]
+    elif isinstance(argument, dict):
+        plain = {str(key): raw(value) for key, value in argument.items()}
+    elif argument is not None and not isinstance(argument, bool):
+        plain = _structure(getattr(argument, "_obj", argument))
+    return plain
+
+
+def _structure(structure: Any) -> object:
     try:
         return {"structure": type(structure).__name__, "bytes": bytes(structure)[:LONGEST]}
     except TypeError:

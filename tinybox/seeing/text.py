@@ -87,7 +87,7 @@ class Text:
         self._calls[lane] = []
 
     def _heading(self, step: Event, done: Event) -> Iterator[str]:
-        """Yield the sentence of the step with its name; below it who does it, the page of the manual, how long it took."""
+        """Yield the sentence of the step; below it who does it, the page of the manual, how long it took."""
         lane = self._paint(step["lane"], f"{LANES[step['lane']]:4}")
         first, *more = textwrap.wrap(f"{step['name']}: {step['says']}", WIDTH - 10)
         yield f"{step['number']:3} {lane} {self._paint('bold', first)}"
@@ -131,12 +131,14 @@ class Text:
             yield from self._wrapped("new", f"{change['section']} {change['key']}  {before or '-'} -> {after or '-'}")
 
     def _wrapped(self, colour: str, text: str, note: str = "") -> Iterator[str]:
-        whole = f"{text}  ({note})" if note else text
-        for line in textwrap.wrap(whole.replace(self._id, self._id[:12]), WIDTH - len(MARGIN), subsequent_indent="    ", break_on_hyphens=False):
+        whole = (f"{text}  ({note})" if note else text).replace(self._id, self._id[:12])
+        wide = WIDTH - len(MARGIN)
+        for line in textwrap.wrap(whole, wide, subsequent_indent="    ", break_on_hyphens=False):
             yield f"{MARGIN}{self._paint(colour, line)}"
 
     def _end(self, event: Event) -> None:
-        said = event["error"] or f"the program ended with status {event['status']}; nothing of the box is left"
+        said = f"the program ended with status {event['status']}"
+        said = "all that was made is undone" if event["error"] else said
         self._print(textwrap.wrap(said, WIDTH))
 
 
