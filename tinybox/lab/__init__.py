@@ -28,7 +28,7 @@ What the bench offers (bench.py, and box.py for what comes back):
 - ``bench.on_host``, ``bench.in_box`` and ``bench.saw`` note evidence: a figure, its value, and the file or the call it
   came from, to be typed by a student. A figure of the same name on both sides stands on one line: two views.
 - ``bench.claim(sentence, holds)``; ``bench.need(fact, reason)`` ends a lab that this host cannot do as INCONCLUSIVE;
-  so does ``bench.need_fair(share)`` where the CPU was somebody else's; ``bench.random`` follows ``--seed``.
+  so does ``bench.need_fair()`` where the CPU is somebody else's; ``bench.random`` follows ``--seed``.
 
 A function that runs in a box imports nothing: there is no Python behind pivot_root(2). Import at the top of the file.
 """

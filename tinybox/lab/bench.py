@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import tempfile
 import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -16,6 +17,7 @@ from tinybox.lab import guest as processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from typing import Any, Self
 
     from tinybox.lab.box import Box
@@ -83,6 +85,14 @@ class Bench:
         finally:
             one.end()
 
+    def folder(self) -> str:
+        """Return a new empty directory of the host, which goes with the check; not on /tmp, which may be an overlay."""
+        return self._open.enter_context(tempfile.TemporaryDirectory(prefix="tinybox-lab-", dir="/var/tmp"))
+
+    def keep(self, entered: AbstractContextManager[T]) -> T:
+        """Enter a context, such as a process, until the check ends."""
+        return self._open.enter_context(entered)
+
     def closing(self, act: Callable[[], object]) -> None:
         """Do *act* when the check ends, however it ends: for what has no ``with`` of its own."""
         self._open.callback(act)
@@ -132,6 +142,15 @@ class Bench:
         if not fact:
             raise Inconclusive(reason)
 
-    def need_fair(self, share: float) -> None:
-        """End the check as inconclusive where a lone busy process got less than 0.9 of a CPU."""
+    def need_fair(self) -> None:
+        """End the check as inconclusive where one busy process alone gets less than 0.9 of a CPU."""
+        with self.process(_solo_share, 0.15) as lonely:
+            share = self.on_host("CPUs for one busy process alone", lonely.hear(), "getrusage(2) over clock_gettime(2)")
         self.need(share >= FAIR, f"a starved CPU: one busy process alone got {share:.2f} of it, and needs {FAIR}")
+
+
+def _solo_share(seconds: float) -> float:
+    began, used = time.monotonic(), time.process_time()
+    while time.monotonic() < began + seconds:
+        continue
+    return round((time.process_time() - used) / (time.monotonic() - began), 2)

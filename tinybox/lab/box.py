@@ -54,8 +54,8 @@ class Box(Guest):
         if function is not None:
             inside.end_in(joining.plan, function, command[1:])
         joining.start()
-        guest.pid, guest.pidfd = live.pid, live.pidfd
-        live.pidfd = -1  # it is the guest's now
+        guest.pid, guest.pidfd, guest.master = live.pid, live.pidfd, live.master
+        live.pidfd = live.master = -1  # they are the guest's now
         live.close()
         guest.hand_over()
         self.guests.append(guest)

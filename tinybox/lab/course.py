@@ -95,7 +95,7 @@ def ids() -> list[str]:
 def subject(name: str) -> str:
     """Return the first line of a lab's docstring, without importing the lab."""
     with open(_path(name), encoding="utf-8") as file:
-        return file.readline().strip().removeprefix('"""').rstrip('."')
+        return file.readline().strip().removeprefix('"""').rstrip(".")
 
 
 def load(name: str) -> Lab:

@@ -31,12 +31,15 @@ class Done(NamedTuple):
 
 
 class Streams:
-    """Two pipes: what we say goes to the program's stdin, what it prints (errors, too) comes to us; see pipe(2)."""
+    """Two pipes: what we say goes to the program's stdin, what it prints (errors, too) comes to us; see pipe(2).
+
+    *input* and *output* are our ends of the two.
+    """
 
     def __init__(self) -> None:
-        self.stdin, self._say = os.pipe()
-        self._hear, self.stdout = os.pipe()
-        self._open = {self.stdin, self._say, self._hear, self.stdout}
+        self.stdin, self.input = os.pipe()
+        self.output, self.stdout = os.pipe()
+        self._open = {self.stdin, self.input, self.output, self.stdout}
         self._heard = b""
 
     def hand_over(self) -> None:
@@ -51,11 +54,19 @@ class Streams:
 
     def say(self, text: str) -> None:
         """Write *text* and the end of a line to its stdin."""
-        os.write(self._say, text.encode() + b"\n")
+        os.write(self.input, text.encode() + b"\n")
+
+    def says(self) -> bool:
+        """Tell whether it has said something that we have not heard yet; see select(2)."""
+        return bool(self._heard or select.select([self.output], [], [], 0)[0])
 
     def hang_up(self) -> None:
         """Close its stdin: it reads the end of the file."""
-        self.close(self._say)
+        self.close(self.input)
+
+    def turn_away(self) -> None:
+        """Close our end of its stdout: nobody reads what it prints."""
+        self.close(self.output)
 
     def line(self, seconds: float = PATIENCE) -> str:
         """Return the next line that it prints; TinyboxError if none comes."""
@@ -80,9 +91,9 @@ class Streams:
         return said.decode(errors="replace")
 
     def _more(self, seconds: float) -> bool:
-        if not select.select([self._hear], [], [], seconds)[0]:
+        if not select.select([self.output], [], [], seconds)[0]:
             raise TinyboxError("a program of the lab", f"has said nothing for {seconds:.0f} s")
-        piece = os.read(self._hear, 65536)
+        piece = os.read(self.output, 65536)
         self._heard += piece
         return bool(piece)
 
@@ -93,7 +104,12 @@ class Guest(Streams):
     def __init__(self) -> None:
         super().__init__()
         self.pid = self.pidfd = -1
+        self.master = -1  # our end of its terminal, where it has one
         self._status: int | None = None
+
+    def ended(self) -> bool:
+        """Tell whether it has ended; see pidfd_open(2)."""
+        return bool(select.select([self.pidfd], [], [], 0)[0])
 
     def wait(self, seconds: float = PATIENCE) -> int:
         """Return its exit status as ``$?`` shows it, 128+N for signal N; TinyboxError if it does not end."""
@@ -119,7 +135,14 @@ class Guest(Streams):
                 self.wait()
             os.close(self.pidfd)
             self.pidfd = -1
+        self.lose_terminal()
         self.close()
+
+    def lose_terminal(self) -> None:
+        """Close our end of its terminal, as a window does that is closed: the kernel sends SIGHUP; see pty(7)."""
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
 
 
 def fork(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Guest:

@@ -7,9 +7,11 @@ same rights, same filter. It cannot import, and it talks in lines of JSON over i
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import termios
 from typing import TYPE_CHECKING
 
 from tinybox.container import init
@@ -49,6 +51,8 @@ def run(mode: str, program: Program, live: Live, function: Function, arguments: 
     if pid:
         init.supervise(pid, forward=mode == init.FORWARD)
     os.setsid()
+    if program.terminal:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     perform(function, arguments)
 
 

@@ -1,7 +1,8 @@
 """IPC by signals: who sent it, as the receiver is told.
 
-A signal carries one number and, in its siginfo, the pid of the sender. That pid is told in the receiver's own counting:
-a sender that has no number in the receiver's pid namespace, such as the host, is told as 0. So 0 means "from outside".
+A signal carries one number and, in its siginfo, the pid of the sender. That pid is told in the receiver's own
+counting: a sender that has no number in the receiver's pid namespace, such as the host, is told as 0. So 0 means
+"from outside".
 """
 
 from __future__ import annotations

@@ -1,0 +1,83 @@
+"""Concurrency and parallelism: two busy processes on one CPU, and on two.
+
+Two processes on one CPU take turns: they are concurrent, and together they get at most one CPU. On two CPUs they run
+at the same moment: they are parallel. nginx pins its workers to CPUs for this reason; a box is pinned by its control
+group.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from tinybox.lab import inside, look
+from tinybox.lab.course import Lab
+
+if TYPE_CHECKING:
+    from tinybox.lab.bench import Bench
+
+ROUNDS, SPAN = 4, 0.3  # seconds a round
+
+
+def burn(until: float) -> None:
+    """Be busy until the clock shows *until*; see clock_gettime(2)."""
+    while time.monotonic() < until:
+        continue
+    os._exit(0)
+
+
+def work() -> None:
+    """In the box: a round for each line we hear: two busy children; tell their pids, then CPU time by wall time."""
+    while inside.listen():
+        began, used = time.monotonic(), os.times()
+        pids = []
+        for _ in range(2):
+            pids.append(os.fork())
+            if pids[-1] == 0:
+                burn(began + SPAN)
+        inside.tell("busy")
+        for pid in pids:
+            os.waitpid(pid, 0)
+        now = os.times()
+        spent = now.children_user + now.children_system - used.children_user - used.children_system
+        inside.tell(round(spent / (time.monotonic() - began), 2))
+
+
+def best(bench: Bench, cpus: str, enough: float) -> float:
+    """Return the most CPUs that two busy processes pinned to *cpus* had in one of some rounds, up to *enough*."""
+    most = 0.0
+    with bench.box(work, cpuset_cpus=cpus) as box:
+        allowed = look.status(box.program, "Cpus_allowed_list")
+        bench.on_host(f"pinned to {cpus}", allowed, f"Cpus_allowed_list in /proc/{box.program}/status")
+        where = set()
+        for _ in range(ROUNDS):
+            box.say("go")
+            box.hear()
+            where |= {look.stat(pid, 39) for pid in look.children(box.program)}
+            most = max(most, box.hear())
+            if most >= enough:
+                break
+    bench.on_host(f"pinned to {cpus}: on CPU", " ".join(sorted(where)), "field 39 of /proc/PID/stat of the workers")
+    return bench.in_box(f"pinned to {cpus}: CPUs used", most, "utime + stime over the clock; see times(2)")
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Let two busy processes run on one CPU, then on two."""
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    bench.need(len(cpus) == 2, "this machine has only one CPU for us")
+    one, two = str(cpus[0]), f"{cpus[0]},{cpus[1]}"
+    narrow = best(bench, one, 9)
+    wide = best(bench, two if feature else one, 1.1)
+    if feature and wide <= 1.1:
+        bench.need_fair()
+    bench.claim("on one CPU two busy processes never get more than one", narrow <= 1.05)
+    bench.claim("on two CPUs they get more than one, at least once", wide >= 1.1)
+
+
+LAB = Lab(
+    question="Two busy processes on one CPU, then on two: how many CPUs do they use in each case?",
+    answer="Never more than 1.00 on one: they take turns. Up to 2.00 on two: there they run at the same moment.",
+    control="the second box is pinned to the same single CPU: never more than one",
+    check=check,
+)

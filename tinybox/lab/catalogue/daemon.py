@@ -1,0 +1,80 @@
+"""Daemons: how a process lets go of everything it was started with.
+
+A daemon leaves its parent, its session and its terminal, its working directory and its three streams. It forks twice:
+the first child leads a new session, and a leader could get a terminal again by opening one; the second child is no
+leader, so it never can. Its parent ends, and PID 1 adopts it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from tinybox.lab import look
+from tinybox.lab.course import Lab
+
+if TYPE_CHECKING:
+    from tinybox.lab.bench import Bench
+
+PID_FILE = "/tmp/daemon.pid"
+
+
+def become_daemon(forks_twice: bool) -> None:
+    """In the box, on a terminal: become a daemon as daemon(7) has it for SysV, and leave our number in a file."""
+    os.chdir("/tmp")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the end of a session's leader, which we are, hangs up on the others
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    if forks_twice and os.fork():
+        os._exit(0)
+    os.chdir("/")
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in range(3):
+        os.dup2(null, fd)
+    os.close(null)
+    with open(f"{PID_FILE}.new", "w", encoding="utf-8") as file:
+        file.write(str(os.getpid()))
+    os.rename(f"{PID_FILE}.new", PID_FILE)
+    signal.pause()
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Start a daemon on a terminal of the box, and look at what it has kept of it."""
+    with bench.box("sh", "-c", "read line") as box:
+        starter = box.start(become_daemon, feature, tty=True)
+        bench.until(lambda: os.path.exists(box.path(PID_FILE)), "the PID file")
+        starter.wait()
+        inner = bench.in_box("its number", int(look.text(box.path(PID_FILE))), f"cat {PID_FILE}")
+        pid = bench.until(lambda: [p for p in look.children(box.pid) if is_named(p, inner)], "its adoption")[0]
+        bench.on_host("its number", pid, f"/proc/{box.pid}/task/{box.pid}/children")
+        fields = box.run("cat", f"/proc/{inner}/stat").output.rpartition(") ")[2].split()
+        parent, session, terminal = int(fields[1]), int(fields[3]), int(fields[4])
+        bench.in_box(
+            "parent, session, terminal", f"{parent} {session} {terminal}", f"fields 4, 6, 7 of /proc/{inner}/stat"
+        )
+        outside = " ".join(look.stat(pid, number) for number in (4, 6, 7))
+        bench.on_host("parent, session, terminal", outside, f"fields 4, 6, 7 of /proc/{pid}/stat")
+        streams = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)]
+        bench.on_host("streams", " ".join(streams), f"ls -l /proc/{pid}/fd")
+        folder = bench.on_host("directory", os.readlink(f"/proc/{pid}/cwd"), f"readlink /proc/{pid}/cwd")
+    bench.claim("it has no terminal", terminal == 0)
+    bench.claim("it is in a session, and not its leader: it cannot get a terminal again", session not in (0, inner))
+    bench.claim("PID 1 is its parent", parent == 1)
+    bench.claim("its streams are /dev/null, three times", streams == ["/dev/null"] * 3)
+    bench.claim("its directory is /, so that nothing is kept from being unmounted", folder == "/")
+
+
+def is_named(pid: int, inner: int) -> bool:
+    """Tell whether the process *pid* is number *inner* in its own pid namespace."""
+    return look.status(pid, "NSpid").split()[-1:] == [str(inner)]
+
+
+LAB = Lab(
+    question="A daemon is started from a terminal. What does it still have of it, and why does it fork twice?",
+    answer="Nothing: no terminal, /dev/null for its streams, / as its directory, PID 1 as its parent. After the second"
+    " fork it does not lead its session (sid is not its pid), and only a leader can get a terminal.",
+    control="it forks only once: it leads its session, sid is its pid",
+    check=check,
+)

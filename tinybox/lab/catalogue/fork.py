@@ -1,0 +1,86 @@
+"""Fork: what a child gets from its parent, and what not.
+
+The child is a copy, but not of everything: it has a pid of its own, no signals waiting for it, none of its parent's
+record locks, and has used no CPU yet. Memory, open files, the working directory and the signal mask are as they were.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import struct
+import time
+from typing import TYPE_CHECKING, Any
+
+from tinybox.lab import inside, look
+from tinybox.lab.course import Lab
+
+if TYPE_CHECKING:
+    from tinybox.lab.bench import Bench
+
+FILE, MEMORY = "/tmp/locked", ["a word"]
+FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2): type, whence, start, length, pid
+
+
+def self_portrait(file: int) -> dict[str, Any]:
+    """Tell what this process is and has."""
+    kind, *_, holder = FLOCK.unpack(fcntl.fcntl(file, fcntl.F_GETLK, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)))
+    return {
+        "pid": os.getpid(),
+        "pending": sorted(map(int, signal.sigpending())),
+        "blocked": signal.SIGUSR1 in signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        "lock held by": 0 if kind == fcntl.F_UNLCK else holder,
+        "CPU": round(time.process_time(), 3),
+        "memory": MEMORY[0],
+        "directory": os.getcwd(),
+        "offset": os.lseek(file, 0, os.SEEK_CUR),
+    }
+
+
+def have_a_child(forks: bool) -> None:
+    """In the box: collect what a child might inherit; tell what we have, then what the child has."""
+    MEMORY[0] = "another word"
+    os.chdir("/tmp")
+    file = os.open(FILE, os.O_CREAT | os.O_RDWR, 0o600)
+    os.write(file, b"seven!!")
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    os.kill(os.getpid(), signal.SIGUSR1)
+    while time.process_time() < 0.05:
+        continue
+    inside.tell(self_portrait(file))
+    if not forks:
+        inside.tell(self_portrait(file))
+    elif os.fork() == 0:
+        inside.tell(self_portrait(file))
+        os.read(0, 1)
+        os._exit(0)
+    os.read(0, 1)
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Compare a parent in a box with its child."""
+    with bench.box(have_a_child, feature) as box:
+        parent, child = box.hear(), box.hear()
+        numbers = [look.status(pid, "NSpid") for pid in (box.program, *look.children(box.program))]
+        bench.on_host("NSpid of both", "; ".join(numbers), "/proc/PID/status")
+    sources = ("getpid(2)", "sigpending(2)", "sigprocmask(2)", "F_GETLK of fcntl(2)", "getrusage(2)", "a variable",
+               "getcwd(2)", "lseek(2)")  # fmt: skip
+    for name, source in zip(parent, sources, strict=True):
+        bench.in_box(name, f"{parent[name]}; the child: {child[name]}", source)
+    bench.claim("the child has a pid of its own", child["pid"] != parent["pid"])
+    bench.claim("no signal is pending for it", parent["pending"] == [signal.SIGUSR1] and not child["pending"])
+    bench.claim("its parent's lock is not its own: it stands in its way", child["lock held by"] == parent["pid"])
+    bench.claim("it has used no CPU time yet", child["CPU"] < parent["CPU"] / 2)
+    kept = ("blocked", "memory", "directory", "offset")
+    bench.claim("mask, memory, directory and files are as its parent's", all(child[key] == parent[key] for key in kept))
+
+
+LAB = Lab(
+    question="A process with a pending signal, a lock, an open file and CPU time used forks. What has the child?",
+    answer="The open file with its offset, the signal mask, the memory, the directory. Not the pending signal, not the"
+    " fcntl lock, not the CPU time, and not the pid: fork(2) lists it all.",
+    control="no fork: the same process is asked twice",
+    check=check,
+)

@@ -1,0 +1,77 @@
+"""IPC by a message queue: a name that belongs to an IPC namespace.
+
+POSIX message queues keep messages whole and in order of priority. They have names, and these are the IPC namespace's:
+the host's queue is not missing in the box, it was never there. The file of a queue says how many bytes wait in it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+from tinybox.errors import SyscallError
+from tinybox.lab import inside
+from tinybox.lab.course import Lab
+
+if TYPE_CHECKING:
+    from tinybox.lab.bench import Bench
+
+_libc = ctypes.PyDLL(None, use_errno=True)
+
+
+def mq(call: str, *arguments: Any) -> int:
+    """Make a call of mq_overview(7) by the C library; SyscallError if it fails."""
+    result: int = _libc[call](*arguments)
+    if result < 0:
+        raise SyscallError(ctypes.get_errno(), call)
+    return result
+
+
+def look_for(name: str) -> None:
+    """In the box: tell which queues there are, and what opening this one comes to."""
+    try:
+        opened = mq("mq_open", name.encode(), os.O_RDONLY)
+    except SyscallError as error:
+        inside.tell([os.listdir("/dev/mqueue"), errno.errorcode[error.errno or 0], ""])
+    else:
+        inside.tell([os.listdir("/dev/mqueue"), "open", os.pread(opened, 100, 0).decode()])
+
+
+def make(bench: Bench, name: str) -> int:
+    """Make a queue of the host that goes with the lab, with three messages in it; return its descriptor."""
+    try:
+        queue = mq("mq_open", name.encode(), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, None)
+    except SyscallError as error:
+        bench.need(error.errno != errno.ENOSYS, "this kernel has no POSIX message queues (CONFIG_POSIX_MQUEUE)")
+        raise
+    bench.closing(lambda: os.close(queue))
+    bench.closing(lambda: mq("mq_unlink", name.encode()))
+    for letter in (b"a", b"b", b"c"):
+        mq("mq_send", queue, letter, ctypes.c_size_t(1), 0)
+    return queue
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Put three messages into a queue of the host, and look for it in a box."""
+    name = f"/lab-{os.getpid()}"
+    queue = make(bench, name)
+    with bench.box(look_for, name, ipc="private" if feature else "host") as box:
+        listed, outcome, text = box.hear()
+        size = os.pread(queue, 100, 0).decode().split()[0]
+        bench.on_host("queue", size, f"cat /dev/mqueue{name}, where an mqueue is mounted; mq_open(3)")
+        bench.in_box("queue", text.split()[0] if text else "none", f"cat /dev/mqueue{name}")
+        bench.in_box("queues listed", " ".join(listed) or "none", "ls /dev/mqueue")
+        bench.in_box("mq_open", outcome, "mq_open(3)")
+    bench.claim("the host's queue holds three bytes", size == "QSIZE:3")
+    bench.claim("the box lists none", not listed)
+    bench.claim("and cannot open it by its name", outcome == "ENOENT")
+
+
+LAB = Lab(
+    question="The host has a message queue with three messages. What does `ls /dev/mqueue` show in a box?",
+    answer="Nothing: names of queues belong to the IPC namespace, and the box has its own. mq_open(3) says ENOENT.",
+    control="a shared IPC namespace (--ipc host): the queue is listed, and can be opened",
+    check=check,
+)

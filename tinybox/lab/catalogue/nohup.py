@@ -1,0 +1,49 @@
+"""Nohup, SIGHUP and terminals: what happens when the window is closed.
+
+When a terminal goes away the kernel sends SIGHUP to the leader of its session, and who has not asked for that signal
+is ended by it. nohup(1) only ignores SIGHUP and then executes the command: what is ignored stays ignored over
+execve(2).
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+from tinybox.lab import look
+from tinybox.lab.course import Lab
+
+if TYPE_CHECKING:
+    from tinybox.lab.bench import Bench
+
+HUP = signal.SIGHUP.value
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Run the same program on two terminals, plainly and under nohup, and close both terminals."""
+    with bench.box("sh", "-c", "read line") as box:
+        plain = box.start("sleep", "1000", tty=True)
+        kept = box.start(*(["nohup"] if feature else []), "sleep", "1000", tty=True)
+        for name, guest in (("plain", plain), ("nohup", kept)):
+            bench.until(lambda pid=guest.pid: look.text(f"/proc/{pid}/comm") == "sleep", "sleep(1)")  # type: ignore[misc]
+            ignores = HUP in look.signals(guest.pid, "SigIgn")
+            bench.on_host(f"{name}: ignores SIGHUP", ignores, f"bit 0 of SigIgn in /proc/{guest.pid}/status")
+            bench.on_host(f"{name}: terminal", look.stat(guest.pid, 7), f"field 7 of /proc/{guest.pid}/stat")
+        for guest in (plain, kept):
+            guest.lose_terminal()
+        status = bench.on_host("plain: status", plain.wait(), "waitid(2)")
+        bench.until(lambda: kept.ended() or look.stat(kept.pid, 7) == "0", "the loss of the terminal")
+        state = bench.on_host("nohup: state", "Z" if kept.ended() else look.state(kept.pid), f"/proc/{kept.pid}/stat")
+        if state != "Z":
+            bench.on_host("nohup: terminal", look.stat(kept.pid, 7), f"field 7 of /proc/{kept.pid}/stat")
+    bench.claim("the plain one dies by signal 1: 129", status == 128 + HUP)
+    bench.claim("under nohup it lives on, without a terminal", state == "S")
+
+
+LAB = Lab(
+    question="You start a long job in a terminal and close the window. What ends it, and how does nohup prevent that?",
+    answer="SIGHUP, which the kernel sends when the terminal is gone; its default is to end the process. nohup has it"
+    " ignored, and that is inherited through execve(2).",
+    control="nohup is left out: both die",
+    check=check,
+)

@@ -1,0 +1,115 @@
+"""The states R S D T t Z X, and the moves between them.
+
+Running, sleeping, sleeping so that no signal wakes it, stopped, stopped by a tracer, ended but not waited for, gone.
+The letter is the kernel's, so both sides of a box read the same one. D is mostly the disk; here it is a parent that
+waits for its vfork(2) child to execute, which that child never does, for it waits at a FIFO that nobody opens.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from tinybox.lab import inside, look
+from tinybox.lab.course import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.lab.bench import Bench
+
+FIFO = "/tmp/nobody-opens-me"
+PTRACE_TRACEME = 0
+_libc = ctypes.PyDLL(None)
+
+
+def run() -> None:
+    """R: be busy."""
+    while True:
+        pass
+
+
+def sleep_deeply() -> None:
+    """D: wait for a child of CLONE_VFORK to execute or end; see posix_spawn(3) and vfork(2)."""
+    os.posix_spawn("/bin/true", ["true"], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 0, FIFO, os.O_RDONLY, 0)])
+
+
+def be_stopped() -> None:
+    """T: stop, and sleep when we are continued; see SIGSTOP in signal(7)."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    signal.pause()
+
+
+def be_traced() -> None:
+    """t: stop for our parent as a tracer; see PTRACE_TRACEME in ptrace(2)."""
+    _libc.ptrace(PTRACE_TRACEME, 0, 0, 0)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def stay() -> None:
+    """S: sleep until a signal comes; see pause(2)."""
+    signal.pause()
+
+
+def end() -> None:
+    """Z, until our parent waits for us: end."""
+
+
+WAYS: dict[str, Callable[[], None]] = {
+    "R": run, "S": stay, "D": sleep_deeply, "T": be_stopped, "t": be_traced, "Z": end, "X": end
+}  # fmt: skip
+
+
+def stage(active: bool) -> None:
+    """In the box: have a child for each letter, tell their numbers, then look at them; without *active*, all sleep."""
+    os.mkfifo(FIFO)
+    cast = {}
+    for letter, act in WAYS.items():
+        cast[letter] = os.fork()
+        if cast[letter] == 0:
+            inside.perform(act if active else stay, ())
+    if active:
+        os.waitpid(cast["X"], 0)
+    inside.tell(cast)
+    inside.listen()
+    inside.tell({letter: look.state(pid) for letter, pid in cast.items()})
+    os.kill(cast["T"], signal.SIGCONT)
+    if active:
+        os.waitpid(cast["Z"], 0)
+    inside.listen()
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Bring seven processes into seven states, and read the letters on both sides."""
+    with bench.box(stage, feature) as box:
+        inner = box.hear()
+        numbers = {look.status(pid, "NSpid").split()[-1]: pid for pid in look.children(box.program)}
+        pids = {letter: numbers.get(str(pid), 0) for letter, pid in inner.items()}
+        bench.comes(lambda: all(look.state(pids[letter]) == letter for letter in WAYS), 10 if feature else 0.2)
+        outside = {letter: look.state(pid) for letter, pid in pids.items()}
+        box.say("look")
+        within = box.hear()
+        for letter, act in WAYS.items():
+            figure = f"{act.__name__}, for {letter}"
+            bench.on_host(figure, outside[letter], f"field 3 of /proc/{pids[letter] or 'PID'}/stat")
+            bench.in_box(figure, within[letter], f"field 3 of /proc/{inner[letter]}/stat")
+        moved = bench.comes(
+            lambda: look.state(pids["T"]) == "S" and look.state(pids["Z"]) == "X", 10 if feature else 0.2
+        )
+        bench.saw(
+            "T after SIGCONT, Z after waitpid", f"{look.state(pids['T'])}, {look.state(pids['Z'])}", "the same field"
+        )
+    bench.claim("all seven letters are seen", list(outside) == list(outside.values()))
+    bench.claim("both sides read the same letter", {**outside, "R": ""} == {**within, "R": ""})
+    bench.claim("SIGCONT moves T to S, and waitpid moves Z to X", moved)
+
+
+LAB = Lab(
+    question="Which states of a process can you bring about on purpose, and does the host see other ones than the box?",
+    answer="All seven: R by work, S by waiting, D by waiting for a vfork child, T by SIGSTOP, t by ptrace, Z by ending"
+    " without being waited for, X by waiting: the entry in /proc is gone (ENOENT). Both sides read one letter.",
+    control="the same seven processes just sleep: S everywhere",
+    check=check,
+)

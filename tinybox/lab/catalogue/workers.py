@@ -1,0 +1,95 @@
+"""Are more processes better? Why nginx has a worker for each CPU.
+
+Busy workers share the CPUs that are there: beyond that number, more of them give more switches and no more work.
+Workers that wait, for a disk or a network, do not use a CPU meanwhile: there, more of them do more, up to many.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from typing import TYPE_CHECKING
+
+from tinybox.lab import inside
+from tinybox.lab.course import Lab
+
+if TYPE_CHECKING:
+    from tinybox.lab.bench import Bench
+
+SPAN, PAUSE = 0.25, 0.01  # seconds: one measurement; one answer of a slow disk
+
+
+def busy_task() -> None:
+    """Compute."""
+    sum(range(3000))
+
+
+def blocking_task() -> None:
+    """Wait for somebody else, as for a disk; see nanosleep(2)."""
+    time.sleep(PAUSE)
+
+
+def worker(gate: int, results: int, blocking: bool) -> None:
+    """Wait for the starting shot (the gate is closed), do tasks for a while, write down how many."""
+    os.read(gate, 1)
+    task, done, until = blocking_task if blocking else busy_task, 0, time.monotonic() + SPAN
+    while time.monotonic() < until:
+        task()
+        done += 1
+    os.write(results, done.to_bytes(4, "little"))
+    os._exit(0)
+
+
+def crew(number: int, blocking: bool) -> tuple[int, int]:
+    """In the box: let *number* workers run; return their tasks a second, and how often they were switched."""
+    (gate, shot), (heard, results) = os.pipe(), os.pipe()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    pids = []
+    for _ in range(number):
+        pids.append(os.fork())
+        if pids[-1] == 0:
+            os.close(shot)
+            worker(gate, results, blocking)
+    os.close(shot)
+    for pid in pids:
+        os.waitpid(pid, 0)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = sum(int.from_bytes(os.read(heard, 4), "little") for _ in pids)
+    for fd in (gate, heard, results):
+        os.close(fd)
+    return round(done / SPAN), after.ru_nivcsw - before.ru_nivcsw
+
+
+def serve(sizes: list[int], busy: bool) -> None:
+    """In the box: tell of crews of all *sizes*, first of busy workers (unless none is), then of waiting ones."""
+    for blocking in (not busy, True):
+        inside.tell([crew(size, blocking) for size in sizes])
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Measure the work of 1, 2, 4 ... 64 workers of both kinds."""
+    cpus = len(os.sched_getaffinity(0))
+    sizes = sorted({1, 2, 4, 16, 64, cpus})
+    if feature:
+        bench.need_fair()
+    with bench.box(serve, sizes, feature) as box:
+        busy, blocking = dict(zip(sizes, box.hear(), strict=True)), dict(zip(sizes, box.hear(), strict=True))
+    for size in sizes:
+        source = "tasks a second; ru_nivcsw of getrusage(2)"
+        bench.in_box(f"{size} busy", f"{busy[size][0]} a second, {busy[size][1]} switches", source)
+        bench.in_box(f"{size} blocking", f"{blocking[size][0]} a second", "tasks a second")
+    if feature:
+        bench.need_fair()
+    bench.claim(f"busy: 64 workers do no more than {cpus}, one for each CPU", busy[64][0] < 1.5 * busy[cpus][0])
+    bench.claim("busy: and they are switched more often", busy[64][1] > busy[cpus][1])
+    bench.claim("blocking: 64 workers do much more than one", blocking[64][0] > 8 * blocking[1][0])
+
+
+LAB = Lab(
+    question="Twice as many worker processes: twice as much work? On this machine, from 1 to 64?",
+    answer="Busy workers: up to the number of CPUs, then not at all, and the switches grow. Workers that wait for"
+    " something: yes, far beyond the CPUs.",
+    control="the busy workers wait, too: now 64 of them do more than one for each CPU",
+    check=check,
+)
