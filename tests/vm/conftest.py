@@ -1,4 +1,4 @@
-"""A machine leaves the host as it found it, which the fixture of the kernel tests sees to; its kernel is fetched before."""
+"""A machine leaves the host as it found it: a fixture of the kernel tests sees to that here, too."""
 
 import pytest
 
