@@ -13,9 +13,8 @@ fail() { echo "set-up: $*" >&2; exit 1; }
 # What for: the image busybox; the disk that carries Alpine is converted by qemu-img and read by debugfs; pip trusts the
 # system's certificates.
 PACKAGES="busybox-static qemu-utils e2fsprogs ca-certificates"
-# What the tests compare tinybox with: other programs for links, firewall and archives, and the kernel's own headers; and
-# the machine with cgroup v2 alone, for which tests/vm fetches a kernel itself.
-TEST_PACKAGES="iproute2 nftables zstd linux-libc-dev qemu-system-x86"
+# What the tests compare tinybox with: other programs for links, firewall and archives, and the kernel's own headers.
+TEST_PACKAGES="iproute2 nftables zstd linux-libc-dev"
 
 installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

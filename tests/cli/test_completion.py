@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import Command
-from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +28,7 @@ def offers(tinybox: Command, line: str, shell: str = "bash") -> list[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30 * SLOWNESS,
+        timeout=30,
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line for line in done.stdout.splitlines() if line]
@@ -112,7 +111,7 @@ def test_bash_completes(two: Command) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30 * SLOWNESS,
+        timeout=30,
     )
     assert (done.stdout, done.stderr) == ("shown-new\n", "")
 

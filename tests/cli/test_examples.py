@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.slowness import SLOWNESS
 from tools.cli_examples import EXAMPLES
 
 if TYPE_CHECKING:
@@ -75,6 +74,6 @@ def test_the_examples_of(scene: Command, name: str, tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60 * SLOWNESS,
+            timeout=60,
         )
         assert done.returncode == STATUS.get(example.line, 0), f"{example.line}\n{done.stdout}\n{done.stderr}"

@@ -6,7 +6,7 @@ import functools
 import os
 
 from tinybox.container import configure_resources, words
-from tinybox.errors import UsageError
+from tinybox.errors import HostError, UsageError
 from tinybox.isolation import capabilities, cgroup, idmap
 
 TYPE_CHECKING = False
@@ -171,11 +171,15 @@ def _profile(path: str) -> dict[str, Any]:
 def capabilities_of(request: Request) -> list[str]:
     """Return what docker's --cap-add, --cap-drop and --privileged leave of the default set, on this host's root.
 
-    A default that this host's root lacks is left out; one that was asked for by name stays, for the planner to refuse.
+    A default that this host's root lacks is left out; one that was asked for by name is a HostError. In a user
+    namespace its root has them all.
     """
     options, has = request.options, request.host.capabilities
     if request.privileged:
         return list(has)
     wanted = capabilities.wanted(options.get("cap_add") or (), options.get("cap_drop") or (), has)
     asked = {capabilities.named(word) for word in options.get("cap_add") or () if word.upper() != "ALL"}
+    missing = asked.intersection(wanted) - set(has)
+    if missing and request.modes["userns"] == "host":
+        raise HostError(", ".join(sorted(missing)), "this host's root does not have it", "leave it out of --cap-add")
     return [name for name in wanted if name in has or name in asked]

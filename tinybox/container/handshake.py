@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 GO, START, READY, ERROR = b"go", b"start", b"ready", b"error"
+MOUNTED, ON = b"mounted", b"on"  # where hooks of the runtime's are to be run in between
 _SEPARATOR = b"\0"
 _LINE_MAX = 8192
 GATE, REPORT = "gate", "report"  # the names of the pipes, where they have names

@@ -13,7 +13,7 @@ from tinybox.errors import StepError, TinyboxError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 
@@ -69,10 +69,10 @@ class Step:
 
 
 class Plan:
-    """All the steps of one container, in order: the parent's and the child's."""
+    """All the steps of one container, in order: the parent's and the child's; and what of it is not to be had here."""
 
-    def __init__(self, parent: list[Step], child: list[Step]) -> None:
-        self.parent, self.child = parent, child
+    def __init__(self, parent: list[Step], child: list[Step], warnings: Sequence[str] = ()) -> None:
+        self.parent, self.child, self.warnings = parent, child, list(warnings)
 
     def lines(self) -> list[str]:
         """Return the plan to be read: one line a step, with who does it, what, and where it is explained."""

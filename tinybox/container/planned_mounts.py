@@ -1,4 +1,4 @@
-"""The plan's chapter on the root file system: layers, mounts, devices and the terminal, in the order they are made.
+"""The plan's chapter on mounts, devices and the terminal, in the order in which they are made.
 
 What comes from the host is copied by the parent, detached, while it still sees the host as it is; the child places it.
 What is new is made by the child in its own mount namespace, so that nothing of it is ever seen outside or left behind.
@@ -8,88 +8,73 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import spec
+from tinybox.container import planned_root
 from tinybox.container.plan import Step
 from tinybox.errors import UsageError
-from tinybox.isolation import cgroup_mounts, idmap, mounts, overlay, rootfs, terminal
-from tinybox.linux import mount
+from tinybox.isolation import cgroup_mounts, mounts, rootfs, terminal
+from tinybox.linux import files, mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.live import Live
     from tinybox.container.planner import Task
     from tinybox.container.spec import Device, Mount
+    from tinybox.isolation.idmap import IDMapping
+
+    Maps = tuple[list[IDMapping], list[IDMapping]]
 
 _IN_PROC = (  # what lxcfs and its like may cover in /proc; anything else there would deceive us or the box
     "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo sys/kernel/ns_last_pid sys/crypto/fips_enabled"
 ).split()
+_LABELLED = ("tmpfs", "mqueue", "devpts")  # these have no labels of their own: linux.mountLabel, on SELinux
 PTY_GROUP = 5  # "tty", as everywhere
-_IDMAP = {"idmap", "ridmap"}  # OCI's options for a mount whose owners go through the container's own id maps
-_BENCH = "/run"  # a directory that every host has and that the child, in its own mount namespace, can cover
-
-
-def layers_of(task: Task) -> list[str]:
-    """Return the image's layers, bottom first; none where the bundle's root is a plain directory."""
-    return overlay.stack([layer for layer in task.annotations.get(spec.LAYERS, "").split(":") if layer])
-
-
-def bundle_of(task: Task) -> str:
-    """Return where the child finds its bundle.
-
-    Root of a user namespace is nobody on the host: the store is closed to it (0700). So the parent hands it the layers
-    and the bundle as mounts, and it lays them out on a bench of its own.
-    """
-    return os.path.join(_BENCH, "bundle") if task.userns and layers_of(task) else task.bundle
-
-
-def _on_bench(task: Task) -> dict[str, str]:
-    """Return what lies on the bench: each directory's name there, and what it is a copy of; short, for overlayfs."""
-    return {str(number): layer for number, layer in enumerate(layers_of(task))} | {"bundle": task.bundle}
 
 
 def parent_steps(task: Task) -> list[Step]:
     """Plan what the parent copies from the host before the child is born."""
-    live, steps = task.live, []
-    maps = (task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])) if task.userns else ([], [])
-    if task.userns and layers_of(task):
-        says = "Show the layers with the owners that the new user namespace needs"
-        steps.append(Step("idmap-layers", says, "mount_setattr(2)", copy_idmapped, live, _on_bench(task), *maps))
-    for entry in task.config.get("mounts", []):
+    steps = planned_root.parent_steps(task)
+    for key, entry in _mounts(task).items():
         options = mounts.Options(entry.get("options", []))
-        if options.bind or entry.get("type") == "bind":
+        if _is_bind(entry, options):
             source = os.path.join(task.bundle, entry["source"])
             says = f"Copy the mount at {source}, attached to nothing yet"
-            steps.append(
-                Step(
-                    f"copy{entry['destination']}",
-                    says,
-                    "open_tree(2)",
-                    copy,
-                    live,
-                    entry["destination"],
-                    source,
-                    options,
-                    *(maps if _IDMAP & set(entry.get("options", [])) else ([], [])),
-                )
-            )
+            act = (copy, task.live, key, source, options, _maps(task, entry, options))
+            steps.append(Step(f"copy{key}", says, "open_tree(2)", *act))
     return steps
 
 
-def copy(
-    live: Live,
-    name: str,
-    source: str,
-    options: mounts.Options,
-    uids: list[idmap.IDMapping],
-    gids: list[idmap.IDMapping],
-) -> None:
-    """Copy the tree at *source*, detached, for the child to place; see open_tree(2). With maps its owners are mapped.
+def _mounts(task: Task) -> dict[str, Mount]:
+    """Return the mounts in order, each under its destination; a second one at the same place has a number, too."""
+    named: dict[str, Mount] = {}
+    for entry in task.config.get("mounts", []):
+        key, again = entry["destination"], 2
+        while key in named:
+            key, again = f"{entry['destination']}#{again}", again + 1
+        named[key] = entry
+    return named
+
+
+def _is_bind(entry: Mount, options: mounts.Options) -> bool:
+    return (options.bind or entry.get("type") == "bind") and not options.remount
+
+
+def _maps(task: Task, entry: Mount, options: mounts.Options) -> Maps | None:
+    """Return the id maps of an idmapped mount, its own before the container's; None for a mount without."""
+    if entry.get("uidMappings"):
+        return entry["uidMappings"], entry.get("gidMappings", [])
+    if not (options.idmap and task.userns):
+        return None
+    return task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
+
+
+def copy(live: Live, name: str, source: str, options: mounts.Options, maps: Maps | None) -> None:
+    """Copy the tree at *source*, detached, for the child to place; see open_tree(2). With *maps* its owners are mapped.
 
     ``/proc/PID/root/...`` is a path in that process's mount namespace, where alone its mounts can be copied.
     """
     words = source.split("/", 4)
-    if uids:
-        userns = users(live, uids, gids)
+    if maps is not None:
+        userns = planned_root.users(live, *maps)
         try:
             live.trees[name] = mounts.copy_tree(source, options, userns)
         finally:
@@ -99,87 +84,50 @@ def copy(
             live.trees[name] = mounts.copy_tree("/" + words[4], options)
     else:
         live.trees[name] = mounts.copy_tree(source, options)
-
-
-def users(live: Live, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> int:
-    """Return an fd of a user namespace with the owners that the box will have: the joined one, or one like the new."""
-    joined = live.namespace_fds.get("user")
-    return idmap.user_namespace(uids, gids) if joined is None else os.dup(joined)
-
-
-def copy_idmapped(live: Live, bench: dict[str, str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:
-    """Copy what belongs on the *bench* as idmapped mounts, detached, for the child to place; see mount_setattr(2)."""
-    userns = users(live, uids, gids)
-    try:
-        for name, path in bench.items():
-            live.trees[name] = mounts.copy_tree(path, mounts.Options(["bind"]), userns)
-    finally:
-        os.close(userns)
+    if os.path.normpath(name) == "/proc" and files.file_system(live.trees[name]) != files.PROC_SUPER_MAGIC:
+        raise UsageError("mount on /proc", "covers /proc", "the box's /proc must be the kernel's")
 
 
 def steps(task: Task) -> list[Step]:
     """Plan what the child does about its root, from the first mount to the last device."""
     return [
-        Step("private-mounts", "Keep our mounts from the host", "mount_namespaces(7)", mounts.make_private),
-        *_root(task),
-        *[_mount(task, entry) for entry in task.config.get("mounts", [])],
+        *planned_root.steps(task),
+        *[_mount(task, key, entry) for key, entry in _mounts(task).items()],
         *_devices(task),
         *_terminal(task),
     ]
 
 
-def _root(task: Task) -> list[Step]:
-    layers, root = layers_of(task), os.fsdecode(task.root)
-    if not layers:
-        says = "Make the bundle's root directory a mount"
-        return [Step("root", says, "open_tree(2)", rootfs.bind_root, root)]
-    placed, bundle = [], bundle_of(task)
-    if task.userns:
-        says = f"Lay the idmapped layers out in a directory of our own, over {_BENCH}"
-        placed = [Step("place-layers", says, "move_mount(2)", place_idmapped, task.live, list(_on_bench(task)))]
-        layers = [os.path.join(_BENCH, str(number)) for number in range(len(layers))]
-    upper, work = os.path.join(bundle, "upper"), os.path.join(bundle, "work")
-    says = f"Lay a writable layer over {len(layers)} read-only one{'s' * (len(layers) > 1)}"
-    return [
-        *placed,
-        Step("root", says, "mount(2), overlayfs", _overlay, layers, upper, work, root, task.userns),
-    ]
-
-
-def _overlay(layers: list[str], upper: str, work: str, root: str, userns: bool) -> None:
-    overlay.mount_overlay(layers, upper, work, root, userns=userns)
-
-
-def place_idmapped(live: Live, names: list[str]) -> None:
-    """Cover the bench with a small tmpfs and place each idmapped copy on a directory there; see move_mount(2).
-
-    This happens in the child's own mount namespace: the host's /run stays as it is.
-    """
-    rootfs.place_over(mounts.new_filesystem(b"tmpfs", b"tmpfs", mounts.Options(["mode=700", "size=64k"])), _BENCH)
-    for name in names:
-        os.mkdir(os.path.join(_BENCH, name), 0o700)
-        rootfs.place_over(live.trees[name], os.path.join(_BENCH, name))
-
-
-def _mount(task: Task, entry: Mount) -> Step:
+def _mount(task: Task, key: str, entry: Mount) -> Step:
     destination, kind = entry["destination"], entry.get("type", "")
-    where = _checked(destination, kind)
     options = mounts.Options(entry.get("options", []))
-    if options.bind or kind == "bind":
+    where = _checked(destination, "proc" if _is_bind(entry, options) and _is_proc(destination) else kind)
+    name = f"mount{key}"
+    if options.remount:
+        says = f"Change the mount at {destination}"
+        return Step(name, says, "mount_setattr(2)", mounts.remount, task.root, where, options)
+    if _is_bind(entry, options):
         says = f"Place the copied mount at {destination}"
-        return Step(f"mount{destination}", says, "move_mount(2)", place, task.live, destination, task.root)
+        return Step(name, says, "move_mount(2)", place, task.live, key, where, task.root)
     if kind == "cgroup":
         says = "Show the box its own control group"
+        if "cgroup" not in (*task.new, *task.joined):
+            return Step(name, says, "cgroups(7)", cgroup_mounts.bind_cgroups, task.root, where, task.cgroup, options)
         return Step(
-            f"mount{destination}", says, "cgroups(7)", cgroup_mounts.mount_cgroups,
+            name, says, "cgroups(7)", cgroup_mounts.mount_cgroups,
             task.root, where, task.host.hierarchies, task.cgroup.controllers, options,
         )  # fmt: skip
-    source = os.fsencode(entry.get("source", kind))
+    label = task.linux.get("mountLabel")
+    if label and kind in _LABELLED:
+        options.data.append(f'context="{label}"')
+    source = os.fsencode(entry.get("source") or kind)
     says = f"Make a new {kind} and place it at {destination}"
-    return Step(
-        f"mount{destination}", says, "fsopen(2)", mounts.mount_filesystem,
-        task.root, where, os.fsencode(kind), source, options,
-    )  # fmt: skip
+    act = (mounts.mount_filesystem, task.root, where, os.fsencode(kind), source, options)
+    return Step(name, says, "fsopen(2)", *act)
+
+
+def _is_proc(destination: str) -> bool:
+    return os.path.normpath("/" + destination.lstrip("/")) == "/proc"
 
 
 def _checked(destination: str, kind: str) -> bytes:
@@ -191,22 +139,34 @@ def _checked(destination: str, kind: str) -> bytes:
     return os.fsencode(path)
 
 
-def place(live: Live, name: str, root: bytes) -> None:
-    """Place the parent's copy for destination *name* inside *root*; see move_mount(2)."""
-    mounts.place(live.trees[name], root, os.fsencode(name))
+def place(live: Live, name: str, destination: bytes, root: bytes) -> None:
+    """Place the parent's copy *name* at *destination* inside *root*; see move_mount(2)."""
+    mounts.place(live.trees[name], root, destination)
 
 
 def _devices(task: Task) -> list[Step]:
-    on_dev = [entry for entry in task.config.get("mounts", []) if entry["destination"].rstrip("/") == "/dev"]
-    if not on_dev or on_dev[-1].get("type") != "tmpfs":  # somebody's own directory, into which nothing is made
-        return []
+    """Plan the devices; somebody's own directory on /dev has its own, and into it nothing is made."""
+    ours = _dev_is_ours(task)
+    listed = [
+        _device(task, device)
+        for device in task.linux.get("devices", [])
+        if ours or not os.path.normpath(device["path"]).startswith("/dev/")
+    ]
+    if not ours:
+        return listed
     says = "Make the standard devices: null zero full random urandom tty"
-    steps = [Step("devices", says, "mknod(2)", make_standard_devices, task.root, task.userns)]
-    steps += [_device(task, device) for device in task.linux.get("devices", [])]
     links = rootfs.STANDARD_LINKS
-    steps.append(Step("links", "Make the links in /dev: fd stdin stdout stderr ptmx", "symlink(2)",
-                      rootfs.make_links, task.root, links))  # fmt: skip
-    return steps
+    return [
+        Step("devices", says, "mknod(2)", make_standard_devices, task.root, task.userns),
+        *listed,
+        Step("links", "Make the links in /dev: fd stdin stdout stderr ptmx", "symlink(2)",
+             rootfs.make_links, task.root, links),
+    ]  # fmt: skip
+
+
+def _dev_is_ours(task: Task) -> bool:
+    on_dev = [entry for entry in task.config.get("mounts", []) if os.path.normpath(entry["destination"]) == "/dev"]
+    return not on_dev or on_dev[-1].get("type") == "tmpfs"
 
 
 def make_standard_devices(root: bytes, userns: bool) -> None:
@@ -222,13 +182,13 @@ def make_standard_devices(root: bytes, userns: bool) -> None:
 def _device(task: Task, device: Device) -> Step:
     path, kind = device["path"], device.get("type", "c")
     says = f"Make the device {path}"
-    if task.userns:
+    if task.userns and kind != "p":
         return Step(f"device{path}", says, "open_tree(2)", rootfs.bind_device, task.root, os.fsencode(path), path)
     numbers = (device.get("major", 0), device.get("minor", 0))
     owner = (device.get("uid", 0), device.get("gid", 0))
     return Step(
         f"device{path}", says, "mknod(2)", rootfs.make_device,
-        task.root, os.fsencode(path), kind, numbers, device.get("fileMode", 0o660), owner,
+        task.root, os.fsencode(path), kind, numbers, device.get("fileMode", 0o666) & 0o7777, owner,
     )  # fmt: skip
 
 
@@ -237,7 +197,9 @@ def _terminal(task: Task) -> list[Step]:
         return [Step("streams", "Take over stdin, stdout and stderr", "dup2(2)", connect_streams, task.live)]
     owner = task.process.get("user", {}).get("uid", 0)
     says = "Open a terminal of the box's own devpts for stdin, stdout and stderr"
-    return [Step("terminal", says, "pts(4)", open_terminal, task.live, task.root, owner)]
+    size = task.process.get("consoleSize", {})
+    act = (open_terminal, task.live, task.root, owner, (size.get("height", 0), size.get("width", 0)))
+    return [Step("terminal", says, "pts(4)", *act)]
 
 
 def connect_streams(live: Live) -> None:
@@ -253,9 +215,13 @@ def connect_streams(live: Live) -> None:
         os.close(fd)
 
 
-def open_terminal(live: Live, root: bytes, owner: int) -> None:
-    """Open a terminal of the container's devpts, also as /dev/console, and make it 0, 1 and 2; see pts(4)."""
+def open_terminal(live: Live, root: bytes, owner: int, size: tuple[int, int]) -> None:
+    """Open a terminal of the container's devpts, also as /dev/console, and make it 0, 1 and 2; see pts(4).
+
+    *size* is (rows, columns), or zeros.
+    """
     pty = terminal.Pty(root)
+    terminal.set_size(pty.master, *size)
     os.fchown(pty.slave, owner, PTY_GROUP)
     mounts.place(mount.open_tree(pty.slave, b"", 0), root, b"/dev/console")
     for number in range(3):

@@ -7,11 +7,12 @@ import signal
 
 from tinybox.container import child, init, spec
 from tinybox.container.plan import Step
-from tinybox.isolation import capabilities, seccomp
+from tinybox.isolation import capabilities, labels, priorities, seccomp
 from tinybox.linux import capability, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from tinybox.container.planner import Task
@@ -22,9 +23,9 @@ _former: list[Any] = []  # the last profile, its program and flags: one program'
 
 def rights(task: Task) -> list[Step]:
     """Plan how the program's user, groups and capabilities come about, in the only order that works."""
-    user, sets = task.process.get("user", {}), task.process.get("capabilities", {})
+    user, sets = task.process.get("user", {}), granted(task)
     uid, gid = user.get("uid", 0), user.get("gid", 0)
-    masks = {name: capability.mask(sets.get(name, [])) for name in spec.CAPABILITY_SETS}
+    masks = {name: capability.mask(sets[name]) for name in spec.CAPABILITY_SETS}
     who = (uid, gid, user.get("additionalGids", []), user.get("umask"))
     steps = []
     if task.process.get("noNewPrivileges"):
@@ -38,6 +39,46 @@ def rights(task: Task) -> list[Step]:
         Step("capabilities", "Keep only the rights that were given", "capset(2)", capabilities.set_sets,
              masks["effective"], masks["permitted"], masks["inheritable"], masks["ambient"]),
     ]  # fmt: skip
+    return steps
+
+
+def granted(task: Task) -> dict[str, list[str]]:
+    """Return the five sets without what is not to be had; the task is warned of it, as OCI's config.md wants it.
+
+    In a user namespace its root has them all, over what belongs to it.
+    """
+    has = capability.NAMES if task.userns else task.host.capabilities
+    asked = {name: task.process.get("capabilities", {}).get(name, []) for name in spec.CAPABILITY_SETS}
+    for word in sorted({word for words in asked.values() for word in words} - set(has)):
+        why = "this host's root does not have it" if word in capability.NUMBERS else "there is no such capability"
+        task.warnings.append(f"process.capabilities: {word}: {why}")
+    return {name: [word for word in words if word in has] for name, words in asked.items()}
+
+
+def turns(task: Task) -> list[Step]:
+    """Plan what of the machine's time the program gets, and which machine it believes to be on."""
+    wanted, steps = task.process, []
+    if wanted.get("scheduler"):
+        says, act = "Choose how it is scheduled", priorities.scheduler(wanted["scheduler"])
+        steps.append(Step("scheduler", says, "sched_setattr(2)", priorities.set_scheduler, *act))
+    if wanted.get("ioPriority"):
+        says, share = "Choose its turn at the disks", priorities.io_priority(wanted["ioPriority"])
+        steps.append(Step("io-priority", says, "ioprio_set(2)", priorities.set_io_priority, *share))
+    domain = task.linux.get("personality", {}).get("domain")
+    if domain:
+        number = process.PER_LINUX32 if domain == "LINUX32" else process.PER_LINUX
+        steps.append(Step("personality", f"Be {domain}", "personality(2)", process.personality, number))
+    return steps
+
+
+def _labels(task: Task) -> list[Step]:
+    """Plan the labels of AppArmor and SELinux, for the next execve(2); whether they are there, `planner` has asked."""
+    steps = []
+    for field, file, before in (("apparmorProfile", "apparmor/exec", "exec "), ("selinuxLabel", "exec", "")):
+        label = task.process.get(field)
+        if label:
+            act = (labels.label_program, f"process.{field}", file, f"{before}{label}")
+            steps.append(Step(f"label-{field}", f"Label the program {label}", "proc_pid_attr(5)", *act))
     return steps
 
 
@@ -57,8 +98,11 @@ def _filter(task: Task, profile: dict[str, Any] | None) -> tuple[bytes, int]:
     return _former[1], _former[2]
 
 
-def begin(task: Task, mode: str, *, leashed: bool = True) -> list[Step]:
-    """Plan the last steps: find the program, say that all is ready, wait for the word, and be it, or its PID 1."""
+def begin(task: Task, mode: str, *, leashed: bool = True, before: Sequence[Step] = ()) -> list[Step]:
+    """Plan the last steps: find the program, say that all is ready, wait for the word, and be it, or its PID 1.
+
+    *before* are steps between the word and the program.
+    """
     live = task.live
     profile = task.linux.get("seccomp") if task.process.get("noNewPrivileges") else None
     program, flags = _filter(task, profile)
@@ -76,6 +120,8 @@ def begin(task: Task, mode: str, *, leashed: bool = True) -> list[Step]:
     steps += [
         Step("hide", "Hide once more: the new user has cleared it", "PR_SET_DUMPABLE(2const)", child.hide),
         Step("ready", "Tell the parent that all is ready, wait for its word", "pipe(7)", child.report_ready, live),
+        *before,
+        *_labels(task),
         Step("close", "Keep no file open but 0, 1 and 2", "close_range(2)", child.close_inherited, live),
     ]  # fmt: skip
     if mode in (init.FORWARD, init.REAP):

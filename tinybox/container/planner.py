@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import signal
 
-from tinybox.container import child, init, planned_mounts, planned_program, spawn, spec
+from tinybox.container import child, init, planned_hooks, planned_mounts, planned_program, planned_root, spawn, spec
 from tinybox.container.plan import Plan, Step
-from tinybox.errors import HostError, UsageError
+from tinybox.errors import UsageError
 from tinybox.isolation import (
     cgroup_limits,
     device_filter,
     idmap,
+    labels,
+    mounts,
     namespaces,
     rlimits,
     rootfs,
@@ -33,8 +35,10 @@ if TYPE_CHECKING:
 class Task:
     """What the parts of the planner share: the spec, the bundle it lies in, the host, and the live parts to come."""
 
-    def __init__(self, config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup) -> None:
+    def __init__(self, config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup, container: str = "") -> None:
         self.config, self.bundle, self.host, self.live, self.cgroup = config, bundle, host, live, cgroup
+        self.container = container
+        self.warnings: list[str] = []
         self.linux = config.get("linux", {})
         self.process = config["process"]
         listed = self.linux.get("namespaces", [])
@@ -42,20 +46,27 @@ class Task:
         self.joined = {entry["type"]: entry["path"] for entry in listed if entry.get("path")}
         self.annotations = config.get("annotations", {})
         self.userns = "user" in self.new or "user" in self.joined
-        self.root = os.fsencode(os.path.join(planned_mounts.bundle_of(self), config["root"]["path"]))
+        self.root = os.fsencode(os.path.join(planned_root.bundle_of(self), config["root"]["path"]))
 
 
-def plan(config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup) -> Plan:
-    """Plan the container that *config* describes, on *host*; errors in the spec are UsageError or HostError."""
-    task = Task(config, bundle, host, live, cgroup)
+def plan(config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup, container: str = "") -> Plan:
+    """Plan the container that *config* describes, on *host*; errors in the spec are UsageError or HostError.
+
+    *container* is the id that hooks are told. What cannot be had and need not be is among the plan's warnings.
+    """
+    task = Task(config, bundle, host, live, cgroup, container)
     _check(task)
+    mounted, starting = [], []
+    if config.get("hooks"):
+        mounted, starting = planned_hooks.before_pivot(task), planned_hooks.before_program(task)
     inside = [
         *_arrive(task),
         *planned_mounts.steps(task),
+        *mounted,
         *_take_root(task),
         *_settle(task),
         *planned_program.rights(task),
-        *planned_program.begin(task, task.annotations.get(spec.INIT, init.NONE)),
+        *planned_program.begin(task, task.annotations.get(spec.INIT, init.NONE), before=starting),
     ]
     outside = [
         *_make_cgroup(task),
@@ -63,7 +74,7 @@ def plan(config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup) -> P
         *planned_mounts.parent_steps(task),
         *_make_child(task, inside),
     ]
-    return Plan(outside, inside)
+    return Plan(outside, inside, task.warnings)
 
 
 def _check(task: Task) -> None:
@@ -73,13 +84,14 @@ def _check(task: Task) -> None:
             raise UsageError(f"linux.namespaces: {kind}", "no such namespace", ", ".join(namespaces.KINDS))
         if kinds.count(kind) > 1:
             raise UsageError(f"linux.namespaces: {kind}", "is given twice")
-    for kind, need in (("mount", "new"), ("time", "absent")):
-        if (kind in task.new) != (need == "new"):
-            raise UsageError(f"linux.namespaces: {kind}", f"must be {need} here", "every container has its own mounts")
-    sets = task.process.get("capabilities", {})
-    missing = {*sets.get("bounding", ()), *sets.get("permitted", ())} - set(task.host.capabilities)
-    if missing and not task.userns:
-        raise HostError(", ".join(sorted(missing)), "this host's root does not have it", "leave it out of --cap-add")
+    if "mount" not in task.new:
+        raise UsageError("linux.namespaces: mount", "must be new here", "every container has its own mounts")
+    if task.process.get("apparmorProfile"):
+        labels.check("process.apparmorProfile", has=labels.has_apparmor(), name="AppArmor")
+    for field, label in (("process.selinuxLabel", task.process.get("selinuxLabel")),
+                         ("linux.mountLabel", task.linux.get("mountLabel"))):  # fmt: skip
+        if label:
+            labels.check(field, has=labels.has_selinux(), name="SELinux")
 
 
 def _make_cgroup(task: Task) -> list[Step]:
@@ -116,11 +128,11 @@ def _open_namespaces(task: Task) -> list[Step]:
 
 
 def _make_child(task: Task, inside: list[Step]) -> list[Step]:
-    live, flags, steps = task.live, namespaces.flags(kind for kind in task.new if kind != "cgroup"), list[Step]()
+    live, flags, steps = task.live, namespaces.flags(_born_into(task)), list[Step]()
     if "pid" in task.joined:
         says = "Let the child be born into the other container's process numbers"
         steps.append(Step("join-pid", says, "setns(2)", spawn.join_pid_namespace, live, undo=spawn.leave_pid_namespace))
-    said = ", ".join(kind for kind in task.new if kind != "cgroup")
+    said = ", ".join(_born_into(task))
     steps.append(
         Step("clone", f"Make the child in new namespaces: {said}", "clone3(2)", spawn.spawn, live, flags, inside,
              undo=lambda: spawn.kill(live))
@@ -141,17 +153,23 @@ def _make_child(task: Task, inside: list[Step]) -> list[Step]:
         *steps,
         Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, live),
         *_filter_devices(task),  # meanwhile: the kernel needs half a millisecond to verify it
+        *(planned_hooks.outside(task) if task.config.get("hooks") else []),
         Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, live),
     ]
 
 
+def _born_into(task: Task) -> list[str]:
+    """Return the namespaces that clone3(2) makes; the two others are made by the child when their time has come."""
+    return [kind for kind in task.new if kind not in ("cgroup", "time")]
+
+
 def _filter_devices(task: Task) -> list[Step]:
     rules = task.linux.get("resources", {}).get("devices")
-    if not rules:
+    if rules is None and task.userns:  # nothing to forbid: root of a user namespace makes no device
         return []
-    rules = [*rules, *device_filter.DEFAULT_DEVICES[1:]]  # every container has them: "Default Devices", config-linux
+    complete = device_filter.complete(rules, task.linux.get("devices", []))
     says = "Let the kernel ask a small program which devices may be used"
-    return [Step("device-filter", says, "bpf(2)", device_filter.allow_devices, task.cgroup, rules)]
+    return [Step("device-filter", says, "bpf(2)", device_filter.allow_devices, task.cgroup, complete)]
 
 
 def _write_maps(live: Live, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:
@@ -175,6 +193,10 @@ def _arrive(task: Task) -> list[Step]:
     if "cgroup" in task.new:
         says = "Take this control group for the top of the tree"
         steps.append(Step("cgroup-namespace", says, "cgroup_namespaces(7)", namespaces.enter_cgroup_namespace))
+    if "time" in task.new:
+        offsets = task.linux.get("timeOffsets", {})
+        says = f"Take clocks of our own{' with offsets' * bool(offsets)}"
+        steps.append(Step("time-namespace", says, "time_namespaces(7)", namespaces.enter_time_namespace, offsets))
     if "network" in task.new:
         steps.append(Step("loopback", "Set the interface lo up", "netdevice(7)", namespaces.loopback_up))
     return steps
@@ -199,15 +221,23 @@ def _take_root(task: Task) -> list[Step]:
     if masked:
         says = "Cover what a box must not see"
         steps.append(Step("masked-paths", says, "move_mount(2)", rootfs.mask, masked))
+    flag = planned_root.propagation_of(task)
+    if flag:
+        says = f"Let mounts on the root spread as {task.linux['rootfsPropagation']}"
+        steps.append(Step("propagation", says, "mount_namespaces(7)", mounts.set_root_propagation, flag))
     return steps
 
 
 def _settle(task: Task) -> list[Step]:
-    steps = []
-    hostname = task.config.get("hostname")
-    if hostname and "uts" in task.new:
-        says = f"Call this machine {hostname}"
-        steps.append(Step("hostname", says, "sethostname(2)", namespaces.set_hostname, hostname))
+    steps: list[Step] = []
+    uts = "uts" in (*task.new, *task.joined)
+    if task.config.get("hostname") and uts:
+        says = f"Call this machine {task.config['hostname']}"
+        steps.append(Step("hostname", says, "sethostname(2)", namespaces.set_hostname, task.config["hostname"]))
+    if task.config.get("domainname") and uts:
+        says, name = f"Give it the domain {task.config['domainname']}", task.config["domainname"]
+        steps.append(Step("domainname", says, "setdomainname(2)", namespaces.set_domainname, name))
+    steps += planned_program.turns(task)
     for entry in task.process.get("rlimits", []):
         rlimits.number(entry["type"])  # an unknown name is an error of the plan, not of a step
         says, limit = f"Limit each process: {entry['type']}", (entry["type"], entry["soft"], entry["hard"])

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         """``process``: the program, its terminal, its user and its rights."""
 
         terminal: bool
+        consoleSize: dict[str, int]
         user: User
         args: list[str]
         env: list[str]
@@ -44,6 +45,11 @@ if TYPE_CHECKING:
         rlimits: list[Rlimit]
         noNewPrivileges: bool
         oomScoreAdj: int
+        apparmorProfile: str
+        selinuxLabel: str
+        scheduler: dict[str, Any]
+        ioPriority: dict[str, Any]
+        execCPUAffinity: dict[str, str]
 
     class Root(TypedDict, total=False):
         """``root``: where the root file system is, relative to the bundle."""
@@ -58,6 +64,8 @@ if TYPE_CHECKING:
         type: str
         source: str
         options: list[str]
+        uidMappings: list[IDMapping]
+        gidMappings: list[IDMapping]
 
     class Namespace(TypedDict, total=False):
         """``linux.namespaces``: a new one, or with ``path`` one to join."""
@@ -90,6 +98,17 @@ if TYPE_CHECKING:
         sysctl: dict[str, str]
         maskedPaths: list[str]
         readonlyPaths: list[str]
+        mountLabel: str
+        personality: dict[str, Any]
+        timeOffsets: dict[str, dict[str, int]]
+
+    class Hook(TypedDict, total=False):
+        """``hooks.*[]``: a program to be run at some point of a container's life."""
+
+        path: str
+        args: list[str]
+        env: list[str]
+        timeout: int
 
     class Spec(TypedDict, total=False):
         """config.json."""
@@ -100,6 +119,7 @@ if TYPE_CHECKING:
         hostname: str
         domainname: str
         mounts: list[Mount]
+        hooks: dict[str, list[Hook]]
         annotations: dict[str, str]
         linux: Linux
 

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tinybox.isolation.cgroup import Cgroup
     from tinybox.isolation.cgroup_hierarchies import Hierarchies
 
 
@@ -39,6 +40,28 @@ def mount_cgroups(
             with_controller = mounts.Options([])
             with_controller.attr_set, with_controller.data = options.attr_set, [name]
             mounts.mount_filesystem(root, destination + b"/" + name.encode(), b"cgroup", b"cgroup", with_controller)
+    _close_folder(root, destination, options)
+
+
+def bind_cgroups(root: bytes, destination: bytes, group: Cgroup, options: mounts.Options) -> None:
+    """Show the container's own *group* at *destination* where it has no cgroup namespace: by binds; see cgroups(7).
+
+    A freshly mounted cgroup file system would there be the host's whole tree.
+    """
+    where = group.hierarchies
+    bind = mounts.Options(["bind"])
+    bind.attr_set = options.attr_set
+    if where.mode == "v2":
+        mounts.bind(root, destination, f"{where.unified}/{group.name}", bind)
+        return
+    folder = mounts.Options(["nosuid", "noexec", "nodev", "mode=755"])
+    mounts.mount_filesystem(root, destination, b"tmpfs", b"tmpfs", folder)
+    shown = {V1_NAMES.get(name, name): group.directory(name) for name in group.controllers if where.version(name) == 1}
+    if where.unified is not None:
+        shown["unified"] = f"{where.unified}/{group.name}"
+    for name, directory in sorted(shown.items()):
+        if directory is not None:
+            mounts.bind(root, destination + b"/" + name.encode(), directory, bind)
     _close_folder(root, destination, options)
 
 

@@ -50,6 +50,17 @@ DEFAULT_DEVICES: tuple[Rule, ...] = (
 )
 
 
+def complete(rules: Sequence[Rule] | None, nodes: Sequence[Mapping[str, Any]]) -> list[Rule]:
+    """Return *rules* with the default devices behind them, which every container has; see OCI's config-linux.
+
+    Without any rules nothing is allowed but those and the *nodes* of ``linux.devices``.
+    """
+    if rules is None:
+        listed = [_allow(node["type"], node["major"], node["minor"]) for node in nodes if node["type"] in TYPE]
+        return [*DEFAULT_DEVICES, *listed]
+    return [*rules, *(rule for rule in DEFAULT_DEVICES[1:] if rule not in rules)]
+
+
 def allow_devices(group: Cgroup, rules: Sequence[Rule]) -> None:
     """Let the processes of *group* open and make only the devices that *rules* allow; see bpf(2) and cgroups(7).
 

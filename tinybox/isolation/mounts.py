@@ -10,64 +10,9 @@ import os
 import stat
 
 from tinybox.errors import HostError, SyscallError, TinyboxError, UsageError
+from tinybox.isolation import copy_up
+from tinybox.isolation.mount_options import Options as Options  # noqa: PLC0414  mounts.Options is its name for others
 from tinybox.linux import files, mount, process
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-# option: (attributes to set, attributes to clear); with a leading "r" they hold for all mounts below, too
-ATTRIBUTES = {
-    "ro": (mount.MOUNT_ATTR_RDONLY, 0),
-    "rw": (0, mount.MOUNT_ATTR_RDONLY),
-    "nosuid": (mount.MOUNT_ATTR_NOSUID, 0),
-    "suid": (0, mount.MOUNT_ATTR_NOSUID),
-    "nodev": (mount.MOUNT_ATTR_NODEV, 0),
-    "dev": (0, mount.MOUNT_ATTR_NODEV),
-    "noexec": (mount.MOUNT_ATTR_NOEXEC, 0),
-    "exec": (0, mount.MOUNT_ATTR_NOEXEC),
-    "nosymfollow": (mount.MOUNT_ATTR_NOSYMFOLLOW, 0),
-    "symfollow": (0, mount.MOUNT_ATTR_NOSYMFOLLOW),
-    "nodiratime": (mount.MOUNT_ATTR_NODIRATIME, 0),
-    "diratime": (0, mount.MOUNT_ATTR_NODIRATIME),
-    "noatime": (mount.MOUNT_ATTR_NOATIME, mount.MOUNT_ATTR__ATIME),
-    "strictatime": (mount.MOUNT_ATTR_STRICTATIME, mount.MOUNT_ATTR__ATIME),
-    "relatime": (0, mount.MOUNT_ATTR__ATIME),
-}
-PROPAGATION = {
-    "private": mount.MS_PRIVATE,
-    "slave": mount.MS_SLAVE,
-    "shared": mount.MS_SHARED,
-    "unbindable": mount.MS_UNBINDABLE,
-}
-_IGNORED = frozenset(("defaults", "async", "sync", "norelatime", "nostrictatime", "atime", "copy", "nocopy", "z", "Z"))
-
-
-class Options:
-    """The ``options`` of an OCI mount, sorted by what the kernel does with each: see mount(8), mount_setattr(2)."""
-
-    def __init__(self, options: Iterable[str]) -> None:
-        self.attr_set = self.attr_clr = 0
-        self.deep_set = self.deep_clr = 0
-        self.propagation = 0
-        self.bind = self.recursive = False
-        self.data: list[str] = []
-        for option in options:
-            self._take(option)
-
-    def _take(self, option: str) -> None:
-        deep = option[:1] == "r" and option[1:] in ATTRIBUTES and option not in ATTRIBUTES
-        if option in ATTRIBUTES or deep:
-            on, off = ATTRIBUTES[option[1:] if deep else option]
-            self.attr_set, self.attr_clr = self.attr_set & ~off | on, self.attr_clr & ~on | off
-            if deep:
-                self.deep_set, self.deep_clr = self.deep_set & ~off | on, self.deep_clr & ~on | off
-        elif option in PROPAGATION or (option[:1] == "r" and option[1:] in PROPAGATION):
-            self.propagation = PROPAGATION[option if option in PROPAGATION else option[1:]]
-        elif option in ("bind", "rbind"):
-            self.bind, self.recursive = True, option == "rbind"
-        elif option not in _IGNORED:
-            self.data.append(option)
 
 
 def make_private() -> None:
@@ -79,20 +24,55 @@ def make_private() -> None:
     mount.mount_setattr(mount.AT_FDCWD, b"/", mount.AT_RECURSIVE, propagation=mount.MS_PRIVATE)
 
 
+def make_slave() -> None:
+    """Stop mounts here from reaching the host, and still receive the host's: all of ``/``; see mount_namespaces(7)."""
+    mount.mount_setattr(mount.AT_FDCWD, b"/", mount.AT_RECURSIVE, propagation=mount.MS_SLAVE)
+
+
+def set_root_propagation(flag: int) -> None:
+    """Let what is mounted on the root from now on spread as the MS_* *flag* says; see mount_namespaces(7)."""
+    mount.mount_setattr(mount.AT_FDCWD, b"/", 0, propagation=flag)
+
+
 def new_filesystem(kind: bytes, source: bytes, options: Options) -> int:
     """Make a file system and return an fd of its detached mount; see fsopen(2), fsconfig(2) and fsmount(2)."""
     fs = mount.fsopen(kind)
     try:
         mount.fsconfig_set(fs, b"source", source or kind)
-        for option in options.data:
-            key, equals, value = os.fsencode(option).partition(b"=")
-            mount.fsconfig_set(fs, key, value if equals else None)
+        _configure(fs, options)
         mount.fsconfig_create(fs)
-        return mount.fsmount(fs, options.attr_set)
+        made = mount.fsmount(fs, options.attr_set)
     except SyscallError as error:
         raise HostError(f"{kind.decode()} file system", _reason(fs) or str(error)) from error
     finally:
         os.close(fs)
+    if options.propagation:
+        mount.mount_setattr(made, b"", 0, propagation=options.propagation)
+    return made
+
+
+def _configure(fs: int, options: Options) -> None:
+    for option in options.data:
+        key, equals, value = os.fsencode(option).partition(b"=")
+        mount.fsconfig_set(fs, key, value if equals else None)
+
+
+def remount(root: bytes, destination: bytes, options: Options) -> None:
+    """Change the mount at *destination* inside *root*, and with options of its own its file system; see mount(8)."""
+    target = open_target(root, destination, directory=True)
+    try:
+        mount.mount_setattr(target, b"", 0, attr_set=options.attr_set, attr_clr=options.attr_clr)
+        if options.data and not options.bind:
+            fs = mount.fspick(target)
+            try:
+                _configure(fs, options)
+                mount.fsconfig_reconfigure(fs)
+            finally:
+                os.close(fs)
+    except SyscallError as error:
+        raise HostError(f"mount on {os.fsdecode(destination)}", f"cannot be changed: {error}") from error
+    finally:
+        os.close(target)
 
 
 def _reason(fs: int) -> str:
@@ -123,7 +103,8 @@ def copy_tree(source: str, options: Options, userns: int | None = None) -> int:
         if options.deep_set or options.deep_clr:
             mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, attr_set=options.deep_set, attr_clr=options.deep_clr)
         if userns is not None:
-            mount.mount_setattr(tree, b"", deep, attr_set=mount.MOUNT_ATTR_IDMAP, userns_fd=userns)
+            below = mount.AT_RECURSIVE if options.deep_idmap else 0
+            mount.mount_setattr(tree, b"", below, attr_set=mount.MOUNT_ATTR_IDMAP, userns_fd=userns)
     except OSError:
         os.close(tree)
         raise
@@ -219,8 +200,43 @@ def _check_target(target: int, destination: bytes, *, directory: bool) -> None:
 
 
 def mount_filesystem(root: bytes, destination: bytes, kind: bytes, source: bytes, options: Options) -> None:
-    """Make a new file system and place it; /proc and /sys must not be links; see fsopen(2) and move_mount(2)."""
-    place(new_filesystem(kind, source, options), root, destination, links=kind not in (b"proc", b"sysfs"))
+    """Make a new file system and place it; /proc and /sys must not be links; see fsopen(2) and move_mount(2).
+
+    A tmpfs has the mode of the directory that it covers, where ``mode=`` does not say another, and with ``tmpcopyup``
+    what is in it, too.
+    """
+    links = kind not in (b"proc", b"sysfs")
+    covered = _existing(root, destination) if kind == b"tmpfs" else None
+    if covered is None:
+        return place(new_filesystem(kind, source, options), root, destination, links=links)
+    try:
+        if not any(word.startswith("mode=") for word in options.data):
+            options.data.append(f"mode={stat.S_IMODE(os.fstat(covered).st_mode):o}")
+        tree = _filled(source, options, covered) if options.copy_up else new_filesystem(kind, source, options)
+    finally:
+        os.close(covered)
+    return place(tree, root, destination, links=links)
+
+
+def _existing(root: bytes, destination: bytes) -> int | None:
+    """Open the directory *destination* inside *root*, if there is one."""
+    rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        resolve = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
+        return files.openat2(rootfd, destination, os.O_PATH | os.O_DIRECTORY, resolve)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    finally:
+        os.close(rootfd)
+
+
+def _filled(source: bytes, options: Options, covered: int) -> int:
+    """Make a tmpfs with a copy of what is in the directory *covered*; its attributes, such as ro, come last."""
+    bare = Options(options.data)
+    tree = new_filesystem(b"tmpfs", source, bare)
+    copy_up.copy_directory(covered, tree)
+    mount.mount_setattr(tree, b"", 0, attr_set=options.attr_set, propagation=options.propagation)
+    return tree
 
 
 def bind(root: bytes, destination: bytes, source: str, options: Options) -> None:

@@ -81,3 +81,27 @@ def loopback_up() -> None:
 def set_hostname(name: str) -> None:
     """Name this UTS namespace's machine; see sethostname(2)."""
     _socket.sethostname(name)
+
+
+def set_domainname(name: str) -> None:
+    """Give this UTS namespace's machine its NIS domain; see setdomainname(2)."""
+    process.setdomainname(os.fsencode(name))
+
+
+def enter_time_namespace(offsets: dict[str, dict[str, int]]) -> None:
+    """Move to a new time namespace whose clocks differ from the host's by *offsets*; see time_namespaces(7).
+
+    unshare(2) makes it for the children only, for whom its clocks can be set once; this process then joins it.
+    """
+    process.unshare(process.CLONE_NEWTIME)
+    for clock, offset in offsets.items():
+        text = f"{clock} {offset.get('secs', 0)} {offset.get('nanosecs', 0)}"
+        try:
+            fd = os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, text.encode())
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise HostError(f"linux.timeOffsets.{clock}", f"the kernel refuses it: {error.strerror}") from error
+    join("time", "/proc/self/ns/time_for_children")

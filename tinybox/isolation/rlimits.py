@@ -24,13 +24,17 @@ def number(name: str) -> int:
 
 
 def set_limit(name: str, soft: int, hard: int) -> None:
-    """Set one limit of this process and of all to come; -1 is unlimited; see setrlimit(2).
+    """Set one limit of this process and of all to come; -1, or OCI's 2**64 - 1, is unlimited; see setrlimit(2).
 
     Raising a hard limit needs CAP_SYS_RESOURCE, which even root does not have everywhere: HostError says so.
     """
     try:
-        resource.setrlimit(number(name), (soft, hard))
+        resource.setrlimit(number(name), (_word(soft), _word(hard)))
     except ValueError as error:
         _, most = resource.getrlimit(number(name))
         cure = f"at most {most} can be had; raising it needs CAP_SYS_RESOURCE, which this host's root lacks"
         raise HostError(f"limit {name}={hard}", "not permitted", cure) from error
+
+
+def _word(limit: int) -> int:
+    return resource.RLIM_INFINITY if limit in (-1, 2**64 - 1) else limit

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from tinybox.errors import HostError, SyscallError, TinyboxError
+from tinybox.errors import HostError, SyscallError, TinyboxError, UsageError
 from tinybox.isolation import mounts
 from tinybox.linux import files, mount
 
@@ -65,8 +65,10 @@ def make_device(
         os.chmod(name, mode, dir_fd=parent)  # mknod's mode went through the umask
         if owner != (0, 0):
             os.chown(name, *owner, dir_fd=parent)
-    except FileExistsError:
-        pass
+    except FileExistsError as error:
+        there = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if stat.S_IFMT(there.st_mode) != _TYPES[kind] or (kind != "p" and there.st_rdev != os.makedev(*numbers)):
+            raise UsageError(f"device {os.fsdecode(path)}", "there is another file at this place") from error
     finally:
         os.close(parent)
 

@@ -25,6 +25,9 @@ FSMOUNT_CLOEXEC = 1
 FSCONFIG_SET_FLAG = 0
 FSCONFIG_SET_STRING = 1
 FSCONFIG_CMD_CREATE = 6
+FSCONFIG_CMD_RECONFIGURE = 7
+FSPICK_CLOEXEC = 1
+FSPICK_EMPTY_PATH = 8
 FSCONFIG_VALUE_MAX = 255
 
 MOUNT_ATTR_RDONLY = 0x01
@@ -63,6 +66,7 @@ _move_mount = Syscall("move_mount", ctypes.c_int, ctypes.c_char_p, ctypes.c_int,
 _fsopen = Syscall("fsopen", ctypes.c_char_p, ctypes.c_uint)
 _fsconfig = Syscall("fsconfig", ctypes.c_int, ctypes.c_uint, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int)
 _fsmount = Syscall("fsmount", ctypes.c_int, ctypes.c_uint, ctypes.c_uint)
+_fspick = Syscall("fspick", ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
 _mount_setattr = Syscall(
     "mount_setattr", ctypes.c_int, ctypes.c_char_p, ctypes.c_uint, ctypes.POINTER(MountAttr), ctypes.c_size_t
 )
@@ -98,6 +102,16 @@ def fsconfig_set(fs: int, key: bytes, value: bytes | None = None) -> None:
 def fsconfig_create(fs: int) -> None:
     """Let the kernel make the file system as configured; see FSCONFIG_CMD_CREATE in fsconfig(2)."""
     _fsconfig(fs, FSCONFIG_CMD_CREATE, None, None, 0)
+
+
+def fspick(target: int) -> int:
+    """Pick the file system of the mount open as *target*, to configure it anew; return an fd of it; see fspick(2)."""
+    return _fspick(target, b"", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH)
+
+
+def fsconfig_reconfigure(fs: int) -> None:
+    """Let the kernel put what has been set into effect; see FSCONFIG_CMD_RECONFIGURE in fsconfig(2)."""
+    _fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, None, None, 0)
 
 
 def fsmount(fs: int, attributes: int = 0) -> int:

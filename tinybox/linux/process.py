@@ -27,6 +27,9 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 CLONE_INTO_CGROUP = 0x200000000
 
+PER_LINUX = 0x0000
+PER_LINUX32 = 0x0008
+
 PR_SET_PDEATHSIG = 1
 PR_GET_DUMPABLE = 3
 PR_SET_DUMPABLE = 4
@@ -68,6 +71,8 @@ _clone3 = Syscall("clone3", ctypes.POINTER(CloneArgs), ctypes.c_size_t)
 _setns = Syscall("setns", ctypes.c_int, ctypes.c_int)
 _unshare = Syscall("unshare", ctypes.c_int)
 _pidfd_getfd = Syscall("pidfd_getfd", ctypes.c_int, ctypes.c_int, ctypes.c_uint)
+_setdomainname = Syscall("setdomainname", ctypes.c_char_p, ctypes.c_size_t)
+_personality = Syscall("personality", ctypes.c_ulong)
 _prctl = Syscall("prctl", ctypes.c_int, *[ctypes.c_ulong] * 4)
 _prctl_text = Syscall("prctl", ctypes.c_int, ctypes.c_char_p)
 
@@ -148,6 +153,16 @@ def set_keep_capabilities() -> None:
 def set_no_new_privs() -> None:
     """Let no execve(2) from here on grant a privilege; see PR_SET_NO_NEW_PRIVS in prctl(2)."""
     _prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def setdomainname(name: bytes) -> None:
+    """Give this UTS namespace's machine its NIS domain *name*; see setdomainname(2)."""
+    _setdomainname(name, len(name))
+
+
+def personality(domain: int) -> None:
+    """Run this process, and what it executes, in the execution *domain* PER_*; see personality(2)."""
+    _personality(domain)
 
 
 def bounding_set_has(capability: int) -> bool:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import handshake, host, identity, monitor, planner, spec
+from tinybox.container import handshake, hooks, host, identity, monitor, planner, spec, validate
 from tinybox.container.birth import Birth, start_ticks
 from tinybox.container.handshake import Visit
 from tinybox.container.live import Live
 from tinybox.errors import StateError, UsageError
-from tinybox.oci import console, ending, groups, record
+from tinybox.oci import console, ending, groups, log, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Creation:
         self.entry, self.bundle, self.config, self.live = entry, bundle, config, live
         self.cgroup = groups.group(entry.id, config, here.hierarchies)
         self.limits_memory = False
-        self.birth = Birth(planner.plan(config, bundle, here, live, self.cgroup), live)
+        self.birth = Birth(planner.plan(config, bundle, here, live, self.cgroup, entry.id), live)
 
     def note(self) -> None:
         """Write down what is wanted before anything is made: so what a killed `create` leaves can be found."""
@@ -58,7 +58,7 @@ def create(words: Words) -> None:
 def make(words: Words) -> Creation:
     """Make the container of a bundle, all but the start of its program; whatever goes wrong, nothing of it is left."""
     bundle = os.path.abspath(words.value("bundle") or ".")
-    config = spec.load(bundle)
+    config = validate.load(bundle)
     wants_terminal = bool(config["process"].get("terminal"))
     console.check(words, wanted=wants_terminal, detached=words.verb == "create" or "detach" in words.flags)
     entry = record.make(words.root(), words.arguments[0])
@@ -66,6 +66,8 @@ def make(words: Words) -> Creation:
     try:
         kept = complete(config["process"], words, os.path.join(bundle, config["root"]["path"]))
         creation = Creation(entry, bundle, config, Live(folder=entry.folder, kept=kept))
+        for warning in creation.birth.plan.warnings:
+            log.Log(words).write("warning", warning)
         creation.note()
         creation.birth.create()
         if words.value("console-socket"):
@@ -73,8 +75,11 @@ def make(words: Words) -> Creation:
         creation.note_process()
         write_pid(words, creation.live)
     except BaseException:
+        made = creation is not None and creation.birth.done
         if creation is not None:
             creation.birth.undo()
+        if made:
+            ending.after(entry, config)
         entry.remove()
         raise
     return creation
@@ -132,9 +137,15 @@ def release(entry: Record) -> None:
         gate = Visit(entry.folder)
     except ProcessLookupError as error:
         raise StateError(f"container {entry.id}", "cannot start a container that has just ended") from error
+    config = entry.config()
     try:
         gate.open_gate(handshake.START)
         gate.hear()
+        hooks.run_all(config, "poststart", ending.told(entry, record.RUNNING))
+    except BaseException:
+        if config.get("hooks"):  # one has failed: the container ends here, see "Lifecycle" in runtime.md
+            ending.destroy(entry)
+        raise
     finally:
         gate.close()
 
@@ -145,6 +156,7 @@ def run(words: Words) -> int:
         creation = make(words)
         try:
             creation.birth.start()
+            hooks.run_all(creation.config, "poststart", ending.told(creation.entry, record.RUNNING))
             if "detach" in words.flags:
                 return 0
             status = monitor.watch(creation, signals).status

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 
+from tinybox.container import hooks
 from tinybox.container.control import signal_number
-from tinybox.errors import StateError
+from tinybox.errors import StateError, TinyboxError
 from tinybox.isolation import cgroup_hierarchies
 from tinybox.oci import groups, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from tinybox.container.spec import Spec
     from tinybox.isolation.cgroup import Cgroup
     from tinybox.oci.record import Record
     from tinybox.oci.words import Words
@@ -90,12 +92,29 @@ def delete(words: Words) -> None:
 
 def destroy(entry: Record) -> None:
     """End what runs of a container, and remove its control group and its record; of a killed `create`, what it made."""
+    config: Spec = {}
     if os.path.exists(os.path.join(entry.folder, "config.json")) and entry.state:
-        group = group_of(entry)
+        config, group = entry.config(), group_of(entry)
         group.kill()
         end(entry)
         group.remove()
     entry.remove()
+    after(entry, config)
+
+
+def after(entry: Record, config: Spec) -> None:
+    """Run the poststop hooks of a container that is no more; one that fails is a warning; see runtime.md."""
+    for number, hook in enumerate(config.get("hooks", {}).get("poststop", [])):
+        try:
+            hooks.run(f"hooks.poststop[{number}] {hook['path']}", hook, told(entry, record.STOPPED))
+        except TinyboxError as error:
+            os.write(2, f"warning: {error}\n".encode())
+
+
+def told(entry: Record, status: str) -> bytes:
+    """Return the state that hooks are told; see "State" in runtime.md."""
+    pid, annotations = entry.state.get("pid", 0), entry.state.get("annotations", {})
+    return hooks.state_of(entry.id, status, pid, entry.state.get("bundle", ""), annotations)
 
 
 def end(entry: Record) -> None:

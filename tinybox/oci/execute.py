@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 
-from tinybox.container import birth, execute, host, init, monitor, spawn
+from tinybox.container import birth, execute, host, init, monitor, spawn, validate
 from tinybox.container.live import Live
 from tinybox.container.planner import Task
 from tinybox.errors import StateError, UsageError
@@ -16,8 +16,6 @@ from tinybox.oci import console, creation, ending, groups, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from tinybox.container.spec import Process, Spec, User
     from tinybox.oci.record import Record
     from tinybox.oci.words import Words
@@ -121,13 +119,9 @@ def user(text: str) -> User:
 
 
 def loaded(path: str) -> Process:
-    """Read a ``process`` object from the file *path*; UsageError says what it lacks."""
+    """Read a ``process`` object from the file *path*; UsageError names the field that is wrong."""
     try:
         with open(path, encoding="utf-8") as file:
-            process: Any = json.load(file)
+            return validate.check_process(json.load(file))
     except ValueError as error:
         raise UsageError(path, f"is not JSON: {error}") from error
-    if not isinstance(process, dict) or not process.get("args") or not str(process.get("cwd", "")).startswith("/"):
-        raise UsageError(path, "is no process object", "it wants args, and a cwd that is absolute")
-    asked: Process = process  # type: ignore[assignment]
-    return asked

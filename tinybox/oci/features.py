@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 from tinybox import __version__
-from tinybox.container import spec
-from tinybox.isolation import capabilities, cgroup_hierarchies, mounts, namespaces
+from tinybox.container import rules
+from tinybox.isolation import cgroup_hierarchies, labels, mount_options, namespaces, seccomp, seccomp_compiler
+from tinybox.linux import capability
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
     from tinybox.oci.words import Words
 
-OLDEST = "1.0.0"
+OLDEST, NEWEST = "1.0.0", "1.2.1"
+MORE_OPTIONS = "bind rbind remount idmap ridmap tmpcopyup sync async dirsync lazytime nolazytime".split()
 
 
 def show(words: Words) -> None:  # noqa: ARG001  it has neither options nor arguments
@@ -25,14 +27,16 @@ def show(words: Words) -> None:  # noqa: ARG001  it has neither options nor argu
 def features() -> dict[str, Any]:
     """Return the specification's ``features`` object."""
     where = cgroup_hierarchies.hierarchies()
-    plain = [*mounts.ATTRIBUTES, *mounts.PROPAGATION]
+    plain = [*mount_options.ATTRIBUTES, *mount_options.PROPAGATION]
+    known = {*plain, *(f"r{name}" for name in plain), *MORE_OPTIONS, *mount_options.WITHOUT_EFFECT}
     return {
         "ociVersionMin": OLDEST,
-        "ociVersionMax": spec.OCI_VERSION,
-        "mountOptions": sorted({*plain, *(f"r{name}" for name in plain), "bind", "rbind", "defaults"}),
+        "ociVersionMax": NEWEST,
+        "hooks": list(rules.HOOKS),
+        "mountOptions": sorted(known),
         "linux": {
             "namespaces": sorted(namespaces.KINDS),
-            "capabilities": capabilities.available(),
+            "capabilities": list(capability.NAMES),
             "cgroup": {
                 "v1": bool(where.v1),
                 "v2": where.unified is not None,
@@ -40,9 +44,23 @@ def features() -> dict[str, Any]:
                 "systemdUser": False,
                 "rdma": bool(where.version("rdma")),
             },
-            "seccomp": {"enabled": True},
+            "seccomp": _seccomp(),
+            "apparmor": {"enabled": labels.has_apparmor()},
+            "selinux": {"enabled": labels.has_selinux()},
             "intelRdt": {"enabled": False},
             "mountExtensions": {"idmap": {"enabled": True}},
         },
         "annotations": {"tinybox.version": __version__},
+    }
+
+
+def _seccomp() -> dict[str, Any]:
+    flags = list(seccomp.FLAGS)
+    return {
+        "enabled": True,
+        "actions": list(seccomp_compiler.ACTIONS),
+        "operators": [f"SCMP_CMP_{name}" for name in seccomp_compiler.OPERATORS],
+        "archs": sorted({arch for tables in seccomp_compiler.TABLES.values() for arch in tables}),
+        "knownFlags": flags,
+        "supportedFlags": flags,
     }

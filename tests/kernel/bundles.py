@@ -1,0 +1,125 @@
+"""Bundles for the tests: a config.json as podman writes one, on a root directory with busybox in it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kernel.boxes import new_name
+from tinybox.isolation.cgroup import place
+
+CAPABILITIES = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYS_CHROOT".split()
+APPLETS = "sh cat ls id sleep echo mount stat touch hostname date nice mkdir test grep head true false od uname".split()
+
+CONFIG: dict[str, Any] = {
+    "ociVersion": "1.0.2-dev",
+    "process": {
+        "user": {"uid": 0, "gid": 0, "umask": 18},
+        "args": ["true"],
+        "cwd": "/",
+        "env": ["PATH=/bin"],
+        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), CAPABILITIES),
+    },
+    "root": {"path": "rootfs"},
+    "hostname": "bundle",
+    "mounts": [
+        {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
+        {
+            "destination": "/dev",
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": ["nosuid", "noexec", "strictatime", "mode=755", "size=65536k"],
+        },
+        {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
+        {
+            "destination": "/dev/pts",
+            "type": "devpts",
+            "source": "devpts",
+            "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        },
+        {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid", "noexec", "nodev"]},
+    ],
+    "linux": {
+        "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")],
+        "resources": {"devices": [{"allow": False, "access": "rwm"}]},
+        "maskedPaths": ["/proc/kcore"],
+        "readonlyPaths": ["/proc/sys"],
+    },
+}
+
+
+class Bundle:
+    """A bundle in the directory *path*, with a *config* to be changed before it is run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.config = path, copy.deepcopy(CONFIG)
+        self.root = path / "rootfs"
+        self.linux["cgroupsPath"] = f"/{place(new_name())}"
+        for folder in ("bin", "proc", "dev", "sys", "tmp", "etc"):
+            (self.root / folder).mkdir(parents=True)
+        busybox = shutil.which("busybox")
+        if busybox is None:
+            pytest.skip("there is no busybox here")
+        shutil.copy(busybox, self.root / "bin/busybox")
+        for name in APPLETS:
+            (self.root / "bin" / name).symlink_to("busybox")
+        self.name = new_name()
+
+    @property
+    def process(self) -> dict[str, Any]:
+        """The config's ``process``."""
+        process: dict[str, Any] = self.config["process"]
+        return process
+
+    @property
+    def linux(self) -> dict[str, Any]:
+        """The config's ``linux``."""
+        linux: dict[str, Any] = self.config["linux"]
+        return linux
+
+    def mount(self, destination: str, kind: str, *options: str, source: str = "", **more: object) -> None:
+        """Add a mount to the config, behind the others."""
+        entry = {"destination": destination, "type": kind, "source": source or kind, "options": [*options], **more}
+        self.config["mounts"].append(entry)
+
+    def run(self, *script: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+        """Run *script*, lines for sh, in the bundle; or the config's own program, without a script."""
+        if script:
+            self.process["args"] = ["sh", "-c", "\n".join(script)]
+        (self.path / "config.json").write_text(json.dumps(self.config))
+        return self.oci("run", "--bundle", str(self.path), self.name, timeout=timeout)
+
+    def oci(self, *words: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+        """Run ``tinybox-oci WORDS`` on a state directory of this bundle's own."""
+        command = [str(Path(sys.executable).with_name("tinybox-oci")), "--root", str(self.path / "state"), *words]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL
+        )
+
+    def says(self, *script: str) -> str:
+        """Return what *script* prints in the bundle; it must succeed and say nothing else."""
+        done = self.run(*script)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return done.stdout.strip()
+
+    def refused(self, *parts: str) -> str:
+        """Assert that the bundle is refused, in one line that has all *parts*, and return it."""
+        done = self.run()
+        assert (done.returncode, done.stdout) == (125, ""), done
+        assert len(done.stderr.splitlines()) == 1, done
+        for part in parts:
+            assert part in done.stderr, done.stderr
+        return done.stderr
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """Give a bundle that runs as it is."""
+    return Bundle(tmp_path / "bundle")

@@ -1,0 +1,191 @@
+"""Every field of config.json that means something on Linux, with the kind of value that it takes: the dictionary.
+
+One line a field: its path, where ``[]`` stands for each entry of a list, ``*`` for each name in a map and ``{a,b}`` for
+both of two fields, and its kind.
+A kind is a type, a list of types in brackets, words with ``|`` between them, or ``/``: an absolute path. A ``!`` says
+that there is nothing without it. The text is the whole of it, so that it can be held against the specification.
+"""
+
+from __future__ import annotations
+
+TEXT = """
+ociVersion                                           str!
+process                                              object
+process.terminal                                     bool
+process.consoleSize                                  object
+process.consoleSize.height                           uint32!
+process.consoleSize.width                            uint32!
+process.user                                         object
+process.user.uid                                     uint32!
+process.user.gid                                     uint32!
+process.user.umask                                   uint32
+process.user.additionalGids                          [uint32]
+process.args                                         [str]!
+process.env                                          [str]
+process.cwd                                          /!
+process.capabilities                                 object
+process.capabilities.bounding                        [str]
+process.capabilities.effective                       [str]
+process.capabilities.permitted                       [str]
+process.capabilities.inheritable                     [str]
+process.capabilities.ambient                         [str]
+process.rlimits                                      [object]
+process.rlimits[].type                               str!
+process.rlimits[].soft                               uint64!
+process.rlimits[].hard                               uint64!
+process.noNewPrivileges                              bool
+process.oomScoreAdj                                  int32
+process.apparmorProfile                              str
+process.selinuxLabel                                 str
+process.scheduler                                    object
+process.scheduler.policy                             str!
+process.scheduler.nice                               int32
+process.scheduler.priority                           int32
+process.scheduler.flags                              [str]
+process.scheduler.runtime                            uint64
+process.scheduler.deadline                           uint64
+process.scheduler.period                             uint64
+process.ioPriority                                   object
+process.ioPriority.class                             IOPRIO_CLASS_RT|IOPRIO_CLASS_BE|IOPRIO_CLASS_IDLE!
+process.ioPriority.priority                          int32!
+process.execCPUAffinity                              object
+process.execCPUAffinity.initial                      str
+process.execCPUAffinity.final                        str
+root                                                 object!
+root.path                                            str!
+root.readonly                                        bool
+hostname                                             str
+domainname                                           str
+mounts                                               [object]
+mounts[].destination                                 str!
+mounts[].type                                        str
+mounts[].source                                      str
+mounts[].options                                     [str]
+mounts[].{uidMappings,gidMappings}                   [object]
+mounts[].{uidMappings,gidMappings}[].containerID     uint32!
+mounts[].{uidMappings,gidMappings}[].hostID          uint32!
+mounts[].{uidMappings,gidMappings}[].size            uint32!
+hooks                                                object
+hooks.{prestart,createRuntime,createContainer,startContainer,poststart,poststop} [object]
+hooks.{prestart,createRuntime,createContainer,startContainer,poststart,poststop}[].path /!
+hooks.{prestart,createRuntime,createContainer,startContainer,poststart,poststop}[].args [str]
+hooks.{prestart,createRuntime,createContainer,startContainer,poststart,poststop}[].env [str]
+hooks.{prestart,createRuntime,createContainer,startContainer,poststart,poststop}[].timeout int32
+annotations                                          object
+annotations.*                                        str
+linux                                                object
+linux.namespaces                                     [object]
+linux.namespaces[].type                              pid|network|mount|ipc|uts|user|cgroup|time!
+linux.namespaces[].path                              /
+linux.{uidMappings,gidMappings}                      [object]
+linux.{uidMappings,gidMappings}[].containerID        uint32!
+linux.{uidMappings,gidMappings}[].hostID             uint32!
+linux.{uidMappings,gidMappings}[].size               uint32!
+linux.timeOffsets                                    object
+linux.timeOffsets.*                                  object
+linux.timeOffsets.*.secs                             int64
+linux.timeOffsets.*.nanosecs                         uint32
+linux.devices                                        [object]
+linux.devices[].path                                 /!
+linux.devices[].type                                 c|b|u|p!
+linux.devices[].major                                int64
+linux.devices[].minor                                int64
+linux.devices[].fileMode                             uint32
+linux.devices[].uid                                  uint32
+linux.devices[].gid                                  uint32
+linux.cgroupsPath                                    str
+linux.resources                                      object
+linux.resources.devices                              [object]
+linux.resources.devices[].allow                      bool!
+linux.resources.devices[].type                       a|b|c|
+linux.resources.devices[].major                      int64
+linux.resources.devices[].minor                      int64
+linux.resources.devices[].access                     str
+linux.resources.memory                               object
+linux.resources.memory.limit                         int64
+linux.resources.memory.reservation                   int64
+linux.resources.memory.swap                          int64
+linux.resources.memory.kernel                        int64
+linux.resources.memory.kernelTCP                     int64
+linux.resources.memory.swappiness                    uint64
+linux.resources.memory.disableOOMKiller              bool
+linux.resources.memory.useHierarchy                  bool
+linux.resources.memory.checkBeforeUpdate             bool
+linux.resources.cpu                                  object
+linux.resources.cpu.shares                           uint64
+linux.resources.cpu.quota                            int64
+linux.resources.cpu.burst                            uint64
+linux.resources.cpu.period                           uint64
+linux.resources.cpu.realtimeRuntime                  int64
+linux.resources.cpu.realtimePeriod                   uint64
+linux.resources.cpu.cpus                             str
+linux.resources.cpu.mems                             str
+linux.resources.cpu.idle                             int64
+linux.resources.pids                                 object
+linux.resources.pids.limit                           int64
+linux.resources.blockIO                              object
+linux.resources.blockIO.weight                       uint16
+linux.resources.blockIO.weightDevice                 [object]
+linux.resources.blockIO.weightDevice[].major         int64!
+linux.resources.blockIO.weightDevice[].minor         int64!
+linux.resources.blockIO.weightDevice[].weight        uint16
+linux.resources.blockIO.throttle{Read,Write}{Bps,IOPS}Device [object]
+linux.resources.blockIO.throttle{Read,Write}{Bps,IOPS}Device[].major int64!
+linux.resources.blockIO.throttle{Read,Write}{Bps,IOPS}Device[].minor int64!
+linux.resources.blockIO.throttle{Read,Write}{Bps,IOPS}Device[].rate uint64!
+linux.resources.hugepageLimits                       [object]
+linux.resources.hugepageLimits[].pageSize            str!
+linux.resources.hugepageLimits[].limit               uint64!
+linux.resources.network                              object
+linux.resources.network.classID                      uint32
+linux.resources.network.priorities                   [object]
+linux.resources.network.priorities[].name            str!
+linux.resources.network.priorities[].priority        uint32!
+linux.resources.rdma                                 object
+linux.resources.rdma.*                               object
+linux.resources.rdma.*.hcaHandles                    uint32
+linux.resources.rdma.*.hcaObjects                    uint32
+linux.resources.unified                              object
+linux.resources.unified.*                            str
+linux.rootfsPropagation                              str
+linux.seccomp                                        object
+linux.seccomp.defaultAction                          str!
+linux.seccomp.defaultErrnoRet                        uint32
+linux.seccomp.architectures                          [str]
+linux.seccomp.flags                                  [str]
+linux.seccomp.listenerPath                           str
+linux.seccomp.listenerMetadata                       str
+linux.seccomp.syscalls                               [object]
+linux.seccomp.syscalls[].names                       [str]!
+linux.seccomp.syscalls[].action                      str!
+linux.seccomp.syscalls[].errnoRet                    uint32
+linux.seccomp.syscalls[].args                        [object]
+linux.seccomp.syscalls[].args[].index                uint32!
+linux.seccomp.syscalls[].args[].value                uint64!
+linux.seccomp.syscalls[].args[].valueTwo             uint64
+linux.seccomp.syscalls[].args[].op                   str!
+linux.sysctl                                         object
+linux.sysctl.*                                       str
+linux.maskedPaths                                    [/]
+linux.readonlyPaths                                  [/]
+linux.mountLabel                                     str
+linux.personality                                    object
+linux.personality.domain                             LINUX|LINUX32!
+linux.personality.flags                              [str]
+"""
+
+# Known, and never carried out: a container that asks for it would be another one than was asked for.
+REFUSED = {
+    "windows": "this is Linux",
+    "solaris": "this is Linux",
+    "zos": "this is Linux",
+    "freebsd": "this is Linux",
+    "vm": "containers are made here, no virtual machines",
+    "process.commandLine": "is for Windows: process.args is the word on Linux",
+    "process.user.username": "is for Windows: process.user.uid is the word on Linux",
+    "linux.intelRdt": "resctrl is not supported",
+    "linux.netDevices": "moving network devices is not supported; it is of version 1.3",
+    "linux.memoryPolicy": "is not supported; it is of version 1.3",
+    "linux.resources.blockIO.leafWeight": "is for the scheduler CFQ, which Linux 5.0 has removed",
+    "linux.resources.blockIO.weightDevice[].leafWeight": "is for the scheduler CFQ, which Linux 5.0 has removed",
+}

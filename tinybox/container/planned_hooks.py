@@ -1,0 +1,83 @@
+"""The plan's chapter on hooks: who runs which, and how parent and child take turns about it.
+
+When all is mounted and the root not yet changed, the child waits: the parent runs those that belong to the runtime's
+namespaces, then the child those that belong to its own. The last ones run in the container, just before the program.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container import handshake, hooks
+from tinybox.container.plan import Step
+from tinybox.errors import StepError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.live import Live
+    from tinybox.container.planner import Task
+    from tinybox.container.spec import Hook
+
+_PARENTS = ("prestart", "createRuntime")
+
+
+def outside(task: Task) -> list[Step]:
+    """Plan what the parent runs while the child waits with its mounts made."""
+    wanted = _hooks(task, *_PARENTS)
+    if not wanted:
+        return []
+    return [
+        Step("await-mounts", "Wait until its mounts are made", "pipe(7)", await_mounts, task.live),
+        *_steps(task, wanted, "creating"),
+        Step("go-on", "Let the child go on to its new root", "pipe(7)", task.live.handshake.open_gate, handshake.ON),
+    ]
+
+
+def before_pivot(task: Task) -> list[Step]:
+    """Plan the child's side: wait for the parent's hooks, then run those of the new namespaces."""
+    says = "Look up our number on the host, while its /proc is there"
+    steps = [Step("own-pid", says, "proc(5)", note_pid, task.live)]
+    if _hooks(task, *_PARENTS):
+        says = "Tell the parent that all is mounted, wait for its hooks"
+        steps.append(Step("mounted", says, "pipe(7)", report_mounts, task.live))
+    return [*steps, *_steps(task, _hooks(task, "createContainer"), "creating")]
+
+
+def before_program(task: Task) -> list[Step]:
+    """Plan the hooks that run in the container, as its user, after the word to start."""
+    return _steps(task, _hooks(task, "startContainer"), "created")
+
+
+def _hooks(task: Task, *kinds: str) -> list[tuple[str, Hook]]:
+    wanted = task.config.get("hooks", {})
+    return [(f"{kind}[{number}]", hook) for kind in kinds for number, hook in enumerate(wanted.get(kind, []))]
+
+
+def _steps(task: Task, named: list[tuple[str, Hook]], status: str) -> list[Step]:
+    return [
+        Step(f"hook-{name}", f"Run the hook {hook['path']}", "posix_spawn(3)", run, task, f"hooks.{name}", hook, status)
+        for name, hook in named
+    ]
+
+
+def run(task: Task, name: str, hook: Hook, status: str) -> None:
+    """Run one hook with the container's state as it is at this moment; see OCI's runtime.md."""
+    state = hooks.state_of(task.container, status, task.live.pid, task.bundle, task.annotations)
+    hooks.run(f"{name} {hook['path']}", hook, state)
+
+
+def note_pid(live: Live) -> None:
+    """Note this process's number as the host counts, from the host's /proc; see "/proc/self" in proc(5)."""
+    live.pid = int(os.readlink("/proc/self"))
+
+
+def await_mounts(live: Live) -> None:
+    """Wait until the child has made its mounts; see pipe(7)."""
+    if not live.handshake.hear():
+        raise StepError("container process", "ended before its mounts were made", "killed, or out of memory")
+
+
+def report_mounts(live: Live) -> None:
+    """Tell the parent that the mounts are made, and wait until it lets us go on; see pipe(7)."""
+    live.handshake.tell(handshake.MOUNTED)
+    live.handshake.wait(handshake.ON)

@@ -1,0 +1,159 @@
+"""What the fields of a config.json owe to one another: a clock's offset needs a clock of one's own, and so on.
+
+Each rule is a sentence of the runtime-spec. None looks at the host: what this host cannot do, the planner finds.
+"""
+
+from __future__ import annotations
+
+from tinybox.errors import UsageError
+from tinybox.isolation import rlimits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.spec import Linux, Process, Spec
+
+HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+CLOCKS = ("monotonic", "boottime")  # the keys of linux.timeOffsets, as in time_namespaces(7)
+ACCESS = set("rwm")
+
+
+def check(config: Spec) -> None:
+    """Raise UsageError, with the field, for the first rule that *config* breaks."""
+    _version(config["ociVersion"])
+    if "process" not in config:
+        raise UsageError("process", "is missing", "a container is started for a program")
+    check_process(config["process"])
+    _hooks(config)
+    _annotations(config)
+    linux = config.get("linux", {})
+    kinds = _namespaces(linux)
+    for name in ("hostname", "domainname"):
+        if config.get(name) and "uts" not in kinds:
+            raise UsageError(name, "would be the host's", "add a namespace of type uts")
+    _mappings(linux, kinds)
+    _mounts(config, kinds)
+    _devices(linux)
+    _resources(linux.get("resources", {}))
+    _seccomp(linux.get("seccomp", {}))
+    if linux.get("personality", {}).get("flags"):
+        raise UsageError("linux.personality.flags", "the specification knows none", "leave it out")
+
+
+def check_process(process: Process) -> None:
+    """Raise UsageError for what a process, that of a container or of an exec, cannot be."""
+    seen = set()
+    for number, entry in enumerate(process.get("rlimits", [])):
+        place = f"process.rlimits[{number}]"
+        if entry["type"] not in rlimits.NAMES:
+            raise UsageError(f"{place}.type", f"there is no limit {entry['type']}", "see getrlimit(2) for the names")
+        if entry["type"] in seen:
+            raise UsageError(place, f"{entry['type']} is given twice")
+        if entry["soft"] > entry["hard"]:
+            raise UsageError(f"{place}.soft", "is above the hard limit")
+        seen.add(entry["type"])
+    if not process["args"][0]:
+        raise UsageError("process.args[0]", "is empty", "it names the program")
+    score = process.get("oomScoreAdj", 0)
+    if not -1000 <= score <= 1000:
+        raise UsageError("process.oomScoreAdj", f"{score} is not from -1000 to 1000")
+    if process.get("user", {}).get("umask", 0) > 0o777:
+        raise UsageError("process.user.umask", "is above 511 (octal 777)")
+
+
+def _version(version: str) -> None:
+    numbers = version.partition("+")[0].partition("-")[0].split(".")
+    if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
+        raise UsageError("ociVersion", f"{version} is no version as SemVer has them", "such as 1.2.0")
+    if numbers[0] != "1":
+        raise UsageError("ociVersion", f"{version} is not supported", "1.x is")
+
+
+def _hooks(config: Spec) -> None:
+    for kind, hooks in config.get("hooks", {}).items():
+        for number, hook in enumerate(hooks):
+            if hook.get("timeout", 1) <= 0:
+                raise UsageError(f"hooks.{kind}[{number}].timeout", "must be greater than zero", "seconds")
+
+
+def _annotations(config: Spec) -> None:
+    if "" in config.get("annotations", {}):
+        raise UsageError("annotations", "a key is empty")
+
+
+def _namespaces(linux: Linux) -> list[str]:
+    kinds = [entry["type"] for entry in linux.get("namespaces", [])]
+    for number, kind in enumerate(kinds):
+        if kind in kinds[:number]:
+            raise UsageError(f"linux.namespaces[{number}]", f"{kind} is given twice")
+    if "mount" not in kinds:
+        cause = "there is none of type mount, and its mounts would be the host's"
+        raise UsageError("linux.namespaces", cause, "add one")
+    if linux.get("timeOffsets") and not any(
+        entry["type"] == "time" and not entry.get("path") for entry in linux["namespaces"]
+    ):
+        raise UsageError("linux.timeOffsets", "there is no new namespace of type time", "add one")
+    for clock in linux.get("timeOffsets", {}):
+        if clock not in CLOCKS:
+            raise UsageError(f"linux.timeOffsets.{clock}", "this clock has no offset", f"{' and '.join(CLOCKS)} have")
+    return kinds
+
+
+def _mappings(linux: Linux, kinds: list[str]) -> None:
+    new = any(entry["type"] == "user" and not entry.get("path") for entry in linux.get("namespaces", []))
+    for name in ("uidMappings", "gidMappings"):
+        if new and not linux.get(name):
+            raise UsageError(f"linux.{name}", "is missing", "a new user namespace needs it")
+        if linux.get(name) and "user" not in kinds:
+            raise UsageError(f"linux.{name}", "there is no namespace of type user", "add one")
+
+
+def _mounts(config: Spec, kinds: list[str]) -> None:
+    for number, entry in enumerate(config.get("mounts", [])):
+        place, options = f"mounts[{number}]", set(entry.get("options", []))
+        bind = bool(options & {"bind", "rbind"}) or entry.get("type") == "bind"
+        if bool(entry.get("uidMappings")) != bool(entry.get("gidMappings")):
+            raise UsageError(place, "uidMappings and gidMappings belong together", "give both or none")
+        idmapped = bool(options & {"idmap", "ridmap"}) or bool(entry.get("uidMappings"))
+        if idmapped and not bind:
+            raise UsageError(place, "only a bind mount can be idmapped here", "bind or rbind among its options")
+        if idmapped and not entry.get("uidMappings") and "user" not in kinds:
+            raise UsageError(place, "idmap without mappings, its own or a user namespace's", "add uidMappings")
+        if bind and not entry.get("source"):
+            raise UsageError(f"{place}.source", "is missing", "a bind mount shows something of the host")
+        if not bind and not entry.get("type") and "remount" not in options:
+            raise UsageError(f"{place}.type", "is missing", "or bind among its options")
+
+
+def _devices(linux: Linux) -> None:
+    for number, device in enumerate(linux.get("devices", [])):
+        for name in ("major", "minor"):
+            if device["type"] != "p" and name not in device:
+                raise UsageError(f"linux.devices[{number}].{name}", "is missing", "only a fifo has none")
+
+
+def _resources(resources: dict[str, Any]) -> None:
+    for number, rule in enumerate(resources.get("devices", [])):
+        if set(rule.get("access", "")) - ACCESS:
+            place = f"linux.resources.devices[{number}].access"
+            raise UsageError(place, f"{rule['access']!r} has other letters than r, w and m")
+    cpu, block = resources.get("cpu", {}), resources.get("blockIO", {})
+    if cpu.get("burst", 0) > cpu.get("quota", 0) > 0:
+        raise UsageError("linux.resources.cpu.burst", f"{cpu['burst']} is above the quota {cpu['quota']}")
+    if resources.get("memory", {}).get("swappiness", 0) > 100:
+        raise UsageError("linux.resources.memory.swappiness", "is not from 0 to 100")
+    for number, entry in enumerate(block.get("weightDevice", [])):
+        if "weight" not in entry:
+            raise UsageError(f"linux.resources.blockIO.weightDevice[{number}].weight", "is missing")
+    for name, limits in resources.get("rdma", {}).items():
+        if not limits:
+            raise UsageError(f"linux.resources.rdma.{name}", "limits nothing", "hcaHandles, hcaObjects or both")
+
+
+def _seccomp(profile: dict[str, Any]) -> None:
+    notifies = any(entry["action"] == "SCMP_ACT_NOTIFY" for entry in profile.get("syscalls", []))
+    if profile.get("listenerMetadata") and not profile.get("listenerPath"):
+        raise UsageError("linux.seccomp.listenerMetadata", "there is no listenerPath", "add one")
+    if notifies and not profile.get("listenerPath"):
+        raise UsageError("linux.seccomp.listenerPath", "is missing", "SCMP_ACT_NOTIFY needs somebody who answers")
