@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinybox.cli.pulling import with_image
 from tinybox.cli.run import refuse_audience
 from tinybox.cli.several import each
-from tinybox.container import attach, detached, host, launch, lifecycle, monitor, naming, spec, state, wire
+from tinybox.container import attach, detached, host, launch, lifecycle, monitor, naming, state, wire
 from tinybox.container.home import Home
 from tinybox.container.live import Live
 from tinybox.errors import StateError, UsageError
@@ -52,34 +52,13 @@ def start(words: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
 
 
 def _start(home: Home, here: host.Host, word: str) -> None:
-    container = owned(home, here, word)
+    container = launch.owned(home, here, word)
     if container is not None:
         begin(container)
 
 
-def owned(home: Home, here: host.Host, word: str) -> lifecycle.Container | None:
-    """Return the container at rest that *word* names, in our hands; None if it runs already, which is no error."""
-    container = naming.find(home, word)
-    try:
-        record = lifecycle.take(home, here, container)
-    except StateError:
-        if state.read(home, container)["status"] == state.RUNNING:
-            return None
-        raise
-    if not record.state:
-        record.close()
-        raise StateError(f"container {word}", "no such container", "another command has just removed it")
-    try:
-        found = lifecycle.Container(home, container, spec.load(home.bundle(container)), here, Live())
-    except BaseException:
-        record.close()
-        raise
-    found.record = record
-    return found
-
-
 def _start_attached(home: Home, here: host.Host, word: str, *, interactive: bool) -> int:
-    container = owned(home, here, word)
+    container = launch.owned(home, here, word)
     if container is None:
         return attach_to(word, stdin=interactive)
     ours, theirs = wire.pair()

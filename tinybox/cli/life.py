@@ -11,7 +11,7 @@ import click
 from tinybox.cli import completion, detached
 from tinybox.cli.run_command import table_command
 from tinybox.cli.several import each
-from tinybox.container import control, host, monitor
+from tinybox.container import control, host, launch, monitor
 from tinybox.container import update as updating
 from tinybox.container.home import Home
 from tinybox.container.live import Live
@@ -125,7 +125,7 @@ def restart(names: tuple[str, ...], seconds: float | None, signal_word: str) -> 
 
     def again(name: str) -> None:
         control.stop(home, name, seconds, signal_word)
-        container = detached.owned(home, here, name)
+        container = launch.owned(home, here, name)
         if container is not None:
             detached.begin(container)
 

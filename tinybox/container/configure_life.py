@@ -48,7 +48,8 @@ def _health(options: Options, image: dict[str, Any]) -> dict[str, Any] | None:
         if options.get("health_cmd"):
             raise UsageError("--no-healthcheck", "conflicts with --health-cmd", "leave one of them out")
         return None
-    test = ["CMD-SHELL", options["health_cmd"]] if options.get("health_cmd") else image.get("Test") or ["NONE"]
+    asked = options.get("health_cmd")  # a text for the shell, or from compose the list that an image has, too
+    test = (["CMD-SHELL", asked] if isinstance(asked, str) else asked) if asked else image.get("Test") or ["NONE"]
     if test[0] == "NONE":
         return None
 

@@ -67,6 +67,27 @@ def register(
     return container
 
 
+def owned(home: Home, here: host.Host, word: str) -> lifecycle.Container | None:
+    """Return the container at rest that *word* names, in our hands; None if it runs already, which is no error."""
+    container = naming.find(home, word)
+    try:
+        record = lifecycle.take(home, here, container)
+    except StateError:
+        if state.read(home, container)["status"] == state.RUNNING:
+            return None
+        raise
+    if not record.state:
+        record.close()
+        raise StateError(f"container {word}", "no such container", "another command has just removed it")
+    try:
+        found = lifecycle.Container(home, container, spec.load(home.bundle(container)), here, Live())
+    except BaseException:
+        record.close()
+        raise
+    found.record = record
+    return found
+
+
 def normal(options: dict[str, Any]) -> dict[str, Any]:
     """Return *options* as the command line would have given them: words as text, lists as lists; else UsageError."""
     words: dict[str, Any] = {}

@@ -1,0 +1,55 @@
+"""Waiting for a service to be as another one needs it: started, healthy, or done with its work."""
+
+from __future__ import annotations
+
+import time
+
+from tinybox.compose.service import COMPLETED, HEALTHY
+from tinybox.container import listing
+from tinybox.errors import StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.compose.service import Service
+    from tinybox.container.home import Home
+    from tinybox.container.listing import Listed
+
+PAUSE = 0.05  # seconds between two looks at a state
+ENDED = ("exited", "dead", "created")
+
+
+def wait(home: Home, service: Service, condition: str, seconds: float | None = None) -> None:
+    """Wait until *service* meets *condition*; StateError if it cannot any more, or has not after *seconds*."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while not is_met(service, listing.find(home, service.container), condition):
+        if deadline is not None and time.monotonic() > deadline:
+            raise failure(service, f"is not {_adjective(condition)} after {seconds:g} s")
+        time.sleep(PAUSE)
+
+
+def is_met(service: Service, listed: Listed, condition: str) -> bool:
+    """Tell whether *condition* is met by now; StateError if it never will be."""
+    word = listed.word
+    if condition == COMPLETED:
+        status = listed.state.get("exitCode")
+        if word in ENDED and status != 0:
+            raise failure(service, f"did not complete successfully: exit status {status}")
+        return word in ENDED
+    if word in ENDED:
+        raise failure(service, f"has ended with status {listed.state.get('exitCode')}")
+    if condition != HEALTHY:
+        return word == "running"
+    if listed.health == "none":
+        raise failure(service, "has no healthcheck, so it cannot become healthy", "add healthcheck:")
+    if listed.health == "unhealthy":
+        raise failure(service, "is unhealthy", f"tinybox inspect {service.container} shows what its check said")
+    return listed.health == "healthy"
+
+
+def failure(service: Service, cause: str, cure: str = "") -> StateError:
+    """Return the error that names *service*, for its finder to raise."""
+    return StateError(f"service {service.name} ({service.place})", cause, cure)
+
+
+def _adjective(condition: str) -> str:
+    return {COMPLETED: "done", HEALTHY: "healthy"}.get(condition, "running")

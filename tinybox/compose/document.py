@@ -1,0 +1,180 @@
+"""A compose file as a tree of fields, each of which knows its line: so that what is wrong can be pointed at.
+
+YAML is read down to its nodes and no further. What a word means, a number, a yes, a time, is decided by who asks for
+it; so ``22:22`` stays a port, and ``no`` a restart policy.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from tinybox.compose.interpolation import interpolate
+from tinybox.errors import HostError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from typing import Any
+
+    import yaml
+
+DEEPEST = 40  # levels; an alias that contains itself would have no end
+NULL, STRING = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
+REPLACED = ("command", "entrypoint", "test")  # lists that a second file replaces; to all others it adds
+
+
+class Field:
+    """One value: a text, None, a list or a mapping of fields; with the *place* and the *name* it has in the file."""
+
+    __slots__ = ("content", "name", "place", "tag")
+
+    def __init__(self, content: Any, name: str, place: str, tag: str = STRING) -> None:
+        self.content, self.name, self.place, self.tag = content, name, place, tag
+
+    def wrong(self, cause: str, cure: str = "") -> UsageError:
+        """Return the error that says what is wrong here, for its finder to raise."""
+        return UsageError(f"{self.place}: {self.name}" if self.name else self.place, cause, cure)
+
+    def text(self) -> str:
+        """Return the one word or line that this is; UsageError if it is a list, a mapping or nothing."""
+        if not isinstance(self.content, str):
+            raise self.wrong("is no text", "write one value after the colon")
+        return self.content
+
+    def flag(self) -> bool:
+        """Return whether this says true; UsageError if it says neither true nor false."""
+        word = self.text().lower()
+        if word not in ("true", "false", "yes", "no", "on", "off"):
+            raise self.wrong(f"{word!r} is neither true nor false")
+        return word in ("true", "yes", "on")
+
+    def whole(self) -> int:
+        """Return the whole number that this is, of at least 0; UsageError if it is none."""
+        if not (self.text().isascii() and self.text().isdigit()):
+            raise self.wrong(f"{self.text()!r} is not a whole number")
+        return int(self.text())
+
+    def entries(self) -> list[Field]:
+        """Return the items of a list; UsageError if it is none. Nothing at all is an empty list."""
+        if self.content is None:
+            return []
+        if not isinstance(self.content, list):
+            raise self.wrong("is no list", "write its items below, each after a dash")
+        return self.content
+
+    def texts(self) -> list[str]:
+        """Return the items of a list of texts, or a single text as a list of one."""
+        return [self.content] if isinstance(self.content, str) else [entry.text() for entry in self.entries()]
+
+    def words(self) -> list[str]:
+        """Return a command: a list as it is, a text split as a shell splits it."""
+        if not isinstance(self.content, str):
+            return self.texts()
+        try:
+            return shlex.split(self.content)
+        except ValueError as error:
+            raise self.wrong(f"cannot be split into words: {error}", "close the quote") from error
+
+    def mapping(self, known: Collection[str] = ()) -> dict[str, Field]:
+        """Return the fields of a mapping, without ``x-`` extensions; a key that is not *known* is a UsageError."""
+        if self.content is None:
+            return {}
+        if not isinstance(self.content, dict):
+            raise self.wrong("is no mapping", "write KEY: VALUE below it")
+        found = {key: field for key, field in self.content.items() if not key.startswith("x-")}
+        for key, field in found.items():
+            if known and key not in known:
+                raise field.wrong("is a key that tinybox does not know", "docs/compose.md lists those it knows")
+        return found
+
+    def pairs(self) -> dict[str, str | None]:
+        """Return ``KEY: VALUE`` or a list of ``KEY=VALUE``; the value is None where there is none."""
+        if isinstance(self.content, list):
+            split = (entry.text().partition("=") for entry in self.content)
+            return {key: value if equals else None for key, equals, value in split}
+        return {key: None if field.content is None else field.text() for key, field in self.mapping().items()}
+
+    def plain(self) -> Any:
+        """Return the tree as plain lists, dicts and scalars, for who prints it."""
+        if isinstance(self.content, dict):
+            return {key: field.plain() for key, field in self.content.items()}
+        if isinstance(self.content, list):
+            return [field.plain() for field in self.content]
+        if self.content is None or self.tag == STRING:
+            return self.content
+        return _yaml().safe_load(self.content)
+
+
+def _yaml() -> Any:
+    try:
+        import yaml
+    except ModuleNotFoundError as error:
+        raise HostError(
+            "compose", "there is no YAML reader for this Python", "pip install 'tinybox[compose]'"
+        ) from error
+    return yaml
+
+
+def read(path: str, variables: Mapping[str, str]) -> Field:
+    """Read the compose file *path*, with ``${NAME}`` in its values filled in; UsageError names the line at fault."""
+    yaml = _yaml()
+    try:
+        with open(path, encoding="utf-8") as file:
+            node = yaml.compose(file, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UsageError(f"{path}:{line}", f"is no YAML: {error.problem}", "mind the indentation") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(path, getattr(error, "strerror", None) or f"cannot be read: {error}") from error
+    if node is None:
+        raise UsageError(path, "is empty", "it needs services:")
+    return _Reader(os.path.relpath(path), lambda text: interpolate(text, variables)).field(node, "", 0)
+
+
+class _Reader:
+    """Makes fields of YAML's nodes, for one *file*; every text goes through *fill*."""
+
+    def __init__(self, file: str, fill: Callable[[str], str]) -> None:
+        self._file, self._fill, self._yaml = file, fill, _yaml()
+
+    def field(self, node: yaml.Node, name: str, depth: int, key: yaml.Node | None = None) -> Field:
+        """Return the field of *node*, whose place is that of its *key*, where it has one."""
+        made = Field(None, name, f"{self._file}:{(key or node).start_mark.line + 1}", node.tag)
+        if depth > DEEPEST:
+            raise made.wrong("goes too deep", "does an alias contain itself?")
+        if isinstance(node, self._yaml.MappingNode):
+            made.content = self._fields(made, node.value, depth)
+        elif isinstance(node, self._yaml.SequenceNode):
+            made.content = [self.field(item, f"{name}[{at}]", depth + 1) for at, item in enumerate(node.value)]
+        elif node.tag != NULL:
+            try:
+                made.content = self._fill(node.value)
+            except UsageError as error:
+                raise made.wrong(str(error)) from error
+        return made
+
+    def _fields(self, above: Field, pairs: list[tuple[yaml.Node, yaml.Node]], depth: int) -> dict[str, Field]:
+        own: dict[str, Field] = {}
+        merged: dict[str, Field] = {}
+        for key, node in pairs:
+            if key.value == "<<":  # YAML's merge key: what it names holds where nothing else is said
+                for item in node.value if isinstance(node, self._yaml.SequenceNode) else [node]:
+                    merged = self.field(item, above.name, depth + 1).mapping() | merged
+                continue
+            field = self.field(node, f"{above.name}.{key.value}".lstrip("."), depth + 1, key)
+            if key.value in own:
+                raise field.wrong("stands there twice", "leave one of them out")
+            own[key.value] = field
+        return merged | own
+
+
+def merged(base: Field, over: Field, key: str = "") -> Field:
+    """Return *base* as a second file changes it: mappings are joined, lists grow, all else is replaced."""
+    if isinstance(base.content, dict) and isinstance(over.content, dict):
+        both = {name: merged(base.content[name], field, name) if name in base.content else field
+                for name, field in over.content.items()}  # fmt: skip
+        return Field(base.content | both, over.name, over.place, over.tag)
+    if isinstance(base.content, list) and isinstance(over.content, list) and key not in REPLACED:
+        return Field([*base.content, *over.content], over.name, over.place, over.tag)
+    return over

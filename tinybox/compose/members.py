@@ -1,0 +1,101 @@
+"""Which containers are a project's: labels say so, those of docker compose; no other list of them is kept."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from contextlib import contextmanager
+
+from tinybox.container import listing
+from tinybox.errors import StateError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tinybox.compose.project import Project
+    from tinybox.compose.service import Service
+    from tinybox.container.home import Home
+    from tinybox.container.listing import Listed
+
+    Say = Callable[[str], None]
+
+PREFIX = "com.docker.compose."
+PROJECT, SERVICE, NUMBER, HASH = (
+    f"{PREFIX}{word}" for word in ("project", "service", "container-number", "config-hash")
+)
+VOLUME, NETWORK = f"{PREFIX}volume", f"{PREFIX}network"
+
+
+def labels(project: Project, service: Service, digest: str) -> list[str]:
+    """Return the labels of a service's container; *digest* stands for all that it was made from."""
+    known = {
+        PROJECT: project.name,
+        SERVICE: service.name,
+        NUMBER: "1",
+        HASH: digest,
+        f"{PREFIX}oneoff": "False",
+        f"{PREFIX}project.config_files": ",".join(project.files),
+        f"{PREFIX}project.working_dir": project.folder,
+    }
+    return [f"{key}={value}" for key, value in known.items()]
+
+
+def digest(service: Service, image: str, networks: list[str]) -> str:
+    """Return a hash of what a container is made from: a changed one has to be made anew."""
+    joins = [(join.network, join.aliases, join.address) for join in service.joins]
+    whole = [image, service.container, service.arguments, service.options, joins, networks]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def of(home: Home, project: str, services: Iterable[str] = ()) -> list[Listed]:
+    """Return the containers of *project*, those of the *services* or all, at rest or not, sorted by service."""
+    wanted = set(services)
+
+    def is_ours(listed: Listed) -> bool:
+        found = listed.labels
+        return found.get(PROJECT) == project and (not wanted or found.get(SERVICE) in wanted)
+
+    return sorted(listing.containers(home, at_rest=True, is_wanted=is_ours), key=service_of)
+
+
+def service_of(listed: Listed) -> str:
+    """Return the service that a container is of."""
+    return listed.labels.get(SERVICE, "")
+
+
+def short_name(listed: Listed) -> str:
+    """Return what a container is called within its project, as in its logs: ``web-1``."""
+    return f"{service_of(listed)}-{listed.labels.get(NUMBER, '1')}"
+
+
+def one(home: Home, project: str, service: str) -> Listed:
+    """Return the container of *service*; StateError if it has none."""
+    found = of(home, project, [service])
+    if not found:
+        raise StateError(f"service {service}", f"has no container in project {project}", "tinybox compose up -d")
+    return found[0]
+
+
+@contextmanager
+def alone(home: Home, project: str) -> Iterator[None]:
+    """Be the only command that makes or removes something of *project*; see flock(2).
+
+    The lock file is not close-on-exec, by which a monitor that is born here knows it for its caller's, and closes it:
+    else the lock would live as long as the container.
+    """
+    folder = os.path.join(home.root, "locks")
+    try:
+        os.makedirs(folder, 0o700, exist_ok=True)
+        fd = os.open(os.path.join(folder, f"compose-{project}"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise UsageError(f"project {project}", f"{error.filename}: {error.strerror}", "be root, or use sudo") from error
+    try:
+        os.set_inheritable(fd, True)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(fd, fcntl.LOCK_UN)  # of every copy of the descriptor
+        os.close(fd)

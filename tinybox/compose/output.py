@@ -1,0 +1,62 @@
+"""What the containers of a project say, side by side: each line after the name of who says it."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+
+from tinybox.compose import members
+from tinybox.container import log_reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import BinaryIO
+
+    from tinybox.container.home import Home
+    from tinybox.container.listing import Listed
+    from tinybox.container.log_reader import Entry, Selection
+
+
+class Output:
+    """Where the lines go: to *stream*, with a prefix or without, each whole; several threads may write."""
+
+    def __init__(
+        self, stream: BinaryIO, containers: Iterable[Listed], *, prefix: bool, timestamps: bool = False
+    ) -> None:
+        names = {listed.id: members.short_name(listed) for listed in containers}
+        width = max(map(len, names.values()), default=0)
+        self._prefixes = {key: f"{name.ljust(width)}  | ".encode() if prefix else b"" for key, name in names.items()}
+        self._stream, self._timestamps, self._alone = stream, timestamps, threading.Lock()
+
+    def write(self, container: str, entries: Iterable[Entry]) -> None:
+        """Write *entries* of *container* and see them out."""
+        with self._alone:
+            for entry in entries:
+                when = f"{entry.time} ".encode() * self._timestamps
+                self._stream.write(self._prefixes[container] + when + entry.data.removesuffix(b"\n") + b"\n")
+            self._stream.flush()
+
+
+def show(home: Home, containers: list[Listed], selection: Selection, output: Output) -> None:
+    """Write what the *containers* have said so far, all in the order in which it was said."""
+
+    def entries(container: str) -> Iterable[tuple[str, str, Entry]]:
+        for batch in log_reader.read(home, container, selection):
+            yield from ((entry.time, container, entry) for entry in batch)
+
+    for _, container, entry in heapq.merge(*(entries(listed.id) for listed in containers), key=lambda row: row[0]):
+        output.write(container, [entry])
+
+
+def follow(home: Home, containers: list[Listed], selection: Selection, output: Output) -> list[threading.Thread]:
+    """Write what the *containers* have said and what they will say, each by a thread that ends with its container."""
+
+    def attend(container: str) -> None:
+        for batch in log_reader.follow(home, container, selection):
+            output.write(container, batch)
+
+    threads = [threading.Thread(target=attend, args=(listed.id,), daemon=True) for listed in containers]
+    for thread in threads:
+        thread.start()
+    return threads

@@ -1,0 +1,142 @@
+"""A project: what one compose file, or several on top of one another, say; and under which names it lives."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from tinybox.compose import document, dotenv, order, service
+from tinybox.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tinybox.compose.document import Field
+    from tinybox.compose.service import Service
+
+FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+OVERRIDES = ("compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml",
+             "docker-compose.override.yml")  # fmt: skip
+TOP = ("name", "version", "services", "volumes", "networks")
+_ALLOWED = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+class Resource:
+    """A volume or a network of the project: its *name* in the store, and what the file says of it."""
+
+    def __init__(self, name: str, field: Field, entries: dict[str, Field]) -> None:
+        self.name, self.field, self.entries = name, field, entries
+        self.external = "external" in entries and entries["external"].flag()
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that the file gives it."""
+        pairs = self.entries["labels"].pairs() if "labels" in self.entries else {}
+        return {key: value or "" for key, value in pairs.items()}
+
+    def flag(self, key: str) -> bool:
+        """Tell whether the file says that *key* is true."""
+        return key in self.entries and self.entries[key].flag()
+
+
+class Project:
+    """A project's *name*, its *folder*, its files, its *services*, *volumes* and *networks*, by their names there."""
+
+    def __init__(self, name: str, folder: str, files: Sequence[str], tree: Field, variables: Mapping[str, str]) -> None:
+        self.name, self.folder, self.files, self.tree = name, folder, files, tree
+        top = tree.mapping(TOP)
+        if "services" not in top:
+            raise tree.wrong("has no services", "add services:")
+        self.volumes = resources(name, top.get("volumes"), ("name", "external", "labels", "driver"))
+        keys = ("name", "external", "labels", "driver", "internal", "ipam", "driver_opts", "attachable", "enable_ipv6")
+        self.networks = resources(name, top.get("networks"), keys)
+        if "default" not in self.networks:
+            self.networks["default"] = Resource(f"{name}_default", tree, {})
+        scene = service.Scene(name, folder, variables)
+        scene.volumes = {key: volume.name for key, volume in self.volumes.items()}
+        scene.networks = {key: network.name for key, network in self.networks.items()}
+        scene.services = top["services"].mapping()
+        self.services = {key: service.read(key, field, scene) for key, field in scene.services.items()}
+        order.ordered(self.services, self.services)  # so that a circle is an error of the file, whatever is asked for
+
+    def chosen(self, names: Iterable[str], profiles: Iterable[str]) -> list[Service]:
+        """Return the services *names*, or all that the *profiles* switch on, with those they depend on, in order."""
+        active = set(profiles)
+        on = [name for name, each in self.services.items()
+              if not each.profiles or active & {*each.profiles} or "*" in active]  # fmt: skip
+        return order.ordered(self.services, list(names) or on)
+
+    def used_networks(self, services: Iterable[Service]) -> list[Resource]:
+        """Return the networks that *services* are in."""
+        names = dict.fromkeys(join.network for each in services for join in each.joins)
+        return [self.networks[name] for name in names]
+
+
+def resources(project: str, field: Field | None, known: Sequence[str]) -> dict[str, Resource]:
+    """Return the volumes or networks of the file: each is called PROJECT_NAME, unless it says otherwise."""
+    found = {}
+    for key, entry in (field.mapping() if field else {}).items():
+        parts = entry.mapping(known)
+        external = "external" in parts and parts["external"].flag()
+        name = parts["name"].text() if "name" in parts else key if external else f"{project}_{key}"
+        if "driver" in parts and parts["driver"].text() not in ("local", "bridge", "default"):
+            raise parts["driver"].wrong(f"tinybox has no driver {parts['driver'].text()}", "leave it out")
+        found[key] = Resource(name, entry, parts)
+    return found
+
+
+def load(files: Sequence[str], name: str, env_files: Sequence[str] = (), folder: str = "") -> Project:
+    """Load the project of *files*, those found here where none is given; what is not said the environment may say."""
+    paths = [os.path.abspath(path) for path in files or _named() or _found(os.getcwd())]
+    folder = os.path.abspath(folder) if folder else os.path.dirname(paths[0])
+    variables = environment(folder, env_files)
+    tree = document.read(paths[0], variables)
+    for path in paths[1:]:
+        tree = document.merged(tree, document.read(path, variables))
+    said = tree.mapping().get("name")
+    chosen = name or variables.get("COMPOSE_PROJECT_NAME") or (said.text() if said else "")
+    return Project(checked(chosen) if chosen else normal(folder), folder, paths, tree, variables)
+
+
+def environment(folder: str, env_files: Sequence[str]) -> dict[str, str]:
+    """Return the variables that a file may use: those of .env, or of *env_files*, and over them our own."""
+    usual = os.path.join(folder, ".env")
+    found: dict[str, str | None] = {}
+    for path in env_files or ([usual] if os.path.isfile(usual) else []):
+        found |= dotenv.read(path, os.environ)
+    return {key: value for key, value in found.items() if value is not None} | dict(os.environ)
+
+
+def checked(name: str) -> str:
+    """Return *name* if the specification allows it for a project; else UsageError."""
+    if not _ALLOWED.fullmatch(name):
+        raise UsageError(
+            f"project name {name!r}", "is not allowed", "a-z, 0-9, _ and -, beginning with a letter or digit"
+        )
+    return name
+
+
+def normal(folder: str) -> str:
+    """Return the name of a project that has none: that of its folder, in small letters."""
+    name = re.sub(r"[^a-z0-9_-]", "", os.path.basename(folder).lower()).lstrip("_-")
+    if not name:
+        raise UsageError(f"project in {folder}", "its folder gives it no name", "-p NAME")
+    return name
+
+
+def _named() -> list[str]:
+    return [path for path in os.environ.get("COMPOSE_FILE", "").split(":") if path]
+
+
+def _found(folder: str) -> list[str]:
+    """Return the file of the nearest folder that has one, from here upwards, and its override."""
+    start = folder
+    while True:
+        here = [os.path.join(folder, name) for name in FILES if os.path.isfile(os.path.join(folder, name))]
+        if here:
+            over = [os.path.join(folder, name) for name in OVERRIDES]
+            return here[:1] + [path for path in over if os.path.isfile(path)][:1]
+        if folder == os.path.dirname(folder):
+            raise UsageError(f"compose in {start}", "there is no compose.yaml here or above", "-f FILE")
+        folder = os.path.dirname(folder)

@@ -1,0 +1,251 @@
+"""What each key of a service means in the words of ``tinybox run``: one table, a key a line, a function a kind.
+
+Every function takes the service that is being made, the field of the file, and the scene that its words refer to.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+
+from tinybox.compose import dotenv, service_mounts, service_networks
+from tinybox.container import configure_life
+from tinybox.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.compose.document import Field
+    from tinybox.compose.service import Scene, Service
+
+    Reader = Callable[[Service, Field, Scene], None]
+
+
+def _text(option: str) -> Reader:
+    def read(service: Service, field: Field, _: Scene) -> None:
+        service.options[option] = field.text()
+
+    return read
+
+
+def _flag(option: str) -> Reader:
+    def read(service: Service, field: Field, _: Scene) -> None:
+        service.options[option] = field.flag()
+
+    return read
+
+
+def _list(option: str) -> Reader:
+    def read(service: Service, field: Field, _: Scene) -> None:
+        service.add(option, *field.texts())
+
+    return read
+
+
+def _pairs(option: str) -> Reader:
+    def read(service: Service, field: Field, _: Scene) -> None:
+        service.add(option, *(f"{key}={value or ''}" for key, value in field.pairs().items()))
+
+    return read
+
+
+def _nothing(service: Service, field: Field, scene: Scene) -> None:
+    """Take note of nothing: the key says what is so anyway."""
+
+
+def _image(service: Service, field: Field, _: Scene) -> None:
+    service.image = field.text()
+
+
+def _build(service: Service, _: Field, __: Scene) -> None:
+    service.notes.append("build: is passed over, tinybox builds no images; the image is used as it is")
+
+
+def _command(service: Service, field: Field, _: Scene) -> None:
+    service.command = None if field.content is None else field.words()
+
+
+def _entrypoint(service: Service, field: Field, _: Scene) -> None:
+    service.entrypoint = None if field.content is None else field.words()
+
+
+def _environment(service: Service, field: Field, scene: Scene) -> None:
+    service.add("env", *_settings(field.pairs(), scene))
+
+
+def _settings(pairs: dict[str, str | None], scene: Scene) -> list[str]:
+    """Return ``NAME=VALUE`` lines; a name without a value has that of the project, and without one is left out."""
+    values = {name: scene.variables.get(name) if value is None else value for name, value in pairs.items()}
+    return [f"{name}={value}" for name, value in values.items() if value is not None]
+
+
+def _env_file(service: Service, field: Field, scene: Scene) -> None:
+    """Put the files' variables before those of ``environment``, which hold where both speak."""
+    lines: list[str] = []
+    for entry in [field] if isinstance(field.content, str) else field.entries():
+        parts = entry.mapping(("path", "required")) if isinstance(entry.content, dict) else {"path": entry}
+        if "path" not in parts:
+            raise entry.wrong("names no path")
+        path = scene.path(parts["path"].text())
+        if "required" in parts and not parts["required"].flag() and not os.path.exists(path):
+            continue
+        lines += _settings(dotenv.read(path, scene.variables), scene)
+    service.options["env"] = [*lines, *service.options.get("env", [])]
+
+
+def _depends_on(service: Service, field: Field, _: Scene) -> None:
+    from tinybox.compose.service import CONDITIONS, STARTED
+
+    if isinstance(field.content, list):
+        for name in field.texts():
+            service.depends_on[name] = STARTED
+        return
+    for name, entry in field.mapping().items():
+        parts = entry.mapping(("condition", "required", "restart"))
+        condition = parts["condition"].text() if "condition" in parts else STARTED
+        if condition not in CONDITIONS:
+            raise parts["condition"].wrong(f"{condition} is no condition", ", ".join(CONDITIONS))
+        service.depends_on[name] = condition
+        if "required" in parts and not parts["required"].flag():
+            service.optional.add(name)
+
+
+def _healthcheck(service: Service, field: Field, _: Scene) -> None:
+    parts = field.mapping(("test", "interval", "timeout", "retries", "start_period", "disable"))
+    test = parts.get("test")
+    kind = test.texts()[0] if test and isinstance(test.content, list) and test.content else ""
+    if kind == "NONE" or ("disable" in parts and parts["disable"].flag()):
+        service.options["no_healthcheck"] = True
+        return
+    if test is not None and isinstance(test.content, str):
+        service.options["health_cmd"] = test.content
+    elif test is not None:
+        if kind not in ("CMD", "CMD-SHELL") or len(test.texts()) < 2:
+            raise test.wrong("is no test", 'write a text, ["CMD", PROGRAM, ...], ["CMD-SHELL", TEXT] or ["NONE"]')
+        service.options["health_cmd"] = test.texts() if kind == "CMD" else test.texts()[1]
+    for key in ("interval", "timeout", "start_period", "retries"):
+        if key in parts:
+            if key != "retries":
+                _seconds(parts[key])
+            service.options[f"health_{key}"] = parts[key].text()
+
+
+def _seconds(field: Field) -> float:
+    try:
+        return configure_life.duration("", field.text())
+    except UsageError as error:
+        raise field.wrong(f"{field.text()!r} is not a time", error.cure) from error
+
+
+def _grace(service: Service, field: Field, _: Scene) -> None:
+    service.options["stop_timeout"] = str(math.ceil(_seconds(field)))
+
+
+def _init(service: Service, field: Field, _: Scene) -> None:
+    service.options["init"] = "forward" if field.flag() else "none"
+
+
+def _ulimits(service: Service, field: Field, _: Scene) -> None:
+    for name, entry in field.mapping().items():
+        if isinstance(entry.content, dict):
+            parts = entry.mapping(("soft", "hard"))
+            values = ":".join(parts[key].text() for key in ("soft", "hard") if key in parts)
+        else:
+            values = entry.text()
+        service.add("ulimit", f"{name}={values}")
+
+
+def _logging(service: Service, field: Field, _: Scene) -> None:
+    parts = field.mapping(("driver", "options"))
+    if "driver" in parts and parts["driver"].text() not in ("json-file", "local"):
+        raise parts["driver"].wrong("is no log of tinybox's", "json-file")
+    if "options" in parts:
+        service.add("log_opt", *(f"{key}={value or ''}" for key, value in parts["options"].pairs().items()))
+
+
+def _deploy(service: Service, field: Field, scene: Scene) -> None:
+    parts = field.mapping(("resources", "replicas", "restart_policy"))
+    if "replicas" in parts:
+        _one(service, parts["replicas"], scene)
+    if "restart_policy" in parts:
+        policy = parts["restart_policy"].mapping(("condition", "max_attempts"))
+        condition = policy["condition"].text() if "condition" in policy else "any"
+        most = f":{policy['max_attempts'].text()}" if "max_attempts" in policy and condition == "on-failure" else ""
+        service.options["restart"] = {"any": "always", "none": "no"}.get(condition, condition) + most
+    limits = parts["resources"].mapping(("limits",)) if "resources" in parts else {}
+    names = {"cpus": "cpus", "memory": "memory", "pids": "pids_limit"}
+    for key, entry in (limits["limits"].mapping(names) if limits else {}).items():
+        service.options[names[key]] = entry.text()
+
+
+def _one(_: Service, field: Field, __: Scene) -> None:
+    if field.text() != "1":
+        raise field.wrong("tinybox runs one container a service", "leave it out")
+
+
+def _profiles(service: Service, field: Field, _: Scene) -> None:
+    service.profiles = field.texts()
+
+
+def _pull_policy(service: Service, field: Field, _: Scene) -> None:
+    if field.text() not in ("missing", "if_not_present", "never"):
+        raise field.wrong(f"{field.text()} is no policy of tinybox's", "missing or never")
+    service.may_pull = field.text() != "never"
+
+
+KEYS: dict[str, Reader] = {
+    "build": _build,
+    "cap_add": _list("cap_add"),
+    "cap_drop": _list("cap_drop"),
+    "cgroup": _text("cgroupns"),
+    "command": _command,
+    "container_name": _nothing,  # Scene.container has read it
+    "cpu_shares": _text("cpu_shares"),
+    "cpus": _text("cpus"),
+    "cpuset": _text("cpuset_cpus"),
+    "depends_on": _depends_on,
+    "deploy": _deploy,
+    "devices": _list("device"),
+    "dns": service_networks.dns,
+    "entrypoint": _entrypoint,
+    "env_file": _env_file,
+    "environment": _environment,
+    "expose": _nothing,  # within a network every port can be reached
+    "extra_hosts": service_networks.extra_hosts,
+    "healthcheck": _healthcheck,
+    "hostname": _text("hostname"),
+    "image": _image,
+    "init": _init,
+    "ipc": service_networks.namespace("ipc"),
+    "labels": _pairs("label"),
+    "logging": _logging,
+    "mem_limit": _text("memory"),
+    "memswap_limit": _text("memory_swap"),
+    "network_mode": service_networks.namespace("network"),
+    "networks": service_networks.networks,
+    "oom_score_adj": _text("oom_score_adj"),
+    "pid": service_networks.namespace("pid"),
+    "pids_limit": _text("pids_limit"),
+    "ports": service_networks.ports,
+    "privileged": _flag("privileged"),
+    "profiles": _profiles,
+    "pull_policy": _pull_policy,
+    "read_only": _flag("read_only"),
+    "restart": _text("restart"),
+    "scale": _one,
+    "security_opt": _list("security_opt"),
+    "shm_size": _text("shm_size"),
+    "stdin_open": _flag("interactive"),
+    "stop_grace_period": _grace,
+    "stop_signal": _text("stop_signal"),
+    "sysctls": _pairs("sysctl"),
+    "tmpfs": _list("tmpfs"),
+    "tty": _flag("tty"),
+    "ulimits": _ulimits,
+    "user": _text("user"),
+    "userns_mode": _text("userns"),
+    "uts": _text("uts"),
+    "volumes": service_mounts.volumes,
+    "working_dir": _text("workdir"),
+}

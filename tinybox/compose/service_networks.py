@@ -1,0 +1,73 @@
+"""What a service says of networks: which ones it is in, which ports are published, whose namespaces it shares."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.compose.document import Field
+    from tinybox.compose.service import Scene, Service
+
+_LONG = ("target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
+
+
+def ports(service: Service, field: Field, _: Scene) -> None:
+    """Translate every entry into what --publish takes: ``[IP:][HOST:]CONTAINER[/PROTOCOL]``."""
+    for entry in field.entries():
+        service.add("publish", _long(entry) if isinstance(entry.content, dict) else entry.text())
+
+
+def _long(field: Field) -> str:
+    parts = {key: entry.text() for key, entry in field.mapping(_LONG).items()}
+    if "target" not in parts:
+        raise field.wrong("names no target", "target: 80 is the port in the container")
+    address, outside = parts.get("host_ip", ""), parts.get("published", "")
+    address = f"[{address}]" if ":" in address and not address.startswith("[") else address
+    before = f"{address}:{outside}:" if address else f"{outside}:" * bool(outside)
+    return f"{before}{parts['target']}/{parts.get('protocol', 'tcp')}"
+
+
+def networks(service: Service, field: Field, scene: Scene) -> None:
+    """Read which networks a service is in, a list or a mapping to aliases and an address."""
+    from tinybox.compose.service import Join
+
+    entries = dict.fromkeys(field.texts()) if isinstance(field.content, list) else field.mapping()
+    for name, entry in entries.items():
+        if name not in scene.networks:
+            raise (entry or field).wrong(f"there is no network {name}", f"declare it: networks: {{{name}: }}")
+        parts = entry.mapping(("aliases", "ipv4_address")) if entry else {}
+        aliases = parts["aliases"].texts() if "aliases" in parts else []
+        service.joins.append(Join(name, aliases, parts["ipv4_address"].text() if "ipv4_address" in parts else ""))
+
+
+def namespace(option: str) -> Callable[[Service, Field, Scene], None]:
+    """Return the reader of a key that says whose namespace is used: ``service:NAME`` is the container of another."""
+
+    def read(service: Service, field: Field, scene: Scene) -> None:
+        kind, _, name = field.text().partition(":")
+        if kind == "service":
+            if name not in scene.services:
+                raise field.wrong(f"there is no service {name}")
+            service.needs(name)
+            service.options[option] = f"container:{scene.container(name)}"
+        elif option == "network" and kind not in ("none", "host", "container", "bridge"):
+            raise field.wrong(f"{kind} is no mode", "none, host, bridge, service:NAME or container:NAME")
+        else:
+            service.options[option] = field.text()
+
+    return read
+
+
+def dns(service: Service, field: Field, _: Scene) -> None:
+    """Read the servers that the container asks for names."""
+    service.add("dns", *field.texts())
+
+
+def extra_hosts(service: Service, field: Field, _: Scene) -> None:
+    """Read names for /etc/hosts: a mapping, or a list of ``NAME=ADDRESS`` and ``NAME:ADDRESS``."""
+    if isinstance(field.content, list):
+        lines = [text.partition("=" if "=" in text else ":")[::2] for text in field.texts()]
+    else:
+        lines = [(name, value or "") for name, value in field.pairs().items()]
+    service.add("add_host", *(f"{name}:{address}" for name, address in lines))

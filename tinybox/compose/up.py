@@ -1,0 +1,158 @@
+"""up: what the file says becomes what there is. What is there already and as it should be is let alone.
+
+Networks and volumes come first, then the services, each after those that it depends on. When something fails, all that
+this command has made goes again, last thing first.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, suppress
+
+from tinybox.compose import conditions, members, resources
+from tinybox.compose.service import COMPLETED, HEALTHY, STARTED
+from tinybox.container import control, detached, launch, listing, log_reader, naming, state
+from tinybox.container.live import Live
+from tinybox.errors import StateError, TinyboxError, UsageError
+from tinybox.images.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.compose.members import Say
+    from tinybox.compose.project import Project
+    from tinybox.compose.service import Service
+    from tinybox.container.home import Home
+    from tinybox.container.host import Host
+    from tinybox.container.lifecycle import Container
+    from tinybox.container.listing import Listed
+
+    Bring = Callable[[str], object]  # makes an image that is not in the store, if it can
+
+LAST_WORDS = 10  # lines of a failed service's log that are shown
+
+
+class Ascent:
+    """One `up` of a *project*: its *services*, in order; *anew* makes containers anew that need not be."""
+
+    def __init__(
+        self, home: Home, here: Host, project: Project, services: list[Service], say: Say, *, anew: bool = False
+    ) -> None:
+        self.home, self.here, self.project, self.services, self.say = home, here, project, services, say
+        self.anew = anew
+        self.renewed: set[str] = set()  # names of the containers that were started here
+        self.images: dict[str, str] = {}  # service to the id of its image
+
+    def up(self, bring: Bring, *, wait: bool = False, seconds: float | None = None) -> None:
+        """Bring everything up; with *wait* until all is running and healthy, for at most *seconds*."""
+        self.find_images(bring)
+        with members.alone(self.home, self.project.name), ExitStack() as undo:
+            resources.make(self.home, self.project, self.services, self.say, undo)
+            for service in self.services:
+                self.bring_up(service, undo)
+            if wait:
+                for service in self.services:
+                    self.until(service, self.goal(service), seconds)
+            undo.pop_all()
+
+    def find_images(self, bring: Bring) -> None:
+        """Have every image in the store before anything is made; ImageError if one cannot be had."""
+        for service in self.services:
+            for note in service.notes:
+                self.say(f"service {service.name}: {note}")
+            if service.may_pull:
+                bring(service.image)
+            self.images[service.name] = Store(self.home.root).image(service.image).id
+
+    def bring_up(self, service: Service, undo: ExitStack) -> None:
+        """Have the container of *service* run as the file says, once those it depends on are ready for it."""
+        for name, condition in service.depends_on.items():
+            if name in self.images and condition != STARTED:
+                self.say(f" Container {self.project.services[name].container}  Waiting")
+                self.until(self.project.services[name], condition)
+        digest = members.digest(service, self.images[service.name], resources.names(self.project, service))
+        former = members.of(self.home, self.project.name, [service.name])
+        for listed in former:
+            if self.is_as_wanted(service, listed, digest):
+                self.start(service, listed)
+                return
+            self.remove(listed)
+        self.create(service, digest, undo)
+
+    def is_as_wanted(self, service: Service, listed: Listed, digest: str) -> bool:
+        """Tell whether a container is what the file says, and whose namespaces it shares are still there."""
+        shared = {str(service.options.get(kind, "")).removeprefix("container:") for kind in ("network", "ipc", "pid")}
+        return not self.anew and listed.labels.get(members.HASH) == digest and not shared & self.renewed
+
+    def start(self, service: Service, listed: Listed) -> None:
+        """Start a container that is at rest; one that runs goes on."""
+        if service.name in self.completed() and listed.word == "exited" and listed.state.get("exitCode") == 0:
+            return
+        container = launch.owned(self.home, self.here, listed.id)
+        if container is None:
+            self.say(f" Container {listed.name}  Running")
+            return
+        self.begin(service, container)
+
+    def create(self, service: Service, digest: str, undo: ExitStack) -> None:
+        """Make the container of *service* and start it."""
+        for folder in service.folders:
+            os.makedirs(folder, exist_ok=True)
+        own = members.labels(self.project, service, digest)
+        options = service.options | resources.options(self.project, service)
+        options |= {"name": service.container, "label": [*options.get("label", []), *own]}
+        try:
+            container = launch.register(service.image, service.arguments, options, Live(), root=self.home.root)
+        except UsageError as error:
+            raise UsageError(f"service {service.name} ({service.place})", str(error)) from error
+        undo.callback(self.forget, container.id)
+        resources.join(self.home, self.project, service, container.id)
+        self.begin(service, container)
+
+    def begin(self, service: Service, container: Container) -> None:
+        """Start a registered container under a monitor; its error is told with the service's name."""
+        self.renewed.add(service.container)
+        try:
+            detached.launch(container)
+        except TinyboxError as error:
+            raise conditions.failure(service, str(error)) from error
+        self.say(f" Container {service.container}  Started")
+
+    def goal(self, service: Service) -> str:
+        """Return what --wait waits for: health, the end of a job, or that the container runs."""
+        if service.name in self.completed():
+            return COMPLETED
+        has_check = listing.find(self.home, service.container).health != "none"
+        return HEALTHY if has_check else STARTED
+
+    def completed(self) -> set[str]:
+        """Return the services that others wait for to be done: these are meant to end."""
+        pairs = (pair for service in self.services for pair in service.depends_on.items())
+        return {name for name, condition in pairs if condition == COMPLETED}
+
+    def until(self, service: Service, condition: str, seconds: float | None = None) -> None:
+        """Wait until *service* meets *condition*; if it does not, show what it said last."""
+        try:
+            conditions.wait(self.home, service, condition, seconds)
+        except StateError:
+            last = log_reader.Selection(tail=LAST_WORDS)
+            with suppress(TinyboxError):
+                for batch in log_reader.read(self.home, naming.find(self.home, service.container), last):
+                    for entry in batch:
+                        self.say(f"{service.name}-1  | {entry.data.decode(errors='replace').rstrip()}")
+            raise
+        if condition == HEALTHY:
+            self.say(f" Container {service.container}  Healthy")
+
+    def remove(self, listed: Listed) -> None:
+        """Stop and remove a container that is not as the file says."""
+        control.stop(self.home, listed.id)
+        control.remove(self.home, self.here, listed.id, force=True, volumes=True)
+        self.say(f" Container {listed.name}  Recreate")
+
+    def forget(self, container: str) -> None:
+        """Remove what was made in vain, unless it has gone meanwhile."""
+        with suppress(StateError):
+            state.read(self.home, container)
+            control.remove(self.home, self.here, container, force=True, volumes=True)
