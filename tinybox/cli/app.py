@@ -44,6 +44,7 @@ COMMANDS = {
     "stats": ("tinybox.cli.stats", "stats", "Show what containers use of CPU, memory, network and disk"),
     "top": ("tinybox.cli.processes", "top", "List the processes of a container"),
     "tree": ("tinybox.cli.processes", "tree", "Show the process tree of a container, seen from outside and inside"),
+    "compose": ("tinybox.cli.compose", "compose", "Bring up containers that belong together, by a compose file"),
     "commit": ("tinybox.cli.files", "commit", "Make an image of what a container has changed"),
     "cp": ("tinybox.cli.files", "cp", "Copy files between a container and the host"),
     "export": ("tinybox.cli.files", "export", "Write a container's file system as a tar archive"),

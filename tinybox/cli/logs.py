@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tinybox.container.log_reader import Entry
 
 
-def _count(text: str) -> int | None:
+def line_count(text: str) -> int | None:
     """Return the number that --tail says; None for all, which is what docker makes of a negative one, too."""
     if text == "all" or (text.startswith("-") and text[1:].isdecimal()):
         return None
@@ -61,7 +61,7 @@ def logs(container: str, since: str, until: str, tail: str, *, follow: bool, tim
     selection = log_reader.Selection(
         measures.moment("--since", since, now) if since else 0,
         measures.moment("--until", until, now) if until else 0,
-        _count(tail),
+        line_count(tail),
     )
     look = log_reader.follow if follow else log_reader.read
     writer = Writer(timestamps=timestamps)

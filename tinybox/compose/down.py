@@ -28,12 +28,23 @@ def down(
 
     *orphans* are containers of services that the file does not have any more.
     """
+    everything = orphans or not project.files  # without a file there is nobody who is not in it
     with members.alone(home, project.name):
-        for listed in last_first(home, project, orphans=orphans, say=say):
+        for listed in last_first(home, project, orphans=everything, say=say):
             control.stop(home, listed.id, seconds)
             control.remove(home, here, listed.id, force=True, volumes=volumes)
             say(f" Container {listed.name}  Removed")
         resources.remove(home, project, say, volumes=volumes)
+
+
+def remove_orphans(home: Home, here: Host, project: Project, say: Say) -> None:
+    """Remove the containers of services that the file does not have any more."""
+    with members.alone(home, project.name):
+        for listed in members.of(home, project.name):
+            if members.service_of(listed) not in project.services:
+                control.stop(home, listed.id)
+                control.remove(home, here, listed.id, force=True, volumes=False)
+                say(f" Container {listed.name}  Removed")
 
 
 def last_first(home: Home, project: Project, *, orphans: bool, say: Say) -> list[Listed]:

@@ -22,6 +22,10 @@ TOP = ("name", "version", "services", "volumes", "networks")
 _ALLOWED = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
+class NoFileError(UsageError):
+    """There is no compose file here, nor in any folder above."""
+
+
 class Resource:
     """A volume or a network of the project: its *name* in the store, and what the file says of it."""
 
@@ -99,6 +103,12 @@ def load(files: Sequence[str], name: str, env_files: Sequence[str] = (), folder:
     return Project(checked(chosen) if chosen else normal(folder), folder, paths, tree, variables)
 
 
+def bare(name: str) -> Project:
+    """Return the project *name* without a file: what is known of it is what bears its label."""
+    nothing = document.Field({}, "services", "")
+    return Project(checked(name), os.getcwd(), [], document.Field({"services": nothing}, "", ""), {})
+
+
 def environment(folder: str, env_files: Sequence[str]) -> dict[str, str]:
     """Return the variables that a file may use: those of .env, or of *env_files*, and over them our own."""
     usual = os.path.join(folder, ".env")
@@ -138,5 +148,5 @@ def _found(folder: str) -> list[str]:
             over = [os.path.join(folder, name) for name in OVERRIDES]
             return here[:1] + [path for path in over if os.path.isfile(path)][:1]
         if folder == os.path.dirname(folder):
-            raise UsageError(f"compose in {start}", "there is no compose.yaml here or above", "-f FILE")
+            raise NoFileError(f"compose in {start}", "there is no compose.yaml here or above", "-f FILE")
         folder = os.path.dirname(folder)

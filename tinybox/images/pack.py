@@ -8,7 +8,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import IO, Self
 
 
 class Pack:
@@ -40,6 +40,10 @@ class Pack:
         member = self._member(path, tarfile.SYMTYPE, 0o777, (0, 0))
         member.linkname = target
         self._tar.addfile(member)
+
+    def copy(self, member: tarfile.TarInfo, content: IO[bytes] | None) -> None:
+        """Add *member* of another archive as it is, with its *content* if it is a regular file."""
+        self._tar.addfile(member, content)
 
     def _member(self, path: str, kind: bytes, mode: int, owner: tuple[int, int]) -> tarfile.TarInfo:
         member = tarfile.TarInfo(path)

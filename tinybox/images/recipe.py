@@ -11,7 +11,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, TinyboxError
-from tinybox.images import busybox, disk
+from tinybox.images import busybox, debian, disk
 from tinybox.images.intake import Workspace, workspace
 from tinybox.images.reference import DEFAULT_TAG, parse
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 KINDS: dict[str, Callable[[dict[str, Any], Workspace, Say], str]] = {
+    "debian-packages": debian.archive,
     "host-busybox": busybox.archive,
     "pypi-disk": disk.archive,
 }

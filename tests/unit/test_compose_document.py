@@ -1,0 +1,143 @@
+"""A compose file read down to its lines: what is wrong is named with its place; variables; several files."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tinybox.compose import document, dotenv
+from tinybox.compose.interpolation import interpolate
+from tinybox.errors import HostError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SET = {"FULL": "value", "EMPTY": "", "OTHER": "else"}
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("plain", "plain"),
+        ("$FULL-${FULL}.", "value-value."),
+        ("[$UNSET][${UNSET}][${EMPTY}]", "[][][]"),
+        ("${UNSET:-word} ${EMPTY:-word} ${FULL:-word}", "word word value"),
+        ("${UNSET-word} [${EMPTY-word}] ${FULL-word}", "word [] value"),
+        ("[${UNSET:+word}] [${EMPTY:+word}] ${FULL:+word}", "[] [] word"),
+        ("[${UNSET+word}] ${EMPTY+word} ${FULL+word}", "[] word word"),
+        ("${FULL:?no} ${FULL?no} [${EMPTY?no}]", "value value []"),
+        ("${UNSET:-${OTHER:-x}}/${UNSET:-a}b}", "else/ab}"),
+        ("${UNSET:-a-b:c?d}", "a-b:c?d"),
+        ("$$FULL costs $$5", "$FULL costs $5"),
+    ],
+)
+def test_a_variable_is_filled_in_as_the_specification_has_it(text: str, means: str) -> None:
+    """Each form of ${NAME}, with NAME full, empty and unset; $$ is a dollar."""
+    assert interpolate(text, SET) == means
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("${UNSET:?who are you}", "UNSET is required: who are you"),
+        ("${EMPTY:?}", "EMPTY is required"),
+        ("${UNSET?x}", "UNSET is required: x"),
+        ("${FULL", "without its }"),
+        ("${}", "is no variable"),
+        ("${FULL!}", "is no variable"),
+        ("5 $ each", "begins no variable"),
+    ],
+)
+def test_a_variable_that_is_missing_or_badly_written_is_an_error(text: str, says: str) -> None:
+    """The error says which one, and what the file asks for."""
+    with pytest.raises(UsageError, match=says.replace("$", r"\$")):
+        interpolate(text, SET)
+
+
+def written(tmp_path: Path, text: str, name: str = "compose.yaml") -> document.Field:
+    """Return what is read of a file with this *text*."""
+    path = tmp_path / name
+    path.write_text(text)
+    return document.read(str(path), SET)
+
+
+def test_values_keep_the_words_of_the_file(tmp_path: Path) -> None:
+    """A port is no number to the base of sixty, 1.10 keeps its zero, `no` is a word until a flag is asked for."""
+    tree = written(tmp_path, "a: 22:22\nb: 1.10\nc: no\nd: ~\ne: '${FULL}'\n")
+    assert {key: field.content for key, field in tree.mapping().items()} == {
+        "a": "22:22",
+        "b": "1.10",
+        "c": "no",
+        "d": None,
+        "e": "value",
+    }
+    assert tree.mapping()["c"].flag() is False
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "says"),
+    [
+        ("a:\n  b: 1\n  c: 2\n", ":3: a.c", "does not know"),
+        ("a:\n  b: 1\n\n  b: 2\n", ":4: a.b", "twice"),
+        ("a:\n  - 1\n  - {x: ]\n", ":3", "no YAML"),
+        ("a:\n  b: $5\n", ":2: a.b", "begins no variable"),
+        ("a: &x\n  b: *x\n", "", "too deep"),
+        ("", "", "is empty"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, where: str, says: str) -> None:
+    """Every error of a file begins with the file, the line and the key."""
+    with pytest.raises(UsageError) as caught:
+        written(tmp_path, text).mapping()["a"].mapping(("b",))
+    assert f"compose.yaml{where}" in caught.value.thing
+    assert says in str(caught.value)
+
+
+def test_anchors_and_merge_keys_are_yamls(tmp_path: Path) -> None:
+    """What `<<` names holds where nothing else is said; an extension x- is no key of ours."""
+    tree = written(tmp_path, "x-base: &base {image: one, user: me}\na:\n  <<: *base\n  image: two\n  x-note: hi\n")
+    found = tree.mapping()["a"].mapping(("image", "user"))
+    assert {key: field.text() for key, field in found.items()} == {"image": "two", "user": "me"}
+    assert "x-base" not in tree.mapping()
+
+
+def test_a_second_file_changes_the_first(tmp_path: Path) -> None:
+    """Mappings are joined, lists grow, words and commands are replaced."""
+    base = written(tmp_path, "s: {image: a, ports: [1], command: [x, y], env: {A: 1}}\n")
+    over = written(tmp_path, "s: {image: b, ports: [2], command: [z], env: {B: 2}}\n", "over.yaml")
+    assert document.merged(base, over).plain() == {
+        "s": {"image": "b", "ports": [1, 2], "command": ["z"], "env": {"A": 1, "B": 2}}
+    }
+
+
+def test_without_a_yaml_reader_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyYAML is an extra; who lacks it is told its name, and gets no traceback."""
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(HostError, match=r"pip install 'tinybox\[compose\]'"):
+        written(tmp_path, "a: 1\n")
+
+
+def test_a_file_of_variables_is_read_as_a_shell_would(tmp_path: Path) -> None:
+    """Comments, quotes of both kinds, `export`, a variable of a line before, and a bare name."""
+    path = tmp_path / ".env"
+    path.write_text("# comment\n\nA=one # two\nB='$A # x'\nC=\"$A\\n\\$A\"\nexport D=${FULL:-no}/$A\nE\nF=\nG=a=b#c\n")
+    assert dotenv.read(str(path), SET) == {
+        "A": "one",
+        "B": "$A # x",
+        "C": "one\n$A",
+        "D": "value/one",
+        "E": None,
+        "F": "",
+        "G": "a=b#c",
+    }
+
+
+@pytest.mark.parametrize(("line", "says"), [("A='x", "not closed"), ("=x", "is not NAME=VALUE"), ("A=${B?x}", "B is")])
+def test_a_bad_line_of_variables_is_named(tmp_path: Path, line: str, says: str) -> None:
+    """The error has the file and the line."""
+    path = tmp_path / "vars"
+    path.write_text(f"OK=1\n{line}\n")
+    with pytest.raises(UsageError, match=f"vars:2: .*{says}"):
+        dotenv.read(str(path), {})

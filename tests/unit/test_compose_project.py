@@ -1,0 +1,235 @@
+"""A project: services in the words of `run`, their order, their names; and what is wrong with one, by its line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tinybox.compose import members, project
+from tinybox.container.options import BY_NAME
+from tinybox.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tinybox.compose.project import Project
+    from tinybox.compose.service import Service
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "UNSET"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def loaded(folder: Path, text: str, name: str = "") -> Project:
+    """Return the project of a compose file with this *text*."""
+    path = folder / "compose.yaml"
+    path.write_text(text)
+    return project.load([str(path)], name)
+
+
+def service(folder: Path, lines: str) -> Service:
+    """Return the service `web` of the image `box` with these *lines* of YAML, beside which a `db` is."""
+    body = "".join(f"    {line}\n" for line in lines.splitlines())
+    text = f"services:\n  web:\n    image: box\n{body}  db: {{image: box}}\nvolumes: {{data: }}\nnetworks: {{back: }}\n"
+    return loaded(folder, text, "shop").services["web"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "options"),
+    [
+        ("hostname: h\nuser: '5'\nworking_dir: /w", {"hostname": "h", "user": "5", "workdir": "/w"}),
+        ("environment: {A: 1.10, B: 'x y', E: ''}", {"env": ["A=1.10", "B=x y", "E="]}),
+        ("environment: [A=1, B=x=y]", {"env": ["A=1", "B=x=y"]}),
+        ("environment: [UNSET]", {"env": []}),
+        ("mem_limit: 32m\ncpus: 0.5\npids_limit: 9", {"memory": "32m", "cpus": "0.5", "pids_limit": "9"}),
+        (
+            "deploy: {resources: {limits: {memory: 32M, cpus: '0.5', pids: 9}}}",
+            {"memory": "32M", "cpus": "0.5", "pids_limit": "9"},
+        ),
+        ("restart: no", {"restart": "no"}),
+        ("deploy: {restart_policy: {condition: on-failure, max_attempts: 3}}", {"restart": "on-failure:3"}),
+        ("privileged: true\nread_only: yes\ntty: false", {"privileged": True, "read_only": True, "tty": False}),
+        ("cap_add: [SYS_TIME]\ncap_drop: [ALL]", {"cap_add": ["SYS_TIME"], "cap_drop": ["ALL"]}),
+        ("tmpfs: /run", {"tmpfs": ["/run"]}),
+        ("tmpfs: ['/run:size=1m']", {"tmpfs": ["/run:size=1m"]}),
+        ("labels: {a.b: c}", {"label": ["a.b=c"]}),
+        ("sysctls: {net.ipv4.ip_forward: 1}", {"sysctl": ["net.ipv4.ip_forward=1"]}),
+        ("ulimits: {nofile: {soft: 1, hard: 2}, nproc: 3}", {"ulimit": ["nofile=1:2", "nproc=3"]}),
+        ("init: true", {"init": "forward"}),
+        ("stop_signal: INT\nstop_grace_period: 1m30s", {"stop_signal": "INT", "stop_timeout": "90"}),
+        ("logging: {options: {max-size: 1m}}", {"log_opt": ["max-size=1m"]}),
+        ("healthcheck: {test: a b, interval: 2s}", {"health_cmd": "a b", "health_interval": "2s"}),
+        ("healthcheck: {test: [CMD, a, b], retries: 2}", {"health_cmd": ["CMD", "a", "b"], "health_retries": "2"}),
+        ("healthcheck: {test: [CMD-SHELL, a b]}", {"health_cmd": "a b"}),
+        ("healthcheck: {disable: true}", {"no_healthcheck": True}),
+        ("healthcheck: {test: [NONE]}", {"no_healthcheck": True}),
+        ("ports: ['80', '8080:80/udp']", {"publish": ["80", "8080:80/udp"]}),
+        ("ports: [{target: 80, published: 8080}]", {"publish": ["8080:80/tcp"]}),
+        ("ports: [{target: 80, host_ip: 127.0.0.1, protocol: udp}]", {"publish": ["127.0.0.1::80/udp"]}),
+        ("ports: [{target: 80, published: 8, host_ip: '::1'}]", {"publish": ["[::1]:8:80/tcp"]}),
+        ("volumes: ['data:/d:ro', /anonymous]", {"volume": ["shop_data:/d:ro", "/anonymous"]}),
+        (
+            "volumes: [{type: volume, source: data, target: /d, read_only: true}]",
+            {"mount": ["type=volume,target=/d,source=shop_data,readonly"]},
+        ),
+        ("volumes: [{type: tmpfs, target: /t, tmpfs: {size: 1m}}]", {"mount": ["type=tmpfs,target=/t,tmpfs-size=1m"]}),
+        ("network_mode: none", {"network": "none"}),
+        ("network_mode: service:db\npid: service:db", {"network": "container:shop-db-1", "pid": "container:shop-db-1"}),
+        ("extra_hosts: ['a:1.2.3.4', b=::1]\ndns: 9.9.9.9", {"add_host": ["a:1.2.3.4", "b:::1"], "dns": ["9.9.9.9"]}),
+        ("entrypoint: [a, b]\ncommand: c d", {"entrypoint": "a"}),
+        ("expose: [80]\ncontainer_name: mine\nprofiles: [x]\npull_policy: never", {}),
+    ],
+)
+def test_a_key_of_the_file_is_an_option_of_run(tmp_path: Path, lines: str, options: dict[str, Any]) -> None:
+    """What stands in a service comes out in the words of `tinybox run`, and nothing else does."""
+    assert service(tmp_path, lines).options == options
+
+
+def test_every_option_that_a_service_can_have_is_one_of_run(tmp_path: Path) -> None:
+    """The table of keys leads to options that exist."""
+    known = {option.key for option in BY_NAME.values()}
+    lines = "hostname: h\nprivileged: true\ncap_add: [x]\ntmpfs: /t\nmem_limit: 1g\nhealthcheck: {test: x}\nuts: host\n"
+    lines += "ports: [80]\ndns: 1.1.1.1\nextra_hosts: [a=b]\nlogging: {options: {max-size: 1}}\nstop_grace_period: 1s"
+    assert set(service(tmp_path, lines).options) <= known
+
+
+def test_entrypoint_and_command_are_put_together_as_docker_does(tmp_path: Path) -> None:
+    """A text is split as a shell would; an entrypoint's further words come before the command."""
+    assert service(tmp_path, "command: sh -c 'a b'").arguments == ["sh", "-c", "a b"]
+    assert service(tmp_path, "entrypoint: [a, b]\ncommand: [c]").arguments == ["b", "c"]
+    bare = service(tmp_path, "entrypoint: []\ncommand: [c, d]")
+    assert (bare.options["entrypoint"], bare.arguments) == ("c", ["d"])
+
+
+def test_env_files_come_before_the_environment(tmp_path: Path) -> None:
+    """Of two that speak of one name, `environment` is heard; a file that is not required may be missing."""
+    (tmp_path / "a.env").write_text("A=file\nB=file\n")
+    found = service(tmp_path, "environment: {A: own}\nenv_file: [a.env, {path: no.env, required: false}]")
+    assert found.options["env"] == ["A=file", "B=file", "A=own"]
+
+
+def test_paths_begin_where_the_file_is(tmp_path: Path) -> None:
+    """A directory of the short form is made when it is missing; one of the long form only if the file says so."""
+    found = service(tmp_path, "volumes: ['./d:/d', {type: bind, source: e, target: /e}]")
+    assert found.options["volume"] == [f"{tmp_path}/d:/d"]
+    assert found.options["mount"] == [f"type=bind,target=/e,source={tmp_path}/e"]
+    assert found.folders == [f"{tmp_path}/d"]
+
+
+def test_networks_have_aliases_and_an_address(tmp_path: Path) -> None:
+    """A service without a word on networks is in `default`; one that names some is in these."""
+    assert [join.network for join in service(tmp_path, "user: '1'").joins] == ["default"]
+    (join,) = service(tmp_path, "networks: {back: {aliases: [a], ipv4_address: 10.0.0.2}}").joins
+    assert (join.network, join.aliases, join.address) == ("back", ["a"], "10.0.0.2")
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "says"),
+    [
+        ("user: '1'\nportz: [80]", 5, "services.web.portz: is a key that tinybox does not know"),
+        ("healthcheck: {\n  tset: x}", 5, "services.web.healthcheck.tset: is a key"),
+        ("deploy: {replicas: 2}", 4, "one container a service"),
+        ("depends_on: [nobody]", 4, "there is no service nobody"),
+        ("depends_on: {db: {condition: bored}}", 4, "bored is no condition"),
+        ("volumes: ['nothing:/x']", 4, "there is no volume nothing"),
+        ("networks: [nowhere]", 4, "there is no network nowhere"),
+        ("network_mode: weird", 4, "weird is no mode"),
+        ("privileged: perhaps", 4, "neither true nor false"),
+        ("stop_grace_period: soon", 4, "is not a time"),
+        ("command: 'a", 4, "is no YAML"),
+        ('command: "a \'b"', 4, "cannot be split"),
+        ("env_file: nowhere.env", None, "nowhere.env: No such file"),
+        ("volumes: [{type: npipe, target: /x}]", 4, "npipe is no type"),
+        ("logging: {driver: syslog}", 4, "no log of tinybox's"),
+        ("network_mode: none\nnetworks: [back]", 4, "conflicts with networks"),
+    ],
+)
+def test_what_is_wrong_in_a_service_is_named_with_its_line(
+    tmp_path: Path, lines: str, line: int | None, says: str
+) -> None:
+    """File, line, key, cause: all in one line."""
+    with pytest.raises(UsageError) as caught:
+        service(tmp_path, lines)
+    assert says in str(caught.value)
+    assert line is None or f"compose.yaml:{line}" in str(caught.value)
+
+
+def test_build_alone_names_the_way_out(tmp_path: Path) -> None:
+    """Tinybox builds no images, and says so; beside an image, build is passed over with a word."""
+    with pytest.raises(UsageError, match=r"compose.yaml:2: services.a.build: names no image .*builds no images"):
+        loaded(tmp_path, "services:\n  a: {build: .}\n")
+    assert "passed over" in loaded(tmp_path, "services: {a: {build: ., image: x}}\n").services["a"].notes[0]
+
+
+def chain(**after: list[str]) -> str:
+    """Return a file of services, each with those that it depends on."""
+    return "services:\n" + "".join(f"  {name}: {{image: x, depends_on: {on}}}\n" for name, on in after.items())
+
+
+def test_each_service_comes_after_those_it_depends_on(tmp_path: Path) -> None:
+    """Asked for one, those that it needs come along, and no others."""
+    found = loaded(tmp_path, chain(a=["b", "c"], b=["d"], c=["d"], d=[], e=[]))
+    assert [each.name for each in found.chosen([], [])] == ["d", "b", "c", "a", "e"]
+    assert [each.name for each in found.chosen(["b"], [])] == ["d", "b"]
+    with pytest.raises(UsageError, match="service z: no such service"):
+        found.chosen(["z"], [])
+
+
+def test_a_circle_is_an_error(tmp_path: Path) -> None:
+    """Services that wait for one another would wait for ever."""
+    with pytest.raises(UsageError, match="a -> b -> c -> a"):
+        loaded(tmp_path, chain(a=["b"], b=["c"], c=["a"]))
+
+
+def test_profiles_switch_services_on(tmp_path: Path) -> None:
+    """A service with profiles comes up if one of them is asked for, or it itself."""
+    found = loaded(tmp_path, "services: {a: {image: x}, b: {image: x, profiles: [p]}}\n")
+    assert [each.name for each in found.chosen([], [])] == ["a"]
+    assert [each.name for each in found.chosen([], ["p"])] == ["a", "b"]
+    assert [each.name for each in found.chosen(["b"], [])] == ["b"]
+
+
+def test_names_of_a_project_and_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """-p, COMPOSE_PROJECT_NAME, the file's own, the folder's, in this order; what it has is named after it."""
+    (tmp_path / "My Shop!").mkdir()
+    text = "services: {a: {image: x}}\nvolumes: {v: , w: {name: own}, e: {external: true}}\n"
+    assert loaded(tmp_path / "My Shop!", text).name == "myshop"
+    found = loaded(tmp_path, f"name: said\n{text}")
+    assert found.name == "said"
+    assert {key: volume.name for key, volume in found.volumes.items()} == {"v": "said_v", "w": "own", "e": "e"}
+    assert found.networks["default"].name == "said_default"
+    assert found.services["a"].container == "said-a-1"
+    monkeypatch.setenv("COMPOSE_PROJECT_NAME", "env")
+    assert loaded(tmp_path, f"name: said\n{text}").name == "env"
+    assert loaded(tmp_path, text, "given").name == "given"
+    with pytest.raises(UsageError, match="is not allowed"):
+        loaded(tmp_path, text, "Not Allowed")
+
+
+def test_the_file_is_looked_for_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without -f it is the nearest one, with its override; without any, the error says -f."""
+    (tmp_path / "compose.yaml").write_text("services: {a: {image: x}}\n")
+    (tmp_path / "compose.override.yaml").write_text("services: {a: {user: me}}\n")
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    assert project.load([], "").services["a"].options == {"user": "me"}
+    monkeypatch.chdir("/")
+    with pytest.raises(project.NoFileError, match="-f FILE"):
+        project.load([], "")
+
+
+def test_what_changes_a_container_changes_its_hash(tmp_path: Path) -> None:
+    """Another image, option, command or network is another container; the same words are the same one."""
+    base = service(tmp_path, "user: '1'")
+    digests = {
+        members.digest(base, "i1", ["n"]),
+        members.digest(base, "i2", ["n"]),
+        members.digest(base, "i1", ["m"]),
+        members.digest(service(tmp_path, "user: '2'"), "i1", ["n"]),
+        members.digest(service(tmp_path, "user: '1'\ncommand: x"), "i1", ["n"]),
+    }
+    assert len(digests) == 5
+    assert members.digest(service(tmp_path, "user: '1'"), "i1", ["n"]) in digests

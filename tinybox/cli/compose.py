@@ -1,0 +1,211 @@
+"""`tinybox compose`: several containers that belong together, written down in one file; docker compose's words."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from tinybox.cli import compose_views, images, life
+from tinybox.compose import down as descent
+from tinybox.compose import members, output
+from tinybox.compose import project as projects
+from tinybox.compose.up import Ascent
+from tinybox.container import control, host, listing
+from tinybox.container.home import Home
+from tinybox.container.log_reader import Selection
+from tinybox.errors import UsageError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from tinybox.compose.project import Project
+    from tinybox.container.listing import Listed
+
+
+class Asked(NamedTuple):
+    """What stands between `compose` and the command: files, the project's name, and so on."""
+
+    files: tuple[str, ...]
+    name: str
+    folder: str
+    env_files: tuple[str, ...]
+    profiles: tuple[str, ...]
+
+    def project(self) -> Project:
+        """Load the project; with a name and no file, what goes by that name is a project, too."""
+        try:
+            return projects.load(self.files, self.name, self.env_files, self.folder)
+        except projects.NoFileError:
+            if not self.name:
+                raise
+            return projects.bare(self.name)
+
+
+def say(line: str) -> None:
+    """Tell on stderr what is being done, so that stdout stays for what is asked."""
+    print(line, file=sys.stderr, flush=True)
+
+
+AT_REST = ("created", "exited", "dead")
+SERVICES = click.argument("services", nargs=-1, metavar="[SERVICE]...")
+TIME = click.option("-t", "--timeout", "seconds", type=float, metavar="SECONDS", help="Seconds before KILL.")
+
+
+@click.group(context_settings={"help_option_names": ["--help"]})
+@click.option("-f", "--file", "files", multiple=True, metavar="FILE", help="The file, or several on top of another.")
+@click.option("-p", "--project-name", "name", default="", metavar="NAME", help="Its name (default: of the folder).")
+@click.option("--project-directory", "folder", default="", metavar="DIR", help="Where relative paths begin.")
+@click.option("--env-file", "env_files", multiple=True, metavar="FILE", help="Variables, instead of .env.")
+@click.option("--profile", "profiles", multiple=True, metavar="NAME", help="Bring up services of this profile, too.")
+@click.pass_context
+def compose(ctx: click.Context, /, files: tuple[str, ...], name: str, folder: str, **more: tuple[str, ...]) -> None:
+    """Bring up containers that belong together, by a compose file (compose.yaml)."""
+    named = tuple(filter(None, os.environ.get("COMPOSE_PROFILES", "").split(",")))
+    ctx.obj = Asked(files, name, folder, more["env_files"], more["profiles"] or named)
+
+
+@compose.command()
+@SERVICES
+@click.option("-d", "--detach", is_flag=True, help="Leave them running and return.")
+@click.option("--wait", is_flag=True, help="Return when all run and are healthy; implies -d.")
+@click.option("--wait-timeout", type=float, metavar="SECONDS", help="How long --wait may take.")
+@click.option("--build", is_flag=True, help="Accepted for docker's sake: tinybox builds no images.")
+@click.option("--force-recreate", is_flag=True, help="Make containers anew that are as the file says, too.")
+@click.option("--remove-orphans", is_flag=True, help="Remove containers of services that the file has no more.")
+@click.option("--abort-on-container-exit", "abort", is_flag=True, help="Stop all when one ends; not with -d.")
+@TIME
+@click.pass_obj
+def up(asked: Asked, /, services: tuple[str, ...], seconds: float | None, **options: Any) -> int:
+    """Make and start what the file says; without -d show what all say, and stop them on Ctrl-C."""
+    home = Home()
+    here = host.read(home.cache)
+    here.check()
+    project = asked.project()
+    chosen = project.chosen(services, asked.profiles)
+    if options["remove_orphans"]:
+        descent.remove_orphans(home, here, project, say)
+    since = time.time_ns()
+    ascent = Ascent(home, here, project, chosen, say, anew=options["force_recreate"])
+    ascent.up(images.make_missing, wait=options["wait"], seconds=options["wait_timeout"])
+    if options["detach"] or options["wait"]:
+        return 0
+    attached = members.of(home, project.name, [service.name for service in chosen])
+    return _attend(home, attached, Selection(since=since), seconds, abort=options["abort"])
+
+
+def _attend(home: Home, attached: list[Listed], since: Selection, seconds: float | None, *, abort: bool) -> int:
+    """Show what the containers say until all have ended, or one with *abort*; Ctrl-C and SIGTERM stop them."""
+
+    def interrupted(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupted)
+    threads = output.follow(home, attached, since, output.Output(sys.stdout.buffer, attached, prefix=True))
+    status = 0
+    try:
+        while any(thread.is_alive() for thread in threads) and not (abort and not all(t.is_alive() for t in threads)):
+            threads[0].join(0.1)
+            threads.sort(key=lambda thread: not thread.is_alive())
+    except KeyboardInterrupt:
+        say("Gracefully stopping... (Ctrl-C again: KILL)")
+        status = 130
+    try:
+        _stop(home, attached, seconds)
+    except KeyboardInterrupt:
+        _stop(home, attached, 0)
+    for thread in threads:
+        thread.join()
+    return status
+
+
+def _stop(home: Home, containers: list[Listed], seconds: float | None) -> None:
+    for listed in containers:
+        if listing.find(home, listed.id).word not in AT_REST:
+            control.stop(home, listed.id, seconds)
+            say(f" Container {listed.name}  Stopped")
+
+
+@compose.command()
+@SERVICES
+@click.option("-v", "--volumes", is_flag=True, help="Remove the volumes, too.")
+@click.option("--remove-orphans", is_flag=True, help="Remove containers of services that the file has no more.")
+@TIME
+@click.pass_obj
+def down(
+    asked: Asked, services: tuple[str, ...], seconds: float | None, *, volumes: bool, remove_orphans: bool
+) -> None:
+    """Stop and remove the project's containers and networks."""
+    if services:
+        raise UsageError("compose down", "takes no services here", "tinybox compose stop SERVICE")
+    home = Home()
+    here = host.read(home.cache)
+    here.check()
+    descent.down(home, here, asked.project(), say, volumes=volumes, orphans=remove_orphans, seconds=seconds)
+
+
+@compose.command()
+@SERVICES
+@TIME
+@click.pass_obj
+def stop(asked: Asked, services: tuple[str, ...], seconds: float | None) -> None:
+    """Stop the services, and keep their containers."""
+    home, project = Home(), asked.project()
+    found = descent.last_first(home, project, orphans=True, say=say)
+    _stop(home, [listed for listed in found if not services or members.service_of(listed) in services], seconds)
+
+
+@compose.command()
+@SERVICES
+@click.pass_obj
+def start(asked: Asked, services: tuple[str, ...]) -> None:
+    """Start containers that are at rest."""
+    _start(Home(), asked, services)
+
+
+@compose.command()
+@SERVICES
+@TIME
+@click.pass_obj
+def restart(asked: Asked, services: tuple[str, ...], seconds: float | None) -> None:
+    """Stop the services and start them again."""
+    home, project = Home(), asked.project()
+    _stop(home, members.of(home, project.name, services), seconds)
+    _start(home, asked, services)
+
+
+def _start(home: Home, asked: Asked, services: tuple[str, ...]) -> None:
+    here = host.read(home.cache)
+    here.check()
+    project = asked.project()
+    wanted = [project.services[name] for name in services] if services else project.chosen((), asked.profiles)
+    ascent = Ascent(home, here, project, wanted, say)
+    for service in wanted:
+        ascent.start(service, members.one(home, project.name, service.name))
+
+
+@compose.command(name="exec", context_settings={"allow_interspersed_args": False})
+@click.option("-d", "--detach", is_flag=True, help="Leave it running in the background.")
+@click.option("-T", "--no-tty", "no_tty", is_flag=True, help="Give it no terminal (default: one, if ours is).")
+@click.option("-u", "--user", metavar="USER[:GROUP]", help="Run as this user.")
+@click.option("-w", "--workdir", metavar="DIR", help="The directory to start in.")
+@click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set a variable.")
+@click.option("--privileged", is_flag=True, help="With all capabilities and without the filter.")
+@click.argument("service")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def execute(ctx: click.Context, /, service: str, *, no_tty: bool, **options: Any) -> int:
+    """Run COMMAND in the container of SERVICE."""
+    found = members.one(Home(), ctx.obj.project().name, service)
+    terminal = not no_tty and os.isatty(0) and os.isatty(1)
+    more = {"name": found.id, "interactive": True, "tty": terminal, "env_file": ()}
+    status: int = ctx.invoke(life.execute, **options, **more)
+    return status
+
+
+for _view in (compose_views.ps, compose_views.logs, compose_views.port, compose_views.config):
+    compose.add_command(_view)
