@@ -1,7 +1,7 @@
 """The examples of docs/cli.md: for each command its lines, what each shows, and whether it ends without a person.
 
 A guard parses every line, and a test runs those that end by themselves. There the container ``web`` runs, ``job`` has
-ended with status 3, both of the image ``busybox``; ``data`` is a volume, and site.tar.gz and page.html are files.
+ended with status 3, both of the image ``busybox``; ``data`` is a volume; files: site.tar.gz, page.html, compose.yaml.
 """
 
 from __future__ import annotations
@@ -163,6 +163,46 @@ EXAMPLES = {
         Example("tinybox lab run --markdown pid.md pid", "A page to hand in."),
     ],
     "lab check": [Example("tinybox lab check pid", "The lab and its control, which has to come out the other way.")],
+    "compose": [],
+    "compose up": [
+        Example("tinybox compose up -d", "What compose.yaml says, in the background; said again, nothing is done."),
+        Example("tinybox compose up --wait --wait-timeout 20", "Return when all of it runs and is healthy."),
+        Example("tinybox compose up", "In the foreground: what all say, line by line; Ctrl-C stops them.", alone=False),
+    ],
+    "compose down": [
+        Example("tinybox compose up -d && tinybox compose down -v", "Containers, networks, and with -v the volumes."),
+    ],
+    "compose ps": [
+        Example("tinybox compose up -d && tinybox compose ps -a", "The containers of this project."),
+        Example("tinybox compose ps --format json", "For programs: docker compose's words, a line a container."),
+    ],
+    "compose logs": [
+        Example("tinybox compose up -d && tinybox compose logs --tail 2", "Each line after the name of who said it."),
+        Example(
+            "tinybox compose logs -f --no-log-prefix clock", "One service, and what is still to come.", alone=False
+        ),
+    ],
+    "compose port": [
+        Example(
+            "tinybox compose port web 80", "For `ports: [80]`: 0.0.0.0:49153, or whichever port it is.", alone=False
+        ),
+    ],
+    "compose exec": [
+        Example("tinybox compose up -d && tinybox compose exec -T clock ps", "A program in the box of a service."),
+    ],
+    "compose config": [
+        Example("tinybox compose config", "The file as it is read: variables filled in, several files as one."),
+        Example("tinybox compose config -q", "Is it right? Nothing, or the line that is not."),
+    ],
+    "compose stop": [
+        Example("tinybox compose up -d && tinybox compose stop -t 1", "At rest; `tinybox compose start` goes on."),
+    ],
+    "compose start": [
+        Example(
+            "tinybox compose up -d && tinybox compose stop && tinybox compose start", "What is at rest, once more."
+        ),
+    ],
+    "compose restart": [Example("tinybox compose up -d && tinybox compose restart clock", "One service anew.")],
     "completion": [
         Example("tinybox completion bash > bash.sh && . ./bash.sh", "For this bash; zsh reads it likewise."),
         Example("tinybox completion fish > tinybox.fish", "For fish, in ~/.config/fish/completions."),

@@ -31,6 +31,7 @@ SUBJECTS = {
     "Their files": "diff cp export commit volume",
     "Images": "images pull import rmi",
     "Under podman and containerd": "oci",
+    "Several at once": "compose",
     "Demonstrations": "lab",
     "This host, and the command itself": "doctor completion",
 }

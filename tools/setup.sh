@@ -14,7 +14,7 @@ fail() { echo "set-up: $*" >&2; exit 1; }
 # system's certificates.
 PACKAGES="busybox-static qemu-utils e2fsprogs ca-certificates"
 # What the tests compare tinybox with: other programs for links, firewall and archives, and the kernel's own headers.
-TEST_PACKAGES="iproute2 nftables zstd linux-libc-dev"
+TEST_PACKAGES="iproute2 nftables zstd linux-libc-dev skopeo"
 
 installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

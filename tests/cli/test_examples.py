@@ -24,11 +24,20 @@ STATUS = {
     "tinybox start -a job": 3,
 }
 
+COMPOSE = """
+services:
+  clock:
+    image: busybox
+    network_mode: none
+    command: [sh, -c, "trap exit TERM; while :; do date; sleep 0.2; done"]
+"""
+
 
 @pytest.fixture
 def scene(tinybox: Command, tmp_path: Path) -> Iterator[Command]:
     """Set the scene: `web` runs, `job` has ended with 3, `data` is a volume; afterwards all that was made goes."""
     (tmp_path / "page.html").write_text("hello\n")
+    (tmp_path / "compose.yaml").write_text(COMPOSE)
     subprocess.run(["tar", "-czf", "site.tar.gz", "page.html"], cwd=tmp_path, check=True)
     before = set(images(tinybox))
     script = "trap : HUP; trap exit TERM; while :; do sleep 0.2; done"

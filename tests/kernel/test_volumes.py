@@ -86,6 +86,17 @@ def test_an_empty_volume_begins_with_what_the_image_has(tinybox: Command, image:
     assert names(tinybox) == ["named", "other"]  # those without a name went with --rm
 
 
+def test_an_empty_volume_is_not_taken_from_who_has_it(tinybox: Command) -> None:
+    """A second box that would fill the volume leaves it be while one runs with it; at rest, it is filled."""
+    name = new_name()
+    image = ("busybox", "sh", "-c", "echo READY; cat; echo first > /tmp/file; ls /etc | grep -c passwd")
+    with kept(tinybox, "--rm", "-i", "--name", name, "-v", "empty:/tmp", *image, stdin=subprocess.PIPE) as first:
+        assert output(tinybox, "-v", "empty:/etc", "busybox", "ls", "/etc").split() == []
+        first.communicate("")
+    assert output(tinybox, "-v", "empty:/tmp", "busybox", "cat", "/tmp/file") == "first\n"
+    assert "passwd" in output(tinybox, "-v", "other:/etc", "busybox", "ls", "/etc").split()
+
+
 def test_a_link_in_the_image_does_not_lead_to_the_host(tinybox: Command, tmp_path: Path) -> None:
     """What is copied to a volume is found inside the image, whatever its links say; two layers are seen as one."""
     (tmp_path / "secret").write_text("the host's")

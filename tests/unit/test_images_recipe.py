@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tinybox.errors import ImageError, UsageError
-from tinybox.images import apk, busybox, disk, recipe
+from tinybox.images import apk, busybox, programs, recipe
 from tinybox.images.pack import Pack
 from tinybox.images.recipe import Recipe
 from tinybox.images.store import Store
@@ -249,6 +249,6 @@ def test_what_is_missing_or_not_the_packages_own_is_an_error(tree: Path, change:
 
 def test_a_missing_tool_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without qemu-img the error says what to install, before anything is fetched; the control is a tool we have."""
-    assert disk._tool("sh", "dash").endswith("/sh")
+    assert programs.find("sh", "dash").endswith("/sh")
     with pytest.raises(Exception, match=r"no-such-tool.*apt install the-package"):
-        disk._tool("no-such-tool", "the-package")
+        programs.find("no-such-tool", "the-package")

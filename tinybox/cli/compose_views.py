@@ -12,7 +12,7 @@ import click
 from tinybox.cli.listing import columns as container_columns
 from tinybox.cli.logs import line_count
 from tinybox.cli.table import Columns, Table, format_option
-from tinybox.compose import members, output
+from tinybox.compose import document, members, output
 from tinybox.compose.service import by_name
 from tinybox.container import ports
 from tinybox.container.home import Home
@@ -112,15 +112,6 @@ def port(obj: Any, service: str, private_port: str, protocol: str) -> None:
     raise StateError(f"service {service}", f"port {wanted} is not published", "ports: in the file publishes it")
 
 
-def without_variables(tree: Any) -> Any:
-    """Return *tree* with every dollar doubled: read again, it says the same."""
-    if isinstance(tree, dict):
-        return {key: without_variables(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [without_variables(value) for value in tree]
-    return tree.replace("$", "$$") if isinstance(tree, str) else tree
-
-
 @click.command()
 @click.option("-q", "--quiet", is_flag=True, help="Only check the file.")
 @click.option("--services", "names_only", is_flag=True, help="Print the names of the services.")
@@ -135,10 +126,5 @@ def config(obj: Any, style: str, *, quiet: bool, names_only: bool, volumes_only:
     if names_only or volumes_only:
         click.echo("\n".join(project.services if names_only else project.volumes))
         return
-    tree = {"name": project.name} | without_variables(project.tree.plain())
-    if style == "json":
-        click.echo(json.dumps(tree, indent=2, default=str))
-        return
-    import yaml
-
-    click.echo(yaml.safe_dump(tree, sort_keys=False), nl=False)
+    tree = {"name": project.name} | project.tree.plain()
+    click.echo(json.dumps(tree, indent=2, default=str) + "\n" if style == "json" else document.written(tree), nl=False)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
-    import yaml
-
 DEEPEST = 40  # levels; an alias that contains itself would have no end
 NULL, STRING = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
 REPLACED = ("command", "entrypoint", "test")  # lists that a second file replaces; to all others it adds
@@ -106,6 +104,19 @@ class Field:
         return _yaml().safe_load(self.content)
 
 
+def written(tree: Any) -> str:
+    """Return plain lists, dicts and scalars as YAML, every dollar doubled: read again, it says the same."""
+    return str(_yaml().safe_dump(_without_variables(tree), sort_keys=False))
+
+
+def _without_variables(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _without_variables(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_without_variables(value) for value in tree]
+    return tree.replace("$", "$$") if isinstance(tree, str) else tree
+
+
 def _yaml() -> Any:
     try:
         import yaml
@@ -129,7 +140,8 @@ def read(path: str, variables: Mapping[str, str]) -> Field:
         raise UsageError(path, getattr(error, "strerror", None) or f"cannot be read: {error}") from error
     if node is None:
         raise UsageError(path, "is empty", "it needs services:")
-    return _Reader(os.path.relpath(path), lambda text: interpolate(text, variables)).field(node, "", 0)
+    shown = min(path, os.path.relpath(path), key=len)
+    return _Reader(shown, lambda text: interpolate(text, variables)).field(node, "", 0)
 
 
 class _Reader:
@@ -138,7 +150,7 @@ class _Reader:
     def __init__(self, file: str, fill: Callable[[str], str]) -> None:
         self._file, self._fill, self._yaml = file, fill, _yaml()
 
-    def field(self, node: yaml.Node, name: str, depth: int, key: yaml.Node | None = None) -> Field:
+    def field(self, node: Any, name: str, depth: int, key: Any = None) -> Field:
         """Return the field of *node*, whose place is that of its *key*, where it has one."""
         made = Field(None, name, f"{self._file}:{(key or node).start_mark.line + 1}", node.tag)
         if depth > DEEPEST:
@@ -154,7 +166,7 @@ class _Reader:
                 raise made.wrong(str(error)) from error
         return made
 
-    def _fields(self, above: Field, pairs: list[tuple[yaml.Node, yaml.Node]], depth: int) -> dict[str, Field]:
+    def _fields(self, above: Field, pairs: list[tuple[Any, Any]], depth: int) -> dict[str, Field]:
         own: dict[str, Field] = {}
         merged: dict[str, Field] = {}
         for key, node in pairs:

@@ -23,7 +23,7 @@ def names(project: Project, service: Service) -> list[str]:
     return [project.networks[join.network].name for join in service.joins]
 
 
-def make(home: Home, project: Project, services: list[Service], say: Say, undo: ExitStack) -> None:
+def make(home: Home, project: Project, services: list[Service], say: Say, undo: ExitStack) -> None:  # noqa: ARG001
     """Make what is missing of the project's networks and volumes; StateError if one that is external is not there."""
     make_volumes(home, project, say, undo)
 
@@ -45,19 +45,16 @@ def make_volumes(home: Home, project: Project, say: Say, undo: ExitStack) -> Non
             say(f" Volume {volume.name}  Created")
 
 
-def options(project: Project, service: Service) -> dict[str, Any]:
+def options(project: Project, service: Service) -> dict[str, Any]:  # noqa: ARG001
     """Return the options of ``run`` by which the container of *service* is in its first network."""
     return {}
 
 
-def join(home: Home, project: Project, service: Service, container: str) -> None:
-    """Connect a container that was just made to the other networks of its service."""
-
-
 def remove(home: Home, project: Project, say: Say, *, volumes: bool) -> None:
-    """Remove the project's networks, and with *volumes* its volumes; what is external stays."""
-    for volume in project.volumes.values() if volumes else ():
-        if not volume.external and remove_volume(home, volume.name):
+    """Remove the networks that bear the project's label, and with *volumes* its volumes; what is external stays."""
+    ours = (volume for volume in store_volumes.every(home) if volume.labels.get(members.PROJECT) == project.name)
+    for volume in ours if volumes else ():
+        if remove_volume(home, volume.name):
             say(f" Volume {volume.name}  Removed")
 
 

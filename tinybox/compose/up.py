@@ -107,7 +107,6 @@ class Ascent:
         except UsageError as error:
             raise UsageError(f"service {service.name} ({service.place})", str(error)) from error
         undo.callback(self.forget, container.id)
-        resources.join(self.home, self.project, service, container.id)
         self.begin(service, container)
 
     def begin(self, service: Service, container: Container) -> None:

@@ -81,7 +81,7 @@ def make(home: Home, config: Spec) -> None:
     for entry in _entries(home, config):
         fd = _make(home, os.path.dirname(entry["source"]), {})
         try:
-            _populate(config, entry)
+            _populate(home, config, entry)
         finally:
             os.close(fd)
 
@@ -100,17 +100,24 @@ def _make(home: Home, folder: str, labels: dict[str, str]) -> int:
     return fd
 
 
-def _populate(config: Spec, entry: Mount) -> None:
-    """Fill the empty volume of *entry*. It is filled beside its place and then takes it; see rename(2)."""
+def _populate(home: Home, config: Spec, entry: Mount) -> None:
+    """Fill the empty volume of *entry*. It is filled beside its place and then takes it; see rename(2).
+
+    A running container that has mounted the empty one would go on with a directory that is nowhere any more: while
+    there is one, the volume stays as it is.
+    """
     path = entry["source"]
     if os.path.isdir(path) and os.listdir(path):
+        return
+    layers = [layer for layer in config.get("annotations", {}).get(spec.LAYERS, "").split(":") if layer]
+    top = entry["destination"].strip("/").split("/")[0]
+    has_some = "nocopy" not in entry.get("options", []) and any(os.path.lexists(f"{layer}/{top}") for layer in layers)
+    if os.path.isdir(path) and not (has_some and set(users(home).get(path, ())).isdisjoint(home.living())):
         return
     fresh = path + ".new"
     state.remove_tree(fresh)  # left by one who was killed right here
     os.mkdir(fresh, 0o755)
-    layers = [layer for layer in config.get("annotations", {}).get(spec.LAYERS, "").split(":") if layer]
-    top = entry["destination"].strip("/").split("/")[0]
-    if "nocopy" not in entry.get("options", []) and any(os.path.lexists(f"{layer}/{top}") for layer in layers):
+    if has_some:
         from tinybox.container import populate
 
         populate.fill(layers, entry["destination"], fresh)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
+import re
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
+INSTALLS = re.compile(r"^Inst (\S+) \((\S+) ", re.MULTILINE)  # what apt-get --simulate says of each package
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # links into usr/; some packages still say bin/
 ASSUMED = (
     "Package: {}\nStatus: install ok installed\nVersion: 999\nArchitecture: all\nMaintainer: -\nDescription: -\n\n"
@@ -36,7 +38,7 @@ def archive(source: dict[str, Any], work: Workspace, say: Say) -> str:
     apt, dpkg = programs.find("apt-get", "apt"), programs.find("dpkg-deb", "dpkg")
     say(f"fetching {', '.join(source['packages'])} with apt-get")
     _download(apt, source, work, say)
-    packages = sorted(glob.glob(f"{work.path}/debs/*.deb"))
+    packages = sorted(glob.glob(f"{work.path}/*.deb"))
     say(f"taking the files of {len(packages)} packages")
     with Pack(f"{work.path}/debian.tar") as pack:
         tree = _Tree(pack, source.get("without", []))
@@ -50,19 +52,24 @@ def archive(source: dict[str, Any], work: Workspace, say: Say) -> str:
 
 def _download(apt: str, source: dict[str, Any], work: Workspace, say: Say) -> None:
     """Fetch the packages and what they need; where this host's lists are missing or old, with fresh ones."""
-    os.makedirs(f"{work.path}/debs/partial")
     with open(f"{work.path}/status", "w", encoding="ascii") as file:
         file.writelines(ASSUMED.format(name) for name in source["assumed"])
-    usual = _settings({"Dir::State::status": "status", "Dir::Cache::archives": "debs"}, work)
-    install = ["--yes", "--no-install-recommends", "--download-only", "install", *source["packages"]]
+    usual = _settings({"Dir::State::status": "status"}, work)
     try:
-        programs.run(work, apt, *usual, *install)
+        _fetch(apt, usual, source["packages"], work)
     except ImageError as error:
         say(f"apt-get: {error.cause}; once more, with fresh lists")
         os.makedirs(f"{work.path}/lists/partial")
         fresh = [*usual, *_settings({"Dir::State::lists": "lists"}, work)]
         programs.run(work, apt, *fresh, "-o", "APT::Update::Error-Mode=any", "update")
-        programs.run(work, apt, *fresh, *install)
+        _fetch(apt, fresh, source["packages"], work)
+
+
+def _fetch(apt: str, settings: list[str], packages: list[str], work: Workspace) -> None:
+    """Ask apt-get what it would install, and download that; `download` copies from local mirrors, too."""
+    told = programs.run(work, apt, *settings, "--simulate", "--no-install-recommends", "install", *packages)
+    wanted = [f"{name}={version}" for name, version in INSTALLS.findall(told)]
+    programs.run(work, apt, *settings, "download", *wanted)
 
 
 def _settings(folders: dict[str, str], work: Workspace) -> list[str]:

@@ -26,8 +26,11 @@ def find(name: str, package: str) -> str:
     return path
 
 
-def run(work: Workspace, program: str, *arguments: str) -> None:
-    """Run *program* in the workspace, whose lock it shares: if we are killed, it is not swept from under its feet."""
+def run(work: Workspace, program: str, *arguments: str) -> str:
+    """Run *program* in the workspace and return what it printed; ImageError says why it failed.
+
+    It shares the workspace's lock: if we are killed, that is not swept from under its feet.
+    """
     environment = dict(os.environ, TMPDIR=work.path, LC_ALL="C.UTF-8")
     done = subprocess.run(
         [program, *arguments], cwd=work.path, env=environment, pass_fds=[work.fd], capture_output=True, check=False
@@ -39,3 +42,4 @@ def run(work: Workspace, program: str, *arguments: str) -> None:
             cause = cause.removeprefix(word).strip()
         name = "pip" if program == sys.executable else os.path.basename(program)
         raise ImageError(name, cause, CURES.get(name, ""))
+    return done.stdout.decode(errors="replace")

@@ -1,0 +1,230 @@
+"""Compose: what the file says becomes what there is, in order, once, whole or not at all; and it goes again."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kernel.boxes import PATIENCE, one_line, patience, until
+from tests.kernel.projects import project
+
+if TYPE_CHECKING:
+    from tests.conftest import Command
+
+pytestmark = pytest.mark.root
+
+TWO = """
+services:
+  web: {<<: *stays, environment: {NAME: web}, depends_on: [db], volumes: ["data:/data"], mem_limit: 32m}
+  db: {<<: *stays, environment: {NAME: db}}
+volumes: {data: }
+"""
+
+
+def test_up_makes_what_the_file_says_and_down_removes_it(tinybox: Command, tmp_path: Path) -> None:
+    """Containers with names, labels and limits, a volume; after `down -v` there is none of it."""
+    with project(tinybox, tmp_path, TWO) as shop:
+        said = shop.up()
+        assert said.index("shop-db-1  Started") < said.index("shop-web-1  Started")
+        web = shop.life("web")
+        assert web.inside("cat /proc/1/comm; echo $NAME") == "tinybox:init\nweb"
+        labels = web.shown("{{json .Config.Labels}}")
+        assert '"com.docker.compose.project":"shop"' in labels
+        assert '"com.docker.compose.service":"web"' in labels
+        assert web.shown("{{.HostConfig.Memory}}") == str(32 << 20)
+        assert "shop_data" in tinybox("volume", "ls", "-q").stdout.split()
+        shop.down()
+        assert shop.rows() == []
+        assert "shop_data" not in tinybox("volume", "ls", "-q").stdout.split()
+
+
+def test_up_again_changes_nothing(tinybox: Command, tmp_path: Path) -> None:
+    """The same file leaves the same containers; one that was stopped is started; another word makes one anew."""
+    with project(tinybox, tmp_path, TWO) as shop:
+        shop.up()
+        before = {name: (shop.life(name).id, shop.life(name).pid) for name in ("web", "db")}
+        shop.up()
+        assert {name: (shop.life(name).id, shop.life(name).pid) for name in ("web", "db")} == before
+        assert shop("stop", "-t", "5", "web").returncode == 0
+        assert shop.states() == {"db": "running", "web": "exited"}
+        shop.up()
+        assert shop.life("web").id == before["web"][0]
+        shop.write(TWO.replace("32m", "64m"))
+        shop.up()
+        assert shop.life("web").id != before["web"][0]
+        assert shop.life("db").id == before["db"][0]
+
+
+def test_a_service_waits_until_another_is_healthy_and_a_job_is_done(tinybox: Command, tmp_path: Path) -> None:
+    """What `web` sees at its first moment is what `job` has written and what made `db` healthy."""
+    text = """
+services:
+  web:
+    <<: *stays
+    command: [sh, -c, "ls /data; trap exit TERM; while :; do sleep 0.05; done"]
+    volumes: ["data:/data"]
+    depends_on: {db: {condition: service_healthy}, job: {condition: service_completed_successfully}}
+  db:
+    <<: *stays
+    command: [sh, -c, "sleep 0.5; touch /data/ready; trap exit TERM; while :; do sleep 0.05; done"]
+    volumes: ["data:/data"]
+    healthcheck: {test: [CMD, test, -e, /data/ready], interval: 100ms, retries: 100}
+  job: {<<: *stays, command: touch /data/done, volumes: ["data:/data"]}
+volumes: {data: }
+"""
+    with project(tinybox, tmp_path, text) as shop:
+        shop.up("--wait", "--wait-timeout", "20")
+        assert shop.states() == {"db": "running", "job": "exited", "web": "running"}
+        assert shop.life("web").log().split() == ["done", "ready"]
+        assert {row["Service"]: row["Health"] for row in shop.rows()}["db"] == "healthy"
+        shop.up("--wait")  # the job has been done, and is not done again
+        assert shop.states()["job"] == "exited"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("command: [sh, -c, 'echo oh no; exit 3']", "did not complete successfully: exit status 3"),
+        ("command: /no/such/program", "no such file"),
+        ("mem_limit: much", "--memory much: is not a size"),
+        ("image: no-such-image-anywhere", "no-such-image-anywhere"),
+    ],
+)
+def test_what_fails_leaves_nothing_half_made(tinybox: Command, tmp_path: Path, change: str, says: str) -> None:
+    """When one service cannot be, those before it and the volume go again; the error names it."""
+    text = f"""
+services:
+  web: {{<<: *stays, depends_on: {{job: {{condition: service_completed_successfully}}}}, volumes: ["data:/data"]}}
+  job: {{<<: *stays, depends_on: [db], {change}}}
+  db: {{<<: *stays}}
+volumes: {{data: }}
+"""
+    with project(tinybox, tmp_path, text) as shop:
+        done = shop("up", "-d")
+        assert done.returncode == 1, done
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("tinybox: "), done.stderr
+        assert says in last
+        assert ("job-1  | oh no" in done.stderr) == ("oh no" in change)
+        assert shop.rows() == []
+        assert "shop_data" not in tinybox("volume", "ls", "-q").stdout.split()
+        shop.write(TWO)  # the control: without the fault it comes up
+        shop.up()
+        assert shop.states() == {"db": "running", "web": "running"}
+
+
+def test_an_unhealthy_service_fails_the_wait(tinybox: Command, tmp_path: Path) -> None:
+    """--wait says which service is unhealthy; without it the same file comes up."""
+    text = "services: {db: {<<: *stays, healthcheck: {test: 'false', interval: 50ms, retries: 2}}}\n"
+    with project(tinybox, tmp_path, text) as shop:
+        done = shop("up", "--wait")
+        assert done.returncode == 1
+        assert "service db (" in done.stderr
+        assert "is unhealthy" in done.stderr
+        assert shop.rows() == []
+        shop.up()
+        assert shop.states() == {"db": "running"}
+
+
+def test_in_the_foreground_everyone_is_heard_and_ctrl_c_stops_all(tinybox: Command, tmp_path: Path) -> None:
+    """Each line has the name of who said it, from the first to the last; the containers stay, at rest."""
+    with project(tinybox, tmp_path, TWO) as shop, tinybox.start(*shop.words("up")) as process:
+        assert process.stdout is not None
+        with patience(PATIENCE):
+            first = {process.stdout.readline() for _ in range(2)}
+        assert first == {"web-1  | hello from web\n", "db-1   | hello from db\n"}
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+        assert sorted(out.splitlines()) == ["db-1   | bye", "web-1  | bye"]
+        assert process.returncode == 130, err
+        assert shop.states() == {"db": "exited", "web": "exited"}
+
+
+def test_in_the_foreground_up_ends_with_the_last_container(tinybox: Command, tmp_path: Path) -> None:
+    """When all have ended there is nothing more to show."""
+    with project(tinybox, tmp_path, "services: {job: {<<: *stays, command: echo done}}\n") as shop:
+        done = shop("up")
+        assert (done.returncode, done.stdout) == (0, "job-1  | done\n")
+
+
+def test_logs_tell_who_said_what(tinybox: Command, tmp_path: Path) -> None:
+    """With the service's name before each line or without, of all or of one, all lines or the last."""
+    with project(tinybox, tmp_path, TWO) as shop:
+        shop.up()
+        until(lambda: len(shop("logs").stdout.splitlines()) == 2)
+        assert sorted(shop("logs").stdout.splitlines()) == ["db-1   | hello from db", "web-1  | hello from web"]
+        assert shop("logs", "--no-log-prefix", "web").stdout == "hello from web\n"
+        assert shop("logs", "--tail", "0").stdout == ""
+        one_line(shop("logs", "nobody"), 1, "service nobody", "no such service")
+        with tinybox.start(*shop.words("logs", "-f", "db")) as process:
+            assert process.stdout is not None
+            with patience(PATIENCE):
+                assert process.stdout.readline() == "db-1  | hello from db\n"
+            shop("stop", "db")
+            assert process.communicate(timeout=PATIENCE)[0] == "db-1  | bye\n"
+
+
+def test_exec_runs_in_the_service(tinybox: Command, tmp_path: Path) -> None:
+    """Its status is the program's; a service without a container is an error."""
+    with project(tinybox, tmp_path, TWO) as shop:
+        one_line(shop("exec", "web", "true"), 1, "service web", "has no container")
+        shop.up()
+        done = shop("exec", "-T", "-e", "WHAT=env", "web", "sh", "-c", "echo $NAME $WHAT; exit 5")
+        assert (done.returncode, done.stdout) == (5, "web env\n")
+
+
+def test_an_orphan_is_named_and_removed_when_asked(tinybox: Command, tmp_path: Path) -> None:
+    """A container whose service has left the file stays until --remove-orphans; -p alone knows it by its label."""
+    with project(tinybox, tmp_path, TWO) as shop:
+        shop.up()
+        shop.write("services: {db: {<<: *stays, environment: {NAME: db}}}\n")
+        done = shop("down")
+        assert "shop-web-1" in done.stderr
+        assert shop.states() == {"web": "running"}
+        shop.up("--remove-orphans")
+        assert shop.states() == {"db": "running"}
+        said = tinybox.start("compose", "-p", "shop", "down", cwd="/").communicate(timeout=PATIENCE)
+        assert shop.states() == {}, said
+
+
+def test_restart_and_start(tinybox: Command, tmp_path: Path) -> None:
+    """`restart` makes other processes of the same containers; `start` starts what is at rest."""
+    with project(tinybox, tmp_path, TWO) as shop:
+        shop.up()
+        web, pid = shop.life("web").id, shop.life("web").pid
+        assert shop("restart", "web").returncode == 0
+        assert (shop.life("web").id, shop.states()["web"]) == (web, "running")
+        assert shop.life("web").pid != pid
+        assert shop("stop").returncode == 0
+        assert shop.states() == {"db": "exited", "web": "exited"}
+        assert shop("start").returncode == 0
+        assert shop.states() == {"db": "running", "web": "running"}
+
+
+def test_the_lock_of_a_project_does_not_live_on_in_its_monitors(tinybox: Command, tmp_path: Path) -> None:
+    """`up` killed after the first start would else lock everybody out: no monitor has the lock file open."""
+    with project(tinybox, tmp_path, TWO) as shop:
+        shop.up()
+        opened = os.listdir(f"/proc/{shop.life('web').monitor}/fd")
+        where = [os.readlink(f"/proc/{shop.life('web').monitor}/fd/{fd}") for fd in opened]
+        assert where  # the control: we can look
+        assert not [path for path in where if "compose-shop" in path]
+
+
+def test_variables_come_from_the_environment_and_dotenv(tinybox: Command, tmp_path: Path) -> None:
+    """`config` shows the file as it is read; what is required and missing is an error with its line."""
+    with project(tinybox, tmp_path, "services: {a: {image: '${IMAGE:?say which}', command: echo $$HOME}}\n") as shop:
+        done = shop("config")
+        assert done.returncode == 1
+        assert "compose.yaml:5: services.a.image: the variable IMAGE is required: say which" in done.stderr
+        (tmp_path / ".env").write_text("IMAGE=busybox\n")
+        shown = shop("config").stdout
+        assert "image: busybox" in shown
+        assert "command: echo $$HOME" in shown
+        (tmp_path / "again.yaml").write_text(shown)
+        again = tinybox("compose", "-f", str(tmp_path / "again.yaml"), "config")
+        assert again.stdout == shown
