@@ -37,6 +37,10 @@ EXAMPLES = {
             "tinybox run --rm --explain busybox true",
             "Each step as it happens, with its system calls and what they changed in the kernel.",
         ),
+        Example(
+            "tinybox run --rm --omit proc busybox ps",
+            "What a wall is for shows when it is missing: no /proc, no processes; the host is protected meanwhile.",
+        ),
         Example("tinybox run --dry-run busybox true", "The plan, step by step with its manual pages; done is nothing."),
     ],
     "create": [

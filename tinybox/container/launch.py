@@ -117,7 +117,18 @@ def prepare(
         find_pid=lambda word: pid_of(home, word),
         volume=lambda name: volumes.directory(home, name),
     )
-    return lifecycle.Container(home, container, configure.configure(request), here, live)
+    planned = lifecycle.Container(home, container, configure.configure(request), here, live)
+    if options.get("omit") or options.get("chroot"):
+        _leave_out(planned, options)
+    return planned
+
+
+def _leave_out(container: lifecycle.Container, options: dict[str, Any]) -> None:
+    from tinybox.container import omissions
+
+    names, chroot = omissions.named(options.get("omit", [])), bool(options.get("chroot"))
+    omissions.omit(container.plan, container.live, names, chroot=chroot)
+    container.limits_memory = container.limits_memory and "cgroup" not in names
 
 
 def pid_of(home: Home, word: str) -> int:

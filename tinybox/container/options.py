@@ -95,6 +95,15 @@ OPTIONS = [
         ("seeing", "dry-run", "", FLAG, "", "Print the plan and do nothing; needs no root"),
         ("seeing", "bundle", "", TEXT, "DIR", "Write an OCI bundle to DIR and stop"),
         ("seeing", "explain", "", MAYBE, "[FORM]", "Tell each step as it happens: text (default), json"),
+        (
+            "seeing",
+            "omit",
+            "",
+            LIST,
+            "WHAT[,WHAT]",
+            "Leave a wall out, safely: `tinybox explain` lists what can be omitted",
+        ),
+        ("seeing", "chroot", "", FLAG, "", "Take chroot(2) in place of pivot_root(2), and see what that is worth"),
         ("seeing", "output", "o", TEXT, "FILE", "Where --explain writes (default: stderr)"),
     )
 ]

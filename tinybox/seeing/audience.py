@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 
+from tinybox.container import omissions
 from tinybox.errors import UsageError
 from tinybox.seeing.observer import Observer
+from tinybox.seeing.omitted import Omitted
 from tinybox.seeing.text import Text, colours
 
 TYPE_CHECKING = False
@@ -22,6 +24,10 @@ class Wanted:
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.form, self.output = options.get("explain") or "text", options.get("output") or ""
+        self.brief = not options.get("explain")
+        self.omitted = None
+        if options.get("omit") or options.get("chroot"):
+            self.omitted = Omitted(omissions.named(options.get("omit", [])), chroot=bool(options.get("chroot")))
         if self.form not in FORMS:
             raise UsageError(f"--explain={self.form}", "no such form", ", ".join(FORMS))
 
@@ -43,5 +49,7 @@ def look(wanted: Wanted, ends: dict[str, _socket.socket], parent: int) -> None:
         def write_json(event: dict[str, Any]) -> None:
             write(json.dumps(event, ensure_ascii=False) + "\n")
 
-        show = write_json if wanted.form == "json" else Text(write, colour=colours(out.fileno())).show
-        Observer(ends, parent, [show]).run()
+        show = (
+            write_json if wanted.form == "json" else Text(write, colour=colours(out.fileno()), brief=wanted.brief).show
+        )
+        Observer(ends, parent, [show], omitted=wanted.omitted).run()

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeAlias
 
+    from tinybox.seeing.omitted import Omitted
     from tinybox.seeing.snapshot import Snapshot
 
     Event: TypeAlias = dict[str, Any]
     Show: TypeAlias = Callable[[Event], None]
     Stop: TypeAlias = Callable[[Event], bool]  # before a step: False leaves and undoes all
 
+READY = "ready"  # the step at which all of the box is there, and waits
 _PACKET = 1 << 18
 
 
@@ -57,10 +59,17 @@ class Lane:
 class Observer:
     """The loop of that process: messages come in on two lanes, events go out to those who *show* them."""
 
-    def __init__(self, ends: dict[str, _socket.socket], pid: int, show: list[Show], stop: Stop | None = None) -> None:
+    def __init__(
+        self,
+        ends: dict[str, _socket.socket],
+        pid: int,
+        show: list[Show],
+        stop: Stop | None = None,
+        omitted: Omitted | None = None,
+    ) -> None:
         self.lanes = {name: Lane(name, end) for name, end in ends.items()}
         self.lanes[PARENT].pid = pid
-        self.show, self.stop = show, stop
+        self.show, self.stop, self.omitted = show, stop, omitted
         self.begun = time.monotonic_ns()
         self.left = False
 
@@ -68,7 +77,8 @@ class Observer:
         """Hear both lanes, until the parent's ends; the child's from when its birth has been looked at."""
         listening = [self.lanes[PARENT]]
         while self.lanes[PARENT] in listening:
-            for end in select.select([lane.end for lane in listening], [], [])[0]:
+            patience = self.omitted.patience if self.omitted else None
+            for end in select.select([lane.end for lane in listening], [], [], patience)[0]:
                 lane = next(lane for lane in listening if lane.end is end)
                 message = end.recv(_PACKET)
                 if message:
@@ -78,6 +88,8 @@ class Observer:
                 lane.ended = True
                 if lane.step:
                     self._done(lane, self.begun + lane.step["at"], time.monotonic_ns())
+            if self.omitted and self.lanes[CHILD].pid:
+                self.omitted.look(self.lanes[CHILD].pid)
             if self.lanes[CHILD].state and self.lanes[CHILD] not in listening and not self.lanes[CHILD].ended:
                 listening.append(self.lanes[CHILD])
 
@@ -96,7 +108,11 @@ class Observer:
             lane.end.send(GO)
         elif kind == "trace":
             self._trace(lane, arguments[0])
+        elif kind == "found" and self.omitted:
+            self.omitted.note_escape(self.emit, arguments[1])
         elif kind == "end":
+            if self.omitted:
+                self.omitted.after(self.emit)
             self.emit("end", at=ended - self.begun, **arguments[0])
         elif kind == "state":
             self.emit("state", at=ended - self.begun, state=rest)
@@ -112,12 +128,16 @@ class Observer:
                 each.plan.append({"number": number, **step})
         lane.state = snapshot.take(lane.pid)
         self.emit("begin", **content, pid=lane.pid, state=lane.state)
+        if self.omitted:
+            self.omitted.before(self.emit)
 
     def _begin(self, lane: Lane, at: int) -> None:
         lane.step, lane.written = {"lane": lane.name, **lane.plan.pop(0), "at": at - self.begun}, []
         if self.stop and not self.left and not self.stop(lane.step):
             self.left = True
         self.emit("step", **lane.step)
+        if self.omitted and lane.step["name"] == READY:
+            self.omitted.measure(self.emit, self.lanes[PARENT].pid, lane.pid)
         lane.end.send(LEAVE if self.left else GO)
 
     def _done(self, lane: Lane, begun: int, ended: int, error: str | None = None) -> None:
@@ -135,6 +155,8 @@ class Observer:
             written=lane.written,
         )
         lane.step = None
+        if error and self.omitted and lane.name == CHILD:
+            self.omitted.measure(self.emit, self.lanes[PARENT].pid, lane.pid)
         if step["name"] == CLONE and not error:
             self._born()
 

@@ -41,7 +41,7 @@ def take(pid: int) -> Snapshot:
     """Return what /proc/PID shows now; of a process that has just ended, what was left. See proc(5)."""
     sections: Snapshot = {
         "namespaces": _links(f"/proc/{pid}/ns", lambda target: target.partition("[")[2].rstrip("]"), NAMESPACES),
-        "mounts": _mounts(pid),
+        "mounts": mounts(pid),
         "cgroups": _cgroups(pid),
         "process": {},
         "rights": {},
@@ -80,7 +80,7 @@ def changed(snapshot: Snapshot, differences: list[Change]) -> Snapshot:
     return result
 
 
-def _read(pid: int, name: str) -> str:
+def _read(pid: int | str, name: str) -> str:
     try:
         with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -97,7 +97,7 @@ def _links(folder: str, shown: object, names: tuple[str, ...] = ()) -> Section:
     return found
 
 
-def _mounts(pid: int) -> Section:
+def mounts(pid: int | str) -> Section:
     """Return the lines of mountinfo by their mount id; see proc_pid_mountinfo(5)."""
     return dict(line.split(" ", 1) for line in _read(pid, "mountinfo").splitlines())
 

@@ -23,6 +23,7 @@ WIDTH = 100
 MARGIN = " " * 9
 COLOURS = {"parent": "36", "child": "35", "bold": "1", "dim": "2", "new": "32", "gone": "31", "call": "33"}
 LANES = {"parent": "host", "child": "box"}
+BRIEF = ("warning", "found")  # what is shown of a run that leaves something out and is not explained
 ALIKE = 7  # so many calls alike are all shown
 SETS = ("effective", "permitted", "inheritable", "ambient", "bounding")
 HIDDEN = {"files"}
@@ -36,8 +37,8 @@ def colours(fd: int) -> bool:
 class Text:
     """Shows events, as they come, by *write*: each step when it is done, in one block."""
 
-    def __init__(self, write: Callable[[str], object], *, colour: bool = False) -> None:
-        self._write, self._colour = write, colour
+    def __init__(self, write: Callable[[str], object], *, colour: bool = False, brief: bool = False) -> None:
+        self._write, self._colour, self._brief = write, colour, brief
         self._calls: dict[str, list[Event]] = {"parent": [], "child": []}
         self._steps: dict[str, Event] = {}
         self._names: dict[str, str] = {}
@@ -46,8 +47,9 @@ class Text:
 
     def show(self, event: Event) -> None:
         """Show one event; kinds that are not known, as those of a later version, are passed over."""
+        self._id = event.get("container", self._id)
         known = getattr(self, f"_{event['event']}", None)
-        if known:
+        if known and (not self._brief or event["event"] in BRIEF):
             known(event)
 
     def _print(self, lines: Iterator[str] | list[str]) -> None:
@@ -58,7 +60,6 @@ class Text:
 
     def _begin(self, event: Event) -> None:
         self._names = dict(event["state"]["namespaces"])
-        self._id = event["container"]
         self._pids["parent"] = f"pid {event['pid']}"
         head = f"{' '.join(event['command'])}"
         self._print([self._paint("bold", line) for line in textwrap.wrap(head, WIDTH)])
@@ -135,6 +136,18 @@ class Text:
         wide = WIDTH - len(MARGIN)
         for line in textwrap.wrap(whole, wide, subsequent_indent="    ", break_on_hyphens=False):
             yield f"{MARGIN}{self._paint(colour, line)}"
+
+    def _warning(self, event: Event) -> None:
+        self._note("warning", f"without {event['omitted']}: ", event["says"])
+
+    def _found(self, event: Event) -> None:
+        whole = event["omitted"] == "host"
+        self._note("found", "" if whole else f"without {event['omitted']}: ", event["says"])
+
+    def _note(self, kind: str, front: str, said: str) -> None:
+        said = f"{kind:8} {front.replace('without chroot', 'chroot')}{said}".replace(self._id, self._id[:12])
+        lines = textwrap.wrap(said, WIDTH, subsequent_indent=MARGIN, break_on_hyphens=False)
+        self._print([self._paint("gone" if kind == "warning" else "new", line) for line in lines])
 
     def _end(self, event: Event) -> None:
         said = f"the program ended with status {event['status']}"
