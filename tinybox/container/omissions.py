@@ -43,8 +43,8 @@ OMISSIONS = {
         Omission(
             "private-mounts",
             "private-mounts",
-            "Mounts are shared as under systemd: what the box mounts appears outside as well, and pivot_root(2) refuses "
-            "with EINVAL to move a root that others share.",
+            "Mounts are shared as under systemd: what the box mounts appears outside as well, and pivot_root(2) "
+            "refuses with EINVAL to move a root that others share.",
         ),
         Omission(
             "pivot",
