@@ -18,6 +18,7 @@ GROUPS = {
     "limits": "Limits",
     "files": "Files",
     "namespaces": "Namespaces",
+    "network": "Network",
     "rights": "Rights",
     "seeing": "Seeing",
 }

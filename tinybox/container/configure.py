@@ -6,7 +6,16 @@ beside it: configure_mounts, configure_linux and configure_resources.
 
 from __future__ import annotations
 
-from tinybox.container import configure_life, configure_linux, configure_mounts, identity, init, spec, words
+from tinybox.container import (
+    configure_life,
+    configure_linux,
+    configure_mounts,
+    configure_network,
+    identity,
+    init,
+    spec,
+    words,
+)
 from tinybox.errors import UsageError
 from tinybox.isolation import capabilities
 
@@ -16,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.host import Host
+    from tinybox.container.networks import Network
     from tinybox.container.spec import Process, Spec
 
     Options = dict[str, Any]
@@ -37,14 +47,17 @@ class Request:
         host: Host,
         find_pid: Callable[[str], int],
         volume: Callable[[str], str],
+        network: Callable[[str], Network],
     ) -> None:
         self.container, self.name, self.image, self.command, self.options = container, name, image, command, options
-        self.host, self.find_pid, self.volume = host, find_pid, volume
+        self.host, self.find_pid, self.volume, self.network = host, find_pid, volume, network
         self.privileged = bool(options.get("privileged"))
         self.modes = {
             key: options.get(key) or configure_linux.DEFAULT_MODES.get(key, "private")
             for key in configure_linux.NAMESPACES
+            if key != "network"
         }
+        self.modes["network"] = configure_network.mode(options)
         self.user, self.home = identity.resolve(options.get("user") or image.config.get("User") or "0", image.layers)
 
 
@@ -139,6 +152,7 @@ def _annotations(request: Request) -> dict[str, str]:
         spec.STOP_SIGNAL: stop_signal,
     }
     annotations |= configure_life.for_monitor(request)
+    annotations |= configure_network.for_networks(request)
     if options.get("rm"):
         annotations[spec.REMOVE] = "true"
     labels = [f"{key}={value}" for key, value in (image.config.get("Labels") or {}).items()]

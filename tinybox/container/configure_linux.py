@@ -60,7 +60,7 @@ def _namespaces(request: Request) -> list[Namespace]:
     made: list[Namespace] = [{"type": "mount"}]
     for key, kind in NAMESPACES.items():
         mode = request.modes[key]
-        if mode in ("private", "none") and (mode == "private") != (key == "network"):
+        if mode in (("none", "bridge") if key == "network" else ("private",)):
             made.append({"type": kind})
         elif mode.startswith("container:"):
             path = {"network": "net", "user": "user"}.get(kind, kind)
@@ -74,8 +74,7 @@ def _namespaces(request: Request) -> list[Namespace]:
 
 
 def _refuse_mode(key: str, mode: str) -> None:
-    own = "none" if key == "network" else "private"
-    raise UsageError(f"--{key} {mode}", "is not a mode of this namespace", f"{own}, host or container:NAME")
+    raise UsageError(f"--{key} {mode}", "is not a mode of this namespace", "private, host or container:NAME")
 
 
 def _devices(request: Request) -> list[tuple[Device, str]]:
@@ -124,7 +123,9 @@ def _is_device(path: str) -> bool:
 def _checked_sysctl(request: Request, name: str, value: str) -> str:
     """Return *value* if *name* belongs to a namespace of the container's own; any other would change the host."""
     ipc = name.startswith(("kernel.msg", "kernel.shm", "fs.mqueue.")) or name == "kernel.sem"
-    if (ipc and request.modes["ipc"] == "private") or (name.startswith("net.") and request.modes["network"] == "none"):
+    if (ipc and request.modes["ipc"] == "private") or (
+        name.startswith("net.") and request.modes["network"] in ("none", "bridge")
+    ):
         return value
     cause = "is not a parameter of a namespace that is the container's own"
     raise UsageError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.container import words
+from tinybox.container import configure_network, words
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -30,7 +30,9 @@ def mounts(request: Request) -> list[Mount]:
         made.append(_new("/dev/shm", "tmpfs", [*safe, "mode=1777", f"size={size}"]))
     if not shared_ipc or request.modes["userns"] == "host":  # it shows the queues of whoever's IPC namespace this is
         made.append(_new("/dev/mqueue", "mqueue", safe))
-    return made + _asked_mounts(request)
+    asked = _asked_mounts(request)
+    places = {entry["destination"] for entry in asked}
+    return made + [entry for entry in configure_network.etc(request) if entry["destination"] not in places] + asked
 
 
 def _shared(request: Request, path: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import configure, host, lifecycle, monitor, naming, spec, state, volumes
+from tinybox.container import configure, host, lifecycle, monitor, naming, networks, spec, state, volumes
 from tinybox.container.home import Home
 from tinybox.container.live import Live
 from tinybox.container.options import BY_NAME, FLAG, LIST
@@ -116,6 +116,7 @@ def prepare(
         host=here,
         find_pid=lambda word: pid_of(home, word),
         volume=lambda name: volumes.directory(home, name),
+        network=lambda word: networks.find(home, word),
     )
     planned = lifecycle.Container(home, container, configure.configure(request), here, live)
     if options.get("omit") or options.get("chroot"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import planned_root
+from tinybox.container import etc, planned_root
 from tinybox.container.plan import Step
 from tinybox.errors import UsageError
 from tinybox.isolation import cgroup_mounts, mounts, rootfs, terminal
@@ -33,6 +33,9 @@ PTY_GROUP = 5  # "tty", as everywhere
 def parent_steps(task: Task) -> list[Step]:
     """Plan what the parent copies from the host before the child is born."""
     steps = planned_root.parent_steps(task)
+    if etc.own_files(task.config):
+        says = "Write the box's own hosts, hostname and resolv.conf"
+        steps.append(Step("etc", says, "hosts(5), resolv.conf(5)", etc.write, task.bundle, task.config))
     for key, entry in _mounts(task).items():
         options = mounts.Options(entry.get("options", []))
         if _is_bind(entry, options):

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 
+from tinybox.container import spec
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import TypedDict
+    from typing import NotRequired, TypedDict
 
     class Port(TypedDict):
-        """One published port: what comes in at *hostIp*:*hostPort* goes to *containerPort*."""
+        """One published port: what comes in at *hostIp*:*hostPort* goes to *containerPort*.
+
+        An empty *hostIp* is every address. A *hostPort* of 0 is any free one; one with a *hostPortLast* is the first of
+        a range, out of which a free one is chosen.
+        """
 
         hostIp: str
         hostPort: int
+        hostPortLast: NotRequired[int]
         containerPort: int
         protocol: str
 
 
-ANNOTATION = "tinybox.ports"  # JSON: a list of Port
+ANNOTATION = spec.PORTS
 
 
 def published(annotations: Mapping[str, str]) -> list[Port]:

@@ -143,6 +143,9 @@ LOG_MAX_FILES = "tinybox.log-max-files"
 HEALTH = "tinybox.health"  # JSON: test, interval, timeout, retries, startPeriod
 INTERACTIVE = "tinybox.interactive"  # stdin is kept open
 NETWORKS = "tinybox.networks"  # JSON: a list of name, aliases, address, address6, mac; see addresses.Want
+PORTS = "tinybox.ports"  # JSON: see ports.Port
+EXPOSED = "tinybox.exposed"  # JSON: ports such as 80/tcp that the program listens on, published or not
+NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
 LABEL = "tinybox.label."
 
 
