@@ -63,7 +63,7 @@ class Pool:
     """The addresses of one bridge of this host, in the hands of one process at a time; see flock(2)."""
 
     def __init__(self, bridge: str) -> None:
-        self.path = f"{POOLS}/{os.stat('/proc/self/ns/net').st_ino}/{bridge}"
+        self.path = f"{folder()}/{bridge}"
         self._fd = -1
 
     def __enter__(self) -> Self:
@@ -116,6 +116,11 @@ class Pool:
         for name in (_LAST, _SUBNET):
             naming.forget(os.path.join(self.path, name))
         state.remove_empty(self.path)
+
+
+def folder() -> str:
+    """Return where the pools of this network namespace are; see network_namespaces(7)."""
+    return f"{POOLS}/{os.stat('/proc/self/ns/net').st_ino}"
 
 
 def is_alive(owner: str) -> bool:
@@ -251,8 +256,13 @@ def give_back(home: Home, container: str, network: str = "") -> list[Endpoint]:
 
 def endpoints(home: Home, container: str) -> list[Endpoint]:
     """Return the places that *container* has in networks, now that it runs; one at rest has none."""
+    return read(home.live(container))
+
+
+def read(owner: str) -> list[Endpoint]:
+    """Return the places of the container with the live directory *owner*."""
     try:
-        with open(os.path.join(home.live(container), LIST), encoding="utf-8") as file:
+        with open(os.path.join(owner, LIST), encoding="utf-8") as file:
             return [Endpoint(**kept) for kept in json.load(file)]
     except (FileNotFoundError, NotADirectoryError):
         return []

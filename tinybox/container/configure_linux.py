@@ -22,7 +22,7 @@ MASKED = (
 ).split()
 READONLY = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split()
 NAMESPACES = {"uts": "uts", "pid": "pid", "ipc": "ipc", "network": "network", "cgroupns": "cgroup", "userns": "user"}
-DEFAULT_MODES = {"network": "none", "userns": "host"}
+DEFAULT_MODES = {"userns": "host"}
 
 
 def linux(request: Request) -> Linux:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 
-from tinybox.container import configure_linux, networks, spec, words
+from tinybox.container import networks, spec, words
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -20,12 +21,17 @@ _KEYS = {"name": "name", "alias": "aliases", "ip": "address", "ip6": "address6",
 
 def mode(options: Options) -> str:
     """Return ``none``, ``host``, ``container:NAME``, or ``bridge`` for any networks with a bridge."""
-    asked = [_name(word) for word in options.get("network") or [configure_linux.DEFAULT_MODES["network"]]]
+    asked = [_name(word) for word in _asked(options)]
     alone = [word for word in asked if word in (networks.NONE, networks.HOST) or word.startswith("container:")]
     if alone and len(asked) > 1:
         cause = "cannot attach both user-defined and non-user-defined network-modes"
         raise UsageError(f"--network {alone[0]}", f"conflicting options: {cause}", "give it alone")
     return alone[0] if alone else networks.BRIDGE
+
+
+def _asked(options: Options) -> list[str]:
+    """Return what --network says, or where it is not given the variable TINYBOX_NETWORK, or else ``bridge``."""
+    return options.get("network") or [os.environ.get("TINYBOX_NETWORK") or networks.BRIDGE]
 
 
 def _name(word: str) -> str:
@@ -72,7 +78,7 @@ def _wants(request: Request) -> list[Want]:
     """Return the places in networks; those of --ip and its like are asked for in the first one."""
     options = request.options
     wants: list[Want] = []
-    for word in options.get("network") or [networks.BRIDGE]:
+    for word in _asked(options):
         want = _fields(word)
         want["name"] = request.network(want["name"]).name
         if any(want["name"] == other["name"] for other in wants):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tinybox.container.plan import Plan
     from tinybox.container.spec import Spec
     from tinybox.container.state import Record
+    from tinybox.container.wiring import Wiring
 
 
 class Container:
@@ -33,7 +34,8 @@ class Container:
         self.bundle = home.bundle(container)
         self.annotations = config.get("annotations", {})
         self.cgroup = group(container, config, host)
-        self.plan: Plan = planner.plan(config, self.bundle, host, live, self.cgroup)
+        self.wiring = wiring_of(home, container, self.annotations)
+        self.plan: Plan = planner.plan(config, self.bundle, host, live, self.cgroup, wiring=self.wiring)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
         self.name = self.annotations.get(spec.NAME, "")  # the name it was given first; a rename may have changed it
         self.birth = Birth(self.plan, live)
@@ -49,6 +51,15 @@ def group(container: str, config: Spec, host: Host) -> Cgroup:
     resources = config.get("linux", {}).get("resources", {})
     needed = {"devices"} | {setting.controller for setting in settings(resources, host.hierarchies)}
     return Cgroup(place(container), host.hierarchies, needed)
+
+
+def wiring_of(home: Home, container: str, annotations: dict[str, str]) -> Wiring | None:
+    """Return what connects a container with its networks; nothing, and nothing loaded, where there are none."""
+    if spec.NETWORKS not in annotations:
+        return None
+    from tinybox.container.wiring import Wiring
+
+    return Wiring(home, container, annotations)
 
 
 def run(container: Container, signals: Signals) -> Ending:
@@ -124,6 +135,8 @@ def stop(container: Container, ending: Ending) -> None:
     spawn.kill(container.live)
     container.cgroup.kill()
     container.live.close()
+    if container.wiring is not None:
+        _try(container.wiring.release)
     container.cgroup.remove()
     container.record.write(
         status=state.STOPPED,
@@ -215,6 +228,10 @@ def sweep(home: Home, host: Host) -> list[str]:
 def _bury(home: Home, host: Host, record: Record) -> None:
     """End a container whose owner has died. How its program ended nobody has seen: its exit status is unknown."""
     _end_group(record.id, host)
+    if os.path.exists(os.path.join(home.live(record.id), spec.ENDPOINTS)):
+        from tinybox.container import wiring
+
+        _try(lambda: wiring.release(home, record.id))
     naming.hide(home, record.id)
     kept = state.stored(home, record.id)
     if kept is None or kept["annotations"].get(spec.REMOVE):

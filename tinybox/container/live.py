@@ -9,6 +9,10 @@ import os
 
 from tinybox.container.handshake import Handshake
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.fitter import Fitter
+
 
 class Live:
     """The moving parts of one container, in the parent; the child gets its copy of it by clone3(2)."""
@@ -25,6 +29,7 @@ class Live:
         self.trees: dict[str, int] = {}  # detached mounts on their way from parent to child, by what they are for
         self.cgroup_fd: int | None = None
         self.namespace_fds: dict[str, int] = {}
+        self.fitter: Fitter | None = None  # who lays its cables, if he has been sent for already
 
     def handed_over(self) -> list[int]:
         """Return the fds that the child needs until it has placed or joined what they stand for."""
@@ -44,6 +49,9 @@ class Live:
         """Close every fd that is still open here."""
         self.close_trees()
         self.handshake.close()
+        if self.fitter is not None:
+            self.fitter.dismiss()
+            self.fitter = None
         for name in ("pidfd", "master"):
             if getattr(self, name) >= 0:
                 os.close(getattr(self, name))

@@ -9,7 +9,17 @@ from __future__ import annotations
 import os
 import signal
 
-from tinybox.container import child, init, planned_hooks, planned_mounts, planned_program, planned_root, spawn, spec
+from tinybox.container import (
+    child,
+    init,
+    planned_hooks,
+    planned_mounts,
+    planned_network,
+    planned_program,
+    planned_root,
+    spawn,
+    spec,
+)
 from tinybox.container.plan import Plan, Step
 from tinybox.errors import UsageError
 from tinybox.isolation import (
@@ -30,14 +40,24 @@ if TYPE_CHECKING:
     from tinybox.container.host import Host
     from tinybox.container.live import Live
     from tinybox.container.spec import Spec
+    from tinybox.container.wiring import Wiring
 
 
 class Task:
     """What the parts of the planner share: the spec, the bundle it lies in, the host, and the live parts to come."""
 
-    def __init__(self, config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup, container: str = "") -> None:
+    def __init__(
+        self,
+        config: Spec,
+        bundle: str,
+        host: Host,
+        live: Live,
+        cgroup: Cgroup,
+        container: str = "",
+        wiring: Wiring | None = None,
+    ) -> None:
         self.config, self.bundle, self.host, self.live, self.cgroup = config, bundle, host, live, cgroup
-        self.container = container
+        self.container, self.wiring = container, wiring
         self.warnings: list[str] = []
         self.linux = config.get("linux", {})
         self.process = config["process"]
@@ -49,12 +69,21 @@ class Task:
         self.root = os.fsencode(os.path.join(planned_root.bundle_of(self), config["root"]["path"]))
 
 
-def plan(config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup, container: str = "") -> Plan:
+def plan(
+    config: Spec,
+    bundle: str,
+    host: Host,
+    live: Live,
+    cgroup: Cgroup,
+    container: str = "",
+    wiring: Wiring | None = None,
+) -> Plan:
     """Plan the container that *config* describes, on *host*; errors in the spec are UsageError or HostError.
 
-    *container* is the id that hooks are told. What cannot be had and need not be is among the plan's warnings.
+    *container* is the id that hooks are told, *wiring* what connects it with networks. What cannot be had and need not
+    be is among the plan's warnings.
     """
-    task = Task(config, bundle, host, live, cgroup, container)
+    task = Task(config, bundle, host, live, cgroup, container, wiring)
     _check(task)
     mounted, starting = [], []
     if config.get("hooks"):
@@ -69,6 +98,7 @@ def plan(config: Spec, bundle: str, host: Host, live: Live, cgroup: Cgroup, cont
         *planned_program.begin(task, task.annotations.get(spec.INIT, init.NONE), before=starting),
     ]
     outside = [
+        *planned_network.take(task),
         *_make_cgroup(task),
         *_open_namespaces(task),
         *planned_mounts.parent_steps(task),
@@ -149,12 +179,17 @@ def _make_child(task: Task, inside: list[Step]) -> list[Step]:
     if score is not None:
         says = "Tell the OOM killer how gladly to take it"
         steps.append(Step("oom-score", says, "proc_pid_oom_score_adj(5)", spawn.set_oom_score, live, score))
+    connect, connected = planned_network.connect(task)
+    early = any(name.startswith("net.") for name in task.linux.get("sysctl", {}))  # they may name a link of its own
     return [
         *steps,
+        *connect,
+        *(connected if early else ()),
         Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, live),
         *_filter_devices(task),  # meanwhile: the kernel needs half a millisecond to verify it
         *(planned_hooks.outside(task) if task.config.get("hooks") else []),
         Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, live),
+        *(() if early else connected),
     ]
 
 

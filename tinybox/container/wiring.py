@@ -1,0 +1,88 @@
+"""A box and its networks: it takes its ports and addresses, has its cables laid, and gives all of it back.
+
+What it has is written down in its live directory before it is taken; so whoever buries a container whose owner was
+killed knows what there is to undo.
+"""
+
+from __future__ import annotations
+
+import json
+
+from tinybox.container import addresses, claims, fitter, hosts, networks, ports, spec, switchboard
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.addresses import Want
+    from tinybox.container.claims import Claim
+    from tinybox.container.home import Home
+    from tinybox.container.live import Live
+
+
+class Wiring:
+    """The part of one container's life that has to do with networks: the actions of the planner's steps."""
+
+    def __init__(self, home: Home, container: str, annotations: dict[str, str]) -> None:
+        self.home, self.id, self.annotations = home, container, annotations
+        self.wants: list[Want] = json.loads(annotations.get(spec.NETWORKS) or "[]")
+        self.ports = ports.published(annotations)
+        self.claims: list[Claim] = []
+
+    def take_ports(self) -> None:
+        """Take the host's side of the published ports, before anything is made; see bind(2)."""
+        self.claims = [claims.claim(port) for port in self.ports]
+        switchboard.save_ports(self.home.live(self.id), [claim.port for claim in self.claims])
+
+    def drop_ports(self) -> None:
+        """Give the host's ports free."""
+        for claim in self.claims:
+            claim.close()
+        self.claims = []
+
+    def take_addresses(self) -> None:
+        """Take an address in each network, new ones at each start."""
+        for want in self.wants:
+            addresses.lease(self.home, networks.find(self.home, want["name"]), self.id, want)
+
+    def announce(self) -> None:
+        """Tell the box its names, and its neighbours of it: their /etc/hosts; see hosts(5)."""
+        hosts.announce(self.home, self.id, self.annotations)
+
+    def order(self, live: Live) -> None:
+        """Have the cables laid, now that the box has a network namespace; see veth(4)."""
+        live.fitter = live.fitter or fitter.Fitter()
+        live.fitter.order(self.home.live(self.id), live.pid)
+
+    @staticmethod
+    def wait(live: Live) -> None:
+        """Wait until the cables are laid."""
+        if live.fitter is not None:
+            live.fitter.wait()
+            live.fitter = None
+
+    def release(self) -> None:
+        """Give back all that this life has taken."""
+        release(self.home, self.id)
+        self.drop_ports()
+
+
+def release(home: Home, container: str) -> None:
+    """Give back what a container has in networks; its owner does this, or who buries it. Twice is fine."""
+    touched = _disconnect(home, container)
+    if touched:
+        hosts.refresh(home, touched)
+
+
+def _disconnect(home: Home, container: str, network: str = "") -> list[str]:
+    """Take a container's cables out, or that of one *network*; return the names of the networks that it was in."""
+    owner = home.live(container)
+    ends = [end for end in addresses.read(owner) if network in ("", end.network)]
+    if not ends:
+        return []
+    with switchboard.Switchboard() as board:
+        board.disconnect(owner, ends)
+        addresses.give_back(home, container, network)  # while the board is ours: the next one must see who is the last
+        for bridge in {end.bridge for end in ends}:
+            with addresses.Pool(bridge) as pool:
+                if not pool.leases():
+                    pool.remove()
+    return [end.network for end in ends]

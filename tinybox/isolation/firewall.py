@@ -1,0 +1,156 @@
+"""The firewall: rules that the kernel asks about every packet; see nft(8). Ours are in one table, `inet tinybox`.
+
+Its rules never change while it is there: what comes and goes with boxes, bridges and published ports, are elements of
+the sets that the rules look into. So a change is a small transaction, and nobody else's table is touched.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.errors import HostError, StepError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeAlias
+
+    Members: TypeAlias = "Iterable[Bridge | Published]"
+
+NFT = ("/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft")
+TABLE = "inet tinybox"
+
+RULES = """
+table inet tinybox {
+    set bridges { type ifname; comment "the bridges of our networks"; }
+    set closed { type ifname; comment "those of internal networks"; }
+    set neighbours { type ifname . ifname; comment "each bridge with itself"; }
+    set boxes { type ipv4_addr; flags interval; comment "the addresses of all boxes"; }
+    set boxes6 { type ipv6_addr; flags interval; }
+    map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
+    map published6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
+    map published_at { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
+    map published6_at { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }
+
+    chain forged {
+        type filter hook prerouting priority raw;
+        iifname @bridges ip daddr 127.0.0.0/8 counter drop comment "the host's loopback is not a box's"
+    }
+    chain incoming {
+        type nat hook prerouting priority dstnat;
+        ip daddr 127.0.0.0/8 return
+        goto publish
+    }
+    chain outgoing {
+        type nat hook output priority -100;
+        ip6 daddr ::1 return comment "the kernel lets no packet from ::1 leave"
+        goto publish
+    }
+    chain publish {
+        dnat ip to ip daddr . meta l4proto . th dport map @published_at
+        dnat ip6 to ip6 daddr . meta l4proto . th dport map @published6_at
+        fib daddr type local dnat ip to meta l4proto . th dport map @published
+        fib daddr type local dnat ip6 to meta l4proto . th dport map @published6
+    }
+    chain forward {
+        type filter hook forward priority filter; policy accept;
+        iifname . oifname @neighbours counter accept comment "box to box"
+        iifname @closed counter drop comment "nothing leaves an internal network"
+        oifname @closed counter drop
+        ct state established,related counter accept
+        ct status dnat counter accept comment "to a published port"
+        oifname @bridges counter drop comment "from elsewhere, or another network, to a box"
+    }
+    chain leaving {
+        type nat hook postrouting priority srcnat;
+        oifname != @bridges ip saddr @boxes counter masquerade comment "the host's address instead of a box's"
+        oifname != @bridges ip6 saddr @boxes6 counter masquerade
+        oifname @bridges ip saddr 127.0.0.0/8 counter masquerade comment "a published port, asked for at 127.0.0.1"
+        oifname @bridges ct status dnat ip saddr @boxes counter masquerade comment "from a box through the host"
+        oifname @bridges ct status dnat ip6 saddr @boxes6 counter masquerade
+    }
+}
+"""
+
+
+class Bridge:
+    """What the firewall knows of one network: the name of its bridge, its subnets, and whether it is internal."""
+
+    def __init__(self, name: str, subnets: Iterable[str], *, internal: bool) -> None:
+        self.name, self.subnets, self.internal = name, [subnet for subnet in subnets if subnet], internal
+
+    def elements(self) -> list[tuple[str, str]]:
+        """Return its elements: the set and what is in it."""
+        found = [("bridges", f'"{self.name}"'), ("neighbours", f'"{self.name}" . "{self.name}"')]
+        found += [("boxes6" if ":" in subnet else "boxes", subnet) for subnet in self.subnets]
+        return [*found, ("closed", f'"{self.name}"')] if self.internal else found
+
+
+class Published:
+    """One published port: what comes to *host*:*port* goes to *box*:*inside*. An empty *host* means all addresses."""
+
+    def __init__(self, host: str, port: int, protocol: str, box: str, inside: int) -> None:
+        self.host, self.port, self.protocol, self.box, self.inside = host, port, protocol, box, inside
+
+    def elements(self) -> list[tuple[str, str]]:
+        """Return its element: the map and what is in it."""
+        name = "published6" if ":" in self.box else "published"
+        key = f"{self.protocol} . {self.port}"
+        if self.host not in ("", "0.0.0.0", "::"):  # noqa: S104  compared, not bound
+            name, key = f"{name}_at", f"{self.host} . {key}"
+        return [(name, f"{key} : {self.box} . {self.inside}")]
+
+
+def load(everything: Members) -> None:
+    """Make the table anew, with *everything* in it: in one transaction, so that no packet finds it half-made."""
+    run(f"table {TABLE}\ndelete table {TABLE}\n{RULES}{_each('add', everything)}")
+
+
+def add(members: Members) -> None:
+    """Let in what is new; what is there already is fine. FileNotFoundError: somebody has flushed the ruleset."""
+    run(_each("add", members))
+
+
+def remove(members: Members) -> None:
+    """Take out what goes, whether it is still there or not."""
+    run(_each("add", members) + _each("delete", members))
+
+
+def clear() -> None:
+    """Remove the table."""
+    run(f"table {TABLE}\ndelete table {TABLE}\n")
+
+
+def _each(verb: str, members: Members) -> str:
+    return "".join(
+        f"{verb} element {TABLE} {name} {{ {element} }}\n" for member in members for name, element in member.elements()
+    )
+
+
+def program() -> str:
+    """Return where nft(8) is; HostError where it is not."""
+    for path in NFT:
+        if os.access(path, os.X_OK):
+            return path
+    raise HostError("nft", "is not installed", "apt-get install nftables, or use --network none or host")
+
+
+def run(script: str) -> None:
+    """Have nft(8) carry out *script* as one transaction: all of it, or nothing; StepError in its own words.
+
+    The program is slower than messages of ours would be (5 ms), and in exchange the rules can be read: docs/adr/0012.
+    """
+    script_out, script_in = os.pipe()
+    said, told = os.pipe()
+    path = program()
+    actions = [(os.POSIX_SPAWN_DUP2, script_out, 0), *((os.POSIX_SPAWN_DUP2, told, fd) for fd in (1, 2))]
+    nft = os.posix_spawn(path, [path, "-f", "-"], {}, file_actions=actions)
+    os.close(script_out)
+    os.close(told)
+    with open(script_in, "w", encoding="utf-8") as pipe:
+        pipe.write(script)
+    with open(said, encoding="utf-8", errors="replace") as pipe:
+        complaint = pipe.read()
+    _, status = os.waitpid(nft, 0)
+    if status:
+        raise StepError("firewall", complaint.partition("\n")[0] or f"nft: status {status}", "see nft(8)")
