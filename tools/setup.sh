@@ -10,11 +10,11 @@ cd "$(dirname "$0")/.."
 say() { echo "set-up: $*"; }
 fail() { echo "set-up: $*" >&2; exit 1; }
 
-# What for: the image busybox; the disk that carries Alpine is converted by qemu-img and read by debugfs; pip trusts the
-# system's certificates.
-PACKAGES="busybox-static qemu-utils e2fsprogs ca-certificates"
+# What for: the firewall of boxes; the image busybox; the disk that carries Alpine is converted by qemu-img and read by
+# debugfs; pip trusts the system's certificates.
+PACKAGES="nftables busybox-static qemu-utils e2fsprogs ca-certificates"
 # What the tests compare tinybox with: other programs for links, firewall and archives, and the kernel's own headers.
-TEST_PACKAGES="iproute2 nftables zstd linux-libc-dev skopeo"
+TEST_PACKAGES="iproute2 zstd linux-libc-dev skopeo"
 
 installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
