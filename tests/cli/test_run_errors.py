@@ -57,7 +57,7 @@ WRONG = [
     ("--device /etc/passwd", "/etc/passwd is not a device"),
     ("--device /dev/null:/dev/x:q", "access 'q'"),
     ("--uts elsewhere", "private, host or container:NAME"),
-    ("--network elsewhere", "--network elsewhere"),
+    ("--network elsewhere", "network elsewhere: not found"),
     ("--pid host --userns private", "--pid host with --userns private"),
     ("--pids-limit 1", "no more processes are allowed"),
     ("--pid container:nobody", "container nobody: no such container"),

@@ -187,7 +187,7 @@ def test_a_user_namespace_can_be_joined(tinybox: Command) -> None:
     assert (shown["owner"].split(), shown["write"]) == (["0:0", "0:0"], "0")
 
 
-@pytest.mark.parametrize("option", ["pid", "ipc", "network", "uts", "userns", "cgroupns"])
+@pytest.mark.parametrize("option", ["pid", "ipc", "uts", "userns", "cgroupns"])
 def test_only_a_box_that_runs_can_be_joined(tinybox: Command, option: str) -> None:
     """An unknown box and a word that is no mode are one line each, status 125."""
     one_line(tinybox("run", f"--{option}", "container:nobody", "busybox", "true"), 125, "container nobody")
