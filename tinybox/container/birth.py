@@ -41,7 +41,7 @@ class Birth:
         spawn.kill(self.live)
         for step in reversed(self.done):
             if step.undo is not None:
-                _try(step.undo)
+                attempt(step.undo)
         self.done.clear()
         self.live.close()
 
@@ -58,7 +58,7 @@ def start_ticks(pid: int) -> int:
         raise ProcessLookupError from error
 
 
-def _try(act: Callable[[], object]) -> None:
+def attempt(act: Callable[[], object]) -> None:
     """Undo one step; what cannot be undone, since it could not be done, does not keep the rest from being undone."""
     try:
         act()

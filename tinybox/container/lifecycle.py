@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container import events, monitor, naming, planner, spawn, spec, state, volumes
-from tinybox.container.birth import Birth, start_ticks
+from tinybox.container.birth import Birth, attempt, start_ticks
 from tinybox.errors import UsageError
 from tinybox.isolation.cgroup import Cgroup, place
 from tinybox.isolation.cgroup_limits import settings
@@ -136,7 +136,7 @@ def stop(container: Container, ending: Ending) -> None:
     container.cgroup.kill()
     container.live.close()
     if container.wiring is not None:
-        _try(container.wiring.release)
+        attempt(container.wiring.release)
     container.cgroup.remove()
     container.record.write(
         status=state.STOPPED,
@@ -231,7 +231,7 @@ def _bury(home: Home, host: Host, record: Record) -> None:
     if os.path.exists(os.path.join(home.live(record.id), spec.ENDPOINTS)):
         from tinybox.container import wiring
 
-        _try(lambda: wiring.release(home, record.id))
+        attempt(lambda: wiring.release(home, record.id))
     naming.hide(home, record.id)
     kept = state.stored(home, record.id)
     if kept is None or kept["annotations"].get(spec.REMOVE):
