@@ -134,6 +134,14 @@ def bundle(folder: Path) -> Path:
     return folder
 
 
+def tinybox_oci(folder: Path, stack: ExitStack) -> Command:
+    """Run the bundle under our own OCI command line."""
+    program = str(Path(sys.executable).with_name("tinybox-oci"))
+    words = [program, "--root", f"{folder}/tinybox-oci", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
+    check(*words)
+    return Command("tinybox-oci run", "no overlay, no init; cgroup", *words)
+
+
 def runc(folder: Path, stack: ExitStack) -> Command:
     """Run the bundle under runc."""
     words = [tool("runc"), "--root", f"{folder}/runc", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
@@ -232,6 +240,7 @@ class Leavings:
 PEERS: dict[str, Callable[[Path, ExitStack], Command | Interpreter]] = {
     "tinybox run": tinybox,
     "tinybox.run()": api,
+    "tinybox-oci run": tinybox_oci,
     "runc run": runc,
     "crun run": crun,
     "bwrap": bwrap,

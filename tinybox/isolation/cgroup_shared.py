@@ -38,3 +38,7 @@ class SharedCgroup(Cgroup):
 
     def _made_in(self, root: str) -> bool:
         return f"{root}/{self.name}" in self.ours
+
+    def _needed_roots(self) -> list[str]:
+        """Return every hierarchy: the engine looks for its container in all of them."""
+        return self.hierarchies.roots()

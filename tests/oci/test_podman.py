@@ -1,0 +1,262 @@
+"""podman runs on tinybox: whatever passes with runc on this machine passes with tinybox, too.
+
+Each check is a function of a podman, and is tried with both runtimes; what came of it is printed in two columns.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.oci.quarters import RUNTIME, archive_of, quarters
+from tinybox.images.store import Store
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.oci.quarters import Quarters
+
+    Check = Callable[["Podman"], None]
+
+IMAGE = "busybox"
+PAIR = ("runc", RUNTIME)
+CHECKS: list[Check] = []
+
+
+class Podman:
+    """podman with one storage driver and one runtime."""
+
+    def __init__(self, place: Quarters, driver: str, runtime: str) -> None:
+        self.place, self.driver, self.runtime = place, driver, runtime
+        places = [f"--{name}={place.folder}/{name}-{driver}" for name in ("root", "runroot", "tmpdir")]
+        self.words = ["podman", *places, f"--storage-driver={driver}", f"--runtime={runtime}", "--log-level=error"]
+        self.name = f"box-{'runc' if runtime == 'runc' else 'tinybox'}"
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run ``podman WORDS``."""
+        return self.place(*self.words, *words)
+
+    def says(self, *words: str) -> str:
+        """Return what ``podman WORDS`` prints; it must succeed."""
+        done = self(*words)
+        assert done.returncode == 0, f"status {done.returncode}: {done.stderr.strip()}"
+        return done.stdout.strip()
+
+    def make(self, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run or create a container in the control group of the quarters."""
+        return self(verb, f"--cgroup-parent={self.place.group}", "--network=none", *words)
+
+    def run(self, *words: str) -> str:
+        """Return what a container prints before it is removed."""
+        done = self.make("run", "--rm", *words)
+        assert done.returncode == 0, f"status {done.returncode}: {done.stderr.strip()}"
+        return done.stdout.strip()
+
+    def stays(self, *words: str) -> None:
+        """Start a container that stays, under this podman's name."""
+        done = self.make("run", "-d", f"--name={self.name}", *words)
+        assert done.returncode == 0, done.stderr
+
+    def state(self) -> str:
+        """Return what podman thinks of the container that stays."""
+        return self.says("inspect", "--format={{.State.Status}}", self.name)
+
+
+def check(function: Check) -> Check:
+    """Put a function among the checks."""
+    CHECKS.append(function)
+    return function
+
+
+@check
+def run(podman: Podman) -> None:
+    """Run: output, and the exit status."""
+    assert podman.run(IMAGE, "echo", "hello") == "hello"
+    assert podman.make("run", "--rm", IMAGE, "sh", "-c", "exit 42").returncode == 42
+
+
+@check
+def not_found(podman: Podman) -> None:
+    """run of what is not there: 127; of what is not executable: 126."""
+    assert podman.make("run", "--rm", IMAGE, "/no/such").returncode == 127
+    assert podman.make("run", "--rm", IMAGE, "nosuch").returncode == 127
+    assert podman.make("run", "--rm", IMAGE, "/etc").returncode == 126
+
+
+@check
+def terminal(podman: Podman) -> None:
+    """Run -t: a terminal of the box's own, whose lines end as a terminal's do."""
+    assert podman.run("-t", IMAGE, "tty") == "/dev/pts/0"
+
+
+@check
+def limits(podman: Podman) -> None:
+    """--memory --cpus --pids-limit: the kernel says what was asked for."""
+    script = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max 2>/dev/null"
+    script += " || cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max /sys/fs/cgroup/cpu.max"
+    said = podman.run("--memory=64m", "--cpus=0.5", "--pids-limit=77", IMAGE, "sh", "-c", script).split()
+    assert said[:2] == ["67108864", "77"], said
+
+
+@check
+def read_only(podman: Podman) -> None:
+    """--read-only: the root cannot be written, /tmp can."""
+    script = "touch /file 2>/dev/null || echo refused; touch /tmp/file && echo written"
+    assert podman.run("--read-only", IMAGE, "sh", "-c", script).split() == ["refused", "written"]
+
+
+@check
+def volume(podman: Podman) -> None:
+    """-v: a directory of the host's, and one that only may be read."""
+    (podman.place.folder / "shared").mkdir(exist_ok=True)
+    (podman.place.folder / "shared" / "file").write_text("from the host")
+    where = f"{podman.place.folder}/shared"
+    script = "cat /a/file; touch /b/other 2>/dev/null || echo ' refused'"
+    assert podman.run("-v", f"{where}:/a", "-v", f"{where}:/b:ro", IMAGE, "sh", "-c", script) == "from the host refused"
+
+
+@check
+def user(podman: Podman) -> None:
+    """--user: numbers, with groups."""
+    said = podman.run("--user=1234:567", "--group-add=89", IMAGE, "id")
+    assert "uid=1234" in said
+    assert "gid=567" in said
+    assert "89" in said
+
+
+@check
+def user_namespace(podman: Podman) -> None:
+    """--uidmap: root inside is somebody else outside, and owns the image's files."""
+    said = podman.run("--uidmap=0:100000:5000", IMAGE, "sh", "-c", "cat /proc/self/uid_map; stat -c %u /bin/sh")
+    assert said.split() == ["0", "100000", "5000", "0"]
+
+
+@check
+def init(podman: Podman) -> None:
+    """--init: catatonit is PID 1."""
+    assert "init" in podman.run("--init", IMAGE, "cat", "/proc/1/cmdline")
+
+
+@check
+def host_network(podman: Podman) -> None:
+    """--network=host: the links are those of whoever calls."""
+    done = podman("run", "--rm", f"--cgroup-parent={podman.place.group}", "--network=host", IMAGE, "cat", "/proc/net/dev")
+    assert done.returncode == 0, done.stderr
+    own = podman.place("cat", "/proc/net/dev").stdout
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [line.split(":")[0] for line in own.splitlines()]
+
+
+@check
+def bridge(podman: Podman) -> None:
+    """--network=bridge: an address of its own, and a way to the gateway."""
+    group = f"--cgroup-parent={podman.place.group}"
+    script = "ip -o -4 addr show eth0 && ping -c1 -W2 $(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')"
+    done = podman("run", "--rm", group, "--network=bridge", "--cap-add=NET_RAW", IMAGE, "sh", "-c", script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 packets received" in done.stdout
+
+
+@check
+def capabilities(podman: Podman) -> None:
+    """--cap-drop: none is left."""
+    assert "0000000000000000" in podman.run("--cap-drop=all", IMAGE, "grep", "CapBnd", "/proc/self/status")
+
+
+@check
+def seccomp(podman: Podman) -> None:
+    """--security-opt seccomp=FILE: the call of the file is refused."""
+    refusal = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13}
+    profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refusal]}
+    path = podman.place.folder / "profile.json"
+    path.write_text(json.dumps(profile))
+    script = "mkdir /tmp/new 2>&1; echo $?"
+    said = podman.run(f"--security-opt=seccomp={path}", IMAGE, "sh", "-c", script)
+    assert "Permission denied" in said, said
+
+
+@check
+def life(podman: Podman) -> None:
+    """Run -d, exec, logs, pause, top, stats, update, stop, restart, kill, rm of one container."""
+    name = podman.name
+    podman.stays("--health-cmd=test -e /tmp/well", "--health-interval=disable", IMAGE,
+                 "sh", "-c", "echo born; trap 'exit 3' TERM; while :; do sleep 0.05; done")  # fmt: skip
+    assert podman.says("exec", name, "echo", "inside") == "inside"
+    assert podman("exec", name, "sh", "-c", "exit 7").returncode == 7
+    assert podman("exec", name, "nosuch").returncode == 127
+    assert podman.says("exec", "-t", name, "tty").startswith("/dev/pts/")
+    assert podman.says("logs", name) == "born"
+    assert podman("healthcheck", "run", name).returncode == 1
+    assert podman.says("exec", "-u", "99", name, "id", "-u") == "99"
+    podman.says("exec", "-d", name, "touch", "/tmp/well")
+    podman.says("exec", name, "sh", "-c", "until test -e /tmp/well; do sleep 0.02; done")
+    assert podman("healthcheck", "run", name).returncode == 0
+    podman.says("pause", name)
+    assert podman.state() == "paused"
+    podman.says("unpause", name)
+    assert podman.state() == "running"
+    assert "sh -c echo born" in podman.says("top", name)
+    assert name in podman.says("stats", "--no-stream", name)
+    podman.says("stop", "-t", "5", name)
+    assert podman.says("inspect", "--format={{.State.ExitCode}}", name) == "3"
+    podman.says("restart", "-t", "1", name)
+    assert podman.says("logs", name) == "born\nborn"
+    podman.says("kill", name)
+    assert podman.says("wait", name) == "137"
+    podman.says("rm", name)
+
+
+@check
+def update(podman: Podman) -> None:
+    """Update: the kernel knows the new limit."""
+    podman.stays("--memory=64m", IMAGE, "sleep", "1000")
+    podman.says("update", "--memory=128m", "--cpus=0.5", podman.name)
+    script = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max"
+    assert podman.says("exec", podman.name, "sh", "-c", script) == "134217728"
+
+
+@check
+def created(podman: Podman) -> None:
+    """create, start -a, rm: a container that waits, and its output."""
+    done = podman.make("create", f"--name={podman.name}", IMAGE, "echo", "later")
+    assert done.returncode == 0, done.stderr
+    assert podman.says("start", "-a", podman.name) == "later"
+
+
+@pytest.fixture
+def place(store_root: Path, driver: str) -> Iterator[Quarters]:
+    """Give podman its quarters, with the image in the store of a storage *driver*."""
+    with quarters("podman", "conmon", "runc") as place:
+        archive = archive_of(place.folder, Store(str(store_root)).image("busybox").layers)
+        done = Podman(place, driver, "runc")("import", "-q", str(archive), IMAGE)
+        assert done.returncode == 0, done.stderr
+        yield place
+
+
+def outcome(podman: Podman, checked: Check) -> str:
+    """Return ``ok``, or the first line of what went wrong; whatever the check leaves is removed."""
+    try:
+        checked(podman)
+    except AssertionError as error:
+        return str(error).splitlines()[0] if str(error) else "failed"
+    finally:
+        podman("rm", "-f", "-t", "0", "-i", podman.name)
+    return "ok"
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@pytest.mark.parametrize("driver", ["vfs", "overlay"])
+def test_what_passes_with_runc_passes_with_tinybox(place: Quarters, driver: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every check that podman passes on runc, it passes on tinybox."""
+    rows = [[outcome(Podman(place, driver, runtime), checked) for runtime in PAIR] for checked in CHECKS]
+    with capsys.disabled():
+        print(f"\npodman, storage driver {driver:20} runc       tinybox")
+        for checked, (runc, tinybox) in zip(CHECKS, rows, strict=True):
+            print(f"  {checked.__name__:42} {runc:10.70} {tinybox:.70}")
+    worse = [checked.__name__ for checked, (runc, tinybox) in zip(CHECKS, rows, strict=True) if runc == "ok" != tinybox]
+    assert not worse
+    assert rows[0][0] == "ok"  # the control: runc itself passes
