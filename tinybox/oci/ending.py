@@ -6,7 +6,6 @@ import os
 import signal
 
 from tinybox.container import hooks
-from tinybox.container.control import signal_number
 from tinybox.errors import StateError, TinyboxError
 from tinybox.isolation import cgroup_hierarchies
 from tinybox.oci import groups, record
@@ -24,6 +23,8 @@ PATIENCE = 10.0  # seconds that the first process may take to die
 
 def kill(words: Words) -> None:
     """Send a signal, by name or number (TERM), to a container's first process, or with --all to every one."""
+    from tinybox.container.control import signal_number
+
     number = signal_number((words.arguments[1:] or ["TERM"])[0])
     with record.find(words.root(), words.arguments[0]) as entry:
         send(entry, number, everyone="all" in words.flags)
