@@ -15,6 +15,8 @@ fail() { echo "set-up: $*" >&2; exit 1; }
 PACKAGES="nftables busybox-static qemu-utils e2fsprogs ca-certificates"
 # What the tests compare tinybox with: other programs for links, firewall and archives, and the kernel's own headers.
 TEST_PACKAGES="iproute2 zstd linux-libc-dev skopeo"
+# The engines that run on tinybox-oci in the tests, with what they need, and the runtimes that they are compared on.
+ENGINES="podman buildah containerd runc crun catatonit containernetworking-plugins iptables"
 
 installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -39,6 +41,15 @@ packages() {
     done
     # shellcheck disable=SC2086  # a list of words
     [ -z "$missing" ] || apt_install $missing
+    [ $# = 0 ] || engines
+}
+
+# One by one: a host may have one from elsewhere (Docker's containerd.io), beside which Debian's cannot be installed.
+engines() {
+    for package in $ENGINES; do
+        installed "$package" || command -v "$package" >/dev/null || apt_install "$package" ||
+            say "no $package: the tests that need it are skipped"
+    done
 }
 
 # The interpreter itself, never a version manager's shim, which would cost each start of the command 80 ms.

@@ -6,6 +6,7 @@ Each check is a function of a podman, and is tried with both runtimes; what came
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,14 +75,14 @@ def check(function: Check) -> Check:
 
 @check
 def run(podman: Podman) -> None:
-    """Run: output, and the exit status."""
+    """Run a program: its output, and its exit status."""
     assert podman.run(IMAGE, "echo", "hello") == "hello"
     assert podman.make("run", "--rm", IMAGE, "sh", "-c", "exit 42").returncode == 42
 
 
 @check
 def not_found(podman: Podman) -> None:
-    """run of what is not there: 127; of what is not executable: 126."""
+    """End with 127 what is not there, and with 126 what cannot be executed."""
     assert podman.make("run", "--rm", IMAGE, "/no/such").returncode == 127
     assert podman.make("run", "--rm", IMAGE, "nosuch").returncode == 127
     assert podman.make("run", "--rm", IMAGE, "/etc").returncode == 126
@@ -89,17 +90,17 @@ def not_found(podman: Podman) -> None:
 
 @check
 def terminal(podman: Podman) -> None:
-    """Run -t: a terminal of the box's own, whose lines end as a terminal's do."""
+    """Give `run -t` a terminal of the box's own."""
     assert podman.run("-t", IMAGE, "tty") == "/dev/pts/0"
 
 
 @check
 def limits(podman: Podman) -> None:
     """--memory --cpus --pids-limit: the kernel says what was asked for."""
-    script = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max 2>/dev/null"
-    script += " || cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max /sys/fs/cgroup/cpu.max"
+    script = "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us 2>/dev/null"
+    script += " || cat memory.max pids.max cpu.max"
     said = podman.run("--memory=64m", "--cpus=0.5", "--pids-limit=77", IMAGE, "sh", "-c", script).split()
-    assert said[:2] == ["67108864", "77"], said
+    assert said[:3] == ["67108864", "77", "50000"], said
 
 
 @check
@@ -144,10 +145,14 @@ def init(podman: Podman) -> None:
 @check
 def host_network(podman: Podman) -> None:
     """--network=host: the links are those of whoever calls."""
-    done = podman("run", "--rm", f"--cgroup-parent={podman.place.group}", "--network=host", IMAGE, "cat", "/proc/net/dev")
+    done = podman(
+        "run", "--rm", f"--cgroup-parent={podman.place.group}", "--network=host", IMAGE, "cat", "/proc/net/dev"
+    )
     assert done.returncode == 0, done.stderr
     own = podman.place("cat", "/proc/net/dev").stdout
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [line.split(":")[0] for line in own.splitlines()]
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
+        line.split(":")[0] for line in own.splitlines()
+    ]
 
 
 @check
@@ -180,7 +185,7 @@ def seccomp(podman: Podman) -> None:
 
 @check
 def life(podman: Podman) -> None:
-    """Run -d, exec, logs, pause, top, stats, update, stop, restart, kill, rm of one container."""
+    """Let `run -d`, exec, logs, pause, top, stats, update, stop, restart, kill, rm do what they say."""
     name = podman.name
     podman.stays("--health-cmd=test -e /tmp/well", "--health-interval=disable", IMAGE,
                  "sh", "-c", "echo born; trap 'exit 3' TERM; while :; do sleep 0.05; done")  # fmt: skip
@@ -211,7 +216,7 @@ def life(podman: Podman) -> None:
 
 @check
 def update(podman: Podman) -> None:
-    """Update: the kernel knows the new limit."""
+    """update: the kernel knows the new limit."""
     podman.stays("--memory=64m", IMAGE, "sleep", "1000")
     podman.says("update", "--memory=128m", "--cpus=0.5", podman.name)
     script = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max"
@@ -220,7 +225,7 @@ def update(podman: Podman) -> None:
 
 @check
 def created(podman: Podman) -> None:
-    """create, start -a, rm: a container that waits, and its output."""
+    """create, start -a: a container that waits, and its output."""
     done = podman.make("create", f"--name={podman.name}", IMAGE, "echo", "later")
     assert done.returncode == 0, done.stderr
     assert podman.says("start", "-a", podman.name) == "later"
@@ -250,13 +255,16 @@ def outcome(podman: Podman, checked: Check) -> str:
 @pytest.mark.root
 @pytest.mark.slow
 @pytest.mark.parametrize("driver", ["vfs", "overlay"])
-def test_what_passes_with_runc_passes_with_tinybox(place: Quarters, driver: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_passes_with_runc_passes_with_tinybox(
+    place: Quarters, driver: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every check that podman passes on runc, it passes on tinybox."""
     rows = [[outcome(Podman(place, driver, runtime), checked) for runtime in PAIR] for checked in CHECKS]
+    lines = [f"\npodman, storage driver {driver:20} runc       tinybox"]
+    for checked, (runc, tinybox) in zip(CHECKS, rows, strict=True):
+        lines.append(f"  {checked.__name__:42} {runc:10.70} {tinybox:.70}")
     with capsys.disabled():
-        print(f"\npodman, storage driver {driver:20} runc       tinybox")
-        for checked, (runc, tinybox) in zip(CHECKS, rows, strict=True):
-            print(f"  {checked.__name__:42} {runc:10.70} {tinybox:.70}")
+        sys.stdout.write("\n".join(lines) + "\n")
     worse = [checked.__name__ for checked, (runc, tinybox) in zip(CHECKS, rows, strict=True) if runc == "ok" != tinybox]
     assert not worse
     assert rows[0][0] == "ok"  # the control: runc itself passes
