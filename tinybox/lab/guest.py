@@ -78,7 +78,11 @@ class Streams:
 
     def hear(self, seconds: float = PATIENCE) -> Any:
         """Return what the next line says in JSON; TinyboxError if it tells of an exception."""
-        said = json.loads(self.line(seconds))
+        line = self.line(seconds)
+        try:
+            said = json.loads(line)
+        except ValueError as error:
+            raise TinyboxError("a program of the lab", f"has said something else than JSON: {line[:200]}") from error
         if isinstance(said, dict) and inside.ERROR in said:
             raise TinyboxError("a function of the lab", said[inside.ERROR])
         return said

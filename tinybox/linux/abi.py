@@ -23,6 +23,13 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 
 MACHINES = ("x86_64", "aarch64")
 NUMBERS = {  # name: (x86-64, aarch64); from 424 on, all machines count alike
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "semget": (64, 190),
+    "semop": (65, 193),
+    "semctl": (66, 191),
+    "shmdt": (67, 197),
     "capget": (125, 90),
     "capset": (126, 91),
     "fstatfs": (138, 44),

@@ -1,0 +1,70 @@
+"""The limit on processes: what a fork bomb meets.
+
+Every process is a number and some memory of the kernel's, and there are only so many of both. A group with pids.max
+gets EAGAIN from fork(2) at its limit, and the rest of the machine never notices.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from tinybox.isolation import cgroup_files
+from tinybox.lab.course import Lab
+
+if TYPE_CHECKING:
+    from tinybox.lab.bench import Bench
+
+LIMIT, ENOUGH = 20, 60
+
+
+def bomb(most: int) -> tuple[int, str]:
+    """In the box: fork until it is refused, or *most* are there; return how many there are and what refused."""
+    for made in range(most):
+        try:
+            child = os.fork()
+        except OSError as error:
+            return made, errno.errorcode[error.errno or 0]
+        if child == 0:
+            while True:
+                signal.pause()
+    return most, "none"
+
+
+def breathe() -> str:
+    """On the host: fork, and wait for the child; see fork(2)."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return "forks"
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Let a program fork without end, and try on the host whether forking still works."""
+    with bench.box(bomb, ENOUGH, pids_limit=str(LIMIT if feature else 10 * LIMIT)) as box:
+        made, refusal = box.hear()
+        group = box.container.cgroup
+        met = cgroup_files.keyed(group.read("pids", "pids.events")).get("max", 0)
+        limit = (group.read("pids", "pids.max") or "").strip()
+        with bench.process(breathe) as other:
+            host = bench.on_host("meanwhile the host", other.hear(), "fork(2)")
+    bench.on_host("limit", limit, f"pids.max of the group {group.name}")
+    bench.on_host("refusals", met, "max in pids.events")
+    bench.in_box("children", made, "fork(2), again and again")
+    bench.in_box("then errno", refusal, "fork(2)")
+    bench.claim("fork(2) is refused with EAGAIN", refusal == "EAGAIN")
+    bench.claim("with its init and itself there are as many as the limit says", made + 2 == LIMIT)
+    bench.claim("the group has counted it", met >= 1)
+    bench.claim("the host still forks", host == "forks")
+
+
+LAB = Lab(
+    question=f"A program forks without end in a box with --pids-limit {LIMIT}. How far does it come, and who suffers?",
+    answer=f"Until {LIMIT} processes are there, init and itself among them; then fork(2) says EAGAIN. Nobody else"
+    " suffers.",
+    control="a limit ten times as high: nothing is refused (the program stops by itself)",
+    check=check,
+)

@@ -1,0 +1,99 @@
+"""Copy-on-write of files: the image below, the box's changes above.
+
+overlayfs shows two directories as one. What is only read comes from the lower one, the image, which all boxes share.
+The first store copies the whole file up, however small the change; a deletion leaves a mark in the upper directory, a
+character device with the number 0:0, that hides what lies below. So the upper directory is what the box has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from typing import TYPE_CHECKING, NamedTuple
+
+from tinybox.container import spec
+from tinybox.lab import inside
+from tinybox.lab.course import Lab
+
+if TYPE_CHECKING:
+    from tinybox.lab.bench import Bench
+
+WRITTEN, DELETED = "bin/busybox", "etc/group"
+
+
+class Sum(NamedTuple):
+    """What a file is, in a size and a digest."""
+
+    size: int
+    digest: str
+
+
+def change(written: str, deleted: str) -> None:
+    """In the box: append one byte to one file, and delete another."""
+    fd = os.open(written, os.O_WRONLY | os.O_APPEND)
+    os.write(fd, b"!")
+    os.close(fd)
+    os.unlink(deleted)
+    inside.tell("done")
+    inside.listen()
+
+
+def summed(path: str) -> Sum:
+    """Return size and digest of a file."""
+    with open(path, "rb") as file:
+        content = file.read()
+    return Sum(len(content), hashlib.sha256(content).hexdigest())
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Change files in a box, in its root or in a volume, and look into the two directories below it."""
+    folder = tempfile.TemporaryDirectory(prefix="tinybox-lab-")
+    bench.closing(folder.cleanup)
+    for name in (WRITTEN, DELETED):
+        os.makedirs(os.path.dirname(f"{folder.name}/{name}"), exist_ok=True)
+        with open(f"{folder.name}/{name}", "wb") as file:
+            file.write(b"x" * 100_000)
+    top = "" if feature else "/volume"
+    with bench.box(change, f"{top}/{WRITTEN}", f"{top}/{DELETED}", volume=[f"{folder.name}:/volume"]) as box:
+        lower = box.container.annotations[spec.LAYERS].split(":")[-1]
+        upper = os.path.join(box.container.bundle, "upper")
+        before = summed(f"{lower}/{WRITTEN}")
+        box.hear()
+        after = summed(f"{lower}/{WRITTEN}")
+        seen = os.stat(box.path(f"{top}/{WRITTEN}")).st_size
+        names = sorted(name for _, _, files in os.walk(upper) for name in files)
+        copied, mark = status(f"{upper}/{WRITTEN}"), status(f"{upper}/{DELETED}")
+    bench.on_host("lower", f"{after.size} bytes, sha256 {after.digest[:12]}", f"the image's {WRITTEN}")
+    bench.in_box("the file", f"{seen} bytes", f"stat {top}/{WRITTEN}")
+    bench.on_host("upper", " ".join(names) or "empty", "find upper -type f -o -type c")
+    if copied is not None:
+        bench.on_host("copied up", f"{copied.st_blocks * 512} bytes", f"blocks of upper/{WRITTEN}")
+    if mark is not None:
+        bench.on_host("deleted", f"{stat.filemode(mark.st_mode)} {mark.st_rdev}", f"stat upper/{DELETED}: mode, device")
+    bench.claim("the image below is unchanged", before == after and os.path.exists(f"{lower}/{DELETED}"))
+    bench.claim("one byte more copied the whole file up", copied is not None and copied.st_size == before.size + 1)
+    bench.claim("a deletion is a character device 0:0", mark is not None and is_whiteout(mark))
+
+
+def status(path: str) -> os.stat_result | None:
+    """Return what lstat(2) says of *path*, None where nothing is."""
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
+def is_whiteout(mark: os.stat_result) -> bool:
+    """Tell whether this is the mark of a deletion; see "whiteouts" in the kernel's overlayfs documentation."""
+    return stat.S_ISCHR(mark.st_mode) and mark.st_rdev == 0
+
+
+LAB = Lab(
+    question="A box appends one byte to a file of its image, and deletes another. How much of that is written where?",
+    answer="Nothing below: the image stays as it is. The whole file and one byte lie in the upper directory, and beside"
+    " it a character device 0:0, which hides the deleted one.",
+    control="the files lie in a volume: no overlay, no copy, no mark",
+    check=check,
+)

@@ -1,0 +1,73 @@
+"""Shared memory by mmap: a file's pages in two address spaces.
+
+With MAP_SHARED both processes have the very same pages of the page cache in their tables: a store by one is there for
+the other at once, without any call. With MAP_PRIVATE the first store makes a copy of the page, which nobody else sees.
+/proc/PID/maps says which it is, by the letter s or p, and which file, by its inode.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+from tinybox.lab import inside, look
+from tinybox.lab.course import Lab
+
+if TYPE_CHECKING:
+    from tinybox.lab.bench import Bench
+
+SIZE = 4096  # bytes
+BEFORE, AFTER = b"before", b"stored"
+
+
+def read_twice(path: str) -> None:
+    """In the box: map the file *path*, and tell what is in it, before and after the host has stored; see mmap(2)."""
+    fd = os.open(path, os.O_RDWR)
+    memory = mmap.mmap(fd, SIZE, flags=mmap.MAP_SHARED)
+    inside.tell(memory[: len(BEFORE)].decode())
+    inside.listen()
+    inside.tell(memory[: len(AFTER)].decode())
+    inside.listen()
+
+
+def mapping(pid: int | str, name: str) -> tuple[str, str]:
+    """Return letter and inode of the mapping of the file *name* in a process; see proc_pid_maps(5)."""
+    for line in look.text(f"/proc/{pid}/maps").splitlines():
+        fields = line.split()
+        if fields[-1].endswith(name):
+            return fields[1][3], fields[4]
+    return "", ""
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Map one file on the host and in a box, and store into the host's memory."""
+    folder = tempfile.TemporaryDirectory(prefix="tinybox-lab-")
+    bench.closing(folder.cleanup)
+    path = f"{folder.name}/page"
+    with open(path, "wb") as file:
+        file.write(BEFORE.ljust(SIZE, b"\0"))
+    with open(path, "r+b") as file:
+        memory = mmap.mmap(file.fileno(), SIZE, flags=mmap.MAP_SHARED if feature else mmap.MAP_PRIVATE)
+    bench.closing(memory.close)
+
+    with bench.box(read_twice, "/shared/page", volume=[f"{folder.name}:/shared"]) as box:
+        first = bench.in_box("reads first", box.hear(), "its own memory")
+        ours, theirs = mapping("self", "/page"), mapping(box.program, "/page")
+        bench.on_host("letter, inode", " ".join(ours), "/proc/self/maps")
+        bench.in_box("letter, inode", " ".join(theirs), f"/proc/{box.program}/maps")
+        memory[: len(AFTER)] = bench.on_host("stores", AFTER, "its own memory; no system call")
+        box.say("look again")
+        then = bench.in_box("reads then", box.hear(), "its own memory")
+    bench.claim("both map the same inode", ours[1] == theirs[1] != "")
+    bench.claim("both share its pages: the letter s", (ours[0], theirs[0]) == ("s", "s"))
+    bench.claim("the box reads what the host has stored", (first, then) == ("before", "stored"))
+
+
+LAB = Lab(
+    question="Host and box map the same file. The host stores six bytes into its memory. What does the box read?",
+    answer="The six bytes, at once: both have the same pages. No system call was made.",
+    control="the host maps it MAP_PRIVATE: its store goes into a copy, and the box never sees it",
+    check=check,
+)

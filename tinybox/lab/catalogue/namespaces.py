@@ -1,0 +1,48 @@
+"""Eight kinds of namespace, and which of them a box has for itself.
+
+A namespace is an object in the kernel with an inode number. Each process has eight links in /proc/PID/ns that say in
+which ones it is: the same number is the same namespace, and whoever looks, from inside or outside, reads the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinybox.container.namespace_view import KINDS, inode
+from tinybox.lab import inside
+from tinybox.lab.course import Lab
+
+if TYPE_CHECKING:
+    from tinybox.lab.bench import Bench
+
+OWN = {"cgroup", "ipc", "mnt", "net", "pid", "uts"}
+
+
+def links() -> None:
+    """In the box: tell the inode numbers of our own namespaces; see namespaces(7)."""
+    inside.tell({kind: inode("self", kind) for kind in KINDS})
+    inside.listen()
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Read the links of one process from both sides, and those of the host beside them."""
+    with bench.box(links, uts="private" if feature else "host") as box:
+        read_inside = box.hear()
+        read_outside = {kind: inode(str(box.program), kind) for kind in KINDS}
+    host = {kind: inode("self", kind) for kind in KINDS}
+    for kind in KINDS:
+        bench.on_host(kind, host[kind], f"readlink /proc/self/ns/{kind}")
+        bench.in_box(kind, read_inside[kind], f"readlink /proc/self/ns/{kind}")
+    differ = {kind for kind in KINDS if host[kind] != read_outside[kind]}
+    bench.claim("both sides read the same numbers of the same process", read_inside == read_outside)
+    bench.claim(f"six differ from the host's: {' '.join(sorted(OWN))}", differ == OWN)
+    bench.claim("two are the host's: time and user", KINDS and set(KINDS) - differ == {"time", "user"})
+
+
+LAB = Lab(
+    question="Of the eight kinds of namespace, which does a box have for itself, which does it share with the host?",
+    answer="cgroup, ipc, mnt, net, pid and uts are its own; time and user are the host's, unless --userns asks for"
+    " one.",
+    control="the host's uts namespace (--uts host): one fewer differs",
+    check=check,
+)

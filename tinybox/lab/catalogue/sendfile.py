@@ -1,0 +1,86 @@
+"""sendfile: a file is copied without passing through the program.
+
+To copy with read(2) and write(2) each piece goes from the kernel into the program's memory and back, two calls a piece.
+sendfile(2) says to the kernel: from this descriptor to that one, so many bytes. One call, and the bytes never come up.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from tinybox.lab import look
+from tinybox.lab.course import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.lab.bench import Bench
+
+SIZE, PIECE = 8 << 20, 4096  # bytes
+PIECES = SIZE // PIECE
+FROM, TO = "/tmp/from", "/tmp/to"
+
+
+def counts() -> tuple[int, int]:
+    """Return how many reads and writes we have made: syscr and syscw; see proc_pid_io(5)."""
+    counted = dict(line.split(": ") for line in look.text("/proc/self/io").splitlines())
+    return int(counted["syscr"]), int(counted["syscw"])
+
+
+def piece_by_piece(source: int, target: int) -> None:
+    """Copy with read(2) and write(2)."""
+    while piece := os.read(source, PIECE):
+        os.write(target, piece)
+
+
+def at_once(source: int, target: int) -> None:
+    """Copy with sendfile(2), which may need to be asked again for what is left."""
+    done = 0
+    while done < SIZE:
+        done += os.sendfile(target, source, done, SIZE - done)
+
+
+def measured(copy: Callable[[int, int], None]) -> dict[str, Any]:
+    """Copy the file, and return the calls and the time that it took, and whether the copy is equal."""
+    source = os.open(FROM, os.O_RDONLY)
+    target = os.open(TO, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    reads, writes = counts()
+    began = time.process_time_ns()
+    copy(source, target)
+    spent = time.process_time_ns() - began
+    reads_after, writes_after = counts()
+    equal = os.pread(source, SIZE, 0) == os.pread(target, SIZE, 0)
+    os.close(source)
+    os.close(target)
+    return {"reads": reads_after - reads, "writes": writes_after - writes, "ms": spent / 1e6, "equal": equal}
+
+
+def copy_twice(with_sendfile: bool) -> list[dict[str, Any]]:
+    """In the box: make a file, and copy it in both ways."""
+    fd = os.open(FROM, os.O_WRONLY | os.O_CREAT, 0o600)
+    os.write(fd, os.urandom(PIECE) * PIECES)
+    os.close(fd)
+    return [measured(piece_by_piece), measured(at_once if with_sendfile else piece_by_piece)]
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Copy 8 MiB in two ways, and count the calls."""
+    with bench.box(copy_twice, feature, tmpfs=["/tmp"]) as box:
+        looped, sent = box.hear()
+    for name, one in (("read, write", looped), ("sendfile", sent)):
+        bench.in_box(f"{name}: calls", f"{one['reads']} + {one['writes']}", "syscr + syscw in /proc/self/io")
+        bench.in_box(f"{name}: CPU", f"{one['ms']:.1f} ms", "clock(3)")
+    bench.claim("both copies are equal to the file", looped["equal"] and sent["equal"])
+    bench.claim(f"piece by piece takes {PIECES} reads and as many writes", PIECES <= looped["reads"] < PIECES + 8)
+    bench.claim("and writes", PIECES <= looped["writes"] < PIECES + 4)
+    bench.claim("sendfile(2) takes a handful", sent["reads"] + sent["writes"] < 16)
+
+
+LAB = Lab(
+    question=f"{SIZE >> 20} MiB are copied in pieces of {PIECE} bytes. How many calls is that? And with sendfile?",
+    answer=f"{PIECES} reads and {PIECES} writes; with sendfile(2) one call, and a few more to look at the count.",
+    control="the second copy is made with read and write, too",
+    check=check,
+)

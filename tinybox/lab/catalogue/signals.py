@@ -1,0 +1,118 @@
+"""The common signals, and what each one does by default.
+
+For a program that says nothing about them, most signals are an end; QUIT and SEGV also leave a core file; STOP stops,
+CONT continues, and CHLD is ignored. A handler changes all of that, but for KILL and STOP. Nothing here is recited: each
+signal is sent, and the parent asks wait(2) what became of the child.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import signal
+from typing import TYPE_CHECKING
+
+from tinybox.lab import look
+from tinybox.lab.course import Lab
+from tinybox.linux import process
+
+if TYPE_CHECKING:
+    from tinybox.lab.bench import Bench
+
+NAMES = "CHLD CONT STOP TERM KILL INT HUP QUIT PIPE SEGV".split()
+ENDS, CORE, STOPS, GOES_ON, IGNORED = "ends", "ends, core", "stops", "continues", "ignored"
+EXPECTED = dict.fromkeys(NAMES, ENDS) | {"CHLD": IGNORED, "CONT": GOES_ON, "STOP": STOPS, "QUIT": CORE, "SEGV": CORE}
+FIXED = {"KILL", "STOP"}
+CORE_SIZE = 4096  # bytes: it is only to be seen that there is one
+NO_PIPE = 1  # RLIMIT_CORE 1 keeps a core from the program that core_pattern may name: see core(5)
+
+
+def table(handled: bool, core_size: int) -> dict[str, str]:
+    """In the box: send each signal to a child, and return what became of it."""
+    os.chdir("/tmp")
+    resource.setrlimit(resource.RLIMIT_CORE, (core_size, core_size))
+    process.set_dumpable(True)
+    return {name: effect(int(signal.Signals[f"SIG{name}"]), handled) for name in NAMES}
+
+
+def effect(number: int, handled: bool) -> str:
+    """Send a signal to a fresh child; tell what wait(2) says of it, or what the child itself says if it lives on."""
+    ask, answer = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        answer_questions(number, handled, ask[0], answer[1])
+    os.read(answer[0], 1)
+    going_on = ""
+    if number == signal.SIGCONT:
+        os.kill(child, signal.SIGSTOP)
+        os.waitpid(child, os.WUNTRACED)
+    os.kill(child, number)
+    if number == signal.SIGCONT:
+        going_on = GOES_ON if os.WIFCONTINUED(os.waitpid(child, os.WCONTINUED)[1]) else ""
+    os.write(ask[1], b"?")
+    became = what_became(child, answer[0])
+    for fd in (*ask, *answer):
+        os.close(fd)
+    return " and ".join(filter(None, [going_on, became if became != IGNORED or not going_on else ""]))
+
+
+def answer_questions(number: int, handled: bool, ask: int, answer: int) -> None:
+    """Be the child: take the signal by a handler if so told, and tell whoever asks how often it came; sigaction(2)."""
+    caught = []
+    if handled and number not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(number, lambda *_: caught.append(number))
+    os.write(answer, b".")
+    while True:
+        os.read(ask, 1)
+        os.write(answer, b"%d" % len(caught))
+
+
+def what_became(child: int, answer: int) -> str:
+    """Wait for the child's answer, or for news of it from the kernel; see waitpid(2)."""
+    while True:
+        pid, word = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+        if pid:
+            return reap(child, word)
+        if select.select([answer], [], [], 0.001)[0]:
+            count = int(os.read(answer, 8) or b"0")
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return "caught" if count else IGNORED
+
+
+def reap(child: int, word: int) -> str:
+    """Read the *word* of wait(2), and end a child that is only stopped."""
+    if os.WIFSTOPPED(word):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return STOPS
+    return CORE if os.WCOREDUMP(word) else ENDS
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Measure the table twice: for a program without handlers, and for one that has a handler for each signal."""
+    pattern = look.text("/proc/sys/kernel/core_pattern")
+    files = not pattern.startswith(("|", "/", "@"))
+    size = CORE_SIZE if files else NO_PIPE
+    expected = EXPECTED if files else {name: ENDS if row == CORE else row for name, row in EXPECTED.items()}
+    with bench.box(table, False, size, tmpfs=["/tmp"]) as box:
+        plain = box.hear()
+    with bench.box(table, feature, size, tmpfs=["/tmp"]) as box:
+        handled = box.hear()
+    bench.saw("core files", "in the box's /tmp" if files else "none", f"core_pattern is {pattern}")
+    for name in NAMES:
+        bench.in_box(name, f"{plain[name]}; with a handler: {handled[name]}", "wait(2)")
+    changed = {name for name in NAMES if handled[name] != plain[name]}
+    bench.claim("without handlers the table is the manual's: see signal(7)", plain == expected)
+    bench.claim("a handler changes every row but KILL and STOP", changed == set(NAMES) - FIXED)
+
+
+LAB = Lab(
+    question="What do CHLD CONT STOP TERM KILL INT HUP QUIT PIPE and SEGV do to a program that has no handlers? And"
+    " which of these rows can a handler not change?",
+    answer="CHLD is ignored, CONT continues, STOP stops, the others end it, QUIT and SEGV with a core file. A handler"
+    " changes all but KILL and STOP.",
+    control="the second program has no handlers either: no row changes",
+    check=check,
+)

@@ -1,0 +1,80 @@
+"""System calls: where a program leaves its own code, and how often.
+
+A program computes by itself, in user mode; for everything else it asks the kernel. While it waits for an answer,
+/proc/PID/syscall shows the number of the question and wchan the place in the kernel where it sleeps. Output is a
+question, too: five lines that are echoed one by one are five calls of write(2).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tinybox.lab import look
+from tinybox.lab.course import Lab
+from tinybox.linux import syscalls
+
+if TYPE_CHECKING:
+    from tinybox.lab.bench import Bench
+
+SLEEPER, SPINNER = "exec sleep 1000", "while :; do :; done"
+FIVE = "read go; echo 1; echo 2; echo 3; echo 4; echo 5; read go"
+ONE = "read go; printf '1\\n2\\n3\\n4\\n5\\n'; read go"
+READING = ("read", "poll")  # what the shell is in while it waits for a line
+LINES = ["1", "2", "3", "4", "5"]
+
+
+def call_of(pid: int) -> str:
+    """Return the name of the system call in which a process is, or ``running``; see proc_pid_syscall(5)."""
+    number = look.text(f"/proc/{pid}/syscall").split()[0]
+    names = {str(value): name for name, value in syscalls.numbers_of(os.uname().machine).items()}
+    return names.get(number, number)
+
+
+def writes(pid: int) -> int:
+    """Return how many calls of write(2) and its kin a process has made: syscw; see proc_pid_io(5)."""
+    counted = dict(line.split(": ") for line in look.text(f"/proc/{pid}/io").splitlines())
+    return int(counted["syscw"])
+
+
+def sleeps(bench: Bench, script: str) -> str:
+    """Return the call in which a box's program is, once it has left the shell's beginnings."""
+    with bench.box("sh", "-c", script) as box:
+        pid = bench.until(lambda: box.program, "the program")
+        bench.comes(lambda: "nanosleep" in call_of(pid) or look.seconds(pid) > 0.1)
+        name = bench.on_host("the program is in", call_of(pid), f"/proc/{pid}/syscall")
+        bench.on_host("and sleeps in", look.sleeps_in(pid), f"/proc/{pid}/wchan")
+    return name
+
+
+def counted(bench: Bench, script: str) -> tuple[int, list[str]]:
+    """Return how many writes a script makes for its five lines, and the lines."""
+    with bench.box("sh", "-c", script) as box:
+        pid = bench.until(lambda: box.program, "the program")
+        bench.until(lambda: call_of(pid) in READING, "the shell's read")
+        before = writes(pid)
+        box.say("go")
+        lines = [box.line() for _ in LINES]
+        bench.until(lambda: call_of(pid) in READING, "the shell's second read")
+        made = writes(pid) - before
+        bench.in_box("lines", " ".join(lines), script)
+        bench.on_host("calls of write(2)", made, f"syscw in /proc/{pid}/io, after and before")
+    return made, lines
+
+
+def check(bench: Bench, *, feature: bool) -> None:
+    """Look at a program while it waits, and count what it asks for."""
+    name = sleeps(bench, SLEEPER if feature else SPINNER)
+    made, lines = counted(bench, FIVE if feature else ONE)
+    bench.claim("a sleeping program is in nanosleep(2) or clock_nanosleep(2)", name.endswith("nanosleep"))
+    bench.claim("all five lines came", lines == LINES)
+    bench.claim("five echoes are five writes", made == len(LINES))
+
+
+LAB = Lab(
+    question="A program sleeps for 1000 seconds. Where is it? And how many system calls do five echoes take?",
+    answer="In the kernel, in clock_nanosleep(2): /proc/PID/syscall has its number. Five echoes are five calls of"
+    " write(2).",
+    control="a program that spins is in no call at all; five lines printed at once are one write",
+    check=check,
+)
