@@ -103,6 +103,12 @@ class Bundle:
             command, capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL
         )
 
+    def in_mounts_of_its_own(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run *script*, whose $0 is tinybox-oci, in a mount namespace of its own: what it mounts goes with it."""
+        (self.path / "config.json").write_text(json.dumps(self.config))
+        words = ["unshare", "-m", "sh", "-c", script, str(Path(sys.executable).with_name("tinybox-oci"))]
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=30, stdin=subprocess.DEVNULL)
+
     def says(self, *script: str) -> str:
         """Return what *script* prints in the bundle; it must succeed and say nothing else."""
         done = self.run(*script)

@@ -8,7 +8,7 @@ import pytest
 
 from tinybox.errors import HostError, UsageError
 from tinybox.isolation.cgroup_hierarchies import Hierarchies
-from tinybox.isolation.cgroup_limits import Setting, cpu_weight, io_weight, settings
+from tinybox.isolation.cgroup_limits import Setting, cpu_weight, io_weight, passed_over, settings
 
 MIB = 2**20
 V2 = Hierarchies("/c", "cpuset cpu io memory hugetlb pids rdma".split(), {})
@@ -63,8 +63,8 @@ def written(resources: dict[str, Any], where: Hierarchies) -> list[tuple[str, st
         ),
         (
             {"hugepageLimits": [{"pageSize": "2MB", "limit": 4 * MIB}]},
-            [("hugetlb.2MB.max", "4194304")],
-            [("hugetlb.2MB.limit_in_bytes", "4194304")],
+            [("hugetlb.2MB.rsvd.max", "4194304"), ("hugetlb.2MB.max", "4194304")],
+            [("hugetlb.2MB.rsvd.limit_in_bytes", "4194304"), ("hugetlb.2MB.limit_in_bytes", "4194304")],
         ),
     ],
 )
@@ -120,7 +120,11 @@ def test_out_of_memory_ends_the_whole_group_wherever_version_2_has_memory() -> N
 def test_a_hybrid_host_gets_each_limit_where_its_controller_is() -> None:
     """Memory goes to version 1 and huge pages to version 2, in one list."""
     resources = {"memory": {"limit": MIB}, "hugepageLimits": [{"pageSize": "2MB", "limit": 0}]}
-    assert written(resources, HYBRID) == [("memory.limit_in_bytes", "1048576"), ("hugetlb.2MB.max", "0")]
+    assert written(resources, HYBRID) == [
+        ("memory.limit_in_bytes", "1048576"),
+        ("hugetlb.2MB.rsvd.max", "0"),
+        ("hugetlb.2MB.max", "0"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -179,3 +183,14 @@ def test_network_and_rdma_have_their_own_words() -> None:
     assert written({"network": network}, V1) == lines
     rdma = {"mlx5_1": {"hcaHandles": 3, "hcaObjects": 100}}
     assert written({"rdma": rdma}, V2) == [("rdma.max", "mlx5_1 hca_handle=3 hca_object=100")]
+
+
+def test_what_no_kernel_does_any_more_is_said() -> None:
+    """A limit on the kernel's memory, or groups that do not count those below, are passed over with a word each."""
+    said = passed_over({"memory": {"kernel": 5, "useHierarchy": False}})
+    assert [line.split(":")[0] for line in said] == [
+        "linux.resources.memory.kernel",
+        "linux.resources.memory.useHierarchy",
+    ]
+    assert passed_over({"memory": {"kernel": 0, "useHierarchy": True}}) == []
+    assert passed_over({}) == []

@@ -27,7 +27,7 @@ from tinybox.container.birth import Birth
 from tinybox.container.plan import Plan, Step
 from tinybox.container.planner import Task
 from tinybox.errors import StateError, UsageError
-from tinybox.isolation import idmap, namespaces, rlimits, rootfs, terminal
+from tinybox.isolation import idmap, namespaces, priorities, rlimits, rootfs, terminal
 from tinybox.linux import process
 
 TYPE_CHECKING = False
@@ -126,13 +126,16 @@ def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
     leash = Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL)
     inside = [
         *([leash] if leashed else []),
+        *_processors(task, "initial"),
         Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, live),
         Step("wait", "Wait until we are in the control groups", "pipe(7)", child.wait_for_parent, live),
+        *_processors(task, "final"),
         Step("join", f"Join its namespaces: {', '.join(k for k in kinds if k != 'pid')}", "setns(2)",
              join, pidfd, [kind for kind in kinds if kind != "pid"]),
         *_be_root(kinds),
         *_streams(task),
         *_limits(task),
+        *planned_program.turns(task),
         Step("directory", f"Go to {task.process['cwd']}", "chdir(2)", rootfs.enter_directory, task.process["cwd"]),
         *planned_program.rights(task),
         *planned_program.begin(task, mode, leashed=leashed),
@@ -156,6 +159,17 @@ def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
             Step("leave-pid", "Count our own children as before", "setns(2)", spawn.leave_pid_namespace),
         ]
     return Plan(parent, inside)
+
+
+def _processors(task: Task, moment: str) -> list[Step]:
+    """Plan on which processors an exec begins, and on which it goes on; see ``execCPUAffinity`` in OCI's config.md."""
+    wanted, field = task.process.get("execCPUAffinity", {}), f"process.execCPUAffinity.{moment}"
+    text = wanted.get(moment)
+    if not text and not (moment == "final" and wanted.get("initial")):
+        return []
+    numbers = priorities.processors(text, field) if text else list(range(os.cpu_count() or 1))  # all of its group
+    says = f"Run on the processors {text or 'of its control group'}"
+    return [Step(f"processors-{moment}", says, "sched_setaffinity(2)", priorities.set_affinity, numbers, field)]
 
 
 def join(pidfd: int, kinds: list[str]) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 GO, START, READY, ERROR = b"go", b"start", b"ready", b"error"
 MOUNTED, ON = b"mounted", b"on"  # where hooks of the runtime's are to be run in between
+LISTENER = b"listener"  # where the filter notifies somebody: the number of its fd, on the child's side
 _SEPARATOR = b"\0"
 _LINE_MAX = 8192
 GATE, REPORT = "gate", "report"  # the names of the pipes, where they have names
@@ -37,6 +38,8 @@ class Handshake:
 
     A gate with a name is open in the child for reading and writing: it has no end, and waits for whoever comes.
     """
+
+    _heard = b""  # what has come behind the last words, two of which may come at once
 
     def __init__(self, folder: str = "") -> None:
         if not folder:
@@ -66,15 +69,13 @@ class Handshake:
 
     def hear(self) -> list[bytes]:
         """Return the child's next words; none at the end of the pipe. An error it reports is raised here."""
-        line = b""
-        while not line.endswith(b"\n"):
+        while b"\n" not in self._heard:
             piece = os.read(self._report_out, _LINE_MAX)
             if not piece:
-                break
-            line += piece
-        if not line:
-            return []
-        words = line.rstrip(b"\n").split(_SEPARATOR)
+                return []
+            self._heard += piece
+        line, _, self._heard = self._heard.partition(b"\n")
+        words = line.split(_SEPARATOR)
         if words[0] == ERROR:
             _raise(*(os.fsdecode(word) for word in words[1:5]))
         return words

@@ -11,6 +11,7 @@ from tinybox.container.handshake import Handshake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from tinybox.container.agent import Agent
     from tinybox.container.fitter import Fitter
 
 
@@ -27,6 +28,7 @@ class Live:
         self.pid = self.pidfd = -1
         self.master, self.terminal = -1, ""  # our end of the container's terminal, and its name inside
         self.trees: dict[str, int] = {}  # detached mounts on their way from parent to child, by what they are for
+        self.agent: Agent | None = None  # who answers for system calls that the filter does not decide
         self.cgroup_fd: int | None = None
         self.namespace_fds: dict[str, int] = {}
         self.fitter: Fitter | None = None  # who lays its cables, if he has been sent for already

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 
-from tinybox.container import child, init, spec
+from tinybox.container import child, handshake, init, spec
 from tinybox.container.plan import Step
+from tinybox.errors import UsageError
 from tinybox.isolation import capabilities, labels, priorities, seccomp
 from tinybox.linux import capability, process
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from tinybox.container.live import Live
     from tinybox.container.planner import Task
 
 
@@ -87,7 +89,28 @@ def _early_filter(task: Task) -> list[Step]:
     profile = task.linux.get("seccomp")
     if not profile or task.process.get("noNewPrivileges"):
         return []
-    return [Step("seccomp", "Filter the system calls", "seccomp(2)", seccomp.install, *_filter(task, profile))]
+    return _install(task, profile)
+
+
+def _install(task: Task, profile: dict[str, Any]) -> list[Step]:
+    """Plan the filter as a step of its own; where it notifies somebody, the listener is handed over at once."""
+    if not seccomp.notifies(profile):
+        return [Step("seccomp", "Filter the system calls", "seccomp(2)", seccomp.install, *_filter(task, profile))]
+    from tinybox.container import agent
+
+    if not profile.get("listenerPath"):
+        raise UsageError("linux.seccomp.listenerPath", "is missing", "SCMP_ACT_NOTIFY needs somebody who answers")
+    task.live.agent = agent.Agent(task, profile["listenerPath"], profile.get("listenerMetadata", ""))
+    says = f"Filter the system calls, and let {profile['listenerPath']} answer for some"
+    return [Step("seccomp", says, "seccomp_unotify(2)", install_listener, task.live, *_filter(task, profile))]
+
+
+def install_listener(live: Live, program: bytes, flags: int) -> None:
+    """Filter the system calls, and tell the parent where the listener is; see seccomp_unotify(2), Linux 5.9.
+
+    From here on a call may wait for the agent's answer; the parent takes the listener without our help.
+    """
+    live.handshake.tell(handshake.LISTENER, str(seccomp.install(program, flags)).encode())
 
 
 def _filter(task: Task, profile: dict[str, Any] | None) -> tuple[bytes, int]:
@@ -105,7 +128,8 @@ def begin(task: Task, mode: str, *, leashed: bool = True, before: Sequence[Step]
     """
     live = task.live
     profile = task.linux.get("seccomp") if task.process.get("noNewPrivileges") else None
-    program, flags = _filter(task, profile)
+    listening = _install(task, profile) if profile and seccomp.notifies(profile) else []
+    program, flags = _filter(task, None if listening else profile)
     terminal = bool(task.process.get("terminal"))
     wanted = init.Program(
         task.process["args"], task.process.get("env", []), terminal=terminal, filter=program, flags=flags
@@ -119,6 +143,7 @@ def begin(task: Task, mode: str, *, leashed: bool = True, before: Sequence[Step]
         steps.append(Step("unleash", says, "PR_SET_PDEATHSIG(2const)", child.live_on))
     steps += [
         Step("hide", "Hide once more: the new user has cleared it", "PR_SET_DUMPABLE(2const)", child.hide),
+        *listening,
         Step("ready", "Tell the parent that all is ready, wait for its word", "pipe(7)", child.report_ready, live),
         *before,
         *_labels(task),

@@ -41,8 +41,11 @@ def _on_bench(task: Task) -> dict[str, str]:
 
 
 def parent_steps(task: Task) -> list[Step]:
-    """Plan what the parent copies from the host before the child is born."""
-    if not task.userns or not layers_of(task):
+    """Plan what the parent looks for on the host, and copies from it, before the child is born."""
+    if not layers_of(task):
+        says = "Look whether the bundle's root directory is there"
+        return [Step("find-root", says, "stat(2)", rootfs.find_root, os.fsdecode(task.root))]
+    if not task.userns:
         return []
     says = "Show the layers with the owners that the new user namespace needs"
     maps = (task.linux.get("uidMappings", []), task.linux.get("gidMappings", []))

@@ -127,6 +127,7 @@ def _check(task: Task) -> None:
 def _make_cgroup(task: Task) -> list[Step]:
     resources = task.linux.get("resources", {})
     settings = cgroup_limits.settings(resources, task.host.hierarchies)
+    task.warnings += cgroup_limits.passed_over(resources)
     steps = [
         Step(
             "cgroup",

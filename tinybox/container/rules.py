@@ -35,7 +35,7 @@ def check(config: Spec) -> None:
     _mappings(linux, kinds)
     _mounts(config, kinds)
     _devices(linux)
-    _resources(linux.get("resources", {}))
+    check_resources(linux.get("resources", {}))
     _seccomp(linux.get("seccomp", {}))
     if linux.get("personality", {}).get("flags"):
         raise UsageError("linux.personality.flags", "the specification knows none", "leave it out")
@@ -133,7 +133,8 @@ def _devices(linux: Linux) -> None:
                 raise UsageError(f"linux.devices[{number}].{name}", "is missing", "only a fifo has none")
 
 
-def _resources(resources: dict[str, Any]) -> None:
+def check_resources(resources: dict[str, Any]) -> None:
+    """Raise UsageError for limits, of a container or of an update, that contradict themselves."""
     for number, rule in enumerate(resources.get("devices", [])):
         if set(rule.get("access", "")) - ACCESS:
             place = f"linux.resources.devices[{number}].access"

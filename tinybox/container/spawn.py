@@ -99,7 +99,7 @@ def leave_pid_namespace() -> None:
 
 def open_namespace(live: Live, kind: str, path: str) -> None:
     """Open a namespace that the child will join, while its path can still be seen; see namespaces(7)."""
-    live.namespace_fds[kind] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    live.namespace_fds[kind] = namespaces.open_path(kind, path)
 
 
 def release(live: Live) -> None:
@@ -108,8 +108,18 @@ def release(live: Live) -> None:
 
 
 def await_child(live: Live) -> None:
-    """Wait until the child has done all its steps, and take over its terminal; see pidfd_getfd(2)."""
+    """Wait until the child has done all its steps, and take over its terminal; see pidfd_getfd(2).
+
+    A filter's listener is handed on as soon as there is one: the child's next step may be a call that asks its agent.
+    """
     words = live.handshake.hear()
+    while live.agent is not None and words[:1] == [handshake.LISTENER]:
+        listener = process.pidfd_getfd(live.pidfd, int(words[1]))
+        try:
+            live.agent.hand_over(live.pid, listener)
+        finally:
+            os.close(listener)
+        words = live.handshake.hear()
     if not words:
         raise StepError("container process", "ended before it was ready", "killed, or out of memory under its limit")
     if int(words[1]) >= 0:

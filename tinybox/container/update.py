@@ -62,6 +62,7 @@ def apply(group: Cgroup, resources: Mapping[str, Any]) -> None:
     Some limits bind one another (memory may not exceed memory and swap together), so what is refused is tried again
     after the others; when nothing moves any more, the former values are put back and the refusal is raised.
     """
+    _check_usage(group, resources.get("memory") or {})
     try:
         group.extend()
     except OSError as error:
@@ -80,6 +81,14 @@ def apply(group: Cgroup, resources: Mapping[str, Any]) -> None:
             _put_back(group, former)
             raise refusal
         writes = refused
+
+
+def _check_usage(group: Cgroup, memory: Mapping[str, Any]) -> None:
+    """Refuse a limit below what is used, if ``checkBeforeUpdate`` asks for it: version 2 would kill to reach it."""
+    limit = memory.get("limit") or -1
+    used = int(group.read("memory", "memory.current") or 0)
+    if memory.get("checkBeforeUpdate") and 0 < limit < used:
+        raise HostError("linux.resources.memory.limit", f"{limit} is less than the {used} bytes that are used")
 
 
 def _value(group: Cgroup, setting: Setting) -> str:

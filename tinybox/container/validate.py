@@ -67,6 +67,14 @@ def check_process(process: Any) -> Process:
     return checked
 
 
+def check_resources(resources: Any) -> dict[str, Any]:
+    """Return the ``linux.resources`` of an update if all of it can be meant, as `check` does for a config.json."""
+    place = "linux.resources"
+    checked: dict[str, Any] = _object(resources, _tree().below["linux"].below["resources"], place)
+    rules.check_resources(checked)
+    return checked
+
+
 def _tree() -> Field:
     """Read the table of fields into a tree of them, once."""
     if not _root.below:

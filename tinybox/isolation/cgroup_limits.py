@@ -62,6 +62,16 @@ def settings(resources: Mapping[str, Any], hierarchies: Hierarchies) -> list[Set
     return list(dict.fromkeys(writes))  # quota and period are one line in version 2
 
 
+def passed_over(resources: Mapping[str, Any]) -> list[str]:
+    """Say what of OCI *resources* has no effect on any kernel of today, and why; OCI itself advises against it."""
+    memory, said = resources.get("memory") or {}, []
+    if memory.get("kernel"):
+        said.append("linux.resources.memory.kernel: is passed over: the kernel has given it up (5.16)")
+    if memory.get("useHierarchy") is False:
+        said.append("linux.resources.memory.useHierarchy: false is passed over: every group counts those below (5.11)")
+    return said
+
+
 def cpu_weight(shares: int) -> int:
     """Return the ``cpu.weight`` (1 to 10000) of version 2 for the ``cpu.shares`` (2 to 262144) of version 1.
 
@@ -161,6 +171,7 @@ TABLE: tuple[Row, ...] = (
         ("memory.swap.max", _swap_alone),
         ("memory.memsw.limit_in_bytes", lambda section: str(_swap(section))),
     ),
+    Row("memory.kernelTCP", "memory", None, ("memory.kmem.tcp.limit_in_bytes", _text("kernelTCP"))),
     Row("memory.swappiness", "memory", None, ("memory.swappiness", _text("swappiness"))),
     Row("memory.disableOOMKiller", "memory", None, ("memory.oom_control", _text("disableOOMKiller"))),
     Row(
@@ -200,10 +211,18 @@ TABLE: tuple[Row, ...] = (
 
 
 def _hugepages(limits: Sequence[Mapping[str, Any]], hierarchies: Hierarchies) -> list[Setting]:
+    """Limit what is reserved, which is refused in time, and what is used, where the kernel can only kill.
+
+    The kernel counts reservations since Linux 5.7.
+    """
     if not limits:
         return []
     suffix = "max" if _require("hugepageLimits", "hugetlb", hierarchies) == 2 else "limit_in_bytes"
-    return [Setting("hugetlb", f"hugetlb.{limit['pageSize']}.{suffix}", str(limit["limit"])) for limit in limits]
+    return [
+        Setting("hugetlb", f"hugetlb.{limit['pageSize']}.{counted}{suffix}", str(limit["limit"]))
+        for limit in limits
+        for counted in ("rsvd.", "")
+    ]
 
 
 def _rdma(devices: Mapping[str, Mapping[str, int]], hierarchies: Hierarchies) -> list[Setting]:

@@ -10,7 +10,7 @@ import _socket  # the C half alone: socket.py costs 4 ms more
 import fcntl
 import os
 
-from tinybox.errors import HostError
+from tinybox.errors import HostError, UsageError
 from tinybox.linux import process
 
 TYPE_CHECKING = False
@@ -29,6 +29,7 @@ KINDS = {
     "time": (process.CLONE_NEWTIME, "time"),
 }
 
+_NS_GET_NSTYPE = 0xB703
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
@@ -43,6 +44,22 @@ def flags(kinds: Iterable[str]) -> int:
 def path(pid: int, kind: str) -> str:
     """Return where /proc shows the namespace of this OCI *kind* of process *pid*; see namespaces(7)."""
     return f"/proc/{pid}/ns/{KINDS[kind][1]}"
+
+
+def open_path(kind: str, where: str) -> int:
+    """Open the namespace at path *where*; UsageError: it is none of this OCI *kind*; see NS_GET_NSTYPE(2const)."""
+    thing = f"linux.namespaces: {kind}: {where}"
+    try:
+        fd = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError(thing, (error.strerror or "").lower()) from error
+    try:
+        if fcntl.ioctl(fd, _NS_GET_NSTYPE) == KINDS[kind][0]:
+            return fd
+    except OSError:  # ENOTTY: no namespace at all
+        pass
+    os.close(fd)
+    raise UsageError(thing, f"is no {kind} namespace")
 
 
 def join(kind: str, where: str) -> None:

@@ -38,6 +38,12 @@ _INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
 _NO_LINKS = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_SYMLINKS
 
 
+def find_root(path: str) -> None:
+    """Raise UsageError where the directory that shall be the root is none; see "Root" in OCI's config.md, stat(2)."""
+    if not os.path.isdir(path):
+        raise UsageError(f"root.path: {path}", "no such directory")
+
+
 def bind_root(rootfs: str) -> None:
     """Make *rootfs* a mount of its own, which pivot_root(2) asks for; see EINVAL there."""
     tree = mount.open_tree(mount.AT_FDCWD, os.fsencode(rootfs))

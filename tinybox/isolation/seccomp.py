@@ -48,9 +48,14 @@ def flags_of(profile: Mapping[str, Any]) -> int:
             thing = f"linux.seccomp.flags[{position}]"
             raise UsageError(thing, f"{name!r} is not a flag of seccomp(2)", f"one of {', '.join(FLAGS)}")
         flags |= FLAGS[name]
-    if any(entry.get("action") == "SCMP_ACT_NOTIFY" for entry in profile.get("syscalls") or ()):
+    if notifies(profile):
         flags |= seccomp.SECCOMP_FILTER_FLAG_NEW_LISTENER
     return flags
+
+
+def notifies(profile: Mapping[str, Any]) -> bool:
+    """Tell whether *profile* leaves some calls to an agent: then the filter has a listener; see seccomp_unotify(2)."""
+    return any(entry.get("action") == "SCMP_ACT_NOTIFY" for entry in profile.get("syscalls") or ())
 
 
 def compiled(profile: Mapping[str, Any], machine: str, cache_dir: str) -> bytes:

@@ -75,7 +75,7 @@ def make(words: Words) -> Creation:
         creation.note_process()
         write_pid(words, creation.live)
     except BaseException:
-        made = creation is not None and creation.birth.done
+        made = creation is not None and bool(creation.birth.done)
         if creation is not None:
             creation.birth.undo()
         if made:

@@ -6,6 +6,7 @@ import json
 import sys
 
 from tinybox.container import update as limits
+from tinybox.container import validate
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation import cgroup_hierarchies
 from tinybox.oci import ending, groups, record
@@ -99,13 +100,4 @@ def loaded(path: str) -> dict[str, Any]:
                 found = json.load(file)
     except ValueError as error:
         raise UsageError(f"--resources {path}", f"is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"--resources {path}", "is no resources object", "see linux.resources in config-linux")
-    return {section: _said(values) for section, values in found.items() if values is not None}
-
-
-def _said(values: Any) -> Any:
-    """Leave out of a section what it says nothing about: engines write null there."""
-    if not isinstance(values, dict):
-        return values
-    return {name: value for name, value in values.items() if value is not None}
+    return validate.check_resources(found)
