@@ -134,6 +134,8 @@ def conduct(lab: Lab, *, feature: bool = True, image: str = "alpine", seed: int 
         verdict, reason = INCONCLUSIVE, str(error)
     except (TinyboxError, OSError) as error:
         reason, broken = f"it could not be done: {error}", True
+    except Exception as error:  # noqa: BLE001  a mistake in one lab must not keep the others from being done
+        reason, broken = f"it has a mistake: {type(error).__name__}: {error}", True
     else:
         refuted = [claim.sentence for claim in bench.claims if not claim.holds]
         broken = not bench.claims

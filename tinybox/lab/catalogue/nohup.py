@@ -7,6 +7,7 @@ execve(2).
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ HUP = signal.SIGHUP.value
 def check(bench: Bench, *, feature: bool) -> None:
     """Run the same program on two terminals, plainly and under nohup, and close both terminals."""
     with bench.box("sh", "-c", "read line") as box:
+        program = os.path.lexists(box.path("/usr/bin/nohup"))
+        bench.need(program, f"the image {bench.image} has no nohup(1)")
         plain = box.start("sleep", "1000", tty=True)
         kept = box.start(*(["nohup"] if feature else []), "sleep", "1000", tty=True)
         for name, guest in (("plain", plain), ("nohup", kept)):
@@ -33,6 +36,7 @@ def check(bench: Bench, *, feature: bool) -> None:
             guest.lose_terminal()
         status = bench.on_host("plain: status", plain.wait(), "waitid(2)")
         bench.until(lambda: kept.ended() or look.stat(kept.pid, 7) == "0", "the loss of the terminal")
+        bench.comes(kept.ended, 0.3 if feature else 20)
         state = bench.on_host("nohup: state", "Z" if kept.ended() else look.state(kept.pid), f"/proc/{kept.pid}/stat")
         if state != "Z":
             bench.on_host("nohup: terminal", look.stat(kept.pid, 7), f"field 7 of /proc/{kept.pid}/stat")

@@ -8,6 +8,7 @@ box to the box's init, not to the host's.
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 from tinybox.lab import inside, look
@@ -27,8 +28,7 @@ def lose_a_parent(subreaper: bool) -> None:
     if parent == 0:
         child = os.fork()
         if child == 0:
-            os.read(0, 1)  # until the lab hangs up
-            os._exit(0)
+            signal.pause()  # and not read stdin: the line that we wait for below is not the child's
         inside.tell([os.getppid(), os.getpid(), child])
         inside.listen()
         os._exit(0)
