@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE = 20.0  # seconds that a fact may take; an emulated machine is twenty times slower than a real one
+PATIENCE = 50.0  # seconds that a fact may take; an emulated machine is twenty times slower than a real one
 FAIR = 0.9  # of a CPU, for one busy process alone: with less, the CPU is somebody else's
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-PATIENCE = 20.0  # seconds
+PATIENCE = 50.0  # seconds
 
 
 class Done(NamedTuple):

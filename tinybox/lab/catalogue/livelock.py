@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from typing import TYPE_CHECKING
 
 from tinybox.lab import inside, look
@@ -17,11 +18,11 @@ from tinybox.lab.course import Lab
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
-ROUNDS = 10_000
+ROUNDS = 5000
 
 
-def be_polite(side: socket.socket, yields: bool) -> tuple[int, int]:
-    """Try to get through the door when the other *side* does; return the rounds, and how often we got through.
+def be_polite(side: socket.socket, yields: bool) -> tuple[int, int, float]:
+    """Try to get through the door when the other *side* does; return rounds, ways through, CPU seconds.
 
     What we say each round, and hear of the other: 1 for "I want to go", 0 for "I have gone".
     """
@@ -34,7 +35,7 @@ def be_polite(side: socket.socket, yields: bool) -> tuple[int, int]:
             break
         if wanting and (not other or not yields):
             gone, wanting = gone + 1, False
-    return rounds, gone
+    return rounds, gone, time.process_time()
 
 
 def stand_before_the_door(both_yield: bool) -> None:
@@ -51,14 +52,15 @@ def stand_before_the_door(both_yield: bool) -> None:
 def check(bench: Bench, *, feature: bool) -> None:
     """Count rounds, progress and CPU time of two polite processes."""
     with bench.box(stand_before_the_door, feature) as box:
-        (rounds, one), (_, other) = box.hear(), box.hear()
-        burnt = [look.seconds(pid) for pid in (box.program, *look.children(box.program))]
+        (rounds, one, burnt), (_, other, burnt_too) = box.hear(), box.hear()
+        ticks = [look.seconds(pid) for pid in (box.program, *look.children(box.program))]
         bench.in_box("rounds", rounds, "a counter in the program")
         bench.in_box("gone through", one + other, "a counter in the program")
-        bench.on_host("CPU seconds burnt", f"{sum(burnt):.2f}", "fields 14 and 15 of /proc/PID/stat")
+        bench.in_box("CPU seconds burnt", f"{burnt + burnt_too:.4f}", "CLOCK_PROCESS_CPUTIME_ID of clock_gettime(2)")
+        bench.on_host("CPU seconds burnt", f"{sum(ticks):.2f}", "fields 14 and 15 of /proc/PID/stat, in ticks")
     bench.claim("thousands of rounds", rounds >= 1000)
     bench.claim("no progress", one + other == 0)
-    bench.claim("and CPU time was burnt all the while", sum(burnt) > 0)
+    bench.claim("and CPU time was burnt all the while", burnt + burnt_too > ROUNDS / 1e6)
 
 
 LAB = Lab(

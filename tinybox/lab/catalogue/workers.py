@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import struct
 import time
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
 SPAN, PAUSE = 0.25, 0.01  # seconds: one measurement; one answer of a slow disk
+CLOCK = struct.Struct("d")  # one reading of the clock that all processes share; see CLOCK_MONOTONIC in clock_gettime(2)
 
 
 def busy_task() -> None:
@@ -31,11 +33,13 @@ def blocking_task() -> None:
 
 
 def worker(gate: int, results: int, blocking: bool) -> None:
-    """Wait for the starting shot (the gate is closed), do tasks for a while, write down how many."""
-    os.read(gate, 1)
-    task, done, until = blocking_task if blocking else busy_task, 0, time.monotonic() + SPAN
-    while time.monotonic() < until:
+    """Wait for the starting shot, which says when time is up, do tasks until then, write down how many are done."""
+    (until,) = CLOCK.unpack(os.read(gate, CLOCK.size))
+    task, done = blocking_task if blocking else busy_task, 0
+    while True:
         task()
+        if time.monotonic() > until:
+            break
         done += 1
     os.write(results, done.to_bytes(4, "little"))
     os._exit(0)
@@ -49,14 +53,13 @@ def crew(number: int, blocking: bool) -> tuple[int, int]:
     for _ in range(number):
         pids.append(os.fork())
         if pids[-1] == 0:
-            os.close(shot)
             worker(gate, results, blocking)
-    os.close(shot)
+    os.write(shot, CLOCK.pack(time.monotonic() + SPAN) * number)
     for pid in pids:
         os.waitpid(pid, 0)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = sum(int.from_bytes(os.read(heard, 4), "little") for _ in pids)
-    for fd in (gate, heard, results):
+    for fd in (gate, shot, heard, results):
         os.close(fd)
     return round(done / SPAN), after.ru_nivcsw - before.ru_nivcsw
 
