@@ -1,4 +1,4 @@
-"""IPC by a semaphore: a number that one may take from, and sleeps while there is nothing to take.
+"""IPC by a semaphore: take one, or sleep until somebody gives one back.
 
 A semaphore is a counter in the kernel. P takes one, and whoever finds zero sleeps until somebody does V and gives one
 back. Like shared memory it belongs to an IPC namespace: shared, it makes a process of the host wait for a box.

@@ -1,4 +1,4 @@
-"""IPC by sockets: three kinds of address, and which namespace each one belongs to.
+"""IPC by sockets: three kinds of address, and whose namespace each is in.
 
 A socket with a path is a file: who reaches the file reaches the socket, so it crosses by a bind mount. A name in the
 abstract space and a port of 127.0.0.1 belong to a network namespace: in another one nobody listens there.

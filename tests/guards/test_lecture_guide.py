@@ -1,0 +1,46 @@
+"""docs/lecture-guide.md has every lab in one lecture of at most 45 minutes, and no lab that is not there."""
+
+from __future__ import annotations
+
+import re
+
+from tests.guards.sources import CHECKOUT
+from tinybox.lab import course
+
+GUIDE = (CHECKOUT / "docs/lecture-guide.md").read_text()
+ROW = re.compile(r"^\| `([\w-]+)` \| (\d+) \|", re.MULTILINE)
+LECTURE_MINUTES = 45
+
+
+def lectures(text: str) -> list[dict[str, int]]:
+    """Return the labs of each lecture with their minutes."""
+    return [
+        {name: int(minutes) for name, minutes in ROW.findall(part)}
+        for part in re.split(r"^## \d\. ", text, flags=re.MULTILINE)[1:]
+    ]
+
+
+def subjects(text: str) -> set[str]:
+    """Return the labs that the table of subjects names."""
+    return set(re.findall(r"`([\w-]+)`", text.partition("## From subject to lab")[2]))
+
+
+def test_each_lab_has_its_lecture() -> None:
+    """Every lab is in exactly one lecture, and in the table of subjects."""
+    placed = [name for lecture in lectures(GUIDE) for name in lecture]
+    assert sorted(placed) == sorted(course.ids())
+    assert subjects(GUIDE) == set(placed)
+
+
+def test_six_lectures_of_45_minutes() -> None:
+    """There are six, and none is longer than its time."""
+    times = [sum(lecture.values()) for lecture in lectures(GUIDE)]
+    assert len(times) == 6
+    assert max(times) <= LECTURE_MINUTES
+
+
+def test_a_lab_that_is_not_there_is_noticed() -> None:
+    """The control: one more row, and the lists differ; one more hour, and the time is over."""
+    more = GUIDE.replace("| `pid` | 5 |", "| `no-lab` | 60 | |\n| `pid` | 5 |")
+    assert "no-lab" in lectures(more)[0]
+    assert sum(lectures(more)[0].values()) > LECTURE_MINUTES
