@@ -197,6 +197,11 @@ CALLS: dict[str, Callable[[Arguments], list[str]]] = {
     "write": _write,
     "socket": _socket,
     "ioctl": _ioctl,
+    "fcntl": lambda raw: [
+        str(raw[0]),
+        "F_DUPFD_CLOEXEC",
+        "0",
+    ],  # os.dup() of Python, for which dup(2) is not careful enough
     "umask": _plain(mode),
     "clone": _plain(str),
     "execve": _plain(text, text, lambda _: "environ"),

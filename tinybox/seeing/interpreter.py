@@ -37,7 +37,7 @@ FUNCTIONS: list[tuple[ModuleType, str, str]] = [
     (os, "fchdir", "fchdir"),
     (os, "chroot", "chroot"),
     (os, "getcwd", "getcwd"),
-    (os, "dup", "dup"),
+    (os, "dup", "fcntl"),
     (os, "dup2", "dup2"),
     (os, "rename", "rename"),
     (os, "access", "faccessat2"),
@@ -92,10 +92,12 @@ def _answer(call: str, result: Any) -> object:
     """Return the kernel's answer where Python gives another: None for 0, or an object for its descriptor."""
     if call == "socket":
         return result.fileno()
+    if call == "setsid":
+        return os.getpid()  # the number of the new session; Python keeps it to itself
     if call == "faccessat2":
         return 0 if result else -13
     if call == "getcwd":
-        return result
+        return len(os.fsencode(result)) + 1  # with the zero at its end
     if isinstance(result, bytes):
         return len(result) if call == "read" else 0
     return 0 if result is None else result
@@ -128,7 +130,7 @@ def posix_spawn_told(posix_spawn: Callable[..., int]) -> Callable[..., int]:
         for name, flags in [(given[1:3]) for given in settings.get("file_actions", ())]:
             explain.tell("open", (flags, name, {}), 0, begun)
         if settings.get("setsid"):
-            explain.tell("setsid", ({},), 0, begun)
+            explain.tell("setsid", ({},), pid, begun)
         explain.tell("execve", (path, words, {}), 0, begun)
         return pid
 
