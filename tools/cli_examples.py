@@ -149,6 +149,16 @@ EXAMPLES = {
         Example("tinybox import site.tar.gz site:2", "From a file, whatever it is compressed with."),
         Example("gzip -dc site.tar.gz | tinybox import - site:3", "From a pipe."),
     ],
+    "save": [
+        Example("tinybox save -o busybox.tar busybox", "For other tools: `skopeo copy oci-archive:busybox.tar ...`."),
+        Example("tinybox save busybox | gzip > busybox.tar.gz", "Into a pipe."),
+    ],
+    "load": [
+        Example(
+            "tinybox save site -o site-image.tar && tinybox load -i site-image.tar", "Out, and in again.", alone=False
+        ),
+        Example("tinybox save site | tinybox load -q", "The same files, so the same image.", alone=False),
+    ],
     "rmi": [
         Example("tinybox commit web site:1 && tinybox rmi site:1", "The name; with the last name the layers."),
     ],

@@ -33,6 +33,8 @@ COMMANDS = {
     "diff": ("tinybox.cli.containers", "diff", "Show what a container has changed in its files"),
     "images": ("tinybox.cli.images", "images", "List the images in the store"),
     "import": ("tinybox.cli.images", "import_image", "Make an image from a tar archive"),
+    "load": ("tinybox.cli.images", "load", "Bring in images from an archive that save has written"),
+    "save": ("tinybox.cli.images", "save", "Write images as an archive for other tools"),
     "pull": ("tinybox.cli.images", "pull", "Make an image by its recipe, from the first source that works"),
     "rmi": ("tinybox.cli.images", "rmi", "Remove images"),
     "events": ("tinybox.cli.events", "events", "Show what happens to containers, as it happens"),
@@ -56,7 +58,7 @@ COMMANDS = {
     "volume": ("tinybox.cli.volumes", "volume", "List, make, show and remove volumes"),
 }
 
-AS_RUN = {"run", "exec", "create", "start", "import", "pull", "images", "rmi", "oci"}
+AS_RUN = {"run", "exec", "create", "start", "import", "load", "save", "pull", "images", "rmi", "oci"}
 
 
 class LazyGroup(click.Group):

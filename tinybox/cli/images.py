@@ -10,7 +10,7 @@ import click
 from tinybox.cli import completion
 from tinybox.container import host
 from tinybox.container.home import Home
-from tinybox.errors import ImageError
+from tinybox.errors import ImageError, UsageError
 from tinybox.images import recipe
 from tinybox.images.reference import parse
 from tinybox.images.store import Image, Store
@@ -109,3 +109,35 @@ def rmi(names: tuple[str, ...]) -> None:
             click.echo(f"Untagged: {reference}")
         for image_id in removal.deleted:
             click.echo(f"Deleted: sha256:{image_id}")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME|ID...", shell_complete=completion.images)
+@click.option("-o", "--output", default="", metavar="FILE", help="Write to FILE instead of stdout.")
+def save(names: tuple[str, ...], output: str) -> None:
+    """Write images as a tar archive, an OCI image layout and docker's archive in one; skopeo and podman read it.
+
+    The archives of the layers are written anew, so the id may be another one than in the store: it is that of `load`.
+    """
+    from tinybox.images import saved
+
+    host.read("").check()
+    if not output and sys.stdout.isatty():
+        raise UsageError("save", "a terminal is no place for an archive", "-o FILE")
+    with open(output or 1, "wb", closefd=bool(output)) as file:
+        saved.save(store(), names, file)
+
+
+@click.command()
+@click.option("-i", "--input", "source", default="-", metavar="FILE|-", shell_complete=completion.files,
+              help="Read from FILE instead of stdin.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Do not say what was loaded.")
+def load(source: str, *, quiet: bool) -> None:
+    """Bring in images from an archive that `tinybox save`, `docker save` or skopeo has written."""
+    from tinybox.images import loading
+
+    host.read("").check()
+    with open(0 if source == "-" else source, "rb", closefd=source != "-") as archive:
+        names = loading.load(store(), archive)
+    for name in names if not quiet else ():
+        click.echo(f"Loaded image: {name}")

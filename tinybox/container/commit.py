@@ -1,33 +1,29 @@
 """A container becomes an image: its upper directory is one more layer on those that it was made of.
 
-What overlayfs notes in the upper directory for itself is written the way images write it: a whiteout as an empty file
-``.wh.NAME``, an opaque directory by ``.wh..wh..opq``. So the layer comes in by the same door as every archive.
+It is written as a layer's archive, and comes in by the same door as every archive; see images/layers.py.
 """
 
 from __future__ import annotations
 
-import os
-import tarfile
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tinybox.container import changes, control, events, naming, spec, state, view
-from tinybox.images import intake
-from tinybox.images.members import Member, members, write
+from tinybox.images import intake, layers
 from tinybox.images.reference import parse
 from tinybox.images.store import Store, read_json
-from tinybox.images.tree import OPAQUE, WHITEOUT, XATTR
+from tinybox.images.tree import XATTR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from tinybox.container.home import Home
 
     Told = Callable[[str], None]
 
-_MARKS = (f"{XATTR}trusted.overlay.opaque", f"{XATTR}user.overlay.opaque")
+MARKS = (layers.MARK, f"{XATTR}user.overlay.opaque")
 
 
 class Wish:
@@ -48,7 +44,7 @@ def commit(home: Home, word: str, wish: Wish, *, pause: bool, told: Told) -> str
     with intake.workspace(store) as work:
         packed = f"{work.path}/upper.tar"
         with held(home, container, pause=pause):
-            is_changed = pack(f"{home.bundle(container)}/upper", packed, _MARKS[view.has_own_users(config)], told)
+            is_changed = layers.pack(f"{home.bundle(container)}/upper", packed, MARKS[view.has_own_users(config)], told)
         diff_id = intake.add_layer(work, packed).diff_id if is_changed else ""
         image_id = intake.put(store, work, _document(parent, wish, config["process"]["args"], diff_id), wish.reference)
     events.emit(home, container, "commit", imageID=f"sha256:{image_id}", comment=wish.message)
@@ -73,44 +69,6 @@ def held(home: Home, container: str, *, pause: bool) -> Iterator[None]:
     finally:
         if freezing:
             control.unpause(home, container)
-
-
-def pack(upper: str, path: str, mark: str, told: Told) -> bool:
-    """Write the upper directory as a layer to the archive *path*; tell whether anything is in it."""
-    fd = os.open(upper, os.O_PATH | os.O_DIRECTORY)
-    try:
-        with open(path, "wb") as file:
-            write(layer(members(fd, ".", told, marks=True), mark, told), file)
-        return bool(os.listdir(upper))
-    finally:
-        os.close(fd)
-
-
-def layer(found: Iterable[Member], mark: str, told: Told) -> Iterator[Member]:
-    """Turn what overlayfs noted in an upper directory, with its *mark* for opaque ones, into the words of a layer.
-
-    A name that begins as a whiteout's would hide another file, and a device node would open a door: both are left out,
-    and *told*.
-    """
-    for member in found:
-        header = member.header
-        folder, slash, name = header.name.rpartition("/")
-        if header.ischr() and (header.devmajor, header.devminor) == (0, 0):
-            yield _note(f"{folder}{slash}{WHITEOUT.decode()}{name}")
-        elif header.ischr() or header.isblk() or name.startswith(WHITEOUT.decode()):
-            told(header.name)
-        else:
-            is_opaque = header.pax_headers.get(mark) == "y"
-            header.pax_headers = {key: value for key, value in header.pax_headers.items() if "overlay." not in key}
-            yield member
-            if is_opaque:
-                yield _note(f"{header.name}/{OPAQUE.decode()}")
-
-
-def _note(name: str) -> Member:
-    header = tarfile.TarInfo(name)
-    header.mode = 0
-    return Member(header, ())
 
 
 def _document(parent: dict[str, Any], wish: Wish, command: list[str], diff_id: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def fill(tree: Tree, stream: Stream) -> Unpacked:
     size = newest = 0
     blamed = "archive"
     try:
-        for member in _members(stream):
+        for member in headers(stream):
             blamed = f"archive member {member.name[:200]!r}"
             tree.add(member, stream.data(member.size))
             size += member.size if member.isreg() else 0
@@ -77,7 +77,7 @@ def fill(tree: Tree, stream: Stream) -> Unpacked:
         raise ImageError(blamed, f"not a sound tar archive: {error}", "a .tar, .tar.gz, .xz, .bz2 or .zst") from error
 
 
-def _members(stream: Stream) -> Iterator[tarfile.TarInfo]:
+def headers(stream: Stream) -> Iterator[tarfile.TarInfo]:
     """Yield the members one by one; raise ImageError if there is no end marker where they end."""
     with tarfile.TarFile(fileobj=stream, encoding="utf-8", errors="surrogateescape") as archive:  # type: ignore[arg-type]
         while True:

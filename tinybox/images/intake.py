@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tinybox.images.reference import Reference
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # OCI says it as Go does
+LAYER = "layer-"  # how the directories of a workspace begin that become layers
 SAVED = ("oci-layout", "manifest.json")  # the marks of `docker save` and of an OCI layout
 
 
@@ -56,14 +57,14 @@ def import_archive(store: Store, source: str | BufferedReader, reference: Refere
     """Make the image *reference* with one layer, the tar archive *source*, and *config* in OCI's words."""
     with workspace(store) as work:
         unpacked = add_layer(work, source)
-        _check_content(f"{work.path}/layer/fs")
+        _check_content(f"{work.path}/{LAYER}0/fs")
         put(store, work, _document(unpacked, config), reference)
     return store.image(str(reference))
 
 
-def add_layer(work: Workspace, source: str | BufferedReader) -> Unpacked:
-    """Unpack the tar archive *source* as the layer that `put` will move into the store."""
-    layer = f"{work.path}/layer"
+def add_layer(work: Workspace, source: str | BufferedReader, number: int = 0) -> Unpacked:
+    """Unpack the tar archive *source* as a layer that `put` will move into the store; each has another *number*."""
+    layer = f"{work.path}/{LAYER}{number}"
     os.mkdir(layer, 0o700)
     unpacked = _unpack(source, f"{layer}/fs")
     _write(f"{layer}/layer.json", {"diff_id": unpacked.diff_id, "size": unpacked.size})
@@ -71,12 +72,13 @@ def add_layer(work: Workspace, source: str | BufferedReader) -> Unpacked:
 
 
 def put(store: Store, work: Workspace, document: dict[str, Any], reference: Reference | None) -> str:
-    """Make an image of *document*, whose topmost layer is in *work* unless the store has all; return its id."""
-    record, layer = f"{work.path}/record", f"{work.path}/layer"
+    """Make an image of *document*, whose layers are in *work* unless the store has them; return its id."""
+    record = f"{work.path}/record"
+    fresh = sorted(f"{work.path}/{name}" for name in os.listdir(work.path) if name.startswith(LAYER))
     image_id = _write(record, document)
     with store.locked():
-        if os.path.isdir(layer):
-            _place(store, layer, document["rootfs"]["diff_ids"][-1])
+        for layer in fresh:
+            _place(store, layer, read_json(f"{layer}/layer.json")["diff_id"])
         missing = [key for key in map(layer_key, document["rootfs"]["diff_ids"]) if key not in store.layers()]
         if missing:
             raise ImageError(f"layer {missing[0]}", "has been removed meanwhile", "another command removed its image")
@@ -101,7 +103,7 @@ def _check_content(tree: str) -> None:
     """Raise ImageError for archives that are sound and yet no root file system."""
     if any(os.path.isfile(f"{tree}/{mark}") for mark in SAVED):
         cause = "it holds saved images (docker save, or an OCI layout), not a root file system"
-        raise ImageError("archive", cause, "make one with docker export")
+        raise ImageError("archive", cause, "tinybox load takes it")
     if not os.listdir(tree):
         raise ImageError("archive", "there is nothing in it", "give the archive of a root file system")
 
