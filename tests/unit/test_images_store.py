@@ -322,7 +322,7 @@ def importer(store: Store) -> subprocess.Popen[bytes]:
     process.stdin.write(archive([directory("bin"), regular("bin/big", bytes(1 << 20))])[: 1 << 20])
     process.stdin.flush()
     deadline = time.monotonic() + 20
-    while not waits_for_more(process) or not list(Path(store.root).glob("tmp/*/layer/fs/bin/big")):
+    while not waits_for_more(process) or not list(Path(store.root).glob("tmp/*/layer-0/fs/bin/big")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return process
