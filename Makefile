@@ -15,6 +15,7 @@ VENV := $(CURDIR)/.venv
 PYTHON := $(VENV)/bin/python
 TINYBOX := $(VENV)/bin/tinybox
 READY := $(VENV)/.ready
+V2_STORE := $(CURDIR)/build/vm/store
 JUNIT = $(if $(REPORTS),--junitxml="$(REPORTS)/$@.xml")
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 export PATH := $(VENV)/bin:$(PATH)
@@ -60,6 +61,11 @@ run: setup  ## a shell in a box; make run IMAGE=busybox CMD='echo hi' runs that 
 .PHONY: test
 test: setup test-packages  ## the whole test suite, for which be root; make test ARGS='-k memory' chooses
 	@$(PYTHON) -m pytest $(JUNIT) $(ARGS)
+
+.PHONY: test-v2
+test-v2: setup test-packages  ## kernel and cli tests on pure cgroup v2, in machines of their own; most of an hour
+	@$(SUDO) env TINYBOX_ROOT="$(V2_STORE)" tools/setup.sh images "$(TINYBOX)" busybox alpine
+	@exec $(SUDO) $(PYTHON) -m tests.vm.suite "$(V2_STORE)" $(ARGS)
 
 .PHONY: soak
 soak: setup test-packages  ## the races and the kills in their long form: 200 rounds, every call; tens of minutes

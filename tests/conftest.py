@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests import no_trace
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ pytest_plugins = ["tests.as_root", "tests.own_network"]
 
 IMAGES = ("busybox", "alpine")
 PREPARED = "TINYBOX_TEST_STORE"  # a store that has the images already, for machines without a network
-TIMEOUT = 30.0
+TIMEOUT = 30.0 * SLOWNESS
 
 
 class Host(NamedTuple):
@@ -90,7 +91,7 @@ def store_root() -> Iterator[Path]:
     for name in IMAGES:
         if not command("images", "-q", name).stdout.strip():
             with own_network.of_the_machine():
-                done = command("pull", name, timeout=300)
+                done = command("pull", name, timeout=300 * SLOWNESS)
             assert done.returncode == 0, f"tinybox pull {name}: {done.stderr}"
     yield root
     if not prepared:

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.slowness import SLOWNESS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Snapshot = dict[str, frozenset[str]]
 
 PR_SET_CHILD_SUBREAPER = 36
-PATIENCE = 2.0  # seconds; the kernel frees mounts, links and groups a moment after their last user has gone
+PATIENCE = 2.0 * SLOWNESS  # seconds; the kernel frees mounts, links and groups a moment after their last user has gone
 
 # Where containers keep their state. Fixtures that make a store of their own add it here.
 STATE = ["/run/tinybox", "/var/lib/tinybox/run", "/var/lib/tinybox/containers"]
@@ -119,7 +121,7 @@ def ruleset() -> Snapshot:
     nft = shutil.which("nft") or shutil.which("nft", path="/usr/sbin")
     if nft is None or os.geteuid() != 0:
         return {"nft rule": frozenset()}
-    done = subprocess.run([nft, "list", "ruleset"], capture_output=True, text=True, check=False, timeout=10)
+    done = subprocess.run([nft, "list", "ruleset"], capture_output=True, text=True, check=False, timeout=10 * SLOWNESS)
     return {"nft rule": frozenset(done.stdout.splitlines())}
 
 

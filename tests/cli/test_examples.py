@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.slowness import SLOWNESS
 from tools.cli_examples import EXAMPLES
 
 if TYPE_CHECKING:
@@ -83,6 +84,6 @@ def test_the_examples_of(scene: Command, name: str, tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=60 * SLOWNESS,
         )
         assert done.returncode == STATUS.get(example.line, 0), f"{example.line}\n{done.stdout}\n{done.stderr}"

@@ -20,6 +20,7 @@ from tests.conftest import IMAGES
 from tests.kernel.boxes import NAMESPACES, lives, new_name, one_line, until
 from tests.kernel.lives import FOREVER, Life, field, life, said
 from tests.kernel.screens import PROMPT, Screen, screen
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -242,7 +243,7 @@ def test_kill_wait_and_restart(tinybox: Command, image: str) -> None:
         assert not lives(first)
         with tinybox.start("wait", it.name) as waiting:
             said(tinybox, "kill", it.name)
-            out, _ = waiting.communicate(timeout=20)
+            out, _ = waiting.communicate(timeout=20 * SLOWNESS)
         assert (waiting.returncode, out) == (0, "137\n")
         one_line(tinybox("kill", it.name), 1, "is not running")
         one_line(tinybox("kill", "-s", "NOSIG", it.name), 1, "no such signal")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.boxes import one_line
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -28,7 +29,7 @@ def as_nobody(tinybox: Command, *words: str) -> subprocess.CompletedProcess[str]
     who = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", *rights, "--"]
     environment = {**tinybox.environment, "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run([*who, tinybox.path, *words], env=environment, capture_output=True, text=True, check=False,
-                          timeout=30, stdin=subprocess.DEVNULL)  # fmt: skip
+                          timeout=30 * SLOWNESS, stdin=subprocess.DEVNULL)  # fmt: skip
 
 
 @pytest.mark.parametrize("words", ["run busybox true", "import /etc/passwd x", "pull busybox", "rmi busybox"])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PASSED = '<testcase classname="tests.a" name="{}"/>'
 FAILED = '<testcase classname="tests.a" name="{}"><failure/></testcase>'
 BROKEN = '<testcase classname="tests.a" name="{}"><error/></testcase>'
-SKIPPED = '<testcase classname="tests.a" name="{}"><skipped/></testcase>'
+SKIPPED = '<testcase classname="tests.a" name="{}"><skipped message="why"/></testcase>'
 
 
 def report(path: Path, *cases: str) -> str:
@@ -28,7 +28,7 @@ def test_runs_are_summed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     one = report(tmp_path / "1.xml", PASSED.format("a"), FAILED.format("b"))
     two = report(tmp_path / "2.xml", PASSED.format("c"), BROKEN.format("d"), SKIPPED.format("e"))
     assert tally.main([one, two]) == 1
-    assert capsys.readouterr().out == "2 passed, 2 failed, 1 skipped\n"
+    assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 2 failed, 1 skipped"
 
 
 def test_a_test_in_both_runs_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,6 +37,15 @@ def test_a_test_in_both_runs_counts_once(tmp_path: Path, capsys: pytest.CaptureF
     two = report(tmp_path / "2.xml", FAILED.format("a"), PASSED.format("b"))
     assert tally.main([one, two]) == 1
     assert capsys.readouterr().out == "1 passed, 1 failed, 0 skipped\n"
+
+
+def test_each_reason_to_skip_is_told_with_its_tests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A test that another run mended is not among them; the count is the last line."""
+    one = report(tmp_path / "1.xml", SKIPPED.format("a"), SKIPPED.format("b"), PASSED.format("c"))
+    two = report(tmp_path / "2.xml", PASSED.format("b"))
+    assert tally.main([one, two]) == 0
+    told = ["skipped, 1: why (tests.a::a)", "2 passed, 0 failed, 1 skipped"]
+    assert capsys.readouterr().out.splitlines() == told
 
 
 @pytest.mark.parametrize("cases", [[], [SKIPPED.format("a")]])

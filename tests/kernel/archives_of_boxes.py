@@ -8,13 +8,17 @@ import subprocess
 import tarfile
 from typing import TYPE_CHECKING
 
+from tests.slowness import SLOWNESS
+
 if TYPE_CHECKING:
     from tests.conftest import Command
 
 
 def stream(tinybox: Command, *words: str) -> bytes:
     """Return the bytes that ``tinybox WORDS`` writes; it must succeed."""
-    done = subprocess.run([tinybox.path, *words], env=tinybox.environment, capture_output=True, check=False, timeout=30)
+    done = subprocess.run(
+        [tinybox.path, *words], env=tinybox.environment, capture_output=True, check=False, timeout=30 * SLOWNESS
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

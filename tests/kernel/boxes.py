@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.slowness import SLOWNESS
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
 
     from tests.conftest import Command
 
-PATIENCE = 20.0  # seconds; an emulated machine is 20 times slower
+PATIENCE = 20.0 * SLOWNESS  # seconds
 READY = "READY\n"
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")  # as /proc/PID/ns calls them
 

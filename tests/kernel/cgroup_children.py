@@ -11,6 +11,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from tests import no_trace
+from tests.slowness import SLOWNESS
 from tinybox.isolation import device_filter
 from tinybox.isolation.cgroup import Cgroup
 from tinybox.isolation.cgroup_hierarchies import Hierarchies, hierarchies
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MIB = 2**20
-PATIENCE = 30.0  # seconds; an emulated machine is 20 times slower
+PATIENCE = 30.0 * SLOWNESS  # seconds
 WRONG = 99  # exit status of a child whose own code failed
 
 HOST = hierarchies()

@@ -14,6 +14,7 @@ import pytest
 
 from tests import no_trace
 from tests.kernel.boxes import new_name, until
+from tests.slowness import SLOWNESS
 from tinybox.doctor import leftovers
 from tinybox.doctor.finding import tried
 
@@ -29,7 +30,9 @@ SPINNERS = 3
 def examined(tinybox: Command, script: str = ":", *flags: str) -> dict[str, dict[str, Any]]:
     """Return the doctor's findings by fact, in namespaces in which the shell has carried out *script* before."""
     command = ["unshare", "-m", *flags, "sh", "-ec", f'{script}; exec "$@"', "sh", tinybox.path, "doctor", "--json"]
-    done = subprocess.run(command, env=tinybox.environment, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, env=tinybox.environment, capture_output=True, text=True, check=False, timeout=60 * SLOWNESS
+    )
     assert done.stderr == ""
     findings = {finding["fact"]: finding for finding in json.loads(done.stdout)}
     assert done.returncode == any(finding["verdict"] == "problem" for finding in findings.values())
@@ -125,11 +128,11 @@ def test_missing_rights_are_named(tinybox: Command) -> None:
     """A capability that root lacks is named; without CAP_SYS_ADMIN there is a problem."""
     without = ["setpriv", "--bounding-set", "-sys_time", "--inh-caps", "-sys_time"]
     done = subprocess.run([*without, tinybox.path, "doctor"], env=tinybox.environment, capture_output=True, text=True,
-                          check=False, timeout=60)  # fmt: skip
+                          check=False, timeout=60 * SLOWNESS)  # fmt: skip
     assert "CAP_SYS_TIME" in done.stdout
     without = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"]
     done = subprocess.run([*without, tinybox.path, "doctor"], env=tinybox.environment, capture_output=True, text=True,
-                          check=False, timeout=60)  # fmt: skip
+                          check=False, timeout=60 * SLOWNESS)  # fmt: skip
     assert done.returncode == 1
     assert "CAP_SYS_ADMIN" in done.stdout
 

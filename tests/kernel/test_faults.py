@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.slowness import SLOWNESS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -60,7 +62,8 @@ def test_kill_after_every_step_of_the_parent(tinybox: Command) -> None:
     assert len(events) > 8
     for event in events:
         with faulty(tinybox, "kill-at", event, *RUN) as process:
-            process.communicate(timeout=20)  # the end of its pipes is the end of whoever held them: the child, too
+            # The end of its pipes is the end of whoever held them: the child, too.
+            process.communicate(timeout=20 * SLOWNESS)
         assert process.returncode == -signal.SIGKILL, event
         assert_nothing_is_left(tinybox)
 
@@ -89,7 +92,7 @@ def test_kill_at_any_call_to_the_system(tinybox: Command) -> None:
     killed = 0
     for count in counts():
         with faulty(tinybox, "kill-at", str(count), *RUN) as process:
-            process.communicate(timeout=20)
+            process.communicate(timeout=20 * SLOWNESS)
         assert_nothing_is_left(tinybox)
         if process.returncode == 0:
             break
@@ -105,7 +108,7 @@ def test_a_step_that_fails_is_undone_and_told(tinybox: Command) -> None:
             if name in ("program", "close", "name", "ready"):  # behind these the parent no longer listens
                 continue
             with faulty(tinybox, "fail-at", name, *RUN) as process:
-                _, told = process.communicate(timeout=20)
+                _, told = process.communicate(timeout=20 * SLOWNESS)
             assert process.returncode == 125, (name, told)
             assert told.startswith("tinybox: "), told
             assert len(told.splitlines()) == 1, told

@@ -13,6 +13,7 @@ import pytest
 
 from tests.kernel.boxes import lives, new_name, one_line, until
 from tests.kernel.lives import FOREVER, Life, field, life, murder, nothing_is_left, said
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from typing import Any
@@ -186,7 +187,7 @@ def test_bytes_that_are_no_text(tinybox: Command) -> None:
     with life(tinybox, "busybox", "sh", "-c", script) as it:
         it.ended()
         done = tinybox.start("logs", it.name, text=False)
-        out, err = done.communicate(timeout=20)
+        out, err = done.communicate(timeout=20 * SLOWNESS)
         import hashlib
 
         assert out[:5] == b"\xff\xfe\x00\xc3\xa4"  # type: ignore[comparison-overlap]
@@ -245,7 +246,7 @@ def test_the_monitor_keeps_nothing_of_its_caller(tinybox: Command) -> None:
         ["sh", "-c", script], env=tinybox.environment, cwd="/tmp", pass_fds=[writing], stdout=-1
     ) as caller:
         os.close(writing)
-        caller.communicate(timeout=20)
+        caller.communicate(timeout=20 * SLOWNESS)
     it = Life(tinybox, name)
     assert os.read(reading, 1) == b""  # it would wait for 50 s
     os.close(reading)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.boxes import new_name, one_line, output
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.conftest import Command, Host
@@ -47,7 +48,9 @@ def test_another_runtime_runs_the_bundle(tinybox: Command, host: Host, tmp_path:
     command = [program, "--root", str(tmp_path / "state"), "run", "--bundle", str(bundle), new_name()]
     if host.cgroups == "hybrid" and runtime == "crun":  # it refuses such hosts; so it does not see the cgroup2 mount
         command = ["unshare", "-m", "sh", "-c", 'umount /sys/fs/cgroup/unified && exec "$@"', "sh", *command]
-    theirs = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
+    theirs = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60 * SLOWNESS, stdin=subprocess.DEVNULL
+    )
     assert theirs.returncode == 0, theirs.stderr
     assert theirs.stdout == ours
 

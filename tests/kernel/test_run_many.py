@@ -11,13 +11,14 @@ import pytest
 
 from tests import no_trace
 from tests.kernel.boxes import new_name
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.conftest import Command
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
-LIMIT = 600.0  # seconds for each; a quick machine takes a hundredth of it
+LIMIT = 600.0 * SLOWNESS  # seconds for each; a quick machine takes a hundredth of it
 
 
 def test_a_hundred_boxes_one_after_the_other(tinybox: Command) -> None:

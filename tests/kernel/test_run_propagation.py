@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.slowness import SLOWNESS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,7 +29,7 @@ def on_a_shared_host(tinybox: Command, folder: Path, script: str) -> subprocess.
     """Run *script* in a new mount namespace; in it $0 is *folder*, and `tinybox` the command."""
     lines = f'set -e; tinybox() {{ {tinybox.path} "$@"; }}; {script}'
     return subprocess.run(["unshare", "-m", "sh", "-c", lines, folder], env=tinybox.environment, capture_output=True,
-                          text=True, check=False, timeout=60, stdin=subprocess.DEVNULL)  # fmt: skip
+                          text=True, check=False, timeout=60 * SLOWNESS, stdin=subprocess.DEVNULL)  # fmt: skip
 
 
 @pytest.mark.parametrize(

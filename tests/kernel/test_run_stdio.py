@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.boxes import PATIENCE
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,7 @@ def test_a_megabyte_passes_through_unchanged(tinybox: Command) -> None:
     data = os.urandom(1 << 20)
     done = subprocess.run(
         [tinybox.path, "run", "--rm", "-i", "busybox", "cat"],
-        input=data, capture_output=True, env=tinybox.environment, check=True, timeout=60,
+        input=data, capture_output=True, env=tinybox.environment, check=True, timeout=60 * SLOWNESS,
     )  # fmt: skip
     assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(data).digest()
 

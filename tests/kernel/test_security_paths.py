@@ -18,6 +18,7 @@ import pytest
 
 from tests import images_archives as tar
 from tests.kernel.boxes import facts, one_line, output
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,7 +167,7 @@ def test_an_open_directory_is_no_way_out(tinybox: Command, tmp_path: Path, outsi
                         "pwd; ls -a; cat ../../../../../etc/hostname",
                     )
                     with tinybox.start(*words, pass_fds=fds) as process:
-                        said, _ = process.communicate(timeout=30)
+                        said, _ = process.communicate(timeout=30 * SLOWNESS)
                     assert process.returncode == 125, (path, said)
                     assert said == "", path
     finally:
@@ -188,10 +189,10 @@ def test_a_stream_that_is_a_directory_is_refused(tinybox: Command, outside: Path
         try:
             words = ("run", "--rm", "-i", "busybox", "ls", "/proc/self/fd/0/..")
             with tinybox.start(*words, stdin=fd) as process:
-                said, _ = process.communicate(timeout=30)
+                said, _ = process.communicate(timeout=30 * SLOWNESS)
             environment = {**tinybox.environment, "STREAM": str(fd)}
             api = subprocess.run([sys.executable, "-c", program], env=environment, pass_fds=(fd,), capture_output=True,
-                                 text=True, check=False, timeout=30)  # fmt: skip
+                                 text=True, check=False, timeout=30 * SLOWNESS)  # fmt: skip
         finally:
             os.close(fd)
         assert process.returncode != 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.boxes import kept, new_name, output
+from tests.slowness import SLOWNESS
 from tinybox.container import host, launch
 from tinybox.container.home import Home
 from tinybox.container.live import Live
@@ -27,7 +28,7 @@ NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "
 
 def as_nobody(*words: str) -> subprocess.CompletedProcess[str]:
     """Run *words* as a user who has no rights."""
-    return subprocess.run([*NOBODY, *words], capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run([*NOBODY, *words], capture_output=True, text=True, check=False, timeout=30 * SLOWNESS)
 
 
 def test_nobody_else_reaches_a_program_of_an_image_or_of_a_box(tinybox: Command) -> None:

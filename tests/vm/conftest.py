@@ -1,0 +1,17 @@
+"""A machine leaves the host as it found it: a fixture of the kernel tests sees to that here, too."""
+
+import pytest
+
+from tests import own_network
+from tests.no_trace import leaves_no_trace
+from tests.vm.kernel import fetch
+from tests.vm.machine import KERNEL
+
+__all__ = ["leaves_no_trace"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel() -> None:
+    """Fetch the kernel once, from the network that the tests themselves are not in."""
+    with own_network.of_the_machine():
+        fetch(KERNEL)

@@ -1,0 +1,187 @@
+"""A machine with nothing but cgroup v2, for the time of one command: qemu, this host's own root read-only, some memory.
+
+    python -m tests.vm.machine [--timeout SECONDS] COMMAND...
+
+The command runs as root, with this host's files at this host's paths; what it changes is gone with the machine. All
+that there is of a machine on the host is one process, with unnamed files, which the kernel kills when its parent dies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from io import FileIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from tests.vm.kernel import MachineError, MachineTimeoutError, fetch, initramfs
+from tinybox.linux import process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+QEMU = "qemu-system-x86_64"
+HERE = Path(__file__).parent
+KERNEL = HERE.parents[1] / "build/vm/kernel"
+DISK = 4 << 30  # bytes; a sparse file without a name, as ext4
+PORTS = ("output", "report", "status")  # what comes out of the machine, each by a virtio-serial port of this name
+TIMED_OUT, DIED = 124, 125  # exit statuses: that of timeout(1), and our own
+
+
+class Ending(NamedTuple):
+    """How a command ended in the machine."""
+
+    status: int
+    report: bytes  # what it wrote to /run/machine/report
+
+
+def accelerator() -> list[str]:
+    """Choose KVM where the processor really has it (a /dev/kvm alone may not boot), else emulation, 20 times slower."""
+    flags = Path("/proc/cpuinfo").read_text().split()
+    if ("vmx" in flags or "svm" in flags) and os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return ["-accel", "kvm", "-cpu", "host"]
+    return ["-accel", "tcg,thread=multi", "-cpu", "Nehalem"]
+
+
+def unnamed(content: bytes = b"") -> IO[bytes]:
+    """Return a file that holds *content* and has no name: it goes with its last user; see O_TMPFILE in open(2)."""
+    file = tempfile.TemporaryFile(dir="/var/tmp", buffering=0)  # noqa: SIM115  the caller enters it
+    file.write(content)
+    return file
+
+
+def format_disk(file: IO[bytes]) -> None:
+    """Make an empty file system in *file*; see mke2fs(8)."""
+    file.truncate(DISK)
+    quick = ("-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard")
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", *quick, path(file)], check=True, pass_fds=[file.fileno()])
+
+
+def path(file: IO[bytes]) -> str:
+    """Return the path by which a child that inherits *file* opens it; see proc_pid_fd(5)."""
+    return f"/dev/fd/{file.fileno()}"
+
+
+def arguments(image: Path, archive: str, scratch: str, console: str, ports: dict[str, str]) -> list[str]:
+    """Return the command line of qemu, all files by their paths; see qemu-system-x86_64(1)."""
+    devices = ["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
+    for name, end in ports.items():
+        devices += ["-chardev", f"file,id={name},path={end}"]
+        devices += ["-device", f"virtserialport,chardev={name},name={name}"]
+    return [
+        QEMU, "-M", "q35", *accelerator(), "-smp", "2", "-m", "2G",
+        "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        "-kernel", str(image), "-initrd", archive,
+        "-append", "console=ttyS0 quiet panic=-1 mitigations=off",
+        "-serial", f"file:{console}",
+        "-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap",
+        "-drive", f"file={scratch},if=none,id=scratch,format=raw,cache=unsafe",
+        "-device", "virtio-blk-pci,drive=scratch",
+        *devices,
+    ]  # fmt: skip
+
+
+def script(command: list[str], folder: str, environment: dict[str, str]) -> bytes:
+    """Return *command* as a script for the machine's shell, in *folder* with *environment*."""
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    return os.fsencode("\n".join([*exports, f"cd {shlex.quote(folder)}", f"exec {shlex.join(command)}", ""]))
+
+
+def run(command: list[str], output: IO[bytes], timeout: float, environment: dict[str, str]) -> Ending:
+    """Boot a machine, run *command* in it, in the present directory; pass on what it says to *output* as it comes.
+
+    Raise MachineError when there is no qemu, when the machine died without a word, and after *timeout* seconds.
+    """
+    if not shutil.which(QEMU):
+        raise MachineError(f"{QEMU} is missing (Debian: apt-get install qemu-system-x86)")
+    kernel, told = fetch(KERNEL), script(command, os.getcwd(), environment)
+    with ExitStack() as stack:
+        archive = stack.enter_context(unnamed(initramfs(kernel, (HERE / "init.sh").read_bytes(), told)))
+        console, scratch = stack.enter_context(unnamed()), stack.enter_context(unnamed())
+        format_disk(scratch)
+        readers, writers = pipes(stack)
+        ports = {name: path(writer) for name, writer in writers.items()}
+        words = arguments(kernel.image, path(archive), path(scratch), path(console), ports)
+        with started(words, [archive, scratch, console, *writers.values()]):
+            for writer in writers.values():
+                writer.close()
+            said = listen(readers, output, time.monotonic() + timeout)
+        if not said["status"].strip():
+            raise MachineError(f"the machine ended without a status; its console:\n{last_words(console)}")
+        return Ending(int(said["status"]), bytes(said["report"]))
+
+
+def pipes(stack: ExitStack) -> tuple[dict[str, FileIO], dict[str, FileIO]]:
+    """Return both ends of a pipe for each of the PORTS, to be closed by *stack*."""
+    ends = {name: os.pipe() for name in PORTS}
+    readers = {name: stack.enter_context(FileIO(end[0])) for name, end in ends.items()}
+    writers = {name: stack.enter_context(FileIO(end[1], "w")) for name, end in ends.items()}
+    return readers, writers
+
+
+@contextmanager
+def started(command: list[str], files: list[IO[bytes]]) -> Iterator[None]:
+    """Start qemu with *files* open, such that it cannot outlive us, for which setpriv(1) asks the kernel; end it."""
+    mortal = ["setpriv", "--pdeathsig", "KILL", *command]
+    with subprocess.Popen(mortal, pass_fds=[file.fileno() for file in files], stdin=subprocess.DEVNULL) as qemu:
+        try:
+            yield
+        finally:
+            qemu.kill()
+
+
+def listen(readers: dict[str, FileIO], output: IO[bytes], deadline: float) -> dict[str, bytearray]:
+    """Read all ports until the machine is gone, passing on its output; return what the others said."""
+    said = {name: bytearray() for name in readers}
+    with selectors.DefaultSelector() as selector:
+        for name, reader in readers.items():
+            selector.register(reader, selectors.EVENT_READ, name)
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            if left < 0:
+                raise MachineTimeoutError("not done in time")
+            for key, _ in selector.select(left):
+                data = os.read(key.fd, 65536)
+                if not data:
+                    selector.unregister(key.fileobj)
+                elif key.data == "output":
+                    output.write(data)
+                    output.flush()
+                else:
+                    said[key.data] += data
+    return said
+
+
+def last_words(console: IO[bytes]) -> str:
+    """Return the end of what the kernel wrote on its serial *console*."""
+    console.seek(0)
+    return "\n".join(console.read().decode(errors="replace").splitlines()[-20:])
+
+
+def main() -> int:
+    """Run the command line; return the command's status, 124 after the timeout, 125 when there is no machine."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--timeout", type=float, default=1800, metavar="SECONDS")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    words = parser.parse_args()
+    process.set_parent_death_signal(signal.SIGKILL)  # make, say, or the shell
+    try:
+        ending = run(words.command, sys.stdout.buffer, words.timeout, {"PATH": os.environ["PATH"]})
+    except MachineError as error:
+        print(f"machine: {error}", file=sys.stderr)
+        return TIMED_OUT if isinstance(error, MachineTimeoutError) else DIED
+    sys.stdout.buffer.write(ending.report)
+    return ending.status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The machine of tests/vm: what runs in it, what comes out of it, and what is left of it. Needs qemu, and no KVM."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.kernel.boxes import lives, until
+from tests.slowness import SLOWNESS
+from tests.vm import suite
+from tests.vm.kernel import MachineError, MachineTimeoutError
+from tests.vm.machine import QEMU, run
+from tools import tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = [
+    pytest.mark.vm,
+    pytest.mark.root,
+    pytest.mark.slow,
+    pytest.mark.skipif(os.path.exists("/run/machine"), reason="this is the machine already"),
+    pytest.mark.skipif(shutil.which(QEMU) is None, reason=f"{QEMU} is missing (make test installs it)"),
+]
+SECONDS = 60.0 * SLOWNESS  # for a command that does nothing; a boot takes five
+NAMED = re.compile(r"/(?!dev/).*(?<! \(deleted\))")  # a link of /proc/PID/fd that leads to a file on a disk
+COMMAND = [sys.executable, "-m", "tests.vm.machine"]
+
+
+def machine_words(command: list[str], seconds: float = SECONDS) -> tuple[int, str]:
+    """Return the status of *command* in a machine, and what it said."""
+    output = io.BytesIO()
+    ending = run(command, output, seconds, {"PATH": os.environ["PATH"]})
+    return ending.status, output.getvalue().decode()
+
+
+def test_a_machine_has_nothing_but_version_2_and_the_files_of_this_host(tmp_path: Path) -> None:
+    """There is one hierarchy of control groups, with all that we use; files are the host's, and stay as they are."""
+    file = tmp_path / "file"
+    file.write_text("host")
+    script = """
+        grep -o ' - cgroup.*' /proc/self/mountinfo
+        cat /sys/fs/cgroup/cgroup.controllers "$0"
+        echo machine > "$0"
+        exit 7
+    """
+    status, said = machine_words(["sh", "-c", script, str(file)])
+    assert status == 7
+    lines = said.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith(" - ")] == ["cgroup2"]
+    assert {"cpuset", "cpu", "io", "memory", "pids"} <= set(lines[1].split())
+    assert lines[2:] == ["host"]
+    assert file.read_text() == "host"
+
+
+def test_the_chosen_tests_pass_on_version_2(store_root: Path, record_property: Callable[[str, object], None]) -> None:
+    """Limits, OOM, throttling, freezing, cgroup.kill, CLONE_INTO_CGROUP, delegation, pids, cpuset and io hold there."""
+    output = io.BytesIO()
+    ending = suite.run_tests(store_root, list(suite.CHOSEN), output, timeout=1200 * SLOWNESS)
+    print(output.getvalue().decode(errors="replace"))
+    assert ending.status == 0
+    cases = list(ET.fromstring(ending.report).iter("testcase"))  # noqa: S314  our own pytest's
+    passed = [case for case in cases if tally.outcome(case) == tally.PASSED]
+    record_property("passed on version 2", len(passed))
+    assert len(passed) > 30
+    assert not any("v1" in case.get("name", "") for case in passed)
+
+
+def child_of(pid: int) -> int:
+    """Return the one child of process *pid*; see proc_pid_task(5)."""
+    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
+
+
+def written(pid: int) -> list[str]:
+    """List the files with a name that process *pid* has open for writing; see proc_pid_fdinfo(5)."""
+    files = []
+    for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
+        flags = int(entry.read_text().partition("flags:")[2].split()[0], 8)
+        file = os.readlink(f"/proc/{pid}/fd/{entry.name}")
+        if flags & os.O_ACCMODE != os.O_RDONLY and NAMED.fullmatch(file):
+            files.append(file)
+    return files
+
+
+def test_nothing_is_left_of_a_machine_whose_owner_is_killed() -> None:
+    """Kill -9 of what started it, while it runs, ends the machine, which wrote to no file that has a name."""
+    with subprocess.Popen([*COMMAND, "sh", "-c", "echo up; sleep 1000"], stdout=subprocess.PIPE) as owner:
+        try:
+            assert owner.stdout
+            assert owner.stdout.readline() == b"up\n"
+            machine = child_of(owner.pid)
+            assert Path(f"/proc/{machine}/comm").read_text() == QEMU[:15] + "\n"
+            assert written(machine) == []
+        finally:
+            owner.kill()
+    until(lambda: not lives(machine))
+
+
+def test_a_machine_that_takes_too_long_is_ended() -> None:
+    """After the time that it was given, there is no machine, and that is told."""
+    with pytest.raises(MachineTimeoutError):
+        machine_words(["sleep", "1000"], 1)
+
+
+def test_a_machine_without_qemu_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The error names the program and its package."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MachineError, match=f"{QEMU} is missing .*apt-get install qemu-system-x86"):
+        machine_words(["true"])
+
+
+def test_a_machine_that_dies_says_what_its_console_said() -> None:
+    """A machine that is switched off in the midst of its command is an error."""
+    with pytest.raises(MachineError, match="ended without a status"):
+        machine_words(["sh", "-c", "echo o > /proc/sysrq-trigger; sleep 1000"])
