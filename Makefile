@@ -48,8 +48,8 @@ images: setup  ## the images alpine and busybox, in /var/lib/tinybox
 	@$(SUDO) tools/setup.sh images "$(TINYBOX)" busybox alpine
 
 .PHONY: install
-install: setup  ## link the command into /usr/local/bin
-	$(SUDO) ln -sfn "$(TINYBOX)" /usr/local/bin/tinybox
+install: setup  ## the command for everyone: a link in /usr/local/bin, completion, manual pages
+	@$(SUDO) tools/setup.sh install "$(VENV)/bin"
 
 # -- the two commands of the README ------------------------------------------------------------------------------------
 
@@ -66,6 +66,11 @@ test: setup test-packages  ## the whole test suite, for which be root; make test
 test-v2: setup test-packages  ## kernel and cli tests on pure cgroup v2, in machines of their own; most of an hour
 	@$(SUDO) env TINYBOX_ROOT="$(V2_STORE)" tools/setup.sh images "$(TINYBOX)" busybox alpine
 	@exec $(SUDO) $(PYTHON) -m tests.vm.suite "$(V2_STORE)" $(ARGS)
+
+.PHONY: test-provision
+test-provision: setup  ## the Vagrantfile, and vm/provision.sh on a Debian from nothing; minutes, and the network
+	@tools/setup.sh packages lecture-test
+	@$(PYTHON) -m pytest $(JUNIT) tests/vm/test_lecture.py $(ARGS)
 
 .PHONY: soak
 soak: setup test-packages  ## the races and the kills in their long form: 200 rounds, every call; tens of minutes
@@ -112,6 +117,6 @@ scale: images  ## many containers at once: starts a second and memory, against p
 
 .PHONY: clean
 clean:  ## remove what set-up and tests made here; images and containers stay
-	@[ "$$(readlink /usr/local/bin/tinybox)" != "$(TINYBOX)" ] || $(SUDO) rm /usr/local/bin/tinybox
+	@[ "$$(readlink /usr/local/bin/tinybox)" != "$(TINYBOX)" ] || $(SUDO) tools/setup.sh uninstall
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,8 +1,10 @@
 #!/bin/sh
 # Set up what tinybox stands on. Each verb does only what is missing, and says what it does.
 #
-#   setup.sh packages [test]         the Debian packages, and those that the tests use
+#   setup.sh packages [KIND]         the Debian packages, with those of a KIND: test (what the tests use), lecture (what a
+#                                    machine for the lecture has besides), lecture-test (what the tests of that need)
 #   setup.sh venv DIR                a virtual environment with the command, editable, and the developers' tools
+#   setup.sh install DIR             the command of DIR for everyone on this host, with completion and manual pages (root)
 #   setup.sh images COMMAND NAME...  the images in the store (root)
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,6 +20,12 @@ PACKAGES="nftables busybox-static qemu-utils e2fsprogs ca-certificates"
 TEST_PACKAGES="iproute2 strace tmux zstd linux-libc-dev skopeo qemu-system-x86"
 # The engines that run on tinybox-oci in the tests, with what they need, and the runtimes that they are compared on.
 ENGINES="podman buildah containerd runc crun catatonit containernetworking-plugins iptables"
+# What makes a machine from nothing one for the lecture (vm/provision.sh), and what tests that.
+LECTURE_PACKAGES="python3-venv bash-completion man-db"
+LECTURE_TEST_PACKAGES="vagrant debootstrap"
+
+# Where everyone's shell and man(1) look for what no package brought.
+SHARE=/usr/local/share
 
 installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -34,7 +42,11 @@ as_root() {
 }
 
 packages() {
-    [ $# = 0 ] || PACKAGES="$PACKAGES $TEST_PACKAGES"
+    case ${1-} in
+    test) PACKAGES="$PACKAGES $TEST_PACKAGES" ;;
+    lecture) PACKAGES="$PACKAGES $LECTURE_PACKAGES" ;;
+    lecture-test) PACKAGES="$PACKAGES $LECTURE_TEST_PACKAGES" ;;
+    esac
     command -v dpkg-query >/dev/null || { say "this is no Debian: please see that there are $PACKAGES"; return; }
     missing=
     for package in $PACKAGES; do
@@ -42,7 +54,7 @@ packages() {
     done
     # shellcheck disable=SC2086  # a list of words
     [ -z "$missing" ] || apt_install $missing
-    [ $# = 0 ] || engines
+    [ "${1-}" != test ] || engines
 }
 
 # One by one: a host may have one from elsewhere (Docker's containerd.io), beside which Debian's cannot be installed.
@@ -79,6 +91,23 @@ venv() {
     # setuptools leaves a .pth file that each start of Python runs; builds use a copy of their own.
     "$1/bin/pip" uninstall -qq --disable-pip-version-check --yes setuptools
     say "the command is $1/bin/tinybox (make install links it into /usr/local/bin)"
+}
+
+install() {
+    say "$1/tinybox as /usr/local/bin/tinybox, with completion and manual pages"
+    ln -sfn "$1/tinybox" /usr/local/bin/tinybox
+    mkdir -p "$SHARE/bash-completion/completions" "$SHARE/zsh/site-functions" "$SHARE/fish/vendor_completions.d"
+    "$1/tinybox" completion bash > "$SHARE/bash-completion/completions/tinybox"
+    "$1/tinybox" completion zsh > "$SHARE/zsh/site-functions/_tinybox"
+    "$1/tinybox" completion fish > "$SHARE/fish/vendor_completions.d/tinybox.fish"
+    "$1/python" -m tools.manual_pages "$SHARE/man/man1"
+}
+
+uninstall() {
+    say "no more tinybox in /usr/local"
+    rm -f "$SHARE/bash-completion/completions/tinybox" "$SHARE/zsh/site-functions/_tinybox" \
+        "$SHARE/fish/vendor_completions.d/tinybox.fish" "$SHARE"/man/man1/tinybox.1 "$SHARE"/man/man1/tinybox-*.1 \
+        /usr/local/bin/tinybox
 }
 
 images() {

@@ -1,0 +1,13 @@
+#!/bin/sh
+# In a mount and a PID namespace of its own: make the directory $1 a system's root, with what a booted machine has mounted,
+# and run the rest of the words in it.
+set -eu
+root=$1
+shift
+mount --bind "$root" "$root" # pivot_root(2), in there, wants the present root to be a mount
+cd "$root"
+mount -t proc proc proc
+mount --rbind /sys sys
+mount --rbind /dev dev
+mount -t tmpfs run run
+exec chroot . "$@"

@@ -1,0 +1,127 @@
+"""The machine for the lecture: its Vagrantfile is valid, and its provision script makes a Debian from nothing ready.
+
+From nothing is a new Debian 13 by debootstrap(8), in a chroot with mounts and processes of its own; packages come from
+where this host has its own from. There is no systemd in it, and its kernel is this host's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import no_trace, own_network
+from tests.slowness import SLOWNESS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHECKOUT = Path(__file__).parents[2]
+SUITE = "trixie"
+MINUTES = 60 * SLOWNESS
+ENTER = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", str(Path(__file__).with_name("chroot.sh"))]
+# What this host needs to know to reach its package registries; a lecturer's machine need not.
+OF_THIS_HOST = {
+    "/etc/resolv.conf": "etc/resolv.conf",
+    "/etc/pip.conf": "etc/pip.conf",
+    "/etc/ssl/certs/ca-certificates.crt": "certificates",
+}
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "PIP_CERT": "/certificates",
+}
+
+needs_vagrant = pytest.mark.skipif(
+    shutil.which("vagrant") is None, reason="vagrant is missing (make test-provision installs it)"
+)
+needs_debootstrap = pytest.mark.skipif(
+    shutil.which("debootstrap") is None, reason="debootstrap is missing (make test-provision installs it)"
+)
+
+
+def validate(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``vagrant validate -p`` in *folder*; it leaves nothing in the home directory."""
+    environment = {**os.environ, "VAGRANT_HOME": str(folder / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1"}
+    return subprocess.run(["vagrant", "validate", "-p"], capture_output=True, text=True, check=False, cwd=folder,
+                          env=environment, timeout=MINUTES)  # fmt: skip
+
+
+@pytest.mark.slow
+@needs_vagrant
+def test_the_vagrantfile_is_valid(tmp_path: Path) -> None:
+    """`vagrant validate -p` says so; and, the control, not of one without a box."""
+    text = (CHECKOUT / "Vagrantfile").read_text()
+    (tmp_path / "Vagrantfile").write_text(text)
+    done = validate(tmp_path)
+    assert (done.returncode, "validated successfully" in done.stdout) == (0, True), done
+    (tmp_path / "Vagrantfile").write_text(text.replace("config.vm.box = BOX", ""))
+    assert validate(tmp_path).returncode != 0
+
+
+def mirror() -> str:
+    """Return where this host's own Debian comes from; see apt-get(8), indextargets."""
+    words = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return next(line for line in done.stdout.splitlines() if line.rstrip("/").endswith("/debian"))
+
+
+def copy_the_checkout(target: Path) -> None:
+    """Copy what git knows, and what it would take, to *target*: no .venv, and nothing built."""
+    words = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(words, capture_output=True, text=True, check=True, cwd=CHECKOUT).stdout.split("\0")
+    for name in filter(None, names):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(CHECKOUT / name, target / name, follow_symlinks=False)
+
+
+@pytest.fixture(scope="module")
+def debian() -> Iterator[Path]:
+    """Give the root directory of a new Debian, with the checkout in /vagrant as Vagrant has it there."""
+    with tempfile.TemporaryDirectory(prefix="tinybox-test-", dir="/var/tmp") as folder:
+        root = Path(folder)
+        words = ["unshare", "--mount", "debootstrap", "--variant=minbase", SUITE, folder, mirror()]
+        with own_network.of_the_machine():
+            done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=10 * MINUTES)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+        root.chmod(0o755)
+        for file in filter(os.path.exists, OF_THIS_HOST):
+            shutil.copy(file, root / OF_THIS_HOST[file])
+        copy_the_checkout(root / "vagrant")
+        yield root
+
+
+def inside(root: Path, *words: str) -> str:
+    """Run *words* in the machine with this *root*, and return what they said; they must succeed."""
+    environment = {**ENVIRONMENT, "TINYBOX_CGROUP_PARENT": no_trace.room()}
+    done = subprocess.run([*ENTER, str(root), *words], stdout=-1, stderr=-2, text=True, check=False, env=environment,
+                          stdin=-3, timeout=20 * MINUTES)  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@needs_debootstrap
+def test_from_nothing_to_a_box(debian: Path) -> None:
+    """provision.sh installs all, the second time nothing, and without a network; then boxes run, and all have help."""
+    with own_network.of_the_machine():
+        first = inside(debian, "/vagrant/vm/provision.sh")
+    assert "set-up: apt-get install" in first
+    again = inside(debian, "/vagrant/vm/provision.sh")
+    assert "set-up: apt-get install" not in again
+    assert "cgroups" in again.rpartition("manual pages")[2]  # the doctor has the last word
+    assert 'NAME="Alpine Linux"' in inside(debian, "tinybox", "run", "--rm", "alpine", "cat", "/etc/os-release")
+    inside(debian, "tinybox", "run", "alpine", "true")
+    inside(debian, "useradd", "--create-home", "--shell", "/bin/bash", "student")
+    completed = "source /usr/share/bash-completion/bash_completion; _comp_load tinybox; complete -p tinybox"
+    told = inside(debian, "su", "--login", "student", "-c", f"tinybox --version; man --where tinybox-run; {completed}")
+    assert told.splitlines()[0].startswith("tinybox, version")
+    assert "/man/man1/tinybox-run.1\n" in told
+    assert "_tinybox_completion" in told
