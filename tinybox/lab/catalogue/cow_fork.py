@@ -68,9 +68,11 @@ def writing_child(write: bool) -> None:
 def writing_parent(write: bool) -> None:
     """In the box: fork a snapshot, which only keeps what it has, and go on writing; see fork(2)."""
     memory = filled()
+    reading, writing = os.pipe()
     if os.fork() == 0:
+        os.close(writing)
         inside.tell("snapshot")
-        os.read(0, 1)
+        os.read(reading, 1)  # until the parent has ended
         os._exit(0)
     inside.listen()
     if write:

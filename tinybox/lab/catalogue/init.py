@@ -18,6 +18,7 @@ from tinybox.lab.course import Lab
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
+BURIAL = 0.5  # seconds that an init may take to bury an orphan; one that never does it takes longer
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL; docker's default is 10
 TERMINATED, KILLED = 128 + signal.SIGTERM, 128 + signal.SIGKILL
 
@@ -51,7 +52,7 @@ def stop(bench: Bench, init: str) -> Stop:
     """Run the program under this kind of init and stop it, as `tinybox stop -t 1` does."""
     with bench.box(orphan_and_stay, init=init) as box:
         box.hear()
-        bench.comes(lambda: zombies(box.pid) == 0, 0.3)
+        bench.comes(lambda: set(look.children(box.pid)) <= {box.program}, BURIAL)
         left = zombies(box.pid)
         began = time.monotonic()
         os.kill(box.pid, signal.SIGTERM)
