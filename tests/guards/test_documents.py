@@ -11,7 +11,7 @@ import pytest
 from tests.guards.sources import CHECKOUT
 from tools import documents
 
-TEST_NAME = re.compile(r"`((?:unit|kernel|cli|guards)/test_\w+\.py)::(test_\w+)`")
+TEST_NAME = re.compile(r"`((?:unit|kernel|cli|guards|oci)/test_\w+\.py)::(test_\w+)`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 ORDER = documents.READING_ORDER.read_text()

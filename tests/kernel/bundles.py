@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.kernel.boxes import new_name
+from tests.kernel.boxes import new_name, until
 from tinybox.isolation.cgroup import place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 CAPABILITIES = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYS_CHROOT".split()
 APPLETS = "sh cat ls id sleep echo mount stat touch hostname date nice mkdir test grep head true false od uname".split()
@@ -93,8 +98,25 @@ class Bundle:
         """Run *script*, lines for sh, in the bundle; or the config's own program, without a script."""
         if script:
             self.process["args"] = ["sh", "-c", "\n".join(script)]
-        (self.path / "config.json").write_text(json.dumps(self.config))
+        self.save()
         return self.oci("run", "--bundle", str(self.path), self.name, timeout=timeout)
+
+    def save(self) -> None:
+        """Write the config.json."""
+        (self.path / "config.json").write_text(json.dumps(self.config))
+
+    def status(self) -> str:
+        """Return the container's status, as `state` prints it."""
+        status: str = json.loads(self.oci("state", self.name).stdout)["status"]
+        return status
+
+    def until(self, true: Callable[[], object]) -> None:
+        """Wait until *true* returns something true."""
+        until(true)
+
+    def wait_for(self, status: str) -> None:
+        """Wait until the container has this status."""
+        until(lambda: self.status() == status)
 
     def oci(self, *words: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
         """Run ``tinybox-oci WORDS`` on a state directory of this bundle's own."""
@@ -103,9 +125,29 @@ class Bundle:
             command, capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL
         )
 
+    def create(self, *script: str) -> None:
+        """Create the container of *script*, whose streams are files; it must work, and is deleted by `close`."""
+        if script:
+            self.process["args"] = ["sh", "-c", "\n".join(script)]
+        self.save()
+        with (self.path / "out").open("w") as out, (self.path / "err").open("w") as err:
+            command = [str(Path(sys.executable).with_name("tinybox-oci")), "--root", str(self.path / "state"), "create"]
+            done = subprocess.run(
+                [*command, "--bundle", str(self.path), self.name],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=err, check=False, timeout=30,
+            )  # fmt: skip
+        assert done.returncode == 0, (self.path / "err").read_text()
+
+    def close(self) -> None:
+        """Delete what there is of the container, and reap its first process, which `create` has left to us."""
+        self.oci("delete", "--force", self.name)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
     def in_mounts_of_its_own(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run *script*, whose $0 is tinybox-oci, in a mount namespace of its own: what it mounts goes with it."""
-        (self.path / "config.json").write_text(json.dumps(self.config))
+        self.save()
         words = ["unshare", "-m", "sh", "-c", script, str(Path(sys.executable).with_name("tinybox-oci"))]
         return subprocess.run(words, capture_output=True, text=True, check=False, timeout=30, stdin=subprocess.DEVNULL)
 
@@ -126,6 +168,8 @@ class Bundle:
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    """Give a bundle that runs as it is."""
-    return Bundle(tmp_path / "bundle")
+def bundle(tmp_path: Path) -> Iterator[Bundle]:
+    """Give a bundle that runs as it is; what is left of its container is deleted."""
+    made = Bundle(tmp_path / "bundle")
+    yield made
+    made.close()

@@ -35,8 +35,7 @@ def outside(task: Task) -> list[Step]:
 
 def before_pivot(task: Task) -> list[Step]:
     """Plan the child's side: wait for the parent's hooks, then run those of the new namespaces."""
-    says = "Look up our number on the host, while its /proc is there"
-    steps = [Step("own-pid", says, "proc(5)", note_pid, task.live)]
+    steps = []
     if _hooks(task, *_PARENTS):
         says = "Tell the parent that all is mounted, wait for its hooks"
         steps.append(Step("mounted", says, "pipe(7)", report_mounts, task.live))
@@ -61,14 +60,13 @@ def _steps(task: Task, named: list[tuple[str, Hook]], status: str) -> list[Step]
 
 
 def run(task: Task, name: str, hook: Hook, status: str) -> None:
-    """Run one hook with the container's state as it is at this moment; see OCI's runtime.md."""
-    state = hooks.state_of(task.container, status, task.live.pid, task.bundle, task.annotations)
+    """Run one hook with the container's state as it is at this moment; see OCI's runtime.md.
+
+    The pid is what the hook's own namespaces call it: in the parent the child's number, in the child its own.
+    """
+    pid = task.live.pid or os.getpid()  # clone3(2) gives 0 to the child
+    state = hooks.state_of(task.container, status, pid, task.bundle, task.annotations)
     hooks.run(f"{name} {hook['path']}", hook, state)
-
-
-def note_pid(live: Live) -> None:
-    """Note this process's number as the host counts, from the host's /proc; see "/proc/self" in proc(5)."""
-    live.pid = int(os.readlink("/proc/self"))
 
 
 def await_mounts(live: Live) -> None:

@@ -1,0 +1,82 @@
+"""What we write is right by the specification's own JSON schemas, and our table of fields has all that is in them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kernel.bundles import CONFIG, Bundle, bundle
+from tests.kernel.schemas import faults, properties
+from tinybox.container import fields, validate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Command
+
+__all__ = ["bundle"]
+
+pytestmark = pytest.mark.root
+
+OPTIONS = """
+    --memory 64m --memory-swap 128m --cpus 0.5 --cpu-shares 512 --pids-limit 20 --ulimit nofile=99
+    --cap-add NET_ADMIN --user 5:6 --device /dev/null --tmpfs /t:size=1m --volume /tmp:/x:ro
+    --sysctl net.ipv4.ip_forward=1 --oom-score-adj 5 --read-only --hostname h --label a=b --restart no
+    --security-opt no-new-privileges --env A=b
+""".split()
+OTHERS = ("linux.intelRdt", "linux.memoryPolicy", "solaris", "vm", "windows", "zos", "process.commandLine")
+
+
+@pytest.mark.parametrize("options", [[], OPTIONS, ["--privileged", "--init", "none"], ["--userns", "private"]])
+def test_our_config_is_right_by_the_schema(tinybox: Command, tmp_path: Path, options: list[str]) -> None:
+    """Whatever is asked of `tinybox run`, the bundle that it writes passes the schema, and our own check."""
+    done = tinybox("run", *options, "--bundle", str(tmp_path / "b"), "busybox", "true")
+    assert done.returncode == 0, done
+    config = json.loads((tmp_path / "b/config.json").read_text())
+    assert faults("config-schema.json", config) == []
+    assert validate.check(config) == config
+
+
+def test_our_example_is_right_by_the_schema(bundle: Bundle) -> None:
+    """What `tinybox-oci spec` writes to begin with passes, too."""
+    folder = bundle.path / "new"
+    folder.mkdir()
+    done = bundle.oci("spec", "--bundle", str(folder))
+    assert done.returncode == 0, done
+    assert faults("config-schema.json", json.loads((folder / "config.json").read_text())) == []
+
+
+def test_the_state_is_right_by_the_schema(bundle: Bundle) -> None:
+    """`tinybox-oci state` prints an object of the schema's in each of a container's states."""
+    bundle.process["args"] = ["sleep", "60"]
+    bundle.create()
+    statuses = []
+    for verb, then in (("start", "running"), ("kill", "stopped"), ("", "")):
+        state = json.loads(bundle.oci("state", bundle.name).stdout)
+        statuses.append(state["status"])
+        assert faults("state-schema.json", state) == []
+        if verb:
+            bundle.oci(verb, bundle.name, *["KILL"] * (verb == "kill"))
+            bundle.wait_for(then)
+    assert statuses == ["created", "running", "stopped"]
+
+
+@pytest.mark.parametrize(("field", "value"), [("ociVersion", 1), ("root", {}), ("mounts", [{}]), ("hostname", 5)])
+def test_the_schema_finds_what_is_wrong(field: str, value: object) -> None:
+    """The control: a config that is wrong does not pass the schema."""
+    assert faults("config-schema.json", CONFIG) == []
+    assert faults("config-schema.json", {**copy.deepcopy(CONFIG), field: value}) != []
+    assert faults("state-schema.json", {"ociVersion": "1.0.0", "id": "x", "status": "asleep", "bundle": "/"}) != []
+
+
+def test_every_property_of_the_schema_is_in_our_table() -> None:
+    """No field that the specification knows is an unknown one to us: it is carried out, or refused by its name."""
+    known = {path for line in fields.TEXT.split("\n")[1:-1] for path in validate._each(line.split()[0])}
+    refused = tuple(fields.REFUSED)
+    theirs = properties("config-schema.json")
+    missing = {path for path in theirs - known if not path.startswith(refused)}
+    assert len(theirs) > 150
+    assert missing == set()
