@@ -64,7 +64,7 @@ def run(task: Task, name: str, hook: Hook, status: str) -> None:
 
     The pid is what the hook's own namespaces call it: in the parent the child's number, in the child its own.
     """
-    pid = task.live.pid or os.getpid()  # clone3(2) gives 0 to the child
+    pid = task.live.pid if task.live.pidfd >= 0 else os.getpid()  # the child has no pidfd of itself
     state = hooks.state_of(task.container, status, pid, task.bundle, task.annotations)
     hooks.run(f"{name} {hook['path']}", hook, state)
 
