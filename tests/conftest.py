@@ -20,7 +20,7 @@ from tests.slowness import SLOWNESS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["tests.as_root", "tests.own_network"]
+pytest_plugins = ["tests.privileged", "tests.own_network"]
 
 IMAGES = ("busybox", "alpine")
 PREPARED = "TINYBOX_TEST_STORE"  # a store that has the images already, for machines without a network

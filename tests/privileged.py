@@ -1,22 +1,82 @@
-"""Tests marked ``root``, run by someone else: run again, all at once, by ``sudo -n pytest``, where that is allowed.
+"""Root for the tests, whoever runs them: as this process, by ``sudo -n``, in a privileged container, or not at all.
 
-The second pytest sends its reports back as lines of JSON (in pytest's own form), and the first shows them as its own.
-Where sudo asks for a password, or is not there, the tests are skipped, and say so.
+A test that needs a few commands run by root asks for the fixture `privileged`. A test that is root itself carries the
+marker ``root``: run by someone else, all of those are run again, at once, by ``sudo -n pytest``. The second pytest
+sends its reports back as lines of JSON (in pytest's own form), and the first shows them as its own. Where root cannot
+be had, the tests are skipped, and say so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.slowness import SLOWNESS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 REPORTS = "TINYBOX_TEST_REPORTS"  # set in the second pytest: the file that its reports go to
 REASON = "needs root; `sudo -n` is not allowed here (run: sudo make test)"
+SERVICE = "root"  # in tests/docker-compose.yml
+NOWHERE = "needs root: this is another user, `sudo -n` is not allowed, and no docker answers (run: sudo make test)"
+
+
+class Runner:
+    """Runs programs as root, and waits for them: call it with their words."""
+
+    def __init__(self, *prefix: str) -> None:
+        self.prefix = prefix  # the words that make a command root's; none, when it is so anyway
+
+    def __call__(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run *words* to their end; *options* are those of subprocess.run."""
+        settings = {"capture_output": True, "text": True, "timeout": 60 * SLOWNESS, **options}
+        done: subprocess.CompletedProcess[str] = subprocess.run([*self.prefix, *words], check=False, **settings)
+        return done
+
+
+@pytest.fixture(scope="session")
+def privileged() -> Iterator[Runner]:
+    """Give a runner of commands as root, the nearest that can be had; skip the test where there is none."""
+    if os.geteuid() == 0:
+        yield Runner()
+    elif answers("sudo", "-n", "true"):
+        yield Runner("sudo", "-n")
+    elif answers("docker", "compose", "version") and answers("docker", "info"):
+        with container("docker compose") as runner:
+            yield runner
+    else:
+        pytest.skip(NOWHERE)
+
+
+@contextlib.contextmanager
+def container(engine: str) -> Iterator[Runner]:
+    """Have pytest-docker bring up the container of tests/docker-compose.yml by *engine*, and give a runner in there.
+
+    Not by its fixture `docker_services`, of which there is one a session: that is for services that tests talk to.
+    """
+    from pytest_docker.plugin import get_docker_services
+
+    file, project = str(Path(__file__).with_name("docker-compose.yml")), f"tinybox-test-{os.getpid()}"
+    with get_docker_services(engine, file, project, ["up --wait"], ["down -v"]):
+        yield Runner(*shlex.split(engine), "-f", file, "-p", project, "exec", "-T", SERVICE)
+
+
+def answers(*command: str) -> bool:
+    """Tell whether *command* is there, and succeeds."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False, timeout=10 * SLOWNESS).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,14 +85,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Second(config, Path(os.environ[REPORTS])))
     elif os.geteuid() != 0:
         config.pluginmanager.register(First(config))
-
-
-def sudo_allowed() -> bool:
-    """Tell whether sudo runs a command without asking."""
-    try:
-        return subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False, timeout=10).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
 
 
 class Second:
@@ -60,7 +112,7 @@ class First:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Note the tests that need root, or skip them where it cannot be had."""
         rooted = [item for item in items if item.get_closest_marker("root")]
-        if rooted and sudo_allowed():
+        if rooted and answers("sudo", "-n", "true"):
             self.wanted = [item.nodeid for item in rooted]
         else:
             for item in rooted:
