@@ -13,8 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.oci.conftest import runtime
+from tests.oci.quarters import RUNTIME
+
 if TYPE_CHECKING:
     from tests.conftest import Command
+    from tests.oci.runtimes import Runtime
+
+__all__ = ["runtime"]
 
 # What nothing on the way to a box may load, with what it would cost (ms, on the machine where this was measured).
 NEVER = {
@@ -100,6 +106,16 @@ def test_run_loads_only_what_it_uses(tinybox: Command) -> None:
     modules = modules_of(words, tinybox.environment)
     assert "tinybox.linux.process" in modules  # the control
     assert not unwanted(modules, NEVER_IN_RUN)
+
+
+@pytest.mark.root
+def test_oci_run_loads_only_what_it_uses(runtime: Runtime) -> None:
+    """`tinybox-oci run` loads the engine and the table of its words, and nothing of what the lectures need."""
+    runtime.program("true")
+    words = [RUNTIME, "--root", str(runtime.root), "run", "--bundle", str(runtime.bundle), "box"]
+    modules = modules_of(words, dict(os.environ))
+    assert "tinybox.oci.words" in modules  # the control
+    assert not unwanted(modules, NEVER_IN_RUN | {"tinybox.cli": 5, "tinybox.lab": 5, "tinybox.images": 3})
 
 
 @pytest.mark.parametrize("statement", ["import pathlib", "import http.client", "from concurrent.futures import thread"])

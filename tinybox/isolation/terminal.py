@@ -31,8 +31,12 @@ class Pty:
             os.close(rootfd)
         fcntl.ioctl(self.master, _TIOCSPTLCK, struct.pack("i", 0))
         self.slave = fcntl.ioctl(self.master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-        number = struct.unpack("i", fcntl.ioctl(self.master, _TIOCGPTN, bytes(4)))[0]
-        self.name = f"/dev/pts/{number}"  # as the container sees it
+        self.name = name_of(self.master)
+
+
+def name_of(master: int) -> str:
+    """Return what the container calls the slave of the terminal *master*; see TIOCGPTN in ioctl_tty(2)."""
+    return f"/dev/pts/{struct.unpack('i', fcntl.ioctl(master, _TIOCGPTN, bytes(4)))[0]}"
 
 
 def size(fd: int) -> tuple[int, int]:

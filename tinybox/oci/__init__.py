@@ -47,13 +47,13 @@ def dispatch(arguments: list[str]) -> int:
     if {"help", "version"} & read.flags:
         print(words.usage(read.verb) if "help" in read.flags else version())
         return 0
-    diary = log.Log(read)
+    read.log = log.Log(read)
     try:
         refuse(read)
         return act(read)
     except (TinyboxError, OSError) as error:
         told = str(error) if isinstance(error, TinyboxError) else f"{error.filename or 'system'}: {error.strerror}"
-        if diary.error(told):
+        if read.log.tell_error(told):
             return getattr(error, "status", TinyboxError.status)
         raise
 

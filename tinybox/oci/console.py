@@ -45,7 +45,7 @@ def send(path: str, live: Live, process: Process) -> None:
     try:
         channel.connect(path)
         right = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", live.master))
-        channel.sendmsg([(live.terminal or "/dev/pts/ptmx").encode()], [right])
+        channel.sendmsg([terminal.name_of(live.master).encode()], [right])
     except OSError as error:
         raise UsageError(f"--console-socket {path}", error.strerror or str(error)) from error
     finally:

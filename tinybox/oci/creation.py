@@ -13,7 +13,7 @@ from tinybox.container.birth import Birth, start_ticks
 from tinybox.container.handshake import Visit
 from tinybox.container.live import Live
 from tinybox.errors import StateError, UsageError
-from tinybox.oci import console, ending, groups, log, record
+from tinybox.oci import console, ending, groups, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def make(words: Words) -> Creation:
         kept = complete(config["process"], words, os.path.join(bundle, config["root"]["path"]))
         creation = Creation(entry, bundle, config, Live(folder=entry.folder, kept=kept))
         for warning in creation.birth.plan.warnings:
-            log.Log(words).write("warning", warning)
+            words.log.write("warning", warning)
         creation.note()
         creation.birth.create()
         if words.value("console-socket"):

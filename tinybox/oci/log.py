@@ -26,13 +26,18 @@ class Log:
         self.path, self.format = words.value("log"), words.value("log-format", "text")
         if self.format not in FORMATS:
             raise UsageError(f"--log-format {self.format}", "is no format", ", ".join(FORMATS))
+        self.fd = self._open() if self.path else 2
         if "debug" in words.flags:
             explain.listeners.append(self._debug)
+            explain.kept.append(self.fd)
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     def _debug(self, name: str, arguments: tuple[object, ...], result: object, begun: int) -> None:  # noqa: ARG002
         self.write("debug", f"{name}{arguments} = {result!r}"[:500])
 
-    def error(self, message: str) -> bool:
+    def tell_error(self, message: str) -> bool:
         """Write an error down; tell whether it went to stderr already."""
         if self.path or self.format == "json":
             self.write("error", message)
@@ -45,11 +50,4 @@ class Log:
             line = json.dumps({"level": level, "msg": message, "time": now})
         else:
             line = f'time="{now}" level={level} msg={json.dumps(message, ensure_ascii=False)}'
-        if not self.path:
-            os.write(2, f"{line}\n".encode())
-            return
-        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        try:
-            os.write(fd, f"{line}\n".encode(errors="surrogateescape"))
-        finally:
-            os.close(fd)
+        os.write(self.fd, f"{line}\n".encode(errors="surrogateescape"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import select
 
 from tinybox.errors import UsageError
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.isolation.cgroup import Cgroup
+    from tinybox.oci.record import Record
     from tinybox.oci.words import Words
 
 UNLIMITED = 2**64 - 1
@@ -28,15 +31,26 @@ def events(words: Words) -> None:
         if "stats" in words.flags:
             tell("stats", entry.id, usage(group))
             return
-        with cgroup_oom.OomWatch(group) as oom:
-            poll = select.poll()
+        follow(entry, group, seconds(words.value("interval", "5s")))
+
+
+def follow(entry: Record, group: Cgroup, pause: float) -> None:
+    """Print what a container uses every *pause* seconds until its end, and each time it is out of memory."""
+    poll, struck = select.poll(), _never
+    with contextlib.ExitStack() as stack:
+        if group.directory("memory") and os.path.isdir(str(group.directory("memory"))):
+            oom = stack.enter_context(cgroup_oom.OomWatch(group))
             poll.register(oom.fileno(), oom.mask)
-            pause = seconds(words.value("interval", "5s")) * 1000
-            while entry.status() in ending.SIGNALLED:
-                if poll.poll(pause) and oom.struck():
-                    tell("oom", entry.id, None)
-                elif entry.status() in ending.SIGNALLED:
-                    tell("stats", entry.id, usage(group))
+            struck = oom.struck
+        while entry.status() in ending.SIGNALLED:
+            if poll.poll(pause * 1000) and struck():
+                tell("oom", entry.id, None)
+            elif entry.status() in ending.SIGNALLED:
+                tell("stats", entry.id, usage(group))
+
+
+def _never() -> bool:
+    return False
 
 
 def tell(kind: str, container: str, data: dict[str, Any] | None) -> None:

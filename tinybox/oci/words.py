@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple
 
+    from tinybox.oci.log import Log
+
     class Verb(NamedTuple):
         """A verb: what follows its options, what it does, and its options: ``short/name=VALUE``, ``...`` for many."""
 
@@ -60,6 +62,8 @@ _TRUTH = {"": True, "true": True, "1": True, "false": False, "0": False}
 
 class Words:
     """One command line: the options, by name; the *verb*; and its *arguments*."""
+
+    log: Log  # of this command, once the words have been read
 
     def __init__(self) -> None:
         self.verb = ""

@@ -1,0 +1,161 @@
+"""exec, its options and its streams; terminals that travel over a socket; files that are kept open."""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.oci.runtimes import Runtime
+
+pytestmark = pytest.mark.root
+
+
+def test_exec_joins_the_container(runtime: Runtime) -> None:
+    """Streams and status are the program's; it has the container's namespaces and control groups."""
+    pid = runtime.runs("box")["pid"]
+    done = runtime("exec", "box", "sh", "-c", "cat; exit 7", text="said")
+    assert (done.returncode, done.stdout) == (7, "said")
+    for kind in ("pid", "mnt", "net", "uts", "ipc", "cgroup"):
+        here = os.readlink(f"/proc/{pid}/ns/{kind}")
+        assert runtime("exec", "box", "readlink", f"/proc/self/ns/{kind}").stdout.strip() == here
+    assert runtime("exec", "box", "cat", "/proc/1/comm").stdout == "sleep\n"
+
+
+def test_exec_takes_its_own_words(runtime: Runtime) -> None:
+    """User, groups, variables, directory, capabilities and no_new_privs are those that were asked for."""
+    runtime.change(lambda config: config["process"].update(noNewPrivileges=False))
+    runtime.runs("box")
+    script = "id -u; id -g; id -G; echo $WORD; pwd; grep -E 'NoNewPrivs|CapBnd' /proc/self/status"
+    options = [
+        "--user",
+        "5:6",
+        "-g",
+        "7",
+        "-e",
+        "WORD=said",
+        "--cwd",
+        "/tmp",
+        "--cap",
+        "CAP_SYS_CHROOT",
+        "--no-new-privs",
+    ]
+    said = runtime("exec", *options, "box", "sh", "-c", script).stdout.split()
+    assert said == ["5", "6", "6", "7", "said", "/tmp", "CapBnd:", "0000000020040420", "NoNewPrivs:", "1"]
+    plain = runtime("exec", "box", "sh", "-c", script).stdout.split()  # the control
+    assert plain == ["0", "0", "0", "/", "CapBnd:", "0000000020000420", "NoNewPrivs:", "0"]
+
+
+def test_exec_of_a_process_file(runtime: Runtime) -> None:
+    """--process gives the whole process as an object; --detach and --pid-file tell where it is."""
+    runtime.runs("box")
+    wanted = {"args": ["sh", "-c", "echo $WORD; exec sleep 1000"], "cwd": "/", "env": ["WORD=said", "PATH=/bin"]}
+    path, pid_file = runtime.folder / "process.json", runtime.folder / "pid"
+    path.write_text(json.dumps(wanted))
+    done = runtime("exec", "--detach", f"--process={path}", f"--pid-file={pid_file}", "box")
+    assert done.returncode == 0, done.stderr
+    pid = int(pid_file.read_text())
+    assert Path(f"/proc/{pid}/root/bin/sh").exists()
+    assert pid in json.loads(runtime("ps", "--format", "json", "box").stdout)
+    assert "sleep 1000" in runtime("ps", "box").stdout
+    path.write_text(json.dumps({"cwd": "/"}))
+    assert "args" in runtime("exec", f"--process={path}", "box").stderr
+
+
+def test_exec_needs_a_program_that_is_there(runtime: Runtime) -> None:
+    """127 for what is not there, 126 for what may not be executed, and nothing stays."""
+    runtime.runs("box")
+    assert runtime("exec", "box", "nosuch").returncode == 127
+    assert runtime("exec", "box", "/etc").returncode == 126
+    assert len(json.loads(runtime("ps", "-f", "json", "box").stdout)) == 1
+
+
+def receive(listening: socket.socket) -> tuple[bytes, int]:
+    """Take the name and the file descriptor that arrive in one message; see SCM_RIGHTS in unix(7)."""
+    channel, _ = listening.accept()
+    with channel:
+        rights = array.array("i")
+        name, ancillary, _, _ = channel.recvmsg(4096, socket.CMSG_SPACE(rights.itemsize))
+        rights.frombytes(ancillary[0][2])
+    return name, rights[0]
+
+
+def read_to_the_end(master: int) -> bytes:
+    """Read a terminal until nobody inside has it open any more, which says EIO; see pts(4)."""
+    said = b""
+    try:
+        while piece := os.read(master, 4096):
+            said += piece
+    except OSError:
+        pass
+    os.close(master)
+    return said
+
+
+@pytest.mark.parametrize("verb", ["create", "exec"])
+def test_a_terminal_is_sent_to_the_console_socket(runtime: Runtime, verb: str) -> None:
+    """The socket gets the master of a terminal of the box's own devpts, of the size that was wanted."""
+    process = {"args": ["sh", "-c", "tty; stty size; test -t 0 && echo yes"], "cwd": "/", "terminal": True}
+    process |= {"env": ["PATH=/bin"], "consoleSize": {"height": 11, "width": 22}}
+    path = runtime.folder / "socket"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        listening.settimeout(20)
+        if verb == "create":
+            runtime.change(lambda config: config["process"].update(process))
+            done = runtime.create("box", f"--console-socket={path}")
+        else:
+            runtime.runs("box")
+            (runtime.folder / "process.json").write_text(json.dumps(process))
+            words = [f"--process={runtime.folder}/process.json", f"--console-socket={path}"]
+            done = runtime("exec", "--detach", *words, "box")
+        assert done.returncode == 0, done.stderr
+        name, master = receive(listening)
+    assert name.startswith(b"/dev/pts/")
+    if verb == "create":
+        assert runtime("start", "box").returncode == 0
+    assert read_to_the_end(master) == name + b"\r\n11 22\r\nyes\r\n"
+
+
+def test_a_terminal_must_have_somewhere_to_go(runtime: Runtime) -> None:
+    """A terminal without a socket, and a socket without a terminal, are refused in words that engines know."""
+    done = runtime.create("box", "--console-socket=/nosuch")
+    assert "cannot use console socket if" in done.stderr
+    runtime.change(lambda config: config["process"].update(terminal=True))
+    done = runtime.create("box")
+    assert "without setting console socket" in done.stderr
+    done = runtime.create("box", "--console-socket=/nosuch")
+    assert "/nosuch" in done.stderr
+    assert runtime("list", "-q").stdout == ""
+
+
+def test_files_are_kept_if_asked_for(runtime: Runtime) -> None:
+    """--preserve-fds keeps the first files after 0, 1 and 2 open; without it there are none."""
+    runtime.program("sh", "-c", "cat <&3; ls /proc/self/fd | wc -l")
+    kept = os.memfd_create("kept", 0)
+    os.write(kept, b"kept\n")
+    try:
+        for words, said in ((["--preserve-fds=1"], "kept\n5\n"), ([], "4\n")):
+            os.lseek(kept, 0, os.SEEK_SET)
+            script = f'exec 3<&{kept} && exec "$@"'
+            run = ["--root", str(runtime.root), "run", "--bundle", str(runtime.bundle), *words, "box"]
+            done = runtime.through(["bash", "-c", script, "bash"], run, pass_fds=[kept])
+            assert done.stdout == said, done.stderr
+    finally:
+        os.close(kept)
+    assert "is not open" in runtime.create("box", "--preserve-fds=9").stderr
+
+
+def test_no_file_of_the_runtime_s_is_seen_inside(runtime: Runtime) -> None:
+    """The program has 0, 1 and 2 (ls(1) has closed its own by then); neither gate nor report nor lock."""
+    runtime.program("ls", "-l", "/proc/self/fd")
+    done = runtime("run", "--bundle", str(runtime.bundle), "box")
+    assert [line.split()[8] for line in done.stdout.splitlines() if "->" in line] == ["0", "1", "2"]
+    assert str(runtime.root) not in done.stdout

@@ -1,0 +1,133 @@
+"""pause, resume, update, events, and where the control groups of an OCI container are."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import no_trace
+from tests.oci.quarters import RUNTIME, remove_groups
+from tinybox.isolation.cgroup_hierarchies import hierarchies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.oci.runtimes import Runtime
+
+pytestmark = pytest.mark.root
+
+MEBIBYTE = 1 << 20
+FILES = {("memory", 1): "memory.limit_in_bytes", ("memory", 2): "memory.max", ("pids", 1): "pids.max"}
+
+
+@pytest.fixture
+def room() -> Iterator[str]:
+    """Give a place for control groups that an engine would have made, and remove it."""
+    room = f"/{no_trace.room()}-of-an-engine"
+    yield room
+    remove_groups(room)
+
+
+def limit(group: str, controller: str) -> str:
+    """Return the limit that the kernel knows for a group."""
+    where = hierarchies()
+    file = FILES.get((controller, where.version(controller)), f"{controller}.max")
+    return Path(f"{where.root(controller)}{group}/{file}").read_text().strip()
+
+
+def test_a_paused_container_stands_still(runtime: Runtime) -> None:
+    """Pause and resume: the state says so; no exec meanwhile, but with --ignore-paused; KILL ends it all the same."""
+    runtime.runs("box")
+    assert runtime("pause", "box").returncode == 0
+    assert runtime.status("box") == "paused"
+    assert "paused" in runtime("exec", "box", "true").stderr
+    assert runtime("resume", "box").returncode == 0
+    assert runtime.status("box") == "running"
+    assert runtime("exec", "box", "true").returncode == 0
+    runtime("pause", "box")
+    assert runtime("kill", "box", "KILL").returncode == 0
+    runtime.until("box", "stopped")
+
+
+def test_the_group_is_where_the_engine_wants_it(room: str, runtime: Runtime) -> None:
+    """An absolute path begins at the root of each hierarchy; what was there before stays, what was made goes."""
+    where = hierarchies()
+    shared = Path(f"{where.roots()[0]}{room}/box")
+    shared.mkdir(parents=True)
+    runtime.change(lambda config: config["linux"].update(cgroupsPath=f"{room}/box"))
+    pid = runtime.runs("box")["pid"]
+    paths = {
+        line.split(":", 2)[2] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines() if ":name=" not in line
+    }
+    assert paths == {f"{room}/box"}
+    assert "it holds processes already" in runtime.create("other").stderr
+    assert runtime("delete", "--force", "box").returncode == 0
+    assert [root for root in where.roots() if os.path.exists(f"{root}{room}/box")] == where.roots()[:1]
+
+
+def test_a_relative_path_is_in_our_room(runtime: Runtime) -> None:
+    """A relative path, and none, are below the group that is tinybox's own."""
+    for path, group in (("some/box", f"/{no_trace.room()}/some/box"), ("", f"/{no_trace.room()}/box")):
+        place = {"cgroupsPath": path}
+        runtime.change(lambda config: config["linux"].update(place))  # noqa: B023  called at once
+        pid = runtime.runs("box")["pid"]
+        assert f":{group}\n" in Path(f"/proc/{pid}/cgroup").read_text()
+        assert runtime("delete", "--force", "box").returncode == 0
+
+
+def test_limits_are_changed_while_it_runs(room: str, runtime: Runtime) -> None:
+    """update: by single options, by a file, from stdin; what it does not name stays; a bad value changes nothing."""
+    runtime.change(lambda config: config["linux"].update(cgroupsPath=f"{room}/box"))
+    runtime.change(lambda config: config["linux"]["resources"].update(memory={"limit": 64 * MEBIBYTE}))
+    runtime.runs("box")
+    group = f"{room}/box"
+    assert (limit(group, "memory"), limit(group, "pids")) == (str(64 * MEBIBYTE), "max")
+    assert runtime("update", "--pids-limit=33", "box").returncode == 0
+    assert (limit(group, "memory"), limit(group, "pids")) == (str(64 * MEBIBYTE), "33")
+    assert runtime("update", "--resources=-", "box", text='{"pids": {"limit": 44}, "cpu": null}').returncode == 0
+    path = runtime.folder / "resources.json"
+    path.write_text(json.dumps({"memory": {"limit": 128 * MEBIBYTE}}))
+    assert runtime("update", f"--resources={path}", "box").returncode == 0
+    assert (limit(group, "memory"), limit(group, "pids")) == (str(128 * MEBIBYTE), "44")
+    for words in (["--pids-limit=many"], ["--resources=/nosuch"], ["--cpuset-cpus=4095"]):
+        assert runtime("update", *words, "box").returncode
+    assert (limit(group, "memory"), limit(group, "pids")) == (str(128 * MEBIBYTE), "44")
+
+
+def test_what_is_used_is_told(runtime: Runtime) -> None:
+    """`events --stats` tells CPU time, memory and processes once; without it again and again, until the end."""
+    runtime.runs("box")
+    event = json.loads(runtime("events", "--stats", "box").stdout)
+    assert (event["type"], event["id"]) == ("stats", "box")
+    assert event["data"]["cpu"]["usage"]["total"] > 0
+    words = [RUNTIME, "--root", str(runtime.root), "events", "--interval=10ms", "box"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout is not None
+        assert [json.loads(follower.stdout.readline())["type"] for _ in range(2)] == ["stats", "stats"]
+        runtime("kill", "box", "KILL")
+        follower.communicate(timeout=20)
+    assert follower.returncode == 0
+
+
+def test_out_of_memory_is_told(runtime: Runtime) -> None:
+    """`events` tells when the OOM killer has come."""
+    runtime.change(lambda config: config["linux"]["resources"].update(memory={"limit": 16 * MEBIBYTE}))
+    runtime.program("sh", "-c", "read word; exec tail /dev/zero")
+    reading, writing = os.pipe()
+    done = runtime.create("box", stdin=reading)
+    os.close(reading)
+    assert done.returncode == 0, done.stderr
+    assert runtime("start", "box").returncode == 0
+    words = [RUNTIME, "--root", str(runtime.root), "events", "--interval=100ms", "box"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout is not None
+        assert json.loads(follower.stdout.readline())["type"] == "stats"
+        os.write(writing, b"go\n")
+        os.close(writing)
+        said, _ = follower.communicate(timeout=20)
+    assert "oom" in [json.loads(line)["type"] for line in said.splitlines()]
