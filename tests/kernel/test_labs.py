@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tinybox.errors import TinyboxError
-from tinybox.lab import course
+from tinybox.lab import card, course
 from tinybox.lab.bench import Bench
+from tinybox.lab.card import WIDTH
 from tinybox.lab.course import Lab, Pair
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Command
     from tinybox.lab.course import Check
 
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.root
 
 # Only what measures a share of the CPU may say that this machine did not allow it.
 MAY_BE_STARVED = {"cpu", "workers"}
+NEEDS_ALPINE = {"nohup"}
 
 
 @pytest.fixture(autouse=True)
@@ -43,11 +47,20 @@ def test_the_lab_and_its_control(name: str) -> None:
     assert pair.verdict in allowed, (pair.reason, pair.lab, pair.control)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", course.ids())
+def test_the_lab_in_a_box_of_busybox(name: str) -> None:
+    """Where a lab needs no more than busybox has, it comes out alike; else it says what it lacks."""
+    pair = course.conduct_both(course.load(name), image="busybox")
+    allowed = {course.PASS, course.INCONCLUSIVE} if name in MAY_BE_STARVED | NEEDS_ALPINE else {course.PASS}
+    assert pair.verdict in allowed, (pair.reason, pair.lab, pair.control)
+
+
 @pytest.mark.parametrize("name", course.ids())
 def test_the_card_of(name: str) -> None:
     """A lab says in one line what it is about, asks a question, answers it, and names what its control takes away."""
     lab = course.load(name)
-    assert 10 < len(course.subject(name)) <= 70
+    assert 10 < len(course.subject(name)) <= WIDTH - 17  # beside its name in the list
     assert lab.question.endswith("?")
     assert len(lab.answer) > 20
     assert lab.control
@@ -148,6 +161,54 @@ def test_the_command_waits_for_the_room(tinybox: Command) -> None:
     done = tinybox("lab", "run", "--step", "pid", text="\n")
     assert done.returncode == 0
     assert done.stdout.index("Predict:") < done.stdout.index("Answer:") < done.stdout.index("HOST")
+
+
+def test_inconclusive_is_counted() -> None:
+    """The last line of the table counts what came out, and does not hide what could not be measured."""
+    pairs = [
+        ("one", both(lambda bench, *, feature: bench.claim("it is there", feature))),
+        ("two", both(lambda bench, *, feature: bench.need(fact=False, reason="no ptrace here"))),  # noqa: ARG005
+        ("three", both(lambda bench, *, feature: bench.claim("always", holds=True))),  # noqa: ARG005
+    ]
+    *_, last = card.table(pairs)
+    assert last == "3 labs: 1 PASS, 1 FAIL, 1 INCONCLUSIVE"
+
+
+def test_two_views_stand_side_by_side() -> None:
+    """What has one name on both sides stands on one line, host left, box right, and no line is wider than 100."""
+
+    def check(bench: Bench, *, feature: bool) -> None:
+        bench.in_box("PID", 1, "getpid(2)")
+        bench.on_host("PID", 4711, f"/proc/4711/{'very/' * 30}status")
+        bench.claim("two numbers", feature)
+
+    lines = card.report(both(check).lab)
+    assert any(line.startswith("PID: 4711 ") and line.endswith("| PID: 1") for line in lines), lines
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_a_page_to_hand_in(tinybox: Command, tmp_path: Path) -> None:
+    """--markdown writes the question, room for a prediction, the evidence, the verdict, and the answer folded away."""
+    page = tmp_path / "pid.md"
+    assert tinybox("lab", "run", "--markdown", str(page), "pid").returncode == 0
+    text = page.read_text()
+    assert text.index("**Question.**") < text.index("My prediction") < text.index("NSpid") < text.index("**PASS**")
+    assert text.index("<details><summary>Answer</summary>") < text.index(course.load("pid").answer)
+
+
+def test_a_seed_repeats_what_is_drawn() -> None:
+    """The same seed draws the same, another one something else."""
+    drawn = [Bench(seed=seed).random.random() for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_the_list_imports_no_lab(tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`lab list` reads the first line of each file, and runs none of them."""
+    monkeypatch.setitem(tinybox.environment, "PYTHONPROFILEIMPORTTIME", "1")
+    done = tinybox("lab", "list")
+    assert len(done.stdout.splitlines()) == len(course.ids())
+    assert "tinybox.lab.course" in done.stderr  # the control: the imports are told
+    assert "tinybox.lab.catalogue.pid" not in done.stderr
 
 
 def test_an_unknown_lab_is_one_line(tinybox: Command) -> None:

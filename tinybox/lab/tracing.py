@@ -50,6 +50,18 @@ def ptrace(request: int, pid: int = 0, address: int = 0, data: object = None) ->
     return result
 
 
+def allowed() -> bool:
+    """Tell whether this host lets a parent trace its child; a security module may forbid it; see ptrace(2)."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ptrace(TRACEME)
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
 def traced(act: Callable[[], object], see: Callable[[Call], None]) -> int:
     """Do *act* in a child, and let *see* look at each of its system calls, while it stands still; return its status.
 

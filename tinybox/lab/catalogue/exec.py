@@ -52,6 +52,7 @@ def portrait(pid: int) -> tuple[str, str]:
 
 def check(bench: Bench, *, feature: bool) -> None:
     """Look at a process before and after it has become another program, and into posix_spawn."""
+    bench.need(tracing.allowed(), "this host allows no ptrace(2)")
     with bench.box(become_sleep, not feature) as box:
         inner = box.hear()
         exe, born = portrait(box.program)

@@ -18,6 +18,7 @@ from tinybox.lab.course import Lab
 
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
+    from tinybox.lab.box import Box
 
 SCRIPT = "echo hello from the cache\n"
 
@@ -53,39 +54,51 @@ def run_cached(lock: str, cache: str) -> None:
     os.execv("/bin/sh", ["sh", cache])
 
 
+def answers(bench: Bench, boxes: list[Box], path: str) -> list[int]:
+    """Let two boxes and then the host lock the same path; return what each of them was answered."""
+    first, second = (box.start(be_daemon, path).hear() for box in boxes)
+    with bench.process(try_lock, boxes[0].path(path)) as ours:
+        here = ours.hear()
+    told = [errno.errorcode.get(answer, "has the lock") for answer in (first, second, here)]
+    bench.in_box(f"{path}, first box", told[0], "F_SETLK of fcntl(2)")
+    bench.in_box(f"{path}, second box", told[1], "F_SETLK of fcntl(2)")
+    bench.on_host(f"{path}, first box", told[2], "F_SETLK of fcntl(2), by the host")
+    inode = os.stat(boxes[0].path(path)).st_ino
+    lines = [line for line in look.text("/proc/locks").splitlines() if f":{inode} " in line]
+    bench.on_host("who holds it: pid, inode", "; ".join(lines), f"grep :{inode} /proc/locks")
+    return [first, second, here]
+
+
+def fetched(bench: Bench, boxes: list[Box], folder: str) -> tuple[int, list[str]]:
+    """Let two boxes Run one script at once; return how often it was fetched, and what both printed."""
+    one, two = (box.start(run_cached, f"{folder}/lock", f"{folder}/script") for box in boxes)
+    one.hear()  # it is fetching, until we say that the network has answered
+    bench.until(lambda: waits(two.pid) or two.says(), "the second run")
+    fetching = [one, two] if two.says() else [one]
+    for each in fetching:
+        each.say("the network has answered")
+    printed = [each.rest().splitlines()[-1:] for each in (one, two)]
+    bench.in_box("times fetched", len(fetching), "a counter in the lab")
+    bench.in_box("printed", printed, "the last line of each run")
+    return len(fetching), [*printed[0], *printed[1]]
+
+
+def waits(pid: int) -> bool:
+    """Tell whether a process waits for a lock; see proc_locks(5)."""
+    return any("->" in line and f" {pid} " in line for line in look.text("/proc/locks").splitlines())
+
+
 def check(bench: Bench, *, feature: bool) -> None:
     """Let the host and two boxes want one lock; then let two boxes run one script that has yet to be fetched."""
-    shared = bench.folder()
-    options = {"volume": [f"{shared}:/shared"]} if feature else {}
-    pid_file = "/shared/app.pid" if feature else "/etc/passwd"  # which comes with the image
+    options = {"volume": [f"{bench.folder()}:/shared"]} if feature else {}
     with bench.box("cat", **options) as one, bench.box("cat", **options) as two:
-        first = bench.in_box("the first box", one.start(be_daemon, pid_file).hear(), "F_SETLK of fcntl(2): errno")
-        second = bench.in_box("the second box", two.start(be_daemon, pid_file).hear(), "F_SETLK of fcntl(2): errno")
-        with bench.process(try_lock, one.path(pid_file)) as ours:
-            here = bench.on_host("the host", ours.hear(), "F_SETLK of fcntl(2): errno")
-        inode = os.stat(one.path(pid_file)).st_ino
-        lines = [line for line in look.text("/proc/locks").splitlines() if f":{inode} " in line]
-        bench.on_host("who holds it", "; ".join(lines), f"grep :{inode} /proc/locks")
-        fetchers = 0
-        place = "/shared" if feature else "/tmp"
-        runs = [box.start(run_cached, f"{place}/lock", f"{place}/script") for box in (one, two)]
-        fetchers += runs[0].line() == '"fetching"'
-        bench.until(lambda: _waits(runs[1].pid) or runs[1].says(), "the second run")
-        if runs[1].says():
-            fetchers += runs[1].line() == '"fetching"'
-        for each in runs[:fetchers]:
-            each.say("the network has answered")
-        outputs = [each.rest() for each in runs]
-    bench.in_box("times fetched", fetchers, "a counter in the lab")
-    bench.in_box("printed", " ".join(outputs), "two runs of the script")
-    bench.claim("while the box holds the lock, the host gets EAGAIN", (first, here) == (0, errno.EAGAIN))
+        boxes = [one, two]
+        first, second, here = answers(bench, boxes, "/shared/app.pid" if feature else "/etc/passwd")
+        fetches, printed = fetched(bench, boxes, "/shared" if feature else "/tmp")
+    bench.claim("while a box holds the lock, the host gets EAGAIN", (first, here) == (0, errno.EAGAIN))
     bench.claim("and so does the other box", second == errno.EAGAIN)
-    bench.claim("two runs at once fetch once", fetchers == 1)
-    bench.claim("and both run", outputs == ["hello from the cache\n"] * 2)
-
-
-def _waits(pid: int) -> bool:
-    return any("->" in line and f" {pid} " in line for line in look.text("/proc/locks").splitlines())
+    bench.claim("two runs at once fetch once", fetches == 1)
+    bench.claim("and both run", printed == [SCRIPT.split(maxsplit=1)[1].strip()] * 2)
 
 
 LAB = Lab(

@@ -7,12 +7,11 @@ waits for its vfork(2) child to execute, which that child never does, for it wai
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from typing import TYPE_CHECKING
 
-from tinybox.lab import inside, look
+from tinybox.lab import inside, look, tracing
 from tinybox.lab.course import Lab
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
 FIFO = "/tmp/nobody-opens-me"
-PTRACE_TRACEME = 0
-_libc = ctypes.PyDLL(None)
 
 
 def run() -> None:
@@ -44,7 +41,7 @@ def be_stopped() -> None:
 
 def be_traced() -> None:
     """t: stop for our parent as a tracer; see PTRACE_TRACEME in ptrace(2)."""
-    _libc.ptrace(PTRACE_TRACEME, 0, 0, 0)
+    tracing.ptrace(tracing.TRACEME)
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
@@ -83,6 +80,7 @@ def stage(active: bool) -> None:
 
 def check(bench: Bench, *, feature: bool) -> None:
     """Bring seven processes into seven states, and read the letters on both sides."""
+    bench.need(tracing.allowed(), "this host allows no ptrace(2)")
     with bench.box(stage, feature) as box:
         inner = box.hear()
         numbers = {look.status(pid, "NSpid").split()[-1]: pid for pid in look.children(box.program)}

@@ -43,9 +43,9 @@ def check(bench: Bench, *, feature: bool) -> None:
     with bench.box(write_for_ever, not feature) as box:
         theirs = bench.in_box("pipe", box.hear(), "readlink /proc/self/fd/1")
         box.say("write")
-        bench.until(look.asleep(box.program, "pipe_write"), "the writer's sleep")
         ours = bench.on_host("pipe", os.readlink(f"/proc/self/fd/{box.output}"), f"readlink /proc/self/fd/{box.output}")
         size = bench.on_host("size", fcntl.fcntl(box.output, F_GETPIPE_SZ), "F_GETPIPE_SZ of fcntl(2)")
+        bench.until(lambda: waiting(box.output) >= size and look.state(box.program) == "S", "the writer's sleep")
         full = bench.on_host("bytes in it", waiting(box.output), "FIONREAD of ioctl(2)")
         bench.on_host("the writer sleeps in", look.sleeps_in(box.program), f"/proc/{box.program}/wchan")
         box.turn_away()
