@@ -31,4 +31,5 @@ What the bench offers (bench.py, and box.py for what comes back):
   so does ``bench.need_fair()`` where the CPU is somebody else's; ``bench.random`` follows ``--seed``.
 
 A function that runs in a box imports nothing: there is no Python behind pivot_root(2). Import at the top of the file.
+Its children share its stdin: one that is only to stay calls signal.pause(), or it reads the line meant for another.
 """
