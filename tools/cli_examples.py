@@ -38,6 +38,11 @@ EXAMPLES = {
             "Each step as it happens, with its system calls and what they changed in the kernel.",
         ),
         Example(
+            "tinybox run --rm --break-at pivot_root alpine sh",
+            "Stop before pivot_root(2); meanwhile `tinybox ns` and nsenter see the half-made box. q undoes it.",
+            alone=False,
+        ),
+        Example(
             "tinybox run --rm --omit proc busybox ps",
             "What a wall is for shows when it is missing: no /proc, no processes; the host is protected meanwhile.",
         ),

@@ -108,6 +108,6 @@ def ns(container: str | None, style: str) -> None:
     """
     home = Home()
     found = [listing.find(home, container)] if container else listing.containers(home, at_rest=False)
-    alive = [listed for listed in found if container or listed.is_alive]
+    alive = [listed for listed in found if container or listed.has_process]
     pairs = [pair for listed in alive for pair in namespace_view.pairs(listed)]
     _show(Table(NS_COLUMNS, style, NS), pairs)

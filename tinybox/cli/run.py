@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-SEEING = ("explain", "omit", "chroot")  # the options that need an audience
+SEEING = ("explain", "step", "break_at", "omit", "chroot")  # the options that need an audience
 
 
 def execute(image: str, command: list[str], options: dict[str, Any]) -> int:

@@ -6,6 +6,7 @@ start() lets it begin, undo() leaves nothing of it.
 
 from __future__ import annotations
 
+from tinybox import explain
 from tinybox.container import spawn
 from tinybox.errors import TinyboxError
 from tinybox.linux import proc
@@ -25,11 +26,16 @@ class Birth:
         self.plan, self.live = plan, live
         self.done: list[Step] = []
 
-    def create(self) -> None:
-        """Walk the parent's steps: after them the child has done its own, and waits for the word to start."""
+    def create(self, seen: Callable[[int], None] | None = None) -> None:
+        """Walk the parent's steps: after them the child has done its own, and waits for the word to start.
+
+        Where somebody listens, and may look at what is half-made, *seen* is called with the child's pid.
+        """
         for step in self.plan.parent:
             self.done.append(step)
             step.run()
+            if explain.listeners and seen and self.live.pid > 0:
+                seen(self.live.pid)
         self.live.close_trees()
 
     def start(self) -> None:

@@ -143,4 +143,6 @@ def _reading(path: str) -> int:
 
 def _raise(status: str, thing: str, cause: str, cure: str) -> NoReturn:
     kind = {"126": NotExecutableError, "127": NotFoundError}.get(status, StepError)
-    raise kind(thing, cause, cure)
+    error = kind(thing, cause, cure)
+    error.status = int(status)
+    raise error

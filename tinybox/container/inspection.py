@@ -65,7 +65,7 @@ def _state(listed: Listed) -> Words:
         "Restarting": word == "restarting",
         "OOMKilled": now.get("oomKilled", False),
         "Dead": False,
-        "Pid": now.get("pid", 0) if listed.is_alive else 0,
+        "Pid": now.get("pid", 0) if listed.has_process else 0,
         "ExitCode": 0 if listed.is_alive else now.get("exitCode", 0),
         "Error": now.get("error", ""),
         "StartedAt": stamp(now.get("startedAt")),

@@ -118,7 +118,7 @@ def create(container: Container) -> None:
     """Do everything short of starting the program: the state is then ``created``, and the child waits for its word."""
     container.record.begin()
     naming.show(container.home, container.id, container.name)
-    container.birth.create()
+    container.birth.create(lambda pid: container.record.show(pid, start_ticks(pid)))
     pid = container.live.pid
     container.record.write(status=state.CREATED, pid=pid, startTicks=start_ticks(pid))
 

@@ -67,6 +67,8 @@ class Listed:
         status = self.state["status"]
         if self.state.get("restarting"):
             return "restarting"
+        if status == state.CREATING:
+            return "creating"  # not docker's: somebody has stopped it there, to look at it
         if status == state.RUNNING:
             return "paused" if self.is_paused() else "running"
         return "exited" if status == state.STOPPED and self.state.get("startedAt") else "created"
@@ -75,6 +77,13 @@ class Listed:
     def is_alive(self) -> bool:
         """Whether it runs, paused or not."""
         return self.state["status"] == state.RUNNING
+
+    @property
+    def has_process(self) -> bool:
+        """Whether it has a first process to be looked at: it runs, or is half-made."""
+        return self.is_alive or (
+            self.state["status"] in (state.CREATING, state.CREATED) and self.state.get("pid", 0) > 0
+        )
 
     @property
     def health(self) -> str:
@@ -138,6 +147,6 @@ def containers(home: Home, *, at_rest: bool, is_wanted: Callable[[Listed], bool]
             listed = Listed(home, container, names.get(container, ""), state.read(home, container), where)
         except StateError:  # half-made, or removed while we were reading
             continue
-        if (at_rest or listed.word in ("running", "paused", "restarting")) and is_wanted(listed):
+        if (at_rest or listed.word in ("running", "paused", "restarting", "creating")) and is_wanted(listed):
             found.append(listed)
     return sorted(found, key=lambda listed: listed.state.get("createdAt", 0), reverse=True)

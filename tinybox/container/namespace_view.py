@@ -28,7 +28,7 @@ class Pair:
 def pairs(listed: Listed) -> list[Pair]:
     """Return the namespaces of a running container's first process, each beside tinybox's own."""
     name = listed.name or listed.id[:12]
-    if not listed.is_alive:
+    if not listed.has_process:
         raise StateError(f"container {name}", "is not running", "only a process has namespaces")
     try:
         return [Pair(name, kind, inode("self", kind), inode(str(listed.state["pid"]), kind)) for kind in KINDS]

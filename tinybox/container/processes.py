@@ -58,7 +58,7 @@ def of(listed: Listed) -> list[Process]:
 
     They are those of its control group. One that ends while we look is left out; StateError if it does not run.
     """
-    if not listed.is_alive:
+    if not listed.has_process:
         raise StateError(f"container {listed.name or listed.id[:12]}", "is not running")
     first = listed.state["pid"]
     try:

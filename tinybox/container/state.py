@@ -73,6 +73,12 @@ class Record:
         self.state["status"] = CREATING
         self._tell(CREATING)
 
+    def show(self, pid: int, ticks: int) -> None:
+        """Write down whose process it will be, once, so that others can look at the container while it is half-made."""
+        if self.state.get("pid") != pid:
+            self.state.update({"pid": pid, "startTicks": ticks})
+            write(os.path.join(self.home.live(self.id), "state.json"), self.state)
+
     def _tell(self, status: str) -> None:
         if explain.listeners:
             explain.tell(f"state:{status}", (self.id,), None)

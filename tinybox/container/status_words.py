@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def status(listed: Listed, now: int) -> str:
     """Say how a container is at the time *now*; an exit status that nobody has seen is ``unknown``."""
     word = listed.word
-    if word == "created":
-        return "Created"
+    if word in ("created", "creating"):
+        return word.capitalize()
     if word in ("exited", "restarting"):
         code = listed.state.get("exitCode")
         ended = f"{'Exited' if word == 'exited' else 'Restarting'} ({'unknown' if code is None else code})"

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 
 from tinybox.container import omissions
 from tinybox.errors import UsageError
+from tinybox.seeing import keyboard, stepping
+from tinybox.seeing.keyboard import Keyboard
 from tinybox.seeing.observer import Observer
 from tinybox.seeing.omitted import Omitted
+from tinybox.seeing.stepping import Stops
 from tinybox.seeing.text import Text, colours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, TextIO
 
 FORMS = ("text", "json")
 
@@ -24,7 +29,10 @@ class Wanted:
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.form, self.output = options.get("explain") or "text", options.get("output") or ""
-        self.brief = not options.get("explain")
+        self.brief = not options.get("explain") and not options.get("step")
+        self.stops = stepping.named(options.get("break_at", [])) + [stepping.ALL] * bool(options.get("step"))
+        if self.stops:
+            keyboard.check("--step" if options.get("step") else "--break-at")
         self.omitted = None
         if options.get("omit") or options.get("chroot"):
             self.omitted = Omitted(omissions.named(options.get("omit", [])), chroot=bool(options.get("chroot")))
@@ -40,16 +48,24 @@ class Wanted:
 
 def look(wanted: Wanted, ends: dict[str, _socket.socket], parent: int) -> None:
     """Be the audience, until there is nothing more to see."""
-    with open(wanted.open(), "w", encoding="utf-8", errors="backslashreplace", closefd=bool(wanted.output)) as out:
-
-        def write(text: str) -> None:
-            out.write(text)
-            out.flush()
-
-        def write_json(event: dict[str, Any]) -> None:
-            write(json.dumps(event, ensure_ascii=False) + "\n")
-
-        show = (
-            write_json if wanted.form == "json" else Text(write, colour=colours(out.fileno()), brief=wanted.brief).show
+    with contextlib.ExitStack() as stack:
+        stop = Stops(wanted.stops, stack.enter_context(Keyboard())).stop if wanted.stops else None
+        out = stack.enter_context(
+            open(wanted.open(), "w", encoding="utf-8", errors="backslashreplace", closefd=bool(wanted.output))
         )
-        Observer(ends, parent, [show], omitted=wanted.omitted).run()
+        Observer(ends, parent, [_shown(wanted, out)], stop, wanted.omitted).run()
+
+
+def _shown(wanted: Wanted, out: TextIO) -> Callable[[dict[str, Any]], None]:
+    """Return who shows the events on *out*, each as soon as it is there."""
+
+    def write(text: str) -> None:
+        out.write(text)
+        out.flush()
+
+    def write_json(event: dict[str, Any]) -> None:
+        write(json.dumps(event, ensure_ascii=False) + "\n")
+
+    if wanted.form == "json":
+        return write_json
+    return Text(write, colour=colours(out.fileno()), brief=wanted.brief).show

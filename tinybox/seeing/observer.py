@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Event: TypeAlias = dict[str, Any]
     Show: TypeAlias = Callable[[Event], None]
-    Stop: TypeAlias = Callable[[Event], bool]  # before a step: False leaves and undoes all
+    Stop: TypeAlias = Callable[[Event, "Observer"], bool]  # before a step: False leaves and undoes all
 
 READY = "ready"  # the step at which all of the box is there, and waits
 _PACKET = 1 << 18
@@ -72,6 +72,7 @@ class Observer:
         self.show, self.stop, self.omitted = show, stop, omitted
         self.begun = time.monotonic_ns()
         self.left = False
+        self.name = self.id = ""  # the container's
 
     def run(self) -> None:
         """Hear both lanes, until the parent's ends; the child's from when its birth has been looked at."""
@@ -92,6 +93,14 @@ class Observer:
                 self.omitted.look(self.lanes[CHILD].pid)
             if self.lanes[CHILD].state and self.lanes[CHILD] not in listening and not self.lanes[CHILD].ended:
                 listening.append(self.lanes[CHILD])
+
+    def states(self) -> dict[str, Snapshot]:
+        """Return how parent and child looked after their last steps."""
+        return {name: lane.state for name, lane in self.lanes.items()}
+
+    def child_pid(self) -> int:
+        """Return the child's pid on the host; 0: it is not born yet."""
+        return self.lanes[CHILD].pid
 
     def emit(self, event: str, /, **content: Any) -> None:
         """Make an event and have it shown."""
@@ -121,7 +130,7 @@ class Observer:
 
     def _trace(self, lane: Lane, content: dict[str, Any]) -> None:
         """Begin the trace: the plan of both, and how the host looks before the first step."""
-        number = 0
+        number, self.name, self.id = 0, content["name"], content["container"]
         for each in self.lanes.values():
             for step in content["plan"][each.name]:
                 number += 1
@@ -133,7 +142,7 @@ class Observer:
 
     def _begin(self, lane: Lane, at: int) -> None:
         lane.step, lane.written = {"lane": lane.name, **lane.plan.pop(0), "at": at - self.begun}, []
-        if self.stop and not self.left and not self.stop(lane.step):
+        if self.stop and not self.left and not self.stop(lane.step, self):
             self.left = True
         self.emit("step", **lane.step)
         if self.omitted and lane.step["name"] == READY:

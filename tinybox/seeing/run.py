@@ -7,8 +7,9 @@ import signal
 import sys
 
 from tinybox.container import child, launch, lifecycle, monitor
+from tinybox.errors import UsageError
 from tinybox.linux import process
-from tinybox.seeing import audience
+from tinybox.seeing import audience, stepping
 from tinybox.seeing.interpreter import Interpreter
 from tinybox.seeing.teller import LeftError, Teller
 
@@ -37,6 +38,7 @@ def foreground(image: str, command: Sequence[str], options: dict[str, Any], live
     try:
         with monitor.Signals() as signals, Interpreter():
             container = launch.register(image, command, options, live, passing=bool(options.get("rm")))
+            _check(container, wanted)
             return _live(container, signals, teller)
     finally:
         teller.close()
@@ -64,13 +66,23 @@ def _fork_audience(teller: Teller, wanted: audience.Wanted) -> int:
         os._exit(status)
 
 
+def _check(container: Container, wanted: audience.Wanted) -> None:
+    """Take a container back whose plan has not the steps to stop at."""
+    try:
+        stepping.check(wanted.stops, container.plan)
+    except UsageError:
+        container.live.close()
+        lifecycle.forget(container)
+        raise
+
+
 def _live(container: Container, signals: Signals, teller: Teller) -> Ending:
     teller.listen()
     teller.say("trace", **_introduction(container))
     try:
         ending = lifecycle.run(container, signals)
     except BaseException as error:
-        teller.say("end", status=None, error=str(error), left=isinstance(error, LeftError))
+        teller.say("end", status=None, error=str(error), left=getattr(error, "status", 0) == LeftError.status)
         raise
     teller.say("end", status=ending.status, error=None, left=False)
     return ending
