@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def run(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Run a container in the background; print its id once its program really runs."""
-    container = with_image(image, lambda: launch.register(image, command, options, Live()))
+    container = with_image(image, lambda: launch.register(image, command, options, Live(), at_once=True))
     begin(container)
     print(container.id)
     return 0

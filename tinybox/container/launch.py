@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import configure, host, lifecycle, monitor, naming, networks, spec, state, volumes
+from tinybox.container import (
+    configure,
+    configure_network,
+    host,
+    lifecycle,
+    monitor,
+    naming,
+    networks,
+    spec,
+    state,
+    volumes,
+)
 from tinybox.container.home import Home
 from tinybox.container.live import Live
 from tinybox.container.options import BY_NAME, FLAG, LIST
@@ -42,7 +53,8 @@ def run(image: str, *command: str, root: str = "", stdin: int | None = None, **o
 def foreground(image: str, command: Sequence[str], options: dict[str, Any], live: Live, *, root: str = "") -> Ending:
     """Live one container here and now, from the words to its end."""
     with monitor.Signals() as signals:
-        container = register(image, command, options, live, root=root, passing=bool(options.get("rm")))
+        passing = bool(options.get("rm"))
+        container = register(image, command, options, live, root=root, passing=passing, at_once=True)
         return lifecycle.run(container, signals)
 
 
@@ -54,17 +66,34 @@ def register(
     *,
     root: str = "",
     passing: bool = False,
+    at_once: bool = False,
 ) -> lifecycle.Container:
-    """Give a new container its place in the store, as ``docker create`` does; its image cannot go meanwhile."""
+    """Give a new container its place in the store, as ``docker create`` does; its image cannot go meanwhile.
+
+    Where it is started *at_once*, whoever lays its cables is sent for now, and gets ready while we do all this.
+    """
     home = Home(root)
     here = host.read(home.cache)
     here.check()
+    if at_once and configure_network.mode(options) == networks.BRIDGE:
+        send_for_fitter(live)
     home.prepare()
     lifecycle.sweep(home, here)
-    with Store(home.root).locked(shared=True):
-        container = prepare(home, here, image, command, options, live)
-        lifecycle.register(container, passing=passing)
+    try:
+        with Store(home.root).locked(shared=True):
+            container = prepare(home, here, image, command, options, live)
+            lifecycle.register(container, passing=passing)
+    except BaseException:
+        live.dismiss_fitter()
+        raise
     return container
+
+
+def send_for_fitter(live: Live) -> None:
+    """Make the process that will lay a container's cables; see fitter.py."""
+    from tinybox.container.fitter import Fitter
+
+    live.fitter = Fitter()
 
 
 def owned(home: Home, here: host.Host, word: str) -> lifecycle.Container | None:

@@ -51,10 +51,14 @@ class Live:
         """Close every fd that is still open here."""
         self.close_trees()
         self.handshake.close()
-        if self.fitter is not None:
-            self.fitter.dismiss()
-            self.fitter = None
+        self.dismiss_fitter()
         for name in ("pidfd", "master"):
             if getattr(self, name) >= 0:
                 os.close(getattr(self, name))
                 setattr(self, name, -1)
+
+    def dismiss_fitter(self) -> None:
+        """Send the fitter away, who has had his order or will not get one."""
+        if self.fitter is not None:
+            self.fitter.dismiss()
+            self.fitter = None
