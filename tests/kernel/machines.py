@@ -26,6 +26,8 @@ def ip(*words: str) -> None:
 class Machine:
     """The other machine: programs are run and sockets are made there."""
 
+    address, address6 = MACHINE, MACHINE6
+
     def __init__(self, pid: int) -> None:
         self.pid = pid
 
@@ -56,6 +58,11 @@ class Machine:
         with self.network():
             return socket.create_connection((address, port), timeout=PATIENCE)
 
+    def set_mtu(self, mtu: int) -> None:
+        """Let the cable carry packets of so many bytes."""
+        ip("link", "set", "uplink", "mtu", str(mtu))
+        self.run("ip", "link", "set", "eth0", "mtu", str(mtu))
+
     def datagrams(self) -> socket.socket:
         """Return a socket there that sends and receives datagrams."""
         with self.network():
@@ -85,6 +92,7 @@ def another_machine() -> Iterator[Machine]:
         machine.run("ip", "link", "set", "eth0", "up")
         machine.run("ip", "link", "set", "lo", "up")
         ip("route", "add", "default", "via", MACHINE)
+        ip("-6", "route", "add", "default", "via", MACHINE6)
         yield machine
     finally:
         with contextlib.suppress(subprocess.CalledProcessError):

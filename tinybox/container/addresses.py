@@ -13,6 +13,7 @@ import os
 
 from tinybox.container import naming, networks, state, subnets
 from tinybox.errors import HostError, StateError, UsageError
+from tinybox.isolation import network as links
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def _endpoint(network: Network, container: str, address: str, number: int, want:
         mac=want.get("mac") or "02:42:" + ":".join(f"{octet:02x}" for octet in octets),  # docker's: none has it twice
         aliases=list(want.get("aliases") or ()),
         internal=network.internal,
-        mtu=network.mtu,
+        mtu=min(network.mtu, links.mtu_of_way_out() or network.mtu),  # what is larger would get lost on its way out
     )
 
 

@@ -120,7 +120,15 @@ def create(container: Container) -> None:
     naming.show(container.home, container.id, container.name)
     container.birth.create(lambda pid: container.record.show(pid, start_ticks(pid)))
     pid = container.live.pid
-    container.record.write(status=state.CREATED, pid=pid, startTicks=start_ticks(pid))
+    container.record.write(
+        status=state.CREATED, pid=pid, startTicks=start_ticks(pid), annotations=_annotations(container)
+    )
+
+
+def _annotations(container: Container) -> dict[str, str]:
+    """Return its annotations as the state has them: published ports with the host's side that was chosen."""
+    kept: dict[str, str] = container.record.state.get("annotations", {})
+    return kept if container.wiring is None else kept | container.wiring.published()
 
 
 def start(container: Container) -> None:
@@ -144,6 +152,7 @@ def stop(container: Container, ending: Ending) -> None:
         finishedAt=state.now(),
         exitCode=ending.status,
         oomKilled=ending.out_of_memory,
+        annotations=_annotations(container),
     )
     if ending.out_of_memory:
         container.tell("oom")

@@ -32,6 +32,12 @@ class Wiring:
         self.claims = [claims.claim(port) for port in self.ports]
         switchboard.save_ports(self.home.live(self.id), [claim.port for claim in self.claims])
 
+    def published(self) -> dict[str, str]:
+        """Return the annotation with the ports: as they are published now, or as they are asked for by one at rest."""
+        if not self.ports:
+            return {}
+        return {spec.PORTS: json.dumps([claim.port for claim in self.claims] or self.ports)}
+
     def drop_ports(self) -> None:
         """Give the host's ports free."""
         for claim in self.claims:

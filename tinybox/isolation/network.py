@@ -9,6 +9,7 @@ from __future__ import annotations
 import _socket  # the C half alone: socket.py costs 4 ms more
 import contextlib
 import errno
+import fcntl
 import os
 import struct
 
@@ -26,6 +27,7 @@ IFF_UP = 1
 IFA_F_NODAD = 2
 RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST = 254, 3, 1
 
+_SIOCGIFMTU = 0x8921
 _ANSWER_MAX = 65536
 _ERROR_AT = 16  # behind struct nlmsghdr: the errno of an NLMSG_ERROR, 0 for "done"
 _DELETE = struct.Struct("=IHHIIBxHiII")  # struct nlmsghdr and struct ifinfomsg, and no attributes
@@ -103,6 +105,19 @@ class Routes:
             attributes.append(("IFLA_MASTER", _socket.if_nametoindex(bridge)))
         self._ask(RTM_NEWLINK, self.messages.link(), attributes, flags=IFF_UP, change=IFF_UP)
 
+    def let_turn_back(self, index: int) -> None:
+        """Let a bridge send packets back through the port *index* that they came by; see hairpin in bridge(8).
+
+        So it is when a box asks for its own published port, on hosts where bridges ask the firewall (br_netfilter).
+        """
+        port = {
+            "attrs": [
+                ("IFLA_INFO_SLAVE_KIND", "bridge"),
+                ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", 1)]}),
+            ]
+        }
+        self._ask(RTM_NEWLINK, self.messages.link(), [("IFLA_LINKINFO", port)], index=index, how=0)
+
     def set_up(self, index: int) -> None:
         """Set a link up, by its *index*; see netdevice(7)."""
         self._ask(RTM_NEWLINK, self.messages.link(), [], index=index, flags=IFF_UP, change=IFF_UP, how=0)
@@ -173,6 +188,7 @@ def plug(routes: Routes, link: str, bridge: str, namespace: int, interface: str,
     ]
     remove_link(link)  # that of a former start, which the kernel has not cleared away yet
     routes.add_link(link, "veth", mtu=mtu, bridge=bridge, VETH_INFO_PEER={"attrs": peer})
+    routes.let_turn_back(_socket.if_nametoindex(link))
 
 
 def configure(messages: Messages, namespace: int, interface: str, addresses: list[str], gateways: list[str]) -> None:
@@ -210,6 +226,21 @@ def remove_link(name: str) -> None:
             raise
     finally:
         routes.close()
+
+
+def mtu_of_way_out() -> int:
+    """Return how large packets can be on the link of the default route; 0 where there is none; see netdevice(7)."""
+    with open("/proc/net/route", encoding="ascii") as file:
+        rows = [line.split() for line in file][1:]
+    link = next((row[0] for row in rows if row[1] == row[7] == "00000000"), "")
+    if not link:
+        return 0
+    query = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        answer = fcntl.ioctl(query.fileno(), _SIOCGIFMTU, link.encode().ljust(40, b"\0"))
+        return int.from_bytes(answer[16:20], "little")
+    finally:
+        query.close()
 
 
 def set_parameter(path: str, value: str) -> str:
