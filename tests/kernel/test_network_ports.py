@@ -100,7 +100,7 @@ def test_udp(bridged: Command, machine: Machine) -> None:
 
 
 def test_a_port_in_use_is_found_before_anything_is_made(bridged: Command) -> None:
-    """One line with the port, status 125, and no link, rule or container is there; it is free once its user has gone."""
+    """One line with the port, status 125, and no link, rule or container is there; later it is free."""
     with socket.create_server(("127.0.0.1", 8080)):
         before = everything()
         done = bridged("run", "--rm", "-p", "8080:80", "busybox", "true")
