@@ -12,6 +12,7 @@ from tests.guards.sources import CHECKOUT
 from tools import documents
 
 TEST_NAME = re.compile(r"`((?:unit|kernel|cli|guards|oci)/test_\w+\.py)::(test_\w+)`")
+REASONS = ("not applicable: ", "the check is optional", "for who writes them")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 ORDER = documents.READING_ORDER.read_text()
@@ -24,6 +25,12 @@ def missing_tests(text: str) -> list[str]:
         for path, name in TEST_NAME.findall(text)
         if not (CHECKOUT / "tests" / path).is_file() or name not in functions(CHECKOUT / "tests" / path)
     ]
+
+
+def unheld(text: str) -> list[str]:
+    """Complain about rules of the OCI specification that no test holds, and of which nothing says why."""
+    rows = [line.strip("| ").rsplit(" | ", 1) for line in text.splitlines() if line.startswith("| ")]
+    return [rule for rule, held in rows if "::test_" not in held and not held.startswith((*REASONS, "held by"))]
 
 
 def functions(path: Path) -> set[str]:
@@ -110,3 +117,17 @@ def test_a_wrong_time_is_found() -> None:
     entry = "[x](../tinybox/container/lifecycle.py), {} min"
     assert mistimed(entry.format(1))
     assert mistimed(entry.format(60))
+
+
+def test_each_rule_of_oci_has_its_test() -> None:
+    """In the table of what the OCI specification demands, each row names a test, or why there is none."""
+    text = (CHECKOUT / "docs/oci-conformance.md").read_text()
+    assert unheld(text) == []
+    assert text.count("::test_") > 100
+
+
+def test_a_rule_without_a_test_is_found() -> None:
+    """The guard bites: a row with neither."""
+    row = "| A rule | somehow |\n"
+    assert unheld(row) == ["A rule"]
+    assert unheld(row.replace("somehow", "not applicable: Linux")) == []

@@ -40,6 +40,36 @@ def test_an_id_that_is_none_is_an_error(bundle: Bundle, name: str) -> None:
     assert bundle.oci("list", "-q").stdout == ""
 
 
+def test_an_operation_out_of_its_turn_changes_nothing(bundle: Bundle) -> None:
+    """Start twice, delete what runs, signal what has stopped, an id taken or nobody's: errors without effect."""
+
+    def refused(*words: str) -> None:
+        before = bundle.oci("list", "--format", "json").stdout
+        done = bundle.oci(*words)
+        assert done.returncode != 0
+        assert len(done.stderr.splitlines()) == 1
+        assert bundle.oci("list", "--format", "json").stdout == before
+
+    for verb in ("state", "start", "delete", "kill"):
+        refused(verb, "nobody")
+    bundle.create("trap 'echo heard; exit 7' USR1; echo runs; while true; do sleep 0.05; done")
+    refused("create", "--bundle", str(bundle.path), bundle.name)
+    refused("delete", bundle.name)
+    bundle.oci("start", bundle.name)
+    out = bundle.path / "out"
+    bundle.until(lambda: out.read_text() == "runs\n")
+    assert bundle.status() == "running"
+    refused("start", bundle.name)
+    refused("delete", bundle.name)
+    assert bundle.oci("kill", bundle.name, "USR1").returncode == 0
+    bundle.wait_for("stopped")
+    assert out.read_text() == "runs\nheard\n"
+    refused("kill", bundle.name, "TERM")
+    refused("start", bundle.name)
+    assert bundle.oci("delete", bundle.name).returncode == 0
+    bundle.create("true")  # the id is free again
+
+
 def test_create_makes_all_but_the_program(bundle: Bundle) -> None:
     """After create there are namespaces, mounts and limits, the status is created, and the program has not run."""
     bundle.linux["resources"]["pids"] = {"limit": 66}

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.bundles import Bundle, bundle
+from tinybox.isolation import cgroup_hierarchies
+from tinybox.isolation.cgroup import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,6 +147,16 @@ def test_devices_are_made_as_listed(bundle: Bundle) -> None:
     (bundle.root / "etc/block").unlink()
 
 
+def test_the_links_of_dev_lead_to_the_streams(bundle: Bundle) -> None:
+    """/dev/fd, stdin, stdout and stderr are links into /proc, and /dev/ptmx leads to the container's own devpts."""
+    (bundle.root / "bin/readlink").symlink_to("busybox")
+    said = bundle.says(
+        "for name in fd stdin stdout stderr ptmx; do readlink /dev/$name; done; echo there > /dev/stdout"
+    )
+    links = "/proc/self/fd /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 pts/ptmx".split()
+    assert said.split() == [*links, "there"]
+
+
 def test_another_file_at_a_device_s_place_is_an_error(bundle: Bundle) -> None:
     """A file that is not the device keeps the container from being made; it stays as it is."""
     (bundle.root / "etc/taken").write_text("mine\n")
@@ -203,6 +215,22 @@ def test_limits_are_found_in_the_control_group(bundle: Bundle, host: Host) -> No
     said = bundle.says(f"for f in {files}; do cat $(find /sys/fs/cgroup -name $f) < /dev/null; done")
     quota = ["50000", "100000"] if host.cgroups == "v2" else ["50000"]
     assert said.split() == ["55", str(64 << 20), *quota]
+
+
+def test_one_cgroups_path_is_one_place(bundle: Bundle) -> None:
+    """An absolute path begins at the top of the hierarchies, a relative one in our room; one that leads out is none."""
+    where = cgroup_hierarchies.hierarchies()
+    bundle.linux["resources"]["pids"] = {"limit": 9}
+    for path in (bundle.linux["cgroupsPath"], "relative"):
+        bundle.linux["cgroupsPath"] = path
+        for _ in range(2):
+            bundle.create("true")
+            file = Path(f"{where.root('pids')}{path if path.startswith('/') else '/' + place(path)}/pids.max")
+            assert file.read_text() == "9\n"
+            bundle.close()
+            assert not file.exists()
+    bundle.linux["cgroupsPath"] = "/../out"
+    bundle.refused("/../out")
 
 
 def test_a_limit_without_a_controller_is_named(bundle: Bundle) -> None:

@@ -157,7 +157,7 @@ def test_a_label_is_refused_where_its_module_is_not_switched_on(bundle: Bundle, 
     assert not (bundle.path / "state" / bundle.name).exists()
 
 
-def test_a_terminal_has_the_size_of_the_config(bundle: Bundle) -> None:
+def test_a_size_without_a_terminal_means_nothing(bundle: Bundle) -> None:
     """Without a terminal consoleSize means nothing, not even when it is absurd."""
     bundle.process["consoleSize"] = {"height": 33, "width": 77}
     assert bundle.says("test -t 0 || echo none") == "none"

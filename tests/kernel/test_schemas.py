@@ -11,6 +11,7 @@ import pytest
 from tests.kernel.bundles import CONFIG, Bundle, bundle
 from tests.kernel.schemas import faults, properties
 from tinybox.container import fields, validate
+from tinybox.isolation import mounts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ OPTIONS = """
     --sysctl net.ipv4.ip_forward=1 --oom-score-adj 5 --read-only --hostname h --label a=b --restart no
     --security-opt no-new-privileges --env A=b
 """.split()
-OTHERS = ("linux.intelRdt", "linux.memoryPolicy", "solaris", "vm", "windows", "zos", "process.commandLine")
+FIELDS = [path for line in fields.TEXT.split("\n")[1:-1] for path in validate._each(line.split()[0])]
 
 
 @pytest.mark.parametrize("options", [[], OPTIONS, ["--privileged", "--init", "none"], ["--userns", "private"]])
@@ -74,9 +75,31 @@ def test_the_schema_finds_what_is_wrong(field: str, value: object) -> None:
 
 def test_every_property_of_the_schema_is_in_our_table() -> None:
     """No field that the specification knows is an unknown one to us: it is carried out, or refused by its name."""
-    known = {path for line in fields.TEXT.split("\n")[1:-1] for path in validate._each(line.split()[0])}
     refused = tuple(fields.REFUSED)
     theirs = properties("config-schema.json")
-    missing = {path for path in theirs - known if not path.startswith(refused)}
+    missing = {path for path in theirs - set(FIELDS) if not path.startswith(refused)}
     assert len(theirs) > 150
     assert missing == set()
+
+
+def test_features_are_told_in_the_specification_s_words(bundle: Bundle) -> None:
+    """`features` has the properties of features.md, and says what the engine really knows."""
+    told = json.loads(bundle.oci("features").stdout)
+    assert set(told) == {"ociVersionMin", "ociVersionMax", "hooks", "mountOptions", "linux", "annotations"}
+    assert told["ociVersionMin"].count(".") == told["ociVersionMax"].count(".") == 2
+    assert told["hooks"] == [
+        path.split(".")[1] for path in FIELDS if path.startswith("hooks.") and path.count(".") == 1
+    ]
+    linux = told["linux"]
+    parts = "namespaces capabilities cgroup seccomp apparmor selinux intelRdt mountExtensions".split()
+    assert set(linux) == set(parts)
+    assert set(linux["namespaces"]) == {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"}
+    assert "CAP_SYS_ADMIN" in linux["capabilities"]
+    assert set(linux["cgroup"]) == {"v1", "v2", "systemd", "systemdUser", "rdma"}
+    assert set(linux["seccomp"]) == {"enabled", "actions", "operators", "archs", "knownFlags", "supportedFlags"}
+    assert {"SCMP_ACT_NOTIFY"} <= set(linux["seccomp"]["actions"])
+    assert {"ro", "rro", "rshared", "remount", "tmpcopyup", "ridmap", "lazytime"} <= set(told["mountOptions"])
+    for name in told["mountOptions"]:
+        options = mounts.Options([name])
+        assert name in ("sync", "async", "dirsync", "lazytime", "nolazytime") or not options.data, name
+    assert mounts.Options(["nosuchoption"]).data == ["nosuchoption"]

@@ -41,6 +41,15 @@ def test_a_config_that_is_right_is_returned_as_it_is() -> None:
     assert validate.check(copy.deepcopy(CONFIG)) == CONFIG
 
 
+@pytest.mark.parametrize("field", ["ociVersion", "process", "root"])
+def test_what_must_be_there_is_missed(field: str) -> None:
+    """A config without its version, its process or its root is an error with that name."""
+    config = copy.deepcopy(CONFIG)
+    del config[field]
+    with pytest.raises(UsageError, match=f"^{field}: is missing"):
+        validate.check(config)
+
+
 @pytest.mark.parametrize("path", ["new", "process.new", "linux.new", "linux.resources.new", "hooks.new", "root.new"])
 def test_what_nobody_has_heard_of_is_passed_over(path: str) -> None:
     """An unknown property is ignored, whatever it is, at any depth; see "Extensibility" in config.md."""
