@@ -28,7 +28,10 @@ pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 
 def without_namespace(kind: str) -> Mutation:
-    """Let clone3(2) make no namespace of this *kind*, whatever the plan says."""
+    """Let clone3(2) make no namespace of this *kind*, whatever the plan says.
+
+    Not for mount and uts: later steps of the box would then change the host's mounts, and its name.
+    """
 
     def mutate(patch: Patch) -> None:
         real = namespaces.flags
@@ -39,6 +42,15 @@ def without_namespace(kind: str) -> Mutation:
         patch.setattr(namespaces, "flags", flags)
 
     return mutate
+
+
+def without_cgroup_namespace(patch: Patch) -> None:
+    """Let the box see its control groups from the top of the host's tree."""
+
+    def enter_cgroup_namespace() -> None:
+        """Enter none."""
+
+    patch.setattr(namespaces, "enter_cgroup_namespace", enter_cgroup_namespace)
 
 
 def without_limit(controller: str) -> Mutation:
@@ -78,8 +90,12 @@ NOTICED: list[tuple[str, Mutation, str]] = [
     ("no pid namespace", without_namespace("pid"), "ipc-signal"),
     ("no pid namespace", without_namespace("pid"), "orphan"),
     ("no ipc namespace", without_namespace("ipc"), "ipc-mq"),
+    ("no cgroup namespace", without_cgroup_namespace, "namespaces"),
     ("no memory limit", without_limit("memory"), "proc"),
+    ("no memory limit", without_limit("memory"), "cgroup-memory"),
+    ("no limit of processes", without_limit("pids"), "cgroup-pids"),
     ("an init that does not reap", with_careless_init, "zombie"),
+    ("an init that does not reap", with_careless_init, "init"),
 ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.container import control, execute, init, launch, lifecycle, monitor, spec
 from tinybox.container.live import Live
+from tinybox.errors import TinyboxError
 from tinybox.lab import inside, look
 from tinybox.lab.guest import PATIENCE, Done, Guest
 
@@ -39,7 +40,10 @@ class Box(Guest):
         """Return the host's number of the program: the first child of the box's init, or the first process itself."""
         if self.container.annotations.get(spec.INIT, init.NONE) == init.NONE:
             return self.pid
-        return look.children(self.pid)[0]
+        children = look.children(self.pid)
+        if not children:
+            raise TinyboxError("the box's program", "has ended")
+        return children[0]
 
     def path(self, inner: str) -> str:
         """Return where the host sees the file *inner* of the box; see /proc/PID/root in proc(5)."""

@@ -5,6 +5,7 @@ What holds with and without a thing says nothing about the thing: so a lab count
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -149,22 +150,20 @@ def conduct_both(lab: Lab, *, image: str = "alpine", seed: int = 0) -> Pair:
     return Pair(conduct(lab, image=image, seed=seed), conduct(lab, feature=False, image=image, seed=seed))
 
 
-class _deadline:  # noqa: N801  it is used as a function is
-    """Raise TimeoutError in the main thread after so many seconds; see setitimer(2)."""
+@contextlib.contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError when what is done here takes longer; see setitimer(2)."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def late(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"it took more than {seconds:.0f} s")
 
-    def __enter__(self) -> None:
-        self.former = signal.signal(signal.SIGALRM, self._late)
-        signal.setitimer(signal.ITIMER_REAL, self.seconds)
-
-    def __exit__(self, *_: object) -> None:
+    former = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self.former)
-
-    def _late(self, _number: int, _frame: FrameType | None) -> None:
-        raise TimeoutError(f"it took more than {self.seconds:.0f} s")
+        signal.signal(signal.SIGALRM, former)
 
 
 def chosen(words: tuple[str, ...]) -> Iterator[str]:
