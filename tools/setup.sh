@@ -94,8 +94,9 @@ venv() {
 }
 
 install() {
-    say "$1/tinybox as /usr/local/bin/tinybox, with completion and manual pages"
+    say "$1/tinybox and tinybox-oci in /usr/local/bin, with completion and manual pages"
     ln -sfn "$1/tinybox" /usr/local/bin/tinybox
+    ln -sfn "$1/tinybox-oci" /usr/local/bin/tinybox-oci
     mkdir -p "$SHARE/bash-completion/completions" "$SHARE/zsh/site-functions" "$SHARE/fish/vendor_completions.d"
     "$1/tinybox" completion bash > "$SHARE/bash-completion/completions/tinybox"
     "$1/tinybox" completion zsh > "$SHARE/zsh/site-functions/_tinybox"
@@ -107,7 +108,7 @@ uninstall() {
     say "no more tinybox in /usr/local"
     rm -f "$SHARE/bash-completion/completions/tinybox" "$SHARE/zsh/site-functions/_tinybox" \
         "$SHARE/fish/vendor_completions.d/tinybox.fish" "$SHARE"/man/man1/tinybox.1 "$SHARE"/man/man1/tinybox-*.1 \
-        /usr/local/bin/tinybox
+        /usr/local/bin/tinybox /usr/local/bin/tinybox-oci
 }
 
 images() {

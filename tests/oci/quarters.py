@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import no_trace
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RUNTIME = str(Path(sys.executable).with_name("tinybox-oci"))
 EMPTIED = "/run /dev/shm /var/lib/cni /etc/cni /var/lib/containers /var/lib/containerd"
-TIMEOUT = 60.0
-PATIENCE = 20.0  # seconds; the last conmon of many may need a while to leave its control group
+TIMEOUT = 60.0 * SLOWNESS
+PATIENCE = 20.0 * SLOWNESS  # seconds; the last conmon of many may need a while to leave its control group
 
 SETTINGS = """\
 [containers]

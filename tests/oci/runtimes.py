@@ -10,12 +10,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tests.oci.quarters import RUNTIME
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PATIENCE, TIMEOUT = 20.0, 30.0
+PATIENCE, TIMEOUT = 20.0 * SLOWNESS, 30.0 * SLOWNESS
 Done = subprocess.CompletedProcess[str]
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.oci.quarters import RUNTIME, archive_of, quarters
+from tests.slowness import SLOWNESS
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 IMAGE = "docker.io/library/busybox:latest"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-PATIENCE = 20.0
+PATIENCE = 20.0 * SLOWNESS
 SETTINGS = """\
 version = 2
 root = "{folder}/root"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.slowness import SLOWNESS
+
 if TYPE_CHECKING:
     from tests.oci.runtimes import Runtime
 
@@ -107,7 +109,7 @@ def test_a_terminal_is_sent_to_the_console_socket(runtime: Runtime, verb: str) -
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen()
-        listening.settimeout(20)
+        listening.settimeout(20 * SLOWNESS)
         if verb == "create":
             runtime.change(lambda config: config["process"].update(process))
             done = runtime.create("box", f"--console-socket={path}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.oci.quarters import RUNTIME
+from tests.slowness import SLOWNESS
 from tinybox.container import spec
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def test_a_zombie_has_stopped(runtime: Runtime) -> None:
     """A first process that nobody has waited for yet is no running container."""
     runtime.program("true")
     words = [RUNTIME, "--root", str(runtime.root), "create", "--bundle", str(runtime.bundle), "box"]
-    assert subprocess.run(words, check=False, timeout=20).returncode == 0  # we are its subreaper, and wait for nobody
+    assert (
+        subprocess.run(words, check=False, timeout=20 * SLOWNESS).returncode == 0
+    )  # we are its subreaper, and wait for nobody
     pid = runtime.state("box")["pid"]
     assert runtime("start", "box").returncode == 0
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -113,7 +116,7 @@ def test_signals_have_names_and_numbers(runtime: Runtime, word: str, status: int
     runtime.program("sh", "-c", script)
     runtime.runs("box")
     told = runtime.bundle / "rootfs" / "tmp"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 20 * SLOWNESS
     while not (told / "ready").exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -141,7 +144,7 @@ def test_a_create_that_is_killed_can_be_deleted(runtime: Runtime) -> None:
         words = [RUNTIME, "--root", str(runtime.root), "create", "--bundle", str(runtime.bundle), "box"]
         with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
             try:
-                process.wait(milliseconds / 1000)
+                process.wait(SLOWNESS * milliseconds / 1000)
             except subprocess.TimeoutExpired:
                 process.kill()
         assert runtime("delete", "--force", "box").returncode == 0
@@ -154,7 +157,7 @@ def test_commands_wait_for_one_another(runtime: Runtime) -> None:
     for verb in ("start", "delete"):
         words = [RUNTIME, "--root", str(runtime.root), verb, "box"]
         several = [subprocess.Popen(words, stderr=subprocess.DEVNULL) for _ in range(8)]
-        assert sorted(bool(process.wait(30)) for process in several) == [False, *[True] * 7]
+        assert sorted(bool(process.wait(30 * SLOWNESS)) for process in several) == [False, *[True] * 7]
         if verb == "start":
             runtime("kill", "box", "KILL")
             runtime.until("box", "stopped")

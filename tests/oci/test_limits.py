@@ -12,6 +12,7 @@ import pytest
 
 from tests import no_trace
 from tests.oci.quarters import RUNTIME, remove_groups
+from tests.slowness import SLOWNESS
 from tinybox.isolation.cgroup_hierarchies import hierarchies
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def test_what_is_used_is_told(runtime: Runtime) -> None:
         assert follower.stdout is not None
         assert [json.loads(follower.stdout.readline())["type"] for _ in range(2)] == ["stats", "stats"]
         runtime("kill", "box", "KILL")
-        follower.communicate(timeout=20)
+        follower.communicate(timeout=20 * SLOWNESS)
     assert follower.returncode == 0
 
 
@@ -129,5 +130,5 @@ def test_out_of_memory_is_told(runtime: Runtime) -> None:
         assert json.loads(follower.stdout.readline())["type"] == "stats"
         os.write(writing, b"go\n")
         os.close(writing)
-        said, _ = follower.communicate(timeout=20)
+        said, _ = follower.communicate(timeout=20 * SLOWNESS)
     assert "oom" in [json.loads(line)["type"] for line in said.splitlines()]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.slowness import SLOWNESS
 from tinybox.oci.words import VERBS
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ def test_there_is_help(runtime: Runtime) -> None:
     assert all(f"  {verb} " in said for verb in VERBS)
     assert "--console-socket SOCKET" in runtime("create", "--help").stdout
     command = str(Path(sys.executable).with_name("tinybox"))
-    same = subprocess.run([command, "oci", "--help"], capture_output=True, text=True, check=False, timeout=30)
+    same = subprocess.run(
+        [command, "oci", "--help"], capture_output=True, text=True, check=False, timeout=30 * SLOWNESS
+    )
     assert same.stdout == said
 
 

@@ -26,7 +26,7 @@ from tools import tally
 
 # The part that `make test` runs as well: what version 2 does otherwise than version 1.
 CHOSEN = ("tests/kernel/test_cgroup.py", "tests/kernel/test_cgroup_limits.py", "tests/kernel/test_run_limits.py")
-FOLDERS = ("tests/kernel", "tests/cli")
+FOLDERS = ("tests/kernel", "tests/oci", "tests/cli")
 RESULTS = Path(__file__).parents[2] / "build/vm"
 LIMIT = 3600.0  # seconds for one machine
 SLOWNESS = "10"
