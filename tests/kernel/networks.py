@@ -108,4 +108,6 @@ def same_as(before: dict[str, object]) -> None:
     """Wait until the host's side of networks is as it was *before*; the kernel takes links away a moment later."""
     with contextlib.suppress(pytest.fail.Exception):
         until(lambda: everything() == before, 5)
-    assert everything() == before
+    after = everything()
+    differs = {key: (value, after[key]) for key, value in before.items() if value != after[key]}
+    assert not differs, differs

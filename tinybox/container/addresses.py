@@ -114,8 +114,9 @@ class Pool:
 
     def remove(self) -> None:
         """Remove the pool of a network that goes; one with leases stays, see rmdir(2)."""
-        for name in (_LAST, _SUBNET):
-            naming.forget(os.path.join(self.path, name))
+        if not self.leases():
+            for name in os.listdir(self.path):
+                naming.forget(os.path.join(self.path, name))
         state.remove_empty(self.path)
 
 

@@ -234,13 +234,16 @@ def sweep(home: Home, host: Host) -> list[str]:
     return swept
 
 
+def _disconnect(home: Home, container: str) -> None:
+    from tinybox.container import wiring
+
+    wiring.release(home, container)
+
+
 def _bury(home: Home, host: Host, record: Record) -> None:
     """End a container whose owner has died. How its program ended nobody has seen: its exit status is unknown."""
     _end_group(record.id, host)
-    if os.path.exists(os.path.join(home.live(record.id), spec.ENDPOINTS)):
-        from tinybox.container import wiring
-
-        attempt(lambda: wiring.release(home, record.id))
+    attempt(lambda: _disconnect(home, record.id))
     naming.hide(home, record.id)
     kept = state.stored(home, record.id)
     if kept is None or kept["annotations"].get(spec.REMOVE):

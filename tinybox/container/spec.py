@@ -148,8 +148,6 @@ EXPOSED = "tinybox.exposed"  # JSON: ports such as 80/tcp that the program liste
 NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
 LABEL = "tinybox.label."
 
-ENDPOINTS = "network.json"  # in a container's live directory: its places in networks; see addresses.Endpoint
-
 
 def load(bundle: str) -> Spec:
     """Read the config.json of *bundle*; UsageError says which part of it cannot be."""

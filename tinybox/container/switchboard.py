@@ -43,10 +43,20 @@ class Switchboard:
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
+    def tidy(self) -> None:
+        """Remove the pools that nobody has an address of."""
+        for bridge in self._pools():
+            with addresses.Pool(bridge) as pool:
+                pool.remove()
+
+    def _pools(self) -> list[str]:
+        return [name for name in os.listdir(self.path) if not name.startswith(".")]
+
     def boxes(self, bridge: str = "") -> set[str]:
         """Return the live directories of all boxes with an address, on *bridge* or anywhere, whose owners live."""
-        pools = [bridge] if bridge else [name for name in os.listdir(self.path) if not name.startswith(".")]
-        holders = {owner for name in pools for owner in _leases(f"{self.path}/{name}")}
+        holders = {
+            owner for name in ([bridge] if bridge else self._pools()) for owner in _leases(f"{self.path}/{name}")
+        }
         return {owner for owner in holders if addresses.is_alive(owner)}
 
     def connect(self, owner: str, endpoints: list[Endpoint], namespace: int, messages: network.Messages) -> None:
@@ -82,7 +92,8 @@ class Switchboard:
 
     def disconnect(self, owner: str, endpoints: list[Endpoint]) -> None:
         """Take back what `connect` did, as far as it got: a bridge goes with its last box, the table with the last."""
-        others = self.boxes() - {owner}
+        stays = len(addresses.read(owner)) > len(endpoints)  # it leaves one of its networks
+        others = self.boxes() if stays else self.boxes() - {owner}
         unused = {end.bridge for end in endpoints if not self.boxes(end.bridge) - {owner}}
         if others:
             self._close(owner, endpoints, unused, others)

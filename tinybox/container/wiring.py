@@ -7,6 +7,7 @@ killed knows what there is to undo.
 from __future__ import annotations
 
 import json
+import os
 
 from tinybox.container import addresses, claims, fitter, hosts, networks, ports, spec, switchboard
 
@@ -82,13 +83,11 @@ def _disconnect(home: Home, container: str, network: str = "") -> list[str]:
     """Take a container's cables out, or that of one *network*; return the names of the networks that it was in."""
     owner = home.live(container)
     ends = [end for end in addresses.read(owner) if network in ("", end.network)]
-    if not ends:
+    if not os.path.isdir(addresses.folder()):
         return []
     with switchboard.Switchboard() as board:
-        board.disconnect(owner, ends)
+        if ends:
+            board.disconnect(owner, ends)
         addresses.give_back(home, container, network)  # while the board is ours: the next one must see who is the last
-        for bridge in {end.bridge for end in ends}:
-            with addresses.Pool(bridge) as pool:
-                if not pool.leases():
-                    pool.remove()
+        board.tidy()
     return [end.network for end in ends]
