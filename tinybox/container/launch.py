@@ -171,7 +171,7 @@ def pid_of(home: Home, word: str) -> int:
 
 def write_bundle(container: lifecycle.Container, folder: str) -> None:
     """Write *container* as a plain OCI bundle, root file system included, that runc and crun can run, too."""
-    from tinybox.container import bundles
+    from tinybox.container import bundles, etc
 
     rootfs = os.path.join(folder, "rootfs")
     try:
@@ -182,4 +182,5 @@ def write_bundle(container: lifecycle.Container, folder: str) -> None:
     bundles.copy_merged(container.annotations.pop(spec.LAYERS).split(":"), rootfs)
     # Where its groups are is for who runs it to say: runc would leave an empty parent `tinybox` in every hierarchy.
     container.config["linux"].pop("cgroupsPath", None)
+    etc.write(folder, container.config)
     spec.save(container.config, folder)
