@@ -55,6 +55,7 @@ COMMANDS = {
     "lab": ("tinybox.cli.lab", "lab", "Show what the kernel does, by demonstrations that check themselves"),
     "completion": ("tinybox.cli.completion", "completion", "Print the script that makes a shell complete words"),
     "doctor": ("tinybox.cli.doctor", "doctor", "Look whether this host is fit for containers"),
+    "network": ("tinybox.cli.networks", "network", "List, make, show and remove networks; connect boxes"),
     "volume": ("tinybox.cli.volumes", "volume", "List, make, show and remove volumes"),
 }
 

@@ -77,6 +77,14 @@ def recipes(home: Home) -> Iterable[str]:  # noqa: ARG001  recipes lie beside th
 
 
 @offered
+def networks(home: Home) -> Iterable[str]:
+    """Offer the networks."""
+    from tinybox.container import networks as on_disk
+
+    return [network.name for network in on_disk.every(home)]
+
+
+@offered
 def volumes(home: Home) -> Iterable[str]:
     """Offer the volumes."""
     from tinybox.container import volumes as on_disk

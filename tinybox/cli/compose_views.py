@@ -49,7 +49,7 @@ def publishers(listed: Listed) -> list[dict[str, Any]]:
             "PublishedPort": port["hostPort"],
             "Protocol": port["protocol"],
         }
-        for port in (ports.published(listed.annotations) if listed.is_alive else [])
+        for port in (listed.ports if listed.is_alive else [])
     ]
 
 
@@ -105,7 +105,7 @@ def port(obj: Any, service: str, private_port: str, protocol: str) -> None:
     """Show which address of the host leads to a port of SERVICE: 0.0.0.0:49153."""
     found = members.one(Home(), obj.project().name, service)
     wanted = private_port if "/" in private_port else f"{private_port}/{protocol}"
-    for entry in ports.published(found.annotations):
+    for entry in found.ports:
         if ports.inside(entry) == wanted:
             click.echo(ports.outside(entry))
             return

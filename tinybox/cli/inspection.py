@@ -62,11 +62,8 @@ def inspect(names: tuple[str, ...], style: str, kind: str) -> int:
 @click.argument("container", shell_complete=completion.containers)
 @click.argument("wanted", required=False, metavar="[PORT[/PROTOCOL]]")
 def port(container: str, wanted: str | None) -> None:
-    """Show which addresses of the host lead to the ports of CONTAINER; nothing if none was published.
-
-    They are read from the container's annotation tinybox.ports.
-    """
-    published = ports.published(listing.find(Home(), container).annotations)
+    """Show which addresses of the host lead to the ports of CONTAINER; nothing if none was published."""
+    published = listing.find(Home(), container).ports
     asked = f"{wanted}/tcp" if wanted and "/" not in wanted else wanted
     found = [entry for entry in published if asked in (None, ports.inside(entry))]
     if asked and not found:

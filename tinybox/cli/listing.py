@@ -32,7 +32,7 @@ def columns(*, full: bool, now: int) -> Columns:
         "RunningFor": ("CREATED", lambda c: measures.ago(c.state.get("createdAt", now), now)),
         "State": ("STATE", lambda c: c.word),
         "Status": ("STATUS", lambda c: status(c, now)),
-        "Ports": ("PORTS", lambda c: ports.words(c.annotations) if c.is_alive else ""),
+        "Ports": ("PORTS", lambda c: ports.words(c.ports, c.annotations) if c.is_alive else ""),
         "Names": ("NAMES", lambda c: c.name),
         "Labels": ("LABELS", lambda c: ",".join(f"{key}={value}" for key, value in sorted(c.labels.items()))),
         "Label": ("", lambda c: lambda key: c.labels.get(key, "")),
@@ -59,7 +59,7 @@ def _chosen(home: Home, words: tuple[str, ...], *, all_of_them: bool, newest: in
 @click.option("-l", "--latest", is_flag=True, help="Show the newest, in whatever state.")
 @click.option("--no-trunc", is_flag=True, help="Print ids and commands whole.")
 @click.option("-f", "--filter", "words", multiple=True, metavar="KEY=VALUE", help="Show only those that agree: "
-              "id, name, label, status, exited, health, ancestor, before, since, volume.")  # fmt: skip
+              "id, name, label, status, exited, health, ancestor, before, since, volume, network.")  # fmt: skip
 @format_option(FIELDS)
 def ps(
     words: tuple[str, ...], style: str, *, all_of_them: bool, quiet: bool, last: int, latest: bool, no_trunc: bool

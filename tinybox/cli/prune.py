@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tinybox.container import measures, pruning
+from tinybox.container import measures, network_making, pruning
 from tinybox.container.home import Home
 
 
@@ -22,15 +22,16 @@ def confirm(what: list[str]) -> bool:
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 @click.option("--volumes", "volumes_too", is_flag=True, help="Anonymous volumes, too; with --all those with a name.")
 def prune(*, all_of_them: bool, force: bool, volumes_too: bool) -> None:
-    """Remove all containers at rest and all images without a name, and say how much that frees."""
+    """Remove all containers at rest, networks without a box and images without a name, and say how much that frees."""
     home = Home()
     images = "images without at least one container associated to them" if all_of_them else "dangling images"
     kind = "volumes" if all_of_them else "anonymous volumes"
-    what = ["all stopped containers", f"all {images}"]
+    what = ["all stopped containers", "all networks not used by at least one container", f"all {images}"]
     what += [f"all {kind} not used by at least one container"] if volumes_too else []
     if not force and not confirm(what):
         return
     removed = {"Deleted Containers": pruning.containers(home)}
+    removed["Deleted Networks"] = pruning.Removed(network_making.prune(home), 0)
     if volumes_too:
         removed["Deleted Volumes"] = pruning.volumes_of(home, lambda volume: all_of_them or volume.is_anonymous)
     removed["Deleted Images"] = pruning.images(home, all_of_them=all_of_them)

@@ -12,7 +12,7 @@ import select
 import signal
 import time
 
-from tinybox.container import events, lifecycle, naming, spec, state
+from tinybox.container import addresses, events, hosts, lifecycle, naming, spec, state
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation.cgroup import Cgroup, place
 from tinybox.linux import proc
@@ -185,6 +185,7 @@ def rename(home: Home, word: str, name: str) -> None:
     container = naming.find(home, word)
     former = naming.of(home, container)
     naming.rename(home, container, name)
+    hosts.refresh(home, [end.network for end in addresses.endpoints(home, container)])
     events.emit(home, container, "rename", oldName="".join(former), name=name)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from tinybox.container import listing, spec
+from tinybox.container import listing, networks, spec
 from tinybox.errors import TinyboxError, UsageError
 from tinybox.images.store import Store
 
@@ -88,6 +88,12 @@ class Filter:
         made = listing.find(self._home, value).state.get("createdAt", 0)
         return lambda listed: listed.state.get("createdAt", 0) > made
 
+    def _network(self, value: str) -> Test:
+        from tinybox.container import network_words
+
+        known = [network.name for network in networks.every(self._home) if network.id.startswith(value)]
+        return lambda listed: not {value, *known}.isdisjoint(network_words.names(listed))
+
     def _volume(self, value: str) -> Test:
         return lambda listed: any(value in (mount["Name"], mount["Destination"]) for mount in listed.mounts())
 
@@ -99,6 +105,7 @@ class Filter:
         "id": _id,
         "label": _label,
         "name": _name,
+        "network": _network,
         "since": _since,
         "status": _status,
         "volume": _volume,

@@ -6,7 +6,9 @@ default set, and a mode is what the namespaces say.
 
 from __future__ import annotations
 
-from tinybox.container import spec
+import json
+
+from tinybox.container import ports, spec
 from tinybox.isolation import capabilities
 
 TYPE_CHECKING = False
@@ -26,6 +28,7 @@ def words(config: Spec) -> dict[str, Any]:
         **_rights(config),
         **_modes(config),
         **_mounts(config),
+        **_names(annotations),
         "RestartPolicy": _restart(annotations.get(spec.RESTART, "no")),
         "AutoRemove": spec.REMOVE in annotations,
         "Init": annotations.get(spec.INIT, "none") != "none",
@@ -78,8 +81,25 @@ def _modes(config: Spec) -> dict[str, str]:
     """Return each namespace's mode: private, host, or the path of the one that was joined."""
     joined = {entry["type"]: entry.get("path") or "private" for entry in config.get("linux", {}).get("namespaces", [])}
     network = joined.get("network", "host")
+    wants = json.loads(config.get("annotations", {}).get(spec.NETWORKS) or "[]")
     modes = {name: joined.get(kind, "host") for name, kind in _MODES.items()}
-    return {"NetworkMode": "none" if network == "private" else network, **modes}
+    chosen = wants[0]["name"] if wants else "none"
+    return {"NetworkMode": chosen if network == "private" else network, **modes}
+
+
+def _names(annotations: dict[str, str]) -> dict[str, Any]:
+    known = json.loads(annotations.get(spec.NAMES) or "{}")
+    published: dict[str, list[dict[str, str]]] = {}
+    for port in ports.published(annotations):
+        outer = {"HostIp": port["hostIp"], "HostPort": str(port["hostPort"] or "")}
+        published.setdefault(ports.inside(port), []).append(outer)
+    return {
+        "Dns": known.get("nameserver", []),
+        "DnsOptions": known.get("options", []),
+        "DnsSearch": known.get("search", []),
+        "ExtraHosts": known.get("hosts", []),
+        "PortBindings": published,
+    }
 
 
 def _mounts(config: Spec) -> dict[str, Any]:

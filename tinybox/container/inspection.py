@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 
-from tinybox.container import host_config, ports, spec
+from tinybox.container import host_config, network_words, spec
 from tinybox.container.measures import stamp
 from tinybox.errors import StateError, UsageError
 
@@ -39,9 +39,9 @@ def container(listed: Listed) -> Words:
         "State": _state(listed),
         "Image": f"sha256:{listed.image_id}",
         "LogPath": _if_there(os.path.join(bundle, "container.log")),
-        "ResolvConfPath": _source_of(config, "/etc/resolv.conf"),
-        "HostnamePath": _source_of(config, "/etc/hostname"),
-        "HostsPath": _source_of(config, "/etc/hosts"),
+        "ResolvConfPath": _source_of(bundle, config, "/etc/resolv.conf"),
+        "HostnamePath": _source_of(bundle, config, "/etc/hostname"),
+        "HostsPath": _source_of(bundle, config, "/etc/hosts"),
         "Name": f"/{listed.name}",
         "RestartCount": listed.state.get("restarts", 0),
         "Driver": "overlay",
@@ -50,7 +50,7 @@ def container(listed: Listed) -> Words:
         "GraphDriver": _files(listed, config),
         "Mounts": listed.mounts(),
         "Config": _config(listed, config),
-        "NetworkSettings": _network(listed),
+        "NetworkSettings": network_words.of_container(listed),
         "Bundle": bundle,
         "Spec": config,
     }
@@ -89,6 +89,7 @@ def _config(listed: Listed, config: Spec) -> Words:
         "Image": listed.image,
         "WorkingDir": process["cwd"],
         "Entrypoint": None,  # joined with Cmd when the container was made
+        "ExposedPorts": {port: {} for port in json.loads(annotations.get(spec.EXPOSED) or "[]")},
         "Labels": listed.labels,
         "StopSignal": annotations.get(spec.STOP_SIGNAL, "SIGTERM"),
         "StopTimeout": int(annotations[spec.STOP_TIMEOUT]) if spec.STOP_TIMEOUT in annotations else None,
@@ -109,22 +110,11 @@ def _files(listed: Listed, config: Spec) -> Words:
     return {"Name": "overlay", "Data": data}
 
 
-def _network(listed: Listed) -> Words:
-    """Return what is so now: where its network namespace is, and the ports that were published."""
-    bindings: dict[str, list[dict[str, str]]] = {}
-    for port in ports.published(listed.annotations):
-        outer = {"HostIp": port["hostIp"], "HostPort": str(port["hostPort"])}
-        bindings.setdefault(ports.inside(port), []).append(outer)
-    return {
-        "SandboxKey": f"/proc/{listed.state['pid']}/ns/net" if listed.is_alive else "",
-        "Ports": bindings,
-        "Networks": {},
-    }
-
-
-def _source_of(config: Spec, place: str) -> str:
-    """Return which file of the host is mounted at *place*, or nothing."""
-    return next((entry.get("source", "") for entry in config.get("mounts", []) if entry["destination"] == place), "")
+def _source_of(bundle: str, config: Spec, place: str) -> str:
+    """Return which file of the host is mounted at *place*, or nothing; its own files lie in its *bundle*."""
+    mounts = config.get("mounts", [])
+    source = next((entry.get("source", "") for entry in mounts if entry["destination"] == place), "")
+    return os.path.join(bundle, source) if source else ""
 
 
 def _if_there(path: str) -> str:

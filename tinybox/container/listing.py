@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import naming, spec, state
+from tinybox.container import naming, ports, spec, state
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation.cgroup import Cgroup, place
 from tinybox.isolation.cgroup_hierarchies import hierarchies
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.home import Home
+    from tinybox.container.ports import Port
     from tinybox.container.spec import Mount
     from tinybox.container.state import State
     from tinybox.isolation.cgroup_hierarchies import Hierarchies
@@ -95,6 +96,11 @@ class Listed:
         """When it ended, or 0: that it ended while nobody saw it, as in a reboot, leaves no time."""
         finished = self.state.get("finishedAt", 0)
         return finished if finished >= self.state.get("startedAt", 0) else 0
+
+    @property
+    def ports(self) -> list[Port]:
+        """Its published ports; while it is alive with those of the host that were chosen."""
+        return ports.chosen(self.home.live(self.id), self.annotations)
 
     @property
     def group(self) -> Cgroup:

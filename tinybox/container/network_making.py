@@ -119,7 +119,7 @@ def _unique_local() -> ipaddress.IPv6Network:
 
 
 def _gateways(wanted: Sequence[str], found: Iterable[Subnet]) -> dict[int, str]:
-    gateways = {subnet.version: str(subnet[1]) for subnet in found}
+    gateways: dict[int, str] = {subnet.version: str(subnet[1]) for subnet in found}
     for text in wanted:
         try:
             gateway = ipaddress.ip_address(text)

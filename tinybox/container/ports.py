@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 
 from tinybox.container import spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import NotRequired, TypedDict
 
     class Port(TypedDict):
@@ -26,12 +27,22 @@ if TYPE_CHECKING:
 
 
 ANNOTATION = spec.PORTS
+LIST = "ports.json"  # in a container's live directory: its ports, with the host's side as it was chosen
 
 
 def published(annotations: Mapping[str, str]) -> list[Port]:
     """Return the ports that a container with these *annotations* has published, the lowest first."""
     ports: list[Port] = json.loads(annotations.get(ANNOTATION) or "[]")
     return sorted(ports, key=lambda port: (port["containerPort"], port["protocol"], port["hostIp"]))
+
+
+def chosen(owner: str, annotations: Mapping[str, str]) -> list[Port]:
+    """Return the same with the host's ports that were chosen, of the container with the live directory *owner*."""
+    try:
+        with open(os.path.join(owner, LIST), encoding="utf-8") as file:
+            return published({ANNOTATION: file.read()})
+    except (FileNotFoundError, NotADirectoryError):
+        return published(annotations)
 
 
 def inside(port: Port) -> str:
@@ -45,6 +56,9 @@ def outside(port: Port) -> str:
     return f"[{address}]:{port['hostPort']}" if ":" in address else f"{address}:{port['hostPort']}"
 
 
-def words(annotations: Mapping[str, str]) -> str:
-    """Return all published ports as `docker ps` shows them: ``0.0.0.0:8080->80/tcp``."""
-    return ", ".join(f"{outside(port)}->{inside(port)}" for port in published(annotations))
+def words(found: Sequence[Port], annotations: Mapping[str, str]) -> str:
+    """Return all ports as `docker ps` shows them: ``0.0.0.0:8080->80/tcp``; those that are only exposed, ``80/tcp``."""
+    opened: list[str] = json.loads(annotations.get(spec.EXPOSED) or "[]")
+    names = {inside(port) for port in found}
+    shown = [f"{outside(port)}->{inside(port)}" for port in found]
+    return ", ".join([*(name for name in opened if name not in names), *shown])

@@ -103,6 +103,10 @@ class Switchboard:
         for link in (*(end.link for end in endpoints), *unused):
             network.remove_link(link)
 
+    def reload(self) -> None:
+        """Make the firewall anew, for all boxes as they are connected now: a box has left one of its networks."""
+        firewall.load(_members_of(self.boxes()))
+
     @staticmethod
     def _close(owner: str, endpoints: list[Endpoint], unused: set[str], others: Iterable[str]) -> None:
         """Close the firewall for what goes: the box's ports, and the bridges that nobody else is on."""

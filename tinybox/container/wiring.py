@@ -72,11 +72,11 @@ class Wiring:
         self.drop_ports()
 
 
-def release(home: Home, container: str) -> None:
-    """Give back what a container has in networks; its owner does this, or who buries it. Twice is fine."""
-    touched = _disconnect(home, container)
+def release(home: Home, container: str, network: str = "") -> None:
+    """Give back what a container has in networks, or in one; its owner does this, or who buries it. Twice is fine."""
+    touched = _disconnect(home, container, network)
     if touched:
-        hosts.refresh(home, touched)
+        hosts.refresh(home, touched, container if network else "")
 
 
 def _disconnect(home: Home, container: str, network: str = "") -> list[str]:
@@ -89,5 +89,7 @@ def _disconnect(home: Home, container: str, network: str = "") -> list[str]:
         if ends:
             board.disconnect(owner, ends)
         addresses.give_back(home, container, network)  # while the board is ours: the next one must see who is the last
+        if addresses.read(owner):
+            board.reload()
         board.tidy()
     return [end.network for end in ends]

@@ -154,3 +154,17 @@ def run(script: str) -> None:
     _, status = os.waitpid(nft, 0)
     if status:
         raise StepError("firewall", complaint.partition("\n")[0] or f"nft: status {status}", "see nft(8)")
+
+
+def counted() -> list[tuple[str, str]]:
+    """Return our rules that count packets, each with its chain, as nft(8) lists them; none where there is no table."""
+    import subprocess
+
+    done = subprocess.run([program(), "list", "table", *TABLE.split()], capture_output=True, text=True, check=False)
+    chain, found = "", []
+    for line in map(str.strip, done.stdout.splitlines()):
+        if line.startswith("chain "):
+            chain = line.split()[1]
+        elif " counter packets " in line:
+            found.append((chain, line))
+    return found

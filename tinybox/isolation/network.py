@@ -20,6 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
+    from tinybox.isolation.network_facts import Facts
+
 NETLINK_ROUTE = 0
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x1, 0x4, 0x100, 0x200, 0x400
@@ -253,3 +255,23 @@ def set_parameter(path: str, value: str) -> str:
     finally:
         os.close(fd)
     return former
+
+
+def facts(namespace: int | None = None) -> Facts:
+    """Ask the kernel about all links, addresses, routes and neighbours of *namespace*, or of our own network."""
+    from pyroute2 import IPRoute
+
+    from tinybox.isolation.network_facts import Facts
+
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    if namespace is not None:
+        process.setns(namespace, process.CLONE_NEWNET)
+    try:
+        with IPRoute() as kernel:
+            found = Facts(kernel.get_links(), kernel.get_addr(), kernel.get_routes(table=RT_TABLE_MAIN))
+            found.add_neighbours(kernel.get_neighbours())
+            found.add_learned(kernel.fdb("dump"))
+    finally:
+        process.setns(own, process.CLONE_NEWNET)
+        os.close(own)
+    return found

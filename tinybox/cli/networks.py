@@ -1,0 +1,225 @@
+"""`tinybox network`: the networks that boxes can be plugged into."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinybox.cli import completion, several
+from tinybox.cli.table import FORMAT_HELP, Columns, Table
+from tinybox.cli.template import Template
+from tinybox.container import connections, filters, host, measures, network_making, network_words, networks
+from tinybox.container.home import Home
+from tinybox.errors import StateError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.container.addresses import Want
+    from tinybox.container.networks import Network
+
+    Test = Callable[[Network], bool]
+
+FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
+TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+def columns(*, whole: bool) -> Columns:
+    """Return docker's columns; ids *whole* or short."""
+    return {
+        "ID": ("NETWORK ID", lambda network: network.id if whole else network.id[:12]),
+        "Name": ("NAME", lambda network: network.name),
+        "Driver": ("DRIVER", lambda network: network.driver),
+        "Scope": ("SCOPE", lambda _: "local"),
+        "IPv6": ("IPV6", lambda network: str(bool(network.subnet6)).lower()),
+        "Internal": ("INTERNAL", lambda network: str(network.internal).lower()),
+        "Labels": (
+            "LABELS",
+            lambda network: ",".join(f"{key}={value}" for key, value in sorted(network.labels.items())),
+        ),
+        "Label": ("", lambda network: lambda key: network.labels.get(key, "")),
+        "CreatedAt": ("CREATED AT", lambda network: measures.stamp(network.created)),
+    }
+
+
+class Wanted:
+    """Which networks the words of --filter mean: alternatives within one key, and all keys have to agree."""
+
+    def __init__(self, home: Home, words: tuple[str, ...], keys: tuple[str, ...] = FILTERS) -> None:
+        self._home = home
+        makers = {key: getattr(self, f"_{key}") for key in keys}
+        self._tests = [
+            (key == "label", [makers[key](value) for value in values])
+            for key, values in filters.pairs(words, keys).items()
+        ]
+
+    def __call__(self, network: Network) -> bool:
+        """Tell whether *network* is one of them."""
+        return all((all if add_up else any)(test(network) for test in tests) for add_up, tests in self._tests)
+
+    def _dangling(self, value: str) -> Test:
+        if value.lower() not in TRUTH:
+            raise UsageError(f"--filter dangling={value}", "is neither true nor false")
+        used = {endpoint.network for _, endpoint in network_making.users(self._home)}
+        return lambda network: (network.name not in used and not network.is_predefined) == TRUTH[value.lower()]
+
+    def _driver(self, value: str) -> Test:
+        return lambda network: network.driver == value
+
+    def _id(self, value: str) -> Test:
+        return lambda network: value in network.id
+
+    def _label(self, value: str) -> Test:
+        key, equals, wanted = value.partition("=")
+        return lambda network: key in network.labels and (not equals or network.labels[key] == wanted)
+
+    def _name(self, value: str) -> Test:
+        return lambda network: value in network.name
+
+    def _scope(self, value: str) -> Test:
+        return lambda _: value == "local"
+
+    def _type(self, value: str) -> Test:
+        if value not in ("custom", "builtin"):
+            raise UsageError(f"--filter type={value}", "is unknown", "custom or builtin")
+        return lambda network: network.is_predefined == (value == "builtin")
+
+
+def pairs(words: tuple[str, ...]) -> dict[str, str]:
+    """Return ``KEY=VALUE`` words as a dictionary; without a value it is empty."""
+    return dict(word.partition("=")[::2] for word in words)
+
+
+@click.group()
+def network() -> None:
+    """List, make, show and remove networks, and connect boxes with them."""
+
+
+@network.command("ls")
+@click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
+@click.option("-f", "--filter", "words", multiple=True, metavar="KEY=VALUE", help=f"Keys: {', '.join(FILTERS)}.")
+@click.option("--format", "style", default="", metavar="FORMAT", help=FORMAT_HELP)
+@click.option("--no-trunc", is_flag=True, help="Print whole ids.")
+def ls(words: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> None:
+    """List the networks."""
+    home = Home()
+    wanted = Wanted(home, words)
+    found = [each for each in networks.every(home) if wanted(each)]
+    if quiet:
+        lines = [each.id if no_trunc else each.id[:12] for each in found]
+    else:
+        lines = Table(columns(whole=no_trunc), style, "ID Name Driver Scope").lines(found)
+    click.echo("".join(f"{line}\n" for line in lines), nl=False)
+
+
+@network.command("create")
+@click.option("-d", "--driver", default="bridge", metavar="NAME", help="Only bridge, which is the default.")
+@click.option("--subnet", "subnets", multiple=True, metavar="SUBNET", help="172.18.0.0/16, or one of IPv6; or both.")
+@click.option("--gateway", "gateways", multiple=True, metavar="ADDRESS", help="The host's address in it.")
+@click.option("--internal", is_flag=True, help="Nothing leads out of it, or into it.")
+@click.option("--ipv6", is_flag=True, help="With an IPv6 subnet, too.")
+@click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Attach a label.")
+@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="mtu=1400.")
+@click.argument("name")
+def create(name: str, driver: str, labels: tuple[str, ...], options: tuple[str, ...], **wish: Any) -> None:
+    """Make the network NAME, and print its id."""
+    if driver != "bridge":
+        raise UsageError(f"--driver {driver}", "there is no such driver", "bridge")
+    wanted = network_making.Wish(labels=pairs(labels), options=pairs(options), **wish)
+    home = Home()
+    home.prepare()
+    print(network_making.create(home, name, wanted).id)
+
+
+NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.networks)
+NAME = click.argument("name", metavar="NETWORK", shell_complete=completion.networks)
+
+
+@network.command("rm")
+@click.option("-f", "--force", is_flag=True, help="Let names pass that no network has.")
+@NAMES
+def rm(names: tuple[str, ...], *, force: bool) -> int:
+    """Remove networks that no box is on."""
+    home = Home()
+
+    def remove(name: str) -> str:
+        try:
+            return network_making.remove(home, name)
+        except StateError as error:
+            if force and error.cause == "not found":
+                return name
+            raise
+
+    return several.each(names, remove)
+
+
+@network.command("inspect")
+@click.option("-f", "--format", "style", default="json", metavar="FORMAT", help="json, or a template.")
+@NAMES
+def inspect(names: tuple[str, ...], style: str) -> int:
+    """Show all that is known of networks, and which boxes are on them."""
+    home, found, failed = Home(), [], False
+    for name in names:
+        try:
+            found.append(network_words.told(home, networks.find(home, name)))
+        except StateError as error:
+            print(f"tinybox: {error}", file=sys.stderr)
+            failed = True
+    if style == "json":
+        print(json.dumps(found, indent=4))
+    else:
+        template = Template(style.replace("\\t", "\t").replace("\\n", "\n"))
+        print("".join(f"{template.render(each)}\n" for each in found), end="")
+    return int(failed)
+
+
+@network.command("connect")
+@click.option("--ip", "address", default="", metavar="ADDRESS", help="Its IPv4 address there.")
+@click.option("--ip6", "address6", default="", metavar="ADDRESS", help="Its IPv6 address there.")
+@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="One more name for the boxes beside it.")
+@NAME
+@click.argument("container", shell_complete=completion.containers)
+def connect(name: str, container: str, address: str, address6: str, aliases: tuple[str, ...]) -> None:
+    """Put CONTAINER, running or not, into NETWORK."""
+    home = Home()
+    found = networks.find(home, name)
+    want: Want = {"name": found.name, "aliases": list(aliases), "address": address, "address6": address6}
+    connections.connect(home, found, container, want)
+
+
+@network.command("disconnect")
+@click.option("-f", "--force", is_flag=True, help="Also where it is not connected, or the network is gone.")
+@NAME
+@click.argument("container", shell_complete=completion.containers)
+def disconnect(name: str, container: str, *, force: bool) -> None:
+    """Take CONTAINER, running or not, out of NETWORK."""
+    connections.disconnect(Home(), name, container, force=force)
+
+
+@network.command("prune")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.option("--filter", "words", multiple=True, metavar="label=KEY[=VALUE]", help="Only those with a label.")
+def prune(words: tuple[str, ...], *, force: bool) -> None:
+    """Remove the networks that no box is on."""
+    from tinybox.cli.prune import confirm
+
+    if not force and not confirm(["all custom networks not used by at least one container"]):
+        return
+    home = Home()
+    removed = network_making.prune(home, Wanted(home, words, ("label",)))
+    if removed:
+        print("Deleted Networks:", *removed, "", sep="\n")
+
+
+@network.command("show")
+@NAME
+def show(name: str) -> None:
+    """Draw NETWORK as it is in the kernel now: bridge, cables, both ends, addresses, routes, rules and counters."""
+    from tinybox.container import network_picture
+
+    home = Home()
+    host.read(home.cache).check()
+    click.echo("\n".join(network_picture.drawn(home, networks.find(home, name))))

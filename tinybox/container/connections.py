@@ -1,0 +1,118 @@
+"""Plugging a box into one more network, and out again, while it runs or while it rests.
+
+That it belongs there is written into its config.json, so the next start finds it. If it runs, the cable is laid at
+once, behind the back of its owner: he gives back whatever the box's list of endpoints names when it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+
+from tinybox.container import addresses, configure_network, control, hosts, naming, networks, spec, state
+from tinybox.errors import StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+    from tinybox.container.addresses import Want
+    from tinybox.container.home import Home
+    from tinybox.container.networks import Network
+    from tinybox.container.spec import Spec
+
+
+class Wishes:
+    """The networks that a container is to be in, by its config.json, which nobody else changes meanwhile: flock(2)."""
+
+    def __init__(self, home: Home, container: str) -> None:
+        self.bundle = home.bundle(container)
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        self._fd = os.open(os.path.join(self.bundle, "config.json"), os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        self.config: Spec = spec.load(self.bundle)
+        self.wants: list[Want] = wanted(self.config)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def save(self) -> None:
+        """Write them down."""
+        self.config.setdefault("annotations", {})[spec.NETWORKS] = json.dumps(self.wants)
+        spec.save(self.config, self.bundle)
+
+
+def wanted(config: Spec) -> list[Want]:
+    """Return the places in networks that a container with this *config* is to have."""
+    wants: list[Want] = json.loads(config.get("annotations", {}).get(spec.NETWORKS) or "[]")
+    return wants
+
+
+def connect(home: Home, network: Network, word: str, want: Want) -> None:
+    """Put the container that *word* names into *network*, with an address of its own; StateError if that cannot be."""
+    container = naming.find(home, word)
+    configure_network.check(network, want)
+    with Wishes(home, container) as wishes:
+        _check(network, word, wishes)
+        if state.read(home, container)["status"] == state.RUNNING:
+            with control.running(home, container) as target:
+                _plug(home, network, target, want)
+        wishes.wants.append(want)
+        wishes.save()
+
+
+def _check(network: Network, word: str, wishes: Wishes) -> None:
+    thing = f"container {word}"
+    if network.driver != "bridge":
+        raise StateError(thing, f"cannot be connected to {network.name} network", f"--network {network.name} at run")
+    if spec.NETWORKS not in wishes.config.get("annotations", {}):
+        cause = "has no network of its own that could be connected with another one"
+        raise StateError(thing, cause, "it was made with --network none, host or container:")
+    if any(want["name"] == network.name for want in wishes.wants):
+        raise StateError(thing, f"endpoint already exists in network {network.name}", "disconnect it first")
+
+
+def _plug(home: Home, network: Network, target: control.Running, want: Want) -> None:
+    """Lay the cable into the running box *target*; one that has ended meanwhile has nothing of it."""
+    from tinybox.container import fitter
+    from tinybox.isolation.network import Messages
+
+    messages = Messages()
+    addresses.lease(home, network, target.id, want)
+    try:
+        fitter.connect(home.live(target.id), target.state["pid"], messages, network.name)
+        hosts.announce(home, target.id, {})
+    except BaseException:
+        _unplug(home, target.id, network.name)
+        raise
+    if target.ends_within(0):
+        _unplug(home, target.id, network.name)
+        raise StateError(f"container {target.id[:12]}", "has just ended")
+
+
+def _unplug(home: Home, container: str, network: str) -> None:
+    from tinybox.container import wiring
+
+    wiring.release(home, container, network)
+
+
+def disconnect(home: Home, word: str, container_word: str, *, force: bool = False) -> None:
+    """Take a container out of a network it is in, else StateError; with *force* also out of one that is no more."""
+    container = naming.find(home, container_word)
+    try:
+        name = networks.find(home, word).name
+    except StateError:
+        if not force:
+            raise
+        name = word
+    with Wishes(home, container) as wishes:
+        left = [want for want in wishes.wants if want["name"] != name]
+        if len(left) == len(wishes.wants) and not force:
+            raise StateError(f"container {container_word}", f"is not connected to network {name}", "see inspect")
+        _unplug(home, container, name)
+        wishes.wants = left
+        wishes.save()
