@@ -74,7 +74,8 @@ def _subnets(wish: Wish, others: Sequence[Network]) -> dict[str, str]:
     taken = [*subnets.routed(), *(other.subnet for other in others if other.subnet and not other.is_predefined)]
     if 4 in by_version:
         _refuse_overlap(by_version[4], taken)
-    by_version.setdefault(4, ipaddress.ip_network(_free(taken)))
+    else:
+        by_version[4] = ipaddress.ip_network(_free(taken))
     if 6 in by_version:
         _refuse_overlap(by_version[6], [other.subnet6 for other in others if other.subnet6])
     elif wish.ipv6:
