@@ -1,7 +1,7 @@
 """The examples of docs/cli.md: for each command its lines, what each shows, and whether it ends without a person.
 
 A guard parses every line, and a test runs those that end by themselves. There the container ``web`` runs, ``job`` has
-ended with status 3, both of the image ``busybox``; ``data`` is a volume; files: site.tar.gz, page.html, compose.yaml.
+ended with status 3, both of the image ``busybox``; ``data`` a volume, ``lab`` a network; files: site.tar.gz, page.html, compose.yaml.
 """
 
 from __future__ import annotations
@@ -136,6 +136,31 @@ EXAMPLES = {
         Example("tinybox oci run --bundle box first", "Run what it describes, as the container `first`."),
         Example("tinybox oci --root /run/elsewhere list", "The containers of an engine that keeps them elsewhere."),
     ],
+    "network": [],
+    "network ls": [
+        Example("tinybox network ls", "bridge, host and none are there always."),
+        Example("tinybox network ls -q --filter type=custom", "The ids of those that somebody made."),
+    ],
+    "network create": [
+        Example("tinybox network create inner --internal", "Boxes on it reach one another, and nothing else."),
+        Example(
+            "tinybox network create --subnet 10.99.0.0/24 --gateway 10.99.0.254 --ipv6 --opt mtu=1400 wide",
+            "With a subnet of one's own, an IPv6 one beside it, and smaller packets.",
+        ),
+    ],
+    "network connect": [
+        Example("tinybox network connect --alias www lab web", "`web` has one more card now, and a name there.")
+    ],
+    "network disconnect": [Example("tinybox network disconnect bridge web", "It has one less, running or not.")],
+    "network inspect": [
+        Example("tinybox network inspect lab", "All that is known, with the boxes that are on it."),
+        Example("tinybox network inspect -f '{{range .IPAM.Config}}{{.Subnet}}{{end}}' lab", "Its subnet alone."),
+    ],
+    "network show": [
+        Example("tinybox network show bridge", "The picture for the board, from the kernel as it is now.")
+    ],
+    "network rm": [Example("tinybox network rm lab", "A network that a box is on stays.")],
+    "network prune": [Example("tinybox network prune --force", "All networks that no box is on.")],
     "volume": [],
     "volume ls": [
         Example("tinybox volume ls", "Every volume, those without a name of their own included."),

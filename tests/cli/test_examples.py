@@ -36,18 +36,19 @@ services:
 
 @pytest.fixture
 def scene(tinybox: Command, tmp_path: Path) -> Iterator[Command]:
-    """Set the scene: `web` runs, `job` has ended with 3, `data` is a volume; afterwards all that was made goes."""
+    """Set the scene: `web` runs, `job` has ended with 3, `data` is a volume, `lab` a network; afterwards all that was made goes."""
     (tmp_path / "page.html").write_text("hello\n")
     (tmp_path / "compose.yaml").write_text(COMPOSE)
     subprocess.run(["tar", "-czf", "site.tar.gz", "page.html"], cwd=tmp_path, check=True)
     before = set(images(tinybox))
     script = "trap : HUP; trap exit TERM; while :; do sleep 0.2; done"
     try:
-        web = tinybox("run", "-d", "--name", "web", "busybox", "sh", "-c", script)
+        web = tinybox("run", "-d", "--name", "web", "--network", "bridge", "busybox", "sh", "-c", script)
         assert web.returncode == 0, web.stderr
         job = tinybox("run", "--name", "job", "busybox", "sh", "-c", "exit 3")
         assert job.returncode == 3, job.stderr
         assert tinybox("volume", "create", "data").returncode == 0
+        assert tinybox("network", "create", "lab").returncode == 0
         yield tinybox
     finally:
         clear(tinybox, before)
@@ -60,7 +61,8 @@ def clear(tinybox: Command, kept: set[str]) -> None:
         if names:
             done = tinybox(*command, *names)
             assert done.returncode == 0, done.stderr
-    assert tinybox("volume", "prune", "--force", "--all").returncode == 0
+    for words in (("volume", "prune", "--force", "--all"), ("network", "prune", "--force")):
+        assert tinybox(*words).returncode == 0
 
 
 def images(tinybox: Command) -> list[str]:
