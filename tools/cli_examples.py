@@ -1,7 +1,8 @@
 """The examples of docs/cli.md: for each command its lines, what each shows, and whether it ends without a person.
 
 A guard parses every line, and a test runs those that end by themselves. There the container ``web`` runs, ``job`` has
-ended with status 3, both of the image ``busybox``; ``data`` a volume, ``lab`` a network; files: site.tar.gz, page.html, compose.yaml.
+ended with status 3, both of the image ``busybox``; ``data`` is a volume, ``lab`` a network; site.tar.gz, page.html
+and compose.yaml are files.
 """
 
 from __future__ import annotations

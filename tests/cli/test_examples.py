@@ -36,7 +36,7 @@ services:
 
 @pytest.fixture
 def scene(tinybox: Command, tmp_path: Path) -> Iterator[Command]:
-    """Set the scene: `web` runs, `job` has ended with 3, `data` is a volume, `lab` a network; afterwards all that was made goes."""
+    """Set the scene: `web` runs, `job` has ended with 3, `data` is a volume, `lab` a network; then all goes."""
     (tmp_path / "page.html").write_text("hello\n")
     (tmp_path / "compose.yaml").write_text(COMPOSE)
     subprocess.run(["tar", "-czf", "site.tar.gz", "page.html"], cwd=tmp_path, check=True)
