@@ -137,6 +137,15 @@ EXAMPLES = {
         Example("tinybox oci run --bundle box first", "Run what it describes, as the container `first`."),
         Example("tinybox oci --root /run/elsewhere list", "The containers of an engine that keeps them elsewhere."),
     ],
+    "volume": [],
+    "volume ls": [
+        Example("tinybox volume ls", "Every volume, those without a name of their own included."),
+        Example("tinybox volume ls -q --filter dangling=true", "Those that no container uses."),
+    ],
+    "volume create": [Example("tinybox volume create --label kind=cache pages", "Empty; `-v pages:/www` uses it.")],
+    "volume rm": [Example("tinybox volume rm data", "With all that is in it.")],
+    "volume inspect": [Example("tinybox volume inspect -f '{{.Mountpoint}}' data", "Where it lies on the host.")],
+    "volume prune": [Example("tinybox volume prune --force", "The anonymous ones that nobody uses.")],
     "network": [],
     "network ls": [
         Example("tinybox network ls", "bridge, host and none are there always."),
@@ -162,15 +171,6 @@ EXAMPLES = {
     ],
     "network rm": [Example("tinybox network rm lab", "A network that a box is on stays.")],
     "network prune": [Example("tinybox network prune --force", "All networks that no box is on.")],
-    "volume": [],
-    "volume ls": [
-        Example("tinybox volume ls", "Every volume, those without a name of their own included."),
-        Example("tinybox volume ls -q --filter dangling=true", "Those that no container uses."),
-    ],
-    "volume create": [Example("tinybox volume create --label kind=cache pages", "Empty; `-v pages:/www` uses it.")],
-    "volume rm": [Example("tinybox volume rm data", "With all that is in it.")],
-    "volume inspect": [Example("tinybox volume inspect -f '{{.Mountpoint}}' data", "Where it lies on the host.")],
-    "volume prune": [Example("tinybox volume prune --force", "The anonymous ones that nobody uses.")],
     "images": [
         Example("tinybox images", "What is in the store."),
         Example("tinybox images -q busybox", "One id; nothing, if there is no such image."),

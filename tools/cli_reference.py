@@ -29,6 +29,7 @@ SUBJECTS = {
     "Changing and ending them": "stop kill restart wait pause unpause rename update rm prune",
     "Looking at them": "ps logs top stats inspect events port tree ns",
     "Their files": "diff cp export commit volume",
+    "Their networks": "network",
     "Images": "images pull import save load rmi",
     "Under podman and containerd": "oci",
     "Several at once": "compose",
