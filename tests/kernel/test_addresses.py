@@ -33,9 +33,9 @@ def home(tmp_path: Path) -> Home:
     return made
 
 
-def network_of(home: Home, subnet: str, **more: bool) -> Iterator[Network]:
+def network_of(home: Home, subnet: str, *, ipv6: bool = False) -> Iterator[Network]:
     """Make a network, and take its pool away afterwards."""
-    made = network_making.create(home, "lab", Wish([subnet], **more))
+    made = network_making.create(home, "lab", Wish([subnet], ipv6=ipv6))
     yield made
     with addresses.Pool(made.bridge) as pool:
         pool.reclaim()
