@@ -175,10 +175,12 @@ def test_tmpcopyup_begins_with_what_it_covers(bundle: Bundle) -> None:
     (data / "sub/file").chmod(0o640)
     (data / "link").symlink_to("sub/file")
     data.chmod(0o751)
-    bundle.mount("/data", "tmpfs", "tmpcopyup")
+    bundle.mount("/data", "tmpfs", "tmpcopyup", "noatime")
     said = bundle.says("cat /data/link; stat -c '%a %u:%g' /data/sub/file /data; echo new > /data/new")
     assert said.split("\n") == ["kept", "640 3:4", "751 0:0"]
     assert sorted(os.listdir(data)) == ["link", "sub"]
+    bundle.config["mounts"][-1]["options"] = ["ro", "tmpcopyup"]
+    assert bundle.says("cat /data/link; touch /data/new 2>/dev/null || echo no").split() == ["kept", "no"]
     bundle.config["mounts"][-1]["options"] = []
     assert bundle.says("ls /data; stat -c %a /data") == "751"
 

@@ -27,7 +27,7 @@ from tinybox.container.birth import Birth
 from tinybox.container.plan import Plan, Step
 from tinybox.container.planner import Task
 from tinybox.errors import StateError, UsageError
-from tinybox.isolation import idmap, namespaces, priorities, rlimits, rootfs, terminal
+from tinybox.isolation import idmap, namespaces, rlimits, rootfs, terminal
 from tinybox.linux import process
 
 TYPE_CHECKING = False
@@ -167,6 +167,8 @@ def _processors(task: Task, moment: str) -> list[Step]:
     text = wanted.get(moment)
     if not text and not (moment == "final" and wanted.get("initial")):
         return []
+    from tinybox.isolation import priorities
+
     numbers = priorities.processors(text, field) if text else list(range(os.cpu_count() or 1))  # all of its group
     says = f"Run on the processors {text or 'of its control group'}"
     return [Step(f"processors-{moment}", says, "sched_setaffinity(2)", priorities.set_affinity, numbers, field)]

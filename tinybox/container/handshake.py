@@ -1,4 +1,4 @@
-"""How parent and child wait for one another: two pipes, four words.
+"""How parent and child wait for one another: two pipes, four words and sometimes three more.
 
     parent                                child
     ------                                -----
@@ -9,6 +9,9 @@
     state: created
     b"start"                       ->     execve
     state: running                 <-     end of file: the report pipe was close-on-exec
+
+In between, where a config.json has hooks of the runtime's namespaces, the child says b"mounted" and waits for b"on";
+where its filter leaves calls to an agent, it says b"listener".
 
 A pipe whose other side has died is at its end: so neither waits for a dead one. Where the word to start comes from
 another process than the one that made the child, as OCI's ``create`` and ``start`` do it, both pipes have names.

@@ -8,7 +8,7 @@ import signal
 from tinybox.container import child, handshake, init, spec
 from tinybox.container.plan import Step
 from tinybox.errors import UsageError
-from tinybox.isolation import capabilities, labels, priorities, seccomp
+from tinybox.isolation import capabilities, seccomp
 from tinybox.linux import capability, process
 
 TYPE_CHECKING = False
@@ -60,6 +60,8 @@ def granted(task: Task) -> dict[str, list[str]]:
 def turns(task: Task) -> list[Step]:
     """Plan what of the machine's time the program gets, and which machine it believes to be on."""
     wanted, steps = task.process, []
+    if wanted.get("scheduler") or wanted.get("ioPriority"):
+        from tinybox.isolation import priorities
     if wanted.get("scheduler"):
         says, act = "Choose how it is scheduled", priorities.scheduler(wanted["scheduler"])
         steps.append(Step("scheduler", says, "sched_setattr(2)", priorities.set_scheduler, *act))
@@ -79,6 +81,8 @@ def _labels(task: Task) -> list[Step]:
     for field, file, before in (("apparmorProfile", "apparmor/exec", "exec "), ("selinuxLabel", "exec", "")):
         label = task.process.get(field)
         if label:
+            from tinybox.isolation import labels
+
             act = (labels.label_program, f"process.{field}", file, f"{before}{label}")
             steps.append(Step(f"label-{field}", f"Label the program {label}", "proc_pid_attr(5)", *act))
     return steps

@@ -12,7 +12,7 @@ import signal
 from tinybox.container import (
     child,
     init,
-    planned_hooks,
+    planned_groups,
     planned_mounts,
     planned_network,
     planned_program,
@@ -23,10 +23,7 @@ from tinybox.container import (
 from tinybox.container.plan import Plan, Step
 from tinybox.errors import UsageError
 from tinybox.isolation import (
-    cgroup_limits,
-    device_filter,
     idmap,
-    labels,
     mounts,
     namespaces,
     rlimits,
@@ -85,9 +82,7 @@ def plan(
     """
     task = Task(config, bundle, host, live, cgroup, container, wiring)
     _check(task)
-    mounted, starting = [], []
-    if config.get("hooks"):
-        mounted, starting = planned_hooks.before_pivot(task), planned_hooks.before_program(task)
+    meanwhile, mounted, starting = _hooks(task)
     inside = [
         *_arrive(task),
         *planned_mounts.steps(task),
@@ -99,12 +94,21 @@ def plan(
     ]
     outside = [
         *planned_network.take(task),
-        *_make_cgroup(task),
+        *planned_groups.make(task),
         *_open_namespaces(task),
         *planned_mounts.parent_steps(task),
-        *_make_child(task, inside),
+        *_make_child(task, inside, meanwhile),
     ]
     return Plan(outside, inside, task.warnings)
+
+
+def _hooks(task: Task) -> tuple[list[Step], list[Step], list[Step]]:
+    """Return the steps about hooks: the parent's, the child's before it changes the root, and before the program."""
+    if not task.config.get("hooks"):
+        return [], [], []
+    from tinybox.container import planned_hooks
+
+    return planned_hooks.outside(task), planned_hooks.before_pivot(task), planned_hooks.before_program(task)
 
 
 def _check(task: Task) -> None:
@@ -116,38 +120,21 @@ def _check(task: Task) -> None:
             raise UsageError(f"linux.namespaces: {kind}", "is given twice")
     if "mount" not in task.new:
         raise UsageError("linux.namespaces: mount", "must be new here", "every container has its own mounts")
-    if task.process.get("apparmorProfile"):
-        labels.check("process.apparmorProfile", has=labels.has_apparmor(), name="AppArmor")
-    for field, label in (("process.selinuxLabel", task.process.get("selinuxLabel")),
-                         ("linux.mountLabel", task.linux.get("mountLabel"))):  # fmt: skip
-        if label:
-            labels.check(field, has=labels.has_selinux(), name="SELinux")
+    _check_labels(task)
 
 
-def _make_cgroup(task: Task) -> list[Step]:
-    resources = task.linux.get("resources", {})
-    settings = cgroup_limits.settings(resources, task.host.hierarchies)
-    task.warnings += cgroup_limits.passed_over(resources)
-    steps = [
-        Step(
-            "cgroup",
-            "Make the control group that will hold all of its processes",
-            "cgroups(7)",
-            task.cgroup.create,
-            undo=lambda: _end(task.cgroup),
-        )
-    ]
-    for setting in settings:
-        says = f"Set the limit {setting.file} = {setting.value}"
-        steps.append(Step(f"limit-{setting.file}", says, "cgroups(7)", task.cgroup.apply, setting))
-    says = "Open it, for the child to be born there"
-    steps.append(Step("open-cgroup", says, "open(2)", spawn.open_cgroup, task.cgroup, task.live))
-    return steps
+def _check_labels(task: Task) -> None:
+    """Refuse labels of a security module that is not switched on here."""
+    asked = {
+        "process.apparmorProfile": task.process.get("apparmorProfile"),
+        "process.selinuxLabel": task.process.get("selinuxLabel"),
+        "linux.mountLabel": task.linux.get("mountLabel"),
+    }
+    if any(asked.values()):
+        from tinybox.isolation import labels
 
-
-def _end(cgroup: Cgroup) -> None:
-    cgroup.kill()
-    cgroup.remove()
+        for field in filter(asked.get, asked):
+            labels.check(field)
 
 
 def _open_namespaces(task: Task) -> list[Step]:
@@ -158,7 +145,7 @@ def _open_namespaces(task: Task) -> list[Step]:
     ]  # fmt: skip
 
 
-def _make_child(task: Task, inside: list[Step]) -> list[Step]:
+def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[Step]:
     live, flags, steps = task.live, namespaces.flags(_born_into(task)), list[Step]()
     if "pid" in task.joined:
         says = "Let the child be born into the other container's process numbers"
@@ -187,8 +174,8 @@ def _make_child(task: Task, inside: list[Step]) -> list[Step]:
         *connect,
         *(connected if early else ()),
         Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, live),
-        *_filter_devices(task),  # meanwhile: the kernel needs half a millisecond to verify it
-        *(planned_hooks.outside(task) if task.config.get("hooks") else []),
+        *planned_groups.filter_devices(task),  # meanwhile: the kernel needs half a millisecond to verify it
+        *meanwhile,
         Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, live),
         *(() if early else connected),
     ]
@@ -197,15 +184,6 @@ def _make_child(task: Task, inside: list[Step]) -> list[Step]:
 def _born_into(task: Task) -> list[str]:
     """Return the namespaces that clone3(2) makes; the two others are made by the child when their time has come."""
     return [kind for kind in task.new if kind not in ("cgroup", "time")]
-
-
-def _filter_devices(task: Task) -> list[Step]:
-    rules = task.linux.get("resources", {}).get("devices")
-    if rules is None and task.userns:  # nothing to forbid: root of a user namespace makes no device
-        return []
-    complete = device_filter.complete(rules, task.linux.get("devices", []))
-    says = "Let the kernel ask a small program which devices may be used"
-    return [Step("device-filter", says, "bpf(2)", device_filter.allow_devices, task.cgroup, complete)]
 
 
 def _write_maps(live: Live, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:

@@ -28,8 +28,9 @@ def has_selinux() -> bool:
     return os.path.exists(SELINUX)
 
 
-def check(field: str, *, has: bool, name: str) -> None:
-    """Raise HostError, with the *field* that asks for a label, where the module of this *name* is not switched on."""
+def check(field: str) -> None:
+    """Raise HostError, with the *field* that asks for a label, where the module that has it is not switched on."""
+    has, name = (has_apparmor(), "AppArmor") if field.endswith("apparmorProfile") else (has_selinux(), "SELinux")
     if not has:
         raise HostError(field, f"{name} is not enabled on this host", "leave it out")
 

@@ -11,7 +11,7 @@ from tinybox.linux import mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _NONE = (0, 0)
 _RELATIME = (0, mount.MOUNT_ATTR__ATIME)
@@ -56,7 +56,8 @@ class Options:
         self.attr_set = self.attr_clr = 0
         self.deep_set = self.deep_clr = 0
         self.propagation = 0
-        self.bind = self.recursive = self.remount = self.copy_up = False
+        self.bind = self.recursive = self.remount = False
+        self.copy_up: Callable[[int, int], None] | None = None
         self.idmap = self.deep_idmap = False
         self.data: list[str] = []
         for option in options:
@@ -78,7 +79,9 @@ class Options:
         elif option == "remount":
             self.remount = True
         elif option == "tmpcopyup":
-            self.copy_up = True
+            from tinybox.isolation.copy_up import copy_directory
+
+            self.copy_up = copy_directory  # loaded here, by the parent: the child, who calls it, imports nothing
         elif option not in WITHOUT_EFFECT and option not in _DOCKERS:
             self.data.append(option)  # sync, dirsync and lazytime as well: fsconfig(2) takes them by their names
 

@@ -10,7 +10,6 @@ import os
 import stat
 
 from tinybox.errors import HostError, SyscallError, TinyboxError, UsageError
-from tinybox.isolation import copy_up
 from tinybox.isolation.mount_options import Options as Options  # noqa: PLC0414  mounts.Options is its name for others
 from tinybox.linux import files, mount, process
 
@@ -212,7 +211,8 @@ def mount_filesystem(root: bytes, destination: bytes, kind: bytes, source: bytes
     try:
         if not any(word.startswith("mode=") for word in options.data):
             options.data.append(f"mode={stat.S_IMODE(os.fstat(covered).st_mode):o}")
-        tree = _filled(source, options, covered) if options.copy_up else new_filesystem(kind, source, options)
+        tree = new_filesystem(kind, source, options)
+        _copy_up(tree, options, covered)
     finally:
         os.close(covered)
     return place(tree, root, destination, links=links)
@@ -230,13 +230,13 @@ def _existing(root: bytes, destination: bytes) -> int | None:
         os.close(rootfd)
 
 
-def _filled(source: bytes, options: Options, covered: int) -> int:
-    """Make a tmpfs with a copy of what is in the directory *covered*; its attributes, such as ro, come last."""
-    bare = Options(options.data)
-    tree = new_filesystem(b"tmpfs", source, bare)
-    copy_up.copy_directory(covered, tree)
-    mount.mount_setattr(tree, b"", 0, attr_set=options.attr_set, propagation=options.propagation)
-    return tree
+def _copy_up(tree: int, options: Options, covered: int) -> None:
+    """Copy what is in the directory *covered* into the new file system *tree*, whatever its attributes will be."""
+    if options.copy_up is None:
+        return
+    mount.mount_setattr(tree, b"", 0, attr_clr=mount.MOUNT_ATTR_RDONLY)
+    options.copy_up(covered, tree)
+    mount.mount_setattr(tree, b"", 0, attr_set=options.attr_set & mount.MOUNT_ATTR_RDONLY)
 
 
 def bind(root: bytes, destination: bytes, source: str, options: Options) -> None:

@@ -1,0 +1,52 @@
+"""The plan's chapter on control groups: what the container may use of the machine, set before there is a process in it.
+
+A limit that came later would not hold for what has happened until then.
+"""
+
+from __future__ import annotations
+
+from tinybox.container import spawn
+from tinybox.container.plan import Step
+from tinybox.isolation import cgroup_limits, device_filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.planner import Task
+    from tinybox.isolation.cgroup import Cgroup
+
+
+def make(task: Task) -> list[Step]:
+    """Plan the group with its limits, for the child to be born there; see linux.resources in OCI's config-linux."""
+    resources = task.linux.get("resources", {})
+    settings = cgroup_limits.settings(resources, task.host.hierarchies)
+    task.warnings += cgroup_limits.passed_over(resources)
+    steps = [
+        Step(
+            "cgroup",
+            "Make the control group that will hold all of its processes",
+            "cgroups(7)",
+            task.cgroup.create,
+            undo=lambda: _end(task.cgroup),
+        )
+    ]
+    for setting in settings:
+        says = f"Set the limit {setting.file} = {setting.value}"
+        steps.append(Step(f"limit-{setting.file}", says, "cgroups(7)", task.cgroup.apply, setting))
+    says = "Open it, for the child to be born there"
+    steps.append(Step("open-cgroup", says, "open(2)", spawn.open_cgroup, task.cgroup, task.live))
+    return steps
+
+
+def _end(cgroup: Cgroup) -> None:
+    cgroup.kill()
+    cgroup.remove()
+
+
+def filter_devices(task: Task) -> list[Step]:
+    """Plan which devices may be used; see "Allowed Device list" in OCI's config-linux."""
+    rules = task.linux.get("resources", {}).get("devices")
+    if rules is None and task.userns:  # nothing to forbid: root of a user namespace makes no device
+        return []
+    complete = device_filter.complete(rules, task.linux.get("devices", []))
+    says = "Let the kernel ask a small program which devices may be used"
+    return [Step("device-filter", says, "bpf(2)", device_filter.allow_devices, task.cgroup, complete)]
