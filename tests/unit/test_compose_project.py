@@ -76,8 +76,11 @@ def service(folder: Path, lines: str) -> Service:
             {"mount": ["type=volume,target=/d,source=shop_data,readonly"]},
         ),
         ("volumes: [{type: tmpfs, target: /t, tmpfs: {size: 1m}}]", {"mount": ["type=tmpfs,target=/t,tmpfs-size=1m"]}),
-        ("network_mode: none", {"network": "none"}),
-        ("network_mode: service:db\npid: service:db", {"network": "container:shop-db-1", "pid": "container:shop-db-1"}),
+        ("network_mode: none", {"network": ["none"]}),
+        (
+            "network_mode: service:db\npid: service:db",
+            {"network": ["container:shop-db-1"], "pid": "container:shop-db-1"},
+        ),
         ("extra_hosts: ['a:1.2.3.4', b=::1]\ndns: 9.9.9.9", {"add_host": ["a:1.2.3.4", "b:::1"], "dns": ["9.9.9.9"]}),
         ("entrypoint: [a, b]\ncommand: c d", {"entrypoint": "a"}),
         ("expose: [80]\ncontainer_name: mine\nprofiles: [x]\npull_policy: never", {}),
@@ -92,7 +95,7 @@ def test_every_option_that_a_service_can_have_is_one_of_run(tmp_path: Path) -> N
     """The table of keys leads to options that exist."""
     known = {option.key for option in BY_NAME.values()}
     lines = "hostname: h\nprivileged: true\ncap_add: [x]\ntmpfs: /t\nmem_limit: 1g\nhealthcheck: {test: x}\nuts: host\n"
-    lines += "logging: {options: {max-size: 1}}\nstop_grace_period: 1s"
+    lines += "ports: [80]\ndns: 1.1.1.1\nextra_hosts: [a=b]\nlogging: {options: {max-size: 1}}\nstop_grace_period: 1s"
     assert set(service(tmp_path, lines).options) <= known
 
 

@@ -27,10 +27,10 @@ class NoFileError(UsageError):
 
 
 class Resource:
-    """A volume or a network of the project: its *name* in the store, and what the file says of it."""
+    """A volume or a network of the project: its *key* in the file, its *name* in the store, and what is said of it."""
 
-    def __init__(self, name: str, field: Field, entries: dict[str, Field]) -> None:
-        self.name, self.field, self.entries = name, field, entries
+    def __init__(self, key: str, name: str, field: Field, entries: dict[str, Field]) -> None:
+        self.key, self.name, self.field, self.entries = key, name, field, entries
         self.external = "external" in entries and entries["external"].flag()
 
     @property
@@ -56,7 +56,7 @@ class Project:
         keys = ("name", "external", "labels", "driver", "internal", "ipam", "driver_opts", "attachable", "enable_ipv6")
         self.networks = resources(name, top.get("networks"), keys)
         if "default" not in self.networks:
-            self.networks["default"] = Resource(f"{name}_default", tree, {})
+            self.networks["default"] = Resource("default", f"{name}_default", tree, {})
         scene = service.Scene(name, folder, variables)
         scene.volumes = {key: volume.name for key, volume in self.volumes.items()}
         scene.networks = {key: network.name for key, network in self.networks.items()}
@@ -86,7 +86,7 @@ def resources(project: str, field: Field | None, known: Sequence[str]) -> dict[s
         name = parts["name"].text() if "name" in parts else key if external else f"{project}_{key}"
         if "driver" in parts and parts["driver"].text() not in ("local", "bridge", "default"):
             raise parts["driver"].wrong(f"tinybox has no driver {parts['driver'].text()}", "leave it out")
-        found[key] = Resource(name, entry, parts)
+        found[key] = Resource(key, name, entry, parts)
     return found
 
 

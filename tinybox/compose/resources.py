@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tinybox.compose import members
+from tinybox.container import network_making, networks
 from tinybox.container import volumes as store_volumes
-from tinybox.errors import StateError
+from tinybox.errors import StateError, UsageError
 from tinybox.images.store import Store
 
 TYPE_CHECKING = False
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.compose.members import Say
-    from tinybox.compose.project import Project
+    from tinybox.compose.project import Project, Resource
     from tinybox.compose.service import Service
     from tinybox.container.home import Home
 
@@ -23,9 +24,47 @@ def names(project: Project, service: Service) -> list[str]:
     return [project.networks[join.network].name for join in service.joins]
 
 
-def make(home: Home, project: Project, services: list[Service], say: Say, undo: ExitStack) -> None:  # noqa: ARG001
-    """Make what is missing of the project's networks and volumes; StateError if one that is external is not there."""
+def make(home: Home, project: Project, services: list[Service], say: Say, undo: ExitStack) -> None:
+    """Make what is missing of the project's networks and volumes; an error if one that is external is not there."""
+    for network in project.used_networks(services):
+        make_network(home, project, network, say, undo)
     make_volumes(home, project, say, undo)
+
+
+def make_network(home: Home, project: Project, network: Resource, say: Say, undo: ExitStack) -> None:
+    """Make a network of the project, unless it is there."""
+    try:
+        networks.find(home, network.name)
+    except StateError as error:
+        if network.external:
+            cure = f"tinybox network create {network.name}"
+            raise network.field.wrong(f"there is no network {network.name}", cure) from error
+        marks = network.labels | {members.PROJECT: project.name, members.NETWORK: network.key}
+        try:
+            network_making.create(home, network.name, wish(network, marks))
+        except UsageError as problem:
+            raise network.field.wrong(str(problem)) from problem
+        undo.callback(network_making.remove, home, network.name)
+        say(f" Network {network.name}  Created")
+
+
+def wish(network: Resource, labels: dict[str, str]) -> network_making.Wish:
+    """Return what the file wants of a network: its subnets and gateways, whether a way leads out, its MTU."""
+    subnets, gateways = [], []
+    ipam = network.entries["ipam"].mapping(("driver", "config")) if "ipam" in network.entries else {}
+    for entry in ipam["config"].entries() if "config" in ipam else []:
+        parts = entry.mapping(("subnet", "gateway"))
+        subnets += [parts["subnet"].text()] if "subnet" in parts else []
+        gateways += [parts["gateway"].text()] if "gateway" in parts else []
+    options = network.entries["driver_opts"].pairs() if "driver_opts" in network.entries else {}
+    return network_making.Wish(
+        subnets,
+        gateways,
+        internal=network.flag("internal"),
+        ipv6=network.flag("enable_ipv6"),
+        labels=labels,
+        options={key: value or "" for key, value in options.items()},
+    )
 
 
 def make_volumes(home: Home, project: Project, say: Say, undo: ExitStack) -> None:
@@ -45,9 +84,20 @@ def make_volumes(home: Home, project: Project, say: Say, undo: ExitStack) -> Non
             say(f" Volume {volume.name}  Created")
 
 
-def options(project: Project, service: Service) -> dict[str, Any]:  # noqa: ARG001
-    """Return the options of ``run`` by which the container of *service* is in its first network."""
-    return {}
+def options(project: Project, service: Service) -> dict[str, Any]:
+    """Return the options of ``run`` by which a container is in the networks of *service*, and known there by its name.
+
+    Where the file has a network_mode there is nothing to say.
+    """
+    if not service.joins:
+        return {}
+    words = []
+    for join in service.joins:
+        fields = [f"name={project.networks[join.network].name}"]
+        fields += [f"alias={alias}" for alias in dict.fromkeys([service.name, *join.aliases])]
+        fields += [f"ip={join.address}"] * bool(join.address)
+        words.append(",".join(fields))
+    return {"network": words}
 
 
 def remove(home: Home, project: Project, say: Say, *, volumes: bool) -> None:
@@ -56,6 +106,10 @@ def remove(home: Home, project: Project, say: Say, *, volumes: bool) -> None:
     for volume in ours if volumes else ():
         if remove_volume(home, volume.name):
             say(f" Volume {volume.name}  Removed")
+    for network in networks.every(home):
+        if network.labels.get(members.PROJECT) == project.name:
+            network_making.remove(home, network.name)
+            say(f" Network {network.name}  Removed")
 
 
 def remove_volume(home: Home, name: str) -> bool:

@@ -50,11 +50,12 @@ def namespace(option: str) -> Callable[[Service, Field, Scene], None]:
             if name not in scene.services:
                 raise field.wrong(f"there is no service {name}")
             service.needs(name)
-            service.options[option] = f"container:{scene.container(name)}"
+            mode = f"container:{scene.container(name)}"
         elif option == "network" and kind not in ("none", "host", "container", "bridge"):
             raise field.wrong(f"{kind} is no mode", "none, host, bridge, service:NAME or container:NAME")
         else:
-            service.options[option] = field.text()
+            mode = field.text()
+        service.options[option] = [mode] if option == "network" else mode
 
     return read
 

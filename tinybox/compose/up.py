@@ -82,7 +82,8 @@ class Ascent:
 
     def is_as_wanted(self, service: Service, listed: Listed, digest: str) -> bool:
         """Tell whether a container is what the file says, and whose namespaces it shares are still there."""
-        shared = {str(service.options.get(kind, "")).removeprefix("container:") for kind in ("network", "ipc", "pid")}
+        modes = [service.options.get("ipc"), service.options.get("pid"), *service.options.get("network", [])]
+        shared = {str(mode).removeprefix("container:") for mode in modes}
         return not self.anew and listed.labels.get(members.HASH) == digest and not shared & self.renewed
 
     def start(self, service: Service, listed: Listed) -> None:
