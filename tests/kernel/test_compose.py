@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.boxes import PATIENCE, one_line, patience, until
-from tests.kernel.projects import project
+from tests.kernel.projects import STAYS, project
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -228,3 +228,56 @@ def test_variables_come_from_the_environment_and_dotenv(tinybox: Command, tmp_pa
         (tmp_path / "again.yaml").write_text(shown)
         again = tinybox("compose", "-f", str(tmp_path / "again.yaml"), "config")
         assert again.stdout == shown
+
+
+def test_networks_of_a_project(tinybox: Command, tmp_path: Path) -> None:
+    """A service is known by its name and its aliases where it is, at the address it asks for, and not elsewhere."""
+    stay = STAYS.replace("$$NAME", "me")
+    text = f"""
+services:
+  a: {{image: busybox, command: {stay}, networks: {{front: , back: {{aliases: [db], ipv4_address: 10.77.0.9}}}}}}
+  b: {{image: busybox, command: {stay}, networks: [back]}}
+  c: {{image: busybox, command: {stay}, networks: [front]}}
+  d: {{image: busybox, command: {stay}, network_mode: "service:a"}}
+networks:
+  front:
+  back: {{internal: true, ipam: {{config: [{{subnet: 10.77.0.0/24}}]}}}}
+"""
+    with project(tinybox, tmp_path, text) as shop:
+        shop.up()
+        assert (
+            shop.life("b")
+            .inside("ping -c 1 -W 5 a > /dev/null && ping -c 1 -W 5 db | head -1")
+            .startswith("PING db (10.77.0.9)")
+        )
+        assert shop.life("c").inside("ping -c 1 -W 5 a > /dev/null; ping -c 1 -W 1 b 2>&1 | head -1") == (
+            "ping: bad address 'b'"
+        )
+        assert shop.life("d").inside("ip -4 addr | grep -c 10.77.0.9") == "1"
+        assert "default" not in shop.life("b").inside("ip route")
+        names = {"shop_front", "shop_back"}
+        assert names <= set(tinybox("network", "ls", "--format", "{{.Name}}").stdout.split())
+        shop.down()
+        assert not names & set(tinybox("network", "ls", "--format", "{{.Name}}").stdout.split())
+
+
+def test_a_network_or_volume_of_others_is_used_and_stays(tinybox: Command, tmp_path: Path) -> None:
+    """What is external has to be there, is not made, and is not removed."""
+    stay = STAYS.replace("$$NAME", "me")
+    text = f"""
+services: {{a: {{image: busybox, command: {stay}, networks: [out], volumes: ["kept:/kept"]}}}}
+networks: {{out: {{external: true, name: outside}}}}
+volumes: {{kept: {{external: true}}}}
+"""
+    with project(tinybox, tmp_path, text) as shop:
+        one_line(shop("up", "-d"), 1, "networks.out", "there is no network outside", "tinybox network create outside")
+        assert tinybox("network", "create", "outside").returncode == 0
+        try:
+            one_line(shop("up", "-d"), 1, "volumes.kept", "there is no volume kept")
+            assert tinybox("volume", "create", "kept").returncode == 0
+            shop.up()
+            shop.down()
+            assert "kept" in tinybox("volume", "ls", "-q").stdout.split()
+        finally:
+            tinybox("volume", "rm", "kept")
+            assert tinybox("network", "rm", "outside").returncode == 0
