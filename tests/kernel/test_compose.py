@@ -281,3 +281,28 @@ volumes: {{kept: {{external: true}}}}
         finally:
             tinybox("volume", "rm", "kept")
             assert tinybox("network", "rm", "outside").returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_up_that_is_broken_off_does_not_stand_in_the_way(
+    tinybox: Command, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Ctrl-C while it waits takes back what was made; after kill -9 that stands there, and `down` or `up` goes on."""
+    text = """
+services:
+  web: {<<: *stays, depends_on: {db: {condition: service_healthy}}}
+  db: {<<: *stays, healthcheck: {test: [CMD, test, -e, /ready], interval: 50ms, retries: 1000}}
+"""
+    with project(tinybox, tmp_path, text) as shop:
+        with tinybox.start(*shop.words("up", "-d")) as process:
+            until(lambda: shop.states() == {"db": "running"})
+            process.send_signal(number)
+            process.communicate(timeout=PATIENCE)
+            assert process.returncode == (130 if number == signal.SIGINT else -number)
+        assert shop.states() == ({} if number == signal.SIGINT else {"db": "running"})
+        if number == signal.SIGKILL:
+            assert shop("exec", "-T", "db", "touch", "/ready").returncode == 0
+            shop.up("--wait")
+            assert shop.states() == {"db": "running", "web": "running"}
+        shop.down()
+        assert shop.states() == {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tinybox.compose import members, project
+from tinybox.compose import members, project, resources
 from tinybox.container.options import BY_NAME
 from tinybox.errors import UsageError
 
@@ -236,3 +236,39 @@ def test_what_changes_a_container_changes_its_hash(tmp_path: Path) -> None:
     }
     assert len(digests) == 5
     assert members.digest(service(tmp_path, "user: '1'"), "i1", ["n"]) in digests
+
+
+def test_what_the_file_wants_of_a_network(tmp_path: Path) -> None:
+    """Its subnet and gateway, whether a way leads out, IPv6, its labels, its MTU; nothing said is nothing wanted."""
+    text = """
+services: {a: {image: x, networks: [n, default]}}
+networks:
+  n:
+    internal: true
+    enable_ipv6: true
+    labels: [a=b]
+    driver_opts: {mtu: 1400}
+    ipam: {config: [{subnet: 10.9.0.0/24, gateway: 10.9.0.7}, {subnet: "fd00:9::/64"}]}
+"""
+    found = loaded(tmp_path, text)
+    wish = resources.wish(found.networks["n"], found.networks["n"].labels)
+    assert (wish.subnets, wish.gateways) == (["10.9.0.0/24", "fd00:9::/64"], ["10.9.0.7"])
+    assert (wish.internal, wish.ipv6, wish.labels, wish.options) == (True, True, {"a": "b"}, {"mtu": "1400"})
+    bare = resources.wish(found.networks["default"], {})
+    assert (bare.subnets, bare.gateways, bare.internal, bare.ipv6, bare.options) == ([], [], False, False, {})
+
+
+def test_a_container_is_known_by_its_service_and_aliases(tmp_path: Path) -> None:
+    """Each network that a service is in is asked for in full; with network_mode there is nothing to ask for."""
+    text = """
+services:
+  a: {image: x, networks: {default: , n: {aliases: [b, c], ipv4_address: 10.9.0.2}}}
+  h: {image: x, network_mode: host}
+networks: {n: {name: outside, external: true}}
+"""
+    found = loaded(tmp_path, text, "p")
+    assert resources.options(found, found.services["a"]) == {
+        "network": ["name=p_default,alias=a", "name=outside,alias=a,alias=b,alias=c,ip=10.9.0.2"]
+    }
+    assert resources.options(found, found.services["h"]) == {}
+    assert [network.name for network in found.used_networks(found.services.values())] == ["p_default", "outside"]
