@@ -151,6 +151,15 @@ def test_in_the_foreground_up_ends_with_the_last_container(tinybox: Command, tmp
         assert (done.returncode, done.stdout) == (0, "job-1  | done\n")
 
 
+def test_a_job_can_end_the_others_and_give_its_status(tinybox: Command, tmp_path: Path) -> None:
+    """--exit-code-from stops all when one ends, and ends with the status of that service."""
+    text = "services: {web: {<<: *stays}, job: {<<: *stays, command: [sh, -c, 'exit 6'], depends_on: [web]}}\n"
+    with project(tinybox, tmp_path, text) as shop:
+        done = shop("up", "--exit-code-from", "job", "-t", "5")
+        assert done.returncode == 6, done
+        assert shop.states() == {"job": "exited", "web": "exited"}
+
+
 def test_logs_tell_who_said_what(tinybox: Command, tmp_path: Path) -> None:
     """With the service's name before each line or without, of all or of one, all lines or the last."""
     with project(tinybox, tmp_path, TWO) as shop:

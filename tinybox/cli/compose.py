@@ -14,6 +14,7 @@ from tinybox.cli import compose_views, images, life
 from tinybox.compose import down as descent
 from tinybox.compose import members, output
 from tinybox.compose import project as projects
+from tinybox.compose.service import by_name
 from tinybox.compose.up import Ascent
 from tinybox.container import control, host, listing
 from tinybox.container.home import Home
@@ -78,6 +79,7 @@ def compose(ctx: click.Context, /, files: tuple[str, ...], name: str, folder: st
 @click.option("--force-recreate", is_flag=True, help="Make containers anew that are as the file says, too.")
 @click.option("--remove-orphans", is_flag=True, help="Remove containers of services that the file has no more.")
 @click.option("--abort-on-container-exit", "abort", is_flag=True, help="Stop all when one ends; not with -d.")
+@click.option("--exit-code-from", "source", metavar="SERVICE", help="The same, and end with the status of SERVICE.")
 @TIME
 @click.pass_obj
 def up(asked: Asked, /, services: tuple[str, ...], seconds: float | None, **options: Any) -> int:
@@ -95,7 +97,9 @@ def up(asked: Asked, /, services: tuple[str, ...], seconds: float | None, **opti
     if options["detach"] or options["wait"]:
         return 0
     attached = members.of(home, project.name, [service.name for service in chosen])
-    return _attend(home, attached, Selection(since=since), seconds, abort=options["abort"])
+    source = by_name(project.services, options["source"]) if options["source"] else None
+    status = _attend(home, attached, Selection(since=since), seconds, abort=options["abort"] or source is not None)
+    return control.wait(home, source.container) or 0 if source and not status else status
 
 
 def _attend(home: Home, attached: list[Listed], since: Selection, seconds: float | None, *, abort: bool) -> int:
@@ -182,7 +186,7 @@ def _start(home: Home, asked: Asked, services: tuple[str, ...]) -> None:
     here = host.read(home.cache)
     here.check()
     project = asked.project()
-    wanted = [project.services[name] for name in services] if services else project.chosen((), asked.profiles)
+    wanted = [by_name(project.services, name) for name in services] or project.chosen((), asked.profiles)
     ascent = Ascent(home, here, project, wanted, say)
     for service in wanted:
         ascent.start(service, members.one(home, project.name, service.name))
