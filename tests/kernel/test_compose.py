@@ -178,10 +178,11 @@ def test_logs_tell_who_said_what(tinybox: Command, tmp_path: Path) -> None:
 
 
 def test_exec_runs_in_the_service(tinybox: Command, tmp_path: Path) -> None:
-    """Its status is the program's; a service without a container is an error."""
+    """Its status is the program's, or 127 where there is none; a service without a container is an error."""
     with project(tinybox, tmp_path, TWO) as shop:
-        one_line(shop("exec", "web", "true"), 1, "service web", "has no container")
+        one_line(shop("exec", "web", "true"), 125, "service web", "has no container")
         shop.up()
+        one_line(shop("exec", "web", "no-such-program"), 127, "no-such-program")
         done = shop("exec", "-T", "-e", "WHAT=env", "web", "sh", "-c", "echo $NAME $WHAT; exit 5")
         assert (done.returncode, done.stdout) == (5, "web env\n")
 

@@ -112,7 +112,8 @@ def start(words: list[str]) -> int:
         where = error.ctx.command_path if error.ctx else "tinybox"
         raise UsageError("", error.format_message(), f"{where} --help") from error
     except TinyboxError as error:
-        if next((word for word in words if word in COMMANDS), "run") not in AS_RUN:
+        named = [word for word in words if word in COMMANDS] or ["run"]
+        if named[0] not in AS_RUN and named[:2] != ["compose", "exec"]:
             error.status = 1  # docker's for every command that runs no program
         raise
     except click.Abort:
