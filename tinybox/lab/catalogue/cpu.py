@@ -18,7 +18,7 @@ from tinybox.lab.course import Lab
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
-ROUNDS, SPAN = 4, 0.3  # seconds a round
+SPAN = 0.3  # seconds a round
 
 
 def burn(until: float) -> None:
@@ -54,14 +54,14 @@ def processors(pids: list[int]) -> set[str]:
     return seen
 
 
-def best(bench: Bench, cpus: str, enough: float) -> float:
-    """Return the most CPUs that two busy processes pinned to *cpus* had in one of some rounds, up to *enough*."""
+def best(bench: Bench, cpus: str, rounds: int, enough: float) -> float:
+    """Return the most CPUs that two busy processes pinned to *cpus* had in one of the *rounds*, up to *enough*."""
     most = 0.0
     with bench.box(work, cpuset_cpus=cpus) as box:
         allowed = look.status(box.program, "Cpus_allowed_list")
         bench.on_host(f"pinned to {cpus}", allowed, f"Cpus_allowed_list in /proc/{box.program}/status")
         where = set()
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             box.say("go")
             box.hear()
             where |= processors(look.children(box.program))
@@ -77,8 +77,8 @@ def check(bench: Bench, *, feature: bool) -> None:
     cpus = sorted(os.sched_getaffinity(0))[:2]
     bench.need(len(cpus) == 2, "this machine has only one CPU for us")
     one, two = str(cpus[0]), f"{cpus[0]},{cpus[1]}"
-    narrow = best(bench, one, 9)
-    wide = best(bench, two if feature else one, 1.1)
+    narrow = best(bench, one, 2, 2.0)
+    wide = best(bench, two if feature else one, 4, 1.1)
     if feature and wide <= 1.1:
         bench.need_fair()
     bench.claim("on one CPU two busy processes never get more than one", narrow <= 1.05)

@@ -41,7 +41,10 @@ def sleeps(bench: Bench, script: str) -> str:
     """Return the call in which a box's program is, once it has left the shell's beginnings."""
     with bench.box("sh", "-c", script) as box:
         pid = bench.until(lambda: box.program, "the program")
-        bench.comes(lambda: "nanosleep" in call_of(pid) or look.seconds(pid) > 0.1)
+        if script == SPINNER:
+            bench.until(lambda: look.seconds(pid) > 0.1, "the spinner's work")
+        else:
+            bench.comes(lambda: "nanosleep" in call_of(pid))
         name = bench.on_host("the program is in", call_of(pid), f"/proc/{pid}/syscall")
         bench.on_host("and sleeps in", look.sleeps_in(pid), f"/proc/{pid}/wchan")
     return name

@@ -70,20 +70,30 @@ def serve(sizes: list[int], busy: bool) -> None:
         inside.tell([crew(size, blocking) for size in sizes])
 
 
+def need_steady(bench: Bench, alone: int, together: int, again: int) -> None:
+    """End the check as inconclusive where the same crew does not do the same twice, or two CPUs do no more than one."""
+    slow, fast = sorted((together, again))
+    bench.need(fast < 1.3 * slow, f"a starved CPU: the same crew did {together} tasks a second, then {again}")
+    bench.need(slow > 1.05 * alone, f"a starved CPU: one worker did {alone} tasks a second, one for each CPU {slow}")
+
+
 def check(bench: Bench, *, feature: bool) -> None:
     """Measure the work of 1, 2, 4 ... 64 workers of both kinds."""
     cpus = len(os.sched_getaffinity(0))
+    bench.need(cpus > 1, "this machine has only one CPU for us")
     sizes = sorted({1, 2, 4, 16, 64, cpus})
     if feature:
         bench.need_fair()
-    with bench.box(serve, sizes, feature) as box:
-        busy, blocking = dict(zip(sizes, box.hear(), strict=True)), dict(zip(sizes, box.hear(), strict=True))
+    with bench.box(serve, [*sizes, cpus], feature) as box:
+        *rows, again = box.hear()
+        busy, blocking = dict(zip(sizes, rows, strict=True)), dict(zip(sizes, box.hear()[:-1], strict=True))
     for size in sizes:
         source = "tasks a second; ru_nivcsw of getrusage(2)"
         bench.in_box(f"{size} busy", f"{busy[size][0]} a second, {busy[size][1]} switches", source)
         bench.in_box(f"{size} blocking", f"{blocking[size][0]} a second", "tasks a second")
     if feature:
         bench.need_fair()
+        need_steady(bench, busy[1][0], busy[cpus][0], again[0])
     bench.claim(f"busy: 64 workers do no more than {cpus}, one for each CPU", busy[64][0] < 1.5 * busy[cpus][0])
     bench.claim("busy: and they are switched more often", busy[64][1] > busy[cpus][1])
     bench.claim("blocking: 64 workers do much more than one", blocking[64][0] > 8 * blocking[1][0])
