@@ -39,6 +39,10 @@ EXAMPLES = {
             "Each step as it happens, with its system calls and what they changed in the kernel.",
         ),
         Example(
+            "tinybox run --rm --explain=html -o page.html alpine true",
+            "A page for the projector: two lanes of steps, and the mounts and namespaces after each; arrow keys.",
+        ),
+        Example(
             "tinybox run --rm --break-at pivot_root alpine sh",
             "Stop before pivot_root(2); meanwhile `tinybox ns` and nsenter see the half-made box. q undoes it.",
             alone=False,
@@ -48,6 +52,18 @@ EXAMPLES = {
             "What a wall is for shows when it is missing: no /proc, no processes; the host is protected meanwhile.",
         ),
         Example("tinybox run --dry-run busybox true", "The plan, step by step with its manual pages; done is nothing."),
+    ],
+    "replay": [
+        Example(
+            "tinybox replay --step trace.json",
+            "Yesterday's `run --explain=json -o trace.json`, without root; a key for each step.",
+            alone=False,
+        ),
+        Example(
+            "tinybox replay --html trace.html trace.json",
+            "The page of it, for a browser without a network.",
+            alone=False,
+        ),
     ],
     "create": [
         Example("tinybox create --name later busybox echo hello", "All but the start; `tinybox start -a later` is it.")

@@ -82,7 +82,7 @@ def test_nobody_looks_at_what_runs_in_the_background(tinybox: Command, words: tu
 
 def test_an_unknown_form_is_refused(tinybox: Command) -> None:
     """--explain=yaml names the forms that there are."""
-    one_line(tinybox(*RUN, "--explain=yaml", "busybox", "true"), 125, "text, json")
+    one_line(tinybox(*RUN, "--explain=yaml", "busybox", "true"), 125, "text, json, html")
 
 
 def test_an_audience_that_goes_away_does_not_end_the_box(tinybox: Command) -> None:

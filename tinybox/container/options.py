@@ -112,7 +112,7 @@ OPTIONS = [
         ("rights", "sysctl", "", LIST, "NAME=VALUE", "Set a kernel parameter of its namespaces"),
         ("seeing", "dry-run", "", FLAG, "", "Print the plan and do nothing; needs no root"),
         ("seeing", "bundle", "", TEXT, "DIR", "Write an OCI bundle to DIR and stop"),
-        ("seeing", "explain", "", MAYBE, "[FORM]", "Tell each step as it happens: text (default), json"),
+        ("seeing", "explain", "", MAYBE, "[FORM]", "Tell each step as it happens: text (default), json, html"),
         ("seeing", "step", "", FLAG, "", "Stop before each step, and go on by a key: Enter, s, i, c, q"),
         ("seeing", "break-at", "", LIST, "STEP[,STEP]", "Stop before these steps alone, by name or manual page"),
         (

@@ -12,6 +12,7 @@ from tinybox.seeing import keyboard, stepping
 from tinybox.seeing.keyboard import Keyboard
 from tinybox.seeing.observer import Observer
 from tinybox.seeing.omitted import Omitted
+from tinybox.seeing.page import Page
 from tinybox.seeing.stepping import Stops
 from tinybox.seeing.text import Text, colours
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TextIO
 
-FORMS = ("text", "json")
+FORMS = ("text", "json", "html")
 
 
 class Wanted:
@@ -38,6 +39,9 @@ class Wanted:
             self.omitted = Omitted(omissions.named(options.get("omit", [])), chroot=bool(options.get("chroot")))
         if self.form not in FORMS:
             raise UsageError(f"--explain={self.form}", "no such form", ", ".join(FORMS))
+
+        if self.form == "html" and not self.output:
+            raise UsageError("--explain=html", "is a page, and needs a file", "-o FILE")
 
     def open(self) -> int:
         """Return the descriptor to write to: stderr, or a new file."""
@@ -68,4 +72,6 @@ def _shown(wanted: Wanted, out: TextIO) -> Callable[[dict[str, Any]], None]:
 
     if wanted.form == "json":
         return write_json
+    if wanted.form == "html":
+        return Page(write).show
     return Text(write, colour=colours(out.fileno()), brief=wanted.brief).show

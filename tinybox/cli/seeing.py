@@ -1,0 +1,37 @@
+"""Commands that look at a run without making one: replay a trace, and explain a step."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+
+import click
+
+from tinybox.seeing import keyboard
+from tinybox.seeing.page import Page
+from tinybox.seeing.replay import Replay, read
+from tinybox.seeing.text import Text, colours
+
+
+@click.command()
+@click.argument("trace", type=click.Path(exists=True, dir_okay=False))
+@click.option("--step", is_flag=True, help="Stop before each step, and go on by a key")
+@click.option("--html", metavar="FILE", help="Write the page of it to FILE, as --explain=html does")
+def replay(trace: str, step: bool, html: str | None) -> int:
+    """Show a run again from TRACE, which `run --explain=json -o TRACE` has written; needs no root, and does nothing."""
+    if html:
+        with open(html, "w", encoding="utf-8") as out:
+            Replay(Page(out.write).show).run(read(trace))
+        return 0
+    with contextlib.ExitStack() as stack:
+        board = None
+        if step:
+            keyboard.check("--step")
+            board = stack.enter_context(keyboard.Keyboard())
+        whole = Replay(Text(_write, colour=colours(1)).show, board).run(read(trace))
+    return 0 if whole else 130
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,95 @@
+"""Yesterday's run, on any machine and without root: a trace is read again, and shown by those who show a live one."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+
+from tinybox.errors import UsageError
+from tinybox.seeing import inspecting, keyboard, snapshot
+from tinybox.seeing.text import LANES, WIDTH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, TypeAlias
+
+    from tinybox.seeing.keyboard import Keyboard
+    from tinybox.seeing.snapshot import Snapshot
+
+    Event: TypeAlias = dict[str, Any]
+
+VERSION = 1  # of docs/explain-schema.md
+KEYS = "Enter: next step   i: inspect   c: continue   q: leave"
+
+
+def read(path: str) -> Iterator[Event]:
+    """Yield the events of a trace; UsageError for a file that is none, or of a later version of the schema."""
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            event = _event(line, f"{path}, line {number}")
+            if number == 1:
+                _check(event, path)
+            yield event
+
+
+def _event(line: str, where: str) -> Event:
+    try:
+        event: Any = json.loads(line)
+    except ValueError as error:
+        raise UsageError(where, "is no event", "tinybox run --explain=json -o FILE writes a trace") from error
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        raise UsageError(where, "is no event", "tinybox run --explain=json -o FILE writes a trace")
+    whole: Event = event
+    return whole
+
+
+def _check(event: Event, path: str) -> None:
+    version = event.get("trace")
+    if event["event"] != "begin" or not isinstance(version, int):
+        raise UsageError(path, "is no trace", "tinybox run --explain=json -o FILE writes one")
+    if version > VERSION:
+        raise UsageError(path, f"is of version {version} of the schema, and {VERSION} is known here", "update tinybox")
+
+
+class Replay:
+    """A trace on its way to those who *show* it; with a *board*, it stops before each step as `--step` does."""
+
+    def __init__(self, show: Callable[[Event], None], board: Keyboard | None = None) -> None:
+        self.show, self.board = show, board
+        self.states: dict[str, Snapshot] = {}
+
+    def run(self, events: Iterator[Event]) -> bool:
+        """Show all *events*; False: somebody has left."""
+        for event in events:
+            if event["event"] == "step" and self.board and not self._stop(event, self.board):
+                return False
+            self.show(event)
+            self._note(event)
+        return True
+
+    def _note(self, event: Event) -> None:
+        """Keep the states of both, as they are told and changed."""
+        if event["event"] == "begin":
+            self.states["parent"] = event["state"]
+        elif event["event"] == "born":
+            self.states["child"] = event["state"]
+        elif event["event"] == "done":
+            lane = event["lane"]
+            self.states[lane] = snapshot.changed(self.states.get(lane, {}), event["changes"])
+
+    def _stop(self, step: Event, board: Keyboard) -> bool:
+        said = f"next: step {step['number']}, {LANES[step['lane']]}, {step['name']}: {step['says']} [{step['manual']}]"
+        board.write("".join(f"{line}\n" for line in [*textwrap.wrap(said, WIDTH), KEYS]))
+        while True:
+            key = board.key()
+            if key in ("\n", "\r", " "):
+                return True
+            if key == "c":
+                self.board = None
+                return True
+            if key in ("q", keyboard.CTRL_C, keyboard.END):
+                return False
+            if key == "i":
+                board.write("".join(f"{line}\n" for line in inspecting.lines(self.states)))
+            board.write(f"{KEYS}\n")
