@@ -33,6 +33,7 @@ SUBJECTS = {
     "Images": "images pull import save load rmi",
     "Under podman and containerd": "oci",
     "Several at once": "compose",
+    "Seeing it happen": "replay",
     "Demonstrations": "lab",
     "This host, and the command itself": "doctor completion",
 }
