@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # The rooms, from the ground up. Those on one floor do not know each other. "" is tinybox/__init__.py, the Python API.
 FLOORS = [
     {"errors", "explain"},
-    {"entry", "linux"},
+    {"entry", "linux", "quick_json"},
     {"isolation", "images"},
     {"container"},
     {""},

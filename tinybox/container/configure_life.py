@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from tinybox import quick_json as json
 from tinybox.container import spec, words
 from tinybox.container.restart import Policy
 from tinybox.errors import UsageError

@@ -6,9 +6,9 @@ replaced, and the box sees at once what is new. See hosts(5), hostname(5) and re
 
 from __future__ import annotations
 
-import json
 import os
 
+from tinybox import quick_json as json
 from tinybox.container import spec
 
 TYPE_CHECKING = False

@@ -5,10 +5,10 @@ An append of less than a page is one write(2) with O_APPEND: lines of several wr
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
+from tinybox import quick_json as json
 from tinybox.container import naming, spec, state
 
 TYPE_CHECKING = False

@@ -6,13 +6,13 @@ what it has written is then part of the error. This is run by the parent and by 
 
 from __future__ import annotations
 
-import json
 import os
 import select
-import signal
 
+from tinybox import quick_json as json
 from tinybox.container import init, spec
 from tinybox.errors import TinyboxError
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ import ctypes
 import errno
 import fcntl
 import os
-import signal
 import stat
 
 from tinybox import explain
 from tinybox.errors import NotExecutableError, NotFoundError, TinyboxError
 from tinybox.isolation import seccomp
 from tinybox.linux import process
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

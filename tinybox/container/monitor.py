@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 
 from tinybox.container import init
 from tinybox.isolation import cgroup_oom, terminal
 from tinybox.linux import signalfd
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ there only while a box is plugged in; see bridge in ip-link(8).
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 
+from tinybox import quick_json as json
 from tinybox.container import naming
 from tinybox.errors import StateError, UsageError
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 
 from tinybox.container import child, handshake, init, spec
 from tinybox.container.plan import Step
 from tinybox.errors import UsageError
 from tinybox.isolation import capabilities, seccomp
 from tinybox.linux import capability, process
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ clones; the child mounts, pivots, drops its rights, and becomes PID 1.
 from __future__ import annotations
 
 import os
-import signal
 
 from tinybox.container import (
     child,
@@ -31,6 +30,7 @@ from tinybox.isolation import (
 )
 from tinybox.isolation.cgroup import Cgroup
 from tinybox.linux import process
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 
 from tinybox.container import child, handshake, init
 from tinybox.errors import StepError
 from tinybox.isolation import namespaces
 from tinybox.linux import process
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

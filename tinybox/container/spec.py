@@ -6,9 +6,9 @@ same bundle can be given to runc or crun; sections named here are those of the r
 
 from __future__ import annotations
 
-import json
 import os
 
+from tinybox import quick_json as json
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False

@@ -10,11 +10,11 @@ its state.json lies in its bundle, else in RUN/ID; each is written whole, by ren
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
 
 from tinybox import explain
+from tinybox import quick_json as json
 from tinybox.errors import StateError
 
 TYPE_CHECKING = False

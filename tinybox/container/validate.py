@@ -6,9 +6,9 @@ today; what is known but wrong, or known and not to be had, is an error that nam
 
 from __future__ import annotations
 
-import json
 import os
 
+from tinybox import quick_json as json
 from tinybox.container import fields, rules
 from tinybox.errors import UsageError
 

@@ -7,10 +7,10 @@ still empty gets what the image has at its place, whole or not at all: docker do
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
 
+from tinybox import quick_json as json
 from tinybox.container import naming, spec, state
 from tinybox.errors import StateError, UsageError
 

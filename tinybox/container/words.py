@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import stat
 
 from tinybox.errors import UsageError
 from tinybox.isolation import rlimits
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ appears by rename(2), whole or not at all, and every change is made under one fl
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections import namedtuple
 
+from tinybox import quick_json as json
 from tinybox.errors import HostError, ImageError
 from tinybox.images.reference import Reference, is_id, parse
 
@@ -256,7 +256,7 @@ def _is_gone(path: str) -> bool:
 def read_json(path: str) -> dict[str, Any]:
     """Read the object in the JSON file *path*; see OSError and ValueError."""
     with open(path, "rb") as file:
-        document: dict[str, Any] = json.loads(file.read())
+        document: dict[str, Any] = json.loads(file.read().decode())
     return document
 
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import time
 
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.isolation import cgroup_files as files
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -84,8 +84,7 @@ def version() -> str:
 
 def act(words: Words) -> int:
     """Do what the verb says, and return the exit status."""
-    from importlib import import_module
-
     module, verb = VERBS[words.verb]
-    status: int = getattr(import_module(f"tinybox.oci.{module}"), verb)(words) or 0
+    loaded = __import__(f"tinybox.oci.{module}", fromlist=[verb])  # importlib would load warnings, too
+    status: int = getattr(loaded, verb)(words) or 0
     return status

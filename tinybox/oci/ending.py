@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 
 from tinybox.container import hooks
 from tinybox.errors import StateError, TinyboxError
 from tinybox.isolation import cgroup_hierarchies
+from tinybox.linux.signals import signal
 from tinybox.oci import groups, record
 
 TYPE_CHECKING = False

@@ -5,11 +5,11 @@ An engine that finds our exit status to be an error reads the last one, and tell
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
 from tinybox import explain
+from tinybox import quick_json as json
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -49,5 +49,5 @@ class Log:
         if self.format == "json":
             line = json.dumps({"level": level, "msg": message, "time": now})
         else:
-            line = f'time="{now}" level={level} msg={json.dumps(message, ensure_ascii=False)}'
+            line = f'time="{now}" level={level} msg={json.dumps(message)}'
         os.write(self.fd, f"{line}\n".encode(errors="surrogateescape"))

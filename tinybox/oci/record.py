@@ -11,10 +11,10 @@ holds its gate open waits to be started, one in a frozen group is paused, one th
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
 
+from tinybox import quick_json as json
 from tinybox.container import spec, state
 from tinybox.container.handshake import Visit
 from tinybox.errors import StateError, UsageError
