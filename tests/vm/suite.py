@@ -82,7 +82,7 @@ def main() -> int:
     parser.add_argument("--machines", type=int, default=os.cpu_count(), metavar="N", help="how many at a time")
     parser.add_argument("store", type=Path)
     parser.add_argument("files", nargs="*")
-    words = parser.parse_args()
+    words = parser.parse_intermixed_args()
     process.set_parent_death_signal(signal.SIGKILL)  # make's end is ours, and ours is the machines'
     RESULTS.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(words.machines) as pool:
