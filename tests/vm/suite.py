@@ -1,6 +1,6 @@
 """``make test-v2``: the kernel and cli tests on pure cgroup v2, each file in a machine of its own, two at a time.
 
-    python -m tests.vm.suite [--machines N] STORE [FILE...]
+    python -m tests.vm.suite [--machines N] [--continue] STORE [FILE...]
 
 STORE is an image store with alpine and busybox. Files that have much to do with control groups come first. What a
 machine says goes to build/vm/NAME.log, its JUnit report to build/vm/NAME.xml; what failed is shown, and the last line
@@ -56,9 +56,22 @@ def files() -> list[str]:
     return [*CHOSEN, *(file for file in found if file not in CHOSEN)]
 
 
+def name_of(file: str) -> str:
+    """Return the name under which log and report of *file* lie."""
+    return file.removesuffix(".py").replace("/", ".")
+
+
+def report_of(store: Path, file: str, going_on: bool) -> Path:
+    """Return where the report on *file* lies, of an earlier run if we are *going_on* from one and there all passed."""
+    report = RESULTS / f"{name_of(file)}.xml"
+    if going_on and report.exists() and not tally.tally([str(report)])[tally.FAILED]:
+        return report
+    return test_file(store, file)
+
+
 def test_file(store: Path, file: str) -> Path:
     """Run the tests of *file*, print how that went in a line, and return where the report lies."""
-    began, name = time.monotonic(), Path(file).stem
+    began, name = time.monotonic(), name_of(file)
     report, log = RESULTS / f"{name}.xml", RESULTS / f"{name}.log"
     report.unlink(missing_ok=True)
     with log.open("wb") as output:
@@ -80,13 +93,15 @@ def main() -> int:
     """Run the command line; the status is the tally's: 0 when all passed, 5 when a machine died."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--machines", type=int, default=os.cpu_count(), metavar="N", help="how many at a time")
+    parser.add_argument("--continue", action="store_true", dest="going_on", help="leave out files that passed before")
     parser.add_argument("store", type=Path)
     parser.add_argument("files", nargs="*")
     words = parser.parse_intermixed_args()
     process.set_parent_death_signal(signal.SIGKILL)  # make's end is ours, and ours is the machines'
     RESULTS.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(words.machines) as pool:
-        reports = list(pool.map(lambda file: str(test_file(words.store, file)), words.files or files()))
+        asked = [(words.store, file, words.going_on) for file in words.files or files()]
+        reports = list(pool.map(lambda each: str(report_of(*each)), asked))
     return tally.main(reports)
 
 

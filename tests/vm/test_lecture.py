@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,14 @@ def mirror() -> str:
     return next(line for line in done.stdout.splitlines() if line.rstrip("/").endswith("/debian"))
 
 
+def reach(url: str) -> None:
+    """Skip the test where *url* cannot be reached: there is no new Debian without a network."""
+    try:
+        urllib.request.urlopen(f"{url.rstrip('/')}/dists/{SUITE}/Release", timeout=MINUTES).close()  # noqa: S310
+    except OSError as error:
+        pytest.skip(f"no Debian from {url}: {error}")
+
+
 def copy_the_checkout(target: Path) -> None:
     """Copy what git knows, and what it would take, to *target*: no .venv, and nothing built."""
     words = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -88,6 +97,7 @@ def debian() -> Iterator[Path]:
         root = Path(folder)
         words = ["unshare", "--mount", "debootstrap", "--variant=minbase", SUITE, folder, mirror()]
         with own_network.of_the_machine():
+            reach(mirror())
             done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=10 * MINUTES)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr
         root.chmod(0o755)

@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.vm,
     pytest.mark.root,
     pytest.mark.slow,
+    pytest.mark.usefixtures("kernel"),
     pytest.mark.skipif(os.path.exists("/run/machine"), reason="this is the machine already"),
     pytest.mark.skipif(shutil.which(QEMU) is None, reason=f"{QEMU} is missing (make test installs it)"),
 ]
