@@ -86,7 +86,7 @@ def store_root() -> Iterator[Path]:
     # Not /tmp: overlayfs takes no upper directory on another overlay, and there are machines where /tmp is one.
     root = Path(prepared or tempfile.mkdtemp(prefix="tinybox-test-", dir="/var/tmp"))
     root.chmod(0o755)
-    no_trace.STATE.extend(f"{root}/{name}" for name in ("run", "containers", "container-names", "tmp"))
+    no_trace.STATE.extend(f"{root}/{name}" for name in ("run", "containers", "container-names", "networks", "tmp"))
     command = Command(root)
     for name in IMAGES:
         if not command("images", "-q", name).stdout.strip():

@@ -200,7 +200,7 @@ def test_thirty_boxes_come_and_go(tinybox: Command, lab: str) -> None:
     """Thirty boxes that start at once: all know each by one line with an address of its own; gone, nobody does."""
     names = [f"crowd-{os.getpid()}-{number}" for number in range(30)]
     with life(tinybox, "--network", lab, *IDLE) as watcher:
-        starting = [tinybox.start("run", "-d", "--rm", "--network", lab, "--name", name, *IDLE) for name in names]
+        starting = [tinybox.start("run", "-d", "--network", lab, "--name", name, *IDLE) for name in names]
         assert [process.communicate(timeout=120)[1] for process in starting] == [""] * 30
         crowds = []
         for box in (watcher.name, names[0], names[-1]):
