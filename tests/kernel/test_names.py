@@ -105,6 +105,19 @@ def test_connect_and_disconnect(tinybox: Command, lab: str) -> None:
     said(tinybox, "network", "rm", second)
 
 
+def test_the_way_out(tinybox: Command, lab: str) -> None:
+    """A box out of one network goes out by the next one; one that was on an internal network alone gets a way out."""
+    inner, way = f"{lab}-inner", "ip route | sed -n 's/^default .* dev \\(eth.\\).*/\\1/p'"
+    said(tinybox, "network", "create", "--internal", inner)
+    with life(tinybox, "--network", inner, *IDLE) as box:
+        ways = []
+        for words in (("connect", lab), ("connect", "bridge"), ("disconnect", lab), ("disconnect", "bridge")):
+            ways.append(box.inside(way))
+            said(tinybox, "network", *words, box.name)
+        assert [*ways, box.inside(way)] == ["", "eth1", "eth1", "eth2", ""]
+    said(tinybox, "network", "rm", inner)
+
+
 def test_it_is_connected_again_at_its_next_start(tinybox: Command, lab: str) -> None:
     """What is connected, running or not, belongs to the box: it is there after a restart; what was taken out is not."""
     with life(tinybox, "--network", "bridge", *IDLE, verb="create") as box:

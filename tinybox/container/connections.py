@@ -6,12 +6,14 @@ once, behind the back of its owner: he gives back whatever the box's list of end
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 
 from tinybox.container import addresses, configure_network, control, hosts, naming, networks, spec, state
 from tinybox.errors import StateError
+from tinybox.isolation.network import Messages, configure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,19 +81,33 @@ def _check(network: Network, word: str, wishes: Wishes) -> None:
 def _plug(home: Home, network: Network, target: control.Running, want: Want) -> None:
     """Lay the cable into the running box *target*; one that has ended meanwhile has nothing of it."""
     from tinybox.container import fitter
-    from tinybox.isolation.network import Messages
 
     messages = Messages()
     addresses.lease(home, network, target.id, want)
     try:
         fitter.connect(home.live(target.id), target.state["pid"], messages, network.name)
         hosts.announce(home, target.id, {})
+        _lead_out(home, target, messages)
     except BaseException:
         _unplug(home, target.id, network.name)
         raise
     if target.ends_within(0):
         _unplug(home, target.id, network.name)
         raise StateError(f"container {target.id[:12]}", "has just ended")
+
+
+def _lead_out(home: Home, target: control.Running, messages: Messages) -> None:
+    """See that the box has a way out, if any of its networks leads out: it may just have lost or got the only one."""
+    way = next((end for end in addresses.endpoints(home, target.id) if not end.internal), None)
+    if way is None:
+        return
+    namespace = os.open(f"/proc/{target.state['pid']}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for gateway in filter(None, (way.gateway, way.gateway6)):
+            with contextlib.suppress(FileExistsError):  # it has one
+                configure(messages, namespace, way.interface, [], [gateway])
+    finally:
+        os.close(namespace)
 
 
 def _unplug(home: Home, container: str, network: str) -> None:
@@ -114,5 +130,8 @@ def disconnect(home: Home, word: str, container_word: str, *, force: bool = Fals
         if len(left) == len(wishes.wants) and not force:
             raise StateError(f"container {container_word}", f"is not connected to network {name}", "see inspect")
         _unplug(home, container, name)
+        if state.read(home, container)["status"] == state.RUNNING:
+            with control.running(home, container) as target:
+                _lead_out(home, target, Messages())
         wishes.wants = left
         wishes.save()
