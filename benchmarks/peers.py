@@ -185,27 +185,48 @@ def bwrap(folder: Path, stack: ExitStack) -> Command:
     return Command("bwrap", "no overlay, no cgroup, no state", *words)
 
 
+def tinybox_bridge(folder: Path, stack: ExitStack) -> Command:
+    """Run the installed command as it is without --network: the box is on a bridge that comes and goes with it."""
+    words = [str(Path(sys.executable).with_name("tinybox")), "run", "--rm", "--network", "bridge", IMAGE, "true"]
+    check(*words)
+    return Command("tinybox bridge", "the same, and bridge, cable, address, firewall", *words)
+
+
+def podman_bridge(folder: Path, stack: ExitStack) -> Command:
+    """Run the root under podman on its bridge, which stays."""
+    words = [*podman_run(folder, stack), "--network=podman", IMAGE, "true"]
+    check(*words)
+    return Command("podman bridge", "the same, and bridge, cable, address, firewall; it keeps its bridge", *words)
+
+
 def podman(folder: Path, stack: ExitStack) -> Command:
-    """Run the root under podman, whose store, state and leavings are all thrown away in the end."""
+    """Run the root under podman, with no network."""
+    words = [*podman_run(folder, stack), "--network=none", IMAGE, "true"]
+    check(*words)
+    return Command("podman run", "overlay, cgroup, conmon, runc", *words)
+
+
+def podman_run(folder: Path, stack: ExitStack) -> list[str]:
+    """Prepare podman, whose store, state and leavings are all thrown away in the end; return the words that run it."""
     program = tool("podman")
-    stack.enter_context(Leavings())
     places = [f"--root={folder}/podman", f"--runroot={folder}/podman-run", f"--tmpdir={folder}/podman-tmp"]
     settings = ["--cgroup-manager=cgroupfs", "--runtime=runc", "--events-backend=none", "--log-level=error"]
     base = [program, *places, *settings]
-    stack.callback(subprocess.run, ["umount", "--quiet", f"{folder}/podman/overlay"], check=False, capture_output=True)
-    check("tar", "-C", f"{folder}/rootfs", "-cf", f"{folder}/root.tar", ".")
-    check(*base, "import", "--quiet", f"{folder}/root.tar", IMAGE)
+    if not os.path.exists(f"{folder}/podman"):
+        stack.enter_context(Leavings())
+        umount = ["umount", "--quiet", f"{folder}/podman/overlay"]
+        stack.callback(subprocess.run, umount, check=False, capture_output=True)
+        check("tar", "-C", f"{folder}/rootfs", "-cf", f"{folder}/root.tar", ".")
+        check(*base, "import", "--quiet", f"{folder}/root.tar", IMAGE)
     # podman would raise these limits, which takes CAP_SYS_RESOURCE: lower ones are always allowed.
     ulimits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
-    words = [*base, "run", "--rm", "--network=none", *ulimits, IMAGE, "true"]
-    check(*words)
-    return Command("podman run", "overlay, cgroup, conmon, runc", *words)
+    return [*base, "run", "--rm", *ulimits]
 
 
 class Leavings:
     """What podman leaves outside of the directories that it was given: removed at the exit, if it was not there."""
 
-    FILES = ("/dev/shm/libpod_lock", "/etc/cni/net.d/cni.lock", "/var/lib/containers", "/run/runc")
+    FILES = ("/dev/shm/libpod_lock", "/etc/cni/net.d/cni.lock", "/var/lib/containers", "/var/lib/cni", "/run/runc")
 
     def __enter__(self) -> None:
         self.before = {*filter(os.path.exists, self.FILES), *map(str, self.groups())}
@@ -245,5 +266,7 @@ PEERS: dict[str, Callable[[Path, ExitStack], Command | Interpreter]] = {
     "crun run": crun,
     "bwrap": bwrap,
     "podman run": podman,
+    "tinybox bridge": tinybox_bridge,
+    "podman bridge": podman_bridge,
     "python -c pass": interpreter_alone,
 }

@@ -23,6 +23,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.peers import PEERS, Command, Interpreter, Unavailable, root_of_image
+from tinybox.isolation import namespaces
+from tinybox.linux import process
 
 PR_SET_CHILD_SUBREAPER = 36
 REFERENCE = "runc run"
@@ -162,6 +164,8 @@ def main() -> int:
     if os.geteuid() != 0:
         parser.error("the runtimes need root: sudo make bench")
     ctypes.PyDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    process.unshare(process.CLONE_NEWNET)  # the bridges and rules that peers leave behind go with this network
+    namespaces.loopback_up()
     with tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp") as folder, ExitStack() as stack:
         try:
             rows = prepare(Path(folder), stack)
