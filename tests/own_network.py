@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinybox.container import addresses, notices
 from tinybox.isolation import namespaces
 from tinybox.linux import process
 
@@ -31,12 +34,15 @@ def pytest_configure(config: pytest.Config) -> None:
         _machines = os.open(MACHINES, os.O_RDONLY | os.O_CLOEXEC)
         process.unshare(process.CLONE_NEWNET)
         namespaces.loopback_up()
+        os.makedirs(addresses.folder(), 0o700, exist_ok=True)
+        Path(addresses.folder(), notices.TOLD).touch()  # what is said once a boot would be said in any one test
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Go back where we came from: the namespace goes with its last process."""
     global _machines  # noqa: PLW0603
     if _machines != NOWHERE:
+        shutil.rmtree(addresses.folder())
         process.setns(_machines, process.CLONE_NEWNET)
         os.close(_machines)
         _machines = NOWHERE

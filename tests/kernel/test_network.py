@@ -12,6 +12,8 @@ from tests.kernel.boxes import facts, output
 from tests.kernel.lives import life
 from tests.kernel.machines import HOST, MACHINE
 from tests.kernel.networks import addresses, bridged, everything, fetched, links, machine, same_as, web
+from tinybox.container import addresses as pools
+from tinybox.container import notices
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -111,3 +113,13 @@ def test_forwarding_is_put_back(bridged: Command) -> None:
             assert switch.read_text() == "1\n"
         assert switch.read_text() == former
     switch.write_text("0\n")
+
+
+def test_forwarding_is_said_once(bridged: Command) -> None:
+    """The first box of a boot says on stderr that the host forwards packets meanwhile; the second says nothing."""
+    told = Path(pools.folder(), notices.TOLD)
+    told.unlink()
+    first, second = (bridged("run", "--rm", "busybox", "true") for _ in range(2))
+    assert (first.returncode, first.stderr.count("\n"), second.stderr) == (0, 1, "")
+    assert "net.ipv4.ip_forward" in first.stderr
+    assert told.exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinybox.cli.pulling import with_image
-from tinybox.cli.run import refuse_audience
+from tinybox.cli.run import refuse_audience, say_what_changes
 from tinybox.cli.several import each
 from tinybox.container import attach, detached, host, launch, lifecycle, monitor, naming, state, wire
 from tinybox.container.home import Home
@@ -26,6 +26,8 @@ def run(image: str, command: list[str], options: dict[str, Any]) -> int:
 
 def begin(container: lifecycle.Container, guest: _socket.socket | None = None) -> None:
     """Start a registered container under a monitor; one that fails at its first start stays, as docker's does."""
+    if container.wiring is not None:
+        say_what_changes()
     detached.launch(container, guest)
 
 

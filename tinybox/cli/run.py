@@ -6,7 +6,7 @@ import os
 import sys
 
 from tinybox.cli.pulling import with_image
-from tinybox.container import host, launch
+from tinybox.container import configure_network, host, launch, networks
 from tinybox.container.home import Home
 from tinybox.container.live import Live
 from tinybox.errors import UsageError
@@ -34,6 +34,8 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     options.setdefault("tty", os.isatty(0) and os.isatty(1))
     stdin = 0 if options["interactive"] else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     live = Live((stdin, 1, 2), interactive=options["interactive"])
+    if configure_network.mode(options) == networks.BRIDGE:
+        say_what_changes()
     if any(options.get(key) for key in SEEING):
         from tinybox.seeing import run as seen
 
@@ -43,6 +45,15 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     if ending.out_of_memory:
         print(f"tinybox: killed: out of memory, limit {options['memory'].upper()}", file=sys.stderr)
     return ending.status
+
+
+def say_what_changes() -> None:
+    """Say on stderr what a box with a network changes on this host, the first time; root's boxes alone have one."""
+    from tinybox.container import notices
+
+    notice = notices.forwarding() if os.geteuid() == 0 else ""
+    if notice:
+        print(f"tinybox: {notice}", file=sys.stderr)
 
 
 def refuse_audience(options: dict[str, Any], where: str) -> None:

@@ -6,7 +6,6 @@ is sent off first thing, has loaded it by the time there is a box, lays the cabl
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 
@@ -50,9 +49,16 @@ class Fitter:
         """Let it end, whether it had an order or not: the end of its pipe is its end. May be called again."""
         self._handshake.close()
         if self._pid > 0:
-            with contextlib.suppress(ChildProcessError):  # it is the child of the command that made this monitor
-                os.waitpid(self._pid, 0)
+            _reap(self._pid)
             self._pid = 0
+
+
+def _reap(pid: int) -> None:
+    """Wait for the end of a fitter; the monitor's may be the child of the command that made the monitor."""
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        return
 
 
 def _work(handshake: Handshake) -> NoReturn:

@@ -95,27 +95,28 @@ class Switchboard:
         stays = len(addresses.read(owner)) > len(endpoints)  # it leaves one of its networks
         others = self.boxes() if stays else self.boxes() - {owner}
         unused = {end.bridge for end in endpoints if not self.boxes(end.bridge) - {owner}}
-        if others:
-            self._close(owner, endpoints, unused, others)
-        else:
-            firewall.clear()
-            self._forward_no_longer()
-        for link in (*(end.link for end in endpoints), *unused):
+        closing = self._begin_to_close(owner, endpoints, unused) if others else firewall.clear()
+        for link in (*(end.link for end in endpoints), *unused):  # the kernel takes its time over each
             network.remove_link(link)
+        try:
+            closing.end()
+        except StepError:  # somebody has changed what is ours: make anew what is to stay
+            if not others:
+                raise
+            firewall.load(_members_of(others))
+        if not others:
+            self._forward_no_longer()
 
     def reload(self) -> None:
         """Make the firewall anew, for all boxes as they are connected now: a box has left one of its networks."""
         firewall.load(_members_of(self.boxes()))
 
     @staticmethod
-    def _close(owner: str, endpoints: list[Endpoint], unused: set[str], others: Iterable[str]) -> None:
+    def _begin_to_close(owner: str, endpoints: list[Endpoint], unused: set[str]) -> firewall.Transaction:
         """Close the firewall for what goes: the box's ports, and the bridges that nobody else is on."""
         still_used = {end.bridge for end in endpoints} - unused
         gone = [each for each in _members(owner, endpoints) if getattr(each, "name", "") not in still_used]
-        try:
-            firewall.remove(gone)
-        except StepError:
-            firewall.load(_members_of(others))
+        return firewall.remove(gone)
 
     def _forward_no_longer(self) -> None:
         """Put back what `_forward` found."""

@@ -103,22 +103,22 @@ class Published:
 
 def load(everything: Members) -> None:
     """Make the table anew, with *everything* in it: in one transaction, so that no packet finds it half-made."""
-    run(f"table {TABLE}\ndelete table {TABLE}\n{RULES}{_each('add', everything)}")
+    Transaction(f"table {TABLE}\ndelete table {TABLE}\n{RULES}{_each('add', everything)}").end()
 
 
 def add(members: Members) -> None:
-    """Let in what is new; what is there already is fine. FileNotFoundError: somebody has flushed the ruleset."""
-    run(_each("add", members))
+    """Let in what is new; what is there already is fine. StepError: somebody has flushed the ruleset."""
+    Transaction(_each("add", members)).end()
 
 
-def remove(members: Members) -> None:
-    """Take out what goes, whether it is still there or not."""
-    run(_each("add", members) + _each("delete", members))
+def remove(members: Members) -> Transaction:
+    """Begin to take out what goes, whether it is still there or not."""
+    return Transaction(_each("add", members) + _each("delete", members))
 
 
-def clear() -> None:
-    """Remove the table."""
-    run(f"table {TABLE}\ndelete table {TABLE}\n")
+def clear() -> Transaction:
+    """Begin to remove the table, whether it is still there or not."""
+    return Transaction(f"table {TABLE}\ndelete table {TABLE}\n")
 
 
 def _each(verb: str, members: Members) -> str:
@@ -135,25 +135,30 @@ def program() -> str:
     raise HostError("nft", "is not installed", "apt-get install nftables, or use --network none or host")
 
 
-def run(script: str) -> None:
-    """Have nft(8) carry out *script* as one transaction: all of it, or nothing; StepError in its own words.
+class Transaction:
+    """A script for nft(8) on its way: all of it will be done, or nothing. Who has begun it can do else meanwhile.
 
-    The program is slower than messages of ours would be (5 ms), and in exchange the rules can be read: docs/adr/0012.
+    The program takes 5 ms more than messages of ours would; in exchange the rules can be read: docs/adr/0012.
     """
-    script_out, script_in = os.pipe()
-    said, told = os.pipe()
-    path = program()
-    actions = [(os.POSIX_SPAWN_DUP2, script_out, 0), *((os.POSIX_SPAWN_DUP2, told, fd) for fd in (1, 2))]
-    nft = os.posix_spawn(path, [path, "-f", "-"], {}, file_actions=actions)
-    os.close(script_out)
-    os.close(told)
-    with open(script_in, "w", encoding="utf-8") as pipe:
-        pipe.write(script)
-    with open(said, encoding="utf-8", errors="replace") as pipe:
-        complaint = pipe.read()
-    _, status = os.waitpid(nft, 0)
-    if status:
-        raise StepError("firewall", complaint.partition("\n")[0] or f"nft: status {status}", "see nft(8)")
+
+    def __init__(self, script: str) -> None:
+        path = program()
+        script_out, script_in = os.pipe()
+        self._said, told = os.pipe()
+        actions = [(os.POSIX_SPAWN_DUP2, script_out, 0), *((os.POSIX_SPAWN_DUP2, told, fd) for fd in (1, 2))]
+        self._pid = os.posix_spawn(path, [path, "-f", "-"], {}, file_actions=actions)
+        os.close(script_out)
+        os.close(told)
+        with open(script_in, "w", encoding="utf-8") as pipe:
+            pipe.write(script)
+
+    def end(self) -> None:
+        """Wait until it is done; StepError, in nft's own words, if it was refused."""
+        with open(self._said, encoding="utf-8", errors="replace") as pipe:
+            complaint = pipe.read()
+        _, status = os.waitpid(self._pid, 0)
+        if status:
+            raise StepError("firewall", complaint.partition("\n")[0] or f"nft: status {status}", "see nft(8)")
 
 
 def counted() -> list[tuple[str, str]]:

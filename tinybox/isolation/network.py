@@ -7,7 +7,6 @@ here knows which ones to send. Nothing here knows a container: links have names,
 from __future__ import annotations
 
 import _socket  # the C half alone: socket.py costs 4 ms more
-import contextlib
 import errno
 import fcntl
 import os
@@ -173,7 +172,7 @@ def ensure_bridge(routes: Routes, name: str, addresses: list[str], mtu: int) -> 
 
     It keeps a hardware address of its own: by default it would have that of a port, and change it as ports come and go.
     """
-    with contextlib.suppress(FileExistsError):
+    if not exists(name):
         routes.add_link(name, "bridge", mtu=mtu, mac="02:" + os.urandom(5).hex(":"))
     index = _socket.if_nametoindex(name)
     for address in addresses:
@@ -228,6 +227,15 @@ def remove_link(name: str) -> None:
             raise
     finally:
         routes.close()
+
+
+def exists(name: str) -> bool:
+    """Tell whether this network namespace has a link *name*; see if_nametoindex(3)."""
+    try:
+        _socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
 
 
 def mtu_of_way_out() -> int:

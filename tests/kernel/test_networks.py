@@ -1,0 +1,72 @@
+"""Networks that users make: apart from one another, closed if they are internal, with IPv6 if that was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kernel.lives import said
+from tests.kernel.machines import MACHINE
+from tests.kernel.networks import addresses, bridged, everything, fetched, machine, same_as, web
+
+if TYPE_CHECKING:
+    from tests.conftest import Command
+    from tests.kernel.machines import Machine
+
+__all__ = ["bridged", "machine"]
+pytestmark = pytest.mark.root
+
+PING = "ping -c 1 -w 3"
+
+
+def test_an_internal_network_is_closed(bridged: Command, machine: Machine) -> None:
+    """Boxes on it reach one another, and nothing else; those on another network reach the machine outside."""
+    before = everything()
+    said(bridged, "network", "create", "--internal", "closed")
+    try:
+        with web(bridged, "--network", "closed") as box:
+            (address,) = addresses(box)
+            within = ("run", "--rm", "--network", "closed", "busybox", "sh", "-c")
+            assert said(bridged, *within, f"wget -qO- http://{address}") == "hello\n"
+            assert bridged(*within, f"{PING} {MACHINE} 2>/dev/null").returncode == 1
+            assert bridged(*within, f"ip route add default via {address}; {PING} {MACHINE} 2>/dev/null").returncode == 1
+            other = bridged("run", "--rm", "busybox", "sh", "-c", f"{PING} {address}")
+            assert other.returncode == 1
+            assert bridged("run", "--rm", "busybox", "sh", "-c", f"{PING} {MACHINE}").returncode == 0
+    finally:
+        said(bridged, "network", "rm", "closed")
+    same_as(before)
+
+
+def test_networks_are_apart(bridged: Command) -> None:
+    """A box on one network does not reach a box on another; one that is on both reaches both."""
+    said(bridged, "network", "create", "left")
+    said(bridged, "network", "create", "right")
+    try:
+        with (
+            web(bridged, "--network", "left", text="left") as left,
+            web(bridged, "--network", "right", text="right") as right,
+        ):
+            places = [*addresses(left), *addresses(right)]
+            assert left.inside(f"{PING} {places[1]} >/dev/null || echo none") == "none"
+            ask = "; ".join(f"wget -qO- http://{place}" for place in places)
+            both = said(bridged, "run", "--rm", "--network", "left", "--network", "right", "busybox", "sh", "-c", ask)
+            assert both == "left\nright\n"
+    finally:
+        said(bridged, "network", "rm", "left", "right")
+
+
+def test_ipv6(bridged: Command, machine: Machine) -> None:
+    """On a network with IPv6 boxes have an address of each kind, and reach one another, the host and beyond by both."""
+    said(bridged, "network", "create", "--ipv6", "six")
+    try:
+        with web(bridged, "--network", "six") as box:
+            (address,) = addresses(box, 6)
+            assert fetched(address, 80) == "hello"
+            within = ("run", "--rm", "--network", "six", "busybox", "sh", "-c")
+            assert said(bridged, *within, f"wget -qO- http://[{address}]") == "hello\n"
+            assert bridged(*within, f"ping6 -c 1 -w 3 {machine.address6}").returncode == 0
+            assert bridged(*within, f"{PING} {MACHINE}").returncode == 0
+    finally:
+        said(bridged, "network", "rm", "six")
