@@ -104,6 +104,17 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("network", ["none", "host", "bridge"])
+def test_who_needs_no_network_loads_nothing_of_it(tinybox: Command, network: str) -> None:
+    """With --network none or host nothing of it is loaded; on the bridge all but pyroute2, which the fitter loads."""
+    words = [tinybox.path, "run", "--rm", "--network", network, "busybox", "true"]
+    modules = modules_of(words, tinybox.environment)
+    laying = {"tinybox.container.wiring", "tinybox.container.fitter", "tinybox.isolation.network"}
+    assert modules & laying == (laying if network == "bridge" else set())
+    assert not unwanted(modules, NEVER_IN_RUN)
+
+
+@pytest.mark.root
 def test_run_loads_only_what_it_uses(tinybox: Command) -> None:
     """`tinybox run` loads the engine, without click, typing or anything else that is heavy."""
     words = [tinybox.path, "run", "--rm", "--network", "none", "busybox", "true"]

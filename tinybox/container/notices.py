@@ -7,9 +7,7 @@ import os
 from tinybox.container import addresses, switchboard
 
 TOLD = ".told"  # in the directory of the pools, which is gone with the next boot
-FORWARDING = (
-    "this host forwards packets (net.ipv4.ip_forward) while a box is on a bridge; it did not, and will not then"
-)
+FORWARDING = "the host forwards packets (net.ipv4.ip_forward) while a box is on a bridge, and then no longer"
 
 
 def forwarding() -> str:
