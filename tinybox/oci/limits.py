@@ -70,6 +70,8 @@ def update(words: Words) -> None:
         for section, values in changes.items():
             merged = isinstance(values, dict) and section != "rdma"
             resources[section] = {**resources.get(section, {}), **values} if merged else values
+        if resources.get("memory", {}).get("checkBeforeUpdate") and "memory" in changes:
+            changes["memory"] = {**changes["memory"], "checkBeforeUpdate": True}
         where = cgroup_hierarchies.hierarchies()
         group = groups.group(entry.id, config, where, entry.state.get("groups") or ())
         limits.apply(group, {**resources, **changes})
