@@ -53,6 +53,10 @@ EXAMPLES = {
         ),
         Example("tinybox run --dry-run busybox true", "The plan, step by step with its manual pages; done is nothing."),
     ],
+    "explain": [
+        Example("tinybox explain", "All steps that a plan can have."),
+        Example("tinybox explain pivot_root", "One of them: the kernel's idea, the call, the lines of code."),
+    ],
     "replay": [
         Example(
             "tinybox replay --step trace.json",

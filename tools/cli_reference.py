@@ -33,7 +33,7 @@ SUBJECTS = {
     "Images": "images pull import save load rmi",
     "Under podman and containerd": "oci",
     "Several at once": "compose",
-    "Seeing it happen": "replay",
+    "Seeing it happen": "explain replay",
     "Demonstrations": "lab",
     "This host, and the command itself": "doctor completion",
 }

@@ -93,3 +93,11 @@ def test_an_audience_that_goes_away_does_not_end_the_box(tinybox: Command) -> No
                           stdout=subprocess.PIPE, stderr=writing, env=tinybox.environment, timeout=20)  # fmt: skip
     os.close(writing)
     assert (done.returncode, done.stdout) == (5, b"on\n")
+
+
+def test_the_network_is_told_with_its_links(tinybox: Command) -> None:
+    """In a network, whose cable another process lays, the link comes with its address."""
+    done = tinybox("run", "--rm", "--network", "bridge", "--explain", "busybox", "true")
+    assert done.returncode == 0, done
+    assert re.search(r"host +await-network:", done.stderr)
+    assert re.search(r"links eth0 .*-> .*172\.", done.stderr)

@@ -54,6 +54,7 @@ COMMANDS = {
     "oci": ("tinybox.cli.oci", "oci", "Be an OCI runtime, on which podman, buildah and containerd run"),
     "lab": ("tinybox.cli.lab", "lab", "Show what the kernel does, by demonstrations that check themselves"),
     "replay": ("tinybox.cli.seeing", "replay", "Show a run again from its trace, without root"),
+    "explain": ("tinybox.cli.seeing", "explain", "Explain a step: what the kernel does, the call, the code"),
     "completion": ("tinybox.cli.completion", "completion", "Print the script that makes a shell complete words"),
     "doctor": ("tinybox.cli.doctor", "doctor", "Look whether this host is fit for containers"),
     "network": ("tinybox.cli.networks", "network", "List, make, show and remove networks; connect boxes"),

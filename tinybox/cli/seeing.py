@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from tinybox.seeing import keyboard
+from tinybox.seeing import book, keyboard
 from tinybox.seeing.page import Page
 from tinybox.seeing.replay import Replay, read
 from tinybox.seeing.text import Text, colours
@@ -30,6 +30,17 @@ def replay(trace: str, step: bool, html: str | None) -> int:
             board = stack.enter_context(keyboard.Keyboard())
         whole = Replay(Text(_write, colour=colours(1)).show, board).run(read(trace))
     return 0 if whole else 130
+
+
+@click.command()
+@click.argument("step", required=False)
+def explain(step: str | None) -> None:
+    """Show the page of the book for STEP, by its name or its manual page; without one, list the steps.
+
+    The page says what the kernel does, the call, where it stands in the code, and what happens without it.
+    """
+    lines = book.pages(step) if step else book.table()
+    click.echo("\n".join(lines))
 
 
 def _write(text: str) -> None:

@@ -48,7 +48,6 @@ FUNCTIONS: list[tuple[ModuleType, str, str]] = [
     (os, "setsid", "setsid"),
     (os, "umask", "umask"),
     (fcntl, "ioctl", "ioctl"),
-    (_socket, "socket", "socket"),
     (_socket, "sethostname", "sethostname"),
     (resource, "setrlimit", "prlimit64"),
 ]
@@ -59,9 +58,11 @@ class Interpreter:
 
     def __enter__(self) -> None:
         self._former = [(module, name, getattr(module, name)) for module, name, _ in FUNCTIONS]
+        self._former += [(_socket, "socket", _socket.socket)]
         self._former += [(os, name, getattr(os, name)) for name in ("execve", "posix_spawn")]
         for module, name, call in FUNCTIONS:
             setattr(module, name, told(call, getattr(module, name)))
+        _socket.socket = socket_told(_socket.socket)  # type: ignore[misc]
         os.execve = execve_told(os.execve)
         os.posix_spawn = posix_spawn_told(os.posix_spawn)
 
@@ -90,8 +91,6 @@ def told(call: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _answer(call: str, result: Any) -> object:
     """Return the kernel's answer where Python gives another: None for 0, or an object for its descriptor."""
-    if call == "socket":
-        return result.fileno()
     if call == "setsid":
         return os.getpid()  # the number of the new session; Python keeps it to itself
     if call == "faccessat2":
@@ -101,6 +100,21 @@ def _answer(call: str, result: Any) -> object:
     if isinstance(result, bytes):
         return len(result) if call == "read" else 0
     return 0 if result is None else result
+
+
+def socket_told(plain: type[_socket.socket]) -> type[_socket.socket]:
+    """Return the class of sockets, of which each new one tells of socket(2); others may derive theirs from it."""
+
+    class Told(plain):  # type: ignore[misc,valid-type]
+        __slots__ = ()
+
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            begun = time.monotonic_ns()
+            super().__init__(*arguments, **named)
+            if explain.listeners:
+                explain.tell("socket", (*arguments, named), self.fileno(), begun)
+
+    return Told
 
 
 def execve_told(execve: Callable[..., Any]) -> Callable[..., Any]:

@@ -73,8 +73,11 @@ class Teller:
             self._ours[CHILD].close()
 
     def _begin_as(self, who: str) -> None:
+        """Be another process: the child, a help at its birth, or one that goes its own way and tells nothing."""
         self.who = who
-        if who == CHILD:
+        if who == ASIDE and self.step != CLONE:
+            self.close()
+        elif who == CHILD:
             self.lane = CHILD
             self._ours[PARENT].close()
 

@@ -1,0 +1,75 @@
+"""`tinybox explain`: for each step a page that is made of the code itself, and so is never behind it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+
+import pytest
+
+from tests.guards.sources import CHECKOUT
+from tinybox.container.omissions import OMISSIONS
+from tinybox.errors import UsageError
+from tinybox.isolation import rootfs
+from tinybox.seeing import book
+
+EVERY = book.entries()
+
+
+@pytest.mark.parametrize("entry", EVERY, ids=[f"{entry.lane}-{entry.step.name}" for entry in EVERY])
+def test_every_step_has_its_page(entry: book.Entry) -> None:
+    """Sentence, manual, what it does from the docstring, the call, and lines that stand in the file that is named."""
+    text = "\n".join(book.page(entry))
+    assert text.startswith(f"{entry.step.name}: {entry.step.says}\n")
+    assert entry.step.manual in text
+    assert "What the kernel does\n" in text
+    place = re.search(r"^The lines: (\S+):(\d+)$", text, re.MULTILINE)
+    assert place
+    source = (CHECKOUT / place[1]).read_text().splitlines()
+    shown = re.findall(r"^ *(\d+)  (.*)$", text[place.end() :], re.MULTILINE)
+    assert len(shown) > 1
+    assert all(source[int(number) - 1].rstrip() == line for number, line in shown)
+
+
+def test_the_page_of_pivot_says_what_is_without_it() -> None:
+    """Docstring, call and omission: the text of each is the code's own."""
+    text = " ".join("\n".join(book.pages("pivot_root")).split())
+    assert " ".join((inspect.getdoc(rootfs.pivot) or "").split()) in text
+    assert " ".join(OMISSIONS["pivot"].warns.split()) in text
+    assert "tinybox run --omit pivot" in text
+
+
+def test_steps_that_may_be_left_out_are_steps() -> None:
+    """Every omission covers at least one step that a plan can have."""
+    for omission in OMISSIONS.values():
+        assert any(omission.covers(entry.step) for entry in EVERY), omission.name
+
+
+def test_the_list_has_every_step_once() -> None:
+    """`tinybox explain` lists what a plan can have: those of users, terminals, limits and joined namespaces, too."""
+    lines = [line.split()[:2] for line in book.table() if line.startswith(("host ", "box "))]
+    assert lines == [[entry.lane, entry.step.name] for entry in EVERY]
+    assert {"pivot", "clone", "id-maps", "terminal", "join-pid", "seccomp", "readonly-root"} <= {
+        name for _, name in lines
+    }
+
+
+def test_it_fits_a_hundred_columns() -> None:
+    """But for the code itself, no line is longer."""
+    for entry in EVERY:
+        words, _, _ = "\n".join(book.page(entry)).partition("The lines: ")
+        assert max(map(len, words.splitlines())) <= book.WIDTH, entry.step.name
+    assert max(map(len, book.table())) <= book.WIDTH
+
+
+def test_an_unknown_step_has_neighbours() -> None:
+    """A word that means no step is one line, with names like it."""
+    with pytest.raises(UsageError, match=r"there is no such step .*pivot"):
+        book.find("pivotx")
+
+
+def test_the_lines_are_found_from_anywhere() -> None:
+    """The path of the file is told from the checkout, not from where one stands."""
+    assert os.path.isabs(book.CHECKOUT)
+    assert "The lines: tinybox/isolation/rootfs.py:" in "\n".join(book.pages("pivot"))
