@@ -105,9 +105,10 @@ def check(network: networks.Network, want: Want) -> None:
             if want.get(key):
                 cure = "tinybox network create NAME, and --network NAME"
                 raise UsageError(f"--{option}", f"{what} is supported for user-defined networks only", cure)
-    from tinybox.container import places
+    if want.get("address") or want.get("address6") or want.get("mac"):
+        from tinybox.container import places
 
-    places.check(network, want)
+        places.check(network, want)
 
 
 def _refuse_places(request: Request) -> None:
