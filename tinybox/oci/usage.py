@@ -42,11 +42,15 @@ def follow(entry: Record, group: Cgroup, pause: float) -> None:
             oom = stack.enter_context(cgroup_oom.OomWatch(group))
             poll.register(oom.fileno(), oom.mask)
             struck = oom.struck
+        told = False
         while entry.status() in ending.SIGNALLED:
             if poll.poll(pause * 1000) and struck():
                 tell("oom", entry.id, None)
+                told = True
             elif entry.status() in ending.SIGNALLED:
                 tell("stats", entry.id, usage(group))
+        if not told and struck():  # it was the end of the container: in version 2 the whole group goes at once
+            tell("oom", entry.id, None)
 
 
 def _never() -> bool:
