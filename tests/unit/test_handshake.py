@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tinybox.container import child, handshake
 from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -61,3 +65,22 @@ def test_a_child_whose_parent_is_gone_ends(talk: handshake.Handshake) -> None:
         again.close()
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == status
     talk.close()
+
+
+def test_a_gate_with_a_name_waits_for_whoever_comes(tmp_path: Path) -> None:
+    """Another process than the parent says the word, and hears the end; with nobody at the gate there is no visit."""
+    with pytest.raises(ProcessLookupError):
+        handshake.Visit(str(tmp_path))
+    talk = handshake.Handshake(str(tmp_path))
+    pid = os.fork()
+    if pid == 0:
+        talk.wait(handshake.START)
+        os._exit(7)
+    talk.close()  # the maker of the child is gone, and its gate has no end for that
+    visit = handshake.Visit(str(tmp_path))
+    visit.open_gate(handshake.START)
+    assert visit.hear() == []
+    visit.close()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    with pytest.raises(ProcessLookupError):
+        handshake.Visit(str(tmp_path))
