@@ -48,18 +48,19 @@ def window(bench: Bench, box: Box) -> tuple[float, int]:
 def check(bench: Bench, *, feature: bool) -> None:
     """Let a busy program run through some periods, and compare its CPU time with the time.
 
-    Where our own CPU is taken away, as in a virtual machine, a period may seem to have more in it: hence a second look.
+    Where our own CPU is taken away, as in a virtual machine, a period may seem to have more in it, or less: hence a
+    second look. Who does not get as much as the limit allows is not held back by it.
     """
     with bench.box(spin, **({"cpus": str(LIMIT)} if feature else GENEROUS)) as box:
         bench.until(lambda: cgroup_stats.cpu(box.container.cgroup)["cpu_periods"], "the first period")
         share, held = window(bench, box)
-        if feature and share >= LIMIT * 1.4:
+        if feature and (share >= LIMIT * 1.4 or held <= PERIODS / 2):
             share, held = window(bench, box)
         name = box.container.cgroup.name
     bench.on_host("share of a CPU", f"{share:.2f}", f"CPU time of the group {name} over time")
     bench.on_host("periods held back", f"{held} of {PERIODS}", "nr_throttled in cpu.stat, after and before")
     if feature:
-        bench.need(share > LIMIT * 0.7, f"a starved CPU: the box got {share:.2f}, less than its limit")
+        bench.need(share > LIMIT * 0.9, f"a starved CPU: the box got {share:.2f}, less than its limit")
     bench.claim("it gets a fifth of a CPU", share < LIMIT * 1.4)
     bench.claim("it is held back in most periods", held > PERIODS / 2)
 
