@@ -177,6 +177,21 @@ def test_logs_tell_who_said_what(tinybox: Command, tmp_path: Path) -> None:
             assert process.communicate(timeout=PATIENCE)[0] == "db-1  | bye\n"
 
 
+def test_a_reader_that_goes_away_is_no_error_of_ours(tinybox: Command, tmp_path: Path) -> None:
+    """`logs -f | head -1` ends without a word when the next line finds nobody there."""
+    with project(tinybox, tmp_path, TWO) as shop:
+        shop.up()
+        with tinybox.start(*shop.words("logs", "-f", "db")) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            with patience(PATIENCE):
+                assert process.stdout.readline() == "db-1  | hello from db\n"
+                process.stdout.close()
+                shop("stop", "db")
+                assert process.stderr.read() == ""
+            process.wait(PATIENCE)
+
+
 def test_exec_runs_in_the_service(tinybox: Command, tmp_path: Path) -> None:
     """Its status is the program's, or 127 where there is none; a service without a container is an error."""
     with project(tinybox, tmp_path, TWO) as shop:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
+from contextlib import suppress
 
 from tinybox.compose import members
 from tinybox.container import log_reader
@@ -50,11 +51,15 @@ def show(home: Home, containers: list[Listed], selection: Selection, output: Out
 
 
 def follow(home: Home, containers: list[Listed], selection: Selection, output: Output) -> list[threading.Thread]:
-    """Write what the *containers* have said and what they will say, each by a thread that ends with its container."""
+    """Write what the *containers* have said and what they will say, each by a thread that ends with its container.
+
+    A thread ends, too, when nobody reads any more, as in ``logs -f | head``.
+    """
 
     def attend(container: str) -> None:
-        for batch in log_reader.follow(home, container, selection):
-            output.write(container, batch)
+        with suppress(BrokenPipeError):
+            for batch in log_reader.follow(home, container, selection):
+                output.write(container, batch)
 
     threads = [threading.Thread(target=attend, args=(listed.id,), daemon=True) for listed in containers]
     for thread in threads:
