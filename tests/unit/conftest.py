@@ -1,0 +1,8 @@
+"""What the unit tests share: hypothesis sets no time limit, for machines are slow at times, and keeps nothing on disk."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+settings.register_profile("house", deadline=None, database=None)
+settings.load_profile("house")
