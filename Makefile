@@ -118,5 +118,5 @@ scale: images  ## many containers at once: starts a second and memory, against p
 .PHONY: clean
 clean:  ## remove what set-up and tests made here; images and containers stay
 	@[ "$$(readlink /usr/local/bin/tinybox)" != "$(TINYBOX)" ] || $(SUDO) tools/setup.sh uninstall
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""What the unit tests share: hypothesis sets no time limit, for machines are slow at times, and keeps nothing on disk."""
+"""What the unit tests share: hypothesis sets no time limit, for machines are slow at times, and keeps no examples."""
 
 from __future__ import annotations
 
