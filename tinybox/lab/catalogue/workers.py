@@ -95,7 +95,8 @@ def check(bench: Bench, *, feature: bool) -> None:
         bench.need_fair()
         need_steady(bench, busy[1][0], busy[cpus][0], again[0])
     bench.claim(f"busy: 64 workers do no more than {cpus}, one for each CPU", busy[64][0] < 1.5 * busy[cpus][0])
-    bench.claim("busy: and they are switched more often", busy[64][1] > busy[cpus][1])
+    fewest = min(busy[cpus][1], again[1])  # of the two times, for others may have come between in one of them
+    bench.claim("busy: and they are switched more often", busy[64][1] > fewest)
     bench.claim("blocking: 64 workers do much more than one", blocking[64][0] > 8 * blocking[1][0])
 
 
