@@ -60,6 +60,11 @@ def room() -> str:
     return os.environ.get("TINYBOX_CGROUP_PARENT") or "tinybox"
 
 
+def is_ours(name: str) -> bool:
+    """Tell whether a control group is this run's: the room, or one that a test makes beside it, ``ROOM-test...``."""
+    return name == room() or name.startswith(f"{room()}-test")
+
+
 def names(folder: str) -> list[str]:
     """List *folder*, which need not exist."""
     try:
@@ -69,16 +74,16 @@ def names(folder: str) -> list[str]:
 
 
 def cgroups() -> Iterator[str]:
-    """Find the control groups called ``tinybox*``, in every hierarchy: at its root and below our own group.
+    """Find the control groups of this run, in every hierarchy: at its root and below our own group.
 
-    With TINYBOX_CGROUP_PARENT set, those called after it: so runs of the tests on one machine leave each other be.
+    They are called after TINYBOX_CGROUP_PARENT: so runs of the tests on one machine leave each other be.
     """
     mounts = [line.split(" ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     tops = {line[4] for line in mounts if line[line.index("-") + 1] in {"cgroup", "cgroup2"}}
     own = {line.rpartition(":")[2].rstrip("\n") for line in Path("/proc/self/cgroup").read_text().splitlines()}
     for top in tops | {top + path for top in tops for path in own if path != "/"}:
         for name in names(top):
-            if name.startswith(room()):
+            if is_ours(name):
                 yield from (folder for folder, _, _ in os.walk(f"{top}/{name}"))
 
 

@@ -62,6 +62,12 @@ def record(tinybox: Command, image: str) -> dict[str, Any]:
     return document
 
 
+def image_of(tinybox: Command, name: str) -> str:
+    """Return the id of the image called *name*."""
+    short = tinybox("images", "-q", name).stdout.strip()
+    return next(path.name for path in Path(tinybox.root, "images").iterdir() if path.name.startswith(short))
+
+
 @pytest.mark.parametrize("image", ["busybox", "alpine"])
 @pytest.mark.parametrize("users", ["host", "private"])
 def test_every_kind_of_change_comes_back(tinybox: Command, image: str, users: str) -> None:
@@ -150,6 +156,24 @@ def test_a_box_that_changed_nothing_adds_no_layer(tinybox: Command) -> None:
     ):
         assert record(tinybox, first)["rootfs"] == record(tinybox, second)["rootfs"]
         assert output(tinybox, "a:2", "cat", "/one") == "1\n"
+
+
+def test_what_was_made_for_mounts_is_no_change(tinybox: Command) -> None:
+    """The image has no /etc/hosts, so the box gets an empty one to mount on: it is in no layer, its neighbours are."""
+    ours = ("hosts", "hostname", "resolv.conf")
+    with ended(tinybox, "true", image="busybox") as name:
+        upper = Path(tinybox.root, "containers", os.readlink(Path(tinybox.root, "container-names", name)), "upper")
+        assert set(ours) <= {path.name for path in (upper / "etc").iterdir()}  # the control: there is something to omit
+        with committed(tinybox, name, "same:1") as image:
+            fresh, base = (record(tinybox, word) for word in (image, image_of(tinybox, "busybox")))
+            assert fresh["rootfs"] == base["rootfs"]
+    with ended(tinybox, "echo x > /etc/more; chmod 700 /etc", image="busybox") as name:
+        with committed(tinybox, name, "more:1") as image:
+            layer = record(tinybox, image)["rootfs"]["diff_ids"][-1].removeprefix("sha256:")
+            files = Path(tinybox.root, "layers", layer[:16], "fs", "etc")
+            assert [path.name for path in files.iterdir()] == ["more"]
+            assert files.stat().st_mode & 0o777 == 0o700
+        assert tinybox("diff", name).stdout == "C /etc\nA /etc/more\n"
 
 
 @pytest.mark.parametrize("pause", [True, False])

@@ -172,7 +172,7 @@ def test_what_else_is_left_lying(tinybox: Command) -> None:
 
 def test_groups_that_are_empty_for_long(monkeypatch: pytest.MonkeyPatch, tinybox: Command) -> None:
     """A group of nobody is a leftover once it is old, and a young one, or one with a process in it, is not."""
-    monkeypatch.setenv("TINYBOX_CGROUP_PARENT", f"{no_trace.room()}-doctor")
+    monkeypatch.setenv("TINYBOX_CGROUP_PARENT", f"{no_trace.room()}-test-doctor")
     top = next(
         Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line
     )

@@ -34,7 +34,9 @@ def mount(folder: Path) -> Undo:
 def cgroup(_: Path) -> Undo:
     """Leave a control group."""
     lines = [line.split(" ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    group = Path(next(line[4] for line in lines if line[line.index("-") + 1] == "cgroup2"), f"{no_trace.room()}-left")
+    group = Path(
+        next(line[4] for line in lines if line[line.index("-") + 1] == "cgroup2"), f"{no_trace.room()}-test-left"
+    )
     group.mkdir()
     return group.rmdir
 
@@ -109,6 +111,17 @@ def test_what_is_left_is_found(leave: Callable[[Path], Undo], kind: str, tmp_pat
     finally:
         undo()
     no_trace.settle(before)
+
+
+def test_the_groups_of_another_run_are_not_ours() -> None:
+    """A run in a room whose name begins like ours is another run; what tests make beside our room is ours."""
+    room = no_trace.room()
+    assert [no_trace.is_ours(f"{room}{more}") for more in ("", "-test-1", "store", "-store")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_what_is_taken_is_found(tmp_path: Path) -> None:

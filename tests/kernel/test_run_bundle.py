@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import no_trace
 from tests.kernel.boxes import new_name, one_line, output
 from tests.slowness import SLOWNESS
 
@@ -43,7 +44,7 @@ def test_another_runtime_runs_the_bundle(tinybox: Command, host: Host, tmp_path:
     ours = output(tinybox, *options, *words)
     assert tinybox("run", *options, "--bundle", str(bundle), *words).returncode == 0
     config = json.loads((bundle / "config.json").read_text())
-    config["linux"]["cgroupsPath"] = f"/tinybox-test-{os.getpid()}"
+    config["linux"]["cgroupsPath"] = f"/{no_trace.room()}-test-{os.getpid()}"
     (bundle / "config.json").write_text(json.dumps(config))
     command = [program, "--root", str(tmp_path / "state"), "run", "--bundle", str(bundle), new_name()]
     if host.cgroups == "hybrid" and runtime == "crun":  # it refuses such hosts; so it does not see the cgroup2 mount

@@ -49,7 +49,7 @@ class Quarters:
     def __init__(self, folder: Path, keeper: int) -> None:
         self.folder, self.enter = folder, ["nsenter", f"--mount=/proc/{keeper}/ns/mnt", f"--net=/proc/{keeper}/ns/net"]
         self.environment = {**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")}
-        self.group = f"/{no_trace.room()}-engine"
+        self.group = f"/{no_trace.room()}-test-engine"
 
     def __call__(self, *words: str, timeout: float = TIMEOUT, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command here and return what it said; after *timeout* seconds it is killed, and the test fails."""

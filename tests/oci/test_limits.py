@@ -29,7 +29,7 @@ FILES = {("memory", 1): "memory.limit_in_bytes", ("memory", 2): "memory.max", ("
 @pytest.fixture
 def room() -> Iterator[str]:
     """Give a place for control groups that an engine would have made, and remove it."""
-    room = f"/{no_trace.room()}-of-an-engine"
+    room = f"/{no_trace.room()}-test-of-an-engine"
     yield room
     remove_groups(room)
 

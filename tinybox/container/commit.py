@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tinybox.container import changes, control, events, naming, spec, state, view
+from tinybox.container import changes, control, events, mount_points, naming, spec, state, view
 from tinybox.images import intake, layers
 from tinybox.images.reference import parse
 from tinybox.images.store import Store, read_json
@@ -43,8 +43,10 @@ def commit(home: Home, word: str, wish: Wish, *, pause: bool, told: Told) -> str
     parent["config"] = changes.changed(parent.get("config") or {}, wish.changes)
     with intake.workspace(store) as work:
         packed = f"{work.path}/upper.tar"
+        upper, below = f"{home.bundle(container)}/upper", config["annotations"].get(spec.LAYERS, "").split(":")
         with held(home, container, pause=pause):
-            is_changed = layers.pack(f"{home.bundle(container)}/upper", packed, MARKS[view.has_own_users(config)], told)
+            made = mount_points.made(upper, below)
+            is_changed = layers.pack(upper, packed, MARKS[view.has_own_users(config)], told, without=made)
         diff_id = intake.add_layer(work, packed).diff_id if is_changed else ""
         image_id = intake.put(store, work, _document(parent, wish, config["process"]["args"], diff_id), wish.reference)
     events.emit(home, container, "commit", imageID=f"sha256:{image_id}", comment=wish.message)

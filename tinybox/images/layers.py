@@ -14,20 +14,31 @@ from tinybox.images.members import Member, members, write
 from tinybox.images.tree import OPAQUE, OVERLAY_OPAQUE, WHITEOUT, XATTR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     Told = Callable[[str], None]
 
 MARK = f"{XATTR}{OVERLAY_OPAQUE}"  # of an opaque directory, where no user namespace is in play
 
 
-def pack(upper: str, path: str, mark: str, told: Told) -> bool:
-    """Write the directory *upper* as a layer to the archive *path*; tell whether anything is in it."""
-    fd = os.open(upper, os.O_PATH | os.O_DIRECTORY)
+def pack(upper: str, path: str, mark: str, told: Told, without: Collection[str] = ()) -> bool:
+    """Write the directory *upper*, all but the paths *without*, as a layer to the archive *path*; tell if that is any.
+
+    A name with a slash in front is one in *upper*; a folder that is left out has nothing in it that is not.
+    """
+    fd, packed = os.open(upper, os.O_PATH | os.O_DIRECTORY), 0
+
+    def kept() -> Iterator[Member]:
+        nonlocal packed
+        for member in members(fd, ".", told, marks=True):
+            if f"/{member.header.name}" not in without:
+                packed += 1
+                yield member
+
     try:
         with open(path, "wb") as file:
-            write(layer(members(fd, ".", told, marks=True), mark, told), file)
-        return bool(os.listdir(upper))
+            write(layer(kept(), mark, told), file)
+        return packed > 1  # the first is upper itself
     finally:
         os.close(fd)
 
