@@ -131,18 +131,20 @@ def test_it_is_connected_again_at_its_next_start(tinybox: Command, lab: str) -> 
 
 
 def test_published_ports_outlive_a_change_of_networks(tinybox: Command, lab: str) -> None:
-    """A published port leads into the box also after it was taken into another network, and out of it again."""
+    """A published port leads into the box whatever networks it is taken into and out of, by rules that stay."""
     other = f"{lab}-other"
     said(tinybox, "network", "create", other)
     with life(tinybox, "--network", lab, "-p", "127.0.0.1:0:80", *ECHO) as web:
         where = said(tinybox, "port", web.name, "80").strip()
         fetch = ["curl", "-s", "--max-time", "5", "--retry", "3", "--retry-connrefused", f"http://{where}/"]
-        pages = []
-        for words in ((), ("connect",), ("disconnect",)):
+        pages, tables = [], set()
+        for words in ((), ("connect", other), ("disconnect", lab), ("connect", lab), ("disconnect", other)):
             if words:
-                said(tinybox, "network", *words, other, web.name)
+                said(tinybox, "network", *words, web.name)
             pages.append(subprocess.run(fetch, capture_output=True, text=True, check=False, timeout=30).stdout)
-        assert pages == [f"{web.id[:12]}\n"] * 3
+            tables.add(subprocess.run(["nft", "-a", "list", "tables"], capture_output=True, check=True).stdout)
+        assert pages == [f"{web.id[:12]}\n"] * 5
+        assert len(tables) == 1  # by its handle it is the same one all the time: no rule has lost its count
     said(tinybox, "network", "rm", other)
 
 

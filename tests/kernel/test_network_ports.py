@@ -14,6 +14,7 @@ from tests.kernel.boxes import one_line, until
 from tests.kernel.lives import life, said
 from tests.kernel.machines import HOST, MACHINE
 from tests.kernel.networks import addresses, bridged, everything, fetched, listens, machine, page, same_as, web
+from tinybox.isolation import conntrack
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -97,6 +98,27 @@ def test_udp(bridged: Command, machine: Machine) -> None:
             client.settimeout(10)
             client.sendto(b"are you there?", (address, 5353))
             assert client.recvfrom(100)[0] == b"are you there?"
+
+
+def test_a_sender_of_datagrams_finds_the_box_again(bridged: Command, machine: Machine) -> None:
+    """One socket goes on sending while the box stops and starts: the kernel forgets where its datagrams were led to."""
+    echo = "nc -u -l -p 53 -e cat"
+    with (
+        machine.datagrams() as client,
+        life(bridged, "busybox", "sleep", "600"),  # so that the pool stays, and each start gets another address
+        life(bridged, "-p", "5353:53/udp", "alpine", "sh", "-c", f"while :; do {echo}; done") as box,
+    ):
+        places = []
+        for _ in range(2):
+            until(partial(listens, box, "udp", 53))
+            client.sendto(b"are you there?", (HOST, 5353))
+            assert client.recvfrom(100)[0] == b"are you there?"
+            places += addresses(box)
+            said(bridged, "stop", "-t", "0", box.name)
+            client.sendto(b"nobody is", (HOST, 5353))
+            assert conntrack.known(socket.AF_INET, socket.IPPROTO_UDP, 5353)  # the control: there is what misleads
+            said(bridged, "start", box.name)
+        assert places[0] != places[1]
 
 
 def test_a_port_in_use_is_found_before_anything_is_made(bridged: Command) -> None:

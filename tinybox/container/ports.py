@@ -38,11 +38,24 @@ def published(annotations: Mapping[str, str]) -> list[Port]:
 
 def chosen(owner: str, annotations: Mapping[str, str]) -> list[Port]:
     """Return the same with the host's ports that were chosen, of the container with the live directory *owner*."""
+    found = load(owner)
+    return published(annotations) if found is None else published({ANNOTATION: json.dumps(found)})
+
+
+def load(owner: str) -> list[Port] | None:
+    """Return the published ports of the box with the live directory *owner*; None where nothing is written down."""
     try:
         with open(os.path.join(owner, LIST), encoding="utf-8") as file:
-            return published({ANNOTATION: file.read()})
-    except (FileNotFoundError, NotADirectoryError):
-        return published(annotations)
+            found: list[Port] = json.load(file)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return found
+
+
+def save(owner: str, taken: Sequence[Port]) -> None:
+    """Write them down there."""
+    with open(os.path.join(owner, LIST), "w", encoding="utf-8") as file:
+        file.write(json.dumps(taken))
 
 
 def inside(port: Port) -> str:

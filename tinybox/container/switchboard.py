@@ -7,12 +7,11 @@ host's. One process at a time changes anything, and what it does can be done aga
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 
-from tinybox.container import addresses, naming
+from tinybox.container import addresses, naming, ports
 from tinybox.errors import StepError
-from tinybox.isolation import firewall, network
+from tinybox.isolation import conntrack, firewall, network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +19,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tinybox.container.addresses import Endpoint
-    from tinybox.container.ports import Port
 
-PORTS = "ports.json"  # in a container's live directory: its published ports, with the host's side as it was chosen
+UDP = 17  # see protocols(5)
 FORWARDING = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding"}
 
 
@@ -66,19 +64,18 @@ class Switchboard:
                 network.ensure_bridge(routes, end.bridge, _of_the_host(end), end.mtu)
                 network.plug(routes, end.link, end.bridge, namespace, end.interface, end.mac, end.mtu)
         self._protect(owner, endpoints)
+        _forget_datagrams(owner)
         for version in (4, 6):
             if any(not end.internal and (version == 4 or end.address6) for end in endpoints):
                 self._forward(version)
 
     def _protect(self, owner: str, endpoints: list[Endpoint]) -> None:
-        if load_ports(
-            owner
-        ):  # what came to 127.0.0.1 leaves by a bridge; this switch is the bridge's, and goes with it
-            network.set_parameter(f"/proc/sys/net/ipv4/conf/{endpoints[0].bridge}/route_localnet", "1")
+        every = addresses.read(owner)
+        _open_loopback(owner, every)
         others = self.boxes() - {owner}
-        if others:
+        if others or len(every) > len(endpoints):
             try:
-                firewall.add(_members(owner, endpoints))
+                firewall.add([*_bridges(endpoints), *_published(owner, every)])
             except StepError:  # somebody has flushed the ruleset: make all of it anew
                 pass
             else:
@@ -92,31 +89,27 @@ class Switchboard:
 
     def disconnect(self, owner: str, endpoints: list[Endpoint]) -> None:
         """Take back what `connect` did, as far as it got: a bridge goes with its last box, the table with the last."""
-        stays = len(addresses.read(owner)) > len(endpoints)  # it leaves one of its networks
-        others = self.boxes() if stays else self.boxes() - {owner}
+        leaving = {end.network for end in endpoints}
+        every = addresses.read(owner)
+        rest = [end for end in every if end.network not in leaving]
+        others = self.boxes() - {owner}
         unused = {end.bridge for end in endpoints if not self.boxes(end.bridge) - {owner}}
-        closing = self._begin_to_close(owner, endpoints, unused) if others else firewall.clear()
+        if others or rest:
+            idle = _bridges([end for end in endpoints if end.bridge in unused])
+            closing = firewall.exchange([*idle, *_published(owner, every)], _published(owner, rest))
+        else:
+            closing = firewall.clear()
         for link in (*(end.link for end in endpoints), *unused):  # the kernel takes its time over each
             network.remove_link(link)
         try:
             closing.end()
         except StepError:  # somebody has changed what is ours: make anew what is to stay
-            if not others:
+            if not (others or rest):
                 raise
-            firewall.load(_members_of(others))
-        if not others:
+            firewall.load([*_members_of(others), *_members(owner, rest)])
+        _open_loopback(owner, rest)
+        if not (others or rest):
             self._forward_no_longer()
-
-    def reload(self) -> None:
-        """Make the firewall anew, for all boxes as they are connected now: a box has left one of its networks."""
-        firewall.load(_members_of(self.boxes()))
-
-    @staticmethod
-    def _begin_to_close(owner: str, endpoints: list[Endpoint], unused: set[str]) -> firewall.Transaction:
-        """Close the firewall for what goes: the box's ports, and the bridges that nobody else is on."""
-        still_used = {end.bridge for end in endpoints} - unused
-        gone = [each for each in _members(owner, endpoints) if getattr(each, "name", "") not in still_used]
-        return firewall.remove(gone)
 
     def _forward_no_longer(self) -> None:
         """Put back what `_forward` found."""
@@ -148,31 +141,46 @@ def _members_of(owners: Iterable[str]) -> list[firewall.Bridge | firewall.Publis
 
 
 def _members(owner: str, endpoints: list[Endpoint]) -> list[firewall.Bridge | firewall.Published]:
-    """Return what the firewall must know of a box: its bridges, and its ports at its first address that leads out."""
-    bridges = [firewall.Bridge(end.bridge, (end.address, end.address6), internal=end.internal) for end in endpoints]
-    published = []
-    outward = [end for end in endpoints if not end.internal][:1]
-    places = [place for end in outward for place in (end.address, end.address6)]
-    for port in load_ports(owner):
-        for place in places:
-            box = place.partition("/")[0]
+    """Return all that the firewall must know of a box, if these are its *endpoints*."""
+    return [*_bridges(endpoints), *_published(owner, endpoints)]
+
+
+def _bridges(endpoints: Iterable[Endpoint]) -> list[firewall.Bridge]:
+    return [firewall.Bridge(end.bridge, (end.address, end.address6), internal=end.internal) for end in endpoints]
+
+
+def _way_in(endpoints: Iterable[Endpoint]) -> Endpoint | None:
+    """Return the first place that leads out of its network: it leads into the box as well."""
+    return next((end for end in endpoints if not end.internal), None)
+
+
+def _published(owner: str, endpoints: Iterable[Endpoint]) -> list[firewall.Published]:
+    """Return where the published ports of a box lead to, if these are all its *endpoints*."""
+    way, found = _way_in(endpoints), []
+    for place in (way.address, way.address6) if way else ():
+        box = place.partition("/")[0]
+        for port in ports.load(owner) or ():
             if box and (not port["hostIp"] or (":" in port["hostIp"]) == (":" in box)):
                 how = (port["hostIp"], port["hostPort"], port["protocol"], box, port["containerPort"])
-                published.append(firewall.Published(*how))
-    return [*bridges, *published]
-
-
-def load_ports(owner: str) -> list[Port]:
-    """Return the published ports of the box with the live directory *owner*."""
-    try:
-        with open(os.path.join(owner, PORTS), encoding="utf-8") as file:
-            found: list[Port] = json.load(file)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return []
+                found.append(firewall.Published(*how))
     return found
 
 
-def save_ports(owner: str, ports: list[Port]) -> None:
-    """Write them down there."""
-    with open(os.path.join(owner, PORTS), "w", encoding="utf-8") as file:
-        file.write(json.dumps(ports))
+def _forget_datagrams(owner: str) -> None:
+    """Have the kernel forget who has sent datagrams to our ports: they came to a former box, or to nobody.
+
+    It would go on leading them there while they keep coming. A kernel that cannot be told forgets by itself, later.
+    """
+    for port in ports.load(owner) or ():
+        if port["protocol"] == "udp":
+            try:
+                conntrack.forget(UDP, port["hostPort"])
+            except OSError:
+                return
+
+
+def _open_loopback(owner: str, endpoints: Iterable[Endpoint]) -> None:
+    """Let what came to a published port of 127.0.0.1 leave by a bridge: a switch of the bridge, that goes with it."""
+    way = _way_in(endpoints)
+    if way is not None and ports.load(owner):
+        network.set_parameter(f"/proc/sys/net/ipv4/conf/{way.bridge}/route_localnet", "1")

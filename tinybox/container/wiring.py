@@ -31,7 +31,7 @@ class Wiring:
     def take_ports(self) -> None:
         """Take the host's side of the published ports, before anything is made; see bind(2)."""
         self.claims = [claims.claim(port) for port in self.ports]
-        switchboard.save_ports(self.home.live(self.id), [claim.port for claim in self.claims])
+        ports.save(self.home.live(self.id), [claim.port for claim in self.claims])
 
     def published(self) -> dict[str, str]:
         """Return the annotation with the ports: as they are published now, or as they are asked for by one at rest."""
@@ -89,7 +89,5 @@ def _disconnect(home: Home, container: str, network: str = "") -> list[str]:
         if ends:
             board.disconnect(owner, ends)
         addresses.give_back(home, container, network)  # while the board is ours: the next one must see who is the last
-        if addresses.read(owner):
-            board.reload()
         board.tidy()
     return [end.network for end in ends]

@@ -111,9 +111,9 @@ def add(members: Members) -> None:
     Transaction(_each("add", members)).end()
 
 
-def remove(members: Members) -> Transaction:
-    """Begin to take out what goes, whether it is still there or not."""
-    return Transaction(_each("add", members) + _each("delete", members))
+def exchange(gone: Members, new: Members) -> Transaction:
+    """Begin to take out what has *gone*, whether it is still there or not, and to let in what is *new* in its place."""
+    return Transaction(_each("add", gone) + _each("delete", gone) + _each("add", new))
 
 
 def clear() -> Transaction:
