@@ -113,6 +113,21 @@ def test_a_poststop_hook_that_fails_is_a_warning(hooked: Bundle) -> None:
     assert not (hooked.path / "state" / hooked.name).exists()
 
 
+def test_a_warning_goes_where_errors_go(hooked: Bundle) -> None:
+    """A poststop hook that fails is told on stderr, and to the engine by its log; without it there is no warning."""
+    log = hooked.path / "log"
+    for hooks in ([{"path": "/bin/false"}], []):
+        hooked.config["hooks"] = {"poststop": hooks}
+        hooked.create("true")
+        done = hooked.oci(f"--log={log}", "--log-format=json", "delete", "--force", hooked.name)
+        assert done.returncode == 0
+        told = [json.loads(line) for line in log.read_text().splitlines()]
+        log.unlink()
+        assert [entry["level"] for entry in told] == ["warning"] * len(hooks)
+        assert done.stderr == "".join(f"warning: {entry['msg']}\n" for entry in told)
+        assert all("hooks.poststop[0] /bin/false" in entry["msg"] for entry in told)
+
+
 def test_a_hook_has_its_time(bundle: Bundle) -> None:
     """One that takes longer than its timeout is killed, and counts as failed; one that is faster is not."""
     bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "60"], "timeout": 1}]}

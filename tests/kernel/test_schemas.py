@@ -10,7 +10,7 @@ import pytest
 
 from tests.kernel.bundles import CONFIG, Bundle, bundle
 from tests.kernel.schemas import faults, properties
-from tinybox.container import fields, validate
+from tinybox.container import fields, spec, validate
 from tinybox.isolation import mounts
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def test_every_property_of_the_schema_is_in_our_table() -> None:
 def test_features_are_told_in_the_specification_s_words(bundle: Bundle) -> None:
     """`features` has the properties of features.md, and says what the engine really knows."""
     told = json.loads(bundle.oci("features").stdout)
-    assert set(told) == {"ociVersionMin", "ociVersionMax", "hooks", "mountOptions", "linux", "annotations"}
+    words = "ociVersionMin ociVersionMax hooks mountOptions linux annotations potentiallyUnsafeConfigAnnotations"
+    assert set(told) == set(words.split())
+    assert all(name.startswith(tuple(told["potentiallyUnsafeConfigAnnotations"])) for name in (spec.LAYERS, spec.INIT))
     assert told["ociVersionMin"].count(".") == told["ociVersionMax"].count(".") == 2
     assert told["hooks"] == [
         path.split(".")[1] for path in FIELDS if path.startswith("hooks.") and path.count(".") == 1
@@ -95,7 +97,11 @@ def test_features_are_told_in_the_specification_s_words(bundle: Bundle) -> None:
     assert set(linux) == set(parts)
     assert set(linux["namespaces"]) == {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"}
     assert "CAP_SYS_ADMIN" in linux["capabilities"]
-    assert set(linux["cgroup"]) == {"v1", "v2", "systemd", "systemdUser", "rdma"}
+    groups = {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True}
+    assert linux["cgroup"] == groups  # what the program can do, on whatever host it is
+    enabled = {name: linux[name]["enabled"] for name in ("apparmor", "selinux", "intelRdt", "seccomp")}
+    assert enabled == {"apparmor": True, "selinux": True, "intelRdt": False, "seccomp": True}
+    assert linux["mountExtensions"] == {"idmap": {"enabled": True}}
     assert set(linux["seccomp"]) == {"enabled", "actions", "operators", "archs", "knownFlags", "supportedFlags"}
     assert {"SCMP_ACT_NOTIFY"} <= set(linux["seccomp"]["actions"])
     assert {"ro", "rro", "rshared", "remount", "tmpcopyup", "ridmap", "lazytime"} <= set(told["mountOptions"])

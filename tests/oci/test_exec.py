@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.slowness import SLOWNESS
+from tinybox.isolation import labels
 
 if TYPE_CHECKING:
     from tests.oci.runtimes import Runtime
@@ -68,6 +69,88 @@ def test_exec_of_a_process_file(runtime: Runtime) -> None:
     assert "sleep 1000" in runtime("ps", "box").stdout
     path.write_text(json.dumps({"cwd": "/"}))
     assert "args" in runtime("exec", f"--process={path}", "box").stderr
+
+
+LOOK = """
+cat /proc/self/oom_score_adj; id -u; id -g; id -G; umask; ulimit -n; ionice -p 0
+grep -E '^(NoNewPrivs|CapBnd)' /proc/self/status; grep ^policy /proc/self/sched; pwd
+grep ^Cpus_allowed_list /proc/self/status
+"""
+
+
+def test_exec_does_all_that_its_process_file_says(runtime: Runtime) -> None:
+    """Each field is what the kernel says of the process; the control, a file without them, has none of it."""
+    runtime.change(lambda config: config["process"].update(oomScoreAdj=300))
+    for applet in ("ionice", "id", "grep"):
+        link = runtime.bundle / "rootfs/bin" / applet
+        if not link.is_symlink() and not link.exists():
+            link.symlink_to("busybox")
+    runtime.runs("box")
+    path = runtime.folder / "process.json"
+    plain = {"args": ["sh", "-c", LOOK], "cwd": "/", "env": ["PATH=/bin"]}
+    sets = {name: ["CAP_CHOWN"] for name in ("bounding", "effective", "permitted")}
+    full = plain | {
+        "cwd": "/tmp",
+        "user": {"uid": 5, "gid": 6, "umask": 0o77, "additionalGids": [9]},
+        "oomScoreAdj": 500,
+        "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 77}],
+        "ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 6},
+        "scheduler": {"policy": "SCHED_BATCH"},
+        "capabilities": sets,
+        "noNewPrivileges": True,
+        "execCPUAffinity": {"initial": "0", "final": "0"},
+    }
+    path.write_text(json.dumps(full))
+    said = runtime("exec", f"--process={path}", "box").stdout.split()
+    assert (
+        said
+        == (
+            "500 5 6 6 9 0077 77 best-effort: prio 6 CapBnd: 0000000000000001 NoNewPrivs: 1"
+            " policy : 3 /tmp Cpus_allowed_list: 0"
+        ).split()
+    )
+    path.write_text(json.dumps(plain))
+    said = runtime("exec", f"--process={path}", "box").stdout.split()
+    assert said[:4] == ["300", "0", "0", "0"]  # the container's own score: nobody in it is spared
+    assert (said[4] != "0077", said[5] != "77") == (True, True)
+    assert said[6:9] == ["none:", "prio", "0"]
+    assert said[9:-3] == "CapBnd: 0000000000000000 NoNewPrivs: 0 policy : 0".split()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("scheduler", {"policy": "SCHED_NOSUCH"}, "process.scheduler.policy"),
+        ("ioPriority", {"class": "IOPRIO_CLASS_RT", "priority": 9}, "process.ioPriority.priority"),
+        ("rlimits", [{"type": "RLIMIT_NOSUCH", "soft": 1, "hard": 1}], "process.rlimits[0].type"),
+        ("oomScoreAdj", 1001, "process.oomScoreAdj"),
+        ("commandLine", "x", "process.commandLine"),
+        ("cwd", "here", "process.cwd"),
+        ("apparmorProfile", "x", "process.apparmorProfile"),
+        ("selinuxLabel", "x", "process.selinuxLabel"),
+    ],
+)
+def test_exec_refuses_a_field_by_its_name(runtime: Runtime, field: str, value: object, said: str) -> None:
+    """What cannot be had is an error that names the field, and no process is made."""
+    if (field, True) in (("apparmorProfile", labels.has_apparmor()), ("selinuxLabel", labels.has_selinux())):
+        pytest.skip("this host has it")
+    runtime.runs("box")
+    path = runtime.folder / "process.json"
+    path.write_text(json.dumps({"args": ["true"], "cwd": "/", "env": ["PATH=/bin"], field: value}))
+    done = runtime("exec", f"--process={path}", "box")
+    assert done.returncode == 125
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+    assert "no GID" in runtime("exec", "-g", "users", "box", "true").stderr
+
+
+def test_a_terminal_in_the_foreground_has_the_size_of_the_config(runtime: Runtime) -> None:
+    """Without a socket to send it to, the terminal of an exec has its consoleSize all the same."""
+    runtime.runs("box")
+    path = runtime.folder / "process.json"
+    process = {"args": ["stty", "size"], "cwd": "/", "env": ["PATH=/bin"], "terminal": True}
+    path.write_text(json.dumps({**process, "consoleSize": {"height": 11, "width": 22}}))
+    assert runtime("exec", f"--process={path}", "box").stdout.split() == ["11", "22"]
 
 
 def test_exec_needs_a_program_that_is_there(runtime: Runtime) -> None:

@@ -231,6 +231,17 @@ def created(podman: Podman) -> None:
     assert podman.says("start", "-a", podman.name) == "later"
 
 
+@check
+def removed_before_it_ran(podman: Podman) -> None:
+    """create, and init, then rm: a container that has never run is removed without force."""
+    for verbs in ([], ["init"]):
+        done = podman.make("create", f"--name={podman.name}", IMAGE, "echo", "never")
+        assert done.returncode == 0, done.stderr
+        for verb in [*verbs, "rm"]:
+            podman.says(verb, podman.name)
+        assert podman("container", "exists", podman.name).returncode == 1
+
+
 @pytest.fixture
 def place(store_root: Path, driver: str) -> Iterator[Quarters]:
     """Give podman its quarters, with the image in the store of a storage *driver*."""

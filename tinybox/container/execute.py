@@ -25,7 +25,7 @@ from tinybox.container import (
 )
 from tinybox.container.birth import Birth
 from tinybox.container.plan import Plan, Step
-from tinybox.container.planner import Task
+from tinybox.container.planner import Task, check_labels, oom_score
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation import idmap, namespaces, rlimits, rootfs, terminal
 from tinybox.linux import process
@@ -123,6 +123,7 @@ def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
     """Plan how a process joins the container whose first process is held by a pidfd among the live parts."""
     live, kinds = task.live, [*task.new, *task.joined]
     pidfd = live.namespace_fds[TARGET]
+    check_labels(task)
     leash = Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL)
     inside = [
         *([leash] if leashed else []),
@@ -140,16 +141,23 @@ def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
         *planned_program.rights(task),
         *planned_program.begin(task, mode, leashed=leashed),
     ]  # fmt: skip
+    return Plan(_outside(task, inside, pidfd), inside, task.warnings)
+
+
+def _outside(task: Task, inside: list[Step], pidfd: int) -> list[Step]:
+    """Plan the parent's side: the child is born in the container's control groups, and among its processes."""
+    live = task.live
     parent = [
         Step("open-cgroup", "Open its control group, for the child to be born there", "open(2)",
              spawn.open_cgroup, task.cgroup, live),
         Step("clone", "Make the child", "clone3(2)", spawn.spawn, live, 0, inside, undo=lambda: spawn.kill(live)),
         Step("join-cgroup", "Put it into the control groups that clone3 could not reach", "cgroups(7)",
              spawn.join_cgroup, task.cgroup, live),
+        *oom_score(task),
         Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, live),
         Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, live),
     ]  # fmt: skip
-    if "pid" in kinds:
+    if "pid" in (*task.new, *task.joined):
         says = "Let the child be born among the container's processes"
         parent[1:2] = [
             Step(
@@ -158,7 +166,7 @@ def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
             parent[1],
             Step("leave-pid", "Count our own children as before", "setns(2)", spawn.leave_pid_namespace),
         ]
-    return Plan(parent, inside)
+    return parent
 
 
 def _processors(task: Task, moment: str) -> list[Step]:
@@ -197,12 +205,14 @@ def _streams(task: Task) -> list[Step]:
         says = "Take over stdin, stdout and stderr"
         return [Step("streams", says, "dup2(2)", planned_mounts.connect_streams, task.live)]
     owner = task.process.get("user", {}).get("uid", 0)
-    says = "Open another terminal of the box's own devpts"
-    return [Step("terminal", says, "pts(4)", _open_terminal, task.live, owner)]
+    says, size = "Open another terminal of the box's own devpts", task.process.get("consoleSize", {})
+    act = (_open_terminal, task.live, owner, (size.get("height", 0), size.get("width", 0)))
+    return [Step("terminal", says, "pts(4)", *act)]
 
 
-def _open_terminal(live: Live, owner: int) -> None:
+def _open_terminal(live: Live, owner: int, size: tuple[int, int]) -> None:
     pty = terminal.Pty(b"/")
+    terminal.set_size(pty.master, *size)
     os.fchown(pty.slave, owner, planned_mounts.PTY_GROUP)
     for number in range(3):
         os.dup2(pty.slave, number)

@@ -120,10 +120,10 @@ def _check(task: Task) -> None:
             raise UsageError(f"linux.namespaces: {kind}", "is given twice")
     if "mount" not in task.new:
         raise UsageError("linux.namespaces: mount", "must be new here", "every container has its own mounts")
-    _check_labels(task)
+    check_labels(task)
 
 
-def _check_labels(task: Task) -> None:
+def check_labels(task: Task) -> None:
     """Refuse labels of a security module that is not switched on here."""
     asked = {
         "process.apparmorProfile": task.process.get("apparmorProfile"),
@@ -163,10 +163,7 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[S
         steps.append(Step("id-maps", says, "user_namespaces(7)", _write_maps, live, uids, gids))
     says = "Put it into the control groups that clone3 could not reach"
     steps.append(Step("join-cgroup", says, "cgroups(7)", spawn.join_cgroup, task.cgroup, live))
-    score = task.process.get("oomScoreAdj")
-    if score is not None:
-        says = "Tell the OOM killer how gladly to take it"
-        steps.append(Step("oom-score", says, "proc_pid_oom_score_adj(5)", spawn.set_oom_score, live, score))
+    steps += oom_score(task)
     connect, connected = planned_network.connect(task)
     early = any(name.startswith("net.") for name in task.linux.get("sysctl", {}))  # they may name a link of its own
     return [
@@ -179,6 +176,15 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[S
         Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, live),
         *(() if early else connected),
     ]
+
+
+def oom_score(task: Task) -> list[Step]:
+    """Plan what the OOM killer is told of a process, where its config says something."""
+    score = task.process.get("oomScoreAdj")
+    if score is None:
+        return []
+    says = "Tell the OOM killer how gladly to take it"
+    return [Step("oom-score", says, "proc_pid_oom_score_adj(5)", spawn.set_oom_score, task.live, score)]
 
 
 def _born_into(task: Task) -> list[str]:

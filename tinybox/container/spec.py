@@ -124,6 +124,7 @@ if TYPE_CHECKING:
         linux: Linux
 
 
+NEWEST = "1.2.1"  # the last version of the specification of which everything is known here
 OCI_VERSION = "1.1.0"  # the first one with all the words that we write; older crun refuses what it does not know
 CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 

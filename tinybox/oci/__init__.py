@@ -77,9 +77,9 @@ def refuse(words: Words) -> None:
 def version() -> str:
     """Return what ``--version`` prints: ours and that of the specification, a line each."""
     from tinybox import __version__
-    from tinybox.container.spec import OCI_VERSION
+    from tinybox.container.spec import NEWEST
 
-    return f"tinybox-oci version {__version__}\nspec: {OCI_VERSION}"
+    return f"tinybox-oci version {__version__}\nspec: {NEWEST}"
 
 
 def act(words: Words) -> int:

@@ -15,10 +15,7 @@ from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from tinybox.container.live import Live
-    from tinybox.container.spec import Process
     from tinybox.oci.words import Words
 
 
@@ -33,14 +30,11 @@ def check(words: Words, *, wanted: bool, detached: bool) -> None:
         raise UsageError("--console-socket", cause, "process.terminal or --tty")
 
 
-def send(path: str, live: Live, process: Process) -> None:
+def send(path: str, live: Live) -> None:
     """Send the master of the container's terminal, and its name, to the socket at *path*; then it is not ours any more.
 
     ConnectionRefusedError, FileNotFoundError: nobody listens there.
     """
-    size: Any = process.get("consoleSize")
-    if size:
-        terminal.set_size(live.master, size["height"], size["width"])
     channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
         channel.connect(path)

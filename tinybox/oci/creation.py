@@ -18,6 +18,7 @@ from tinybox.oci import console, ending, groups, record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.spec import Process, Spec
+    from tinybox.oci.log import Log
     from tinybox.oci.record import Record
     from tinybox.oci.words import Words
 
@@ -71,7 +72,7 @@ def make(words: Words) -> Creation:
         creation.note()
         creation.birth.create()
         if words.value("console-socket"):
-            console.send(words.value("console-socket"), creation.live, config["process"])
+            console.send(words.value("console-socket"), creation.live)
         creation.note_process()
         write_pid(words, creation.live)
     except BaseException:
@@ -79,7 +80,7 @@ def make(words: Words) -> Creation:
         if creation is not None:
             creation.birth.undo()
         if made:
-            ending.after(entry, config)
+            ending.after(entry, config, words.log)
         entry.remove()
         raise
     return creation
@@ -123,10 +124,10 @@ def write_pid(words: Words, live: Live) -> None:
 def start(words: Words) -> None:
     """Let a created container's program begin; 126 or 127 when execve(2) refuses it."""
     with record.find(words.root(), words.arguments[0]) as entry:
-        release(entry)
+        release(entry, words.log)
 
 
-def release(entry: Record) -> None:
+def release(entry: Record, log: Log) -> None:
     """Say the word at the container's gate, and hear what comes of it; StateError: nobody waits there."""
     status = entry.status()
     if status == record.RUNNING:
@@ -144,7 +145,7 @@ def release(entry: Record) -> None:
         hooks.run_all(config, "poststart", ending.told(entry, record.RUNNING))
     except BaseException:
         if config.get("hooks"):  # one has failed: the container ends here, see "Lifecycle" in runtime.md
-            ending.destroy(entry)
+            ending.destroy(entry, log)
         raise
     finally:
         gate.close()
@@ -161,8 +162,8 @@ def run(words: Words) -> int:
                 return 0
             status = monitor.watch(creation, signals).status
         except BaseException:
-            ending.destroy(creation.entry)
+            ending.destroy(creation.entry, words.log)
             raise
         if "keep" not in words.flags:
-            ending.destroy(creation.entry)
+            ending.destroy(creation.entry, words.log)
         return status

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.spec import Spec
     from tinybox.isolation.cgroup import Cgroup
+    from tinybox.oci.log import Log
     from tinybox.oci.record import Record
     from tinybox.oci.words import Words
 
@@ -88,10 +89,10 @@ def delete(words: Words) -> None:
         status = entry.status()
         if status in SIGNALLED and not force:
             raise StateError(f"container {container}", f"cannot delete container that is not stopped: {status}")
-        destroy(entry)
+        destroy(entry, words.log)
 
 
-def destroy(entry: Record) -> None:
+def destroy(entry: Record, log: Log) -> None:
     """End what runs of a container, and remove its control group and its record; of a killed `create`, what it made."""
     config: Spec = {}
     if os.path.exists(os.path.join(entry.folder, "config.json")) and entry.state:
@@ -100,16 +101,16 @@ def destroy(entry: Record) -> None:
         end(entry)
         group.remove()
     entry.remove()
-    after(entry, config)
+    after(entry, config, log)
 
 
-def after(entry: Record, config: Spec) -> None:
+def after(entry: Record, config: Spec, log: Log) -> None:
     """Run the poststop hooks of a container that is no more; one that fails is a warning; see runtime.md."""
     for number, hook in enumerate(config.get("hooks", {}).get("poststop", [])):
         try:
             hooks.run(f"hooks.poststop[{number}] {hook['path']}", hook, told(entry, record.STOPPED))
         except TinyboxError as error:
-            os.write(2, f"warning: {error}\n".encode())
+            log.tell_warning(str(error))
 
 
 def told(entry: Record, status: str) -> bytes:

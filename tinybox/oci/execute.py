@@ -67,13 +67,17 @@ def begin(words: Words, *, detached: bool) -> Execution:
             raise StateError(f"container {entry.id}", "cannot exec in a paused container", "--ignore-paused")
         config = entry.config()
         process = wanted(config["process"], words)
+        if "oomScoreAdj" in config["process"]:  # no way to be spared, and runc's way, too
+            process.setdefault("oomScoreAdj", config["process"]["oomScoreAdj"])
         console.check(words, wanted=bool(process.get("terminal")), detached=detached)
         kept = creation.complete(process, words, f"/proc/{entry.state['pid']}/root")
         execution = Execution(entry, {**config, "process": process}, Live(kept=kept), leashed=not detached)
+        for warning in execution.birth.plan.warnings:
+            words.log.write("warning", warning)
         try:
             execution.birth.create()
             if words.value("console-socket"):
-                console.send(words.value("console-socket"), execution.live, process)
+                console.send(words.value("console-socket"), execution.live)
             creation.write_pid(words, execution.live)
             execution.birth.start()
         except BaseException:
@@ -96,8 +100,7 @@ def wanted(former: Process, words: Words) -> Process:
     if words.value("user"):
         asked["user"] = user(words.value("user"))
     if words.values.get("additional-gids"):
-        numbers = [int(text) for word in words.values["additional-gids"] for text in word.split(",")]
-        asked["user"] = {**asked.get("user", {}), "additionalGids": numbers}
+        asked["user"] = {**asked.get("user", {}), "additionalGids": groups_of(words.values["additional-gids"])}
     if words.values.get("cap"):
         sets = former.get("capabilities", {})
         more = [name.upper() for name in words.values["cap"]]
@@ -116,6 +119,15 @@ def user(text: str) -> User:
     if not uid.isdecimal() or not (gid or "0").isdecimal():
         raise UsageError(f"--user {text}", "is no UID[:GID], in numbers")
     return {"uid": int(uid), "gid": int(gid or 0)}
+
+
+def groups_of(lists: list[str]) -> list[int]:
+    """Return the numbers in *lists* such as ``5,6``; else UsageError."""
+    numbers = [text for word in lists for text in word.split(",")]
+    for text in numbers:
+        if not text.isdecimal():
+            raise UsageError(f"--additional-gids {text}", "is no GID, in numbers")
+    return [int(text) for text in numbers]
 
 
 def loaded(path: str) -> Process:

@@ -1,12 +1,15 @@
-"""features: what this runtime can do, for engines that ask before they try; see features.md and features-linux.md."""
+"""features: what this runtime can do, for engines that ask before they try; see features.md and features-linux.md.
+
+It is about the program, not about the host: what this host's kernel lacks is said by the container that wants it.
+"""
 
 from __future__ import annotations
 
 import json
 
 from tinybox import __version__
-from tinybox.container import rules
-from tinybox.isolation import cgroup_hierarchies, labels, mount_options, namespaces, seccomp, seccomp_compiler
+from tinybox.container import rules, spec
+from tinybox.isolation import mount_options, namespaces, seccomp, seccomp_compiler
 from tinybox.linux import capability
 
 TYPE_CHECKING = False
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from tinybox.oci.words import Words
 
-OLDEST, NEWEST = "1.0.0", "1.2.1"
+OLDEST = "1.0.0"
 MORE_OPTIONS = "bind rbind remount idmap ridmap tmpcopyup sync async dirsync lazytime nolazytime".split()
 
 
@@ -26,31 +29,25 @@ def show(words: Words) -> None:  # noqa: ARG001  it has neither options nor argu
 
 def features() -> dict[str, Any]:
     """Return the specification's ``features`` object."""
-    where = cgroup_hierarchies.hierarchies()
     plain = [*mount_options.ATTRIBUTES, *mount_options.PROPAGATION]
     known = {*plain, *(f"r{name}" for name in plain), *MORE_OPTIONS, *mount_options.WITHOUT_EFFECT}
     return {
         "ociVersionMin": OLDEST,
-        "ociVersionMax": NEWEST,
+        "ociVersionMax": spec.NEWEST,
         "hooks": list(rules.HOOKS),
         "mountOptions": sorted(known),
         "linux": {
             "namespaces": sorted(namespaces.KINDS),
             "capabilities": list(capability.NAMES),
-            "cgroup": {
-                "v1": bool(where.v1),
-                "v2": where.unified is not None,
-                "systemd": False,
-                "systemdUser": False,
-                "rdma": bool(where.version("rdma")),
-            },
+            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
             "seccomp": _seccomp(),
-            "apparmor": {"enabled": labels.has_apparmor()},
-            "selinux": {"enabled": labels.has_selinux()},
+            "apparmor": {"enabled": True},
+            "selinux": {"enabled": True},
             "intelRdt": {"enabled": False},
             "mountExtensions": {"idmap": {"enabled": True}},
         },
         "annotations": {"tinybox.version": __version__},
+        "potentiallyUnsafeConfigAnnotations": ["tinybox."],  # a prefix: such as tinybox.layers, directories of the host
     }
 
 

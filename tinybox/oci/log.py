@@ -32,7 +32,10 @@ class Log:
             explain.kept.append(self.fd)
 
     def _open(self) -> int:
-        return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise UsageError(f"--log {self.path}", (error.strerror or "").lower()) from error
 
     def _debug(self, name: str, arguments: tuple[object, ...], result: object, begun: int) -> None:  # noqa: ARG002
         self.write("debug", f"{name}{arguments} = {result!r}"[:500])
@@ -42,6 +45,12 @@ class Log:
         if self.path or self.format == "json":
             self.write("error", message)
         return self.format == "json" and not self.path
+
+    def tell_warning(self, message: str) -> None:
+        """Write a warning down, and tell who called us, too: whose program's stderr it is not."""
+        self.write("warning", message)
+        if self.path:
+            os.write(2, f"warning: {message}\n".encode(errors="surrogateescape"))
 
     def write(self, level: str, message: str) -> None:
         """Append one line, in one write, for others may write, too."""

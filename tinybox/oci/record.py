@@ -17,7 +17,7 @@ import time
 from tinybox import quick_json as json
 from tinybox.container import spec, state
 from tinybox.container.handshake import Visit
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import HostError, StateError, UsageError
 from tinybox.linux import proc
 
 TYPE_CHECKING = False
@@ -90,11 +90,14 @@ def is_alive(pid: int, ticks: int) -> bool:
 def make(root: str, container: str) -> Record:
     """Take an id, and return its record, locked; StateError: it is taken."""
     _check(container)
-    os.makedirs(root, 0o700, exist_ok=True)
+    folder = os.path.join(root, container)
     try:
-        os.mkdir(os.path.join(root, container), 0o700)
-    except FileExistsError as error:
-        raise StateError(f"container {container}", "container with given ID already exists") from error
+        os.makedirs(root, 0o700, exist_ok=True)
+        os.mkdir(folder, 0o700)
+    except OSError as error:
+        if isinstance(error, FileExistsError) and os.path.isdir(root):
+            raise StateError(f"container {container}", "container with given ID already exists") from error
+        raise unusable(root, error) from error
     return find(root, container)
 
 
@@ -106,6 +109,8 @@ def find(root: str, container: str) -> Record:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise missing(container) from error
+    except OSError as error:
+        raise unusable(root, error) from error
     fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         same = os.path.samestat(os.stat(folder), os.fstat(lock))
@@ -124,6 +129,8 @@ def look(root: str, container: str) -> Record:
         return Record(root, container, os.open(os.path.join(root, container), os.O_PATH | os.O_CLOEXEC))
     except FileNotFoundError as error:
         raise missing(container) from error
+    except OSError as error:
+        raise unusable(root, error) from error
 
 
 def ids(root: str) -> list[str]:
@@ -132,6 +139,14 @@ def ids(root: str) -> list[str]:
         return sorted(name for name in os.listdir(root) if not name.startswith("."))
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise unusable(root, error) from error
+
+
+def unusable(root: str, error: OSError) -> HostError:
+    """Return the error that nothing can be kept in *root*: it is another user's, read-only, or no directory."""
+    cause = "is no directory" if isinstance(error, FileExistsError) else (error.strerror or str(error)).lower()
+    return HostError(f"--root {root}", cause, "run it as root" if os.geteuid() else "name a directory on a disk")
 
 
 def missing(container: str) -> StateError:
