@@ -106,16 +106,17 @@ def test_descriptors_are_0_to_2_only(tinybox: Command) -> None:
 
 
 def test_the_host_s_mounts_are_gone(tinybox: Command) -> None:
-    """There is the root, and there are the kernel's file systems below it; no other mount is in mountinfo."""
-    table = [line.split() for line in output(tinybox, "busybox", "cat", "/proc/self/mountinfo").splitlines()]
+    """There is the root, below it the kernel's file systems and the box's own three files; no other mount is there."""
+    rows = [line.split() for line in output(tinybox, "busybox", "cat", "/proc/self/mountinfo").splitlines()]
+    own = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+    assert own <= {row[4] for row in rows}
+    table = [row for row in rows if row[4] not in own]
     points = [row[4] for row in table]
     assert points[0] == "/"
     assert [point for point in points[1:] if not point.startswith(("/proc", "/sys", "/dev"))] == []
     kinds = {row[row.index("-") + 1] for row in table}
     assert kinds <= {"overlay", "proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2"}
-    assert not [
-        row for row in table if any(word.startswith(("shared:", "master:")) for word in row[6 : row.index("-")])
-    ]
+    assert not [row for row in rows if any(word.startswith(("shared:", "master:")) for word in row[6 : row.index("-")])]
 
 
 def test_kernel_files_cannot_be_written_or_looked_into(tinybox: Command) -> None:
