@@ -153,8 +153,8 @@ EXAMPLES = {
         Example('tinybox commit -c \'CMD ["httpd", "-f"]\' web site:2', "And with another program to start."),
     ],
     "oci": [
-        Example("mkdir -p box && tinybox oci spec --bundle box", "Write a config.json into box, where rootfs is a root file system."),
-        Example("tinybox oci run --bundle box first", "Run what it describes, as the container `first`."),
+        Example("mkdir -p box && tinybox oci spec --bundle box", "A config.json in box, to stand beside a rootfs."),
+        Example("tinybox oci run --bundle box first", "Run what it describes, as the container `first`.", alone=False),
         Example("tinybox oci --root /run/elsewhere list", "The containers of an engine that keeps them elsewhere."),
     ],
     "volume": [],
