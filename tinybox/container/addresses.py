@@ -8,9 +8,9 @@ owner's lock knows that the owner has died, and the address is free.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 
+from tinybox import quick_json as json
 from tinybox.container import naming, networks, state, subnets
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.isolation import network as links

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 
+from tinybox import quick_json as json
 from tinybox.container import addresses, configure_network, control, hosts, naming, networks, spec, state
 from tinybox.errors import StateError
 from tinybox.isolation.network import Messages, configure

@@ -7,13 +7,13 @@ is sent off first thing, has loaded it by the time there is a box, lays the cabl
 from __future__ import annotations
 
 import os
-import signal
 
 from tinybox.container import addresses, init, switchboard
 from tinybox.container.handshake import Handshake
 from tinybox.errors import StepError
 from tinybox.isolation import network
 from tinybox.linux import files, process
+from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ Every resolver reads /etc/hosts anew for each question, so a box that starts lat
 
 from __future__ import annotations
 
-import json
 import os
 
+from tinybox import quick_json as json
 from tinybox.container import addresses, etc, naming, networks, spec
 
 TYPE_CHECKING = False

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from tinybox.container.monitor import Ending
 
+# What the command line does with a run, beside living it: shown to a person, left to the background, not lived at all.
+AT_A_TERMINAL = ("detach", "explain", "output", "step", "break_at", "omit", "chroot", "dry_run", "bundle")
 KEYS = {option.key: option for option in BY_NAME.values()} | {"net": BY_NAME["net"]}
 
 
@@ -41,10 +43,13 @@ def run(image: str, *command: str, root: str = "", stdin: int | None = None, **o
     *options* are those of ``tinybox run`` with ``_`` for ``-``: ``memory="32m", volume=["/a:/b"], rm=True``. *stdin* is
     a file descriptor, or None for an empty input. Raises TinyboxError, whose ``status`` the command would exit with.
     """
+    words = normal(options)
+    for key in filter(words.get, AT_A_TERMINAL):
+        raise UsageError(f"option {key}", "is for the command line alone", f"tinybox run --{KEYS[key].name}")
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else -1
     try:
         live = Live((null if stdin is None else stdin, 1, 2))
-        return foreground(image, command, normal(options), live, root=root)
+        return foreground(image, command, words, live, root=root)
     finally:
         if null >= 0:
             os.close(null)
@@ -118,12 +123,17 @@ def owned(home: Home, here: host.Host, word: str) -> lifecycle.Container | None:
 
 
 def normal(options: dict[str, Any]) -> dict[str, Any]:
-    """Return *options* as the command line would have given them: words as text, lists as lists; else UsageError."""
+    """Return *options* as the command line would have given them: words as text, lists as lists; else UsageError.
+
+    None is an option that is not given.
+    """
     words: dict[str, Any] = {}
     for key, value in options.items():
         option = KEYS.get(key)
         if option is None:
             raise UsageError(f"option {key}", "is unknown", "tinybox run --help lists them")
+        if value is None:
+            continue
         if option.kind == LIST:
             words[option.key] = [value] if isinstance(value, str) else [str(word) for word in value]
         else:

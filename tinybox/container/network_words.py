@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from tinybox import quick_json as json
 from tinybox.container import addresses, connections, naming, network_making, ports, spec
 from tinybox.container.measures import stamp
 from tinybox.errors import UsageError

@@ -86,7 +86,8 @@ class Plan:
 
 
 def _shown(value: object) -> str:
-    shown = repr(value)
+    kind = type(value)
+    shown = kind.__name__.lower() if kind.__repr__ is object.__repr__ else repr(value)
     return shown if len(shown) <= 60 else shown[:57] + "..."
 
 

@@ -6,9 +6,9 @@ killed knows what there is to undo.
 
 from __future__ import annotations
 
-import json
 import os
 
+from tinybox import quick_json as json
 from tinybox.container import addresses, claims, fitter, hosts, networks, ports, spec, switchboard
 
 TYPE_CHECKING = False

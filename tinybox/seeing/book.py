@@ -10,52 +10,20 @@ import difflib
 import inspect
 import os
 import textwrap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.container import planner, spec
-from tinybox.container.host import Host
-from tinybox.container.live import Live
 from tinybox.container.omissions import OMISSIONS
 from tinybox.errors import UsageError
-from tinybox.isolation import capabilities
-from tinybox.isolation.cgroup import Cgroup
-from tinybox.isolation.cgroup_hierarchies import Hierarchies
+from tinybox.seeing import sample
 from tinybox.seeing.stepping import means
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
 
     from tinybox.container.plan import Step
-    from tinybox.container.spec import Spec
 
 WIDTH = 100
-KINDS = ("mount", "pid", "network", "ipc", "uts", "cgroup")
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
-
-_PROCESS = {
-    "args": ["sh"],
-    "cwd": "/",
-    "user": {"uid": 0, "gid": 0},
-    "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), capabilities.DEFAULT),
-    "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024}],
-    "oomScoreAdj": 100,
-}
-_LINUX = {
-    "namespaces": [{"type": kind} for kind in KINDS],
-    "maskedPaths": ["/proc/kcore"],
-    "readonlyPaths": ["/proc/sys"],
-    "sysctl": {"net.ipv4.ip_forward": "0"},
-    "resources": {"memory": {"limit": 32 << 20}, "pids": {"limit": 64}, "devices": [{"allow": False, "access": "rwm"}]},
-    "devices": [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}],
-}
-_MOUNTS = [
-    {"destination": "/proc", "type": "proc"},
-    {"destination": "/dev", "type": "tmpfs"},
-    {"destination": "/sys/fs/cgroup", "type": "cgroup"},
-    {"destination": "/data", "type": "bind", "source": "/srv", "options": ["rbind"]},
-]
-_USERS = [{"containerID": 0, "hostID": 524288, "size": 65536}]
 
 
 class Entry(NamedTuple):
@@ -65,52 +33,26 @@ class Entry(NamedTuple):
     step: Step
 
 
-def example(*, users: bool, terminal: bool, filtered: bool, readonly: bool) -> Spec:
-    """Return a spec that asks for something of each kind, as far as one container can."""
-    process: dict[str, Any] = {**_PROCESS, "terminal": terminal, "noNewPrivileges": not filtered}
-    linux: dict[str, Any] = dict(_LINUX)
-    if users:
-        linux |= {
-            "namespaces": [{"type": kind} for kind in ("user", *KINDS)],
-            "uidMappings": _USERS,
-            "gidMappings": _USERS,
-        }
-    if filtered:
-        linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW"}
-    if not users and readonly:
-        linux["namespaces"] = [
-            {"type": "mount"},
-            *({"type": kind, "path": f"/proc/1/ns/{kind}"} for kind in ("pid", "ipc")),
-        ]
-    whole: Any = {
-        "ociVersion": spec.OCI_VERSION, "process": process, "root": {"path": "rootfs", "readonly": readonly},
-        "hostname": "box", "mounts": _MOUNTS, "linux": linux,
-        "annotations": {spec.LAYERS: "/layers/a:/layers/b", spec.INIT: "forward"},
-    }  # fmt: skip
-    answer: Spec = whole
-    return answer
-
-
 def entries() -> list[Entry]:
     """Return every step that a plan can have, once each, in the order of the plans; needs no root and no image."""
-    hierarchies = Hierarchies("/sys/fs/cgroup", ["cpu", "io", "memory", "pids", "cpuset"], {})
-    here = Host((6, 1), hierarchies, list(capabilities.DEFAULT), (0, 0, 0))
-    found: dict[tuple[str, str], Entry] = {}
-    for users, terminal, filtered, readonly in (
-        (False, False, True, False),
-        (True, True, False, False),
-        (False, True, True, True),
-    ):
-        live = Live()
-        try:
-            config = example(users=users, terminal=terminal, filtered=filtered, readonly=readonly)
-            plan = planner.plan(config, "/bundle", here, live, Cgroup("tinybox/example", hierarchies))
-        finally:
-            live.close()
-        for lane, steps in (("host", plan.parent), ("box", plan.child)):
-            for step in steps:
-                found.setdefault((lane, step.name), Entry(lane, step))
-    return list(found.values())
+    plans = list(sample.plans())
+    lanes = (("host", [plan.parent for plan in plans]), ("box", [plan.child for plan in plans]))
+    return [Entry(lane, step) for lane, lists in lanes for step in _merged(lists)]
+
+
+def _merged(lists: list[list[Step]]) -> list[Step]:
+    """Return the steps of all *lists*, each name once, behind the step that it follows in its own list."""
+    found: list[Step] = []
+    for steps in lists:
+        place = 0
+        for step in steps:
+            names = [each.name for each in found]
+            if step.name in names:
+                place = names.index(step.name) + 1
+            else:
+                found.insert(place, step)
+                place += 1
+    return found
 
 
 def find(word: str) -> list[Entry]:
@@ -125,9 +67,11 @@ def find(word: str) -> list[Entry]:
 
 def table() -> Iterator[str]:
     """Yield the list of all steps: who does it, its name, its sentence; and what can be left out."""
-    for entry in entries():
-        said = textwrap.shorten(entry.step.says, WIDTH - 42, placeholder=" ...")
-        yield f"{entry.lane:5} {entry.step.name:34} {said}"
+    listed = entries()
+    width = max(len(entry.step.name) for entry in listed)
+    for entry in listed:
+        said = textwrap.shorten(entry.step.says, WIDTH - width - 7, placeholder=" ...")
+        yield f"{entry.lane:4}  {entry.step.name:{width}} {said}"
     yield ""
     yield f"Can be left out by `run --omit`: {', '.join(OMISSIONS)}"
 
@@ -146,7 +90,9 @@ def page(entry: Entry) -> Iterator[str]:
     yield f"{step.name}: {step.says}"
     yield f"done by: {entry.lane}; see {step.manual}"
     yield ""
-    yield from _paragraph("What the kernel does", _idea(inspect.getmodule(act)))
+    module = inspect.getmodule(act)
+    of_kernel = module and module.__name__.startswith(("tinybox.linux.", "tinybox.isolation."))
+    yield from _paragraph("What the kernel does" if of_kernel else "The idea", inspect.getdoc(module) or "")
     yield from _paragraph("What the step does", inspect.getdoc(act) or "")
     yield "The call"
     yield from textwrap.wrap(step.call(), WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
@@ -160,10 +106,6 @@ def page(entry: Entry) -> Iterator[str]:
     lines, first = inspect.getsourcelines(act)
     yield f"The lines: {os.path.relpath(inspect.getsourcefile(act) or '', CHECKOUT)}:{first}"
     yield from (f"{number:5}  {line.rstrip()}" for number, line in enumerate(lines, first))
-
-
-def _idea(module: ModuleType | None) -> str:
-    return inspect.getdoc(module) or ""
 
 
 def _paragraph(title: str, text: str) -> Iterator[str]:

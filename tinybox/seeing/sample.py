@@ -1,0 +1,137 @@
+"""Containers that ask for something of each kind, as far as one can: every step there is stands in one of their plans.
+
+They are planned as any other, and never made: that needs no root, no image and no network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinybox import quick_json
+from tinybox.container import etc, init, omissions, planned_program, planner, spec
+from tinybox.container.home import Home
+from tinybox.container.host import Host
+from tinybox.container.live import Live
+from tinybox.container.plan import Plan
+from tinybox.container.wiring import Wiring
+from tinybox.isolation import capabilities, namespaces
+from tinybox.isolation.cgroup import Cgroup
+from tinybox.isolation.cgroup_hierarchies import Hierarchies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tinybox.container.spec import Spec
+
+KINDS = ("mount", "pid", "network", "ipc", "uts", "cgroup")
+HIERARCHIES = Hierarchies("/sys/fs/cgroup", ["cpu", "io", "memory", "pids", "cpuset"], {})
+HERE = Host((6, 1), HIERARCHIES, list(capabilities.DEFAULT), (0, 0, 0))
+CGROUP = Cgroup("tinybox/example", HIERARCHIES)
+
+_PROCESS = {
+    "args": ["sh"],
+    "cwd": "/",
+    "user": {"uid": 0, "gid": 0},
+    "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), capabilities.DEFAULT),
+    "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024}],
+    "oomScoreAdj": 100,
+}
+_LINUX = {
+    "maskedPaths": ["/proc/kcore"],
+    "readonlyPaths": ["/proc/sys"],
+    "sysctl": {"kernel.msgmax": "8192"},
+    "resources": {"memory": {"limit": 32 << 20}, "pids": {"limit": 64}, "devices": [{"allow": False, "access": "rwm"}]},
+    "devices": [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}],
+}
+_MOUNTS = [
+    {"destination": "/proc", "type": "proc"},
+    {"destination": "/dev", "type": "tmpfs"},
+    {"destination": "/sys/fs/cgroup", "type": "cgroup"},
+    {"destination": "/data", "type": "bind", "source": "/srv", "options": ["rbind"]},
+    {"destination": "/etc/hosts", "type": "bind", "source": etc.HOSTS, "options": ["rbind"]},
+]
+_USERS = [{"containerID": 0, "hostID": 524288, "size": 65536}]
+_ANNOTATIONS = {spec.LAYERS: "/layers/a:/layers/b", spec.INIT: "forward"}
+_NETWORKS = {
+    spec.NETWORKS: quick_json.dumps([{"name": "lab"}]),
+    spec.PORTS: quick_json.dumps([{"hostIp": "", "hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]),
+}
+_HOOK = [{"path": "/usr/bin/true"}]
+_RARE = {  # what few containers ask for
+    "scheduler": {"policy": "SCHED_BATCH"},
+    "ioPriority": {"class": "IOPRIO_CLASS_IDLE", "priority": 0},
+}
+
+
+def specs() -> Iterator[Spec]:
+    """Yield the containers: one as `tinybox run` makes it comes first, for its steps give the list its order."""
+    yield _whole(annotations={**_ANNOTATIONS, **_NETWORKS}, process={"noNewPrivileges": True})
+    mapped = {"uidMappings": _USERS, "gidMappings": _USERS, "timeOffsets": {"boottime": {"secs": 60}}}
+    kinds = _new("user", *KINDS, "time")
+    yield _whole(process={"terminal": True}, linux={**mapped, "namespaces": kinds})
+    joined = _joined("pid", "ipc", "network", "uts", "cgroup")
+    yield _whole(
+        process=_RARE,
+        linux={"namespaces": [{"type": "mount"}, *joined], "seccomp": {"defaultAction": "SCMP_ACT_ALLOW"},
+               "personality": {"domain": "LINUX32"}},
+        root={"path": "rootfs", "readonly": True},
+        hooks=dict.fromkeys(("prestart", "createRuntime", "createContainer", "startContainer"), _HOOK),
+    )  # fmt: skip
+    yield _whole(annotations={}, linux={"rootfsPropagation": "slave"}, domainname="lecture")
+    others = _joined("user", "time")
+    yield _whole(linux={"namespaces": [*_new(*KINDS), *others]})
+
+
+def _new(*kinds: str) -> list[dict[str, str]]:
+    return [{"type": kind} for kind in kinds]
+
+
+def _joined(*kinds: str) -> list[dict[str, str]]:
+    return [{"type": kind, "path": namespaces.path(1, kind)} for kind in kinds]
+
+
+def _whole(process: Any = None, linux: Any = None, annotations: Any = None, **more: Any) -> Spec:
+    whole: Any = {
+        "ociVersion": spec.OCI_VERSION, "root": {"path": "rootfs"}, "hostname": "box", "mounts": _MOUNTS,
+        "process": {**_PROCESS, **(process or {})},
+        "linux": {"namespaces": _new(*KINDS), **_LINUX, **(linux or {})},
+        "annotations": _ANNOTATIONS if annotations is None else annotations, **more,
+    }  # fmt: skip
+    answer: Spec = whole
+    return answer
+
+
+def plans() -> Iterator[Plan]:
+    """Yield a plan for each; then how one starts later, what labels add, and what is left out on purpose."""
+    for config in specs():
+        yield _planned(config)
+    first = next(specs())
+    yield _planned(first, leashed=False)
+    yield _planned(first, omitted=["private-mounts"])
+    yield _planned(first, chroot=True)
+    yield _labelled()
+
+
+def _planned(config: Spec, *, leashed: bool = True, omitted: Sequence[str] = (), chroot: bool = False) -> Plan:
+    annotations = config["annotations"]
+    wiring = Wiring(Home(), "example", annotations) if spec.NETWORKS in annotations else None
+    live = Live()
+    live.leashed = leashed
+    try:
+        plan = planner.plan(config, "/bundle", HERE, live, CGROUP, "example", wiring)
+        if omitted or chroot:
+            omissions.omit(plan, live, omitted, chroot=chroot)
+    finally:
+        live.close()
+    return plan
+
+
+def _labelled() -> Plan:
+    """Return the steps that begin a program with labels: a whole plan refuses them where no module reads them."""
+    config = _whole(process={"apparmorProfile": "docker-default", "selinuxLabel": "system_u:system_r:container_t:s0"})
+    live = Live()
+    try:
+        task = planner.Task(config, "/bundle", HERE, live, CGROUP, "example")
+        return Plan([], planned_program.begin(task, init.FORWARD))
+    finally:
+        live.close()
