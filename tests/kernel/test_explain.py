@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -39,7 +40,7 @@ def test_what_changed_in_the_kernel_is_told(tinybox: Command) -> None:
         r"mnt +namespace +\d{10} -> \d{10}",
         r"\+ \d+ \d+ \d+:\d+ / \S*/proc rw,nosuid",
         r"/memory\S* = 33554432",
-        r"links lo +- -> up, 127\.0\.0\.1",
+        r"links lo +index 1, down -> index 1, up, 127\.0\.0\.1/8",
         r"bounding capabilities \w+ -> \w+: 14 left",
         r"rights seccomp +0 -> 2",
         r"undone by: SIGKILL for the child",
@@ -95,9 +96,21 @@ def test_an_audience_that_goes_away_does_not_end_the_box(tinybox: Command) -> No
     assert (done.returncode, done.stdout) == (5, b"on\n")
 
 
-def test_the_network_is_told_with_its_links(tinybox: Command) -> None:
-    """In a network, whose cable another process lays, the link comes with its address."""
-    done = tinybox("run", "--rm", "--network", "bridge", "--explain", "busybox", "true")
+def test_each_link_is_told_with_its_own_address(tinybox: Command) -> None:
+    """In two networks, whose cables another process lays, each link comes by index and state, then with its address."""
+    for name, subnet in (("left", "10.231.1.0/24"), ("right", "10.231.2.0/24")):
+        assert tinybox("network", "create", "--subnet", subnet, name).returncode == 0
+    try:
+        networks = ("--network", "left", "--network", "right")
+        done = tinybox("run", "--rm", *networks, "--explain", "busybox", "true")
+    finally:
+        tinybox("network", "rm", "left", "right")
     assert done.returncode == 0, done
     assert re.search(r"host +await-network:", done.stderr)
-    assert re.search(r"links eth0 .*-> .*172\.", done.stderr)
+    told = re.findall(r"^ +links (eth\d)  (.*)$", done.stderr, re.MULTILINE)
+    for name, subnet in (("eth0", "10.231.1."), ("eth1", "10.231.2.")):
+        changes = [said for link, said in told if link == name]
+        assert re.match(r"- -> index \d+, ", changes[0]), told
+        assert re.search(rf"up, {re.escape(subnet)}\d+/24$", changes[-1]), told
+        for former, later in itertools.pairwise(changes):
+            assert later.startswith(f"{former.partition(' -> ')[2]} -> ")

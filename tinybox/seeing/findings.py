@@ -95,7 +95,7 @@ def _seccomp(scene: Scene) -> str:
 
 
 def _loopback(scene: Scene) -> str:
-    return f"lo is {snapshot.links(scene.child).get('lo') or 'down, without an address'}"
+    return f"lo is {snapshot.links(scene.child)['lo']}"
 
 
 MEASURES: dict[str, Measure] = {

@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 
-from tinybox.linux import proc
+from tinybox.linux import proc, process, rtnetlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ STATUS = {  # a line of /proc/PID/status: the section and the name under which i
 def take(pid: int) -> Snapshot:
     """Return what /proc/PID shows now; of a process that has just ended, what was left. See proc(5)."""
     sections: Snapshot = {
-        "namespaces": _links(f"/proc/{pid}/ns", lambda target: target.partition("[")[2].rstrip("]"), NAMESPACES),
+        "namespaces": {},
         "mounts": mounts(pid),
         "cgroups": _cgroups(pid),
         "process": {},
@@ -55,6 +55,8 @@ def take(pid: int) -> Snapshot:
             sections[section][name] = " ".join(value.split())
     with contextlib.suppress(OSError):
         sections["process"]["directory"] = os.readlink(f"/proc/{pid}/cwd")
+    # Last, for a process that ends loses its namespaces first, and only then its control groups: see do_exit in Linux.
+    sections["namespaces"] = _links(f"/proc/{pid}/ns", lambda name: name.partition("[")[2].rstrip("]"), NAMESPACES)
     return sections
 
 
@@ -109,17 +111,20 @@ def _cgroups(pid: int) -> Section:
 
 
 def links(pid: int) -> Section:
-    """Return the network links that the process sees, each with its IPv4 addresses; see proc_pid_net(5)."""
-    names = [line.partition(":")[0].strip() for line in _read(pid, "net/dev").splitlines()[2:]]
-    found = dict.fromkeys(names, "")
-    local = set(re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", _read(pid, "net/fib_trie")))
-    if "lo" in found and "127.0.0.1" in local:
-        found["lo"] = "up, 127.0.0.1"
-    others = sorted(local - {"127.0.0.1"})
-    for name in names:
-        if name != "lo" and len(names) == 2:  # a box with one link: the other addresses are its
-            found[name] = ", ".join(others)
-    return found
+    """Return the links in a process's network namespace: index, up or down, addresses; see rtnetlink(7), setns(2)."""
+    flags, found = os.O_RDONLY | os.O_CLOEXEC, list[rtnetlink.Link]()
+    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+        here = os.open("/proc/self/ns/net", flags)
+        stack.callback(os.close, here)
+        there = os.open(f"/proc/{pid}/ns/net", flags)
+        stack.callback(os.close, there)
+        if not os.path.sameopenfile(here, there):
+            process.setns(there, process.CLONE_NEWNET)
+            stack.callback(process.setns, here, process.CLONE_NEWNET)
+        found = rtnetlink.links()
+    return {
+        link.name: ", ".join([f"index {link.index}", "up" if link.up else "down", *link.addresses]) for link in found
+    }
 
 
 def _limits(pid: int) -> Section:
