@@ -14,7 +14,7 @@ from tinybox.seeing.text import Text, colours
 
 
 @click.command()
-@click.argument("trace", type=click.Path())
+@click.argument("trace", type=click.Path(readable=False))  # open(2) knows better than access(2)
 @click.option("--step", is_flag=True, help="Stop before each step, and go on by a key")
 @click.option("--html", metavar="FILE", help="Write the page of it to FILE, as --explain=html does")
 def replay(trace: str, step: bool, html: str | None) -> int:
