@@ -41,7 +41,9 @@ def test_what_changed_in_the_kernel_is_told(tinybox: Command) -> None:
         r"\+ \d+ \d+ \d+:\d+ / \S*/proc rw,nosuid",
         r"/memory\S* = 33554432",
         r"links lo +index 1, down -> index 1, up, 127\.0\.0\.1/8",
-        r"bounding capabilities \w+ -> \w+: 14 left",
+        r"bounding capabilities \w+ -> \w+: 14 left; without\s+CAP_DAC_READ_SEARCH",
+        r"permitted capabilities \w+ -> \w+: 14 left; without the same",
+        r"~ \d+ proc moved from \S+/rootfs/proc to /proc\n",
         r"rights seccomp +0 -> 2",
         r"undone by: SIGKILL for the child",
     ):
@@ -107,7 +109,7 @@ def test_each_link_is_told_with_its_own_address(tinybox: Command) -> None:
         tinybox("network", "rm", "left", "right")
     assert done.returncode == 0, done
     assert re.search(r"host +await-network:", done.stderr)
-    told = re.findall(r"^ +links (eth\d)  (.*)$", done.stderr, re.MULTILINE)
+    told = re.findall(r"^ +meanwhile links (eth\d)  (.*)$", done.stderr, re.MULTILINE)
     for name, subnet in (("eth0", "10.231.1."), ("eth1", "10.231.2.")):
         changes = [said for link, said in told if link == name]
         assert re.match(r"- -> index \d+, ", changes[0]), told

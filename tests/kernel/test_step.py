@@ -85,7 +85,7 @@ def test_i_shows_what_there_is(tinybox: Command) -> None:
     with stopped(tinybox, "--break-at", "pivot") as seen:
         seen.type("i")
         shown = seen.wait_for(KEYS)
-        for part in ("its own", "effective", "overlay", "lo             up, 127.0.0.1"):
+        for part in ("its own", "effective", "overlay", "lo             index 1, up, 127.0.0.1"):
             assert part in shown
         seen.type("q")
         assert seen.status() == 130

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from tinybox.container.plan import Step
 
 UNDOING = {  # what a step's undo does, in words; see the planner for the functions
+    "ports": "close(2): the host's ports are free again",
+    "addresses": "the leases are given back, then all goes that no box needs any more: cables, bridge, rules",
     "cgroup": "SIGKILL for every process in it, then rmdir(2)",
     "clone": "SIGKILL for the child; its namespaces and all mounts in them go with it",
     "join-pid": "setns(2), back into our own",
+    "outer": "setns(2), back into the host's mount namespace",
 }
 
 

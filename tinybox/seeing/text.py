@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import textwrap
 
-from tinybox.linux import capability
+from tinybox.linux import capability, proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,15 @@ def colours(fd: int) -> bool:
     return os.isatty(fd) and not os.environ.get("NO_COLOR")
 
 
+class Wrapper(textwrap.TextWrapper):
+    """Breaks lines at spaces, and behind the commas and bars of what the kernel wants in one word."""
+
+    wordsep_simple_re = re.compile(r"(\s+|(?<=[|,]))")
+
+    def __init__(self, width: int, indent: str = "") -> None:
+        super().__init__(width, subsequent_indent=indent, break_on_hyphens=False)
+
+
 class Text:
     """Shows events, as they come, by *write*: each step when it is done, in one block."""
 
@@ -44,6 +54,7 @@ class Text:
         self._names: dict[str, str] = {}
         self._id = "-"  # the container's: of its 64 digits twelve are shown, as docker does
         self._pids: dict[str, str] = {}
+        self._lost = ""  # what the set of capabilities before has lost: another that has lost the same says so
 
     def show(self, event: Event) -> None:
         """Show one event; kinds that are not known, as those of a later version, are passed over."""
@@ -62,7 +73,7 @@ class Text:
         self._names = dict(event["state"]["namespaces"])
         self._pids["parent"] = f"pid {event['pid']}"
         head = f"{' '.join(event['command'])}"
-        self._print([self._paint("bold", line) for line in textwrap.wrap(head, WIDTH)])
+        self._print([self._paint("bold", line) for line in Wrapper(WIDTH).wrap(head)])
         self._print([self._paint("dim", f"Linux {event['kernel']}, {event['machine']}; container {event['name']}"), ""])
 
     def _step(self, event: Event) -> None:
@@ -90,7 +101,7 @@ class Text:
     def _heading(self, step: Event, done: Event) -> Iterator[str]:
         """Yield the sentence of the step; below it who does it, the page of the manual, how long it took."""
         lane = self._paint(step["lane"], f"{LANES[step['lane']]:4}")
-        first, *more = textwrap.wrap(f"{step['name']}: {step['says']}", WIDTH - 10)
+        first, *more = Wrapper(WIDTH - 10).wrap(self._short(f"{step['name']}: {step['says']}"))
         yield f"{step['number']:3} {lane} {self._paint('bold', first)}"
         for line in more:
             yield f"         {self._paint('bold', line)}"
@@ -122,19 +133,36 @@ class Text:
     def _change(self, change: Event) -> Iterator[str]:
         before, after = change["before"], change["after"]
         if change["section"] == "mounts":
-            if before:
-                yield from self._wrapped("gone", f"- {change['key']} {before}")
-            if after:
-                yield from self._wrapped("new", f"+ {change['key']} {after}")
+            yield from self._mount(change["key"], before, after)
         elif change["section"] == "rights" and change["key"] in SETS and before and after:
-            yield from self._wrapped("new", f"{change['key']} capabilities {_lost(before, after)}")
+            lost = _lost(before, after)
+            said = "without the same" if lost == self._lost else lost
+            self._lost = lost
+            left = f"{before} -> {after}: {int(after, 16).bit_count()} left"
+            yield from self._wrapped("new", f"{change['key']} capabilities {left}; {said}")
         else:
-            yield from self._wrapped("new", f"{change['section']} {change['key']}  {before or '-'} -> {after or '-'}")
+            laid = change["section"] == "links" and change["key"] != "lo"  # by others, while this step was done
+            said = f"{'meanwhile ' * laid}{change['section']} {change['key']}  {before or '-'} -> {after or '-'}"
+            yield from self._wrapped("new", said)
+
+    def _mount(self, number: str, before: str | None, after: str | None) -> Iterator[str]:
+        """Yield a mount that went, came, or both; of one that is the same in another place, only the places."""
+        if before and after:
+            was, now = (proc.mountinfo(f"{number} {line}\n")[0] for line in (before, after))
+            if was.point != now.point and (was.device, was.root) == (now.device, now.root):
+                yield from self._wrapped("new", f"~ {number} {now.type} moved from {was.point} to {now.point}")
+                return
+        if before:
+            yield from self._wrapped("gone", f"- {number} {before}")
+        if after:
+            yield from self._wrapped("new", f"+ {number} {after}")
+
+    def _short(self, text: str) -> str:
+        return text.replace(self._id, self._id[:12])
 
     def _wrapped(self, colour: str, text: str, note: str = "") -> Iterator[str]:
-        whole = (f"{text}  ({note})" if note else text).replace(self._id, self._id[:12])
-        wide = WIDTH - len(MARGIN)
-        for line in textwrap.wrap(whole, wide, subsequent_indent="    ", break_on_hyphens=False):
+        whole = self._short(f"{text}  ({note})" if note else text)
+        for line in Wrapper(WIDTH - len(MARGIN), "    ").wrap(whole):
             yield f"{MARGIN}{self._paint(colour, line)}"
 
     def _warning(self, event: Event) -> None:
@@ -145,14 +173,14 @@ class Text:
         self._note("found", "" if whole else f"without {event['omitted']}: ", event["says"])
 
     def _note(self, kind: str, front: str, said: str) -> None:
-        said = f"{kind:8} {front.replace('without chroot', 'chroot')}{said}".replace(self._id, self._id[:12])
-        lines = textwrap.wrap(said, WIDTH, subsequent_indent=MARGIN, break_on_hyphens=False)
+        said = self._short(f"{kind:8} {front.replace('without chroot', 'chroot')}{said}")
+        lines = Wrapper(WIDTH, MARGIN).wrap(said)
         self._print([self._paint("gone" if kind == "warning" else "new", line) for line in lines])
 
     def _end(self, event: Event) -> None:
         said = f"the program ended with status {event['status']}"
         said = "all that was made is undone" if event["error"] else said
-        self._print(textwrap.wrap(said, WIDTH))
+        self._print([said])
 
 
 def _refused(event: Event) -> bool:
@@ -160,10 +188,9 @@ def _refused(event: Event) -> bool:
 
 
 def _lost(before: str, after: str) -> str:
-    """Return in words how a set has changed: which capabilities went, and how many are left; see capabilities(7)."""
+    """Return in words how a set has changed: which capabilities went, which came; see capabilities(7)."""
     was, now = int(before, 16), int(after, 16)
     gone = [name for number, name in enumerate(capability.NAMES) if was & ~now & 1 << number]
     come = [name for number, name in enumerate(capability.NAMES) if now & ~was & 1 << number]
-    said = [f"{before} -> {after}: {now.bit_count()} left"]
-    said += [f"without {', '.join(gone)}"] * bool(gone) + [f"with {', '.join(come)}"] * bool(come)
+    said = [f"without {', '.join(gone)}"] * bool(gone) + [f"with {', '.join(come)}"] * bool(come)
     return "; ".join(said)
