@@ -2,6 +2,7 @@
 
     python -m tests.kernel.faults kill-at EVENT|COUNT   # kill -9 of ourselves, at an event or the COUNT-th audit event
     python -m tests.kernel.faults stop-child-at STEP    # the child says HERE on stderr and goes no further
+    python -m tests.kernel.faults kill-fitter-at COUNT  # kill -9 of who lays the cables, at his COUNT-th audit event
     python -m tests.kernel.faults fail-at STEP          # the step raises OSError after it was done
 
 The hook is tinybox's own seam (explain.listeners) or the interpreter's (sys.addaudithook): the engine is not changed.
@@ -44,6 +45,20 @@ def kill_at_count(count: int) -> None:
     sys.addaudithook(audit)
 
 
+def kill_fitter_at(count: str) -> None:
+    """Kill the process that lays the cables, which is neither this one nor a PID 1, at its *count*-th call."""
+    parent, seen = os.getpid(), 0
+
+    def audit(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal seen
+        if event.startswith(WATCHED) and os.getpid() not in (parent, 1):
+            seen += 1
+            if seen == int(count):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(audit)
+
+
 def stop_child_at(step: str) -> None:
     """Let the child say HERE and wait at the end of *step*, for the test to kill the parent."""
     from tinybox import explain
@@ -81,7 +96,8 @@ def main() -> None:
 
         kill_at_count(int(where))
     else:
-        {"kill-at": kill_at_event, "stop-child-at": stop_child_at, "fail-at": fail_at}[what](where)
+        faults = {"kill-at": kill_at_event, "stop-child-at": stop_child_at, "fail-at": fail_at}
+        (faults | {"kill-fitter-at": kill_fitter_at})[what](where)
     tinybox.cli.main()
 
 

@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import shutil
 import signal
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.kernel.boxes import new_name, until
 from tests.kernel.lives import life, murder, nothing_is_left, said
+from tests.kernel.machines import ip
 from tests.kernel.networks import addresses, bridged, everything, same_as
 from tests.kernel.test_faults import faulty
 from tests.slowness import SLOWNESS
+from tinybox.container import addresses as addresses_of
+from tinybox.container import networks
+from tinybox.container.home import Home
+from tinybox.isolation import firewall
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.conftest import Command
 
 __all__ = ["bridged"]
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 RUN = ("run", "--rm", "-p", "8080:80", "busybox", "sleep", "0.05")
+KILLED = "tinybox: network: the process that lays the cables was killed\n"
 OWN = ("ports", "addresses", "names", "network", "await-network")
+
+
+@contextlib.contextmanager
+def unfirewalled(tinybox: Command, name: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a box called *name*, and once it runs let nft(8) fail for its owner, in a mount namespace of its own."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = ["unshare", "--mount", tinybox.path, "run", "--name", name, *words]
+    with subprocess.Popen(command, env=tinybox.environment, text=True, **pipes) as process:  # type: ignore[call-overload]
+        state = Path(tinybox.root, "run", name, "state.json")
+        until(lambda: state.exists() and json.loads(state.read_text())["status"] == "running")
+        false, nft = shutil.which("false"), os.path.realpath(firewall.program())
+        there = ["nsenter", f"--mount=/proc/{process.pid}/ns/mnt"]
+        subprocess.run([*there, "mount", "--bind", str(false), nft], check=True, timeout=10)
+        yield process
 
 
 def test_the_plan_has_the_steps_of_networks(bridged: Command) -> None:
@@ -56,6 +84,20 @@ def test_kill_at_any_call_to_the_system(bridged: Command) -> None:
     assert killed > 5
 
 
+def test_the_fitter_is_killed_at_any_call(bridged: Command) -> None:
+    """Who lays the cables dies, early or late: the run fails with one line, and the host is as it was, at once."""
+    before, killed = everything(), 0
+    for count in range(3, 2000, 1 if os.environ.get("TINYBOX_SOAK") else 7):
+        with faulty(bridged, "kill-fitter-at", str(count), *RUN) as process:
+            _, told = process.communicate(timeout=20 * SLOWNESS)
+        same_as(before)
+        if process.returncode == 0:
+            break
+        assert (process.returncode, told) == (125, KILLED), count
+        killed += 1
+    assert killed > 5
+
+
 def test_a_step_that_fails_is_undone(bridged: Command) -> None:
     """An error in any of these steps is one line, status 125, and the host is as it was, at once."""
     before = everything()
@@ -64,6 +106,50 @@ def test_a_step_that_fails_is_undone(bridged: Command) -> None:
             _, told = process.communicate(timeout=20 * SLOWNESS)
         assert (process.returncode, len(told.splitlines())) == (125, 1), (name, told)
         same_as(before)
+
+
+def test_rules_that_cannot_be_taken_back(bridged: Command) -> None:
+    """The firewall fails when the box ends: that is one line on stderr; the doctor finds the rules, and --fix.
+
+    The box itself has ended as it would have, and has given back its link and its address.
+    """
+    before, name = everything(), new_name()
+    with unfirewalled(bridged, name, "--rm", "-i", "busybox", "cat") as box:
+        _, told = box.communicate("", timeout=20 * SLOWNESS)
+    assert (box.returncode, told) == (0, "tinybox: firewall: nft: status 1 (see nft(8))\n")
+    left = everything()
+    assert {key for key, value in before.items() if left[key] != value} == {"rules"}
+    assert "rules of no box: inet tinybox" in bridged("doctor").stdout
+    assert "removed: rules of no box: inet tinybox" in bridged("doctor", "--fix").stdout
+    same_as(before)
+
+
+def test_what_the_doctor_finds_of_networks(bridged: Command) -> None:
+    """A lease of nobody, a bridge with a cable in it, and the pool of a namespace that is no more: told, and fixed.
+
+    What a living box has is not touched: it is on another bridge.
+    """
+    said(bridged, "network", "create", "other")
+    bridge = networks.find(Home(bridged.root), "other").bridge
+    with life(bridged, "busybox", "sleep", "600") as box:
+        before = everything()
+        dead = addresses_of.Pool("tinybox0")
+        os.symlink(f"{bridged.root}/run/nobody", f"{dead.path}/172.30.9.9")
+        os.mkdir(f"{addresses_of.POOLS}/1")
+        os.symlink(f"{bridged.root}/run/nobody", f"{addresses_of.POOLS}/1/.last")
+        ip("link", "add", bridge, "type", "bridge")
+        ip("link", "add", "vethnobodys0", "master", bridge, "type", "veth", "peer", "name", "vethnobodys1")
+        kinds = ("addresses of dead boxes: 172.30.9.9", "links of no box: vethnobodys0",
+                 f"links of no box: {bridge}", "pools of dead network namespaces: 1")  # fmt: skip
+        told = " ".join(bridged("doctor").stdout.split())
+        assert all(kind.partition(":")[0] in told for kind in kinds)
+        fixed = bridged("doctor", "--fix").stdout.splitlines()
+        assert {f"removed: {kind}" for kind in kinds} <= set(fixed)
+        assert [everything()[key] for key in ("links", "pool")] == [before[key] for key in ("links", "pool")]
+        assert not os.path.exists(f"{addresses_of.POOLS}/1")
+        assert box.inside("ip route").startswith("default")
+        assert not set(fixed[: len(kinds)]) & set(bridged("doctor", "--fix").stdout.splitlines())
+    said(bridged, "network", "rm", "other")
 
 
 def test_a_monitor_is_killed(bridged: Command) -> None:

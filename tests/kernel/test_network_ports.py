@@ -12,11 +12,13 @@ import pytest
 
 from tests.kernel.boxes import one_line, until
 from tests.kernel.lives import life, said
-from tests.kernel.machines import HOST, MACHINE
+from tests.kernel.machines import HOST, HOST6, MACHINE
 from tests.kernel.networks import addresses, bridged, everything, fetched, listens, machine, page, same_as, web
 from tinybox.isolation import conntrack
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.conftest import Command
     from tests.kernel.machines import Machine
 
@@ -98,6 +100,46 @@ def test_udp(bridged: Command, machine: Machine) -> None:
             client.settimeout(10)
             client.sendto(b"are you there?", (address, 5353))
             assert client.recvfrom(100)[0] == b"are you there?"
+
+
+@pytest.fixture
+def six(bridged: Command) -> Iterator[str]:
+    """Give the name of a network with IPv6."""
+    said(bridged, "network", "create", "--ipv6", "six")
+    yield "six"
+    said(bridged, "network", "rm", "six")
+
+
+def test_a_port_published_for_ipv6(bridged: Command, machine: Machine, six: str) -> None:
+    """Another machine, the host by its own address, another box and the box itself reach it by IPv6 as by IPv4.
+
+    At ::1, from which the kernel lets no packet leave, and at another port, it is refused; later everywhere.
+    """
+    before = everything()
+    with web(bridged, "--network", six, "-p", "8080:80") as box:
+        assert [page(machine.connect(address, 8080)) for address in (HOST6, HOST)] == ["hello"] * 2
+        assert [fetched(address, 8080) for address in (HOST6, HOST)] == ["hello"] * 2
+        ask = f"wget -qO- http://[{HOST6}]:8080"
+        assert said(bridged, "run", "--rm", "--network", six, "busybox", "sh", "-c", ask) == "hello\n"
+        assert box.inside(ask) == "hello"
+        assert refused("::1", 8080)
+        for address, port in ((HOST6, 8081), (HOST6, 80)):
+            with pytest.raises(ConnectionRefusedError):
+                machine.connect(address, port)
+    with pytest.raises(ConnectionRefusedError):
+        machine.connect(HOST6, 8080)
+    same_as(before)
+
+
+def test_a_port_published_at_one_address_of_ipv6(bridged: Command, machine: Machine, six: str) -> None:
+    """Published at the host's IPv6 address it is reached there, and not by IPv4; without IPv6 in its network, never."""
+    with web(bridged, "--network", six, "-p", f"[{HOST6}]:8080:80"):
+        assert [page(machine.connect(HOST6, 8080)), fetched(HOST6, 8080)] == ["hello"] * 2
+        assert refused(HOST, 8080)
+    with web(bridged, "-p", "8080:80"):
+        assert page(machine.connect(HOST, 8080)) == "hello"
+        with pytest.raises(ConnectionRefusedError):
+            machine.connect(HOST6, 8080)
 
 
 def test_a_sender_of_datagrams_finds_the_box_again(bridged: Command, machine: Machine) -> None:

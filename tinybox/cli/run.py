@@ -44,6 +44,8 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
         ending = with_image(image, lambda: launch.foreground(image, command, options, live))
     if ending.out_of_memory:
         print(f"tinybox: killed: out of memory, limit {options['memory'].upper()}", file=sys.stderr)
+    if ending.complaint:
+        print(f"tinybox: {ending.complaint}", file=sys.stderr)
     return ending.status
 
 

@@ -64,9 +64,10 @@ def start_ticks(pid: int) -> int:
         raise ProcessLookupError from error
 
 
-def attempt(act: Callable[[], object]) -> None:
-    """Undo one step; what cannot be undone, since it could not be done, does not keep the rest from being undone."""
+def attempt(act: Callable[[], object]) -> str:
+    """Undo one step; what cannot be undone does not keep the rest from being undone: what is wrong is returned."""
     try:
         act()
-    except (TinyboxError, OSError):
-        return
+    except (TinyboxError, OSError) as error:
+        return str(error)
+    return ""

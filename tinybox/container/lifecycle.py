@@ -144,7 +144,7 @@ def stop(container: Container, ending: Ending) -> None:
     container.cgroup.kill()
     container.live.close()
     if container.wiring is not None:
-        attempt(container.wiring.release)
+        ending.complaint = attempt(container.wiring.release)
     container.cgroup.remove()
     container.record.write(
         status=state.STOPPED,
@@ -152,6 +152,7 @@ def stop(container: Container, ending: Ending) -> None:
         finishedAt=state.now(),
         exitCode=ending.status,
         oomKilled=ending.out_of_memory,
+        error=ending.complaint,
         annotations=_annotations(container),
     )
     if ending.out_of_memory:

@@ -37,10 +37,13 @@ _CHUNK = 65536
 
 
 class Ending:
-    """How a container ended: the status that its first process left, and whether it was out of memory."""
+    """How a container ended: the status that its first process left, and whether it was out of memory.
+
+    A *complaint* says what could not be taken back of what it had.
+    """
 
     def __init__(self, status: int, *, out_of_memory: bool = False) -> None:
-        self.status, self.out_of_memory = status, out_of_memory
+        self.status, self.out_of_memory, self.complaint = status, out_of_memory, ""
 
 
 class Signals:

@@ -101,6 +101,8 @@ class Switchboard:
             closing = firewall.clear()
         for link in (*(end.link for end in endpoints), *unused):  # the kernel takes its time over each
             network.remove_link(link)
+        if not (others or rest):
+            self._forward_no_longer()
         try:
             closing.end()
         except StepError:  # somebody has changed what is ours: make anew what is to stay
@@ -108,8 +110,6 @@ class Switchboard:
                 raise
             firewall.load([*_members_of(others), *_members(owner, rest)])
         _open_loopback(owner, rest)
-        if not (others or rest):
-            self._forward_no_longer()
 
     def _forward_no_longer(self) -> None:
         """Put back what `_forward` found."""

@@ -86,8 +86,10 @@ def _disconnect(home: Home, container: str, network: str = "") -> list[str]:
     if not os.path.isdir(addresses.folder()):
         return []
     with switchboard.Switchboard() as board:
-        if ends:
-            board.disconnect(owner, ends)
-        addresses.give_back(home, container, network)  # while the board is ours: the next one must see who is the last
-        board.tidy()
+        try:
+            if ends:
+                board.disconnect(owner, ends)
+        finally:  # while the board is ours: the next one must see who is the last
+            addresses.give_back(home, container, network)
+            board.tidy()
     return [end.network for end in ends]

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tinybox.container import host, lifecycle, naming, state
+from tinybox.doctor import network_leftovers
 from tinybox.doctor.finding import NOTE, OK, Finding, is_root
 from tinybox.images import intake
 from tinybox.images.store import Store
@@ -46,7 +47,8 @@ def remove(home: Home) -> list[str]:
     lines = []
     for kind, (find, bury) in KINDS.items():
         names = find(home)
-        bury(home, names)
+        if names:
+            bury(home, names)
         lines += [f"{kind}: {os.path.basename(name)}" for name in names if name not in find(home)]
     return lines
 
@@ -134,4 +136,8 @@ KINDS: dict[str, tuple[Callable[[Home], list[str]], Callable[[Home, list[str]], 
     "names of nobody": (_nameless, _release),
     "empty control groups": (_groups, _remove_groups),
     "unfinished imports": (_unpacked, _sweep_imports),
+    "addresses of dead boxes": (network_leftovers.leases, network_leftovers.free),
+    "links of no box": (network_leftovers.links, network_leftovers.remove_links),
+    "rules of no box": (network_leftovers.table, network_leftovers.remove_table),
+    "pools of dead network namespaces": (network_leftovers.pools, network_leftovers.remove_pools),
 }

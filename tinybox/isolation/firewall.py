@@ -127,6 +127,14 @@ def _each(verb: str, members: Members) -> str:
     )
 
 
+def exists() -> bool:
+    """Tell whether there is our table; where nft(8) is not installed, there is none."""
+    try:
+        return not Transaction(f"list table {TABLE}\n").refused()
+    except HostError:
+        return False
+
+
 def program() -> str:
     """Return where nft(8) is; HostError where it is not."""
     for path in NFT:
@@ -149,16 +157,24 @@ class Transaction:
         self._pid = os.posix_spawn(path, [path, "-f", "-"], {}, file_actions=actions)
         os.close(script_out)
         os.close(told)
-        with open(script_in, "w", encoding="utf-8") as pipe:
-            pipe.write(script)
+        try:
+            with open(script_in, "w", encoding="utf-8") as pipe:
+                pipe.write(script)
+        except BrokenPipeError:  # it has ended without reading it: why, is heard in the end
+            return
 
     def end(self) -> None:
         """Wait until it is done; StepError, in nft's own words, if it was refused."""
+        complaint = self.refused()
+        if complaint:
+            raise StepError("firewall", complaint, "see nft(8)")
+
+    def refused(self) -> str:
+        """Wait until it is done; return the first line of what nft says, if it was refused, else nothing."""
         with open(self._said, encoding="utf-8", errors="replace") as pipe:
-            complaint = pipe.read()
+            said = pipe.read()
         _, status = os.waitpid(self._pid, 0)
-        if status:
-            raise StepError("firewall", complaint.partition("\n")[0] or f"nft: status {status}", "see nft(8)")
+        return (said.partition("\n")[0] or f"nft: status {os.waitstatus_to_exitcode(status)}") if status else ""
 
 
 def counted() -> list[tuple[str, str]]:

@@ -1,0 +1,109 @@
+"""What networks can leave on a host, and how it is told for sure: nobody who lives has an address that needs it.
+
+Who lays a cable has an address before, and holds the switchboard while he does. So who holds it, and finds no living
+box with an address on a bridge, knows that this bridge, what is plugged into it, and our rules are nobody's.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tinybox.container import addresses, naming, networks
+from tinybox.container.switchboard import Switchboard
+from tinybox.isolation import firewall, network
+from tinybox.linux import proc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.container.home import Home
+
+
+def leases(_: Home) -> list[str]:
+    """Name the addresses of boxes of which nothing is left; those of the dead who are known their own store sweeps."""
+    return _leases(addresses.folder(), is_stray=lambda owner: not os.path.isdir(owner))
+
+
+def free(_: Home, paths: list[str]) -> None:
+    """Free them, and remove the pools that are empty then."""
+    with Switchboard() as board:
+        for path in paths:
+            naming.forget(path)
+        board.tidy()
+
+
+def _leases(pools: str, is_stray: Callable[[str], bool]) -> list[str]:
+    paths = [f"{pools}/{pool}/{name}" for pool in _names(pools) for name in _names(f"{pools}/{pool}")]
+    return [path for path in paths if is_stray(naming.target(path))]
+
+
+def _names(folder: str) -> list[str]:
+    """List what is not hidden in *folder*; nothing if it is none."""
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def pools(_: Home) -> list[str]:
+    """Name the pools of network namespaces that no process is in, that have no name, and no living box."""
+    alive = _namespaces()
+    paths = [f"{addresses.POOLS}/{name}" for name in _names(addresses.POOLS)]
+    return [path for path in paths if os.path.basename(path) not in alive and not _leases(path, addresses.is_alive)]
+
+
+def _namespaces() -> set[str]:
+    """Return the numbers of the network namespaces that somebody is in, or that are mounted; see namespaces(7)."""
+    found = set()
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            found.add(str(os.stat(f"/proc/{pid}/ns/net").st_ino))
+        except OSError:  # it has just ended
+            continue
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        roots = [mount.root for mount in proc.mountinfo(file.read())]
+    return found | {root[len("net:[") : -1] for root in roots if root.startswith("net:[")}
+
+
+def remove_pools(_: Home, paths: list[str]) -> None:
+    """Remove them, whole."""
+    from tinybox.container import state
+
+    for path in paths:
+        state.remove_tree(path)
+
+
+def links(home: Home) -> list[str]:
+    """Name the bridges of this store's networks that no living box is on, and what is plugged into them."""
+    board, bridges = Switchboard(), {each.bridge for each in networks.every(home) if each.bridge}
+    idle = [bridge for bridge in sorted(bridges) if network.exists(bridge) and not board.boxes(bridge)]
+    if not idle:
+        return []
+    seen = network.facts()
+    plugged = [link.name for link in seen.links if seen.names.get(link.master) in idle]
+    return [*plugged, *idle]
+
+
+def remove_links(home: Home, names: list[str]) -> None:
+    """Remove them, if they are still nobody's."""
+    with Switchboard():
+        for name in [name for name in links(home) if name in names]:
+            network.remove_link(name)
+
+
+def table(_: Home) -> list[str]:
+    """Name our table of the firewall, if there is one, and no living box."""
+    return [] if not _is_idle() or not firewall.exists() else [firewall.TABLE]
+
+
+def _is_idle() -> bool:
+    board = Switchboard()
+    return not os.path.isdir(board.path) or not board.boxes()
+
+
+def remove_table(home: Home, _: list[str]) -> None:
+    """Remove it, if it is still nobody's."""
+    with Switchboard():
+        if table(home):
+            firewall.clear().end()
