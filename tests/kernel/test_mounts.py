@@ -319,7 +319,7 @@ def test_another_process_s_namespace_is_left_again(tmp_path: Path) -> None:
         os.read(ready, 1)
         here = os.getcwd()
         with contextlib.chdir(tmp_path):
-            with mounts.InNamespace(pid):
+            with mounts.InNamespace(f"/proc/{pid}/ns/mnt"):
                 assert f"{tmp_path}/theirs" in table()
             assert f"{tmp_path}/theirs" not in table()
             assert os.getcwd() == str(tmp_path)

@@ -135,6 +135,19 @@ def test_joined_namespaces_are_opened_by_the_parent_and_entered_by_the_child(liv
     assert "join-pid" not in names(plan.child)
 
 
+def test_a_shared_mount_namespace_keeps_its_root(live: Live) -> None:
+    """Joined or inherited: the parent places the root, and takes it away again; the child never pivots there."""
+    for shared in ([], [{"type": "mount", "path": "/proc/7/ns/mnt"}]):
+        config = changed(linux={"namespaces": shared})
+        config["annotations"] = {}
+        plan = planned(config, live)
+        (step,) = [step for step in plan.parent if step.name == "share-root"]
+        assert step.undo is not None
+        assert "own-root" in names(plan.child)
+        assert not {"pivot", "private-mounts", "root"} & set(names(plan.child))
+        assert ("join-mount" in names(plan.child)) == bool(shared)
+
+
 @pytest.mark.parametrize(
     ("parts", "complaint"),
     [

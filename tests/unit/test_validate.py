@@ -107,7 +107,7 @@ def test_a_null_is_as_good_as_nothing() -> None:
         ),
         ("windows", {}, "windows: this is Linux"),
         ("vm", {}, "vm: containers are made here"),
-        ("linux.namespaces", [{"type": "pid"}], "linux.namespaces: there is none of type mount"),
+        ("linux.namespaces", [{"type": "user"}, {"type": "uts"}], "linux.namespaces: root of a new user namespace"),
         ("linux.namespaces", [{"type": "mount"}, {"type": "mount"}], r"linux.namespaces\[1\]: mount is given twice"),
         ("linux.namespaces", [{"type": "mounts"}], r"linux.namespaces\[0\].type: \"mounts\" is not one of pid"),
         ("linux.namespaces", [{"type": "mount"}], "hostname: would be the host's"),

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tinybox.container.spec import Process, Spec
 
 TARGET = "target"  # what the pidfd is called among the live parts
+ROOT = "root"  # and the root directory, of a container that has no mount namespace of its own
 
 
 class Execution:
@@ -133,6 +134,7 @@ def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
         *_processors(task, "final"),
         Step("join", f"Join its namespaces: {', '.join(k for k in kinds if k != 'pid')}", "setns(2)",
              join, pidfd, [kind for kind in kinds if kind != "pid"]),
+        *_root(task),
         *_be_root(kinds),
         *_streams(task),
         *_limits(task),
@@ -185,6 +187,16 @@ def _processors(task: Task, moment: str) -> list[Step]:
 def join(pidfd: int, kinds: list[str]) -> None:
     """Join all the namespaces of the process behind *pidfd* at once; see setns(2), Linux 5.8."""
     process.setns(pidfd, namespaces.flags(kinds))
+
+
+def _root(task: Task) -> list[Step]:
+    """Plan the root of a container that shares its mount namespace, in which joining leads to somebody else's root."""
+    if not task.shares_mounts:
+        return []
+    from tinybox.isolation import shared_root
+
+    says = "Take the container's root, which is not its mount namespace's"
+    return [Step("root", says, "chroot(2)", shared_root.take_root, task.live.namespace_fds[ROOT])]
 
 
 def _be_root(kinds: list[str]) -> list[Step]:

@@ -83,7 +83,7 @@ def copy(live: Live, name: str, source: str, options: mounts.Options, maps: Maps
         finally:
             os.close(userns)
     elif words[:2] == ["", "proc"] and words[2:3] and words[2].isdecimal() and words[3:4] == ["root"]:
-        with mounts.InNamespace(int(words[2])):
+        with mounts.InNamespace(f"/proc/{words[2]}/ns/mnt"):
             live.trees[name] = mounts.copy_tree("/" + words[4], options)
     else:
         live.trees[name] = mounts.copy_tree(source, options)

@@ -44,7 +44,10 @@ def parent_steps(task: Task) -> list[Step]:
     """Plan what the parent looks for on the host, and copies from it, before the child is born."""
     if not layers_of(task):
         says = "Look whether the bundle's root directory is there"
-        return [Step("find-root", says, "stat(2)", rootfs.find_root, os.fsdecode(task.root))]
+        return [
+            Step("find-root", says, "stat(2)", rootfs.find_root, os.fsdecode(task.root)),
+            *([_among_others(task)] if task.shares_mounts else []),
+        ]
     if not task.userns:
         return []
     says = "Show the layers with the owners that the new user namespace needs"
@@ -52,8 +55,30 @@ def parent_steps(task: Task) -> list[Step]:
     return [Step("idmap-layers", says, "mount_setattr(2)", copy_idmapped, task.live, _on_bench(task), *maps)]
 
 
+def _among_others(task: Task) -> Step:
+    """Plan the root of a container without a mount namespace of its own, which is undone: nobody else's end does it."""
+    from tinybox.isolation import shared_root
+
+    root = shared_root.SharedRoot(os.fsdecode(task.root), task.joined.get("mount", shared_root.OURS))
+    says = "Place its root among the mounts of the namespace that it shares"
+    return Step("share-root", says, "move_mount(2)", root.place, undo=root.remove)
+
+
+def take(task: Task) -> Step:
+    """Plan how what has been mounted becomes the root: of a namespace, or where that is shared of a process."""
+    if task.shares_mounts:
+        from tinybox.isolation import shared_root
+
+        says = "Make the new root the root of this process; who shares the namespace keeps his"
+        return Step("own-root", says, "chroot(2)", shared_root.change_root, task.root)
+    says = "Make the new root the root, and let the host's go"
+    return Step("pivot", says, "pivot_root(2)", rootfs.pivot, task.root)
+
+
 def steps(task: Task) -> list[Step]:
     """Plan how the child comes to a root of its own; see "Rootfs Mount Propagation" in OCI's config-linux."""
+    if task.shares_mounts:
+        return []  # the parent has placed it, and nothing that others have mounted is changed
     flag = propagation_of(task)
     if flag in (mount.MS_SHARED, mount.MS_SLAVE):
         first = Step("receive-mounts", "Keep our mounts from the host, but see the host's", "mount_namespaces(7)",

@@ -61,6 +61,7 @@ class Task:
         listed = self.linux.get("namespaces", [])
         self.new = [entry["type"] for entry in listed if not entry.get("path")]
         self.joined = {entry["type"]: entry["path"] for entry in listed if entry.get("path")}
+        self.shares_mounts = "mount" not in self.new
         self.annotations = config.get("annotations", {})
         self.userns = "user" in self.new or "user" in self.joined
         self.root = os.fsencode(os.path.join(planned_root.bundle_of(self), config["root"]["path"]))
@@ -118,8 +119,8 @@ def _check(task: Task) -> None:
             raise UsageError(f"linux.namespaces: {kind}", "no such namespace", ", ".join(namespaces.KINDS))
         if kinds.count(kind) > 1:
             raise UsageError(f"linux.namespaces: {kind}", "is given twice")
-    if "mount" not in task.new:
-        raise UsageError("linux.namespaces: mount", "must be new here", "every container has its own mounts")
+    if task.shares_mounts and planned_root.layers_of(task):
+        raise UsageError("linux.namespaces: mount", "must be new for a root of layers", "an overlay is the box's alone")
     check_labels(task)
 
 
@@ -203,10 +204,7 @@ def _arrive(task: Task) -> list[Step]:
         Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, live),
         Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, live),
     ]
-    for kind in task.joined:
-        if kind not in ("pid", "user"):
-            says = f"Join the other {kind} namespace"
-            steps.append(Step(f"join-{kind}", says, "setns(2)", _join, live, kind))
+    steps += [_join_step(task, kind) for kind in task.joined if kind not in ("pid", "user", "mount")]
     if task.userns:
         says = "Be root of the new user namespace"
         steps.append(Step("become-root", says, "user_namespaces(7)", idmap.become_root))
@@ -219,7 +217,13 @@ def _arrive(task: Task) -> list[Step]:
         steps.append(Step("time-namespace", says, "time_namespaces(7)", namespaces.enter_time_namespace, offsets))
     if "network" in task.new:
         steps.append(Step("loopback", "Set the interface lo up", "netdevice(7)", namespaces.loopback_up))
+    if "mount" in task.joined:  # the last one: until here we need our own /proc
+        steps.append(_join_step(task, "mount"))
     return steps
+
+
+def _join_step(task: Task, kind: str) -> Step:
+    return Step(f"join-{kind}", f"Join the other {kind} namespace", "setns(2)", _join, task.live, kind)
 
 
 def _join(live: Live, kind: str) -> None:
@@ -227,9 +231,7 @@ def _join(live: Live, kind: str) -> None:
 
 
 def _take_root(task: Task) -> list[Step]:
-    steps = [
-        Step("pivot", "Make the new root the root, and let the host's go", "pivot_root(2)", rootfs.pivot, task.root)
-    ]
+    steps = [planned_root.take(task)]
     masked, readonly = task.linux.get("maskedPaths", []), task.linux.get("readonlyPaths", [])
     if task.linux.get("sysctl"):
         for name, value in task.linux["sysctl"].items():

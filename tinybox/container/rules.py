@@ -87,12 +87,11 @@ def _namespaces(linux: Linux) -> list[str]:
     for number, kind in enumerate(kinds):
         if kind in kinds[:number]:
             raise UsageError(f"linux.namespaces[{number}]", f"{kind} is given twice")
-    if "mount" not in kinds:
-        cause = "there is none of type mount, and its mounts would be the host's"
-        raise UsageError("linux.namespaces", cause, "add one")
-    if linux.get("timeOffsets") and not any(
-        entry["type"] == "time" and not entry.get("path") for entry in linux["namespaces"]
-    ):
+    new = [entry["type"] for entry in linux.get("namespaces", []) if not entry.get("path")]
+    if "user" in new and "mount" not in new:
+        cause = "root of a new user namespace may not mount in a mount namespace of others"
+        raise UsageError("linux.namespaces", cause, "add one of type mount")
+    if linux.get("timeOffsets") and "time" not in new:
         raise UsageError("linux.timeOffsets", "there is no new namespace of type time", "add one")
     for clock in linux.get("timeOffsets", {}):
         if clock not in CLOCKS:

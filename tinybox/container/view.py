@@ -81,7 +81,7 @@ def _enter(pid: int, mounted: bool) -> int:
     if mounted:
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     else:
-        with mounts.InNamespace(pid):
+        with mounts.InNamespace(f"/proc/{pid}/ns/mnt"):
             root = mounts.copy_tree("/", mounts.Options(["bind"]))  # that mount alone, nothing that lies on it
     theirs = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -111,20 +111,21 @@ def copy_tree(source: str, options: Options, userns: int | None = None) -> int:
 
 
 class InNamespace:
-    """Be, while this is entered, in the mount namespace of process *pid*; see setns(2).
+    """Be, while this is entered, in the mount namespace at path *where*; entering tells its number; see setns(2).
 
     It needs a process of one thread, whose root and working directory become that namespace's and then ours again.
     """
 
-    def __init__(self, pid: int) -> None:
-        self._theirs, self._ours = f"/proc/{pid}/ns/mnt", "/proc/self/ns/mnt"
+    def __init__(self, where: str) -> None:
+        self._theirs, self._ours = where, "/proc/self/ns/mnt"
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> int:
         flags = os.O_RDONLY | os.O_CLOEXEC
-        self._home, self._here = os.open(self._ours, flags), os.open(".", os.O_PATH | os.O_CLOEXEC)
         theirs = os.open(self._theirs, flags)
         try:
+            self._home, self._here = os.open(self._ours, flags), os.open(".", os.O_PATH | os.O_CLOEXEC)
             process.setns(theirs, process.CLONE_NEWNS)
+            return os.fstat(theirs).st_ino
         finally:
             os.close(theirs)
 

@@ -13,7 +13,7 @@ from tinybox.container.birth import Birth, start_ticks
 from tinybox.container.handshake import Visit
 from tinybox.container.live import Live
 from tinybox.errors import StateError, UsageError
-from tinybox.oci import console, ending, groups, record
+from tinybox.oci import console, ending, groups, record, shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Creation:
     def note(self) -> None:
         """Write down what is wanted before anything is made: so what a killed `create` leaves can be found."""
         record.save_config(self.entry, self.config)
+        root = shared.root(self.config, self.bundle)
         self.entry.write(
             ociVersion=spec.OCI_VERSION,
             id=self.entry.id,
@@ -44,6 +45,7 @@ class Creation:
             annotations=self.config.get("annotations", {}),
             created=record.now(),
             groups=getattr(self.cgroup, "ours", None),
+            covers=root.look() if root else None,
         )
 
     def note_process(self) -> None:

@@ -8,7 +8,7 @@ from tinybox.container import hooks
 from tinybox.errors import StateError, TinyboxError
 from tinybox.isolation import cgroup_hierarchies
 from tinybox.linux.signals import signal
-from tinybox.oci import groups, record
+from tinybox.oci import groups, record, shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,6 +100,9 @@ def destroy(entry: Record, log: Log) -> None:
         group.kill()
         end(entry)
         group.remove()
+        root = shared.root(config, entry.state["bundle"], entry.state.get("covers"))
+        if root and not root.remove():
+            log.tell_warning(f"container {entry.id}: its mounts stay: there is another mount namespace at {root.where}")
     entry.remove()
     after(entry, config, log)
 

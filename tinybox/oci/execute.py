@@ -12,7 +12,7 @@ from tinybox.container import birth, execute, host, init, monitor, spawn, valida
 from tinybox.container.live import Live
 from tinybox.container.planner import Task
 from tinybox.errors import StateError, UsageError
-from tinybox.oci import console, creation, ending, groups, record
+from tinybox.oci import console, creation, ending, groups, record, shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Execution:
         self.live, self.limits_memory = live, False
         self.cgroup = groups.group(entry.id, config, here.hierarchies, entry.state.get("groups") or ())
         live.namespace_fds[execute.TARGET] = open_process(entry)
+        if shared.root(config, entry.state["bundle"]):
+            live.namespace_fds[execute.ROOT] = open_root(entry)
         task = Task(config, entry.state["bundle"], here, live, self.cgroup)
         self.birth = birth.Birth(execute.plan(task, init.NONE, leashed=leashed), live)
 
@@ -42,6 +44,17 @@ def open_process(entry: Record) -> int:
     if record.is_alive(entry.state["pid"], entry.state["startTicks"]):
         return pidfd
     os.close(pidfd)
+    raise StateError(f"container {entry.id}", "container not running", "it has just ended")
+
+
+def open_root(entry: Record) -> int:
+    """Open the root directory of the container's first process; StateError if it has just ended."""
+    try:
+        root = os.open(f"/proc/{entry.state['pid']}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        root = -1
+    if root >= 0 and record.is_alive(entry.state["pid"], entry.state["startTicks"]):
+        return root
     raise StateError(f"container {entry.id}", "container not running", "it has just ended")
 
 
