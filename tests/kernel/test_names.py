@@ -102,6 +102,11 @@ def test_connect_and_disconnect(tinybox: Command, lab: str) -> None:
         assert not knows(other, "guest")
         assert box.inside("ls /sys/class/net").split() == ["eth0", "lo"]
         one_line(tinybox("network", "disconnect", second, box.name), 1, f"is not connected to network {second}")
+        asked = ("events", "--since", "10m", "--until", "0s", "--filter", f"container={box.name}", "--filter")
+        style = "{{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.container}}"
+        told = said(tinybox, *asked, f"network={second}", "--format", style).splitlines()
+        assert told == [f"{action} {second} {box.id}" for action in ("connect", "disconnect")]
+        assert f"connect {second}" not in said(tinybox, *asked, f"network={lab}", "--format", style)
     said(tinybox, "network", "rm", second)
 
 
@@ -185,6 +190,11 @@ def test_whose_files_they_are(tinybox: Command, tmp_path: Path) -> None:
         shared = output(tinybox, "--network", f"container:{box.name}", "busybox", "cat", "/etc/hosts")
         assert shared.strip() == box.inside("cat /etc/hosts")
         assert "192.0.2.1\ta" in shared
+        beside = ("--network", f"container:{box.name}")
+        names = output(tinybox, *beside, "busybox", "sh", "-c", "hostname; cat /etc/hostname; echo $HOSTNAME")
+        assert names.split() == [box.id[:12]] * 3
+        refused = tinybox("run", "--rm", *beside, "-h", "other", "busybox", "true")
+        one_line(refused, 125, "--hostname other", "conflicting options")
     (tmp_path / "hosts").write_text("192.0.2.7 given\n")
     given = output(tinybox, "-v", f"{tmp_path}/hosts:/etc/hosts", "busybox", "cat", "/etc/hosts")
     assert given == "192.0.2.7 given\n"

@@ -53,7 +53,7 @@ def _shower(style: str) -> Callable[[dict[str, Any]], str]:
 @click.option("--since", default="", metavar="TIME", help="Begin with what happened then: 10m, a date, Unix seconds.")
 @click.option("--until", default="", metavar="TIME", help="End there; without it, go on until Ctrl-C.")
 @click.option("-f", "--filter", "words", multiple=True, metavar="KEY=VALUE",
-              help="Show only those that agree: container, event, image, type.")  # fmt: skip
+              help="Show only those that agree: container, event, image, network, type.")  # fmt: skip
 @click.option(
     "--format", "style", default="", metavar="FORMAT", help="json, or a template such as '{{.Action}} {{.ID}}'."
 )

@@ -46,11 +46,13 @@ class Request:
         *,
         host: Host,
         find_pid: Callable[[str], int],
+        find_hostname: Callable[[str], str],
         volume: Callable[[str], str],
         network: Callable[[str], Network],
     ) -> None:
         self.container, self.name, self.image, self.command, self.options = container, name, image, command, options
-        self.host, self.find_pid, self.volume, self.network = host, find_pid, volume, network
+        self.host, self.find_pid, self.find_hostname = host, find_pid, find_hostname
+        self.volume, self.network = volume, network
         self.privileged = bool(options.get("privileged"))
         self.modes = {
             key: options.get(key) or configure_linux.DEFAULT_MODES.get(key, "private")
@@ -73,10 +75,21 @@ def configure(request: Request) -> Spec:
         "linux": configure_linux.linux(request),
     }
     if request.modes["uts"] == "private":
-        config["hostname"] = options.get("hostname") or request.container[:12]
+        config["hostname"] = _hostname(request)
     elif options.get("hostname"):
         raise UsageError(f"--hostname {options['hostname']}", f"conflicts with --uts {request.modes['uts']}")
     return config
+
+
+def _hostname(request: Request) -> str:
+    """Return the box's host name: whoever shares another one's network is called as that one is, as with docker."""
+    asked, shared = request.options.get("hostname"), request.modes["network"].partition("container:")[2]
+    if not shared:
+        return asked or request.container[:12]
+    if asked:
+        cause = f"conflicting options: hostname and the network mode {request.modes['network']}"
+        raise UsageError(f"--hostname {asked}", cause, "leave one of them out")
+    return request.find_hostname(shared)
 
 
 def everything_permitted() -> list[str]:
@@ -128,7 +141,7 @@ def _process(request: Request) -> Process:
 def _environment(request: Request, *, terminal: bool) -> list[str]:
     variables = dict(line.partition("=")[::2] for line in [PATH, *(request.image.config.get("Env") or [])])
     if request.modes["uts"] == "private":
-        variables["HOSTNAME"] = request.options.get("hostname") or request.container[:12]
+        variables["HOSTNAME"] = _hostname(request)
     if terminal:
         variables["TERM"] = "xterm"
     variables |= words.environment(request.options.get("env") or [], request.options.get("env_file") or [])

@@ -156,7 +156,7 @@ def etc(request: Request) -> list[Mount]:
     made: list[Mount] = []
     for path, name in ETC.items():
         source = name  # in the bundle
-        if shared and name != "hostname":
+        if shared:
             source = f"/proc/{request.find_pid(request.modes['network'].partition(':')[2])}/root{path}"
         made.append({"destination": path, "type": "bind", "source": source, "options": options})
     return made

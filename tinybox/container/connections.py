@@ -11,7 +11,7 @@ import fcntl
 import os
 
 from tinybox import quick_json as json
-from tinybox.container import addresses, configure_network, control, hosts, naming, networks, spec, state
+from tinybox.container import addresses, configure_network, control, events, hosts, naming, networks, spec, state
 from tinybox.errors import StateError
 from tinybox.isolation.network import Messages, configure
 
@@ -65,6 +65,7 @@ def connect(home: Home, network: Network, word: str, want: Want) -> None:
                 _plug(home, network, target, want)
         wishes.wants.append(want)
         wishes.save()
+    events.emit_of_network(home, network, "connect", container)
 
 
 def _check(network: Network, word: str, wishes: Wishes) -> None:
@@ -120,11 +121,12 @@ def disconnect(home: Home, word: str, container_word: str, *, force: bool = Fals
     """Take a container out of a network it is in, else StateError; with *force* also out of one that is no more."""
     container = naming.find(home, container_word)
     try:
-        name = networks.find(home, word).name
+        network = networks.find(home, word)
     except StateError:
         if not force:
             raise
-        name = word
+        network = networks.Network(word)
+    name = network.name
     with Wishes(home, container) as wishes:
         left = [want for want in wishes.wants if want["name"] != name]
         if len(left) == len(wishes.wants) and not force:
@@ -135,3 +137,4 @@ def disconnect(home: Home, word: str, container_word: str, *, force: bool = Fals
                 _lead_out(home, target, Messages())
         wishes.wants = left
         wishes.save()
+    events.emit_of_network(home, network, "disconnect", container)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Event = dict[str, Any]
 
-KEYS = ("container", "event", "image", "type")
+KEYS = ("container", "event", "image", "network", "type")
 LOOK_AGAIN = 5.0  # seconds; the kernel tells when there is something new, this is for a queue that ran over
 
 
@@ -53,8 +53,11 @@ class Wanted:
 
 def _agrees(event: Event, key: str, value: str) -> bool:
     attributes = event["Attributes"]
-    if key == "container":
-        return bool(value) and (event["id"].startswith(value) or attributes.get("name") == value)
+    if key in ("container", "network"):
+        name, identity = attributes.get("name"), event["id"]
+        if event["Type"] != key:
+            return key == "container" and bool(value) and attributes.get("container", "").startswith(value)
+        return bool(value) and (identity.startswith(value) or name == value)
     if key == "event":
         return value in (event["Action"], event["Action"].partition(":")[0])
     if key == "image":

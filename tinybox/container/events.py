@@ -14,6 +14,7 @@ from tinybox.container import naming, spec, state
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.home import Home
+    from tinybox.container.networks import Network
 
 LARGEST = 4 << 20  # bytes; then the log is kept as events.log.1 and begun anew
 
@@ -31,17 +32,17 @@ def emit(
         annotations = now["annotations"] if now else {}
     known = annotations.get(spec.NAME, "")
     name = next(iter(naming.of(home, container, hint=known)), known)
-    event = {
-        "timeNano": time.time_ns(),
-        "Type": "container",
-        "Action": action,
-        "id": container,
-        "Attributes": {
-            "image": annotations.get(spec.IMAGE_NAME, ""),
-            "name": name,
-            **{key: str(value) for key, value in attributes.items()},
-        },
-    }
+    more = {key: str(value) for key, value in attributes.items()}
+    _append(home, "container", action, container, {"image": annotations.get(spec.IMAGE_NAME, ""), "name": name, **more})
+
+
+def emit_of_network(home: Home, network: Network, action: str, container: str) -> None:
+    """Append that *container* was brought into *network*, or taken out: connect, disconnect; see docker-events(1)."""
+    _append(home, "network", action, network.id, {"container": container, "name": network.name, "type": "bridge"})
+
+
+def _append(home: Home, kind: str, action: str, identity: str, attributes: dict[str, str]) -> None:
+    event = {"timeNano": time.time_ns(), "Type": kind, "Action": action, "id": identity, "Attributes": attributes}
     try:
         fd = os.open(home.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -154,6 +154,7 @@ def prepare(
         options,
         host=here,
         find_pid=lambda word: pid_of(home, word),
+        find_hostname=lambda word: hostname_of(home, word),
         volume=lambda name: volumes.directory(home, name),
         network=lambda word: networks.find(home, word),
     )
@@ -177,6 +178,11 @@ def pid_of(home: Home, word: str) -> int:
     if found.get("status") != state.RUNNING:
         raise StateError(f"container {word}", "is not running", "only a running container has namespaces")
     return found["pid"]
+
+
+def hostname_of(home: Home, word: str) -> str:
+    """Return the host name of the container that *word* names; in the host's own UTS namespace it is the host's."""
+    return spec.load(home.bundle(naming.find(home, word))).get("hostname") or os.uname().nodename
 
 
 def write_bundle(container: lifecycle.Container, folder: str) -> None:
