@@ -25,6 +25,7 @@ UNDER = {  # where the manual tells of a call under another name
     "fchmodat": "chmod(2)",
     "fchownat": "chown(2)",
     "openat": "open(2)",
+    "unlinkat": "unlink(2)",
     "fork": "fork(2)",
     "clone3": "clone3(2)",
     "posix_spawn": "posix_spawn(3)",
@@ -136,6 +137,10 @@ def _chosen(names: dict[int, str]) -> Callable[[Any], str]:
     return lambda value: choice(value, names)
 
 
+def _open_flags(value: int) -> str:
+    return flags(value, words.OPEN) if value else "O_RDONLY"
+
+
 def _symlink(raw: Arguments) -> list[str]:
     target, name, *_, named = raw
     return [text(target), directory(named.get("dir_fd")), text(name)]
@@ -185,8 +190,9 @@ CALLS: dict[str, Callable[[Arguments], list[str]]] = {
     "close_range": _plain(str, _last_fd, str),
     "pidfd_getfd": _plain(str, str, str),
     "fstatfs": _plain(str, lambda _: "..."),
-    "openat": _path(text, _named(words.OPEN), mode),
-    "open": _plain(text, _named(words.OPEN)),
+    "openat": _path(text, _open_flags, mode),
+    "open": _plain(text, _open_flags),
+    "unlinkat": lambda raw: [directory(raw[1]["dir_fd"]), text(raw[0]), "AT_REMOVEDIR"],
     "mkdirat": _path(text, mode),
     "mknodat": _path(text, mode, words.device),
     "fchmodat": _path(text, mode),

@@ -81,12 +81,17 @@ def told(call: str, function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = function(*arguments, **named)
         except OSError as error:
-            explain.tell(call, (*arguments, named), -(error.errno or 0), begun)
+            explain.tell(made(call, named), (*arguments, named), -(error.errno or 0), begun)
             raise
-        explain.tell(call, (*arguments, named), _answer(call, result), begun)
+        explain.tell(made(call, named), (*arguments, named), _answer(call, result), begun)
         return result
 
     return and_tell
+
+
+def made(call: str, named: dict[str, Any]) -> str:
+    """Return the call that Python really makes: of rmdir(2) in an open directory, unlinkat(2)."""
+    return "unlinkat" if call == "rmdir" and "dir_fd" in named else call
 
 
 def _answer(call: str, result: Any) -> object:
