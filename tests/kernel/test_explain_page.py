@@ -119,6 +119,14 @@ def test_a_replay_writes_the_same_page(tinybox: Command, tmp_path: Path) -> None
     assert json.loads(inside) == events
 
 
+def test_what_comes_afterwards_is_of_no_step(tinybox: Command, chromium: Browser, tmp_path: Path) -> None:
+    """What is written when the box has ended, as cgroup.kill, is not told of the last step; a limit is of its own."""
+    chromium.open(written(tinybox, tmp_path, "-m", "32m", "busybox", "true"), *SIZES[0])
+    paths = chromium.value("steps.flatMap(step => step.written.map(row => row.path))")
+    assert any("/memory" in path for path in paths)
+    assert not any(path.endswith("/cgroup.kill") for path in paths)
+
+
 def test_a_page_needs_a_file(tinybox: Command) -> None:
     """--explain=html without -o is refused in one line."""
     one_line(tinybox(*RUN, "--explain=html", "busybox", "true"), 125, "-o FILE")

@@ -144,10 +144,14 @@ class Observer:
         lane.step, lane.written = {"lane": lane.name, **lane.plan.pop(0), "at": at - self.begun}, []
         if self.stop and not self.left and not self.stop(lane.step, self):
             self.left = True
+        if self.left:
+            lane.step = None
+            lane.end.send(LEAVE)
+            return
         self.emit("step", **lane.step)
         if self.omitted and lane.step["name"] == READY:
             self.omitted.measure(self.emit, self.lanes[PARENT].pid, lane.pid)
-        lane.end.send(LEAVE if self.left else GO)
+        lane.end.send(GO)
 
     def _done(self, lane: Lane, begun: int, ended: int, error: str | None = None) -> None:
         """Look at what the step has changed, while the one who did it waits."""
@@ -163,7 +167,7 @@ class Observer:
             changes=snapshot.changes(former, lane.state),
             written=lane.written,
         )
-        lane.step = None
+        lane.step, lane.written = None, []
         if error and self.omitted and lane.name == CHILD:
             self.omitted.measure(self.emit, self.lanes[PARENT].pid, lane.pid)
         if step["name"] == CLONE and not error:

@@ -178,6 +178,9 @@ class Text:
         self._print([self._paint("gone" if kind == "warning" else "new", line) for line in lines])
 
     def _end(self, event: Event) -> None:
+        calls = list(self._told_calls("parent"))
+        if calls:
+            self._print([f"    {self._paint('parent', 'host')} {self._paint('bold', 'afterwards')}", *calls, ""])
         said = f"the program ended with status {event['status']}"
         said = "all that was made is undone" if event["error"] else said
         self._print([said])
