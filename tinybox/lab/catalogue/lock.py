@@ -71,8 +71,9 @@ def answers(bench: Bench, boxes: list[Box], path: str) -> list[int]:
 
 def fetched(bench: Bench, boxes: list[Box], folder: str) -> tuple[int, list[str]]:
     """Let two boxes Run one script at once; return how often it was fetched, and what both printed."""
-    one, two = (box.start(run_cached, f"{folder}/lock", f"{folder}/script") for box in boxes)
+    one = boxes[0].start(run_cached, f"{folder}/lock", f"{folder}/script")
     one.hear()  # it is fetching, until we say that the network has answered
+    two = boxes[1].start(run_cached, f"{folder}/lock", f"{folder}/script")
     bench.until(lambda: waits(two.pid) or two.says(), "the second run")
     fetching = [one, two] if two.says() else [one]
     for each in fetching:

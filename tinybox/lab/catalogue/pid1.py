@@ -12,11 +12,13 @@ import signal
 from typing import TYPE_CHECKING
 
 from tinybox.lab import look
+from tinybox.lab.bench import PATIENCE
 from tinybox.lab.course import Lab
 
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
+UNHARMED = 0.05  # seconds: a signal that is ignored has been dropped by the time that kill(2) returns
 STATUS_OF_KILL = 128 + signal.SIGKILL
 
 
@@ -40,7 +42,7 @@ def check(bench: Bench, *, feature: bool) -> None:
         victim, inside = box.program, 1 if feature else 2
         for number in (signal.SIGTERM, signal.SIGKILL) if feature else (signal.SIGTERM,):
             box.run(send, int(number), inside)
-            bench.comes(lambda: look.state(victim) in "ZX", 0.05)
+            bench.comes(lambda: look.state(victim) in "ZX", UNHARMED if feature else PATIENCE)
             lives = look.state(victim) not in "ZX"
             bench.in_box(f"after kill -{number.name[3:]} {inside}", "it lives" if lives else "gone", "kill(2)")
             bench.claim(f"SIG{number.name[3:]} from inside does nothing", lives)
