@@ -11,7 +11,7 @@ import os
 
 from tinybox.container import addresses, naming, ports
 from tinybox.errors import StepError
-from tinybox.isolation import conntrack, firewall, network
+from tinybox.isolation import conntrack, firewall, network, network_removal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,8 +99,10 @@ class Switchboard:
             closing = firewall.exchange([*idle, *_published(owner, every)], _published(owner, rest))
         else:
             closing = firewall.clear()
-        for link in (*(end.link for end in endpoints), *unused):  # the kernel takes its time over each
-            network.remove_link(link)
+        for bridge in unused:
+            network_removal.remove_bridge(bridge)
+        for end in endpoints:
+            network_removal.remove_link(end.link)
         if not (others or rest):
             self._forward_no_longer()
         try:

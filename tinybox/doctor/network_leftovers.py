@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.container import addresses, naming, networks
 from tinybox.container.switchboard import Switchboard
-from tinybox.isolation import firewall, network
+from tinybox.isolation import firewall, network, network_removal
 from tinybox.linux import proc
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def remove_links(home: Home, names: list[str]) -> None:
     """Remove them, if they are still nobody's."""
     with Switchboard():
         for name in [name for name in links(home) if name in names]:
-            network.remove_link(name)
+            network_removal.remove_link(name)
 
 
 def table(_: Home) -> list[str]:

@@ -7,12 +7,10 @@ here knows which ones to send. Nothing here knows a container: links have names,
 from __future__ import annotations
 
 import _socket  # the C half alone: socket.py costs 4 ms more
-import errno
 import fcntl
 import os
-import struct
 
-from tinybox.errors import SyscallError
+from tinybox.isolation.network_removal import NETLINK_ROUTE, NLM_F_ACK, NLM_F_REQUEST, converse, group_of, remove_link
 from tinybox.linux import process
 
 TYPE_CHECKING = False
@@ -21,17 +19,13 @@ if TYPE_CHECKING:
 
     from tinybox.isolation.network_facts import Facts
 
-NETLINK_ROUTE = 0
-RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x1, 0x4, 0x100, 0x200, 0x400
+RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 20, 24
+NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 IFF_UP = 1
 IFA_F_NODAD = 2
 RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST = 254, 3, 1
 
 _SIOCGIFMTU = 0x8921
-_ANSWER_MAX = 65536
-_ERROR_AT = 16  # behind struct nlmsghdr: the errno of an NLMSG_ERROR, 0 for "done"
-_DELETE = struct.Struct("=IHHIIBxHiII")  # struct nlmsghdr and struct ifinfomsg, and no attributes
 
 
 class Messages:
@@ -104,6 +98,7 @@ class Routes:
             attributes.append(("IFLA_ADDRESS", mac))
         if bridge:
             attributes.append(("IFLA_MASTER", _socket.if_nametoindex(bridge)))
+        attributes.append(("IFLA_GROUP", group_of(bridge or name)))
         self._ask(RTM_NEWLINK, self.messages.link(), attributes, flags=IFF_UP, change=IFF_UP)
 
     def let_turn_back(self, index: int) -> None:
@@ -152,15 +147,7 @@ class Routes:
         message["attrs"] = attributes
         message["header"]["type"], message["header"]["flags"] = kind, NLM_F_REQUEST | NLM_F_ACK | how
         message.encode()
-        _converse(self._socket, bytes(message.data), str(attributes[:1]))
-
-
-def _converse(socket: _socket.socket, message: bytes, about: str) -> None:
-    socket.send(message)
-    answer = socket.recv(_ANSWER_MAX)
-    (error,) = struct.unpack_from("=i", answer, _ERROR_AT)
-    if error:
-        raise SyscallError(-error, "rtnetlink", (about,))
+        converse(self._socket, bytes(message.data), str(attributes[:1]))
 
 
 def _family(address: str) -> int:
@@ -210,23 +197,6 @@ def configure(messages: Messages, namespace: int, interface: str, addresses: lis
     finally:
         process.setns(own, process.CLONE_NEWNET)
         os.close(own)
-
-
-def remove_link(name: str) -> None:
-    """Remove the link *name*, a cable with both its ends or a bridge; one that is gone is fine. Needs no pyroute2."""
-    try:
-        index = _socket.if_nametoindex(name)
-    except OSError:
-        return
-    routes = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, NETLINK_ROUTE)
-    try:
-        header = (_DELETE.size, RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, 1, 0)
-        _converse(routes, _DELETE.pack(*header, _socket.AF_UNSPEC, 0, index, 0, 0), name)
-    except SyscallError as error:
-        if error.errno != errno.ENODEV:  # it has gone with its namespace meanwhile
-            raise
-    finally:
-        routes.close()
 
 
 def exists(name: str) -> bool:
