@@ -18,7 +18,7 @@ __all__ = ["bridged", "machine"]
 pytestmark = pytest.mark.root
 
 PING = "ping -c 1 -w 3"
-NO_ANSWER = "ping -c 1 -w 1"  # where none is expected: the one who answers, beside it, needs far less
+NO_ANSWER = "ping -c 1 -W 1"  # where none is expected: the one who answers, beside it, needs far less
 
 
 def test_an_internal_network_is_closed(bridged: Command, machine: Machine) -> None:
