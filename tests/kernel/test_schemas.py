@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.kernel.bundles import CONFIG, Bundle, bundle
 from tests.kernel.schemas import faults, properties
 from tinybox.container import fields, spec, validate
-from tinybox.isolation import mounts
+from tinybox.errors import UsageError
+from tinybox.isolation import mounts, seccomp, seccomp_compiler
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +82,41 @@ def test_every_property_of_the_schema_is_in_our_table() -> None:
     missing = {path for path in theirs - set(FIELDS) if not path.startswith(refused)}
     assert len(theirs) > 150
     assert missing == set()
+
+
+def test_the_versions_that_features_tells_are_accepted(bundle: Bundle) -> None:
+    """A config.json of the oldest and of the newest version runs; one of a version to come, 2, does not."""
+    told = json.loads(bundle.oci("features").stdout)
+    versions = [told["ociVersionMin"], told["ociVersionMax"]]
+    assert [int(number) for number in versions[0].split(".")] <= [int(number) for number in versions[1].split(".")]
+    for version in versions:
+        bundle.config["ociVersion"] = version
+        assert bundle.says("echo ran") == "ran"
+    bundle.config["ociVersion"] = "2.0.0"
+    bundle.refused("ociVersion", "2.0.0")
+
+
+def test_what_features_lists_is_recognized(bundle: Bundle) -> None:
+    """Each action, operator, architecture and flag may stand in a profile, each capability in a set; others may not."""
+    told = json.loads(bundle.oci("features").stdout)["linux"]
+    tests = [{"index": 0, "value": 1, "valueTwo": 1, "op": operator} for operator in told["seccomp"]["operators"]]
+    calls: list[dict[str, Any]] = [{"names": ["kcmp"], "action": action} for action in told["seccomp"]["actions"]]
+    calls += [{"names": ["bpf"], "action": "SCMP_ACT_ERRNO", "args": [test]} for test in tests]
+    ours = set(seccomp_compiler.TABLES[os.uname().machine])
+    for arch in set(told["seccomp"]["archs"]) & ours:
+        profile = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": [arch], "syscalls": calls}
+        assert seccomp_compiler.compile_profile(profile, os.uname().machine)
+    assert ours <= set(told["seccomp"]["archs"])
+    for flag in told["seccomp"]["supportedFlags"]:
+        assert seccomp.flags_of({"defaultAction": "SCMP_ACT_ALLOW", "flags": [flag]})
+    with pytest.raises(UsageError, match="SCMP_ACT_NOSUCH"):
+        seccomp_compiler.compile_profile({"defaultAction": "SCMP_ACT_NOSUCH"}, os.uname().machine)
+    with pytest.raises(UsageError, match="SECCOMP_FILTER_FLAG_NOSUCH"):
+        seccomp.flags_of({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_NOSUCH"]})
+    bundle.process["capabilities"] = {"bounding": [*told["capabilities"], "CAP_NOSUCH"]}
+    warned = bundle.run("true").stderr
+    assert warned.count("there is no such capability") == 1
+    assert "CAP_NOSUCH: there is no such capability" in warned
 
 
 def test_features_are_told_in_the_specification_s_words(bundle: Bundle) -> None:

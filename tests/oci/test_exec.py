@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,8 @@ def test_exec_of_a_process_file(runtime: Runtime) -> None:
     assert Path(f"/proc/{pid}/root/bin/sh").exists()
     assert pid in json.loads(runtime("ps", "--format", "json", "box").stdout)
     assert "sleep 1000" in runtime("ps", "box").stdout
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)  # ours since the exec has ended; the container's end would wait for somebody to do this
     path.write_text(json.dumps({"cwd": "/"}))
     assert "args" in runtime("exec", f"--process={path}", "box").stderr
 
@@ -200,6 +203,7 @@ def test_a_terminal_is_sent_to_the_console_socket(runtime: Runtime, verb: str) -
             runtime.runs("box")
             (runtime.folder / "process.json").write_text(json.dumps(process))
             words = [f"--process={runtime.folder}/process.json", f"--console-socket={path}"]
+            words.append(f"--pid-file={runtime.folder}/pid")
             done = runtime("exec", "--detach", *words, "box")
         assert done.returncode == 0, done.stderr
         name, master = receive(listening)
@@ -207,6 +211,8 @@ def test_a_terminal_is_sent_to_the_console_socket(runtime: Runtime, verb: str) -
     if verb == "create":
         assert runtime("start", "box").returncode == 0
     assert read_to_the_end(master) == name + b"\r\n11 22\r\nyes\r\n"
+    if verb == "exec":
+        os.waitpid(int((runtime.folder / "pid").read_text()), 0)  # ours: the container's end would wait for it
 
 
 def test_a_terminal_must_have_somewhere_to_go(runtime: Runtime) -> None:

@@ -71,6 +71,51 @@ def test_the_group_is_where_the_engine_wants_it(room: str, runtime: Runtime) -> 
     assert [root for root in where.roots() if os.path.exists(f"{root}{room}/box")] == where.roots()[:1]
 
 
+def test_a_group_that_is_unfit_is_an_error(room: str, runtime: Runtime) -> None:
+    """A group that is there already must be empty and not frozen; an empty one that is thawed will do."""
+    where = hierarchies()
+    if where.unified is None:
+        pytest.skip("this host has no cgroup v2")
+    group = Path(f"{where.unified}{room}/box")
+    group.mkdir(parents=True)
+    runtime.change(lambda config: config["linux"].update(cgroupsPath=f"{room}/box"))
+    (group / "cgroup.freeze").write_text("1")
+    done = runtime.create("box")
+    assert done.returncode == 125
+    assert "it is frozen" in done.stderr
+    (group / "cgroup.freeze").write_text("0")
+    with subprocess.Popen(["sleep", "100"]) as sleeper:
+        (group / "cgroup.procs").write_text(str(sleeper.pid))
+        assert "it holds processes already" in runtime.create("box").stderr
+        assert sleeper.poll() is None  # who lives in a group that we are refused lives on
+        sleeper.kill()
+    assert runtime.create("box").returncode == 0
+
+
+def test_the_same_id_below_another_root_is_another_container(runtime: Runtime) -> None:
+    """Without a cgroupsPath they would share a group: the second is refused, and the first lives on."""
+    pid = runtime.runs("box")["pid"]
+    other = ["--root", f"{runtime.folder}/other"]
+    done = runtime.through([], [*other, "create", "--bundle", str(runtime.bundle), "box"])
+    assert done.returncode == 125
+    assert "it exists already" in done.stderr
+    assert runtime.through([], [*other, "delete", "--force", "box"]).returncode == 0
+    assert runtime.state("box")["pid"] == pid
+    assert runtime.status("box") == "running"
+
+
+def test_a_group_that_stays_can_be_used_again(room: str, runtime: Runtime) -> None:
+    """A container that is killed in a group of the engine's leaves it as good as new: the next one lives there."""
+    where = hierarchies()
+    for root in where.roots():
+        Path(f"{root}{room}/box").mkdir(parents=True)
+    runtime.change(lambda config: config["linux"].update(cgroupsPath=f"{room}/box"))
+    for _ in range(2):
+        runtime.runs("box")
+        assert runtime("delete", "--force", "box").returncode == 0
+        assert all(os.path.isdir(f"{root}{room}/box") for root in where.roots())
+
+
 def test_a_relative_path_is_in_our_room(runtime: Runtime) -> None:
     """A relative path, and none, are below the group that is tinybox's own."""
     for path, group in (("some/box", f"/{no_trace.room()}/some/box"), ("", f"/{no_trace.room()}/box")):

@@ -20,15 +20,9 @@ def make(task: Task) -> list[Step]:
     resources = task.linux.get("resources", {})
     settings = cgroup_limits.settings(resources, task.host.hierarchies)
     task.warnings += cgroup_limits.passed_over(resources)
-    steps = [
-        Step(
-            "cgroup",
-            "Make the control group that will hold all of its processes",
-            "cgroups(7)",
-            task.cgroup.create,
-            undo=lambda: _end(task.cgroup),
-        )
-    ]
+    made: list[Cgroup] = []
+    says = "Make the control group that will hold all of its processes"
+    steps = [Step("cgroup", says, "cgroups(7)", create, task.cgroup, made, undo=lambda: _end(made))]
     for setting in settings:
         says = f"Set the limit {setting.file} = {setting.value}"
         steps.append(Step(f"limit-{setting.file}", says, "cgroups(7)", task.cgroup.apply, setting))
@@ -37,9 +31,17 @@ def make(task: Task) -> list[Step]:
     return steps
 
 
-def _end(cgroup: Cgroup) -> None:
-    cgroup.kill()
-    cgroup.remove()
+def create(cgroup: Cgroup, made: list[Cgroup]) -> None:
+    """Make the group in every hierarchy that it needs, or in none; see mkdir(2). What is *made* can be undone."""
+    cgroup.create()
+    made.append(cgroup)
+
+
+def _end(made: list[Cgroup]) -> None:
+    """End a group that we have made: in one that we were refused others live."""
+    for cgroup in made:
+        cgroup.kill()
+        cgroup.remove()
 
 
 def filter_devices(task: Task) -> list[Step]:

@@ -6,10 +6,11 @@ Others may have made a directory of it before us; what was there stays there. So
 from __future__ import annotations
 
 import os
+import time
 
 from tinybox.errors import StateError
 from tinybox.isolation import cgroup_files as files
-from tinybox.isolation.cgroup import Cgroup
+from tinybox.isolation.cgroup import PATIENCE, Cgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,12 +30,32 @@ class SharedCgroup(Cgroup):
         self.ours = [path for path in everywhere if not os.path.isdir(path)] if ours is None else list(ours)
 
     def _make(self, directory: str) -> None:
-        """Make the directory, or take it over as it is if nobody is in it; StateError: it holds processes."""
+        """Make the directory, or take it over as it is; StateError: somebody is in it, or who comes would freeze."""
         try:
             os.mkdir(directory)
         except FileExistsError as error:
             if pids := files.processes(directory):
                 raise StateError(f"cgroup {self.name}", f"it holds processes already: {pids}") from error
+            if self.frozen():
+                raise StateError(f"cgroup {self.name}", "it is frozen") from error
+
+    def is_ours(self) -> bool:
+        """Tell whether it was not there before us, so that whoever is in it is ours."""
+        return self._home() in self.ours
+
+    def kill(self) -> None:
+        """End every process, in a group that stays one by one; StateError: a process does not end.
+
+        After ``cgroup.kill`` some kernels let no child be born there any more: they compare how often it was written to
+        the group of clone3(2)'s caller with the same of CLONE_INTO_CGROUP's.
+        """
+        if self.is_ours():
+            super().kill()
+            return
+        deadline = time.monotonic() + PATIENCE
+        self._kill_one_by_one(deadline)
+        if not self._wait_until_empty(deadline):
+            raise StateError(f"cgroup {self.name}", f"the processes {self.processes()} do not end")
 
     def _made_in(self, root: str) -> bool:
         return f"{root}/{self.name}" in self.ours

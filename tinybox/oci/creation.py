@@ -36,6 +36,7 @@ class Creation:
 
     def note(self) -> None:
         """Write down what is wanted before anything is made: so what a killed `create` leaves can be found."""
+        groups.check_free(self.cgroup)
         record.save_config(self.entry, self.config)
         root = shared.root(self.config, self.bundle)
         self.entry.write(

@@ -97,7 +97,8 @@ def destroy(entry: Record, log: Log) -> None:
     config: Spec = {}
     if os.path.exists(os.path.join(entry.folder, "config.json")) and entry.state:
         config, group = entry.config(), group_of(entry)
-        group.kill()
+        if "pid" in entry.state or groups.is_ours(group):  # else it may have been refused, for others live there
+            group.kill()
         end(entry)
         group.remove()
         root = shared.root(config, entry.state["bundle"], entry.state.get("covers"))

@@ -6,6 +6,9 @@ controller, as runc makes them. Elsewhere it has those that its limits need.
 
 from __future__ import annotations
 
+import os
+
+from tinybox.errors import StateError
 from tinybox.isolation.cgroup import Cgroup, place
 from tinybox.isolation.cgroup_limits import settings
 from tinybox.isolation.cgroup_shared import SharedCgroup
@@ -27,6 +30,18 @@ def group(container: str, config: Spec, where: Hierarchies, ours: Iterable[str] 
     if not path:
         return Cgroup(place(container), where, needed(config, where))
     return SharedCgroup(path if path.startswith("/") else place(path), where, [*needed(config, where), *where.v1], ours)
+
+
+def is_ours(group: Cgroup) -> bool:
+    """Tell whether *group* was not there before us, so that whoever is in it is ours."""
+    return not isinstance(group, SharedCgroup) or group.is_ours()
+
+
+def check_free(group: Cgroup) -> None:
+    """Raise StateError where a group without a place of the engine's is there: a box of its id below another --root."""
+    directory = group.directory("freezer")
+    if not isinstance(group, SharedCgroup) and directory and os.path.isdir(directory):
+        raise StateError(f"cgroup {group.name}", "it exists already", "use another id, or name a cgroupsPath")
 
 
 def needed(config: Spec, where: Hierarchies) -> set[str]:
