@@ -83,9 +83,10 @@ class Switchboard:
         firewall.load(_members_of([*others, owner]))
 
     def _forward(self, version: int) -> None:
-        """Let the host pass packets on between its links, and note it if it did not; see ip_forward in ip-sysctl."""
-        if network.set_parameter(FORWARDING[version], "1") == "0":
+        """Let the host pass packets on between its links; that it did not is noted first; see ip_forward, ip-sysctl."""
+        if network.parameter(FORWARDING[version]) == "0":
             os.close(os.open(f"{self.path}/.forwarding{version}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            network.set_parameter(FORWARDING[version], "1")
 
     def disconnect(self, owner: str, endpoints: list[Endpoint]) -> None:
         """Take back what `connect` did, as far as it got: a bridge goes with its last box, the table with the last."""
@@ -116,11 +117,10 @@ class Switchboard:
     def _forward_no_longer(self) -> None:
         """Put back what `_forward` found."""
         for version, path in FORWARDING.items():
-            try:
-                os.unlink(f"{self.path}/.forwarding{version}")
-            except FileNotFoundError:
-                continue
-            network.set_parameter(path, "0")
+            note = f"{self.path}/.forwarding{version}"
+            if os.path.exists(note):
+                network.set_parameter(path, "0")
+                os.unlink(note)
 
 
 def _leases(pool: str) -> list[str]:

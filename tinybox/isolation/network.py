@@ -223,16 +223,19 @@ def mtu_of_way_out() -> int:
         query.close()
 
 
-def set_parameter(path: str, value: str) -> str:
-    """Set a parameter of this network namespace, a file in /proc/sys/net, and return what it was; see proc_sys(5)."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+def parameter(path: str) -> str:
+    """Return a parameter of this network namespace, a file in /proc/sys/net; see proc_sys(5)."""
+    with open(path, encoding="ascii") as file:
+        return file.read().strip()
+
+
+def set_parameter(path: str, value: str) -> None:
+    """Set a parameter of this network namespace, a file in /proc/sys/net; see proc_sys(5)."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        former = os.read(fd, 64).decode().strip()
-        if former != value:
-            os.pwrite(fd, value.encode(), 0)
+        os.write(fd, value.encode())
     finally:
         os.close(fd)
-    return former
 
 
 def facts(namespace: int | None = None) -> Facts:
