@@ -45,14 +45,14 @@ class Keyboard:
 
     def key(self) -> str:
         """Wait for one key, with no Enter behind it; CTRL_C also for one that came before; see termios(3)."""
-        if self._interrupted:
-            self._interrupted = False
-            return CTRL_C
         former = termios.tcgetattr(self.fd)
         wanted = termios.tcgetattr(self.fd)
         wanted[3] &= ~(termios.ICANON | termios.ECHO)
-        self._waiting = True
         try:
+            self._waiting = True  # from here on Ctrl-C raises; so what came before is looked for afterwards
+            if self._interrupted:
+                self._interrupted = False
+                return CTRL_C
             termios.tcsetattr(self.fd, termios.TCSADRAIN, wanted)
             return os.read(self.fd, 1).decode(errors="replace")
         except KeyboardInterrupt:
