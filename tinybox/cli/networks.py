@@ -11,7 +11,8 @@ import click
 from tinybox.cli import completion, several
 from tinybox.cli.table import FORMAT_HELP, Columns, Table
 from tinybox.cli.template import Template
-from tinybox.container import connections, filters, host, measures, network_making, network_words, networks
+from tinybox.container import connections, host, measures, network_making, network_words, networks
+from tinybox.container.filter_words import Question, truth
 from tinybox.container.home import Home
 from tinybox.errors import StateError, UsageError
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     Test = Callable[[Network], bool]
 
 FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
-TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 def columns(*, whole: bool) -> Columns:
@@ -45,36 +45,23 @@ def columns(*, whole: bool) -> Columns:
     }
 
 
-class Wanted:
-    """Which networks the words of --filter mean: alternatives within one key, and all keys have to agree."""
+class Wanted(Question):
+    """Which networks the words of --filter mean."""
 
     def __init__(self, home: Home, words: tuple[str, ...], keys: tuple[str, ...] = FILTERS) -> None:
         self._home = home
-        makers = {key: getattr(self, f"_{key}") for key in keys}
-        self._tests = [
-            (key == "label", [makers[key](value) for value in values])
-            for key, values in filters.pairs(words, keys).items()
-        ]
-
-    def __call__(self, network: Network) -> bool:
-        """Tell whether *network* is one of them."""
-        return all((all if add_up else any)(test(network) for test in tests) for add_up, tests in self._tests)
+        super().__init__(words, keys)
 
     def _dangling(self, value: str) -> Test:
-        if value.lower() not in TRUTH:
-            raise UsageError(f"--filter dangling={value}", "is neither true nor false")
+        wanted = truth("dangling", value)
         used = {endpoint.network for _, endpoint in network_making.users(self._home)}
-        return lambda network: (network.name not in used and not network.is_predefined) == TRUTH[value.lower()]
+        return lambda network: (network.name not in used and not network.is_predefined) == wanted
 
     def _driver(self, value: str) -> Test:
         return lambda network: network.driver == value
 
     def _id(self, value: str) -> Test:
         return lambda network: value in network.id
-
-    def _label(self, value: str) -> Test:
-        key, equals, wanted = value.partition("=")
-        return lambda network: key in network.labels and (not equals or network.labels[key] == wanted)
 
     def _name(self, value: str) -> Test:
         return lambda network: value in network.name

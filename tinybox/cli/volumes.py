@@ -11,7 +11,8 @@ import click
 from tinybox.cli import completion, several
 from tinybox.cli.table import FORMAT_HELP, Columns, Table
 from tinybox.cli.template import Template
-from tinybox.container import filters, measures, volumes
+from tinybox.container import measures, volumes
+from tinybox.container.filter_words import Question, truth
 from tinybox.container.home import Home
 from tinybox.errors import StateError, UsageError
 from tinybox.images.store import Store
@@ -39,33 +40,19 @@ COLUMNS: Columns = {
 FILTERS = ("dangling", "driver", "label", "name")
 
 
-class Wanted:
-    """Which volumes the words of --filter mean: alternatives within one key, and all keys have to agree."""
+class Wanted(Question):
+    """Which volumes the words of --filter mean."""
 
     def __init__(self, home: Home, words: tuple[str, ...]) -> None:
-        self._home, self._taken = home, volumes.users(home)
-        makers = {"dangling": self._dangling, "driver": self._driver, "label": self._label, "name": self._name}
-        self._tests = [
-            (key == "label", [makers[key](value) for value in values])
-            for key, values in filters.pairs(words, FILTERS).items()
-        ]
-
-    def __call__(self, volume: Volume) -> bool:
-        """Tell whether *volume* is one of them."""
-        return all((all if add_up else any)(test(volume) for test in tests) for add_up, tests in self._tests)
+        self._taken = volumes.users(home)
+        super().__init__(words, FILTERS)
 
     def _dangling(self, value: str) -> Test:
-        if value.lower() not in ("true", "1", "false", "0"):
-            raise UsageError(f"--filter dangling={value}", "is neither true nor false")
-        wanted = value.lower() in ("true", "1")
+        wanted = truth("dangling", value)
         return lambda volume: (volume.path not in self._taken) == wanted
 
     def _driver(self, value: str) -> Test:
         return lambda _: value == "local"
-
-    def _label(self, value: str) -> Test:
-        key, equals, wanted = value.partition("=")
-        return lambda volume: key in volume.labels and (not equals or volume.labels[key] == wanted)
 
     def _name(self, value: str) -> Test:
         return lambda volume: value in volume.name

@@ -14,6 +14,7 @@ from tinybox import quick_json as json
 from tinybox.container import naming, networks, state, subnets
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.isolation import network as links
+from tinybox.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,16 +129,9 @@ def folder() -> str:
 def is_alive(owner: str) -> bool:
     """Tell whether somebody owns the container whose live directory this is: he holds its lock; see flock(2)."""
     try:
-        fd = os.open(os.path.join(owner, "lock"), os.O_RDONLY | os.O_CLOEXEC)
+        return files.is_locked(os.path.join(owner, "lock"))
     except (FileNotFoundError, NotADirectoryError):
         return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
 
 
 def lease(home: Home, network: Network, container: str, want: Want) -> Endpoint:

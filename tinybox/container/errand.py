@@ -27,7 +27,7 @@ class Errand:
     If it failed, its error is raised then, and wins over one of ours: that is usually only the pipe that broke.
     """
 
-    def __init__(self, act: Callable[[], None], not_mine: Sequence[BinaryIO] = ()) -> None:
+    def __init__(self, act: Callable[[], object], not_mine: Sequence[BinaryIO] = ()) -> None:
         self._handshake = Handshake()
         self._pid = os.fork()
         if self._pid == 0:
@@ -50,7 +50,7 @@ class Errand:
         if error is None and status != 0:
             raise TinyboxError("the process that sees the container's files", "was killed")
 
-    def _go(self, act: Callable[[], None], not_mine: Sequence[BinaryIO]) -> NoReturn:
+    def _go(self, act: Callable[[], object], not_mine: Sequence[BinaryIO]) -> NoReturn:
         """Do it in the child; see fork(2). A reader who has gone away has his reasons: nothing is told."""
         status = 1
         try:

@@ -6,7 +6,7 @@ import json
 import os
 import time
 
-from tinybox.container import filters, measures, naming, rotation
+from tinybox.container import filter_words, measures, naming, rotation
 from tinybox.linux import inotify
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ class Wanted:
     def __init__(self, home: Home, since: int | None, until: int | None, words: Sequence[str] = ()) -> None:
         self.since = time.time_ns() if since is None else since
         self.until = until
-        self._asked = filters.pairs(words, KEYS)
+        self._asked = filter_words.pairs(words, KEYS)
         for name in self._asked.get("container", [])[:]:
             self._asked["container"] += naming.target(os.path.join(home.names, name)).split()
 

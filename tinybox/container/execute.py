@@ -17,8 +17,8 @@ from tinybox.container import (
     init,
     lifecycle,
     monitor,
-    planned_mounts,
     planned_program,
+    planned_streams,
     spawn,
     spec,
     words,
@@ -27,7 +27,7 @@ from tinybox.container.birth import Birth
 from tinybox.container.plan import Plan, Step
 from tinybox.container.planner import Task, check_labels, oom_score
 from tinybox.errors import StateError, UsageError
-from tinybox.isolation import idmap, namespaces, rlimits, rootfs, terminal
+from tinybox.isolation import idmap, namespaces, rootfs
 from tinybox.linux import process
 
 TYPE_CHECKING = False
@@ -136,8 +136,8 @@ def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
              join, pidfd, [kind for kind in kinds if kind != "pid"]),
         *_root(task),
         *_be_root(kinds),
-        *_streams(task),
-        *_limits(task),
+        *planned_streams.steps(task.process, task.live, b"/", console=False),
+        *planned_program.limits(task.process),
         *planned_program.turns(task),
         Step("directory", f"Go to {task.process['cwd']}", "chdir(2)", rootfs.enter_directory, task.process["cwd"]),
         *planned_program.rights(task),
@@ -202,31 +202,3 @@ def _root(task: Task) -> list[Step]:
 def _be_root(kinds: list[str]) -> list[Step]:
     says = "Be root of its user namespace"
     return [Step("become-root", says, "user_namespaces(7)", idmap.become_root)] if "user" in kinds else []
-
-
-def _limits(task: Task) -> list[Step]:
-    return [
-        Step(f"limit-{entry['type']}", f"Limit {entry['type']}", "setrlimit(2)",
-             rlimits.set_limit, entry["type"], entry["soft"], entry["hard"])
-        for entry in task.process.get("rlimits", [])
-    ]  # fmt: skip
-
-
-def _streams(task: Task) -> list[Step]:
-    if not task.process.get("terminal"):
-        says = "Take over stdin, stdout and stderr"
-        return [Step("streams", says, "dup2(2)", planned_mounts.connect_streams, task.live)]
-    owner = task.process.get("user", {}).get("uid", 0)
-    says, size = "Open another terminal of the box's own devpts", task.process.get("consoleSize", {})
-    act = (_open_terminal, task.live, owner, (size.get("height", 0), size.get("width", 0)))
-    return [Step("terminal", says, "pts(4)", *act)]
-
-
-def _open_terminal(live: Live, owner: int, size: tuple[int, int]) -> None:
-    pty = terminal.Pty(b"/")
-    terminal.set_size(pty.master, *size)
-    os.fchown(pty.slave, owner, planned_mounts.PTY_GROUP)
-    for number in range(3):
-        os.dup2(pty.slave, number)
-    os.close(pty.slave)
-    live.master, live.terminal = pty.master, pty.name

@@ -1,13 +1,11 @@
-"""Which containers are meant by `--filter KEY=VALUE`: docker's keys, and how their values add up.
-
-Values of one key are alternatives; keys all have to agree, and so have labels.
-"""
+"""Which containers are meant by `--filter KEY=VALUE`: docker's keys for containers."""
 
 from __future__ import annotations
 
 import re
 
 from tinybox.container import listing, networks, spec
+from tinybox.container.filter_words import Question
 from tinybox.errors import TinyboxError, UsageError
 from tinybox.images.store import Store
 
@@ -21,24 +19,17 @@ if TYPE_CHECKING:
     Test = Callable[[Listed], bool]
 
 HEALTH = ("starting", "healthy", "unhealthy", "none")
+KEYS = "ancestor before exited health id label name network since status volume".split()
 AT_REST_TOO = ("status", "before", "since")  # who asks for one of these means containers that have ended, too
 
 
-class Filter:
-    """The words of several --filter options, made into one question; UsageError tells which word is wrong."""
+class Filter(Question):
+    """What several --filter options ask of containers; UsageError tells which word is wrong."""
 
     def __init__(self, home: Home, words: Sequence[str]) -> None:
         self._home = home
-        asked = pairs(words, self._KEYS)
-        self.at_rest = any(key in asked for key in AT_REST_TOO)
-        self._alternatives: list[list[Test]] = []
-        for key, values in asked.items():
-            tests = [self._KEYS[key](self, value) for value in values]
-            self._alternatives += [[test] for test in tests] if key == "label" else [tests]
-
-    def __call__(self, listed: Listed) -> bool:
-        """Tell whether a container is meant."""
-        return all(any(test(listed) for test in tests) for tests in self._alternatives)
+        super().__init__(words, KEYS)
+        self.at_rest = any(key in self.asked for key in AT_REST_TOO)
 
     def _id(self, value: str) -> Test:
         pattern = _pattern("id", value)
@@ -47,10 +38,6 @@ class Filter:
     def _name(self, value: str) -> Test:
         pattern = _pattern("name", value.removeprefix("/"))
         return lambda listed: bool(pattern.search(listed.name))
-
-    def _label(self, value: str) -> Test:
-        key, has_value, wanted = value.partition("=")
-        return lambda listed: key in listed.labels and (not has_value or listed.labels[key] == wanted)
 
     def _exited(self, value: str) -> Test:
         if value != "unknown" and not value.isdecimal():
@@ -96,31 +83,6 @@ class Filter:
 
     def _volume(self, value: str) -> Test:
         return lambda listed: any(value in (mount["Name"], mount["Destination"]) for mount in listed.mounts())
-
-    _KEYS: dict[str, Callable[[Filter, str], Test]] = {  # noqa: RUF012  never changed
-        "ancestor": _ancestor,
-        "before": _before,
-        "exited": _exited,
-        "health": _health,
-        "id": _id,
-        "label": _label,
-        "name": _name,
-        "network": _network,
-        "since": _since,
-        "status": _status,
-        "volume": _volume,
-    }
-
-
-def pairs(words: Sequence[str], keys: dict[str, Callable[..., Test]] | Sequence[str]) -> dict[str, list[str]]:
-    """Return the values of each key in *words*, ``KEY=VALUE``; UsageError if it is none of *keys*."""
-    asked: dict[str, list[str]] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or key not in keys:
-            raise UsageError(f"--filter {word}", "is no filter", f"KEY=VALUE; keys: {', '.join(keys)}")
-        asked.setdefault(key, []).append(value)
-    return asked
 
 
 def _pattern(key: str, value: str) -> re.Pattern[str]:

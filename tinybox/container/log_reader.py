@@ -5,13 +5,12 @@ The monitor writes (see log.py), readers read; they meet nowhere but in the file
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
 
 from tinybox.container import measures, rotation, state
-from tinybox.linux import inotify, proc
+from tinybox.linux import files, inotify, proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,16 +96,9 @@ def is_watched(home: Home, container: str) -> bool:
     if now is not None and _lives(now):
         return True
     try:
-        fd = os.open(os.path.join(folder, "lock"), os.O_RDONLY | os.O_CLOEXEC)
+        return files.is_locked(os.path.join(folder, "lock"))
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
 
 
 def _lives(now: state.State) -> bool:

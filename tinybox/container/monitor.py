@@ -11,7 +11,7 @@ import select
 import time
 
 from tinybox.container import init
-from tinybox.isolation import cgroup_oom, terminal
+from tinybox.isolation import cgroup_oom
 from tinybox.linux import signalfd
 from tinybox.linux.signals import signal
 
@@ -122,6 +122,8 @@ class Watch:
         """Pass on to the container what was sent to us; a new window size is set; see pidfd_send_signal(2)."""
         for number in self.signals.pending():
             if number == signal.SIGWINCH and self.live.master >= 0:
+                from tinybox.isolation import terminal
+
                 terminal.follow_size(0, self.live.master)
             elif number not in _NOT_FORWARDED:
                 try:
@@ -205,7 +207,10 @@ def watch(container: Watched, signals: Signals, wire: Callable[[Watch], None] | 
         if wire is not None:
             wire(watching)
         elif live.master >= 0:
+            from tinybox.isolation import terminal
+
             with terminal.RawMode(0):
+                terminal.follow_size(0, live.master)
                 _relay(watching)
         else:
             watching.until_the_end()
@@ -217,7 +222,6 @@ def watch(container: Watched, signals: Signals, wire: Callable[[Watch], None] | 
 
 def _relay(watching: Watch) -> None:
     """Be the wire between our terminal and the container's, to the last byte that it shows."""
-    terminal.follow_size(0, watching.live.master)
     os.set_blocking(watching.live.master, False)
     watching.listen(watching.live.master, watching.show_output)
     if watching.live.interactive:

@@ -1,4 +1,4 @@
-"""The plan's chapter on mounts, devices and the terminal, in the order in which they are made.
+"""The plan's chapter on mounts and devices, in the order in which they are made.
 
 What comes from the host is copied by the parent, detached, while it still sees the host as it is; the child places it.
 What is new is made by the child in its own mount namespace, so that nothing of it is ever seen outside or left behind.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import etc, planned_root
+from tinybox.container import etc, planned_root, planned_streams
 from tinybox.container.plan import Step
 from tinybox.errors import UsageError
-from tinybox.isolation import cgroup_mounts, mounts, rootfs, terminal
-from tinybox.linux import files, mount
+from tinybox.isolation import cgroup_mounts, mounts, rootfs
+from tinybox.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _IN_PROC = (  # what lxcfs and its like may cover in /proc; anything else there 
     "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo sys/kernel/ns_last_pid sys/crypto/fips_enabled"
 ).split()
 _LABELLED = ("tmpfs", "mqueue", "devpts")  # these have no labels of their own: linux.mountLabel, on SELinux
-PTY_GROUP = 5  # "tty", as everywhere
 
 
 def parent_steps(task: Task) -> list[Step]:
@@ -97,7 +96,7 @@ def steps(task: Task) -> list[Step]:
         *planned_root.steps(task),
         *[_mount(task, key, entry) for key, entry in _mounts(task).items()],
         *_devices(task),
-        *_terminal(task),
+        *planned_streams.steps(task.process, task.live, task.root, console=True),
     ]
 
 
@@ -193,41 +192,3 @@ def _device(task: Task, device: Device) -> Step:
         f"device{path}", says, "mknod(2)", rootfs.make_device,
         task.root, os.fsencode(path), kind, numbers, device.get("fileMode", 0o666) & 0o7777, owner,
     )  # fmt: skip
-
-
-def _terminal(task: Task) -> list[Step]:
-    if not task.process.get("terminal"):
-        return [Step("streams", "Take over stdin, stdout and stderr", "dup2(2)", connect_streams, task.live)]
-    owner = task.process.get("user", {}).get("uid", 0)
-    says = "Open a terminal of the box's own devpts for stdin, stdout and stderr"
-    size = task.process.get("consoleSize", {})
-    act = (open_terminal, task.live, task.root, owner, (size.get("height", 0), size.get("width", 0)))
-    return [Step("terminal", says, "pts(4)", *act)]
-
-
-def connect_streams(live: Live) -> None:
-    """Make the streams that tinybox was given this process's 0, 1 and 2; see dup2(2).
-
-    A directory among them would be a way out to the host by ``..`` (CVE-2024-21626), so it is refused.
-    """
-    copies = [os.dup(fd) for fd in live.streams]
-    for number, fd in enumerate(copies):
-        if os.path.isdir(fd):
-            raise UsageError(f"file descriptor {number}", "is a directory", "redirect it from a file or a pipe")
-        os.dup2(fd, number)
-        os.close(fd)
-
-
-def open_terminal(live: Live, root: bytes, owner: int, size: tuple[int, int]) -> None:
-    """Open a terminal of the container's devpts, also as /dev/console, and make it 0, 1 and 2; see pts(4).
-
-    *size* is (rows, columns), or zeros.
-    """
-    pty = terminal.Pty(root)
-    terminal.set_size(pty.master, *size)
-    os.fchown(pty.slave, owner, PTY_GROUP)
-    mounts.place(mount.open_tree(pty.slave, b"", 0), root, b"/dev/console")
-    for number in range(3):
-        os.dup2(pty.slave, number)
-    os.close(pty.slave)
-    live.master, live.terminal = pty.master, pty.name

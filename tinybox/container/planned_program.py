@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.live import Live
     from tinybox.container.planner import Task
+    from tinybox.container.spec import Process
 
 
 _former: list[Any] = []  # the last profile, its program and flags: one program's containers mostly share one
@@ -159,4 +160,18 @@ def begin(task: Task, mode: str, *, leashed: bool = True, before: Sequence[Step]
         steps.append(Step("name", says, "PR_SET_NAME(2const)", init.take_name, name, task.host.arguments))
     says = "Become the program, as PID 1" if mode == init.NONE else "Start the program, and be PID 1"
     steps.append(Step("program", says, "execve(2)", init.run, mode, wanted, live))
+    return steps
+
+
+def limits(process: Process) -> list[Step]:
+    """Return the steps of process.rlimits; an unknown name is an error of the plan, not of a step; see setrlimit(2)."""
+    if not process.get("rlimits"):
+        return []
+    from tinybox.isolation import rlimits
+
+    steps = []
+    for entry in process["rlimits"]:
+        rlimits.number(entry["type"])
+        says, limit = f"Limit each process: {entry['type']}", (entry["type"], entry["soft"], entry["hard"])
+        steps.append(Step(f"limit-{entry['type']}", says, "setrlimit(2)", rlimits.set_limit, *limit))
     return steps

@@ -25,7 +25,6 @@ from tinybox.isolation import (
     idmap,
     mounts,
     namespaces,
-    rlimits,
     rootfs,
 )
 from tinybox.isolation.cgroup import Cgroup
@@ -260,10 +259,7 @@ def _settle(task: Task) -> list[Step]:
         says, name = f"Give it the domain {task.config['domainname']}", task.config["domainname"]
         steps.append(Step("domainname", says, "setdomainname(2)", namespaces.set_domainname, name))
     steps += planned_program.turns(task)
-    for entry in task.process.get("rlimits", []):
-        rlimits.number(entry["type"])  # an unknown name is an error of the plan, not of a step
-        says, limit = f"Limit each process: {entry['type']}", (entry["type"], entry["soft"], entry["hard"])
-        steps.append(Step(f"limit-{entry['type']}", says, "setrlimit(2)", rlimits.set_limit, *limit))
+    steps += planned_program.limits(task.process)
     if "pid" not in task.new and task.annotations.get(spec.INIT) != init.NONE:
         says = "Adopt orphans, without being PID 1"
         steps.append(Step("subreaper", says, "PR_SET_CHILD_SUBREAPER(2const)", process.set_child_subreaper))

@@ -6,13 +6,12 @@ Each rule is a sentence of the runtime-spec. None looks at the host: what this h
 from __future__ import annotations
 
 from tinybox.errors import UsageError
-from tinybox.isolation import rlimits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tinybox.container.spec import Linux, Process, Spec
+    from tinybox.container.spec import Linux, Process, Rlimit, Spec
 
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 CLOCKS = ("monotonic", "boottime")  # the keys of linux.timeOffsets, as in time_namespaces(7)
@@ -43,8 +42,23 @@ def check(config: Spec) -> None:
 
 def check_process(process: Process) -> None:
     """Raise UsageError for what a process, that of a container or of an exec, cannot be."""
+    _limits(process.get("rlimits", []))
+    if not process["args"][0]:
+        raise UsageError("process.args[0]", "is empty", "it names the program")
+    score = process.get("oomScoreAdj", 0)
+    if not -1000 <= score <= 1000:
+        raise UsageError("process.oomScoreAdj", f"{score} is not from -1000 to 1000")
+    if process.get("user", {}).get("umask", 0) > 0o777:
+        raise UsageError("process.user.umask", "is above 511 (octal 777)")
+
+
+def _limits(limits: list[Rlimit]) -> None:
+    if not limits:
+        return
+    from tinybox.isolation import rlimits
+
     seen = set()
-    for number, entry in enumerate(process.get("rlimits", [])):
+    for number, entry in enumerate(limits):
         place = f"process.rlimits[{number}]"
         if entry["type"] not in rlimits.NAMES:
             raise UsageError(f"{place}.type", f"there is no limit {entry['type']}", "see getrlimit(2) for the names")
@@ -53,13 +67,6 @@ def check_process(process: Process) -> None:
         if entry["soft"] > entry["hard"]:
             raise UsageError(f"{place}.soft", "is above the hard limit")
         seen.add(entry["type"])
-    if not process["args"][0]:
-        raise UsageError("process.args[0]", "is empty", "it names the program")
-    score = process.get("oomScoreAdj", 0)
-    if not -1000 <= score <= 1000:
-        raise UsageError("process.oomScoreAdj", f"{score} is not from -1000 to 1000")
-    if process.get("user", {}).get("umask", 0) > 0o777:
-        raise UsageError("process.user.umask", "is above 511 (octal 777)")
 
 
 def _version(version: str) -> None:

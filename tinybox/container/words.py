@@ -6,7 +6,6 @@ import os
 import stat
 
 from tinybox.errors import UsageError
-from tinybox.isolation import rlimits
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -86,6 +85,8 @@ def ulimit(text: str) -> Rlimit:
     name, values = pair("ulimit", text, "=", "write nofile=1024 or nofile=1024:2048")
     soft, _, hard = values.partition(":")
     kind = f"RLIMIT_{name.upper()}"
+    from tinybox.isolation import rlimits
+
     rlimits.number(kind)
     low, high = _limit(text, soft), _limit(text, hard or soft)
     if (low % (1 << 64)) > (high % (1 << 64)):

@@ -6,8 +6,10 @@ Where a file only promises something the doctor tries it, in a child of its own 
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, NamedTuple
+
+from tinybox.container.errand import Errand
+from tinybox.errors import TinyboxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,20 +31,12 @@ def tried(act: Callable[[], object]) -> str:
 
     The namespaces that the child makes end with it, and so does what is mounted in them.
     """
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            act()
-        except BaseException as error:  # noqa: BLE001  whatever it is, it is the answer
-            os.write(writing, f"{error}"[:400].encode(errors="replace"))
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with open(reading, encoding="utf-8", errors="replace") as file:
-        said = file.read()
-    os.waitpid(child, 0)
-    return said
+    try:
+        with Errand(act):
+            pass
+    except TinyboxError as error:
+        return str(error)
+    return ""
 
 
 def text(path: str) -> str:
@@ -61,4 +55,4 @@ def listed(words: list[str] | set[str] | frozenset[str]) -> str:
 
 def is_root() -> bool:
     """Tell whether we may try what only root may."""
-    return os.geteuid() == 0 and sys.platform == "linux"
+    return os.geteuid() == 0

@@ -12,6 +12,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.doctor.finding import NOTE, OK, Finding, is_root, text, tried
+from tinybox.errors import HostError
 from tinybox.linux import process
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def _make_table(nft: str) -> None:
     rules = "table inet tinybox {\n chain out {\n type nat hook postrouting priority srcnat;\n masquerade\n }\n}\n"
     done = subprocess.run([nft, "-f", "-"], input=rules, capture_output=True, text=True, check=False, timeout=PATIENCE)
     if done.returncode:
-        raise OSError((done.stderr.strip().splitlines() or ["nft failed"])[0].removeprefix("/dev/stdin:"))
+        said = (done.stderr.strip().splitlines() or ["it failed"])[0]
+        raise HostError("nft", said.removeprefix("/dev/stdin:"))
 
 
 def forwarding(_: Home) -> Finding:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding, text, tried
+from tinybox.errors import HostError
 from tinybox.isolation import capabilities
 from tinybox.linux import capability, process, seccomp
 
@@ -77,4 +78,4 @@ def filters(_: Home) -> Finding:
 
 def _check(action: int) -> None:
     if not seccomp.action_available(action):
-        raise OSError(f"seccomp(2) does not know the answer {action:#x}")
+        raise HostError("seccomp(2)", f"does not know the answer {action:#x}")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tinybox.errors import ImageError
 from tinybox.images.archive import Unpacked, unpack
 from tinybox.images.store import Image, Store, layer_key, read_json
+from tinybox.linux import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,11 +158,4 @@ def sweep(store: Store) -> None:
 
 def held(path: str) -> bool:
     """Tell whether a living process has the directory *path* locked; see flock(2)."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    return files.is_locked(path, os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -7,6 +7,7 @@ openat2(2) lets the kernel itself keep the walk below one directory.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 
 from tinybox.linux.abi import Syscall
@@ -47,3 +48,18 @@ def file_system(fd: int) -> int:
     answer = ctypes.create_string_buffer(128)  # struct statfs has 120 bytes on both machines
     _fstatfs(fd, answer)
     return int.from_bytes(answer.raw[:8], "little")
+
+
+def is_locked(path: str, flags: int = 0) -> bool:
+    """Tell whether another holds the file *path*, opened with *flags* beside O_RDONLY, for himself; see flock(2).
+
+    To ask is to take it for a moment, together with all who ask. Raises FileNotFoundError as open(2) does.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

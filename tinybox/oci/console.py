@@ -11,7 +11,6 @@ import os
 import struct
 
 from tinybox.errors import UsageError
-from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ def send(path: str, live: Live) -> None:
     try:
         channel.connect(path)
         right = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", live.master))
+        from tinybox.isolation import terminal
+
         channel.sendmsg([terminal.name_of(live.master).encode()], [right])
     except OSError as error:
         raise UsageError(f"--console-socket {path}", error.strerror or str(error)) from error
