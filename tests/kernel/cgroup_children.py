@@ -57,17 +57,22 @@ def group_with(where: Hierarchies, resources: dict[str, Any] | None = None) -> I
 
 
 def start(group: Cgroup, work: Callable[[], int | None]) -> int:
-    """Fork a child that enters *group* and then does its *work*; return its pid."""
+    """Fork a child that enters *group* and then does its *work*; return its pid when it is in each hierarchy."""
+    entered, entering = os.pipe()
     pid = os.fork()
     if pid == 0:
         status = WRONG
         try:
             group.join(os.getpid(), unified=True)
+            os.close(entering)
             status = work() or 0
         except BaseException:  # noqa: BLE001  a forked test must never return into pytest
             traceback.print_exc()
         finally:
             os._exit(status)
+    os.close(entering)
+    os.read(entered, 1)  # the end: it is in, or it is no more
+    os.close(entered)
     return pid
 
 

@@ -68,7 +68,6 @@ def test_remove_waits_for_a_process_that_is_ending_but_not_for_one_that_stays(
     monkeypatch.setattr("tinybox.isolation.cgroup.PATIENCE", 0.05)
     with group_with(where) as group:
         pid = start(group, sleep_for_ever)
-        until(group.processes)
         with pytest.raises(StateError, match=str(pid)):
             group.remove()
         os.kill(pid, signal.SIGKILL)
@@ -126,7 +125,6 @@ def test_kill_ends_everyone_in_the_group_and_nobody_else(where: Hierarchies) -> 
         below = Cgroup(f"{group.name}/below", where)
         pids, other = [start(group, family), start(below, sleep_for_ever)], start(neighbour, sleep_for_ever)
         until(lambda: len(group.processes()) == 3)
-        until(neighbour.processes)
         group.kill()
         assert group.processes() == []
         assert [end(pid) for pid in pids] == [-signal.SIGKILL] * 2
@@ -146,7 +144,6 @@ def test_a_frozen_group_can_be_killed(where: Hierarchies) -> None:
     """Version 1 keeps SIGKILL waiting while the group is frozen, as the control shows; kill() thaws it."""
     with group_with(where) as group:
         pid = start(group, sleep_for_ever)
-        until(group.processes)
         group.freeze()
         if where.unified is None:
             os.kill(pid, signal.SIGKILL)
@@ -185,7 +182,6 @@ def test_a_group_is_opened_again_by_its_name_alone(group: Cgroup) -> None:
     """Another process needs no more than the name to list, join, kill and remove."""
     again = Cgroup(group.name, group.hierarchies)
     pid = start(again, sleep_for_ever)
-    until(again.processes)
     with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
         assert file.read().count(f"/{group.name}\n") == len(directories(group))
     again.kill()
@@ -230,7 +226,6 @@ def test_a_group_with_processes_cannot_have_limited_groups_below_it() -> None:
     """The rule of `no internal processes` is told in words."""
     with group_with(HOST) as group:
         pid = start(group, sleep_for_ever)
-        until(group.processes)
         with pytest.raises(HostError, match="internal processes"):
             Cgroup(f"{group.name}/below", HOST).create()
         group.kill()

@@ -92,7 +92,6 @@ def test_the_watch_tells_of_the_oom_killer_and_kill_ends_the_rest(where: Hierarc
         assert poll.poll(0) == []
         assert not watch.struck()
         bystander = start(group, sleep_for_ever)
-        until(group.processes)
         victim = start(group, hog)
         until(lambda: poll.poll(100) and watch.struck())
         group.kill()
@@ -123,7 +122,6 @@ def test_a_quota_holds_a_busy_process_to_its_share_of_a_cpu(where: Hierarchies) 
     quota = {"cpu": {"quota": 20_000, "period": 100_000}}
     with group_with(where, quota) as slow, group_with(where, {"cpu": {"quota": -1}}) as fast:
         pids = [start(slow, spin), start(fast, spin)]
-        until(lambda: slow.processes() and fast.processes())
         begin, used = time.monotonic(), [cpu_seconds(pid) for pid in pids]
         time.sleep(BLINK)
         # A machine whose CPUs others use needs longer until the free loop is ahead; the slow one never gets more.
@@ -206,7 +204,6 @@ def test_figures_are_those_of_the_group(where: Hierarchies) -> None:
     """A sleeping process is one pid and some memory; a limit shows as what was written."""
     with group_with(where, {"memory": {"limit": 64 * MIB}, "pids": {"limit": 9}}) as group:
         pid = start(group, sleep_for_ever)
-        until(group.processes)
         until(lambda: stats(group)["memory"])
         figures = stats(group)
         group.kill()
