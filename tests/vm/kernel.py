@@ -6,12 +6,17 @@ anew for each start, in memory: busybox, a dozen modules, the script and the com
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PACKAGE = "linux-image-amd64"  # the cloud kernel is smaller, but cannot mount 9p
 MODULES = "virtio_pci virtio_blk virtio_console virtio_net virtio-rng 9pnet_virtio 9p overlay".split()
@@ -36,15 +41,27 @@ class Kernel(NamedTuple):
 
 
 def fetch(folder: Path) -> Kernel:
-    """Return the kernel that lies in *folder*; the first time download and unpack its package."""
-    if not (folder / "lib").is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as place:
-            unpack(package(), Path(place))
-            Path(place, "kernel").rename(folder)
+    """Return the kernel that lies in *folder*; the first time download and unpack its package, while others wait."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with alone_in(folder.parent):
+        if not (folder / "lib").is_dir():
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as place:
+                unpack(package(), Path(place))
+                Path(place, "kernel").rename(folder)
     (modules,) = (folder / "lib/modules").iterdir()
     (image,) = (folder / "boot").glob("vmlinuz-*")
     return Kernel(image, modules)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other thread or process is here with this *folder*; see flock(2)."""
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def package() -> str:

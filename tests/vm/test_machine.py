@@ -8,16 +8,18 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests import own_network
 from tests.kernel.boxes import lives, until
 from tests.slowness import SLOWNESS
 from tests.vm import suite
-from tests.vm.kernel import MachineError, MachineTimeoutError
+from tests.vm.kernel import MachineError, MachineTimeoutError, fetch
 from tests.vm.machine import QEMU, run
 from tools import tally
 
@@ -124,3 +126,12 @@ def test_a_machine_that_dies_says_what_its_console_said() -> None:
     """A machine that is switched off in the midst of its command is an error."""
     with pytest.raises(MachineError, match="ended without a status"):
         machine_words(["sh", "-c", "echo o > /proc/sysrq-trigger; sleep 1000"])
+
+
+def test_two_who_fetch_the_kernel_at_once_get_the_same(tmp_path: Path) -> None:
+    """The second waits for the first, and of the download nothing stays but the kernel."""
+    with own_network.of_the_machine(), ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(fetch, [tmp_path / "vm/kernel"] * 2)
+    assert first == second
+    assert first.image.is_file()
+    assert os.listdir(tmp_path / "vm") == ["kernel"]
