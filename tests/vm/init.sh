@@ -1,7 +1,8 @@
 #!/bin/sh
 # PID 1 of the machine, twice. In the initramfs it finds the host's root: read-only by 9p, under an overlay in memory.
 # There it runs itself again, and puts up what a machine has: file systems, one pure cgroup v2, a disk, a network.
-# /run/machine: `command` and `modules` come in by the initramfs; `report` goes out; `host` is the host's root as it is.
+# /run/machine: `command` and `modules` come in by the initramfs; `report` goes out; `host` is the host's root as it is;
+# `covered` is what would lie at /var/tmp if the disk did not.
 
 # In the initramfs: busybox and the modules of its list, in the order in which they need one another.
 first() {
@@ -38,6 +39,8 @@ second() {
     echo /run/machine/modprobe > /proc/sys/kernel/modprobe
     /bin/busybox modprobe -a loop tun
     # Overlays of tests cannot stand on an overlay, nor an idmapped mount (before 6.3) on tmpfs: their place is a disk.
+    mkdir /run/machine/covered
+    mount --bind /var/tmp /run/machine/covered
     mount -t ext4 /dev/vda /var/tmp && chmod 1777 /var/tmp
     hostname machine
     ip link set lo up

@@ -36,6 +36,14 @@ DISK = 4 << 30  # bytes; a sparse file without a name, as ext4
 PORTS = ("output", "report", "status")  # what comes out of the machine, each by a virtio-serial port of this name
 TIMED_OUT, DIED = 124, 125  # exit statuses: that of timeout(1), and our own
 
+UNCOVER = """
+if [ ! -d "$folder" ]; then
+    mkdir -p "$folder"
+    mount --bind "/run/machine/covered${folder#/var/tmp}" "$folder"
+fi
+cd "$folder" || exit
+"""
+
 
 class Ending(NamedTuple):
     """How a command ended in the machine."""
@@ -91,9 +99,13 @@ def arguments(image: Path, archive: str, scratch: str, console: str, ports: dict
 
 
 def script(command: list[str], folder: str, environment: dict[str, str]) -> bytes:
-    """Return *command* as a script for the machine's shell, in *folder* with *environment*."""
+    """Return *command* as a script for the machine's shell, in *folder* with *environment*.
+
+    A folder that the machine's own disk covers, for it lies in /var/tmp, is brought back to light.
+    """
     exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
-    return os.fsencode("\n".join([*exports, f"cd {shlex.quote(folder)}", f"exec {shlex.join(command)}", ""]))
+    lines = [f"folder={shlex.quote(folder)}", UNCOVER, *exports, f"exec {shlex.join(command)}", ""]
+    return os.fsencode("\n".join(lines))
 
 
 def run(command: list[str], output: IO[bytes], timeout: float, environment: dict[str, str]) -> Ending:

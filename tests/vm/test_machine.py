@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,17 @@ def test_a_machine_has_nothing_but_version_2_and_the_files_of_this_host(tmp_path
     assert {"cpuset", "cpu", "io", "memory", "pids"} <= set(lines[1].split())
     assert lines[2:] == ["host"]
     assert file.read_text() == "host"
+
+
+def test_a_folder_that_the_disk_of_the_machine_covers_is_there_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine has a disk at /var/tmp, but a checkout may lie there, too."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder, "file").write_text("host")
+        monkeypatch.chdir(folder)
+        told = ["sh", "-c", 'pwd; cat file; echo > new; findmnt -no fstype -T /var/tmp; ls "$PWD"']
+        assert machine_words(told) == (0, f"{folder}\nhostext4\nfile\nnew\n")
+        assert os.listdir(folder) == ["file"]
+        monkeypatch.undo()
 
 
 def test_the_chosen_tests_pass_on_version_2(store_root: Path, record_property: Callable[[str, object], None]) -> None:
