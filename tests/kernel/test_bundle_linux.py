@@ -28,13 +28,12 @@ KINDS = {"pid": "pid", "network": "net", "ipc": "ipc", "uts": "uts", "cgroup": "
 
 
 @pytest.fixture
-def other() -> Iterator[subprocess.Popen[str]]:
-    """Give a process with namespaces of its own, for a container to join."""
-    words = ["unshare", "-n", "-i", "-u", "-C", "-T", "sh", "-c", "hostname other; echo; read x"]
+def other() -> Iterator[int]:
+    """Give the pid of a process with namespaces of its own, for a container to join."""
+    words = ["unshare", "-n", "-i", "-u", "-C", "-T", "--fork", "sh", "-c", "hostname other; echo $$; read x"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        process.stdout.readline()
-        yield process
+        yield int(process.stdout.readline())
         process.communicate("\n")
 
 
@@ -59,16 +58,17 @@ def test_namespaces_are_new_or_the_runtime_s(bundle: Bundle) -> None:
     assert all(found[name] == os.readlink(f"/proc/self/ns/{name}") for name in found)
 
 
-def test_namespaces_are_joined_by_their_paths(bundle: Bundle, other: subprocess.Popen[str]) -> None:
+def test_namespaces_are_joined_by_their_paths(bundle: Bundle, other: int) -> None:
     """The container is in the namespaces that the paths name, and its own name is not given to another's machine."""
     joined = ("network", "ipc", "uts", "cgroup", "time")
-    bundle.linux["namespaces"] = [{"type": kind, "path": f"/proc/{other.pid}/ns/{KINDS[kind]}"} for kind in joined] + [
+    assert all(os.readlink(f"/proc/{other}/ns/{KINDS[k]}") != os.readlink(f"/proc/self/ns/{KINDS[k]}") for k in joined)
+    bundle.linux["namespaces"] = [{"type": kind, "path": f"/proc/{other}/ns/{KINDS[kind]}"} for kind in joined] + [
         {"type": "mount"},
         {"type": "pid"},
     ]
     del bundle.config["hostname"]
     found = namespaces_of(bundle)
-    assert {found[KINDS[kind]] for kind in joined} == {os.readlink(f"/proc/{other.pid}/ns/{KINDS[k]}") for k in joined}
+    assert {found[KINDS[kind]] for kind in joined} == {os.readlink(f"/proc/{other}/ns/{KINDS[k]}") for k in joined}
     assert bundle.says("hostname") == "other"
 
 
