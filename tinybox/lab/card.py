@@ -89,7 +89,8 @@ def table(pairs: Iterable[tuple[str, Pair]]) -> Iterator[str]:
         yield line.rstrip()
         verdicts.append(pair.verdict)
     kinds = (course.PASS, course.FAIL, course.INCONCLUSIVE)
-    yield f"{len(verdicts)} labs: " + ", ".join(f"{verdicts.count(kind)} {kind}" for kind in kinds)
+    counts = ", ".join(f"{verdicts.count(kind)} {kind}" for kind in kinds)
+    yield f"{len(verdicts)} lab{'s' * (len(verdicts) > 1)}: {counts}"
 
 
 def as_data(name: str, result: Result) -> dict[str, Any]:
