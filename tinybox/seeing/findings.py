@@ -6,8 +6,11 @@ Each finding is a sentence with the figures in it. That the host is whole is mea
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
+from tinybox.container.errand import Errand
+from tinybox.errors import TinyboxError
 from tinybox.isolation.capabilities import DEFAULT
 from tinybox.linux import capability, proc, process
 from tinybox.seeing import snapshot
@@ -30,27 +33,33 @@ class Scene:
 
 
 def outer_mounts(parent: int) -> list[proc.Mount]:
-    """Return the mounts of the throw-away namespace that *parent* holds open, as one reads who goes there; setns(2)."""
+    """Return the mounts of the throw-away namespace that *parent* holds open, as one reads who goes there; setns(2).
+
+    TinyboxError: who went there could not look.
+    """
     told, telling = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            own = os.stat("/proc/self/ns/mnt").st_ino
-            for fd in os.listdir(f"/proc/{parent}/fd"):
-                path = f"/proc/{parent}/fd/{fd}"
-                with contextlib.suppress(OSError):
-                    if os.readlink(path).startswith("mnt:") and os.stat(path).st_ino != own:
-                        process.setns(os.open(path, os.O_RDONLY), process.CLONE_NEWNS)
-                        with open("/proc/self/mountinfo", "rb") as file:
-                            os.write(telling, file.read(60000))
-                        break
-        finally:
-            os._exit(0)
-    os.close(telling)
-    with open(told, encoding="utf-8", errors="replace") as pipe:
-        text = pipe.read()
-    os.waitpid(pid, 0)
-    return proc.mountinfo(text)
+    with open(told, encoding="utf-8", errors="replace") as reader, open(telling, "wb") as writer:
+
+        def look() -> None:
+            process.setns(_outer_namespace(parent), process.CLONE_NEWNS)
+            with open("/proc/self/mountinfo", "rb") as file:
+                writer.write(file.read())
+            writer.flush()
+
+        with Errand(look):
+            writer.close()
+            return proc.mountinfo(reader.read())
+
+
+def _outer_namespace(parent: int) -> int:
+    """Open the mount namespace that *parent* has a file descriptor of and is not in; FileNotFoundError: none."""
+    own = os.stat(f"/proc/{parent}/ns/mnt").st_ino
+    for fd in os.listdir(f"/proc/{parent}/fd"):
+        path = f"/proc/{parent}/fd/{fd}"
+        with contextlib.suppress(FileNotFoundError):  # closed since
+            if os.readlink(path).startswith("mnt:") and os.stat(path).st_ino != own:
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    raise FileNotFoundError(errno.ENOENT, "no throw-away mount namespace", f"/proc/{parent}/fd")
 
 
 def _private_mounts(scene: Scene) -> str:
@@ -134,6 +143,8 @@ def measured(name: str, scene: Scene) -> str:
         return MEASURES[name](scene) if name in MEASURES else ""
     except (OSError, KeyError):
         return "the box was gone before it could be looked at"
+    except TinyboxError as error:
+        return f"nobody could look: {error}"
 
 
 def escaped(found: str) -> str:
