@@ -63,7 +63,7 @@ test: setup test-packages  ## the whole test suite, for which be root; make test
 	@$(PYTHON) -m pytest $(JUNIT) $(ARGS)
 
 .PHONY: test-v2
-test-v2: setup test-packages  ## kernel and cli tests on pure cgroup v2, in machines of their own; most of an hour
+test-v2: setup test-packages  ## kernel and cli tests on pure cgroup v2, in machines of their own; more than an hour
 	@$(SUDO) env TINYBOX_ROOT="$(V2_STORE)" tools/setup.sh images "$(TINYBOX)" busybox alpine
 	@exec $(SUDO) $(PYTHON) -m tests.vm.suite "$(V2_STORE)" $(ARGS)
 

@@ -1,10 +1,9 @@
-"""``make test-v2``: the kernel and cli tests on pure cgroup v2, each file in a machine of its own, two at a time.
+"""``make test-v2``: the kernel, OCI and cli tests on pure cgroup v2, a handful of files a machine, two at a time.
 
     python -m tests.vm.suite [--machines N] [--continue] STORE [FILE...]
 
-STORE is an image store with alpine and busybox. Files that have much to do with control groups come first. What a
-machine says goes to build/vm/NAME.log, its JUnit report to build/vm/NAME.xml; what failed is shown, and the last line
-counts.
+STORE is an image store with alpine and busybox. What a machine says goes to build/vm/machine-N.log, and what became of
+the tests of one file, as JUnit has it, to build/vm/FILE.xml; what failed is shown, and the last line counts.
 """
 
 from __future__ import annotations
@@ -15,9 +14,11 @@ import shlex
 import signal
 import sys
 import time
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
+from xml.etree import ElementTree as ET
 
 from tests.vm.kernel import MachineError
 from tests.vm.machine import DIED, Ending, run
@@ -28,7 +29,8 @@ from tools import tally
 CHOSEN = ("tests/kernel/test_cgroup.py", "tests/kernel/test_cgroup_limits.py", "tests/kernel/test_run_limits.py")
 FOLDERS = ("tests/kernel", "tests/oci", "tests/cli")
 RESULTS = Path(__file__).parents[2] / "build/vm"
-LIMIT = 3600.0  # seconds for one machine
+LIMIT = 7200.0  # seconds for one machine
+SHARE = 6  # files a machine: to start one, and pytest in it, takes the better part of a minute
 SLOWNESS = "10"
 STORE = "/var/tmp/store"  # in the machine, on its disk
 PREPARE = f"mkdir {STORE}; for part in images layers names; do cp -a {{host}}/$part {STORE}/; done; exec {{pytest}}"
@@ -56,37 +58,51 @@ def files() -> list[str]:
     return [*CHOSEN, *(file for file in found if file not in CHOSEN)]
 
 
-def name_of(file: str) -> str:
-    """Return the name under which log and report of *file* lie."""
-    return file.removesuffix(".py").replace("/", ".")
+def report_of(file: str) -> Path:
+    """Return where it is written what became of the tests of *file*."""
+    return RESULTS / f"{file.removesuffix('.py').replace('/', '.')}.xml"
 
 
-def report_of(store: Path, file: str, going_on: bool) -> Path:
-    """Return where the report on *file* lies, of an earlier run if we are *going_on* from one and there all passed."""
-    report = RESULTS / f"{name_of(file)}.xml"
-    if going_on and report.exists() and not tally.tally([str(report)])[tally.FAILED]:
-        return report
-    return test_file(store, file)
+def is_done(file: str) -> bool:
+    """Tell whether an earlier run ran *file*, and nothing of it failed."""
+    report = report_of(file)
+    return report.exists() and not tally.tally([str(report)])[tally.FAILED]
 
 
-def test_file(store: Path, file: str) -> Path:
-    """Run the tests of *file*, print how that went in a line, and return where the report lies."""
-    began, name = time.monotonic(), name_of(file)
-    report, log = RESULTS / f"{name}.xml", RESULTS / f"{name}.log"
-    report.unlink(missing_ok=True)
+def dealt(files: list[str], machines: int) -> list[list[str]]:
+    """Deal *files* out like cards, SHARE at most to a machine: neighbours in a folder are often alike slow."""
+    hands = max(min(machines, len(files)), -(-len(files) // SHARE))
+    return [files[first::hands] for first in range(hands)]
+
+
+def written(report: bytes, files: list[str]) -> None:
+    """Write for each of *files* its part of a machine's *report*; one that cannot be imported is a case by its name."""
+    cases = defaultdict(list)
+    for case in ET.fromstring(report).iter("testcase"):  # noqa: S314  our own pytest's
+        cases[case.get("classname") or case.get("name")].append(case)
+    for file in files:
+        suite = ET.Element("testsuite")
+        suite.extend(cases[report_of(file).stem])
+        ET.ElementTree(suite).write(report_of(file))
+
+
+def test_files(store: Path, number: int, files: list[str]) -> None:
+    """Run the tests of *files* in the machine *number*, and print how that went in a line."""
+    began, log = time.monotonic(), RESULTS / f"machine-{number}.log"
+    for file in files:
+        report_of(file).unlink(missing_ok=True)
     with log.open("wb") as output:
         try:
-            ending = run_tests(store, [file], output)
+            ending = run_tests(store, files, output)
         except MachineError as error:
             ending = Ending(DIED, b"")
             output.write(f"\n{error}\n".encode())
     if ending.report:
-        report.write_bytes(ending.report)
+        written(ending.report, files)
     last = log.read_text(errors="replace").rstrip().rpartition("\n")[2].strip("= ")
-    print(f"{file}: {last} (status {ending.status}, {time.monotonic() - began:.0f} s)", flush=True)
+    print(f"machine {number}: {last} (status {ending.status}, {time.monotonic() - began:.0f} s)", *files, flush=True)
     if ending.status:
         print("".join(log.read_text(errors="replace").splitlines(keepends=True)[-200:]), flush=True)
-    return report
 
 
 def main() -> int:
@@ -99,10 +115,12 @@ def main() -> int:
     words = parser.parse_intermixed_args()
     process.set_parent_death_signal(signal.SIGKILL)  # make's end is ours, and ours is the machines'
     RESULTS.mkdir(parents=True, exist_ok=True)
+    asked = words.files or files()
+    left = [file for file in asked if not (words.going_on and is_done(file))]
     with ThreadPoolExecutor(words.machines) as pool:
-        asked = [(words.store, file, words.going_on) for file in words.files or files()]
-        reports = list(pool.map(lambda each: str(report_of(*each)), asked))
-    return tally.main(reports)
+        hands = enumerate(dealt(left, words.machines), 1)
+        list(pool.map(lambda hand: test_files(words.store, *hand), hands))
+    return tally.main([str(report_of(file)) for file in asked])
 
 
 if __name__ == "__main__":
