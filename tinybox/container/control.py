@@ -144,6 +144,7 @@ def bring_down(home: Home, container: str, number: int, grace: float | None) -> 
         if now["status"] == state.RUNNING and now["startTicks"] != ended:
             _end(home, now, number, grace)
             ended, patience = now["startTicks"], time.monotonic() + PATIENCE
+    state.remove_empty(home.live(container))  # the last thing that its owner does, who has given it free before
     return ended >= 0
 
 

@@ -203,6 +203,7 @@ def watch(container: Watched, signals: Signals, wire: Callable[[Watch], None] | 
     oom = cgroup_oom.OomWatch(container.cgroup) if container.limits_memory else None
     if oom is not None:
         watching.listen(oom.fileno(), lambda: _out_of_memory(watching, oom), oom.mask)
+        _out_of_memory(watching, oom)  # the program runs already: version 1 does not tell twice what came before
     try:
         if wire is not None:
             wire(watching)

@@ -41,7 +41,7 @@ def memory_limit(group: Cgroup) -> int | None:
 class OomWatch:
     """A file descriptor that wakes poll(2) with *mask* when the OOM killer comes to *group*; then ask struck().
 
-    To be opened before the container starts. FileNotFoundError: the group is in no memory hierarchy.
+    What came before it was opened wakes nobody, so ask at once. FileNotFoundError: the group is in no memory hierarchy.
     """
 
     def __init__(self, group: Cgroup) -> None:
