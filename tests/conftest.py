@@ -24,7 +24,7 @@ pytest_plugins = ["tests.privileged", "tests.own_network"]
 
 IMAGES = ("busybox", "alpine")
 PREPARED = "TINYBOX_TEST_STORE"  # a store that has the images already, for machines without a network
-TIMEOUT = 30.0 * SLOWNESS
+TIMEOUT = 120.0 * SLOWNESS
 
 
 class Host(NamedTuple):

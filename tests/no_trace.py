@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Snapshot = dict[str, frozenset[str]]
 
 PR_SET_CHILD_SUBREAPER = 36
-PATIENCE = 2.0 * SLOWNESS  # seconds; the kernel frees mounts, links and groups a moment after their last user has gone
+PATIENCE = 20.0 * SLOWNESS  # seconds; the kernel frees mounts, links and groups a moment after their last user has gone
 
 # Where containers keep their state. Fixtures that make a store of their own add it here.
 STATE = ["/run/tinybox", "/var/lib/tinybox/run", "/var/lib/tinybox/containers"]
@@ -47,12 +47,17 @@ def reap_orphans() -> None:
 
 
 def children() -> list[str]:
-    """List the pids of this process's children, of all its threads; see proc_pid_task(5)."""
-    return [
-        pid
-        for thread in os.listdir("/proc/self/task")
-        for pid in Path(f"/proc/self/task/{thread}/children").read_text().split()
-    ]
+    """List the pids of this process's children, of all its threads; see proc_pid_task(5).
+
+    A thread that was joined may end for good only now, and leave its children to another one: so look again.
+    """
+    while True:
+        threads = os.listdir("/proc/self/task")
+        try:
+            return [pid for thread in threads for pid in Path(f"/proc/self/task/{thread}/children").read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            if set(threads) <= set(os.listdir("/proc/self/task")):
+                raise
 
 
 def room() -> str:
@@ -126,7 +131,7 @@ def ruleset() -> Snapshot:
     nft = shutil.which("nft") or shutil.which("nft", path="/usr/sbin")
     if nft is None or os.geteuid() != 0:
         return {"nft rule": frozenset()}
-    done = subprocess.run([nft, "list", "ruleset"], capture_output=True, text=True, check=False, timeout=10 * SLOWNESS)
+    done = subprocess.run([nft, "list", "ruleset"], capture_output=True, text=True, check=False, timeout=60 * SLOWNESS)
     return {"nft rule": frozenset(done.stdout.splitlines())}
 
 

@@ -39,7 +39,7 @@ class Runner:
 
     def __call__(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run *words* to their end; *options* are those of subprocess.run."""
-        settings = {"capture_output": True, "text": True, "timeout": 60 * SLOWNESS, **options}
+        settings = {"capture_output": True, "text": True, "timeout": 120 * SLOWNESS, **options}
         done: subprocess.CompletedProcess[str] = subprocess.run([*self.prefix, *words], check=False, **settings)
         return done
 
@@ -74,7 +74,7 @@ def container(engine: str) -> Iterator[Runner]:
 def answers(*command: str) -> bool:
     """Tell whether *command* is there, and succeeds."""
     try:
-        return subprocess.run(command, capture_output=True, check=False, timeout=10 * SLOWNESS).returncode == 0
+        return subprocess.run(command, capture_output=True, check=False, timeout=60 * SLOWNESS).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 

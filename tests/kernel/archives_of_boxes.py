@@ -8,7 +8,7 @@ import subprocess
 import tarfile
 from typing import TYPE_CHECKING
 
-from tests.slowness import SLOWNESS
+from tests.conftest import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def stream(tinybox: Command, *words: str) -> bytes:
     """Return the bytes that ``tinybox WORDS`` writes; it must succeed."""
     done = subprocess.run(
-        [tinybox.path, *words], env=tinybox.environment, capture_output=True, check=False, timeout=30 * SLOWNESS
+        [tinybox.path, *words], env=tinybox.environment, capture_output=True, check=False, timeout=TIMEOUT
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

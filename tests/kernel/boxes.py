@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Command
 
-PATIENCE = 20.0 * SLOWNESS  # seconds
+PATIENCE = 60.0 * SLOWNESS  # seconds
 READY = "READY\n"
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")  # as /proc/PID/ns calls them
 
@@ -71,7 +71,10 @@ def kept(tinybox: Command, *words: str, **options: object) -> Iterator[subproces
         try:
             with patience(PATIENCE):
                 line = process.stdout.readline() if process.stdout else READY
-            assert line == READY, (line, process.stderr.read() if process.stderr else "")
+            if line != READY:
+                process.kill()  # else nobody knows when it has said all
+                with patience(PATIENCE):
+                    pytest.fail(f"{line!r} {process.stderr.read() if process.stderr else ''}")
             yield process
         finally:
             if process.poll() is None:
@@ -84,9 +87,10 @@ def kept(tinybox: Command, *words: str, **options: object) -> Iterator[subproces
 def pid_of(tinybox: Command, name: str) -> int:
     """Return the host's pid of the first process of box *name*, by its state.json."""
     for path in Path(tinybox.root, "run").glob("*/state.json"):
-        state = json.loads(path.read_text())
-        if state["annotations"]["tinybox.name"] == name:
-            return int(state["pid"])
+        with contextlib.suppress(FileNotFoundError):  # of another box, which is going
+            state = json.loads(path.read_text())
+            if state["annotations"]["tinybox.name"] == name:
+                return int(state["pid"])
     raise AssertionError(f"no box {name} runs")
 
 
@@ -94,7 +98,7 @@ def children(pid: int) -> dict[int, str]:
     """Return the children of process *pid*, each with its state: S, R, Z ..."""
     found = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             found[int(child)] = Path(f"/proc/{child}/stat").read_text().rpartition(") ")[2][0]
     return found
 

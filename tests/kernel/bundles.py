@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import TIMEOUT
 from tests.kernel.boxes import new_name, until
 from tinybox.isolation.cgroup import place
 
@@ -94,7 +95,7 @@ class Bundle:
         entry = {"destination": destination, "type": kind, "source": source or kind, "options": [*options], **more}
         self.config["mounts"].append(entry)
 
-    def run(self, *script: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(self, *script: str, timeout: float = TIMEOUT) -> subprocess.CompletedProcess[str]:
         """Run *script*, lines for sh, in the bundle; or the config's own program, without a script."""
         if script:
             self.process["args"] = ["sh", "-c", "\n".join(script)]
@@ -118,7 +119,7 @@ class Bundle:
         """Wait until the container has this status."""
         until(lambda: self.status() == status)
 
-    def oci(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def oci(self, *words: str, timeout: float = TIMEOUT) -> subprocess.CompletedProcess[str]:
         """Run ``tinybox-oci WORDS`` on a state directory of this bundle's own."""
         command = [str(Path(sys.executable).with_name("tinybox-oci")), "--root", str(self.path / "state"), *words]
         return subprocess.run(
@@ -134,7 +135,7 @@ class Bundle:
             command = [str(Path(sys.executable).with_name("tinybox-oci")), "--root", str(self.path / "state"), "create"]
             done = subprocess.run(
                 [*command, "--bundle", str(self.path), self.name],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=err, check=False, timeout=60,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=err, check=False, timeout=TIMEOUT,
             )  # fmt: skip
         assert done.returncode == 0, (self.path / "err").read_text()
 
@@ -149,7 +150,9 @@ class Bundle:
         """Run *script*, whose $0 is tinybox-oci, in a mount namespace of its own: what it mounts goes with it."""
         self.save()
         words = ["unshare", "-m", "sh", "-c", script, str(Path(sys.executable).with_name("tinybox-oci"))]
-        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            words, capture_output=True, text=True, check=False, timeout=TIMEOUT, stdin=subprocess.DEVNULL
+        )
 
     def says(self, *script: str) -> str:
         """Return what *script* prints in the bundle; it must succeed and say nothing else."""

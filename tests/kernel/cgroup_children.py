@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MIB = 2**20
-PATIENCE = 30.0 * SLOWNESS  # seconds
+PATIENCE = 60.0 * SLOWNESS  # seconds
 WRONG = 99  # exit status of a child whose own code failed
 
 HOST = hierarchies()

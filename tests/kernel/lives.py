@@ -50,10 +50,8 @@ class Life:
         lock = str(self.root / "run" / self.id / "lock")
         for name in filter(str.isdecimal, os.listdir("/proc")):
             with contextlib.suppress(OSError):
-                if Path(f"/proc/{name}/comm").read_text() == "tinybox:monitor\n":
-                    folder = f"/proc/{name}/fd"
-                    if lock in [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]:
-                        return int(name)
+                if Path(f"/proc/{name}/comm").read_text() == "tinybox:monitor\n" and lock in opened(int(name)):
+                    return int(name)
         raise AssertionError(f"{self.name} has no monitor")
 
     def shown(self, template: str) -> str:
@@ -90,6 +88,15 @@ def said(tinybox: Command, *words: str, text: str = "") -> str:
     done = tinybox(*words, text=text)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout
+
+
+def opened(pid: int) -> list[str]:
+    """Return what the descriptors of a process lead to; one that it closes while we look is left out."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return found
 
 
 def field(pid: int, name: str) -> str:
@@ -136,7 +143,7 @@ def nothing_is_left(tinybox: Command) -> None:
 def reap_all_but(process: subprocess.Popen[str]) -> None:
     """Reap what commands orphaned: we are their subreaper, and a box does not end before its zombies have gone."""
     for pid in no_trace.children():
-        with contextlib.suppress(FileNotFoundError, ChildProcessError):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, ChildProcessError):
             text = Path(f"/proc/{pid}/stat").read_text()
             if int(pid) != process.pid and text.rpartition(") ")[2].startswith("Z") and "(tinybox)" not in text:
                 os.waitpid(int(pid), os.WNOHANG)

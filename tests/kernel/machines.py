@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 from typing import TYPE_CHECKING
 
+from tests.kernel.boxes import PATIENCE, until
 from tinybox.linux import process
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 HOST, MACHINE = "192.0.2.1", "192.0.2.2"  # the two ends of the cable; see RFC 5737
 HOST6, MACHINE6 = "2001:db8::1", "2001:db8::2"
-PATIENCE = 20.0  # seconds
 
 
 def ip(*words: str) -> None:
@@ -75,13 +74,20 @@ def _family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
+def cable_is_known() -> bool:
+    """Tell whether our end has the address of its link: the kernel gives it a moment after the cable is plugged in."""
+    shown = subprocess.run(["ip", "-6", "-o", "address", "show", "dev", "uplink"], capture_output=True, check=True)
+    return b"inet6 fe80:" in shown.stdout
+
+
 @contextlib.contextmanager
 def another_machine() -> Iterator[Machine]:
     """Have another machine at the end of a cable, which is our host's way to everywhere."""
-    keeper = subprocess.Popen(["unshare", "--net", "sleep", "600"], stdout=subprocess.DEVNULL)
+    words = ["unshare", "--net", "sh", "-c", "echo; read x"]
+    keeper = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        while os.stat(f"/proc/{keeper.pid}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino:
-            os.sched_yield()
+        assert keeper.stdout is not None
+        keeper.stdout.readline()  # it is there, and changes its name no more
         machine = Machine(keeper.pid)
         ip("link", "add", "uplink", "type", "veth", "peer", "name", "eth0", "netns", str(keeper.pid))
         for address in (f"{HOST}/24", f"{HOST6}/64"):
@@ -93,9 +99,10 @@ def another_machine() -> Iterator[Machine]:
         machine.run("ip", "link", "set", "lo", "up")
         ip("route", "add", "default", "via", MACHINE)
         ip("-6", "route", "add", "default", "via", MACHINE6)
+        until(cable_is_known)
         yield machine
     finally:
         with contextlib.suppress(subprocess.CalledProcessError):
             ip("link", "delete", "uplink")
         keeper.kill()
-        keeper.wait()
+        keeper.communicate()

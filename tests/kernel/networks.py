@@ -14,7 +14,7 @@ import pytest
 
 from tests import no_trace
 from tests.conftest import Command
-from tests.kernel.boxes import until
+from tests.kernel.boxes import PATIENCE, until
 from tests.kernel.lives import Life, life
 from tests.kernel.machines import another_machine
 
@@ -53,7 +53,7 @@ def addresses(box: Life, family: int = 4) -> list[str]:
 
 def links() -> dict[str, dict[str, Any]]:
     """Return what ip(8) tells of this network namespace's links, by name."""
-    done = subprocess.run(["ip", "-json", "-details", "link"], capture_output=True, check=True, timeout=10)
+    done = subprocess.run(["ip", "-json", "-details", "link"], capture_output=True, check=True, timeout=PATIENCE)
     return {link["ifname"]: link for link in json.loads(done.stdout)}
 
 
@@ -86,13 +86,13 @@ def page(connection: socket.socket) -> str:
 
 def fetched(address: str, port: int) -> str:
     """Return the page that this host gets from *address* and *port*."""
-    return page(socket.create_connection((address, port), timeout=10))
+    return page(socket.create_connection((address, port), timeout=PATIENCE))
 
 
 def everything() -> dict[str, object]:
     """Return all that networks could leave on this host: links, addresses, rules, switches, and pools."""
     here = POOLS / str(os.stat("/proc/self/ns/net").st_ino)
-    shown = subprocess.run(["ip", "-o", "address"], capture_output=True, text=True, check=True, timeout=10).stdout
+    shown = subprocess.run(["ip", "-o", "address"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
     return {
         "links": sorted(links()),
         "addresses": sorted(line.partition("\\")[0].replace(" tentative", "") for line in shown.splitlines()),
@@ -107,7 +107,7 @@ def everything() -> dict[str, object]:
 def same_as(before: dict[str, object]) -> None:
     """Wait until the host's side of networks is as it was *before*; the kernel takes links away a moment later."""
     with contextlib.suppress(pytest.fail.Exception):
-        until(lambda: everything() == before, 5)
+        until(lambda: everything() == before)
     after = everything()
     differs = {key: (value, after[key]) for key, value in before.items() if value != after[key]}
     assert not differs, differs

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from tests.conftest import TIMEOUT
+
 if TYPE_CHECKING:
     from tests.conftest import Command
 
@@ -50,7 +52,8 @@ def run(tinybox: Command, folder: Path, *words: str) -> tuple[list[dict[str, Any
         str(trace),
         *words,
     ]
-    done = subprocess.run(command, env=tinybox.environment, capture_output=True, text=True, check=False, timeout=60)
+    settings = {"env": tinybox.environment, "capture_output": True, "text": True, "timeout": TIMEOUT}
+    done = subprocess.run(command, check=False, **settings)  # type: ignore[call-overload]
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in trace.read_text().splitlines()]
     return events, {int(path.suffix[1:]): calls_of(path.read_text()) for path in folder.glob("strace.*")}
