@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.kernel.boxes import PATIENCE
 from tests.kernel.bundles import Bundle, bundle
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Agent(threading.Thread):
         """Answer call after call; POLLHUP: nobody has the filter any more."""
         waiting = select.poll()
         waiting.register(listener, select.POLLIN)
-        while waiting.poll(20_000)[0][1] & select.POLLIN:
+        while waiting.poll(PATIENCE * 1000)[0][1] & select.POLLIN:
             question = bytearray(80)
             fcntl.ioctl(listener, RECEIVE, question)
             answer = Answer(int.from_bytes(question[:8], "little"), 0, 0, 0)
@@ -76,7 +77,7 @@ class Agent(threading.Thread):
         """Stop listening, and wait until the thread has ended."""
         self.listening.shutdown(socket.SHUT_RDWR)
         self.listening.close()
-        self.join(20)
+        self.join(PATIENCE)
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_the_agent_answers_for_the_container(bundle: Bundle, agent: Agent, no_ne
     bundle.process["noNewPrivileges"] = no_new_privileges
     bundle.config["annotations"] = {"key": "value"}
     assert bundle.says("mkdir /made && echo made; test -d /made || echo nothing").split() == ["made", "nothing"]
-    agent.join(20)
+    agent.join(PATIENCE)
     assert agent.answered == 1
     assert agent.more == b""  # the connection was closed behind the one state
     told = agent.told

@@ -92,8 +92,10 @@ def test_what_fails_leaves_nothing_among_their_mounts(bundle: Bundle, other: sub
 
 def test_a_mount_namespace_that_is_gone_is_a_warning(bundle: Bundle) -> None:
     """Deleting after the namespace's own process has gone says so, and removes the rest."""
-    with subprocess.Popen(["unshare", "--mount", "sleep", "60"]) as holder:
-        bundle.until(lambda: os.readlink(f"/proc/{holder.pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt"))
+    words = ["unshare", "--mount", "sh", "-c", "echo; read x"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()  # what unshare(1) does in there is done
         joined(bundle, holder.pid)
         bundle.create("sleep 60")
         holder.kill()
