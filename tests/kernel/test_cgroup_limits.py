@@ -14,7 +14,8 @@ import pytest
 
 from tests.kernel.cgroup_children import MIB, VIEWS, end, group_with, run, sleep_for_ever, start, until
 from tinybox.errors import HostError
-from tinybox.isolation.cgroup_limits import Setting
+from tinybox.isolation.cgroup import Cgroup
+from tinybox.isolation.cgroup_limits import Setting, settings
 from tinybox.isolation.cgroup_oom import OomWatch, memory_limit, oom_kills
 from tinybox.isolation.cgroup_stats import stats
 from tinybox.isolation.device_filter import DEFAULT_DEVICES
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 
 KMSG = os.makedev(1, 11)
-BLINK = 1.0  # seconds that a quota is measured over
+BLINK = 1.0  # seconds that a quota is measured over, at least
 
 
 @pytest.fixture(params=list(VIEWS.values()), ids=list(VIEWS))
@@ -94,10 +95,10 @@ def test_the_watch_tells_of_the_oom_killer_and_kill_ends_the_rest(where: Hierarc
         bystander = start(group, sleep_for_ever)
         victim = start(group, hog)
         until(lambda: poll.poll(100) and watch.struck())
+        until(lambda: oom_kills(group) > 0)  # version 1 wakes us before it kills: we would be faster
         group.kill()
         assert group.processes() == []
         assert [end(victim), end(bystander)] == [-signal.SIGKILL] * 2
-        assert oom_kills(group) > 0
 
 
 def test_a_watch_is_not_woken_by_a_process_within_its_limit(where: Hierarchies) -> None:
@@ -121,23 +122,36 @@ def test_a_quota_holds_a_busy_process_to_its_share_of_a_cpu(where: Hierarchies) 
     """At 20 % a loop is throttled and uses 0.2 CPU; the same loop without a quota, at the same time, uses more."""
     quota = {"cpu": {"quota": 20_000, "period": 100_000}}
     with group_with(where, quota) as slow, group_with(where, {"cpu": {"quota": -1}}) as fast:
+        put_first(os.path.dirname(slow.name), where)
         pids = [start(slow, spin), start(fast, spin)]
-        begin, used = time.monotonic(), [cpu_seconds(pid) for pid in pids]
+        begin, before = time.monotonic(), [cpu_seconds(pid) for pid in pids]
         time.sleep(BLINK)
-        # A machine whose CPUs others use needs longer until the free loop is ahead; the slow one never gets more.
-        until(lambda: cpu_seconds(pids[1]) - used[1] > 1.5 * (cpu_seconds(pids[0]) - used[0]))
-        share = (cpu_seconds(pids[0]) - used[0]) / (time.monotonic() - begin)
-        counted, free = stats(slow), stats(fast)
+
+        def used(number: int) -> float:
+            return cpu_seconds(pids[number]) - before[number]
+
+        def share() -> float:
+            return used(0) / (time.monotonic() - begin)
+
+        # What a hypervisor takes from a process counts as used by it: on a machine whose CPUs other machines use, the
+        # slow loop may be beyond its share for a while, until the scheduler has taken that back from it.
+        until(lambda: stats(slow)["cpu_throttled_time"] and used(1) > 1.5 * used(0) and share() < 0.3)
+        taken, counted, free = used(0), stats(slow), stats(fast)
         slow.kill()
         fast.kill()
         for pid in pids:
             end(pid)
-    assert share < 0.3
     assert counted["cpu_throttled"]
     assert counted["cpu_throttled_time"]
     assert not free["cpu_throttled"]
     if where.unified is not None:
-        assert (counted["cpu_usage"] or 0) > 0.5 * share * 10**9
+        assert (counted["cpu_usage"] or 0) > 0.5 * taken * 10**9
+
+
+def put_first(name: str, where: Hierarchies) -> None:
+    """Give all below a group their CPUs, whoever else on this machine wants them: the largest weight there is."""
+    for setting in settings({"cpu": {"shares": 2**18}}, where):
+        Cgroup(name, where).apply(setting)
 
 
 def cpu_seconds(pid: int) -> float:
