@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.kernel.archives_of_boxes import stream, told
-from tests.kernel.boxes import kept, new_name, one_line, output
+from tests.kernel.boxes import kept, new_name, one_line, output, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,7 +188,7 @@ def test_a_box_that_runs_is_frozen_meanwhile(tinybox: Command, pause: bool) -> N
             actions = [json.loads(line)["Action"] for line in events.read_text()[before:].splitlines()]
             assert output(tinybox, "moving", "cat", "/kept") == "kept\n"
         size = len(stream(tinybox, "cp", f"{name}:/grows", "-"))
-        assert any(len(stream(tinybox, "cp", f"{name}:/grows", "-")) > size for _ in range(20))  # it goes on
+        until(lambda: len(stream(tinybox, "cp", f"{name}:/grows", "-")) > size)  # it goes on
     assert [action for action in actions if "pause" in action] == (["pause", "unpause"] if pause else [])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.boxes import PATIENCE, one_line, patience, until
+from tests.kernel.lives import opened
 from tests.kernel.projects import STAYS, project
 
 if TYPE_CHECKING:
@@ -72,13 +72,14 @@ services:
     <<: *stays
     command: [sh, -c, "sleep 0.5; touch /data/ready; trap exit TERM; while :; do sleep 0.05; done"]
     volumes: ["data:/data"]
-    healthcheck: {test: [CMD, test, -e, /data/ready], interval: 100ms, retries: 100}
+    healthcheck: {test: [CMD, test, -e, /data/ready], interval: 100ms, retries: 1000}
   job: {<<: *stays, command: touch /data/done, volumes: ["data:/data"]}
 volumes: {data: }
 """
     with project(tinybox, tmp_path, text) as shop:
-        shop.up("--wait", "--wait-timeout", "20")
+        shop.up("--wait", "--wait-timeout", "60")
         assert shop.states() == {"db": "running", "job": "exited", "web": "running"}
+        until(shop.life("web").log)  # that it runs is known before it has said anything
         assert shop.life("web").log().split() == ["done", "ready"]
         assert {row["Service"]: row["Health"] for row in shop.rows()}["db"] == "healthy"
         shop.up("--wait")  # the job has been done, and is not done again
@@ -234,8 +235,7 @@ def test_the_lock_of_a_project_does_not_live_on_in_its_monitors(tinybox: Command
     """`up` killed after the first start would else lock everybody out: no monitor has the lock file open."""
     with project(tinybox, tmp_path, TWO) as shop:
         shop.up()
-        opened = os.listdir(f"/proc/{shop.life('web').monitor}/fd")
-        where = [os.readlink(f"/proc/{shop.life('web').monitor}/fd/{fd}") for fd in opened]
+        where = opened(shop.life("web").monitor)
         assert where  # the control: we can look
         assert not [path for path in where if "compose-shop" in path]
 
@@ -272,10 +272,10 @@ networks:
         shop.up()
         assert (
             shop.life("b")
-            .inside("ping -c 1 -W 5 a > /dev/null && ping -c 1 -W 5 db | head -1")
+            .inside("ping -c 1 -W 20 a > /dev/null && ping -c 1 -W 20 db | head -1")
             .startswith("PING db (10.77.0.9)")
         )
-        assert shop.life("c").inside("ping -c 1 -W 5 a > /dev/null; ping -c 1 -W 1 b 2>&1 | head -1") == (
+        assert shop.life("c").inside("ping -c 1 -W 20 a > /dev/null; ping -c 1 -W 1 b 2>&1 | head -1") == (
             "ping: bad address 'b'"
         )
         assert shop.life("d").inside("ip -4 addr | grep -c 10.77.0.9") == "1"
@@ -320,7 +320,11 @@ services:
 """
     with project(tinybox, tmp_path, text) as shop:
         with tinybox.start(*shop.words("up", "-d")) as process:
-            until(lambda: shop.states() == {"db": "running"})
+            assert process.stderr is not None
+            with patience(PATIENCE):
+                said = [line.rstrip() for line in iter(process.stderr.readline, " Container shop-db-1  Waiting\n")]
+            assert said[-1] == " Container shop-db-1  Started"
+            assert shop.states() == {"db": "running"}
             process.send_signal(number)
             process.communicate(timeout=PATIENCE)
             assert process.returncode == (130 if number == signal.SIGINT else -number)
