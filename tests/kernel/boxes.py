@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -75,6 +75,9 @@ def kept(tinybox: Command, *words: str, **options: object) -> Iterator[subproces
                 process.kill()  # else nobody knows when it has said all
                 with patience(PATIENCE):
                     pytest.fail(f"{line!r} {process.stderr.read() if process.stderr else ''}")
+            if "--name" in words:  # whoever speaks of it by its name can do so only now
+                name = words[words.index("--name") + 1]
+                until(lambda: state_of(tinybox, name).get("status") == "running" or process.poll() is not None)
             yield process
         finally:
             if process.poll() is None:
@@ -84,14 +87,21 @@ def kept(tinybox: Command, *words: str, **options: object) -> Iterator[subproces
                 tinybox("images")  # the next command, whichever it is, sweeps up
 
 
-def pid_of(tinybox: Command, name: str) -> int:
-    """Return the host's pid of the first process of box *name*, by its state.json."""
+def state_of(tinybox: Command, name: str) -> dict[str, Any]:
+    """Return the state.json of box *name*, if it runs or is about to."""
     for path in Path(tinybox.root, "run").glob("*/state.json"):
         with contextlib.suppress(FileNotFoundError):  # of another box, which is going
-            state = json.loads(path.read_text())
+            state: dict[str, Any] = json.loads(path.read_text())
             if state["annotations"]["tinybox.name"] == name:
-                return int(state["pid"])
-    raise AssertionError(f"no box {name} runs")
+                return state
+    return {}
+
+
+def pid_of(tinybox: Command, name: str) -> int:
+    """Return the host's pid of the first process of box *name*, by its state.json."""
+    state = state_of(tinybox, name)
+    assert state, f"no box {name} runs"
+    return int(state["pid"])
 
 
 def children(pid: int) -> dict[int, str]:
@@ -101,6 +111,14 @@ def children(pid: int) -> dict[int, str]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             found[int(child)] = Path(f"/proc/{child}/stat").read_text().rpartition(") ")[2][0]
     return found
+
+
+def words_of(pid: int) -> str:
+    """Return the command line of process *pid*; nothing of one that has ended; see proc_pid_cmdline(5)."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def lives(pid: int) -> bool:

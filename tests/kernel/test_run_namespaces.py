@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import no_trace
-from tests.kernel.boxes import NAMESPACES, facts, kept, lives, new_name, one_line, output, pid_of
+from tests.kernel.boxes import (
+    NAMESPACES,
+    PATIENCE,
+    children,
+    facts,
+    kept,
+    lives,
+    new_name,
+    one_line,
+    output,
+    pid_of,
+    until,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +83,7 @@ def test_each_one_alone_can_be_the_host_s(tinybox: Command, option: str, kind: s
 
 def test_a_box_has_no_network_but_itself(tinybox: Command) -> None:
     """Only `lo` is there, and it is up; with --network host the host's links are seen."""
-    alone = facts(tinybox, links="ls /sys/class/net", ping="ping -c 1 -w 2 127.0.0.1 | grep -c '1 packets received'")
+    alone = facts(tinybox, links="ls /sys/class/net", ping="ping -c 1 -w 30 127.0.0.1 | grep -c '1 packets received'")
     assert alone == {"links": "lo", "ping": "1"}
     links = {name for _, name in socket.if_nameindex()}
     assert set(output(tinybox, "--network", "host", "busybox", "ls", "/sys/class/net").split()) == links
@@ -138,6 +151,7 @@ def test_a_box_can_join_another_one_s_namespaces(tinybox: Command) -> None:
     peer, script = new_name(), "touch /dev/shm/of-the-peer; echo READY; exec sleep 100"
     with kept(tinybox, "--rm", "--name", peer, "-h", "peer", "busybox", "sh", "-c", script) as process:
         first = pid_of(tinybox, peer)
+        until(lambda: "sleep 100" in map(words_of, children(first)))
         theirs = {kind: os.readlink(f"/proc/{first}/ns/{kind}") for kind in NAMESPACES}
         joined = f"container:{peer}"
         options = ("--pid", joined, "--ipc", joined, "--network", joined, "--uts", joined)
@@ -162,13 +176,13 @@ def test_a_box_that_joined_ends_with_its_status_and_signals(tinybox: Command) ->
         assert tinybox("run", *words, "busybox", "sh", "-c", "exit 42").returncode == 42
         with kept(tinybox, *words, "busybox", "sh", "-c", "echo READY; exec sleep 100") as process:
             process.terminate()
-            assert process.wait(20) == 143
+            assert process.wait(PATIENCE) == 143
         with kept(tinybox, *words, "--name", other, "busybox", "sh", "-c", "echo READY; exec sleep 100") as process:
             first = pid_of(tinybox, other)
             process.kill()
             process.wait()
             tinybox("images")
-            assert not lives(first)
+            until(lambda: not lives(first))  # it has left its control group, and may have a last step to its end
 
 
 def test_a_user_namespace_can_be_joined(tinybox: Command) -> None:
