@@ -16,6 +16,7 @@ import pytest
 
 from tests.kernel.boxes import new_name, until
 from tests.kernel.lives import FOREVER, Life, life, reap_all_but, said
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 ROUNDS = 200 if os.environ.get("TINYBOX_SOAK") else 12
 AT_ONCE = 8
-LONG = 60.0  # seconds that a command may take at most; it has to wait for others, on a machine that is busy
+LONG = 120.0 * SLOWNESS  # seconds that a command may take at most; it has to wait for others, on a machine that is busy
 
 # What is raced: the words after the verb, with NAME for the container's; whether a second container of it is wanted.
 COMMANDS = (

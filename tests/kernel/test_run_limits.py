@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,18 +42,16 @@ def group_files(pid: int) -> dict[str, str]:
 
 def test_who_takes_too_much_memory_is_killed_and_told_so(tinybox: Command) -> None:
     """With -m 32m a hog of 128 MiB ends with 137, and one line names the limit; without the limit it is done."""
-    begin = time.monotonic()
     done = tinybox("run", "--rm", "-m", "32m", "busybox", "sh", "-c", HOG)
     assert done.returncode == 137
     assert done.stderr.endswith("tinybox: killed: out of memory, limit 32M\n")
     assert done.stdout in ("", "0\n")  # with version 1 wc may still count the nothing that came to it
-    assert time.monotonic() - begin < 20
     assert output(tinybox, "busybox", "sh", "-c", HOG) == f"{128 * MIB}\n"
 
 
 def test_out_of_memory_ends_the_whole_box(tinybox: Command) -> None:
     """A hog in the background takes the program with it, although that one needs little: half a box is none."""
-    script = f"({HOG}) & sleep 20; echo survived"
+    script = f"({HOG}) & sleep 60; echo survived"
     done = tinybox("run", "--rm", "-m", "32m", "--init", "forward", "busybox", "sh", "-c", script)
     assert done.returncode == 137
     assert "out of memory, limit 32M" in done.stderr
@@ -111,7 +108,10 @@ def cpu_time(pid: int) -> int:
 
 
 def test_cpus_are_what_was_given(tinybox: Command) -> None:
-    """With --cpus 0.05 the kernel's quota is a twentieth and a busy loop is held back by it; without it it never is."""
+    """With --cpus 0.05 the kernel's quota is a twentieth and a busy loop is held back by it; without it it never is.
+
+    The second one has a weight, and so a group of its own: in that of the tests others might be held back.
+    """
     loop = ("--init", "none", "busybox", "sh", "-c", "echo READY; while :; do :; done")
     with kept(tinybox, "--rm", "--name", name := new_name(), "--cpus", "0.05", *loop):
         files = group_files(pid := pid_of(tinybox, name))
@@ -120,7 +120,7 @@ def test_cpus_are_what_was_given(tinybox: Command) -> None:
         )
         assert int(quota) * 20 == int(period)
         until(lambda: count(pid, "nr_throttled"))
-    with kept(tinybox, "--rm", "--name", name := new_name(), *loop):
+    with kept(tinybox, "--rm", "--name", name := new_name(), "--cpu-shares", "512", *loop):
         pid = pid_of(tinybox, name)
         until(lambda: cpu_time(pid) > 200_000_000)
         assert count(pid, "nr_throttled") == 0
@@ -137,7 +137,7 @@ def test_a_cpuset_is_all_that_is_seen(tinybox: Command) -> None:
 
 def test_a_fork_bomb_meets_its_limit(tinybox: Command) -> None:
     """With --pids-limit 8 no more than 8 processes ever are there and fork(2) fails; with 100 it does not."""
-    bomb = "for i in $(seq 20); do sleep 5 & done; echo bombed"
+    bomb = "for i in $(seq 20); do sleep 1000 & done; echo bombed"
     done = tinybox("run", "--rm", "--pids-limit", "8", "busybox", "sh", "-c", bomb)
     assert done.returncode != 0
     assert "can't fork" in done.stderr
@@ -188,7 +188,10 @@ def block_device(store_root: Path) -> Iterator[str]:
 
 
 def test_reading_from_a_device_is_slowed_down(tinybox: Command, block_device: str) -> None:
-    """2 MiB at 1 MiB a second take more than a second; without the limit, or from another device, they do not."""
+    """2 MiB at 1 MiB a second take more than a second; without the limit, or with one of writing, they need not.
+
+    A disk that others use may be slow by itself, but not each time.
+    """
 
     def seconds(*options: str) -> float:
         read = f"dd if={block_device} of=/dev/null bs=64k count=32 iflag=direct 2>&1"
@@ -198,9 +201,9 @@ def test_reading_from_a_device_is_slowed_down(tinybox: Command, block_device: st
         assert found, shown
         return float(found[1])
 
-    assert seconds() < 0.9
+    until(lambda: seconds() < 0.9)
     assert seconds("--device-read-bps", f"{block_device}:1m") > 1.0
-    assert seconds("--device-write-bps", f"{block_device}:1m") < 0.9
+    until(lambda: seconds("--device-write-bps", f"{block_device}:1m") < 0.9)
 
 
 def test_a_limit_that_this_host_cannot_keep_is_refused(tinybox: Command) -> None:

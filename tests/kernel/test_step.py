@@ -154,10 +154,14 @@ class Panes:
 
     def shows(self, pane: int, pattern: str) -> re.Match[str]:
         """Wait until a pane shows *pattern*; return what matched. Lines that were wrapped are one."""
-        until(lambda: re.search(pattern, self.tmux("capture-pane", "-J", "-p", "-t", f":0.{pane}")))
-        found = re.search(pattern, self.tmux("capture-pane", "-J", "-p", "-t", f":0.{pane}"))
-        assert found
-        return found
+        found: list[re.Match[str]] = []
+
+        def seen() -> bool:
+            found.extend(re.finditer(pattern, self.tmux("capture-pane", "-J", "-p", "-t", f":0.{pane}")))
+            return bool(found)
+
+        until(seen)
+        return found[0]
 
 
 @pytest.fixture
