@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests import no_trace
-from tests.kernel.boxes import PATIENCE, lives, new_name, until
+from tests.kernel.boxes import PATIENCE, children, lives, new_name, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
     from tests.conftest import Command
 
 FOREVER = ("sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done")  # it ends with 7 when it is asked to stop
+TRAP = re.compile(r"trap (?:'[^']*'|\S+) ([A-Z]\w+); ")
 
 
 class Life:
     """One container by its name, with what is known of it on disk and in the kernel."""
 
-    def __init__(self, tinybox: Command, name: str) -> None:
-        self.tinybox, self.name = tinybox, name
+    def __init__(self, tinybox: Command, name: str, script: str = "") -> None:
+        self.tinybox, self.name, self.script = tinybox, name, script
         self.root = Path(tinybox.root)
         self.id = os.readlink(self.root / "container-names" / name)
 
@@ -68,6 +70,23 @@ class Life:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def await_traps(self) -> None:
+        """Wait until the program has set the traps that its script begins with: no start waits for that."""
+        wanted, rest = set(), self.script
+        while trap := TRAP.match(rest):
+            wanted.add(signal.Signals[f"SIG{trap[1]}"])
+            rest = rest[trap.end() :]
+        if wanted:
+            until(lambda: self._meets(wanted))
+
+    def _meets(self, wanted: set[signal.Signals]) -> bool:
+        pid = self.state.get("pid", 0)
+        try:
+            found = [each for each in (pid, *children(pid)) if not field(each, "Name").startswith("tinybox")]
+            return any(wanted <= met(program) for program in found)
+        except (FileNotFoundError, ProcessLookupError):
+            return not lives(pid)
+
     def rests(self) -> bool:
         """Tell whether it is at rest: nobody owns it any more."""
         return not (self.root / "run" / self.id).exists()
@@ -108,6 +127,12 @@ def field(pid: int, name: str) -> str:
     raise AssertionError(f"no {name} in the status of {pid}")
 
 
+def met(pid: int) -> set[int]:
+    """Return the signals that a process catches or ignores; see SigCgt and SigIgn in proc_pid_status(5)."""
+    masks = int(field(pid, "SigCgt"), 16) | int(field(pid, "SigIgn"), 16)
+    return {number for number in range(1, 65) if masks >> (number - 1) & 1}
+
+
 @contextlib.contextmanager
 def life(tinybox: Command, *words: str, verb: str = "run") -> Iterator[Life]:
     """Keep ``tinybox run -d WORDS`` (or ``create``) while the test needs it; then remove it, with its volumes."""
@@ -117,8 +142,10 @@ def life(tinybox: Command, *words: str, verb: str = "run") -> Iterator[Life]:
     assert done.returncode == 0, done
     assert done.stderr == ""
     assert len(done.stdout) == 65
-    it = Life(tinybox, name)
+    it = Life(tinybox, name, words[-1])
     try:
+        if verb == "run":
+            it.await_traps()
         yield it
     finally:
         tinybox("rm", "-fv", it.id)

@@ -26,10 +26,14 @@ PROMPT = "%>"
 
 
 class Screen:
-    """The person's end of a pseudo-terminal, and the process that has the other end as its controlling terminal."""
+    """The person's end of a pseudo-terminal, and the process that has the other end as its controlling terminal.
 
-    def __init__(self, process: subprocess.Popen[bytes], master: int, slave: int) -> None:
+    *former* are the terminal's settings from before the process began, which may change them at any time.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], master: int, slave: int, former: list[Any]) -> None:
         self.process, self.master, self.slave = process, master, slave
+        self.former = former
         self.shown = ""
 
     def type(self, text: str) -> None:
@@ -86,12 +90,13 @@ def screen(tinybox: Command, *words: str, rows: int = 24, columns: int = 80) -> 
     """Run ``tinybox WORDS`` on a terminal of its own; what still runs at the end is killed, and swept up."""
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+    former = termios.tcgetattr(slave)
     process = subprocess.Popen(
         [tinybox.path, *words], stdin=slave, stdout=slave, stderr=slave, env=tinybox.environment,
         start_new_session=True, preexec_fn=_take_terminal,  # noqa: PLW1509  pytest has one thread here
     )  # fmt: skip
     try:
-        yield Screen(process, master, slave)
+        yield Screen(process, master, slave, former)
     finally:
         if process.poll() is None:
             process.kill()

@@ -56,7 +56,6 @@ def test_each_enter_shows_one_step(tinybox: Command, trace: str) -> None:
     """--step stops before the first step; Enter shows it, i what stands there, c the rest; the keys are given back."""
     tinybox.environment["NO_COLOR"] = "1"
     with screen(tinybox, "replay", "--step", trace, columns=120) as seen:
-        before = seen.mode()
         assert next_step(seen) == "cgroup"
         seen.type("\n")
         second = seen.wait_for(KEYS)
@@ -67,7 +66,7 @@ def test_each_enter_shows_one_step(tinybox: Command, trace: str) -> None:
         assert seen.status() == 0
         assert "the program ended with status 0" in seen.shown
         assert "next: step" not in seen.shown
-        assert seen.mode()[3] == before[3]
+        assert seen.mode()[3] == seen.former[3]
 
 
 def test_q_leaves_before_the_step(tinybox: Command, trace: str) -> None:

@@ -74,10 +74,9 @@ def test_the_terminal_is_given_back(tinybox: Command, how: str | int, expected: 
     """Raw while the box runs and as before at the end, by its own end, by kill -9 of its PID 1, and by a signal."""
     name, script = new_name(), "echo READY; exec sleep 100" if how != "exit" else "echo READY; read x; exit 3"
     with screen(tinybox, "run", "--rm", "--name", name, "busybox", "sh", "-c", script) as it:
-        before = it.mode()
         it.wait_for("READY")
         assert it.is_raw()
-        assert it.mode() != before
+        assert it.mode() != it.former
         if how == "exit":
             it.type("\n")
         elif isinstance(how, str):
@@ -85,15 +84,14 @@ def test_the_terminal_is_given_back(tinybox: Command, how: str | int, expected: 
         else:
             it.process.send_signal(how)
         assert it.status() == expected
-        assert it.mode() == before
+        assert it.mode() == it.former
 
 
 def test_a_failure_leaves_the_terminal_alone(tinybox: Command) -> None:
     """What cannot be started is one line on a terminal that is as it was."""
     with screen(tinybox, "run", "--rm", "busybox", "nothing-of-this-name") as it:
-        before = it.mode()
         assert it.status() == 127
-        assert it.mode() == before
+        assert it.mode() == it.former
         assert "not found" in it.shown
         assert it.shown.count("\n") == 1
 
