@@ -41,7 +41,7 @@ def offers(tinybox: Command, line: str, shell: str = "bash") -> list[str]:
 @pytest.fixture
 def two(tinybox: Command) -> Iterator[Command]:
     """Make two containers: one that runs, one that was never started."""
-    done = tinybox("run", "-d", "--name", "shown-alive", "--network", "none", "busybox", "sleep", "60")
+    done = tinybox("run", "-d", "--name", "shown-alive", "--network", "none", "busybox", "sleep", "1000")
     assert done.returncode == 0, done.stderr
     assert tinybox("create", "--name", "shown-new", "busybox", "true").returncode == 0
     yield tinybox
