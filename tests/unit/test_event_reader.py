@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernel.boxes import PATIENCE, patience
 from tests.stored_boxes import home_at
 from tinybox.container import event_reader, events, naming
 from tinybox.container.event_reader import Wanted
@@ -100,10 +101,10 @@ def test_rotation_while_following(home: Home, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.slow
 def test_the_command_follows(home: Home) -> None:
-    """`tinybox events` prints docker's line at once when something happens, and ends with --until."""
+    """`tinybox events` prints docker's line at once when something happens, and goes on waiting."""
     settings = {**os.environ, "TINYBOX_ROOT": home.root}
-    words = [TINYBOX, "events", "--since", "1h", "--until", str(int(time.time()) + 3)]
-    with subprocess.Popen(words, env=settings, stdout=subprocess.PIPE, text=True) as process:
+    words = [TINYBOX, "events", "--since", "1h"]
+    with subprocess.Popen(words, env=settings, stdout=subprocess.PIPE, text=True) as process, patience(PATIENCE):
         assert process.stdout is not None
         first = process.stdout.readline()
         assert re.fullmatch(
@@ -114,7 +115,17 @@ def test_the_command_follows(home: Home) -> None:
         events.emit(home, "e" * 64, "start", image="alpine:3")
         assert "start" in process.stdout.readline()
         assert process.poll() is None  # it came while the command was waiting
-        assert process.wait(10) == 0
+        process.kill()
+
+
+@pytest.mark.slow
+def test_the_command_ends_with_until(home: Home) -> None:
+    """With --until it ends by itself, and not before that time."""
+    settings, last = {**os.environ, "TINYBOX_ROOT": home.root}, int(time.time()) + 2
+    words = [TINYBOX, "events", "--since", "1h", "--until", str(last), "--format", "{{.Action}}"]
+    done = subprocess.run(words, env=settings, capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert time.time() >= last
+    assert done.stdout.splitlines() == ["create", "die", "health_status: healthy"]
 
 
 def test_formats(home: Home) -> None:

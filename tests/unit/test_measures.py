@@ -61,7 +61,7 @@ def test_moments(text: str) -> None:
     assert measures.moment("--since", text, NOW) == MOMENTS[text]
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+@pytest.mark.parametrize("zone", ["UTC", "JST-9"])
 def test_a_date_without_a_zone_is_local(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said without a zone is meant in the zone where it is said."""
     monkeypatch.setenv("TZ", zone)
@@ -69,7 +69,7 @@ def test_a_date_without_a_zone_is_local(zone: str, monkeypatch: pytest.MonkeyPat
     here = measures.moment("--since", "2026-11-21T21:00", NOW)
     monkeypatch.undo()
     time.tzset()
-    assert here == (1795294800 - (9 * HOUR if "Tokyo" in zone else 0)) * measures.SECOND
+    assert here == (1795294800 - (9 * HOUR if zone == "JST-9" else 0)) * measures.SECOND
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "10", "10m 5s", "2026-13-01", "2026-11-21T25:00Z", "m10"])
