@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import no_trace
+from tests.kernel.boxes import until
 from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 RUNTIME = str(Path(sys.executable).with_name("tinybox-oci"))
 EMPTIED = "/run /dev/shm /var/lib/cni /etc/cni /var/lib/containers /var/lib/containerd"
 TIMEOUT = 60.0 * SLOWNESS
-PATIENCE = 20.0 * SLOWNESS  # seconds; the last conmon of many may need a while to leave its control group
+PATIENCE = 60.0 * SLOWNESS  # seconds; the last conmon of many may need a while to leave its control group
 
 SETTINGS = """\
 [containers]
@@ -77,13 +78,25 @@ def quarters(*tools: str) -> Iterator[Quarters]:
     with subprocess.Popen(["unshare", "--mount", "--net", "sh", "-c", script], stdout=subprocess.PIPE) as keeper:
         assert keeper.stdout is not None
         assert keeper.stdout.readline() == b"ready\n"
-        place = Quarters(folder, keeper.pid)
+        place, home = Quarters(folder, keeper.pid), os.stat(f"/proc/{keeper.pid}/ns/mnt").st_ino
         try:
             yield place
         finally:
             keeper.kill()
+    until(lambda: not inhabitants(home), PATIENCE)
     shutil.rmtree(folder)
     remove_groups(place.group)
+
+
+def inhabitants(namespace: int) -> list[str]:
+    """List who lives in a mount namespace: a conmon, say, that cleans up in the folder after the last command."""
+    no_trace.reap_orphans()
+    found = []
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it has ended
+            if os.stat(f"/proc/{pid}/ns/mnt").st_ino == namespace:
+                found.append(pid)
+    return found
 
 
 def remove_groups(name: str) -> None:

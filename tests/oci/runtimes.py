@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PATIENCE, TIMEOUT = 20.0 * SLOWNESS, 30.0 * SLOWNESS
+PATIENCE, TIMEOUT = 60.0 * SLOWNESS, 60.0 * SLOWNESS
 Done = subprocess.CompletedProcess[str]
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 IMAGE = "docker.io/library/busybox:latest"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-PATIENCE = 20.0 * SLOWNESS
+PATIENCE = 60.0 * SLOWNESS
 SETTINGS = """\
 version = 2
 root = "{folder}/root"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.kernel.boxes import until
 from tests.oci.quarters import RUNTIME
 from tests.slowness import SLOWNESS
 from tinybox.container import spec
@@ -40,7 +41,7 @@ def test_a_life(runtime: Runtime) -> None:
 
     assert runtime("start", "box").returncode == 0
     assert runtime.state("box") == expected | {"status": "running", "annotations": {"a": "b"}}
-    assert Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+    until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")  # execve(2) closes our pipe before it renames
     assert runtime("kill", "box", "SIGKILL").returncode == 0
     runtime.until("box", "stopped")
     assert runtime.state("box")["pid"] == 0

@@ -6,16 +6,17 @@ Each check is a function of a podman, and is tried with both runtimes; what came
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.oci.quarters import RUNTIME, archive_of, quarters
+from tests.oci.quarters import PATIENCE, RUNTIME, archive_of, quarters
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -65,6 +66,12 @@ class Podman:
     def state(self) -> str:
         """Return what podman thinks of the container that stays."""
         return self.says("inspect", "--format={{.State.Status}}", self.name)
+
+    def has_logged(self, text: str) -> None:
+        """Wait until *text* is all that the container that stays has said: no start waits for a first word."""
+        deadline = time.monotonic() + PATIENCE
+        while (said := self.says("logs", self.name)) != text:
+            assert time.monotonic() < deadline, said
 
 
 def check(function: Check) -> Check:
@@ -159,7 +166,7 @@ def host_network(podman: Podman) -> None:
 def bridge(podman: Podman) -> None:
     """--network=bridge: an address of its own, and a way to the gateway."""
     group = f"--cgroup-parent={podman.place.group}"
-    script = "ip -o -4 addr show eth0 && ping -c1 -W2 $(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')"
+    script = "ip -o -4 addr show eth0 && ping -c1 -W20 $(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')"
     done = podman("run", "--rm", group, "--network=bridge", "--cap-add=NET_RAW", IMAGE, "sh", "-c", script)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 packets received" in done.stdout
@@ -193,7 +200,7 @@ def life(podman: Podman) -> None:
     assert podman("exec", name, "sh", "-c", "exit 7").returncode == 7
     assert podman("exec", name, "nosuch").returncode == 127
     assert podman.says("exec", "-t", name, "tty").startswith("/dev/pts/")
-    assert podman.says("logs", name) == "born"
+    podman.has_logged("born")
     assert podman("healthcheck", "run", name).returncode == 1
     assert podman.says("exec", "-u", "99", name, "id", "-u") == "99"
     podman.says("exec", "-d", name, "touch", "/tmp/well")
@@ -208,7 +215,7 @@ def life(podman: Podman) -> None:
     podman.says("stop", "-t", "5", name)
     assert podman.says("inspect", "--format={{.State.ExitCode}}", name) == "3"
     podman.says("restart", "-t", "1", name)
-    assert podman.says("logs", name) == "born\nborn"
+    podman.has_logged("born\nborn")
     podman.says("kill", name)
     assert podman.says("wait", name) == "137"
     podman.says("rm", name)
@@ -256,7 +263,7 @@ def outcome(podman: Podman, checked: Check) -> str:
     """Return ``ok``, or the first line of what went wrong; whatever the check leaves is removed."""
     try:
         checked(podman)
-    except AssertionError as error:
+    except (AssertionError, subprocess.TimeoutExpired) as error:
         return str(error).splitlines()[0] if str(error) else "failed"
     finally:
         podman("rm", "-f", "-t", "0", "-i", podman.name)

@@ -16,6 +16,7 @@ import pytest
 from tests import own_network
 from tests.conftest import Command
 from tests.no_trace import leaves_no_trace
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from pytest_docker.plugin import Services
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["leaves_no_trace"]
 
 IMAGES = ("registry", "nginx")
-PATIENCE = 30.0
+PATIENCE = 120.0 * SLOWNESS
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +35,7 @@ def docker_compose_command(store_root: Path) -> str:
         if command("images", "-q", name).stdout.strip():
             continue
         with own_network.of_the_machine():
-            done = command("pull", name, timeout=300)
+            done = command("pull", name, timeout=900 * SLOWNESS)
         if done.returncode != 0:
             pytest.skip(f"the image {name} cannot be made here: {done.stderr.splitlines()[-1]}")
     return f"env TINYBOX_ROOT={store_root} {command.path} compose"
@@ -49,7 +50,7 @@ def docker_compose_file() -> str:
 def fetched(url: str) -> bytes:
     """Return what an HTTP server has at *url*, without any proxy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=5) as answer:
+    with opener.open(url, timeout=30 * SLOWNESS) as answer:
         return bytes(answer.read())
 
 

@@ -14,6 +14,7 @@ from tests.conftest import Command
 from tests.kernel.boxes import new_name, output, until
 from tests.kernel.projects import project
 from tests.services.conftest import answers, fetched
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.root, pytest.mark.slow]
 def skopeo(*words: str) -> str:
     """Run skopeo, which must succeed, and return what it prints."""
     done = subprocess.run(
-        ["skopeo", "--insecure-policy", *words], capture_output=True, text=True, check=False, timeout=60
+        ["skopeo", "--insecure-policy", *words], capture_output=True, text=True, check=False, timeout=300 * SLOWNESS
     )
     assert done.returncode == 0, done
     return done.stdout
@@ -81,7 +82,7 @@ def test_the_web_server_answers_over_its_published_port(web: str) -> None:
 
 
 def test_services_know_one_another_by_their_names(
-    tinybox: Command, docker_services: Services, docker_compose_project_name: str, registry: str
+    tinybox: Command, docker_services: Services, docker_compose_project_name: str, registry: str, web: str
 ) -> None:
     """In the project's network a name is enough, and an alias; a stranger's box does not know them."""
     network = f"{docker_compose_project_name}_default"
