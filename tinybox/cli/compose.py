@@ -22,6 +22,7 @@ from tinybox.container.log_reader import Selection
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from tinybox.compose.project import Project
@@ -103,28 +104,36 @@ def up(asked: Asked, /, services: tuple[str, ...], seconds: float | None, **opti
 
 
 def _attend(home: Home, attached: list[Listed], since: Selection, seconds: float | None, *, abort: bool) -> int:
-    """Show what the containers say until all have ended, or one with *abort*; Ctrl-C and SIGTERM stop them."""
+    """Show what the containers say until all have ended, or one with *abort*; Ctrl-C and SIGTERM stop them.
 
-    def interrupted(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupted)
+    The first signal is only noted, so that it can come at any moment, also while those who show are being started.
+    """
+    asked: list[int] = []
+    _on_signals(lambda number, _: asked.append(number))
     threads = output.follow(home, attached, since, output.Output(sys.stdout.buffer, attached, prefix=True))
-    status = 0
-    try:
-        while any(thread.is_alive() for thread in threads) and not (abort and not all(t.is_alive() for t in threads)):
-            threads[0].join(0.1)
-            threads.sort(key=lambda thread: not thread.is_alive())
-    except KeyboardInterrupt:
+    while not asked and (alive := [thread for thread in threads if thread.is_alive()]):
+        if abort and alive != threads:
+            break
+        alive[0].join(0.1)
+    if asked:
         say("Gracefully stopping... (Ctrl-C again: KILL)")
-        status = 130
+    _on_signals(_interrupted)
     try:
         _stop(home, attached, seconds)
     except KeyboardInterrupt:
         _stop(home, attached, 0)
     for thread in threads:
         thread.join()
-    return status
+    return 130 if asked else 0
+
+
+def _on_signals(act: Callable[[int, FrameType | None], None]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, act)
+
+
+def _interrupted(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _stop(home: Home, containers: list[Listed], seconds: float | None) -> None:
