@@ -212,3 +212,20 @@ def test_a_removed_container_is_passed_over(home: Home, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(state, "read", vanishing)
     assert listed(home) == ["unseen", "well", "made"]
+
+
+def test_who_begins_to_run_between_two_looks_runs(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who finds nothing among the living, and in the store that it runs, does not take it for one that died unseen."""
+    container = listing.find(home, "well").id
+    owner, stored = state.own(home, container), state.stored
+
+    def after_its_start(home: Home, container: str) -> state.State | None:
+        monkeypatch.undo()
+        for changes in ({"status": state.CREATING}, {"status": state.CREATED, "pid": 1}, {"status": state.RUNNING}):
+            owner.write(**changes)
+        return stored(home, container)
+
+    monkeypatch.setattr(state, "stored", after_its_start)
+    assert listing.find(home, "well").word == "running"
+    owner.write(status=state.STOPPED, pid=0, exitCode=0)
+    owner.close()

@@ -212,11 +212,20 @@ def wait_for_owner(home: Home, container: str, seconds: float | None = None) -> 
 
 
 def read(home: Home, container: str) -> State:
-    """Return a container's state as it is on disk: of the living, else of the stored; StateError if there is none."""
-    state = read_file(os.path.join(home.live(container), "state.json")) or stored(home, container)
+    """Return a container's state as it is on disk: of the living, else of the stored; StateError if there is none.
+
+    Between the two looks it may have begun to run: then the store alone says so, as after a reboot. So look again.
+    """
+    state = _look(home, container)
+    if state is not None and state["status"] == STOPPED and state.get("exitCode") is None:
+        state = _look(home, container)
     if state is None:
         raise StateError(f"container {container[:12]}", "no such container", "tinybox ps -a lists them")
     return state
+
+
+def _look(home: Home, container: str) -> State | None:
+    return read_file(os.path.join(home.live(container), "state.json")) or stored(home, container)
 
 
 def stored(home: Home, container: str) -> State | None:
