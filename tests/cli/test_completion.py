@@ -29,7 +29,7 @@ def offers(tinybox: Command, line: str, shell: str = "bash") -> list[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30 * SLOWNESS,
+        timeout=120 * SLOWNESS,
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line for line in done.stdout.splitlines() if line]
@@ -112,7 +112,7 @@ def test_bash_completes(two: Command) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30 * SLOWNESS,
+        timeout=120 * SLOWNESS,
     )
     assert (done.stdout, done.stderr) == ("shown-new\n", "")
 

@@ -86,6 +86,6 @@ def test_the_examples_of(scene: Command, name: str, tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60 * SLOWNESS,
+            timeout=300 * SLOWNESS,
         )
         assert done.returncode == STATUS.get(example.line, 0), f"{example.line}\n{done.stdout}\n{done.stderr}"

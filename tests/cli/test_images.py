@@ -68,7 +68,7 @@ def test_an_archive_comes_through_a_pipe(tinybox: Command) -> None:
     """`tinybox import - NAME` reads stdin; half an archive is refused, and nothing of it stays."""
     for data, status in ((archive(), 0), (archive()[:100_000], 125), (b"no archive at all" * 100, 125), (b"", 125)):
         done = subprocess.run([tinybox.path, "import", "-", NAME], input=data, env=tinybox.environment,
-                              capture_output=True, check=False, timeout=30 * SLOWNESS)  # fmt: skip
+                              capture_output=True, check=False, timeout=120 * SLOWNESS)  # fmt: skip
         assert done.returncode == status, done.stderr
         assert len(done.stderr.splitlines()) == (status != 0), done.stderr
         assert bool(tinybox("images", "-q", NAME).stdout) == (status == 0)

@@ -114,7 +114,7 @@ def test_inspect_of_a_box(tinybox: Command, lab: str) -> None:
 def test_the_picture(tinybox: Command, lab: str) -> None:
     """`network show` has both ends of each cable with the kernel's numbers, addresses and rules, in 100 columns."""
     with life(tinybox, "--network", lab, *IDLE) as one, life(tinybox, "--network", lab, "-p", "0:80", *IDLE) as two:
-        two.inside(f"ping -c 1 -w 5 {one.name}")
+        two.inside(f"ping -c 1 -w 20 {one.name}")
         picture = said(tinybox, "network", "show", lab)
         links = json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, check=True, timeout=10).stdout)
         for box in (one, two):

@@ -29,7 +29,7 @@ def as_nobody(tinybox: Command, *words: str) -> subprocess.CompletedProcess[str]
     who = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", *rights, "--"]
     environment = {**tinybox.environment, "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run([*who, tinybox.path, *words], env=environment, capture_output=True, text=True, check=False,
-                          timeout=30 * SLOWNESS, stdin=subprocess.DEVNULL)  # fmt: skip
+                          timeout=120 * SLOWNESS, stdin=subprocess.DEVNULL)  # fmt: skip
 
 
 @pytest.mark.parametrize("words", ["run busybox true", "import /etc/passwd x", "pull busybox", "rmi busybox"])

@@ -27,7 +27,7 @@ def behind(tinybox: Command, script: str, *words: str) -> subprocess.CompletedPr
     """Run ``tinybox WORDS`` in a mount namespace in which the shell has carried out *script* before."""
     command = ["unshare", "-m", "sh", "-ec", f'{script}; exec "$@"', "sh", tinybox.path, *words]
     return subprocess.run(command, env=tinybox.environment, capture_output=True, text=True, check=False,
-                          timeout=30 * SLOWNESS, stdin=subprocess.DEVNULL)  # fmt: skip
+                          timeout=120 * SLOWNESS, stdin=subprocess.DEVNULL)  # fmt: skip
 
 
 def left(tinybox: Command) -> list[str]:
@@ -41,7 +41,7 @@ def test_an_old_kernel(tinybox: Command) -> None:
     """Linux 2.6, or what says it is, is refused with the version that is needed; the plan can still be printed."""
     command = ["setarch", platform.machine(), "--uname-2.6", tinybox.path, "run", "--rm", "busybox", "true"]
     done = subprocess.run(
-        command, env=tinybox.environment, capture_output=True, text=True, check=False, timeout=30 * SLOWNESS
+        command, env=tinybox.environment, capture_output=True, text=True, check=False, timeout=120 * SLOWNESS
     )
     one_line(done, 125, "kernel 2.6: tinybox needs Linux 5.12", "(boot a newer kernel)")
     assert tinybox("run", "--rm", "busybox", "true").returncode == 0

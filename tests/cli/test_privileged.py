@@ -44,7 +44,7 @@ def pytest_in(folder: Path, *before: str, path: str | None = None) -> str:
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"}
     environment["PATH"] = path or environment["PATH"]
     done = subprocess.run([*before, sys.executable, "-m", "pytest", str(folder)], capture_output=True, text=True,
-                          check=False, env=environment, cwd=folder, timeout=60 * SLOWNESS)  # fmt: skip
+                          check=False, env=environment, cwd=folder, timeout=300 * SLOWNESS)  # fmt: skip
     return done.stdout + done.stderr
 
 

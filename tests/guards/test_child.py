@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.slowness import SLOWNESS
+
 if TYPE_CHECKING:
     from tests.conftest import Command
 
@@ -28,7 +30,7 @@ FORK = "if os.fork() == 0:\n    {statement}\n    os._exit(0)\nos.wait()"
 def watched(script: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run *script* in an interpreter that tells what its children import."""
     command = [sys.executable, "-c", WATCH + script]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120 * SLOWNESS)
 
 
 @pytest.mark.root

@@ -15,6 +15,7 @@ import pytest
 
 from tests.oci.conftest import runtime
 from tests.oci.quarters import RUNTIME
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -94,7 +95,7 @@ def unwanted(modules: set[str], never: dict[str, int]) -> dict[str, int]:
 def modules_of(words: list[str], environment: dict[str, str]) -> set[str]:
     """Run a command and return the modules that it loaded; it must end well."""
     settings = {**environment, "PYTHONPROFILEIMPORTTIME": "1"}
-    done = subprocess.run(words, env=settings, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(words, env=settings, capture_output=True, text=True, check=False, timeout=120 * SLOWNESS)
     assert done.returncode == 0, done.stderr
     return loaded(done.stderr)
 

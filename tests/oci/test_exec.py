@@ -195,7 +195,7 @@ def test_a_terminal_is_sent_to_the_console_socket(runtime: Runtime, verb: str) -
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen()
-        listening.settimeout(20 * SLOWNESS)
+        listening.settimeout(60 * SLOWNESS)
         if verb == "create":
             runtime.change(lambda config: config["process"].update(process))
             done = runtime.create("box", f"--console-socket={path}")

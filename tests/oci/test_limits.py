@@ -156,7 +156,7 @@ def test_what_is_used_is_told(runtime: Runtime) -> None:
         assert follower.stdout is not None
         assert [json.loads(follower.stdout.readline())["type"] for _ in range(2)] == ["stats", "stats"]
         runtime("kill", "box", "KILL")
-        follower.communicate(timeout=20 * SLOWNESS)
+        follower.communicate(timeout=60 * SLOWNESS)
     assert follower.returncode == 0
 
 
@@ -175,5 +175,5 @@ def test_out_of_memory_is_told(runtime: Runtime) -> None:
         assert json.loads(follower.stdout.readline())["type"] == "stats"
         os.write(writing, b"go\n")
         os.close(writing)
-        said, _ = follower.communicate(timeout=20 * SLOWNESS)
+        said, _ = follower.communicate(timeout=60 * SLOWNESS)
     assert "oom" in [json.loads(line)["type"] for line in said.splitlines()]

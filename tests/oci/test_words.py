@@ -33,7 +33,7 @@ def test_there_is_help(runtime: Runtime) -> None:
     assert "--console-socket SOCKET" in runtime("create", "--help").stdout
     command = str(Path(sys.executable).with_name("tinybox"))
     same = subprocess.run(
-        [command, "oci", "--help"], capture_output=True, text=True, check=False, timeout=30 * SLOWNESS
+        [command, "oci", "--help"], capture_output=True, text=True, check=False, timeout=120 * SLOWNESS
     )
     assert same.stdout == said
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.images_archives import archive, directory, regular, symlink
+from tests.kernel.boxes import PATIENCE
 from tinybox.errors import HostError, ImageError, UsageError
 from tinybox.images.intake import workspace
 from tinybox.images.store import ANNOTATION, Store
@@ -322,7 +323,7 @@ def importer(store: Store) -> subprocess.Popen[bytes]:
     assert process.stdin
     process.stdin.write(archive([directory("bin"), regular("bin/big", bytes(1 << 20))])[: 1 << 20])
     process.stdin.flush()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not waits_for_more(process) or not list(Path(store.root).glob("tmp/*/layer-0/fs/bin/big")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -354,7 +355,7 @@ def test_an_interrupted_import_cleans_up_itself(store: Store) -> None:
     """Ctrl-C in the middle of an archive leaves nothing at all."""
     with importer(store) as process:
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) != 0
+        assert process.wait(PATIENCE) != 0
     assert [files(store, name) for name in ("names", "images", "layers", "tmp")] == [[], [], [], []]
 
 
