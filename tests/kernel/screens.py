@@ -51,10 +51,14 @@ class Screen:
         return before
 
     def ask(self, command: str) -> str:
-        """Type a command for a shell whose prompt was seen; return what it prints before the next prompt."""
+        """Type a command for a shell whose prompt was seen; return what it prints, and wait for the next prompt.
+
+        Before that the shell may say more, at a time of its own: that a job has ended, or what a trap prints.
+        """
         self.type(f"{command}; echo 'e''nd'\n")
         self.wait_for("\n")  # the echo of what was typed
-        said = self.wait_for(f"end\r\n{PROMPT}")
+        said = self.wait_for("end\r\n")
+        self.wait_for(PROMPT)
         return said.replace("\r\n", "\n").strip()
 
     def resize(self, rows: int, columns: int) -> None:
