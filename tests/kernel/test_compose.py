@@ -286,6 +286,18 @@ networks:
         assert not names & set(tinybox("network", "ls", "--format", "{{.Name}}").stdout.split())
 
 
+def test_a_file_of_the_host_is_mounted_as_one_and_a_missing_directory_is_made(tinybox: Command, tmp_path: Path) -> None:
+    """The short form takes what is there, a file too; only where there is nothing a directory is made."""
+    (tmp_path / "app.conf").write_text("port 80")
+    text = """
+services: {a: {<<: *stays, volumes: ["./app.conf:/etc/app.conf:ro", "./new/data:/data"]}}
+"""
+    with project(tinybox, tmp_path, text) as shop:
+        shop.up()
+        assert shop.life("a").inside("cat /etc/app.conf; touch /data/kept") == "port 80"
+        assert (tmp_path / "new/data/kept").exists()
+
+
 def test_a_network_or_volume_of_others_is_used_and_stays(tinybox: Command, tmp_path: Path) -> None:
     """What is external has to be there, is not made, and is not removed."""
     stay = STAYS.replace("$$NAME", "me")

@@ -99,7 +99,8 @@ class Ascent:
     def create(self, service: Service, digest: str, undo: ExitStack) -> None:
         """Make the container of *service* and start it."""
         for folder in service.folders:
-            os.makedirs(folder, exist_ok=True)
+            if not os.path.exists(folder):  # where it is a file, that will be mounted
+                os.makedirs(folder, exist_ok=True)
         own = members.labels(self.project, service, digest)
         options = service.options | resources.options(self.project, service)
         options |= {"name": service.container, "label": [*options.get("label", []), *own]}
