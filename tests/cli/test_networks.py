@@ -57,6 +57,17 @@ def test_ls(tinybox: Command, lab: str) -> None:
     one_line(tinybox("network", "ls", "-f", "colour=red"), 1, "--filter colour=red", "is no filter")
 
 
+@pytest.mark.parametrize("name", ["private", "slirp4netns", "ns"])
+def test_a_network_may_have_any_other_name(tinybox: Command, name: str) -> None:
+    """Who asks for a network called `private`, a podman word for another thing, is on that one and not on the bridge."""
+    said(tinybox, "network", "create", "--internal", "--subnet", "10.56.0.0/24", name)
+    try:
+        shown = said(tinybox, "run", "--rm", "--network", name, "busybox", "ip", "address", "show", "eth0")
+        assert "10.56.0.2/24" in shown
+    finally:
+        said(tinybox, "network", "rm", name)
+
+
 def test_a_network_in_use(tinybox: Command, lab: str) -> None:
     """It is not removed, nor pruned; `inspect` names who is on it, and `ps --filter network=` who is on which."""
     with life(tinybox, "--network", lab, "--ip", "10.55.0.55", "--mac-address", "02:00:00:00:00:55", *IDLE) as box:
@@ -141,6 +152,7 @@ def test_the_picture(tinybox: Command, lab: str) -> None:
     ("words", "parts"),
     [
         (("network", "create", "host"), ("operation is not permitted on predefined networks",)),
+        (("network", "create", "default"), ("operation is not permitted on predefined networks",)),
         (("network", "create", "-d", "overlay", "new"), ("--driver overlay", "there is no such driver")),
         (("network", "rm", "bridge"), ("network bridge", "is a pre-defined network and cannot be removed")),
         (("network", "rm", "nosuch"), ("network nosuch: not found",)),
@@ -165,6 +177,8 @@ def test_what_cannot_be(tinybox: Command, words: tuple[str, ...], parts: tuple[s
         ("--network LAB --ip x", "--ip x: is not an IP address"),
         ("--network LAB --ip fd00::1", "is not an IPv4 address (--ip6)"),
         ("--network LAB --network LAB", "is asked for twice"),
+        ("--network LAB --network-alias db#1", "--network-alias 'db#1': is not a name"),
+        ("--network name=LAB,alias=db\x079.9.9.9", "--network-alias 'db\\x079.9.9.9': is not a name"),
         ("--network name=LAB,colour=red", "invalid field key colour"),
         ("--network LAB --mac-address 01:00:5e:00:00:01", "--mac-address 01:00:5e:00:00:01"),
         ("--network none --ip 10.55.0.9", "conflicting options: IP address and the network mode none"),

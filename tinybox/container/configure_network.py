@@ -41,7 +41,7 @@ def _name(word: str) -> str:
 def _fields(word: str) -> Want:
     """Return ``NAME`` or docker's long form ``name=NAME,alias=A,ip=ADDRESS`` as a want."""
     if "=" not in word:
-        return {"name": networks.BRIDGE if word in ("default", "private") else word}
+        return {"name": networks.BRIDGE if word == networks.DEFAULT else word}
     want: Want = {"name": ""}
     for field in word.split(","):
         key, value = words.pair("network", field, "=", "name=, alias=, ip=, ip6= and mac-address= can be")
@@ -105,7 +105,7 @@ def check(network: networks.Network, want: Want) -> None:
             if want.get(key):
                 cure = "tinybox network create NAME, and --network NAME"
                 raise UsageError(f"--{option}", f"{what} is supported for user-defined networks only", cure)
-    if want.get("address") or want.get("address6") or want.get("mac"):
+    if any(want.get(key) for key in ("address", "address6", "mac", "aliases")):
         from tinybox.container import places
 
         places.check(network, want)

@@ -44,7 +44,7 @@ def create(home: Home, name: str, wish: Wish) -> Network:
     """Make the network *name* as *wish* says; UsageError or StateError names what cannot be. Its bridge comes later."""
     with networks.Locked(home):
         others = networks.every(home)
-        if name in (networks.BRIDGE, networks.HOST, networks.NONE):
+        if name in (networks.BRIDGE, networks.HOST, networks.NONE, networks.DEFAULT):
             raise StateError(f"network {name}", "operation is not permitted on predefined networks", "choose a name")
         if any(other.name == name for other in others):
             raise StateError(f"network {name}", f"network with name {name} already exists", "tinybox network rm it")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tinybox.container.home import Home
 
 BRIDGE, HOST, NONE = "bridge", "host", "none"  # the networks that nobody has to make
+DEFAULT = "default"  # docker's other word for the bridge
 DEFAULT_LINK = "tinybox0"
 DEFAULT_SUBNETS = ("172.30.0.0/16", "172.29.0.0/16", "172.31.0.0/16", "10.88.0.0/16", "192.168.208.0/20")
 MTU = 1500

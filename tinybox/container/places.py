@@ -23,7 +23,7 @@ def address(option: str, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Add
 
 
 def check(network: Network, want: Want) -> None:
-    """Raise UsageError where *want* asks for an address outside of the network, or for what is no address at all."""
+    """Raise UsageError where *want* asks for an address outside of the network, or for what is no address or name."""
     for option, text, version, subnet in (
         ("ip", want.get("address"), 4, network.subnet),
         ("ip6", want.get("address6"), 6, network.subnet6),
@@ -38,6 +38,14 @@ def check(network: Network, want: Want) -> None:
             raise UsageError(f"network {network.name}", cause, f"its subnet is {subnet or 'IPv4 only'}")
     if want.get("mac"):
         check_mac(want["mac"])
+    for alias in want.get("aliases") or ():
+        check_alias(alias)
+
+
+def check_alias(text: str) -> None:
+    """Raise UsageError if *text* cannot be one word of a line that others have in their /etc/hosts; see hosts(5)."""
+    if not text.isprintable() or {" ", "#"} & set(text):
+        raise UsageError(f"--network-alias {text!r}", "is not a name", "one word, without blanks or #")
 
 
 def check_mac(text: str) -> None:
