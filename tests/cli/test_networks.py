@@ -59,7 +59,7 @@ def test_ls(tinybox: Command, lab: str) -> None:
 
 @pytest.mark.parametrize("name", ["private", "slirp4netns", "ns"])
 def test_a_network_may_have_any_other_name(tinybox: Command, name: str) -> None:
-    """Who asks for a network called `private`, a podman word for another thing, is on that one and not on the bridge."""
+    """Who asks for a network called `private`, podman's word for another thing, is on that one and nowhere else."""
     said(tinybox, "network", "create", "--internal", "--subnet", "10.56.0.0/24", name)
     try:
         shown = said(tinybox, "run", "--rm", "--network", name, "busybox", "ip", "address", "show", "eth0")

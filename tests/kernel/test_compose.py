@@ -286,6 +286,25 @@ networks:
         assert not names & set(tinybox("network", "ls", "--format", "{{.Name}}").stdout.split())
 
 
+def test_a_container_made_anew_keeps_its_volumes_without_a_name(tinybox: Command, tmp_path: Path) -> None:
+    """What it wrote there is data; it goes on in the next container, survives one that fails, and goes by `down -v`."""
+    text = "services: {a: {<<: *stays, environment: {NAME: one}, volumes: [/data, {type: volume, target: /more}]}}\n"
+    with project(tinybox, tmp_path, text) as shop:
+        before = tinybox("volume", "ls", "-q").stdout
+        shop.up()
+        shop.life("a").inside("echo dear > /data/kept; echo too > /more/kept")
+        shop.write(text.replace("one", "two").replace("{<<", "{healthcheck: {test: 'false', interval: 50ms}, <<"))
+        assert shop("up", "--wait").returncode == 1
+        shop.write(text.replace("{<<", "{mem_limit: much, <<"))
+        assert "is not a size" in shop("up", "-d").stderr
+        assert shop.states() == {"a": "running"}
+        shop.write(text.replace("one", "two"))
+        shop.up()
+        assert shop.life("a").inside("echo $NAME; cat /data/kept /more/kept") == "two\ndear\ntoo"
+        shop.down()
+        assert tinybox("volume", "ls", "-q").stdout == before
+
+
 def test_a_file_of_the_host_is_mounted_as_one_and_a_missing_directory_is_made(tinybox: Command, tmp_path: Path) -> None:
     """The short form takes what is there, a file too; only where there is nothing a directory is made."""
     (tmp_path / "app.conf").write_text("port 80")

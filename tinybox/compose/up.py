@@ -13,12 +13,14 @@ from tinybox.compose import conditions, members, resources
 from tinybox.compose.service import COMPLETED, HEALTHY, STARTED
 from tinybox.container import control, detached, launch, listing, log_reader, naming, state
 from tinybox.container.live import Live
+from tinybox.container.volumes import is_anonymous
 from tinybox.errors import StateError, TinyboxError, UsageError
 from tinybox.images.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from tinybox.compose.members import Say
     from tinybox.compose.project import Project
@@ -77,8 +79,8 @@ class Ascent:
             if self.is_as_wanted(service, listed, digest):
                 self.start(service, listed)
                 return
-            self.remove(listed)
-        self.create(service, digest, undo)
+        kept = self.replace(service, digest, former) if former else {}
+        self.create(service, digest, undo, kept)
 
     def is_as_wanted(self, service: Service, listed: Listed, digest: str) -> bool:
         """Tell whether a container is what the file says, and whose namespaces it shares are still there."""
@@ -96,20 +98,25 @@ class Ascent:
             return
         self.begin(service, container)
 
-    def create(self, service: Service, digest: str, undo: ExitStack) -> None:
-        """Make the container of *service* and start it."""
-        for folder in service.folders:
-            if not os.path.exists(folder):  # where it is a file, that will be mounted
-                os.makedirs(folder, exist_ok=True)
-        own = members.labels(self.project, service, digest)
-        options = service.options | resources.options(self.project, service)
-        options |= {"name": service.container, "label": [*options.get("label", []), *own]}
+    def create(self, service: Service, digest: str, undo: ExitStack, kept: dict[str, str]) -> None:
+        """Make the container of *service* and start it; the nameless volumes *kept* of a former one go on in it."""
+        make_folders(service)
+        options = self.options(service, digest)
         try:
-            container = launch.register(service.image, service.arguments, options, Live(), root=self.home.root)
+            container = launch.register(
+                service.image, service.arguments, options, Live(), root=self.home.root, kept=kept
+            )
         except UsageError as error:
-            raise UsageError(f"service {service.name} ({service.place})", str(error)) from error
-        undo.callback(self.forget, container.id)
+            raise _misused(service, error) from error
+        if not kept:  # else what is in them would go, or belong to nobody
+            undo.callback(self.forget, container.id)
         self.begin(service, container)
+
+    def options(self, service: Service, digest: str) -> dict[str, Any]:
+        """Return all options of ``run`` for the container of *service*."""
+        options = service.options | resources.options(self.project, service)
+        own = members.labels(self.project, service, digest)
+        return options | {"name": service.container, "label": [*options.get("label", []), *own]}
 
     def begin(self, service: Service, container: Container) -> None:
         """Start a registered container under a monitor; its error is told with the service's name."""
@@ -146,14 +153,39 @@ class Ascent:
         if condition == HEALTHY:
             self.say(f" Container {service.container}  Healthy")
 
-    def remove(self, listed: Listed) -> None:
-        """Stop and remove a container that is not as the file says."""
-        control.stop(self.home, listed.id)
-        control.remove(self.home, self.here, listed.id, force=True, volumes=True)
-        self.say(f" Container {listed.name}  Recreate")
+    def replace(self, service: Service, digest: str, former: list[Listed]) -> dict[str, str]:
+        """Stop and remove containers that are not as the file says; return their nameless volumes, place to name.
+
+        Before that what is to come is planned, so that words which cannot be leave the former container as it is.
+        """
+        make_folders(service)
+        try:
+            options = self.options(service, digest)
+            launch.prepare(self.home, self.here, service.image, service.arguments, options, Live())
+        except UsageError as error:
+            raise _misused(service, error) from error
+        kept: dict[str, str] = {}
+        for listed in former:
+            control.stop(self.home, listed.id)
+            mounts = [mount for mount in listed.mounts() if is_anonymous(mount["Source"])]
+            kept |= {mount["Destination"]: mount["Name"] for mount in mounts}
+            control.remove(self.home, self.here, listed.id, force=True, volumes=False)
+            self.say(f" Container {listed.name}  Recreate")
+        return kept
 
     def forget(self, container: str) -> None:
         """Remove what was made in vain, unless it has gone meanwhile."""
         with suppress(StateError):
             state.read(self.home, container)
             control.remove(self.home, self.here, container, force=True, volumes=True)
+
+
+def make_folders(service: Service) -> None:
+    """Make the directories of the host that are to be mounted, where there is nothing: a file is mounted, too."""
+    for folder in service.folders:
+        if not os.path.exists(folder):
+            os.makedirs(folder, exist_ok=True)
+
+
+def _misused(service: Service, error: UsageError) -> UsageError:
+    return UsageError(f"service {service.name} ({service.place})", str(error))

@@ -47,7 +47,7 @@ class Request:
         host: Host,
         find_pid: Callable[[str], int],
         find_hostname: Callable[[str], str],
-        volume: Callable[[str], str],
+        volume: Callable[[str, str], str],
         network: Callable[[str], Network],
     ) -> None:
         self.container, self.name, self.image, self.command, self.options = container, name, image, command, options

@@ -76,7 +76,7 @@ def _asked_mounts(request: Request) -> list[Mount]:
             raise UsageError(f"mount on {entry['destination']}", "is asked for twice", "give each place one mount")
         seen.add(entry["destination"])
         if entry["type"] == "volume":
-            entry["source"] = request.volume(entry["source"])
+            entry["source"] = request.volume(entry["source"], entry["destination"])
             idmap = ["idmap"] * (request.modes["userns"] == "private")  # owners on disk are what they are inside
             entry["type"], entry["options"] = "bind", ["rbind", "rprivate", *idmap, *entry["options"]]
         if entry["type"] == "bind":  # read-only with all that is mounted below it, as docker has it

@@ -27,7 +27,7 @@ from tinybox.images.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from tinybox.container.monitor import Ending
@@ -72,10 +72,13 @@ def register(
     root: str = "",
     passing: bool = False,
     at_once: bool = False,
+    kept: Mapping[str, str] | None = None,
 ) -> lifecycle.Container:
     """Give a new container its place in the store, as ``docker create`` does; its image cannot go meanwhile.
 
     Where it is started *at_once*, whoever lays its cables is sent for now, and gets ready while we do all this.
+
+    *kept* are nameless volumes of a former container, place to name, which go on where this one wants such volumes.
     """
     home = Home(root)
     here = host.read(home.cache)
@@ -86,7 +89,7 @@ def register(
     lifecycle.sweep(home, here)
     try:
         with Store(home.root).locked(shared=True):
-            container = prepare(home, here, image, command, options, live)
+            container = prepare(home, here, image, command, options, live, kept)
             lifecycle.register(container, passing=passing)
     except BaseException:
         live.dismiss_fitter()
@@ -142,7 +145,13 @@ def normal(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare(
-    home: Home, here: host.Host, image: str, command: Sequence[str], options: dict[str, Any], live: Live
+    home: Home,
+    here: host.Host,
+    image: str,
+    command: Sequence[str],
+    options: dict[str, Any],
+    live: Live,
+    kept: Mapping[str, str] | None = None,
 ) -> lifecycle.Container:
     """Return a planned container that is nowhere yet; needs no root."""
     container = os.urandom(32).hex()
@@ -155,7 +164,7 @@ def prepare(
         host=here,
         find_pid=lambda word: pid_of(home, word),
         find_hostname=lambda word: hostname_of(home, word),
-        volume=lambda name: volumes.directory(home, name),
+        volume=lambda name, place: volumes.directory(home, name or (kept or {}).get(place, "")),
         network=lambda word: networks.find(home, word),
     )
     planned = lifecycle.Container(home, container, configure.configure(request), here, live)
