@@ -14,19 +14,35 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.boxes import PATIENCE, kept, lives, new_name, one_line, until
-from tests.kernel.lives import FOREVER, field, life, said
+from tests.kernel.lives import field, life, said
 from tests.kernel.screens import PROMPT, screen
 
 if TYPE_CHECKING:
     from tests.conftest import Command
+    from tests.kernel.lives import Life
 
 pytestmark = pytest.mark.root
 TEN_MEGABYTES = 10_000_000
+READY = "ready\n"  # what a program says when its traps are set
 
 
 def monitor_size(pid: int) -> int:
     """Return the resident set of a process, in bytes."""
     return int(field(pid, "VmRSS").split()[0]) * 1024
+
+
+def guests(monitor: int) -> int:
+    """Count the lines of a monitor: all its sockets but the one that listens."""
+    folder, found = f"/proc/{monitor}/fd", []
+    for fd in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            found.append(os.readlink(f"{folder}/{fd}"))
+    return sum(name.startswith("socket:") for name in found) - 1
+
+
+def arrives(client: subprocess.Popen[str], it: Life, count: int = 1) -> None:
+    """Wait until *client* is one of *count* who are attached, and keeps his signals for the container."""
+    until(lambda: guests(it.monitor) == count and int(field(client.pid, "SigBlk"), 16))
 
 
 def test_ten_megabytes_of_input(tinybox: Command) -> None:
@@ -47,12 +63,15 @@ def test_ten_megabytes_of_input(tinybox: Command) -> None:
 
 def test_who_does_not_read_input_lets_the_typist_wait(tinybox: Command) -> None:
     """Typing without end into a program that does not read makes nobody grow, and a signal still goes through."""
-    with life(tinybox, "-i", "busybox", *FOREVER) as it:
+    script = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"
+    with life(tinybox, "-i", "busybox", "sh", "-c", script) as it:
+        until(lambda: it.log() == READY)
         monitor = it.monitor
         before = monitor_size(monitor)
         with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
             client = tinybox.start("attach", it.name, stdin=yes.stdout)
-            time.sleep(1)
+            arrives(client, it)
+            time.sleep(1)  # for those who would grow
             assert monitor_size(monitor) - before < 2 << 20
             assert monitor_size(client.pid) < 64 << 20
             client.send_signal(signal.SIGTERM)  # forwarded: the program ends with 7
@@ -64,8 +83,10 @@ def test_who_does_not_read_input_lets_the_typist_wait(tinybox: Command) -> None:
 def test_much_is_typed_on_a_terminal(tinybox: Command) -> None:
     """A silent program in raw mode gets all that is typed at once, more than a terminal holds."""
     script = "stty raw -echo; echo READY; head -c 300000 | md5sum"
-    box = life(tinybox, "-it", "busybox", "sh", "-c", f"sleep 0.3; {script}")
+    box = life(tinybox, "-it", "busybox", "sh", "-c", f"read go; {script}")
     with box as it, screen(tinybox, "attach", it.name) as here:
+        until(here.is_raw)
+        here.type("go\n")
         here.wait_for("READY")
         rest = b"x" * 300_000
         while rest:
@@ -95,19 +116,14 @@ def test_three_at_once(tinybox: Command, tmp_path: Path) -> None:
         silent.communicate(timeout=PATIENCE)
 
 
-def guests(monitor: int) -> int:
-    """Count the lines of a monitor: all its sockets but the one that listens."""
-    folder = f"/proc/{monitor}/fd"
-    return sum(os.readlink(f"{folder}/{fd}").startswith("socket:") for fd in os.listdir(folder)) - 1
-
-
 def test_a_stopped_reader_holds_up_nobody(tinybox: Command) -> None:
     """One who is attached and stopped (Ctrl-Z) neither stops the container nor its removal."""
     with life(tinybox, "busybox", "sh", "-c", "while :; do head -c 100000 /dev/zero; echo x >> /beat; done") as it:
         client = tinybox.start("attach", "--no-stdin", it.name, stdout=subprocess.DEVNULL)
-        time.sleep(0.3)
+        arrives(client, it)
         client.send_signal(signal.SIGSTOP)
         beat = it.root / "containers" / it.id / "upper" / "beat"
+        until(beat.exists)
         size = beat.stat().st_size
         until(lambda: beat.stat().st_size > size + 100)
         begin = time.monotonic()
@@ -119,7 +135,7 @@ def test_a_stopped_reader_holds_up_nobody(tinybox: Command) -> None:
 
 def test_the_last_words_reach_everyone(tinybox: Command) -> None:
     """All that was written before the end comes before the status, also while the client types without end."""
-    with life(tinybox, "-i", "busybox", "sh", "-c", "sleep 0.3; seq 50000; exit 9") as it:
+    with life(tinybox, "-i", "busybox", "sh", "-c", "read go; seq 50000; exit 9") as it:
         with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
             client = tinybox.start("attach", it.name, stdin=yes.stdout)
             out, err = client.communicate(timeout=PATIENCE)
@@ -146,17 +162,19 @@ def test_a_client_that_is_killed(tinybox: Command) -> None:
 
 def test_signals_go_through_or_not(tinybox: Command) -> None:
     """A signal to the client is the program's, unless --sig-proxy is off: then it ends the client alone."""
-    script = "trap 'echo usr1' USR1; while :; do sleep 0.05; done"
+    script = "trap 'echo usr1' USR1; echo ready; while :; do sleep 0.05; done"
     with life(tinybox, "busybox", "sh", "-c", script) as it:
+        until(lambda: it.log() == READY)
         client = tinybox.start("attach", "--no-stdin", it.name)
         assert client.stdout is not None
-        time.sleep(0.3)
+        arrives(client, it)
         client.send_signal(signal.SIGUSR1)
         assert client.stdout.readline() == "usr1\n"
-        deaf = tinybox.start("attach", "--no-stdin", "--no-sig-proxy", it.name)
-        time.sleep(0.3)
+        deaf = tinybox.start("attach", "--no-stdin", "--sig-proxy=false", it.name)
+        arrives(deaf, it, 2)
         deaf.send_signal(signal.SIGTERM)
-        deaf.communicate(timeout=PATIENCE)
+        assert deaf.communicate(timeout=PATIENCE) == ("", "")
+        assert deaf.returncode == 128 + signal.SIGTERM
         assert lives(it.pid)
         said(tinybox, "kill", it.name)
         assert client.wait(PATIENCE) == 137

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tinybox.container.monitor import Signals
 
 DETACH = "ctrl-p,ctrl-q"
+ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}  # us, where they are not the container's
 
 
 class Visit:
@@ -106,7 +107,8 @@ def attend(
 ) -> int:
     """Carry everything both ways until the container ends or the detach keys come; return its status, or 0.
 
-    With *proxy*, signals sent to us go to the container. *stdin* says whether our input is passed on.
+    With *proxy*, signals sent to us go to the container; without, they end us alone, and the status is 128+N. *stdin*
+    says whether our input is passed on.
     """
     visit = Visit(home, container, line, terminal_inside=terminal_inside, keys=key_bytes(keys or DETACH))
     listening = stdin
@@ -121,6 +123,8 @@ def attend(
                 break
             if signals.fd in ready:
                 came = signals.pending()
+                if not proxy and (fatal := ENDING.intersection(came)):
+                    return 128 + min(fatal)
                 visit.forward(came if proxy else [n for n in came if n == signal.SIGWINCH])
             if 0 in ready:
                 typed = os.read(0, wire.PACKET_MAX - 1)
