@@ -89,6 +89,17 @@ def fetched(address: str, port: int) -> str:
     return page(socket.create_connection((address, port), timeout=PATIENCE))
 
 
+def echoes(client: socket.socket, said: bytes, address: str, port: int) -> bool:
+    """Send *said* as a datagram, and tell whether it comes back; one that is lost comes back never, see udp(7)."""
+    client.settimeout(1)
+    client.sendto(said, (address, port))
+    with contextlib.suppress(TimeoutError):
+        while client.recvfrom(100)[0] != said:
+            continue
+        return True
+    return False
+
+
 def everything() -> dict[str, object]:
     """Return all that networks could leave on this host: links, addresses, rules, switches, and pools."""
     here = POOLS / str(os.stat("/proc/self/ns/net").st_ino)

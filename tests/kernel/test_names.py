@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import Command
-from tests.kernel.boxes import facts, new_name, one_line, output, until
+from tests.kernel.boxes import PATIENCE, facts, new_name, one_line, output, until
 from tests.kernel.lives import life, murder, said
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ def lab(tinybox: Command) -> Iterator[str]:
 
 def finds(box: Life, name: str) -> str:
     """Return the address that *box* finds under *name*, asked of its own resolver, or what was said instead."""
-    done = box.tinybox("exec", box.name, "ping", "-c", "1", "-w", "5", name)
+    done = box.tinybox("exec", box.name, "ping", "-c", "1", "-w", "15", name)
     return done.stdout.partition("(")[2].partition(")")[0] if done.returncode == 0 else done.stderr
 
 
@@ -141,12 +142,13 @@ def test_published_ports_outlive_a_change_of_networks(tinybox: Command, lab: str
     said(tinybox, "network", "create", other)
     with life(tinybox, "--network", lab, "-p", "127.0.0.1:0:80", *ECHO) as web:
         where = said(tinybox, "port", web.name, "80").strip()
-        fetch = ["curl", "-s", "--max-time", "5", "--retry", "3", "--retry-connrefused", f"http://{where}/"]
+        fetch = ["curl", "-s", "--max-time", "15", "--retry", "3", "--retry-connrefused", f"http://{where}/"]
         pages, tables = [], set()
         for words in ((), ("connect", other), ("disconnect", lab), ("connect", lab), ("disconnect", other)):
             if words:
                 said(tinybox, "network", *words, web.name)
-            pages.append(subprocess.run(fetch, capture_output=True, text=True, check=False, timeout=30).stdout)
+            done = subprocess.run(fetch, capture_output=True, text=True, check=False, timeout=PATIENCE * 3)
+            pages.append(done.stdout)
             tables.add(subprocess.run(["nft", "-a", "list", "tables"], capture_output=True, check=True).stdout)
         assert pages == [f"{web.id[:12]}\n"] * 5
         assert len(tables) == 1  # by its handle it is the same one all the time: no rule has lost its count
@@ -226,12 +228,12 @@ def test_thirty_boxes_come_and_go(tinybox: Command, lab: str) -> None:
     names = [f"crowd-{os.getpid()}-{number}" for number in range(30)]
     with life(tinybox, "--network", lab, *IDLE) as watcher:
         starting = [tinybox.start("run", "-d", "--network", lab, "--name", name, *IDLE) for name in names]
-        assert [process.communicate(timeout=120)[1] for process in starting] == [""] * 30
+        assert [process.communicate(timeout=120 * SLOWNESS)[1] for process in starting] == [""] * 30
         crowds = []
         for box in (watcher.name, names[0], names[-1]):
             lines = said(tinybox, "exec", box, "cat", "/etc/hosts").splitlines()
             crowds.append({word: line.split()[0] for line in lines for word in line.split() if word in names})
-        done = tinybox("rm", "-f", *names, timeout=60)
+        done = tinybox("rm", "-f", *names, timeout=120 * SLOWNESS)
         assert done.returncode == 0, done.stderr
         until(lambda: "crowd-" not in watcher.inside("cat /etc/hosts"))
     assert crowds[0] == crowds[1] == crowds[2]

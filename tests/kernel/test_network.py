@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.boxes import facts, output
+from tests.kernel.boxes import PATIENCE, facts, output, until
 from tests.kernel.lives import life
 from tests.kernel.machines import HOST, MACHINE
 from tests.kernel.networks import addresses, bridged, everything, fetched, links, machine, same_as, web
@@ -23,7 +23,9 @@ __all__ = ["bridged", "machine"]
 pytestmark = pytest.mark.root
 
 FOREVER = ("busybox", "sleep", "600")
-PING = "ping -c 1 -w 3"
+PING = "ping -c 1 -w 15"
+NO_ANSWER = "ping -c 1 -W 1"
+IS_UP = "cat /sys/class/net/eth0/operstate"  # the kernel takes note of a carrier a moment after it is there
 GATEWAY = "ip route | sed -n 's/default via \\([0-9.]*\\).*/\\1/p'"
 
 
@@ -34,7 +36,7 @@ def test_a_box_reaches_another_machine(bridged: Command, machine: Machine) -> No
             connection, (address, _) = server.accept()
             connection.sendall(b"hello from outside\n")
             connection.close()
-            out, err = box.communicate(timeout=20)
+            out, err = box.communicate(timeout=PATIENCE)
         assert (box.returncode, out, err, address) == (0, "hello from outside\n", "", HOST)
         alone = bridged("run", "--rm", "--network", "none", "busybox", "nc", "-w", "5", MACHINE, "9000")
         assert "Network is unreachable" in alone.stderr
@@ -47,7 +49,7 @@ def test_what_a_box_sees_of_its_network(bridged: Command) -> None:
         bridged,
         links="ls /sys/class/net",
         route="ip route",
-        up="cat /sys/class/net/eth0/operstate",
+        up=f"for i in $(seq 200); do [ $({IS_UP}) = up ] && break; sleep 0.05; done; {IS_UP}",
         gateway=f"{PING} $({GATEWAY}) | grep -c '1 packets received'",
     )
     assert seen["links"].split() == ["eth0", "lo"]
@@ -67,7 +69,7 @@ def test_box_and_host_and_box(bridged: Command) -> None:
         assert one.inside(f"wget -qO- http://{second}") == "two"
         assert two.inside(f"wget -qO- http://{first}") == "one"
         with socket.create_server(("", 9001)) as server:
-            server.settimeout(10)
+            server.settimeout(PATIENCE)
             gateway = one.inside(GATEWAY)
             with life(bridged, "busybox", "nc", gateway, "9001"):
                 connection, (address, _) = server.accept()
@@ -84,7 +86,7 @@ def test_the_cable_has_two_ends(bridged: Command) -> None:
         outer = next(link for link in links().values() if link["ifindex"] == inner["iflink"])
         assert (outer["master"], outer["linkinfo"]["info_kind"]) == ("tinybox0", "veth")
         assert outer["link_index"] == inner["ifindex"]
-        assert links()["tinybox0"]["operstate"] == "UP"
+        until(lambda: links()["tinybox0"]["operstate"] == "UP")
 
 
 @pytest.mark.parametrize("mtu", [1280, 1500])
@@ -99,8 +101,8 @@ def test_a_closed_door_stays_closed(bridged: Command, machine: Machine) -> None:
     with web(bridged) as box:
         (address,) = addresses(box)
         machine.run("ip", "route", "replace", f"{address}/32", "via", HOST)
-        assert machine.run("busybox", "ping", "-c", "1", "-W", "1", HOST).returncode == 0
-        assert machine.run("busybox", "ping", "-c", "1", "-W", "1", address).returncode == 1
+        assert machine.run("busybox", *PING.split(), HOST).returncode == 0
+        assert machine.run("busybox", *NO_ANSWER.split(), address).returncode == 1
         assert fetched(address, 80) == "hello"
 
 

@@ -47,7 +47,7 @@ def unfirewalled(tinybox: Command, name: str, *words: str) -> Iterator[subproces
         until(lambda: state.exists() and json.loads(state.read_text())["status"] == "running")
         false, nft = shutil.which("false"), os.path.realpath(firewall.program())
         there = ["nsenter", f"--mount=/proc/{process.pid}/ns/mnt"]
-        subprocess.run([*there, "mount", "--bind", str(false), nft], check=True, timeout=10)
+        subprocess.run([*there, "mount", "--bind", str(false), nft], check=True, timeout=20 * SLOWNESS)
         yield process
 
 

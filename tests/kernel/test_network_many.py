@@ -61,7 +61,7 @@ def ask(count: int) -> int:
     """Fetch the page *count* times, a connection for each; return how often it came whole."""
     whole = 0
     for _ in range(count):
-        with socket.create_connection(("127.0.0.1", 8080), timeout=30) as connection:
+        with socket.create_connection(("127.0.0.1", 8080), timeout=30 * SLOWNESS) as connection:
             connection.sendall(b"GET /page HTTP/1.0\r\n\r\n")
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         whole += answer.endswith(b"\r\n\r\n" + PAGE)
@@ -81,7 +81,7 @@ def test_a_real_server_loses_nothing(bridged: Command, machine: Machine, tmp_pat
     with life(bridged, *options, "busybox", "sh", "-c", f"exec {' '.join(serve)} 2>/dev/null") as box:
         until(lambda: listens(box), 60 * SLOWNESS)
         url = f"http://{HOST}:8080/page"
-        ours = subprocess.run(["curl", "-sS", url], capture_output=True, check=False, timeout=20 * SLOWNESS)
+        ours = subprocess.run(["curl", "-sS", url], capture_output=True, check=False, timeout=60 * SLOWNESS)
         assert (ours.stdout, ours.stderr) == (PAGE, b"")
         assert machine.run("curl", "-sS", url).stdout.encode() == PAGE
         with ThreadPoolExecutor(THREADS) as pool:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.boxes import one_line, until
+from tests.kernel.boxes import PATIENCE, one_line, until
 from tests.kernel.lives import life, said
 from tests.kernel.machines import HOST, HOST6, MACHINE
-from tests.kernel.networks import addresses, bridged, everything, fetched, listens, machine, page, same_as, web
+from tests.kernel.networks import addresses, bridged, echoes, everything, fetched, listens, machine, page, same_as, web
 from tinybox.isolation import conntrack
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ BRIDGES_ASK = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")  # there is o
 def refused(address: str, port: int) -> bool:
     """Tell whether a connection from this host is refused."""
     try:
-        socket.create_connection((address, port), timeout=10).close()
+        socket.create_connection((address, port), timeout=PATIENCE).close()
     except ConnectionRefusedError:
         return True
     return False
@@ -93,13 +93,11 @@ def test_the_host_s_loopback_is_not_a_box_s(bridged: Command) -> None:
 def test_udp(bridged: Command, machine: Machine) -> None:
     """Datagrams come to the box and its answers go back, for another machine and by 127.0.0.1."""
     echo = "nc -u -l -p 53 -e cat"
-    ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    for client, address in ((machine.datagrams(), HOST), (ours, "127.0.0.1")):
-        with client, life(bridged, "-p", "5353:53/udp", "alpine", "sh", "-c", echo) as box:
+    ours = partial(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+    for make, address in ((machine.datagrams, HOST), (ours, "127.0.0.1")):
+        with make() as client, life(bridged, "-p", "5353:53/udp", "alpine", "sh", "-c", echo) as box:
             until(partial(listens, box, "udp", 53))
-            client.settimeout(10)
-            client.sendto(b"are you there?", (address, 5353))
-            assert client.recvfrom(100)[0] == b"are you there?"
+            until(partial(echoes, client, b"are you there?", address, 5353))
 
 
 @pytest.fixture
@@ -151,14 +149,14 @@ def test_a_sender_of_datagrams_finds_the_box_again(bridged: Command, machine: Ma
         life(bridged, "-p", "5353:53/udp", "alpine", "sh", "-c", f"while :; do {echo}; done") as box,
     ):
         places = []
-        for _ in range(2):
+        for said_now in (b"are you there?", b"and now?"):
             until(partial(listens, box, "udp", 53))
-            client.sendto(b"are you there?", (HOST, 5353))
-            assert client.recvfrom(100)[0] == b"are you there?"
+            until(partial(echoes, client, said_now, HOST, 5353))
             places += addresses(box)
             said(bridged, "stop", "-t", "0", box.name)
             client.sendto(b"nobody is", (HOST, 5353))
-            assert conntrack.known(socket.AF_INET, socket.IPPROTO_UDP, 5353)  # the control: there is what misleads
+            known = partial(conntrack.known, socket.AF_INET, socket.IPPROTO_UDP, 5353)
+            until(known)  # the control: there is what misleads
             said(bridged, "start", box.name)
         assert places[0] != places[1]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["bridged", "machine"]
 pytestmark = pytest.mark.root
 
-PING = "ping -c 1 -w 3"
+PING = "ping -c 1 -w 15"
 NO_ANSWER = "ping -c 1 -W 1"  # where none is expected: the one who answers, beside it, needs far less
 
 
@@ -70,7 +70,7 @@ def test_ipv6(bridged: Command, machine: Machine) -> None:
             assert fetched(address, 80) == "hello"
             within = ("run", "--rm", "--network", "six", "busybox", "sh", "-c")
             assert said(bridged, *within, f"wget -qO- http://[{address}]") == "hello\n"
-            assert bridged(*within, f"ping6 -c 1 -w 3 {machine.address6}").returncode == 0
+            assert bridged(*within, f"ping6 -c 1 -w 15 {machine.address6}").returncode == 0
             assert bridged(*within, f"{PING} {MACHINE}").returncode == 0
     finally:
         said(bridged, "network", "rm", "six")
