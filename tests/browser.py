@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.slowness import SLOWNESS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 KEYS = {"ArrowRight": 39, "ArrowLeft": 37, "Home": 36, "End": 35}
-PATIENCE = 60.0
+PATIENCE = 60.0 * SLOWNESS
 WIRED = """import fcntl, os, sys
 asking, told = (fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3])
 os.dup2(asking, 3), os.dup2(told, 4)
@@ -77,7 +79,7 @@ class Browser:
         """Show the file at *path* in a window of this size."""
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.ask("Page.navigate", url=path.as_uri())
-        while self.value("document.readyState") != "complete":
+        while self.value("[document.readyState, location.href]") != ["complete", path.as_uri()]:
             continue
 
     def close(self) -> None:

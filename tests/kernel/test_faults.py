@@ -77,7 +77,7 @@ def test_kill_while_the_child_stands_at_each_of_its_steps(tinybox: Command) -> N
             assert process.stderr is not None
             assert process.stderr.readline() == "HERE\n", name
             os.kill(process.pid, signal.SIGKILL)
-            process.wait(20)
+            process.wait(20 * SLOWNESS)
             assert_nothing_is_left(tinybox)
             assert process.stderr.read() == "", name  # the end of the pipe: the child has ended
 

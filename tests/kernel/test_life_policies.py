@@ -46,7 +46,7 @@ def between_starts(it: Life, least: int) -> Iterator[int]:
         return it.state.get("restarts", 0) >= least and bool(it.state.get("restarting"))
 
     def stands() -> bool:
-        """The monitor stands between two starts."""
+        """Find the monitor between two starts, and stop it there."""
         if not waits():
             return False
         os.kill(monitor, signal.SIGSTOP)
