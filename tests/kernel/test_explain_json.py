@@ -74,25 +74,36 @@ def comparable(calls: list[Call]) -> list[Call]:
     return [call for call in without_files(calls) if call.name not in UNTOLD and call.answer != "ENOSYS"]
 
 
-def of_lane(events: list[dict[str, Any]], lane: str, until: int) -> list[dict[str, Any]]:
-    """Return the calls of one lane that began before the last execve(2) had ended."""
-    return [event for event in events if event["event"] == "call" and event["lane"] == lane and event["at"] < until]
+def of_lane(events: list[dict[str, Any]], lane: str) -> list[dict[str, Any]]:
+    """Return the calls of one lane: of the child up to the end of its last execve(2), of the parent from clone3(2) on.
+
+    The parent's end with its wait for the execve(2) that it has given the word for, as `until_the_word` has it: by the
+    clock one of the two processes may be ahead of the other.
+    """
+    last = max(event["at"] + event["took"] for event in events if event.get("call") == "execve")
+    calls = [event for event in events if event["event"] == "call" and event["lane"] == lane]
+    if lane == "child":
+        return [event for event in calls if event["at"] < last]
+    return until_the_word(calls, [event["call"] for event in calls], [event["shown"] for event in calls])
+
+
+def until_the_word(calls: list[Any], names: list[str], lines: list[str]) -> list[Any]:
+    """Return the parent's *calls* from clone3(2) to the word that the program may start, and the read(2) behind it."""
+    start = next(number for number, line in enumerate(lines) if '"start\\n"' in line)
+    return calls[names.index("clone3") : start + 2]
 
 
 @pytest.mark.parametrize("options", [(), ("--init", "none"), ("-m", "32m", "--security-opt", "no-new-privileges")])
 def test_the_calls_are_those_that_strace_sees(tinybox: Command, tmp_path: Path, options: tuple[str, ...]) -> None:
     """From clone3 to the last execve: the same calls, answers, paths and flags, in the same order, in each process."""
     events, seen = straced.run(tinybox, tmp_path, *BOX, *options, "alpine", "true")
-    last = max(event["at"] + event["took"] for event in events if event.get("call") == "execve")
     pids = {"parent": events[0]["pid"], "child": next(e for e in events if e["event"] == "born")["pid"]["host"]}
     program = [calls for pid, calls in seen.items() if any(c.name == "execve" and "/bin/true" in c.line for c in calls)]
     assert len(program) == 1
     for lane, pid in pids.items():
-        told, theirs = of_lane(events, lane, last), comparable(seen[pid])
+        told, theirs = of_lane(events, lane), comparable(seen[pid])
         if lane == "parent":
-            told = told[[event["call"] for event in told].index("clone3") :]
-            start = next(number for number, call in enumerate(theirs) if '"start\\n"' in call.line)
-            theirs = theirs[[call.name for call in theirs].index("clone3") : start + 2]  # and the read(2) behind it
+            theirs = until_the_word(theirs, [call.name for call in theirs], [call.line for call in theirs])
         elif program[0] is seen[pid]:
             theirs = theirs[: [call.name for call in theirs].index("execve") + 1]
         else:
