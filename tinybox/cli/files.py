@@ -73,6 +73,10 @@ def export(container: str, output: str | None) -> None:
     if output is None:
         copying.export(Home(), container, _not_terminal(1), skipped)
         return
+    if os.path.exists(output) and not os.path.isfile(output):  # a device, or a FIFO: to be written to, not replaced
+        with open(output, "wb") as file:
+            copying.export(Home(), container, file.fileno(), skipped)
+        return
     fresh = f"{output}.{os.getpid()}"
     try:
         with open(fresh, "xb") as file:
