@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.kernel.boxes import PATIENCE
 from tinybox.container import addresses, network_making, networks
 from tinybox.container.home import Home
 from tinybox.container.network_making import Wish
@@ -72,7 +73,7 @@ def owner(home: Home, number: int) -> Iterator[str]:
 
 def ip(*words: str) -> None:
     """Run ip(8)."""
-    subprocess.run(["ip", *words], check=True, timeout=10)
+    subprocess.run(["ip", *words], check=True, timeout=PATIENCE)
 
 
 def lease(home: Home, network: Network, container: str, **want: str) -> str:
