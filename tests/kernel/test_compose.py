@@ -217,6 +217,68 @@ def test_an_orphan_is_named_and_removed_when_asked(tinybox: Command, tmp_path: P
         assert shop.states() == {}, said
 
 
+def test_an_orphan_keeps_its_network(tinybox: Command, tmp_path: Path) -> None:
+    """`down` without --remove-orphans says that the network stays, and has done all else; as docker, it succeeds."""
+    text = f"services: {{a: {{image: busybox, command: {STAYS}}}, b: {{image: busybox, command: {STAYS}}}}}\n"
+    with project(tinybox, tmp_path, text) as shop:
+        shop.up()
+        shop.write("services: {a: {image: busybox}}\nvolumes: {data: }\n")
+        done = shop("down", "-v")
+        assert (done.returncode, shop.states()) == (0, {"b": "running"}), done
+        assert 'Network shop_default  stays: has active endpoints (name:"shop-b-1"' in done.stderr
+        assert shop.life("b").inside("ip address show eth0")
+
+
+def test_containers_stop_side_by_side_but_after_those_that_depend_on_them(tinybox: Command, tmp_path: Path) -> None:
+    """Three that take two seconds each to say goodbye take no four; `db` is asked when `web` has ended."""
+    bye = "trap 'cat /proc/uptime > /d/$$ME-asked; sleep 2; cat /proc/uptime > /d/$$ME-ended; exit' TERM"
+    slow = f'image: busybox, command: [sh, -c, "{bye}; touch /d/$$ME; while :; do sleep 0.05; done"]'
+    slow += f", network_mode: none, volumes: ['{tmp_path}:/d']"
+    text = f"""
+services:
+  web: {{{slow}, environment: {{ME: web}}, depends_on: [db]}}
+  db: {{{slow}, environment: {{ME: db}}}}
+  a: {{{slow}, environment: {{ME: a}}}}
+  b: {{{slow}, environment: {{ME: b}}}}
+"""
+    with project(tinybox, tmp_path, text) as shop:
+        for command in (("stop",), ("down",)):
+            shop.up()
+            until(lambda: all((tmp_path / name).exists() for name in ("web", "db", "a", "b")))
+            assert shop(*command).returncode == 0
+            told = {path.name: float(path.read_text().split()[0]) for path in tmp_path.glob("*-*ed")}
+            assert told["db-asked"] >= told["web-ended"]
+            first = max(told[f"{name}-asked"] for name in ("web", "a", "b"))
+            assert first < min(told[f"{name}-ended"] for name in ("web", "a", "b"))
+            for path in tmp_path.glob("[!c]*"):
+                path.unlink()
+
+
+def test_a_service_that_is_nowhere_is_an_error(tinybox: Command, tmp_path: Path) -> None:
+    """A name that is mistyped stops nothing and restarts nothing, and that is said."""
+    with project(tinybox, tmp_path, TWO) as shop:
+        shop.up()
+        for command in ("stop", "start", "restart", "ps", "logs"):
+            one_line(shop(command, "wbe"), 1, "service wbe", "no such service (there are db, web)")
+        assert shop.states() == {"db": "running", "web": "running"}
+
+
+def test_a_project_is_known_by_its_name_alone(tinybox: Command, tmp_path: Path) -> None:
+    """Without the file its containers can be stopped, started, restarted, and heard."""
+    with project(tinybox, tmp_path, TWO) as shop:
+        shop.up()
+        pid = shop.life("db").pid
+        elsewhere = [("restart", "db"), ("logs", "--no-log-prefix", "db"), ("stop",), ("start",)]
+        outs = []
+        for words in elsewhere:
+            with tinybox.start("compose", "-p", "shop", *words, cwd="/") as process:
+                outs.append(process.communicate(timeout=PATIENCE))
+                assert process.returncode == 0, outs
+        assert shop.life("db").pid != pid
+        assert outs[1][0].startswith("hello from db\nbye\n")
+        assert shop.states() == {"db": "running", "web": "running"}
+
+
 def test_restart_and_start(tinybox: Command, tmp_path: Path) -> None:
     """`restart` makes other processes of the same containers; `start` starts what is at rest."""
     with project(tinybox, tmp_path, TWO) as shop:

@@ -16,7 +16,7 @@ from tinybox.compose import members, output
 from tinybox.compose import project as projects
 from tinybox.compose.service import by_name
 from tinybox.compose.up import Ascent
-from tinybox.container import control, host, listing
+from tinybox.container import control, detached, host, launch
 from tinybox.container.home import Home
 from tinybox.container.log_reader import Selection
 from tinybox.errors import UsageError
@@ -53,7 +53,6 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-AT_REST = ("created", "exited", "dead")
 SERVICES = click.argument("services", nargs=-1, metavar="[SERVICE]...")
 TIME = click.option("-t", "--timeout", "seconds", type=float, metavar="SECONDS", help="Seconds before KILL.")
 
@@ -99,11 +98,14 @@ def up(asked: Asked, /, services: tuple[str, ...], seconds: float | None, **opti
         return 0
     attached = members.of(home, project.name, [service.name for service in chosen])
     source = by_name(project.services, options["source"]) if options["source"] else None
-    status = _attend(home, attached, Selection(since=since), seconds, abort=options["abort"] or source is not None)
+    abort = options["abort"] or source is not None
+    status = _attend(home, project, attached, Selection(since=since), seconds, abort=abort)
     return control.wait(home, source.container) or 0 if source and not status else status
 
 
-def _attend(home: Home, attached: list[Listed], since: Selection, seconds: float | None, *, abort: bool) -> int:
+def _attend(
+    home: Home, project: Project, attached: list[Listed], since: Selection, seconds: float | None, *, abort: bool
+) -> int:
     """Show what the containers say until all have ended, or one with *abort*; Ctrl-C and SIGTERM stop them.
 
     The first signal is only noted, so that it can come at any moment, also while those who show are being started.
@@ -119,9 +121,9 @@ def _attend(home: Home, attached: list[Listed], since: Selection, seconds: float
         say("Gracefully stopping... (Ctrl-C again: KILL)")
     _on_signals(_interrupted)
     try:
-        _stop(home, attached, seconds)
+        _stop(home, project, attached, seconds)
     except KeyboardInterrupt:
-        _stop(home, attached, 0)
+        _stop(home, project, attached, 0)
     for thread in threads:
         thread.join()
     return 130 if asked else 0
@@ -136,11 +138,8 @@ def _interrupted(_: int, __: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _stop(home: Home, containers: list[Listed], seconds: float | None) -> None:
-    for listed in containers:
-        if listing.find(home, listed.id).word not in AT_REST:
-            control.stop(home, listed.id, seconds)
-            say(f" Container {listed.name}  Stopped")
+def _stop(home: Home, project: Project, containers: list[Listed], seconds: float | None) -> None:
+    descent.stop(home, project, descent.ranked(project, containers), seconds, say)
 
 
 @compose.command()
@@ -168,8 +167,7 @@ def down(
 def stop(asked: Asked, services: tuple[str, ...], seconds: float | None) -> None:
     """Stop the services, and keep their containers."""
     home, project = Home(), asked.project()
-    found = descent.last_first(home, project, orphans=True, say=say)
-    _stop(home, [listed for listed in found if not services or members.service_of(listed) in services], seconds)
+    _stop(home, project, members.named(home, project, services), seconds)
 
 
 @compose.command()
@@ -177,7 +175,17 @@ def stop(asked: Asked, services: tuple[str, ...], seconds: float | None) -> None
 @click.pass_obj
 def start(asked: Asked, services: tuple[str, ...]) -> None:
     """Start containers that are at rest."""
-    _start(Home(), asked, services)
+    home, project = Home(), asked.project()
+    found = members.named(home, project, services)
+    if not project.files:
+        _start(home, project, found)
+        return
+    here = host.read(home.cache)
+    here.check()
+    wanted = [by_name(project.services, name) for name in services] or project.chosen((), asked.profiles)
+    ascent = Ascent(home, here, project, wanted, say)
+    for service in wanted:
+        ascent.start(service, members.one(home, project.name, service.name))
 
 
 @compose.command()
@@ -187,18 +195,20 @@ def start(asked: Asked, services: tuple[str, ...]) -> None:
 def restart(asked: Asked, services: tuple[str, ...], seconds: float | None) -> None:
     """Stop the services and start them again."""
     home, project = Home(), asked.project()
-    _stop(home, members.of(home, project.name, services), seconds)
-    _start(home, asked, services)
+    found = members.named(home, project, services)
+    _stop(home, project, found, seconds)
+    _start(home, project, found)
 
 
-def _start(home: Home, asked: Asked, services: tuple[str, ...]) -> None:
+def _start(home: Home, project: Project, containers: list[Listed]) -> None:
+    """Start *containers* that are at rest, those first on which others depend."""
     here = host.read(home.cache)
     here.check()
-    project = asked.project()
-    wanted = [by_name(project.services, name) for name in services] or project.chosen((), asked.profiles)
-    ascent = Ascent(home, here, project, wanted, say)
-    for service in wanted:
-        ascent.start(service, members.one(home, project.name, service.name))
+    for listed in reversed(descent.ranked(project, containers)):
+        container = launch.owned(home, here, listed.id)
+        if container is not None:
+            detached.launch(container)
+            say(f" Container {listed.name}  Started")
 
 
 @compose.command(name="exec", context_settings={"allow_interspersed_args": False})

@@ -13,7 +13,6 @@ from tinybox.cli.listing import columns as container_columns
 from tinybox.cli.logs import line_count
 from tinybox.cli.table import Columns, Table, format_option
 from tinybox.compose import document, members, output
-from tinybox.compose.service import by_name
 from tinybox.container import ports
 from tinybox.container.home import Home
 from tinybox.container.log_reader import Selection
@@ -62,7 +61,7 @@ def publishers(listed: Listed) -> list[dict[str, Any]]:
 @click.pass_obj
 def ps(obj: Any, services: tuple[str, ...], style: str, *, all_of_them: bool, quiet: bool, names_only: bool) -> None:
     """List the project's containers."""
-    found = members.of(Home(), obj.project().name, services)
+    found = members.named(Home(), obj.project(), services)
     found = [listed for listed in found if all_of_them or listed.word in ("running", "paused", "restarting")]
     if quiet:
         lines = [listed.id for listed in found]
@@ -83,10 +82,8 @@ def ps(obj: Any, services: tuple[str, ...], style: str, *, all_of_them: bool, qu
 @click.pass_obj
 def logs(obj: Any, services: tuple[str, ...], tail: str, *, follow: bool, timestamps: bool, bare: bool) -> None:
     """Show what the services have said, each line after the name of who said it."""
-    home, project = Home(), obj.project()
-    for name in services:
-        by_name(project.services, name)
-    found = members.of(home, project.name, services)
+    home = Home()
+    found = members.named(home, obj.project(), services)
     selection = Selection(tail=line_count(tail))
     out = output.Output(sys.stdout.buffer, found, prefix=not bare, timestamps=timestamps)
     if not follow:

@@ -1,17 +1,27 @@
-"""down: what `up` has made goes again, containers first, then networks, and volumes where that is asked for."""
+"""down: what `up` has made goes again, containers first, then networks, and volumes where that is asked for.
+
+A container stops when those that depend on it have stopped; all that nothing holds back stop side by side, so that ten
+that take their ten seconds take ten in all.
+"""
 
 from __future__ import annotations
 
+import threading
+
 from tinybox.compose import members, order, resources
-from tinybox.container import control
+from tinybox.container import control, listing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tinybox.compose.members import Say
     from tinybox.compose.project import Project
     from tinybox.container.home import Home
     from tinybox.container.host import Host
     from tinybox.container.listing import Listed
+
+AT_REST = ("created", "exited", "dead")
 
 
 def down(
@@ -30,29 +40,74 @@ def down(
     """
     everything = orphans or not project.files  # without a file there is nobody who is not in it
     with members.alone(home, project.name):
-        for listed in last_first(home, project, orphans=everything, say=say):
-            control.stop(home, listed.id, seconds)
+        found = last_first(home, project, orphans=everything, say=say)
+        stop(home, project, found, seconds, lambda _: None)
+        for listed in found:
             control.remove(home, here, listed.id, force=True, volumes=volumes)
             say(f" Container {listed.name}  Removed")
         resources.remove(home, project, say, volumes=volumes)
 
 
+class Stopping(threading.Thread):
+    """The stopping of one container, which begins when those *before* it are done; its error waits for who asks."""
+
+    def __init__(self, home: Home, listed: Listed, before: Iterable[Stopping], seconds: float | None, say: Say) -> None:
+        super().__init__(daemon=True)
+        self.service = members.service_of(listed)
+        self._home, self._listed, self._before, self._seconds, self._say = home, listed, [*before], seconds, say
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Stop it, unless it is at rest."""
+        for other in self._before:
+            other.join()
+        try:
+            if listing.find(self._home, self._listed.id).word not in AT_REST:
+                control.stop(self._home, self._listed.id, self._seconds)
+                self._say(f" Container {self._listed.name}  Stopped")
+        except BaseException as error:  # noqa: BLE001  `stop` raises it in the thread that is asked
+            self.error = error
+
+
+def stop(home: Home, project: Project, containers: Iterable[Listed], seconds: float | None, say: Say) -> None:
+    """Stop *containers*, in the order of `last_first`: each after those that depend on it, else side by side."""
+    begun: list[Stopping] = []
+    for listed in containers:
+        own = members.service_of(listed)
+        services = (project.services.get(other.service) for other in begun)
+        above = {service.name for service in services if service and own in service.depends_on}
+        begun.append(Stopping(home, listed, [other for other in begun if other.service in above], seconds, say))
+        begun[-1].start()
+    for each in begun:
+        each.join()
+    for each in begun:
+        if each.error is not None:
+            raise each.error
+
+
 def remove_orphans(home: Home, here: Host, project: Project, say: Say) -> None:
     """Remove the containers of services that the file does not have any more."""
     with members.alone(home, project.name):
-        for listed in members.of(home, project.name):
-            if members.service_of(listed) not in project.services:
-                control.stop(home, listed.id)
-                control.remove(home, here, listed.id, force=True, volumes=False)
-                say(f" Container {listed.name}  Removed")
+        found = [
+            listed for listed in members.of(home, project.name) if members.service_of(listed) not in project.services
+        ]
+        stop(home, project, found, None, lambda _: None)
+        for listed in found:
+            control.remove(home, here, listed.id, force=True, volumes=False)
+            say(f" Container {listed.name}  Removed")
 
 
 def last_first(home: Home, project: Project, *, orphans: bool, say: Say) -> list[Listed]:
     """Return the project's containers, those first on which no other depends; without *orphans* these are named."""
-    rank = {service.name: at for at, service in enumerate(order.ordered(project.services, project.services))}
     found = members.of(home, project.name)
-    strange = [listed.name for listed in found if members.service_of(listed) not in rank]
+    strange = [listed.name for listed in found if members.service_of(listed) not in project.services]
     if strange and not orphans:
         say(f"not in the file, and so left: {', '.join(strange)} (--remove-orphans removes them)")
-        found = [listed for listed in found if members.service_of(listed) in rank]
-    return sorted(found, key=lambda listed: -rank.get(members.service_of(listed), len(rank)))
+        found = [listed for listed in found if members.service_of(listed) in project.services]
+    return ranked(project, found)
+
+
+def ranked(project: Project, containers: Iterable[Listed]) -> list[Listed]:
+    """Return *containers* sorted: those first on which no other depends."""
+    rank = {service.name: at for at, service in enumerate(order.ordered(project.services, project.services))}
+    return sorted(containers, key=lambda listed: -rank.get(members.service_of(listed), len(rank)))

@@ -13,7 +13,7 @@ from tinybox.errors import StateError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from tinybox.compose.project import Project
     from tinybox.compose.service import Service
@@ -59,6 +59,16 @@ def of(home: Home, project: str, services: Iterable[str] = ()) -> list[Listed]:
         return found.get(PROJECT) == project and (not wanted or found.get(SERVICE) in wanted)
 
     return sorted(listing.containers(home, at_rest=True, is_wanted=is_ours), key=service_of)
+
+
+def named(home: Home, project: Project, services: Collection[str]) -> list[Listed]:
+    """Return the same; UsageError if a service is neither in the file nor has a container."""
+    found = of(home, project.name, services)
+    for name in services:
+        if name not in project.services and name not in map(service_of, found):
+            there = {*project.services, *map(service_of, of(home, project.name))}
+            raise UsageError(f"service {name}", "no such service", f"there are {', '.join(sorted(there)) or 'none'}")
+    return found
 
 
 def service_of(listed: Listed) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tinybox.compose import members
 from tinybox.container import network_making, networks
 from tinybox.container import volumes as store_volumes
@@ -10,6 +12,7 @@ from tinybox.images.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import ExitStack
     from typing import Any
 
@@ -104,12 +107,19 @@ def remove(home: Home, project: Project, say: Say, *, volumes: bool) -> None:
     """Remove the networks that bear the project's label, and with *volumes* its volumes; what is external stays."""
     ours = (volume for volume in store_volumes.every(home) if volume.labels.get(members.PROJECT) == project.name)
     for volume in ours if volumes else ():
-        if remove_volume(home, volume.name):
-            say(f" Volume {volume.name}  Removed")
+        _try(f"Volume {volume.name}", partial(remove_volume, home, volume.name), say)
     for network in networks.every(home):
         if network.labels.get(members.PROJECT) == project.name:
-            network_making.remove(home, network.name)
-            say(f" Network {network.name}  Removed")
+            _try(f"Network {network.name}", partial(network_making.remove, home, network.name), say)
+
+
+def _try(what: str, removal: Callable[[], object], say: Say) -> None:
+    """Remove what is not in use; what is, an orphan's network or another project's volume, stays, and that is said."""
+    try:
+        if removal():
+            say(f" {what}  Removed")
+    except StateError as error:
+        say(f" {what}  stays: {error.cause}")
 
 
 def remove_volume(home: Home, name: str) -> bool:
