@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import TYPE_CHECKING
 
 from tinybox.container.log import LINE_MAX, Log, stamp
@@ -61,6 +62,17 @@ def test_without_a_limit_nothing_is_rotated(tmp_path: Path) -> None:
     log.close()
     assert os.listdir(tmp_path) == ["log"]
     assert len(rows(tmp_path / "log")) == 500
+
+
+def test_short_lines_cost_no_more_than_their_number(tmp_path: Path) -> None:
+    """What one read(2) brings, thirty thousand lines of one letter, is written in a moment: it was ten seconds once."""
+    log = Log(str(tmp_path / "log"))
+    began = time.process_time()
+    log.write("stdout", b"y\n" * 32768)
+    taken = time.process_time() - began
+    log.close()
+    assert len((tmp_path / "log").read_bytes().splitlines()) == 32768
+    assert taken < 3
 
 
 def test_a_log_goes_on(tmp_path: Path) -> None:

@@ -35,17 +35,17 @@ class Log:
     def _append(self, stream: str, pieces: list[bytes]) -> None:
         if not pieces:
             return
-        now, data = stamp(time.time_ns()), b""
+        now, size, waiting = stamp(time.time_ns()), self._size, list[bytes]()
         for piece in pieces:
             row = {"log": piece.decode("utf-8", "surrogateescape"), "stream": stream, "time": now}
             line = json.dumps(row).encode() + b"\n"
-            size = self._size + len(data)
             if self.max_size and size > 0 and size + len(line) > self.max_size:
-                self._put(data)
+                self._put(b"".join(waiting))
                 self._rotate()
-                data = b""
-            data += line
-        self._put(data)
+                size, waiting = self._size, []
+            size += len(line)
+            waiting.append(line)  # put together once, at the end: thousands of short lines may come at once
+        self._put(b"".join(waiting))
 
     def _put(self, data: bytes) -> None:
         try:
