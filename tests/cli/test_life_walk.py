@@ -224,8 +224,17 @@ def test_stop(tinybox: Command, image: str) -> None:
         assert deaf.state["exitCode"] == 8
     words = ("--stop-signal", "USR1", "--stop-timeout", "1", image, "sh", "-c")
     with life(tinybox, *words, "trap 'exit 9' USR1; while :; do sleep 0.05; done") as own:
+        for seconds in ("nan", "inf", "1e400", "-1e400", "9" * 400):
+            one_line(tinybox("stop", "-t", seconds, own.name), 1, "is not a time in seconds")
+        assert lives(own.pid)  # the control: nothing was sent
         said(tinybox, "stop", own.name)
         assert own.state["exitCode"] == 9
+    words = ("--stop-signal", "SIGRTMIN+3", "--stop-timeout", "2147483648", image, "sh", "-c")  # systemd's images
+    with life(tinybox, *words, "trap 'echo hello' 39; trap 'exit 6' 37; while :; do sleep 0.05; done") as real_time:
+        said(tinybox, "kill", "-s", "RTMIN+5", real_time.name)
+        until(lambda: "hello" in real_time.log())
+        said(tinybox, "stop", real_time.name)
+        assert real_time.state["exitCode"] == 6
 
 
 def test_kill_wait_and_restart(tinybox: Command, image: str) -> None:

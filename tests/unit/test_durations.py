@@ -17,7 +17,9 @@ def test_durations(text: str, seconds: float) -> None:
     assert duration("health-interval", text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["30", "s", "1x", "1m30", "1..5s", ".s", "-1s", "1 s", "1mm"])
+@pytest.mark.parametrize(
+    "text", ["30", "s", "1x", "1m30", "1..5s", ".s", "-1s", "1 s", "1mm", "9" * 400 + "s", "9" * 12 + "s"]
+)
 def test_no_durations(text: str) -> None:
     """What has no unit, no number or too many points is an error that names the option."""
     with pytest.raises(UsageError, match="health-interval"):

@@ -72,7 +72,10 @@ def test_a_date_without_a_zone_is_local(zone: str, monkeypatch: pytest.MonkeyPat
     assert here == (1795294800 - (9 * HOUR if zone == "JST-9" else 0)) * measures.SECOND
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "10", "10m 5s", "2026-13-01", "2026-11-21T25:00Z", "m10"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "yesterday", "10", "10m 5s", "2026-13-01", "2026-11-21T25:00Z", "m10", "9" * 12, "9" * 5000, "9" * 400 + "h"],
+)
 def test_what_is_no_time(text: str) -> None:
     """Anything else is an error that names the option; a bare number is Unix seconds, the control."""
     if text == "10":
@@ -80,6 +83,11 @@ def test_what_is_no_time(text: str) -> None:
         return
     with pytest.raises(UsageError, match="--since"):
         measures.moment("--since", text, NOW)
+
+
+def test_a_time_before_1970_is_the_first_one() -> None:
+    """What has no stamp is at least in order: 0 would mean that nothing was asked for."""
+    assert [measures.moment("--since", text, NOW) for text in ("0001-01-01", "0", "9999999h")] == [1, 1, 1]
 
 
 def test_stamps() -> None:

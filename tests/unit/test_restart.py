@@ -27,6 +27,15 @@ def test_who_is_started_again(text: str, status: int, again: bool) -> None:
     assert not Policy(text).again(Ending(status), stopped=True)
 
 
+@pytest.mark.parametrize(
+    "text", ["", "sometimes", "always:3", "on-failure:x", "on-failure:-1", "on-failure:" + "9" * 5000]
+)
+def test_no_policies(text: str) -> None:
+    """Anything else is an error that names the option."""
+    with pytest.raises(UsageError, match="is not a policy"):
+        Policy(text)
+
+
 def test_so_often_and_no_more() -> None:
     """on-failure:2 allows two more starts; without a number there is no end to it."""
     policy, endless = Policy("on-failure:2"), Policy("on-failure")

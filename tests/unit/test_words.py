@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tinybox.container import words
+from tinybox.container import control, words
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,12 +32,63 @@ def test_sizes(text: str, size: int) -> None:
     assert words.size("memory", text) == size
 
 
-@pytest.mark.parametrize("text", ["12Q", "", "m", "-1m", "1mm", "0x10", "1 m 2", "1ib", "٣m", "1e3", "nan", "."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12Q",
+        "",
+        "m",
+        "-1m",
+        "1mm",
+        "0x10",
+        "1 m 2",
+        "1ib",
+        "٣m",
+        "1e3",
+        "nan",
+        ".",
+        "9" * 20 + "m",
+        "9" * 400,
+        "9" * 5000,
+    ],
+)
 def test_what_is_not_a_size(text: str) -> None:
     """The error names the option, the value as it was written, and the cure."""
     with pytest.raises(UsageError) as caught:
         words.size("memory", text)
     assert str(caught.value) == f"--memory {text}: is not a size (write a number and b, k, m or g: 32m)"
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "--1", "٣", "9" * 50, "9" * 5000, "-" + "9" * 5000])
+def test_what_is_no_whole_number(text: str) -> None:
+    """However long the word is: int() takes 4300 digits and no more; the controls are the least and the most."""
+    with pytest.raises(UsageError, match="is not a whole number from -1 to 9"):
+        words.whole("pids-limit", text, -1, 9)
+    assert (words.whole("pids-limit", "-1", -1, 9), words.whole("pids-limit", "09", -1, 9)) == (-1, 9)
+
+
+def test_signals() -> None:
+    """Names with and without SIG, numbers, and real-time signals, by which systemd is stopped, in every command."""
+    for text, number in (("TERM", 15), ("sigterm", 15), ("9", 9), ("RTMIN", 34), ("SIGRTMIN+3", 37), ("rtmin+30", 64)):
+        assert (words.signal_number("stop-signal", text), control.signal_number(text)) == (number, number)
+    for text in (
+        "",
+        "0",
+        "65",
+        "-9",
+        "SIGSIGTERM",
+        "_IGN",
+        "_BLOCK",
+        "RTMIN+31",
+        "RTMIN+",
+        "TERM+1",
+        "RTMIN+x",
+        "9" * 5000,
+    ):
+        with pytest.raises(UsageError):
+            words.signal_number("stop-signal", text)
+        with pytest.raises(UsageError):
+            control.signal_number(text)
 
 
 def test_environment_takes_files_first_then_words_then_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import click
 from tinybox.cli import completion, detached
 from tinybox.cli.run_command import table_command
 from tinybox.cli.several import each
-from tinybox.container import control, host, launch, monitor
+from tinybox.container import control, host, launch, monitor, words
 from tinybox.container import update as updating
 from tinybox.container.home import Home
 from tinybox.container.live import Live
@@ -31,8 +31,22 @@ LIVING_NAMES = several_names(completion.running)
 RESTING_NAMES = several_names(completion.at_rest)
 NAME = click.argument("name", metavar="CONTAINER", shell_complete=completion.containers)
 LIVING_NAME = click.argument("name", metavar="CONTAINER", shell_complete=completion.running)
+
+
+def _patience(_context: click.Context, _option: click.Parameter, seconds: float | None) -> float | None:
+    """Refuse what is a number to Python only: nan, inf, and more than the kernel can wait."""
+    if seconds is not None and not abs(seconds) <= words.TIME_MOST:
+        raise UsageError(f"--time {seconds}", "is not a time in seconds", "10 is usual; -1: wait")
+    return seconds
+
+
 TIME = click.option(
-    "-t", "--time", "seconds", type=float, help="Seconds before KILL (default: its own, or 10); -1: wait."
+    "-t",
+    "--time",
+    "seconds",
+    type=float,
+    callback=_patience,
+    help="Seconds before KILL (default: its own, or 10); -1: wait.",
 )
 SIGNAL = click.option("-s", "--signal", "signal_word", default="", metavar="SIGNAL", help="Send this signal.")
 

@@ -11,6 +11,7 @@ import click
 from tinybox.cli import completion
 from tinybox.container import log_reader, measures, naming
 from tinybox.container.home import Home
+from tinybox.container.words import is_whole
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 def line_count(text: str) -> int | None:
     """Return the number that --tail says; None for all, which is what docker makes of a negative one, too."""
-    if text == "all" or (text.startswith("-") and text[1:].isdecimal()):
+    if text == "all" or (text.startswith("-") and is_whole(text[1:])):
         return None
-    if not text.isdecimal():
+    if not is_whole(text):
         raise UsageError(f"--tail {text}", "is not a number of lines", "a number, or all")
     return int(text)
 

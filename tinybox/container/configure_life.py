@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.configure import Options, Request
 
+_LONGEST = 1e9  # seconds, thirty years: longer than any clock of the kernel waits
 _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -24,7 +25,7 @@ def for_monitor(request: Request) -> dict[str, str]:
             raise UsageError(f"--restart {options['restart']}", "conflicts with --rm", "leave one of them out")
         made[spec.RESTART] = options["restart"]
     if options.get("stop_timeout"):
-        made[spec.STOP_TIMEOUT] = str(words.whole("stop-timeout", options["stop_timeout"], -1, 1 << 31))
+        made[spec.STOP_TIMEOUT] = str(words.whole("stop-timeout", options["stop_timeout"], -1, words.TIME_MOST))
     if options.get("interactive"):
         made[spec.INTERACTIVE] = "true"
     for text in options.get("log_opt") or ():
@@ -54,7 +55,7 @@ def _health(options: Options, image: dict[str, Any]) -> dict[str, Any] | None:
 
     def seconds(option: str, key: str, default: float) -> float:
         text = options.get(option.replace("-", "_"))
-        return duration(option, text) if text else (image.get(key) or default * 1e9) / 1e9
+        return (duration(option, text) if text else 0) or (image.get(key) or default * 1e9) / 1e9  # 0: the default
 
     return {
         "test": ["/bin/sh", "-c", test[1]] if test[0] == "CMD-SHELL" else test[1:],
@@ -78,4 +79,6 @@ def duration(option: str, text: str) -> float:
             raise UsageError(f"--{option} {text}", "is not a time", "write 30s, 1m30s or 500ms")
         total += float(digits) * _UNITS[unit]
         rest = after[len(unit) :]
+    if total > _LONGEST:
+        raise UsageError(f"--{option} {text}", "is too long a time", "30s is usual")
     return total

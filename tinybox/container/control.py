@@ -12,7 +12,7 @@ import select
 import signal
 import time
 
-from tinybox.container import addresses, events, hosts, lifecycle, naming, spec, state
+from tinybox.container import addresses, events, hosts, lifecycle, naming, spec, state, words
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation.cgroup import Cgroup, place
 from tinybox.linux import proc
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tinybox.container.state import State
 
 GRACE = 10  # seconds between the stop signal and KILL, as docker's
+_LONGEST = (1 << 31) - 1  # milliseconds that poll(2) can wait: 24 days
 PATIENCE = 30  # seconds that the owner may take to clean up after KILL
 
 
@@ -53,7 +54,7 @@ class Running:
         """Wait until it has ended, at most so long; tell whether it has."""
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
-        return bool(poll.poll(None if seconds is None else seconds * 1000))
+        return bool(poll.poll(None if seconds is None else min(seconds * 1000, _LONGEST)))
 
 
 def running(home: Home, word: str) -> Running:
@@ -83,13 +84,11 @@ def _open(now: State) -> int:
 
 
 def signal_number(word: str) -> int:
-    """Return the number of ``TERM``, ``SIGTERM`` or ``15``; UsageError if there is no such signal; see signal(7)."""
-    if word.isdecimal() and 0 < int(word) <= signal.SIGRTMAX:
-        return int(word)
-    name = word.upper() if word.upper().startswith("SIG") else f"SIG{word.upper()}"
-    if name not in signal.Signals.__members__:
+    """Return the number of ``TERM``, ``SIGTERM``, ``15`` or ``RTMIN+3``; UsageError if there is none; see signal(7)."""
+    number = words.signal_named(word)
+    if not number:
         raise UsageError(f"signal {word}", "no such signal", "see signal(7)")
-    return signal.Signals[name].value
+    return number
 
 
 def kill(home: Home, word: str, signal_word: str) -> None:

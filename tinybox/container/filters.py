@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tinybox.container import listing, networks, spec
+from tinybox.container import listing, networks, spec, words
 from tinybox.container.filter_words import Question
 from tinybox.errors import TinyboxError, UsageError
 from tinybox.images.store import Store
@@ -40,7 +40,7 @@ class Filter(Question):
         return lambda listed: bool(pattern.search(listed.name))
 
     def _exited(self, value: str) -> Test:
-        if value != "unknown" and not value.isdecimal():
+        if value != "unknown" and not words.is_whole(value):
             raise UsageError(f"--filter exited={value}", "is no exit status", "a number, or unknown")
         wanted = None if value == "unknown" else int(value)
         return lambda listed: listed.word == "exited" and listed.state.get("exitCode") == wanted

@@ -28,7 +28,7 @@ _AGES = (
 _UNITS = {"ns": 1, "us": 1000, "µs": 1000, "ms": 1_000_000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")
-_UNIX = re.compile(r"(\d+)(\.\d{1,9})?")
+_UNIX = re.compile(r"(\d{1,11})(\.\d{1,9})?", re.ASCII)  # to the year 5138
 
 
 def age(seconds: float) -> str:
@@ -71,18 +71,18 @@ def duration(text: str) -> int:
 
 
 def moment(option: str, text: str, now: int) -> int:
-    """Return the time that the value of --since or --until means; UsageError names the *option*.
+    """Return the time that the value of --since or --until means, 1 or later; UsageError names the *option*.
 
     It is a duration back from *now* (``10m``), seconds since 1970 (``1795294800.5``), or a date as RFC 3339 writes
     it; one without a zone is local time.
     """
     if match := _UNIX.fullmatch(text):
-        return int(match[1]) * SECOND + _fraction(match[2])
+        return max(int(match[1]) * SECOND + _fraction(match[2]), 1)
     try:
         if match := _DATE.fullmatch(text):
-            return _date(*match.groups())
-        return now - duration(text)
-    except ValueError as error:
+            return max(_date(*match.groups()), 1)
+        return max(now - duration(text), 1)
+    except (ValueError, OverflowError) as error:
         cure = "10m, 1795294800, 2026-11-21 or 2026-11-21T21:00:00Z can be read"
         raise UsageError(f"{option} {text}", "is not a time", cure) from error
 

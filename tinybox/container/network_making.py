@@ -6,7 +6,7 @@ import ipaddress
 import os
 import time
 
-from tinybox.container import addresses, naming, networks, subnets
+from tinybox.container import addresses, naming, networks, subnets, words
 from tinybox.container.networks import Network
 from tinybox.errors import StateError, UsageError
 
@@ -140,7 +140,7 @@ def _mtu(options: dict[str, str], *, ipv6: bool) -> int:
         if key not in MTU_KEYS:
             raise UsageError(f"--opt {key}={value}", "is unknown", "mtu=1400")
         least = MTU_LEAST_6 if ipv6 else MTU_LEAST
-        if not (value.isascii() and value.isdigit() and least <= int(value) <= MTU_MOST):
+        if not (words.is_whole(value) and least <= int(value) <= MTU_MOST):
             raise UsageError(f"--opt {key}={value}", f"is no MTU: a number from {least} to {MTU_MOST}")
         return int(value)
     return networks.MTU

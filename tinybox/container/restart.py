@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from tinybox.container import words
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -20,7 +21,7 @@ class Policy:
     def __init__(self, text: str) -> None:
         self.text = text
         self.name, _, most = text.partition(":")
-        if self.name not in NAMES or (most and (self.name != "on-failure" or not most.isdecimal())):
+        if self.name not in NAMES or (most and (self.name != "on-failure" or not words.is_whole(most))):
             raise UsageError(f"--restart {text}", "is not a policy", "no, on-failure[:N], always or unless-stopped")
         self.most = int(most) if most else 0
         self.count = 0

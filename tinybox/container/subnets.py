@@ -25,7 +25,7 @@ def dotted(value: int) -> str:
 def span(subnet: str) -> tuple[int, int]:
     """Return the first and the last number of ``172.18.0.0/16``; ValueError if that is no subnet."""
     base, _, bits = subnet.partition("/")
-    if not (bits.isascii() and bits.isdigit() and int(bits) <= 32):
+    if not (bits.isascii() and bits.isdigit() and len(bits) <= 2 and int(bits) <= 32):
         raise ValueError(f"invalid CIDR address: {subnet}")
     below = _ALL >> int(bits)
     first = number(base) & ~below

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tinybox.container.spec import Device, Mount, Rlimit
 
 _VOLUME_OPTIONS = frozenset("ro rw z Z nocopy private rprivate slave rslave shared rshared".split())
+_LARGEST = (1 << 63) - 1  # what the kernel can count, and docker
+TIME_MOST = 1 << 31  # seconds to wait for an end: docker's whole numbers end there
+_DIGITS_MOST = 40  # of a number in words: int(3) takes 4300 at most, and float(3) makes more than 308 infinite
 _UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
 
@@ -24,7 +27,7 @@ def size(option: str, text: str) -> int:
     base = unit[:1] or "b"
     if base not in _UNITS or unit.removeprefix(base) not in ("", "b", "ib") or unit in ("bb", "bib"):
         digits = ""
-    if not _is_number(digits):
+    if not _is_number(digits) or float(digits) * _UNITS[base] > _LARGEST:
         raise UsageError(f"--{option} {text}", "is not a size", "write a number and b, k, m or g: 32m")
     return round(float(digits) * _UNITS[base])
 
@@ -36,15 +39,18 @@ def number(option: str, text: str) -> float:
     return float(text)
 
 
+def is_whole(text: str) -> bool:
+    """Tell whether *text* is a whole number of at least 0, in digits that int() takes, and not too many of them."""
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS_MOST
+
+
 def _is_number(text: str) -> bool:
-    digits = text.replace(".", "", 1)
-    return digits.isascii() and digits.isdigit()
+    return is_whole(text.replace(".", "", 1))
 
 
 def whole(option: str, text: str, least: int, most: int) -> int:
     """Return *text* as a whole number between *least* and *most*; UsageError if it is none."""
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()) or not least <= int(text) <= most:
+    if not is_whole(text.removeprefix("-")) or not least <= int(text) <= most:
         raise UsageError(f"--{option} {text}", f"is not a whole number from {least} to {most}")
     return int(text)
 
@@ -210,12 +216,23 @@ def device_node(source: str, destination: str, option: str) -> Device:
 
 def signal_number(option: str, text: str) -> int:
     """Return ``TERM``, ``SIGTERM``, ``15`` or ``RTMIN+3`` as a number, else UsageError; see signal(7)."""
-    name, plus, more = text.upper().removeprefix("SIG").partition("+")
-    number = getattr(signal, f"SIG{name}", 0)
-    known = int(name) if name.isascii() and name.isdigit() else int(number) + int(more if more.isdecimal() else 0)
-    if not 1 <= known <= signal.SIGRTMAX or (plus and name != "RTMIN"):
+    known = signal_named(text)
+    if not known:
         raise UsageError(f"--{option} {text}", "is not a signal", "kill -l lists them")
     return known
+
+
+def signal_named(text: str) -> int:
+    """Return the number of the signal that *text* means, or 0; RTMIN+3 is how systemd is asked to stop."""
+    if is_whole(text):
+        return int(text) if int(text) <= signal.SIGRTMAX else 0
+    name, plus, more = text.upper().removeprefix("SIG").partition("+")
+    if name.startswith("_") or not isinstance(getattr(signal, f"SIG{name}", None), int):
+        return 0  # not SIG_IGN, which is no signal
+    known = int(getattr(signal, f"SIG{name}"))
+    if plus and not (name == "RTMIN" and is_whole(more) and int(more) <= signal.SIGRTMAX - known):
+        return 0
+    return known + int(more or 0)
 
 
 def throttle(option: str, text: str) -> dict[str, int]:
