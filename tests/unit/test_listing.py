@@ -175,6 +175,16 @@ def test_columns(home: Home) -> None:
     assert (row["Names"], row["State"], row["Command"]) == ("unseen", "exited", "\"sh -c 'exit 1'\"")
 
 
+def test_a_row_as_json_is_the_same_by_a_template(home: Home) -> None:
+    """{{json .}} says what json says: all columns but Label, which is a function of a word; {{json .Names}} one."""
+    rows = listing.containers(home, at_rest=True)
+    table = columns(full=False, now=NOW)
+    plain = Table(table, "json", USUAL).lines(rows)
+    assert Table(table, "{{json .}}", USUAL).lines(rows) == plain
+    assert set(json.loads(plain[0])) == set(table) - {"Label"}
+    assert Table(table, "{{json .Names}}", USUAL).lines(rows)[0].startswith('"')
+
+
 def test_what_could_command_a_terminal_is_shown(home: Home) -> None:
     """An escape sequence in a command stands there as text."""
     found = box(status="new", command=["\x1b[2J"])

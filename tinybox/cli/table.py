@@ -56,8 +56,8 @@ class Table:
     def lines(self, things: Iterable[Any]) -> list[str]:
         """Return what to print of *things*, a line or more each; a table has its headings above."""
         rows = [Row(self._columns, thing) for thing in things]
-        if self._json:  # a column that is a function, as Label, can only be asked for
-            return [as_json({name: value for name, value in row.items() if not callable(value)}) for row in rows]
+        if self._json:
+            return [as_json(row) for row in rows]
         said = [self._template.render(row) for row in rows]
         return aligned([self._headings(), *said]) if self.is_table else said
 

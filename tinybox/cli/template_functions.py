@@ -42,8 +42,17 @@ def field(value: Any, name: str) -> Any:
 
 
 def as_json(value: Any) -> str:
-    """Return *value* as JSON in one line; a byte that was no UTF-8 stays escaped."""
-    return json.dumps(value, default=dict, separators=(",", ":"))
+    """Return *value* as JSON in one line, without fields that can only be asked for, as ``.Label "x"``.
+
+    A byte that was no UTF-8 stays escaped.
+    """
+    return json.dumps(_without_functions(value), default=_without_functions, separators=(",", ":"))
+
+
+def _without_functions(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {key: each for key, each in value.items() if not callable(each)}
 
 
 def index(value: Any, *places: Any) -> Any:
