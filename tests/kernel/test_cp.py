@@ -256,6 +256,7 @@ def test_an_export_can_be_imported(tinybox: Command, tmp_path: Path) -> None:
         os.mknod(tmp_path / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
         assert tinybox("export", "-o", str(tmp_path / "null"), name).returncode == 0
         assert (tmp_path / "null").is_char_device()  # root's /dev/null is written to, and not replaced
+        (tmp_path / "null").unlink()
         one_line(tinybox("export", "-o", str(tmp_path / "y.tar"), "none"), 1, "no such container")
     assert os.listdir(tmp_path) == ["x.tar"]
     assert tinybox("import", str(tmp_path / "x.tar"), "exported").returncode == 0
