@@ -63,6 +63,16 @@ def remove(tinybox: Command, name: str) -> None:
     assert [group for container in ids for group in groups(container)] == []
 
 
+def watched(it: Life) -> bool:
+    """Tell whether it has a monitor that may have to write down yet how it ended."""
+    if it.rests():
+        return False
+    try:
+        return lives(it.monitor)
+    except AssertionError:  # there is none
+        return False
+
+
 def groups(container: str) -> list[str]:
     """Return the control groups of a container."""
     top = Path("/sys/fs/cgroup")
@@ -136,6 +146,7 @@ def test_the_monitor_is_killed_at_any_call(tinybox: Command) -> None:
         words = ("run", "-d", "--name", name, "-m", "64m", "busybox", "sh", "-c", "echo said; sleep 0.05; exit 3")
         done = faulty(tinybox, "monitor", str(count), *words)
         it = Life(tinybox, name)
+        until(lambda it=it: not watched(it))  # type: ignore[misc]
         with contextlib.suppress(FileNotFoundError):
             until(lambda it=it: not lives(it.state.get("pid") or 2**22))  # type: ignore[misc]
         told.add((done.returncode, shown := status(tinybox, name)))

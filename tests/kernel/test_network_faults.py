@@ -117,8 +117,7 @@ def test_rules_that_cannot_be_taken_back(bridged: Command) -> None:
     with unfirewalled(bridged, name, "--rm", "-i", "busybox", "cat") as box:
         _, told = box.communicate("", timeout=20 * SLOWNESS)
     assert (box.returncode, told) == (0, "tinybox: firewall: nft: status 1 (see nft(8))\n")
-    left = everything()
-    assert {key for key, value in before.items() if left[key] != value} == {"rules"}
+    until(lambda: {key for key, value in everything().items() if before[key] != value} == {"rules"})
     assert "rules of no box: inet tinybox" in bridged("doctor").stdout
     assert "removed: rules of no box: inet tinybox" in bridged("doctor", "--fix").stdout
     same_as(before)
