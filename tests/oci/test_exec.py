@@ -241,7 +241,23 @@ def test_files_are_kept_if_asked_for(runtime: Runtime) -> None:
             assert done.stdout == said, done.stderr
     finally:
         os.close(kept)
-    assert "is not open" in runtime.create("box", "--preserve-fds=9").stderr
+
+
+@pytest.mark.parametrize("verb", ["create", "run", "exec"])
+def test_a_file_that_is_not_open_is_not_one_of_the_runtime_s(runtime: Runtime, verb: str) -> None:
+    """The lowest free number is where the runtime's own files go: none of them may pass for the caller's file 3."""
+    runtime.program("sh", "-c", "ls -l /proc/self/fd; sleep 100")
+    words = ["--bundle", str(runtime.bundle), "box"]
+    if verb == "exec":
+        runtime.runs("box")
+        words = ["box", "ls", "-l", "/proc/self/fd"]
+    for log in ([], ["--log", str(runtime.folder / "log")]):
+        for number in ("1", "9"):
+            done = runtime(*log, verb, f"--preserve-fds={number}", *words)
+            assert "file descriptor 3 is not open" in done.stderr
+            assert (done.returncode, done.stdout) == (125, "")
+    assert runtime("list", "-q").stdout == ("box\n" if verb == "exec" else "")
+    assert "is below zero" in runtime(verb, "--preserve-fds=-1", *words).stderr
 
 
 def test_no_file_of_the_runtime_s_is_seen_inside(runtime: Runtime) -> None:

@@ -47,6 +47,7 @@ def dispatch(arguments: list[str]) -> int:
     if {"help", "version"} & read.flags:
         print(words.usage(read.verb) if "help" in read.flags else version())
         return 0
+    read.count_files()
     read.log = log.Log(read)
     try:
         refuse(read)

@@ -14,6 +14,7 @@ from tinybox.container.handshake import Visit
 from tinybox.container.live import Live
 from tinybox.errors import StateError, UsageError
 from tinybox.oci import console, ending, groups, record, shared
+from tinybox.oci.words import listening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,16 +102,13 @@ def complete(process: Process, words: Words, root: str) -> int:
     environment = process.setdefault("env", [])
     if not any(line.startswith("HOME=") for line in environment):
         environment.append(f"HOME={identity.resolve(str(user.get('uid', 0)), [root])[1]}")
-    kept, listening = words.number("preserve-fds"), os.environ.get("LISTEN_FDS", "")
-    if listening.isdecimal() and os.environ.get("LISTEN_PID") == str(os.getpid()):
-        environment += [f"LISTEN_FDS={listening}", "LISTEN_PID=1"]
-        kept += int(listening)
-    for fd in range(3, 3 + kept):
-        try:
-            os.set_inheritable(fd, True)
-        except OSError as error:
-            raise UsageError("--preserve-fds", f"file descriptor {fd} is not open") from error
-    return kept
+    if sockets := listening():
+        environment += [f"LISTEN_FDS={sockets}", "LISTEN_PID=1"]
+    if words.kept < words.asked:
+        raise UsageError("--preserve-fds", f"file descriptor {3 + words.kept} is not open")
+    for fd in range(3, 3 + words.kept):
+        os.set_inheritable(fd, True)
+    return words.kept
 
 
 def write_pid(words: Words, live: Live) -> None:

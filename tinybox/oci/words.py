@@ -70,6 +70,7 @@ class Words:
         self.flags: set[str] = set()
         self.values: dict[str, list[str]] = {}
         self.arguments: list[str] = []
+        self.asked = self.kept = 0  # files beside 0, 1 and 2 that the program is to have, and how many of them are open
 
     def value(self, name: str, default: str = "") -> str:
         """Return what was said last for the option *name*."""
@@ -85,6 +86,32 @@ class Words:
         if not text.removeprefix("-").isdecimal():
             raise UsageError(f"--{name} {text}", "is not a number")
         return int(text)
+
+    def count_files(self) -> None:
+        """Count the files that the program inherits: --preserve-fds, and LISTEN_FDS of who activated us by a socket.
+
+        It must be done before we open one ourselves, which takes the lowest number that is free: it would pass for a
+        file of the caller's, and lead out of the container. See sd_listen_fds(3).
+        """
+        self.asked = self.number("preserve-fds") + listening()
+        if self.asked < 0:
+            raise UsageError(f"--preserve-fds {self.value('preserve-fds')}", "is below zero")
+        while self.kept < self.asked and _is_open(3 + self.kept):
+            self.kept += 1
+
+
+def listening() -> int:
+    """Return how many sockets whoever started us listens at for us; see sd_listen_fds(3)."""
+    count = os.environ.get("LISTEN_FDS", "")
+    return int(count) if count.isdecimal() and os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
 
 
 def parse(words: list[str]) -> Words:
