@@ -21,6 +21,24 @@ def test_user_groups_and_umask_are_the_config_s(bundle: Bundle) -> None:
     assert said.split() == ["5", "6", "6", "7", "8", "0027", "Groups:", "7", "8"]
 
 
+def test_a_number_that_is_nobody_s_is_not_root_s(bundle: Bundle) -> None:
+    """The last number of 32 bits means "stay who you are" to setresuid(2): refused; the one before is somebody."""
+    for field in ("uid", "gid"):
+        bundle.process["user"] = {"uid": 5, "gid": 6} | {field: 2**32 - 1}
+        bundle.refused(f"process.user.{field}: 4294967295 is not")
+    bundle.process["user"] = {"uid": 2**32 - 2, "gid": 2**32 - 2}
+    assert bundle.says("id -u; id -g; echo $HOME").split() == ["4294967294", "4294967294", "/"]
+    bundle.process["user"] = {"uid": 0, "gid": 0}
+    bundle.create("sleep 100")
+    assert bundle.oci("start", bundle.name).returncode == 0
+    assert bundle.oci("exec", "-u", "5:6", bundle.name, "id", "-u").stdout == "5\n"
+    for user in ("4294967295", "5:4294967295", "99999999999"):
+        done = bundle.oci("exec", "-u", user, bundle.name, "id")
+        assert (done.returncode, done.stdout) == (125, "")
+        assert "process.user." in done.stderr
+    assert "process.cwd" in bundle.oci("exec", "--cwd", "tmp", bundle.name, "pwd").stderr
+
+
 def test_environment_and_arguments_are_handed_over_as_they_are(bundle: Bundle) -> None:
     """Arguments keep their spaces, variables their values; HOME is added where it is not among them."""
     bundle.process["env"] = ["PATH=/bin", "COLOUR=red and blue"]
@@ -42,6 +60,8 @@ def test_limits_are_set_as_written(bundle: Bundle) -> None:
         "unlimited" if limit == resource.RLIM_INFINITY else str(limit // 1024)
         for limit in resource.getrlimit(resource.RLIMIT_STACK)
     ]
+    bundle.process["rlimits"] = [{"type": "RLIMIT_FSIZE", "soft": 2**63, "hard": 2**64 - 2}]  # beyond Python's own
+    assert bundle.says("grep 'Max file size' /proc/self/limits").split()[3:5] == [str(2**63), str(2**64 - 2)]
 
 
 def test_a_limit_that_may_not_be_raised_is_said(bundle: Bundle) -> None:

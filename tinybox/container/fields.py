@@ -2,8 +2,10 @@
 
 One line a field: its path, where ``[]`` stands for each entry of a list, ``*`` for each name in a map and ``{a,b}`` for
 both of two fields, and its kind.
-A kind is a type, a list of types in brackets, words with ``|`` between them, or ``/``: an absolute path. A ``!`` says
-that there is nothing without it. The text is the whole of it, so that it can be held against the specification.
+A kind is a type, a list of types in brackets, words with ``|`` between them, or ``/``: an absolute path. An ``id`` is
+the number of a user or a group: the last one of 32 bits is none, but setresuid(2)'s word for "stay who you are", which
+is root. A ``!`` says that there is nothing without it. The text is the whole of it, so that it can be held against the
+specification.
 """
 
 from __future__ import annotations
@@ -13,13 +15,13 @@ ociVersion                                           str!
 process                                              object
 process.terminal                                     bool
 process.consoleSize                                  object
-process.consoleSize.height                           uint32!
-process.consoleSize.width                            uint32!
+process.consoleSize.height                           uint16!
+process.consoleSize.width                            uint16!
 process.user                                         object
-process.user.uid                                     uint32!
-process.user.gid                                     uint32!
+process.user.uid                                     id!
+process.user.gid                                     id!
 process.user.umask                                   uint32
-process.user.additionalGids                          [uint32]
+process.user.additionalGids                          [id]
 process.args                                         [str]!
 process.env                                          [str]
 process.cwd                                          /!
@@ -91,8 +93,8 @@ linux.devices[].type                                 c|b|u|p!
 linux.devices[].major                                int64
 linux.devices[].minor                                int64
 linux.devices[].fileMode                             uint32
-linux.devices[].uid                                  uint32
-linux.devices[].gid                                  uint32
+linux.devices[].uid                                  id
+linux.devices[].gid                                  id
 linux.cgroupsPath                                    str
 linux.resources                                      object
 linux.resources.devices                              [object]

@@ -35,6 +35,12 @@ def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
     return {"uid": uid, "gid": gid, "additionalGids": sorted(set(more) - {gid})}, home
 
 
+def home(uid: int, layers: Sequence[str]) -> str:
+    """Return the home directory of user number *uid*, whom /etc/passwd need not know: then it is ``/``."""
+    row = _row(_table(layers, b"/etc/passwd"), str(uid), 7)
+    return row[5] if row else "/"
+
+
 def _group(text: str, name: str, groups: list[list[str]]) -> int:
     row = _row(groups, name)
     if row is None and not is_whole(name):

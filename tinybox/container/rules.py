@@ -43,6 +43,7 @@ def check(config: Spec) -> None:
 def check_process(process: Process) -> None:
     """Raise UsageError for what a process, that of a container or of an exec, cannot be."""
     _limits(process.get("rlimits", []))
+    _variables(process.get("env", []), "process.env")
     if not process["args"][0]:
         raise UsageError("process.args[0]", "is empty", "it names the program")
     score = process.get("oomScoreAdj", 0)
@@ -69,6 +70,12 @@ def _limits(limits: list[Rlimit]) -> None:
         seen.add(entry["type"])
 
 
+def _variables(lines: list[str], place: str) -> None:
+    for number, line in enumerate(lines):
+        if not line.partition("=")[0]:
+            raise UsageError(f"{place}[{number}]", f"{line!r} has no name", "NAME=VALUE; see environ(7)")
+
+
 def _version(version: str) -> None:
     numbers = version.partition("+")[0].partition("-")[0].split(".")
     if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
@@ -82,6 +89,7 @@ def _hooks(config: Spec) -> None:
         for number, hook in enumerate(hooks):
             if hook.get("timeout", 1) <= 0:
                 raise UsageError(f"hooks.{kind}[{number}].timeout", "must be greater than zero", "seconds")
+            _variables(hook.get("env", []), f"hooks.{kind}[{number}].env")
 
 
 def _annotations(config: Spec) -> None:

@@ -24,6 +24,7 @@ RANGES = {
     "uint16": (0, 2**16 - 1),
     "uint32": (0, 2**32 - 1),
     "uint64": (0, 2**64 - 1),
+    "id": (0, 2**32 - 2),
 }
 TYPES: dict[str, type] = {"str": str, "bool": bool, "object": dict}
 EACH, ANY = "[]", "*"
@@ -130,6 +131,13 @@ def _value(value: Any, field: Field, kind: str, place: str) -> Any:
         return _list(value, field, kind[1:-1], place)
     if kind == "object":
         return _object(value, field, place)
+    _check_kind(value, kind, place)
+    if isinstance(value, str):
+        _check_text(value, place)
+    return value
+
+
+def _check_kind(value: Any, kind: str, place: str) -> None:
     if kind == "/":
         if not isinstance(value, str) or (value and not value.startswith("/")):
             raise _wrong(place, value, "an absolute path")
@@ -142,7 +150,16 @@ def _value(value: Any, field: Field, kind: str, place: str) -> Any:
             raise _wrong(place, value, {"str": "a string", "bool": "true or false"}[kind])
     elif value not in kind.split("|"):
         raise _wrong(place, value, f"one of {', '.join(filter(None, kind.split('|')))}")
-    return value
+
+
+def _check_text(value: str, place: str) -> None:
+    """Raise UsageError for a string that no call can be told: the kernel's are bytes, and end at the first zero."""
+    try:
+        if b"\0" not in os.fsencode(value):
+            return
+    except UnicodeEncodeError:  # half of a surrogate pair: no character
+        pass
+    raise _wrong(place, value, "a text: it has a character that nothing can be called by")
 
 
 def _list(value: Any, field: Field, kind: str, place: str) -> list[Any]:

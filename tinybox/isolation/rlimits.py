@@ -37,4 +37,5 @@ def set_limit(name: str, soft: int, hard: int) -> None:
 
 
 def _word(limit: int) -> int:
-    return resource.RLIM_INFINITY if limit in (-1, 2**64 - 1) else limit
+    """Return an unsigned number of 64 bits as Python takes it, with a sign: unlimited, all ones, is -1."""
+    return limit - 2**64 if limit >= 2**63 else limit

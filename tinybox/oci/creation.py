@@ -101,7 +101,7 @@ def complete(process: Process, words: Words, root: str) -> int:
     user.setdefault("umask", mask)
     environment = process.setdefault("env", [])
     if not any(line.startswith("HOME=") for line in environment):
-        environment.append(f"HOME={identity.resolve(str(user.get('uid', 0)), [root])[1]}")
+        environment.append(f"HOME={identity.home(user.get('uid', 0), [root])}")
     if sockets := listening():
         environment += [f"LISTEN_FDS={sockets}", "LISTEN_PID=1"]
     if words.kept < words.asked:

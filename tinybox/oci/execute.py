@@ -123,7 +123,7 @@ def wanted(former: Process, words: Words) -> Process:
     for name, field in (("apparmor", "apparmorProfile"), ("process-label", "selinuxLabel")):
         if words.value(name):
             asked[field] = words.value(name)  # type: ignore[literal-required]
-    return asked
+    return validate.check_process(asked)
 
 
 def user(text: str) -> User:
