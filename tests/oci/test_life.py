@@ -164,6 +164,39 @@ def test_commands_wait_for_one_another(runtime: Runtime) -> None:
             runtime.until("box", "stopped")
 
 
+def test_a_run_in_the_foreground_leaves_the_others_their_turn(runtime: Runtime) -> None:
+    """While `run` waits for the program, every other command acts on its container, delete --force as well."""
+    runtime.program("sh", "-c", "trap 'exit 7' USR1; while :; do sleep 0.01; done")
+    words = [RUNTIME, "--root", str(runtime.root), "run", "--bundle", str(runtime.bundle), "box"]
+    for last, status in ((["kill", "box", "USR1"], 7), (["delete", "--force", "box"], 137)):
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL) as running:
+            deadline = time.monotonic() + 20 * SLOWNESS
+            while runtime("exec", "box", "true").returncode:
+                assert time.monotonic() < deadline
+            for verb in ("pause", "resume", "update"):
+                assert runtime(verb, "box").returncode == 0
+            assert runtime(*last).returncode == 0
+            assert running.wait(20 * SLOWNESS) == status
+        assert runtime("list", "-q").stdout == ""
+
+
+@pytest.mark.parametrize("words", [["kill", "box", "KILL"], ["delete", "--force", "box"]])
+def test_a_start_that_waits_for_a_hook_can_be_ended(runtime: Runtime, words: list[str]) -> None:
+    """A signal needs no lock: a container whose startContainer hook does not end is not lost."""
+    hook = {"path": "/bin/sleep", "args": ["sleep", "1000"]}
+    runtime.change(lambda config: config.update(hooks={"startContainer": [hook]}))
+    assert runtime.create("box").returncode == 0
+    with subprocess.Popen([RUNTIME, "--root", str(runtime.root), "start", "box"]) as starting:
+        with pytest.raises(subprocess.TimeoutExpired):
+            starting.wait(1 * SLOWNESS)
+        assert runtime(*words).returncode == 0
+        starting.wait(20 * SLOWNESS)
+    if words[0] == "kill":
+        runtime.until("box", "stopped")
+        assert runtime("delete", "box").returncode == 0
+    assert runtime("list", "-q").stdout == ""
+
+
 def test_run_is_a_whole_life(runtime: Runtime) -> None:
     """`run` gives the program's streams and status and leaves nothing; with --keep the container stays, stopped."""
     runtime.program("sh", "-c", "cat; exit 7")

@@ -55,6 +55,30 @@ def test_a_paused_container_stands_still(runtime: Runtime) -> None:
     runtime.until("box", "stopped")
 
 
+def test_an_exec_in_a_paused_container_waits_until_it_goes_on(runtime: Runtime) -> None:
+    """With --ignore-paused the program begins when the container is resumed; nobody has to wait for it until then."""
+    runtime.runs("box")
+    assert runtime("pause", "box").returncode == 0
+    words = [RUNTIME, "--root", str(runtime.root), "exec", "--ignore-paused", "box", "sh", "-c", "exit 7"]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL) as waiting:
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(1 * SLOWNESS)
+        assert runtime("resume", "box").returncode == 0
+        assert waiting.wait(30 * SLOWNESS) == 7
+
+
+def test_a_paused_container_is_not_started(runtime: Runtime) -> None:
+    """Its first process could not hear the word: it is an error, and start works when it has been resumed."""
+    assert runtime.create("box").returncode == 0
+    assert runtime("pause", "box").returncode == 0
+    assert "cannot start a container that is paused" in runtime("start", "box").stderr
+    assert runtime.status("box") == "paused"
+    assert runtime("resume", "box").returncode == 0
+    assert runtime.status("box") == "created"
+    assert runtime("start", "box").returncode == 0
+    assert runtime.status("box") == "running"
+
+
 def test_the_group_is_where_the_engine_wants_it(room: str, runtime: Runtime) -> None:
     """An absolute path begins at the root of each hierarchy; what was there before stays, what was made goes."""
     where = hierarchies()

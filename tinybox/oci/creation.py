@@ -135,6 +135,8 @@ def release(entry: Record, log: Log) -> None:
         raise StateError(f"container {entry.id}", "cannot start an already running container")
     if status != record.CREATED:
         raise StateError(f"container {entry.id}", f"cannot start a container that is {status}")
+    if ending.group_of(entry).frozen():
+        raise StateError(f"container {entry.id}", "cannot start a container that is paused", "resume it first")
     try:
         gate = Visit(entry.folder)
     except ProcessLookupError as error:
@@ -159,12 +161,28 @@ def run(words: Words) -> int:
         try:
             creation.birth.start()
             hooks.run_all(creation.config, "poststart", ending.told(creation.entry, record.RUNNING))
-            if "detach" in words.flags:
-                return 0
-            status = monitor.watch(creation, signals).status
         except BaseException:
             ending.destroy(creation.entry, words.log)
             raise
+        if "detach" in words.flags:
+            return 0
+        creation.entry.release()  # while it runs, others may act on it
+        try:
+            status = monitor.watch(creation, signals).status
+        except BaseException:
+            remove(creation.entry, words.log)
+            raise
         if "keep" not in words.flags:
-            ending.destroy(creation.entry, words.log)
+            remove(creation.entry, words.log)
         return status
+
+
+def remove(former: Record, log: Log) -> None:
+    """Delete the container of a `run` that has ended, if nobody else has done that."""
+    try:
+        entry = record.find(former.root, former.id)
+    except StateError:
+        return
+    with entry:
+        if entry.state.get("created") == former.state["created"]:
+            ending.destroy(entry, log)

@@ -23,11 +23,14 @@ PATIENCE = 10.0  # seconds that the first process may take to die
 
 
 def kill(words: Words) -> None:
-    """Send a signal, by name or number (TERM), to a container's first process, or with --all to every one."""
+    """Send a signal, by name or number (TERM), to a container's first process, or with --all to every one.
+
+    It waits for no other command: a `start` whose hook does not end is ended by it, too.
+    """
     from tinybox.container.control import signal_number
 
     number = signal_number((words.arguments[1:] or ["TERM"])[0])
-    with record.find(words.root(), words.arguments[0]) as entry:
+    with record.look(words.root(), words.arguments[0]) as entry:
         send(entry, number, everyone="all" in words.flags)
 
 
@@ -45,7 +48,7 @@ def send(entry: Record, number: int, *, everyone: bool) -> None:
     if everyone or (number == signal.SIGKILL and not has_own_processes(entry)):
         signal_all(entry, number)
     else:
-        signal_process(entry.state["pid"], number)
+        signal_first(entry, number)
     if number == signal.SIGKILL:
         group_of(entry).thaw()  # a frozen group of version 1 keeps even KILL waiting
 
@@ -54,6 +57,20 @@ def has_own_processes(entry: Record) -> bool:
     """Tell whether the container has a pid namespace of its own, whose end ends all in it; see pid_namespaces(7)."""
     kinds = entry.config().get("linux", {}).get("namespaces", [])
     return any(kind["type"] == "pid" and not kind.get("path") for kind in kinds)
+
+
+def signal_first(entry: Record, number: int) -> None:
+    """Send signal *number* to a container's first process; one that has just ended is fine; pidfd_send_signal(2)."""
+    try:
+        pidfd = entry.open_process()
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(pidfd)
 
 
 def signal_all(entry: Record, number: int) -> None:
@@ -80,6 +97,8 @@ def delete(words: Words) -> None:
     """Remove a stopped container; with --force one that runs, after KILL, and one that is not there is fine, too."""
     container, force = words.arguments[0], "force" in words.flags
     try:
+        if force:
+            hasten(words.root(), container)
         entry = record.find(words.root(), container)
     except StateError:
         if force:
@@ -90,6 +109,13 @@ def delete(words: Words) -> None:
         if status in SIGNALLED and not force:
             raise StateError(f"container {container}", f"cannot delete container that is not stopped: {status}")
         destroy(entry, words.log)
+
+
+def hasten(root: str, container: str) -> None:
+    """Kill a container's first process without waiting for the command at work on it, which may wait for that one."""
+    with record.look(root, container) as entry:
+        if entry.status() in SIGNALLED:
+            send(entry, signal.SIGKILL, everyone=False)
 
 
 def destroy(entry: Record, log: Log) -> None:
@@ -130,13 +156,12 @@ def end(entry: Record) -> None:
     if entry.status() not in SIGNALLED:
         return
     try:
-        pidfd = os.pidfd_open(entry.state["pid"])
+        pidfd = entry.open_process()
     except ProcessLookupError:
         return
     try:
-        if record.is_alive(entry.state["pid"], entry.state["startTicks"]):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            select.select([pidfd], [], [], PATIENCE)
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        select.select([pidfd], [], [], PATIENCE)
     except ProcessLookupError:
         return
     finally:

@@ -38,13 +38,9 @@ class Execution:
 def open_process(entry: Record) -> int:
     """Return a pidfd of the container's first process; StateError if it has just ended."""
     try:
-        pidfd = os.pidfd_open(entry.state["pid"])
+        return entry.open_process()
     except ProcessLookupError as error:
         raise StateError(f"container {entry.id}", "container not running", "it has just ended") from error
-    if record.is_alive(entry.state["pid"], entry.state["startTicks"]):
-        return pidfd
-    os.close(pidfd)
-    raise StateError(f"container {entry.id}", "container not running", "it has just ended")
 
 
 def open_root(entry: Record) -> int:
@@ -72,8 +68,12 @@ def run(words: Words) -> int:
 
 
 def begin(words: Words, *, detached: bool) -> Execution:
-    """Start the process in its container, which stays locked until then; whatever goes wrong, nothing of it is left."""
-    with record.find(words.root(), words.arguments[0]) as entry:
+    """Start the process in its container; whatever goes wrong, nothing of it is left.
+
+    No lock is held: in a frozen container it begins when that goes on, and `resume` must not wait for us. Should the
+    container end meanwhile, its namespaces cannot be joined any more.
+    """
+    with record.look(words.root(), words.arguments[0]) as entry:
         if entry.status() not in ending.SIGNALLED:
             raise StateError(f"container {entry.id}", "cannot exec in a container that is not running")
         if ending.group_of(entry).frozen() and "ignore-paused" not in words.flags:

@@ -44,7 +44,13 @@ class Record:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._lock)
+        self.release()
+
+    def release(self) -> None:
+        """Give the lock back: from now on this is only to be read."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     @property
     def cache(self) -> str:
@@ -75,6 +81,14 @@ class Record:
         except ProcessLookupError:
             return RUNNING
         return CREATED
+
+    def open_process(self) -> int:
+        """Return a pidfd of the first process; ProcessLookupError if it has ended. See pidfd_open(2)."""
+        pidfd = os.pidfd_open(self.state["pid"])
+        if is_alive(self.state["pid"], self.state["startTicks"]):
+            return pidfd
+        os.close(pidfd)
+        raise ProcessLookupError
 
 
 def is_alive(pid: int, ticks: int) -> bool:
