@@ -37,7 +37,7 @@ def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
 
 def home(uid: int, layers: Sequence[str]) -> str:
     """Return the home directory of user number *uid*, whom /etc/passwd need not know: then it is ``/``."""
-    row = _row(_table(layers, b"/etc/passwd"), str(uid), 7)
+    row = _row(_table(layers, b"/etc/passwd", 7), str(uid))
     return row[5] if row else "/"
 
 
