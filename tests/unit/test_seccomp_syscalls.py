@@ -11,6 +11,8 @@ from tinybox.linux import abi
 from tinybox.linux.syscalls import X32_SYSCALL_BIT, numbers_of
 
 HEADERS = Path("/usr/include/x86_64-linux-gnu/asm")
+GENERIC = Path("/usr/include/asm-generic/unistd.h")  # what aarch64 counts by, and any header package brings
+TIME64 = range(403, 424)  # for machines of 32 bits: the calls that tell time beyond 2038
 DEFINITION = re.compile(r"#define __NR_(\w+) \(?(__X32_SYSCALL_BIT \+ )?(\d+)\)?")
 
 
@@ -26,6 +28,34 @@ def test_the_table_is_that_of_the_headers(architecture: str, header: str) -> Non
     ours = numbers_of(architecture)
     assert len(theirs) > 300
     assert {name: ours.get(name) for name in theirs} == theirs
+
+
+def generic() -> dict[str, int]:
+    """Return name: number as the generic table has it for 64 bits; a few calls are named at its end alone."""
+    if not GENERIC.exists():
+        pytest.skip(f"{GENERIC} is not installed (apt install linux-libc-dev)")
+    text = GENERIC.read_text()
+    numbers = {name: int(number) for name, number in re.findall(r"#define __NR(\w+) (\d+)", text)}
+    wide = text[text.index("#if __BITS_PER_LONG == 64 &&") :].partition("#else")[0]
+    found = {name[1:]: number for name, number in numbers.items() if name[0] == "_" and number not in TIME64}
+    others = re.findall(r"#define __NR_(\w+) __NR(3264_\w+)", wide)
+    return found | {name: numbers[other] for name, other in others if other in numbers}
+
+
+def test_the_table_of_aarch64_is_the_generic_one() -> None:
+    """Every call of the generic table has the same number here, but for two marks and a call that aarch64 has not."""
+    theirs, ours = generic(), numbers_of("aarch64")
+    for name in ("syscalls", "arch_specific_syscall", "sync_file_range2"):
+        del theirs[name]
+    assert len(theirs) > 290
+    assert {name: ours.get(name) for name in theirs} == theirs
+
+
+def test_aarch64_has_no_old_calls() -> None:
+    """What a newer call can do as well was never given a number there, so that a profile may not count on it."""
+    old = "access dup2 epoll_wait fork mkdir open pipe poll rename rmdir select stat unlink vfork".split()
+    assert not set(old) & set(numbers_of("aarch64"))
+    assert set(old) <= set(numbers_of("x86_64"))
 
 
 @pytest.mark.parametrize("machine", abi.MACHINES)

@@ -52,6 +52,10 @@ FUNCTIONS: list[tuple[ModuleType, str, str]] = [
     (resource, "setrlimit", "prlimit64"),
 ]
 
+# Old calls, and the newer ones that can do more. aarch64 has the newer alone, and libc makes them there; syscalls(2).
+REPLACED = {"dup2": "dup3", "rename": "renameat", "rmdir": "unlinkat"}
+MACHINE = os.uname().machine
+
 
 class Interpreter:
     """Python's own functions, exchanged while this is entered, in this process and in those that it makes."""
@@ -89,9 +93,9 @@ def told(call: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return and_tell
 
 
-def made(call: str, named: dict[str, Any]) -> str:
-    """Return the call that Python really makes: of rmdir(2) in an open directory, unlinkat(2)."""
-    return "unlinkat" if call == "rmdir" and "dir_fd" in named else call
+def made(call: str, named: dict[str, Any], machine: str = MACHINE) -> str:
+    """Return the call that is really made: the newer one on aarch64, and of rmdir(2) in an open directory."""
+    return REPLACED.get(call, call) if machine == "aarch64" or "dir_fd" in named else call
 
 
 def _answer(call: str, result: Any) -> object:

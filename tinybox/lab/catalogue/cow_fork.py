@@ -105,7 +105,7 @@ def check(bench: Bench, *, feature: bool) -> None:
 
 LAB = Lab(
     question="A process with 16 MiB of data forks. How much does the child take, before and after it writes all?",
-    answer="Next to nothing before; 16 MiB more after it, in some 4100 page faults, one for each page. A parent that"
+    answer=f"Next to nothing before; 16 MiB more after it, in some {PAGES} page faults, one a page. A parent that"
     " goes on writing makes its snapshot just as dear.",
     control="nobody writes: nothing is copied",
     check=check,

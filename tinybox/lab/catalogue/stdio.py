@@ -8,6 +8,7 @@ A pipe has no name that a namespace could hide: the box holds the very one that 
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import struct
 import termios
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 F_GETPIPE_SZ = 1032
 SIGPIPE_STATUS = 128 + 13
+FULL = 16 * mmap.PAGESIZE  # bytes: 65536 wherever a page has 4096; see pipe(7), "Pipe capacity"
 
 
 def write_for_ever(keeps_reader: bool) -> None:
@@ -52,13 +54,13 @@ def check(bench: Bench, *, feature: bool) -> None:
         status = box.wait() if bench.comes(box.ended, 20 if feature else 0.5) else None
         bench.on_host("status once the reader has gone", status, "waitid(2), as `tinybox run` does")
     bench.claim("both sides hold one and the same pipe", ours == theirs)
-    bench.claim("the writer sleeps once 65536 bytes lie there", full == size == 65536)
+    bench.claim(f"the writer sleeps once {FULL} bytes lie there", full == size == FULL)
     bench.claim("without a reader it ends by SIGPIPE: 141", status == SIGPIPE_STATUS)
 
 
 LAB = Lab(
     question="A program in a box prints without end, and nobody reads. How far does it get? And if the reader goes?",
-    answer="65536 bytes; then it sleeps in the kernel, at no cost. When the last reader has gone, the write ends it"
+    answer=f"{FULL} bytes; then it sleeps in the kernel, at no cost. When the last reader has gone, the write ends it"
     " by signal 13: status 141.",
     control="the writer keeps the read end open itself: it sleeps on, and 141 never comes",
     check=check,

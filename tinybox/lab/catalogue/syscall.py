@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SLEEPER, SPINNER = "exec sleep 1000", "while :; do :; done"
 FIVE = "read go; echo 1; echo 2; echo 3; echo 4; echo 5; read go"
 ONE = "read go; printf '1\\n2\\n3\\n4\\n5\\n'; read go"
-READING = ("read", "poll")  # what the shell is in while it waits for a line
+READING = ("read", "poll", "ppoll")  # aarch64 has no poll(2) of its own; what the shell is in while it waits for a line
 LINES = ["1", "2", "3", "4", "5"]
 
 
