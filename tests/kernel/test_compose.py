@@ -199,6 +199,7 @@ def test_exec_runs_in_the_service(tinybox: Command, tmp_path: Path) -> None:
         one_line(shop("exec", "web", "true"), 125, "service web", "has no container")
         shop.up()
         one_line(shop("exec", "web", "no-such-program"), 127, "no-such-program")
+        assert shop("exec", "-it", "web", "true").returncode == 0  # as it is typed
         done = shop("exec", "-T", "-e", "WHAT=env", "web", "sh", "-c", "echo $NAME $WHAT; exit 5")
         assert (done.returncode, done.stdout) == (5, "web env\n")
 

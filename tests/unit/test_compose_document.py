@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tinybox.compose import document, dotenv
+from tinybox.compose import document, dotenv, overriding
 from tinybox.compose.interpolation import interpolate
 from tinybox.errors import HostError, UsageError
 
@@ -84,6 +84,7 @@ def test_values_keep_the_words_of_the_file(tmp_path: Path) -> None:
         ("a:\n  - 1\n  - {x: ]\n", ":3", "no YAML"),
         ("a:\n  b: $5\n", ":2: a.b", "begins no variable"),
         ("a: &x\n  b: *x\n", "", "too deep"),
+        ("a:\n  b: !secret 5\n", ":2: a.b", "a tag that tinybox does not know: !secret"),
         ("", "", "is empty"),
     ],
 )
@@ -100,16 +101,48 @@ def test_anchors_and_merge_keys_are_yamls(tmp_path: Path) -> None:
     tree = written(tmp_path, "x-base: &base {image: one, user: me}\na:\n  <<: *base\n  image: two\n  x-note: hi\n")
     found = tree.mapping()["a"].mapping(("image", "user"))
     assert {key: field.text() for key, field in found.items()} == {"image": "two", "user": "me"}
-    assert "x-base" not in tree.mapping()
+    assert "x-base" not in tree.mapping(["a"])
 
 
 def test_a_second_file_changes_the_first(tmp_path: Path) -> None:
     """Mappings are joined, lists grow, words and commands are replaced."""
     base = written(tmp_path, "s: {image: a, ports: [1], command: [x, y], env: {A: 1}}\n")
     over = written(tmp_path, "s: {image: b, ports: [2], command: [z], env: {B: 2}}\n", "over.yaml")
-    assert document.merged(base, over).plain() == {
+    assert overriding.merged(base, over).plain() == {
         "s": {"image": "b", "ports": [1, 2], "command": ["z"], "env": {"A": 1, "B": 2}}
     }
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "means"),
+    [
+        ("environment: [A=1, B]", "environment: {A: 2, C: 3}", {"A": 2, "B": None, "C": 3}),
+        ("environment: {A: 1}", "environment: [C=x=y]", {"A": 1, "C": "x=y"}),
+        ("extra_hosts: ['a:1.2.3.4']", "extra_hosts: {b: '::1'}", {"a": "1.2.3.4", "b": "::1"}),
+        ("depends_on: [db]", "depends_on: {job: {condition: x}}", {"db": None, "job": {"condition": "x"}}),
+        ("networks: [front]", "networks: {back: {aliases: [a]}}", {"front": None, "back": {"aliases": ["a"]}}),
+        ("tmpfs: /run", "tmpfs: [/run, /tmp]", ["/run", "/tmp"]),
+        ("dns: 1.1.1.1", "dns: 9.9.9.9", ["1.1.1.1", "9.9.9.9"]),
+        ("volumes: ['./a:/d', 'v:/e']", "volumes: ['./b:/d/:ro']", ["v:/e", "./b:/d/:ro"]),
+        ("volumes: [/d, /e]", "volumes: [{type: tmpfs, target: /d}]", ["/e", {"type": "tmpfs", "target": "/d"}]),
+        ("ports: ['80:80', '81']", "ports: ['80:80']", ["81", "80:80"]),
+        ("ports: ['80:80']", "ports: !override ['90:80']", ["90:80"]),
+        ("ports: ['80:80']", "ports: !reset []", None),
+        ("user: me", "user: !reset null", None),
+    ],
+)
+def test_a_second_file_may_use_another_form(tmp_path: Path, below: str, above: str, means: object) -> None:
+    """Lists and mappings that say the same go together; one place has one mount; tags replace and take away."""
+    base, over = written(tmp_path, f"s: {{{below}}}\n"), written(tmp_path, f"s: {{{above}}}\n", "over.yaml")
+    whole = overriding.settled(overriding.merged(base, over)).plain()["s"]
+    assert whole == ({} if means is None else {below.partition(":")[0]: means})
+
+
+def test_a_key_of_the_users_own_may_begin_with_x(tmp_path: Path) -> None:
+    """In an environment X- is part of a name; among the words of the specification it is an extension."""
+    tree = written(tmp_path, "x-all: &all {x-trace: 1}\ns: {x-note: hi, environment: {x-id: 7, <<: *all}}\n")
+    found = tree.mapping(["s"])["s"].mapping(["environment"])
+    assert found["environment"].pairs() == {"x-trace": "1", "x-id": "7"}
 
 
 def test_without_a_yaml_reader_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +155,10 @@ def test_without_a_yaml_reader_the_error_says_what_to_install(tmp_path: Path, mo
 def test_a_file_of_variables_is_read_as_a_shell_would(tmp_path: Path) -> None:
     """Comments, quotes of both kinds, `export`, a variable of a line before, and a bare name."""
     path = tmp_path / ".env"
-    path.write_text("# comment\n\nA=one # two\nB='$A # x'\nC=\"$A\\n\\$A\"\nexport D=${FULL:-no}/$A\nE\nF=\nG=a=b#c\n")
+    path.write_text(
+        "# comment\n\nA=one # two\nB='$A # x'\nC=\"$A\\n\\$A\"\nexport D=${FULL:-no}/$A\nE\nF=\nG=a=b#c\n"
+        "H='it\\'s \\n'\nI=\"one\n# two=2\nthree\" # end\nJ=j\n"
+    )
     assert dotenv.read(str(path), SET) == {
         "A": "one",
         "B": "$A # x",
@@ -131,6 +167,9 @@ def test_a_file_of_variables_is_read_as_a_shell_would(tmp_path: Path) -> None:
         "E": None,
         "F": "",
         "G": "a=b#c",
+        "H": "it's \\n",
+        "I": "one\n# two=2\nthree",
+        "J": "j",
     }
 
 

@@ -50,6 +50,8 @@ def service(folder: Path, lines: str) -> Service:
             {"memory": "32M", "cpus": "0.5", "pids_limit": "9"},
         ),
         ("restart: no", {"restart": "no"}),
+        ("deploy: {restart_policy: {condition: none}}\nrestart: always", {"restart": "no"}),
+        ("deploy: {resources: {limits: {memory: 32M}}}\nmem_limit: 32m", {"memory": "32m"}),
         ("deploy: {restart_policy: {condition: on-failure, max_attempts: 3}}", {"restart": "on-failure:3"}),
         ("privileged: true\nread_only: yes\ntty: false", {"privileged": True, "read_only": True, "tty": False}),
         ("cap_add: [SYS_TIME]\ncap_drop: [ALL]", {"cap_add": ["SYS_TIME"], "cap_drop": ["ALL"]}),
@@ -83,6 +85,10 @@ def service(folder: Path, lines: str) -> Service:
         ),
         ("extra_hosts: ['a:1.2.3.4', b=::1]\ndns: 9.9.9.9", {"add_host": ["a:1.2.3.4", "b:::1"], "dns": ["9.9.9.9"]}),
         ("entrypoint: [a, b]\ncommand: c d", {"entrypoint": "a"}),
+        (
+            "dns_search: example.org\ndns_opt: ['ndots:2']\nmac_address: 02:00:00:00:00:09",
+            {"dns_search": ["example.org"], "dns_option": ["ndots:2"], "mac_address": "02:00:00:00:00:09"},
+        ),
         ("expose: [80]\ncontainer_name: mine\nprofiles: [x]\npull_policy: never", {}),
     ],
 )
@@ -127,6 +133,14 @@ def test_networks_have_aliases_and_an_address(tmp_path: Path) -> None:
     assert [join.network for join in service(tmp_path, "user: '1'").joins] == ["default"]
     (join,) = service(tmp_path, "networks: {back: {aliases: [a], ipv4_address: 10.0.0.2}}").joins
     assert (join.network, join.aliases, join.address) == ("back", ["a"], "10.0.0.2")
+    shop = loaded(
+        tmp_path,
+        "services: {a: {image: b, networks: {n: {ipv6_address: 'fd00::9', mac_address: 02:00:00:00:00:09}}}}\n"
+        "networks: {n: }\n",
+        "shop",
+    )
+    wanted = {"network": ["name=shop_n,alias=a,ip6=fd00::9,mac-address=02:00:00:00:00:09"]}
+    assert resources.options(shop, shop.services["a"]) == wanted
 
 
 @pytest.mark.parametrize(
@@ -135,6 +149,7 @@ def test_networks_have_aliases_and_an_address(tmp_path: Path) -> None:
         ("user: '1'\nportz: [80]", 5, "services.web.portz: is a key that tinybox does not know"),
         ("healthcheck: {\n  tset: x}", 5, "services.web.healthcheck.tset: is a key"),
         ("deploy: {replicas: 2}", 4, "one container a service"),
+        ("deploy: {resources: {limits: {pids: 5}}}\npids_limit: 6", 4, "conflicts with the 6"),
         ("depends_on: [nobody]", 4, "there is no service nobody"),
         ("depends_on: {db: {condition: bored}}", 4, "bored is no condition"),
         ("volumes: ['nothing:/x']", 4, "there is no volume nothing"),

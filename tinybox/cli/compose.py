@@ -213,6 +213,8 @@ def _start(home: Home, project: Project, containers: list[Listed]) -> None:
 
 @compose.command(name="exec", context_settings={"allow_interspersed_args": False})
 @click.option("-d", "--detach", is_flag=True, help="Leave it running in the background.")
+@click.option("-i", "--interactive", is_flag=True, expose_value=False, help="Accepted: our input is passed on anyhow.")
+@click.option("-t", "--tty", is_flag=True, expose_value=False, help="Accepted: it has a terminal where we have one.")
 @click.option("-T", "--no-tty", "no_tty", is_flag=True, help="Give it no terminal (default: one, if ours is).")
 @click.option("-u", "--user", metavar="USER[:GROUP]", help="Run as this user.")
 @click.option("-w", "--workdir", metavar="DIR", help="The directory to start in.")

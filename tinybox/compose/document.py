@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DEEPEST = 40  # levels; an alias that contains itself would have no end
 NULL, STRING = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
-REPLACED = ("command", "entrypoint", "test")  # lists that a second file replaces; to all others it adds
+RESET, OVERRIDE, YAMLS = "!reset", "!override", "tag:yaml.org,2002:"  # tags of the specification, and YAML's own
 
 
 class Field:
@@ -75,14 +75,19 @@ class Field:
             raise self.wrong(f"cannot be split into words: {error}", "close the quote") from error
 
     def mapping(self, known: Collection[str] = ()) -> dict[str, Field]:
-        """Return the fields of a mapping, without ``x-`` extensions; a key that is not *known* is a UsageError."""
+        """Return the fields of a mapping; where the *known* keys are given, another is a UsageError, or an ``x-``.
+
+        Where users choose the keys, as in ``environment``, one that begins so is a key like any other.
+        """
         if self.content is None:
             return {}
         if not isinstance(self.content, dict):
             raise self.wrong("is no mapping", "write KEY: VALUE below it")
+        if not known:
+            return dict(self.content)
         found = {key: field for key, field in self.content.items() if not key.startswith("x-")}
         for key, field in found.items():
-            if known and key not in known:
+            if key not in known:
                 raise field.wrong("is a key that tinybox does not know", "docs/compose.md lists those it knows")
         return found
 
@@ -155,6 +160,8 @@ class _Reader:
         made = Field(None, name, f"{self._file}:{(key or node).start_mark.line + 1}", node.tag)
         if depth > DEEPEST:
             raise made.wrong("goes too deep", "does an alias contain itself?")
+        if not node.tag.startswith(YAMLS) and node.tag not in (RESET, OVERRIDE):
+            raise made.wrong(f"has a tag that tinybox does not know: {node.tag}", f"{RESET} and {OVERRIDE} can be")
         if isinstance(node, self._yaml.MappingNode):
             made.content = self._fields(made, node.value, depth)
         elif isinstance(node, self._yaml.SequenceNode):
@@ -179,14 +186,3 @@ class _Reader:
                 raise field.wrong("stands there twice", "leave one of them out")
             own[key.value] = field
         return merged | own
-
-
-def merged(base: Field, over: Field, key: str = "") -> Field:
-    """Return *base* as a second file changes it: mappings are joined, lists grow, all else is replaced."""
-    if isinstance(base.content, dict) and isinstance(over.content, dict):
-        both = {name: merged(base.content[name], field, name) if name in base.content else field
-                for name, field in over.content.items()}  # fmt: skip
-        return Field(base.content | both, over.name, over.place, over.tag)
-    if isinstance(base.content, list) and isinstance(over.content, list) and key not in REPLACED:
-        return Field([*base.content, *over.content], over.name, over.place, over.tag)
-    return over

@@ -26,10 +26,15 @@ def read(path: str, outside: Mapping[str, str]) -> dict[str, str | None]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(path, getattr(error, "strerror", None) or "is not UTF-8 text") from error
     found: dict[str, str | None] = {}
-    for number, line in enumerate(lines, 1):
+    numbered = enumerate(lines, 1)
+    for number, first in numbered:
+        line = first
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         match = _LINE.fullmatch(line)
+        while match and _is_open(match["value"] or "") and (more := next(numbered, None)):
+            line = f"{line}\n{more[1]}"  # a quoted value may go on over several lines
+            match = _LINE.fullmatch(line)
         if match is None:
             raise UsageError(f"{path}:{number}", "is not NAME=VALUE")
         before = {name: value for name, value in found.items() if value is not None}
@@ -47,13 +52,17 @@ def value_of(text: str, variables: Mapping[str, str]) -> str:
         if not closed:
             raise UsageError("", f"the quote {text[0]} is not closed")
         if text[0] == "'":
-            return inside
+            return inside.replace("\\'", "'")
         return interpolate(re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), inside), variables)
     return interpolate(re.split(r"\s#", text, maxsplit=1)[0].strip(), variables)
+
+
+def _is_open(text: str) -> bool:
+    return text[:1] in ("'", '"') and not _quoted(text)[1]
 
 
 def _quoted(text: str) -> tuple[str, bool]:
     at = 1
     while at < len(text) and text[at] != text[0]:
-        at += 2 if text[at] == "\\" and text[0] == '"' else 1
+        at += 2 if text[at] == "\\" and text[0] in ('"', text[at + 1 : at + 2]) else 1
     return text[1:at], at < len(text)

@@ -45,7 +45,7 @@ def labels(project: Project, service: Service, digest: str) -> list[str]:
 
 def digest(service: Service, image: str, networks: list[str]) -> str:
     """Return a hash of what a container is made from: a changed one has to be made anew."""
-    joins = [(join.network, join.aliases, join.address) for join in service.joins]
+    joins = [vars(join) for join in service.joins]
     whole = [image, service.container, service.arguments, service.options, joins, networks]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 

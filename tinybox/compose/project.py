@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from tinybox.compose import document, dotenv, order, service
+from tinybox.compose import document, dotenv, order, overriding, service
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -97,7 +97,8 @@ def load(files: Sequence[str], name: str, env_files: Sequence[str] = (), folder:
     variables = environment(folder, env_files)
     tree = document.read(paths[0], variables)
     for path in paths[1:]:
-        tree = document.merged(tree, document.read(path, variables))
+        tree = overriding.merged(tree, document.read(path, variables))
+    tree = overriding.settled(tree)
     said = tree.mapping().get("name")
     chosen = name or variables.get("COMPOSE_PROJECT_NAME") or (said.text() if said else "")
     return Project(checked(chosen) if chosen else normal(folder), folder, paths, tree, variables)

@@ -98,7 +98,8 @@ def options(project: Project, service: Service) -> dict[str, Any]:
     for join in service.joins:
         fields = [f"name={project.networks[join.network].name}"]
         fields += [f"alias={alias}" for alias in dict.fromkeys([service.name, *join.aliases])]
-        fields += [f"ip={join.address}"] * bool(join.address)
+        places = {"ip": join.address, "ip6": join.address6, "mac-address": join.mac}
+        fields += [f"{key}={place}" for key, place in places.items() if place]
         words.append(",".join(fields))
     return {"network": words}
 

@@ -41,10 +41,11 @@ class Scene:
 
 
 class Join:
-    """How a service is in one network: by which *aliases*, at which *address* (or any)."""
+    """How a service is in one network: by which *aliases*, at which addresses (those that are given)."""
 
-    def __init__(self, network: str, aliases: list[str], address: str) -> None:
-        self.network, self.aliases, self.address = network, aliases, address
+    def __init__(self, network: str, aliases: list[str], address: str = "", address6: str = "", mac: str = "") -> None:
+        self.network, self.aliases = network, aliases
+        self.address, self.address6, self.mac = address, address6, mac
 
 
 class Service:
@@ -86,8 +87,8 @@ def read(name: str, field: Field, scene: Scene) -> Service:
     service = Service(name, field.place)
     service.container = scene.container(name)
     entries = field.mapping(service_keys.KEYS)
-    for key, entry in entries.items():
-        service_keys.KEYS[key](service, entry, scene)
+    for key in sorted(entries, key=lambda key: key == "deploy"):  # last: it must not say otherwise than the others
+        service_keys.KEYS[key](service, entries[key], scene)
     if not service.image:
         cure = "tinybox builds no images: name one with image:" if "build" in entries else "add image:"
         raise entries.get("build", field).wrong("names no image", cure)
@@ -102,7 +103,7 @@ def read(name: str, field: Field, scene: Scene) -> Service:
     if "network_mode" in entries and "networks" in entries:
         raise entries["network_mode"].wrong("conflicts with networks", "leave one of them out")
     if not service.joins and "network_mode" not in entries:
-        service.joins.append(Join("default", [], ""))
+        service.joins.append(Join("default", []))
     return service
 
 

@@ -176,7 +176,9 @@ def _deploy(service: Service, field: Field, scene: Scene) -> None:
     limits = parts["resources"].mapping(("limits",)) if "resources" in parts else {}
     names = {"cpus": "cpus", "memory": "memory", "pids": "pids_limit"}
     for key, entry in (limits["limits"].mapping(names) if limits else {}).items():
-        service.options[names[key]] = entry.text()
+        said = service.options.setdefault(names[key], entry.text())
+        if str(said).lower() != entry.text().lower():
+            raise entry.wrong(f"conflicts with the {said} that the service asks for beside it", "leave one of them out")
 
 
 def _one(_: Service, field: Field, __: Scene) -> None:
@@ -207,7 +209,9 @@ KEYS: dict[str, Reader] = {
     "depends_on": _depends_on,
     "deploy": _deploy,
     "devices": _list("device"),
-    "dns": service_networks.dns,
+    "dns": _list("dns"),
+    "dns_opt": _list("dns_option"),
+    "dns_search": _list("dns_search"),
     "entrypoint": _entrypoint,
     "env_file": _env_file,
     "environment": _environment,
@@ -220,6 +224,7 @@ KEYS: dict[str, Reader] = {
     "ipc": service_networks.namespace("ipc"),
     "labels": _pairs("label"),
     "logging": _logging,
+    "mac_address": _text("mac_address"),
     "mem_limit": _text("memory"),
     "memswap_limit": _text("memory_swap"),
     "network_mode": service_networks.namespace("network"),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tinybox.compose.service import Scene, Service
 
 _LONG = ("target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
+_ADDRESSES = ("ipv4_address", "ipv6_address", "mac_address")
 
 
 def ports(service: Service, field: Field, _: Scene) -> None:
@@ -29,16 +30,16 @@ def _long(field: Field) -> str:
 
 
 def networks(service: Service, field: Field, scene: Scene) -> None:
-    """Read which networks a service is in, a list or a mapping to aliases and an address."""
+    """Read which networks a service is in, a list or a mapping to aliases and addresses."""
     from tinybox.compose.service import Join
 
     entries = dict.fromkeys(field.texts()) if isinstance(field.content, list) else field.mapping()
     for name, entry in entries.items():
         if name not in scene.networks:
             raise (entry or field).wrong(f"there is no network {name}", f"declare it: networks: {{{name}: }}")
-        parts = entry.mapping(("aliases", "ipv4_address")) if entry else {}
+        parts = entry.mapping(("aliases", *_ADDRESSES)) if entry else {}
         aliases = parts["aliases"].texts() if "aliases" in parts else []
-        service.joins.append(Join(name, aliases, parts["ipv4_address"].text() if "ipv4_address" in parts else ""))
+        service.joins.append(Join(name, aliases, *(parts[key].text() if key in parts else "" for key in _ADDRESSES)))
 
 
 def namespace(option: str) -> Callable[[Service, Field, Scene], None]:
@@ -58,11 +59,6 @@ def namespace(option: str) -> Callable[[Service, Field, Scene], None]:
         service.options[option] = [mode] if option == "network" else mode
 
     return read
-
-
-def dns(service: Service, field: Field, _: Scene) -> None:
-    """Read the servers that the container asks for names."""
-    service.add("dns", *field.texts())
 
 
 def extra_hosts(service: Service, field: Field, _: Scene) -> None:
