@@ -48,3 +48,8 @@ def test_routes_of_the_host() -> None:
     """/proc/net/route has its numbers the other way round; the default route is no subnet; ours can be left out."""
     assert subnets.routes(ROUTES) == ["192.0.2.0/24", "172.30.0.0/16"]
     assert subnets.routes(ROUTES, but="tinybox0") == ["192.0.2.0/24"]
+    halves = "tun0\t00000000\t0100000A\t0003\t0\t0\t0\t00000080\ntun0\t00000080\t0100000A\t0003\t0\t0\t0\t00000080\n"
+    assert subnets.routes(ROUTES + halves) == [
+        "192.0.2.0/24",
+        "172.30.0.0/16",
+    ]  # a VPN's way of writing the default one

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tinybox import quick_json as json
-from tinybox.container import networks, spec, words
+from tinybox.container import networks, ports, spec, words
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -66,6 +66,8 @@ def for_networks(request: Request) -> dict[str, str]:
     opened, published = _ports(request)
     if opened:
         made[spec.EXPOSED] = json.dumps(opened)
+    if any(":" in port["hostIp"] for port in published):
+        _refuse_nowhere(request, published)
     if published:
         made[spec.PORTS] = json.dumps(published)
     known = _names(request.options)
@@ -138,6 +140,18 @@ def _ports(request: Request) -> tuple[list[str], list[Port]]:
     if options.get("publish_all"):
         published += publish.all_of(published, opened)
     return opened, published if request.modes["network"] == networks.BRIDGE else []
+
+
+def _refuse_nowhere(request: Request, published: list[Port]) -> None:
+    """Raise UsageError for a port at an address of IPv6 from which nothing can lead into the box."""
+    has_six = any(request.network(want["name"]).subnet6 for want in _wants(request))
+    for port in published:
+        option = f"--publish {ports.outside(port)}:{ports.inside(port)}"
+        if port["hostIp"] == "::1":
+            raise UsageError(option, "the kernel lets no packet from ::1 leave for a box", "127.0.0.1 or [::]")
+        if ":" in port["hostIp"] and not has_six:
+            cure = "tinybox network create --ipv6 NAME, and --network NAME"
+            raise UsageError(option, "the box has no IPv6 address", cure)
 
 
 def _names(options: Options) -> dict[str, list[str]]:

@@ -50,11 +50,14 @@ def routed(but: str = "") -> list[str]:
 
 
 def routes(text: str, but: str = "") -> list[str]:
-    """Read /proc/net/route: numbers in hexadecimal, the lowest byte first. The default route is everyone's, not one."""
+    """Read /proc/net/route: numbers in hexadecimal, the lowest byte first. The default route is everyone's, not one.
+
+    Nor are its two halves, 0.0.0.0/1 and 128.0.0.0/1, as which VPNs write it to be nearer than the former one.
+    """
     found = []
     for line in text.splitlines()[1:]:
         link, target, _, _, _, _, _, mask = line.split()[:8]
         bits = int(mask, 16).bit_count()
-        if link != but and bits:
+        if link != but and bits > 1:
             found.append(f"{dotted(int.from_bytes(bytes.fromhex(target), 'little'))}/{bits}")
     return found
