@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -378,6 +379,45 @@ services: {a: {<<: *stays, volumes: ["./app.conf:/etc/app.conf:ro", "./new/data:
         shop.up()
         assert shop.life("a").inside("cat /etc/app.conf; touch /data/kept") == "port 80"
         assert (tmp_path / "new/data/kept").exists()
+
+
+def test_a_network_of_other_words_is_made_anew(tinybox: Command, tmp_path: Path) -> None:
+    """Who writes `internal: true` gets it: its containers are plugged into the new one, also those not asked for."""
+    text = f"""
+services:
+  a: {{image: busybox, command: {STAYS}}}
+  b: {{image: busybox, command: {STAYS}}}
+networks: {{default: {{internal: NO}}}}
+"""
+    with project(tinybox, tmp_path, text.replace("NO", "false")) as shop:
+        shop.up()
+        before = {name: shop.life(name).id for name in ("a", "b")}
+        assert "default via" in shop.life("b").inside("ip route")
+        shop.up()
+        pid = shop.life("b").pid
+        shop.write(text.replace("NO", "true"))
+        shop.up("a")
+        assert "default via" not in shop.life("a").inside("ip route")
+        assert shop.life("b").inside("ping -c 1 -W 5 a > /dev/null; ip route").count("default via") == 0
+        assert {name: shop.life(name).id for name in ("a", "b")} == before
+        assert shop.life("b").pid != pid
+
+
+def test_wait_timeout_is_for_all_together(tinybox: Command, tmp_path: Path) -> None:
+    """One that becomes healthy late does not give the next one the whole time once more."""
+    check = "healthcheck: {test: test -e /ready, interval: 100ms, retries: 1000}"
+    late = "command: [sh, -c, 'sleep 5; touch /ready; sleep 600'], stop_signal: KILL"
+    text = f"services: {{a: {{<<: *stays, {late}, {check}}}, b: {{<<: *stays, environment: {{NAME: b}}, {check}}}}}\n"
+    with (
+        project(tinybox, tmp_path, text) as shop,
+        tinybox.start(*shop.words("up", "--wait", "--wait-timeout", "7")) as process,
+    ):
+        assert process.stderr is not None
+        with patience(PATIENCE):
+            said = [(line, time.monotonic()) for line in process.stderr]
+        when = {line.strip(): at for line, at in said}
+        assert "is not healthy after 7 s" in said[-1][0]
+        assert when["b-1  | hello from b"] - when["Container shop-b-1  Started"] < 7 + 4
 
 
 def test_a_network_or_volume_of_others_is_used_and_stays(tinybox: Command, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from tinybox.compose import down as descent
 from tinybox.compose import members, output
 from tinybox.compose import project as projects
 from tinybox.compose.service import by_name
-from tinybox.compose.up import Ascent
-from tinybox.container import control, detached, host, launch
+from tinybox.compose.up import Ascent, wake
+from tinybox.container import control, host
 from tinybox.container.home import Home
 from tinybox.container.log_reader import Selection
 from tinybox.errors import UsageError
@@ -205,10 +205,7 @@ def _start(home: Home, project: Project, containers: list[Listed]) -> None:
     here = host.read(home.cache)
     here.check()
     for listed in reversed(descent.ranked(project, containers)):
-        container = launch.owned(home, here, listed.id)
-        if container is not None:
-            detached.launch(container)
-            say(f" Container {listed.name}  Started")
+        wake(home, here, listed, say)
 
 
 @compose.command(name="exec", context_settings={"allow_interspersed_args": False})

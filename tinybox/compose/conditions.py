@@ -18,9 +18,14 @@ PAUSE = 0.05  # seconds between two looks at a state
 ENDED = ("exited", "dead", "created")
 
 
-def wait(home: Home, service: Service, condition: str, seconds: float | None = None) -> None:
-    """Wait until *service* meets *condition*; StateError if it cannot any more, or has not after *seconds*."""
-    deadline = None if seconds is None else time.monotonic() + seconds
+def wait(
+    home: Home, service: Service, condition: str, seconds: float | None = None, began: float | None = None
+) -> None:
+    """Wait until *service* meets *condition*; StateError if it cannot any more, or has not after *seconds*.
+
+    They are counted from when it *began*, by time.monotonic(), or from now.
+    """
+    deadline = None if seconds is None else (time.monotonic() if began is None else began) + seconds
     while not is_met(service, listing.find(home, service.container), condition):
         if deadline is not None and time.monotonic() > deadline:
             raise failure(service, f"is not {_adjective(condition)} after {seconds:g} s")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from functools import partial
 
 from tinybox.compose import members
@@ -42,13 +44,32 @@ def make_network(home: Home, project: Project, network: Resource, say: Say, undo
         if network.external:
             cure = f"tinybox network create {network.name}"
             raise network.field.wrong(f"there is no network {network.name}", cure) from error
-        marks = network.labels | {members.PROJECT: project.name, members.NETWORK: network.key}
+        marks = {members.PROJECT: project.name, members.NETWORK: network.key, members.HASH: digest(network)}
         try:
-            network_making.create(home, network.name, wish(network, marks))
+            network_making.create(home, network.name, wish(network, network.labels | marks))
         except UsageError as problem:
             raise network.field.wrong(str(problem)) from problem
         undo.callback(network_making.remove, home, network.name)
         say(f" Network {network.name}  Created")
+
+
+def digest(network: Resource) -> str:
+    """Return a hash of all that the file says of a network."""
+    whole = vars(wish(network, network.labels))
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def is_outdated(home: Home, project: Project, network: Resource) -> bool:
+    """Tell whether a network of the project is there, and was made from other words than those of the file."""
+    try:
+        labels = networks.find(home, network.name).labels
+    except StateError:
+        return False
+    return (
+        not network.external
+        and labels.get(members.PROJECT) == project.name
+        and labels.get(members.HASH) != digest(network)
+    )
 
 
 def wish(network: Resource, labels: dict[str, str]) -> network_making.Wish:

@@ -7,11 +7,22 @@ this command has made goes again, last thing first.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import ExitStack, suppress
 
-from tinybox.compose import conditions, members, resources
+from tinybox.compose import conditions, down, members, resources
 from tinybox.compose.service import COMPLETED, HEALTHY, STARTED
-from tinybox.container import control, detached, launch, listing, log_reader, naming, state
+from tinybox.container import (
+    control,
+    detached,
+    launch,
+    listing,
+    log_reader,
+    naming,
+    network_making,
+    network_words,
+    state,
+)
 from tinybox.container.live import Live
 from tinybox.container.volumes import is_anonymous
 from tinybox.errors import StateError, TinyboxError, UsageError
@@ -50,12 +61,15 @@ class Ascent:
         """Bring everything up; with *wait* until all is running and healthy, for at most *seconds*."""
         self.find_images(bring)
         with members.alone(self.home, self.project.name), ExitStack() as undo:
+            asleep = self.remove_outdated_networks()
             resources.make(self.home, self.project, self.services, self.say, undo)
             for service in self.services:
                 self.bring_up(service, undo)
-            if wait:
-                for service in self.services:
-                    self.until(service, self.goal(service), seconds)
+            for listed in asleep:
+                wake(self.home, self.here, listed, self.say)
+            began = time.monotonic()
+            for service in self.services if wait else ():
+                self.until(service, self.goal(service), seconds, began)
             undo.pop_all()
 
     def find_images(self, bring: Bring) -> None:
@@ -66,6 +80,22 @@ class Ascent:
             if service.may_pull:
                 bring(service.image)
             self.images[service.name] = Store(self.home.root).image(service.image).id
+
+    def remove_outdated_networks(self) -> list[Listed]:
+        """Remove the project's networks that are not as the file says; return whom that has stopped, of other services.
+
+        It has to be made anew, for what it is, internal or not, is decided when it is made.
+        """
+        stopped = []
+        for network in self.project.used_networks(self.services):
+            if resources.is_outdated(self.home, self.project, network):
+                found = [each for each in members.of(self.home, self.project.name)
+                         if each.is_alive and network.name in network_words.names(each)]  # fmt: skip
+                down.stop(self.home, self.project, down.ranked(self.project, found), None, self.say)
+                network_making.remove(self.home, network.name)
+                self.say(f" Network {network.name}  Recreate")
+                stopped += found
+        return [each for each in stopped if members.service_of(each) not in self.images]
 
     def bring_up(self, service: Service, undo: ExitStack) -> None:
         """Have the container of *service* run as the file says, once those it depends on are ready for it."""
@@ -139,10 +169,10 @@ class Ascent:
         pairs = (pair for service in self.services for pair in service.depends_on.items())
         return {name for name, condition in pairs if condition == COMPLETED}
 
-    def until(self, service: Service, condition: str, seconds: float | None = None) -> None:
+    def until(self, service: Service, condition: str, seconds: float | None = None, began: float | None = None) -> None:
         """Wait until *service* meets *condition*; if it does not, show what it said last."""
         try:
-            conditions.wait(self.home, service, condition, seconds)
+            conditions.wait(self.home, service, condition, seconds, began)
         except StateError:
             last = log_reader.Selection(tail=LAST_WORDS)
             with suppress(TinyboxError):
@@ -178,6 +208,14 @@ class Ascent:
         with suppress(StateError):
             state.read(self.home, container)
             control.remove(self.home, self.here, container, force=True, volumes=True)
+
+
+def wake(home: Home, here: Host, listed: Listed, say: Say) -> None:
+    """Start a container that is at rest."""
+    container = launch.owned(home, here, listed.id)
+    if container is not None:
+        detached.launch(container)
+        say(f" Container {listed.name}  Started")
 
 
 def make_folders(service: Service) -> None:
