@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ import pytest
 
 from tests.slowness import SLOWNESS
 from tinybox.isolation import labels
+from tinybox.isolation.cgroup_hierarchies import hierarchies
+from tinybox.linux import proc
 
 if TYPE_CHECKING:
     from tests.oci.runtimes import Runtime
@@ -30,6 +33,32 @@ def test_exec_joins_the_container(runtime: Runtime) -> None:
         here = os.readlink(f"/proc/{pid}/ns/{kind}")
         assert runtime("exec", "box", "readlink", f"/proc/self/ns/{kind}").stdout.strip() == here
     assert runtime("exec", "box", "cat", "/proc/1/comm").stdout == "sleep\n"
+
+
+def test_exec_joins_a_container_that_has_groups_of_its_own(runtime: Runtime) -> None:
+    """Where only groups that the container has made may hold processes, as systemd's, exec is in the first one's."""
+    where = hierarchies()
+    enabled = Path(f"{where.unified}/cgroup.subtree_control").read_text().split() if where.unified else []
+    if not enabled:
+        pytest.skip("version 2 has no controllers here, and so no rule of no internal processes")
+    resources = {"hugepageLimits": [{"pageSize": "2MB", "limit": 2 << 20}]} if enabled == ["hugetlb"] else {}
+    runtime.change(lambda config: config["linux"]["resources"].update(resources))
+    runtime.change(lambda config: config["mounts"][-1].update(options=["rw"]))
+    group = f"/sys/fs/cgroup{'/unified' if where.mode == 'hybrid' else ''}"
+    script = f"cd {group} && mkdir init && echo 1 > init/cgroup.procs && echo +{enabled[0]} > cgroup.subtree_control"
+    runtime.program("sh", "-c", f"{script}; sleep 1000")
+    pid = runtime.runs("box")["pid"]
+    deadline = time.monotonic() + 20 * SLOWNESS
+    while not enabled_above(pid, str(where.unified)):  # an exec before that would keep it from being enabled
+        assert time.monotonic() < deadline
+    done = runtime("exec", "box", "cat", "/proc/self/cgroup")
+    assert "0::/init\n" in done.stdout, done.stderr
+
+
+def enabled_above(pid: int, unified: str) -> str:
+    """Return what is enabled in the group above that of *pid*."""
+    path = proc.unified_cgroup(Path(f"/proc/{pid}/cgroup").read_text())
+    return Path(f"{unified}{path}/../cgroup.subtree_control").read_text().strip() if path.endswith("/init") else ""
 
 
 def test_exec_takes_its_own_words(runtime: Runtime) -> None:

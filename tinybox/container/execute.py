@@ -151,7 +151,7 @@ def _outside(task: Task, inside: list[Step], pidfd: int) -> list[Step]:
     live = task.live
     parent = [
         Step("open-cgroup", "Open its control group, for the child to be born there", "open(2)",
-             spawn.open_cgroup, task.cgroup, live),
+             spawn.open_cgroup, task.cgroup, live, pidfd),
         Step("clone", "Make the child", "clone3(2)", spawn.spawn, live, 0, inside, undo=lambda: spawn.kill(live)),
         Step("join-cgroup", "Put it into the control groups that clone3 could not reach", "cgroups(7)",
              spawn.join_cgroup, task.cgroup, live),

@@ -132,9 +132,12 @@ def start(live: Live) -> None:
     live.handshake.hear()
 
 
-def open_cgroup(cgroup: Cgroup, live: Live) -> None:
-    """Open the v2 control group for the child to be born in; see CLONE_INTO_CGROUP in clone3(2)."""
-    live.cgroup_fd = cgroup.open()
+def open_cgroup(cgroup: Cgroup, live: Live, beside: int = -1) -> None:
+    """Open the v2 control group for the child to be born in; see CLONE_INTO_CGROUP in clone3(2).
+
+    *beside* is a pidfd of a process that is in it already.
+    """
+    live.cgroup_fd = cgroup.open(0 if beside < 0 else process.pid_of(beside))
 
 
 def join_cgroup(cgroup: Cgroup, live: Live) -> None:

@@ -93,14 +93,15 @@ class Cgroup:
         except OSError as error:
             raise files.refusal(f"{setting.file} = {setting.value}", error) from error
 
-    def open(self) -> int | None:
+    def open(self, beside: int = 0) -> int | None:
         """Return a close-on-exec fd of the v2 directory for CLONE_INTO_CGROUP (clone3(2), Linux 5.7).
 
-        None on a host without version 2: there, join() does it all.
+        None on a host without version 2: there, join() does it all. *beside* is a process that is in it already.
         """
         if self.hierarchies.unified is None:
             return None
-        return os.open(f"{self.hierarchies.unified}/{self.name}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = files.home_of(beside, self.hierarchies.unified, self.name)
+        return os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def join(self, pid: int, *, unified: bool = False) -> None:
         """Put the process *pid* into each group of version 1, and with *unified* into that of version 2, too.

@@ -12,6 +12,7 @@ import select
 import time
 
 from tinybox.errors import HostError
+from tinybox.linux import proc
 
 PAUSE = 0.001  # seconds between two questions, where the kernel does not tell
 
@@ -74,6 +75,18 @@ def processes(directory: str) -> list[int]:
     for group in groups_below(directory):
         pids += [int(pid) for pid in (read(f"{group}/cgroup.procs") or "").split() if pid != "0"]
     return pids
+
+
+def home_of(pid: int, unified: str, group: str) -> str:
+    """Return where a process can be born beside *pid* (0: none is known): in *group*, or else in the one *pid* is in.
+
+    Who has made groups below his own and enabled controllers for them, as systemd does, may have processes only there.
+    """
+    directory = f"{unified}/{group}"
+    if pid <= 0 or not (read(f"{directory}/cgroup.subtree_control") or "").strip():
+        return directory
+    found = unified + proc.unified_cgroup(read(f"/proc/{pid}/cgroup") or "")
+    return found if found.startswith(f"{directory}/") else directory
 
 
 def wait_for_event(directory: str, line: str, deadline: float) -> bool:

@@ -91,6 +91,11 @@ def status(text: str) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
 
 
+def unified_cgroup(text: str) -> str:
+    """Return the path in version 2's hierarchy from /proc/PID/cgroup; ``""`` where there is none; see cgroups(7)."""
+    return next((line[3:] for line in text.splitlines() if line.startswith("0::")), "")
+
+
 def id_map(text: str) -> list[tuple[int, int, int]]:
     """Parse /proc/PID/uid_map or gid_map into ``(inside, outside, length)``; see user_namespaces(7)."""
     rows = (line.split() for line in text.splitlines())

@@ -120,6 +120,12 @@ def pidfd_getfd(pidfd: int, target: int) -> int:
     return _pidfd_getfd(pidfd, target, 0)
 
 
+def pid_of(pidfd: int) -> int:
+    """Return the number of the process behind *pidfd*; -1 if it has ended; see "Pid" in proc_pid_fdinfo(5)."""
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
+        return next(int(line[4:]) for line in file if line.startswith("Pid:"))
+
+
 def set_name(name: bytes) -> None:
     """Give this thread the *name* that ps(1) shows, at most 15 bytes; see PR_SET_NAME in prctl(2)."""
     _prctl_text(PR_SET_NAME, name)
