@@ -169,6 +169,38 @@ def test_limits_are_changed_while_it_runs(room: str, runtime: Runtime) -> None:
     assert (limit(group, "memory"), limit(group, "pids")) == (str(128 * MEBIBYTE), "44")
 
 
+def test_a_limit_that_is_changed_alone_keeps_those_it_belongs_to(room: str, runtime: Runtime) -> None:
+    """A quota keeps its period, a limit of memory and swap that of memory; an idle group can be changed further."""
+    runtime.change(lambda config: config["linux"].update(cgroupsPath=f"{room}/box"))
+    limits = {"memory": {"limit": 64 * MEBIBYTE}, "cpu": {"period": 50000, "quota": 20000, "shares": 512}}
+    runtime.change(lambda config: config["linux"]["resources"].update(limits))
+    runtime.runs("box")
+    where = hierarchies()
+
+    def kept(controller: str, v1: str, v2: str) -> str:
+        file = v1 if where.version(controller) == 1 else v2
+        return Path(f"{where.root(controller)}{room}/box/{file}").read_text().strip()
+
+    def update(*words: str) -> None:
+        done = runtime("update", *words, "box")
+        assert done.returncode == 0, done.stderr
+
+    update("--cpu-quota=30000")
+    assert kept("cpu", "cpu.cfs_period_us", "cpu.max").split()[-1] == "50000"
+    assert kept("cpu", "cpu.cfs_quota_us", "cpu.max").split()[0] == "30000"
+    update("--cpu-idle=1")
+    update("--cpu-quota=20000")
+    update("--cpu-idle=0")
+    assert kept("cpu", "cpu.shares", "cpu.weight") in ("512", "59")
+    swap = ("memory", "memory.memsw.limit_in_bytes", "memory.swap.max")
+    if os.path.exists(f"{where.root('memory')}{room}/box/{swap[where.version('memory')]}"):
+        update(f"--memory-swap={96 * MEBIBYTE}")
+        assert kept(*swap) == str((96 if where.version("memory") == 1 else 32) * MEBIBYTE)
+        update("--memory=-1")
+        assert kept(*swap) in ("max", "9223372036854771712")
+    assert limit(f"{room}/box", "memory") in ("max", "9223372036854771712", str(64 * MEBIBYTE))
+
+
 def test_what_is_used_is_told(runtime: Runtime) -> None:
     """`events --stats` tells CPU time, memory and processes once; without it again and again, until the end."""
     runtime.runs("box")

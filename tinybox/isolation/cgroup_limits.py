@@ -54,6 +54,8 @@ def settings(resources: Mapping[str, Any], hierarchies: Hierarchies) -> list[Set
     for row in TABLE:
         section_name, name = row.field.split(".")
         section = resources.get(section_name) or {}
+        if row.field == "cpu.shares" and section.get("idle"):
+            continue  # an idle group has no share: the kernel refuses to hear of one
         if section.get(name) or (section.get(name) == 0 and row.field in ZERO_COUNTS):
             writes += _translated(row, section, hierarchies)
     writes += _hugepages(resources.get("hugepageLimits") or (), hierarchies)

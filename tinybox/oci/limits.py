@@ -67,15 +67,20 @@ def update(words: Words) -> None:
         resources = config.setdefault("linux", {}).setdefault("resources", {})
         if changes.pop("devices", resources.get("devices")) != resources.get("devices"):
             raise UsageError("linux.resources.devices", "cannot be changed while the container runs", "leave it out")
+        lift_swap(changes.get("memory", {}), resources.get("memory", {}))
         for section, values in changes.items():
             merged = isinstance(values, dict) and section != "rdma"
             resources[section] = {**resources.get(section, {}), **values} if merged else values
-        if resources.get("memory", {}).get("checkBeforeUpdate") and "memory" in changes:
-            changes["memory"] = {**changes["memory"], "checkBeforeUpdate": True}
         where = cgroup_hierarchies.hierarchies()
         group = groups.group(entry.id, config, where, entry.state.get("groups") or ())
-        limits.apply(group, {**resources, **changes})
+        limits.apply(group, {section: resources[section] for section in changes})  # whole: quota needs its period
         record.save_config(entry, config)
+
+
+def lift_swap(asked: dict[str, Any], former: dict[str, Any]) -> None:
+    """Lift the limit of memory and swap together, too, where that of memory is lifted and nothing is said of it."""
+    if asked.get("limit", 0) < 0 and former.get("swap"):
+        asked.setdefault("swap", -1)
 
 
 def asked(words: Words) -> dict[str, Any]:
