@@ -193,6 +193,24 @@ def test_masked_and_readonly_paths_are_so(bundle: Bundle) -> None:
     assert said.split() == ["text", "no", "yes"]
 
 
+def test_a_covered_path_may_go_through_links(bundle: Bundle) -> None:
+    """Links such as /var/run -> ../run are followed, inside the root; one into /proc is an error; magic ones, too."""
+    for name in ("run/secrets", "run/kept", "var"):
+        (bundle.root / name).mkdir(parents=True)
+    (bundle.root / "run/secrets/key").write_text("secret")
+    (bundle.root / "var/run").symlink_to("../run")
+    (bundle.root / "var/far").symlink_to("/../../run/kept")
+    bundle.linux["maskedPaths"], bundle.linux["readonlyPaths"] = ["/var/run/secrets"], ["/var/far"]
+    said = bundle.says("ls /run/secrets; touch /run/kept/new 2>/dev/null || echo no; touch /run/new && echo yes")
+    assert said.split() == ["no", "yes"]
+    (bundle.root / "var/away").symlink_to("../proc/self/attr")
+    bundle.linux["maskedPaths"] = ["/var/away"]
+    bundle.refused("/var/away", "leads into the box's /proc")
+    (bundle.root / "var/out").symlink_to("/proc/self/root/tmp")
+    bundle.linux["maskedPaths"] = ["/var/out"]
+    bundle.refused("symbolic links")
+
+
 def test_kernel_parameters_are_set(bundle: Bundle) -> None:
     """A sysctl is set in the container's namespaces; one that is not there is an error with its name."""
     bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1", "kernel.shm_rmid_forced": "1"}
@@ -200,6 +218,8 @@ def test_kernel_parameters_are_set(bundle: Bundle) -> None:
     assert said.split() == ["1", "1"]
     bundle.linux["sysctl"] = {"net.no.such": "1"}
     bundle.refused("net.no.such")
+    bundle.linux["sysctl"] = {"kernel.panic": Path("/proc/sys/kernel/panic").read_text().strip()}
+    bundle.refused("linux.sysctl.kernel.panic: is not a parameter of a namespace")
 
 
 def test_limits_are_found_in_the_control_group(bundle: Bundle, host: Host) -> None:

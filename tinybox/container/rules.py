@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 CLOCKS = ("monotonic", "boottime")  # the keys of linux.timeOffsets, as in time_namespaces(7)
 ACCESS = set("rwm")
+# What /proc/sys has of a namespace, by the beginnings of its names; everything else there is the machine's
+PARAMETERS = {
+    "ipc": ("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue."),
+    "uts": ("kernel.hostname", "kernel.domainname"),
+    "network": ("net.",),
+    "user": ("user.",),
+}
 
 
 def check(config: Spec) -> None:
@@ -31,6 +38,8 @@ def check(config: Spec) -> None:
     for name in ("hostname", "domainname"):
         if config.get(name) and "uts" not in kinds:
             raise UsageError(name, "would be the host's", "add a namespace of type uts")
+    for name in linux.get("sysctl", {}):
+        _parameter(name, kinds)
     _mappings(linux, kinds)
     _mounts(config, kinds)
     _devices(linux)
@@ -112,6 +121,17 @@ def _namespaces(linux: Linux) -> list[str]:
         if clock not in CLOCKS:
             raise UsageError(f"linux.timeOffsets.{clock}", "this clock has no offset", f"{' and '.join(CLOCKS)} have")
     return kinds
+
+
+def _parameter(name: str, kinds: list[str]) -> None:
+    """Raise UsageError for a kernel parameter that is not one of the container's own namespaces; see namespaces(7)."""
+    place, dotted = f"linux.sysctl.{name}", name.replace("/", ".")
+    for kind, beginnings in PARAMETERS.items():
+        if dotted.startswith(beginnings):
+            if kind not in kinds:
+                raise UsageError(place, "would be the host's", f"add a namespace of type {kind}")
+            return
+    raise UsageError(place, "is not a parameter of a namespace: it would be the host's", "leave it out")
 
 
 def _mappings(linux: Linux, kinds: list[str]) -> None:

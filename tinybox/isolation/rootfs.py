@@ -35,7 +35,6 @@ STANDARD_LINKS = {
 }
 _TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 _INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
-_NO_LINKS = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_SYMLINKS
 
 
 def find_root(path: str) -> None:
@@ -114,14 +113,22 @@ def make_readonly() -> None:
 
 
 def _open_inside(path: str) -> int | None:
-    """Open *path* below the new root for a cover, following no link; None when it is not there."""
+    """Open *path* below the new root for a cover, through the links of the container's own; None when it is not there.
+
+    By such a link the path may lead into /proc, which must stay the kernel's: only who says /proc may mean it.
+    """
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return files.openat2(root, os.fsencode(path), os.O_PATH, _NO_LINKS)
+        target = files.openat2(root, os.fsencode(path), os.O_PATH, _INSIDE)
     except (FileNotFoundError, NotADirectoryError):
         return None
     finally:
         os.close(root)
+    said = os.path.normpath(f"/{path}").lstrip("/").startswith("proc/")
+    if files.file_system(target) == files.PROC_SUPER_MAGIC and not said:
+        os.close(target)
+        raise TinyboxError(f"cover on {path}", "leads into the box's /proc")
+    return target
 
 
 def open_null() -> int:
