@@ -12,7 +12,7 @@ CMD ?=
 ARGS ?=
 
 VENV := $(CURDIR)/.venv
-PYTHON := $(VENV)/bin/python
+VENV_PYTHON := $(VENV)/bin/python
 TINYBOX := $(VENV)/bin/tinybox
 READY := $(VENV)/.ready
 V2_STORE := $(CURDIR)/build/vm/store
@@ -29,7 +29,7 @@ help:  ## list the targets
 
 .PHONY: setup
 setup: packages $(READY)  ## Debian packages and the virtual environment .venv, no more
-	@$(PYTHON) -m compileall -q tinybox
+	@$(VENV_PYTHON) -m compileall -q tinybox
 
 .PHONY: packages
 packages:
@@ -60,21 +60,21 @@ run: setup  ## a shell in a box; make run IMAGE=busybox CMD='echo hi' runs that 
 
 .PHONY: test
 test: setup test-packages  ## the whole test suite, for which be root; make test ARGS='-k memory' chooses
-	@$(PYTHON) -m pytest $(JUNIT) $(ARGS)
+	@$(VENV_PYTHON) -m pytest $(JUNIT) $(ARGS)
 
 .PHONY: test-v2
 test-v2: setup test-packages  ## kernel and cli tests on pure cgroup v2, in machines of their own; more than an hour
 	@$(SUDO) env TINYBOX_ROOT="$(V2_STORE)" tools/setup.sh images "$(TINYBOX)" busybox alpine
-	@exec $(SUDO) $(PYTHON) -m tests.vm.suite "$(V2_STORE)" $(ARGS)
+	@exec $(SUDO) $(VENV_PYTHON) -m tests.vm.suite "$(V2_STORE)" $(ARGS)
 
 .PHONY: test-provision
 test-provision: setup  ## the Vagrantfile, and vm/provision.sh on a Debian from nothing; minutes, and the network
 	@tools/setup.sh packages lecture-test
-	@$(PYTHON) -m pytest $(JUNIT) tests/vm/test_lecture.py $(ARGS)
+	@$(VENV_PYTHON) -m pytest $(JUNIT) tests/vm/test_lecture.py $(ARGS)
 
 .PHONY: soak
 soak: setup test-packages  ## the races and the kills in their long form: 200 rounds, every call; tens of minutes
-	@TINYBOX_SOAK=1 $(PYTHON) -m pytest $(JUNIT) tests/kernel/test_races.py tests/kernel/test_life_faults.py tests/kernel/test_faults.py $(ARGS)
+	@TINYBOX_SOAK=1 $(VENV_PYTHON) -m pytest $(JUNIT) tests/kernel/test_races.py tests/kernel/test_life_faults.py tests/kernel/test_faults.py $(ARGS)
 
 # -- for those who change it -------------------------------------------------------------------------------------------
 
@@ -92,11 +92,11 @@ types: $(READY)
 
 .PHONY: unit
 unit: $(READY)
-	@$(PYTHON) -m pytest -q $(JUNIT) -m "not root and not slow" tests/unit $(ARGS)
+	@$(VENV_PYTHON) -m pytest -q $(JUNIT) -m "not root and not slow" tests/unit $(ARGS)
 
 .PHONY: guards
 guards: $(READY)
-	@$(PYTHON) -m pytest -q $(JUNIT) -m "not root and not slow" tests/guards $(ARGS)
+	@$(VENV_PYTHON) -m pytest -q $(JUNIT) -m "not root and not slow" tests/guards $(ARGS)
 
 .PHONY: format
 format: $(READY)  ## let ruff lay out the code
@@ -104,16 +104,16 @@ format: $(READY)  ## let ruff lay out the code
 
 .PHONY: docs
 docs: $(READY)  ## write anew what the documents take from the code
-	@$(PYTHON) -m tools.cli_reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
-	@$(PYTHON) -m tools.documents
+	@$(VENV_PYTHON) -m tools.cli_reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+	@$(VENV_PYTHON) -m tools.documents
 
 .PHONY: bench
 bench: images  ## start-up against runc, crun, bwrap and podman
-	@$(SUDO) $(PYTHON) benchmarks/startup.py $(ARGS)
+	@$(SUDO) $(VENV_PYTHON) benchmarks/startup.py $(ARGS)
 
 .PHONY: scale
 scale: images  ## many containers at once: starts a second and memory, against podman; ps over 1000
-	@$(SUDO) $(PYTHON) benchmarks/scale.py $(ARGS)
+	@$(SUDO) $(VENV_PYTHON) benchmarks/scale.py $(ARGS)
 
 .PHONY: clean
 clean:  ## remove what set-up and tests made here; images and containers stay
