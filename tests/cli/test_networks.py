@@ -191,6 +191,7 @@ def test_what_cannot_be(tinybox: Command, words: tuple[str, ...], parts: tuple[s
         ("-p 70000:80", "invalid hostPort: 70000"),
         ("--network bridge -p [::]:8080:80", "--publish [::]:8080:80/tcp: the box has no IPv6 address"),
         ("--network LAB -p [::1]:8080:80", "--publish [::1]:8080:80/tcp: the kernel lets no packet from ::1 leave"),
+        ("--network LAB --hostname a\x07b", "--hostname 'a\\x07b': invalid hostname format"),
         ("--expose x", "invalid range format: x"),
     ],
 )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import no_trace
+from tests.conftest import Command
+from tests.kernel.boxes import one_line
 from tests.kernel.lives import said
 from tests.kernel.machines import MACHINE
 from tests.kernel.networks import addresses, bridged, everything, fetched, machine, same_as, web
 
 if TYPE_CHECKING:
-    from tests.conftest import Command
+    from pathlib import Path
+
     from tests.kernel.machines import Machine
 
 __all__ = ["bridged", "machine"]
@@ -59,6 +64,30 @@ def test_networks_are_apart(bridged: Command) -> None:
             assert both == "left\nright\n"
     finally:
         said(bridged, "network", "rm", "left", "right")
+
+
+def test_two_stores_do_not_get_the_same_addresses(bridged: Command, store_root: Path, tmp_path: Path) -> None:
+    """Each store chooses for itself; the one that comes second is told, and the first one's box keeps its way out."""
+    other = Command(tmp_path)
+    other.environment = {**bridged.environment, "TINYBOX_ROOT": str(tmp_path)}
+    for name in ("images", "layers", "names"):
+        shutil.copytree(store_root / name, tmp_path / name, symlinks=True)
+    before = everything()
+    said(bridged, "network", "create", "--subnet", "10.57.0.0/16", "ours")
+    try:
+        said(other, "network", "create", "--subnet", "10.57.0.0/16", "theirs")
+        with web(bridged, "--network", "ours") as box:
+            one_line(
+                other("run", "--rm", "--network", "theirs", "busybox", "true"),
+                125,
+                "network theirs: another store has a network with addresses of 10.57.0.0/16 on this host",
+            )
+            assert any("10.57.0.0/16" in line for line in no_trace.ruleset()["nft rule"])  # so it is masqueraded
+            assert fetched(addresses(box)[0], 80) == "hello"
+        said(other, "run", "--rm", "--network", "theirs", "busybox", "true")  # the control: by itself it can be
+    finally:
+        said(bridged, "network", "rm", "ours")
+    same_as(before)
 
 
 def test_ipv6(bridged: Command, machine: Machine) -> None:

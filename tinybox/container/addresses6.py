@@ -29,7 +29,7 @@ def chosen(pool: Pool, network: Network, address: str, wanted: str) -> str:
 
 def _wanted(network: Network, subnet: ipaddress.IPv6Network, taken: set[str], wanted: str) -> str:
     found = ipaddress.IPv6Address(wanted)
-    if found not in subnet:
+    if found not in subnet or found == subnet[0]:  # the first one means any router; see RFC 4291
         cause = f"no configured subnet contains IP address {wanted}"
         raise UsageError(f"network {network.name}", cause, f"its subnet is {network.subnet6}")
     if str(found) in taken:

@@ -85,6 +85,8 @@ def _hostname(request: Request) -> str:
     """Return the box's host name: whoever shares another one's network is called as that one is, as with docker."""
     asked, shared = request.options.get("hostname"), request.modes["network"].partition("container:")[2]
     if not shared:
+        if asked and (" " in asked or not asked.isprintable()):  # it stands in a line of /etc/hosts
+            raise UsageError(f"--hostname {asked!r}", "invalid hostname format", "one word")
         return asked or request.container[:12]
     if asked:
         cause = f"conflicting options: hostname and the network mode {request.modes['network']}"

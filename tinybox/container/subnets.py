@@ -45,8 +45,7 @@ def prefix(subnet: str) -> str:
 
 def routed(but: str = "") -> list[str]:
     """Return the subnets to which this host has a route, but for those by the link *but*; see proc_net(5)."""
-    with open(ROUTES, encoding="ascii") as file:
-        return routes(file.read(), but)
+    return [subnet for link, subnet in by_link() if link != but]
 
 
 def routes(text: str, but: str = "") -> list[str]:
@@ -54,10 +53,18 @@ def routes(text: str, but: str = "") -> list[str]:
 
     Nor are its two halves, 0.0.0.0/1 and 128.0.0.0/1, as which VPNs write it to be nearer than the former one.
     """
+    return [subnet for link, subnet in by_link(text) if link != but]
+
+
+def by_link(text: str = "") -> list[tuple[str, str]]:
+    """Return the same, each with the link that leads there; without a *text* what the kernel says now."""
+    if not text:
+        with open(ROUTES, encoding="ascii") as file:
+            text = file.read()
     found = []
     for line in text.splitlines()[1:]:
         link, target, _, _, _, _, _, mask = line.split()[:8]
         bits = int(mask, 16).bit_count()
-        if link != but and bits > 1:
-            found.append(f"{dotted(int.from_bytes(bytes.fromhex(target), 'little'))}/{bits}")
+        if bits > 1:
+            found.append((link, f"{dotted(int.from_bytes(bytes.fromhex(target), 'little'))}/{bits}"))
     return found

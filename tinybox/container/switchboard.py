@@ -9,8 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 
-from tinybox.container import addresses, naming, ports
-from tinybox.errors import StepError
+from tinybox.container import addresses, naming, ports, subnets
+from tinybox.errors import HostError, StepError
 from tinybox.isolation import conntrack, firewall, network, network_removal
 
 TYPE_CHECKING = False
@@ -61,6 +61,7 @@ class Switchboard:
         """Lay the cables of a box with the network *namespace*, and open the firewall for its ports."""
         with network.Routes(messages) as routes:
             for end in endpoints:
+                self._refuse_rival(end)
                 network.ensure_bridge(routes, end.bridge, _of_the_host(end), end.mtu)
                 network.plug(routes, end.link, end.bridge, namespace, end.interface, end.mac, end.mtu)
         self._protect(owner, endpoints)
@@ -68,6 +69,16 @@ class Switchboard:
         for version in (4, 6):
             if any(not end.internal and (version == 4 or end.address6) for end in endpoints):
                 self._forward(version)
+
+    def _refuse_rival(self, end: Endpoint) -> None:
+        """Raise HostError if another store's bridge has addresses of this network: neither could be reached by them."""
+        if network.exists(end.bridge):
+            return
+        ours = self._pools()
+        for link, subnet in subnets.by_link():
+            if link in ours and link != end.bridge and subnets.overlap(subnet, end.address):
+                cause = f"another store has a network with addresses of {subnet} on this host, the bridge {link}"
+                raise HostError(f"network {end.network}", cause, "create it anew with another --subnet")
 
     def _protect(self, owner: str, endpoints: list[Endpoint]) -> None:
         every = addresses.read(owner)
@@ -97,7 +108,8 @@ class Switchboard:
         unused = {end.bridge for end in endpoints if not self.boxes(end.bridge) - {owner}}
         if others or rest:
             idle = _bridges([end for end in endpoints if end.bridge in unused])
-            closing = firewall.exchange([*idle, *_published(owner, every)], _published(owner, rest))
+            staying: list[firewall.Bridge | firewall.Published] = [*_sharing(idle, others), *_published(owner, rest)]
+            closing = firewall.exchange([*idle, *_published(owner, every)], staying)
         else:
             closing = firewall.clear()
         for bridge in unused:
@@ -149,6 +161,13 @@ def _members(owner: str, endpoints: list[Endpoint]) -> list[firewall.Bridge | fi
 
 def _bridges(endpoints: Iterable[Endpoint]) -> list[firewall.Bridge]:
     return [firewall.Bridge(end.bridge, (end.address, end.address6), internal=end.internal) for end in endpoints]
+
+
+def _sharing(idle: list[firewall.Bridge], others: Iterable[str]) -> list[firewall.Bridge]:
+    """Return the bridges of *others* with addresses of one that goes, as another store's can have: these stay."""
+    going = [subnet for bridge in idle for subnet in bridge.subnets if ":" not in subnet]
+    ends = (end for owner in others if going for end in addresses.read(owner))
+    return _bridges(end for end in ends if any(subnets.overlap(end.address, subnet) for subnet in going))
 
 
 def _way_in(endpoints: Iterable[Endpoint]) -> Endpoint | None:
