@@ -132,6 +132,15 @@ def test_an_unhealthy_service_fails_the_wait(tinybox: Command, tmp_path: Path) -
         assert shop.states() == {"db": "running"}
 
 
+def test_a_program_that_ends_at_once_fails_the_wait(tinybox: Command, tmp_path: Path) -> None:
+    """--wait without a healthcheck looks for a moment: a server that dies of its config is no server that is up."""
+    with project(tinybox, tmp_path, "services: {db: {<<: *stays, command: [sh, -c, 'exit 3']}}\n") as shop:
+        done = shop("up", "--wait")
+        assert done.returncode == 1, done
+        assert "has ended with status 3" in done.stderr
+        shop.up()
+
+
 def test_in_the_foreground_everyone_is_heard_and_ctrl_c_stops_all(tinybox: Command, tmp_path: Path) -> None:
     """Each line has the name of who said it, from the first to the last; the containers stay, at rest."""
     with project(tinybox, tmp_path, TWO) as shop, tinybox.start(*shop.words("up")) as process:
@@ -315,6 +324,8 @@ def test_variables_come_from_the_environment_and_dotenv(tinybox: Command, tmp_pa
         assert "image: busybox" in shown
         assert "command: echo $$HOME" in shown
         (tmp_path / "again.yaml").write_text(shown)
+        piped = tinybox("compose", "-f", "-", "-p", "shop", "config", text=shown)
+        assert piped.stdout == shown, piped
         again = tinybox("compose", "-f", str(tmp_path / "again.yaml"), "config")
         assert again.stdout == shown
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tinybox.container.home import Home
     from tinybox.container.listing import Listed
 
+SETTLED = "running for a moment"  # what --wait asks of a service without a healthcheck
+MOMENT = 500_000_000  # ns; docker compose looks after as long, and so sees a program that ends at once
 PAUSE = 0.05  # seconds between two looks at a state
 ENDED = ("exited", "dead", "created")
 
@@ -42,6 +44,8 @@ def is_met(service: Service, listed: Listed, condition: str) -> bool:
         return word in ENDED
     if word in ENDED:
         raise failure(service, f"has ended with status {listed.state.get('exitCode')}")
+    if condition == SETTLED:
+        return word == "running" and time.time_ns() - listed.state.get("startedAt", 0) > MOMENT
     if condition != HEALTHY:
         return word == "running"
     if listed.health == "none":

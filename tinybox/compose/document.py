@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
+STDIN = "-"  # as the name of a file
 DEEPEST = 40  # levels; an alias that contains itself would have no end
 NULL, STRING = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
 RESET, OVERRIDE, YAMLS = "!reset", "!override", "tag:yaml.org,2002:"  # tags of the specification, and YAML's own
@@ -136,7 +137,7 @@ def read(path: str, variables: Mapping[str, str]) -> Field:
     """Read the compose file *path*, with ``${NAME}`` in its values filled in; UsageError names the line at fault."""
     yaml = _yaml()
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(0 if path == STDIN else path, encoding="utf-8", closefd=path != STDIN) as file:
             node = yaml.compose(file, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1

@@ -92,8 +92,9 @@ def resources(project: str, field: Field | None, known: Sequence[str]) -> dict[s
 
 def load(files: Sequence[str], name: str, env_files: Sequence[str] = (), folder: str = "") -> Project:
     """Load the project of *files*, those found here where none is given; what is not said the environment may say."""
-    paths = [os.path.abspath(path) for path in files or _named() or _found(os.getcwd())]
-    folder = os.path.abspath(folder) if folder else os.path.dirname(paths[0])
+    words = files or _named() or _found(os.getcwd())
+    paths = [word if word == document.STDIN else os.path.abspath(word) for word in words]
+    folder = os.path.abspath(folder or os.path.dirname(paths[0]))
     variables = environment(folder, env_files)
     tree = document.read(paths[0], variables)
     for path in paths[1:]:

@@ -162,7 +162,7 @@ class Ascent:
         if service.name in self.completed():
             return COMPLETED
         has_check = listing.find(self.home, service.container).health != "none"
-        return HEALTHY if has_check else STARTED
+        return HEALTHY if has_check else conditions.SETTLED
 
     def completed(self) -> set[str]:
         """Return the services that others wait for to be done: these are meant to end."""
