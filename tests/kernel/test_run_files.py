@@ -168,6 +168,8 @@ def test_a_mount_over_another_one_lies_on_top(tinybox: Command, shared: Path) ->
     """The order is by depth, not by the order of words: /a/b lies in the mount on /a."""
     words = ("--tmpfs", "/a/b", "-v", f"{shared}:/a")
     assert output(tinybox, *words, "busybox", "ls", "/a") == "b\nhello\n"
+    words = ("--tmpfs", "/a/b", "-v", f"{shared}:/a//")
+    assert output(tinybox, *words, "busybox", "sh", "-c", "ls /a; grep -c ' /a/b ' /proc/mounts") == "b\nhello\n1\n"
     one_line(tinybox("run", "--rm", "--tmpfs", "/a", "-v", f"{shared}:/a", "busybox", "true"), 125, "/a", "twice")
 
 

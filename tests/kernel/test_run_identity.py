@@ -109,6 +109,26 @@ def test_the_entrypoint_goes_before_the_command(tinybox: Command) -> None:
     assert output(tinybox, "busybox", "echo", "--name", "x") == "--name x\n"
 
 
+def test_an_empty_entrypoint_takes_the_image_s_away(tinybox: Command) -> None:
+    """--entrypoint '' leaves the words behind the image alone; inspect has entrypoint and command apart."""
+    name = new_name()
+    assert tinybox("create", "--name", name, "busybox", "true").returncode == 0
+    change = 'ENTRYPOINT ["echo", "point"]'
+    assert tinybox("commit", "-c", change, "-c", 'CMD ["command"]', name, "test-entrypoint").returncode == 0
+    try:
+        assert output(tinybox, "test-entrypoint") == "point command\n"
+        assert output(tinybox, "--entrypoint", "", "test-entrypoint", "echo", "alone") == "alone\n"
+        one_line(tinybox("run", "--entrypoint=", "test-entrypoint"), 125, "names no command to run")
+        for words, shown in ((), '["echo","point"] ["command"]'), (("sh",), '["echo","point"] ["sh"]'):
+            assert tinybox("rm", name).returncode == 0
+            assert tinybox("create", "--name", name, "test-entrypoint", *words).returncode == 0
+            form = "{{json .Config.Entrypoint}} {{json .Config.Cmd}}"
+            assert tinybox("inspect", "-f", form, name).stdout == f"{shown}\n"
+    finally:
+        assert tinybox("rm", name).returncode == 0
+        assert tinybox("rmi", "test-entrypoint").returncode == 0
+
+
 def test_the_image_s_command_is_run_when_there_is_no_other(tinybox: Command) -> None:
     """`tinybox run busybox` runs the image's own command, a shell; with an empty input it ends at once."""
     assert tinybox("run", "--rm", "-i", "busybox", text="echo from the shell\n").stdout == "from the shell\n"

@@ -106,6 +106,14 @@ def test_environment_takes_files_first_then_words_then_our_own(tmp_path: Path, m
     }
 
 
+@pytest.mark.parametrize("line", ["A B=1", "=x", "A =1", "A=1\0B=2"])
+def test_what_is_no_variable(line: str, tmp_path: Path) -> None:
+    """A line of a file without a name, with a blank in it, or with a NUL, is an error that shows it."""
+    (tmp_path / "env").write_text(f"FINE=a b\n{line}\n")
+    with pytest.raises(UsageError, match="is no variable"):
+        words.environment([], [str(tmp_path / "env")])
+
+
 def test_volumes_need_a_source_that_exists(tmp_path: Path) -> None:
     """A path is a bind mount and must be there; a bare word is a volume; a third part is options."""
     made = words.volume(f"{tmp_path}:/data:ro")
@@ -122,6 +130,11 @@ def test_mount_is_docker_s_long_form(tmp_path: Path) -> None:
     assert (bind["destination"], bind["options"]) == ("/a", ["rbind", "rprivate", "ro"])
     tmpfs = words.mount("type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=700")
     assert tmpfs["options"] == ["nosuid", "nodev", "noexec", "size=1048576", "mode=700"]
+    for word, said in (("", ["ro"]), ("=1", ["ro"]), ("=TRUE", ["ro"]), ("=0", []), ("=False", [])):
+        options = words.mount(f"type=bind,src={tmp_path},dst=/a,readonly{word}")["options"]
+        assert options == ["rbind", "rprivate", *said], word
+    with pytest.raises(UsageError, match="'no' is neither true nor false"):
+        words.mount(f"type=bind,src={tmp_path},dst=/a,readonly=no")
     with pytest.raises(UsageError, match="unknown key colour"):
         words.mount(f"type=bind,source={tmp_path},target=/a,colour=red")
     with pytest.raises(UsageError, match="type=nfs is unknown"):

@@ -99,12 +99,20 @@ def everything_permitted() -> list[str]:
     return capabilities.available()
 
 
+def entrypoint(request: Request) -> list[str]:
+    """Return what comes before the command: the user's entrypoint, or none if that is empty, or else the image's."""
+    asked = request.options.get("entrypoint")
+    if asked is not None:
+        return [asked] if asked else []
+    return [*(request.image.config.get("Entrypoint") or [])]
+
+
 def arguments(request: Request) -> list[str]:
-    """Return the program and its arguments: entrypoint and command, the user's before the image's."""
-    image = request.image.config
-    if request.options.get("entrypoint"):
-        return [request.options["entrypoint"], *request.command]
-    found = [*(image.get("Entrypoint") or []), *(request.command or image.get("Cmd") or [])]
+    """Return the program and its arguments: entrypoint and command; the image's command goes with its entrypoint."""
+    command = request.command or ()
+    if not command and request.options.get("entrypoint") is None:
+        command = request.image.config.get("Cmd") or ()
+    found = [*entrypoint(request), *command]
     if not found:
         raise UsageError(f"image {request.image.reference}", "names no command to run", "add one after the image")
     return found
@@ -166,6 +174,8 @@ def _annotations(request: Request) -> dict[str, str]:
         spec.INIT: mode,
         spec.STOP_SIGNAL: stop_signal,
     }
+    if first := entrypoint(request):
+        annotations[spec.ENTRYPOINT] = str(len(first))
     annotations |= configure_life.for_monitor(request)
     annotations |= configure_network.for_networks(request)
     if options.get("rm"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from tinybox.container import configure_network, words
 from tinybox.errors import UsageError
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 def mounts(request: Request) -> list[Mount]:
     """Return the mounts in the order to make them: /proc, /dev, /sys and what lies in them, then the asked ones."""
-    size = words.size("shm-size", request.options.get("shm_size") or "64m")
+    size = words.size("shm-size", request.options.get("shm_size") or "64m") or 64 << 20  # with docker, 0 is the default
     shared_ipc = request.modes["ipc"].startswith(("host", "container:"))
     readonly = [] if request.privileged else ["ro"]
     safe = ["nosuid", "noexec", "nodev"]
@@ -62,14 +64,21 @@ def _bind(source: str, destination: str, options: list[str]) -> Mount:
     return {"destination": destination, "type": "bind", "source": source, "options": ["rbind", "rprivate", *options]}
 
 
+def _place(path: str) -> str:
+    """Return the one way to write a place in the box: /x for /x/, //x and /y/../x; so that two are the same or not."""
+    return "/" + os.path.normpath(path).lstrip("/")
+
+
 def _asked_mounts(request: Request) -> list[Mount]:
     options = request.options
     asked = [words.volume(text) for text in options.get("volume") or ()]
     asked += [words.mount(text) for text in options.get("mount") or ()]
     asked += [words.tmpfs(text) for text in options.get("tmpfs") or ()]
-    places = {entry["destination"].rstrip("/") for entry in asked}
-    declared = request.image.config.get("Volumes") or {}
-    asked += [words.mount_of("VOLUME", "volume", "", path, []) for path in declared if path.rstrip("/") not in places]
+    for entry in asked:
+        entry["destination"] = _place(entry["destination"])
+    places = {entry["destination"] for entry in asked}
+    declared = dict.fromkeys(map(_place, request.image.config.get("Volumes") or {}))
+    asked += [words.mount_of("VOLUME", "volume", "", path, []) for path in declared if path not in places]
     seen = set()
     for entry in asked:
         if entry["destination"] in seen:

@@ -91,5 +91,5 @@ def _cpu(options: Options) -> dict[str, Any]:
     if _given(options, "cpu_shares"):
         cpu["shares"] = words.whole("cpu-shares", options["cpu_shares"], 2, 262_144)
     if options.get("cpuset_cpus"):
-        cpu["cpus"] = options["cpuset_cpus"]
+        cpu["cpus"] = words.cpus("cpuset-cpus", options["cpuset_cpus"])
     return cpu

@@ -78,6 +78,7 @@ def _config(listed: Listed, config: Spec) -> Words:
     process, annotations = config["process"], listed.annotations
     user = process.get("user", {})
     uid, gid = user.get("uid", 0), user.get("gid", 0)
+    first = int(annotations.get(spec.ENTRYPOINT, 0))
     return {
         "Hostname": config.get("hostname", ""),
         "Domainname": config.get("domainname", ""),
@@ -85,10 +86,10 @@ def _config(listed: Listed, config: Spec) -> Words:
         "Tty": bool(process.get("terminal")),
         "OpenStdin": spec.INTERACTIVE in annotations,
         "Env": process.get("env", []),
-        "Cmd": process["args"],
+        "Cmd": process["args"][first:] or None,
         "Image": listed.image,
         "WorkingDir": process["cwd"],
-        "Entrypoint": None,  # joined with Cmd when the container was made
+        "Entrypoint": process["args"][:first] or None,
         "ExposedPorts": {port: {} for port in json.loads(annotations.get(spec.EXPOSED) or "[]")},
         "Labels": listed.labels,
         "StopSignal": annotations.get(spec.STOP_SIGNAL, "SIGTERM"),

@@ -133,6 +133,7 @@ LAYERS = "tinybox.layers"  # directories, bottom first, separated by ":"; the ov
 IMAGE = "tinybox.image"
 IMAGE_NAME = "tinybox.image-name"
 NAME = "tinybox.name"
+ENTRYPOINT = "tinybox.entrypoint"  # how many of the arguments are the entrypoint; the others are the command
 INIT = "tinybox.init"
 REMOVE = "tinybox.remove"
 CREATED = "tinybox.created"

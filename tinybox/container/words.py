@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tinybox.container.spec import Device, Mount, Rlimit
 
 _VOLUME_OPTIONS = frozenset("ro rw z Z nocopy private rprivate slave rslave shared rshared".split())
+_TRUTH = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
+    ("", "0", "f", "F", "FALSE", "false", "False"), False
+)
 _LARGEST = (1 << 63) - 1  # what the kernel can count, and docker
 TIME_MOST = 1 << 31  # seconds to wait for an end: docker's whole numbers end there
 _DIGITS_MOST = 40  # of a number in words: int(3) takes 4300 at most, and float(3) makes more than 308 infinite
@@ -83,7 +86,21 @@ def _env_lines(path: str) -> list[str]:
             lines = [line.strip("\r\n").lstrip() for line in file]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--env-file {path}", getattr(error, "strerror", None) or "is not UTF-8 text") from error
-    return [line for line in lines if line and not line.startswith("#")]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    for line in lines:
+        name = line.partition("=")[0]
+        if "\0" in line or len(name.split()) != 1 or name != name.strip():
+            raise UsageError(f"--env-file {path}", f"{line!r} is no variable", "NAME=VALUE, with no blank in NAME")
+    return lines
+
+
+def cpus(option: str, text: str) -> str:
+    """Return *text* if it is a list of CPUs, ``0-1`` or ``0,3``; else UsageError; see cpuset(7)."""
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not is_whole(first) or (dash and not (is_whole(last) and int(first) <= int(last))):
+            raise UsageError(f"--{option} {text}", "is no list of CPUs", "write 0-1 or 0,3")
+    return text
 
 
 def ulimit(text: str) -> Rlimit:
@@ -140,7 +157,7 @@ def mount(text: str) -> Mount:
     fields = dict(_field(word) for word in text.split(","))
     kind = fields.pop("type", "volume")
     source, target = _either(fields, "source", "src"), _either(fields, "target", "dst", "destination")
-    options = ["ro"] if _either(fields, "readonly", "ro") in ("true", "1") else []
+    options = ["ro"] if _truth(f"--mount {text}", _either(fields, "readonly", "ro")) else []
     if not target.startswith("/"):
         raise UsageError(f"--mount {text}", "names no absolute target", "add target=/DIR")
     if kind == "tmpfs":
@@ -159,6 +176,13 @@ def mount(text: str) -> Mount:
     if fields:
         raise UsageError(f"--mount {text}", f"unknown key {', '.join(fields)}")
     return made
+
+
+def _truth(option: str, word: str) -> bool:
+    """Return what Go's ParseBool makes of *word*, and docker with it; nothing is false; else UsageError."""
+    if word not in _TRUTH:
+        raise UsageError(option, f"{word!r} is neither true nor false")
+    return _TRUTH[word]
 
 
 def _field(word: str) -> tuple[str, str]:
