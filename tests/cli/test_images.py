@@ -117,12 +117,18 @@ def test_a_second_name_keeps_the_files(tinybox: Command, tmp_path: Path) -> None
     assert len(os.listdir(Path(tinybox.root, "layers"))) == layers - 1
 
 
-def test_a_missing_image_cannot_be_removed_nor_pulled(tinybox: Command) -> None:
-    """One line each, which names the recipes there are, or the image that is not there."""
+def test_a_missing_image_cannot_be_removed_nor_pulled(tinybox: Command, tmp_path: Path) -> None:
+    """One line each, which names the recipes there are, or the image that is not there; others are removed yet."""
+    (tmp_path / "image.tar").write_bytes(archive())
+    for tag in ("of-two", "stays"):
+        assert tinybox("import", str(tmp_path / "image.tar"), f"{NAME}:{tag}").returncode == 0
     done = tinybox("rmi", "nobodys-image")
     assert done.returncode != 0
     assert ("nobodys-image" in done.stderr, len(done.stderr.splitlines())) == (True, 1)
+    done = tinybox("rmi", "nobodys-image", f"{NAME}:of-two", "nor-this")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (125, f"Untagged: {NAME}:of-two\n", 2)
     one_line(tinybox("pull", "nobodys-image"), 125, "nobodys-image", "alpine, busybox")
+    assert tinybox("rmi", f"{NAME}:stays").returncode == 0
 
 
 def test_the_list_has_a_row_for_each_image(tinybox: Command) -> None:

@@ -221,6 +221,29 @@ def test_sockets_are_left_out_with_a_word(tinybox: Command, tmp_path: Path) -> N
     assert (tmp_path / "back" / ".wh.name").read_text() == "kept"
 
 
+def test_devices_are_neither_copied_nor_replaced(tinybox: Command, tmp_path: Path) -> None:
+    """A device as the source is one line on either side; what lies where a device is does not take its place."""
+    (tmp_path / "x").write_text("x")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "null").write_text("x")
+    device, node = tmp_path / "device", tmp_path / "node"
+    os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    node.symlink_to(device)
+    with box(tinybox, "echo box > /x", running=True) as name:
+        for source, target in (
+            ("/dev/null", f"{name}:/y"), (f"{name}:/dev/null", str(tmp_path / "y")), (f"{name}:/dev/null", "-"),
+            (str(tmp_path / "x"), f"{name}:/dev/null"), (f"{tmp_path}/d/.", f"{name}:/dev"),
+            (f"{name}:/x", str(device)), (f"{name}:/x", str(node)),
+        ):  # fmt: skip
+            one_line(tinybox("cp", source, target), 1, "device")
+        copied(tinybox, f"{name}:/x", str(tmp_path / "d" / "null"))  # the control: a file is replaced
+        done = tinybox("exec", name, "sh", "-c", "test -c /dev/null && test ! -e /y")
+        assert done.returncode == 0
+    assert stat.S_ISCHR(device.stat().st_mode)
+    assert (tmp_path / "d" / "null").read_text() == "box\n"
+    assert not (tmp_path / "y").exists()
+
+
 def test_a_read_only_box_stays_as_it_is(tinybox: Command, tmp_path: Path) -> None:
     """A root that is read-only is so for cp, too, running or not; a volume in it is not."""
     (tmp_path / "f").write_text("x")
@@ -249,14 +272,32 @@ def test_two_commands_at_a_box_at_rest_take_turns(tinybox: Command, source: Path
         assert {f"c{number}/sub/b" for number in range(4)} <= set(told(stream(tinybox, "export", name)))
 
 
+@pytest.mark.parametrize("verb", ["export", "save"])
+def test_what_an_output_may_be(tinybox: Command, tmp_path: Path, verb: str) -> None:
+    """A device is written to and stays one; a link leads to the file; after a failure what was there is there yet."""
+    device, folder, link, old = (tmp_path / name for name in ("device", "folder", "link", "old"))
+    os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    folder.mkdir()
+    link.symlink_to("target")
+    old.write_text("old")
+    with box(tinybox, "true", running=False) as name:
+        thing, status = (name, 1) if verb == "export" else ("busybox", 125)
+        for place in (device, link):
+            assert tinybox(verb, "-o", str(place), thing).returncode == 0
+        one_line(tinybox(verb, "-o", str(folder), thing), status, f"{folder}: Is a directory")
+        one_line(tinybox(verb, "-o", f"{tmp_path}/none/x", thing), status, f"{tmp_path}/none/x: cannot be made: No")
+        assert tinybox(verb, "-o", str(old), "nobody").returncode == status
+    assert device.is_char_device()
+    assert (link.is_symlink(), tarfile.is_tarfile(tmp_path / "target")) == (True, True)
+    assert stat.S_IMODE((tmp_path / "target").stat().st_mode) == 0o600
+    assert old.read_text() == "old"
+    assert len(os.listdir(tmp_path)) == 5
+
+
 def test_an_export_can_be_imported(tinybox: Command, tmp_path: Path) -> None:
     """An exported box, imported, is the same tree; an export that fails leaves no file."""
     with box(tinybox, "mkdir /x; echo 1 > /x/f; chown 7:8 /x; rm /etc/group", running=False) as name:
         assert tinybox("export", "-o", str(tmp_path / "x.tar"), name).returncode == 0
-        os.mknod(tmp_path / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
-        assert tinybox("export", "-o", str(tmp_path / "null"), name).returncode == 0
-        assert (tmp_path / "null").is_char_device()  # root's /dev/null is written to, and not replaced
-        (tmp_path / "null").unlink()
         one_line(tinybox("export", "-o", str(tmp_path / "y.tar"), "none"), 1, "no such container")
     assert os.listdir(tmp_path) == ["x.tar"]
     assert tinybox("import", str(tmp_path / "x.tar"), "exported").returncode == 0

@@ -114,10 +114,14 @@ def start(words: list[str]) -> int:
         where = error.ctx.command_path if error.ctx else "tinybox"
         raise UsageError("", error.format_message(), f"{where} --help") from error
     except TinyboxError as error:
-        named = [word for word in words if word in COMMANDS] or ["run"]
-        if named[0] not in AS_RUN and named[:2] != ["compose", "exec"]:
-            error.status = 1  # docker's for every command that runs no program
+        error.status = _status(words, error)
         raise
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        failure = TinyboxError(str(error.filename or "system"), error.strerror or str(error))
+        failure.status = _status(words, failure)
+        raise failure from error
     except click.Abort:
         return 130
     except click.ClickException as error:
@@ -125,6 +129,12 @@ def start(words: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _status(words: list[str], error: TinyboxError) -> int:
+    """Return the exit status of the command line *words* after *error*: docker's is 1 where no program is run."""
+    named = [word for word in words if word in COMMANDS] or ["run"]
+    return error.status if named[0] in AS_RUN or named[:2] == ["compose", "exec"] else 1
 
 
 if __name__ == "__main__":

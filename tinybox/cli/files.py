@@ -8,6 +8,7 @@ import sys
 import click
 
 from tinybox.cli import completion
+from tinybox.cli.whole_file import appearing
 from tinybox.container import copying, measures
 from tinybox.container.home import Home
 from tinybox.errors import UsageError
@@ -73,19 +74,8 @@ def export(container: str, output: str | None) -> None:
     if output is None:
         copying.export(Home(), container, _not_terminal(1), skipped)
         return
-    if os.path.exists(output) and not os.path.isfile(output):  # a device, or a FIFO: to be written to, not replaced
-        with open(output, "wb") as file:
-            copying.export(Home(), container, file.fileno(), skipped)
-        return
-    fresh = f"{output}.{os.getpid()}"
-    try:
-        with open(fresh, "xb") as file:
-            copying.export(Home(), container, file.fileno(), skipped)
-        os.rename(fresh, output)
-    except BaseException:
-        if os.path.exists(fresh):
-            os.unlink(fresh)
-        raise
+    with appearing(output) as file:
+        copying.export(Home(), container, file.fileno(), skipped)
 
 
 class CommitCommand(click.Command):

@@ -8,9 +8,10 @@ import sys
 import click
 
 from tinybox.cli import completion
+from tinybox.cli.whole_file import appearing
 from tinybox.container import host
 from tinybox.container.home import Home
-from tinybox.errors import ImageError, UsageError
+from tinybox.errors import ImageError, TinyboxError, UsageError
 from tinybox.images import recipe
 from tinybox.images.reference import parse
 from tinybox.images.store import Image, Store
@@ -100,15 +101,22 @@ def pull(name: str) -> None:
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME|ID...", shell_complete=completion.images)
-def rmi(names: tuple[str, ...]) -> None:
+def rmi(names: tuple[str, ...]) -> int:
     """Remove images: the name, and with the last name the files."""
     host.read("").check()
+    status = 0
     for name in names:
-        removal = store().remove(name)
+        try:
+            removal = store().remove(name)
+        except TinyboxError as error:
+            print(f"tinybox: {error}", file=sys.stderr)
+            status = error.status
+            continue
         for reference in removal.untagged:
             click.echo(f"Untagged: {reference}")
         for image_id in removal.deleted:
             click.echo(f"Deleted: sha256:{image_id}")
+    return status
 
 
 @click.command()
@@ -124,7 +132,11 @@ def save(names: tuple[str, ...], output: str) -> None:
     host.read("").check()
     if not output and sys.stdout.isatty():
         raise UsageError("save", "a terminal is no place for an archive", "-o FILE")
-    with open(output or 1, "wb", closefd=bool(output)) as file:
+    if output:
+        with appearing(output) as file:
+            saved.save(store(), names, file)
+        return
+    with open(1, "wb", closefd=False) as file:
         saved.save(store(), names, file)
 
 

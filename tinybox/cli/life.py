@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,11 +12,11 @@ import click
 from tinybox.cli import completion, detached
 from tinybox.cli.run_command import table_command
 from tinybox.cli.several import each
-from tinybox.container import control, host, launch, monitor, words
+from tinybox.container import control, host, launch, monitor, naming, words
 from tinybox.container import update as updating
 from tinybox.container.home import Home
 from tinybox.container.live import Live
-from tinybox.errors import UsageError
+from tinybox.errors import StateError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,14 +184,27 @@ def rename(name: str, new_name: str) -> None:
 
 @click.command()
 @NAMES
-@click.option("-f", "--force", is_flag=True, help="KILL running ones first.")
+@click.option("-f", "--force", is_flag=True, help="KILL running ones first; let names pass that no container has.")
 @click.option("-v", "--volumes", is_flag=True, help="Remove their nameless volumes, too.")
 def rm(names: tuple[str, ...], *, force: bool, volumes: bool) -> int:
     """Remove containers and all that they wrote."""
     home = Home()
     here = host.read(home.cache)
     here.check()
-    return each(names, lambda name: control.remove(home, here, name, force=force, volumes=volumes))
+    present = [name for name in names if not force or _is_there(home, name)]
+    return each(present, lambda name: control.remove(home, here, name, force=force, volumes=volumes))
+
+
+def _is_there(home: Home, name: str) -> bool:
+    """Tell whether there is such a container, and if not, say so: with --force that is no failure, as with docker."""
+    try:
+        naming.find(home, name)
+    except StateError as error:
+        if error.cause != naming.NO_SUCH:
+            return True  # more than one: the command will say it
+        print(f"tinybox: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 @click.command()
@@ -208,4 +222,6 @@ def update(names: tuple[str, ...], **options: str | None) -> int:
     here = host.read(home.cache)
     here.check()
     given = {key: value for key, value in options.items() if value is not None}
+    if not given:
+        raise UsageError("update", "nothing to change was named", "tinybox update --help lists what can be")
     return each(names, lambda name: updating.update(home, here, name, given))

@@ -228,4 +228,4 @@ def wait(home: Home, word: str) -> int | None:
     container = naming.find(home, word)
     state.wait_for_owner(home, container)
     ended = state.stored(home, container)
-    return ended.get("exitCode") if ended else None
+    return ended.get("exitCode", 0) if ended else None  # one that never began has none, which docker counts as 0

@@ -66,6 +66,8 @@ class Side:
         through = follow or contents or path.endswith("/")
         fd = self.open(path, os.O_PATH | (0 if through else os.O_NOFOLLOW))
         try:
+            if _is_special(mode := os.fstat(fd).st_mode) or stat.S_ISSOCK(mode):
+                raise UsageError(path, "is a device or a socket: a copy has no place for it")
             for member in members(fd, "." if contents else name_of(path), skipped):
                 if member.header.ischr() or member.header.isblk():
                     skipped(member.header.name)
@@ -73,6 +75,10 @@ class Side:
                     yield member
         finally:
             os.close(fd)
+
+
+def _is_special(mode: int) -> bool:
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 def means_contents(path: str) -> bool:
@@ -175,6 +181,8 @@ class Landing(Tree):
             return
         finally:
             os.close(parent)
+        if _is_special(mode) and not (member.ischr() or member.isblk()):
+            raise UsageError(member.name, "is a device there: a copy cannot replace it")
         if stat.S_ISDIR(mode) and not member.isdir():
             raise UsageError(member.name, "is a directory there: a file cannot replace it")
         if member.isdir() and not stat.S_ISDIR(mode):

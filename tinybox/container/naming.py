@@ -30,6 +30,7 @@ _PEOPLE = (  # who made the machines, the kernels and the ideas that a container
     "thompson torvalds turing wilkes wirth zuse"
 ).split()
 _FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+NO_SUCH = "no such container"
 _LATER = _FIRST | frozenset("_.-")
 
 
@@ -155,14 +156,18 @@ def of(home: Home, container: str, folder: str = "", hint: str = "") -> list[str
 
 
 def find(home: Home, word: str) -> str:
-    """Return the id of the container that *word* means: a name, an id, or the beginning of one; else StateError."""
+    """Return the id of the container that *word* means: a name, an id, or the beginning of one; else StateError.
+
+    A name may have a slash before it, as `inspect` shows it.
+    """
+    word = word.removeprefix("/")
     named = target(os.path.join(home.names, word)) if word and "/" not in word else ""
     if named and (os.path.isdir(home.bundle(named)) or os.path.isdir(home.live(named))):
         return named
     found = [container for container in {*home.stored(), *home.living()} if word and container.startswith(word)]
     if len(found) == 1:
         return found[0]
-    cause = "more than one id begins so" if found else "no such container"
+    cause = "more than one id begins so" if found else NO_SUCH
     raise StateError(f"container {word}", cause, "tinybox ps -a lists them")
 
 
