@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tinybox.container import init
-from tinybox.isolation import cgroup_limits, namespaces
+from tinybox.isolation import cgroup_limits, cgroup_mounts, namespaces
 from tinybox.lab import course
 
 if TYPE_CHECKING:
@@ -45,12 +45,19 @@ def without_namespace(kind: str) -> Mutation:
 
 
 def without_cgroup_namespace(patch: Patch) -> None:
-    """Let the box see its control groups from the top of the host's tree."""
+    """Let the box see its control groups from the top of the host's tree.
+
+    And let it mount none: out of the host's own namespace, that would set the options of the host's cgroup2 anew.
+    """
 
     def enter_cgroup_namespace() -> None:
         """Enter none."""
 
+    def mount_cgroups(*_: object) -> None:
+        """Mount none."""
+
     patch.setattr(namespaces, "enter_cgroup_namespace", enter_cgroup_namespace)
+    patch.setattr(cgroup_mounts, "mount_cgroups", mount_cgroups)
 
 
 def without_limit(controller: str) -> Mutation:
