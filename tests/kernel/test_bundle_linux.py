@@ -131,9 +131,10 @@ def test_devices_are_made_as_listed(bundle: Bundle) -> None:
         {"path": "/etc/block", "type": "b", "major": 7, "minor": 99},
         {"path": "/dev/queue", "type": "p", "fileMode": 0o600},
         {"path": "/dev/null", "type": "c", "major": 1, "minor": 3},
+        {"path": "/dev/full", "type": "c", "major": 1, "minor": 7, "fileMode": 0o640, "uid": 3, "gid": 4},
     ]
     said = bundle.says(
-        "stat -c '%F %t:%T %a %u:%g' /dev/zeros /etc/block /dev/queue /dev/null",
+        "stat -c '%F %t:%T %a %u:%g' /dev/zeros /etc/block /dev/queue /dev/null /dev/full",
         "for d in null zero full random urandom tty; do test -c /dev/$d && echo $d; done",
         "test -e /dev/ptmx && echo ptmx",
     )
@@ -142,6 +143,7 @@ def test_devices_are_made_as_listed(bundle: Bundle) -> None:
         "block special file 7:63 666 0:0",
         "fifo 0:0 600 0:0",
         "character special file 1:3 666 0:0",
+        "character special file 1:7 640 3:4",
         *"null zero full random urandom tty ptmx".split(),
     ]
     (bundle.root / "etc/block").unlink()
@@ -176,6 +178,13 @@ def test_only_listed_devices_can_be_used(bundle: Bundle) -> None:
     assert bundle.says(look).split() == ["zero", "log"]
     del bundle.linux["devices"]
     (bundle.root / "bin/mknod").symlink_to("busybox")
+    assert bundle.says(f"mknod /dev/log c 1 11; {look}") == "zero"
+    everything = {"access": "rwm"}
+    zero = {"allow": True, "type": "c", "major": 1, "minor": 5, **everything}
+    bundle.linux["resources"]["devices"] = [
+        zero,
+        {"allow": False, **everything},
+    ]  # a default one, refused, is one still
     assert bundle.says(f"mknod /dev/log c 1 11; {look}") == "zero"
 
 

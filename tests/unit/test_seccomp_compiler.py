@@ -253,6 +253,7 @@ def test_an_errno_is_carried() -> None:
         ({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": -1}, "defaultAction"),
         ({"architectures": ["x86_64"]}, r"architectures\[0\]"),
         ({"architectures": "SCMP_ARCH_X86"}, r"architectures"),
+        ({"architectures": ["SCMP_ARCH_X86", "SCMP_ARCH_Z80"]}, r"architectures\[1\]"),
         ({"syscalls": ["read"]}, r"syscalls"),
         ({"syscalls": [rule()]}, r"syscalls\[0\].names"),
         ({"syscalls": [rule("read", args={"index": 0})]}, r"syscalls\[0\].args"),

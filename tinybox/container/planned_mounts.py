@@ -159,8 +159,8 @@ def _devices(task: Task) -> list[Step]:
     says = "Make the standard devices: null zero full random urandom tty"
     links = rootfs.STANDARD_LINKS
     return [
+        *listed,  # first: one of the standard ones among them has an owner and a mode of its own
         Step("devices", says, "mknod(2)", make_standard_devices, task.root, task.userns),
-        *listed,
         Step("links", "Make the links in /dev: fd stdin stdout stderr ptmx", "symlink(2)",
              rootfs.make_links, task.root, links),
     ]  # fmt: skip

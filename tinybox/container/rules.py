@@ -9,6 +9,7 @@ from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from tinybox.container.spec import Linux, Process, Rlimit, Spec
@@ -162,14 +163,23 @@ def _mounts(config: Spec, kinds: list[str]) -> None:
 
 def _devices(linux: Linux) -> None:
     for number, device in enumerate(linux.get("devices", [])):
+        _numbers(device, 0, f"linux.devices[{number}]")
         for name in ("major", "minor"):
             if device["type"] != "p" and name not in device:
                 raise UsageError(f"linux.devices[{number}].{name}", "is missing", "only a fifo has none")
 
 
+def _numbers(device: Mapping[str, Any], least: int, place: str) -> None:
+    """Raise UsageError for numbers, from *least* on, that no device can have; see makedev(3)."""
+    for name, bits in (("major", 12), ("minor", 20)):
+        if not least <= device.get(name, 0) < 1 << bits:
+            raise UsageError(f"{place}.{name}", f"{device[name]} is not from {least} to {(1 << bits) - 1}")
+
+
 def check_resources(resources: dict[str, Any]) -> None:
     """Raise UsageError for limits, of a container or of an update, that contradict themselves."""
     for number, rule in enumerate(resources.get("devices", [])):
+        _numbers(rule, -1, f"linux.resources.devices[{number}]")  # -1 is any
         if set(rule.get("access", "")) - ACCESS:
             place = f"linux.resources.devices[{number}].access"
             raise UsageError(place, f"{rule['access']!r} has other letters than r, w and m")

@@ -58,7 +58,9 @@ def complete(rules: Sequence[Rule] | None, nodes: Sequence[Mapping[str, Any]]) -
     if rules is None:
         listed = [_allow(node["type"], node["major"], node["minor"]) for node in nodes if node["type"] in TYPE]
         return [*DEFAULT_DEVICES, *listed]
-    return [*rules, *(rule for rule in DEFAULT_DEVICES[1:] if rule not in rules)]
+    last = max((number for number, rule in enumerate(rules) if not rule["allow"]), default=-1)
+    said = rules[last + 1 :]  # what was allowed before the last refusal may not be so any more
+    return [*rules, *(rule for rule in DEFAULT_DEVICES[1:] if rule not in said)]
 
 
 def allow_devices(group: Cgroup, rules: Sequence[Rule]) -> None:

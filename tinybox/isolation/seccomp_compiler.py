@@ -47,6 +47,10 @@ TABLES = {
     "x86_64": {"SCMP_ARCH_X86_64": "x86_64", "SCMP_ARCH_X32": "x32", "SCMP_ARCH_X86": "i386"},
     "aarch64": {"SCMP_ARCH_AARCH64": "aarch64"},
 }
+ARCHES = frozenset(  # those of the specification
+    "X86 X86_64 X32 ARM AARCH64 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE S390 S390X PARISC "
+    "PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB".split()
+)
 AUDIT_ARCH = {
     "x86_64": seccomp.AUDIT_ARCH_X86_64,
     "x32": seccomp.AUDIT_ARCH_X86_64,
@@ -94,7 +98,7 @@ def tables_of(profile: Mapping[str, Any], machine: str) -> list[str]:
     """Return the names of the tables to compile: the machine's own, and those of its others that the profile lists."""
     listed = list_of(str, profile.get("architectures"), "architectures")
     for place, name in enumerate(listed):
-        if not name.startswith("SCMP_ARCH_"):
+        if not name.startswith("SCMP_ARCH_") or name.removeprefix("SCMP_ARCH_") not in ARCHES:
             raise UsageError(f"linux.seccomp.architectures[{place}]", f"{name!r} is not an architecture", "SCMP_ARCH_*")
     native, *_ = tables = TABLES[machine]
     return [table for name, table in tables.items() if name == native or name in listed]
