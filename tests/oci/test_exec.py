@@ -85,6 +85,15 @@ def test_exec_takes_its_own_words(runtime: Runtime) -> None:
     assert plain == ["0", "0", "0", "/", "CapBnd:", "0000000020000420", "NoNewPrivs:", "0"]
 
 
+def test_home_is_that_of_the_exec_s_user(runtime: Runtime) -> None:
+    """Where nobody has set HOME it comes from the container's /etc/passwd, for each process by its own user."""
+    (runtime.bundle / "rootfs/etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nfive:x:5:5::/five:/bin/sh\n")
+    runtime.program("sh", "-c", "echo $HOME; sleep 1000")
+    runtime.runs("box")
+    for words, home in (([], "/root"), (["-u", "5"], "/five"), (["-u", "6"], "/"), (["-e", "HOME=/x"], "/x")):
+        assert runtime("exec", *words, "box", "sh", "-c", "echo $HOME").stdout == f"{home}\n"
+
+
 def test_exec_of_a_process_file(runtime: Runtime) -> None:
     """--process gives the whole process as an object; --detach and --pid-file tell where it is."""
     runtime.runs("box")

@@ -18,7 +18,7 @@ from tinybox.oci.words import listening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.spec import Process, Spec
+    from tinybox.container.spec import Process, Spec, User
     from tinybox.oci.log import Log
     from tinybox.oci.record import Record
     from tinybox.oci.words import Words
@@ -35,10 +35,13 @@ class Creation:
         self.limits_memory = False
         self.birth = Birth(planner.plan(config, bundle, here, live, self.cgroup, entry.id), live)
 
-    def note(self) -> None:
-        """Write down what is wanted before anything is made: so what a killed `create` leaves can be found."""
+    def note(self, config: Spec) -> None:
+        """Write down what is wanted before anything is made: so what a killed `create` leaves can be found.
+
+        That is the *config* of the bundle, as it is: what we add, such as HOME, depends on an exec's user, too.
+        """
         groups.check_free(self.cgroup)
-        record.save_config(self.entry, self.config)
+        record.save_config(self.entry, config)
         root = shared.root(self.config, self.bundle)
         self.entry.write(
             ociVersion=spec.OCI_VERSION,
@@ -69,11 +72,11 @@ def make(words: Words) -> Creation:
     entry = record.make(words.root(), words.arguments[0])
     creation = None
     try:
-        kept = complete(config["process"], words, os.path.join(bundle, config["root"]["path"]))
-        creation = Creation(entry, bundle, config, Live(folder=entry.folder, kept=kept))
+        process = complete(config["process"], words, os.path.join(bundle, config["root"]["path"]))
+        creation = Creation(entry, bundle, {**config, "process": process}, Live(folder=entry.folder, kept=words.kept))
         for warning in creation.birth.plan.warnings:
             words.log.write("warning", warning)
-        creation.note()
+        creation.note(config)
         creation.birth.create()
         if words.value("console-socket"):
             console.send(words.value("console-socket"), creation.live)
@@ -90,16 +93,15 @@ def make(words: Words) -> Creation:
     return creation
 
 
-def complete(process: Process, words: Words, root: str) -> int:
-    """Add to *process* what a runtime adds, and return how many file descriptors it gets beside 0, 1 and 2.
+def complete(process: Process, words: Words, root: str) -> Process:
+    """Return *process* with what a runtime adds.
 
     That is HOME of its user, our own umask where none is asked for, and LISTEN_FDS of who activated us by a socket; see
-    sd_listen_fds(3).
+    sd_listen_fds(3). UsageError: a file that it shall have is not open.
     """
-    user = process.setdefault("user", {})
     mask = os.umask(0o022)  # for what we make ourselves
-    user.setdefault("umask", mask)
-    environment = process.setdefault("env", [])
+    user: User = {"umask": mask, **process.get("user", {})}
+    environment = list(process.get("env", []))
     if not any(line.startswith("HOME=") for line in environment):
         environment.append(f"HOME={identity.home(user.get('uid', 0), [root])}")
     if sockets := listening():
@@ -108,7 +110,7 @@ def complete(process: Process, words: Words, root: str) -> int:
         raise UsageError("--preserve-fds", f"file descriptor {3 + words.kept} is not open")
     for fd in range(3, 3 + words.kept):
         os.set_inheritable(fd, True)
-    return words.kept
+    return {**process, "user": user, "env": environment}
 
 
 def write_pid(words: Words, live: Live) -> None:

@@ -83,8 +83,8 @@ def begin(words: Words, *, detached: bool) -> Execution:
         if "oomScoreAdj" in config["process"]:  # no way to be spared, and runc's way, too
             process.setdefault("oomScoreAdj", config["process"]["oomScoreAdj"])
         console.check(words, wanted=bool(process.get("terminal")), detached=detached)
-        kept = creation.complete(process, words, f"/proc/{entry.state['pid']}/root")
-        execution = Execution(entry, {**config, "process": process}, Live(kept=kept), leashed=not detached)
+        process = creation.complete(process, words, f"/proc/{entry.state['pid']}/root")
+        execution = Execution(entry, {**config, "process": process}, Live(kept=words.kept), leashed=not detached)
         for warning in execution.birth.plan.warnings:
             words.log.write("warning", warning)
         try:
