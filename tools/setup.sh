@@ -17,7 +17,8 @@ fail() { echo "set-up: $*" >&2; exit 1; }
 PACKAGES="nftables busybox-static qemu-utils e2fsprogs ca-certificates"
 # What the tests compare tinybox with: other programs for links, calls, terminals and archives, the kernel's own headers,
 # the OCI specification's schemas; and the machine with cgroup v2 alone, for which tests/vm fetches a kernel itself.
-TEST_PACKAGES="iproute2 curl strace tmux chromium fonts-dejavu-core zstd linux-libc-dev skopeo qemu-system-x86 golang-github-opencontainers-specs-dev sudo"
+case $(uname -m) in aarch64) QEMU=qemu-system-arm ;; *) QEMU=qemu-system-x86 ;; esac
+TEST_PACKAGES="iproute2 curl strace tmux chromium fonts-dejavu-core zstd linux-libc-dev skopeo $QEMU golang-github-opencontainers-specs-dev sudo"
 # The engines that run on tinybox-oci in the tests, with what they need, and the runtimes that they are compared on.
 ENGINES="podman buildah containerd runc crun catatonit containernetworking-plugins iptables"
 # What makes a machine from nothing one for the lecture (vm/provision.sh), and what tests that.

@@ -15,10 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from tinybox.images.intake import ARCHITECTURES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PACKAGE = "linux-image-amd64"  # the cloud kernel is smaller, but cannot mount 9p
+PACKAGE = f"linux-image-{ARCHITECTURES[os.uname().machine]}"  # the cloud kernel is smaller, but cannot mount 9p
 MODULES = "virtio_pci virtio_blk virtio_console virtio_net virtio-rng 9pnet_virtio 9p overlay".split()
 MODULES += ["crc32c_generic", "ext4"]  # the second needs the first without saying so
 APPLETS = "sh mount mkdir cp insmod switch_root poweroff".split()
@@ -48,6 +50,11 @@ def fetch(folder: Path) -> Kernel:
             with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as place:
                 unpack(package(), Path(place))
                 Path(place, "kernel").rename(folder)
+    return kernel_in(folder)
+
+
+def kernel_in(folder: Path) -> Kernel:
+    """Return the one kernel whose files were unpacked below *folder*."""
     (modules,) = (folder / "lib/modules").iterdir()
     (image,) = (folder / "boot").glob("vmlinuz-*")
     return Kernel(image, modules)
@@ -113,15 +120,15 @@ def needed(modules: Path) -> list[Path]:
     return [modules / file for file in order]
 
 
-def initramfs(kernel: Kernel, init: bytes, command: bytes) -> bytes:
-    """Return an archive with *init* as the first program and *command* for it to run."""
+def initramfs(kernel: Kernel, init: bytes, command: bytes, root: Path = Path("/")) -> bytes:
+    """Return an archive with *init* as the first program and *command* for it to run, on *root*, which has busybox."""
     modules = needed(kernel.modules)
     files = {
         "init": init,
         "command": command,
-        "modules": os.fsencode(kernel.modules),
+        "modules": os.fsencode("/" / kernel.modules.relative_to(root)),
         "modules.list": b"".join(b"/lib/%s\n" % os.fsencode(file.name) for file in modules),
-        "bin/busybox": Path(BUSYBOX).read_bytes(),
+        "bin/busybox": (root / BUSYBOX[1:]).read_bytes(),
         **{f"lib/{file.name}": file.read_bytes() for file in modules},
     }
     members = [member(name, 0o040755) for name in ("bin", "lib", "dev")]

@@ -1,9 +1,10 @@
 """A machine with nothing but cgroup v2, for the time of one command: qemu, this host's own root read-only, some memory.
 
-    python -m tests.vm.machine [--timeout SECONDS] COMMAND...
+    python -m tests.vm.machine [--timeout SECONDS] [--root DIR] COMMAND...
 
-The command runs as root, with this host's files at this host's paths; what it changes is gone with the machine. All
-that there is of a machine on the host is one process, with unnamed files, which the kernel kills when its parent dies.
+DIR is another root, made by tests.vm.foreign, and may be another processor's. The command runs as root, with this
+host's files at this host's paths; what it changes is gone with the machine. All that there is of a machine on the host
+is one process, with unnamed files, which the kernel kills when its parent dies.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from tests.vm.kernel import MachineError, MachineTimeoutError, fetch, initramfs
+from tests.vm.kernel import BUSYBOX, MachineError, MachineTimeoutError, fetch, initramfs, kernel_in
 from tinybox.linux import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-QEMU = "qemu-system-x86_64"
 HERE = Path(__file__).parent
+HOST = Path("/")  # the root of this host
 KERNEL = HERE.parents[1] / "build/vm/kernel"
 DISK = 4 << 30  # bytes; a sparse file without a name, as ext4
 PORTS = ("output", "report", "status")  # what comes out of the machine, each by a virtio-serial port of this name
@@ -45,6 +46,24 @@ cd "$folder" || exit
 """
 
 
+class Hardware(NamedTuple):
+    """What qemu imitates: the program and its package, the board, a processor that it imitates fast, the console."""
+
+    qemu: str
+    package: str
+    board: str
+    cpu: str
+    console: str
+
+
+HARDWARE = {
+    "x86_64": Hardware("qemu-system-x86_64", "qemu-system-x86", "q35", "Nehalem", "ttyS0"),
+    "aarch64": Hardware("qemu-system-aarch64", "qemu-system-arm", "virt,gic-version=3", "cortex-a72", "ttyAMA0"),
+}
+MACHINES = {62: "x86_64", 183: "aarch64"}  # e_machine of elf(5)
+QEMU = HARDWARE[os.uname().machine].qemu
+
+
 class Ending(NamedTuple):
     """How a command ended in the machine."""
 
@@ -52,15 +71,22 @@ class Ending(NamedTuple):
     report: bytes  # what it wrote to /run/machine/report
 
 
-def accelerator() -> list[str]:
-    """Choose KVM where the processor really has it (a /dev/kvm alone may not boot), else emulation, 20 times slower.
+def hardware_of(root: Path) -> Hardware:
+    """Return what can run the programs of *root*: this host's own kind, or what its busybox is made for; see elf(5)."""
+    if root == HOST:
+        return HARDWARE[os.uname().machine]
+    return HARDWARE[MACHINES[int.from_bytes((root / BUSYBOX[1:]).read_bytes()[18:20], "little")]]
+
+
+def accelerator(cpu: str) -> list[str]:
+    """Choose KVM where the processor has it (a /dev/kvm alone may not boot), else imitate *cpu*, 20 times slower.
 
     Emulated processors take turns in one thread: with a thread each, twice the time goes into keeping them in step.
     """
-    flags = Path("/proc/cpuinfo").read_text().split()
-    if ("vmx" in flags or "svm" in flags) and os.access("/dev/kvm", os.R_OK | os.W_OK):
+    known = {"vmx", "svm"} & set(Path("/proc/cpuinfo").read_text().split())
+    if cpu == HARDWARE["x86_64"].cpu and known and os.access("/dev/kvm", os.R_OK | os.W_OK):
         return ["-accel", "kvm", "-cpu", "host"]
-    return ["-accel", "tcg,thread=single", "-cpu", "Nehalem"]
+    return ["-accel", "tcg,thread=single", "-cpu", cpu]
 
 
 def unnamed(content: bytes = b"") -> IO[bytes]:
@@ -82,19 +108,20 @@ def path(file: IO[bytes]) -> str:
     return f"/dev/fd/{file.fileno()}"
 
 
-def arguments(image: Path, archive: str, scratch: str, console: str, ports: dict[str, str]) -> list[str]:
+def arguments(root: Path, image: Path, archive: str, scratch: str, console: str, ports: dict[str, str]) -> list[str]:
     """Return the command line of qemu, all files by their paths; see qemu-system-x86_64(1)."""
+    hardware = hardware_of(root)
     devices = ["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
     for name, end in ports.items():
         devices += ["-chardev", f"file,id={name},path={end}"]
         devices += ["-device", f"virtserialport,chardev={name},name={name}"]
     return [
-        QEMU, "-M", "q35", *accelerator(), "-smp", "2", "-m", "2G",
+        hardware.qemu, "-M", hardware.board, *accelerator(hardware.cpu), "-smp", "2", "-m", "2G",
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-kernel", str(image), "-initrd", archive,
-        "-append", "console=ttyS0 quiet panic=-1 mitigations=off",
+        "-append", f"console={hardware.console} quiet panic=-1 mitigations=off",
         "-serial", f"file:{console}",
-        "-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap",
+        "-virtfs", f"local,path={root},mount_tag=root,security_model=none,readonly=on,multidevs=remap",
         "-drive", f"file={scratch},if=none,id=scratch,format=raw,cache=unsafe",
         "-device", "virtio-blk-pci,drive=scratch",
         *devices,
@@ -111,21 +138,25 @@ def script(command: list[str], folder: str, environment: dict[str, str]) -> byte
     return os.fsencode("\n".join(lines))
 
 
-def run(command: list[str], output: IO[bytes], timeout: float, environment: dict[str, str]) -> Ending:
+def run(
+    command: list[str], output: IO[bytes], timeout: float, environment: dict[str, str], root: Path = HOST
+) -> Ending:
     """Boot a machine, run *command* in it, in the present directory; pass on what it says to *output* as it comes.
 
     Raise MachineError when there is no qemu, when the machine died without a word, and after *timeout* seconds.
     """
-    if not shutil.which(QEMU):
-        raise MachineError(f"{QEMU} is missing (Debian: apt-get install qemu-system-x86)")
-    kernel, told = fetch(KERNEL), script(command, os.getcwd(), environment)
+    hardware = hardware_of(root)
+    if not shutil.which(hardware.qemu):
+        raise MachineError(f"{hardware.qemu} is missing (Debian: apt-get install {hardware.package})")
+    kernel = fetch(KERNEL) if root == HOST else kernel_in(root)
+    told = script(command, os.getcwd(), environment)
     with ExitStack() as stack:
-        archive = stack.enter_context(unnamed(initramfs(kernel, (HERE / "init.sh").read_bytes(), told)))
+        archive = stack.enter_context(unnamed(initramfs(kernel, (HERE / "init.sh").read_bytes(), told, root)))
         console, scratch = stack.enter_context(unnamed()), stack.enter_context(unnamed())
         format_disk(scratch)
         readers, writers = pipes(stack)
         ports = {name: path(writer) for name, writer in writers.items()}
-        words = arguments(kernel.image, path(archive), path(scratch), path(console), ports)
+        words = arguments(root, kernel.image, path(archive), path(scratch), path(console), ports)
         with started(words, [archive, scratch, console, *writers.values()]):
             for writer in writers.values():
                 writer.close()
@@ -186,11 +217,13 @@ def main() -> int:
     """Run the command line; return the command's status, 124 after the timeout, 125 when there is no machine."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--timeout", type=float, default=1800, metavar="SECONDS")
+    parser.add_argument("--root", type=Path, default=HOST, metavar="DIR")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     words = parser.parse_args()
     process.set_parent_death_signal(signal.SIGKILL)  # make, say, or the shell
     try:
-        ending = run(words.command, sys.stdout.buffer, words.timeout, {"PATH": os.environ["PATH"]})
+        root = words.root.resolve()
+        ending = run(words.command, sys.stdout.buffer, words.timeout, {"PATH": os.environ["PATH"]}, root)
     except MachineError as error:
         print(f"machine: {error}", file=sys.stderr)
         return TIMED_OUT if isinstance(error, MachineTimeoutError) else DIED

@@ -21,7 +21,7 @@ from tests.kernel.boxes import lives, until
 from tests.slowness import SLOWNESS
 from tests.vm import suite
 from tests.vm.kernel import MachineError, MachineTimeoutError, fetch
-from tests.vm.machine import QEMU, run
+from tests.vm.machine import HOST, QEMU, hardware_of, run
 from tools import tally
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def test_a_machine_that_takes_too_long_is_ended() -> None:
 def test_a_machine_without_qemu_is_a_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The error names the program and its package."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MachineError, match=f"{QEMU} is missing .*apt-get install qemu-system-x86"):
+    with pytest.raises(MachineError, match=f"{QEMU} is missing .*apt-get install {hardware_of(HOST).package}"):
         machine_words(["true"])
 
 
