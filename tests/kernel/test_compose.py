@@ -290,6 +290,40 @@ def test_a_project_is_known_by_its_name_alone(tinybox: Command, tmp_path: Path) 
         assert shop.states() == {"db": "running", "web": "running"}
 
 
+def test_who_follows_another_service_is_started_again_with_it(tinybox: Command, tmp_path: Path) -> None:
+    """By `restart: true` in depends_on: when it is made anew or restarted; without that it goes on."""
+    text = """
+services:
+  web: {<<: *stays, depends_on: {db: {condition: service_started, restart: true}}}
+  api: {<<: *stays, depends_on: {db: {condition: service_started}}}
+  db: {<<: *stays, environment: {NAME: one}}
+"""
+    with project(tinybox, tmp_path, text) as shop:
+        shop.up()
+        pids = {name: shop.life(name).pid for name in ("web", "api")}
+        shop.write(text.replace("one", "two"))
+        shop.up()
+        again = {name: shop.life(name).pid for name in ("web", "api")}
+        assert (again["web"] != pids["web"], again["api"] == pids["api"]) == (True, True)
+        assert shop("restart", "db").returncode == 0
+        assert (shop.life("web").pid != again["web"], shop.life("api").pid == pids["api"]) == (True, True)
+
+
+def test_who_is_not_required_may_fail(tinybox: Command, tmp_path: Path) -> None:
+    """The service comes up without it, and that is said; one that is required ends the whole."""
+    text = """
+services:
+  web: {<<: *stays, depends_on: {job: {condition: service_completed_successfully, required: false}}}
+  job: {<<: *stays, command: [sh, -c, "exit 3"]}
+"""
+    with project(tinybox, tmp_path, text) as shop:
+        assert "service web: goes on without job: service job" in shop.up()
+        assert shop.states() == {"job": "exited", "web": "running"}
+        shop.down()
+        shop.write(text.replace("false", "true"))
+        assert shop("up", "-d").returncode == 1
+
+
 def test_restart_and_start(tinybox: Command, tmp_path: Path) -> None:
     """`restart` makes other processes of the same containers; `start` starts what is at rest."""
     with project(tinybox, tmp_path, TWO) as shop:

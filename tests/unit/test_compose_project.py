@@ -77,6 +77,10 @@ def service(folder: Path, lines: str) -> Service:
             "volumes: [{type: volume, source: data, target: /d, read_only: true}]",
             {"mount": ["type=volume,target=/d,source=shop_data,readonly"]},
         ),
+        (
+            "volumes: [{type: volume, source: data, target: /d, volume: {nocopy: true}}]",
+            {"mount": ["type=volume,target=/d,volume-nocopy,source=shop_data"]},
+        ),
         ("volumes: [{type: tmpfs, target: /t, tmpfs: {size: 1m}}]", {"mount": ["type=tmpfs,target=/t,tmpfs-size=1m"]}),
         ("network_mode: none", {"network": ["none"]}),
         (
@@ -208,6 +212,22 @@ def test_profiles_switch_services_on(tmp_path: Path) -> None:
     assert [each.name for each in found.chosen([], [])] == ["a"]
     assert [each.name for each in found.chosen([], ["p"])] == ["a", "b"]
     assert [each.name for each in found.chosen(["b"], [])] == ["b"]
+
+
+def test_dotenv_may_name_files_and_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """COMPOSE_FILE and COMPOSE_PROFILES count there as in the environment, which goes first; so do the options."""
+    (tmp_path / "one.yaml").write_text(
+        "services: {a: {image: x}, b: {image: x, profiles: [p]}, c: {image: x, profiles: [q]}}"
+    )
+    (tmp_path / "two.yaml").write_text("services: {a: {image: y}}")
+    (tmp_path / ".env").write_text("COMPOSE_FILE=one.yaml:two.yaml\nCOMPOSE_PROFILES=p\n")
+    monkeypatch.chdir(tmp_path)
+    found = project.load([], "shop")
+    assert found.services["a"].image == "y"
+    assert [each.name for each in found.chosen([], [])] == ["a", "b"]
+    assert [each.name for each in found.chosen([], ["q"])] == ["a", "c"]
+    monkeypatch.setenv("COMPOSE_PROFILES", "q")
+    assert [each.name for each in project.load([], "shop").chosen([], [])] == ["a", "c"]
 
 
 def test_names_of_a_project_and_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,7 @@ def test_volumes_need_a_source_that_exists(tmp_path: Path) -> None:
     made = words.volume(f"{tmp_path}:/data:ro")
     assert (made["type"], made["source"], made["options"]) == ("bind", str(tmp_path), ["rbind", "rprivate", "ro"])
     assert words.volume("web:/data")["type"] == "volume"
+    assert words.mount("type=volume,source=web,target=/data,volume-nocopy")["options"] == ["nocopy"]
     for text in (f"{tmp_path}/none:/data", "/:data", "a b:/data", f"{tmp_path}:/data:ro:x", "::"):
         with pytest.raises(UsageError):
             words.volume(text)

@@ -66,8 +66,7 @@ TIME = click.option("-t", "--timeout", "seconds", type=float, metavar="SECONDS",
 @click.pass_context
 def compose(ctx: click.Context, /, files: tuple[str, ...], name: str, folder: str, **more: tuple[str, ...]) -> None:
     """Bring up containers that belong together, by a compose file (compose.yaml)."""
-    named = tuple(filter(None, os.environ.get("COMPOSE_PROFILES", "").split(",")))
-    ctx.obj = Asked(files, name, folder, more["env_files"], more["profiles"] or named)
+    ctx.obj = Asked(files, name, folder, more["env_files"], more["profiles"])
 
 
 @compose.command()
@@ -196,6 +195,9 @@ def restart(asked: Asked, services: tuple[str, ...], seconds: float | None) -> N
     """Stop the services and start them again."""
     home, project = Home(), asked.project()
     found = members.named(home, project, services)
+    if services:
+        with_them = [each.name for each in project.services.values() if each.follows & {*services}]
+        found = members.of(home, project.name, [*services, *with_them])
     _stop(home, project, found, seconds)
     _start(home, project, found)
 

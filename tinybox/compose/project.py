@@ -57,6 +57,7 @@ class Project:
         self.networks = resources(name, top.get("networks"), keys)
         if "default" not in self.networks:
             self.networks["default"] = Resource("default", f"{name}_default", tree, {})
+        self.profiles = {word for word in variables.get("COMPOSE_PROFILES", "").split(",") if word}
         scene = service.Scene(name, folder, variables)
         scene.volumes = {key: volume.name for key, volume in self.volumes.items()}
         scene.networks = {key: network.name for key, network in self.networks.items()}
@@ -65,8 +66,11 @@ class Project:
         order.ordered(self.services, self.services)  # so that a circle is an error of the file, whatever is asked for
 
     def chosen(self, names: Iterable[str], profiles: Iterable[str]) -> list[Service]:
-        """Return the services *names*, or all that the *profiles* switch on, with those they depend on, in order."""
-        active = set(profiles)
+        """Return the services *names*, or all that the *profiles* switch on, with those they depend on, in order.
+
+        Where no profiles are given, the variable COMPOSE_PROFILES may name them.
+        """
+        active = set(profiles) or self.profiles
         on = [name for name, each in self.services.items()
               if not each.profiles or active & {*each.profiles} or "*" in active]  # fmt: skip
         return order.ordered(self.services, list(names) or on)
@@ -92,7 +96,7 @@ def resources(project: str, field: Field | None, known: Sequence[str]) -> dict[s
 
 def load(files: Sequence[str], name: str, env_files: Sequence[str] = (), folder: str = "") -> Project:
     """Load the project of *files*, those found here where none is given; what is not said the environment may say."""
-    words = files or _named() or _found(os.getcwd())
+    words = files or _named(environment(folder or os.getcwd(), env_files)) or _found(os.getcwd())
     paths = [word if word == document.STDIN else os.path.abspath(word) for word in words]
     folder = os.path.abspath(folder or os.path.dirname(paths[0]))
     variables = environment(folder, env_files)
@@ -137,8 +141,8 @@ def normal(folder: str) -> str:
     return name
 
 
-def _named() -> list[str]:
-    return [path for path in os.environ.get("COMPOSE_FILE", "").split(":") if path]
+def _named(variables: Mapping[str, str]) -> list[str]:
+    return [path for path in variables.get("COMPOSE_FILE", "").split(":") if path]
 
 
 def _found(folder: str) -> list[str]:

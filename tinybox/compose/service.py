@@ -60,6 +60,7 @@ class Service:
         self.options: dict[str, Any] = {}  # as container/options.py names them
         self.depends_on: dict[str, str] = {}  # service to condition
         self.optional: set[str] = set()  # those of them that may be missing
+        self.follows: set[str] = set()  # those with which it is started again
         self.joins: list[Join] = []
         self.folders: list[str] = []  # of the host, made where they are missing
         self.profiles: list[str] = []

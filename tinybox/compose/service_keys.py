@@ -109,6 +109,8 @@ def _depends_on(service: Service, field: Field, _: Scene) -> None:
         service.depends_on[name] = condition
         if "required" in parts and not parts["required"].flag():
             service.optional.add(name)
+        if "restart" in parts and parts["restart"].flag():
+            service.follows.add(name)
 
 
 def _healthcheck(service: Service, field: Field, _: Scene) -> None:

@@ -50,7 +50,8 @@ def _long(service: Service, field: Field, scene: Scene) -> None:
     elif kind == "volume":
         source = _name(parts["source"], source, scene) if source else ""
         if "volume" in parts:
-            parts["volume"].mapping(("nocopy",))
+            more = parts["volume"].mapping(("nocopy",))
+            words += ["volume-nocopy"] * ("nocopy" in more and more["nocopy"].flag())
     elif kind == "tmpfs":
         sizes = parts["tmpfs"].mapping(("size", "mode")) if "tmpfs" in parts else {}
         words += [f"tmpfs-{key}={entry.text()}" for key, entry in sizes.items()]

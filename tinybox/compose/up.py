@@ -102,7 +102,7 @@ class Ascent:
         for name, condition in service.depends_on.items():
             if name in self.images and condition != STARTED:
                 self.say(f" Container {self.project.services[name].container}  Waiting")
-                self.until(self.project.services[name], condition)
+                self.until_ready(service, name, condition)
         digest = members.digest(service, self.images[service.name], resources.names(self.project, service))
         former = members.of(self.home, self.project.name, [service.name])
         for listed in former:
@@ -112,6 +112,15 @@ class Ascent:
         kept = self.replace(service, digest, former) if former else {}
         self.create(service, digest, undo, kept)
 
+    def until_ready(self, service: Service, name: str, condition: str) -> None:
+        """Wait until the service *name* is as *service* needs it; one that is not required may fail, which is said."""
+        try:
+            self.until(self.project.services[name], condition)
+        except StateError as error:
+            if name not in service.optional:
+                raise
+            self.say(f"service {service.name}: goes on without {name}: {error}")
+
     def is_as_wanted(self, service: Service, listed: Listed, digest: str) -> bool:
         """Tell whether a container is what the file says, and whose namespaces it shares are still there."""
         modes = [service.options.get("ipc"), service.options.get("pid"), *service.options.get("network", [])]
@@ -119,7 +128,9 @@ class Ascent:
         return not self.anew and listed.labels.get(members.HASH) == digest and not shared & self.renewed
 
     def start(self, service: Service, listed: Listed) -> None:
-        """Start a container that is at rest; one that runs goes on."""
+        """Start a container that is at rest; one that runs goes on, unless it follows one that was started here."""
+        if self.renewed & {self.project.services[name].container for name in service.follows & {*self.images}}:
+            control.stop(self.home, listed.id)
         if service.name in self.completed() and listed.word == "exited" and listed.state.get("exitCode") == 0:
             return
         container = launch.owned(self.home, self.here, listed.id)

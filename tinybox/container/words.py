@@ -168,6 +168,7 @@ def mount(text: str) -> Mount:
     elif kind in ("bind", "volume"):
         propagation = fields.pop("bind-propagation", "")
         options += [propagation] * bool(propagation)
+        options += ["nocopy"] if kind == "volume" and fields.pop("volume-nocopy", "") in ("true", "1") else []
         if kind == "bind" and not source:
             raise UsageError(f"--mount {text}", "a bind mount needs a source", "add source=/DIR")
         made = mount_of(f"--mount {text}", kind, source, target, options)
