@@ -127,6 +127,10 @@ def test_what_comes_afterwards_is_of_no_step(tinybox: Command, chromium: Browser
     assert not any(path.endswith("/cgroup.kill") for path in paths)
 
 
-def test_a_page_needs_a_file(tinybox: Command) -> None:
+def test_a_page_needs_a_file(tinybox: Command, tmp_path: Path) -> None:
     """--explain=html without -o is refused in one line."""
     one_line(tinybox(*RUN, "--explain=html", "busybox", "true"), 125, "-o FILE")
+    for place, said in ((tmp_path / "none" / "x", "No such file or directory"), (tmp_path, "Is a directory")):
+        for form in ("--explain=html", "--explain=json", "--explain"):
+            done = tinybox(*RUN, form, "-o", str(place), "busybox", "echo", "it ran")
+            one_line(done, 125, f"--output {place}: cannot be written: {said}")

@@ -42,12 +42,21 @@ class Wanted:
 
         if self.form == "html" and not self.output:
             raise UsageError("--explain=html", "is a page, and needs a file", "-o FILE")
+        self.fd = self._open()
 
-    def open(self) -> int:
-        """Return the descriptor to write to: stderr, or a new file."""
+    def _open(self) -> int:
+        """Return the descriptor to write to: stderr, or a new file; UsageError now, before anything has run."""
         if not self.output:
             return 2
-        return os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            return os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise UsageError(f"--output {self.output}", f"cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Leave the file to the process that looks."""
+        if self.output:
+            os.close(self.fd)
 
 
 def look(wanted: Wanted, ends: dict[str, _socket.socket], parent: int) -> None:
@@ -55,7 +64,7 @@ def look(wanted: Wanted, ends: dict[str, _socket.socket], parent: int) -> None:
     with contextlib.ExitStack() as stack:
         stop = Stops(wanted.stops, stack.enter_context(Keyboard())).stop if wanted.stops else None
         out = stack.enter_context(
-            open(wanted.open(), "w", encoding="utf-8", errors="backslashreplace", closefd=bool(wanted.output))
+            open(wanted.fd, "w", encoding="utf-8", errors="backslashreplace", closefd=bool(wanted.output))
         )
         Observer(ends, parent, [_shown(wanted, out)], stop, wanted.omitted).run()
 

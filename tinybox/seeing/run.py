@@ -54,13 +54,16 @@ def _fork_audience(teller: Teller, wanted: audience.Wanted) -> int:
     sys.stderr.flush()
     parent, pid = os.getpid(), os.fork()
     if pid:
+        wanted.close()
         return pid
     status = 1
     try:
         process.set_name(b"tinybox:explain")
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         ends = teller.audience_side()
-        child.close_all_but([end.fileno() for end in ends.values()])  # a pipe that we held would have no end
+        child.close_all_but(
+            [wanted.fd, *(end.fileno() for end in ends.values())]
+        )  # a pipe that we held would have no end
         audience.look(wanted, ends, parent)
         status = 0
     except Exception as error:  # noqa: BLE001  the run goes on without its audience, and says why
