@@ -164,6 +164,12 @@ def test_limits_are_changed_while_it_runs(room: str, runtime: Runtime) -> None:
     path.write_text(json.dumps({"memory": {"limit": 128 * MEBIBYTE}}))
     assert runtime("update", f"--resources={path}", "box").returncode == 0
     assert (limit(group, "memory"), limit(group, "pids")) == (str(128 * MEBIBYTE), "44")
+    assert runtime("update", "--memory=96M", "box").returncode == 0
+    assert limit(group, "memory") == str(96 * MEBIBYTE)
+    assert runtime("update", f"--memory={128 * MEBIBYTE}", "box").returncode == 0
+    for words in (["--pids-limit=" + "9" * 5000], [f"--pids-limit={2**63}"], ["--memory=1x"], ["--cpu-share=-1"]):
+        done = runtime("update", *words, "box")
+        assert (done.returncode, len(done.stderr.splitlines())) == (125, 1), done.stderr
     for words in (["--pids-limit=many"], ["--resources=/nosuch"], ["--cpuset-cpus=4095"]):
         assert runtime("update", *words, "box").returncode
     assert (limit(group, "memory"), limit(group, "pids")) == (str(128 * MEBIBYTE), "44")

@@ -6,6 +6,7 @@ import pytest
 
 from tinybox.errors import UsageError
 from tinybox.oci import VERBS as ACTS
+from tinybox.oci import usage as usage_of
 from tinybox.oci.words import VERBS, options, parse, usage
 
 
@@ -30,6 +31,22 @@ def test_a_program_keeps_its_options() -> None:
     words = parse("exec -t -e A=1 --env B=2 box ls -l --tty=no -- x".split())
     assert words.arguments == ["box", "ls", "-l", "--tty=no", "--", "x"]
     assert (words.flags, words.values["env"]) == ({"tty"}, ["A=1", "B=2"])
+
+
+@pytest.mark.parametrize("text", ["", "x", "1" * 5000, str(2**64), "\u0663", "\u00b2", "1.5", "--1"])
+def test_what_is_no_number_is_named(text: str) -> None:
+    """A number is whole, in plain digits, and of 64 bits at most: whatever else is one line, with the option's name."""
+    with pytest.raises(UsageError, match=r"--preserve-fds .*is not a number"):
+        parse(["create", f"--preserve-fds={text}", "box"]).number("preserve-fds")
+    assert parse(["create", "--preserve-fds=-7", "box"]).number("preserve-fds") == -7
+
+
+@pytest.mark.parametrize("text", ["", "0s", "500h5", "9" * 5000, "577h", "-5s", "1m30s"])
+def test_an_interval_is_one_that_can_be_waited_for(text: str) -> None:
+    """`events --interval` takes what poll(2) does: 24 days."""
+    with pytest.raises(UsageError, match="is no time"):
+        usage_of.seconds(text)
+    assert (usage_of.seconds("576h"), usage_of.seconds("5")) == (usage_of.LONGEST, 5)
 
 
 def test_flags_have_values_too() -> None:

@@ -13,6 +13,7 @@ from tinybox.container.live import Live
 from tinybox.container.planner import Task
 from tinybox.errors import StateError, UsageError
 from tinybox.oci import console, creation, ending, groups, record, shared
+from tinybox.oci.words import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def wanted(former: Process, words: Words) -> Process:
 def user(text: str) -> User:
     """Return ``UID[:GID]``, numbers only, as OCI's user; else UsageError."""
     uid, _, gid = text.partition(":")
-    if not uid.isdecimal() or not (gid or "0").isdecimal():
+    if not is_whole(uid) or not is_whole(gid or "0"):
         raise UsageError(f"--user {text}", "is no UID[:GID], in numbers")
     return {"uid": int(uid), "gid": int(gid or 0)}
 
@@ -138,7 +139,7 @@ def groups_of(lists: list[str]) -> list[int]:
     """Return the numbers in *lists* such as ``5,6``; else UsageError."""
     numbers = [text for word in lists for text in word.split(",")]
     for text in numbers:
-        if not text.isdecimal():
+        if not is_whole(text):
             raise UsageError(f"--additional-gids {text}", "is no GID, in numbers")
     return [int(text) for text in numbers]
 

@@ -10,6 +10,7 @@ from tinybox.container import validate
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation import cgroup_hierarchies
 from tinybox.oci import ending, groups, record
+from tinybox.oci.words import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,11 +91,21 @@ def asked(words: Words) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for option, (section, field) in NUMBERS.items():
         if option in words.values:
-            changes.setdefault(section, {})[field] = words.number(option)
+            changes.setdefault(section, {})[field] = amount(words, option)
     for option, (section, field) in LISTS.items():
         if option in words.values:
             changes.setdefault(section, {})[field] = words.value(option)
-    return changes
+    return validate.check_resources(changes)
+
+
+def amount(words: Words, option: str) -> int:
+    """Return the option as a number: one of bytes may also be said as ``64m``, as runc takes it."""
+    text = words.value(option)
+    if option.startswith("memory") and not is_whole(text.removeprefix("-")):
+        from tinybox.container.words import size
+
+        return size(option, text)
+    return words.number(option)
 
 
 def loaded(path: str) -> dict[str, Any]:

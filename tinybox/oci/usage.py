@@ -10,6 +10,7 @@ import select
 from tinybox.errors import UsageError
 from tinybox.isolation import cgroup_files, cgroup_oom, cgroup_stats
 from tinybox.oci import ending, limits, record
+from tinybox.oci.words import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tinybox.oci.words import Words
 
 UNLIMITED = 2**64 - 1
+LONGEST = 24 * 24 * 3600.0  # seconds: what poll(2) can wait, in milliseconds of 32 bits
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -67,7 +69,7 @@ def seconds(text: str) -> float:
     """Return ``5s``, ``500ms`` or ``2m`` as seconds; else UsageError."""
     number = text.rstrip("msh")
     unit = UNITS.get(text[len(number) :] or "s", 0)
-    if not unit or not number.isdecimal() or not int(number):
+    if not unit or not is_whole(number) or not 0 < int(number) * unit <= LONGEST:
         raise UsageError(f"--interval {text}", "is no time", "5s, 500ms")
     return int(number) * unit
 

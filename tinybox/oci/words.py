@@ -83,7 +83,7 @@ class Words:
     def number(self, name: str) -> int:
         """Return the option *name* as a number, 0 where it was not said; else UsageError."""
         text = self.value(name, "0")
-        if not text.removeprefix("-").isdecimal():
+        if not is_whole(text.removeprefix("-")):
             raise UsageError(f"--{name} {text}", "is not a number")
         return int(text)
 
@@ -100,10 +100,15 @@ class Words:
             self.kept += 1
 
 
+def is_whole(text: str) -> bool:
+    """Tell whether *text* is a whole number of at least 0, in the digits of ASCII, and of 64 bits at most."""
+    return text.isascii() and text.isdigit() and len(text) <= 20 and int(text) < 2**64
+
+
 def listening() -> int:
     """Return how many sockets whoever started us listens at for us; see sd_listen_fds(3)."""
     count = os.environ.get("LISTEN_FDS", "")
-    return int(count) if count.isdecimal() and os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
+    return int(count) if is_whole(count) and os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
 
 
 def _is_open(fd: int) -> bool:
