@@ -146,6 +146,25 @@ def test_the_instructions_of_a_dockerfile(tinybox: Command) -> None:
     assert any(str(line).startswith("PATH=") for line in config["Env"])
 
 
+def test_an_image_runs_as_its_container_did(tinybox: Command) -> None:
+    """Program, variables, user, directory and labels of the command line are the image's; what is given anew is not."""
+    words = ["-e", "A=1", "-e", "HOME=/h", "-w", "/tmp", "-u", "7:8", "-l", "a=b", "--entrypoint", "sh", "busybox"]
+    name = new_name()
+    done = tinybox("create", "-t", "--name", name, *words, "-c", "echo $A $HOME $(pwd) $(id -u):$(id -g)")
+    assert done.returncode == 0, done
+    try:
+        with committed(tinybox, name, "as-it-was") as image:
+            config = record(tinybox, image)["config"]
+            assert output(tinybox, "as-it-was") == "1 /h /tmp 7:8\n"
+        with committed(tinybox, "-c", 'ENTRYPOINT ["id"]', "-c", "USER 0", name, "another") as image:
+            assert output(tinybox, "another").startswith("uid=0")  # the shell's arguments went with the shell
+    finally:
+        assert tinybox("rm", name).returncode == 0
+    assert {line.partition("=")[0] for line in config["Env"]} == {"PATH", "A", "HOME"}
+    assert (config["User"], config["WorkingDir"], config["Labels"]) == ("7:8", "/tmp", {"a": "b"})
+    assert (config["Entrypoint"], config["Cmd"][0]) == (["sh"], "-c")
+
+
 def test_a_box_that_changed_nothing_adds_no_layer(tinybox: Command) -> None:
     """Twice the same empty layer would be refused by overlayfs: an unchanged box gives a record, and runs again."""
     with (

@@ -95,7 +95,10 @@ class CommitCommand(click.Command):
 @click.argument("container", shell_complete=completion.containers)
 @click.argument("name", required=False, default="", metavar="[NAME[:TAG]]")
 def commit(container: str, name: str, author: str, message: str, changes: tuple[str, ...], *, pause: bool) -> None:
-    """Make an image of CONTAINER: what it has changed becomes one more layer. Volumes are no part of it."""
+    """Make an image of CONTAINER: what it has changed becomes one more layer. Volumes are no part of it.
+
+    The image runs as the container does: program, variables, user, directory, labels.
+    """
     from tinybox.container import commit as committing
 
     wish = committing.Wish(name, author, message, changes)

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 
 def changed(config: Config, instructions: Sequence[str]) -> Config:
-    """Return *config*, in OCI's words, as the *instructions* change it; UsageError names the one that is wrong."""
+    """Return *config*, in OCI's words, as the *instructions* change it; UsageError names the one that is wrong.
+
+    Arguments of another entrypoint are not those of a new one: ENTRYPOINT drops the command that there was.
+    """
     fresh: Config = json.loads(json.dumps(config))
+    if any(line.split()[:1] and line.split()[0].upper() == "ENTRYPOINT" for line in instructions):
+        fresh.pop("Cmd", None)
     for line in instructions:
         name, _, rest = line.strip().partition(" ")
         change = _INSTRUCTIONS.get(name.upper())

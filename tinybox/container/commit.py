@@ -5,11 +5,12 @@ It is written as a layer's archive, and comes in by the same door as every archi
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tinybox.container import changes, control, events, mount_points, naming, spec, state, view
+from tinybox.container import changes, control, events, identity, mount_points, naming, spec, state, view
 from tinybox.images import intake, layers
 from tinybox.images.reference import parse
 from tinybox.images.store import Store, read_json
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.home import Home
+    from tinybox.container.spec import Spec
 
     Told = Callable[[str], None]
 
@@ -40,7 +42,7 @@ def commit(home: Home, word: str, wish: Wish, *, pause: bool, told: Told) -> str
     config = spec.load(home.bundle(container))
     store = Store(home.root)
     parent = read_json(f"{store.root}/images/{config['annotations'][spec.IMAGE]}")
-    parent["config"] = changes.changed(parent.get("config") or {}, wish.changes)
+    parent["config"] = changes.changed(_config(parent.get("config") or {}, config), wish.changes)
     with intake.workspace(store) as work:
         packed = f"{work.path}/upper.tar"
         upper, below = f"{home.bundle(container)}/upper", config["annotations"].get(spec.LAYERS, "").split(":")
@@ -51,6 +53,30 @@ def commit(home: Home, word: str, wish: Wish, *, pause: bool, told: Told) -> str
         image_id = intake.put(store, work, _document(parent, wish, config["process"]["args"], diff_id), wish.reference)
     events.emit(home, container, "commit", imageID=f"sha256:{image_id}", comment=wish.message)
     return image_id
+
+
+def _config(image: dict[str, Any], config: Spec) -> dict[str, Any]:
+    """Return how the new image runs, in the image-spec's words: as the container does, whatever its *image* said.
+
+    What is its image's and cannot be told of a container, such as volumes and the health check, stays the image's.
+    """
+    process, annotations = config["process"], config["annotations"]
+    first, user = int(annotations.get(spec.ENTRYPOINT, 0)), process["user"]["uid"]
+    layers_below = annotations.get(spec.LAYERS, "").split(":")
+    ours = {f"HOSTNAME={config.get('hostname', '')}", "TERM=xterm", f"HOME={identity.home(user, layers_below)}"}
+    told: dict[str, Any] = {
+        "User": annotations.get(spec.USER) or image.get("User"),
+        "Env": [line for line in process["env"] if line not in ours or line in (image.get("Env") or [])],
+        "Entrypoint": process["args"][:first],
+        "Cmd": process["args"][first:],
+        "WorkingDir": process["cwd"] if process["cwd"] != "/" else image.get("WorkingDir") and "/",
+        "Labels": spec.labels(annotations),
+        "ExposedPorts": {port: {} for port in json.loads(annotations.get(spec.EXPOSED) or "[]")},
+        "StopSignal": annotations[spec.STOP_SIGNAL],
+    }
+    if told["StopSignal"] == "SIGTERM":
+        told["StopSignal"] = image.get("StopSignal") and "SIGTERM"
+    return {key: value for key, value in {**image, **told}.items() if value}
 
 
 @contextmanager

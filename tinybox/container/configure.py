@@ -176,6 +176,8 @@ def _annotations(request: Request) -> dict[str, str]:
     }
     if first := entrypoint(request):
         annotations[spec.ENTRYPOINT] = str(len(first))
+    if options.get("user"):
+        annotations[spec.USER] = options["user"]
     annotations |= configure_life.for_monitor(request)
     annotations |= configure_network.for_networks(request)
     if options.get("rm"):

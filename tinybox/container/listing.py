@@ -56,8 +56,7 @@ class Listed:
     @property
     def labels(self) -> dict[str, str]:
         """The labels, of the image and its own."""
-        marks = self.annotations.items()
-        return {key.removeprefix(spec.LABEL): value for key, value in marks if key.startswith(spec.LABEL)}
+        return spec.labels(self.annotations)
 
     @property
     def word(self) -> str:

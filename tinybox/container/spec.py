@@ -134,6 +134,7 @@ IMAGE = "tinybox.image"
 IMAGE_NAME = "tinybox.image-name"
 NAME = "tinybox.name"
 ENTRYPOINT = "tinybox.entrypoint"  # how many of the arguments are the entrypoint; the others are the command
+USER = "tinybox.user"  # as --user was written; without, it is the image's
 INIT = "tinybox.init"
 REMOVE = "tinybox.remove"
 CREATED = "tinybox.created"
@@ -149,6 +150,11 @@ PORTS = "tinybox.ports"  # JSON: see ports.Port
 EXPOSED = "tinybox.exposed"  # JSON: ports such as 80/tcp that the program listens on, published or not
 NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
 LABEL = "tinybox.label."
+
+
+def labels(annotations: dict[str, str]) -> dict[str, str]:
+    """Return the labels among the annotations, of the image and the container's own."""
+    return {key.removeprefix(LABEL): value for key, value in annotations.items() if key.startswith(LABEL)}
 
 
 def load(bundle: str) -> Spec:
