@@ -9,6 +9,7 @@ import pytest
 
 from tests.browser import Browser, browser
 from tests.kernel.boxes import one_line
+from tests.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,8 @@ NASTY = "</script><script>document.title='led astray'</script><b>"
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Give one browser to all tests here: its start takes longer than they do."""
+    if SLOWNESS > 1:
+        pytest.skip("a browser takes an hour on an emulated machine, to show there what it shows here")
     with browser(tmp_path_factory.mktemp("browser")) as opened:
         yield opened
 
