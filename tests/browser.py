@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -79,8 +80,10 @@ class Browser:
         """Show the file at *path* in a window of this size."""
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.ask("Page.navigate", url=path.as_uri())
-        while self.value("[document.readyState, location.href]") != ["complete", path.as_uri()]:
-            continue
+        deadline = time.monotonic() + PATIENCE
+        while self.value("[document.readyState, location.href.split('#')[0]]") != ["complete", path.as_uri()]:
+            assert time.monotonic() < deadline, f"{path} does not appear"
+            time.sleep(0.01)
 
     def close(self) -> None:
         """End the browser, and hear it to its end."""
