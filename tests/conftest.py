@@ -27,6 +27,14 @@ PREPARED = "TINYBOX_TEST_STORE"  # a store that has the images already, for mach
 TIMEOUT = 120.0 * SLOWNESS
 
 
+def pytest_configure() -> None:
+    """Have no signal ignored, as INT is in the background of a shell: what a test starts would ignore it, too."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL),
+                            (signal.SIGHUP, signal.SIG_DFL)):  # fmt: skip
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
 class Host(NamedTuple):
     """What this machine is like, for tests whose claim depends on it."""
 
