@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +15,7 @@ from tinybox.container import control, host, launch, monitor, naming, words
 from tinybox.container import update as updating
 from tinybox.container.home import Home
 from tinybox.container.live import Live
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,20 +190,9 @@ def rm(names: tuple[str, ...], *, force: bool, volumes: bool) -> int:
     home = Home()
     here = host.read(home.cache)
     here.check()
-    present = [name for name in names if not force or _is_there(home, name)]
-    return each(present, lambda name: control.remove(home, here, name, force=force, volumes=volumes))
-
-
-def _is_there(home: Home, name: str) -> bool:
-    """Tell whether there is such a container, and if not, say so: with --force that is no failure, as with docker."""
-    try:
-        naming.find(home, name)
-    except StateError as error:
-        if error.cause != naming.NO_SUCH:
-            return True  # more than one: the command will say it
-        print(f"tinybox: {error}", file=sys.stderr)
-        return False
-    return True
+    # What --force wants gone may be gone already, or go under our hands: docker counts that as no failure.
+    is_gone = (lambda error: error.cause == naming.NO_SUCH) if force else (lambda _: False)
+    return each(names, lambda name: control.remove(home, here, name, force=force, volumes=volumes), is_gone)
 
 
 @click.command()
