@@ -52,7 +52,7 @@ def live() -> Iterator[Live]:
 
 def planned(config: Spec, live: Live, here: host.Host = HERE) -> Plan:
     """Plan *config* on *here*."""
-    return planner.plan(config, "/bundle", here, live, Cgroup("tinybox/test", here.hierarchies))
+    return planner.plan(planner.Task(config, "/bundle", here, live, Cgroup("tinybox/test", here.hierarchies)))
 
 
 def changed(**parts: Any) -> Spec:

@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
 
 class Task:
-    """What the parts of the planner share: the spec, the bundle it lies in, the host, and the live parts to come."""
+    """What the parts of the planner share: the spec, the bundle it lies in, the host, and the live parts to come.
+
+    *container* is the id that hooks are told, *wiring* what connects it with networks.
+    """
 
     def __init__(
         self,
@@ -66,21 +69,11 @@ class Task:
         self.root = os.fsencode(os.path.join(planned_root.bundle_of(self), config["root"]["path"]))
 
 
-def plan(
-    config: Spec,
-    bundle: str,
-    host: Host,
-    live: Live,
-    cgroup: Cgroup,
-    container: str = "",
-    wiring: Wiring | None = None,
-) -> Plan:
-    """Plan the container that *config* describes, on *host*; errors in the spec are UsageError or HostError.
+def plan(task: Task) -> Plan:
+    """Plan the container that the *task* describes; errors in the spec are UsageError or HostError.
 
-    *container* is the id that hooks are told, *wiring* what connects it with networks. What cannot be had and need not
-    be is among the plan's warnings.
+    What cannot be had and need not be is among the plan's warnings.
     """
-    task = Task(config, bundle, host, live, cgroup, container, wiring)
     _check(task)
     meanwhile, mounted, starting = _hooks(task)
     inside = [

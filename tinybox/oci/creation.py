@@ -33,7 +33,7 @@ class Creation:
         self.entry, self.bundle, self.config, self.live = entry, bundle, config, live
         self.cgroup = groups.group(entry.id, config, here.hierarchies)
         self.limits_memory = False
-        self.birth = Birth(planner.plan(config, bundle, here, live, self.cgroup, entry.id), live)
+        self.birth = Birth(planner.plan(planner.Task(config, bundle, here, live, self.cgroup, entry.id)), live)
 
     def note(self, config: Spec) -> None:
         """Write down what is wanted before anything is made: so what a killed `create` leaves can be found.

@@ -119,7 +119,7 @@ def _planned(config: Spec, *, leashed: bool = True, omitted: Sequence[str] = (),
     live = Live()
     live.leashed = leashed
     try:
-        plan = planner.plan(config, "/bundle", HERE, live, CGROUP, "example", wiring)
+        plan = planner.plan(planner.Task(config, "/bundle", HERE, live, CGROUP, "example", wiring))
         if omitted or chroot:
             omissions.omit(plan, live, omitted, chroot=chroot)
     finally:
