@@ -206,6 +206,21 @@ def test_other_file_systems_are_mounted_by_their_names(bundle: Bundle) -> None:
     bundle.refused("nosuchfs")
 
 
+def test_options_may_be_as_long_as_mount_takes_them(bundle: Bundle) -> None:
+    """With a value of more than 255 bytes a mount is like another; a page of options is too much."""
+    lower = [bundle.path / (letter * 200) for letter in "abcdefghijklmnopqrstuvwxyz"]
+    for directory in lower:
+        directory.mkdir()
+    (lower[0] / "file").write_text("from below\n")
+    bundle.mount("/both", "overlay", "ro", "noexec", f"lowerdir={lower[0]}:{lower[1]}", source="overlay")
+    assert bundle.says("cat /both/file") == "from below"
+    attributes = line_of(bundle, "/both").split()[1].split(",")
+    assert {"ro", "noexec"} <= set(attributes)
+    assert "nosuid" not in attributes
+    bundle.config["mounts"][-1]["options"] = ["lowerdir=" + ":".join(map(str, [*lower, *lower]))]
+    bundle.refused("overlay file system", "the kernel takes 4095")
+
+
 def test_nothing_but_proc_may_cover_proc(bundle: Bundle) -> None:
     """A bind of a procfs on /proc is one, as for a shared pid namespace; a bind of anything else is refused."""
     bundle.config["mounts"][0] = {"destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"]}

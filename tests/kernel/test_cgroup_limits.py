@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.kernel.cgroup_children import MIB, VIEWS, end, group_with, run, sleep_for_ever, start, until
-from tinybox.errors import HostError
+from tinybox.errors import HostError, UsageError
 from tinybox.isolation.cgroup import Cgroup
 from tinybox.isolation.cgroup_limits import Setting, settings
 from tinybox.isolation.cgroup_oom import OomWatch, memory_limit, oom_kills
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 
 KMSG = os.makedev(1, 11)
+NONE: dict[str, Any] = {"allow": False, "access": "rwm"}
 BLINK = 1.0  # seconds that a quota is measured over, at least
 
 
@@ -190,7 +191,7 @@ def test_a_device_file_may_be_made_but_not_used(where: Hierarchies, tmp_path: Pa
             return error.errno or 0
         return 0
 
-    strict: list[dict[str, Any]] = [{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "access": "rw"}]
+    strict: list[dict[str, Any]] = [NONE, {"allow": True, "type": "c", "access": "rw"}]
     with group_with(where, {"devices": strict}) as group:
         assert run(group, make) == errno.EPERM
     with group_with(where, {"devices": DEFAULT_DEVICES}) as group:
@@ -212,6 +213,25 @@ def test_a_rule_for_one_device_lets_that_one_through(where: Hierarchies) -> None
     with group_with(where, {"devices": [*DEFAULT_DEVICES, rule]}) as group:
         assert run(group, lambda: opened("/dev/kmsg")) == 0
         assert run(group, write) == errno.EPERM
+
+
+def test_a_later_rule_takes_back_what_an_earlier_one_gave(where: Hierarchies) -> None:
+    """A refusal as wide or wider holds; out of the middle version 2 takes it, and version 1 says that it cannot."""
+    device = {"type": "c", "major": 1, "minor": 11, "access": "rw"}
+    for wide in (device, {"type": "c", "major": 1, "access": "rw"}):
+        with group_with(where, {"devices": [NONE, {**device, "allow": True}]}) as group:
+            assert run(group, lambda: opened("/dev/kmsg")) == 0
+        with group_with(where, {"devices": [NONE, {**device, "allow": True}, {**wide, "allow": False}]}) as group:
+            assert run(group, lambda: opened("/dev/kmsg")) == errno.EPERM
+    hole = [NONE, {"allow": True, "type": "c", "access": "rw"}, {**device, "allow": False}]
+    if where.version("devices") == 1:
+        says = r"linux\.resources\.devices: version 1 cannot refuse c 1:11 rw"
+        with pytest.raises(UsageError, match=says), group_with(where, {"devices": hole}):
+            pass
+        return
+    with group_with(where, {"devices": hole}) as group:
+        assert run(group, lambda: opened("/dev/kmsg")) == errno.EPERM
+        assert run(group, lambda: opened("/dev/null")) == 0
 
 
 def test_figures_are_those_of_the_group(where: Hierarchies) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tinybox.isolation.device_filter import ACCESS, DEFAULT_DEVICES, TYPE, program, v1_lines
+from tinybox.isolation.device_filter import ACCESS, DEFAULT_DEVICES, TYPE, program
 from tinybox.linux import bpf
 
 DENY_ALL: dict[str, Any] = {"allow": False, "access": "rwm"}
@@ -116,17 +116,3 @@ def test_a_program_without_an_allowing_rule_has_no_dead_end() -> None:
     """The verifier refuses instructions that nothing reaches, so the answer 1 is left out when nobody gives it."""
     moves = [code for code, *_ in struct.iter_unpack("=BBhi", program([DENY_ALL])) if code == bpf.BPF_MOV64]
     assert len(moves) == 1
-
-
-@pytest.mark.parametrize(
-    ("rule", "lines"),
-    [
-        (DENY_ALL, ["a"]),
-        ({"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rw"}, ["c 1:3 rw"]),
-        ({"allow": True, "type": "b", "access": "m"}, ["b *:* m"]),
-        ({"allow": True, "type": "a", "major": 10, "access": "r"}, ["b 10:* r", "c 10:* r"]),
-    ],
-)
-def test_version_1_gets_the_same_rules_as_lines(rule: dict[str, Any], lines: list[str]) -> None:
-    """Only a rule for everything may be spelled ``a``, since the kernel reads nothing behind that letter."""
-    assert v1_lines(rule) == lines

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tinybox.container import spawn
 from tinybox.container.plan import Step
-from tinybox.isolation import cgroup_limits, device_filter
+from tinybox.isolation import cgroup_limits, device_filter, device_lists
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,5 +50,8 @@ def filter_devices(task: Task) -> list[Step]:
     if rules is None and task.userns:  # nothing to forbid: root of a user namespace makes no device
         return []
     complete = device_filter.complete(rules, task.linux.get("devices", []))
-    says = "Let the kernel ask a small program which devices may be used"
-    return [Step("device-filter", says, "bpf(2)", device_filter.allow_devices, task.cgroup, complete)]
+    says, where = "Let the kernel ask a small program which devices may be used", "bpf(2)"
+    if task.cgroup.hierarchies.version("devices") == 1:
+        device_lists.settings(complete)  # refuses what a list cannot say, before anything is made
+        says, where = "Write down for the kernel which devices may be used", "cgroups(7)"
+    return [Step("device-filter", says, where, device_filter.allow_devices, task.cgroup, complete)]

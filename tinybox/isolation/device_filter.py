@@ -1,4 +1,4 @@
-"""Which devices a container may open or make: version 2 asks a small BPF program, version 1 keeps two lists of rules.
+"""Which devices a container may open or make: version 2 asks a small BPF program, version 1 keeps a list.
 
 A device file is only a name; the power is in its number (1:3 is /dev/null, 8:0 the first disk), and mknod(2) can write
 any number. So the kernel asks, for each open and each mknod, a program that knows the numbers which are allowed.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import HostError
-from tinybox.isolation.cgroup_limits import Setting
+from tinybox.isolation import device_lists
+from tinybox.isolation.device_lists import EVERY_ACCESS
 from tinybox.linux import bpf
 
 TYPE_CHECKING = False
@@ -26,7 +27,6 @@ ACCESS = {"m": 1, "r": 2, "w": 4}
 TYPE = {"b": 1, "c": 2}
 CTX_ACCESS_TYPE, CTX_MAJOR, CTX_MINOR = 0, 4, 8
 TYPE_REGISTER, WANTED, MAJOR, MINOR = 2, 3, 4, 5  # r1 holds the context, r0 the answer
-EVERY_ACCESS = "rwm"
 
 
 def _allow(kind: str, major: int | None = None, minor: int | None = None, access: str = EVERY_ACCESS) -> Rule:
@@ -70,7 +70,7 @@ def allow_devices(group: Cgroup, rules: Sequence[Rule]) -> None:
     refuses (no BPF for control groups, no privilege).
     """
     if group.hierarchies.version("devices") == 1:
-        return _allow_v1(group, rules)
+        return device_lists.allow_devices(group, rules)
     directory = group.open()
     if directory is None:
         raise HostError("linux.resources.devices", "this host has neither cgroup2 nor the v1 controller devices")
@@ -135,25 +135,3 @@ def _number(rule: Rule, name: str) -> int | None:
     """Return the major or minor number of *rule*, or None where it means any: left out, or -1."""
     number: int | None = rule.get(name)
     return None if number is None or number < 0 else number
-
-
-def _allow_v1(group: Cgroup, rules: Sequence[Rule]) -> None:
-    group.apply(Setting("devices", "devices.deny", "a"))  # a new group begins with all that its parent has
-    for rule in rules:
-        for line in v1_lines(rule):
-            group.apply(Setting("devices", "devices.allow" if rule["allow"] else "devices.deny", line))
-
-
-def v1_lines(rule: Rule) -> list[str]:
-    """Spell *rule* as the controller of version 1 reads it, ``c 1:3 rwm``; see cgroup-v1/devices in the kernel's docs.
-
-    A line with the type ``a`` would empty the group's list and mean everything, whatever stands behind it; a rule for
-    both types that says less than everything becomes two lines.
-    """
-    numbers = ["*" if n is None else str(n) for n in (_number(rule, "major"), _number(rule, "minor"))]
-    access = rule.get("access") or EVERY_ACCESS
-    kind = rule.get("type") or "a"
-    if kind == "a" and numbers == ["*", "*"] and set(access) == set(EVERY_ACCESS):
-        return ["a"]
-    kinds = ("b", "c") if kind == "a" else (kind,)
-    return [f"{kind} {numbers[0]}:{numbers[1]} {access}" for kind in kinds]

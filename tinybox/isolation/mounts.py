@@ -50,6 +50,29 @@ def new_filesystem(kind: bytes, source: bytes, options: Options) -> int:
     return made
 
 
+def _mounted_once(kind: bytes, source: bytes, options: Options, place: bytes) -> int:
+    """Do as `new_filesystem`, for long options: mount(2) has room for DATA_MAX bytes of them, but wants a place.
+
+    The file system covers the directory *place* for as long as it takes to get an fd of a copy of its mount.
+    """
+    data = os.fsencode(",".join(options.data))
+    what = f"{kind.decode()} file system"
+    if len(data) > mount.DATA_MAX:
+        raise HostError(
+            what, f"its options are {len(data)} bytes, the kernel takes {mount.DATA_MAX}", "use shorter paths"
+        )
+    try:
+        mount.mount(source or kind, place, kind, 0, data)
+    except SyscallError as error:
+        raise HostError(what, str(error)) from error
+    try:
+        made = mount.open_tree(mount.AT_FDCWD, place, 0)
+    finally:
+        mount.umount2(place, mount.MNT_DETACH)
+    mount.mount_setattr(made, b"", 0, attr_set=options.attr_set, propagation=options.propagation or mount.MS_PRIVATE)
+    return made
+
+
 def _configure(fs: int, options: Options) -> None:
     for option in options.data:
         key, equals, value = os.fsencode(option).partition(b"=")
@@ -206,6 +229,8 @@ def mount_filesystem(root: bytes, destination: bytes, kind: bytes, source: bytes
     what is in it, too.
     """
     links = kind not in (b"proc", b"sysfs")
+    if any(len(word) > mount.FSCONFIG_VALUE_MAX for word in (source, *map(os.fsencode, options.data))):
+        return place(_mounted_once(kind, source, options, root), root, destination, links=links)
     covered = _existing(root, destination) if kind == b"tmpfs" else None
     if covered is None:
         return place(new_filesystem(kind, source, options), root, destination, links=links)

@@ -16,8 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_DATA_MAX = 4095
-
 
 def escape(path: str) -> str:
     """Return *path* as overlayfs reads it in an option: colons, commas and backslashes escaped."""
@@ -51,8 +49,9 @@ def mount_overlay(layers: Sequence[str], upper: str, work: str, target: str, *, 
     HostError where the store itself lies on a file system that cannot carry an upper directory.
     """
     options = os.fsencode(data(layers, upper, work, userns=userns))
-    if len(options) > _DATA_MAX:
-        raise HostError("overlay", f"{len(layers)} layers need {len(options)} bytes of options, the kernel takes 4095")
+    if len(options) > mount.DATA_MAX:
+        cause = f"{len(layers)} layers need {len(options)} bytes of options, the kernel takes {mount.DATA_MAX}"
+        raise HostError("overlay", cause)
     try:
         mount.mount(b"overlay", os.fsencode(target), b"overlay", 0, options)
     except SyscallError as error:

@@ -28,7 +28,7 @@ FSCONFIG_CMD_CREATE = 6
 FSCONFIG_CMD_RECONFIGURE = 7
 FSPICK_CLOEXEC = 1
 FSPICK_EMPTY_PATH = 8
-FSCONFIG_VALUE_MAX = 255
+FSCONFIG_VALUE_MAX = 255  # bytes: 256 with the zero at its end
 
 MOUNT_ATTR_RDONLY = 0x01
 MOUNT_ATTR_NOSUID = 0x02
@@ -47,6 +47,8 @@ MS_SLAVE = 1 << 19
 MS_SHARED = 1 << 20
 
 MNT_DETACH = 2
+
+DATA_MAX = 4095  # bytes: a page, less the zero at its end; the kernel would cut off the rest
 
 
 class MountAttr(ctypes.Structure):
@@ -75,7 +77,7 @@ _umount2 = Syscall("umount2", ctypes.c_char_p, ctypes.c_int)
 
 
 def mount(source: bytes, target: bytes, filesystemtype: bytes, flags: int, data: bytes) -> None:
-    """Make the file system and place it on *target* in one call; see mount(2). *data*: at most 4095 bytes."""
+    """Make the file system and place it on *target* in one call; see mount(2). *data*: at most DATA_MAX bytes."""
     _mount(source, target, filesystemtype, flags, data)
 
 
@@ -95,7 +97,7 @@ def fsopen(filesystemtype: bytes) -> int:
 
 
 def fsconfig_set(fs: int, key: bytes, value: bytes | None = None) -> None:
-    """Give the half-made file system an option: a flag, or *key* = *value* of at most 255 bytes; see fsconfig(2)."""
+    """Give the half-made file system an option: a flag, or *key* = *value* (FSCONFIG_VALUE_MAX); see fsconfig(2)."""
     _fsconfig(fs, FSCONFIG_SET_FLAG if value is None else FSCONFIG_SET_STRING, key, value, 0)
 
 
