@@ -157,7 +157,7 @@ class Observer:
         """Look at what the step has changed, while the one who did it waits."""
         step = lane.step or {}
         former, now = lane.state, snapshot.take(lane.pid)
-        lane.state = now if now["namespaces"] and now["mounts"] else former  # else it has ended
+        lane.state = now if snapshot.is_of_the_living(now) else former
         self.emit(
             "done",
             **{key: step[key] for key in ("lane", "number", "name")},

@@ -60,6 +60,11 @@ def take(pid: int) -> Snapshot:
     return sections
 
 
+def is_of_the_living(taken: Snapshot) -> bool:
+    """Tell whether the process had not ended while it was looked at: of a zombie's namespaces user and pid stay."""
+    return "mnt" in taken["namespaces"]
+
+
 def changes(before: Snapshot, after: Snapshot) -> list[Change]:
     """Return what differs: section, key, and the text before and after; None where there was or is nothing."""
     return [
