@@ -22,6 +22,8 @@ WRONG = [
     ("-m 1k", "--memory 1k: is too little"),
     ("-m -5m", "is not a size"),
     ("-m 64m --memory-swap 32m", "--memory-swap 32m: is less than --memory"),
+    ("-m 32m --memory-reservation 64m", "--memory-reservation 64m: is more than --memory 32m"),
+    ("--memory-reservation 1m", "--memory-reservation 1m: is too little"),
     ("--memory-swap 32m", "needs a memory limit (add --memory)"),
     ("--cpus x", "--cpus x: is not a number"),
     ("--cpus 1e3", "--cpus 1e3: is not a number"),
@@ -113,10 +115,11 @@ def _kept(tinybox: Command) -> list[str]:
 def test_the_same_words_put_right_are_taken(tinybox: Command) -> None:
     """The control: an option of each kind with a value that can be; the program runs."""
     words = (
-        "-m 32m --memory-swap 64m --cpus 0.5 --cpu-shares 512 --cpuset-cpus 0 --pids-limit 9 --ulimit nofile=9:99 "
-        "--oom-score-adj 9 --shm-size 1m -v /tmp:/x:ro --tmpfs /y:size=1m --mount type=tmpfs,target=/z "
-        "--device /dev/null:/n --uts private --network none --pid private --ipc private --cgroupns private "
-        "--cap-add NET_ADMIN --cap-drop KILL --security-opt no-new-privileges --sysctl net.ipv4.ip_forward=1 "
+        "-m 32m --memory-swap 64m --memory-reservation 16m --cpus 0.5 --cpu-shares 512 --cpuset-cpus 0 --pids-limit 9 "
+        "--ulimit nofile=9:99 --oom-score-adj 9 --shm-size 1m -v /tmp:/x:ro --tmpfs /y:size=1m "
+        "--mount type=tmpfs,target=/z --device /dev/null:/n --uts private --network none "
+        "--pid private --ipc private --cgroupns private --cap-add NET_ADMIN --cap-drop KILL "
+        "--security-opt no-new-privileges --sysctl net.ipv4.ip_forward=1 "
         "--init reap --stop-signal INT --name right-words -u 0:0 -w /etc -e A=b -h name --label x=y --read-only"
     )
     done = tinybox("run", "--rm", *words.split(), "busybox", "echo", "done")

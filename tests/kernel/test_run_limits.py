@@ -67,8 +67,9 @@ def test_a_box_within_its_limit_says_nothing(tinybox: Command) -> None:
 def test_limits_are_written_where_the_kernel_reads_them(tinybox: Command, host: Host) -> None:
     """Each number is in its file of the box's control groups; cpu-shares become a weight in version 2."""
     name = new_name()
-    options = ("-m", "64m", "--cpus", "0.5", "--cpu-shares", "512", "--pids-limit", "20", "--cpuset-cpus", "0")
-    with kept(tinybox, "--rm", "--name", name, *options, "busybox", "sh", "-c", "echo READY; exec sleep 100"):
+    words = "-m 64m --memory-reservation 32m --cpus 0.5 --cpu-shares 512 --pids-limit 20 --cpuset-cpus 0"
+    reserved = "memory.low" if host.cgroups == "v2" else "memory.soft_limit_in_bytes"
+    with kept(tinybox, "--rm", "--name", name, *words.split(), "busybox", "sh", "-c", "echo READY; exec sleep 100"):
         files = group_files(pid_of(tinybox, name))
     if host.cgroups == "v2":
         assert (files["memory.max"], files["cpu.max"], files["cpuset.cpus"]) == (f"{64 * MIB}", "50000 100000", "0")
@@ -78,7 +79,7 @@ def test_limits_are_written_where_the_kernel_reads_them(tinybox: Command, host: 
         assert files["memory.limit_in_bytes"] == f"{64 * MIB}"
         assert (files["cpu.cfs_quota_us"], files["cpu.cfs_period_us"]) == ("50000", "100000")
         assert (files["cpu.shares"], files["cpuset.cpus"]) == ("512", "0")
-    assert files["pids.max"] == "20"
+    assert (files["pids.max"], files[reserved]) == ("20", f"{32 * MIB}")
 
 
 @pytest.mark.parametrize(("swap", "total"), [("96m", 96 * MIB), ("-1", None), ("", 128 * MIB)])

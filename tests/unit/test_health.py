@@ -36,10 +36,10 @@ class Container:
         self.tell: Callable[[str], None] = self.told.append
 
 
-def check(*, retries: int = 2, start_period: float = 0) -> tuple[Check, Container]:
+def check(*, retries: int = 2, start_period: float = 0, **more: float) -> tuple[Check, Container]:
     """Return a check of a container that is nowhere."""
     container = Container()
-    settings = {"test": ["true"], "interval": 1, "timeout": 1, "retries": retries, "startPeriod": start_period}
+    settings = {"test": ["true"], "interval": 1, "timeout": 1, "retries": retries, "startPeriod": start_period, **more}
     return Check(container, settings), container  # type: ignore[arg-type]
 
 
@@ -69,6 +69,20 @@ def test_the_start_period(monkeypatch: pytest.MonkeyPatch) -> None:
     assert results(it, 1, 1) == [STARTING, UNHEALTHY]
     early, _ = check(retries=2, start_period=10)
     assert results(early, 0, 1, 1) == [HEALTHY, HEALTHY, UNHEALTHY]
+
+
+def test_the_start_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds within the start period and until the first success; without one there is but one interval."""
+    clock = [0.0]
+    monkeypatch.setattr(health.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
+    it, _ = check(start_period=10, startInterval=0.2)
+    assert it.pause() == 0.2
+    clock[0] = 11
+    assert it.pause() == 1
+    early, _ = check(start_period=10, startInterval=0.2)
+    results(early, 0)
+    assert early.pause() == 1
+    assert check(startInterval=0.2)[0].pause() == check(start_period=10)[0].pause() == 1
 
 
 def test_what_is_kept() -> None:

@@ -198,6 +198,7 @@ def rm(names: tuple[str, ...], *, force: bool, volumes: bool) -> int:
 @click.command()
 @NAMES
 @click.option("-m", "--memory", metavar="SIZE", help="Memory limit.")
+@click.option("--memory-reservation", metavar="SIZE", help="What it is to keep when the host runs short of memory.")
 @click.option("--memory-swap", metavar="SIZE", help="Memory and swap together; -1: no limit on swap.")
 @click.option("--cpus", metavar="NUMBER", help="CPU time.")
 @click.option("--cpu-shares", metavar="NUMBER", help="CPU weight.")

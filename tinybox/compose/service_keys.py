@@ -114,7 +114,7 @@ def _depends_on(service: Service, field: Field, _: Scene) -> None:
 
 
 def _healthcheck(service: Service, field: Field, _: Scene) -> None:
-    parts = field.mapping(("test", "interval", "timeout", "retries", "start_period", "disable"))
+    parts = field.mapping(("test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"))
     test = parts.get("test")
     kind = test.texts()[0] if test and isinstance(test.content, list) and test.content else ""
     if kind == "NONE" or ("disable" in parts and parts["disable"].flag()):
@@ -126,7 +126,7 @@ def _healthcheck(service: Service, field: Field, _: Scene) -> None:
         if kind not in ("CMD", "CMD-SHELL") or len(test.texts()) < 2:
             raise test.wrong("is no test", 'write a text, ["CMD", PROGRAM, ...], ["CMD-SHELL", TEXT] or ["NONE"]')
         service.options["health_cmd"] = test.texts() if kind == "CMD" else test.texts()[1]
-    for key in ("interval", "timeout", "start_period", "retries"):
+    for key in ("interval", "timeout", "start_period", "start_interval", "retries"):
         if key in parts:
             if key != "retries":
                 _seconds(parts[key])
@@ -175,9 +175,19 @@ def _deploy(service: Service, field: Field, scene: Scene) -> None:
         condition = policy["condition"].text() if "condition" in policy else "any"
         most = f":{policy['max_attempts'].text()}" if "max_attempts" in policy and condition == "on-failure" else ""
         service.options["restart"] = {"any": "always", "none": "no"}.get(condition, condition) + most
-    limits = parts["resources"].mapping(("limits",)) if "resources" in parts else {}
-    names = {"cpus": "cpus", "memory": "memory", "pids": "pids_limit"}
-    for key, entry in (limits["limits"].mapping(names) if limits else {}).items():
+    resources = parts["resources"].mapping(("limits", "reservations")) if "resources" in parts else {}
+    if "limits" in resources:
+        _amounts(service, resources["limits"], {"cpus": "cpus", "memory": "memory", "pids": "pids_limit"})
+    if "reservations" in resources:
+        _amounts(service, resources["reservations"], {"cpus": "", "memory": "memory_reservation"})
+
+
+def _amounts(service: Service, field: Field, names: dict[str, str]) -> None:
+    """Take amounts by their keys' *names* as options; one without is for those who place services on many hosts."""
+    for key, entry in field.mapping(names).items():
+        if not names[key]:
+            service.notes.append(f"deploy: a reservation of {key} is passed over, there is one host to run on")
+            continue
         said = service.options.setdefault(names[key], entry.text())
         if str(said).lower() != entry.text().lower():
             raise entry.wrong(f"conflicts with the {said} that the service asks for beside it", "leave one of them out")
@@ -228,6 +238,7 @@ KEYS: dict[str, Reader] = {
     "logging": _logging,
     "mac_address": _text("mac_address"),
     "mem_limit": _text("memory"),
+    "mem_reservation": _text("memory_reservation"),
     "memswap_limit": _text("memory_swap"),
     "network_mode": service_networks.namespace("network"),
     "networks": service_networks.networks,

@@ -57,11 +57,13 @@ def _health(options: Options, image: dict[str, Any]) -> dict[str, Any] | None:
         text = options.get(option.replace("-", "_"))
         return (duration(option, text) if text else 0) or (image.get(key) or default * 1e9) / 1e9  # 0: the default
 
+    interval = seconds("health-interval", "Interval", 30)
     return {
         "test": ["/bin/sh", "-c", test[1]] if test[0] == "CMD-SHELL" else test[1:],
-        "interval": seconds("health-interval", "Interval", 30),
+        "interval": interval,
         "timeout": seconds("health-timeout", "Timeout", 30),
         "startPeriod": seconds("health-start-period", "StartPeriod", 0),
+        "startInterval": seconds("health-start-interval", "StartInterval", min(5, interval)),
         "retries": words.whole(
             "health-retries", options.get("health_retries") or str(image.get("Retries") or 3), 1, 1000
         ),

@@ -47,16 +47,30 @@ def _given(options: Options, key: str) -> bool:
 
 
 def _memory(options: Options, here: Host) -> dict[str, int]:
-    if not _given(options, "memory"):
+    limit, reservation = _bytes(options, "memory"), _bytes(options, "memory-reservation")
+    memory = {"reservation": reservation} if reservation else {}
+    if not limit:
         if _given(options, "memory_swap"):
             raise UsageError(f"--memory-swap {options['memory_swap']}", "needs a memory limit", "add --memory")
-        return {}
-    limit = words.size("memory", options["memory"])
-    if limit < MEMORY_LEAST:
-        raise UsageError(f"--memory {options['memory']}", "is too little", "6m is the least")
-    if not _given(options, "memory_swap") and not here.counts_swap():
-        return {"limit": limit}
-    return {"limit": limit, "swap": _swap(options, limit)}
+        return memory
+    if reservation > limit:
+        cause = f"is more than --memory {options['memory']}, which ends it before"
+        raise UsageError(f"--memory-reservation {options['memory_reservation']}", cause, "reserve less")
+    memory["limit"] = limit
+    if _given(options, "memory_swap") or here.counts_swap():
+        memory["swap"] = _swap(options, limit)
+    return memory
+
+
+def _bytes(options: Options, name: str) -> int:
+    """Return an amount of memory that is given by the option *name*; 0: it is not."""
+    text = options.get(name.replace("-", "_"))
+    if text in (None, "", "0"):
+        return 0
+    amount = words.size(name, text)
+    if amount < MEMORY_LEAST:
+        raise UsageError(f"--{name} {text}", "is too little", "6m is the least")
+    return amount
 
 
 def _device_rules(request: Request, nodes: list[tuple[Device, str]]) -> list[dict[str, Any]]:

@@ -40,6 +40,7 @@ class Check:
         self.test: list[str] = settings["test"]
         self.interval, self.timeout = float(settings["interval"]), float(settings["timeout"])
         self.retries, self.start_period = int(settings["retries"]), float(settings["startPeriod"])
+        self.start_interval = float(settings.get("startInterval", self.interval))  # a box of an older tinybox has none
         self.since = time.monotonic()
         self.status, self.failures, self.log = STARTING, 0, list[dict[str, object]]()
         self.pid = self.pidfd = self.output = -1
@@ -53,7 +54,14 @@ class Check:
 
     def attend(self, watch: Watch) -> None:
         """Begin: the first check comes after one interval, as docker's does."""
-        watch.after(self.interval, lambda: self.begin(watch))
+        watch.after(self.pause(), lambda: self.begin(watch))
+
+    def pause(self) -> float:
+        """Return how long to wait until the next check: while it starts they may come closer upon one another."""
+        return self.start_interval if self.status == STARTING and self._is_early() else self.interval
+
+    def _is_early(self) -> bool:
+        return time.monotonic() - self.since < self.start_period
 
     def begin(self, watch: Watch) -> None:
         """Run the command in the box, in a child of ours that joins it as `exec` does."""
@@ -126,13 +134,13 @@ class Check:
             code, said = -1, f"Health check exceeded timeout ({self.timeout:g}s)"
         self._judge(code, said)
         self.close()
-        watch.after(self.interval, lambda: self.begin(watch))
+        watch.after(self.pause(), lambda: self.begin(watch))
 
     def _judge(self, code: int, said: str) -> None:
         former = self.status
         if code == 0:
             self.status, self.failures = HEALTHY, 0
-        elif self.status != STARTING or time.monotonic() - self.since >= self.start_period:
+        elif self.status != STARTING or not self._is_early():
             self.failures += 1
             if self.failures >= self.retries:
                 self.status = UNHEALTHY

@@ -43,6 +43,7 @@ def _limits(config: Spec) -> dict[str, Any]:
     quota, period = cpu.get("quota", 0), cpu.get("period", 0)
     return {
         "Memory": memory.get("limit", 0),
+        "MemoryReservation": memory.get("reservation", 0),
         "MemorySwap": memory.get("swap", 0),
         "NanoCpus": quota * 1_000_000_000 // period if quota > 0 and period else 0,
         "CpuShares": cpu.get("shares", 0),
