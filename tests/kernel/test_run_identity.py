@@ -62,6 +62,14 @@ def test_users_and_groups_are_those_of_the_image(tinybox: Command, people: str, 
     assert said.replace(f"groups={primary},", "groups=") == shown
 
 
+def test_groups_are_added_to_those_of_the_user(tinybox: Command, people: str) -> None:
+    """By name or number, also where ``--user`` names the group."""
+    added = ("--group-add", "wheel", "--group-add", "77")
+    assert set(output(tinybox, *added, "-u", "ana", people, "id", "-G").split()) == {"1000", "50", "60", "10", "77"}
+    assert set(output(tinybox, *added, "-u", "ana:7", people, "id", "-G").split()) == {"7", "10", "77"}
+    one_line(tinybox("run", "--rm", "--group-add", "nobodys", people, "id"), 125, "--group-add nobodys: no group")
+
+
 def test_a_user_s_files_are_that_user_s(tinybox: Command, people: str) -> None:
     """What the program writes belongs to it; what belongs to root it cannot write; HOME is what passwd says."""
     shown = facts(

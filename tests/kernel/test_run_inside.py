@@ -193,6 +193,9 @@ def test_other_devices_are_denied_even_when_made(tinybox: Command) -> None:
     shown = facts(tinybox, "--device", "/dev/kmsg:/dev/messages:w", own=": > /dev/messages && echo written", **looks)
     assert (shown["own"], shown["write"]) == ("written", "written")
     assert "Operation not permitted" in shown["read"]
+    shown = facts(tinybox, "--device-cgroup-rule", "c 1:* w", **looks)
+    assert shown["write"] == "written"
+    assert "Operation not permitted" in shown["read"]
     shown = facts(tinybox, "--privileged", **looks)
     assert shown["write"] == "written"
     assert "Operation not permitted" not in shown["read"]

@@ -82,6 +82,21 @@ def test_limits_are_written_where_the_kernel_reads_them(tinybox: Command, host: 
     assert (files["pids.max"], files[reserved]) == ("20", f"{32 * MIB}")
 
 
+def test_a_quota_and_its_period_are_written_as_they_are(tinybox: Command, host: Host) -> None:
+    """--cpu-quota and --cpu-period are what --cpus is made of; `update` changes one and keeps the other."""
+    name, words = new_name(), "--cpu-quota 20000 --cpu-period 50000 --cpuset-mems 0"
+    with kept(tinybox, "--rm", "--name", name, *words.split(), "busybox", "sh", "-c", "echo READY; exec sleep 100"):
+        for quota in ("20000", "30000"):
+            files = group_files(pid_of(tinybox, name))
+            both = (
+                files["cpu.max"].split()
+                if host.cgroups == "v2"
+                else [files["cpu.cfs_quota_us"], files["cpu.cfs_period_us"]]
+            )
+            assert (both, files["cpuset.mems"]) == ([quota, "50000"], "0")
+            assert tinybox("update", "--cpu-quota", "30000", name).returncode == 0
+
+
 @pytest.mark.parametrize(("swap", "total"), [("96m", 96 * MIB), ("-1", None), ("", 128 * MIB)])
 def test_swap_is_counted_as_docker_counts_it(tinybox: Command, host: Host, swap: str, total: int | None) -> None:
     """--memory-swap is memory and swap together; -1 is no limit; left out it is twice the memory."""

@@ -54,6 +54,11 @@ def service(folder: Path, lines: str) -> Service:
             {"memory_reservation": "16M", "memory": "32m"},
         ),
         ("mem_reservation: 16m", {"memory_reservation": "16m"}),
+        ("cpu_quota: 5000\ncpu_period: 10000", {"cpu_quota": "5000", "cpu_period": "10000"}),
+        (
+            "group_add: [7, mail]\ndevice_cgroup_rules: ['c 1:* w']",
+            {"group_add": ["7", "mail"], "device_cgroup_rule": ["c 1:* w"]},
+        ),
         ("restart: no", {"restart": "no"}),
         ("deploy: {restart_policy: {condition: none}}\nrestart: always", {"restart": "no"}),
         ("deploy: {resources: {limits: {memory: 32M}}}\nmem_limit: 32m", {"memory": "32m"}),

@@ -151,6 +151,18 @@ def test_devices_are_read_from_the_host() -> None:
         words.device(os.devnull.replace("null", "") + "../etc/passwd")
 
 
+def test_device_rules() -> None:
+    """Type, numbers and access, each of them there; a star is any number."""
+    rule = {"allow": True, "type": "c", "major": 42, "minor": -1, "access": "rm"}
+    assert words.device_rule("c 42:* rm") == rule
+    for text in ("", "c", "c 42", "c 42:* x", "d 1:1 r", "c 1 r", "c :1 r", "c -1:1 r", "c 1:1 r r"):
+        with pytest.raises(UsageError, match="is no rule"):
+            words.device_rule(text)
+    for text in ("c 4096:0 r", "c 0:1048576 r"):
+        with pytest.raises(UsageError, match="numbers that no device has"):
+            words.device_rule(text)
+
+
 def test_ulimits() -> None:
     """One value is both limits; -1 is none; soft above hard and strange names are errors."""
     assert words.ulimit("nofile=64") == {"type": "RLIMIT_NOFILE", "soft": 64, "hard": 64}

@@ -201,8 +201,11 @@ def rm(names: tuple[str, ...], *, force: bool, volumes: bool) -> int:
 @click.option("--memory-reservation", metavar="SIZE", help="What it is to keep when the host runs short of memory.")
 @click.option("--memory-swap", metavar="SIZE", help="Memory and swap together; -1: no limit on swap.")
 @click.option("--cpus", metavar="NUMBER", help="CPU time.")
+@click.option("--cpu-quota", metavar="MICROSECONDS", help="CPU time in each period: --cpus in other words.")
+@click.option("--cpu-period", metavar="MICROSECONDS", help="The period.")
 @click.option("--cpu-shares", metavar="NUMBER", help="CPU weight.")
 @click.option("--cpuset-cpus", metavar="CPUS", help="The CPUs to use.")
+@click.option("--cpuset-mems", metavar="NODES", help="The memory nodes to use.")
 @click.option("--pids-limit", metavar="NUMBER", help="How many processes at once; -1: no limit.")
 @click.option("--restart", metavar="POLICY", help="no, on-failure[:N], always or unless-stopped.")
 def update(names: tuple[str, ...], **options: str | None) -> int:

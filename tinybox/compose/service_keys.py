@@ -215,11 +215,14 @@ KEYS: dict[str, Reader] = {
     "cgroup": _text("cgroupns"),
     "command": _command,
     "container_name": _nothing,  # Scene.container has read it
+    "cpu_period": _text("cpu_period"),
+    "cpu_quota": _text("cpu_quota"),
     "cpu_shares": _text("cpu_shares"),
     "cpus": _text("cpus"),
     "cpuset": _text("cpuset_cpus"),
     "depends_on": _depends_on,
     "deploy": _deploy,
+    "device_cgroup_rules": _list("device_cgroup_rule"),
     "devices": _list("device"),
     "dns": _list("dns"),
     "dns_opt": _list("dns_option"),
@@ -229,6 +232,7 @@ KEYS: dict[str, Reader] = {
     "environment": _environment,
     "expose": _nothing,  # within a network every port can be reached
     "extra_hosts": service_networks.extra_hosts,
+    "group_add": _list("group_add"),
     "healthcheck": _healthcheck,
     "hostname": _text("hostname"),
     "image": _image,

@@ -61,6 +61,8 @@ class Request:
         }
         self.modes["network"] = configure_network.mode(options)
         self.user, self.home = identity.resolve(options.get("user") or image.config.get("User") or "0", image.layers)
+        if options.get("group_add"):
+            identity.add_groups(self.user, options["group_add"], image.layers)
 
 
 def configure(request: Request) -> Spec:

@@ -80,7 +80,8 @@ def _device_rules(request: Request, nodes: list[tuple[Device, str]]) -> list[dic
         {"allow": True, "type": node["type"], "major": node["major"], "minor": node["minor"], "access": access}
         for node, access in nodes
     ]
-    return [_DENY_ALL, *(dict(rule) for rule in device_filter.DEFAULT_DEVICES), *asked]
+    ruled = [words.device_rule(text) for text in request.options.get("device_cgroup_rule") or ()]
+    return [_DENY_ALL, *(dict(rule) for rule in device_filter.DEFAULT_DEVICES), *asked, *ruled]
 
 
 def _swap(options: Options, limit: int) -> int:
@@ -102,8 +103,17 @@ def _cpu(options: Options) -> dict[str, Any]:
         if not 0.01 <= share <= most:
             raise UsageError(f"--cpus {options['cpus']}", f"this host has from 0.01 to {most}.00 CPUs to give")
         cpu |= {"quota": round(share * 100_000), "period": 100_000}
+    for key, most in (("quota", words.TIME_MOST), ("period", 1_000_000)):
+        name, text = f"cpu-{key}", options.get(f"cpu_{key}")
+        if text in (None, "", "0"):
+            continue
+        if _given(options, "cpus"):
+            raise UsageError(f"--{name} {text}", "conflicts with --cpus", "leave one of them out")
+        cpu[key] = words.whole(name, text, 1000, most)
     if _given(options, "cpu_shares"):
         cpu["shares"] = words.whole("cpu-shares", options["cpu_shares"], 2, 262_144)
     if options.get("cpuset_cpus"):
         cpu["cpus"] = words.cpus("cpuset-cpus", options["cpuset_cpus"])
+    if options.get("cpuset_mems"):
+        cpu["mems"] = words.cpus("cpuset-mems", options["cpuset_mems"], "memory nodes")
     return cpu

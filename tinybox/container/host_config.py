@@ -48,6 +48,7 @@ def _limits(config: Spec) -> dict[str, Any]:
         "NanoCpus": quota * 1_000_000_000 // period if quota > 0 and period else 0,
         "CpuShares": cpu.get("shares", 0),
         "CpusetCpus": cpu.get("cpus", ""),
+        "CpusetMems": cpu.get("mems", ""),
         "PidsLimit": resources.get("pids", {}).get("limit"),
         "OomScoreAdj": config["process"].get("oomScoreAdj", 0),
         "Ulimits": [

@@ -28,11 +28,18 @@ def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
     row = _row(users, name or "0")
     if row is None and not is_whole(name) and name:
         raise UsageError(f"--user {text}", f"no user {name} in the image's /etc/passwd")
-    uid, gid, home = (int(row[2]), int(row[3]), row[5]) if row else (_number(text, name or "0"), 0, "/")
+    uid, gid, home = (int(row[2]), int(row[3]), row[5]) if row else (_number("--user", text, name or "0"), 0, "/")
     if group_name:
-        return {"uid": uid, "gid": _group(text, group_name, groups)}, home
+        return {"uid": uid, "gid": _group("--user", text, group_name, groups)}, home
     more = [int(line[2]) for line in groups if row and row[0] in line[3].split(",")]
     return {"uid": uid, "gid": gid, "additionalGids": sorted(set(more) - {gid})}, home
+
+
+def add_groups(user: User, names: Sequence[str], layers: Sequence[str]) -> None:
+    """Put *user* into more groups, by their names in the image or their numbers; see credentials(7)."""
+    table = _table(layers, b"/etc/group", 4)
+    more = [_group("--group-add", name, name, table) for name in names]
+    user["additionalGids"] = sorted({*user.get("additionalGids", []), *more} - {user["gid"]})
 
 
 def home(uid: int, layers: Sequence[str]) -> str:
@@ -41,16 +48,16 @@ def home(uid: int, layers: Sequence[str]) -> str:
     return row[5] if row else "/"
 
 
-def _group(text: str, name: str, groups: list[list[str]]) -> int:
+def _group(option: str, text: str, name: str, groups: list[list[str]]) -> int:
     row = _row(groups, name)
     if row is None and not is_whole(name):
-        raise UsageError(f"--user {text}", f"no group {name} in the image's /etc/group")
-    return int(row[2]) if row else _number(text, name)
+        raise UsageError(f"{option} {text}", f"no group {name} in the image's /etc/group")
+    return int(row[2]) if row else _number(option, text, name)
 
 
-def _number(text: str, digits: str) -> int:
+def _number(option: str, text: str, digits: str) -> int:
     if int(digits) > MOST:
-        raise UsageError(f"--user {text}", f"user and group numbers go from 0 to {MOST}")
+        raise UsageError(f"{option} {text}", f"user and group numbers go from 0 to {MOST}")
     return int(digits)
 
 

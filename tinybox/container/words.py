@@ -10,6 +10,8 @@ from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from tinybox.container.spec import Device, Mount, Rlimit
 
 _VOLUME_OPTIONS = frozenset("ro rw z Z nocopy private rprivate slave rslave shared rshared".split())
@@ -94,12 +96,12 @@ def _env_lines(path: str) -> list[str]:
     return lines
 
 
-def cpus(option: str, text: str) -> str:
-    """Return *text* if it is a list of CPUs, ``0-1`` or ``0,3``; else UsageError; see cpuset(7)."""
+def cpus(option: str, text: str, what: str = "CPUs") -> str:
+    """Return *text* if it is a list of CPUs or memory nodes, ``0-1`` or ``0,3``; else UsageError; see cpuset(7)."""
     for part in text.split(","):
         first, dash, last = part.partition("-")
         if not is_whole(first) or (dash and not (is_whole(last) and int(first) <= int(last))):
-            raise UsageError(f"--{option} {text}", "is no list of CPUs", "write 0-1 or 0,3")
+            raise UsageError(f"--{option} {text}", f"is no list of {what}", "write 0-1 or 0,3")
     return text
 
 
@@ -218,6 +220,20 @@ def device(text: str) -> tuple[Device, str]:
     if not set(access) <= set("rwm"):
         raise UsageError(f"--device {text}", f"access {access!r} is not made of r, w and m")
     return device_node(source, destination or source, f"--device {text}"), access or "rwm"
+
+
+def device_rule(text: str) -> dict[str, Any]:
+    """Return ``c 42:* rwm`` as an OCI rule that allows it; see cgroup-v1/devices in the kernel's documentation."""
+    cure = "write a, b or c, the numbers, and of r, w and m what is allowed: 'c 42:* rwm'"
+    kind, numbers, access = [*text.split(), "", "", ""][:3]
+    pair = numbers.split(":")
+    sound = len(pair) == 2 and all(word == "*" or is_whole(word) for word in pair)
+    if len(text.split()) != 3 or kind not in ("a", "b", "c") or not sound or not set(access) <= set("rwm"):
+        raise UsageError(f"--device-cgroup-rule {text}", "is no rule", cure)
+    major, minor = (-1 if word == "*" else int(word) for word in pair)
+    if major >= 1 << 12 or minor >= 1 << 20:
+        raise UsageError(f"--device-cgroup-rule {text}", "has numbers that no device has; see makedev(3)")
+    return {"allow": True, "type": kind, "major": major, "minor": minor, "access": access}
 
 
 def device_node(source: str, destination: str, option: str) -> Device:
