@@ -41,7 +41,7 @@ class Creation:
         That is the *config* of the bundle, as it is: what we add, such as HOME, depends on an exec's user, too.
         """
         groups.check_free(self.cgroup)
-        record.save_config(self.entry, config)
+        spec.save(config, self.entry.folder)
         root = shared.root(self.config, self.bundle)
         self.entry.write(
             ociVersion=spec.OCI_VERSION,

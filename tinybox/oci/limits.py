@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
+from tinybox.container import spec, validate
 from tinybox.container import update as limits
-from tinybox.container import validate
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation import cgroup_hierarchies
 from tinybox.oci import ending, groups, record
@@ -75,7 +75,7 @@ def update(words: Words) -> None:
         where = cgroup_hierarchies.hierarchies()
         group = groups.group(entry.id, config, where, entry.state.get("groups") or ())
         limits.apply(group, {section: resources[section] for section in changes})  # whole: quota needs its period
-        record.save_config(entry, config)
+        spec.save(config, entry.folder)
 
 
 def lift_swap(asked: dict[str, Any], former: dict[str, Any]) -> None:

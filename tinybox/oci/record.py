@@ -14,7 +14,6 @@ import fcntl
 import os
 import time
 
-from tinybox import quick_json as json
 from tinybox.container import spec, state
 from tinybox.container.handshake import Visit
 from tinybox.errors import HostError, StateError, UsageError
@@ -172,12 +171,6 @@ def now() -> str:
     """Return the time as RFC 3339 has it, in nanoseconds."""
     seconds, rest = divmod(time.time_ns(), 10**9)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"
-
-
-def save_config(record: Record, config: Spec) -> None:
-    """Keep *config* for the commands to come."""
-    with open(os.path.join(record.folder, "config.json"), "w", encoding="utf-8") as file:
-        file.write(json.dumps(config))
 
 
 def _check(container: str) -> None:
