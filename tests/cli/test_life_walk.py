@@ -319,6 +319,8 @@ def test_update(tinybox: Command, image: str) -> None:
             assert limit(it, "pids") == 33
             assert limit(it, "cpu") == 0.5
             said(tinybox, "restart", "-t", "0", it.name)
+        said(tinybox, "update", "--cpuset-cpus", "0", it.name)  # a controller that no limit needed until now
+        assert os.sched_getaffinity(it.pid) == {0}
         one_line(tinybox("update", "-m", "1k", it.name), 1, "memory")
         one_line(tinybox("update", it.name), 1, "nothing to change")
         assert limit(it, "memory") == 48 << 20

@@ -45,7 +45,8 @@ def test_exec_joins_a_container_that_has_groups_of_its_own(runtime: Runtime) -> 
     runtime.change(lambda config: config["linux"]["resources"].update(resources))
     runtime.change(lambda config: config["mounts"][-1].update(options=["rw"]))
     group = f"/sys/fs/cgroup{'/unified' if where.mode == 'hybrid' else ''}"
-    script = f"cd {group} && mkdir init && echo 1 > init/cgroup.procs && echo +{enabled[0]} > cgroup.subtree_control"
+    script = f"cd {group} && mkdir init && echo 1 > init/cgroup.procs && read one rest < cgroup.controllers"
+    script = f"{script} && echo +$one > cgroup.subtree_control"
     runtime.program("sh", "-c", f"{script}; sleep 1000")
     pid = runtime.runs("box")["pid"]
     deadline = time.monotonic() + 20 * SLOWNESS

@@ -128,6 +128,17 @@ def test_the_same_id_below_another_root_is_another_container(runtime: Runtime) -
     assert runtime.status("box") == "running"
 
 
+def test_every_controller_is_there_for_the_engine(room: str, runtime: Runtime) -> None:
+    """In the place that the engine names a container has all that the host has, not only what its limits need."""
+    where = hierarchies()
+    if not where.v2_controllers:
+        pytest.skip("version 2 has no controllers here")
+    runtime.change(lambda config: config["linux"].update(cgroupsPath=f"{room}/box"))
+    runtime.runs("box")
+    found = Path(f"{where.unified}{room}/box/cgroup.controllers").read_text().split()
+    assert set(found) == where.v2_controllers
+
+
 def test_a_group_that_stays_can_be_used_again(room: str, runtime: Runtime) -> None:
     """A container that is killed in a group of the engine's leaves it as good as new: the next one lives there."""
     where = hierarchies()

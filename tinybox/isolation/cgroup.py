@@ -138,10 +138,7 @@ class Cgroup:
         return files.processes(self._home())
 
     def kill(self) -> None:
-        """End every process with SIGKILL, frozen ones too, and return when none is left; ``cgroup.kill``, Linux 5.14.
-
-        StateError: a process does not end, for it waits in the kernel (state D).
-        """
+        """End every process, frozen ones too (``cgroup.kill``, Linux 5.14); StateError: one waits in the kernel (D)."""
         deadline = time.monotonic() + PATIENCE
         try:
             files.write(f"{self._home()}/cgroup.kill", "1")
@@ -171,13 +168,16 @@ class Cgroup:
     def extend(self) -> None:
         """Make the groups of version 1 that are not there yet, and put every process of the group into them, too.
 
-        A process may fork while it is moved: so the list is read again until all of it is where it belongs.
+        In version 2, give the one group the controllers that it lacks.
         """
         for root in self._needed_roots():
             directory = f"{root}/{self.name}"
             if not os.path.isdir(directory):
                 self._create_below(root)
-            while missing := set(self.processes()) - set(files.processes(directory)):
+            elif root == self.hierarchies.unified:
+                for above in self._above(root):
+                    self._enable_controllers(above)
+            while missing := set(self.processes()) - set(files.processes(directory)):  # one may fork meanwhile
                 for pid in missing:
                     self._move(pid, directory)
 
@@ -221,16 +221,19 @@ class Cgroup:
                     raise
 
     def _create_once(self, root: str) -> None:
-        *parents, _ = self.name.split("/")
-        directory = root
-        for parent in parents:
-            self._enable_controllers(directory, root)
-            directory = f"{directory}/{parent}"
-            files.mkdir(directory)
-            self._fill_cpuset(directory, root)
-        self._enable_controllers(directory, root)
+        for directory in self._above(root):
+            if directory != root:
+                files.mkdir(directory)
+                self._fill_cpuset(directory, root)
+            if root == self.hierarchies.unified:
+                self._enable_controllers(directory)
         self._make(f"{root}/{self.name}")
         self._fill_cpuset(f"{root}/{self.name}", root)
+
+    def _above(self, root: str) -> list[str]:
+        """Return the directories above the group in the hierarchy at *root*, from there down."""
+        *parents, _ = self.name.split("/")
+        return ["/".join([root, *parents[:depth]]) for depth in range(len(parents) + 1)]
 
     def _make(self, directory: str) -> None:
         os.mkdir(directory)
@@ -238,11 +241,9 @@ class Cgroup:
     def _made_in(self, root: str) -> bool:  # noqa: ARG002  in a shared group it depends on where
         return True
 
-    def _enable_controllers(self, directory: str, root: str) -> None:
-        """Offer the controllers to the groups below *directory*; only version 2 asks for that."""
+    def _enable_controllers(self, directory: str) -> None:
+        """Offer the controllers to the groups below *directory*, which only version 2 asks for; see cgroups(7)."""
         wanted = (V2_COUNTED | self.controllers) & self.hierarchies.v2_controllers
-        if root != self.hierarchies.unified or not wanted:
-            return
         enabled = (files.read(f"{directory}/cgroup.subtree_control") or "").split()
         if missing := sorted(wanted.difference(enabled)):
             files.write(f"{directory}/cgroup.subtree_control", " ".join(f"+{controller}" for controller in missing))

@@ -5,6 +5,7 @@ Others may have made a directory of it before us; what was there stays there. So
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -56,6 +57,14 @@ class SharedCgroup(Cgroup):
         self._kill_one_by_one(deadline)
         if not self._wait_until_empty(deadline):
             raise StateError(f"cgroup {self.name}", f"the processes {self.processes()} do not end")
+
+    def _enable_controllers(self, directory: str) -> None:
+        """Offer those that no limit needs, too, as far as the kernel lets us: engines count by them."""
+        super()._enable_controllers(directory)
+        enabled = (files.read(f"{directory}/cgroup.subtree_control") or "").split()
+        for controller in sorted(self.hierarchies.v2_controllers.difference(enabled)):
+            with contextlib.suppress(OSError):  # such as that of CPU time, where a real-time process has no group
+                files.write(f"{directory}/cgroup.subtree_control", f"+{controller}")
 
     def _made_in(self, root: str) -> bool:
         return f"{root}/{self.name}" in self.ours
