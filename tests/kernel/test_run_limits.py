@@ -83,10 +83,12 @@ def test_limits_are_written_where_the_kernel_reads_them(tinybox: Command, host: 
 
 
 def test_a_quota_and_its_period_are_written_as_they_are(tinybox: Command, host: Host) -> None:
-    """--cpu-quota and --cpu-period are what --cpus is made of; `update` changes one and keeps the other."""
+    """--cpu-quota and --cpu-period are what --cpus is made of; `update` changes one and keeps the other; -1 is none."""
     name, words = new_name(), "--cpu-quota 20000 --cpu-period 50000 --cpuset-mems 0"
+    none = "max" if host.cgroups == "v2" else "-1"
     with kept(tinybox, "--rm", "--name", name, *words.split(), "busybox", "sh", "-c", "echo READY; exec sleep 100"):
-        for quota in ("20000", "30000"):
+        for change, quota in (("", "20000"), ("30000", "30000"), ("-1", none)):
+            assert not change or tinybox("update", "--cpu-quota", change, name).returncode == 0
             files = group_files(pid_of(tinybox, name))
             both = (
                 files["cpu.max"].split()
@@ -94,7 +96,6 @@ def test_a_quota_and_its_period_are_written_as_they_are(tinybox: Command, host: 
                 else [files["cpu.cfs_quota_us"], files["cpu.cfs_period_us"]]
             )
             assert (both, files["cpuset.mems"]) == ([quota, "50000"], "0")
-            assert tinybox("update", "--cpu-quota", "30000", name).returncode == 0
 
 
 @pytest.mark.parametrize(("swap", "total"), [("96m", 96 * MIB), ("-1", None), ("", 128 * MIB)])

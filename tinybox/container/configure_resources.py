@@ -109,7 +109,7 @@ def _cpu(options: Options) -> dict[str, Any]:
             continue
         if _given(options, "cpus"):
             raise UsageError(f"--{name} {text}", "conflicts with --cpus", "leave one of them out")
-        cpu[key] = words.whole(name, text, 1000, most)
+        cpu[key] = -1 if (key, text) == ("quota", "-1") else words.whole(name, text, 1000, most)
     if _given(options, "cpu_shares"):
         cpu["shares"] = words.whole("cpu-shares", options["cpu_shares"], 2, 262_144)
     if options.get("cpuset_cpus"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from tinybox.container import ports, spec
-from tinybox.isolation import capabilities
+from tinybox.isolation import capabilities, cgroup_limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _limits(config: Spec) -> dict[str, Any]:
     """Return the limits; 0 is none."""
     resources = config.get("linux", {}).get("resources", {})
     memory, cpu = resources.get("memory", {}), resources.get("cpu", {})
-    quota, period = cpu.get("quota", 0), cpu.get("period", 0)
+    quota, period = cpu.get("quota", 0), cpu.get("period", cgroup_limits.DEFAULT_PERIOD)
     return {
         "Memory": memory.get("limit", 0),
         "MemoryReservation": memory.get("reservation", 0),

@@ -63,7 +63,7 @@ OPTIONS = [
             "",
             TEXT,
             "MICROSECONDS",
-            "CPU time in each period, at least 1000: --cpus in other words",
+            "CPU time in each period, or -1: --cpus in other words",
         ),
         ("limits", "cpu-period", "", TEXT, "MICROSECONDS", "The period, from 1000 to 1000000 (default 100000)"),
         ("limits", "cpu-shares", "", TEXT, "NUMBER", "CPU weight against other containers (default 1024)"),
