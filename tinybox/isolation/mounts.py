@@ -50,25 +50,24 @@ def new_filesystem(kind: bytes, source: bytes, options: Options) -> int:
     return made
 
 
-def _mounted_once(kind: bytes, source: bytes, options: Options, place: bytes) -> int:
-    """Do as `new_filesystem`, for long options: mount(2) has room for DATA_MAX bytes of them, but wants a place.
+def _mounted_once(kind: bytes, source: bytes, options: Options, where: bytes) -> int:
+    """Do as `new_filesystem`, for long options: mount(2) has room for DATA_MAX bytes of them, but wants a directory.
 
-    The file system covers the directory *place* for as long as it takes to get an fd of a copy of its mount.
+    The file system covers the directory *where* for as long as it takes to get an fd of a copy of its mount.
     """
     data = os.fsencode(",".join(options.data))
     what = f"{kind.decode()} file system"
     if len(data) > mount.DATA_MAX:
-        raise HostError(
-            what, f"its options are {len(data)} bytes, the kernel takes {mount.DATA_MAX}", "use shorter paths"
-        )
+        cause = f"its options are {len(data)} bytes, the kernel takes {mount.DATA_MAX}"
+        raise HostError(what, cause, "use shorter paths")
     try:
-        mount.mount(source or kind, place, kind, 0, data)
+        mount.mount(source or kind, where, kind, 0, data)
     except SyscallError as error:
         raise HostError(what, str(error)) from error
     try:
-        made = mount.open_tree(mount.AT_FDCWD, place, 0)
+        made = mount.open_tree(mount.AT_FDCWD, where, 0)
     finally:
-        mount.umount2(place, mount.MNT_DETACH)
+        mount.umount2(where, mount.MNT_DETACH)
     mount.mount_setattr(made, b"", 0, attr_set=options.attr_set, propagation=options.propagation or mount.MS_PRIVATE)
     return made
 
