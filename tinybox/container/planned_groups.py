@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tinybox.container import spawn
 from tinybox.container.plan import Step
-from tinybox.isolation import cgroup_limits, device_filter, device_lists
+from tinybox.isolation import cgroup_limits, device_filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,13 +45,15 @@ def _end(made: list[Cgroup]) -> None:
 
 
 def filter_devices(task: Task) -> list[Step]:
-    """Plan which devices may be used; see "Allowed Device list" in OCI's config-linux."""
+    """Plan which devices may be used; see "Allowed Device list" in OCI's config-linux; UsageError: not to be had."""
     rules = task.linux.get("resources", {}).get("devices")
     if rules is None and task.userns:  # nothing to forbid: root of a user namespace makes no device
         return []
     complete = device_filter.complete(rules, task.linux.get("devices", []))
     says, where = "Let the kernel ask a small program which devices may be used", "bpf(2)"
     if task.cgroup.hierarchies.version("devices") == 1:
+        from tinybox.isolation import device_lists  # version 2 has no need of it
+
         device_lists.settings(complete)  # refuses what a list cannot say, before anything is made
         says, where = "Write down for the kernel which devices may be used", "cgroups(7)"
     return [Step("device-filter", says, where, device_filter.allow_devices, task.cgroup, complete)]

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import HostError
-from tinybox.isolation import device_lists
-from tinybox.isolation.device_lists import EVERY_ACCESS
 from tinybox.linux import bpf
 
 TYPE_CHECKING = False
@@ -27,6 +25,8 @@ ACCESS = {"m": 1, "r": 2, "w": 4}
 TYPE = {"b": 1, "c": 2}
 CTX_ACCESS_TYPE, CTX_MAJOR, CTX_MINOR = 0, 4, 8
 TYPE_REGISTER, WANTED, MAJOR, MINOR = 2, 3, 4, 5  # r1 holds the context, r0 the answer
+
+EVERY_ACCESS = "rwm"
 
 
 def _allow(kind: str, major: int | None = None, minor: int | None = None, access: str = EVERY_ACCESS) -> Rule:
@@ -70,6 +70,8 @@ def allow_devices(group: Cgroup, rules: Sequence[Rule]) -> None:
     refuses (no BPF for control groups, no privilege).
     """
     if group.hierarchies.version("devices") == 1:
+        from tinybox.isolation import device_lists  # version 2 has no need of it
+
         return device_lists.allow_devices(group, rules)
     directory = group.open()
     if directory is None:
@@ -117,8 +119,8 @@ def program(rules: Sequence[Rule]) -> bytes:
 def _add_rule(code: bpf.Assembler, rule: Rule, otherwise: str) -> None:
     for register, value in (
         (TYPE_REGISTER, TYPE.get(rule.get("type") or "a")),
-        (MAJOR, _number(rule, "major")),
-        (MINOR, _number(rule, "minor")),
+        (MAJOR, number(rule, "major")),
+        (MINOR, number(rule, "minor")),
     ):
         if value is not None:
             code.add(bpf.BPF_JNE32, dst=register, immediate=value, to=otherwise)
@@ -131,7 +133,7 @@ def _add_rule(code: bpf.Assembler, rule: Rule, otherwise: str) -> None:
     code.label(otherwise)
 
 
-def _number(rule: Rule, name: str) -> int | None:
+def number(rule: Rule, name: str) -> int | None:
     """Return the major or minor number of *rule*, or None where it means any: left out, or -1."""
-    number: int | None = rule.get(name)
-    return None if number is None or number < 0 else number
+    found: int | None = rule.get(name)
+    return None if found is None or found < 0 else found

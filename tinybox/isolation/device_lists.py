@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tinybox.errors import UsageError
 from tinybox.isolation.cgroup_limits import Setting
+from tinybox.isolation.device_filter import EVERY_ACCESS, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from tinybox.isolation.device_filter import Rule
 
     Range = tuple[str, int | None, int | None]  # type b or c, major, minor; None is any
-
-EVERY_ACCESS = "rwm"
 
 
 def allow_devices(group: Cgroup, rules: Sequence[Rule]) -> None:
@@ -69,9 +68,7 @@ def _hole(rule: Rule, numbers: Range, access: set[str], other: Range, theirs: se
 def _ranges(rule: Rule) -> list[Range]:
     """Return the devices that *rule* names: a line with the type ``a`` would mean everything, whatever follows it."""
     kind = rule.get("type") or "a"
-    numbers = [rule.get(name) for name in ("major", "minor")]
-    major, minor = (None if number is None or number < 0 else number for number in numbers)
-    return [(one, major, minor) for one in ("bc" if kind == "a" else kind)]
+    return [(one, number(rule, "major"), number(rule, "minor")) for one in ("bc" if kind == "a" else kind)]
 
 
 def _is_whole(ranges: list[Range], access: set[str]) -> bool:
@@ -91,5 +88,5 @@ def _write(*, allow: bool, line: str) -> Setting:
 
 
 def _line(numbers: Range, access: set[str]) -> str:
-    kind, major, minor = numbers[0], *("*" if number is None else str(number) for number in numbers[1:])
+    kind, major, minor = numbers[0], *("*" if each is None else str(each) for each in numbers[1:])
     return f"{kind} {major}:{minor} {''.join(letter for letter in EVERY_ACCESS if letter in access)}"
