@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tinybox.container import child, handshake
+from tinybox.container import handshake
 from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError, UsageError
+from tinybox.linux import files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +58,7 @@ def test_a_child_whose_parent_is_gone_ends(talk: handshake.Handshake) -> None:
         again = handshake.Handshake()
         pid = os.fork()
         if pid == 0:
-            child.close_all_but([again.gate])
+            files.close_all_but([again.gate])
             again.wait(handshake.GO)
             os._exit(7)
         if word:

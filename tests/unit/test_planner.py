@@ -87,7 +87,7 @@ def test_the_order_that_makes_a_container(live: Live) -> None:
         "bounding-set",
         "identity",
     ]
-    order += ["capabilities", "find-program", "leash-again", "hide", "ready", "close", "name", "program"]
+    order += ["capabilities", "find-program", "hide", "leash-again", "ready", "close", "name", "program"]
     assert [name for name in child if name in order] == order
 
 
@@ -126,13 +126,27 @@ def test_host_namespaces_are_not_made(live: Live) -> None:
 
 
 def test_joined_namespaces_are_opened_by_the_parent_and_entered_by_the_child(live: Live) -> None:
-    """A pid namespace is joined before the clone and left after it; others are joined by the child itself."""
+    """A pid namespace is entered last, by one more process: the child is outside of it until it has no rights left."""
     joined = [{"type": "mount"}, {"type": "pid", "path": "/proc/7/ns/pid"}, {"type": "ipc", "path": "/proc/7/ns/ipc"}]
     plan = planned(changed(linux={"namespaces": joined}), live)
-    parent = names(plan.parent)
-    assert parent.index("join-pid") < parent.index("clone") < parent.index("leave-pid")
-    assert "join-ipc" in names(plan.child)
-    assert "join-pid" not in names(plan.child)
+    parent, child = names(plan.parent), names(plan.child)
+    assert [name for name in parent if name in ("clone", "await-namespaces", "release", "adopt", "go-on-inside")] == [
+        "clone", "await-namespaces", "release", "adopt", "go-on-inside",
+    ]  # fmt: skip
+    order = [
+        "join-pid",
+        "unshare",
+        "join-ipc",
+        "pivot",
+        "identity",
+        "capabilities",
+        "hide",
+        "name",
+        "go-inside",
+        "ready",
+    ]
+    assert [name for name in child if name in order] == order
+    assert not {"join-pid", "unshare", "go-inside"} & set(names(planned(SPEC, live).child))
 
 
 def test_a_shared_mount_namespace_keeps_its_root(live: Live) -> None:

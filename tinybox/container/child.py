@@ -11,6 +11,7 @@ import os
 from tinybox import explain
 from tinybox.container import handshake
 from tinybox.linux import files, process
+from tinybox.linux.signals import signal as signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,35 @@ def wait_for_parent(live: Live) -> None:
     live.handshake.wait(handshake.GO)
 
 
+def join_pid_namespace(live: Live) -> None:
+    """Let the next child of this process be born in another pid namespace; this one stays outside; see setns(2).
+
+    In there it would be seen while it still has the host's files and root's rights: with CAP_SYS_PTRACE the others read
+    and write both through /proc/PID/root and /proc/PID/mem.
+    """
+    process.setns(live.namespace_fds["pid"], process.CLONE_NEWPID)
+
+
+def make_namespaces(live: Live, flags: int) -> None:
+    """Leave the namespaces that *flags* name for new ones, and tell the parent; see unshare(2)."""
+    process.unshare(flags)
+    live.handshake.tell(handshake.NAMESPACES)
+
+
+def be_born_again(live: Live) -> None:
+    """Go on as a new process, which is born in the pid namespace that was joined; see clone(2).
+
+    It has no rights that it could lose there. CLONE_PARENT makes it a child of tinybox, as this one is. It waits until
+    tinybox knows it.
+    """
+    pid = process.clone(process.CLONE_PARENT)
+    if pid:
+        live.handshake.tell(handshake.BORN, str(pid).encode())
+        os._exit(0)
+    process.set_parent_death_signal(signals.SIGKILL)
+    live.handshake.wait(handshake.ON)
+
+
 def report_ready(live: Live) -> None:
     """Tell the parent that everything but the program is there, and wait for its word to start."""
     live.handshake.tell(handshake.READY, str(live.master).encode())
@@ -50,23 +80,13 @@ def close_foreign(live: Live) -> None:
     Among them is the lock of the container, which flock(2) ties to the open file and not to a process: held here, it
     would outlive a parent that was killed.
     """
-    close_all_but([*live.streams, *live.kept, *explain.kept, live.handshake.gate, live.handshake.report,
-                   *live.handed_over()])  # fmt: skip
+    files.close_all_but([*live.streams, *live.kept, *explain.kept, live.handshake.gate, live.handshake.report,
+                   live.trampoline, *live.handed_over()])  # fmt: skip
 
 
 def close_inherited(live: Live) -> None:
-    """Close every fd but 0, 1, 2, those to be kept, and the report, which execve(2) will close; see close_range(2)."""
-    close_all_but([*live.kept, *explain.kept, live.handshake.report])
-
-
-def close_all_but(keep: list[int]) -> None:
-    """Close every file descriptor above 2 that is not in *keep*; see close_range(2)."""
-    first = 3
-    for fd in sorted(set(keep)):
-        if fd > first:
-            files.close_range(first, fd - 1)
-        first = max(first, fd + 1)
-    files.close_range(first)
+    """Close every fd but 0, 1, 2, those to be kept, and two that execve(2) will close; see close_range(2)."""
+    files.close_all_but([*live.kept, *explain.kept, live.handshake.report, live.trampoline])
 
 
 def hide() -> None:

@@ -12,13 +12,14 @@ import select
 import signal
 import time
 
-from tinybox.container import health, init, lifecycle, monitor, spec, state, wire
+from tinybox.container import health, lifecycle, monitor, spec, state, wire
 from tinybox.container.handshake import Handshake
 from tinybox.container.live import Live
 from tinybox.container.log import Log
 from tinybox.container.restart import Policy
 from tinybox.errors import TinyboxError
 from tinybox.isolation import terminal
+from tinybox.linux import own_memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def launch(container: Container, guest: _socket.socket | None = None) -> None:
 def be_monitor(container: Container, report: Handshake, guest: _socket.socket | None) -> NoReturn:
     """Be the monitor of *container* until it ends for good, and exit."""
     try:
-        init.take_name(b"tinybox:monitor", container.host.arguments)
+        own_memory.take_name(b"tinybox:monitor", container.host.arguments)
         nothing = os.open(os.devnull, os.O_RDWR)
         for fd in range(3):
             os.dup2(nothing, fd)

@@ -1,7 +1,8 @@
 """exec: one more process in a running container, beside its first one.
 
 It joins every namespace of the container's first process (held by a pidfd, so no other process can be meant), its
-control groups, its capabilities and its filter. A pid namespace takes only children: so it is joined before clone3(2).
+capabilities, its filter and its control groups. A pid namespace takes only children. So the child that has joined all
+the others, and has no more rights than the program will have, makes one more: that one is among the box's processes.
 """
 
 from __future__ import annotations
@@ -123,17 +124,17 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
 def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
     """Plan how a process joins the container whose first process is held by a pidfd among the live parts."""
     live, kinds = task.live, [*task.new, *task.joined]
-    pidfd = live.namespace_fds[TARGET]
+    joins, pidfd = "pid" in kinds, live.namespace_fds[TARGET]
     check_labels(task)
     leash = Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL)
     inside = [
         *([leash] if leashed else []),
         *_processors(task, "initial"),
         Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, live),
-        Step("wait", "Wait until we are in the control groups", "pipe(7)", child.wait_for_parent, live),
+        *planned_program.forget(),
+        Step("wait", "Wait for the parent's word", "pipe(7)", child.wait_for_parent, live),
         *_processors(task, "final"),
-        Step("join", f"Join its namespaces: {', '.join(k for k in kinds if k != 'pid')}", "setns(2)",
-             join, pidfd, [kind for kind in kinds if kind != "pid"]),
+        Step("join", f"Join its namespaces: {', '.join(kinds)}", "setns(2)", join, pidfd, kinds),
         *_root(task),
         *_be_root(kinds),
         *planned_streams.steps(task.process, task.live, b"/", console=False),
@@ -141,34 +142,33 @@ def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
         *planned_program.turns(task),
         Step("directory", f"Go to {task.process['cwd']}", "chdir(2)", rootfs.enter_directory, task.process["cwd"]),
         *planned_program.rights(task),
-        *planned_program.begin(task, mode, leashed=leashed),
-    ]  # fmt: skip
-    return Plan(_outside(task, inside, pidfd), inside, task.warnings)
+        *planned_program.begin(task, mode, joins=joins, leashed=leashed),
+    ]
+    return Plan(_outside(task, inside, joins), inside, task.warnings)
 
 
-def _outside(task: Task, inside: list[Step], pidfd: int) -> list[Step]:
-    """Plan the parent's side: the child is born in the container's control groups, and among its processes."""
+def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
+    """Plan the parent's side: the child joins the container, and then goes on in its pid namespace and control groups.
+
+    In a pid namespace that it only shares with the host, there is nothing to go into: it is born in the groups.
+    """
     live = task.live
-    parent = [
-        Step("open-cgroup", "Open its control group, for the child to be born there", "open(2)",
-             spawn.open_cgroup, task.cgroup, live, pidfd),
-        Step("clone", "Make the child", "clone3(2)", spawn.spawn, live, 0, inside, undo=lambda: spawn.kill(live)),
-        Step("join-cgroup", "Put it into the control groups that clone3 could not reach", "cgroups(7)",
-             spawn.join_cgroup, task.cgroup, live),
-        *oom_score(task),
-        Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, live),
-        Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, live),
-    ]  # fmt: skip
-    if "pid" in (*task.new, *task.joined):
-        says = "Let the child be born among the container's processes"
-        parent[1:2] = [
-            Step(
-                "join-pid", says, "setns(2)", process.setns, pidfd, process.CLONE_NEWPID, undo=spawn.leave_pid_namespace
-            ),
-            parent[1],
-            Step("leave-pid", "Count our own children as before", "setns(2)", spawn.leave_pid_namespace),
-        ]
-    return parent
+    pidfd = live.namespace_fds[TARGET]
+    groups = Step("open-cgroup", "Open its control group of version 2", "open(2)",
+                  spawn.open_cgroup, task.cgroup, live, pidfd)  # fmt: skip
+    clone = Step("clone", "Make the child", "clone3(2)", spawn.spawn, live, 0, inside, undo=lambda: spawn.kill(live))
+    release = Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, live)
+    ready = Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, live)
+    if not joins:
+        says, act = "Put it into the control groups that clone3 could not reach", spawn.join_cgroup
+        join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, live)
+        order = [groups, clone, join_groups, *oom_score(task), release]
+    else:
+        says, act = "Put it into the container's control groups", spawn.enter_cgroup
+        join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, live)
+        first, last = planned_program.adopt(task)
+        order = [clone, release, first, groups, join_groups, *oom_score(task), last]
+    return [*planned_program.trampoline(task), *order, ready]
 
 
 def _processors(task: Task, moment: str) -> list[Step]:

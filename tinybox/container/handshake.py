@@ -11,7 +11,11 @@
     state: running                 <-     end of file: the report pipe was close-on-exec
 
 In between, where a config.json has hooks of the runtime's namespaces, the child says b"mounted" and waits for b"on";
-where its filter leaves calls to an agent, it says b"listener".
+where its filter leaves calls to an agent, it says b"listener". A child that joins the pid namespace of others says
+b"namespaces" when it has made its own, and b"born" with the number of the process that goes on for it in there.
+
+The last sentence on the report is begun by us, b"exec" and the program's name, and ended by the trampoline, if
+execve(2) is refused, with the errno. A sentence without an end means that the program runs.
 
 A pipe whose other side has died is at its end: so neither waits for a dead one. Where the word to start comes from
 another process than the one that made the child, as OCI's ``create`` and ``start`` do it, both pipes have names.
@@ -30,9 +34,11 @@ if TYPE_CHECKING:
 
 GO, START, READY, ERROR = b"go", b"start", b"ready", b"error"
 MOUNTED, ON = b"mounted", b"on"  # where hooks of the runtime's are to be run in between
+NAMESPACES, BORN = b"namespaces", b"born"  # where the child joins the pid namespace of others
+EXEC = b"exec"  # a sentence that only a refusal of execve(2) ends
 LISTENER = b"listener"  # where the filter notifies somebody: the number of its fd, on the child's side
 _SEPARATOR = b"\0"
-_LINE_MAX = 8192
+_LINE_MAX, _NAME_MAX = 8192, 4096
 GATE, REPORT = "gate", "report"  # the names of the pipes, where they have names
 
 
@@ -81,6 +87,8 @@ class Handshake:
         words = line.split(_SEPARATOR)
         if words[0] == ERROR:
             _raise(*(os.fsdecode(word) for word in words[1:5]))
+        if words[0] == EXEC:
+            raise refusal(os.fsdecode(words[1]), words[2][0])
         return words
 
     def close(self) -> None:
@@ -113,6 +121,21 @@ class Handshake:
         words = (str(status), thing, cause, cure)
         self.tell(ERROR, *(os.fsencode(word.replace("\n", " ")) for word in words))
 
+    def announce(self, program: str) -> None:
+        """Begin the sentence that execve(2) of *program* is refused; see `refuse` and linux/trampoline.py."""
+        name = os.fsencode(program)[:_NAME_MAX].replace(b"\n", b" ")
+        try:
+            os.write(self.report, _SEPARATOR.join((EXEC, name, b"")))
+        except BrokenPipeError:
+            return
+
+    def refuse(self, number: int) -> None:
+        """End the sentence with errno *number*, as the trampoline does."""
+        try:
+            os.write(self.report, bytes((number, 10)))
+        except BrokenPipeError:
+            return
+
     def _close(self, *names: str) -> None:
         for name in names:
             fd = getattr(self, name)
@@ -142,6 +165,20 @@ def _reading(path: str) -> int:
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     os.set_blocking(fd, True)
     return fd
+
+
+def refusal(name: str, number: int) -> TinyboxError:
+    """Return what execve(2) of the program *name* meant by errno *number*, in docker's words and with its status."""
+    thing = f'exec "{name}"'
+    if number == errno.ENOENT:
+        return NotFoundError(thing, "no such file or directory", "its interpreter is missing")
+    if number == errno.ENOEXEC:
+        return NotExecutableError(thing, "exec format error", "made for another machine, or no #! line")
+    if number == errno.EACCES:
+        return NotExecutableError(thing, "permission denied")
+    if number == errno.EAGAIN:
+        return TinyboxError(thing, "no more processes are allowed", "PID 1 is one, too: --pids-limit 2, or --init none")
+    return TinyboxError(thing, os.strerror(number))
 
 
 def _raise(status: str, thing: str, cause: str, cure: str) -> NoReturn:

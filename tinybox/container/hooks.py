@@ -12,10 +12,12 @@ import select
 from tinybox import quick_json as json
 from tinybox.container import init, spec
 from tinybox.errors import TinyboxError
+from tinybox.linux import trampoline
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from tinybox.container.live import Live
     from tinybox.container.spec import Hook, Spec
 
 _TOLD = 2000  # bytes of what a hook has written
@@ -35,27 +37,61 @@ def run_all(config: Spec, kind: str, state: bytes) -> None:
         run(f"hooks.{kind}[{number}] {hook['path']}", hook, state)
 
 
-def run(name: str, hook: Hook, state: bytes) -> None:
+def run(name: str, hook: Hook, state: bytes, live: Live | None = None) -> None:
     """Run one hook with *state* on its stdin and wait for it, at most its ``timeout``; see posix_spawn(3).
 
-    Signals are ours to block, not the hook's: it begins with none blocked and none ignored.
+    With *live* its file is the box's, and is executed by the trampoline. Signals are ours to block, not the hook's: it
+    begins with none blocked and none ignored.
     """
     told, said = _memory(state), _memory(b"")
+    streams = ((told, 0), (said, 1), (said, 2))
+    args, env = hook.get("args") or [hook["path"]], dict(line.partition("=")[::2] for line in hook.get("env", []))
     try:
-        pid = os.posix_spawn(
-            hook["path"],
-            hook.get("args") or [hook["path"]],
-            dict(line.partition("=")[::2] for line in hook.get("env", [])),
-            file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for fd, number in ((told, 0), (said, 1), (said, 2))],
-            setsigmask=(),
-            setsigdef=init.ignored(),
-        )
+        if live is not None and live.trampoline >= 0:
+            pid = _start_inside(hook["path"], args, env, streams, live)
+        else:
+            pid = os.posix_spawn(
+                hook["path"],
+                args,
+                env,
+                file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for fd, number in streams],
+                setsigmask=(),
+                setsigdef=init.ignored(),
+            )
         _wait(name, pid, hook.get("timeout"), said)
     except OSError as error:
         raise TinyboxError(name, (error.strerror or "").lower()) from error
     finally:
         os.close(told)
         os.close(said)
+
+
+def _start_inside(
+    path: str, args: list[str], env: dict[str, str], streams: tuple[tuple[int, int], ...], live: Live
+) -> int:
+    """Start a program of the box with these *streams* by the trampoline; OSError: it cannot be executed.
+
+    The trampoline tells a refusal on the report's number, so there this child has a pipe of its own; see pipe(7).
+    """
+    heard, told = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for fd, number in (*streams, (told, live.handshake.report)):
+                os.dup2(fd, number)
+            init.have_default_signals()
+            trampoline.execute(live.trampoline, path, args, env)
+        except OSError as error:
+            os.write(told, bytes((error.errno or 0, 10)))
+        finally:
+            os._exit(trampoline.FAILED)
+    os.close(told)
+    with open(heard, "rb") as pipe:
+        refused = pipe.read(1)
+    if refused:
+        os.waitpid(pid, 0)
+        raise OSError(refused[0], os.strerror(refused[0]))
+    return pid
 
 
 def _memory(content: bytes) -> int:

@@ -8,16 +8,14 @@ behind pivot_root(2): whatever it needs is in memory already, for there is no Py
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import fcntl
 import os
 import stat
 
 from tinybox import explain
-from tinybox.errors import NotExecutableError, NotFoundError, TinyboxError
-from tinybox.isolation import seccomp
-from tinybox.linux import process
+from tinybox.errors import NotExecutableError, NotFoundError
+from tinybox.isolation import rootfs, seccomp
+from tinybox.linux import trampoline
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -42,26 +40,35 @@ class Program:
         self.args, self.env = args, dict(line.partition("=")[::2] for line in env)
         self.terminal, self.filter, self.filter_flags = terminal, filter, flags
         self.path = ""
+        self.trampoline: int | str = -1
 
 
-def find(program: Program) -> None:
-    """Find the program's file as execvp(3) would, so that ``create`` fails and not ``start`` when there is none."""
+def find(program: Program, live: Live, alone: bool) -> None:
+    """Find the program's file as execvp(3) would, so that ``create`` fails and not ``start`` when there is none.
+
+    And decide how to call the trampoline. It has a name in /proc, if that is the kernel's; where the box is not *alone*
+    with its mounts, others may change that, and its fd is used.
+    """
+    program.trampoline = live.trampoline
+    if alone and live.trampoline >= 0 and rootfs.has_proc():
+        program.trampoline = f"/proc/self/fd/{live.trampoline}"
+    program.path = _found(program)
+
+
+def _found(program: Program) -> str:
     name = program.args[0]
     if not name:
         raise NotFoundError('exec ""', "executable file not found in $PATH")
     if "/" in name:
-        program.path = _runnable(name, name)
-        return
+        return _runnable(name, name)
     refused: NotExecutableError | None = None
     for folder in program.env.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").split(":"):
         try:
-            program.path = _runnable(os.path.join(folder or ".", name), name)
+            return _runnable(os.path.join(folder or ".", name), name)
         except NotFoundError:
             continue
         except NotExecutableError as error:
             refused = refused or error
-        else:
-            return
     raise refused or NotFoundError(f'exec "{name}"', "executable file not found in $PATH")
 
 
@@ -79,21 +86,6 @@ def _runnable(path: str, name: str) -> str:
     return path
 
 
-def take_name(name: bytes, area: tuple[int, int, int]) -> None:
-    """Show *name* in ps(1) instead of the host's command line, whose words (and secrets) are not the box's business.
-
-    *area* is where the kernel keeps this process's arguments and, behind them, its environment: arg_start, arg_end and
-    env_end of proc_pid_stat(5). Where the last byte of the arguments is not zero, the kernel takes the whole for one
-    title that ends at the first zero (Linux 5.3). The environment is emptied: CAP_SYS_PTRACE would let the box read it.
-    """
-    process.set_name(name)
-    start, end, environment_end = area
-    if end - start > len(name) + 1:
-        ctypes.memset(start, 0, environment_end - start)
-        ctypes.memmove(start, name, len(name))
-        ctypes.memset(end - 1, 1, 1)
-
-
 def run(mode: str, program: Program, live: Live) -> NoReturn:
     """Be PID 1 in this *mode*: "forward", "reap" (which forwards nothing), or "none": be the program itself.
 
@@ -101,41 +93,54 @@ def run(mode: str, program: Program, live: Live) -> NoReturn:
     """
     if program.filter:
         seccomp.install(program.filter, program.filter_flags)
+    live.handshake.announce(program.args[0])
+    os.set_inheritable(live.handshake.report, True)  # the trampoline takes it, and does not hand it on
     if mode == NONE:
-        execute(program)
-    pid = start(program, live.terminal)
+        execute(program, live)
+    pid = start(program, live)
     if mode == LEAVE:
         os._exit(0)
-    for fd in (live.handshake.report, *explain.kept):  # their end tells that the program runs
-        os.close(fd)
+    for fd in (live.handshake.report, live.trampoline, *explain.kept):  # their end tells that the program runs
+        if fd >= 0:
+            os.close(fd)
     supervise(pid, forward=mode == FORWARD)
 
 
-def execute(program: Program) -> NoReturn:
-    """Become the program: own session, its terminal, default signals, and execve(2)."""
+def execute(program: Program, live: Live) -> NoReturn:
+    """Become the program: own session, its terminal, default signals, and execve(2) by the trampoline.
+
+    Without a trampoline execve(2) is called here: see `planned_program` for when that is.
+    """
     os.setsid()
     if program.terminal:
         fcntl.ioctl(0, _TIOCSCTTY, 0)
-    for number in ignored():  # what is ignored would stay so over execve(2)
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    have_default_signals()
     try:
-        os.execve(program.path, program.args, program.env)
+        if live.trampoline < 0:
+            os.execve(program.path, program.args, program.env)
+        trampoline.execute(program.trampoline, program.path, program.args, program.env)
     except OSError as error:
-        raise refusal(program.args[0], error) from error
+        live.handshake.refuse(error.errno or 0)
+    os._exit(trampoline.FAILED)
 
 
-def start(program: Program, tty: str) -> int:
+def start(program: Program, live: Live) -> int:
     """Start the program as our child, prepared like `execute` does, and return its pid; see posix_spawn(3).
 
     The C library does it in one call that shares our memory until execve(2): half the time of fork(2), which would
-    first copy the page tables of the whole interpreter. A session leader's first terminal becomes its own: see tty(4).
+    first copy the page tables of the whole interpreter. But it executes names alone: without one for the trampoline it
+    is fork(2). A session leader's first terminal becomes its own: see tty(4).
     """
-    terminal = [(os.POSIX_SPAWN_OPEN, 0, tty, os.O_RDWR, 0)] if tty else []
+    if not isinstance(program.trampoline, str):
+        pid = os.fork()
+        if pid == 0:
+            execute(program, live)
+        return pid
+    terminal = [(os.POSIX_SPAWN_OPEN, 0, live.terminal, os.O_RDWR, 0)] if live.terminal else []
     try:
         return os.posix_spawn(
-            program.path,
-            program.args,
+            program.trampoline,
+            [program.path, *program.args],
             program.env,
             file_actions=terminal,
             setsid=True,
@@ -143,26 +148,20 @@ def start(program: Program, tty: str) -> int:
             setsigdef=ignored(),
         )
     except OSError as error:
-        raise refusal(program.args[0], error) from error
+        live.handshake.refuse(error.errno or 0)
+        os._exit(trampoline.FAILED)
+
+
+def have_default_signals() -> None:
+    """Ignore and block no signal: both would stay so over execve(2), see signal(7)."""
+    for number in ignored():
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def ignored() -> list[int]:
     """Return the signals that this process ignores, as Python itself does with SIGPIPE."""
     return [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
-
-
-def refusal(name: str, error: OSError) -> TinyboxError:
-    """Return what execve(2) meant by *error*, in docker's words and with its status."""
-    thing = f'exec "{name}"'
-    if error.errno == errno.ENOENT:
-        return NotFoundError(thing, "no such file or directory", "its interpreter is missing")
-    if error.errno == errno.ENOEXEC:
-        return NotExecutableError(thing, "exec format error", "made for another machine, or no #! line")
-    if error.errno == errno.EACCES:
-        return NotExecutableError(thing, "permission denied")
-    if error.errno == errno.EAGAIN:
-        return TinyboxError(thing, "no more processes are allowed", "PID 1 is one, too: --pids-limit 2, or --init none")
-    return TinyboxError(thing, error.strerror or str(error))
 
 
 def supervise(pid: int, *, forward: bool) -> NoReturn:

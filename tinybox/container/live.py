@@ -29,6 +29,7 @@ class Live:
         self.master, self.terminal = -1, ""  # our end of the container's terminal, and its name inside
         self.trees: dict[str, int] = {}  # detached mounts on their way from parent to child, by what they are for
         self.agent: Agent | None = None  # who answers for system calls that the filter does not decide
+        self.trampoline = -1  # the program that executes the box's, see linux/trampoline.py
         self.cgroup_fd: int | None = None
         self.namespace_fds: dict[str, int] = {}
         self.fitter: Fitter | None = None  # who lays its cables, if he has been sent for already
@@ -46,6 +47,9 @@ class Live:
         if self.cgroup_fd is not None:
             os.close(self.cgroup_fd)
             self.cgroup_fd = None
+        if self.trampoline >= 0:
+            os.close(self.trampoline)
+            self.trampoline = -1
 
     def close(self) -> None:
         """Close every fd that is still open here."""

@@ -44,7 +44,7 @@ def before_pivot(task: Task) -> list[Step]:
 
 def before_program(task: Task) -> list[Step]:
     """Plan the hooks that run in the container, as its user, after the word to start."""
-    return _steps(task, _hooks(task, "startContainer"), "created")
+    return _steps(task, _hooks(task, "startContainer"), "created", task.live)
 
 
 def _hooks(task: Task, *kinds: str) -> list[tuple[str, Hook]]:
@@ -52,21 +52,23 @@ def _hooks(task: Task, *kinds: str) -> list[tuple[str, Hook]]:
     return [(f"{kind}[{number}]", hook) for kind in kinds for number, hook in enumerate(wanted.get(kind, []))]
 
 
-def _steps(task: Task, named: list[tuple[str, Hook]], status: str) -> list[Step]:
+def _steps(task: Task, named: list[tuple[str, Hook]], status: str, live: Live | None = None) -> list[Step]:
     return [
-        Step(f"hook-{name}", f"Run the hook {hook['path']}", "posix_spawn(3)", run, task, f"hooks.{name}", hook, status)
+        Step(f"hook-{name}", f"Run the hook {hook['path']}", "posix_spawn(3)",
+             run, task, f"hooks.{name}", hook, status, live)
         for name, hook in named
-    ]
+    ]  # fmt: skip
 
 
-def run(task: Task, name: str, hook: Hook, status: str) -> None:
+def run(task: Task, name: str, hook: Hook, status: str, live: Live | None = None) -> None:
     """Run one hook with the container's state as it is at this moment; see OCI's runtime.md.
 
-    The pid is what the hook's own namespaces call it: in the parent the child's number, in the child its own.
+    With *live*, the hook is a file of the box's. The pid is what the hook's own namespaces call it: in the parent the
+    child's number, in the child its own.
     """
     pid = task.live.pid if task.live.pidfd >= 0 else os.getpid()  # the child has no pidfd of itself
     state = hooks.state_of(task.container, status, pid, task.bundle, task.annotations)
-    hooks.run(f"{name} {hook['path']}", hook, state)
+    hooks.run(f"{name} {hook['path']}", hook, state, live)
 
 
 def await_mounts(live: Live) -> None:

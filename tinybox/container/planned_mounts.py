@@ -42,6 +42,9 @@ def parent_steps(task: Task) -> list[Step]:
             says = f"Copy the mount at {source}, attached to nothing yet"
             act = (copy, task.live, key, source, options, _maps(task, entry, options))
             steps.append(Step(f"copy{key}", says, "open_tree(2)", *act))
+        elif _is_others(task, entry):
+            says = "Make a proc of the pid namespace that the child will join"
+            steps.append(Step(f"make{key}", says, "fsopen(2)", make_proc, task.live, key, options, task.host.arguments))
     return steps
 
 
@@ -58,6 +61,18 @@ def _mounts(task: Task) -> dict[str, Mount]:
 
 def _is_bind(entry: Mount, options: mounts.Options) -> bool:
     return (options.bind or entry.get("type") == "bind") and not options.remount
+
+
+def _is_others(task: Task, entry: Mount) -> bool:
+    """Tell whether a proc shall show a pid namespace to which the child, when it mounts, does not belong yet."""
+    return entry.get("type") == "proc" and "pid" in task.joined
+
+
+def make_proc(live: Live, name: str, options: mounts.Options, arguments: tuple[int, int, int]) -> None:
+    """Make a proc of the pid namespace that is to be joined, detached, for the child to place; see fsopen(2)."""
+    from tinybox.isolation import joined_proc
+
+    live.trees[name] = joined_proc.mount_proc(live.namespace_fds["pid"], options, arguments)
 
 
 def _maps(task: Task, entry: Mount, options: mounts.Options) -> Maps | None:
@@ -108,8 +123,8 @@ def _mount(task: Task, key: str, entry: Mount) -> Step:
     if options.remount:
         says = f"Change the mount at {destination}"
         return Step(name, says, "mount_setattr(2)", mounts.remount, task.root, where, options)
-    if _is_bind(entry, options):
-        says = f"Place the copied mount at {destination}"
+    if _is_bind(entry, options) or _is_others(task, entry):
+        says = f"Place the mount at {destination}"
         return Step(name, says, "move_mount(2)", place, task.live, key, where, task.root)
     if kind == "cgroup":
         says = "Show the box its own control group"

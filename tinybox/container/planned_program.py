@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import child, handshake, init, spec
+from tinybox.container import child, handshake, init, spawn, spec
 from tinybox.container.plan import Step
 from tinybox.errors import UsageError
 from tinybox.isolation import capabilities, seccomp
-from tinybox.linux import capability, process
+from tinybox.linux import capability, own_memory, process
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -126,41 +126,109 @@ def _filter(task: Task, profile: dict[str, Any] | None) -> tuple[bytes, int]:
     return _former[1], _former[2]
 
 
-def begin(task: Task, mode: str, *, leashed: bool = True, before: Sequence[Step] = ()) -> list[Step]:
+def trampoline(task: Task) -> list[Step]:
+    """Plan the program that executes the box's.
+
+    With a label of SELinux there is none: the label is for the first program that is executed, and may not enter by a
+    file in memory. There the label keeps the box from writing to the host's programs.
+    """
+    if task.process.get("selinuxLabel"):
+        return []
+    says = "Make the program of 200 bytes that executes the box's"
+    return [Step("trampoline", says, "memfd_create(2)", spawn.make_trampoline, task.live)]
+
+
+def forget() -> list[Step]:
+    """Plan that the child's memory has none of the host's variables."""
+    says = "Forget the variables that tinybox was started with"
+    return [Step("forget", says, "environ(7)", own_memory.forget_environment)]
+
+
+def adopt(task: Task) -> list[Step]:
+    """Plan the parent's side of a child that joins the pid namespace of others."""
+    says = "Wait until the child goes on in the other pid namespace"
+    return [
+        Step("adopt", says, "clone(2)", spawn.adopt, task.live),
+        Step("go-on-inside", "Let it go on there", "pipe(7)", spawn.go_on, task.live),
+    ]
+
+
+def _go_inside(task: Task, mode: str) -> list[Step]:
+    """Plan how a child joins the pid namespace of others: with nothing of the host's left to be seen or taken.
+
+    Its filter is in force before, unless an agent answers for a part of it.
+    """
+    profile = task.linux.get("seccomp") if task.process.get("noNewPrivileges") else None
+    return [
+        *(_install(task, profile) if profile and not seccomp.notifies(profile) else []),
+        _name(task, mode),
+        Step("go-inside", "Go on as a new process, among the others", "clone(2)", child.be_born_again, task.live),
+    ]
+
+
+def _name(task: Task, mode: str) -> Step:
+    name = b"tinybox:init" if mode in (init.FORWARD, init.REAP) else b"tinybox:child"
+    says = f"Take the name {name.decode()} and forget the host's command line"
+    return Step("name", says, "PR_SET_NAME(2const)", own_memory.take_name, name, task.host.arguments)
+
+
+def begin(
+    task: Task, mode: str, *, joins: bool = False, leashed: bool = True, before: Sequence[Step] = ()
+) -> list[Step]:
     """Plan the last steps: find the program, say that all is ready, wait for the word, and be it, or its PID 1.
 
-    *before* are steps between the word and the program.
+    With *joins*, the child joins a pid namespace that has processes already. *before* are steps between the word and
+    the program.
     """
-    live = task.live
-    profile = task.linux.get("seccomp") if task.process.get("noNewPrivileges") else None
-    listening = _install(task, profile) if profile and seccomp.notifies(profile) else []
-    program, flags = _filter(task, None if listening else profile)
-    terminal = bool(task.process.get("terminal"))
-    wanted = init.Program(
-        task.process["args"], task.process.get("env", []), terminal=terminal, filter=program, flags=flags
-    )
-    steps = [Step("find-program", f"Find {task.process['args'][0]}", "execvp(3)", init.find, wanted)]
-    if leashed and live.leashed:
-        says = "Die when tinybox dies: the new user has cleared it"
-        steps.append(Step("leash-again", says, "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL))
-    elif not live.leashed:
-        says = "Live on when tinybox ends: another process will say when to start"
-        steps.append(Step("unleash", says, "PR_SET_PDEATHSIG(2const)", child.live_on))
-    steps += [
+    live, is_init = task.live, mode in (init.FORWARD, init.REAP)
+    wanted, listening = _program(task, joins)
+    alone = "pid" in task.new and "mount" in task.new and not joins
+    steps = [
+        Step("find-program", f"Find {task.process['args'][0]}", "execvp(3)", init.find, wanted, live, alone),
         Step("hide", "Hide once more: the new user has cleared it", "PR_SET_DUMPABLE(2const)", child.hide),
+        *(_go_inside(task, mode) if joins else ()),
+        *_leash(live, leashed, joins),
+    ]
+    if is_init and "pid" not in task.new:
+        says = "Adopt orphans, without being PID 1"
+        steps.append(Step("subreaper", says, "PR_SET_CHILD_SUBREAPER(2const)", process.set_child_subreaper))
+    steps += [
         *listening,
         Step("ready", "Tell the parent that all is ready, wait for its word", "pipe(7)", child.report_ready, live),
         *before,
         *_labels(task),
         Step("close", "Keep no file open but 0, 1 and 2", "close_range(2)", child.close_inherited, live),
-    ]  # fmt: skip
-    if mode in (init.FORWARD, init.REAP):
-        name = b"tinybox:init"
-        says = "Take PID 1's name and forget the host's command line"
-        steps.append(Step("name", says, "PR_SET_NAME(2const)", init.take_name, name, task.host.arguments))
-    says = "Become the program, as PID 1" if mode == init.NONE else "Start the program, and be PID 1"
-    steps.append(Step("program", says, "execve(2)", init.run, mode, wanted, live))
-    return steps
+        *([_name(task, mode)] if is_init and not joins else []),
+    ]
+    endings = {init.NONE: "Become the program", init.LEAVE: "Start the program, and leave it to PID 1"}
+    return [
+        *steps,
+        Step(
+            "program", endings.get(mode, "Start the program, and be PID 1"), "execve(2)", init.run, mode, wanted, live
+        ),
+    ]
+
+
+def _program(task: Task, joins: bool) -> tuple[init.Program, list[Step]]:
+    """Return the program with its filter; where an agent answers for a part of that, it is a step, returned as well."""
+    profile = task.linux.get("seccomp") if task.process.get("noNewPrivileges") else None
+    listening = _install(task, profile) if profile and seccomp.notifies(profile) else []
+    if listening or joins:  # a child that joins others has installed it before
+        profile = None
+    program, flags = _filter(task, profile)
+    terminal = bool(task.process.get("terminal"))
+    args, env = task.process["args"], task.process.get("env", [])
+    return init.Program(args, env, terminal=terminal, filter=program, flags=flags), listening
+
+
+def _leash(live: Live, leashed: bool, joins: bool) -> list[Step]:
+    if leashed and live.leashed:
+        says = "Die when tinybox dies: the new user has cleared it"
+        return [Step("leash-again", says, "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL)]
+    if joins or not live.leashed:
+        says = "Live on when tinybox ends: another process will say when to start"
+        return [Step("unleash", says, "PR_SET_PDEATHSIG(2const)", child.live_on)]
+    return []
 
 
 def limits(process: Process) -> list[Step]:

@@ -83,7 +83,9 @@ def plan(task: Task) -> Plan:
         *_take_root(task),
         *_settle(task),
         *planned_program.rights(task),
-        *planned_program.begin(task, task.annotations.get(spec.INIT, init.NONE), before=starting),
+        *planned_program.begin(
+            task, task.annotations.get(spec.INIT, init.NONE), joins="pid" in task.joined, before=starting
+        ),
     ]
     outside = [
         *planned_network.take(task),
@@ -139,17 +141,7 @@ def _open_namespaces(task: Task) -> list[Step]:
 
 
 def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[Step]:
-    live, flags, steps = task.live, namespaces.flags(_born_into(task)), list[Step]()
-    if "pid" in task.joined:
-        says = "Let the child be born into the other container's process numbers"
-        steps.append(Step("join-pid", says, "setns(2)", spawn.join_pid_namespace, live, undo=spawn.leave_pid_namespace))
-    said = ", ".join(_born_into(task))
-    steps.append(
-        Step("clone", f"Make the child in new namespaces: {said}", "clone3(2)", spawn.spawn, live, flags, inside,
-             undo=lambda: spawn.kill(live))
-    )  # fmt: skip
-    if "pid" in task.joined:
-        steps.append(Step("leave-pid", "Count our own children as before", "setns(2)", spawn.leave_pid_namespace))
+    live, steps = task.live, [*planned_program.trampoline(task), *_clone(task, inside)]
     if "user" in task.new:
         uids, gids = task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
         says = "Say which ids of the host the ids inside stand for"
@@ -166,9 +158,26 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[S
         Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, live),
         *planned_groups.filter_devices(task),  # meanwhile: the kernel needs half a millisecond to verify it
         *meanwhile,
+        *(planned_program.adopt(task) if "pid" in task.joined else ()),
         Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, live),
         *(() if early else connected),
     ]
+
+
+def _clone(task: Task, inside: list[Step]) -> list[Step]:
+    """Plan the birth of the child; where it joins the pid namespace of others, it makes its other ones by itself."""
+    live, new = task.live, _born_into(task)
+    flags, said = namespaces.flags(new), ", ".join(new)
+    says, act = f"Make the child in new namespaces: {said}", spawn.spawn
+    if "pid" in task.joined:
+        says, flags = "Make the child, outside of the pid namespace that it will join", 0
+    elif "user" in task.joined:
+        act = spawn.spawn_among_users
+    steps = [Step("clone", says, "clone3(2)", act, live, flags, inside, undo=lambda: spawn.kill(live))]
+    if "pid" in task.joined and new:
+        says = f"Wait until it has made its namespaces: {said}"
+        steps.append(Step("await-namespaces", says, "pipe(7)", spawn.await_namespaces, live))
+    return steps
 
 
 def oom_score(task: Task) -> list[Step]:
@@ -194,6 +203,8 @@ def _arrive(task: Task) -> list[Step]:
     steps = [
         Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL),
         Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, live),
+        *planned_program.forget(),
+        *_among_others(task),
         Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, live),
     ]
     steps += [_join_step(task, kind) for kind in task.joined if kind not in ("pid", "user", "mount")]
@@ -211,6 +222,24 @@ def _arrive(task: Task) -> list[Step]:
         steps.append(Step("loopback", "Set the interface lo up", "netdevice(7)", namespaces.loopback_up))
     if "mount" in task.joined:  # the last one: until here we need our own /proc
         steps.append(_join_step(task, "mount"))
+    return steps
+
+
+def _among_others(task: Task) -> list[Step]:
+    """Plan how the child prepares to join the pid namespace of others, as its last step before it is ready.
+
+    It needs root's rights on the host for that, so it comes before any user namespace.
+    """
+    if "pid" not in task.joined:
+        return []
+    live, new = task.live, _born_into(task)
+    says = "Have its own child born in the other pid namespace"
+    steps = [Step("join-pid", says, "setns(2)", child.join_pid_namespace, live)]
+    if "user" in task.joined:
+        steps.append(_join_step(task, "user"))
+    if new:
+        says = f"Make new namespaces: {', '.join(new)}"
+        steps.append(Step("unshare", says, "unshare(2)", child.make_namespaces, live, namespaces.flags(new)))
     return steps
 
 
@@ -253,9 +282,6 @@ def _settle(task: Task) -> list[Step]:
         steps.append(Step("domainname", says, "setdomainname(2)", namespaces.set_domainname, name))
     steps += planned_program.turns(task)
     steps += planned_program.limits(task.process)
-    if "pid" not in task.new and task.annotations.get(spec.INIT) != init.NONE:
-        says = "Adopt orphans, without being PID 1"
-        steps.append(Step("subreaper", says, "PR_SET_CHILD_SUBREAPER(2const)", process.set_child_subreaper))
     directory = task.process["cwd"]
     says = f"Go to the working directory {directory}"
     steps.append(Step("directory", says, "chdir(2)", rootfs.enter_directory, directory))

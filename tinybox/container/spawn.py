@@ -11,7 +11,7 @@ import os
 from tinybox.container import child, handshake, init
 from tinybox.errors import StepError
 from tinybox.isolation import namespaces
-from tinybox.linux import process
+from tinybox.linux import process, trampoline
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -21,38 +21,52 @@ if TYPE_CHECKING:
     from tinybox.isolation.cgroup import Cgroup
 
 
-def spawn(live: Live, flags: int, steps: list[Step]) -> None:
-    """Clone the child into new namespaces and, where v2 allows it, into its control group; see clone3(2).
+def make_trampoline(live: Live) -> None:
+    """Make the program that will execute the box's; it lies in memory that nobody can write to; see memfd_create(2)."""
+    live.trampoline = trampoline.make(live.handshake.report)
 
-    All signals are blocked in the child from its first moment: a handler of ours must not run there, and PID 1 finds
-    what came early when it begins to wait for signals. From that moment it is hidden, too (a child inherits that):
-    where it joins the process numbers of others, they must not look into it, not even for one call (CVE-2016-9962).
-    """
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, init.SIGNALS)
-    collecting = gc.isenabled()
-    dumpable = process.is_dumpable()
-    process.set_dumpable(False)
-    gc.disable()  # a collection in the child would touch, and so copy, every page of the heap
-    try:
-        if "user" in live.namespace_fds:
-            _spawn_among_users(live, flags, steps)
-        else:
-            live.pid, live.pidfd = process.clone3(flags, cgroup=live.cgroup_fd)
+
+def spawn(live: Live, flags: int, steps: list[Step]) -> None:
+    """Clone the child into new namespaces and, where v2 allows it, into its control group; see clone3(2)."""
+    with _Unseen():
+        live.pid, live.pidfd = process.clone3(flags, cgroup=live.cgroup_fd)
         if live.pid == 0:
             child.become(steps, live)
-    finally:
-        process.set_dumpable(dumpable)
-        if collecting:
-            gc.enable()
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
     live.handshake.keep_parent_side()
 
 
-def _spawn_among_users(live: Live, flags: int, steps: list[Step]) -> None:
+def spawn_among_users(live: Live, flags: int, steps: list[Step]) -> None:
     """Have the child born by a process that has joined the user namespace: what is new then belongs to its users.
 
-    That process makes it our child, not its own (CLONE_PARENT), tells us its number, and ends.
+    That process makes it our child, not its own (CLONE_PARENT of clone3(2)), tells us its number, and ends.
     """
+    with _Unseen():
+        _spawn_by_another(live, flags, steps)
+    live.handshake.keep_parent_side()
+
+
+class _Unseen:
+    """Signals, garbage collection and the child's memory, while a child is born.
+
+    All signals are blocked in the child from its first moment: a handler of ours must not run there, and PID 1 finds
+    what came early when it begins to wait for signals. A collection in the child would touch, and so copy, every page
+    of the heap. And the child is not dumpable, which it inherits: see prctl(2), PR_SET_DUMPABLE.
+    """
+
+    def __enter__(self) -> None:
+        self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, init.SIGNALS)
+        self.collecting, self.dumpable = gc.isenabled(), process.is_dumpable()
+        process.set_dumpable(False)
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        process.set_dumpable(self.dumpable)
+        if self.collecting:
+            gc.enable()
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+
+
+def _spawn_by_another(live: Live, flags: int, steps: list[Step]) -> None:
     heard, told = os.pipe()
     between = os.fork()
     if between == 0:
@@ -87,19 +101,34 @@ def kill(live: Live) -> None:
         return
 
 
-def join_pid_namespace(live: Live) -> None:
-    """Let children be born in another container's pid namespace; we ourselves stay where we are; see setns(2)."""
-    process.setns(live.namespace_fds["pid"], process.CLONE_NEWPID)
-
-
-def leave_pid_namespace() -> None:
-    """Let children be born in our own pid namespace again; see setns(2)."""
-    namespaces.join("pid", "/proc/self/ns/pid")
-
-
 def open_namespace(live: Live, kind: str, path: str) -> None:
     """Open a namespace that the child will join, while its path can still be seen; see namespaces(7)."""
     live.namespace_fds[kind] = namespaces.open_path(kind, path)
+
+
+def await_namespaces(live: Live) -> None:
+    """Wait until the child has made its namespaces; see pipe(7)."""
+    if live.handshake.hear() != [handshake.NAMESPACES]:
+        raise StepError("container process", "ended before its namespaces were made", "killed, or out of memory")
+
+
+def adopt(live: Live) -> None:
+    """Wait until the child goes on as another process of ours, in the pid namespace it joined; see clone(2).
+
+    The first one has ended then. Nobody else waits for the second one, so its number is its own.
+    """
+    words = live.handshake.hear()
+    if words[:1] != [handshake.BORN]:
+        raise StepError("container process", "ended before it was among the others", "killed, or out of memory")
+    os.waitid(os.P_PIDFD, live.pidfd, os.WEXITED)
+    os.close(live.pidfd)
+    live.pid = int(words[1])
+    live.pidfd = os.pidfd_open(live.pid)
+
+
+def go_on(live: Live) -> None:
+    """Let the second process begin: we know it; see pipe(7)."""
+    live.handshake.open_gate(handshake.ON)
 
 
 def release(live: Live) -> None:
@@ -143,6 +172,20 @@ def open_cgroup(cgroup: Cgroup, live: Live, beside: int = -1) -> None:
 def join_cgroup(cgroup: Cgroup, live: Live) -> None:
     """Put the child into the groups that clone3(2) could not: those of version 1, or all where there is no v2."""
     cgroup.join(live.pid, unified=live.cgroup_fd is None)
+
+
+def enter_cgroup(cgroup: Cgroup, live: Live) -> None:
+    """Put the child into all its groups, that of version 2 by its directory, which is open; see cgroups(7).
+
+    A process that comes in this way is not refused by pids.max: so one can look into a box that has reached it.
+    """
+    if live.cgroup_fd is not None:
+        fd = os.open("cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=live.cgroup_fd)
+        try:
+            os.write(fd, str(live.pid).encode())
+        finally:
+            os.close(fd)
+    join_cgroup(cgroup, live)
 
 
 def set_oom_score(live: Live, score: int) -> None:

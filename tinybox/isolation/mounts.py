@@ -33,9 +33,12 @@ def set_root_propagation(flag: int) -> None:
     mount.mount_setattr(mount.AT_FDCWD, b"/", 0, propagation=flag)
 
 
-def new_filesystem(kind: bytes, source: bytes, options: Options) -> int:
-    """Make a file system and return an fd of its detached mount; see fsopen(2), fsconfig(2) and fsmount(2)."""
-    fs = mount.fsopen(kind)
+def new_filesystem(kind: bytes, source: bytes, options: Options, context: int | None = None) -> int:
+    """Make a file system and return an fd of its detached mount; see fsopen(2), fsconfig(2) and fsmount(2).
+
+    *context* is what another process has got of fsopen(2); it is closed.
+    """
+    fs = mount.fsopen(kind) if context is None else context
     try:
         mount.fsconfig_set(fs, b"source", source or kind)
         _configure(fs, options)

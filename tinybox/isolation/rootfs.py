@@ -179,15 +179,31 @@ def make_paths_readonly(paths: Sequence[str]) -> None:
             os.close(target)
 
 
+def open_proc() -> int:
+    """Open this root's /proc, checked to be the kernel's and no link; TinyboxError: it is not (CVE-2025-52881)."""
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if files.file_system(proc) == files.PROC_SUPER_MAGIC:
+        return proc
+    os.close(proc)
+    raise TinyboxError("/proc", "is not the proc file system")
+
+
+def has_proc() -> bool:
+    """Tell whether this root's /proc is the kernel's; see proc(5)."""
+    try:
+        os.close(open_proc())
+    except (OSError, TinyboxError):
+        return False
+    return True
+
+
 def set_sysctl(name: str, value: str) -> None:
     """Write one kernel parameter of this container's namespaces; see sysctl(8) and proc_sys(5).
 
-    It goes through a /proc that is checked to be procfs and follows no link in it (CVE-2025-52881).
+    It follows no link below /proc.
     """
-    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    proc = open_proc()
     try:
-        if files.file_system(proc) != files.PROC_SUPER_MAGIC:
-            raise TinyboxError("/proc", "is not the proc file system")
         path = b"sys/" + os.fsencode(name.replace(".", "/"))
         resolve = files.RESOLVE_BENEATH | files.RESOLVE_NO_SYMLINKS | files.RESOLVE_NO_XDEV
         fd = files.openat2(proc, path, os.O_WRONLY, resolve)

@@ -12,6 +12,10 @@ import os
 
 from tinybox.linux.abi import Syscall
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
@@ -41,6 +45,16 @@ def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) ->
 def close_range(first: int, last: int = 2**32 - 1) -> None:
     """Close every file descriptor from *first* to *last*; see close_range(2), Linux 5.9."""
     _close_range(first, last, 0)
+
+
+def close_all_but(keep: Iterable[int]) -> None:
+    """Close every file descriptor above 2 that is not in *keep*; see close_range(2)."""
+    first = 3
+    for fd in sorted(set(keep)):
+        if fd > first:
+            close_range(first, fd - 1)
+        first = max(first, fd + 1)
+    close_range(first)
 
 
 def file_system(fd: int) -> int:

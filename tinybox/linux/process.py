@@ -67,6 +67,7 @@ class CloneArgs(ctypes.Structure):
     )
 
 
+_clone = Syscall("clone", *[ctypes.c_ulong] * 5)
 _clone3 = Syscall("clone3", ctypes.POINTER(CloneArgs), ctypes.c_size_t)
 _setns = Syscall("setns", ctypes.c_int, ctypes.c_int)
 _unshare = Syscall("unshare", ctypes.c_int)
@@ -103,6 +104,21 @@ def clone3(flags: int, cgroup: int | None = None, exit_signal: int = SIGCHLD) ->
     finally:
         (_after_fork_child if pid == 0 else _after_fork_parent)()
     return pid, pidfd.value if pid else -1
+
+
+def clone(flags: int) -> int:
+    """Make a child with the CLONE_* *flags*, which must not share memory; return its pid, and 0 to the child.
+
+    See clone(2). A filter of system calls can look into its flags, which lie in a register; into those of clone3(2) it
+    cannot, so docker's filter refuses that. The interpreter is told of it as `clone3` does.
+    """
+    _before_fork()
+    pid = -1
+    try:
+        pid = _clone(flags | SIGCHLD, 0, 0, 0, 0)
+    finally:
+        (_after_fork_child if pid == 0 else _after_fork_parent)()
+    return pid
 
 
 def setns(fd: int, nstype: int) -> None:

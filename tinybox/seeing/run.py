@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 
-from tinybox.container import child, launch, lifecycle, monitor
+from tinybox.container import launch, lifecycle, monitor
 from tinybox.errors import UsageError
-from tinybox.linux import process
+from tinybox.linux import files, process
 from tinybox.seeing import audience, stepping
 from tinybox.seeing.interpreter import Interpreter
 from tinybox.seeing.teller import LeftError, Teller
@@ -28,7 +28,6 @@ UNDOING = {  # what a step's undo does, in words; see the planner for the functi
     "addresses": "the leases are given back, then all goes that no box needs any more: cables, bridge, rules",
     "cgroup": "SIGKILL for every process in it, then rmdir(2)",
     "clone": "SIGKILL for the child; its namespaces and all mounts in them go with it",
-    "join-pid": "setns(2), back into our own",
     "outer": "setns(2), back into the host's mount namespace",
 }
 
@@ -61,7 +60,7 @@ def _fork_audience(teller: Teller, wanted: audience.Wanted) -> int:
         process.set_name(b"tinybox:explain")
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         ends = teller.audience_side()
-        child.close_all_but(
+        files.close_all_but(
             [wanted.fd, *(end.fileno() for end in ends.values())]
         )  # a pipe that we held would have no end
         audience.look(wanted, ends, parent)
