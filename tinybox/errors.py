@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
 
 class TinyboxError(Exception):
@@ -67,6 +69,42 @@ class NotFoundError(TinyboxError):
     """There is no such program in the container."""
 
     status = 127
+
+
+class Reported:
+    """``with Reported(thing):`` an error inside is one line on stderr that names *thing*, once; what follows is done.
+
+    For what is done to many things in turn, such as the sweep of what killed commands left: one bad thing, shaped by a
+    stranger, does not stop the rest. *failed* tells whether there was an error.
+    """
+
+    _said: set[str] = set()  # noqa: RUF012  of the whole process: a command may sweep more than once
+
+    def __init__(self, thing: str) -> None:
+        self._thing, self.failed = thing, False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self.failed = True
+        words = f"tinybox: {self._thing}: {_in_a_line(error)}"
+        line = "".join(letter if letter.isprintable() else "?" for letter in words)  # a stranger has named the files
+        if line not in self._said:
+            self._said.add(line)
+            sys.stderr.write(f"{line}\n")
+        return True
+
+
+def _in_a_line(error: Exception) -> str:
+    if isinstance(error, TinyboxError):
+        return str(error)
+    if isinstance(error, OSError):
+        name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        return name + (error.strerror or str(error))
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 class SyscallError(OSError):

@@ -25,4 +25,9 @@ def each(
         except TinyboxError as error:
             print(f"tinybox: {error}", file=sys.stderr)
             status = status if passes(error) else 1
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            print(f"tinybox: {name}: {error.strerror or error}", file=sys.stderr)
+            status = 1
     return status

@@ -7,7 +7,7 @@ import tempfile
 
 from tinybox.errors import HostError
 from tinybox.isolation import mounts, overlay
-from tinybox.linux import process
+from tinybox.linux import files, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 
 def copy_merged(layers: Sequence[str], target: str) -> None:
-    """Copy the merged view of *layers*, bottom first, to *target*: owners, modes, links and attributes; see cp(1)."""
+    """Copy the merged view of *layers*, bottom first, to *target*: owners, modes, links and attributes; see cp(1).
+
+    HostError: it cannot be copied whole; *target* is gone then. cp(1) takes no path that the kernel does not take.
+    """
     with tempfile.TemporaryDirectory() as merged:
         pid = os.fork()
         if pid == 0:
             _become_copier(layers, merged, target)
         if os.waitpid(pid, 0)[1] != 0:
+            files.remove_tree(target)
             raise HostError(f"copy to {target}", "failed", "cp(1) has said why")
 
 

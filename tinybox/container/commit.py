@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from tinybox.container import changes, control, events, identity, mount_points, naming, spec, state, view
 from tinybox.images import intake, layers
+from tinybox.images.metadata import XATTR
 from tinybox.images.reference import parse
 from tinybox.images.store import Store, read_json
-from tinybox.images.tree import XATTR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from itertools import chain
+from tarfile import BLOCKSIZE
 from typing import TYPE_CHECKING
 
 from tinybox.container import view
@@ -18,10 +19,11 @@ from tinybox.images.members import members, write
 from tinybox.images.stream import Stream, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import BinaryIO, Self
 
     from tinybox.container.home import Home
+    from tinybox.images.members import Member
 
     Told = Callable[[str], None]
 
@@ -92,8 +94,23 @@ def copy_in(home: Home, word: str, source: str, path: str, *, archive: bool, fol
         pipe.out.close()
         with pipe.into:
             counted = Counted(pipe.into)
-            write(chain([first], coming), counted)
+            failure = _write_as_far_as_it_goes(chain([first], coming), counted)
+    if failure is not None:
+        raise failure
     return counted.bytes
+
+
+def _write_as_far_as_it_goes(coming: Iterable[Member], file: Counted) -> TinyboxError | None:
+    """Write the archive to its end, and return the error that has made it end too soon, if there was one.
+
+    The other side would call it damaged, which is not what is wrong.
+    """
+    try:
+        write(coming, file)
+    except TinyboxError as error:
+        file.write(bytes(2 * BLOCKSIZE))
+        return error
+    return None
 
 
 def copy_in_tar(home: Home, word: str, fd: int, path: str, *, archive: bool) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from tinybox.errors import UsageError
 from tinybox.images.members import members
-from tinybox.images.tree import XATTR, Tree, parts_of
+from tinybox.images.metadata import XATTR
+from tinybox.images.tree import Tree, parts_of
 from tinybox.linux import files
 from tinybox.linux.mount import AT_FDCWD
 

@@ -10,9 +10,10 @@ import os
 
 from tinybox.container import events, monitor, naming, planner, spawn, spec, state, volumes
 from tinybox.container.birth import Birth, attempt, start_ticks
-from tinybox.errors import UsageError
+from tinybox.errors import Reported, UsageError
 from tinybox.isolation.cgroup import Cgroup, place
 from tinybox.isolation.cgroup_limits import settings
+from tinybox.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -196,8 +197,8 @@ def delete(home: Home, container: str, config: Spec | None = None, *, volumes_to
     naming.release(home, container, annotations.get(spec.NAME, ""))
     if volumes_too or annotations.get(spec.REMOVE):
         for path in filter(volumes.is_anonymous, volumes.used(home, config)):
-            state.remove_tree(os.path.dirname(path))
-    state.remove_tree(home.bundle(container))
+            files.remove_tree(os.path.dirname(path))
+    files.remove_tree(home.bundle(container))
 
 
 def _config_of(home: Home, container: str) -> Spec:
@@ -225,14 +226,19 @@ def _end_group(container: str, host: Host) -> None:
 def sweep(home: Home, host: Host) -> list[str]:
     """Clean up after every tinybox process that was killed: end and record what it owned; return the ids.
 
-    A living container's owner holds its lock; one whose lock can be had has none any more. See flock(2).
+    A living container's owner holds its lock; one whose lock can be had has none any more. See flock(2). One that
+    cannot be cleaned up is named, and left to a later command: it does not keep the others from it.
     """
     swept = []
     for container in home.living():
-        record = state.inherit(home, container)
-        if record is not None:
-            _bury(home, host, record)
-            swept.append(container)
+        record = None
+        with Reported(f"what is left of container {container[:12]}") as outcome:
+            record = state.inherit(home, container)
+            if record is not None:
+                _bury(home, host, record)
+                swept.append(container)
+        if outcome.failed and record is not None:
+            record.hand_over()
     return swept
 
 

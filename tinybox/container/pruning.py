@@ -9,9 +9,10 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.container import events, lifecycle, naming, state, volumes
-from tinybox.errors import ImageError, StateError
+from tinybox.errors import ImageError, Reported, StateError
 from tinybox.images import intake
 from tinybox.images.store import Store
+from tinybox.linux import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,10 +38,12 @@ def containers(home: Home) -> Removed:
             continue  # it runs, or a command is at work on it
         try:
             if os.path.isdir(home.bundle(container)):
-                size += volumes.tree_size(home.bundle(container))
-                lifecycle.delete(home, container)
-                events.emit(home, container, "destroy", record.state.get("annotations", {}))
-                names.append(container)
+                with Reported(f"container {container[:12]}"):
+                    freed = volumes.tree_size(home.bundle(container))
+                    lifecycle.delete(home, container)
+                    events.emit(home, container, "destroy", record.state.get("annotations", {}))
+                    names.append(container)
+                    size += freed
         finally:
             record.close()
     _forget_names(home)
@@ -79,7 +82,9 @@ def volumes_of(home: Home, is_wanted: Callable[[Volume], bool]) -> Removed:
     names, size = [], 0
     with Store(home.root).locked():
         for volume in volumes.unused(home, is_wanted):
-            size += volume.size()
-            state.remove_tree(volume.folder)
-            names.append(volume.name)
+            with Reported(f"volume {volume.name}"):
+                freed = volume.size()
+                files.remove_tree(volume.folder)
+                names.append(volume.name)
+                size += freed
     return Removed(names, size)

@@ -107,8 +107,12 @@ class Record:
         self._tell(status)
 
     def hand_over(self) -> None:
-        """Leave the lock to the child that has inherited it: flock(2) holds until the last of both has closed it."""
-        os.close(self._lock)
+        """Leave all as it is, and close the lock: a child that has inherited it has it yet, else a later command may.
+
+        flock(2) holds until the last of both has closed it.
+        """
+        if self._lock >= 0:
+            os.close(self._lock)
         self._lock = -1
 
     def close(self) -> None:
@@ -278,23 +282,3 @@ def remove_empty(folder: str) -> None:
         os.rmdir(folder)
     except OSError:
         return
-
-
-def remove_tree(path: str) -> None:
-    """Remove a directory and all below it, following no link; what is gone already is fine. See unlinkat(2)."""
-    try:
-        for _, folders, names, fd in os.fwalk(path, topdown=False, follow_symlinks=False):
-            for name in names:
-                os.unlink(name, dir_fd=fd)
-            for name in folders:
-                _remove_folder(name, fd)
-        os.rmdir(path)
-    except FileNotFoundError:
-        return
-
-
-def _remove_folder(name: str, fd: int) -> None:
-    try:
-        os.rmdir(name, dir_fd=fd)
-    except NotADirectoryError:  # a link to a directory counts as one on the walk
-        os.unlink(name, dir_fd=fd)

@@ -6,13 +6,15 @@ still empty gets what the image has at its place, whole or not at all: docker do
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
 
 from tinybox import quick_json as json
-from tinybox.container import naming, spec, state
+from tinybox.container import naming, spec
 from tinybox.errors import StateError, UsageError
+from tinybox.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def _populate(home: Home, config: Spec, entry: Mount) -> None:
     if os.path.isdir(path) and not (has_some and set(users(home).get(path, ())).isdisjoint(home.living())):
         return
     fresh = path + ".new"
-    state.remove_tree(fresh)  # left by one who was killed right here
+    files.remove_tree(fresh)  # left by one who was killed right here
     os.mkdir(fresh, 0o755)
     if has_some:
         from tinybox.container import populate
@@ -176,7 +178,7 @@ def remove(home: Home, volume: Volume) -> None:
     if containers:
         shown = ", ".join(container[:12] for container in containers)
         raise StateError(f"volume {volume.name}", f"is in use by {shown}", "tinybox rm them first")
-    state.remove_tree(volume.folder)
+    files.remove_tree(volume.folder)
 
 
 def unused(home: Home, is_wanted: Callable[[Volume], bool]) -> list[Volume]:
@@ -185,13 +187,22 @@ def unused(home: Home, is_wanted: Callable[[Volume], bool]) -> list[Volume]:
     return [volume for volume in every(home) if volume.path not in taken and is_wanted(volume)]
 
 
-def tree_size(*paths: str) -> int:
-    """Sum up the bytes of all files below *paths*, each once; what is gone meanwhile counts nothing."""
+def tree_size(path: str) -> int:
+    """Sum up the bytes of all files below *path*, each once; what goes or is moved meanwhile counts nothing."""
     sizes: dict[tuple[int, int], int] = {}
-    for path in paths:
-        for _, _, names, fd in os.fwalk(path, follow_symlinks=False):
+    try:
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        for fd, _, names in files.walk(top):
             for info in _infos(names, fd):
                 sizes[info.st_dev, info.st_ino] = info.st_size
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+    finally:
+        os.close(top)
     return sum(sizes.values())
 
 

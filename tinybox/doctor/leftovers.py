@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tinybox.container import host, lifecycle, naming, state
 from tinybox.doctor import network_leftovers
 from tinybox.doctor.finding import NOTE, OK, Finding, is_root
+from tinybox.errors import Reported
 from tinybox.images import intake
 from tinybox.images.store import Store
 from tinybox.isolation import cgroup, cgroup_files
@@ -30,7 +31,7 @@ def leftovers(home: Home) -> Finding:
     """Count what is left, kind by kind."""
     if not is_root():
         return Finding("leftovers", OK, "what containers leave is root's to see")
-    found = {kind: find(home) for kind, (find, _) in KINDS.items()}
+    found = {kind: _found(home, kind) for kind in KINDS}
     said = "; ".join(f"{kind}: {_shortened(names)}" for kind, names in found.items() if names)
     if said:
         return Finding("leftovers", NOTE, said, "tinybox doctor --fix removes them, and nothing else")
@@ -43,14 +44,26 @@ def _shortened(names: list[str]) -> str:
 
 
 def remove(home: Home) -> list[str]:
-    """Remove all leftovers, the containers of dead owners first; return a line for each."""
+    """Remove all leftovers, the containers of dead owners first; return a line for each that is gone.
+
+    What cannot be removed is named on stderr, and the rest is removed.
+    """
     lines = []
-    for kind, (find, bury) in KINDS.items():
-        names = find(home)
+    for kind, (_, bury) in KINDS.items():
+        names = _found(home, kind)
         if names:
-            bury(home, names)
-        lines += [f"{kind}: {os.path.basename(name)}" for name in names if name not in find(home)]
+            with Reported(kind):
+                bury(home, names)
+        left = set(_found(home, kind))
+        lines += [f"{kind}: {os.path.basename(name)}" for name in names if name not in left]
     return lines
+
+
+def _found(home: Home, kind: str) -> list[str]:
+    """Name the leftovers of one *kind*; if they cannot be looked for, that is said, and the others are."""
+    with Reported(kind):
+        return KINDS[kind][0](home)
+    return []
 
 
 def _orphaned(home: Home) -> list[str]:
@@ -73,9 +86,12 @@ def _unfinished(home: Home) -> list[str]:
 
 def _delete(home: Home, containers: list[str]) -> None:
     for container in containers:
-        record = state.own(home, container)
-        lifecycle.delete(home, container)
-        record.close()
+        with Reported(f"container {container[:12]}"):
+            record = state.own(home, container)
+            try:
+                lifecycle.delete(home, container)
+            finally:
+                record.close()
 
 
 def _nameless(home: Home) -> list[str]:
@@ -114,8 +130,9 @@ def _folders(path: str) -> list[str]:
 
 def _remove_groups(_: Home, paths: list[str]) -> None:
     for path in paths:
-        cgroup_files.remove_tree(path, time.monotonic())
-        cgroup_files.rmdir(os.path.dirname(path))
+        with Reported(f"cgroup {path}"):
+            cgroup_files.remove_tree(path, time.monotonic())
+            cgroup_files.rmdir(os.path.dirname(path))
 
 
 def _unpacked(home: Home) -> list[str]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from tinybox.container import addresses, naming, networks
 from tinybox.container.switchboard import Switchboard
+from tinybox.errors import Reported
 from tinybox.isolation import firewall, network, network_removal
-from tinybox.linux import proc
+from tinybox.linux import files, proc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,10 +69,9 @@ def _namespaces() -> set[str]:
 
 def remove_pools(_: Home, paths: list[str]) -> None:
     """Remove them, whole."""
-    from tinybox.container import state
-
     for path in paths:
-        state.remove_tree(path)
+        with Reported(f"pool {path}"):
+            files.remove_tree(path)
 
 
 def links(home: Home) -> list[str]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tarfile
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.errors import ImageError, TinyboxError
 from tinybox.images.stream import Stream, opened
 from tinybox.images.tree import Tree
+from tinybox.linux.files import LONGEST_PATH, remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,7 @@ WHAT_FAILED = {
     errno.ELOOP: "its path goes round in links",
     errno.ENOENT: "what it links to, or is named behind, is not in the archive",
     errno.ENOSPC: "there is no space left on the device",
+    errno.ENAMETOOLONG: f"its path is longer than {LONGEST_PATH} bytes, or a name in it than 255",
 }
 
 
@@ -47,7 +49,8 @@ def unpack(source: BufferedReader, destination: str, limit: int | None = None) -
         with opened(source, free(destination) if limit is None else limit) as stream, Tree(destination) as tree:
             return fill(tree, stream)
     except BaseException as error:
-        shutil.rmtree(destination, ignore_errors=True)
+        with suppress(OSError):  # the error that we have is the one to tell
+            remove_tree(destination)
         if isinstance(error, TinyboxError):
             error.thing = error.thing or "archive"
         raise
@@ -73,24 +76,31 @@ def fill(tree: Tree, stream: Stream) -> Unpacked:
         raise
     except OSError as error:
         raise ImageError(blamed, WHAT_FAILED.get(error.errno or 0, str(error.strerror))) from error
-    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+    except (tarfile.TarError, ValueError, OverflowError) as error:
         raise ImageError(blamed, f"not a sound tar archive: {error}", "a .tar, .tar.gz, .xz, .bz2 or .zst") from error
 
 
 def headers(stream: Stream) -> Iterator[tarfile.TarInfo]:
     """Yield the members one by one; raise ImageError if there is no end marker where they end."""
-    with tarfile.TarFile(fileobj=stream, encoding="utf-8", errors="surrogateescape") as archive:  # type: ignore[arg-type]
-        while True:
-            stream.allow_headers()
-            member = archive.next()
-            if member is None:
-                break
-            archive.members = []  # type: ignore[attr-defined]  # tarfile would remember a million of them
-            if sum(map(len, archive.pax_headers.values())) > 1 << 16:
-                raise ImageError("", "its global headers are larger than 64 KiB", "the archive is unsafe")
-            yield member
+    try:
+        with tarfile.TarFile(fileobj=stream, encoding="utf-8", errors="surrogateescape") as archive:  # type: ignore[arg-type]
+            yield from _members(archive, stream)
+    except RecursionError as error:  # tarfile reads a header about a header one in the other, until Python ends that
+        raise ImageError("", "it has headers about headers about headers", "the archive is unsafe") from error
     if not stream.ended_well():
         raise ImageError("", "the archive is cut short or damaged here", "fetch it again")
+
+
+def _members(archive: tarfile.TarFile, stream: Stream) -> Iterator[tarfile.TarInfo]:
+    while True:
+        stream.allow_headers()
+        member = archive.next()
+        if member is None:
+            return
+        archive.members = []  # type: ignore[attr-defined]  # tarfile would remember a million of them
+        if sum(map(len, archive.pax_headers.values())) > 1 << 16:
+            raise ImageError("", "its global headers are larger than 64 KiB", "the archive is unsafe")
+        yield member
 
 
 def free(path: str) -> int:

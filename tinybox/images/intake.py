@@ -10,13 +10,12 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinybox.errors import ImageError
+from tinybox.errors import ImageError, Reported
 from tinybox.images.archive import Unpacked, unpack
 from tinybox.images.store import Image, Store, layer_key, read_json
 from tinybox.linux import files
@@ -50,7 +49,7 @@ def workspace(store: Store) -> Iterator[Workspace]:
     try:
         yield Workspace(path, fd)
     finally:
-        shutil.rmtree(path)
+        files.remove_tree(path)
         os.close(fd)
 
 
@@ -145,15 +144,19 @@ def _write(path: str, document: dict[str, Any]) -> str:
 def sweep(store: Store) -> None:
     """Remove what nobody holds any more below tmp/, and layers whose image was never finished; under the lock."""
     for name in os.listdir(f"{store.root}/tmp"):
-        path = f"{store.root}/tmp/{name}"
-        try:
-            if not held(path):
-                shutil.rmtree(path)
-        except FileNotFoundError:
-            pass  # its owner has just removed it
-        except NotADirectoryError:
-            os.unlink(path)  # the link of a name that was never put in place; we hold the lock that it needs
+        with Reported(f"what is left of an import, {name}"):
+            _sweep(f"{store.root}/tmp/{name}")
     store.collect()
+
+
+def _sweep(path: str) -> None:
+    try:
+        if not held(path):
+            files.remove_tree(path)
+    except FileNotFoundError:
+        pass  # its owner has just removed it
+    except NotADirectoryError:
+        os.unlink(path)  # the link of a name that was never put in place; we hold the lock that it needs
 
 
 def held(path: str) -> bool:

@@ -11,7 +11,8 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from tinybox.images.members import Member, members, write
-from tinybox.images.tree import OPAQUE, OVERLAY_OPAQUE, WHITEOUT, XATTR
+from tinybox.images.metadata import XATTR
+from tinybox.images.tree import OPAQUE, OVERLAY_OPAQUE, WHITEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator

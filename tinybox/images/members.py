@@ -6,13 +6,15 @@ there, even while others change the tree.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tarfile
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.images.tree import XATTR
-from tinybox.linux.files import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, file_system, openat2
+from tinybox.errors import TinyboxError
+from tinybox.images.metadata import XATTR
+from tinybox.linux.files import LONGEST_PATH, file_system, open_straight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +32,6 @@ CHUNK = 1 << 18
 KERNELS_OWN = frozenset(
     (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x1CD1, 0x19800202, 0xCAFE4A11, 0x64626720, 0x74726163, 0x73636673)
 )
-_STRAIGHT = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS  # with O_PATH and O_NOFOLLOW the last name may be a link
 _KINDS = {
     stat.S_IFREG: tarfile.REGTYPE,
     stat.S_IFDIR: tarfile.DIRTYPE,
@@ -57,7 +58,8 @@ def members(
 
     Below ``.`` names stand alone, as docker-export(1) writes them. With *marks* the attributes by which overlayfs
     speaks to itself are told, too.
-    Sockets, which no archive can hold, are told to *skipped*. See tar(5) and xattr(7).
+    Sockets, which no archive can hold, are told to *skipped*. A path longer than any program can name is a
+    TinyboxError: nothing could unpack it, and to leave it out would lose files. See tar(5) and xattr(7).
     """
     seen: dict[tuple[int, int], str] = {}
     prefix = "" if name == "." else f"{name}/"
@@ -99,9 +101,19 @@ def write(told: Iterable[Member], file: Writable) -> None:
 def _open_below(top: int, path: bytes) -> int:
     """Open *path* itself, be it a link, below *top*; -1 if it has gone meanwhile; see openat2(2)."""
     try:
-        return openat2(top, path, os.O_PATH | os.O_NOFOLLOW, _STRAIGHT)
+        return open_straight(top, path)
     except (FileNotFoundError, NotADirectoryError):
         return -1
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise too_long(os.fsdecode(path)) from error
+        raise
+
+
+def too_long(path: str) -> TinyboxError:
+    """Return the error that a *path* in a tree is longer than the kernel takes one in a call; see ENAMETOOLONG."""
+    cause = f"a path below is longer than {LONGEST_PATH} bytes, which no archive can bring back"
+    return TinyboxError(f"{path[:60]}...", cause, "remove it, or move it further up")
 
 
 def _children(fd: int, path: bytes) -> list[bytes]:

@@ -18,7 +18,7 @@ import os
 from collections import namedtuple
 
 from tinybox import quick_json as json
-from tinybox.errors import HostError, ImageError
+from tinybox.errors import HostError, ImageError, Reported
 from tinybox.images.reference import Reference, is_id, parse
 
 TYPE_CHECKING = False
@@ -147,15 +147,21 @@ class Store:
         os.rename(fresh, self._link(reference))
 
     def collect(self) -> None:
-        """Throw away the layers that no image lists; the caller holds the lock."""
-        from shutil import rmtree
+        """Throw away the layers that no image lists; the caller holds the lock.
 
-        used = {layer_key(diff_id) for image_id in self._ids() for diff_id in self._load(image_id, "").diff_ids}
-        for key in set(os.listdir(f"{self.root}/layers")) - used:
+        An image whose record is damaged is named, and keeps every layer: which ones are its own cannot be told.
+        """
+        from tinybox.linux import files
+
+        used: set[str] = set()
+        with Reported("layers of no image") as reading:
+            used = {layer_key(diff_id) for image_id in self._ids() for diff_id in self._load(image_id, "").diff_ids}
+        for key in set() if reading.failed else set(os.listdir(f"{self.root}/layers")) - used:
             gone = f"{self.root}/tmp/gone-{key}"
-            rmtree(gone, ignore_errors=True)  # left by one who was killed right here
-            os.rename(f"{self.root}/layers/{key}", gone)  # first out of sight, whole: rmtree may be killed halfway
-            rmtree(gone)
+            with Reported(f"layer {key}"):
+                files.remove_tree(gone)  # left by one who was killed right here
+                os.rename(f"{self.root}/layers/{key}", gone)  # first out of sight, whole: we may be killed halfway
+                files.remove_tree(gone)
 
     def layers(self) -> dict[str, int]:
         """Return the layers that are there, by their short names, with the bytes of their files."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
-from tinybox.linux.files import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2
+from tinybox.images.metadata import dress, own, set_attribute_if_possible, times
+from tinybox.linux.files import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2, remove_tree
 
 if TYPE_CHECKING:
     import tarfile
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Maker = Callable[[int, bytes, tarfile.TarInfo], None]
 
 ENTRIES_MAX = 1_000_000
-XATTR = "SCHILY.xattr."  # PAX records of this kind are extended attributes, see star(5)
+KEPT_MAX = 1 << 26  # bytes of names and attributes of directories, which are kept until all is in
 OVERLAY_OPAQUE = "trusted.overlay.opaque"  # overlayfs's word for the same; its whiteout is a device 0:0
 OVERLAY_OPAQUE_USER = "user.overlay.opaque"  # and what it is in a user namespace
 OPAQUE = b".wh..wh..opq"  # OCI image-spec, layer: hide all that lower layers have in this directory
@@ -56,7 +56,8 @@ class Tree:
     def __init__(self, path: str) -> None:
         self._root = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         self._entries = 0
-        self._directories: dict[tuple[bytes, ...], tarfile.TarInfo] = {}
+        self._kept = 0
+        self._directories: dict[bytes, tarfile.TarInfo] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +70,7 @@ class Tree:
         parts = parts_of(member.name)
         self._count()
         if member.isdir() and not parts:
-            self._directories[parts] = member
+            self._keep(b"", member)
             return
         if not parts:
             raise ImageError("", "the root is not a directory", "the archive is unsafe")
@@ -92,7 +93,7 @@ class Tree:
                 return
             raise
         try:
-            _dress(fd, directory)
+            dress(fd, directory)
         finally:
             os.close(fd)
 
@@ -102,7 +103,7 @@ class Tree:
             _white_out(parent, name)
         elif member.isdir():
             _make_directory(parent, name)
-            self._directories[parts] = member
+            self._keep(b"/".join(parts), member)
         elif member.isreg() and not member.issparse():
             _make_file(parent, name, member, data)
         elif member.issym():
@@ -113,6 +114,14 @@ class Tree:
             _make_fifo(parent, name, member)
         else:
             raise _refusal(member)
+
+    def _keep(self, path: bytes, directory: tarfile.TarInfo) -> None:
+        """Keep the headers of a *directory* until `finish`."""
+        self._kept += len(path) + sum(map(len, directory.pax_headers.values()))
+        if self._kept > KEPT_MAX:
+            cause = f"the names and attributes of the archive's directories take more than {KEPT_MAX >> 20} MiB"
+            raise ImageError("", cause, "the archive is unsafe")
+        self._directories[path] = directory
 
     def _make_link(self, parent: int, name: bytes, member: tarfile.TarInfo) -> None:
         """Link *name* to a file that the archive brought before; see linkat(2)."""
@@ -128,19 +137,28 @@ class Tree:
 
     def _parent(self, parts: tuple[bytes, ...]) -> int:
         """Open the directory *parts*; make what is missing on the way, as the archive may not name every directory."""
-        try:
-            return self._open(parts)
-        except OSError as error:
-            if error.errno != errno.ENOENT:
-                raise
-        above = self._parent(parts[:-1])
-        try:
-            self._count()
-            os.mkdir(parts[-1], dir_fd=above)
-            os.chmod(parts[-1], 0o755, dir_fd=above)  # whatever the umask made of it
-        finally:
-            os.close(above)
-        return self._open(parts)
+        here, depth = self._deepest(parts)
+        for name in parts[depth:]:
+            above = here
+            try:
+                self._count()
+                os.mkdir(name, dir_fd=above)
+                os.chmod(name, 0o755, dir_fd=above)  # whatever the umask made of it
+                here = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+            finally:
+                os.close(above)
+        return here
+
+    def _deepest(self, parts: tuple[bytes, ...]) -> tuple[int, int]:
+        """Open the deepest directory on the way to *parts* that is there; return it with the number of its parts."""
+        depth = len(parts)
+        while True:
+            try:
+                return self._open(parts[:depth]), depth
+            except FileNotFoundError:
+                if not depth:
+                    raise
+                depth -= 1
 
     def _open(self, parts: tuple[bytes, ...], flags: int = 0) -> int:
         """Open the directory *parts* below the root; see openat2(2). EXDEV if a link leads outside."""
@@ -175,15 +193,15 @@ def _make_file(parent: int, name: bytes, member: tarfile.TarInfo, data: Iterable
     with open(os.open(name, flags, 0o600, dir_fd=parent), "wb") as file:
         file.writelines(data)
         file.flush()  # before its time is set
-        _dress(file.fileno(), member)
+        dress(file.fileno(), member)
 
 
 def _make_symlink(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
     """Make the symbolic link as it is; where it points to is resolved inside the container, not here."""
     _clear(parent, name)
     os.symlink(member.linkname.encode("utf-8", "surrogateescape"), name, dir_fd=parent)
-    _own(name, member, dir_fd=parent, follow_symlinks=False)
-    os.utime(name, ns=_times(member), dir_fd=parent, follow_symlinks=False)
+    own(name, member, dir_fd=parent, follow_symlinks=False)
+    os.utime(name, ns=times(member), dir_fd=parent, follow_symlinks=False)
 
 
 def _make_fifo(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
@@ -191,7 +209,7 @@ def _make_fifo(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
     os.mkfifo(name, 0o600, dir_fd=parent)
     fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=parent)
     try:
-        _dress(fd, member)
+        dress(fd, member)
     finally:
         os.close(fd)
 
@@ -226,7 +244,7 @@ def _set_opaque(parent: int, name: bytes) -> None:
     fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:
         os.setxattr(fd, OVERLAY_OPAQUE, b"y")
-        _set_attribute_if_possible(fd, OVERLAY_OPAQUE_USER, b"y")
+        set_attribute_if_possible(fd, OVERLAY_OPAQUE_USER, b"y")
     finally:
         os.close(fd)
 
@@ -243,52 +261,9 @@ def _clear(parent: int, name: bytes) -> None:
     """Remove what an earlier member left at *name*; a link is removed, never followed."""
     mode = _mode(parent, name)
     if stat.S_ISDIR(mode):
-        shutil.rmtree(name, dir_fd=parent)
+        remove_tree(name, parent)
     elif mode:
         os.unlink(name, dir_fd=parent)
-
-
-def _dress(fd: int, member: tarfile.TarInfo) -> None:
-    """Set owner, attributes, mode and time of *fd*, in this order: chown(2) takes setuid and capabilities away."""
-    _own(fd, member)
-    for key, value in member.pax_headers.items():
-        if key.startswith(XATTR):
-            _set_attribute(fd, key.removeprefix(XATTR), value.encode("utf-8", "surrogateescape"))
-    os.fchmod(fd, member.mode & 0o7777)
-    os.utime(fd, ns=_times(member))
-
-
-def _set_attribute(fd: int, name: str, value: bytes) -> None:
-    """Set what an image may bring: file capabilities and the user's own; other hosts' labels are left behind."""
-    if "overlay." in name:
-        raise ImageError("", f"it brings the attribute {name}, which would command overlayfs", "the archive is unsafe")
-    if name == "security.capability":
-        os.setxattr(fd, name, value)
-    elif name.startswith("user."):
-        _set_attribute_if_possible(fd, name, value)
-
-
-def _set_attribute_if_possible(fd: int, name: str, value: bytes) -> None:
-    """Set an attribute of the user's, where the file system has any: tmpfs does only since Linux 6.6."""
-    try:
-        os.setxattr(fd, name, value)
-    except OSError as error:
-        if error.errno != errno.ENOTSUP:
-            raise
-
-
-def _own(
-    path: int | bytes, member: tarfile.TarInfo, dir_fd: int | None = None, *, follow_symlinks: bool = True
-) -> None:
-    if not (0 <= member.uid < 2**32 - 1 and 0 <= member.gid < 2**32 - 1):
-        raise ImageError("", f"its owner {member.uid}:{member.gid} is out of range", "the archive is unsafe")
-    if os.geteuid() == 0:
-        os.chown(path, member.uid, member.gid, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
-
-
-def _times(member: tarfile.TarInfo) -> tuple[int, int]:
-    nanoseconds = round(member.mtime * 10**9)
-    return nanoseconds, nanoseconds
 
 
 def _refusal(member: tarfile.TarInfo) -> ImageError:

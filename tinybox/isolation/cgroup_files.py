@@ -12,8 +12,13 @@ import select
 import time
 
 from tinybox.errors import HostError
-from tinybox.linux import proc
+from tinybox.linux import files, proc
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_GONE = (errno.ENOENT, errno.ENODEV, errno.ESTALE)  # what the kernel says of a group that has been removed meanwhile
 PAUSE = 0.001  # seconds between two questions, where the kernel does not tell
 
 # What errno(3) means in a cgroup file system, with a cure.
@@ -64,16 +69,30 @@ def keyed(text: str | None) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
 
-def groups_below(directory: str) -> list[str]:
-    """Return *directory* and the groups below it, parents first; nothing where it is gone."""
-    return [place for place, _, _ in os.walk(directory)]
+def groups_below(directory: str, *, leaves_first: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """Yield *directory* and the groups below it: its fd, and the names of the groups in it; nothing where it is gone.
+
+    A box whose control groups are writable may nest them as deep as it likes.
+    """
+    try:
+        top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        for fd, groups, _ in files.walk(top, leaves_first=leaves_first):
+            yield fd, groups
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+    finally:
+        os.close(top)
 
 
 def processes(directory: str) -> list[int]:
     """Return the pids in *directory* and in the groups below it; those of another pid namespace (0) are left out."""
     pids = []
-    for group in groups_below(directory):
-        pids += [int(pid) for pid in (read(f"{group}/cgroup.procs") or "").split() if pid != "0"]
+    for fd, _ in groups_below(directory):
+        pids += [int(pid) for pid in (read(f"/proc/self/fd/{fd}/cgroup.procs") or "").split() if pid != "0"]
     return pids
 
 
@@ -120,8 +139,9 @@ def remove_tree(directory: str, deadline: float) -> bool:
     EBUSY: there are groups below, which a container may have made, or processes that are ending just now.
     """
     while not rmdir(directory):
-        for group in reversed(groups_below(directory)):
-            rmdir(group)
+        for fd, groups in groups_below(directory, leaves_first=True):
+            for group in groups:
+                rmdir(group, fd)
         if time.monotonic() > deadline:
             return False
         if os.path.isdir(directory):
@@ -144,10 +164,13 @@ def fill_cpuset(directory: str) -> None:
             write(f"{directory}/{name}", read(f"{os.path.dirname(directory)}/{name}") or "")
 
 
-def rmdir(directory: str) -> bool:
-    """Remove one group; False when it is in use, by processes or by groups below it (EBUSY); see rmdir(2)."""
+def rmdir(directory: str, beside: int | None = None) -> bool:
+    """Remove one group; False when it is in use, by processes or by groups below it (EBUSY); see rmdir(2).
+
+    A path that is relative begins at the directory *beside*.
+    """
     try:
-        os.rmdir(directory)
+        os.rmdir(directory, dir_fd=beside)
     except FileNotFoundError:
         return True
     except OSError as error:

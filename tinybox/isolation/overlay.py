@@ -6,15 +6,18 @@ deleted one is hidden by a "whiteout", a character device 0:0. So a container's 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
-from tinybox.errors import HostError, SyscallError
-from tinybox.linux import mount
+from tinybox.errors import HostError, SyscallError, TinyboxError
+from tinybox.linux import files, mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # a layer that has a link on the way has nothing behind it
 
 
 def escape(path: str) -> str:
@@ -69,30 +72,72 @@ def changes(upper: str, layers: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield ``(kind, path)`` for each change in *upper*, sorted by path: A added, C changed, D deleted.
 
     Told as ``docker diff`` tells it: what was copied up and is as it was is no change; a directory is changed when
-    something in it is. See "whiteouts and opaque directories" in the kernel's overlayfs documentation.
+    something in it is. See "whiteouts and opaque directories" in the kernel's overlayfs documentation. Where a path is
+    longer than any program can name, TinyboxError says so.
     """
-    return _changes(upper, list(reversed(layers)), "", hidden=False)
+    fds = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in (upper, *reversed(layers)) if path]
+    try:
+        yield from _changes(fds[0], fds[1:])
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        cause = f"a path in it is longer than {files.LONGEST_PATH} bytes, and neither it nor what follows can be listed"
+        raise TinyboxError("diff", cause, "remove it, or move it further up") from error
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
-def _changes(upper: str, below: list[str], path: str, *, hidden: bool) -> Iterator[tuple[str, str]]:
-    """Yield the changes under *path*; *below* are the layers, top first; *hidden*: what they have here is not seen."""
-    hidden = hidden or _opaque(upper + path)
-    here = {entry.name: entry.stat(follow_symlinks=False) for entry in os.scandir(upper + path)}
-    gone = _names(below, path) if hidden else set()
-    for name in sorted(gone.union(here)):
-        where, info = f"{path}/{name}", here.get(name)
-        under = _seen(below, where)
-        if info is None or _is_whiteout(info):
-            if under is not None:
-                yield "D", where
+class _Level:
+    """One directory of the upper tree on the way down: what is in it, and what it covers."""
+
+    def __init__(self, top: int, path: str, below: list[int], *, hidden: bool) -> None:
+        self.path, self.below = path, below  # below are the layers, top first
+        fd = _opened(top, path, os.O_RDONLY | os.O_DIRECTORY)
+        self.hidden, self.here = hidden, {}
+        if fd is not None:  # it may have gone meanwhile
+            try:
+                self.hidden = hidden or _opaque(fd)  # what the layers have here is not seen
+                self.here = dict(_infos(fd))
+            finally:
+                os.close(fd)
+        gone = _names(below, path) if self.hidden else set()
+        self.names = iter(sorted(gone.union(self.here)))
+
+
+def _changes(top: int, layers: list[int]) -> Iterator[tuple[str, str]]:
+    """Yield the changes below the open *top*, against the open *layers*, however deep the tree is."""
+    way = [_Level(top, "", layers, hidden=False)]
+    unchanged: list[str] = []  # directories on the way that are as they were, unless something in them has changed
+    while way:
+        level = way[-1]
+        name = next(level.names, None)
+        if name is None:
+            way.pop()
+            if unchanged and unchanged[-1] == level.path:
+                unchanged.pop()
             continue
-        inside: list[tuple[str, str]] = []
-        if stat.S_ISDIR(info.st_mode):
+        where, info = f"{level.path}/{name}", level.here.get(name)
+        under = _seen(level.below, where)
+        kind = _kind(info, under)
+        if kind:
+            yield from (("C", path) for path in unchanged)
+            unchanged.clear()
+            yield kind, where
+        if info is not None and stat.S_ISDIR(info.st_mode):
+            if not kind:
+                unchanged.append(where)
             both = under is not None and stat.S_ISDIR(under.st_mode)
-            inside = list(_changes(upper, below if both else [], where, hidden=hidden))
-        if under is None or inside or _compared(info) != _compared(under):
-            yield ("A" if under is None else "C"), where
-        yield from inside
+            way.append(_Level(top, where, level.below if both else [], hidden=level.hidden))
+
+
+def _kind(info: os.stat_result | None, under: os.stat_result | None) -> str:
+    """Tell in a letter how what is *under* became *info*, each without what is in it; nothing if it has not changed."""
+    if info is None or _is_whiteout(info):
+        return "" if under is None else "D"
+    if under is None:
+        return "A"
+    return "" if _compared(info) == _compared(under) else "C"
 
 
 def _compared(info: os.stat_result) -> tuple[int, ...]:
@@ -105,31 +150,55 @@ def _is_whiteout(info: os.stat_result) -> bool:
     return stat.S_ISCHR(info.st_mode) and info.st_rdev == 0
 
 
-def _seen(below: list[str], name: str) -> os.stat_result | None:
-    """Return what the layers *below* show at *name*, or None where there is nothing or a whiteout."""
-    for layer in below:
+def _infos(fd: int) -> Iterator[tuple[str, os.stat_result]]:
+    for name in os.listdir(fd):
         try:
-            info = os.lstat(layer + name)
-        except (FileNotFoundError, NotADirectoryError):
+            yield name, os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except FileNotFoundError:
             continue
+
+
+def _opened(top: int, path: str, flags: int) -> int | None:
+    """Open *path*, with a slash before it, below *top*; None where it is not, or lies behind a link; see openat2(2)."""
+    try:
+        return files.open_straight(top, os.fsencode(path[1:]) or b".", flags)
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise
+        return None
+
+
+def _seen(below: list[int], path: str) -> os.stat_result | None:
+    """Return what the layers *below* show at *path*, or None where there is nothing or a whiteout."""
+    for layer in below:
+        fd = _opened(layer, path, os.O_PATH)
+        if fd is None:
+            continue
+        try:
+            info = os.fstat(fd)
+        finally:
+            os.close(fd)
         return None if _is_whiteout(info) else info
     return None
 
 
-def _names(below: list[str], path: str) -> set[str]:
+def _names(below: list[int], path: str) -> set[str]:
     names = set()
     for layer in below:
-        try:
-            names.update(os.listdir(layer + path))
-        except (FileNotFoundError, NotADirectoryError):
+        fd = _opened(layer, path, os.O_RDONLY | os.O_DIRECTORY)
+        if fd is None:
             continue
+        try:
+            names.update(os.listdir(fd))
+        finally:
+            os.close(fd)
     return {name for name in names if _seen(below, f"{path}/{name}") is not None}
 
 
-def _opaque(directory: str) -> bool:
+def _opaque(directory: int) -> bool:
     for attribute in ("trusted.overlay.opaque", "user.overlay.opaque"):
         try:
-            if os.getxattr(directory, attribute, follow_symlinks=False) == b"y":
+            if os.getxattr(directory, attribute) == b"y":
                 return True
         except OSError:
             continue

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from tinybox.errors import TinyboxError
 from tinybox.lab import box as boxes
 from tinybox.lab import guest as processes
+from tinybox.linux import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +88,9 @@ class Bench:
 
     def folder(self) -> str:
         """Return a new empty directory of the host, which goes with the check; not on /tmp, which may be an overlay."""
-        return self._open.enter_context(tempfile.TemporaryDirectory(prefix="tinybox-lab-", dir="/var/tmp"))
+        folder = tempfile.mkdtemp(prefix="tinybox-lab-", dir="/var/tmp")
+        self.closing(lambda: files.remove_tree(folder))
+        return folder
 
     def keep(self, entered: AbstractContextManager[T]) -> T:
         """Enter a context, such as a process, until the check ends."""

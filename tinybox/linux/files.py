@@ -1,12 +1,15 @@
 """Opening a path without being led astray: the kernel follows the links, and we say how far it may go.
 
 A path inside a container's root is written by strangers: every link in it is a chance to lead us out to the host.
-openat2(2) lets the kernel itself keep the walk below one directory.
+openat2(2) lets the kernel itself keep the walk below one directory. A tree of strangers may be deeper than a path can
+be long, and than Python or our descriptors could follow: it is walked with one descriptor, down by a name and up by
+``..``.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 
@@ -14,7 +17,8 @@ from tinybox.linux.abi import Syscall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Self
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
@@ -23,6 +27,8 @@ RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 PROC_SUPER_MAGIC = 0x9FA0  # linux/magic.h
+LONGEST_PATH = 4095  # bytes that a path in a system call has at most: PATH_MAX of linux/limits.h, without the zero
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class OpenHow(ctypes.Structure):
@@ -62,6 +68,118 @@ def file_system(fd: int) -> int:
     answer = ctypes.create_string_buffer(128)  # struct statfs has 120 bytes on both machines
     _fstatfs(fd, answer)
     return int.from_bytes(answer.raw[:8], "little")
+
+
+def open_straight(top: int, path: bytes, flags: int = os.O_PATH) -> int:
+    """Open *path* itself, be it a link, below *top*; a link on the way is ELOOP. See openat2(2)."""
+    return openat2(top, path, flags | os.O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+
+
+class Descent:
+    """One open directory *fd* of a tree, moved down and up: one descriptor, however deep the tree is.
+
+    A context manager. No link is followed. See openat(2), and path_resolution(7) for ``..``.
+    """
+
+    def __init__(self, top: int) -> None:
+        self.fd = os.open(".", _FOLDER, dir_fd=top)
+        self._above: list[tuple[int, int]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
+
+    def down(self, name: str) -> bool:
+        """Move to the directory *name*; False where there is none, or none any more."""
+        try:
+            below = os.open(name, _FOLDER, dir_fd=self.fd)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                return False
+            raise
+        self._above.append(_identity(self.fd))
+        os.close(self.fd)
+        self.fd = below
+        return True
+
+    def up(self) -> None:
+        """Move back to where *down* came from; ESTALE: another has moved the directory, so that ``..`` is elsewhere."""
+        above = os.open("..", _FOLDER, dir_fd=self.fd)
+        os.close(self.fd)
+        self.fd = above
+        if _identity(above) != self._above.pop():
+            raise OSError(errno.ESTALE, "a directory has been moved away meanwhile")
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    info = os.fstat(fd)
+    return info.st_dev, info.st_ino
+
+
+def walk(top: int, *, leaves_first: bool = False) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Yield each directory from the open *top* down: its fd, the names of the directories in it, and all other names.
+
+    As os.fwalk does, for a tree of any depth; the fd is to be used before the next one. Raises ESTALE as `Descent`
+    does. See readdir(3).
+    """
+    with Descent(top) as here:
+        ways = [_names(here.fd)]
+        pending = [iter(ways[0][0])]
+        if not leaves_first:
+            yield (here.fd, *ways[-1])
+        while pending:
+            name = next(pending[-1], None)
+            if name is None:
+                if leaves_first:
+                    yield (here.fd, *ways[-1])
+                pending.pop()
+                ways.pop()
+                if pending:
+                    here.up()
+            elif here.down(name):
+                ways.append(_names(here.fd))
+                pending.append(iter(ways[-1][0]))
+                if not leaves_first:
+                    yield (here.fd, *ways[-1])
+
+
+def _names(fd: int) -> tuple[list[str], list[str]]:
+    """List the directory *fd*: the names of directories, and the others; links are among the others."""
+    folders: list[str] = []
+    others: list[str] = []
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
+    return folders, others
+
+
+def remove_tree(path: str | bytes, dir_fd: int | None = None) -> None:
+    """Remove a directory and all below it, of any depth, following no link; what is gone already is fine; unlinkat(2).
+
+    NotADirectoryError: it is none. Another OSError names what stays: an immutable file, for one.
+    """
+    try:
+        top = os.open(path, _FOLDER, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return
+    try:
+        for fd, folders, others in walk(top, leaves_first=True):
+            for name in others:
+                _gone(os.unlink, name, fd)
+            for name in folders:
+                _gone(os.rmdir, name, fd)
+        _gone(os.rmdir, path, dir_fd)
+    finally:
+        os.close(top)
+
+
+def _gone(remove: Callable[..., None], name: str | bytes, dir_fd: int | None) -> None:
+    try:
+        remove(name, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return
 
 
 def is_locked(path: str, flags: int = 0) -> bool:

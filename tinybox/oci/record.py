@@ -17,7 +17,7 @@ import time
 from tinybox.container import spec, state
 from tinybox.container.handshake import Visit
 from tinybox.errors import HostError, StateError, UsageError
-from tinybox.linux import proc
+from tinybox.linux import files, proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Record:
 
     def remove(self) -> None:
         """Remove the directory: the id is free again."""
-        state.remove_tree(self.folder)
+        files.remove_tree(self.folder)
 
     def status(self) -> str:
         """Return what the container does now, without `paused`, which its control group knows."""

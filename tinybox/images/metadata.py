@@ -1,0 +1,57 @@
+"""What an archive says of a file beside its content: owner, mode, time and extended attributes."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from tinybox.errors import ImageError
+
+if TYPE_CHECKING:
+    import tarfile
+
+XATTR = "SCHILY.xattr."  # PAX records of this kind are extended attributes, see star(5)
+
+
+def dress(fd: int, member: tarfile.TarInfo) -> None:
+    """Set owner, attributes, mode and time of *fd*, in this order: chown(2) takes setuid and capabilities away."""
+    own(fd, member)
+    for key, value in member.pax_headers.items():
+        if key.startswith(XATTR):
+            _set_attribute(fd, key.removeprefix(XATTR), value.encode("utf-8", "surrogateescape"))
+    os.fchmod(fd, member.mode & 0o7777)
+    os.utime(fd, ns=times(member))
+
+
+def _set_attribute(fd: int, name: str, value: bytes) -> None:
+    """Set what an image may bring: file capabilities and the user's own; other hosts' labels are left behind."""
+    if "overlay." in name:
+        raise ImageError("", f"it brings the attribute {name}, which would command overlayfs", "the archive is unsafe")
+    if name == "security.capability":
+        os.setxattr(fd, name, value)
+    elif name.startswith("user."):
+        set_attribute_if_possible(fd, name, value)
+
+
+def set_attribute_if_possible(fd: int, name: str, value: bytes) -> None:
+    """Set an attribute of the user's, where the file system has any: tmpfs does only since Linux 6.6."""
+    try:
+        os.setxattr(fd, name, value)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+
+
+def own(path: int | bytes, member: tarfile.TarInfo, dir_fd: int | None = None, *, follow_symlinks: bool = True) -> None:
+    """Make the member's owner that of *path*, when we are root, as tar(1) does; ImageError: there is no such owner."""
+    if not (0 <= member.uid < 2**32 - 1 and 0 <= member.gid < 2**32 - 1):
+        raise ImageError("", f"its owner {member.uid}:{member.gid} is out of range", "the archive is unsafe")
+    if os.geteuid() == 0:
+        os.chown(path, member.uid, member.gid, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+
+
+def times(member: tarfile.TarInfo) -> tuple[int, int]:
+    """Return when the member was read and changed last, in nanoseconds, as utimensat(2) takes them."""
+    nanoseconds = round(member.mtime * 10**9)
+    return nanoseconds, nanoseconds
