@@ -26,7 +26,7 @@ WHAT_FAILED = {
     errno.ELOOP: "its path goes round in links",
     errno.ENOENT: "what it links to, or is named behind, is not in the archive",
     errno.ENOSPC: "there is no space left on the device",
-    errno.ENAMETOOLONG: f"its path is longer than {LONGEST_PATH} bytes, or a name in it than 255",
+    errno.ENAMETOOLONG: f"a path of it is longer than {LONGEST_PATH} bytes, or a name than 255",
 }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
 from tinybox.images.metadata import dress, own, set_attribute_if_possible, times
-from tinybox.linux.files import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2, remove_tree
+from tinybox.linux.files import LONGEST_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2, remove_tree
 
 if TYPE_CHECKING:
     import tarfile
@@ -33,13 +33,16 @@ KINDS = "a file, directory, symbolic link, hard link or fifo"
 
 
 def parts_of(name: str) -> tuple[bytes, ...]:
-    """Split an archive's *name* into its parts; raise ImageError if it is absolute or climbs with ``..``."""
+    """Split an archive's *name* into its parts; ImageError if it is absolute, climbs with ``..``, or is too long."""
     raw = name.encode("utf-8", "surrogateescape")
     parts = tuple(part for part in raw.split(b"/") if part not in {b"", b"."})
     if raw.startswith(b"/"):
         raise ImageError("", "its name is absolute", "make the archive with relative names, as tar does")
     if b".." in parts:
         raise ImageError("", "its name leads outside with '..'", "the archive is unsafe")
+    if len(b"/".join(parts)) > LONGEST_PATH:
+        cause = f"its path is longer than {LONGEST_PATH} bytes"
+        raise ImageError("", cause, "no program could name it: make the archive without it")
     if b"\0" in raw:
         raise ImageError("", "its name has a zero byte in it", "the archive is unsafe")
     return parts
@@ -137,7 +140,11 @@ class Tree:
 
     def _parent(self, parts: tuple[bytes, ...]) -> int:
         """Open the directory *parts*; make what is missing on the way, as the archive may not name every directory."""
-        here, depth = self._deepest(parts)
+        try:
+            return self._open(parts)
+        except FileNotFoundError:
+            depth = self._depth(parts)
+        here = self._open(parts[:depth])
         for name in parts[depth:]:
             above = here
             try:
@@ -149,16 +156,17 @@ class Tree:
                 os.close(above)
         return here
 
-    def _deepest(self, parts: tuple[bytes, ...]) -> tuple[int, int]:
-        """Open the deepest directory on the way to *parts* that is there; return it with the number of its parts."""
-        depth = len(parts)
-        while True:
+    def _depth(self, parts: tuple[bytes, ...]) -> int:
+        """Return how many of the directories *parts* are there, by halves: a stranger's path has two thousand parts."""
+        there, missing = 0, len(parts)
+        while missing - there > 1:
+            middle = (there + missing) // 2
             try:
-                return self._open(parts[:depth]), depth
+                os.close(self._open(parts[:middle]))
+                there = middle
             except FileNotFoundError:
-                if not depth:
-                    raise
-                depth -= 1
+                missing = middle
+        return there
 
     def _open(self, parts: tuple[bytes, ...], flags: int = 0) -> int:
         """Open the directory *parts* below the root; see openat2(2). EXDEV if a link leads outside."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tinybox.container import spec
 from tinybox.lab import inside
 from tinybox.lab.course import Lab
+from tinybox.linux import files
 
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
@@ -63,7 +64,9 @@ def check(bench: Bench, *, feature: bool) -> None:
         box.hear()
         after = summed(f"{lower}/{WRITTEN}")
         seen = os.stat(box.path(f"{top}/{WRITTEN}")).st_size
-        names = sorted(name for _, _, files in os.walk(upper) for name in files)
+        opened = os.open(upper, os.O_RDONLY | os.O_DIRECTORY)
+        bench.closing(lambda: os.close(opened))
+        names = sorted(name for _, _, others in files.walk(opened) for name in others)
         copied, mark = status(f"{upper}/{WRITTEN}"), status(f"{upper}/{DELETED}")
     bench.on_host("lower", f"{after.size} bytes, sha256 {after.digest[:12]}", f"the image's {WRITTEN}")
     bench.in_box("the file", f"{seen} bytes", f"stat {top}/{WRITTEN}")
