@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import time
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from tinybox.container import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 class Loop:
@@ -164,6 +166,55 @@ def test_who_reads_nothing_is_let_go(desk: Desk, monkeypatch: pytest.MonkeyPatch
     assert got >= sum(len(data) for _, data in desk.logged) - wire.BACKLOG_MAX
     silent.line.close()
     reader.line.close()
+
+
+MALFORMED = [
+    b"w", b"wx y", b"w24", b"w24 80 1", b"w-1 80", b"w24 65536", b"w1e3 80", b"w\xb2 1", b"w" + b"9" * 5000 + b" 1",
+    b"x0", b"1out", b"?", b"\0", b"\xff" * 100,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("packet", MALFORMED)
+def test_who_sends_what_means_nothing_is_let_go(desk: Desk, packet: bytes) -> None:
+    """A malformed packet ends its sender's visit alone: the others, and the container's streams, go on as they were."""
+    stranger, other = desk.guest(), desk.guest()
+    resized: list[tuple[int, int]] = []
+    desk.board.resize = lambda rows, columns: resized.append((rows, columns))
+    stranger.send(packet)
+    desk.loop.turn()
+    assert len(desk.board.guests) == 1
+    assert wire.receive(stranger.line) == b""
+    other.send(wire.WINDOW + b"24 65535")
+    other.send(wire.INPUT + b"typed")
+    os.write(desk.out_in, b"words")
+    desk.loop.turn(3)
+    assert resized == [(24, 65535)]
+    assert drained(desk.stdin_out) == b"typed"
+    assert wire.receive(other.line) == wire.OUT + b"words"
+    stranger.line.close()
+    other.line.close()
+
+
+def test_who_comes_where_no_descriptor_is_left_waits_at_the_door(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """accept(2) that fails for want of descriptors ends nothing: who waits is let in when there are some again."""
+    monkeypatch.setattr(wire, "PAUSE", 0.05)
+    server = wire.listen(str(tmp_path))
+    desk.loop.listen(server.fileno(), lambda: desk.board.welcome(server))
+    guest = wire.Guest(wire.connect(str(tmp_path)))
+    former = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, former[1]))
+    try:
+        desk.board.welcome(server)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, former)
+    assert not desk.board.guests
+    time.sleep(0.06)
+    desk.loop.turn(2)
+    assert len(desk.board.guests) == 1
+    guest.line.close()
+    server.close()
 
 
 def test_what_came_before_a_reset_is_heard() -> None:

@@ -37,7 +37,7 @@ class Visit:
         packet = wire.receive(self.line)
         kind, data = packet[:1], packet[1:]
         if kind == wire.EXIT:
-            self.status = int(data)
+            self.status = int(data) if data.isdigit() and len(data) < 4 else None
             return False
         if kind in (wire.OUT, wire.ERR):
             monitor.write_all(1 if kind == wire.OUT else 2, data)

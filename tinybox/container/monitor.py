@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _NOT_FORWARDED = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH)
 FORWARDED = [number for number in init.SIGNALS if number != signal.SIGCHLD]
 _CHUNK = 65536
+_LONGEST_WAIT = 1 << 30  # milliseconds, twelve days: poll(2) counts them in an int; who waits longer waits again
 
 
 class Ending:
@@ -110,7 +111,7 @@ class Watch:
         """Return for how many milliseconds poll(2) may wait: until the next alarm, or for ever."""
         if not self.alarms:
             return None
-        return max(0.0, min(when for when, _ in self.alarms) - time.monotonic()) * 1000
+        return min(max(0.0, min(when for when, _ in self.alarms) - time.monotonic()) * 1000, _LONGEST_WAIT)
 
     def _ring(self) -> None:
         due = [(when, act) for when, act in self.alarms if when <= time.monotonic()]

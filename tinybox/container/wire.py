@@ -2,6 +2,7 @@
 
 A packet's first byte says what it is: to the monitor ``i`` input, ``e`` end of input, ``w`` window size; from the
 monitor ``1`` and ``2`` output, ``x`` the exit status, the last packet. SOCK_SEQPACKET keeps packets apart; see unix(7).
+Who sends the monitor anything else is let go; the container does not notice.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ INPUT, END, WINDOW, OUT, ERR, EXIT = b"i", b"e", b"w", b"1", b"2", b"x"
 PACKET_MAX = 32768
 BACKLOG_MAX = 1 << 20  # bytes that wait for one who is attached; with more, the container waits, too
 PATIENCE = 2.0  # seconds; who reads nothing at all for so long is let go, and the container goes on: the log has it all
+PAUSE = 1.0  # seconds until the next look for who wants to be attached, where no descriptor was left for him
 STREAMS = {OUT: "stdout", ERR: "stderr"}
 
 
@@ -69,6 +71,15 @@ def receive(line: _socket.socket) -> bytes:
         return line.recv(PACKET_MAX)
     except ConnectionResetError:
         return line.recv(PACKET_MAX)
+
+
+def _window(said: bytes) -> tuple[int, int] | None:
+    """Return the rows and columns that a packet tells, None if they are no size: two unsigned shorts, ioctl_tty(2)."""
+    numbers = said.split(b" ")
+    if len(numbers) != 2 or not all(number.isdigit() and len(number) <= 5 for number in numbers):
+        return None
+    rows, columns = map(int, numbers)
+    return (rows, columns) if max(rows, columns) < 1 << 16 else None
 
 
 class Guest:
@@ -128,6 +139,10 @@ class Switchboard:
         try:
             fd, _ = server._accept()  # type: ignore[attr-defined]  # noqa: SLF001  the C half's accept(2)
         except BlockingIOError:
+            return
+        except OSError:  # no descriptor is left, and the one who waits stays at the door: look again later
+            self.watch.ignore(server.fileno())
+            self.watch.after(PAUSE, lambda: self.watch.listen(server.fileno(), lambda: self.welcome(server)))
             return
         self.admit(_socket.socket(fileno=fd))
 
@@ -207,8 +222,9 @@ class Switchboard:
         if not guest.flush() or packet == b"":
             self._leave(guest)
             return
-        if packet:
-            self._take(packet)
+        if packet and not self._take(packet):
+            self._leave(guest)
+            return
         self._attend(guest)
         self._mind_the_slow()
 
@@ -223,16 +239,20 @@ class Switchboard:
         except OSError:
             return b""
 
-    def _take(self, packet: bytes) -> None:
-        """Do what a guest's *packet* says."""
-        if packet[:1] == INPUT:
-            self._type(packet[1:])
-        elif packet[:1] == END and self.stdin >= 0 and self.stdin not in self.outputs:
-            os.close(self.stdin)
-            self.stdin = -1
-        elif packet[:1] == WINDOW:
-            rows, _, columns = packet[1:].partition(b" ")
-            self.resize(int(rows), int(columns))
+    def _take(self, packet: bytes) -> bool:
+        """Do what a guest's *packet* says; False where it says nothing that is known: he speaks another protocol."""
+        kind, said = packet[:1], packet[1:]
+        if kind == INPUT:
+            self._type(said)
+        elif kind == END:
+            if self.stdin >= 0 and self.stdin not in self.outputs:
+                os.close(self.stdin)
+                self.stdin = -1
+        elif kind == WINDOW and (size := _window(said)):
+            self.resize(*size)
+        else:
+            return False
+        return True
 
     def _type(self, data: bytes) -> None:
         """Pass input on as fast as the container takes it; while some waits, nobody's further input is read."""
