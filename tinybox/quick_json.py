@@ -10,9 +10,12 @@ from _json import encode_basestring_ascii, make_encoder, make_scanner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import IO, Any
 
 _SPACE = " \t\n\r"
+MOST = 1 << 25  # characters of a file; a config.json of ours has some thousand, and an image's config at most 4 MiB
+_WORDS = {str: "text", int: "whole number", bool: "true or false"}
 
 
 class _Settings:
@@ -32,15 +35,30 @@ _scan = make_scanner(_Settings())  # type: ignore[arg-type]  # it wants somethin
 
 
 def loads(text: str) -> Any:
-    """Return what the JSON *text* says; ValueError tells what is wrong, and where."""
+    """Return what the JSON *text* says; ValueError tells what is wrong, and where; one nested too deeply is wrong."""
     text = text.strip(_SPACE)
     try:
         value, end = _scan(text, 0)
     except StopIteration as error:
         raise ValueError(f"a value is missing at character {error.value}") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except SystemError as error:  # the C half raises json.JSONDecodeError, if its module happens to be loaded
+        raise ValueError(_complaint(text)) from error
     if end < len(text):
         raise ValueError(f"there is more behind the value, at character {end}")
     return value
+
+
+def _complaint(text: str) -> str:
+    """Return what the whole json module, which is loaded only for this, has against *text*."""
+    import json
+
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return "it is no JSON"
 
 
 def dumps(value: Any) -> str:
@@ -52,11 +70,55 @@ def _unknown(value: object) -> object:
     raise TypeError(f"JSON has no word for {type(value).__name__}")
 
 
-def load(file: IO[str]) -> Any:
-    """Return what the JSON in an open text *file* says."""
-    return loads(file.read())
+def load(file: IO[str], most: int = MOST) -> Any:
+    """Return what the JSON in an open text *file* says; ValueError: it is none, or has more than *most* characters."""
+    text = file.read(most + 1)
+    if len(text) > most:
+        raise ValueError(f"it is larger than {most >> 20} MiB")
+    return loads(text)
 
 
 def dump(value: Any, file: IO[str]) -> None:
     """Write *value* to an open text *file*."""
     file.write(dumps(value))
+
+
+def misfit(value: Any, shape: Any, place: str = "") -> str:
+    """Say which part of *value*, which JSON of somebody else's said, is not of *shape*; nothing where all of it is.
+
+    A shape is a type; a list of one shape; or a dict: of shapes by their keys, "*" for any key, "KEY!" for one that
+    must be there. Keys that it does not name may say anything, and null is as good as nothing, as to programs in Go.
+    """
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{place or 'it'} is no list"
+        found = iter([misfit(part, shape[0], f"{place}[{number}]") for number, part in enumerate(value)])
+    elif isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return f"{place or 'it'} is no object"
+        found = _misfits(value, shape, f"{place}." if place else "")
+    else:
+        return "" if _is(value, shape) else f"{place} is no {_WORDS[shape]}"
+    return next(filter(None, found), "")
+
+
+def _misfits(value: dict[str, Any], shape: dict[str, Any], place: str) -> Iterator[str]:
+    for key, below in shape.items():
+        name = key.removesuffix("!")
+        if name != key and value.get(name) is None:
+            yield f"{place}{name} is missing"
+        for each in value if name == "*" else (name,):
+            if not _is(each, str):
+                yield f"{place}{each!r} is no text"
+            if value.get(each) is not None:
+                yield misfit(value[each], below, f"{place}{each}")
+
+
+def _is(value: object, kind: type) -> bool:
+    """Tell whether *value* is a *kind*; true is no number here, and what no system call can be told is no text."""
+    if kind is not str:
+        return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    try:
+        return isinstance(value, str) and b"\0" not in value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a surrogate pair: no character
+        return False

@@ -8,6 +8,7 @@ import sys
 import click
 
 from tinybox.cli import completion
+from tinybox.cli.table import printable
 from tinybox.cli.whole_file import appearing
 from tinybox.container import host
 from tinybox.container.home import Home
@@ -52,7 +53,8 @@ def make_missing(text: str) -> bool:
 def images(names: tuple[str, ...], *, quiet: bool, style: str) -> None:
     """List the images in the store, or only those that are NAMEd."""
     wanted = {str(parse(name)) for name in names}
-    found = [image for image in store().images() if not wanted or image.reference in wanted]
+    listed = store().images(lambda error: print(f"tinybox: {error}", file=sys.stderr))
+    found = [image for image in listed if not wanted or image.reference in wanted]
     if quiet:
         click.echo("".join(f"{image.id[:12]}\n" for image in found), nl=False)
     elif style == "json":
@@ -71,7 +73,7 @@ def _row(image: Image) -> dict[str, str]:
         "Repository": name,
         "Tag": tag,
         "ID": image.id[:12],
-        "CreatedAt": image.created[:19].replace("T", " "),
+        "CreatedAt": printable(image.created[:19].replace("T", " ")),
         "Size": f"{image.size / MEGA:.2f}MB",
     }
 

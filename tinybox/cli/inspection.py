@@ -27,7 +27,7 @@ def _known(home: Home, name: str, kind: str) -> dict[str, Any]:
     try:
         return inspection.image(Store(home.root).image(name))
     except ImageError as error:
-        if kind:
+        if kind or "no such image" not in error.cause:
             raise
         raise StateError(f"object {name}", "there is no such container or image", "see ps -a, images") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import click
@@ -48,7 +49,10 @@ def _quoted(text: str) -> str:
 
 def _chosen(home: Home, words: tuple[str, ...], *, all_of_them: bool, newest: int) -> list[Listed]:
     wanted = Filter(home, words)
-    found = listing.containers(home, at_rest=all_of_them or newest > 0 or wanted.at_rest, is_wanted=wanted)
+    at_rest = all_of_them or newest > 0 or wanted.at_rest
+    found = listing.containers(
+        home, at_rest=at_rest, is_wanted=wanted, damaged=lambda error: print(f"tinybox: {error}", file=sys.stderr)
+    )
     return found[:newest] if newest > 0 else found
 
 

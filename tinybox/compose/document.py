@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 STDIN = "-"  # as the name of a file
+LARGEST = 1 << 20  # characters of a file
 DEEPEST = 40  # levels; an alias that contains itself would have no end
+FIELDS_MOST = 100_000  # of a file with its aliases written out: nine lines, each ten times the one before, are 10**9
+TEXT_MOST = 1 << 24  # characters of them all, with their variables filled in
+NAME_MOST = 200  # characters of a field's name that are kept, for errors
 NULL, STRING = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
 RESET, OVERRIDE, YAMLS = "!reset", "!override", "tag:yaml.org,2002:"  # tags of the specification, and YAML's own
 
@@ -107,7 +111,17 @@ class Field:
             return [field.plain() for field in self.content]
         if self.content is None or self.tag == STRING:
             return self.content
-        return _yaml().safe_load(self.content)
+        return _scalar(self.content)
+
+
+def _scalar(text: str) -> Any:
+    """Return the number, the truth or the date that a plain *text* means; whatever else it could mean, it is a text."""
+    yaml = _yaml()
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
+        return text
+    return text if isinstance(value, dict | list) else value
 
 
 def written(tree: Any) -> str:
@@ -138,11 +152,16 @@ def read(path: str, variables: Mapping[str, str]) -> Field:
     yaml = _yaml()
     try:
         with open(0 if path == STDIN else path, encoding="utf-8", closefd=path != STDIN) as file:
-            node = yaml.compose(file, Loader=yaml.SafeLoader)
+            text = file.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise UsageError(path, f"is larger than {LARGEST >> 20} MiB", "is it a compose file?")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UsageError(f"{path}:{line}", f"is no YAML: {error.problem}", "mind the indentation") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except RecursionError as error:
+        raise UsageError(path, "goes too deep", "is it a compose file?") from error
+    except (OSError, ValueError, OverflowError, yaml.YAMLError) as error:  # a character that is none is a ValueError
         raise UsageError(path, getattr(error, "strerror", None) or f"cannot be read: {error}") from error
     if node is None:
         raise UsageError(path, "is empty", "it needs services:")
@@ -155,29 +174,38 @@ class _Reader:
 
     def __init__(self, file: str, fill: Callable[[str], str]) -> None:
         self._file, self._fill, self._yaml = file, fill, _yaml()
+        self._count = self._length = 0
 
     def field(self, node: Any, name: str, depth: int, key: Any = None) -> Field:
         """Return the field of *node*, whose place is that of its *key*, where it has one."""
-        made = Field(None, name, f"{self._file}:{(key or node).start_mark.line + 1}", node.tag)
+        made = Field(None, name[-NAME_MOST:], f"{self._file}:{(key or node).start_mark.line + 1}", node.tag)
+        self._count += 1
         if depth > DEEPEST:
             raise made.wrong("goes too deep", "does an alias contain itself?")
+        if self._count > FIELDS_MOST:
+            raise made.wrong(f"is one of more than {FIELDS_MOST} values", "do aliases stand in one another?")
         if not node.tag.startswith(YAMLS) and node.tag not in (RESET, OVERRIDE):
             raise made.wrong(f"has a tag that tinybox does not know: {node.tag}", f"{RESET} and {OVERRIDE} can be")
         if isinstance(node, self._yaml.MappingNode):
             made.content = self._fields(made, node.value, depth)
         elif isinstance(node, self._yaml.SequenceNode):
-            made.content = [self.field(item, f"{name}[{at}]", depth + 1) for at, item in enumerate(node.value)]
+            made.content = [self.field(item, f"{made.name}[{at}]", depth + 1) for at, item in enumerate(node.value)]
         elif node.tag != NULL:
             try:
                 made.content = self._fill(node.value)
             except UsageError as error:
                 raise made.wrong(str(error)) from error
+            self._length += len(made.content)
+            if self._length > TEXT_MOST:
+                raise made.wrong(f"makes all texts longer than {TEXT_MOST >> 20} MiB", "do aliases repeat a long one?")
         return made
 
     def _fields(self, above: Field, pairs: list[tuple[Any, Any]], depth: int) -> dict[str, Field]:
         own: dict[str, Field] = {}
         merged: dict[str, Field] = {}
         for key, node in pairs:
+            if not isinstance(key, self._yaml.ScalarNode):
+                raise above.wrong("has a key that is no text", "write KEY: VALUE below it")
             if key.value == "<<":  # YAML's merge key: what it names holds where nothing else is said
                 for item in node.value if isinstance(node, self._yaml.SequenceNode) else [node]:
                     merged = self.field(item, above.name, depth + 1).mapping() | merged

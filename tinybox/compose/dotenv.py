@@ -9,9 +9,11 @@ from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-_LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][\w.-]*)\s*(?:(?P<equals>=)\s*(?P<value>.*?))?\s*", re.DOTALL)
+LARGEST = 8 << 20  # characters of a file; execve(2) takes 6 MiB at most of all variables and arguments
+QUOTES = ("'", '"')
+_LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][\w.-]*)\s*(?:(?P<equals>=)(?P<value>.*))?", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$$"}
 
 
@@ -20,34 +22,53 @@ def read(path: str, outside: Mapping[str, str]) -> dict[str, str | None]:
 
     ``${NAME}`` means one of *outside*, or one that the file has set before.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(path, getattr(error, "strerror", None) or "is not UTF-8 text") from error
     found: dict[str, str | None] = {}
-    numbered = enumerate(lines, 1)
-    for number, first in numbered:
-        line = first
+    known = dict(outside)
+    numbered = enumerate(_lines(path), 1)
+    for number, line in numbered:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         match = _LINE.fullmatch(line)
-        while match and _is_open(match["value"] or "") and (more := next(numbered, None)):
-            line = f"{line}\n{more[1]}"  # a quoted value may go on over several lines
-            match = _LINE.fullmatch(line)
         if match is None:
             raise UsageError(f"{path}:{number}", "is not NAME=VALUE")
-        before = {name: value for name, value in found.items() if value is not None}
+        name, text = match["name"], (match["value"] or "").lstrip()
+        if text[:1] in QUOTES:
+            text = _whole(text, numbered)
         try:
-            found[match["name"]] = value_of(match["value"] or "", {**before, **outside}) if match["equals"] else None
+            value = value_of(text, known) if match["equals"] else None
         except UsageError as error:
             raise UsageError(f"{path}:{number}", error.cause, error.cure) from error
+        found[name] = value
+        if name not in outside:
+            known.pop(name, None)
+            known |= {} if value is None else {name: value}
     return found
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(LARGEST + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(path, getattr(error, "strerror", None) or "is not UTF-8 text") from error
+    if len(text) > LARGEST:
+        raise UsageError(path, f"is larger than {LARGEST >> 20} MiB", "no program can be given so many variables")
+    return text.splitlines()
+
+
+def _whole(first: str, numbered: Iterator[tuple[int, str]]) -> str:
+    """Return a quoted value with the lines that it goes on over; each is looked at once."""
+    parts, quote = [first], first[0]
+    at = _closing(first, 1, quote)
+    while at >= len(parts[-1]) and (more := next(numbered, None)):
+        at = _closing(f"\n{more[1]}", at - len(parts[-1]), quote)  # a backslash at the end escapes the newline
+        parts.append(f"\n{more[1]}")
+    return "".join(parts)
 
 
 def value_of(text: str, variables: Mapping[str, str]) -> str:
     """Return what stands after the ``=``: as it is in single quotes, with variables and escapes in double ones."""
-    if text[:1] in ("'", '"'):
+    if text[:1] in QUOTES:
         inside, closed = _quoted(text)
         if not closed:
             raise UsageError("", f"the quote {text[0]} is not closed")
@@ -57,12 +78,13 @@ def value_of(text: str, variables: Mapping[str, str]) -> str:
     return interpolate(re.split(r"\s#", text, maxsplit=1)[0].strip(), variables)
 
 
-def _is_open(text: str) -> bool:
-    return text[:1] in ("'", '"') and not _quoted(text)[1]
-
-
 def _quoted(text: str) -> tuple[str, bool]:
-    at = 1
-    while at < len(text) and text[at] != text[0]:
-        at += 2 if text[at] == "\\" and text[0] in ('"', text[at + 1 : at + 2]) else 1
+    at = _closing(text, 1, text[0])
     return text[1:at], at < len(text)
+
+
+def _closing(text: str, at: int, quote: str) -> int:
+    """Return where in *text*, from *at* on, the *quote* closes; at least its length where it does not."""
+    while at < len(text) and text[at] != quote:
+        at += 2 if text[at] == "\\" and quote in ('"', text[at + 1 : at + 2]) else 1
+    return at

@@ -17,54 +17,70 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LONGEST = 128 << 10  # bytes: MAX_ARG_STRLEN, what execve(2) takes of one variable
+DEEPEST = 20  # variables in the defaults of others
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENDING = re.compile(r":?[-+?]")
 
 
-def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """Return *text* with its variables filled in; UsageError where one is required and missing, or badly written."""
-    done, rest = [], text
-    while "$" in rest:
-        before, _, rest = rest.partition("$")
-        done.append(before)
-        if rest.startswith("$"):
-            value, rest = "$", rest[1:]
-        elif rest.startswith("{"):
-            inside, rest = _braced(rest[1:], text)
-            value = _expanded(inside, variables)
-        elif name := _NAME.match(rest):
-            value, rest = variables.get(name[0], ""), rest[name.end() :]
+def interpolate(text: str, variables: Mapping[str, str], depth: int = 0) -> str:
+    """Return *text* with its variables filled in; UsageError where one is required and missing, or badly written.
+
+    It is an error, too, where that gives more than one variable can hold: files that double a variable in each line
+    would otherwise fill the memory with thirty lines.
+    """
+    done, at, length = list[str](), 0, 0
+    while (dollar := text.find("$", at)) >= 0:
+        done.append(text[at:dollar])
+        if text.startswith("$", dollar + 1):
+            value, at = "$", dollar + 2
+        elif text.startswith("{", dollar + 1):
+            end = _brace(text, dollar + 2)
+            value, at = _expanded(text[dollar + 2 : end], variables, depth), end + 1
+        elif name := _NAME.match(text, dollar + 1):
+            value, at = variables.get(name[0], ""), name.end()
         else:
-            raise UsageError("", f"{text!r} has a $ that begins no variable", "write $$ for a dollar")
+            raise UsageError("", f"{_shown(text)} has a $ that begins no variable", "write $$ for a dollar")
         done.append(value)
-    return "".join([*done, rest])
+        length += len(value)
+        if length > LONGEST:
+            raise UsageError("", f"{_shown(text)} comes to more than {LONGEST >> 10} KiB", "no variable can hold that")
+    return "".join([*done, text[at:]])
 
 
-def _braced(rest: str, text: str) -> tuple[str, str]:
-    """Return what stands before the brace that closes, and what after it; braces may be nested."""
+def _shown(text: str) -> str:
+    return repr(text if len(text) < 80 else f"{text[:77]}...")
+
+
+def _brace(text: str, at: int) -> int:
+    """Return where the brace is that closes what begins *at*; braces may be nested."""
     depth = 1
-    for at, letter in enumerate(rest):
-        depth += (letter == "{" and rest[at - 1 : at] == "$") - (letter == "}")
+    for end in range(at, len(text)):
+        depth += (text[end] == "{" and text[end - 1] == "$") - (text[end] == "}")
         if depth == 0:
-            return rest[:at], rest[at + 1 :]
-    raise UsageError("", f"{text!r} has a ${{ without its }}")
+            return end
+    raise UsageError("", f"{_shown(text)} has a ${{ without its }}")
 
 
-def _expanded(inside: str, variables: Mapping[str, str]) -> str:
+def _expanded(inside: str, variables: Mapping[str, str], depth: int) -> str:
+    if depth > DEEPEST:
+        raise UsageError("", f"more than {DEEPEST} variables stand in one another", "name them one by one")
     name = _NAME.match(inside)
     rest = inside[name.end() :] if name else ""
     ending = _ENDING.match(rest)
     if name is None or (rest and ending is None):
-        raise UsageError("", f"${{{inside}}} is no variable", "write ${NAME} or ${NAME:-default}")
+        raise UsageError("", f"${{{_shown(inside)[1:-1]}}} is no variable", "write ${NAME} or ${NAME:-default}")
     value = variables.get(name[0])
     if ending is None:
         return value or ""
     word = rest[ending.end() :]
     there = bool(value) if ending[0].startswith(":") else value is not None
     if ending[0].endswith("+"):
-        return interpolate(word, variables) if there else ""
+        return interpolate(word, variables, depth + 1) if there else ""
     if there:
         return value or ""
     if ending[0].endswith("?"):
-        raise UsageError("", f"the variable {name[0]} is required: {interpolate(word, variables) or 'it is not set'}")
-    return interpolate(word, variables)
+        raise UsageError(
+            "", f"the variable {name[0]} is required: {interpolate(word, variables, depth + 1) or 'it is not set'}"
+        )
+    return interpolate(word, variables, depth + 1)

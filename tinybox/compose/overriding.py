@@ -64,8 +64,8 @@ def _rest(below: list[Field], above: list[Field], key: str) -> list[Field]:
     if key == "volumes":
         places = {_target(entry) for entry in above}
         return [entry for entry in below if _target(entry) not in places]
-    again = [entry.content for entry in above if isinstance(entry.content, str)]
-    return [entry for entry in below if entry.content not in again]
+    again = {entry.content for entry in above if isinstance(entry.content, str)}
+    return [entry for entry in below if not (isinstance(entry.content, str) and entry.content in again)]
 
 
 def _target(entry: Field) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import TYPE_CHECKING
 
+from tinybox import quick_json as json
 from tinybox.container import words
 from tinybox.errors import UsageError
 

@@ -14,7 +14,7 @@ from tinybox.container import changes, control, events, identity, mount_points, 
 from tinybox.images import intake, layers
 from tinybox.images.metadata import XATTR
 from tinybox.images.reference import parse
-from tinybox.images.store import Store, read_json
+from tinybox.images.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +41,7 @@ def commit(home: Home, word: str, wish: Wish, *, pause: bool, told: Told) -> str
     container = naming.find(home, word)
     config = spec.load(home.bundle(container))
     store = Store(home.root)
-    parent = read_json(f"{store.root}/images/{config['annotations'][spec.IMAGE]}")
+    parent = store.record(config["annotations"][spec.IMAGE])
     parent["config"] = changes.changed(_config(parent.get("config") or {}, config), wish.changes)
     with intake.workspace(store) as work:
         packed = f"{work.path}/upper.tar"

@@ -50,12 +50,13 @@ def _health(options: Options, image: dict[str, Any]) -> dict[str, Any] | None:
         return None
     asked = options.get("health_cmd")  # a text for the shell, or from compose the list that an image has, too
     test = (["CMD-SHELL", asked] if isinstance(asked, str) else asked) if asked else image.get("Test") or ["NONE"]
-    if test[0] == "NONE":
+    if test[0] not in ("CMD", "CMD-SHELL") or len(test) < 2:  # NONE; or an image's that nobody can carry out
         return None
 
     def seconds(option: str, key: str, default: float) -> float:
         text = options.get(option.replace("-", "_"))
-        return (duration(option, text) if text else 0) or (image.get(key) or default * 1e9) / 1e9  # 0: the default
+        of_image = min(max(image.get(key) or 0, 0) / 1e9, _LONGEST)  # what a stranger wrote may be no time at all
+        return (duration(option, text) if text else 0) or of_image or default  # 0: the default
 
     interval = seconds("health-interval", "Interval", 30)
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 
+from tinybox import quick_json as json
 from tinybox.container import configure_resources, words
 from tinybox.errors import HostError, UsageError
 from tinybox.isolation import capabilities, cgroup, idmap
@@ -159,13 +160,15 @@ def _default_profile(capabilities: tuple[str, ...], machine: str) -> dict[str, A
 
 
 def _profile(path: str) -> dict[str, Any]:
-    import json
-
+    """Return the profile in the file *path*; what is in it the compiler judges, if it is one at all."""
+    option = f"--security-opt seccomp={path}"
     try:
         with open(path, encoding="utf-8") as file:
             profile: dict[str, Any] = json.load(file)
     except (OSError, ValueError) as error:
-        raise UsageError(f"--security-opt seccomp={path}", f"cannot be read: {error}") from error
+        raise UsageError(option, f"cannot be read: {error}") from error
+    if wrong := json.misfit(profile, {"syscalls": [{}], "archMap": [{}]}):
+        raise UsageError(option, f"is no profile: {wrong}", "an object, as in docker's default profile")
     return profile
 
 

@@ -29,7 +29,8 @@ def emit(
     """
     if annotations is None:
         now = state.read_file(os.path.join(home.live(container), "state.json")) or state.stored(home, container)
-        annotations = now["annotations"] if now else {}
+        annotations = now.get("annotations") if now else {}
+    annotations = annotations if isinstance(annotations, dict) else {}  # else state.json is damaged; rm still works
     known = annotations.get(spec.NAME, "")
     name = next(iter(naming.of(home, container, hint=known)), known)
     more = {key: str(value) for key, value in attributes.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from tinybox import quick_json as json
 from tinybox.container import naming, ports, spec, state
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation.cgroup import Cgroup, place
@@ -28,6 +29,14 @@ STATES = ("created", "restarting", "running", "removing", "paused", "exited", "d
 OWN_MOUNTS = frozenset(  # what every container has; all others were asked for
     "/proc /dev /dev/pts /dev/mqueue /dev/shm /sys /sys/fs/cgroup /etc/hosts /etc/hostname /etc/resolv.conf".split()
 )
+SHAPE = {  # of a state.json, as far as it is told; see quick_json.misfit
+    **dict.fromkeys("pid createdAt startedAt finishedAt exitCode restarts".split(), int),
+    "status!": str,
+    "restarting": bool,
+    "annotations": {"*": str},
+    "command": [str],
+    "health": {"Status": str},
+}
 _PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
 
 
@@ -143,15 +152,29 @@ def find(home: Home, word: str) -> Listed:
     return Listed(home, container, "".join(naming.of(home, container)), state.read(home, container))
 
 
-def containers(home: Home, *, at_rest: bool, is_wanted: Callable[[Listed], bool] = lambda _: True) -> list[Listed]:
-    """Return the containers, the newest first; those that have ended or never began only if asked for *at_rest*."""
+def containers(
+    home: Home,
+    *,
+    at_rest: bool,
+    is_wanted: Callable[[Listed], bool] = lambda _: True,
+    damaged: Callable[[StateError], object] = lambda _: None,
+) -> list[Listed]:
+    """Return the containers, the newest first; those that have ended or never began only if asked for *at_rest*.
+
+    One whose state.json is of another shape is told to *damaged*, and does not keep the others from being listed.
+    """
     names, where = naming.every(home), hierarchies()
     found = []
     for container in {*home.stored(), *home.living()} if at_rest else home.living():
         try:
-            listed = Listed(home, container, names.get(container, ""), state.read(home, container), where)
+            now = state.read(home, container)
         except StateError:  # half-made, or removed while we were reading
             continue
+        if wrong := json.misfit(now, SHAPE):
+            thing = f"container {names.get(container) or container[:12]}"
+            damaged(StateError(thing, f"its state.json is damaged: {wrong}", f"tinybox rm {container[:12]}"))
+            continue
+        listed = Listed(home, container, names.get(container, ""), now, where)
         if (at_rest or listed.word in ("running", "paused", "restarting", "creating")) and is_wanted(listed):
             found.append(listed)
     return sorted(found, key=lambda listed: listed.state.get("createdAt", 0), reverse=True)

@@ -151,6 +151,14 @@ EXPOSED = "tinybox.exposed"  # JSON: ports such as 80/tcp that the program liste
 NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
 LABEL = "tinybox.label."
 
+_SHAPE: dict[str, Any] = {  # of what is read again and again; see quick_json.misfit
+    "process": {"args": [str], "env": [str], "cwd": str, "user": {"uid": int, "gid": int}},
+    "root": {"path": str},
+    "mounts": [{"destination!": str}],
+    "annotations": {"*": str},
+    "linux": {},
+}
+
 
 def labels(annotations: dict[str, str]) -> dict[str, str]:
     """Return the labels among the annotations, of the image and the container's own."""
@@ -180,6 +188,8 @@ def save(config: Spec, bundle: str) -> None:
 
 def check(config: Any) -> Spec:
     """Return *config* if it has the parts that every container needs; UsageError names the one that is wrong."""
+    if wrong := json.misfit(config, _SHAPE):
+        raise UsageError("config.json", wrong)
     required: list[tuple[str, type, bool]] = [
         ("ociVersion", str, bool(config.get("ociVersion"))),
         ("process", dict, "process" in config),

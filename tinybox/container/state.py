@@ -221,7 +221,7 @@ def read(home: Home, container: str) -> State:
     Between the two looks it may have begun to run: then the store alone says so, as after a reboot. So look again.
     """
     state = _look(home, container)
-    if state is not None and state["status"] == STOPPED and state.get("exitCode") is None:
+    if state is not None and state.get("status") == STOPPED and state.get("exitCode") is None:
         state = _look(home, container)
     if state is None:
         raise StateError(f"container {container[:12]}", "no such container", "tinybox ps -a lists them")
@@ -238,7 +238,7 @@ def stored(home: Home, container: str) -> State | None:
     So it is after a reboot, which takes all that is alive and leaves the store: stopped, with an unknown exit status.
     """
     state = read_file(os.path.join(home.bundle(container), "state.json"))
-    if state is not None and state["status"] not in _AT_REST:
+    if state is not None and state.get("status") not in _AT_REST:
         state.update({"status": STOPPED, "pid": 0, "exitCode": None})
     return state
 
@@ -263,10 +263,10 @@ def read_file(path: str) -> State | None:
     """Return the state in the file *path*, or None where there is none."""
     try:
         with open(path, encoding="utf-8") as file:
-            state: State = json.load(file)
+            found: object = json.load(file)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return state
+    return found if isinstance(found, dict) else None  # type: ignore[return-value]  # who lists it looks at the rest
 
 
 def _forget(path: str) -> None:

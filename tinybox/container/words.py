@@ -20,6 +20,7 @@ _TRUTH = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fro
 )
 _LARGEST = (1 << 63) - 1  # what the kernel can count, and docker
 TIME_MOST = 1 << 31  # seconds to wait for an end: docker's whole numbers end there
+_ENV_FILE_MOST = 8 << 20  # characters; execve(2) takes 6 MiB at most of all variables and arguments
 _DIGITS_MOST = 40  # of a number in words: int(3) takes 4300 at most, and float(3) makes more than 308 infinite
 _UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
@@ -85,14 +86,18 @@ def environment(lines: list[str], files: list[str]) -> dict[str, str]:
 def _env_lines(path: str) -> list[str]:
     try:
         with open(path, encoding="utf-8") as file:
-            lines = [line.strip("\r\n").lstrip() for line in file]
+            text = file.read(_ENV_FILE_MOST + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--env-file {path}", getattr(error, "strerror", None) or "is not UTF-8 text") from error
+    if len(text) > _ENV_FILE_MOST:
+        cause = f"is larger than {_ENV_FILE_MOST >> 20} MiB"
+        raise UsageError(f"--env-file {path}", cause, "no program can be given so many variables")
+    lines = [line.strip("\r\n").lstrip() for line in text.split("\n")]
     lines = [line for line in lines if line and not line.startswith("#")]
     for line in lines:
         name = line.partition("=")[0]
         if "\0" in line or len(name.split()) != 1 or name != name.strip():
-            raise UsageError(f"--env-file {path}", f"{line!r} is no variable", "NAME=VALUE, with no blank in NAME")
+            raise UsageError(f"--env-file {path}", f"{line[:80]!r} is no variable", "NAME=VALUE, with no blank in NAME")
     return lines
 
 

@@ -20,6 +20,7 @@ from tinybox.linux.files import LONGEST_PATH, remove_tree
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
+    from typing import Self
 
 WHAT_FAILED = {
     errno.EXDEV: "its path leads outside through a link",
@@ -28,6 +29,10 @@ WHAT_FAILED = {
     errno.ENOSPC: "there is no space left on the device",
     errno.ENAMETOOLONG: f"a path of it is longer than {LONGEST_PATH} bytes, or a name than 255",
 }
+
+
+GLOBALS_MOST = 1 << 16  # bytes of global headers, which hold for every later member, so tarfile copies them for each
+CURE = "a .tar, .tar.gz, .xz, .bz2 or .zst"
 
 
 class Unpacked(NamedTuple):
@@ -59,48 +64,67 @@ def unpack(source: BufferedReader, destination: str, limit: int | None = None) -
 def fill(tree: Tree, stream: Stream) -> Unpacked:
     """Put every member of *stream* into *tree*; blame the member at hand for what goes wrong."""
     size = newest = 0
-    blamed = "archive"
-    try:
+    with Blame() as blame:
         for member in headers(stream):
-            blamed = f"archive member {member.name[:200]!r}"
+            blame.thing = f"archive member {member.name[:200]!r}"
             tree.add(member, stream.data(member.size))
             size += member.size if member.isreg() else 0
             newest = max(newest, int(member.mtime))
-            blamed = f"archive, after {member.name[:200]!r}"
+            blame.thing = f"archive, after {member.name[:200]!r}"
         for directory in tree.directories():
-            blamed = f"archive member {directory.name[:200]!r}"
+            blame.thing = f"archive member {directory.name[:200]!r}"
             tree.finish(directory)
         return Unpacked(stream.diff_id(), size, newest)
-    except ImageError as error:
-        error.thing = error.thing or blamed
-        raise
-    except OSError as error:
-        raise ImageError(blamed, WHAT_FAILED.get(error.errno or 0, str(error.strerror))) from error
-    except (tarfile.TarError, ValueError, OverflowError) as error:
-        raise ImageError(blamed, f"not a sound tar archive: {error}", "a .tar, .tar.gz, .xz, .bz2 or .zst") from error
+
+
+class Blame:
+    """The *thing* at hand, an archive or a member of it, which is named when reading it fails: as an ImageError.
+
+    Whoever reads an archive of a stranger's does it in here, so that whatever tarfile stumbles over is one line.
+    """
+
+    def __init__(self) -> None:
+        self.thing = "archive"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, ImageError):
+            error.thing = error.thing or self.thing
+        elif isinstance(error, OSError):
+            raise ImageError(self.thing, WHAT_FAILED.get(error.errno or 0, str(error.strerror))) from error
+        elif isinstance(error, tarfile.TarError | ValueError | OverflowError | RecursionError):
+            raise ImageError(self.thing, f"not a sound tar archive: {error}", CURE) from error
+
+
+class _Header(tarfile.TarInfo):
+    """A header; those of PAX are looked at before tarfile searches them. Its source allows others this method."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
+            archive.fileobj.expect_records()  # type: ignore[attr-defined]
+        member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        return member
 
 
 def headers(stream: Stream) -> Iterator[tarfile.TarInfo]:
     """Yield the members one by one; raise ImageError if there is no end marker where they end."""
-    try:
-        with tarfile.TarFile(fileobj=stream, encoding="utf-8", errors="surrogateescape") as archive:  # type: ignore[arg-type]
-            yield from _members(archive, stream)
-    except RecursionError as error:  # tarfile reads a header about a header one in the other, until Python ends that
-        raise ImageError("", "it has headers about headers about headers", "the archive is unsafe") from error
+    tar = tarfile.TarFile(fileobj=stream, tarinfo=_Header, encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
+    with tar as archive:
+        while True:
+            stream.allow_headers()
+            member = archive.next()
+            if member is None:
+                break
+            archive.members = []  # type: ignore[attr-defined]  # tarfile would remember a million of them
+            if sum(len(key) + len(value) for key, value in archive.pax_headers.items()) > GLOBALS_MOST:
+                raise ImageError(
+                    "", f"its global headers are larger than {GLOBALS_MOST >> 10} KiB", "the archive is unsafe"
+                )
+            yield member
     if not stream.ended_well():
         raise ImageError("", "the archive is cut short or damaged here", "fetch it again")
-
-
-def _members(archive: tarfile.TarFile, stream: Stream) -> Iterator[tarfile.TarInfo]:
-    while True:
-        stream.allow_headers()
-        member = archive.next()
-        if member is None:
-            return
-        archive.members = []  # type: ignore[attr-defined]  # tarfile would remember a million of them
-        if sum(map(len, archive.pax_headers.values())) > 1 << 16:
-            raise ImageError("", "its global headers are larger than 64 KiB", "the archive is unsafe")
-        yield member
 
 
 def free(path: str) -> int:

@@ -15,9 +15,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tinybox import quick_json
 from tinybox.errors import ImageError, Reported
 from tinybox.images.archive import Unpacked, unpack
-from tinybox.images.store import Image, Store, layer_key, read_json
+from tinybox.images.store import RECORD, Image, Store, layer_key, read_json
 from tinybox.linux import files
 
 if TYPE_CHECKING:
@@ -72,14 +73,20 @@ def add_layer(work: Workspace, source: str | BufferedReader, number: int = 0) ->
 
 
 def put(store: Store, work: Workspace, document: dict[str, Any], reference: Reference | None) -> str:
-    """Make an image of *document*, whose layers are in *work* unless the store has them; return its id."""
+    """Make an image of *document*, whose layers are in *work* unless the store has them; return its id.
+
+    This is the one door into the store, so here the whole document is looked at: ImageError names what is wrong in it.
+    """
+    if wrong := quick_json.misfit(document, RECORD):
+        raise ImageError("image config", wrong, "have whoever made the image mend it")
     record = f"{work.path}/record"
     fresh = sorted(f"{work.path}/{name}" for name in os.listdir(work.path) if name.startswith(LAYER))
     image_id = _write(record, document)
     with store.locked():
         for layer in fresh:
             _place(store, layer, read_json(f"{layer}/layer.json")["diff_id"])
-        missing = [key for key in map(layer_key, document["rootfs"]["diff_ids"]) if key not in store.layers()]
+        there = store.layers()
+        missing = [key for key in map(layer_key, document["rootfs"]["diff_ids"]) if key not in there]
         if missing:
             raise ImageError(f"layer {missing[0]}", "has been removed meanwhile", "another command removed its image")
         os.rename(record, f"{store.root}/images/{image_id}")

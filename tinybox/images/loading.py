@@ -1,25 +1,27 @@
 """Images come in from an archive that `save` has written, here or elsewhere: an OCI image layout, or docker's archive.
 
-Nothing in it is believed. Members are kept under names of ours; a blob must have the digest by which it is called, and
-each layer, once unpacked, the diff id that the image's config says.
+Nothing in it is believed. Members are kept under names of ours; a blob must have the digest by which it is called; each
+document must be of its shape; and each layer, once unpacked, has the diff id that the image's config says. Whatever the
+documents say how often, each blob is read and unpacked once.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import tarfile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tinybox import quick_json
 from tinybox.errors import ImageError, UsageError
 from tinybox.images import intake, saved
-from tinybox.images.archive import free, headers
+from tinybox.images.archive import Blame, free, headers
 from tinybox.images.reference import parse
+from tinybox.images.store import RECORD
 from tinybox.images.stream import opened
+from tinybox.images.tree import ENTRIES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from io import BufferedReader
 
     from tinybox.images.intake import Workspace
@@ -27,7 +29,13 @@ if TYPE_CHECKING:
     from tinybox.images.store import Store
 
 MOST = 1 << 22  # bytes of a document of JSON
+LAYERS_MOST = 128  # of one image, as of docker on overlay2; the options of a mount of overlayfs hold fewer
+DESCRIPTORS_MOST = 10_000  # in an index and all indexes in it
 CURE = "give what tinybox save or docker save has written"
+# What the documents are like, but for an image's config: see quick_json.misfit, and the OCI image-spec.
+INDEX = {"manifests!": [{"digest!": str, "platform": {"architecture": str}, "annotations": {"*": str}}]}
+MANIFEST = {"config!": {"digest!": str}, "layers!": [{"digest!": str}]}
+DOCKERS = [{"Config!": str, "Layers!": [str], "RepoTags": [str]}]
 
 
 class Entry(NamedTuple):
@@ -43,7 +51,7 @@ def load(store: Store, source: BufferedReader) -> list[str]:
     loaded = []
     with intake.workspace(store) as outer:
         parts = _Parts(outer, source)
-        entries = list(_entries(parts))
+        entries = _entries(parts)
         if not entries:
             raise ImageError("archive", "there is no image in it", CURE)
         for entry in entries:
@@ -53,23 +61,20 @@ def load(store: Store, source: BufferedReader) -> list[str]:
 
 
 class _Parts:
-    """The members of an archive, kept in the workspace under the hashes of their names."""
+    """The members of an archive, kept in the workspace under the hashes of their names; *unpacked*: their diff ids."""
 
     def __init__(self, work: Workspace, source: BufferedReader) -> None:
         self._folder = f"{work.path}/parts"
+        self._proved: set[str] = set()
+        self.unpacked: dict[str, str] = {}
         os.mkdir(self._folder)
-        blamed = "archive"
-        try:
-            with opened(source, free(self._folder)) as stream:
-                for member in headers(stream):
-                    blamed = f"archive member {member.name[:200]!r}"
-                    if member.isreg():
-                        self._keep(member.name, stream.data(member.size))
-        except ImageError as error:
-            error.thing = error.thing or blamed
-            raise
-        except (tarfile.TarError, ValueError) as error:
-            raise ImageError(blamed, f"not a sound tar archive: {error}", CURE) from error
+        with Blame() as blame, opened(source, free(self._folder)) as stream:
+            for number, member in enumerate(headers(stream)):
+                blame.thing = f"archive member {member.name[:200]!r}"
+                if number >= ENTRIES_MAX:
+                    raise ImageError("archive", f"it has more than {ENTRIES_MAX} entries", "the archive is unsafe")
+                if member.isreg():
+                    self._keep(member.name, stream.data(member.size))
 
     def _keep(self, name: str, pieces: Iterable[bytes]) -> None:
         with open(self.path(name), "wb") as file:
@@ -84,50 +89,79 @@ class _Parts:
         """Tell whether there is a member *name*."""
         return os.path.isfile(self.path(name))
 
-    def document(self, name: str) -> Any:
-        """Return the JSON in the member *name*."""
+    def document(self, name: str, shape: Any) -> Any:
+        """Return the JSON in the member *name*; ImageError: it is missing, too large, no JSON or not of *shape*."""
+        thing = f"archive member {name[:200]!r}"
         try:
             with open(self.path(name), "rb") as file:
-                return json.loads(file.read(MOST))
+                content = file.read(MOST + 1)
+            if len(content) > MOST:
+                raise ImageError(thing, f"is larger than {MOST >> 20} MiB", "the archive is unsafe")
+            document = quick_json.loads(content.decode())
+        except FileNotFoundError as error:
+            raise ImageError(thing, "is missing", "save the image again") from error
         except (OSError, ValueError) as error:
-            raise ImageError(f"archive member {name}", f"cannot be read: {error}", CURE) from error
+            raise ImageError(thing, f"cannot be read: {error}", CURE) from error
+        if wrong := quick_json.misfit(document, shape):
+            raise ImageError(thing, wrong, CURE)
+        return document
 
     def blob(self, descriptor: dict[str, Any]) -> str:
         """Return the name of the member that *descriptor* means; ImageError if its content is another."""
-        kind, _, digest = str(descriptor["digest"]).partition(":")
+        kind, _, digest = descriptor["digest"].partition(":")
         name = f"blobs/{kind}/{digest}"
+        if name in self._proved:
+            return name
         if not self.has(name):
-            raise ImageError(f"archive member {name}", "is missing", "save the image again")
+            raise ImageError(f"archive member {name[:200]!r}", "is missing", "save the image again")
         with open(self.path(name), "rb") as file:
             if kind != "sha256" or hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                raise ImageError(f"archive member {name}", "its content is not what its name says", "save it again")
+                cause = "its content is not what its name says"
+                raise ImageError(f"archive member {name[:200]!r}", cause, "save it again")
+        self._proved.add(name)
         return name
 
 
-def _entries(parts: _Parts) -> Iterator[Entry]:
-    """Yield the images: as OCI's index.json lists them, or else docker's manifest.json."""
-    try:
-        if parts.has("index.json"):
-            yield from _of_index(parts, parts.document("index.json"))
-        elif parts.has("manifest.json"):
-            for image in parts.document("manifest.json"):
-                names = [parse(name) for name in image.get("RepoTags") or ()]
-                yield Entry(image["Config"], image["Layers"], names)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ImageError("archive", f"its list of images is incomplete: {error!r}", CURE) from error
+def _entries(parts: _Parts) -> list[Entry]:
+    """Return the images: as OCI's index.json lists them, or else docker's manifest.json."""
+    if parts.has("index.json"):
+        return _of_index(parts, parts.document("index.json", INDEX))
+    if not parts.has("manifest.json"):
+        return []
+    images = parts.document("manifest.json", DOCKERS)
+    return [Entry(image["Config"], image["Layers"], [*map(parse, image.get("RepoTags") or ())]) for image in images]
 
 
-def _of_index(parts: _Parts, index: dict[str, Any]) -> Iterator[Entry]:
+def _of_index(parts: _Parts, index: dict[str, Any]) -> list[Entry]:
+    """Return the images of an index, and of the indexes in it: one manifest a machine. None is looked at twice."""
     architecture = intake.ARCHITECTURES.get(os.uname().machine)
-    for descriptor in index["manifests"]:
-        if (descriptor.get("platform") or {}).get("architecture", architecture) != architecture:
+    pending, count = [*index["manifests"]], 0
+    found: dict[str, Entry | None] = {}
+    while pending:
+        descriptor, count = pending.pop(0), count + 1
+        if count + len(pending) > DESCRIPTORS_MOST:
+            raise ImageError(
+                "archive", f"its indexes list more than {DESCRIPTORS_MOST} images", "the archive is unsafe"
+            )
+        if ((descriptor.get("platform") or {}).get("architecture") or architecture) != architecture:
             continue
-        document = parts.document(parts.blob(descriptor))
-        if "manifests" in document:  # an index in the index: one manifest a machine
-            yield from _of_index(parts, document)
-            continue
-        layers = [parts.blob(layer) for layer in document["layers"]]
-        yield Entry(parts.blob(document["config"]), layers, _names(descriptor.get("annotations") or {}))
+        name, names = parts.blob(descriptor), _names(descriptor.get("annotations") or {})
+        if name not in found:
+            found[name] = _manifest(parts, name, pending)
+        entry = found[name]
+        if entry is not None:
+            entry.names.extend(names)
+    return [entry for entry in found.values() if entry is not None]
+
+
+def _manifest(parts: _Parts, name: str, pending: list[dict[str, Any]]) -> Entry | None:
+    """Return the image of the manifest *name*, yet without a name; or put what an index lists before all *pending*."""
+    document = parts.document(name, {})
+    if "manifests" in document:
+        pending[:0] = parts.document(name, INDEX)["manifests"]
+        return None
+    document = parts.document(name, MANIFEST)
+    return Entry(parts.blob(document["config"]), [parts.blob(layer) for layer in document["layers"]], [])
 
 
 def _names(annotations: dict[str, str]) -> list[Reference]:
@@ -144,14 +178,22 @@ def _names(annotations: dict[str, str]) -> list[Reference]:
 
 def _bring(store: Store, parts: _Parts, entry: Entry) -> str:
     """Unpack the layers of one image, and put it into the store under its names; return its id."""
-    document = parts.document(entry.config)
+    thing = f"archive member {entry.config[:200]!r}"
+    document = parts.document(entry.config, RECORD)
+    if len(entry.layers) > LAYERS_MOST:
+        raise ImageError(thing, f"its image has more than {LAYERS_MOST} layers", "make one with fewer")
     with intake.workspace(store) as work:
-        unpacked = [intake.add_layer(work, parts.path(name), at).diff_id for at, name in enumerate(entry.layers)]
-        if not isinstance(document, dict) or (document.get("rootfs") or {}).get("diff_ids") != unpacked:
-            raise ImageError(
-                f"archive member {entry.config}", "it speaks of other layers than are there", "save it again"
-            )
+        fresh: dict[str, str] = {}
+        for number, name in enumerate(dict.fromkeys(entry.layers)):
+            if not parts.has(name):
+                raise ImageError(f"archive member {name[:200]!r}", "is missing", "save the image again")
+            if name not in parts.unpacked:
+                fresh[name] = intake.add_layer(work, parts.path(name), number).diff_id
+        known = parts.unpacked | fresh
+        if document["rootfs"]["diff_ids"] != [known[name] for name in entry.layers]:
+            raise ImageError(thing, "it speaks of other layers than are there", "save it again")
         image_id = intake.put(store, work, document, entry.names[0] if entry.names else None)
-    for name in entry.names[1:]:
-        store.tag(image_id, str(name))
+    parts.unpacked |= fresh
+    for reference in entry.names[1:]:
+        store.tag(image_id, str(reference))
     return image_id

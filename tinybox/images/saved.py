@@ -14,7 +14,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tinybox.images import layers
 from tinybox.images.intake import workspace
-from tinybox.images.store import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +47,7 @@ def save(store: Store, words: Sequence[str], file: IO[bytes]) -> None:
 def _saved(store: Store, image: Image, blobs: _Blobs) -> tuple[dict[str, Any], dict[str, Any]]:
     """Add the blobs of one image; return its entry for index.json, and that for docker's manifest.json."""
     told = [blobs.layer(layer) for layer in image.layers]
-    document = read_json(f"{store.root}/images/{image.id}")
+    document = store.record(image.id)
     document["rootfs"] = {**document["rootfs"], "diff_ids": [layer["digest"] for layer in told]}
     config = blobs.document(CONFIG, document)
     manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": told}

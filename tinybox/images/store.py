@@ -23,12 +23,26 @@ from tinybox.images.reference import Reference, is_id, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from io import BufferedReader
-    from typing import Any, Self
+    from typing import Any, Self, TypeAlias
+
+    Shape: TypeAlias = dict[str, Any]
 
 ANNOTATION = "tinybox.image"  # in a container's config.json: the id of its image
 KEY_LENGTH = 16  # hex digits of a layer's digest in its path
 DIRECTORIES = {"": 0o711, "layers": 0o700, "images": 0o755, "names": 0o755, "tmp": 0o700, "locks": 0o700}
+
+# What the record of an image is like; "*", "!" and the rest: quick_json.misfit. Whatever comes in is held against it.
+LAYERED: Shape = {"rootfs!": {"type": str, "diff_ids!": [str]}}
+_TEXTS, _ANY = [str], {"*": dict[str, object]()}
+_TIMES = dict.fromkeys("Interval Timeout StartPeriod StartInterval Retries".split(), int)
+_CONFIG: Shape = {"Env": _TEXTS, "Entrypoint": _TEXTS, "Cmd": _TEXTS, "ExposedPorts": _ANY, "Volumes": _ANY}
+_CONFIG |= {"User": str, "WorkingDir": str, "StopSignal": str, "Labels": {"*": str}}
+_CONFIG |= {"Healthcheck": {"Test": _TEXTS, **_TIMES}}
+_STEP = {**dict.fromkeys("created created_by author comment".split(), str), "empty_layer": bool}
+RECORD: Shape = {**dict.fromkeys("created author architecture os variant".split(), str), "config": _CONFIG, **LAYERED}
+RECORD["history"] = [_STEP]
 
 Removal = namedtuple("Removal", ["untagged", "deleted"])  # two lists of str: references, image ids
 
@@ -62,8 +76,8 @@ class Image:
         self.diff_ids: list[str] = document["rootfs"]["diff_ids"]
         self.layers = [f"{root}/layers/{layer_key(diff_id)}/fs" for diff_id in self.diff_ids]
         self.config: dict[str, Any] = document.get("config") or {}
-        self.created: str = document.get("created", "")
-        self.architecture: str = document.get("architecture", "")
+        self.created: str = document.get("created") or ""
+        self.architecture: str = document.get("architecture") or ""
 
     @property
     def size(self) -> int:
@@ -85,8 +99,8 @@ class Store:
             raise ImageError(f"image {text!r}", "a layer of it is gone", f"tinybox rmi {text}, then bring it again")
         return image
 
-    def images(self) -> list[Image]:
-        """List every image once for each of its names, and those that lost their name with an empty one."""
+    def images(self, damaged: Callable[[ImageError], object] = lambda _: None) -> list[Image]:
+        """List every image once for each of its names, nameless ones with an empty one; tell *damaged* of others."""
         names = self._names()
         named = {image_id for _, image_id in names}
         nameless = [("", image_id) for image_id in self._ids() if image_id not in named]
@@ -94,10 +108,22 @@ class Store:
         for reference, image_id in names + nameless:
             try:
                 images.append(self._load(image_id, reference))
-            except ImageError:
+            except ImageError as error:
                 if image_id in self._ids():  # else it was removed while we were reading
-                    raise
+                    damaged(error)
         return images
+
+    def record(self, image_id: str, reference: str = "", shape: Shape = RECORD) -> dict[str, Any]:
+        """Return the record of an image, an OCI image config; ImageError says what of it is damaged."""
+        try:
+            document = read_json(f"{self.root}/images/{image_id}")
+            wrong = json.misfit(document, shape)
+        except (FileNotFoundError, ValueError) as error:
+            wrong = str(error)
+        if wrong:
+            cure = f"tinybox rmi {image_id[:12]}, then bring it again"
+            raise ImageError(f"image {reference or image_id[:12]}", f"its record is damaged: {wrong}", cure)
+        return document
 
     def tag(self, text: str, reference: str) -> Image:
         """Give the image *text* one more name, as docker-tag(1) does; an image that had that name loses it."""
@@ -155,7 +181,8 @@ class Store:
 
         used: set[str] = set()
         with Reported("layers of no image") as reading:
-            used = {layer_key(diff_id) for image_id in self._ids() for diff_id in self._load(image_id, "").diff_ids}
+            found = [self.record(image_id, shape=LAYERED)["rootfs"]["diff_ids"] for image_id in self._ids()]
+            used = {layer_key(diff_id) for diff_ids in found for diff_id in diff_ids}
         for key in set() if reading.failed else set(os.listdir(f"{self.root}/layers")) - used:
             gone = f"{self.root}/tmp/gone-{key}"
             with Reported(f"layer {key}"):
@@ -174,9 +201,9 @@ class Store:
         for container in _entries(f"{self.root}/containers"):
             try:
                 config = read_json(f"{self.root}/containers/{container}/config.json")
-            except FileNotFoundError:
-                continue  # it is just being made or removed
-            if config.get("annotations", {}).get(ANNOTATION) == image_id:
+            except (FileNotFoundError, ValueError):
+                continue  # it is just being made or removed, or it is damaged: nobody can start it
+            if not json.misfit(config, {"annotations!": {}}) and config["annotations"].get(ANNOTATION) == image_id:
                 users.append(container)
         return users
 
@@ -207,11 +234,7 @@ class Store:
         raise ImageError(f"image {text!r}", f"there is no such image in {self.root}", cure)
 
     def _load(self, image_id: str, reference: str) -> Image:
-        try:
-            return Image(self.root, image_id, reference, read_json(f"{self.root}/images/{image_id}"))
-        except (FileNotFoundError, ValueError, LookupError, TypeError) as error:
-            cure = f"tinybox rmi {image_id[:12]}, then bring it again"
-            raise ImageError(f"image {reference or image_id[:12]}", f"its record is damaged: {error}", cure) from error
+        return Image(self.root, image_id, reference, self.record(image_id, reference))
 
     def _link(self, reference: Reference) -> str:
         return f"{self.root}/names/{str(reference).replace('/', '%')}"
@@ -262,7 +285,7 @@ def _is_gone(path: str) -> bool:
 def read_json(path: str) -> dict[str, Any]:
     """Read the object in the JSON file *path*; see OSError and ValueError."""
     with open(path, "rb") as file:
-        document: dict[str, Any] = json.loads(file.read().decode())
+        document: dict[str, Any] = json.loads(file.read(json.MOST).decode())
     return document
 
 

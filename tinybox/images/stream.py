@@ -6,34 +6,21 @@ the same one, however they were compressed.
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import hashlib
-import lzma
-import os
-import shutil
-import subprocess
-import zlib
 from contextlib import ExitStack, contextmanager
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from tinybox.errors import HostError, ImageError
+from tinybox.errors import ImageError
+from tinybox.images import pax
+from tinybox.images.decompress import CHUNK, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
-CHUNK = 1 << 18
+    from tinybox.images.decompress import Reader
+
 HEADERS_MAX = 1 << 18  # what one member's headers may take: names, links and attributes are at most 64 KiB each
-DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError)
-GZIP, BZIP2, XZ, ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
-
-
-class Reader(Protocol):
-    """Anything that gives bytes and fewer than asked for only at its end."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return the next *size* bytes."""
 
 
 class Stream:
@@ -49,6 +36,7 @@ class Stream:
         self._at = 0
         self._allowance = HEADERS_MAX
         self._last = b""
+        self._expects_records = False
 
     def tell(self) -> int:
         """Return how many bytes have gone by."""
@@ -58,12 +46,20 @@ class Stream:
         """Grant the next member's headers their share of memory."""
         self._allowance = HEADERS_MAX
 
+    def expect_records(self) -> None:
+        """Look at what is read next as a PAX header, before tarfile searches it."""
+        self._expects_records = True
+
     def read(self, size: int) -> bytes:
         """Return *size* bytes of headers, fewer only at the end."""
         self._allowance -= size
         if size < 0 or self._allowance < 0:
             raise ImageError("", f"its headers are larger than {HEADERS_MAX >> 10} KiB", "the archive is unsafe")
-        return self._take(size)
+        piece = self._take(size)
+        if self._expects_records:
+            self._expects_records = False
+            pax.check(piece)
+        return piece
 
     def seek(self, position: int) -> None:
         """Skip forwards to *position*."""
@@ -112,46 +108,5 @@ class Stream:
 def opened(source: BufferedReader, limit: int) -> Iterator[Stream]:
     """Enter the uncompressed stream of *source*, whose packing is known by its first bytes and not by its name."""
     with ExitStack() as stack:
-        reader, damage = _unpacked(source, stack)
+        reader, damage = unpacked(source, stack)
         yield Stream(reader, damage, limit)
-
-
-def _unpacked(source: BufferedReader, stack: ExitStack) -> tuple[Reader, tuple[type[Exception], ...]]:
-    magic = source.peek(6)[:6]
-    if magic.startswith(GZIP):
-        return stack.enter_context(gzip.open(source)), DAMAGE
-    if magic.startswith(BZIP2):
-        return stack.enter_context(bz2.open(source)), DAMAGE
-    if magic.startswith(XZ):
-        return stack.enter_context(lzma.open(source)), DAMAGE
-    if magic.startswith(ZSTD):
-        return _zstd(source, stack)
-    return source, DAMAGE
-
-
-def _zstd(source: BufferedReader, stack: ExitStack) -> tuple[Reader, tuple[type[Exception], ...]]:
-    """Read zstd by the package zstandard, else by the program zstd, whichever this host has."""
-    try:
-        import zstandard
-    except ImportError:
-        return stack.enter_context(_zstd_program(source)), DAMAGE
-    reader = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True, closefd=False)
-    return stack.enter_context(reader), (*DAMAGE, zstandard.ZstdError)
-
-
-@contextmanager
-def _zstd_program(source: BufferedReader) -> Iterator[IO[bytes]]:
-    """Enter the output of zstd(1), which reads *source* from its beginning."""
-    if not shutil.which("zstd") or not source.seekable():
-        raise HostError("", "this host cannot read zstd from here", "pip install zstandard, or apt install zstd")
-    os.lseek(source.fileno(), 0, os.SEEK_SET)  # looking at the first bytes had moved it
-    with subprocess.Popen(["zstd", "-dcq"], stdin=source, stdout=subprocess.PIPE) as program:
-        if program.stdout is None:  # never: a pipe was asked for
-            raise HostError("", "zstd gives no output")
-        try:
-            yield program.stdout
-        except BaseException:
-            program.kill()
-            raise
-    if program.returncode:
-        raise ImageError("", f"zstd refuses the archive, status {program.returncode}", "fetch it again")

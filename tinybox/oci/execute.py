@@ -5,9 +5,9 @@ The process joins the container as `tinybox exec` does it, by a pidfd of the fir
 
 from __future__ import annotations
 
-import json
 import os
 
+from tinybox import quick_json as json
 from tinybox.container import birth, execute, host, init, monitor, spawn, validate
 from tinybox.container.live import Live
 from tinybox.container.planner import Task

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
+from tinybox import quick_json as json
 from tinybox.container import spec, validate
 from tinybox.container import update as limits
 from tinybox.errors import StateError, UsageError

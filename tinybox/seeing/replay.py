@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import textwrap
 
+from tinybox import quick_json as json
 from tinybox.errors import UsageError
 from tinybox.seeing import inspecting, keyboard, snapshot
 from tinybox.seeing.text import LANES, WIDTH
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     Event: TypeAlias = dict[str, Any]
 
+LONGEST = 1 << 24  # characters of an event; a step tells whatever changed in the kernel's lists
 VERSION = 1  # of docs/explain-schema.md
 KEYS = "Enter: next step   i: inspect   c: continue   q: leave"
 
@@ -26,7 +28,10 @@ KEYS = "Enter: next step   i: inspect   c: continue   q: leave"
 def read(path: str) -> Iterator[Event]:
     """Yield the events of a trace; UsageError for a file that is none, or of a later version of the schema."""
     with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
+        for number in itertools.count(1):
+            line = file.readline(LONGEST)
+            if not line:
+                return
             event = _event(line, f"{path}, line {number}")
             if number == 1:
                 _check(event, path)
@@ -36,7 +41,7 @@ def read(path: str) -> Iterator[Event]:
 def _event(line: str, where: str) -> Event:
     try:
         event: Any = json.loads(line)
-    except ValueError as error:
+    except ValueError as error:  # also one that is cut off, being longer than LONGEST
         raise UsageError(where, "is no event", "tinybox run --explain=json -o FILE writes a trace") from error
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
         raise UsageError(where, "is no event", "tinybox run --explain=json -o FILE writes a trace")
