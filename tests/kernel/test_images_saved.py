@@ -152,7 +152,7 @@ def tampered(found: dict[str, bytes], how: str) -> None:
         ("layer", "is not what its name says"),
         ("docker's layer", "speaks of other layers"),
         ("missing", "is missing"),
-        ("list", "incomplete"),
+        ("list", "digest is missing"),
         ("nothing", "there is no image in it"),
     ],
 )

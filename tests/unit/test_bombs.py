@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import tarfile
+import time
 import zlib
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,7 +23,7 @@ from tests.slowness import SLOWNESS
 from tinybox import quick_json
 from tinybox.compose import document, dotenv, order, overriding
 from tinybox.compose.service import Service
-from tinybox.container import words
+from tinybox.container import monitor, words
 from tinybox.errors import ImageError, UsageError
 from tinybox.images import intake, loading, stream
 from tinybox.images.store import Store
@@ -271,6 +272,18 @@ def test_an_index_of_another_shape_is_one_line(store: Store, index: bytes, says:
     assert says in refuse_load(store, {"index.json": index})
 
 
+def test_the_door_of_the_store_looks_at_every_config(store: Store) -> None:
+    """Not load alone: what import, a recipe or commit make of a config is held against the same shape; no trace."""
+    for config in ({"Cmd": [1]}, {"Env": "A=b"}, {"Labels": {"a": 5}}):
+        path = f"{store.root}.tar"
+        with open(path, "wb") as file:
+            file.write(SMALL)
+        with pytest.raises(ImageError, match="image config: config"):
+            store.import_archive(path, "bad:1", config)
+        assert [os.listdir(f"{store.root}/{name}") for name in ("images", "layers", "names", "tmp")] == [[], [], [], []]
+    assert store.import_archive(path, "good:1", {"Cmd": ["x"]}).config == {"Cmd": ["x"]}
+
+
 def values(luck: Any, depth: int = 0) -> Any:
     """Return any value of JSON."""
     kind = luck.randrange(8 if depth < 3 else 6)
@@ -458,6 +471,15 @@ def test_env_file_has_an_end(tmp_path: Path) -> None:
         words.environment([], ["/dev/zero"])
     (tmp_path / "env").write_text("A=b\r\n\n# no\n C=d\n")
     assert words.environment([], [str(tmp_path / "env")]) == {"A": "b", "C": "d"}
+
+
+def test_an_alarm_in_a_hundred_days_is_waited_for_in_parts() -> None:
+    """A health check every 2400 hours is more milliseconds than poll(2) counts: it ended the box's monitor."""
+    watch = monitor.Watch.__new__(monitor.Watch)
+    watch.alarms = [(time.monotonic() + 1e9, lambda: None)]
+    patience_of_poll = watch._patience()
+    assert patience_of_poll is not None
+    assert patience_of_poll < 2**31
 
 
 # JSON.
