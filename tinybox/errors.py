@@ -4,6 +4,7 @@
     ├── UsageError             125  the words were wrong: an option, a size, a name
     ├── HostError              125  this host lacks something: root, a controller, a system call
     ├── ImageError             125  an image or an archive is missing, damaged or unsafe
+    ├── UnfitFileError         125  a box's or an image's file cannot be read safely
     ├── StateError             125  a container is not in the state that the command needs
     ├── StepError              125  a step of the plan failed; what had been made was undone
     ├── NotExecutableError     126  the program is there, and execve(2) refuses it
@@ -49,6 +50,10 @@ class HostError(TinyboxError):
 
 class ImageError(TinyboxError):
     """An image, a layer or an archive is missing, damaged or unsafe."""
+
+
+class UnfitFileError(TinyboxError):
+    """A file of a box or an image cannot be read safely: no regular file, too large, or under a lease."""
 
 
 class StateError(TinyboxError):

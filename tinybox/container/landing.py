@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tinybox.errors import UsageError
 from tinybox.images.members import members
 from tinybox.images.metadata import XATTR
-from tinybox.images.tree import Tree, parts_of
+from tinybox.images.tree import REPLACED, Tree, parts_of
 from tinybox.linux import files
 from tinybox.linux.mount import AT_FDCWD
 
@@ -174,8 +174,10 @@ class Landing(Tree):
         """Raise UsageError where docker would: what is there is of another kind than what comes."""
         try:
             parent = self._open(parts[:-1])
-        except OSError:
-            return  # not there yet, or no directory: making the member will tell
+        except OSError as error:
+            if error.errno in REPLACED:
+                return  # not there yet, or no directory: making the member will tell
+            raise
         try:
             mode = os.stat(parts[-1], dir_fd=parent, follow_symlinks=False).st_mode
         except FileNotFoundError:

@@ -14,7 +14,7 @@ from tinybox.container import control, naming, spec, state
 from tinybox.container.errand import Errand
 from tinybox.errors import StateError
 from tinybox.isolation import idmap, mounts, overlay, rootfs
-from tinybox.linux import mount, process
+from tinybox.linux import files, mount, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,9 +122,7 @@ def _is_files(entry: Mount, bundle: str) -> bool:
     """Tell whether a mount shows files of the host, and not the kernel's own: a volume, a directory."""
     destination, source = entry["destination"], os.path.join(bundle, entry.get("source", ""))
     is_bind = "bind" in (entry.get("type"), *entry.get("options", [])) or "rbind" in entry.get("options", [])
-    return (
-        is_bind and not f"{destination}/".startswith(tuple(f"{path}/" for path in _KERNELS)) and os.path.exists(source)
-    )
+    return is_bind and not f"{destination}/".startswith(tuple(f"{path}/" for path in _KERNELS)) and files.exists(source)
 
 
 def has_own_users(config: Spec) -> bool:

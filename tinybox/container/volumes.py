@@ -113,7 +113,9 @@ def _populate(home: Home, config: Spec, entry: Mount) -> None:
         return
     layers = [layer for layer in config.get("annotations", {}).get(spec.LAYERS, "").split(":") if layer]
     top = entry["destination"].strip("/").split("/")[0]
-    has_some = "nocopy" not in entry.get("options", []) and any(os.path.lexists(f"{layer}/{top}") for layer in layers)
+    has_some = "nocopy" not in entry.get("options", []) and any(
+        files.exists(f"{layer}/{top}", follow_symlinks=False) for layer in layers
+    )
     if os.path.isdir(path) and not (has_some and set(users(home).get(path, ())).isdisjoint(home.living())):
         return
     fresh = path + ".new"

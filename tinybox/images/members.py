@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.errors import TinyboxError
 from tinybox.images.metadata import XATTR
-from tinybox.linux.files import LONGEST_PATH, file_system, open_straight
+from tinybox.linux.files import KERNELS_OWN, LONGEST_PATH, file_system, open_regular, open_straight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 
 
 CHUNK = 1 << 18
-# Directories of the kernel's own: what is in them is no file that could be copied. See the *_MAGIC in statfs(2).
-KERNELS_OWN = frozenset(
-    (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x1CD1, 0x19800202, 0xCAFE4A11, 0x64626720, 0x74726163, 0x73636673)
-)
+PATIENCE = 5.0  # seconds, for a process in the box to give up its lease on a file: fcntl(2)
 _KINDS = {
     stat.S_IFREG: tarfile.REGTYPE,
     stat.S_IFDIR: tarfile.DIRTYPE,
@@ -41,6 +38,8 @@ _KINDS = {
     stat.S_IFBLK: tarfile.BLKTYPE,
 }
 
+# What getxattr(2) answers when the attribute has gone, or when the file system shows its name and not its value.
+_HIDDEN = (errno.ENODATA, errno.EPERM, errno.EACCES, errno.ENOTSUP)
 _LINKED = (tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE)  # overlayfs links its whiteouts, too: devices stay apart
 
 
@@ -80,7 +79,7 @@ def members(
             if header.isdir():
                 pending += _children(fd, path)
             if header.isreg() and header.size:
-                yield Member(header, _content(fd, header.size))
+                yield Member(header, _content(fd, where, header.size))
             else:
                 yield Member(header, ())
         finally:
@@ -156,14 +155,16 @@ def _attributes(fd: int) -> Iterator[tuple[str, str]]:
     for name in os.listxattr(path):
         try:
             value = os.getxattr(path, name)
-        except OSError:
-            continue  # it has gone, or the file system shows the name and not the value
+        except OSError as error:
+            if error.errno in _HIDDEN:
+                continue
+            raise
         yield XATTR + name, value.decode("utf-8", "surrogateescape")
 
 
-def _content(fd: int, size: int) -> Iterator[bytes]:
+def _content(fd: int, name: str, size: int) -> Iterator[bytes]:
     """Read exactly *size* bytes: of a file that grows meanwhile the beginning, of one that shrinks zeros at the end."""
-    with open(os.open(_by_number(fd), os.O_RDONLY), "rb", buffering=0) as file:
+    with open(open_regular(fd, name, PATIENCE), "rb", buffering=0) as file:
         while size:
             piece = file.read(min(CHUNK, size)) or bytes(min(CHUNK, size))
             size -= len(piece)

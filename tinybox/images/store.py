@@ -277,7 +277,7 @@ def _is_gone(path: str) -> bool:
         os.stat(path)
     except PermissionError:
         return False
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return True
     return False
 

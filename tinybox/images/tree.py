@@ -170,14 +170,8 @@ class Tree:
 
     def _open(self, parts: tuple[bytes, ...], flags: int = 0) -> int:
         """Open the directory *parts* below the root; see openat2(2). EXDEV if a link leads outside."""
-        path = b"/".join(parts) or b"."
-        while True:
-            try:
-                flags |= os.O_RDONLY | os.O_DIRECTORY
-                return openat2(self._root, path, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
-            except OSError as error:
-                if error.errno != errno.EAGAIN:  # a rename somewhere on the host made the kernel unsure of a '..'
-                    raise
+        flags |= os.O_RDONLY | os.O_DIRECTORY
+        return openat2(self._root, b"/".join(parts) or b".", flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
 
     def _count(self) -> None:
         self._entries += 1

@@ -200,6 +200,7 @@ def _opaque(directory: int) -> bool:
         try:
             if os.getxattr(directory, attribute) == b"y":
                 return True
-        except OSError:
-            continue
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.ENOTSUP):
+                raise
     return False

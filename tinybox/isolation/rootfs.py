@@ -39,7 +39,11 @@ _INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
 
 def find_root(path: str) -> None:
     """Raise UsageError where the directory that shall be the root is none; see "Root" in OCI's config.md, stat(2)."""
-    if not os.path.isdir(path):
+    try:
+        is_directory = stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_directory = False
+    if not is_directory:
         raise UsageError(f"root.path: {path}", "no such directory")
 
 

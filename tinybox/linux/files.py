@@ -12,7 +12,10 @@ import ctypes
 import errno
 import fcntl
 import os
+import stat
+import time
 
+from tinybox.errors import UnfitFileError
 from tinybox.linux.abi import Syscall
 
 TYPE_CHECKING = False
@@ -29,6 +32,12 @@ RESOLVE_IN_ROOT = 0x10
 PROC_SUPER_MAGIC = 0x9FA0  # linux/magic.h
 LONGEST_PATH = 4095  # bytes that a path in a system call has at most: PATH_MAX of linux/limits.h, without the zero
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# File systems of the kernel's own: a file in them may have no end, or make its reader wait. See *_MAGIC in statfs(2).
+KERNELS_OWN = frozenset(
+    (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x1CD1, 0x19800202, 0xCAFE4A11, 0x64626720, 0x74726163, 0x73636673)
+)
+_TRIES = 128  # one walk in thirty fails while one process renames as fast as it can; libpathrs has the same number
+_PAUSE = 0.05  # seconds between two tries to open a leased file
 
 
 class OpenHow(ctypes.Structure):
@@ -43,9 +52,68 @@ _close_range = Syscall("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uin
 
 
 def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
-    """Open *path* below *dirfd* as *resolve* allows and return a close-on-exec fd; see openat2(2)."""
+    """Open *path* below *dirfd* as *resolve* allows and return a close-on-exec fd; see openat2(2).
+
+    A rename anywhere on the host while the kernel walks a ``..`` below one directory makes it answer EAGAIN. That says
+    nothing about the file, so the walk is repeated; only after 128 such answers is EAGAIN raised (BlockingIOError).
+    """
     how = OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    for _ in range(_TRIES - 1):
+        try:
+            return _openat2(dirfd, path, ctypes.byref(how), ctypes.sizeof(how))
+        except BlockingIOError:
+            continue
     return _openat2(dirfd, path, ctypes.byref(how), ctypes.sizeof(how))
+
+
+def open_at_once(path: str, flags: int, name: str = "", patience: float = 0.0) -> int:
+    """Open *path*, which a box can touch, without waiting for any process of that box; see O_NONBLOCK in open(2).
+
+    A lease would make us wait until its holder lets go, or for lease-break-time (45 s): UnfitFileError, which calls the
+    file *name*, after *patience* seconds. See fcntl(2).
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                cause = "a process holds a lease on it"
+                raise UnfitFileError(name or path, cause, "/proc/locks names the process") from error
+        time.sleep(_PAUSE)
+
+
+def open_regular(place: int, name: str, patience: float = 0.0) -> int:
+    """Open for reading the file that is open as a *place* (O_PATH in open(2)), waiting at most *patience* seconds.
+
+    UnfitFileError, which calls the file *name*: it is no regular file, one of the kernel's own, or under a lease.
+    """
+    if not stat.S_ISREG(os.fstat(place).st_mode):
+        raise UnfitFileError(name, "is no regular file")
+    if file_system(place) in KERNELS_OWN:
+        raise UnfitFileError(name, "is a file of the kernel's own", "such as those in /proc and /sys")
+    return open_at_once(f"/proc/self/fd/{place}", os.O_RDONLY, name, patience)
+
+
+def read_regular(place: int, name: str, most: int) -> bytes:
+    """Return what is in the file that is open as a *place*; see read(2) and `open_regular`.
+
+    UnfitFileError beyond *most* bytes: a sparse file has any length and costs its maker nothing.
+    """
+    with open(open_regular(place, name), "rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise UnfitFileError(name, f"is larger than {most} bytes")
+    return data
+
+
+def exists(path: str, *, follow_symlinks: bool = True) -> bool:
+    """Tell whether there is a file *path*; see stat(2). Any error but its absence is raised, unlike os.path.exists."""
+    try:
+        os.stat(path, follow_symlinks=follow_symlinks)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def close_range(first: int, last: int = 2**32 - 1) -> None:
