@@ -1,7 +1,8 @@
 """The three files of /etc that are the box's own: hosts, hostname and resolv.conf, mounted over those of the image.
 
-They lie in the bundle, and what is mounted is the file itself, not its name: so they are written in place, never
-replaced, and the box sees at once what is new. See hosts(5), hostname(5) and resolv.conf(5).
+They lie in the bundle, and what is mounted is the file itself, not its name: so while a box runs they are written in
+place, and the box sees at once what is new. Each start makes new files, as another box may have the former ones mounted
+and do with them what it likes. See hosts(5), hostname(5) and resolv.conf(5).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 
 from tinybox import quick_json as json
 from tinybox.container import spec
+from tinybox.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,12 +52,30 @@ def write(bundle: str, config: Spec) -> None:
         RESOLV: lambda: resolv_conf(*_of_the_host(keep=is_hosts), known),
     }
     for name in own_files(config):
-        put(os.path.join(bundle, name), texts[name]())
+        _replace(os.path.join(bundle, name), texts[name]())
+
+
+def _replace(path: str, text: str) -> None:
+    """Write *text* to a new file *path*, in the place of a former one; see O_EXCL in open(2)."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags, 0o644)
+    except FileExistsError:
+        os.unlink(path)
+        fd = os.open(path, flags, 0o644)
+    _fill(fd, text)
 
 
 def put(path: str, text: str) -> None:
-    """Write *text* to the file *path* in place: who has it mounted keeps it; see open(2)."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    """Write *text* to the file *path* in place, for a box that has it mounted; see open(2).
+
+    The box may hold a lease on the file: UnfitFileError at once, since others wait for us; fcntl(2).
+    """
+    _fill(files.open_at_once(path, os.O_WRONLY | os.O_NOFOLLOW), text)
+
+
+def _fill(fd: int, text: str) -> None:
+    """Make *text* the content of the open file, and close it."""
     try:
         os.fchmod(fd, 0o644)  # whatever our umask is: users who are not root look names up, too
         data = text.encode("utf-8", "surrogateescape")
@@ -66,12 +86,16 @@ def put(path: str, text: str) -> None:
 
 
 def read(path: str, most: int = 1 << 20) -> str:
-    """Return what is in the file *path*, at *most* so many characters; of one that is not there, nothing."""
+    """Return what is in the file *path*, at *most* so many characters; of one that is not there, nothing.
+
+    A box can have a lease on it, for the host's own files can be mounted in a box, too: UnfitFileError; see fcntl(2).
+    """
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read(most)
+        fd = files.open_at_once(path, os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
         return ""
+    with open(fd, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read(most)
 
 
 def _text(lines: Iterable[str]) -> str:

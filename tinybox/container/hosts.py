@@ -6,19 +6,24 @@ Every resolver reads /etc/hosts anew for each question, so a box that starts lat
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
+from contextlib import contextmanager
 
 from tinybox import quick_json as json
 from tinybox.container import addresses, etc, naming, networks, spec
+from tinybox.errors import UnfitFileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tinybox.container.addresses import Endpoint
     from tinybox.container.home import Home
 
 BEGIN, END = "# tinybox: this box and those beside it", "# tinybox: end"
+_ROUNDS = 8  # at most: each but the first one means that something has changed while we wrote
 MOST = 1 << 20  # bytes; a box may write to its own file, and we do not read whatever it puts there
 
 
@@ -45,20 +50,64 @@ def announce(home: Home, container: str, annotations: Mapping[str, str]) -> None
     if own.networks:
         refresh(home, own.networks, container)
     elif own.endpoints:
-        _rewrite(home, own, [])
+        _write_all(home, [own], [], own.id)
 
 
 def refresh(home: Home, touched: Iterable[str], container: str = "") -> None:
-    """Bring the hosts files of all boxes in the networks *touched* up to date, and that of *container* anyhow."""
+    """Bring the hosts files of all boxes in the networks *touched* up to date, and that of *container* anyhow.
+
+    A box can make us wait at its own file, so no file is touched under a lock that other commands wait for. Instead
+    each process that has written looks again whether something is new by then; see `_writing`.
+    """
     wanted = set(touched) - {networks.BRIDGE}
     if not wanted and not container:
         return
-    with networks.Locked(home):
-        names = naming.every(home)
-        members = [Member(home, each, names.get(each, "")) for each in home.living()]
-        for member in members:
-            if member.id == container or member.networks & wanted:
+    written: dict[str, list[str]] = {}
+    for _ in range(_ROUNDS):
+        with networks.Locked(home):
+            names = naming.every(home)
+            members = [Member(home, each, names.get(each, "")) for each in home.living()]
+        affected = [member for member in members if member.id == container or member.networks & wanted]
+        known = {member.id: lines(member, "", members) for member in affected}
+        fresh = [member for member in affected if written.get(member.id) != known[member.id]]
+        if not fresh:
+            return
+        _write_all(home, fresh, members, container)
+        written |= known
+
+
+def _write_all(home: Home, fresh: Sequence[Member], members: Sequence[Member], own: str) -> None:
+    """Write the files of the boxes *fresh*. What a box does to its own file keeps us from that file alone: a warning.
+
+    OSError where that of the box *own* cannot be written for another reason than such a lease.
+    """
+    for member in fresh:
+        try:
+            with _writing(home, member, wait=member.id == own):
                 _rewrite(home, member, members)
+        except (FileNotFoundError, NotADirectoryError, BlockingIOError):
+            continue  # it has just been removed, or another process writes it and will look again
+        except (UnfitFileError, OSError) as error:
+            if member.id == own and isinstance(error, OSError):
+                raise
+            cause = error.cause if isinstance(error, UnfitFileError) else error.strerror
+            who = f"container {member.name or member.id[:12]}"
+            sys.stderr.write(f"tinybox: warning: {who}: its /etc/hosts stays as it is: {cause}\n")
+            sys.stderr.flush()
+
+
+@contextmanager
+def _writing(home: Home, member: Member, *, wait: bool) -> Iterator[None]:
+    """Be the only one that writes the files of *member*; BlockingIOError if another process does; see flock(2).
+
+    That process looks again after it has let go, so it will see what we wanted to write.
+    """
+    fd = os.open(home.bundle(member.id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(fd)
 
 
 def _rewrite(home: Home, member: Member, members: Sequence[Member]) -> None:

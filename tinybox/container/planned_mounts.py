@@ -89,20 +89,22 @@ def copy(live: Live, name: str, source: str, options: mounts.Options, maps: Maps
 
     ``/proc/PID/root/...`` is a path in that process's mount namespace, where alone its mounts can be copied.
     """
-    words = source.split("/", 4)
-    if maps is not None:
-        userns = planned_root.users(live, *maps)
-        try:
-            live.trees[name] = mounts.copy_tree(source, options, userns)
-        finally:
+    userns = None if maps is None else planned_root.users(live, *maps)
+    try:
+        live.trees[name] = _copied(source, options, userns)
+    finally:
+        if userns is not None:
             os.close(userns)
-    elif words[:2] == ["", "proc"] and words[2:3] and words[2].isdecimal() and words[3:4] == ["root"]:
-        with mounts.InNamespace(f"/proc/{words[2]}/ns/mnt"):
-            live.trees[name] = mounts.copy_tree("/" + words[4], options)
-    else:
-        live.trees[name] = mounts.copy_tree(source, options)
     if os.path.normpath(name) == "/proc" and files.file_system(live.trees[name]) != files.PROC_SUPER_MAGIC:
         raise UsageError("mount on /proc", "covers /proc", "the box's /proc must be the kernel's")
+
+
+def _copied(source: str, options: mounts.Options, userns: int | None) -> int:
+    words = source.split("/", 4)
+    if words[:2] == ["", "proc"] and words[2:3] and words[2].isdecimal() and words[3:4] == ["root"]:
+        with mounts.InNamespace(f"/proc/{words[2]}/ns/mnt"):  # where also a link that a box has made leads to no host
+            return mounts.copy_tree("/" + "".join(words[4:]), options, userns)
+    return mounts.copy_tree(source, options, userns)
 
 
 def steps(task: Task) -> list[Step]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tinybox.container.listing import Listed
 
 TICKS = os.sysconf("SC_CLK_TCK")  # a second has so many
+_MOST_BYTES = 128 << 10  # of each file: as much as ps(1) shows of a command line; see PR_SET_MM_MAP, prctl(2)
 _TTY_CONSOLE, _PTS_MAJORS = (5, 1), range(136, 144)  # see Documentation/admin-guide/devices.txt
 
 
@@ -104,8 +105,9 @@ def forest(processes: Sequence[Process]) -> Iterator[tuple[str, Process]]:
 
 
 def _read(pid: int, name: str) -> str:
-    with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
+    """Return what the file of /proc says: of a command line, which a process can make as long as its memory, a part."""
+    with open(f"/proc/{pid}/{name}", "rb") as file:
+        return file.read(_MOST_BYTES).decode("utf-8", "surrogateescape")
 
 
 def _boot_time() -> float:

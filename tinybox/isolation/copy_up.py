@@ -54,11 +54,13 @@ def _copy(name: bytes, source: int, target: int) -> bool:
 
 
 def _copy_content(name: bytes, source: int, target: int) -> None:
-    ours = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+    """Make a copy of the file; where another box has put something else there meanwhile, an empty one."""
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a volume may be another box's, too: wait for nobody there
+    ours = os.open(name, os.O_RDONLY | flags, dir_fd=source)
     try:
         theirs = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
         try:
-            while os.sendfile(theirs, ours, None, _PIECE):
+            while stat.S_ISREG(os.fstat(ours).st_mode) and os.sendfile(theirs, ours, None, _PIECE):
                 pass
         finally:
             os.close(theirs)

@@ -69,16 +69,17 @@ def make_device(
     """Make a device node of *kind* c, b or p at *path* inside *root*; see mknod(2)."""
     folder, name = os.path.split(path)
     parent = mounts.open_target(root, folder, directory=True)
+    former = os.umask(0)  # chmod(2) by name, afterwards, would follow a link that another box puts there in a volume
     try:
         os.mknod(name, _TYPES[kind] | mode, os.makedev(*numbers), dir_fd=parent)
-        os.chmod(name, mode, dir_fd=parent)  # mknod's mode went through the umask
         if owner != (0, 0):
-            os.chown(name, *owner, dir_fd=parent)
+            os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
     except FileExistsError as error:
         there = os.stat(name, dir_fd=parent, follow_symlinks=False)
         if stat.S_IFMT(there.st_mode) != _TYPES[kind] or (kind != "p" and there.st_rdev != os.makedev(*numbers)):
             raise UsageError(f"device {os.fsdecode(path)}", "there is another file at this place") from error
     finally:
+        os.umask(former)
         os.close(parent)
 
 

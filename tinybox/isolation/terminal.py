@@ -26,7 +26,8 @@ class Pty:
     def __init__(self, root: bytes) -> None:
         rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self.master = files.openat2(rootfd, b"/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY, files.RESOLVE_IN_ROOT)
+            inside = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
+            self.master = files.openat2(rootfd, b"/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY, inside)
         finally:
             os.close(rootfd)
         fcntl.ioctl(self.master, _TIOCSPTLCK, struct.pack("i", 0))
