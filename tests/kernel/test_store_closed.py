@@ -57,6 +57,54 @@ def test_a_box_of_nobody_s_gets_its_layers_all_the_same(tinybox: Command) -> Non
     assert tinybox.root in output(tinybox, "busybox", "grep", " / / ", "/proc/self/mountinfo")  # the control
 
 
+PRIVATE = "correct-horse-battery"
+
+
+def telling(*places: str | Path) -> dict[str, int]:
+    """Return the files at or below *places* that have the secret in them, with their modes."""
+    done = subprocess.run(["grep", "-rlsZ", PRIVATE, *places], capture_output=True, text=True, check=False)
+    return {path: os.stat(path).st_mode & 0o777 for path in done.stdout.split("\0") if path}
+
+
+def test_what_a_box_is_told_by_e_is_nobody_else_s(tinybox: Command, tmp_path: Path) -> None:
+    """A variable given by -e lies in config.json, in images of commit and load, in a trace: all root's alone (0600)."""
+    name, trace, saved, bundle = new_name(), tmp_path / "trace", tmp_path / "saved", tmp_path / "bundle"
+    options = ("-e", f"SECRET={PRIVATE}", "busybox")
+    assert tinybox("run", "-d", "--name", name, *options, "sleep", "1000").returncode == 0
+    try:
+        assert tinybox("commit", name, "secret:1").returncode == 0
+        assert tinybox("save", "-o", str(saved), "secret:1").returncode == 0
+        assert tinybox("rmi", "secret:1").returncode == 0
+        assert tinybox("load", "-i", str(saved)).returncode == 0
+        assert tinybox("commit", name, "secret:2").returncode == 0
+        assert tinybox("run", "--rm", "--explain=json", "-o", str(trace), *options, "true").returncode == 0
+        assert tinybox("run", "--bundle", str(bundle), *options, "true").returncode == 0
+        found = telling(tinybox.root, tmp_path)
+        places = {Path(path).relative_to(tinybox.root).parts[0] for path in found if path.startswith(tinybox.root)}
+        assert {"images", "containers"} <= places  # the control: it is there
+        assert {str(trace), str(saved), str(bundle / "config.json")} <= found.keys()
+        assert {path: oct(mode) for path, mode in found.items() if mode & 0o077} == {}
+        assert not as_nobody("grep", "-rls", PRIVATE, tinybox.root).stdout
+    finally:
+        tinybox("rm", "-f", name)
+        tinybox("rmi", "secret:1", "secret:2")
+
+
+def test_records_that_were_open_are_closed(tinybox: Command) -> None:
+    """An image's record that a former tinybox left to everyone's eyes is root's with the next image that is made."""
+    name = new_name()
+    assert tinybox("create", "--name", name, "-e", f"SECRET={PRIVATE}", "busybox").returncode == 0
+    try:
+        assert tinybox("commit", name, "secret:1").returncode == 0
+        (record,) = telling(Path(tinybox.root, "images"))
+        Path(record).chmod(0o644)
+        assert tinybox("commit", "-m", "another", name, "secret:2").returncode == 0
+        assert set(telling(Path(tinybox.root, "images")).values()) == {0o600}
+    finally:
+        tinybox("rm", name)
+        tinybox("rmi", "secret:1", "secret:2")
+
+
 def planned(root: str) -> list[str]:
     """Return the plan of a box, as ``tinybox run --dry-run`` prints it."""
     live = Live()
@@ -67,7 +115,7 @@ def planned(root: str) -> list[str]:
 
 
 def test_a_dry_run_needs_no_root(tinybox: Command) -> None:
-    """Names and records can be read by all: who may not see the layers can still see the plan."""
+    """Names can be read by all, and the record of a recipe's image: who may not see its layers still sees the plan."""
     wanted = planned(tinybox.root)  # and all modules are loaded: nobody may not be able to read those either
     pid = os.fork()
     if pid == 0:

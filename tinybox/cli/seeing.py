@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 
 import click
@@ -20,7 +21,7 @@ from tinybox.seeing.text import Text, colours
 def replay(trace: str, step: bool, html: str | None) -> int:
     """Show a run again from TRACE, which `run --explain=json -o TRACE` has written; needs no root, and does nothing."""
     if html:
-        with open(html, "w", encoding="utf-8") as out:
+        with open(html, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
             Replay(Page(out.write).show).run(read(trace))
         return 0
     with contextlib.ExitStack() as stack:

@@ -10,6 +10,7 @@ import os
 
 from tinybox import quick_json as json
 from tinybox.errors import UsageError
+from tinybox.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -179,9 +180,9 @@ def load(bundle: str) -> Spec:
 
 
 def save(config: Spec, bundle: str) -> None:
-    """Write *config* as the config.json of *bundle*, whole or not at all."""
+    """Write *config* as the config.json of *bundle*, whole or not at all; root's alone: it has the environment."""
     path = os.path.join(bundle, "config.json")
-    with open(path + ".new", "w", encoding="utf-8") as file:
+    with open(files.open_private(path + ".new"), "w", encoding="utf-8") as file:
         file.write(json.dumps(config))  # in one line: the indenting encoder is not the fast one
     os.rename(path + ".new", path)
 

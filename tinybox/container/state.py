@@ -16,6 +16,7 @@ import time
 from tinybox import explain
 from tinybox import quick_json as json
 from tinybox.errors import StateError
+from tinybox.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -243,15 +244,13 @@ def stored(home: Home, container: str) -> State | None:
     return state
 
 
-def now() -> int:
-    """Return the time in nanoseconds since 1970."""
-    return time.time_ns()
+now = time.time_ns  # the time in nanoseconds since 1970
 
 
 def write(path: str, state: State) -> None:
     """Write *state* to *path*, whole or not at all; on a full disk the former state stays; see rename(2)."""
     try:
-        with open(path + ".new", "w", encoding="utf-8") as file:
+        with open(files.open_private(path + ".new"), "w", encoding="utf-8") as file:
             file.write(json.dumps(state))
         os.rename(path + ".new", path)
     except OSError as error:

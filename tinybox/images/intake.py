@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import tempfile
 import time
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # OCI says it as Go does
 LAYER = "layer-"  # how the directories of a workspace begin that become layers
+PUBLIC, PRIVATE = 0o644, 0o600  # the modes of an image's record
 SAVED = ("oci-layout", "manifest.json")  # the marks of `docker save` and of an OCI layout
 
 
@@ -54,12 +56,17 @@ def workspace(store: Store) -> Iterator[Workspace]:
         os.close(fd)
 
 
-def import_archive(store: Store, source: str | BufferedReader, reference: Reference, config: dict[str, Any]) -> Image:
-    """Make the image *reference* with one layer, the tar archive *source*, and *config* in OCI's words."""
+def import_archive(
+    store: Store, source: str | BufferedReader, reference: Reference, config: dict[str, Any], *, public: bool = False
+) -> Image:
+    """Make the image *reference* with one layer, the tar archive *source*, and *config* in OCI's words.
+
+    With *public*, everyone may read the image's record: *config* comes from a recipe, which everyone may read, too.
+    """
     with workspace(store) as work:
         unpacked = add_layer(work, source)
         _check_content(f"{work.path}/{LAYER}0/fs")
-        put(store, work, _document(unpacked, config), reference)
+        put(store, work, _document(unpacked, config), reference, public=public)
     return store.image(str(reference))
 
 
@@ -72,16 +79,20 @@ def add_layer(work: Workspace, source: str | BufferedReader, number: int = 0) ->
     return unpacked
 
 
-def put(store: Store, work: Workspace, document: dict[str, Any], reference: Reference | None) -> str:
+def put(
+    store: Store, work: Workspace, document: dict[str, Any], reference: Reference | None, *, public: bool = False
+) -> str:
     """Make an image of *document*, whose layers are in *work* unless the store has them; return its id.
 
     This is the one door into the store, so here the whole document is looked at: ImageError names what is wrong in it.
+    The record has the image's environment, which may hold secrets: unless it is *public*, root alone may read it.
     """
     if wrong := quick_json.misfit(document, RECORD):
         raise ImageError("image config", wrong, "have whoever made the image mend it")
     record = f"{work.path}/record"
     fresh = sorted(f"{work.path}/{name}" for name in os.listdir(work.path) if name.startswith(LAYER))
     image_id = _write(record, document)
+    os.chmod(record, PUBLIC if public else PRIVATE)
     with store.locked():
         for layer in fresh:
             _place(store, layer, read_json(f"{layer}/layer.json")["diff_id"])
@@ -144,12 +155,12 @@ def _write(path: str, document: dict[str, Any]) -> str:
     content = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
     with open(path, "wb") as file:
         file.write(content)
-    os.chmod(path, 0o644)
     return hashlib.sha256(content).hexdigest()
 
 
 def sweep(store: Store) -> None:
     """Remove what nobody holds any more below tmp/, and layers whose image was never finished; under the lock."""
+    _close_records(store)
     for name in os.listdir(f"{store.root}/tmp"):
         with Reported(f"what is left of an import, {name}"):
             _sweep(f"{store.root}/tmp/{name}")
@@ -164,6 +175,19 @@ def _sweep(path: str) -> None:
         pass  # its owner has just removed it
     except NotADirectoryError:
         os.unlink(path)  # the link of a name that was never put in place; we hold the lock that it needs
+
+
+def _close_records(store: Store) -> None:
+    """Close the records that a former tinybox has left open to everyone; only a recipe's image has no history."""
+    for name in os.listdir(f"{store.root}/images"):
+        path = f"{store.root}/images/{name}"
+        if stat.S_IMODE(os.stat(path).st_mode) != PRIVATE and b'"history"' in _content(path):
+            os.chmod(path, PRIVATE)
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def held(path: str) -> bool:

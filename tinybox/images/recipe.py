@@ -100,7 +100,7 @@ def _make(store: Store, recipe: Recipe, say: Say) -> Image:
                 raise ImageError(kind, NOT_YET.get(kind, "this tinybox knows no such kind of source"))
             with workspace(store) as work:
                 path = KINDS[kind](source, work, say)
-                image = store.import_archive(path, f"{recipe.name}:{recipe.tags[0]}", recipe.config)
+                image = store.import_archive(path, f"{recipe.name}:{recipe.tags[0]}", recipe.config, public=True)
         except TinyboxError as error:
             say(f"not from {kind}: {error}")
             refusal = error

@@ -5,7 +5,8 @@ appears by rename(2), whole or not at all, and every change is made under one fl
 
     ROOT/layers/<16 hex>/fs          a layer's files; short, because overlayfs takes all its layers in one string
     ROOT/layers/<16 hex>/layer.json  its full diff id, against a collision of the short one, and its size
-    ROOT/images/<id>                 an OCI image config: the id is the sha256 of this very file
+    ROOT/images/<id>                 an OCI image config: the id is the sha256 of this very file. It has the image's
+                                     environment, so it is root's alone (0600), unless it says what a recipe says
     ROOT/names/<name:tag>            a symbolic link to the image; a slash in the name is written %
     ROOT/tmp/                        what is being made or thrown away; the flock of its maker tells it from litter
     ROOT/containers/<id>/            not ours; its config.json says by an annotation which image it uses
@@ -118,6 +119,9 @@ class Store:
         try:
             document = read_json(f"{self.root}/images/{image_id}")
             wrong = json.misfit(document, shape)
+        except PermissionError as error:
+            thing = f"image {reference or image_id[:12]}"
+            raise ImageError(thing, "its record is root's alone to read", "try it with sudo") from error
         except (FileNotFoundError, ValueError) as error:
             wrong = str(error)
         if wrong:
@@ -152,12 +156,17 @@ class Store:
         return Removal(names, [image_id])
 
     def import_archive(
-        self, source: str | BufferedReader, reference: str, config: dict[str, Any] | None = None
+        self,
+        source: str | BufferedReader,
+        reference: str,
+        config: dict[str, Any] | None = None,
+        *,
+        public: bool = False,
     ) -> Image:
         """Make an image of one layer from a tar archive, a path or an open file; see images/intake.py."""
         from tinybox.images.intake import import_archive
 
-        return import_archive(self, source, parse(reference), config or {})
+        return import_archive(self, source, parse(reference), config or {}, public=public)
 
     def locked(self, name: str = "store", *, shared: bool = False) -> Lock:
         """Prepare the store and return its lock; *shared* keeps every image in place while a container is made."""
@@ -254,7 +263,7 @@ class Store:
         return _entries(f"{self.root}/images")
 
     def _prepare(self) -> None:
-        """Make the directories: names and records for all to read, the files of the images for root alone."""
+        """Make the directories: names for all to read, the files of the images for root alone."""
         try:
             for name, mode in DIRECTORIES.items():
                 path = f"{self.root}/{name}".rstrip("/")

@@ -116,6 +116,11 @@ def exists(path: str, *, follow_symlinks: bool = True) -> bool:
     return True
 
 
+def open_private(path: str) -> int:
+    """Open the file *path* to write it anew, for its owner's eyes alone (mode 0600), and return the fd; see open(2)."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
 def close_range(first: int, last: int = 2**32 - 1) -> None:
     """Close every file descriptor from *first* to *last*; see close_range(2), Linux 5.9."""
     _close_range(first, last, 0)

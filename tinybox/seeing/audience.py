@@ -45,11 +45,14 @@ class Wanted:
         self.fd = self._open()
 
     def _open(self) -> int:
-        """Return the descriptor to write to: stderr, or a new file; UsageError now, before anything has run."""
+        """Return the descriptor to write to: stderr, or a new file; UsageError now, before anything has run.
+
+        The file is its owner's alone: what is told has the words of the command, and with them the box's variables.
+        """
         if not self.output:
             return 2
         try:
-            return os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            return os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise UsageError(f"--output {self.output}", f"cannot be written: {error.strerror}") from error
 
