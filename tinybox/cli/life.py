@@ -11,7 +11,7 @@ import click
 from tinybox.cli import completion, detached
 from tinybox.cli.run_command import table_command
 from tinybox.cli.several import each
-from tinybox.container import control, host, launch, monitor, naming, words
+from tinybox.container import control, freezing, host, launch, monitor, naming, words
 from tinybox.container import update as updating
 from tinybox.container.home import Home
 from tinybox.container.live import Live
@@ -163,14 +163,14 @@ def wait(names: tuple[str, ...]) -> int:
 @LIVING_NAMES
 def pause(names: tuple[str, ...]) -> int:
     """Freeze all processes of containers."""
-    return each(names, lambda name: control.pause(Home(), name))
+    return each(names, lambda name: freezing.pause(Home(), name))
 
 
 @click.command()
 @LIVING_NAMES
 def unpause(names: tuple[str, ...]) -> int:
     """Let frozen containers go on."""
-    return each(names, lambda name: control.unpause(Home(), name))
+    return each(names, lambda name: freezing.unpause(Home(), name))
 
 
 @click.command()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from tinybox.container import changes, control, events, identity, mount_points, naming, spec, state, view
+from tinybox.container import changes, events, freezing, identity, mount_points, naming, spec, state, view
 from tinybox.images import intake, layers
 from tinybox.images.metadata import XATTR
 from tinybox.images.reference import parse
@@ -89,14 +89,8 @@ def held(home: Home, container: str, *, pause: bool) -> Iterator[None]:
         finally:
             record.close()
         return
-    freezing = pause and not control.is_paused(container)
-    if freezing:
-        control.pause(home, container)
-    try:
+    with freezing.frozen(home, container, "commit") if pause else nullcontext():
         yield
-    finally:
-        if freezing:
-            control.unpause(home, container)
 
 
 def _document(parent: dict[str, Any], wish: Wish, command: list[str], diff_id: str) -> dict[str, Any]:

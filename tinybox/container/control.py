@@ -1,4 +1,4 @@
-"""Acting on a container that is there: signal, stop, remove, pause, rename, change its limits.
+"""Acting on a container that is there: signal, stop, remove, rename, wait.
 
 A running container belongs to the process that watches over it. Others do not write its state; they act on the kernel's
 objects (a pidfd, a control group) and the owner sees what came of it. What is at rest is owned for a moment instead.
@@ -187,27 +187,6 @@ def rename(home: Home, word: str, name: str) -> None:
     naming.rename(home, container, name)
     hosts.refresh(home, [end.network for end in addresses.endpoints(home, container)])
     events.emit(home, container, "rename", oldName="".join(former), name=name)
-
-
-def pause(home: Home, word: str) -> None:
-    """Freeze every process of a container, until `unpause`; see cgroup.freeze in cgroups(7), Linux 5.2."""
-    with running(home, word) as target:
-        if is_paused(target.id):
-            raise StateError(f"container {word}", "is already paused", f"tinybox unpause {word}")
-        try:
-            group(target.id).freeze()
-        except OSError as error:
-            raise StateError(f"container {word}", "has just ended") from error
-        events.emit(home, target.id, "pause")
-
-
-def unpause(home: Home, word: str) -> None:
-    """Let a frozen container go on."""
-    with running(home, word) as target:
-        if not is_paused(target.id):
-            raise StateError(f"container {word}", "is not paused")
-        group(target.id).thaw()
-        events.emit(home, target.id, "unpause")
 
 
 def is_paused(container: str) -> bool:

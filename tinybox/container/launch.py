@@ -122,6 +122,7 @@ def owned(home: Home, here: host.Host, word: str) -> lifecycle.Container | None:
         record.close()
         raise
     found.record = record
+    record.bind()
     return found
 
 

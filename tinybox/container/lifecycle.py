@@ -88,6 +88,8 @@ def register(container: Container, *, passing: bool = False) -> None:
     """
     container.record = state.own(container.home, container.id)
     container.record.passing = passing
+    if not passing:  # of one that passes, nothing is in the store by which it could be taken for another
+        container.record.bind()
     try:
         naming.reserve(container.home, container.annotations[spec.NAME], container.id)
         make_bundle(container)
@@ -227,7 +229,8 @@ def sweep(home: Home, host: Host) -> list[str]:
     """Clean up after every tinybox process that was killed: end and record what it owned; return the ids.
 
     A living container's owner holds its lock; one whose lock can be had has none any more. See flock(2). One that
-    cannot be cleaned up is named, and left to a later command: it does not keep the others from it.
+    cannot be cleaned up is named, and left to a later command: it does not keep the others from it. What one of them
+    only kept frozen goes on.
     """
     swept = []
     for container in home.living():
@@ -237,6 +240,10 @@ def sweep(home: Home, host: Host) -> list[str]:
             if record is not None:
                 _bury(home, host, record)
                 swept.append(container)
+            elif os.path.exists(os.path.join(home.live(container), state.FREEZER)):
+                from tinybox.container import freezing
+
+                freezing.thaw_for_the_dead(home, container)
         if outcome.failed and record is not None:
             record.hand_over()
     return swept
@@ -249,12 +256,15 @@ def _disconnect(home: Home, container: str) -> None:
 
 
 def _bury(home: Home, host: Host, record: Record) -> None:
-    """End a container whose owner has died. How its program ended nobody has seen: its exit status is unknown."""
+    """End a container whose owner has died. How its program ended nobody has seen: its exit status is unknown.
+
+    An owner who only looked at a container at rest (`cp`, `export`, `commit`) takes nothing with it.
+    """
     _end_group(record.id, host)
     attempt(lambda: _disconnect(home, record.id))
     naming.hide(home, record.id)
     kept = state.stored(home, record.id)
-    if kept is None or kept["annotations"].get(spec.REMOVE):
+    if kept is None or (record.is_bound() and kept["annotations"].get(spec.REMOVE)):
         delete(home, record.id)
     elif record.state.get("status") == state.RUNNING:
         record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)

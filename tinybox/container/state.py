@@ -15,6 +15,7 @@ import time
 
 from tinybox import explain
 from tinybox import quick_json as json
+from tinybox.container.naming import forget
 from tinybox.errors import StateError
 from tinybox.linux import files
 
@@ -58,6 +59,8 @@ _MOVES = {
 _AT_REST = (NEW, STOPPED)
 PATIENCE, PAUSE = 10.0, 0.005  # seconds: how long a command waits for another one, and between two looks
 NO_RESTART = "no-restart"  # a file in the live directory: the end that comes now was asked for
+FREEZER = "freezer"  # another: who freezes the container, and why; see freezing.py
+now = time.time_ns
 
 
 class Record:
@@ -68,8 +71,16 @@ class Record:
         self.state: State = state or {}
         self.passing = False  # it goes with its end: only that it is there, and runs, is written down
 
+    def bind(self) -> None:
+        """Write into the lock that the container ends when we do, and goes with ``--rm``: see lifecycle._bury."""
+        os.pwrite(self._lock, b"bound\n", 0)
+
+    def is_bound(self) -> bool:
+        """Tell whether the container lives, or lived, by its owner, who did not only look at it."""
+        return bool(self.state or os.pread(self._lock, 1, 0))
+
     def begin(self) -> None:
-        """Move to ``creating``: so is who has a live directory and no state.json there, so nothing need be written."""
+        """Move to ``creating``: a live directory without a state.json says so already."""
         self._check(CREATING)
         self.state["status"] = CREATING
         self._tell(CREATING)
@@ -104,7 +115,7 @@ class Record:
         if status in (RUNNING, *_AT_REST) and not self.passing:  # that it ran must be known after a reboot, too
             write(kept, self.state)
         if status in _AT_REST and former not in (None, *_AT_REST):
-            _forget(alive)
+            forget(alive)
         self._tell(status)
 
     def hand_over(self) -> None:
@@ -121,10 +132,8 @@ class Record:
         if self._lock < 0:
             return
         folder = self.home.live(self.id)
-        for name in os.listdir(folder):
-            if name != "lock":
-                os.unlink(os.path.join(folder, name))
-        os.unlink(os.path.join(folder, "lock"))
+        for name in sorted(os.listdir(folder), key="lock".__eq__):
+            os.unlink(os.path.join(folder, name))
         remove_empty(folder)
         os.close(self._lock)
         self._lock = -1
@@ -170,6 +179,8 @@ def inherit(home: Home, container: str) -> Record | None:
     except BlockingIOError:
         return None
     if lock is None:
+        for name in (NO_RESTART, FREEZER):  # left by a command that came just when its owner went
+            forget(os.path.join(folder, name))
         remove_empty(folder)  # its owner died before it had made the lock, or after removing it
         return None
     return Record(home, container, lock, read_file(os.path.join(folder, "state.json")))
@@ -244,9 +255,6 @@ def stored(home: Home, container: str) -> State | None:
     return state
 
 
-now = time.time_ns  # the time in nanoseconds since 1970
-
-
 def write(path: str, state: State) -> None:
     """Write *state* to *path*, whole or not at all; on a full disk the former state stays; see rename(2)."""
     try:
@@ -254,7 +262,7 @@ def write(path: str, state: State) -> None:
             file.write(json.dumps(state))
         os.rename(path + ".new", path)
     except OSError as error:
-        _forget(path + ".new")
+        forget(path + ".new")
         raise StateError(path, f"cannot be written: {error.strerror}", "make room, then try again") from error
 
 
@@ -266,13 +274,6 @@ def read_file(path: str) -> State | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return found if isinstance(found, dict) else None  # type: ignore[return-value]  # who lists it looks at the rest
-
-
-def _forget(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
 
 
 def remove_empty(folder: str) -> None:

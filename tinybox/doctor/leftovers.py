@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from tinybox.container import host, lifecycle, naming, state
+from tinybox.container import freezing, host, lifecycle, naming, state
 from tinybox.doctor import network_leftovers
 from tinybox.doctor.finding import NOTE, OK, Finding, is_root
 from tinybox.errors import Reported
@@ -73,6 +73,16 @@ def _orphaned(home: Home) -> list[str]:
 
 def _sweep(home: Home, _: list[str]) -> None:
     lifecycle.sweep(home, host.read(home.cache))
+
+
+def _frozen(home: Home) -> list[str]:
+    """Name the containers that a command has left frozen that died while it worked on them."""
+    return [container for container in home.living() if freezing.left_frozen(home, container)]
+
+
+def _thaw(home: Home, containers: list[str]) -> None:
+    for container in containers:
+        freezing.thaw_for_the_dead(home, container)
 
 
 def _unfinished(home: Home) -> list[str]:
@@ -149,6 +159,7 @@ def _sweep_imports(home: Home, _: list[str]) -> None:
 
 KINDS: dict[str, tuple[Callable[[Home], list[str]], Callable[[Home, list[str]], None]]] = {
     "containers of dead owners": (_orphaned, _sweep),
+    "containers frozen by dead commands": (_frozen, _thaw),
     "unfinished containers": (_unfinished, _delete),
     "names of nobody": (_nameless, _release),
     "empty control groups": (_groups, _remove_groups),
