@@ -15,7 +15,8 @@ VENV := $(CURDIR)/.venv
 VENV_PYTHON := $(VENV)/bin/python
 TINYBOX := $(VENV)/bin/tinybox
 READY := $(VENV)/.ready
-V2_STORE := $(CURDIR)/build/vm/store
+# Not in the checkout, which may be a user's: root obeys no such store.
+V2_STORE := /var/tmp/tinybox-v2-store
 JUNIT = $(if $(REPORTS),--junitxml="$(REPORTS)/$@.xml")
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 export PATH := $(VENV)/bin:$(PATH)

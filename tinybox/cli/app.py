@@ -12,7 +12,7 @@ import click
 from tinybox import __version__
 from tinybox.container import host, lifecycle
 from tinybox.container.home import Home
-from tinybox.errors import TinyboxError, UsageError
+from tinybox.errors import HostError, TinyboxError, UsageError
 
 # command: (module, function, the line that `tinybox --help` shows)
 COMMANDS = {
@@ -101,8 +101,13 @@ def cli(context: click.Context, root: str | None) -> None:
 
 def sweep() -> None:
     """Clean up after tinybox processes that were killed, whichever command comes next; root alone can."""
-    home = Home()
-    if os.geteuid() == 0 and home.living():
+    if os.geteuid() != 0:
+        return
+    try:
+        home = Home()
+    except HostError:  # a store that is not to be trusted: a command that uses it says so, and `explain` uses none
+        return
+    if home.living():
         lifecycle.sweep(home, host.read(home.cache))
 
 

@@ -6,12 +6,17 @@ import json
 import os
 import sys
 import textwrap
+from typing import TYPE_CHECKING
 
 import click
 
 from tinybox.container.home import Home
 from tinybox.doctor.examination import examine
 from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding
+from tinybox.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 WIDTH = 100
 COLOURS = {OK: "green", NOTE: "yellow", PROBLEM: "red"}
@@ -22,14 +27,25 @@ COLOURS = {OK: "green", NOTE: "yellow", PROBLEM: "red"}
 @click.option("--fix", is_flag=True, help="Remove the leftovers of dead containers first, and nothing else.")
 def doctor(*, as_json: bool, fix: bool) -> int:
     """Look whether this host is fit for containers. The status is 1 if it is not."""
-    home = Home()
+    try:
+        home = Home()
+    except HostError as error:  # nothing in it may be touched, not even to examine it
+        return told(
+            [Finding("store", PROBLEM, f"{error.thing} {error.cause}", error.cure)],
+            as_json=as_json,
+        )
     if fix:
         from tinybox.doctor import leftovers
 
         for line in leftovers.remove(home):
             click.echo(f"removed: {line}", err=as_json)
+    return told(examine(home), as_json=as_json)
+
+
+def told(examination: Iterable[Finding], *, as_json: bool) -> int:
+    """Print each finding as soon as it is there, or all as JSON; return the exit status."""
     findings = []
-    for finding in examine(home):
+    for finding in examination:
         findings.append(finding)
         if not as_json:
             click.echo(shown(finding), color=None if os.environ.get("NO_COLOR") is None else False)

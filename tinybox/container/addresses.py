@@ -14,7 +14,7 @@ from tinybox import quick_json as json
 from tinybox.container import naming, networks, state, subnets
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.isolation import network as links
-from tinybox.linux import files
+from tinybox.linux import files, ownership
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ class Pool:
 
 def folder() -> str:
     """Return where the pools of this network namespace are; see network_namespaces(7)."""
+    ownership.check(POOLS)
     return f"{POOLS}/{os.stat('/proc/self/ns/net').st_ino}"
 
 

@@ -45,7 +45,7 @@ def emit_of_network(home: Home, network: Network, action: str, container: str) -
 def _append(home: Home, kind: str, action: str, identity: str, attributes: dict[str, str]) -> None:
     event = {"timeNano": time.time_ns(), "Type": kind, "Action": action, "id": identity, "Attributes": attributes}
     try:
-        fd = os.open(home.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(home.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             if os.write(fd, json.dumps(event).encode() + b"\n") and os.fstat(fd).st_size > LARGEST:
                 os.rename(home.events, home.events + ".1")

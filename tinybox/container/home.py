@@ -17,8 +17,10 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import UsageError
+from tinybox.linux import ownership
 
 DEFAULT_ROOT, DEFAULT_RUN = "/var/lib/tinybox", "/run/tinybox"
+INSIDE = tuple("containers container-names volumes networks cache images layers names tmp locks run".split())
 
 
 class Home:
@@ -35,6 +37,14 @@ class Home:
         self.networks = os.path.join(self.root, "networks")
         self.cache = os.path.join(self.root, "cache")
         self.events = os.path.join(self.root, "events.log")
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse a store that another user may have filled: what lies in it is obeyed. See ownership.py, ADR 27."""
+        self._is_checked = ownership.check(self.root)
+        if self.run == DEFAULT_RUN:
+            ownership.check(self.run)
+        ownership.check_inside(self.root, INSIDE)
 
     def bundle(self, container: str) -> str:
         """Return the directory of this container's bundle."""
@@ -53,6 +63,8 @@ class Home:
                 continue
             except FileNotFoundError:
                 os.makedirs(path, mode)
+        if not self._is_checked:  # another user may have been faster, in a directory such as /var/tmp
+            self._check()
 
     def living(self) -> list[str]:
         """Return the ids of all containers that somebody owns, or whose dead owner has left something behind."""

@@ -28,6 +28,8 @@ def container(listed: Listed) -> Words:
     try:
         config = spec.load(listed.home.bundle(listed.id))
     except UsageError as error:
+        if os.path.exists(os.path.join(listed.home.bundle(listed.id), "config.json")):
+            raise
         raise StateError(f"container {listed.name or listed.id[:12]}", "has just been removed") from error
     path, *arguments = listed.state.get("command") or config["process"]["args"]
     bundle = listed.home.bundle(listed.id)

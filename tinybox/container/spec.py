@@ -10,7 +10,7 @@ import os
 
 from tinybox import quick_json as json
 from tinybox.errors import UsageError
-from tinybox.linux import files
+from tinybox.linux import files, ownership
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,10 +167,12 @@ def labels(annotations: dict[str, str]) -> dict[str, str]:
 
 
 def load(bundle: str) -> Spec:
-    """Read the config.json of *bundle*; UsageError says which part of it cannot be."""
+    """Read the config.json of a *bundle* of ours; UsageError says what cannot be in it, or that it is not ours."""
     path = os.path.join(bundle, "config.json")
     try:
         with open(path, encoding="utf-8") as file:
+            if not ownership.is_private(file.fileno()):
+                raise UsageError(path, "another user can have written it", "look at it, then chown root and chmod 600")
             config = json.load(file)
     except FileNotFoundError as error:
         raise UsageError(path, "no such file", "a bundle is a directory with config.json and rootfs") from error

@@ -26,6 +26,7 @@ EXAMINATIONS = (
     groups.controllers,
     groups.delegation,
     storage.propagation,
+    storage.trust,
     storage.overlayfs,
     machine.space,
     firewall.nftables,

@@ -29,12 +29,21 @@ def overlayfs(home: Home) -> Finding:
     if not is_root():
         known = "overlay" in text("/proc/filesystems").split()
         return Finding("overlayfs", OK, "in /proc/filesystems" if known else "not loaded yet; only root can try")
-    os.makedirs(home.root, 0o711, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="doctor-", dir=home.root) as folder:
-        refused = tried(lambda: _mount(folder))
+    try:
+        os.makedirs(home.root, 0o711, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="doctor-", dir=home.root) as folder:
+            refused = tried(lambda: _mount(folder))
+    except OSError as error:
+        cure = "mount it writable, or name another store: --root DIR or TINYBOX_ROOT"
+        return Finding("overlayfs", PROBLEM, f"store {home.root}: {error.strerror}", cure)
     if refused:
         return Finding("overlayfs", PROBLEM, refused)
     return Finding("overlayfs", OK, f"{home.root} carries the upper directory of an overlay")
+
+
+def trust(home: Home) -> Finding:
+    """Tell that the store is root's alone, which is looked at whenever a command begins; see linux/ownership.py."""
+    return Finding("store", OK, f"{home.root}: nobody but root can change what is in it")
 
 
 def _mount(folder: str) -> None:

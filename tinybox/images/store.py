@@ -268,7 +268,10 @@ class Store:
             for name, mode in DIRECTORIES.items():
                 path = f"{self.root}/{name}".rstrip("/")
                 if not os.path.isdir(path):
+                    from tinybox.linux import ownership
+
                     os.makedirs(path, mode, exist_ok=True)
+                    ownership.check(path)  # another user may have been faster, in a directory such as /var/tmp
                     os.chmod(path, mode)  # whatever the umask made of it
         except OSError as error:
             cure = "run as root, or name another place with --root"

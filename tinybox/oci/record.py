@@ -17,7 +17,7 @@ import time
 from tinybox.container import spec, state
 from tinybox.container.handshake import Visit
 from tinybox.errors import HostError, StateError, UsageError
-from tinybox.linux import files, proc
+from tinybox.linux import files, ownership, proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,10 +102,11 @@ def is_alive(pid: int, ticks: int) -> bool:
 
 def make(root: str, container: str) -> Record:
     """Take an id, and return its record, locked; StateError: it is taken."""
-    _check(container)
+    _check(root, container)
     folder = os.path.join(root, container)
     try:
         os.makedirs(root, 0o700, exist_ok=True)
+        ownership.check(root)
         os.mkdir(folder, 0o700)
     except OSError as error:
         if isinstance(error, FileExistsError) and os.path.isdir(root):
@@ -116,7 +117,7 @@ def make(root: str, container: str) -> Record:
 
 def find(root: str, container: str) -> Record:
     """Return the record of a container that is there, when no other command is at work on it; else StateError."""
-    _check(container)
+    _check(root, container)
     folder = os.path.join(root, container)
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -137,7 +138,7 @@ def find(root: str, container: str) -> Record:
 
 def look(root: str, container: str) -> Record:
     """Return the record of a container without waiting for whoever is at work on it; to be read only."""
-    _check(container)
+    _check(root, container)
     try:
         return Record(root, container, os.open(os.path.join(root, container), os.O_PATH | os.O_CLOEXEC))
     except FileNotFoundError as error:
@@ -173,6 +174,8 @@ def now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"
 
 
-def _check(container: str) -> None:
+def _check(root: str, container: str) -> None:
+    """Refuse what is no id, and a *root* that another user can have filled: hooks in it would run as root."""
     if not container or container.startswith(".") or not set(container) <= ID_LETTERS:
         raise UsageError(f"container {container!r}", "is no id", "letters, digits, and _ + - .")
+    ownership.check(root)
