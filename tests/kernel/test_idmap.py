@@ -18,10 +18,9 @@ pytestmark = pytest.mark.root
 PRIVATE = ("--userns", "private")
 
 
-def first_id() -> int:
-    """Return the first host id of private user namespaces, as /etc/subuid has it for tinybox, or the default."""
-    path = Path("/etc/subuid")
-    return idmap.default_range(path.read_text() if path.exists() else "")
+def first_id(pid: int) -> int:
+    """Return the host's id behind root of process *pid*; that no other box has it is test_id_ranges.py's."""
+    return int(Path(f"/proc/{pid}/uid_map").read_text().split()[1])
 
 
 def test_root_inside_is_nobody_outside(tinybox: Command) -> None:
@@ -31,7 +30,8 @@ def test_root_inside_is_nobody_outside(tinybox: Command) -> None:
         pid = pid_of(tinybox, name)
         rows = Path(f"/proc/{pid}/uid_map").read_text().split(), Path(f"/proc/{pid}/gid_map").read_text().split()
         status = Path(f"/proc/{pid}/status").read_text()
-    first = first_id()
+        first = first_id(pid)
+    assert first >= idmap.FIRST
     assert rows == (["0", str(first), str(idmap.RANGE)],) * 2
     assert f"Uid:\t{first}\t{first}\t{first}\t{first}\n" in status
     assert f"Gid:\t{first}\t{first}\t{first}\t{first}\n" in status
@@ -90,8 +90,9 @@ def test_another_user_of_the_namespace(tinybox: Command) -> None:
     """--user in a private namespace is that user inside, and the first id plus that number outside."""
     name, words = new_name(), (*PRIVATE, "-u", "1000:50")
     with kept(tinybox, "--rm", *words, "--name", name, "busybox", "sh", "-c", "echo READY; exec sleep 100"):
-        status = Path(f"/proc/{pid_of(tinybox, name)}/status").read_text()
-    uid, gid = first_id() + 1000, first_id() + 50
+        pid = pid_of(tinybox, name)
+        status, first = Path(f"/proc/{pid}/status").read_text(), first_id(pid)
+    uid, gid = first + 1000, first + 50
     assert f"Uid:\t{uid}\t{uid}" in status
     assert f"Gid:\t{gid}\t{gid}" in status
     shown = facts(tinybox, *words, id="id -u; id -g; touch /tmp/x; stat -c %u:%g /tmp/x")["id"]

@@ -48,7 +48,7 @@ def commit(home: Home, word: str, wish: Wish, *, pause: bool, told: Told) -> str
         upper, below = f"{home.bundle(container)}/upper", config["annotations"].get(spec.LAYERS, "").split(":")
         with held(home, container, pause=pause):
             made = mount_points.made(upper, below)
-            is_changed = layers.pack(upper, packed, MARKS[view.has_own_users(config)], told, without=made)
+            is_changed = layers.pack(upper, packed, MARKS[spec.has_other_users(config)], told, without=made)
         diff_id = intake.add_layer(work, packed).diff_id if is_changed else ""
         image_id = intake.put(store, work, _document(parent, wish, config["process"]["args"], diff_id), wish.reference)
     events.emit(home, container, "commit", imageID=f"sha256:{image_id}", comment=wish.message)

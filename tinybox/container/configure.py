@@ -60,6 +60,7 @@ class Request:
             if key != "network"
         }
         self.modes["network"] = configure_network.mode(options)
+        self.modes["userns"] = configure_linux.users(self.modes["userns"], find_pid)
         self.user, self.home = identity.resolve(options.get("user") or image.config.get("User") or "0", image.layers)
         if options.get("group_add"):
             identity.add_groups(self.user, options["group_add"], image.layers)

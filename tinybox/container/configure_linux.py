@@ -12,6 +12,7 @@ from tinybox.isolation import capabilities, cgroup, idmap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from tinybox.container.configure import Request
@@ -39,7 +40,8 @@ def linux(request: Request) -> Linux:
         "readonlyPaths": [] if request.privileged else READONLY,
     }
     if private_users:
-        wanted["uidMappings"] = wanted["gidMappings"] = [{"containerID": 0, "hostID": _first_id(), "size": idmap.RANGE}]
+        # Which range is its own is settled when it gets its place in the store; see id_ranges.py.
+        wanted["uidMappings"] = wanted["gidMappings"] = [{"containerID": 0, "hostID": idmap.FIRST, "size": idmap.RANGE}]
     sysctls = dict(words.pair("sysctl", text, "=", "write NAME=VALUE") for text in request.options.get("sysctl") or ())
     if sysctls:
         wanted["sysctl"] = {name: _checked_sysctl(request, name, value) for name, value in sysctls.items()}
@@ -49,12 +51,16 @@ def linux(request: Request) -> Linux:
     return wanted
 
 
-def _first_id() -> int:
-    try:
-        with open("/etc/subuid", encoding="utf-8") as file:
-            return idmap.default_range(file.read())
-    except OSError:
-        return idmap.FIRST
+def users(mode: str, find_pid: Callable[[str], int]) -> str:
+    """Return the mode of the user namespace: to share the users of a container that has the host's is ``host``.
+
+    A namespace that is ours already cannot be joined, nor can mounts be mapped to it; see EINVAL in setns(2).
+    """
+    if mode.startswith("container:"):
+        theirs = f"/proc/{find_pid(mode.partition(':')[2])}/ns/user"
+        if os.access(theirs, os.R_OK) and os.stat(theirs).st_ino == os.stat("/proc/self/ns/user").st_ino:
+            return "host"
+    return mode
 
 
 def _namespaces(request: Request) -> list[Namespace]:

@@ -86,7 +86,7 @@ def _asked_mounts(request: Request) -> list[Mount]:
         seen.add(entry["destination"])
         if entry["type"] == "volume":
             entry["source"] = request.volume(entry["source"], entry["destination"])
-            idmap = ["idmap"] * (request.modes["userns"] == "private")  # owners on disk are what they are inside
+            idmap = ["idmap"] * (request.modes["userns"] != "host")  # owners on disk are what they are inside
             entry["type"], entry["options"] = "bind", ["rbind", "rprivate", *idmap, *entry["options"]]
         if entry["type"] == "bind":  # read-only with all that is mounted below it, as docker has it
             entry["options"] = ["rro" if option == "ro" else option for option in entry["options"]]

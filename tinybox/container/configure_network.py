@@ -165,7 +165,7 @@ def _names(options: Options) -> dict[str, list[str]]:
 
 def etc(request: Request) -> list[Mount]:
     """Return the mounts of those three files of /etc that are the box's own, or those of whose network it shares."""
-    options = ["rbind", "rprivate", *(["idmap"] * (request.modes["userns"] == "private"))]
+    options = ["rbind", "rprivate", *(["idmap"] * (request.modes["userns"] != "host"))]
     shared = request.modes["network"].startswith("container:")
     made: list[Mount] = []
     for path, name in ETC.items():

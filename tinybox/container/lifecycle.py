@@ -92,6 +92,10 @@ def register(container: Container, *, passing: bool = False) -> None:
         container.record.bind()
     try:
         naming.reserve(container.home, container.annotations[spec.NAME], container.id)
+        if spec.has_other_users(container.config):
+            from tinybox.container import id_ranges
+
+            id_ranges.take(container.home, container.id, container.config)
         make_bundle(container)
     except BaseException:
         forget(container)
@@ -121,6 +125,10 @@ def make_bundle(container: Container) -> None:
 def create(container: Container) -> None:
     """Do everything short of starting the program: the state is then ``created``, and the child waits for its word."""
     container.record.begin()
+    if spec.has_other_users(container.config):
+        from tinybox.container import id_ranges
+
+        id_ranges.keep(container.home, container.id, container.config)
     naming.show(container.home, container.id, container.name)
     container.birth.create(lambda pid: container.record.show(pid, start_ticks(pid)))
     pid = container.live.pid
@@ -200,6 +208,10 @@ def delete(home: Home, container: str, config: Spec | None = None, *, volumes_to
     if volumes_too or annotations.get(spec.REMOVE):
         for path in filter(volumes.is_anonymous, volumes.used(home, config)):
             files.remove_tree(os.path.dirname(path))
+    if spec.has_other_users(config):
+        from tinybox.container import id_ranges
+
+        id_ranges.release(home, container)
     files.remove_tree(home.bundle(container))
 
 

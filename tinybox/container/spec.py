@@ -166,6 +166,14 @@ def labels(annotations: dict[str, str]) -> dict[str, str]:
     return {key.removeprefix(LABEL): value for key, value in annotations.items() if key.startswith(LABEL)}
 
 
+def has_other_users(config: Spec) -> bool:
+    """Tell whether a container's users are not the host's: it is in a user namespace, its own or another container's.
+
+    There, overlayfs keeps its notes as user.overlay.*.
+    """
+    return any(entry["type"] == "user" for entry in config.get("linux", {}).get("namespaces", []))
+
+
 def load(bundle: str) -> Spec:
     """Read the config.json of a *bundle* of ours; UsageError says what cannot be in it, or that it is not ours."""
     path = os.path.join(bundle, "config.json")

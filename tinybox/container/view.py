@@ -105,7 +105,7 @@ def _assemble(config: Spec, bundle: str, mounted: bool) -> int:
     layers = [layer for layer in config.get("annotations", {}).get(spec.LAYERS, "").split(":") if layer]
     if layers:
         upper, work = os.path.join(bundle, "upper"), os.path.join(bundle, "work")
-        overlay.mount_overlay(layers, upper, work, root, userns=has_own_users(config))
+        overlay.mount_overlay(layers, upper, work, root, userns=spec.has_other_users(config))
     else:
         rootfs.bind_root(root)
     for entry in config.get("mounts", []) if mounted else []:
@@ -123,9 +123,3 @@ def _is_files(entry: Mount, bundle: str) -> bool:
     destination, source = entry["destination"], os.path.join(bundle, entry.get("source", ""))
     is_bind = "bind" in (entry.get("type"), *entry.get("options", [])) or "rbind" in entry.get("options", [])
     return is_bind and not f"{destination}/".startswith(tuple(f"{path}/" for path in _KERNELS)) and files.exists(source)
-
-
-def has_own_users(config: Spec) -> bool:
-    """Tell whether a container has a user namespace of its own, where overlayfs keeps its notes as user.overlay.*."""
-    namespaces = config.get("linux", {}).get("namespaces", [])
-    return any(entry["type"] == "user" and not entry.get("path") for entry in namespaces)

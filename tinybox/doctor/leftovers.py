@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from tinybox.container import freezing, host, lifecycle, naming, state
+from tinybox.container import freezing, host, id_ranges, lifecycle, naming, state
 from tinybox.doctor import network_leftovers
 from tinybox.doctor.finding import NOTE, OK, Finding, is_root
 from tinybox.errors import Reported
@@ -145,6 +145,16 @@ def _remove_groups(_: Home, paths: list[str]) -> None:
             cgroup_files.rmdir(os.path.dirname(path))
 
 
+def _id_ranges(_: Home) -> list[str]:
+    """Name the ranges of ids whose container is gone, with a whole store or because a command was killed."""
+    return id_ranges.unused()
+
+
+def _reclaim(_home: Home, _names: list[str]) -> None:
+    with id_ranges.Register() as register:
+        register.reclaim()
+
+
 def _unpacked(home: Home) -> list[str]:
     """Name the directories of imports that nobody holds any more."""
     folder = f"{home.root}/tmp"
@@ -162,6 +172,7 @@ KINDS: dict[str, tuple[Callable[[Home], list[str]], Callable[[Home, list[str]], 
     "containers frozen by dead commands": (_frozen, _thaw),
     "unfinished containers": (_unfinished, _delete),
     "names of nobody": (_nameless, _release),
+    "ranges of ids of nobody": (_id_ranges, _reclaim),
     "empty control groups": (_groups, _remove_groups),
     "unfinished imports": (_unpacked, _sweep_imports),
     "addresses of dead boxes": (network_leftovers.leases, network_leftovers.free),

@@ -12,7 +12,7 @@ from tinybox.linux import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import TypedDict
 
     class IDMapping(TypedDict):
@@ -24,17 +24,51 @@ if TYPE_CHECKING:
 
 
 RANGE = 65536
-FIRST = 524288  # where systemd's "container UID range" begins; taken when /etc/subuid has no line for tinybox
+FIRST, END = 0x80000, 0x70000000  # what systemd's UIDS-GIDS keeps for containers: 524288 up to 1879048191
+_OURS = "tinybox"  # the name in /etc/subuid and /etc/subgid by which an administrator gives us ids of his choice
 
 
-def default_range(subuid: str) -> int:
-    """Return the first host id for private user namespaces, from the *subuid* file's text; see subuid(5)."""
-    for line in subuid.splitlines():
+class Allotment:
+    """Which ranges of this host's ids private user namespaces may have.
+
+    All between FIRST and END; or, where the texts *subuid* and *subgid* have lines for ``tinybox``, those that these
+    give. Never one that a line gives to somebody else, nor one with an id of the texts *passwd* and *group*: there the
+    root of a container would be somebody on the host. See subuid(5), passwd(5), group(5).
+    """
+
+    def __init__(self, subuid: str = "", subgid: str = "", passwd: str = "", group: str = "") -> None:
+        files = [_lines(subuid), _lines(subgid)]
+        self._given = [[span for name, span in lines if name == _OURS and len(span) >= RANGE] for lines in files]
+        self._others = [span for lines in files for name, span in lines if name != _OURS]
+        numbers = [line.split(":")[2:3] for text in (passwd, group) for line in text.splitlines()]
+        self._taken = {int(number) for words in numbers for number in words if number.isdecimal()}
+
+    def after(self, last: int) -> Iterator[int]:
+        """Yield the first id of each range that may be given, beginning behind *last*; the ones before it come last."""
+        spans = next(filter(None, self._given), [range(FIRST, END)])
+        starts = sorted(first for span in spans for first in range(span.start, span.stop - RANGE + 1, RANGE))
+        for part in ([first for first in starts if first > last], [first for first in starts if first <= last]):
+            yield from filter(self.allows, part)
+
+    def allows(self, first: int) -> bool:
+        """Tell whether the range that begins with *first* may be given."""
+        end = first + RANGE
+        if any(lines and not any(s.start <= first and end <= s.stop for s in lines) for lines in self._given):
+            return False
+        if any(span.start < end and first < span.stop for span in self._others):
+            return False
+        return not any(first <= number < end for number in self._taken)
+
+
+def _lines(text: str) -> list[tuple[str, range]]:
+    """Return the lines ``NAME:FIRST:COUNT`` of *text*; others, such as comments, give nothing to anybody."""
+    found = []
+    for line in text.splitlines():
         name, _, numbers = line.partition(":")
         first, _, count = numbers.partition(":")
-        if name == "tinybox" and count.strip().isdigit() and int(count) >= RANGE:
-            return int(first)
-    return FIRST
+        if first.isdecimal() and count.strip().isdecimal():
+            found.append((name, range(int(first), int(first) + int(count))))
+    return found
 
 
 def text(mappings: Sequence[IDMapping]) -> bytes:
