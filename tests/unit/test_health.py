@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from tinybox.container import health
-from tinybox.container.health import HEALTHY, LOG_MAX, STARTING, UNHEALTHY, Check
-from tinybox.errors import StateError
+import pytest
+
+from tinybox.container import health, spec
+from tinybox.container.configure_life import duration, for_monitor
+from tinybox.container.health import HEALTHY, LEAST_PAUSE, LOG_MAX, STARTING, UNHEALTHY, Check
+from tinybox.errors import StateError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
 
 class Record:
@@ -39,8 +41,8 @@ class Container:
 def check(*, retries: int = 2, start_period: float = 0, **more: float) -> tuple[Check, Container]:
     """Return a check of a container that is nowhere."""
     container = Container()
-    settings = {"test": ["true"], "interval": 1, "timeout": 1, "retries": retries, "startPeriod": start_period, **more}
-    return Check(container, settings), container  # type: ignore[arg-type]
+    wanted = {"test": ["true"], "interval": 1, "timeout": 1, "retries": retries, "startPeriod": start_period, **more}
+    return Check(container, wanted), container  # type: ignore[arg-type]
 
 
 def results(it: Check, *codes: int) -> list[str]:
@@ -83,6 +85,53 @@ def test_the_start_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     results(early, 0)
     assert early.pause() == 1
     assert check(startInterval=0.2)[0].pause() == check(start_period=10)[0].pause() == 1
+
+
+def test_the_least_pause() -> None:
+    """However short an interval was asked for, a check does not follow another one at once: that is our own time."""
+    assert check(interval=1e-3)[0].pause() == check(start_period=10, startInterval=1e-9)[0].pause() == LEAST_PAUSE
+    assert check(interval=2)[0].pause() == 2
+
+
+KEYS = {"interval": "Interval", "timeout": "Timeout", "start-period": "StartPeriod", "start-interval": "StartInterval"}
+
+
+class Image:
+    """As much of an image as the settings need."""
+
+    def __init__(self, **healthcheck: int) -> None:
+        self.reference, self.config = "some:1", {"Healthcheck": {"Test": ["CMD", "true"], **healthcheck}}
+
+
+class Request:
+    """As much of what a user asks for."""
+
+    def __init__(self, image: Image, **options: str) -> None:
+        self.image, self.options = image, options
+
+
+def settings(**options: str) -> dict[str, Any]:
+    """Return the settings of a check that is asked for with *options*."""
+    made = for_monitor(Request(Image(), **options))  # type: ignore[arg-type]
+    found: dict[str, Any] = json.loads(made[spec.HEALTH])
+    return found
+
+
+@pytest.mark.parametrize("word", list(KEYS))
+def test_docker_s_least_time(word: str) -> None:
+    """Each time is 0, which means its default, or at least 1ms; in an image's record as well."""
+    option, key = f"health_{word.replace('-', '_')}", f"{KEYS[word][0].lower()}{KEYS[word][1:]}"
+    for text in ("1ns", "999us", "0.5ms"):
+        with pytest.raises(
+            UsageError, match=f"--health-{word} {text}.*{KEYS[word]} in Healthcheck cannot be less than 1ms"
+        ):
+            settings(**{option: text})
+    for text in ("1ms", "1000us", "1000000ns", "1s"):
+        assert settings(**{option: text})[key] == pytest.approx(duration(option, text))
+    assert settings(**{option: "0s"}) == settings()
+    for wrong in (1, 999_999, -1):
+        with pytest.raises(UsageError, match=f"image some:1: {KEYS[word]} in Healthcheck cannot be less than 1ms"):
+            for_monitor(Request(Image(**{KEYS[word]: wrong})))  # type: ignore[arg-type]
 
 
 def test_what_is_kept() -> None:

@@ -16,7 +16,7 @@ def test_all_of_the_containers_ids_are_ours_each_once() -> None:
 
 
 def test_what_is_somebody_s_is_not_given() -> None:
-    """A range with ids of another name in /etc/subuid or /etc/subgid, or of a user or group of the host, is left out."""
+    """A range with ids of others in /etc/subuid or /etc/subgid, or of a user or group of the host, is left out."""
     texts = ("eve:524288:65536", "eve:655359:1\n# a comment\n", "ann:x:655360:0::/:/bin/sh", "some:x:851967:")
     assert list(islice(Allotment(*texts).after(0), 2)) == [FIRST + 3 * RANGE, FIRST + 5 * RANGE]
     assert next(Allotment().after(0)) == FIRST  # the control
@@ -28,4 +28,4 @@ def test_an_administrator_s_lines_are_all_that_is_given() -> None:
     assert list(Allotment(line).after(1000000)) == [1065536, 1000000]
     assert list(Allotment(line, "tinybox:1065536:65536").after(0)) == [1065536]
     assert list(Allotment("", line).after(0)) == [1000000, 1065536]
-    assert list(Allotment(line, passwd="ann:x:1000001:0:").after(0)) == [1065536]
+    assert list(Allotment(line, "", "ann:x:1000001:0:").after(0)) == [1065536]

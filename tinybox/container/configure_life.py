@@ -11,9 +11,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tinybox.container.configure import Options, Request
+    from tinybox.container.configure import Request
 
 _LONGEST = 1e9  # seconds, thirty years: longer than any clock of the kernel waits
+_LEAST = 1e-3  # seconds, docker's MinimumDuration: a check is asked for every so often, not all the time
 _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -36,14 +37,15 @@ def for_monitor(request: Request) -> dict[str, str]:
             made[spec.LOG_MAX_FILES] = str(words.whole("log-opt max-file", value, 1, 1000))
         else:
             raise UsageError(f"--log-opt {text}", "is unknown", "max-size or max-file")
-    health = _health(options, request.image.config.get("Healthcheck") or {})
+    health = _health(request)
     if health:
         made[spec.HEALTH] = json.dumps(health)
     return made
 
 
-def _health(options: Options, image: dict[str, Any]) -> dict[str, Any] | None:
+def _health(request: Request) -> dict[str, Any] | None:
     """Return the settings of the health check, times in seconds; the image's are in nanoseconds, as docker has them."""
+    options, image = request.options, request.image.config.get("Healthcheck") or {}
     if options.get("no_healthcheck"):
         if options.get("health_cmd"):
             raise UsageError("--no-healthcheck", "conflicts with --health-cmd", "leave one of them out")
@@ -55,8 +57,13 @@ def _health(options: Options, image: dict[str, Any]) -> dict[str, Any] | None:
 
     def seconds(option: str, key: str, default: float) -> float:
         text = options.get(option.replace("-", "_"))
+        asked = duration(option, text) if text else 0
         of_image = min(max(image.get(key) or 0, 0) / 1e9, _LONGEST)  # what a stranger wrote may be no time at all
-        return (duration(option, text) if text else 0) or of_image or default  # 0: the default
+        found = asked or of_image or default  # 0: the default
+        if found < _LEAST and (asked or of_image):
+            thing = f"--{option} {text}" if asked else f"image {request.image.reference}"
+            raise UsageError(thing, f"{key} in Healthcheck cannot be less than 1ms", "30s is usual")
+        return float(found)
 
     interval = seconds("health-interval", "Interval", 30)
     return {
