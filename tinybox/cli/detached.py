@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinybox.cli.pulling import with_image
 from tinybox.cli.run import refuse_audience, say_what_changes
 from tinybox.cli.several import each
-from tinybox.container import attach, detached, host, launch, lifecycle, monitor, naming, state, wire
+from tinybox.container import attach, detached, host, launch, lifecycle, monitor, naming, state, waking, wire
 from tinybox.container.home import Home
 from tinybox.container.live import Live
 from tinybox.errors import StateError, UsageError
@@ -83,6 +83,7 @@ def attach_to(word: str, *, stdin: bool = True, proxy: bool = True, keys: str = 
     except OSError as error:
         cause = "runs in the foreground of another terminal"
         raise StateError(f"container {word}", cause, "only a container started with -d can be attached to") from error
+    waking.owner_of(now["pid"])
     with monitor.Signals() as signals:
         terminal = bool(now.get("terminal"))
         return attach.attend(

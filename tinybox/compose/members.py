@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from tinybox.container import listing
 from tinybox.errors import StateError, UsageError
+from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def alone(home: Home, project: str) -> Iterator[None]:
         raise UsageError(f"project {project}", f"{error.filename}: {error.strerror}", "be root, or use sudo") from error
     try:
         os.set_inheritable(fd, True)
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        lock_file(fd)
         yield
     finally:
         fcntl.flock(fd, fcntl.LOCK_UN)  # of every copy of the descriptor

@@ -7,7 +7,6 @@ owner's lock knows that the owner has died, and the address is free.
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from tinybox import quick_json as json
@@ -15,6 +14,7 @@ from tinybox.container import naming, networks, state, subnets
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.isolation import network as links
 from tinybox.linux import files, ownership
+from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Pool:
                 self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except FileNotFoundError:
                 continue
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            lock_file(self._fd)
             if os.fstat(self._fd).st_nlink:
                 return self
             os.close(self._fd)  # it has been removed with its network, just before we had the lock

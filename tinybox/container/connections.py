@@ -7,13 +7,13 @@ once, behind the back of its owner: he gives back whatever the box's list of end
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 
 from tinybox import quick_json as json
 from tinybox.container import addresses, configure_network, control, events, hosts, naming, networks, spec, state
 from tinybox.errors import StateError
 from tinybox.isolation.network import Messages, configure
+from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Wishes:
 
     def __enter__(self) -> Self:
         self._fd = os.open(os.path.join(self.bundle, "config.json"), os.O_RDONLY | os.O_CLOEXEC)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        lock_file(self._fd)
         self.config: Spec = spec.load(self.bundle)
         self.wants: list[Want] = wanted(self.config)
         return self

@@ -6,13 +6,13 @@ objects (a pidfd, a control group) and the owner sees what came of it. What is a
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
 import signal
-import time
 
-from tinybox.container import addresses, events, hosts, lifecycle, naming, spec, state, words
+from tinybox.container import addresses, events, hosts, lifecycle, naming, spec, state, waking, words
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation.cgroup import Cgroup, place
 from tinybox.linux import proc
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tinybox.container.host import Host
     from tinybox.container.state import State
 
+DYING = 10  # seconds that `kill` waits for the end after KILL, as docker's
 GRACE = 10  # seconds between the stop signal and KILL, as docker's
 _LONGEST = (1 << 31) - 1  # milliseconds that poll(2) can wait: 24 days
 PATIENCE = 30  # seconds that the owner may take to clean up after KILL
@@ -99,6 +100,9 @@ def kill(home: Home, word: str, signal_word: str) -> None:
             forbid_restart(home, target.id)
             group(target.id).thaw()
         target.send(number)
+        if number == signal.SIGKILL:
+            _has_ended(target, DYING)
+        waking.owner_of(target.state["pid"])  # else nobody sees what comes of it
         events.emit(home, target.id, "kill", signal=number)
 
 
@@ -129,10 +133,12 @@ def bring_down(home: Home, container: str, number: int, grace: float | None) -> 
 
     Others may be at work on it: one who starts it, or its own restart policy. So look again after every wait.
     """
-    ended, pause, patience = -1, 0.0, time.monotonic() + PATIENCE
+    ended, pause, waits, is_orphan = -1, 0.0, waking.Wait(home, container), False
     while not state.wait_for_owner(home, container, pause):
-        if time.monotonic() > patience:
+        lasted = waits.look()
+        if lasted > PATIENCE:
             raise StateError(f"container {container[:12]}", "does not end", "its monitor, or the kernel, holds it")
+        is_orphan = (lasted > waking.LAST_LOOK and waking.end_the_stopped(home, container)) or is_orphan
         pause = state.PAUSE
         try:
             now = state.read(home, container)
@@ -142,7 +148,11 @@ def bring_down(home: Home, container: str, number: int, grace: float | None) -> 
             forbid_restart(home, container)
         if now["status"] == state.RUNNING and now["startTicks"] != ended:
             _end(home, now, number, grace)
-            ended, patience = now["startTicks"], time.monotonic() + PATIENCE
+            ended, waits = now["startTicks"], waking.Wait(home, container)
+    if is_orphan:
+        from tinybox.container import host
+
+        lifecycle.sweep(home, host.read(home.cache))
     state.remove_empty(home.live(container))  # the last thing that its owner does, who has given it free before
     return ended >= 0
 
@@ -156,10 +166,20 @@ def _end(home: Home, now: State, number: int, grace: float | None) -> None:
     with target:
         group(target.id).thaw()
         target.send(number)
-        if not target.ends_within(grace):
+        if not _has_ended(target, grace):
             group(target.id).thaw()  # a frozen group of version 1 keeps even KILL waiting
             target.send(signal.SIGKILL)
-            target.ends_within(PATIENCE)
+            _has_ended(target, PATIENCE)
+
+
+def _has_ended(target: Running, seconds: float | None) -> bool:
+    """Wait until it has ended, at most so long; who holds that up because he is stopped is continued."""
+    waits = waking.Wait(target.home, target.id)
+    while not target.ends_within(waits.left(seconds)):
+        lasted = waits.look()
+        if seconds is not None and lasted >= seconds:
+            return False
+    return True
 
 
 def remove(home: Home, here: Host, word: str, *, force: bool, volumes: bool) -> None:
@@ -205,6 +225,14 @@ def group(container: str) -> Cgroup:
 def wait(home: Home, word: str) -> int | None:
     """Wait until a container has ended, and return its exit status (None: nobody saw it); see docker-wait(1)."""
     container = naming.find(home, word)
-    state.wait_for_owner(home, container)
+    waits = waking.Wait(home, container)
+    while not state.wait_for_owner(home, container, state.PAUSE):
+        waits.look()
+        now = state.read_file(os.path.join(home.live(container), "state.json")) or {}
+        if now.get("status") == state.RUNNING:
+            with contextlib.suppress(StateError), Running(home, container, now) as target:
+                if not target.ends_within(0):
+                    target.ends_within(None)
+                    waits = waking.Wait(home, container)
     ended = state.stored(home, container)
     return ended.get("exitCode", 0) if ended else None  # one that never began has none, which docker counts as 0

@@ -14,9 +14,9 @@ import select
 import signal
 import time
 
-from tinybox.container import init, spec, state
+from tinybox.container import spec, state
 from tinybox.errors import StateError, TinyboxError
-from tinybox.linux import process
+from tinybox.linux import own_memory, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Check:
         try:
             container = self.container
             container.cgroup.join(os.getpid(), unified=unified)
-            init.take_name(b"tinybox:check", container.host.arguments)
+            own_memory.take_name(b"tinybox:check", container.host.arguments)
             from tinybox.container import control, execute, monitor, spawn
             from tinybox.container.live import Live
 

@@ -9,7 +9,6 @@ mount, is nobody's for long. See docs/adr/0028-id-ranges.md.
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from tinybox.container import naming, spec
@@ -17,6 +16,7 @@ from tinybox.container.home import Home
 from tinybox.errors import HostError, StateError
 from tinybox.isolation import idmap
 from tinybox.linux import proc
+from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Register:
             self._fd = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise _refusal(error) from error
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        lock_file(self._fd)
         return self
 
     def __exit__(self, *_: object) -> None:

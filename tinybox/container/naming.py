@@ -6,10 +6,10 @@ name one gets it; and the link is the only place where the name is written down,
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from tinybox.errors import StateError, UsageError
+from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _show(home: Home, container: str, hint: str = "") -> None:
 def _alone(home: Home) -> int:
     """Return the open directory of names; until it is closed, nobody else renames anything; see flock(2)."""
     fd = os.open(home.names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    fcntl.flock(fd, fcntl.LOCK_EX)
+    lock_file(fd)
     return fd
 
 

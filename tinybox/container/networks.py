@@ -6,12 +6,12 @@ there only while a box is plugged in; see bridge in ip-link(8).
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from tinybox import quick_json as json
 from tinybox.container import naming
 from tinybox.errors import StateError, UsageError
+from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Locked:
     def __enter__(self) -> None:
         os.makedirs(self._folder, 0o700, exist_ok=True)
         self._fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        lock_file(self._fd)
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)

@@ -141,7 +141,7 @@ class Record:
 
 def own(home: Home, container: str) -> Record:
     """Become the owner of a container; StateError if it runs. Another command at work on it is waited for, a while."""
-    deadline = time.monotonic() + PATIENCE
+    deadline, waits = time.monotonic() + PATIENCE, None
     home.prepare()  # what is under /run does not outlive a boot
     while True:
         folder = home.live(container)
@@ -154,7 +154,9 @@ def own(home: Home, container: str) -> Record:
             cause, for_long = _occupation(home, container)
             if for_long or time.monotonic() > deadline:
                 raise StateError(f"container {container[:12]}", cause, "stop it first, or wait for it") from error
-            time.sleep(PAUSE)
+            from tinybox.container import waking  # most commands need not wait
+
+            (waits := waits or waking.Wait(home, container)).rest()
             continue
         if lock is not None:
             return Record(home, container, lock, stored(home, container))
@@ -206,17 +208,17 @@ def _lock(path: str, *, make: bool) -> int | None:
     return fd
 
 
-def wait_for_owner(home: Home, container: str, seconds: float | None = None) -> bool:
+def wait_for_owner(home: Home, container: str, seconds: float) -> bool:
     """Wait until nobody owns the container any more: its lock can be shared; False after *seconds*; see flock(2)."""
     try:
         fd = os.open(os.path.join(home.live(container), "lock"), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
-    deadline = time.monotonic() + (seconds or 0)
+    deadline = time.monotonic() + seconds
     try:
         while True:
             try:
-                fcntl.flock(fd, fcntl.LOCK_SH | (0 if seconds is None else fcntl.LOCK_NB))
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     return False

@@ -6,12 +6,12 @@ host's. One process at a time changes anything, and what it does can be done aga
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from tinybox.container import addresses, naming, ports, subnets
 from tinybox.errors import HostError, StepError
 from tinybox.isolation import conntrack, firewall, network, network_removal
+from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Switchboard:
         os.makedirs(self.path, 0o700, exist_ok=True)
         self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         os.set_inheritable(self._fd, True)  # nft(8) holds the lock with us: were we killed, it would still be at work
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        lock_file(self._fd)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from tinybox.container import configure_resources, control, events, lifecycle, naming, spec, state
@@ -10,6 +9,7 @@ from tinybox.container.restart import Policy
 from tinybox.errors import HostError
 from tinybox.isolation import cgroup_files as files
 from tinybox.isolation.cgroup_limits import Setting, settings
+from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def update(home: Home, here: Host, word: str, options: dict[str, str]) -> None:
     """Apply docker's update *options*; all or nothing: a limit that the kernel refuses leaves config.json as it was."""
     container = naming.find(home, word)
     with open(os.path.join(home.bundle(container), "config.json"), "rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock_file(lock.fileno())
         config = spec.load(home.bundle(container))
         if "restart" in options:
             Policy(options["restart"])

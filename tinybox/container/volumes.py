@@ -7,7 +7,6 @@ still empty gets what the image has at its place, whole or not at all: docker do
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 
@@ -15,6 +14,7 @@ from tinybox import quick_json as json
 from tinybox.container import naming, spec
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import files
+from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _make(home: Home, folder: str, labels: dict[str, str]) -> int:
     os.makedirs(home.volumes, 0o700, exist_ok=True)
     os.makedirs(folder, 0o711, exist_ok=True)
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    fcntl.flock(fd, fcntl.LOCK_EX)
+    lock_file(fd)
     record = os.path.join(folder, _RECORD)
     if not os.path.exists(record):
         with open(record + ".new", "w", encoding="utf-8") as file:

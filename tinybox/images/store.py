@@ -21,6 +21,7 @@ from collections import namedtuple
 from tinybox import quick_json as json
 from tinybox.errors import HostError, ImageError, Reported
 from tinybox.images.reference import Reference, is_id, parse
+from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Lock:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise HostError(f"lock {self._path}", f"cannot be taken: {error.strerror}", "run as root") from error
-        fcntl.flock(self._fd, self._operation)
+        lock_file(self._fd, self._operation)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,7 +10,6 @@ holds its gate open waits to be started, one in a frozen group is paused, one th
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 
@@ -18,6 +17,7 @@ from tinybox.container import spec, state
 from tinybox.container.handshake import Visit
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.linux import files, ownership, proc
+from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def find(root: str, container: str) -> Record:
         raise missing(container) from error
     except OSError as error:
         raise unusable(root, error) from error
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    lock_file(lock)
     try:
         same = os.path.samestat(os.stat(folder), os.fstat(lock))
     except FileNotFoundError:

@@ -1,0 +1,35 @@
+"""Locks on files, taken one after the other: who wants one that another has waits for it, and wakes it if need be.
+
+flock(2) ties a lock to an open file: it is given back when the last process that has that file open closes it, or dies.
+A process that is stopped does neither.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+LOOK = 1.0  # seconds between two looks whether a process that holds the lock is stopped
+_PAUSE_MOST = 0.01  # seconds between two tries
+
+
+def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
+    """Lock the open file *fd*, waiting as long as that takes; see flock(2).
+
+    A stopped process keeps its locks: one that we wait for is continued. See stopped.py.
+    """
+    pause, look = 0.001, time.monotonic() + LOOK
+    while True:
+        try:
+            fcntl.flock(fd, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(pause)
+        else:
+            return
+        pause = min(2 * pause, _PAUSE_MOST)
+        if time.monotonic() > look:
+            from tinybox.linux import stopped
+
+            stopped.wake_holders(os.fstat(fd))
+            look = time.monotonic() + LOOK
