@@ -133,12 +133,10 @@ def bring_down(home: Home, container: str, number: int, grace: float | None) -> 
 
     Others may be at work on it: one who starts it, or its own restart policy. So look again after every wait.
     """
-    ended, pause, waits, is_orphan = -1, 0.0, waking.Wait(home, container), False
+    ended, pause, waits = -1, 0.0, waking.Wait(home, container, to_the_end=True)
     while not state.wait_for_owner(home, container, pause):
-        lasted = waits.look()
-        if lasted > PATIENCE:
+        if waits.look() > PATIENCE:
             raise StateError(f"container {container[:12]}", "does not end", "its monitor, or the kernel, holds it")
-        is_orphan = (lasted > waking.LAST_LOOK and waking.end_the_stopped(home, container)) or is_orphan
         pause = state.PAUSE
         try:
             now = state.read(home, container)
@@ -148,8 +146,8 @@ def bring_down(home: Home, container: str, number: int, grace: float | None) -> 
             forbid_restart(home, container)
         if now["status"] == state.RUNNING and now["startTicks"] != ended:
             _end(home, now, number, grace)
-            ended, waits = now["startTicks"], waking.Wait(home, container)
-    if is_orphan:
+            ended, waits = now["startTicks"], waking.Wait(home, container, to_the_end=True)
+    if waits.is_orphan:
         from tinybox.container import host
 
         lifecycle.sweep(home, host.read(home.cache))
@@ -231,8 +229,7 @@ def wait(home: Home, word: str) -> int | None:
         now = state.read_file(os.path.join(home.live(container), "state.json")) or {}
         if now.get("status") == state.RUNNING:
             with contextlib.suppress(StateError), Running(home, container, now) as target:
-                if not target.ends_within(0):
-                    target.ends_within(None)
+                if not target.ends_within(0) and _has_ended(target, None):
                     waits = waking.Wait(home, container)
     ended = state.stored(home, container)
     return ended.get("exitCode", 0) if ended else None  # one that never began has none, which docker counts as 0

@@ -22,18 +22,21 @@ if TYPE_CHECKING:
     from tinybox.container.home import Home
 
 FIRST_LOOK = 0.3  # seconds that a command waits before it looks whether somebody is stopped; then ever more rarely
+RARELY = 30.0  # seconds between two looks at most
 LAST_LOOK = 3.0  # seconds after which one that is stopped all the same is ended
 
 
 class Wait:
     """One command's wait for a container, in which it looks now and then whether somebody stopped holds that up.
 
-    A look goes through all of /proc, so each comes after twice the time of the one before.
+    A look goes through all of /proc, so each comes after twice the time of the one before, at most RARELY apart. With
+    *to_the_end* one that is stopped all the same is ended after LAST_LOOK; it *is_orphan* then: it is to be buried.
     """
 
-    def __init__(self, home: Home, container: str) -> None:
-        self.home, self.container = home, container
-        self.begun, self.pause = time.monotonic(), FIRST_LOOK
+    def __init__(self, home: Home, container: str, *, to_the_end: bool = False) -> None:
+        self.home, self.container, self.to_the_end = home, container, to_the_end
+        self.begun, self.next = time.monotonic(), FIRST_LOOK
+        self.is_orphan = False
 
     def rest(self) -> None:
         """Wait for a moment, and look."""
@@ -43,14 +46,16 @@ class Wait:
     def left(self, seconds: float | None) -> float:
         """Return how long to wait for something until the next look, of *seconds* in all."""
         lasted = time.monotonic() - self.begun
-        return max(0.0, (self.pause if seconds is None else min(self.pause, seconds)) - lasted)
+        return max(0.0, (self.next if seconds is None else min(self.next, seconds)) - lasted)
 
     def look(self) -> float:
         """Continue who is stopped, if it is time to look; return how many seconds the wait has lasted."""
         lasted = time.monotonic() - self.begun
-        if lasted >= self.pause:
-            self.pause = 2 * lasted
+        if lasted >= self.next:
+            self.next = lasted + min(lasted, RARELY)
             whoever_holds_up(self.home, self.container)
+            if self.to_the_end and lasted > LAST_LOOK:
+                self.is_orphan = end_the_stopped(self.home, self.container) or self.is_orphan
         return lasted
 
 
