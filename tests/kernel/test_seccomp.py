@@ -36,6 +36,8 @@ CLONE_NEWUSER, CLONE_NEWUTS = 0x10000000, 0x04000000
 KEYCTL_GET_KEYRING_ID, SESSION_KEYRING = 0, -3
 SIGCHLD = int(signal.SIGCHLD)
 NOBODY = 65534
+SYS_SOCKET, SYS_LISTEN, NO_FD = 1, 4, 999  # of socketcall(2)
+MAP_32BIT = 0x40  # where an i386 program can point to
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.argtypes = [ctypes.c_long] * 7
@@ -256,6 +258,36 @@ def test_i386_calls_are_judged_by_their_own_numbers() -> None:
     assert in_child(lambda: int_0x80(i386["unshare"], CLONE_NEWUTS), default()) == errno.EPERM
     assert in_child(lambda: int_0x80(i386["getpid"]), default()) == 0
     assert in_child(lambda: int_0x80(i386["getpid"]), denying("bpf")) == -signal.SIGSYS  # i386 is not listed there
+
+
+def socketcall(which: int, *arguments: int) -> int:
+    """Make a call of i386's socketcall(2), whose arguments lie in memory where no filter looks; return errno or 0."""
+    page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | MAP_32BIT)
+    page.write(struct.pack(f"={len(arguments)}I", *arguments))
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    return int_0x80(numbers_of("i386")["socketcall"], which, address)
+
+
+@x86_64_only
+@pytest.mark.parametrize("family", [socket.AF_VSOCK, socket.AF_ALG])
+def test_sockets_that_leave_the_box_are_not_to_be_had_by_socketcall(family: int) -> None:
+    """What socket(2) refuses, i386's second door to it refuses, too: ENOSYS; its other calls are let through."""
+    if in_child(lambda: socketcall(SYS_SOCKET, socket.AF_UNIX, socket.SOCK_STREAM, 0)) != 0:
+        pytest.skip("this kernel runs no i386 programs (CONFIG_IA32_EMULATION)")
+    kind = socket.SOCK_STREAM if family == socket.AF_VSOCK else socket.SOCK_SEQPACKET
+    assert in_child(lambda: socketcall(SYS_SOCKET, family, kind, 0)) in {0, errno.EAFNOSUPPORT}  # by this kernel
+    assert in_child(lambda: socketcall(SYS_SOCKET, family, kind, 0), default()) == errno.ENOSYS
+    assert in_child(lambda: socketcall(SYS_LISTEN, NO_FD, 1), default()) == errno.EBADF
+
+
+@x86_64_only
+@pytest.mark.parametrize("family", [socket.AF_VSOCK, socket.AF_ALG])
+def test_sockets_that_leave_the_box_are_not_to_be_had_by_x32(family: int) -> None:
+    """The number with x32's bit meets the same rules for the family."""
+    number = numbers_of("x32")["socket"]
+    assert in_child(lambda: call(number, family, socket.SOCK_SEQPACKET, 0)) != errno.EPERM
+    assert in_child(lambda: call(number, family, socket.SOCK_SEQPACKET, 0), default()) == errno.EPERM
+    assert in_child(lambda: call(number, socket.AF_UNIX, socket.SOCK_STREAM, 0), default()) != errno.EPERM
 
 
 @x86_64_only

@@ -64,6 +64,16 @@ def test_shut_families_of_sockets_stay_shut() -> None:
     assert opened == set(range(46)) - SHUT_FAMILIES.keys()
 
 
+def test_socketcall_opens_no_socket() -> None:
+    """By i386's socketcall and ipc all is to be had that has a name of its own, but socket(2): it hides the family."""
+    for call, hidden in (("socketcall", {"socket"}), ("ipc", set[str]())):
+        number = numbers_of("i386")[call]
+        answers = {name: answer(PLAIN, number, which, arch=I386) for name, which in count(MULTIPLEXED[call]).items()}
+        assert {name for name, said in answers.items() if said == ENOSYS} == hidden
+        assert {name for name, said in answers.items() if said == ALLOW} == answers.keys() - hidden
+        assert answer(PLAIN, number, 99, arch=I386) == EPERM
+
+
 def test_only_harmless_personalities_are_allowed() -> None:
     """Turning off address randomisation (0x40000) is refused; asking is allowed."""
     chosen = (0, 8, 0x20000, 0x20008, 0xFFFFFFFF, 0x40000, 0x40008)
