@@ -62,7 +62,7 @@ class Execution:
         if options.get("detach") and config.get("annotations", {}).get(spec.INIT) in (init.FORWARD, init.REAP):
             self.mode = init.LEAVE
         changed = configured(config, target.state["pid"], arguments, options)
-        self.task = Task(changed, home.bundle(target.id), here, live, self.cgroup)
+        self.task = Task(changed, home.bundle(target.id), here, live, self.cgroup, target.id)
         live.namespace_fds[TARGET] = os.dup(target.pidfd)
         self.plan = plan(self.task, self.mode, leashed=not options.get("detach"))
         self.birth = Birth(self.plan, live)
@@ -134,9 +134,11 @@ def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
         *planned_program.forget(),
         Step("wait", "Wait for the parent's word", "pipe(7)", child.wait_for_parent, live),
         *_processors(task, "final"),
+        *planned_program.leave_keyring(task),
         Step("join", f"Join its namespaces: {', '.join(kinds)}", "setns(2)", join, pidfd, kinds),
         *_root(task),
         *_be_root(kinds),
+        *planned_program.take_keyring(task, new=False),
         *planned_streams.steps(task.process, task.live, b"/", console=False),
         *planned_program.limits(task.process),
         *planned_program.turns(task),

@@ -36,7 +36,7 @@ class Container:
         self.annotations = config.get("annotations", {})
         self.cgroup = group(container, config, host)
         self.wiring = wiring_of(home, container, self.annotations)
-        task = planner.Task(config, self.bundle, host, live, self.cgroup, wiring=self.wiring)
+        task = planner.Task(config, self.bundle, host, live, self.cgroup, container, self.wiring)
         self.plan: Plan = planner.plan(task)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
         self.name = self.annotations.get(spec.NAME, "")  # the name it was given first; a rename may have changed it

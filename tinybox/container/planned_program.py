@@ -7,7 +7,7 @@ import os
 from tinybox.container import child, handshake, init, spawn, spec
 from tinybox.container.plan import Step
 from tinybox.errors import UsageError
-from tinybox.isolation import capabilities, seccomp
+from tinybox.isolation import capabilities, keyring, seccomp
 from tinybox.linux import capability, own_memory, process
 from tinybox.linux.signals import signal
 
@@ -22,6 +22,23 @@ if TYPE_CHECKING:
 
 
 _former: list[Any] = []  # the last profile, its program and flags: one program's containers mostly share one
+
+
+def leave_keyring(task: Task) -> list[Step]:
+    """Plan how the caller's session keyring is left before a user namespace is ours, where keys are few."""
+    if not (task.keyring and task.userns):
+        return []
+    says = "Leave the caller's keys: take an empty session keyring"
+    return [Step("leave-keyring", says, "session-keyring(7)", keyring.leave)]
+
+
+def take_keyring(task: Task, *, new: bool) -> list[Step]:
+    """Plan the container's own session keyring, by runc's name for it: *new*, or that of a container that is joined."""
+    if not task.keyring:
+        return []
+    says = "Take a session keyring of the container's own, for the caller's keys are not its business"
+    act = (f"_ses.{task.container}", new, task.userns)
+    return [Step("keyring", says, "session-keyring(7)", keyring.take, *act)]
 
 
 def rights(task: Task) -> list[Step]:

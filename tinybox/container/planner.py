@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 class Task:
     """What the parts of the planner share: the spec, the bundle it lies in, the host, and the live parts to come.
 
-    *container* is the id that hooks are told, *wiring* what connects it with networks.
+    *container* is its id, *wiring* what connects it with networks; *keyring*: it gets a session keyring of its own.
     """
 
     def __init__(
@@ -54,9 +54,11 @@ class Task:
         cgroup: Cgroup,
         container: str = "",
         wiring: Wiring | None = None,
+        *,
+        keyring: bool = True,
     ) -> None:
         self.config, self.bundle, self.host, self.live, self.cgroup = config, bundle, host, live, cgroup
-        self.container, self.wiring = container, wiring
+        self.container, self.wiring, self.keyring = container, wiring, keyring
         self.warnings: list[str] = []
         self.linux = config.get("linux", {})
         self.process = config["process"]
@@ -204,6 +206,7 @@ def _arrive(task: Task) -> list[Step]:
         Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL),
         Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, live),
         *planned_program.forget(),
+        *planned_program.leave_keyring(task),
         *_among_others(task),
         Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, live),
     ]
@@ -211,6 +214,7 @@ def _arrive(task: Task) -> list[Step]:
     if task.userns:
         says = "Be root of the new user namespace"
         steps.append(Step("become-root", says, "user_namespaces(7)", idmap.become_root))
+    steps += planned_program.take_keyring(task, new=True)
     if "cgroup" in task.new:
         says = "Take this control group for the top of the tree"
         steps.append(Step("cgroup-namespace", says, "cgroup_namespaces(7)", namespaces.enter_cgroup_namespace))

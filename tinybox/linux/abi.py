@@ -39,6 +39,7 @@ NUMBERS = {  # name: (x86-64, aarch64); from 424 on, all machines count alike
     "mount": (165, 40),
     "umount2": (166, 39),
     "setdomainname": (171, 162),
+    "keyctl": (250, 219),
     "ioprio_set": (251, 30),
     "sched_setattr": (314, 274),
     "personality": (135, 92),

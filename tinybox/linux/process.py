@@ -43,6 +43,10 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
+KEYCTL_JOIN_SESSION_KEYRING = 1
+KEYCTL_SETPERM = 5
+KEY_POS_ALL, KEY_USR_VIEW, KEY_USR_READ, KEY_USR_SEARCH, KEY_USR_LINK = 0x3F000000, 0x10000, 0x20000, 0x80000, 0x100000
+
 SIGCHLD = 17
 
 
@@ -76,6 +80,8 @@ _setdomainname = Syscall("setdomainname", ctypes.c_char_p, ctypes.c_size_t)
 _personality = Syscall("personality", ctypes.c_ulong)
 _prctl = Syscall("prctl", ctypes.c_int, *[ctypes.c_ulong] * 4)
 _prctl_text = Syscall("prctl", ctypes.c_int, ctypes.c_char_p)
+_join_session_keyring = Syscall("keyctl", ctypes.c_int, ctypes.c_char_p)
+_set_key_permissions = Syscall("keyctl", ctypes.c_int, ctypes.c_int, ctypes.c_uint32)
 
 _python = ctypes.pythonapi
 _before_fork: Any = _python.PyOS_BeforeFork
@@ -185,6 +191,20 @@ def setdomainname(name: bytes) -> None:
 def personality(domain: int) -> None:
     """Run this process, and what it executes, in the execution *domain* PER_*; see personality(2)."""
     _personality(domain)
+
+
+def join_session_keyring(name: bytes | None) -> int:
+    """Take the keyring *name* (None: a new one without a name) for this process's session keyring; return its number.
+
+    It is made if this user has none of that name that may be searched; see KEYCTL_JOIN_SESSION_KEYRING in keyctl(2).
+    ENOSYS: a kernel without keys; EDQUOT: this user has too many, see keyrings(7).
+    """
+    return _join_session_keyring(KEYCTL_JOIN_SESSION_KEYRING, name)
+
+
+def set_key_permissions(key: int, permissions: int) -> None:
+    """Set who may do what with *key*: bits of KEY_POS_* and KEY_USR_*; see KEYCTL_SETPERM in keyctl(2)."""
+    _set_key_permissions(KEYCTL_SETPERM, key, permissions)
 
 
 def bounding_set_has(capability: int) -> bool:

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 class Creation:
     """A container that is being made from a bundle."""
 
-    def __init__(self, entry: Record, bundle: str, config: Spec, live: Live) -> None:
+    def __init__(self, entry: Record, bundle: str, config: Spec, live: Live, *, keyring: bool) -> None:
         here = host.read(entry.cache)
         here.check()
-        self.entry, self.bundle, self.config, self.live = entry, bundle, config, live
+        self.entry, self.bundle, self.config, self.live, self.keyring = entry, bundle, config, live, keyring
         self.cgroup = groups.group(entry.id, config, here.hierarchies)
         self.limits_memory = False
-        self.birth = Birth(planner.plan(planner.Task(config, bundle, here, live, self.cgroup, entry.id)), live)
+        task = planner.Task(config, bundle, here, live, self.cgroup, entry.id, keyring=keyring)
+        self.birth = Birth(planner.plan(task), live)
 
     def note(self, config: Spec) -> None:
         """Write down what is wanted before anything is made: so what a killed `create` leaves can be found.
@@ -51,6 +52,7 @@ class Creation:
             created=record.now(),
             groups=getattr(self.cgroup, "ours", None),
             covers=root.look() if root else None,
+            keyring=self.keyring,
         )
 
     def note_process(self) -> None:
@@ -73,7 +75,8 @@ def make(words: Words) -> Creation:
     creation = None
     try:
         process = complete(config["process"], words, os.path.join(bundle, config["root"]["path"]))
-        creation = Creation(entry, bundle, {**config, "process": process}, Live(folder=entry.folder, kept=words.kept))
+        live, keyring = Live(folder=entry.folder, kept=words.kept), "no-new-keyring" not in words.flags
+        creation = Creation(entry, bundle, {**config, "process": process}, live, keyring=keyring)
         for warning in creation.birth.plan.warnings:
             words.log.write("warning", warning)
         creation.note(config)

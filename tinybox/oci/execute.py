@@ -32,7 +32,8 @@ class Execution:
         live.namespace_fds[execute.TARGET] = open_process(entry)
         if shared.root(config, entry.state["bundle"]):
             live.namespace_fds[execute.ROOT] = open_root(entry)
-        task = Task(config, entry.state["bundle"], here, live, self.cgroup)
+        keyring = entry.state.get("keyring", True)
+        task = Task(config, entry.state["bundle"], here, live, self.cgroup, entry.id, keyring=keyring)
         self.birth = birth.Birth(execute.plan(task, init.NONE, leashed=leashed), live)
 
 

@@ -89,6 +89,14 @@ def _prctl(raw: Arguments) -> list[str]:
     return [name] if option == process.PR_GET_DUMPABLE else [name, text(value)]
 
 
+def _keyctl(raw: Arguments) -> list[str]:
+    operation, *given = raw
+    name = choice(operation, words.KEYCTL)
+    if operation == process.KEYCTL_SETPERM:
+        return [name, str(given[0]), f"{given[1]:#x}"]
+    return [name, *map(text, given)]
+
+
 def _bpf(raw: Arguments) -> list[str]:
     attr = structure(raw[1])
     shown = [
@@ -176,6 +184,7 @@ CALLS: dict[str, Callable[[Arguments], list[str]]] = {
     "openat2": _openat2,
     "prctl": _prctl,
     "bpf": _bpf,
+    "keyctl": _keyctl,
     "seccomp": _seccomp,
     "capget": _capabilities,
     "capset": _capabilities,

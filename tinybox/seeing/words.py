@@ -34,6 +34,7 @@ def names_of(module: Any, *prefixes: str) -> dict[int, str]:
 
 OPEN = {bits: name for bits, name in names_of(os, "O_").items() if bits} | {os.O_TMPFILE: "O_TMPFILE"}
 CLONE = names_of(process, "CLONE_")
+KEYCTL = names_of(process, "KEYCTL_")
 PRCTL = names_of(process, "PR_SET_", "PR_GET_", "PR_CAPBSET_") | {process.PR_CAP_AMBIENT: "PR_CAP_AMBIENT"}
 MOUNT_ATTR = {bits: name for bits, name in names_of(mount, "MOUNT_ATTR_").items() if name != "MOUNT_ATTR__ATIME"}
 PROPAGATION = names_of(mount, "MS_")
