@@ -175,12 +175,17 @@ def test_a_broken_box_is_named_and_the_others_are_listed(
 
 @pytest.mark.parametrize("test", [["CMD-SHELL"], ["CMD"], ["curl", "x"], [], ["NONE"]])
 def test_a_health_check_that_nobody_can_carry_out_is_none(elsewhere: Command, test: list[str]) -> None:
-    """An image may ask for a check without a program, or at impossible times: its boxes are made all the same."""
+    """An image may ask for a check without a program: its boxes are made all the same. Its times are docker's, too."""
     config = {**SOUND["config"], "Healthcheck": {"Test": test, "Interval": -5, "Timeout": 10**30}}
     put(elsewhere, {**SOUND, "config": config}, "odd:1")
     assert elsewhere("create", "--name", "odd", "odd:1").returncode == 0
     assert elsewhere("rm", "odd").returncode == 0
     config["Healthcheck"]["Test"] = ["CMD", "true"]
+    put(elsewhere, {**SOUND, "config": config}, "odd:1")
+    refused = elsewhere("create", "--name", "odd", "odd:1")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (125, 1), refused
+    assert "Interval in Healthcheck cannot be less than 1ms" in refused.stderr
+    config["Healthcheck"]["Interval"] = 0
     put(elsewhere, {**SOUND, "config": config}, "odd:1")
     assert elsewhere("create", "--name", "odd", "odd:1").returncode == 0
     health = json.loads(elsewhere("inspect", "odd").stdout)[0]["Config"]["Healthcheck"]

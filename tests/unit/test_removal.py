@@ -57,6 +57,7 @@ def test_the_depth_is_beyond_pythons() -> None:
     assert sys.getrecursionlimit() < BEYOND_PYTHON < os.pathconf("/", "PC_PATH_MAX") / 2 < BEYOND_PATHS < DEEP
 
 
+@pytest.mark.slow
 def test_a_deep_tree_goes_with_few_descriptors(folder: Path) -> None:
     """20,000 directories in one another are removed, with a handful of descriptors."""
     (folder / "top").mkdir()
@@ -128,6 +129,7 @@ def test_each_directory_is_seen_once_in_either_order(folder: Path) -> None:
     assert names.index("a/b") < names.index("a") > names.index("a/c")
 
 
+@pytest.mark.slow
 def test_a_deep_tree_is_measured(folder: Path) -> None:
     """The size of a volume counts the last file of 20,000 directories, and a file with two names once."""
     dig(folder, content=b"x" * 1000)
@@ -146,6 +148,7 @@ def test_an_archive_may_leave_out_the_directories_of_a_deep_file(folder: Path) -
     assert depth(place.inside) == 2000
 
 
+@pytest.mark.slow
 def test_an_archive_may_bring_a_tree_deeper_than_a_path(folder: Path) -> None:
     """Links in the archive carry a member further down than its name is long; what comes of it can be removed."""
     place = tar.Place(folder)
@@ -197,6 +200,7 @@ def test_the_longest_path_is_told_and_a_longer_one_is_an_error(folder: Path) -> 
         list(members(opened(folder), "."))
 
 
+@pytest.mark.slow
 def test_changes_are_told_at_any_depth_that_has_a_name(folder: Path) -> None:
     """A change 1,500 directories down is told with those above it; beyond what a path can name, that is said."""
     lower, upper = folder / "lower", folder / "upper"
@@ -228,6 +232,7 @@ def test_a_layer_with_a_link_on_the_way_shows_nothing_behind_it(folder: Path) ->
     assert list(found) == [("C", "/a"), ("A", "/a/passwd")]
 
 
+@pytest.mark.slow
 def test_copy_up_of_a_deep_directory(folder: Path) -> None:
     """A directory of an image 1,500 deep is copied up with few descriptors; one beyond a path's length is refused."""
     source, target = folder / "source", folder / "target"

@@ -58,7 +58,7 @@ def _health(request: Request) -> dict[str, Any] | None:
     def seconds(option: str, key: str, default: float) -> float:
         text = options.get(option.replace("-", "_"))
         asked = duration(option, text) if text else 0
-        of_image = min(max(image.get(key) or 0, 0) / 1e9, _LONGEST)  # what a stranger wrote may be no time at all
+        of_image = min((image.get(key) or 0) / 1e9, _LONGEST)  # what a stranger wrote may be more than a clock has
         found = asked or of_image or default  # 0: the default
         if found < _LEAST and (asked or of_image):
             thing = f"--{option} {text}" if asked else f"image {request.image.reference}"

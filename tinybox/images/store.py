@@ -21,13 +21,13 @@ from collections import namedtuple
 from tinybox import quick_json as json
 from tinybox.errors import HostError, ImageError, Reported
 from tinybox.images.reference import Reference, is_id, parse
-from tinybox.linux.locks import lock_file
+from tinybox.linux.locks import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from io import BufferedReader
-    from typing import Any, Self, TypeAlias
+    from typing import Any, TypeAlias
 
     Shape: TypeAlias = dict[str, Any]
 
@@ -47,24 +47,6 @@ RECORD: Shape = {**dict.fromkeys("created author architecture os variant".split(
 RECORD["history"] = [_STEP]
 
 Removal = namedtuple("Removal", ["untagged", "deleted"])  # two lists of str: references, image ids
-
-
-class Lock:
-    """An flock(2) on the file *path*, held while the object is entered; it dies with its process."""
-
-    def __init__(self, path: str, operation: int = fcntl.LOCK_EX) -> None:
-        self._path, self._operation = path, operation
-
-    def __enter__(self) -> Self:
-        try:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise HostError(f"lock {self._path}", f"cannot be taken: {error.strerror}", "run as root") from error
-        lock_file(self._fd, self._operation)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
 
 
 class Image:

@@ -10,6 +10,12 @@ import fcntl
 import os
 import time
 
+from tinybox.errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 LOOK = 1.0  # seconds between two looks whether a process that holds the lock is stopped
 _PAUSE_MOST = 0.01  # seconds between two tries
 
@@ -33,3 +39,24 @@ def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
 
             stopped.wake_holders(os.fstat(fd))
             look = time.monotonic() + LOOK
+
+
+class Lock:
+    """A lock on the file *path*, held while the object is entered; see flock(2). It dies with its process.
+
+    HostError: the file cannot be opened.
+    """
+
+    def __init__(self, path: str, operation: int = fcntl.LOCK_EX) -> None:
+        self._path, self._operation = path, operation
+
+    def __enter__(self) -> Self:
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise HostError(f"lock {self._path}", f"cannot be taken: {error.strerror}", "run as root") from error
+        lock_file(self._fd, self._operation)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
