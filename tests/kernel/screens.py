@@ -90,13 +90,13 @@ def _take_terminal() -> None:
 
 
 @contextlib.contextmanager
-def screen(tinybox: Command, *words: str, rows: int = 24, columns: int = 80) -> Iterator[Screen]:
-    """Run ``tinybox WORDS`` on a terminal of its own; what still runs at the end is killed, and swept up."""
+def screen(tinybox: Command, *words: str, rows: int = 24, columns: int = 80, program: str = "") -> Iterator[Screen]:
+    """Run ``tinybox WORDS`` (or *program*) on a terminal of its own; what still runs at the end is killed, swept up."""
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
     former = termios.tcgetattr(slave)
     process = subprocess.Popen(
-        [tinybox.path, *words], stdin=slave, stdout=slave, stderr=slave, env=tinybox.environment,
+        [program or tinybox.path, *words], stdin=slave, stdout=slave, stderr=slave, env=tinybox.environment,
         start_new_session=True, preexec_fn=_take_terminal,  # noqa: PLW1509  pytest has one thread here
     )  # fmt: skip
     try:

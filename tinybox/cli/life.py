@@ -100,7 +100,7 @@ def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     out, err = (null, null) if options["detach"] else (1, 2)
     stdin = 0 if options["interactive"] and not options["detach"] else null
-    live = Live((stdin, out, err), interactive=stdin == 0)
+    live = Live((stdin, out, err), interactive=stdin == 0, watched=not options["detach"])
     with control.running(home, name) as target, monitor.Signals() as signals:
         running = Execution(home, here, target, command, options, live)
         if not options["detach"]:

@@ -30,10 +30,11 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
         return detached.run(image, command, options)
     if options.get("tty") and options.get("interactive") and not os.isatty(0):
         raise UsageError("--tty", "the input device is not a terminal", "leave -t out, or run it on a terminal")
-    options.setdefault("interactive", os.isatty(0))
-    options.setdefault("tty", os.isatty(0) and os.isatty(1))
+    on_terminal = os.isatty(0) and os.isatty(1)
+    options.setdefault("interactive", on_terminal)  # not for stdin alone: in `run ... | less` the keys are for less
+    options.setdefault("tty", on_terminal)
     stdin = 0 if options["interactive"] else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    live = Live((stdin, 1, 2), interactive=options["interactive"])
+    live = Live((stdin, 1, 2), interactive=options["interactive"], watched=True)
     if configure_network.mode(options) == networks.BRIDGE:
         say_what_changes()
     if any(options.get(key) for key in SEEING):

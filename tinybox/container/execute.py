@@ -170,7 +170,7 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, live)
         first, last = planned_program.adopt(task)
         order = [clone, release, first, groups, join_groups, *oom_score(task), last]
-    return [*planned_program.trampoline(task), *order, ready]
+    return [*planned_streams.pipes(task.process, live), *planned_program.trampoline(task), *order, ready]
 
 
 def _processors(task: Task, moment: str) -> list[Step]:

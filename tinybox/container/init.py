@@ -109,9 +109,11 @@ def run(mode: str, program: Program, live: Live) -> NoReturn:
 def execute(program: Program, live: Live) -> NoReturn:
     """Become the program: own session, its terminal, default signals, and execve(2) by the trampoline.
 
-    Without a trampoline execve(2) is called here: see `planned_program` for when that is.
+    The session was begun before, unless this process has been made since. Without a trampoline execve(2) is called
+    here: see `planned_program` for when that is.
     """
-    os.setsid()
+    if os.getsid(0) != os.getpid():
+        os.setsid()
     if program.terminal:
         fcntl.ioctl(0, _TIOCSCTTY, 0)
     have_default_signals()

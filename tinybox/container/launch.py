@@ -48,7 +48,7 @@ def run(image: str, *command: str, root: str = "", stdin: int | None = None, **o
         raise UsageError(f"option {key}", "is for the command line alone", f"tinybox run --{KEYS[key].name}")
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else -1
     try:
-        live = Live((null if stdin is None else stdin, 1, 2))
+        live = Live((null if stdin is None else stdin, 1, 2), watched=True)
         return foreground(image, command, words, live, root=root)
     finally:
         if null >= 0:

@@ -13,15 +13,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.agent import Agent
     from tinybox.container.fitter import Fitter
+    from tinybox.container.relay import Relay
 
 
 class Live:
     """The moving parts of one container, in the parent; the child gets its copy of it by clone3(2)."""
 
     def __init__(
-        self, streams: tuple[int, int, int] = (0, 1, 2), *, interactive: bool = False, folder: str = "", kept: int = 0
+        self,
+        streams: tuple[int, int, int] = (0, 1, 2),
+        *,
+        interactive: bool = False,
+        folder: str = "",
+        kept: int = 0,
+        watched: bool = False,
     ) -> None:
         self.streams, self.interactive = streams, interactive
+        # Which streams are a terminal of ours: it is not the program's, where we stay and can carry the bytes.
+        self.terminals = [number for number, fd in enumerate(streams) if watched and os.isatty(fd)]
+        self.relay: Relay | None = None  # it carries them
         self.handshake = Handshake(folder)
         self.leashed = not folder  # who lets it in by a gate with a name need not be who made it, and may be gone
         self.kept = list(range(3, 3 + kept))  # fds that the program gets beside 0, 1 and 2; see sd_listen_fds(3)
@@ -56,6 +66,8 @@ class Live:
         self.close_trees()
         self.handshake.close()
         self.dismiss_fitter()
+        if self.relay is not None:
+            self.relay.close()
         for name in ("pidfd", "master"):
             if getattr(self, name) >= 0:
                 os.close(getattr(self, name))

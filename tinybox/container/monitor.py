@@ -79,13 +79,13 @@ class Watch:
     def __init__(self, container: Watched, signals: Signals) -> None:
         self.container, self.live, self.signals = container, container.live, signals
         self.poll = select.poll()
-        self.meaning: dict[int, Callable[[], None]] = {}
+        self.meaning: dict[int, Callable[[], object]] = {}
         self.ended = False
         self.out_of_memory = False
         self.typed = b""
         self.alarms: list[tuple[float, Callable[[], None]]] = []
 
-    def listen(self, fd: int, meaning: Callable[[], None], mask: int = select.POLLIN) -> None:
+    def listen(self, fd: int, meaning: Callable[[], object], mask: int = select.POLLIN) -> None:
         """From now on, call *meaning* when *fd* is ready; see poll(2)."""
         self.meaning[fd] = meaning
         self.poll.register(fd, mask)
@@ -189,7 +189,10 @@ def close_quietly(fd: int) -> None:
 def write_all(fd: int, data: bytes) -> None:
     """Write all of *data*, waiting as long as it takes; see write(2) for why one call may not be enough."""
     while data:
-        data = data[os.write(fd, data) :]
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:  # somebody who has this terminal, too, has set O_NONBLOCK
+            select.select([], [fd], [])
 
 
 def watch(container: Watched, signals: Signals, wire: Callable[[Watch], None] | None = None) -> Ending:
@@ -214,6 +217,8 @@ def watch(container: Watched, signals: Signals, wire: Callable[[Watch], None] | 
             with terminal.RawMode(0):
                 terminal.follow_size(0, live.master)
                 _relay(watching)
+        elif live.relay is not None:
+            live.relay.carry(watching)
         else:
             watching.until_the_end()
         return _ending(watching, oom)

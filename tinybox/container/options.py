@@ -31,7 +31,7 @@ OPTIONS = [
         ("life", "name", "", TEXT, "NAME", "Name the container; a name is made up otherwise"),
         ("life", "detach", "d", FLAG, "", "Run in the background and print the container's id"),
         ("life", "rm", "", FLAG, "", "Remove the container and all it wrote when it ends"),
-        ("life", "interactive", "i", FLAG, "", "Keep stdin open (default: when stdin is a terminal)"),
+        ("life", "interactive", "i", FLAG, "", "Keep stdin open (default: on a terminal)"),
         ("life", "tty", "t", FLAG, "", "Give it a terminal (default: when stdin and stdout are one)"),
         ("life", "init", "", TEXT, "MODE", "PID 1: forward (reap, forward signals; default), reap, or none"),
         ("life", "stop-signal", "", TEXT, "SIGNAL", "The signal that asks it to stop (default: the image's, or TERM)"),

@@ -16,6 +16,7 @@ from tinybox.container import (
     planned_network,
     planned_program,
     planned_root,
+    planned_streams,
     spawn,
     spec,
 )
@@ -94,6 +95,7 @@ def plan(task: Task) -> Plan:
         *planned_groups.make(task),
         *_open_namespaces(task),
         *planned_mounts.parent_steps(task),
+        *planned_streams.pipes(task.process, task.live),
         *_make_child(task, inside, meanwhile),
     ]
     return Plan(outside, inside, task.warnings)

@@ -139,8 +139,32 @@ def _open_inside(path: str) -> int | None:
 def open_null() -> int:
     """Open the /dev/null of this root, checked to be the real one: character device 1:3, no link (CVE-2025-31133)."""
     fd = os.open("/dev/null", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    info = os.fstat(fd)
-    if not stat.S_ISCHR(info.st_mode) or info.st_rdev != os.makedev(1, 3):
+    return _checked_null(fd)
+
+
+def open_null_below(root: bytes) -> int:
+    """Open the /dev/null of the box at *root* to read and write; TinyboxError: it has none that is real; openat2(2).
+
+    A pipe of that name would keep us waiting, and a terminal would become ours: hence O_NONBLOCK and O_NOCTTY.
+    """
+    rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = files.openat2(rootfd, b"/dev/null", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY, _INSIDE)
+    except OSError as error:
+        raise TinyboxError("/dev/null", f"{(error.strerror or '').lower()} in the box") from error
+    finally:
+        os.close(rootfd)
+    os.set_blocking(_checked_null(fd), True)
+    return fd
+
+
+def is_null(info: os.stat_result) -> bool:
+    """Tell from its *info* whether a file is the null device, whichever name it has; see null(4)."""
+    return stat.S_ISCHR(info.st_mode) and info.st_rdev == os.makedev(*STANDARD_DEVICES["null"])
+
+
+def _checked_null(fd: int) -> int:
+    if not is_null(os.fstat(fd)):
         os.close(fd)
         raise TinyboxError("/dev/null", "is not the null device", "the image or a volume has replaced it")
     return fd

@@ -70,12 +70,14 @@ def make(words: Words) -> Creation:
     bundle = os.path.abspath(words.value("bundle") or ".")
     config = validate.load(bundle)
     wants_terminal = bool(config["process"].get("terminal"))
-    console.check(words, wanted=wants_terminal, detached=words.verb == "create" or "detach" in words.flags)
+    detached = words.verb == "create" or "detach" in words.flags
+    console.check(words, wanted=wants_terminal, detached=detached)
     entry = record.make(words.root(), words.arguments[0])
     creation = None
     try:
         process = complete(config["process"], words, os.path.join(bundle, config["root"]["path"]))
-        live, keyring = Live(folder=entry.folder, kept=words.kept), "no-new-keyring" not in words.flags
+        live = Live(folder=entry.folder, kept=words.kept, watched=not detached)
+        keyring = "no-new-keyring" not in words.flags
         creation = Creation(entry, bundle, {**config, "process": process}, live, keyring=keyring)
         for warning in creation.birth.plan.warnings:
             words.log.write("warning", warning)

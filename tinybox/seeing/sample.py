@@ -117,7 +117,7 @@ def _planned(config: Spec, *, leashed: bool = True, omitted: Sequence[str] = (),
     annotations = config["annotations"]
     wiring = Wiring(Home(), "example", annotations) if spec.NETWORKS in annotations else None
     live = Live()
-    live.leashed = leashed
+    live.leashed, live.terminals = leashed, [1, 2]
     try:
         plan = planner.plan(planner.Task(config, "/bundle", HERE, live, CGROUP, "example", wiring))
         if omitted or chroot:
