@@ -277,3 +277,19 @@ def test_a_proc_of_joined_numbers_shows_the_others(tinybox: Command) -> None:
             assert "sleep 12345" in said
             assert str(Path(sys.executable)) not in said
             assert "[tinybox:proc]" not in said
+
+
+@pytest.mark.parametrize("patch", ["", "planned_program.trampoline = lambda task: []"])
+@pytest.mark.parametrize("mode", ["none", "forward"])
+def test_the_program_gets_no_pipe_of_ours(tinybox: Command, patch: str, mode: str) -> None:
+    """By the trampoline, or without one, as with a label of SELinux: it has 0, 1 and 2, and what it opens itself."""
+    script = (
+        f"import sys, tinybox\nfrom tinybox.container import planned_program\n{patch}\n"
+        f"ending = tinybox.run('busybox', 'ls', '/proc/self/fd', network='none', rm=True, init={mode!r})\n"
+        "sys.exit(ending.status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=tinybox.environment, capture_output=True, text=True, check=False,
+        timeout=TIMEOUT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.split()) == (0, ["0", "1", "2", "3"]), done.stderr

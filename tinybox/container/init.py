@@ -78,7 +78,7 @@ def _runnable(path: str, name: str) -> str:
     except PermissionError as error:
         raise NotExecutableError(f'exec "{name}"', "permission denied") from error
     except OSError as error:
-        raise NotFoundError(f'exec "{name}"', "no such file or directory") from error
+        raise NotFoundError(f'exec "{name}"', (error.strerror or "").lower()) from error
     if stat.S_ISDIR(info.st_mode):
         raise NotExecutableError(f'exec "{name}"', "is a directory: permission denied")
     if not os.access(path, os.X_OK, effective_ids=True):
@@ -94,7 +94,8 @@ def run(mode: str, program: Program, live: Live) -> NoReturn:
     if program.filter:
         seccomp.install(program.filter, program.filter_flags)
     live.handshake.announce(program.args[0])
-    os.set_inheritable(live.handshake.report, True)  # the trampoline takes it, and does not hand it on
+    if live.trampoline >= 0:
+        os.set_inheritable(live.handshake.report, True)  # the trampoline takes it, and does not hand it on
     if mode == NONE:
         execute(program, live)
     pid = start(program, live)
