@@ -142,10 +142,11 @@ def remove_tree(directory: str, deadline: float) -> bool:
         for fd, groups in groups_below(directory, leaves_first=True):
             for group in groups:
                 rmdir(group, fd)
+        if rmdir(directory):
+            break
         if time.monotonic() > deadline:
             return False
-        if os.path.isdir(directory):
-            time.sleep(PAUSE)
+        time.sleep(PAUSE)
     return True
 
 
