@@ -25,6 +25,7 @@ class Birth:
     def __init__(self, plan: Plan, live: Live) -> None:
         self.plan, self.live = plan, live
         self.done: list[Step] = []
+        self.left: list[str] = []  # what could not be undone: whoever finds the container's record has to do it
 
     def create(self, seen: Callable[[int], None] | None = None) -> None:
         """Walk the parent's steps: after them the child has done its own, and waits for the word to start.
@@ -43,11 +44,15 @@ class Birth:
         spawn.start(self.live)
 
     def undo(self) -> None:
-        """Undo what has not begun to run, from the last step made back to the first."""
+        """Undo what has not begun to run, from the last step made back to the first.
+
+        To undo takes file descriptors, and they may have run out (EMFILE): so ours are closed before.
+        """
         spawn.kill(self.live)
+        self.live.close_spare()
         for step in reversed(self.done):
             if step.undo is not None:
-                attempt(step.undo)
+                self.left += filter(None, [attempt(step.undo)])
         self.done.clear()
         self.live.close()
 

@@ -98,6 +98,7 @@ def register(container: Container, *, passing: bool = False) -> None:
             id_ranges.take(container.home, container.id, container.config)
         make_bundle(container)
     except BaseException:
+        container.live.close()
         forget(container)
         raise
     container.tell("create")
@@ -175,8 +176,7 @@ def stop(container: Container, ending: Ending) -> None:
 def abandon(container: Container, error: BaseException) -> None:
     """End a container whose monitor has met an *error* of its own; its exit status is unknown."""
     container.birth.undo()
-    container.cgroup.kill()
-    container.cgroup.remove()
+    container.birth.left += filter(None, [attempt(container.cgroup.kill), attempt(container.cgroup.remove)])
     if container.record.state.get("status") not in (state.NEW, state.STOPPED):
         cause = f"its monitor failed: {type(error).__name__}: {error}"
         container.record.write(status=state.STOPPED, pid=0, exitCode=None, error=cause, finishedAt=state.now())
@@ -188,13 +188,21 @@ def close(container: Container) -> None:
     if container.annotations.get(spec.REMOVE):
         delete(container.home, container.id, container.config)
         container.tell("destroy")
-    container.record.close()
+    _let_go(container)
 
 
 def forget(container: Container) -> None:
     """Remove a container that came to nothing, and give it out of hand."""
     delete(container.home, container.id, container.config)
-    container.record.close()
+    _let_go(container)
+
+
+def _let_go(container: Container) -> None:
+    """Own it no longer. If not all could be undone, its live directory stays, and the next command sweeps it."""
+    if container.birth.left:
+        container.record.hand_over()
+    else:
+        container.record.close()
 
 
 def delete(home: Home, container: str, config: Spec | None = None, *, volumes_too: bool = False) -> None:

@@ -50,10 +50,20 @@ class Live:
 
     def close_trees(self) -> None:
         """Close the parent's copies of what the child has taken over."""
-        for fd in self.handed_over():
+        for fd in self.namespace_fds.values():
+            os.close(fd)
+        self.namespace_fds.clear()
+        self._close_mounts()
+
+    def close_spare(self) -> None:
+        """Close what is of no use once the child is dead, and not needed to undo what was done for it."""
+        self._close_mounts()
+        self.handshake.close()
+
+    def _close_mounts(self) -> None:
+        for fd in self.trees.values():
             os.close(fd)
         self.trees.clear()
-        self.namespace_fds.clear()
         if self.cgroup_fd is not None:
             os.close(self.cgroup_fd)
             self.cgroup_fd = None

@@ -93,7 +93,8 @@ def make(words: Words) -> Creation:
             creation.birth.undo()
         if made:
             ending.after(entry, config, words.log)
-        entry.remove()
+        if creation is None or not creation.birth.left:  # else `delete` finds by it what is left
+            entry.remove()
         raise
     return creation
 
