@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.kernel.archives_of_boxes import stream, told
-from tests.kernel.boxes import kept, new_name, one_line, output, until
+from tests.kernel.boxes import kept, new_name, one_line, output, pid_of, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,3 +219,31 @@ def test_volumes_are_no_part_of_it(tinybox: Command, tmp_path: Path) -> None:
         committed(tinybox, name, "without"),
     ):
         assert output(tinybox, "without", "sh", "-c", "cat /f; ls /v") == "y\n"
+
+
+def test_what_a_box_marks_itself_hides_nothing(tinybox: Command) -> None:
+    """A box sets user.overlay.opaque on its /etc: that is a change of /etc, and no file below it has gone."""
+    script = "mkdir -p /etc; echo mine > /etc/mine; echo READY; exec sleep 1000"
+    name = new_name()
+    with kept(tinybox, "--rm", "--name", name, "busybox", "sh", "-c", script):
+        etc = Path(f"/proc/{pid_of(tinybox, name)}/root/etc")
+        os.setxattr(etc, "user.overlay.opaque", b"y")  # by its own mount, as a program in it would
+        (upper,) = Path(tinybox.root, "containers").glob("*/upper/etc")
+        assert os.getxattr(upper, "user.overlay.opaque") == b"y"  # the control: it is there
+        assert tinybox("diff", name).stdout == "C /etc\nA /etc/mine\n"
+        with committed(tinybox, name, "marked") as image:
+            assert "passwd" in output(tinybox, image, "ls", "/etc")
+
+
+def test_a_box_in_another_one_s_user_namespace(tinybox: Command) -> None:
+    """Its overlay notes things as that of the other does: what it has removed is gone in diff, export and commit."""
+    first = new_name()
+    with kept(tinybox, "--rm", "--name", first, "--userns", "private", "busybox", "sh", "-c", "echo READY; sleep 1000"):
+        words = ("--userns", f"container:{first}")
+        with ended(tinybox, "rm -r /usr/bin; mkdir /usr/bin", *words, image="busybox") as name:
+            (upper,) = Path(tinybox.root, "containers").glob("*/upper/usr/bin")
+            assert os.getxattr(upper, "user.overlay.opaque") == b"y"  # the control: there is something to see
+            assert "D /usr/bin/env\n" in tinybox("diff", name).stdout
+            assert "usr/bin/env" not in told(stream(tinybox, "export", name))
+            with committed(tinybox, name, "emptied") as image:
+                assert output(tinybox, image, "ls", "/usr/bin") == ""

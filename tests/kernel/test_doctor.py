@@ -75,6 +75,21 @@ def test_a_store_that_carries_no_overlay(tinybox: Command) -> None:
     assert (found["verdict"], "TINYBOX_ROOT" in found["found"]) == ("problem", True)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_store_that_is_read_only(tinybox: Command, there: bool) -> None:
+    """A read-only store is a problem with a cure, one that is there and one that cannot be made; all else is told."""
+    folders = "/mnt/store/containers /mnt/store/tmp /mnt/store/run /mnt/store/images" if there else "/mnt"
+    script = f"mount -t tmpfs -o mode=755 t /mnt; mkdir -p {folders}; mount -o remount,ro /mnt"
+    findings = examined(tinybox, f"{script}; export TINYBOX_ROOT=/mnt/store")
+    assert {fact for fact, finding in findings.items() if finding["verdict"] == "problem"} == {
+        "free space",
+        "overlayfs",
+    }
+    assert "Read-only" in findings["overlayfs"]["found"]
+    assert "--root" in findings["overlayfs"]["cure"]
+    assert list(findings) == list(examined(tinybox))
+
+
 def test_propagation_is_read(tinybox: Command) -> None:
     """`/` is said to be shared where it is, and private where it is."""
     assert "shared" in examined(tinybox, "mount --make-rshared /")["propagation of /"]["found"]

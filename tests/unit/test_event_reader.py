@@ -138,3 +138,23 @@ def test_formats(home: Home) -> None:
     template = "{{.Action}}:{{.Actor.Attributes.exitCode}}:{{.ID}}"
     done = subprocess.run([*words, template], env=settings, capture_output=True, text=True, check=True)
     assert done.stdout == f"die:3:{'a' * 64}\n"
+
+
+def test_a_full_log_is_put_aside_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a writer's line and its look at the size others put the log aside and begin another: no history goes."""
+    monkeypatch.setattr(events, "LARGEST", os.path.getsize(home.events))
+    write, began = os.write, False
+
+    def slowly(fd: int, data: bytes) -> int:
+        nonlocal began
+        written, is_first, began = write(fd, data), not began, True
+        if is_first:
+            events.emit(home, "c" * 64, "start")  # the log is full: this one puts it aside
+            events.emit(home, "d" * 64, "start")  # and this one begins the next
+        return written
+
+    monkeypatch.setattr(os, "write", slowly)
+    events.emit(home, "e" * 64, "stop")
+    former, young = (Path(f"{home.events}{ending}").read_text().splitlines() for ending in (".1", ""))
+    assert [json.loads(line)["Action"] for line in former][:3] == ["create", "die", "health_status: healthy"]
+    assert [json.loads(line)["id"][0] for line in [*former, *young]][3:] == ["e", "c", "d"]

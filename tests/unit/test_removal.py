@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+MARK = overlay.opaque_mark(userns=False)
 BEYOND_PYTHON = 1500  # a recursion that deep is a RecursionError; the path is still one that the kernel takes
 BEYOND_PATHS = 2500  # and this one no more
 
@@ -207,7 +208,7 @@ def test_changes_are_told_at_any_depth_that_has_a_name(folder: Path) -> None:
     for path in (lower, upper):
         path.mkdir()
         dig(path, BEYOND_PYTHON, content=path.name.encode() * 7)
-    found = list(overlay.changes(str(upper), ["", str(lower)]))
+    found = list(overlay.changes(str(upper), ["", str(lower)], MARK))
     assert found == [
         *(("C", "/d" * number) for number in range(1, BEYOND_PYTHON + 1)),
         ("C", "/d" * BEYOND_PYTHON + "/end"),
@@ -216,8 +217,8 @@ def test_changes_are_told_at_any_depth_that_has_a_name(folder: Path) -> None:
     dig(upper / "e", BEYOND_PATHS)
     seen: list[tuple[str, str]] = []
     with pytest.raises(TinyboxError, match="a path in it is longer than 4095 bytes"):
-        seen.extend(overlay.changes(str(upper), [str(lower)]))
-    telling = overlay.changes(str(upper), [str(lower)])
+        seen.extend(overlay.changes(str(upper), [str(lower)], MARK))
+    telling = overlay.changes(str(upper), [str(lower)], MARK)
     assert [next(telling) for _ in found] == found  # what comes before is told
 
 
@@ -228,7 +229,7 @@ def test_a_layer_with_a_link_on_the_way_shows_nothing_behind_it(folder: Path) ->
     (folder / "host/passwd").write_text("root")
     (folder / "top/a/passwd").write_text("new")
     (folder / "bottom/a").symlink_to(folder / "host")
-    found = overlay.changes(str(folder / "top"), [str(folder / "bottom"), str(folder / "middle")])
+    found = overlay.changes(str(folder / "top"), [str(folder / "bottom"), str(folder / "middle")], MARK)
     assert list(found) == [("C", "/a"), ("A", "/a/passwd")]
 
 

@@ -21,8 +21,10 @@ def diff(container: str, style: str) -> None:
     """List what CONTAINER has changed in its files: A added, C changed, D deleted."""
     home = Home()
     bundle = home.bundle(naming.find(home, container))
-    layers = spec.load(bundle).get("annotations", {}).get(spec.LAYERS, "").split(":")
+    config = spec.load(bundle)
+    layers = config.get("annotations", {}).get(spec.LAYERS, "").split(":")
     made = mount_points.made(f"{bundle}/upper", layers)
-    for kind, path in overlay.changes(f"{bundle}/upper", layers):
+    mark = overlay.opaque_mark(userns=spec.has_other_users(config))
+    for kind, path in overlay.changes(f"{bundle}/upper", layers, mark):
         if path not in made:
             click.echo(json.dumps({"Kind": kind, "Path": path}) if style == "json" else f"{kind} {printable(path)}")

@@ -15,6 +15,7 @@ from tinybox.images import intake, layers
 from tinybox.images.metadata import XATTR
 from tinybox.images.reference import parse
 from tinybox.images.store import Store
+from tinybox.isolation import overlay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from tinybox.container.spec import Spec
 
     Told = Callable[[str], None]
-
-MARKS = (layers.MARK, f"{XATTR}user.overlay.opaque")
 
 
 class Wish:
@@ -48,7 +47,8 @@ def commit(home: Home, word: str, wish: Wish, *, pause: bool, told: Told) -> str
         upper, below = f"{home.bundle(container)}/upper", config["annotations"].get(spec.LAYERS, "").split(":")
         with held(home, container, pause=pause):
             made = mount_points.made(upper, below)
-            is_changed = layers.pack(upper, packed, MARKS[spec.has_other_users(config)], told, without=made)
+            mark = f"{XATTR}{overlay.opaque_mark(userns=spec.has_other_users(config))}"
+            is_changed = layers.pack(upper, packed, mark, told, without=made)
         diff_id = intake.add_layer(work, packed).diff_id if is_changed else ""
         image_id = intake.put(store, work, _document(parent, wish, config["process"]["args"], diff_id), wish.reference)
     events.emit(home, container, "commit", imageID=f"sha256:{image_id}", comment=wish.message)

@@ -1,10 +1,12 @@
 """What happened to containers, one line of JSON each, appended to a file that every tinybox process shares.
 
-An append of less than a page is one write(2) with O_APPEND: lines of several writers never mix.
+An append of less than a page is one write(2) with O_APPEND: lines of several writers never mix. A full log is put aside
+by one of them alone, who has its lock and has seen that it still has its name; see flock(2).
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 
@@ -48,8 +50,15 @@ def _append(home: Home, kind: str, action: str, identity: str, attributes: dict[
         fd = os.open(home.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             if os.write(fd, json.dumps(event).encode() + b"\n") and os.fstat(fd).st_size > LARGEST:
-                os.rename(home.events, home.events + ".1")
+                _put_aside(home.events, fd)
         finally:
             os.close(fd)
     except OSError:
         return
+
+
+def _put_aside(path: str, fd: int) -> None:
+    """Rename the full log *fd*, unless that was done meanwhile: then PATH is a young one, and PATH.1 is ours."""
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    if os.path.samestat(os.stat(path), os.fstat(fd)):
+        os.rename(path, f"{path}.1")

@@ -68,8 +68,15 @@ def mount_merged(layers: Sequence[str], target: str) -> None:
     mount.mount(b"overlay", os.fsencode(target), b"overlay", 0, os.fsencode(f"lowerdir={lower}"))
 
 
-def changes(upper: str, layers: Sequence[str]) -> Iterator[tuple[str, str]]:
+def opaque_mark(*, userns: bool) -> str:
+    """Name the attribute by which overlayfs marks an opaque directory; the other one is a box's to set; see `data`."""
+    return "user.overlay.opaque" if userns else "trusted.overlay.opaque"
+
+
+def changes(upper: str, layers: Sequence[str], mark: str) -> Iterator[tuple[str, str]]:
     """Yield ``(kind, path)`` for each change in *upper*, sorted by path: A added, C changed, D deleted.
+
+    Only a directory with overlayfs's own *mark* is opaque: the attribute of the other kind, any program can set.
 
     Told as ``docker diff`` tells it: what was copied up and is as it was is no change; a directory is changed when
     something in it is. See "whiteouts and opaque directories" in the kernel's overlayfs documentation. Where a path is
@@ -77,7 +84,7 @@ def changes(upper: str, layers: Sequence[str]) -> Iterator[tuple[str, str]]:
     """
     fds = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in (upper, *reversed(layers)) if path]
     try:
-        yield from _changes(fds[0], fds[1:])
+        yield from _changes(fds[0], fds[1:], mark)
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
@@ -91,13 +98,13 @@ def changes(upper: str, layers: Sequence[str]) -> Iterator[tuple[str, str]]:
 class _Level:
     """One directory of the upper tree on the way down: what is in it, and what it covers."""
 
-    def __init__(self, top: int, path: str, below: list[int], *, hidden: bool) -> None:
+    def __init__(self, top: int, path: str, below: list[int], mark: str, *, hidden: bool) -> None:
         self.path, self.below = path, below  # below are the layers, top first
         fd = _opened(top, path, os.O_RDONLY | os.O_DIRECTORY)
         self.hidden, self.here = hidden, {}
         if fd is not None:  # it may have gone meanwhile
             try:
-                self.hidden = hidden or _opaque(fd)  # what the layers have here is not seen
+                self.hidden = hidden or _opaque(fd, mark)  # what the layers have here is not seen
                 self.here = dict(_infos(fd))
             finally:
                 os.close(fd)
@@ -105,9 +112,9 @@ class _Level:
         self.names = iter(sorted(gone.union(self.here)))
 
 
-def _changes(top: int, layers: list[int]) -> Iterator[tuple[str, str]]:
+def _changes(top: int, layers: list[int], mark: str) -> Iterator[tuple[str, str]]:
     """Yield the changes below the open *top*, against the open *layers*, however deep the tree is."""
-    way = [_Level(top, "", layers, hidden=False)]
+    way = [_Level(top, "", layers, mark, hidden=False)]
     unchanged: list[str] = []  # directories on the way that are as they were, unless something in them has changed
     while way:
         level = way[-1]
@@ -128,7 +135,7 @@ def _changes(top: int, layers: list[int]) -> Iterator[tuple[str, str]]:
             if not kind:
                 unchanged.append(where)
             both = under is not None and stat.S_ISDIR(under.st_mode)
-            way.append(_Level(top, where, level.below if both else [], hidden=level.hidden))
+            way.append(_Level(top, where, level.below if both else [], mark, hidden=level.hidden))
 
 
 def _kind(info: os.stat_result | None, under: os.stat_result | None) -> str:
@@ -195,12 +202,10 @@ def _names(below: list[int], path: str) -> set[str]:
     return {name for name in names if _seen(below, f"{path}/{name}") is not None}
 
 
-def _opaque(directory: int) -> bool:
-    for attribute in ("trusted.overlay.opaque", "user.overlay.opaque"):
-        try:
-            if os.getxattr(directory, attribute) == b"y":
-                return True
-        except OSError as error:
-            if error.errno not in (errno.ENODATA, errno.ENOTSUP):
-                raise
-    return False
+def _opaque(directory: int, mark: str) -> bool:
+    try:
+        return os.getxattr(directory, mark) == b"y"
+    except OSError as error:
+        if error.errno not in (errno.ENODATA, errno.ENOTSUP):
+            raise
+        return False
