@@ -6,6 +6,7 @@ host's tree is not hidden but gone. chroot(2) alone would leave it within reach.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 
@@ -34,6 +35,7 @@ STANDARD_LINKS = {
     "ptmx": "pts/ptmx",
 }
 _TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+_FIONBIO = 0x5421  # O_NONBLOCK on or off; see ioctl_tty(2)
 _INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
 
 
@@ -154,7 +156,7 @@ def open_null_below(root: bytes) -> int:
         raise TinyboxError("/dev/null", f"{(error.strerror or '').lower()} in the box") from error
     finally:
         os.close(rootfd)
-    os.set_blocking(_checked_null(fd), True)
+    fcntl.ioctl(_checked_null(fd), _FIONBIO, bytes(4))
     return fd
 
 
