@@ -125,6 +125,18 @@ def test_an_engine_s_run_and_exec_hand_over_no_terminal(bundle: Bundle, tinybox:
         assert it.shown == "none\r\n"
 
 
+def test_an_engine_s_terminal_in_the_foreground_takes_input(bundle: Bundle, tinybox: Command) -> None:
+    """With process.terminal, what is typed at our terminal comes to the program's, as under runc."""
+    oci = [os.path.join(os.path.dirname(sys.executable), "tinybox-oci"), "--root", str(bundle.path / "state")]
+    bundle.process.update({"terminal": True, "args": ["sh", "-c", "echo READY; read word; echo got $word; exit 5"]})
+    bundle.save()
+    with screen(tinybox, *oci[1:], "run", "--bundle", str(bundle.path), bundle.name, program=oci[0]) as it:
+        it.wait_for("READY")
+        it.type("word\r")
+        it.wait_for("got word")
+        assert it.status() == 5
+
+
 def test_nothing_is_lost_and_the_order_is_kept(tinybox: Command) -> None:
     """Half a megabyte to the last line, and what is said on stderr in between comes in between."""
     script = "seq 50000; echo middle >&2; seq 50001 80000; exit 3"

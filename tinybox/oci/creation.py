@@ -76,7 +76,7 @@ def make(words: Words) -> Creation:
     creation = None
     try:
         process = complete(config["process"], words, os.path.join(bundle, config["root"]["path"]))
-        live = Live(folder=entry.folder, kept=words.kept, watched=not detached)
+        live = Live(interactive=not detached, folder=entry.folder, kept=words.kept, watched=not detached)
         keyring = "no-new-keyring" not in words.flags
         creation = Creation(entry, bundle, {**config, "process": process}, live, keyring=keyring)
         for warning in creation.birth.plan.warnings:

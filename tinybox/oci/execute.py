@@ -86,7 +86,7 @@ def begin(words: Words, *, detached: bool) -> Execution:
             process.setdefault("oomScoreAdj", config["process"]["oomScoreAdj"])
         console.check(words, wanted=bool(process.get("terminal")), detached=detached)
         process = creation.complete(process, words, f"/proc/{entry.state['pid']}/root")
-        live = Live(kept=words.kept, watched=not detached)
+        live = Live(kept=words.kept, interactive=not detached, watched=not detached)
         execution = Execution(entry, {**config, "process": process}, live, leashed=not detached)
         for warning in execution.birth.plan.warnings:
             words.log.write("warning", warning)
