@@ -25,7 +25,9 @@ class Birth:
     def __init__(self, plan: Plan, live: Live) -> None:
         self.plan, self.live = plan, live
         self.done: list[Step] = []
-        self.left: list[str] = []  # what could not be undone: whoever finds the container's record has to do it
+        self.left: list[
+            str
+        ] = []  # what could not be undone: the command that finds the container's record has to do it
 
     def create(self, seen: Callable[[int], None] | None = None) -> None:
         """Walk the parent's steps: after them the child has done its own, and waits for the word to start.

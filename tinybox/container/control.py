@@ -171,7 +171,7 @@ def _end(home: Home, now: State, number: int, grace: float | None) -> None:
 
 
 def _has_ended(target: Running, seconds: float | None) -> bool:
-    """Wait until it has ended, at most so long; who holds that up because he is stopped is continued."""
+    """Wait until it has ended, at most so long; a stopped process that holds that up is continued."""
     waits = waking.Wait(target.home, target.id)
     while not target.ends_within(waits.left(seconds)):
         lasted = waits.look()

@@ -1,7 +1,7 @@
 """What happened to containers, one line of JSON each, appended to a file that every tinybox process shares.
 
 An append of less than a page is one write(2) with O_APPEND: lines of several writers never mix. A full log is put aside
-by one of them alone, who has its lock and has seen that it still has its name; see flock(2).
+by the one that has its lock and has seen that it still has its name; see flock(2).
 """
 
 from __future__ import annotations

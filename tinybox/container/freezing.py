@@ -145,7 +145,7 @@ def thaw_for_the_dead(home: Home, container: str) -> None:
     if left_frozen(home, container):
         try:
             with Freezer(home, container):
-                return  # who comes in does it
+                return  # entering does it
         except StateError:  # it has ended, or another command is faster
             return
 

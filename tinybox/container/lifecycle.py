@@ -278,7 +278,7 @@ def _disconnect(home: Home, container: str) -> None:
 def _bury(home: Home, host: Host, record: Record) -> None:
     """End a container whose owner has died. How its program ended nobody has seen: its exit status is unknown.
 
-    An owner who only looked at a container at rest (`cp`, `export`, `commit`) takes nothing with it.
+    An owner that only looked at a container at rest (`cp`, `export`, `commit`) takes nothing with it.
     """
     _end_group(record.id, host)
     attempt(lambda: _disconnect(home, record.id))

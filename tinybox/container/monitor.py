@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _NOT_FORWARDED = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH)
 FORWARDED = [number for number in init.SIGNALS if number != signal.SIGCHLD]
 _CHUNK = 65536
-_LONGEST_WAIT = 1 << 30  # milliseconds, twelve days: poll(2) counts them in an int; who waits longer waits again
+_LONGEST_WAIT = 1 << 30  # milliseconds, twelve days: poll(2) counts them in an int; a longer wait is made of several
 
 
 class Ending:
@@ -191,7 +191,7 @@ def write_all(fd: int, data: bytes) -> None:
     while data:
         try:
             data = data[os.write(fd, data) :]
-        except BlockingIOError:  # somebody who has this terminal, too, has set O_NONBLOCK
+        except BlockingIOError:  # another process that has this terminal has set O_NONBLOCK
             select.select([], [fd], [])
 
 

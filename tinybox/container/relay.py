@@ -1,8 +1,8 @@
 """Pipes in the place of our terminal, where the program has none of its own: what it says comes out here, and we type.
 
-Who holds a terminal may read what is typed at it, also later and in the background, may change its settings and, with
-CAP_SYS_ADMIN, type commands at it (TIOCSTI). So a box gets a terminal of ours never, and we carry the bytes; streams
-that are pipes or files are handed over as they are. See tty(4), and terminals.md of runc for its reasons.
+A process that holds a terminal may read what is typed at it, also later and in the background, may change its settings
+and, with CAP_SYS_ADMIN, type commands at it (TIOCSTI). So a box never gets a terminal of ours: we carry the bytes.
+Streams that are pipes or files are handed over as they are. See tty(4), and terminals.md of runc for its reasons.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Relay:
         self._show_the_rest()
 
     def _hand_over(self) -> None:
-        """Close the program's ends, which it has now: a pipe is at its end when all who write to it have gone."""
+        """Close the program's ends, which it has now: a pipe is at its end when all its writers are gone."""
         for fd in self._theirs:
             os.close(fd)
         self._theirs = set()
@@ -88,9 +88,9 @@ class Relay:
         return len(shown)
 
     def _show_the_rest(self) -> None:
-        """Show all that was in the pipes when the program ended, and for a while what others say who have them still.
+        """Show all that was in the pipes when the program ended, and for a while what other processes write to them.
 
-        Whoever has been left running and writes to the pipe afterwards gets SIGPIPE, as in docker.
+        A process that is left running and writes to the pipe afterwards gets SIGPIPE, as in docker.
         """
         owed = {fd: _unread(fd) for fd in self.outputs}
         deadline = time.monotonic() + PATIENCE

@@ -59,7 +59,7 @@ _MOVES = {
 _AT_REST = (NEW, STOPPED)
 PATIENCE, PAUSE = 10.0, 0.005  # seconds: how long a command waits for another one, and between two looks
 NO_RESTART = "no-restart"  # a file in the live directory: the end that comes now was asked for
-FREEZER = "freezer"  # another: who freezes the container, and why; see freezing.py
+FREEZER = "freezer"  # another: the command that freezes the container, and its reason; see freezing.py
 now = time.time_ns
 
 
@@ -76,7 +76,7 @@ class Record:
         os.pwrite(self._lock, b"bound\n", 0)
 
     def is_bound(self) -> bool:
-        """Tell whether the container lives, or lived, by its owner, who did not only look at it."""
+        """Tell whether the container lives, or lived, by its owner, and was not only looked at."""
         return bool(self.state or os.pread(self._lock, 1, 0))
 
     def begin(self) -> None:
@@ -275,7 +275,7 @@ def read_file(path: str) -> State | None:
             found: object = json.load(file)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return found if isinstance(found, dict) else None  # type: ignore[return-value]  # who lists it looks at the rest
+    return found if isinstance(found, dict) else None  # type: ignore[return-value]  # the lists look at the rest
 
 
 def remove_empty(folder: str) -> None:

@@ -119,7 +119,7 @@ def _populate(home: Home, config: Spec, entry: Mount) -> None:
     if os.path.isdir(path) and not (has_some and set(users(home).get(path, ())).isdisjoint(home.living())):
         return
     fresh = path + ".new"
-    files.remove_tree(fresh)  # left by one who was killed right here
+    files.remove_tree(fresh)  # left by a command that was killed right here
     os.mkdir(fresh, 0o755)
     if has_some:
         from tinybox.container import populate

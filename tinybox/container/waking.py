@@ -5,7 +5,7 @@ The owner of a container writes down its end and takes back what it had; a stopp
 that stays stopped (somebody stops it again and again, or a debugger holds it) is ended by `stop` and `rm -f`: a sweep
 then buries its container, whose status nobody saw.
 
-Who acts on a container needs no owner for it otherwise: signals, control groups, and the names are the kernel's.
+No other command needs the owner: signals, control groups and names are the kernel's.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Wait:
         return max(0.0, (self.next if seconds is None else min(self.next, seconds)) - lasted)
 
     def look(self) -> float:
-        """Continue who is stopped, if it is time to look; return how many seconds the wait has lasted."""
+        """Continue stopped processes, if it is time to look; return how many seconds the wait has lasted."""
         lasted = time.monotonic() - self.begun
         if lasted >= self.next:
             self.next = lasted + min(lasted, RARELY)

@@ -2,7 +2,7 @@
 
 A packet's first byte says what it is: to the monitor ``i`` input, ``e`` end of input, ``w`` window size; from the
 monitor ``1`` and ``2`` output, ``x`` the exit status, the last packet. SOCK_SEQPACKET keeps packets apart; see unix(7).
-Who sends the monitor anything else is let go; the container does not notice.
+A client that sends anything else is disconnected; the container does not notice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ INPUT, END, WINDOW, OUT, ERR, EXIT = b"i", b"e", b"w", b"1", b"2", b"x"
 PACKET_MAX = 32768
 BACKLOG_MAX = 1 << 20  # bytes that wait for one who is attached; with more, the container waits, too
 PATIENCE = 2.0  # seconds; who reads nothing at all for so long is let go, and the container goes on: the log has it all
-PAUSE = 1.0  # seconds until the next look for who wants to be attached, where no descriptor was left for him
+PAUSE = 1.0  # seconds until the next accept(2), where no descriptor was left for a client
 STREAMS = {OUT: "stdout", ERR: "stderr"}
 
 
@@ -140,7 +140,7 @@ class Switchboard:
             fd, _ = server._accept()  # type: ignore[attr-defined]  # noqa: SLF001  the C half's accept(2)
         except BlockingIOError:
             return
-        except OSError:  # no descriptor is left, and the one who waits stays at the door: look again later
+        except OSError:  # no descriptor is left, and the client waits: try again later
             self.watch.ignore(server.fileno())
             self.watch.after(PAUSE, lambda: self.watch.listen(server.fileno(), lambda: self.welcome(server)))
             return

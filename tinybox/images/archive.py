@@ -80,7 +80,7 @@ def fill(tree: Tree, stream: Stream) -> Unpacked:
 class Blame:
     """The *thing* at hand, an archive or a member of it, which is named when reading it fails: as an ImageError.
 
-    Whoever reads an archive of a stranger's does it in here, so that whatever tarfile stumbles over is one line.
+    Archives of strangers are read in here, so that each error of tarfile becomes one line.
     """
 
     def __init__(self) -> None:

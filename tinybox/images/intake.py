@@ -88,7 +88,7 @@ def put(
     The record has the image's environment, which may hold secrets: unless it is *public*, root alone may read it.
     """
     if wrong := quick_json.misfit(document, RECORD):
-        raise ImageError("image config", wrong, "have whoever made the image mend it")
+        raise ImageError("image config", wrong, "make the image anew with a sound config")
     record = f"{work.path}/record"
     fresh = sorted(f"{work.path}/{name}" for name in os.listdir(work.path) if name.startswith(LAYER))
     image_id = _write(record, document)

@@ -178,7 +178,7 @@ class Store:
         for key in set() if reading.failed else set(os.listdir(f"{self.root}/layers")) - used:
             gone = f"{self.root}/tmp/gone-{key}"
             with Reported(f"layer {key}"):
-                files.remove_tree(gone)  # left by one who was killed right here
+                files.remove_tree(gone)  # left by a command that was killed here
                 os.rename(f"{self.root}/layers/{key}", gone)  # first out of sight, whole: we may be killed halfway
                 files.remove_tree(gone)
 

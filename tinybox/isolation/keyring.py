@@ -1,8 +1,8 @@
 """Keyrings: the passwords and tickets that the kernel keeps for a login session, which no namespace hides.
 
-A process inherits its session keyring over fork(2) and execve(2), and who has it may use all keys in it: a box that had
-ours would have the host's keys for disks, NFS and Kerberos; see session-keyring(7). So each container takes one of its
-own, by a name, which is how another process finds it that joins the container.
+A process inherits its session keyring over fork(2) and execve(2), and may use all keys in it: a box that had ours
+would have the host's keys for disks, NFS and Kerberos; see session-keyring(7). So each container takes one of its own,
+by a name, which is how another process finds it that joins the container.
 
 The keyrings of a *user*, see user-keyring(7), are kept by user id in a user namespace: root of a box shares root's. The
 filter of system calls, or a user namespace, stands before those.
@@ -34,8 +34,9 @@ def leave() -> None:
 def take(name: str, new: bool, left: bool) -> None:
     """Make the keyring *name* this process's session keyring; see KEYCTL_JOIN_SESSION_KEYRING in keyctl(2).
 
-    With *new* its owner may search it from now on: without that, who joins the container would not find it. Who has
-    *left* the caller's before does without, where there can be no more keys (EDQUOT); else that is a HostError.
+    With *new* its owner may search it from now on: without that, a process that joins the container would not find it.
+    A process that has *left* the caller's keyring goes on without one where there can be no more keys (EDQUOT); any
+    other gets a HostError.
     """
     try:
         key = _join(name.encode())

@@ -1,4 +1,4 @@
-"""Locks on files, taken one after the other: who wants one that another has waits for it, and wakes it if need be.
+"""Locks on files: a process waits for one that another process holds, and continues that process if it is stopped.
 
 flock(2) ties a lock to an open file: it is given back when the last process that has that file open closes it, or dies.
 A process that is stopped does neither.

@@ -1,7 +1,7 @@
-"""Who could have written what we are about to obey: nobody but root and ourselves, or it is not obeyed.
+"""Files that tinybox obeys: only root and the user of tinybox may have been able to write them.
 
 A config.json says which programs root runs. So no other user may be able to change it, nor a directory on the way to
-it, nor a link by which the way leads: whoever may, could put another one there between our look and our use.
+it, nor a link by which the way leads: a user who may could put another one there between our look and our use.
 """
 
 from __future__ import annotations

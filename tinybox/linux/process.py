@@ -203,7 +203,7 @@ def join_session_keyring(name: bytes | None) -> int:
 
 
 def set_key_permissions(key: int, permissions: int) -> None:
-    """Set who may do what with *key*: bits of KEY_POS_* and KEY_USR_*; see KEYCTL_SETPERM in keyctl(2)."""
+    """Set the permissions of *key*: bits of KEY_POS_* and KEY_USR_*; see KEYCTL_SETPERM in keyctl(2)."""
     _set_key_permissions(KEYCTL_SETPERM, key, permissions)
 
 

@@ -1,7 +1,7 @@
 """Processes that a signal has stopped (state T), and what others wait for because of that: a lock, or an end.
 
-A stopped process keeps its locks and does not reap its children: whoever waits for either waits as long as it is
-stopped. SIGSTOP cannot be caught or refused, so it is the one who waits that has to see to it. Looking through all of
+A stopped process keeps its locks and does not reap its children: a process that waits for either waits as long as it
+is stopped. SIGSTOP cannot be caught or refused, so the process that waits must continue it. Looking through all of
 /proc takes milliseconds: for a wait that has lasted a while. See signal(7), proc_pid_stat(5).
 """
 
