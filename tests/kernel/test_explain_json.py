@@ -105,7 +105,8 @@ def test_the_calls_are_those_that_strace_sees(tinybox: Command, tmp_path: Path, 
         if lane == "parent":
             theirs = until_the_word(theirs, [call.name for call in theirs], [call.line for call in theirs])
         elif program[0] is seen[pid]:
-            theirs = theirs[: [call.name for call in theirs].index("execve") + 1]
+            first = [call.name for call in theirs].index("execve")  # the trampoline, which executes the program
+            theirs = theirs[: first + 1] + [call for call in theirs[first + 1 :] if call.name == "execve"]
         else:
             born = next(number for number, call in enumerate(theirs) if "CLONE_VFORK" in call.line)
             theirs = theirs[: born + 1] + [call for call in program[0] if call.name in ("setsid", "execve")]

@@ -28,7 +28,7 @@ FORWARD, REAP, NONE = "forward", "reap", "none"
 MODES = (FORWARD, REAP, NONE)
 LEAVE = "leave"  # no PID 1 at all, see exec -d: start the program and end, so that the box's own PID 1 adopts it
 
-_TIOCSCTTY = 0x540E
+_TIOCSCTTY, _FIONCLEX = 0x540E, 0x5450
 _NOT_CATCHABLE = (signal.SIGKILL, signal.SIGSTOP, 32, 33)  # 32 and 33 belong to libc
 SIGNALS = [number for number in range(1, 65) if number not in _NOT_CATCHABLE]
 
@@ -95,7 +95,9 @@ def run(mode: str, program: Program, live: Live) -> NoReturn:
         seccomp.install(program.filter, program.filter_flags)
     live.handshake.announce(program.args[0])
     if live.trampoline >= 0:
-        os.set_inheritable(live.handshake.report, True)  # the trampoline takes it, and does not hand it on
+        fcntl.ioctl(
+            live.handshake.report, _FIONCLEX
+        )  # no close-on-exec: the trampoline takes it, and does not hand it on
     if mode == NONE:
         execute(program, live)
     pid = start(program, live)

@@ -45,6 +45,7 @@ FUNCTIONS: list[tuple[ModuleType, str, str]] = [
     (os, "setgroups", "setgroups"),
     (os, "setresgid", "setresgid"),
     (os, "setresuid", "setresuid"),
+    (os, "getsid", "getsid"),
     (os, "setsid", "setsid"),
     (os, "umask", "umask"),
     (fcntl, "ioctl", "ioctl"),
@@ -129,12 +130,19 @@ def socket_told(plain: type[_socket.socket]) -> type[_socket.socket]:
 def execve_told(execve: Callable[..., Any]) -> Callable[..., Any]:
     """Return execve(2), told before it is made: where it succeeds, nobody is left to tell."""
 
-    def tell_and_execve(path: str, words: list[str], environment: dict[str, str]) -> None:
+    def tell_and_execve(path: str | int, words: list[str], environment: dict[str, str]) -> None:
         if explain.listeners:
             explain.tell("execve", (path, words, {}), 0, time.monotonic_ns())
+            tell_trampoline(path, words)
         execve(path, words, environment)
 
     return tell_and_execve
+
+
+def tell_trampoline(path: str | int, words: list[str]) -> None:
+    """Tell the execve(2) that follows, if *path* is a trampoline, which tells nothing; see linux/trampoline.py."""
+    if isinstance(path, int) or path.startswith("/proc/self/fd/"):
+        explain.tell("execve", (words[0], words[1:], {}), 0, time.monotonic_ns())
 
 
 def posix_spawn_told(posix_spawn: Callable[..., int]) -> Callable[..., int]:
@@ -155,6 +163,7 @@ def posix_spawn_told(posix_spawn: Callable[..., int]) -> Callable[..., int]:
         if settings.get("setsid"):
             explain.tell("setsid", ({},), pid, begun)
         explain.tell("execve", (path, words, {}), 0, begun)
+        tell_trampoline(path, words)
         return pid
 
     return spawn_and_tell
