@@ -167,15 +167,16 @@ class Store:
     def collect(self) -> None:
         """Throw away the layers that no image lists; the caller holds the lock.
 
-        An image whose record is damaged is named, and keeps every layer: which ones are its own cannot be told.
+        Where the record of an image is damaged, which `images` tells, every layer is kept: its own are not known.
         """
         from tinybox.linux import files
 
-        used: set[str] = set()
-        with Reported("layers of no image") as reading:
+        try:
             found = [self.record(image_id, shape=LAYERED)["rootfs"]["diff_ids"] for image_id in self._ids()]
-            used = {layer_key(diff_id) for diff_ids in found for diff_id in diff_ids}
-        for key in set() if reading.failed else set(os.listdir(f"{self.root}/layers")) - used:
+        except ImageError:
+            return
+        used = {layer_key(diff_id) for diff_ids in found for diff_id in diff_ids}
+        for key in set(os.listdir(f"{self.root}/layers")) - used:
             gone = f"{self.root}/tmp/gone-{key}"
             with Reported(f"layer {key}"):
                 files.remove_tree(gone)  # left by a command that was killed here
