@@ -79,7 +79,8 @@ def test_no_control_groups_at_all(tinybox: Command) -> None:
 )
 def test_a_store_that_cannot_be_written(tinybox: Command, options: str, cause: str) -> None:
     """A store that is full or read-only is an error with the kernel's reason; what was begun is undone."""
-    script = f"mount -t tmpfs -o {options} test {tinybox.root}/containers"
+    folder = f"{tinybox.root}/containers"
+    script = f"mkdir -m 700 -p {folder}; mount -t tmpfs -o mode=700,{options} test {folder}"
     one_line(behind(tinybox, script, "run", "--rm", "-m", "64m", "busybox", "true"), 125, cause)
     assert left(tinybox) == []
 
