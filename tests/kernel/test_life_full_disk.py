@@ -57,7 +57,7 @@ class SmallStore(Command):
 def small(request: pytest.FixtureRequest, tinybox: Command, tmp_path: Path) -> Iterator[SmallStore]:
     """Keep a mount namespace with a small tmpfs as the store, busybox in it; the host's own mounts never change."""
     options = FILLINGS[request.param][0]
-    script = f"mount -t tmpfs -o {options} small {tmp_path} && echo ready && exec sleep 1000"
+    script = f"mount -t tmpfs -o mode=755,{options} small {tmp_path} && echo ready && exec sleep 1000"
     words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, process_group=0) as keeper:
         try:
