@@ -50,7 +50,7 @@ def run(mode: str, program: Program, live: Live, function: Function, arguments: 
     os.close(live.handshake.report)  # its end tells the parent that the program runs
     if pid:
         init.supervise(pid, forward=mode == init.FORWARD)
-    if mode != init.NONE:  # else it leads a session already
+    if os.getsid(0) != os.getpid():  # it was made after the session was begun
         os.setsid()
     if program.terminal:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
