@@ -75,7 +75,7 @@ test-provision: setup  ## the Vagrantfile, and vm/provision.sh on a Debian from 
 
 .PHONY: soak
 soak: setup test-packages  ## the races and the kills in their long form: 200 rounds, every call; tens of minutes
-	@TINYBOX_SOAK=1 $(VENV_PYTHON) -m pytest $(JUNIT) tests/kernel/test_races.py tests/kernel/test_life_faults.py tests/kernel/test_faults.py $(ARGS)
+	@TINYBOX_SOAK=1 $(VENV_PYTHON) -m pytest $(JUNIT) tests/kernel/life/test_races.py tests/kernel/life/test_life_faults.py tests/kernel/life/test_faults.py $(ARGS)
 
 # -- for those who change it -------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.stored_boxes import crowd, home_at
+from tests.support.stored_boxes import crowd, home_at
 
 TINYBOX = Path(sys.executable).with_name("tinybox")
 ROUNDS = 9

@@ -85,7 +85,7 @@ def check(*words: str, cwd: Path | None = None) -> str:
 
 def root_of_image(folder: Path) -> Path:
     """Copy the files of tinybox's own busybox image, so that all peers run the same; Unavailable without it."""
-    from tinybox.container.home import Home
+    from tinybox.container.records.paths import Home
     from tinybox.errors import TinyboxError
     from tinybox.images.store import Store
 

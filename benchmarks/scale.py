@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.peers import IMAGE, Leavings, Unavailable, check, root_of_image, tool
-from tests.stored_boxes import crowd, home_at
-from tinybox.container.home import Home
+from tests.support.stored_boxes import crowd, home_at
+from tinybox.container.records.paths import Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests import no_trace
-from tests.slowness import SLOWNESS
+from tests.support import no_trace
+from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["tests.privileged", "tests.own_network"]
+pytest_plugins = ["tests.support.privileged", "tests.support.own_network"]
 
 IMAGES = ("busybox", "alpine")
 PREPARED = "TINYBOX_TEST_STORE"  # a store that has the images already, for machines without a network
@@ -88,7 +88,7 @@ def host() -> Host:
 @pytest.fixture(scope="session")
 def store_root() -> Iterator[Path]:
     """Make one store for the whole session, with the images ready; its containers are watched for traces."""
-    from tests import own_network
+    from tests.support import own_network
 
     prepared = os.environ.get(PREPARED)
     # Not /tmp: overlayfs takes no upper directory on another overlay, and there are machines where /tmp is one.

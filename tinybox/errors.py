@@ -61,7 +61,7 @@ class StateError(TinyboxError):
 
 
 class StepError(TinyboxError):
-    """A step of the plan failed, in the parent or in the child; see container/plan.py."""
+    """A step of the plan failed, in the parent or in the child; see container/process/plan.py."""
 
 
 class NotExecutableError(TinyboxError):

@@ -16,7 +16,7 @@ import click
 
 from tinybox.cli import app
 from tinybox.cli.run_command import GROUPS, RunCommand
-from tinybox.container.options import OPTIONS
+from tinybox.container.config.options import OPTIONS
 from tools.cli_examples import EXAMPLES
 
 if TYPE_CHECKING:

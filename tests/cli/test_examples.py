@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.slowness import SLOWNESS
+from tests.support.slowness import SLOWNESS
 from tools.cli_examples import EXAMPLES
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.boxes import one_line
+from tests.support.boxes import one_line
 
 if TYPE_CHECKING:
     from tests.conftest import Command

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 
-from tests import images_archives as tar
-from tests.kernel.boxes import one_line, output
-from tests.slowness import SLOWNESS
+from tests.support import image_archives as tar
+from tests.support.boxes import one_line, output
+from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import no_trace
 from tests.conftest import IMAGES
-from tests.kernel.boxes import NAMESPACES, lives, new_name, one_line, until
-from tests.kernel.lives import FOREVER, Life, field, life, said
-from tests.kernel.screens import PROMPT, Screen, screen
-from tests.slowness import SLOWNESS
+from tests.support import no_trace
+from tests.support.boxes import NAMESPACES, lives, new_name, one_line, until
+from tests.support.detached_boxes import FOREVER, Life, field, life, said
+from tests.support.screens import PROMPT, Screen, screen
+from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.conftest import Command

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.kernel.boxes import PATIENCE, new_name, patience, until
-from tests.kernel.lives import FOREVER, life
+from tests.support.boxes import PATIENCE, new_name, patience, until
+from tests.support.detached_boxes import FOREVER, life
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

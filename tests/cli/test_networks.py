@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.boxes import one_line
-from tests.kernel.lives import life, said
+from tests.support.boxes import one_line
+from tests.support.detached_boxes import life, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.boxes import one_line
-from tests.slowness import SLOWNESS
+from tests.support.boxes import one_line
+from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.conftest import Command

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import no_trace
-from tests.kernel.boxes import one_line
-from tests.slowness import SLOWNESS
+from tests.support import no_trace
+from tests.support.boxes import one_line
+from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.conftest import Command, Host

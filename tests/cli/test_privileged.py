@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.privileged import container
-from tests.slowness import SLOWNESS
+from tests.support.privileged import container
+from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.conftest import Command
-    from tests.privileged import Runner
+    from tests.support.privileged import Runner
 
 pytestmark = pytest.mark.root
 
 CHECKOUT = Path(__file__).parents[2]
 MOUNTS = "mkdir /tmp/m && mount -t tmpfs none /tmp/m && umount /tmp/m"
 PROBE = "def test_it(privileged):\n    assert privileged('id', '-u').stdout == '0\\n'\n"
-CONFIG = "[pytest]\naddopts = -p tests.privileged -p no:cacheprovider -rs\nmarkers = root: needs root\n"
+CONFIG = "[pytest]\naddopts = -p tests.support.privileged -p no:cacheprovider -rs\nmarkers = root: needs root\n"
 NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
           "--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search"]  # fmt: skip
 
@@ -73,7 +73,7 @@ def test_without_sudo_and_docker_there_is_a_skip_with_its_reason(probe: Path) ->
 
 
 def test_the_container_is_privileged(tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of tests/docker-compose.yml, here by tinybox, may mount, and has the checkout; other boxes may not mount."""
+    """The container of docker-compose.yml, run by tinybox, may mount and has the checkout; other boxes may not."""
     monkeypatch.setenv("TINYBOX_TEST_IMAGE", "alpine")
     monkeypatch.chdir(CHECKOUT)
     with container(f"{tinybox.path} --root {tinybox.root} compose") as runner:

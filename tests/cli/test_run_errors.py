@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.boxes import new_name, one_line
+from tests.support.boxes import new_name, one_line
 
 if TYPE_CHECKING:
     from tests.conftest import Command

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # The rooms, from the ground up. Those on one floor do not know each other. "" is tinybox/__init__.py, the Python API.
 FLOORS = [
     {"errors", "explain"},
-    {"entry", "linux", "quick_json"},
+    {"entry", "linux"},
     {"isolation", "images"},
     {"container"},
     {""},
@@ -28,7 +28,7 @@ FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 # Packages of others that only one place may know, and whether only functions there may load them.
 CONFINED = {
     "click": ("tinybox/cli/", False),
-    "pyroute2": ("tinybox/isolation/network.py", True),
+    "pyroute2": ("tinybox/isolation/network/interfaces.py", True),
     "yaml": ("tinybox/compose/document.py", True),
 }
 
@@ -110,7 +110,7 @@ def test_every_room_has_a_floor() -> None:
         ("tinybox/images/store.py", "from tinybox.isolation import overlay"),
         ("tinybox/errors.py", "from tinybox.linux import abi"),
         ("tinybox/oci/main.py", "from tinybox.lab import fork"),
-        ("tinybox/container/spec.py", "from tinybox import run"),
+        ("tinybox/container/records/spec.py", "from tinybox import run"),
     ],
 )
 def test_an_import_that_points_up_is_found(path: str, text: str) -> None:
@@ -121,7 +121,10 @@ def test_an_import_that_points_up_is_found(path: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("tinybox/container/spawn.py", "import os\nfrom tinybox.linux.process import clone3\nfrom . import plan"),
+        (
+            "tinybox/container/process/spawn.py",
+            "import os\nfrom tinybox.linux.process import clone3\nfrom . import plan",
+        ),
         ("tinybox/isolation/rootfs.py", "from tinybox.isolation import overlay\nfrom ..linux import mount"),
         ("tinybox/cli/run.py", "from tinybox import errors, run"),
         ("tinybox/__init__.py", "from tinybox.container import lifecycle"),
@@ -135,13 +138,13 @@ def test_an_import_that_points_down_is_let_be(path: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("tinybox/container/spawn.py", "import click"),
-        ("tinybox/isolation/cgroup.py", "def f():\n    from pyroute2 import IPRoute"),
-        ("tinybox/isolation/network.py", "import pyroute2"),
+        ("tinybox/container/process/spawn.py", "import click"),
+        ("tinybox/isolation/cgroups/group.py", "def f():\n    from pyroute2 import IPRoute"),
+        ("tinybox/isolation/network/interfaces.py", "import pyroute2"),
     ],
 )
 def test_a_heavy_package_out_of_its_place_is_found(path: str, text: str) -> None:
-    """The guard bites: click outside cli/, pyroute2 outside network.py or at its top."""
+    """The guard bites: click outside cli/, pyroute2 outside interfaces.py or at its top."""
     assert list(confined(Source(path, text)))
 
 
@@ -149,7 +152,7 @@ def test_a_heavy_package_out_of_its_place_is_found(path: str, text: str) -> None
     ("path", "text"),
     [
         ("tinybox/cli/run.py", "import click"),
-        ("tinybox/isolation/network.py", "def f():\n    from pyroute2 import IPRoute"),
+        ("tinybox/isolation/network/interfaces.py", "def f():\n    from pyroute2 import IPRoute"),
     ],
 )
 def test_a_heavy_package_in_its_place_is_let_be(path: str, text: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.slowness import SLOWNESS
+from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.conftest import Command

@@ -11,7 +11,7 @@ import pytest
 from tests.guards.sources import CHECKOUT
 from tools import documents
 
-TEST_NAME = re.compile(r"`((?:unit|kernel|cli|guards|oci)/test_\w+\.py)::(test_\w+)`")
+TEST_NAME = re.compile(r"`((?:unit|kernel|cli|guards|oci)/(?:\w+/)?test_\w+\.py)::(test_\w+)`")
 REASONS = ("not applicable: ", "the check is optional", "for who writes them")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
@@ -61,7 +61,7 @@ def test_the_map_and_the_drawings_are_the_code_s() -> None:
 
 def test_a_stale_map_is_found() -> None:
     """The guard bites: a part that says something else is not what would be made."""
-    stale = "<!-- made: container/state.py -->\n\n    new --> old\n\n<!-- end -->\n"
+    stale = "<!-- made: container/records/state.py -->\n\n    new --> old\n\n<!-- end -->\n"
     assert "creating" in documents.filled(stale)
     assert "old" not in documents.filled(stale)
 

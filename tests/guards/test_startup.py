@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.oci.conftest import runtime
-from tests.oci.quarters import RUNTIME
-from tests.slowness import SLOWNESS
+from tests.support.engine_directories import RUNTIME
+from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.conftest import Command
-    from tests.oci.runtimes import Runtime
+    from tests.support.oci_runtimes import Runtime
 
 __all__ = ["runtime"]
 
@@ -75,7 +75,7 @@ NEVER_IN_RUN = NEVER | {
     "resource": 1,  # for who sets limits
     "termios": 1,  # for who has a terminal
     "tinybox.seeing": 20,  # nobody looks, unless asked to
-    "tinybox.container.omissions": 1,
+    "tinybox.container.planning.omissions": 1,
 }
 
 
@@ -114,7 +114,11 @@ def test_who_needs_no_network_loads_nothing_of_it(tinybox: Command, network: str
     """With --network none or host nothing of it is loaded; on the bridge all but pyroute2, which the fitter loads."""
     words = [tinybox.path, "run", "--rm", "--network", network, "busybox", "true"]
     modules = modules_of(words, tinybox.environment)
-    laying = {"tinybox.container.wiring", "tinybox.container.fitter", "tinybox.isolation.network"}
+    laying = {
+        "tinybox.container.network.endpoints",
+        "tinybox.container.network.link_maker",
+        "tinybox.isolation.network.interfaces",
+    }
     assert modules & laying == (laying if network == "bridge" else set())
     assert not unwanted(modules, NEVER_IN_RUN)
 

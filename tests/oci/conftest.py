@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.no_trace import leaves_no_rules, leaves_no_trace
-from tests.oci.runtimes import Runtime
+from tests.support.no_trace import leaves_no_rules, leaves_no_trace
+from tests.support.oci_runtimes import Runtime
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.oci.quarters import RUNTIME, archive_of, quarters
+from tests.support.engine_directories import RUNTIME, archive_of, quarters
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.oci.quarters import Quarters
+    from tests.support.engine_directories import Quarters
 
 LIMITS = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]  # buildah would raise them, which not every root may
 CONTAINERFILE = """\

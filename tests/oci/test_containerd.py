@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.oci.quarters import RUNTIME, archive_of, quarters
-from tests.slowness import SLOWNESS
+from tests.support.engine_directories import RUNTIME, archive_of, quarters
+from tests.support.slowness import SLOWNESS
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.oci.quarters import Quarters
+    from tests.support.engine_directories import Quarters
 
 IMAGE = "docker.io/library/busybox:latest"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}

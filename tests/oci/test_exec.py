@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.slowness import SLOWNESS
+from tests.support.slowness import SLOWNESS
 from tinybox.isolation import labels
-from tinybox.isolation.cgroup_hierarchies import hierarchies
+from tinybox.isolation.cgroups.hierarchies import hierarchies
 from tinybox.linux import proc
 
 if TYPE_CHECKING:
-    from tests.oci.runtimes import Runtime
+    from tests.support.oci_runtimes import Runtime
 
 pytestmark = pytest.mark.root
 

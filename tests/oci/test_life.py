@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kernel.boxes import until
-from tests.oci.quarters import RUNTIME
-from tests.slowness import SLOWNESS
-from tinybox.container import spec
+from tests.support.boxes import until
+from tests.support.engine_directories import RUNTIME
+from tests.support.slowness import SLOWNESS
+from tinybox.container.records import spec
 
 if TYPE_CHECKING:
-    from tests.oci.runtimes import Runtime
+    from tests.support.oci_runtimes import Runtime
 
 pytestmark = pytest.mark.root
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import no_trace
-from tests.oci.quarters import RUNTIME, remove_groups
-from tests.slowness import SLOWNESS
-from tinybox.isolation.cgroup_hierarchies import hierarchies
+from tests.support import no_trace
+from tests.support.engine_directories import RUNTIME, remove_groups
+from tests.support.slowness import SLOWNESS
+from tinybox.isolation.cgroups.hierarchies import hierarchies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.oci.runtimes import Runtime
+    from tests.support.oci_runtimes import Runtime
 
 pytestmark = pytest.mark.root
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.oci.runtimes import Runtime
+    from tests.support.oci_runtimes import Runtime
 
 pytestmark = pytest.mark.root
 

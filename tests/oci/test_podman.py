@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.oci.quarters import PATIENCE, RUNTIME, archive_of, quarters
+from tests.support.engine_directories import PATIENCE, RUNTIME, archive_of, quarters
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.oci.quarters import Quarters
+    from tests.support.engine_directories import Quarters
 
     Check = Callable[["Podman"], None]
 

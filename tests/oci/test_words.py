@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.slowness import SLOWNESS
+from tests.support.slowness import SLOWNESS
 from tinybox.oci.words import VERBS
 
 if TYPE_CHECKING:
-    from tests.oci.runtimes import Runtime
+    from tests.support.oci_runtimes import Runtime
 
 pytestmark = pytest.mark.root
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import own_network
 from tests.conftest import Command
-from tests.no_trace import leaves_no_trace
-from tests.slowness import SLOWNESS
+from tests.support import own_network
+from tests.support.no_trace import leaves_no_trace
+from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from pytest_docker.plugin import Services

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import Command
-from tests.kernel.boxes import new_name, output, until
-from tests.kernel.projects import project
 from tests.services.conftest import answers, fetched
-from tests.slowness import SLOWNESS
+from tests.support.boxes import new_name, output, until
+from tests.support.compose_projects import project
+from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,13 +10,13 @@ import re
 import pytest
 
 from tests.guards.sources import CHECKOUT
-from tinybox.container.omissions import OMISSIONS
+from tinybox.container.planning.omissions import OMISSIONS
 from tinybox.errors import UsageError
 from tinybox.isolation import rootfs
 from tinybox.seeing import book
 
 EVERY = book.entries()
-PLANNERS = ("planner.py", "omissions.py", "planned_")
+PLANNERS = CHECKOUT / "tinybox/container/planning"
 
 
 def possible(text: str) -> set[str]:
@@ -48,7 +48,7 @@ def without_page(patterns: set[str]) -> set[str]:
 
 def test_every_step_of_the_planner_is_listed() -> None:
     """Whatever name the planner's files give to a step: there is a page for it."""
-    files = [path for path in (CHECKOUT / "tinybox/container").glob("*.py") if path.name.startswith(PLANNERS)]
+    files = list(PLANNERS.glob("*.py"))
     patterns = {each for path in files for each in possible(path.read_text())}
     assert {"addresses", "await\\-network", "hook\\-.+", "mount.+", "chroot"} <= patterns  # the names are really read
     assert not without_page(patterns)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tinybox.compose import members, project, resources
-from tinybox.container.options import BY_NAME
+from tinybox.container.config.options import BY_NAME
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:

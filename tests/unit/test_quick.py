@@ -10,7 +10,7 @@ import pytest
 
 from tinybox.cli import quick
 from tinybox.cli.run_command import table_command
-from tinybox.container.options import FLAG, MAYBE, OPTIONS
+from tinybox.container.config.options import FLAG, MAYBE, OPTIONS
 
 VALUES = ["x", "32m", "a=b", "--rm", "-", "", "-5", "=", "two words"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tinybox.cli.template import Template
+from tinybox.cli.formatting.template import Template
 from tinybox.errors import UsageError
 
 BOX: dict[str, Any] = {

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests import own_network
-from tests.no_trace import leaves_no_trace
+from tests.support import own_network
+from tests.support.no_trace import leaves_no_trace
 from tests.vm.kernel import MachineError, fetch
 from tests.vm.machine import KERNEL
 

@@ -26,7 +26,11 @@ from tinybox.linux import process
 from tools import tally
 
 # The part that `make test` runs as well: what version 2 does otherwise than version 1.
-CHOSEN = ("tests/kernel/test_cgroup.py", "tests/kernel/test_cgroup_limits.py", "tests/kernel/test_run_limits.py")
+CHOSEN = (
+    "tests/kernel/run/test_cgroup.py",
+    "tests/kernel/run/test_cgroup_limits.py",
+    "tests/kernel/run/test_run_limits.py",
+)
 FOLDERS = ("tests/kernel", "tests/oci", "tests/cli")
 RESULTS = Path(__file__).parents[2] / "build/vm"
 LIMIT = 7200.0  # seconds for one machine
@@ -54,7 +58,7 @@ def run_tests(store: Path, tests: list[str], output: IO[bytes], timeout: float =
 
 def files() -> list[str]:
     """List the files with tests, the chosen ones first."""
-    found = [str(path) for folder in FOLDERS for path in sorted(Path(folder).glob("test_*.py"))]
+    found = [str(path) for folder in FOLDERS for path in sorted(Path(folder).rglob("test_*.py"))]
     return [*CHOSEN, *(file for file in found if file not in CHOSEN)]
 
 

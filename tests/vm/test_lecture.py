@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import no_trace, own_network
-from tests.slowness import SLOWNESS
+from tests.support import no_trace, own_network
+from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

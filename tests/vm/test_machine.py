@@ -16,9 +16,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests import own_network
-from tests.kernel.boxes import lives, until
-from tests.slowness import SLOWNESS
+from tests.support import own_network
+from tests.support.boxes import lives, until
+from tests.support.slowness import SLOWNESS
 from tests.vm import suite
 from tests.vm.kernel import MachineError, MachineTimeoutError, fetch
 from tests.vm.machine import HOST, QEMU, hardware_of, run

@@ -1,7 +1,7 @@
 """The command line. `tinybox run` with ordinary options goes straight to the engine; all else goes through click.
 
 click's import is longer than the making of a container, so what it does best (help, errors, completion, the other
-commands) waits until it is needed. Both ways read the same table of options: container/options.py.
+commands) waits until it is needed. Both ways read the same table of options: container/config/options.py.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from tinybox.container import naming
-from tinybox.container.home import Home
+from tinybox.container.records import naming
+from tinybox.container.records.paths import Home
 from tinybox.errors import TinyboxError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def recipes(home: Home) -> Iterable[str]:  # noqa: ARG001  recipes lie beside th
 @offered
 def networks(home: Home) -> Iterable[str]:
     """Offer the networks."""
-    from tinybox.container import networks as on_disk
+    from tinybox.container.network import definitions as on_disk
 
     return [network.name for network in on_disk.every(home)]
 
@@ -87,7 +87,7 @@ def networks(home: Home) -> Iterable[str]:
 @offered
 def volumes(home: Home) -> Iterable[str]:
     """Offer the volumes."""
-    from tinybox.container import volumes as on_disk
+    from tinybox.container.storage import volumes as on_disk
 
     return [volume.name for volume in on_disk.every(home)]
 

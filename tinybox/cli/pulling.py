@@ -17,7 +17,7 @@ def with_image(image: str, act: Callable[[], Result]) -> Result:
     try:
         return act()
     except ImageError:
-        from tinybox.cli import images
+        from tinybox.cli.commands import images
 
         if not images.make_missing(image):
             raise

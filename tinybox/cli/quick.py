@@ -6,13 +6,13 @@ two on thousands of random command lines.
 
 from __future__ import annotations
 
-from tinybox.container.options import BY_NAME, BY_SHORT, FLAG, LIST, MAYBE, WITHOUT
+from tinybox.container.config.options import BY_NAME, BY_SHORT, FLAG, LIST, MAYBE, WITHOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tinybox.container.options import Option
+    from tinybox.container.config.options import Option
 
 _TRUTH = {"": True, "true": True, "1": True, "false": False, "0": False}
 

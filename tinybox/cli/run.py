@@ -6,9 +6,12 @@ import os
 import sys
 
 from tinybox.cli.pulling import with_image
-from tinybox.container import configure_network, host, launch, networks
-from tinybox.container.home import Home
-from tinybox.container.live import Live
+from tinybox.container import launch
+from tinybox.container.config import networking
+from tinybox.container.network import definitions
+from tinybox.container.process.handles import Live
+from tinybox.container.records import host
+from tinybox.container.records.paths import Home
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -25,7 +28,7 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
         return show(image, command, options)
     if options.get("detach"):
         refuse_audience(options, "-d: there is nobody to look")
-        from tinybox.cli import detached
+        from tinybox.cli.commands import detached
 
         return detached.run(image, command, options)
     if options.get("tty") and options.get("interactive") and not os.isatty(0):
@@ -35,7 +38,7 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     options.setdefault("tty", on_terminal)
     stdin = 0 if options["interactive"] else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     live = Live((stdin, 1, 2), interactive=options["interactive"], watched=True)
-    if configure_network.mode(options) == networks.BRIDGE:
+    if networking.mode(options) == definitions.BRIDGE:
         say_what_changes()
     if any(options.get(key) for key in SEEING):
         from tinybox.seeing import run as seen
@@ -52,9 +55,9 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
 
 def say_what_changes() -> None:
     """Say on stderr what a box with a network changes on this host, the first time; root's boxes alone have one."""
-    from tinybox.container import notices
+    from tinybox.container.network import warnings
 
-    notice = notices.forwarding() if os.geteuid() == 0 else ""
+    notice = warnings.forwarding() if os.geteuid() == 0 else ""
     if notice:
         print(f"tinybox: {notice}", file=sys.stderr)
 

@@ -8,7 +8,7 @@ import click
 
 from tinybox.cli import completion
 from tinybox.cli import run as command_line
-from tinybox.container.options import ALIASES, BY_NAME, BY_SHORT, FLAG, LIST, MAYBE, OPTIONS, WITHOUT, Option
+from tinybox.container.config.options import ALIASES, BY_NAME, BY_SHORT, FLAG, LIST, MAYBE, OPTIONS, WITHOUT, Option
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from tinybox.compose.service import COMPLETED, HEALTHY
-from tinybox.container import listing
+from tinybox.container.views import listing
 from tinybox.errors import StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.compose.service import Service
-    from tinybox.container.home import Home
-    from tinybox.container.listing import Listed
+    from tinybox.container.records.paths import Home
+    from tinybox.container.views.listing import Listed
 
 SETTLED = "running for a moment"  # what --wait asks of a service without a healthcheck
 MOMENT = 500_000_000  # ns; docker compose looks after as long, and so sees a program that ends at once

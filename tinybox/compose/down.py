@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 
 from tinybox.compose import members, order, resources
-from tinybox.container import control, listing
+from tinybox.container import control
+from tinybox.container.views import listing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
     from tinybox.compose.members import Say
     from tinybox.compose.project import Project
-    from tinybox.container.home import Home
-    from tinybox.container.host import Host
-    from tinybox.container.listing import Listed
+    from tinybox.container.records.host import Host
+    from tinybox.container.records.paths import Home
+    from tinybox.container.views.listing import Listed
 
 AT_REST = ("created", "exited", "dead")
 

@@ -8,7 +8,7 @@ import json
 import os
 from contextlib import contextmanager
 
-from tinybox.container import listing
+from tinybox.container.views import listing
 from tinybox.errors import StateError, UsageError
 from tinybox.linux.locks import lock_file
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from tinybox.compose.project import Project
     from tinybox.compose.service import Service
-    from tinybox.container.home import Home
-    from tinybox.container.listing import Listed
+    from tinybox.container.records.paths import Home
+    from tinybox.container.views.listing import Listed
 
     Say = Callable[[str], None]
 

@@ -7,16 +7,16 @@ import threading
 from contextlib import suppress
 
 from tinybox.compose import members
-from tinybox.container import log_reader
+from tinybox.container.views import log_reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import BinaryIO
 
-    from tinybox.container.home import Home
-    from tinybox.container.listing import Listed
-    from tinybox.container.log_reader import Entry, Selection
+    from tinybox.container.records.paths import Home
+    from tinybox.container.views.listing import Listed
+    from tinybox.container.views.log_reader import Entry, Selection
 
 
 class Output:

@@ -7,8 +7,8 @@ import json
 from functools import partial
 
 from tinybox.compose import members
-from tinybox.container import network_making, networks
-from tinybox.container import volumes as store_volumes
+from tinybox.container.network import definitions, making
+from tinybox.container.storage import volumes as store_volumes
 from tinybox.errors import StateError, UsageError
 from tinybox.images.store import Store
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tinybox.compose.members import Say
     from tinybox.compose.project import Project, Resource
     from tinybox.compose.service import Service
-    from tinybox.container.home import Home
+    from tinybox.container.records.paths import Home
 
 
 def names(project: Project, service: Service) -> list[str]:
@@ -39,17 +39,17 @@ def make(home: Home, project: Project, services: list[Service], say: Say, undo: 
 def make_network(home: Home, project: Project, network: Resource, say: Say, undo: ExitStack) -> None:
     """Make a network of the project, unless it is there."""
     try:
-        networks.find(home, network.name)
+        definitions.find(home, network.name)
     except StateError as error:
         if network.external:
             cure = f"tinybox network create {network.name}"
             raise network.field.wrong(f"there is no network {network.name}", cure) from error
         marks = {members.PROJECT: project.name, members.NETWORK: network.key, members.HASH: digest(network)}
         try:
-            network_making.create(home, network.name, wish(network, network.labels | marks))
+            making.create(home, network.name, wish(network, network.labels | marks))
         except UsageError as problem:
             raise network.field.wrong(str(problem)) from problem
-        undo.callback(network_making.remove, home, network.name)
+        undo.callback(making.remove, home, network.name)
         say(f" Network {network.name}  Created")
 
 
@@ -62,7 +62,7 @@ def digest(network: Resource) -> str:
 def is_outdated(home: Home, project: Project, network: Resource) -> bool:
     """Tell whether a network of the project is there, and was made from other words than those of the file."""
     try:
-        labels = networks.find(home, network.name).labels
+        labels = definitions.find(home, network.name).labels
     except StateError:
         return False
     return (
@@ -72,7 +72,7 @@ def is_outdated(home: Home, project: Project, network: Resource) -> bool:
     )
 
 
-def wish(network: Resource, labels: dict[str, str]) -> network_making.Wish:
+def wish(network: Resource, labels: dict[str, str]) -> making.Wish:
     """Return what the file wants of a network: its subnets and gateways, whether a way leads out, its MTU."""
     subnets, gateways = [], []
     ipam = network.entries["ipam"].mapping(("driver", "config")) if "ipam" in network.entries else {}
@@ -81,7 +81,7 @@ def wish(network: Resource, labels: dict[str, str]) -> network_making.Wish:
         subnets += [parts["subnet"].text()] if "subnet" in parts else []
         gateways += [parts["gateway"].text()] if "gateway" in parts else []
     options = network.entries["driver_opts"].pairs() if "driver_opts" in network.entries else {}
-    return network_making.Wish(
+    return making.Wish(
         subnets,
         gateways,
         internal=network.flag("internal"),
@@ -130,9 +130,9 @@ def remove(home: Home, project: Project, say: Say, *, volumes: bool) -> None:
     ours = (volume for volume in store_volumes.every(home) if volume.labels.get(members.PROJECT) == project.name)
     for volume in ours if volumes else ():
         _try(f"Volume {volume.name}", partial(remove_volume, home, volume.name), say)
-    for network in networks.every(home):
+    for network in definitions.every(home):
         if network.labels.get(members.PROJECT) == project.name:
-            _try(f"Network {network.name}", partial(network_making.remove, home, network.name), say)
+            _try(f"Network {network.name}", partial(making.remove, home, network.name), say)
 
 
 def _try(what: str, removal: Callable[[], object], say: Say) -> None:

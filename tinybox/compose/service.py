@@ -57,7 +57,7 @@ class Service:
         self.container = ""  # the name of its container
         self.command: list[str] | None = None
         self.entrypoint: list[str] | None = None
-        self.options: dict[str, Any] = {}  # as container/options.py names them
+        self.options: dict[str, Any] = {}  # as container/config/options.py names them
         self.depends_on: dict[str, str] = {}  # service to condition
         self.optional: set[str] = set()  # those of them that may be missing
         self.follows: set[str] = set()  # those with which it is started again

@@ -9,7 +9,7 @@ import math
 import os
 
 from tinybox.compose import dotenv, service_mounts, service_networks
-from tinybox.container import configure_life
+from tinybox.container.config import life
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -135,7 +135,7 @@ def _healthcheck(service: Service, field: Field, _: Scene) -> None:
 
 def _seconds(field: Field) -> float:
     try:
-        return configure_life.duration("", field.text())
+        return life.duration("", field.text())
     except UsageError as error:
         raise field.wrong(f"{field.text()!r} is not a time", error.cure) from error
 

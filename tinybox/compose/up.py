@@ -12,19 +12,13 @@ from contextlib import ExitStack, suppress
 
 from tinybox.compose import conditions, down, members, resources
 from tinybox.compose.service import COMPLETED, HEALTHY, STARTED
-from tinybox.container import (
-    control,
-    detached,
-    launch,
-    listing,
-    log_reader,
-    naming,
-    network_making,
-    network_words,
-    state,
-)
-from tinybox.container.live import Live
-from tinybox.container.volumes import is_anonymous
+from tinybox.container import control, launch
+from tinybox.container.monitor import background
+from tinybox.container.network import making
+from tinybox.container.process.handles import Live
+from tinybox.container.records import naming, state
+from tinybox.container.storage.volumes import is_anonymous
+from tinybox.container.views import listing, log_reader, network_inspection
 from tinybox.errors import StateError, TinyboxError, UsageError
 from tinybox.images.store import Store
 
@@ -36,10 +30,10 @@ if TYPE_CHECKING:
     from tinybox.compose.members import Say
     from tinybox.compose.project import Project
     from tinybox.compose.service import Service
-    from tinybox.container.home import Home
-    from tinybox.container.host import Host
     from tinybox.container.lifecycle import Container
-    from tinybox.container.listing import Listed
+    from tinybox.container.records.host import Host
+    from tinybox.container.records.paths import Home
+    from tinybox.container.views.listing import Listed
 
     Bring = Callable[[str], object]  # makes an image that is not in the store, if it can
 
@@ -90,9 +84,9 @@ class Ascent:
         for network in self.project.used_networks(self.services):
             if resources.is_outdated(self.home, self.project, network):
                 found = [each for each in members.of(self.home, self.project.name)
-                         if each.is_alive and network.name in network_words.names(each)]  # fmt: skip
+                         if each.is_alive and network.name in network_inspection.names(each)]  # fmt: skip
                 down.stop(self.home, self.project, down.ranked(self.project, found), None, self.say)
-                network_making.remove(self.home, network.name)
+                making.remove(self.home, network.name)
                 self.say(f" Network {network.name}  Recreate")
                 stopped += found
         return [each for each in stopped if members.service_of(each) not in self.images]
@@ -163,7 +157,7 @@ class Ascent:
         """Start a registered container under a monitor; its error is told with the service's name."""
         self.renewed.add(service.container)
         try:
-            detached.launch(container)
+            background.launch(container)
         except TinyboxError as error:
             raise conditions.failure(service, str(error)) from error
         self.say(f" Container {service.container}  Started")
@@ -225,7 +219,7 @@ def wake(home: Home, here: Host, listed: Listed, say: Say) -> None:
     """Start a container that is at rest."""
     container = launch.owned(home, here, listed.id)
     if container is not None:
-        detached.launch(container)
+        background.launch(container)
         say(f" Container {listed.name}  Started")
 
 

@@ -9,20 +9,23 @@ from __future__ import annotations
 import contextlib
 import os
 
-from tinybox import quick_json as json
-from tinybox.container import addresses, configure_network, control, events, hosts, naming, networks, spec, state
+from tinybox.container import control
+from tinybox.container.config import networking
+from tinybox.container.network import addresses, definitions, hosts_file
+from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import StateError
-from tinybox.isolation.network import Messages, configure
+from tinybox.isolation.network.interfaces import Messages, configure
+from tinybox.linux import quick_json as json
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-    from tinybox.container.addresses import Want
-    from tinybox.container.home import Home
-    from tinybox.container.networks import Network
-    from tinybox.container.spec import Spec
+    from tinybox.container.network.addresses import Want
+    from tinybox.container.network.definitions import Network
+    from tinybox.container.records.paths import Home
+    from tinybox.container.records.spec import Spec
 
 
 class Wishes:
@@ -57,7 +60,7 @@ def wanted(config: Spec) -> list[Want]:
 def connect(home: Home, network: Network, word: str, want: Want) -> None:
     """Put the container that *word* names into *network*, with an address of its own; StateError if that cannot be."""
     container = naming.find(home, word)
-    configure_network.check(network, want)
+    networking.check(network, want)
     with Wishes(home, container) as wishes:
         _check(network, word, wishes)
         if state.read(home, container)["status"] == state.RUNNING:
@@ -81,13 +84,13 @@ def _check(network: Network, word: str, wishes: Wishes) -> None:
 
 def _plug(home: Home, network: Network, target: control.Running, want: Want) -> None:
     """Lay the cable into the running box *target*; one that has ended meanwhile has nothing of it."""
-    from tinybox.container import fitter
+    from tinybox.container.network import link_maker
 
     messages = Messages()
     addresses.lease(home, network, target.id, want)
     try:
-        fitter.connect(home.live(target.id), target.state["pid"], messages, network.name)
-        hosts.announce(home, target.id, {})
+        link_maker.connect(home.live(target.id), target.state["pid"], messages, network.name)
+        hosts_file.announce(home, target.id, {})
         _lead_out(home, target, messages)
     except BaseException:
         _unplug(home, target.id, network.name)
@@ -112,20 +115,20 @@ def _lead_out(home: Home, target: control.Running, messages: Messages) -> None:
 
 
 def _unplug(home: Home, container: str, network: str) -> None:
-    from tinybox.container import wiring
+    from tinybox.container.network import endpoints
 
-    wiring.release(home, container, network)
+    endpoints.release(home, container, network)
 
 
 def disconnect(home: Home, word: str, container_word: str, *, force: bool = False) -> None:
     """Take a container out of a network it is in, else StateError; with *force* also out of one that is no more."""
     container = naming.find(home, container_word)
     try:
-        network = networks.find(home, word)
+        network = definitions.find(home, word)
     except StateError:
         if not force:
             raise
-        network = networks.Network(word)
+        network = definitions.Network(word)
     name = network.name
     with Wishes(home, container) as wishes:
         left = [want for want in wishes.wants if want["name"] != name]

@@ -12,18 +12,21 @@ import os
 import select
 import signal
 
-from tinybox.container import addresses, events, hosts, lifecycle, naming, spec, state, waking, words
+from tinybox.container import lifecycle
+from tinybox.container.config import option_values
+from tinybox.container.network import addresses, hosts_file
+from tinybox.container.records import events, naming, spec, state, waking
 from tinybox.errors import StateError, UsageError
-from tinybox.isolation.cgroup import Cgroup, place
+from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.linux import proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-    from tinybox.container.home import Home
-    from tinybox.container.host import Host
-    from tinybox.container.state import State
+    from tinybox.container.records.host import Host
+    from tinybox.container.records.paths import Home
+    from tinybox.container.records.state import State
 
 DYING = 10  # seconds that `kill` waits for the end after KILL, as docker's
 GRACE = 10  # seconds between the stop signal and KILL, as docker's
@@ -86,7 +89,7 @@ def _open(now: State) -> int:
 
 def signal_number(word: str) -> int:
     """Return the number of ``TERM``, ``SIGTERM``, ``15`` or ``RTMIN+3``; UsageError if there is none; see signal(7)."""
-    number = words.signal_named(word)
+    number = option_values.signal_named(word)
     if not number:
         raise UsageError(f"signal {word}", "no such signal", "see signal(7)")
     return number
@@ -148,7 +151,7 @@ def bring_down(home: Home, container: str, number: int, grace: float | None) -> 
             _end(home, now, number, grace)
             ended, waits = now["startTicks"], waking.Wait(home, container, to_the_end=True)
     if waits.is_orphan:
-        from tinybox.container import host
+        from tinybox.container.records import host
 
         lifecycle.sweep(home, host.read(home.cache))
     state.remove_empty(home.live(container))  # the last thing that its owner does, who has given it free before
@@ -203,7 +206,7 @@ def rename(home: Home, word: str, name: str) -> None:
     container = naming.find(home, word)
     former = naming.of(home, container)
     naming.rename(home, container, name)
-    hosts.refresh(home, [end.network for end in addresses.endpoints(home, container)])
+    hosts_file.refresh(home, [end.network for end in addresses.endpoints(home, container)])
     events.emit(home, container, "rename", oldName="".join(former), name=name)
 
 
@@ -214,7 +217,7 @@ def is_paused(container: str) -> bool:
 
 def group(container: str) -> Cgroup:
     """Return the control group of a container that is alive, whichever hierarchies it has."""
-    from tinybox.isolation.cgroup_hierarchies import hierarchies
+    from tinybox.isolation.cgroups.hierarchies import hierarchies
 
     where = hierarchies()
     return Cgroup(place(container), where, where.v1)

@@ -10,23 +10,14 @@ from __future__ import annotations
 import os
 import signal
 
-from tinybox.container import (
-    child,
-    configure,
-    control,
-    identity,
-    init,
-    lifecycle,
-    monitor,
-    planned_program,
-    planned_streams,
-    spawn,
-    spec,
-    words,
-)
-from tinybox.container.birth import Birth
-from tinybox.container.plan import Plan, Step
-from tinybox.container.planner import Task, check_labels, oom_score
+from tinybox.container import control, lifecycle
+from tinybox.container.config import configure, option_values, user_option
+from tinybox.container.planning import program, streams
+from tinybox.container.planning.planner import Task, check_labels, oom_score
+from tinybox.container.process import child, init, spawn, wait_loop
+from tinybox.container.process.plan import Plan, Step
+from tinybox.container.process.plan_runner import Birth
+from tinybox.container.records import spec
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation import idmap, namespaces, rootfs
 from tinybox.linux import process
@@ -37,11 +28,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.control import Running
-    from tinybox.container.home import Home
-    from tinybox.container.host import Host
-    from tinybox.container.live import Live
-    from tinybox.container.monitor import Ending, Signals
-    from tinybox.container.spec import Process, Spec
+    from tinybox.container.process.handles import Live
+    from tinybox.container.process.wait_loop import Ending, Signals
+    from tinybox.container.records.host import Host
+    from tinybox.container.records.paths import Home
+    from tinybox.container.records.spec import Process, Spec
 
 TARGET = "target"  # what the pidfd is called among the live parts
 ROOT = "root"  # and the root directory, of a container that has no mount namespace of its own
@@ -90,7 +81,7 @@ class Execution:
         """Start it and wait for its end."""
         self.start()
         try:
-            return monitor.watch(self, signals)
+            return wait_loop.watch(self, signals)
         finally:
             spawn.kill(self.live)
             self.live.close()
@@ -102,13 +93,13 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
     asked: Process = {**former, "args": list(arguments), "terminal": bool(options.get("tty"))}
     variables = dict(line.partition("=")[::2] for line in former.get("env", []))
     if options.get("user"):
-        asked["user"], home = identity.resolve(options["user"], [f"/proc/{pid}/root"])
+        asked["user"], home = user_option.resolve(options["user"], [f"/proc/{pid}/root"])
         variables["HOME"] = home
         if asked["user"].get("uid", 0) != 0 and not options.get("privileged"):
             asked["capabilities"] = {"bounding": former.get("capabilities", {}).get("bounding", [])}
     if options.get("tty"):
         variables["TERM"] = "xterm"
-    variables |= words.environment(list(options.get("env") or ()), list(options.get("env_file") or ()))
+    variables |= option_values.environment(list(options.get("env") or ()), list(options.get("env_file") or ()))
     asked["env"] = [f"{name}={value}" for name, value in variables.items()]
     asked["cwd"] = options.get("workdir") or former["cwd"]
     if not asked["cwd"].startswith("/"):
@@ -131,20 +122,20 @@ def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
         *([leash] if leashed else []),
         *_processors(task, "initial"),
         Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, live),
-        *planned_program.forget(),
+        *program.forget(),
         Step("wait", "Wait for the parent's word", "pipe(7)", child.wait_for_parent, live),
         *_processors(task, "final"),
-        *planned_program.leave_keyring(task),
+        *program.leave_keyring(task),
         Step("join", f"Join its namespaces: {', '.join(kinds)}", "setns(2)", join, pidfd, kinds),
         *_root(task),
         *_be_root(kinds),
-        *planned_program.take_keyring(task, new=False),
-        *planned_streams.steps(task.process, task.live, b"/", console=False),
-        *planned_program.limits(task.process),
-        *planned_program.turns(task),
+        *program.take_keyring(task, new=False),
+        *streams.steps(task.process, task.live, b"/", console=False),
+        *program.limits(task.process),
+        *program.turns(task),
         Step("directory", f"Go to {task.process['cwd']}", "chdir(2)", rootfs.enter_directory, task.process["cwd"]),
-        *planned_program.rights(task),
-        *planned_program.begin(task, mode, joins=joins, leashed=leashed),
+        *program.rights(task),
+        *program.begin(task, mode, joins=joins, leashed=leashed),
     ]
     return Plan(_outside(task, inside, joins), inside, task.warnings)
 
@@ -168,9 +159,9 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
     else:
         says, act = "Put it into the container's control groups", spawn.enter_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, live)
-        first, last = planned_program.adopt(task)
+        first, last = program.adopt(task)
         order = [clone, release, first, groups, join_groups, *oom_score(task), last]
-    return [*planned_streams.pipes(task.process, live), *planned_program.trampoline(task), *order, ready]
+    return [*streams.pipes(task.process, live), *program.trampoline(task), *order, ready]
 
 
 def _processors(task: Task, moment: str) -> list[Step]:

@@ -12,7 +12,8 @@ import os
 import time
 from contextlib import contextmanager
 
-from tinybox.container import control, events, state
+from tinybox.container import control
+from tinybox.container.records import events, state
 from tinybox.errors import StateError
 
 TYPE_CHECKING = False
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
-    from tinybox.container.home import Home
+    from tinybox.container.records.paths import Home
 
 
 class Freezer:

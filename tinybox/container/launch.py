@@ -7,21 +7,15 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import (
-    configure,
-    configure_network,
-    host,
-    lifecycle,
-    monitor,
-    naming,
-    networks,
-    spec,
-    state,
-    volumes,
-)
-from tinybox.container.home import Home
-from tinybox.container.live import Live
-from tinybox.container.options import BY_NAME, FLAG, LIST
+from tinybox.container import lifecycle
+from tinybox.container.config import configure, networking
+from tinybox.container.config.options import BY_NAME, FLAG, LIST
+from tinybox.container.network import definitions
+from tinybox.container.process import wait_loop
+from tinybox.container.process.handles import Live
+from tinybox.container.records import host, naming, spec, state
+from tinybox.container.records.paths import Home
+from tinybox.container.storage import volumes
 from tinybox.errors import StateError, UsageError
 from tinybox.images.store import Store
 
@@ -30,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from tinybox.container.monitor import Ending
+    from tinybox.container.process.wait_loop import Ending
 
 # What the command line does with a run, beside living it: shown to a person, left to the background, not lived at all.
 AT_A_TERMINAL = ("detach", "explain", "output", "step", "break_at", "omit", "chroot", "dry_run", "bundle")
@@ -57,7 +51,7 @@ def run(image: str, *command: str, root: str = "", stdin: int | None = None, **o
 
 def foreground(image: str, command: Sequence[str], options: dict[str, Any], live: Live, *, root: str = "") -> Ending:
     """Live one container here and now, from the words to its end."""
-    with monitor.Signals() as signals:
+    with wait_loop.Signals() as signals:
         passing = bool(options.get("rm"))
         container = register(image, command, options, live, root=root, passing=passing, at_once=True)
         return lifecycle.run(container, signals)
@@ -83,7 +77,7 @@ def register(
     home = Home(root)
     here = host.read(home.cache)
     here.check()
-    if at_once and configure_network.mode(options) == networks.BRIDGE:
+    if at_once and networking.mode(options) == definitions.BRIDGE:
         send_for_fitter(live)
     home.prepare()
     lifecycle.sweep(home, here)
@@ -98,8 +92,8 @@ def register(
 
 
 def send_for_fitter(live: Live) -> None:
-    """Make the process that will lay a container's cables; see fitter.py."""
-    from tinybox.container.fitter import Fitter
+    """Make the process that will lay a container's cables; see network/link_maker.py."""
+    from tinybox.container.network.link_maker import Fitter
 
     live.fitter = Fitter()
 
@@ -166,7 +160,7 @@ def prepare(
         find_pid=lambda word: pid_of(home, word),
         find_hostname=lambda word: hostname_of(home, word),
         volume=lambda name, place: volumes.directory(home, name or (kept or {}).get(place, "")),
-        network=lambda word: networks.find(home, word),
+        network=lambda word: definitions.find(home, word),
     )
     planned = lifecycle.Container(home, container, configure.configure(request), here, live)
     if options.get("omit") or options.get("chroot"):
@@ -175,7 +169,7 @@ def prepare(
 
 
 def _leave_out(container: lifecycle.Container, options: dict[str, Any]) -> None:
-    from tinybox.container import omissions
+    from tinybox.container.planning import omissions
 
     names, chroot = omissions.named(options.get("omit", [])), bool(options.get("chroot"))
     omissions.omit(container.plan, container.live, names, chroot=chroot)
@@ -197,7 +191,7 @@ def hostname_of(home: Home, word: str) -> str:
 
 def write_bundle(container: lifecycle.Container, folder: str) -> None:
     """Write *container* as a plain OCI bundle, root file system included, that runc and crun can run, too."""
-    from tinybox.container import bundles, etc
+    from tinybox.container.storage import etc, plain_bundle
 
     rootfs = os.path.join(folder, "rootfs")
     try:
@@ -205,7 +199,7 @@ def write_bundle(container: lifecycle.Container, folder: str) -> None:
         os.mkdir(rootfs)
     except FileExistsError as error:
         raise UsageError(f"--bundle {folder}", "has a rootfs already", "name an empty directory") from error
-    bundles.copy_merged(container.annotations.pop(spec.LAYERS).split(":"), rootfs)
+    plain_bundle.copy_merged(container.annotations.pop(spec.LAYERS).split(":"), rootfs)
     # Where its groups are is for who runs it to say: runc would leave an empty parent `tinybox` in every hierarchy.
     container.config["linux"].pop("cgroupsPath", None)
     etc.write(folder, container.config)

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import events, monitor, naming, planner, spawn, spec, state, volumes
-from tinybox.container.birth import Birth, attempt, start_ticks
+from tinybox.container.planning import planner
+from tinybox.container.process import spawn, wait_loop
+from tinybox.container.process.plan_runner import Birth, attempt, start_ticks
+from tinybox.container.records import events, naming, spec, state
+from tinybox.container.storage import volumes
 from tinybox.errors import Reported, UsageError
-from tinybox.isolation.cgroup import Cgroup, place
-from tinybox.isolation.cgroup_limits import settings
+from tinybox.isolation.cgroups.group import Cgroup, place
+from tinybox.isolation.cgroups.limits import settings
 from tinybox.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.home import Home
-    from tinybox.container.host import Host
-    from tinybox.container.live import Live
-    from tinybox.container.monitor import Ending, Signals
-    from tinybox.container.plan import Plan
-    from tinybox.container.spec import Spec
-    from tinybox.container.state import Record
-    from tinybox.container.wiring import Wiring
+    from tinybox.container.network.endpoints import Wiring
+    from tinybox.container.process.handles import Live
+    from tinybox.container.process.plan import Plan
+    from tinybox.container.process.wait_loop import Ending, Signals
+    from tinybox.container.records.host import Host
+    from tinybox.container.records.paths import Home
+    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.state import Record
 
 
 class Container:
@@ -59,7 +62,7 @@ def wiring_of(home: Home, container: str, annotations: dict[str, str]) -> Wiring
     """Return what connects a container with its networks; nothing, and nothing loaded, where there are none."""
     if spec.NETWORKS not in annotations:
         return None
-    from tinybox.container.wiring import Wiring
+    from tinybox.container.network.endpoints import Wiring
 
     return Wiring(home, container, annotations)
 
@@ -69,7 +72,7 @@ def run(container: Container, signals: Signals) -> Ending:
     try:
         create(container)
         start(container)
-        ending = monitor.watch(container, signals)
+        ending = wait_loop.watch(container, signals)
     except BaseException:
         try:
             container.birth.undo()
@@ -93,7 +96,7 @@ def register(container: Container, *, passing: bool = False) -> None:
     try:
         naming.reserve(container.home, container.annotations[spec.NAME], container.id)
         if spec.has_other_users(container.config):
-            from tinybox.container import id_ranges
+            from tinybox.container.records import id_ranges
 
             id_ranges.take(container.home, container.id, container.config)
         make_bundle(container)
@@ -127,7 +130,7 @@ def create(container: Container) -> None:
     """Do everything short of starting the program: the state is then ``created``, and the child waits for its word."""
     container.record.begin()
     if spec.has_other_users(container.config):
-        from tinybox.container import id_ranges
+        from tinybox.container.records import id_ranges
 
         id_ranges.keep(container.home, container.id, container.config)
     naming.show(container.home, container.id, container.name)
@@ -217,7 +220,7 @@ def delete(home: Home, container: str, config: Spec | None = None, *, volumes_to
         for path in filter(volumes.is_anonymous, volumes.used(home, config)):
             files.remove_tree(os.path.dirname(path))
     if spec.has_other_users(config):
-        from tinybox.container import id_ranges
+        from tinybox.container.records import id_ranges
 
         id_ranges.release(home, container)
     files.remove_tree(home.bundle(container))
@@ -270,9 +273,9 @@ def sweep(home: Home, host: Host) -> list[str]:
 
 
 def _disconnect(home: Home, container: str) -> None:
-    from tinybox.container import wiring
+    from tinybox.container.network import endpoints
 
-    wiring.release(home, container)
+    endpoints.release(home, container)
 
 
 def _bury(home: Home, host: Host, record: Record) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.container import events, lifecycle, naming, state, volumes
+from tinybox.container import lifecycle
+from tinybox.container.records import events, naming, state
+from tinybox.container.storage import volumes
 from tinybox.errors import ImageError, Reported, StateError
 from tinybox.images import intake
 from tinybox.images.store import Store
@@ -17,8 +19,8 @@ from tinybox.linux import files
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.container.home import Home
-    from tinybox.container.volumes import Volume
+    from tinybox.container.records.paths import Home
+    from tinybox.container.storage.volumes import Volume
 
 
 class Removed(NamedTuple):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import configure_resources, control, events, lifecycle, naming, spec, state
-from tinybox.container.restart import Policy
+from tinybox.container import control, lifecycle
+from tinybox.container.config import limits
+from tinybox.container.config.restart_policy import Policy
+from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import HostError
-from tinybox.isolation import cgroup_files as files
-from tinybox.isolation.cgroup_limits import Setting, settings
+from tinybox.isolation.cgroups import files
+from tinybox.isolation.cgroups.limits import Setting, settings
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -16,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from tinybox.container.home import Home
-    from tinybox.container.host import Host
-    from tinybox.container.spec import Spec
-    from tinybox.isolation.cgroup import Cgroup
+    from tinybox.container.records.host import Host
+    from tinybox.container.records.paths import Home
+    from tinybox.container.records.spec import Spec
+    from tinybox.isolation.cgroups.group import Cgroup
 
 
 def update(home: Home, here: Host, word: str, options: dict[str, str]) -> None:
@@ -52,7 +54,7 @@ def _leave_nothing(group: Cgroup) -> None:
 def change(config: Spec, here: Host, options: dict[str, str]) -> None:
     """Put the new limits into *config*, over the former ones."""
     resources = config["linux"].setdefault("resources", {})
-    for section, values in configure_resources.limits(options, here).items():
+    for section, values in limits.limits(options, here).items():
         resources[section] = {**resources.get(section, {}), **values}
 
 

@@ -9,7 +9,7 @@ from tinybox.doctor import firewall, groups, leftovers, machine, rights, storage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tinybox.container.home import Home
+    from tinybox.container.records.paths import Home
     from tinybox.doctor.finding import Finding
 
 EXAMINATIONS = (

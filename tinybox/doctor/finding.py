@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.container.errand import Errand
+from tinybox.container.process.run_in_child import Errand
 from tinybox.errors import TinyboxError
 
 if TYPE_CHECKING:

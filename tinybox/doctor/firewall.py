@@ -18,7 +18,7 @@ from tinybox.linux import process
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tinybox.container.home import Home
+    from tinybox.container.records.paths import Home
 
 BRIDGE = "tinybox0"
 PATIENCE = 10  # seconds

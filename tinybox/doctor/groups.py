@@ -6,11 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding, listed, text
-from tinybox.isolation import cgroup
-from tinybox.isolation.cgroup_hierarchies import Hierarchies, hierarchies
+from tinybox.isolation.cgroups import group
+from tinybox.isolation.cgroups.hierarchies import Hierarchies, hierarchies
 
 if TYPE_CHECKING:
-    from tinybox.container.home import Home
+    from tinybox.container.records.paths import Home
 
 LIMITS = {  # controllers, by their names in version 2, and the options that need them
     "memory": "-m",
@@ -70,7 +70,7 @@ def _not_handed_down(where: Hierarchies) -> str:
     if where.unified is None:
         return ""
     handed = set(text(f"{where.unified}/cgroup.subtree_control").split())
-    missing = cgroup.V2_COUNTED & where.v2_controllers - handed
+    missing = group.V2_COUNTED & where.v2_controllers - handed
     is_real_root = not os.path.exists(f"{where.unified}/cgroup.type")
     if not missing or is_real_root or not text(f"{where.unified}/cgroup.procs"):
         return ""

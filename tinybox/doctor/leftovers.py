@@ -10,19 +10,20 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from tinybox.container import freezing, host, id_ranges, lifecycle, naming, state
+from tinybox.container import freezing, lifecycle
+from tinybox.container.records import host, id_ranges, naming, state
 from tinybox.doctor import network_leftovers
 from tinybox.doctor.finding import NOTE, OK, Finding, is_root
 from tinybox.errors import Reported
 from tinybox.images import intake
 from tinybox.images.store import Store
-from tinybox.isolation import cgroup, cgroup_files
-from tinybox.isolation.cgroup_hierarchies import hierarchies
+from tinybox.isolation.cgroups import files, group
+from tinybox.isolation.cgroups.hierarchies import hierarchies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.container.home import Home
+    from tinybox.container.records.paths import Home
 
 YOUNG = 60.0  # seconds: a group that is empty for so long is no box that is just being made
 
@@ -120,13 +121,13 @@ def _release(home: Home, containers: list[str]) -> None:
 
 def _groups(_: Home) -> list[str]:
     """Name the groups of containers in which there has been nobody for a while, whatever store they were of."""
-    room = os.path.dirname(cgroup.place("id"))
+    room = os.path.dirname(group.place("id"))
     long_ago = time.time() - YOUNG
     found = []
     for root in hierarchies().roots():
         for name in _folders(f"{root}/{room}"):
             path = f"{root}/{room}/{name}"
-            if os.stat(path).st_mtime < long_ago and not cgroup_files.processes(path):
+            if os.stat(path).st_mtime < long_ago and not files.processes(path):
                 found.append(path)
     return found
 
@@ -141,8 +142,8 @@ def _folders(path: str) -> list[str]:
 def _remove_groups(_: Home, paths: list[str]) -> None:
     for path in paths:
         with Reported(f"cgroup {path}"):
-            cgroup_files.remove_tree(path, time.monotonic())
-            cgroup_files.rmdir(os.path.dirname(path))
+            files.remove_tree(path, time.monotonic())
+            files.rmdir(os.path.dirname(path))
 
 
 def _id_ranges(_: Home) -> list[str]:

@@ -9,12 +9,12 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tinybox.container import host
+from tinybox.container.records import host
 from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding, text
 from tinybox.linux import abi, process
 
 if TYPE_CHECKING:
-    from tinybox.container.home import Home
+    from tinybox.container.records.paths import Home
 
 NEEDED = (
     "NAMESPACES UTS_NS IPC_NS PID_NS NET_NS CGROUPS MEMCG CGROUP_SCHED CFS_BANDWIDTH CGROUP_PIDS OVERLAY_FS "

@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tinybox.container import addresses, naming, networks
-from tinybox.container.switchboard import Switchboard
+from tinybox.container.network import addresses, definitions
+from tinybox.container.network.host_bridges import Switchboard
+from tinybox.container.records import naming
 from tinybox.errors import Reported
-from tinybox.isolation import firewall, network, network_removal
+from tinybox.isolation.network import firewall, interfaces, removal
 from tinybox.linux import files, proc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.container.home import Home
+    from tinybox.container.records.paths import Home
 
 
 def leases(_: Home) -> list[str]:
@@ -76,11 +77,11 @@ def remove_pools(_: Home, paths: list[str]) -> None:
 
 def links(home: Home) -> list[str]:
     """Name the bridges of this store's networks that no living box is on, and what is plugged into them."""
-    board, bridges = Switchboard(), {each.bridge for each in networks.every(home) if each.bridge}
-    idle = [bridge for bridge in sorted(bridges) if network.exists(bridge) and not board.boxes(bridge)]
+    board, bridges = Switchboard(), {each.bridge for each in definitions.every(home) if each.bridge}
+    idle = [bridge for bridge in sorted(bridges) if interfaces.exists(bridge) and not board.boxes(bridge)]
     if not idle:
         return []
-    seen = network.facts()
+    seen = interfaces.facts()
     plugged = [link.name for link in seen.links if seen.names.get(link.master) in idle]
     return [*plugged, *idle]
 
@@ -89,7 +90,7 @@ def remove_links(home: Home, names: list[str]) -> None:
     """Remove them, if they are still nobody's."""
     with Switchboard():
         for name in [name for name in links(home) if name in names]:
-            network_removal.remove_link(name)
+            removal.remove_link(name)
 
 
 def table(_: Home) -> list[str]:

@@ -11,7 +11,7 @@ from tinybox.isolation import capabilities
 from tinybox.linux import capability, process, seccomp
 
 if TYPE_CHECKING:
-    from tinybox.container.home import Home
+    from tinybox.container.records.paths import Home
 
 SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF = 0x00050000, 0x7FC00000
 SWITCHES = {  # what may forbid user namespaces: the file, the value that forbids, and who it is that it forbids them

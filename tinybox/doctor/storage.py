@@ -12,7 +12,7 @@ from tinybox.isolation import mounts, overlay
 from tinybox.linux import proc, process
 
 if TYPE_CHECKING:
-    from tinybox.container.home import Home
+    from tinybox.container.records.paths import Home
 
 
 def propagation(_: Home) -> Finding:

@@ -16,11 +16,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinybox import quick_json
 from tinybox.errors import ImageError, Reported
 from tinybox.images.archive import Unpacked, unpack
 from tinybox.images.store import RECORD, Image, Store, layer_key, read_json
-from tinybox.linux import files
+from tinybox.linux import files, quick_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,6 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinybox import quick_json
 from tinybox.errors import ImageError, UsageError
 from tinybox.images import intake, saved
 from tinybox.images.archive import Blame, free, headers
@@ -19,6 +18,7 @@ from tinybox.images.reference import parse
 from tinybox.images.store import RECORD
 from tinybox.images.stream import opened
 from tinybox.images.tree import ENTRIES_MAX
+from tinybox.linux import quick_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,9 +18,9 @@ import fcntl
 import os
 from collections import namedtuple
 
-from tinybox import quick_json as json
 from tinybox.errors import HostError, ImageError, Reported
 from tinybox.images.reference import Reference, is_id, parse
+from tinybox.linux import quick_json as json
 from tinybox.linux.locks import Lock
 
 TYPE_CHECKING = False

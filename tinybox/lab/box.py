@@ -8,8 +8,10 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from tinybox.container import control, execute, init, launch, lifecycle, monitor, spec
-from tinybox.container.live import Live
+from tinybox.container import control, execute, launch, lifecycle
+from tinybox.container.process import init, wait_loop
+from tinybox.container.process.handles import Live
+from tinybox.container.records import spec
 from tinybox.errors import TinyboxError
 from tinybox.lab import inside, look
 from tinybox.lab.guest import PATIENCE, Done, Guest
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.lifecycle import Container
-    from tinybox.container.monitor import Watch
+    from tinybox.container.process.wait_loop import Watch
 
 
 class Box(Guest):
@@ -28,7 +30,7 @@ class Box(Guest):
         super().__init__()
         self.container: Container
         self.guests: list[Guest] = []
-        self.ending: monitor.Ending | None = None
+        self.ending: wait_loop.Ending | None = None
 
     @property
     def id(self) -> str:
@@ -84,14 +86,14 @@ class Box(Guest):
                 stopped.append(why)
                 self.container.cgroup.kill()
 
-            with monitor.Signals() as signals:
+            with wait_loop.Signals() as signals:
 
                 def wire(watching: Watch) -> None:
                     watching.after(seconds, lambda: end("late"))
                     watching.listen(signals.fd, lambda: end("Ctrl-C") if signals.pending() else None)
                     watching.until_the_end()
 
-                self.ending = monitor.watch(self.container, signals, wire)
+                self.ending = wait_loop.watch(self.container, signals, wire)
             if stopped == ["late"]:
                 raise TimeoutError(f"the box has not ended in {seconds:.0f} s")
             if stopped:
@@ -102,7 +104,7 @@ class Box(Guest):
         """End whatever runs in it, and take back all that it had. Its guests first: their parent is here, not there."""
         for guest in self.guests:
             guest.end()
-        lifecycle.stop(self.container, self.ending or monitor.Ending(128 + signal.SIGKILL))
+        lifecycle.stop(self.container, self.ending or wait_loop.Ending(128 + signal.SIGKILL))
         lifecycle.close(self.container)
         self.close()
 

@@ -14,18 +14,18 @@ import signal
 import termios
 from typing import TYPE_CHECKING
 
-from tinybox.container import init
-from tinybox.container.plan import Step
-from tinybox.isolation import seccomp
+from tinybox.container.process import init
+from tinybox.container.process.plan import Step
+from tinybox.isolation.seccomp import filters
 from tinybox.linux import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from tinybox.container.init import Program
-    from tinybox.container.live import Live
-    from tinybox.container.plan import Plan
+    from tinybox.container.process.handles import Live
+    from tinybox.container.process.init import Program
+    from tinybox.container.process.plan import Plan
 
     Function = Callable[..., Any]
 
@@ -45,7 +45,7 @@ def end_in(plan: Plan, function: Function, arguments: tuple[Any, ...]) -> None:
 def run(mode: str, program: Program, live: Live, function: Function, arguments: tuple[Any, ...]) -> NoReturn:
     """Be what init.run() is, with a function: the same filter, the same PID 1 with the same duties; see fork(2)."""
     if program.filter:
-        seccomp.install(program.filter, program.filter_flags)
+        filters.install(program.filter, program.filter_flags)
     pid = 0 if mode == init.NONE else os.fork()
     os.close(live.handshake.report)  # its end tells the parent that the program runs
     if pid:

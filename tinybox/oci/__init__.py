@@ -78,7 +78,7 @@ def refuse(words: Words) -> None:
 def version() -> str:
     """Return what ``--version`` prints: ours and that of the specification, a line each."""
     from tinybox import __version__
-    from tinybox.container.spec import NEWEST
+    from tinybox.container.records.spec import NEWEST
 
     return f"tinybox-oci version {__version__}\nspec: {NEWEST}"
 

@@ -14,7 +14,7 @@ from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.live import Live
+    from tinybox.container.process.handles import Live
     from tinybox.oci.words import Words
 
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import handshake, hooks, host, identity, monitor, planner, spec, validate
-from tinybox.container.birth import Birth, start_ticks
-from tinybox.container.handshake import Visit
-from tinybox.container.live import Live
+from tinybox.container.config import user_option, validate
+from tinybox.container.planning import planner
+from tinybox.container.process import hooks, sync_pipe, wait_loop
+from tinybox.container.process.handles import Live
+from tinybox.container.process.plan_runner import Birth, start_ticks
+from tinybox.container.process.sync_pipe import Visit
+from tinybox.container.records import host, spec
 from tinybox.errors import StateError, UsageError
 from tinybox.oci import console, ending, groups, record, shared
 from tinybox.oci.words import listening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.spec import Process, Spec, User
+    from tinybox.container.records.spec import Process, Spec, User
     from tinybox.oci.log import Log
     from tinybox.oci.record import Record
     from tinybox.oci.words import Words
@@ -109,7 +112,7 @@ def complete(process: Process, words: Words, root: str) -> Process:
     user: User = {"umask": mask, **process.get("user", {})}
     environment = list(process.get("env", []))
     if not any(line.startswith("HOME=") for line in environment):
-        environment.append(f"HOME={identity.home(user.get('uid', 0), [root])}")
+        environment.append(f"HOME={user_option.home(user.get('uid', 0), [root])}")
     if sockets := listening():
         environment += [f"LISTEN_FDS={sockets}", "LISTEN_PID=1"]
     if words.kept < words.asked:
@@ -151,7 +154,7 @@ def release(entry: Record, log: Log) -> None:
         raise StateError(f"container {entry.id}", "cannot start a container that has just ended") from error
     config = entry.config()
     try:
-        gate.open_gate(handshake.START)
+        gate.open_gate(sync_pipe.START)
         gate.hear()
         hooks.run_all(config, "poststart", ending.told(entry, record.RUNNING))
     except BaseException:
@@ -164,7 +167,7 @@ def release(entry: Record, log: Log) -> None:
 
 def run(words: Words) -> int:
     """Create and start a container; in the foreground, wait for its end, delete it, and return its exit status."""
-    with monitor.Signals() as signals:
+    with wait_loop.Signals() as signals:
         creation = make(words)
         try:
             creation.birth.start()
@@ -176,7 +179,7 @@ def run(words: Words) -> int:
             return 0
         creation.entry.release()  # while it runs, others may act on it
         try:
-            status = monitor.watch(creation, signals).status
+            status = wait_loop.watch(creation, signals).status
         except BaseException:
             remove(creation.entry, words.log)
             raise

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import hooks
+from tinybox.container.process import hooks
 from tinybox.errors import StateError, TinyboxError
-from tinybox.isolation import cgroup_hierarchies
+from tinybox.isolation.cgroups import hierarchies
 from tinybox.linux.signals import signal
 from tinybox.oci import groups, record, shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.spec import Spec
-    from tinybox.isolation.cgroup import Cgroup
+    from tinybox.container.records.spec import Spec
+    from tinybox.isolation.cgroups.group import Cgroup
     from tinybox.oci.log import Log
     from tinybox.oci.record import Record
     from tinybox.oci.words import Words
@@ -89,7 +89,7 @@ def signal_process(pid: int, number: int) -> None:
 
 def group_of(entry: Record) -> Cgroup:
     """Return the control group of a container that is written down."""
-    where = cgroup_hierarchies.hierarchies()
+    where = hierarchies.hierarchies()
     return groups.group(entry.id, entry.config(), where, entry.state.get("groups") or ())
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 
-from tinybox.container import configure, configure_linux, spec
+from tinybox.container.config import configure, linux
+from tinybox.container.records import spec
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.spec import Mount, Spec
+    from tinybox.container.records.spec import Mount, Spec
     from tinybox.oci.words import Words
 
 RIGHTS = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
@@ -46,8 +47,8 @@ def example() -> Spec:
         "linux": {
             "resources": {"devices": [{"allow": False, "access": "rwm"}]},
             "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup")],
-            "maskedPaths": list(configure_linux.MASKED),
-            "readonlyPaths": list(configure_linux.READONLY),
+            "maskedPaths": list(linux.MASKED),
+            "readonlyPaths": list(linux.READONLY),
         },
     }
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import os
 
-from tinybox import quick_json as json
-from tinybox.container import birth, execute, host, init, monitor, spawn, validate
-from tinybox.container.live import Live
-from tinybox.container.planner import Task
+from tinybox.container import execute
+from tinybox.container.config import validate
+from tinybox.container.planning.planner import Task
+from tinybox.container.process import init, plan_runner, spawn, wait_loop
+from tinybox.container.process.handles import Live
+from tinybox.container.records import host
 from tinybox.errors import StateError, UsageError
+from tinybox.linux import quick_json as json
 from tinybox.oci import console, creation, ending, groups, record, shared
 from tinybox.oci.words import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.spec import Process, Spec, User
+    from tinybox.container.records.spec import Process, Spec, User
     from tinybox.oci.record import Record
     from tinybox.oci.words import Words
 
@@ -34,7 +37,7 @@ class Execution:
             live.namespace_fds[execute.ROOT] = open_root(entry)
         keyring = entry.state.get("keyring", True)
         task = Task(config, entry.state["bundle"], here, live, self.cgroup, entry.id, keyring=keyring)
-        self.birth = birth.Birth(execute.plan(task, init.NONE, leashed=leashed), live)
+        self.birth = plan_runner.Birth(execute.plan(task, init.NONE, leashed=leashed), live)
 
 
 def open_process(entry: Record) -> int:
@@ -59,10 +62,10 @@ def open_root(entry: Record) -> int:
 def run(words: Words) -> int:
     """Run the process; in the foreground wait for its end, and return its exit status."""
     detached = "detach" in words.flags
-    with monitor.Signals() as signals:
+    with wait_loop.Signals() as signals:
         execution = begin(words, detached=detached)
         try:
-            return 0 if detached else monitor.watch(execution, signals).status
+            return 0 if detached else wait_loop.watch(execution, signals).status
         finally:
             if not detached:
                 spawn.kill(execution.live)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 
 from tinybox import __version__
-from tinybox.container import rules, spec
-from tinybox.isolation import mount_options, namespaces, seccomp, seccomp_compiler
+from tinybox.container.config import rules
+from tinybox.container.records import spec
+from tinybox.isolation import mount_options, namespaces
+from tinybox.isolation.seccomp import compiler, filters
 from tinybox.linux import capability
 
 TYPE_CHECKING = False
@@ -52,12 +54,12 @@ def features() -> dict[str, Any]:
 
 
 def _seccomp() -> dict[str, Any]:
-    flags = list(seccomp.FLAGS)
+    flags = list(filters.FLAGS)
     return {
         "enabled": True,
-        "actions": list(seccomp_compiler.ACTIONS),
-        "operators": [f"SCMP_CMP_{name}" for name in seccomp_compiler.OPERATORS],
-        "archs": sorted({arch for tables in seccomp_compiler.TABLES.values() for arch in tables}),
+        "actions": list(compiler.ACTIONS),
+        "operators": [f"SCMP_CMP_{name}" for name in compiler.OPERATORS],
+        "archs": sorted({arch for tables in compiler.TABLES.values() for arch in tables}),
         "knownFlags": flags,
         "supportedFlags": flags,
     }

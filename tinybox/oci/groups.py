@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import StateError
-from tinybox.isolation.cgroup import Cgroup, place
-from tinybox.isolation.cgroup_limits import settings
-from tinybox.isolation.cgroup_shared import SharedCgroup
+from tinybox.isolation.cgroups.group import Cgroup, place
+from tinybox.isolation.cgroups.limits import settings
+from tinybox.isolation.cgroups.shared import SharedCgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tinybox.container.spec import Spec
-    from tinybox.isolation.cgroup_hierarchies import Hierarchies
+    from tinybox.container.records.spec import Spec
+    from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
 
 def group(container: str, config: Spec, where: Hierarchies, ours: Iterable[str] | None = None) -> Cgroup:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from tinybox import quick_json as json
-from tinybox.container import spec, validate
 from tinybox.container import update as limits
+from tinybox.container.config import validate
+from tinybox.container.records import spec
 from tinybox.errors import StateError, UsageError
-from tinybox.isolation import cgroup_hierarchies
+from tinybox.isolation.cgroups import hierarchies
+from tinybox.linux import quick_json as json
 from tinybox.oci import ending, groups, record
 from tinybox.oci.words import is_whole
 
@@ -72,7 +73,7 @@ def update(words: Words) -> None:
         for section, values in changes.items():
             merged = isinstance(values, dict) and section != "rdma"
             resources[section] = {**resources.get(section, {}), **values} if merged else values
-        where = cgroup_hierarchies.hierarchies()
+        where = hierarchies.hierarchies()
         group = groups.group(entry.id, config, where, entry.state.get("groups") or ())
         limits.apply(group, {section: resources[section] for section in changes})  # whole: quota needs its period
         spec.save(config, entry.folder)
@@ -102,7 +103,7 @@ def amount(words: Words, option: str) -> int:
     """Return the option as a number: one of bytes may also be said as ``64m``, as runc takes it."""
     text = words.value(option)
     if option.startswith("memory") and not is_whole(text.removeprefix("-")):
-        from tinybox.container.words import size
+        from tinybox.container.config.option_values import size
 
         return size(option, text)
     return words.number(option)

@@ -9,8 +9,8 @@ import os
 import time
 
 from tinybox import explain
-from tinybox import quick_json as json
 from tinybox.errors import UsageError
+from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from tinybox.container import spec
+from tinybox.container.records import spec
 from tinybox.errors import StateError, UsageError
 from tinybox.oci import ending, record
 

@@ -2,7 +2,7 @@
 
     ROOT/ID/state.json   what was asked for, and which process it is
     ROOT/ID/config.json  as it was at `create`; what changes in the bundle later means nothing
-    ROOT/ID/gate report  the pipes of container/handshake.py
+    ROOT/ID/gate report  the pipes of container/process/sync_pipe.py
 
 Nobody watches over such a container, its engine does. So what it does now is not written down but seen: a process that
 holds its gate open waits to be started, one in a frozen group is paused, one that is a zombie has stopped.
@@ -13,8 +13,8 @@ from __future__ import annotations
 import os
 import time
 
-from tinybox.container import spec, state
-from tinybox.container.handshake import Visit
+from tinybox.container.process.sync_pipe import Visit
+from tinybox.container.records import spec, state
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.linux import files, ownership, proc
 from tinybox.linux.locks import lock_file
@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
-    from tinybox.container.spec import Spec
+    from tinybox.container.records.spec import Spec
 
 CACHE = ".cache"  # beside the containers, whose ids begin with no dot: compiled filters
 ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")

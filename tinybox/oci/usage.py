@@ -8,7 +8,7 @@ import os
 import select
 
 from tinybox.errors import UsageError
-from tinybox.isolation import cgroup_files, cgroup_oom, cgroup_stats
+from tinybox.isolation.cgroups import files, out_of_memory, stats
 from tinybox.oci import ending, limits, record
 from tinybox.oci.words import is_whole
 
@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tinybox.isolation.cgroup import Cgroup
+    from tinybox.isolation.cgroups.group import Cgroup
     from tinybox.oci.record import Record
     from tinybox.oci.words import Words
 
@@ -41,7 +41,7 @@ def follow(entry: Record, group: Cgroup, pause: float) -> None:
     poll, struck = select.poll(), _never
     with contextlib.ExitStack() as stack:
         if group.directory("memory") and os.path.isdir(str(group.directory("memory"))):
-            oom = stack.enter_context(cgroup_oom.OomWatch(group))
+            oom = stack.enter_context(out_of_memory.OomWatch(group))
             poll.register(oom.fileno(), oom.mask)
             struck = oom.struck
         told = False
@@ -76,10 +76,10 @@ def seconds(text: str) -> float:
 
 def usage(group: Cgroup) -> dict[str, Any]:
     """Return all that is counted of *group*: times in ns, sizes in bytes; what nobody counts is 0."""
-    counted = {name: value or 0 for name, value in cgroup_stats.stats(group).items()}
-    memory = cgroup_files.keyed(group.read("memory", "memory.stat"))
+    counted = {name: value or 0 for name, value in stats.stats(group).items()}
+    memory = files.keyed(group.read("memory", "memory.stat"))
     entry = {"limit": counted["memory_limit"] or UNLIMITED, "usage": counted["memory"], "max": counted["memory_peak"]}
-    parts = cgroup_files.keyed(group.read("cgroup", "cpu.stat"))
+    parts = files.keyed(group.read("cgroup", "cpu.stat"))
     throttling = {
         "periods": counted["cpu_periods"],
         "throttledPeriods": counted["cpu_throttled"],
@@ -87,8 +87,8 @@ def usage(group: Cgroup) -> dict[str, Any]:
     }
     cpu = {
         "total": counted["cpu_usage"],
-        "kernel": parts.get("system_usec", 0) * cgroup_stats.MICROSECOND,
-        "user": parts.get("user_usec", 0) * cgroup_stats.MICROSECOND,
+        "kernel": parts.get("system_usec", 0) * stats.MICROSECOND,
+        "user": parts.get("user_usec", 0) * stats.MICROSECOND,
     }
     return {
         "cpu": {"usage": cpu, "throttling": throttling},

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 
-from tinybox.container import omissions
+from tinybox.container.planning import omissions
 from tinybox.errors import UsageError
 from tinybox.seeing import keyboard, stepping
 from tinybox.seeing.keyboard import Keyboard

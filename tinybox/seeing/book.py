@@ -12,7 +12,7 @@ import os
 import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.container.omissions import OMISSIONS
+from tinybox.container.planning.omissions import OMISSIONS
 from tinybox.errors import UsageError
 from tinybox.seeing import sample
 from tinybox.seeing.stepping import means
@@ -20,7 +20,7 @@ from tinybox.seeing.stepping import means
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tinybox.container.plan import Step
+    from tinybox.container.process.plan import Step
 
 WIDTH = 100
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))

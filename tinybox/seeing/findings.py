@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 
-from tinybox.container.errand import Errand
+from tinybox.container.process.run_in_child import Errand
 from tinybox.errors import TinyboxError
 from tinybox.isolation.capabilities import DEFAULT
 from tinybox.linux import capability, proc, process

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.container.omissions import CHROOT, OMISSIONS, WARNS_OF_CHROOT
+from tinybox.container.planning.omissions import CHROOT, OMISSIONS, WARNS_OF_CHROOT
 from tinybox.seeing import findings, snapshot
 
 TYPE_CHECKING = False

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import textwrap
 
-from tinybox import quick_json as json
 from tinybox.errors import UsageError
+from tinybox.linux import quick_json as json
 from tinybox.seeing import inspecting, keyboard, snapshot
 from tinybox.seeing.text import LANES, WIDTH
 

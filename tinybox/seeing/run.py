@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 
-from tinybox.container import launch, lifecycle, monitor
+from tinybox.container import launch, lifecycle
+from tinybox.container.process import wait_loop
 from tinybox.errors import UsageError
 from tinybox.linux import files, process
 from tinybox.seeing import audience, stepping
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.lifecycle import Container
-    from tinybox.container.live import Live
-    from tinybox.container.monitor import Ending, Signals
-    from tinybox.container.plan import Step
+    from tinybox.container.process.handles import Live
+    from tinybox.container.process.plan import Step
+    from tinybox.container.process.wait_loop import Ending, Signals
 
 UNDOING = {  # what a step's undo does, in words; see the planner for the functions
     "ports": "close(2): the host's ports are free again",
@@ -38,7 +39,7 @@ def foreground(image: str, command: Sequence[str], options: dict[str, Any], live
     teller = Teller()
     watching = _fork_audience(teller, wanted)
     try:
-        with monitor.Signals() as signals, Interpreter():
+        with wait_loop.Signals() as signals, Interpreter():
             container = launch.register(image, command, options, live, passing=bool(options.get("rm")))
             _check(container, wanted)
             return _live(container, signals, teller)

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinybox import quick_json
-from tinybox.container import etc, init, omissions, planned_program, planner, spec
-from tinybox.container.home import Home
-from tinybox.container.host import Host
-from tinybox.container.live import Live
-from tinybox.container.plan import Plan
-from tinybox.container.wiring import Wiring
+from tinybox.container.network.endpoints import Wiring
+from tinybox.container.planning import omissions, planner, program
+from tinybox.container.process import init
+from tinybox.container.process.handles import Live
+from tinybox.container.process.plan import Plan
+from tinybox.container.records import spec
+from tinybox.container.records.host import Host
+from tinybox.container.records.paths import Home
+from tinybox.container.storage import etc
 from tinybox.isolation import capabilities, namespaces
-from tinybox.isolation.cgroup import Cgroup
-from tinybox.isolation.cgroup_hierarchies import Hierarchies
+from tinybox.isolation.cgroups.group import Cgroup
+from tinybox.isolation.cgroups.hierarchies import Hierarchies
+from tinybox.linux import quick_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tinybox.container.spec import Spec
+    from tinybox.container.records.spec import Spec
 
 KINDS = ("mount", "pid", "network", "ipc", "uts", "cgroup")
 HIERARCHIES = Hierarchies("/sys/fs/cgroup", ["cpu", "io", "memory", "pids", "cpuset"], {})
@@ -133,6 +136,6 @@ def _labelled() -> Plan:
     live = Live()
     try:
         task = planner.Task(config, "/bundle", HERE, live, CGROUP, "example")
-        return Plan([], planned_program.begin(task, init.FORWARD))
+        return Plan([], program.begin(task, init.FORWARD))
     finally:
         live.close()

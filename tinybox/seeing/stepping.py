@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tinybox.container.plan import Plan
+    from tinybox.container.process.plan import Plan
     from tinybox.seeing.keyboard import Keyboard
     from tinybox.seeing.observer import Observer
 

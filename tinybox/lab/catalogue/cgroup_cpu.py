@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from tinybox.isolation import cgroup_stats
+from tinybox.isolation.cgroups import stats
 from tinybox.lab.course import Lab
 
 if TYPE_CHECKING:
@@ -29,19 +29,19 @@ def spin() -> None:
 
 def used(box: Box) -> int:
     """Return the CPU time of all processes of the box in nanoseconds; see cpu.stat in cgroups(7)."""
-    return cgroup_stats.cpu(box.container.cgroup)["cpu_usage"] or 0
+    return stats.cpu(box.container.cgroup)["cpu_usage"] or 0
 
 
 def throttled(box: Box) -> int:
     """Return in how many periods the box was held back: nr_throttled in cpu.stat."""
-    return cgroup_stats.cpu(box.container.cgroup)["cpu_throttled"] or 0
+    return stats.cpu(box.container.cgroup)["cpu_throttled"] or 0
 
 
 def window(bench: Bench, box: Box) -> tuple[float, int]:
     """Return which share of a CPU the box got over some periods, and in how many of them it was held back."""
-    periods = cgroup_stats.cpu(box.container.cgroup)["cpu_periods"] or 0
+    periods = stats.cpu(box.container.cgroup)["cpu_periods"] or 0
     began, before, held_before = time.monotonic_ns(), used(box), throttled(box)
-    bench.until(lambda: (cgroup_stats.cpu(box.container.cgroup)["cpu_periods"] or 0) >= periods + PERIODS)
+    bench.until(lambda: (stats.cpu(box.container.cgroup)["cpu_periods"] or 0) >= periods + PERIODS)
     return (used(box) - before) / (time.monotonic_ns() - began), throttled(box) - held_before
 
 
@@ -52,7 +52,7 @@ def check(bench: Bench, *, feature: bool) -> None:
     second look. Who does not get as much as the limit allows is not held back by it.
     """
     with bench.box(spin, **({"cpus": str(LIMIT)} if feature else GENEROUS)) as box:
-        bench.until(lambda: cgroup_stats.cpu(box.container.cgroup)["cpu_periods"], "the first period")
+        bench.until(lambda: stats.cpu(box.container.cgroup)["cpu_periods"], "the first period")
         share, held = window(bench, box)
         if feature and (share >= LIMIT * 1.4 or held <= PERIODS / 2):
             share, held = window(bench, box)

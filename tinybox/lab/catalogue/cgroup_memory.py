@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinybox.isolation.cgroup_oom import memory_limit, oom_kills
+from tinybox.isolation.cgroups.out_of_memory import memory_limit, oom_kills
 from tinybox.lab.course import Lab
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from tinybox.isolation import cgroup_files
+from tinybox.isolation.cgroups import files
 from tinybox.lab.course import Lab
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def check(bench: Bench, *, feature: bool) -> None:
     with bench.box(bomb, ENOUGH, pids_limit=str(LIMIT if feature else 10 * LIMIT)) as box:
         made, refusal = box.hear()
         group = box.container.cgroup
-        met = cgroup_files.keyed(group.read("pids", "pids.events")).get("max", 0)
+        met = files.keyed(group.read("pids", "pids.events")).get("max", 0)
         limit = (group.read("pids", "pids.max") or "").strip()
         with bench.process(breathe) as other:
             host = bench.on_host("meanwhile the host", other.hear(), "fork(2)")

@@ -13,7 +13,7 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.container import spec
+from tinybox.container.records import spec
 from tinybox.lab import inside
 from tinybox.lab.course import Lab
 from tinybox.linux import files

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tinybox.container import namespace_view
+from tinybox.container.views import namespaces
 from tinybox.lab import inside
 from tinybox.lab.course import Lab
 
@@ -47,10 +47,8 @@ def check(bench: Bench, *, feature: bool) -> None:
         ours = os.open(fifo, os.O_RDWR) if fifo else os.dup(box.input)
         bench.closing(lambda: os.close(ours))
         inode = bench.on_host("inode", os.fstat(ours).st_ino, f"readlink /proc/self/fd/{ours}; fstat(2)")
-        kinds = namespace_view.KINDS
-        other = [
-            kind for kind in kinds if namespace_view.inode("self", kind) != namespace_view.inode(str(box.pid), kind)
-        ]
+        kinds = namespaces.KINDS
+        other = [kind for kind in kinds if namespaces.inode("self", kind) != namespaces.inode(str(box.pid), kind)]
         bench.on_host("namespaces that differ", " ".join(other), f"ls -l /proc/{{self,{box.pid}}}/ns")
         os.write(ours, MESSAGE)
         if fifo:

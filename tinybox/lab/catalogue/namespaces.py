@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinybox.container.namespace_view import KINDS, inode
+from tinybox.container.views.namespaces import KINDS, inode
 from tinybox.lab import inside
 from tinybox.lab.course import Lab
 

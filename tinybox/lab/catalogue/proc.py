@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tinybox.isolation.cgroup_oom import memory_limit
+from tinybox.isolation.cgroups.out_of_memory import memory_limit
 from tinybox.lab import look
 from tinybox.lab.course import Lab
 

@@ -1,0 +1,242 @@
+"""The operations of runtime.md, as far as they are about the bundle: what create makes of it, what delete leaves."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import termios
+from pathlib import Path
+
+import pytest
+
+from tests.support.oci_bundles import Bundle, bundle
+from tinybox.isolation.cgroups import hierarchies
+
+__all__ = ["bundle"]
+
+pytestmark = pytest.mark.root
+
+
+@pytest.mark.parametrize("verb", ["create", "start", "state", "kill", "delete"])
+def test_a_verb_without_an_id_is_an_error(bundle: Bundle, verb: str) -> None:
+    """Each of the five operations wants to know which container is meant; nothing is made without one."""
+    bundle.save()
+    done = bundle.oci(verb, *["--bundle", str(bundle.path)] * (verb == "create"))
+    assert done.returncode not in (0, -1)
+    assert len(done.stderr.splitlines()) == 1
+    assert bundle.oci("list", "-q").stdout == ""
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a b"])
+def test_an_id_that_is_none_is_an_error(bundle: Bundle, name: str) -> None:
+    """What cannot be the name of a container is refused, and no container is made."""
+    bundle.name = name
+    done = bundle.run("true")
+    assert done.returncode != 0
+    assert bundle.oci("list", "-q").stdout == ""
+
+
+def test_an_operation_out_of_its_turn_changes_nothing(bundle: Bundle) -> None:
+    """Start twice, delete what runs, signal what has stopped, an id taken or nobody's: errors without effect."""
+
+    def refused(*words: str) -> None:
+        before = bundle.oci("list", "--format", "json").stdout
+        done = bundle.oci(*words)
+        assert done.returncode != 0
+        assert len(done.stderr.splitlines()) == 1
+        assert bundle.oci("list", "--format", "json").stdout == before
+
+    for verb in ("state", "start", "delete", "kill"):
+        refused(verb, "nobody")
+    bundle.create("trap 'echo heard; exit 7' USR1; echo runs; while true; do sleep 0.05; done")
+    refused("create", "--bundle", str(bundle.path), bundle.name)
+    refused("delete", bundle.name)
+    bundle.oci("start", bundle.name)
+    out = bundle.path / "out"
+    bundle.until(lambda: out.read_text() == "runs\n")
+    assert bundle.status() == "running"
+    refused("start", bundle.name)
+    refused("delete", bundle.name)
+    assert bundle.oci("kill", bundle.name, "USR1").returncode == 0
+    bundle.wait_for("stopped")
+    assert out.read_text() == "runs\nheard\n"
+    refused("kill", bundle.name, "TERM")
+    refused("start", bundle.name)
+    assert bundle.oci("delete", bundle.name).returncode == 0
+    bundle.create("true")  # the id is free again
+
+
+def test_create_makes_all_but_the_program(bundle: Bundle) -> None:
+    """After create there are namespaces, mounts and limits, the status is created, and the program has not run."""
+    bundle.linux["resources"]["pids"] = {"limit": 66}
+    bundle.mount("/mark", "tmpfs", "mode=700")
+    bundle.create("echo program ran")
+    assert bundle.status() == "created"
+    pid = json.loads(bundle.oci("state", bundle.name).stdout)["pid"]
+    assert " /mark " in Path(f"/proc/{pid}/mountinfo").read_text()
+    assert os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
+    where = hierarchies.hierarchies()
+    limit = Path(f"{where.root('pids')}{bundle.linux['cgroupsPath']}/pids.max")
+    assert limit.read_text() == "66\n"
+    assert (bundle.path / "out").read_text() == ""
+    assert bundle.oci("start", bundle.name).returncode == 0
+    bundle.wait_for("stopped")
+    assert (bundle.path / "out").read_text() == "program ran\n"
+
+
+def test_what_changes_in_the_bundle_after_create_means_nothing(bundle: Bundle) -> None:
+    """The container runs what config.json said when it was made, even when there is no config.json any more."""
+    bundle.create("echo as it was")
+    bundle.process["args"] = ["sh", "-c", "echo changed"]
+    bundle.save()
+    assert bundle.oci("start", bundle.name).returncode == 0
+    bundle.wait_for("stopped")
+    assert (bundle.path / "out").read_text() == "as it was\n"
+    (bundle.path / "config.json").unlink()
+    assert bundle.oci("delete", bundle.name).returncode == 0
+
+
+def test_the_state_is_what_the_specification_lists(bundle: Bundle) -> None:
+    """Version, id, status, pid, bundle and annotations, and nothing else; the pid is the host's."""
+    bundle.config["annotations"] = {"org.example.key": "value"}
+    bundle.create("true")
+    state = json.loads(bundle.oci("state", bundle.name).stdout)
+    pid = state.pop("pid")
+    assert Path(f"/proc/{pid}/comm").exists()
+    version = state.pop("ociVersion")
+    assert version.startswith("1.")
+    assert state == {
+        "id": bundle.name,
+        "status": "created",
+        "bundle": str(bundle.path),
+        "annotations": {"org.example.key": "value"},
+    }
+
+
+def test_delete_removes_what_create_made_and_nothing_else(bundle: Bundle) -> None:
+    """The control group and the record go; the bundle, the groups beside ours and a volume stay as they are."""
+    (bundle.path / "volume").mkdir()
+    bundle.mount("/volume", "bind", "bind", source="volume")
+    where = hierarchies.hierarchies()
+    group = Path(f"{where.root('pids')}{bundle.linux['cgroupsPath']}")
+    bundle.create("echo kept > /volume/file")
+    beside = group.parent / "beside"
+    beside.mkdir()
+    try:
+        assert group.is_dir()
+        bundle.oci("start", bundle.name)
+        bundle.wait_for("stopped")
+        assert bundle.oci("delete", bundle.name).returncode == 0
+        assert not group.exists()
+        assert beside.is_dir()
+    finally:
+        beside.rmdir()
+        for root in where.roots():
+            for parent in Path(f"{root}{bundle.linux['cgroupsPath']}").parents:
+                if parent != Path(root) and parent.is_dir() and str(parent).startswith(f"{root}/"):
+                    parent.rmdir()
+    assert (bundle.path / "volume/file").read_text() == "kept\n"
+    assert (bundle.path / "config.json").exists()
+    assert bundle.oci("state", bundle.name).returncode != 0
+
+
+def test_what_create_cannot_make_leaves_nothing(bundle: Bundle) -> None:
+    """An error late in create, when groups and mounts are there already, leaves neither a record nor a group."""
+    bundle.process["args"] = ["/no/such/program"]
+    done = bundle.run()
+    assert done.returncode == 127
+    assert "/no/such/program" in done.stderr
+    where = hierarchies.hierarchies()
+    assert not any(Path(f"{root}{bundle.linux['cgroupsPath']}").exists() for root in where.roots())
+    assert bundle.oci("list", "-q").stdout == ""
+
+
+def test_a_terminal_has_the_size_of_the_config(bundle: Bundle) -> None:
+    """ConsoleSize is the size of the terminal whose master arrives at the console socket; its slave is /dev/console."""
+    bundle.config["process"] |= {"terminal": True, "consoleSize": {"height": 33, "width": 77}}
+    bundle.process["args"] = ["sh", "-c", "test -t 0 && stat -c %t /dev/console"]
+    bundle.save()
+    with socket.socket(socket.AF_UNIX) as listening:
+        path = str(bundle.path / "console")
+        listening.bind(path)
+        listening.listen(1)
+        words = ["run", "--detach", "--console-socket", path, "--bundle", str(bundle.path), bundle.name]
+        done = bundle.oci(*words)
+        assert (done.returncode, done.stderr) == (0, "")
+        with listening.accept()[0] as line:
+            fds = array.array("i")
+            fds.frombytes(line.recvmsg(100, socket.CMSG_LEN(fds.itemsize))[1][0][2])
+    master = fds[0]
+    try:
+        size = array.array("H", fcntl.ioctl(master, termios.TIOCGWINSZ, bytes(8)))
+        assert list(size[:2]) == [33, 77]
+        bundle.wait_for("stopped")
+        assert all_of(master) == b"88\r\n"  # the major number of pts devices, 136
+    finally:
+        os.close(master)
+
+
+def all_of(master: int) -> bytes:
+    """Return all that is shown on a terminal that nobody has open any more; EIO is its end, see pts(4)."""
+    shown = b""
+    with contextlib.suppress(OSError):
+        while piece := os.read(master, 100):
+            shown += piece
+    return shown
+
+
+def test_an_exec_is_held_to_its_process_object(bundle: Bundle) -> None:
+    """--process is checked as a whole config.json is, and execCPUAffinity says on which processors it runs."""
+    bundle.create("sleep 60")
+    bundle.oci("start", bundle.name)
+    asked = {**bundle.process, "args": ["grep", "^Cpus_allowed_list", "/proc/self/status"]}
+    file = bundle.path / "process.json"
+    for affinity, cpus in (({}, ""), ({"initial": "0", "final": "0"}, "0"), ({"initial": "0"}, "")):
+        file.write_text(json.dumps({**asked, "execCPUAffinity": affinity}))
+        done = bundle.oci("exec", "--process", str(file), bundle.name)
+        assert done.returncode == 0, done
+        ours = sorted(os.sched_getaffinity(0))
+        everything = f"{ours[0]}-{ours[-1]}" if len(ours) > 1 else str(ours[0])
+        assert done.stdout.split() == ["Cpus_allowed_list:", cpus or everything]
+    file.write_text(json.dumps({**asked, "execCPUAffinity": {"final": "x"}}))
+    assert "process.execCPUAffinity.final" in bundle.oci("exec", "--process", str(file), bundle.name).stderr
+    file.write_text(json.dumps({**asked, "cwd": "here"}))
+    assert "process.cwd" in bundle.oci("exec", "--process", str(file), bundle.name).stderr
+
+
+def test_a_limit_below_what_is_used_is_not_set(bundle: Bundle) -> None:
+    """With checkBeforeUpdate the memory limit stays and nothing is killed; above what is used it is set."""
+    bundle.linux["resources"]["memory"] = {"limit": 64 << 20, "checkBeforeUpdate": True}
+    bundle.mount("/full", "tmpfs", "size=32m")
+    bundle.create("head -c 20000000 /dev/zero > /full/file; echo full; sleep 60")
+    bundle.oci("start", bundle.name)
+    out = bundle.path / "out"
+    bundle.until(lambda: out.read_text() == "full\n")
+    resources = bundle.path / "resources.json"
+    resources.write_text(json.dumps({"memory": {"limit": 1 << 20}}))
+    done = bundle.oci("update", "--resources", str(resources), bundle.name)
+    assert done.returncode != 0
+    assert bundle.status() == "running"
+    resources.write_text(json.dumps({"memory": {"limit": 48 << 20}}))
+    done = bundle.oci("update", "--resources", str(resources), bundle.name)
+    assert done.returncode == 0, done
+    resources.write_text(json.dumps({"memory": {"limit": "much"}}))
+    assert "linux.resources.memory.limit" in bundle.oci("update", "--resources", str(resources), bundle.name).stderr
+
+
+def test_a_bundle_of_runc_s_runs(bundle: Bundle) -> None:
+    """What `runc spec` writes runs as it is, but for its terminal."""
+    runc = shutil.which("runc") or shutil.which("runc", path="/usr/sbin")
+    if runc is None:
+        pytest.skip("runc is not installed")
+    folder = bundle.path / "theirs"
+    folder.mkdir()
+    os.spawnv(os.P_WAIT, runc, ["runc", "spec", "--bundle", str(folder)])
+    bundle.config = json.loads((folder / "config.json").read_text())
+    bundle.process["terminal"] = False
+    assert bundle.says("hostname; id -u; touch /new 2>/dev/null || echo readonly").split() == ["runc", "0", "readonly"]

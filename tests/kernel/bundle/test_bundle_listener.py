@@ -1,0 +1,127 @@
+"""``linux.seccomp.listenerPath``: the filter's listener reaches an agent, and the agent answers for the container."""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import fcntl
+import json
+import os
+import select
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.boxes import PATIENCE
+from tests.support.oci_bundles import Bundle, bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["bundle"]
+
+pytestmark = pytest.mark.root
+
+RECEIVE, SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_RECV and SECCOMP_IOCTL_NOTIF_SEND, linux/seccomp.h
+
+
+class Answer(ctypes.Structure):
+    """``struct seccomp_notif_resp`` of seccomp_unotify(2)."""
+
+    _fields_ = (("id", ctypes.c_uint64), ("val", ctypes.c_int64), ("error", ctypes.c_int32), ("flags", ctypes.c_uint32))
+
+
+class Agent(threading.Thread):
+    """Listens at *path*; answers every call that it is asked about with success, and does nothing."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(daemon=True)
+        self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listening.bind(path)
+        self.listening.listen(1)
+        self.told: dict[str, Any] = {}
+        self.answered = 0
+        self.more = b"?"
+
+    def run(self) -> None:
+        """Take one listener and serve it until its processes have ended."""
+        try:
+            line, _ = self.listening.accept()
+        except OSError:  # nobody came
+            return
+        fds = array.array("i")
+        with line:
+            data, rights, _, _ = line.recvmsg(1 << 16, socket.CMSG_LEN(fds.itemsize))
+            fds.frombytes(rights[0][2])
+            while piece := line.recv(1 << 16):
+                data += piece
+            self.more = piece
+        self.told = json.loads(data)
+        self.serve(fds[0])
+
+    def serve(self, listener: int) -> None:
+        """Answer call after call; POLLHUP: nobody has the filter any more."""
+        waiting = select.poll()
+        waiting.register(listener, select.POLLIN)
+        while waiting.poll(PATIENCE * 1000)[0][1] & select.POLLIN:
+            question = bytearray(80)
+            fcntl.ioctl(listener, RECEIVE, question)
+            answer = Answer(int.from_bytes(question[:8], "little"), 0, 0, 0)
+            fcntl.ioctl(listener, SEND, answer)
+            self.answered += 1
+        os.close(listener)
+
+    def end(self) -> None:
+        """Stop listening, and wait until the thread has ended."""
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.listening.close()
+        self.join(PATIENCE)
+
+
+@pytest.fixture
+def agent(bundle: Bundle) -> Iterator[Agent]:
+    """Give an agent that listens where the bundle's profile says; its calls are those that make directories."""
+    path = str(bundle.path / "agent")
+    listening = Agent(path)
+    listening.start()
+    bundle.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "listenerPath": path,
+        "listenerMetadata": "for you",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"}],
+    }
+    yield listening
+    listening.end()
+
+
+@pytest.mark.parametrize("no_new_privileges", [True, False])
+def test_the_agent_answers_for_the_container(bundle: Bundle, agent: Agent, no_new_privileges: bool) -> None:
+    """Mkdir succeeds, for the agent said so, and there is no directory; the agent has the container's state."""
+    bundle.process["noNewPrivileges"] = no_new_privileges
+    bundle.config["annotations"] = {"key": "value"}
+    assert bundle.says("mkdir /made && echo made; test -d /made || echo nothing").split() == ["made", "nothing"]
+    agent.join(PATIENCE)
+    assert agent.answered == 1
+    assert agent.more == b""  # the connection was closed behind the one state
+    told = agent.told
+    assert (told["fds"], told["metadata"], told["ociVersion"][:2]) == (["seccompFd"], "for you", "1.")
+    assert told["state"] | {"ociVersion": ""} == {
+        "ociVersion": "", "id": bundle.name, "status": "creating", "pid": told["pid"], "bundle": str(bundle.path),
+        "annotations": {"key": "value"},
+    }  # fmt: skip
+
+
+def test_without_an_agent_there_is_no_container(bundle: Bundle, agent: Agent) -> None:
+    """When nobody listens at the path, create fails and names it."""
+    bundle.linux["seccomp"]["listenerPath"] += "-nobody"
+    bundle.refused("linux.seccomp.listenerPath", "-nobody")
+    assert agent.told == {}
+
+
+def test_a_profile_that_notifies_nobody_needs_no_agent(bundle: Bundle, agent: Agent) -> None:
+    """Without SCMP_ACT_NOTIFY the path is passed over."""
+    bundle.linux["seccomp"]["syscalls"][0]["action"] = "SCMP_ACT_ALLOW"
+    assert bundle.says("mkdir /made && test -d /made && echo made") == "made"
+    assert agent.told == {}

@@ -1,0 +1,183 @@
+"""``process`` of config.json, held against what the program finds of it in /proc."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+import pytest
+
+from tests.support.oci_bundles import Bundle, bundle
+
+__all__ = ["bundle"]
+
+pytestmark = pytest.mark.root
+
+
+def test_user_groups_and_umask_are_the_config_s(bundle: Bundle) -> None:
+    """Uid, gid, more groups and the mask for new files are those that were asked for."""
+    bundle.process["user"] = {"uid": 5, "gid": 6, "additionalGids": [7, 8], "umask": 0o027}
+    said = bundle.says("id -u; id -g; id -G; umask; grep ^Groups /proc/self/status")
+    assert said.split() == ["5", "6", "6", "7", "8", "0027", "Groups:", "7", "8"]
+
+
+def test_a_number_that_is_nobody_s_is_not_root_s(bundle: Bundle) -> None:
+    """The last number of 32 bits means "stay who you are" to setresuid(2): refused; the one before is somebody."""
+    for field in ("uid", "gid"):
+        bundle.process["user"] = {"uid": 5, "gid": 6} | {field: 2**32 - 1}
+        bundle.refused(f"process.user.{field}: 4294967295 is not")
+    bundle.process["user"] = {"uid": 2**32 - 2, "gid": 2**32 - 2}
+    assert bundle.says("id -u; id -g; echo $HOME").split() == ["4294967294", "4294967294", "/"]
+    bundle.process["user"] = {"uid": 0, "gid": 0}
+    bundle.create("sleep 100")
+    assert bundle.oci("start", bundle.name).returncode == 0
+    assert bundle.oci("exec", "-u", "5:6", bundle.name, "id", "-u").stdout == "5\n"
+    for user in ("4294967295", "5:4294967295", "99999999999"):
+        done = bundle.oci("exec", "-u", user, bundle.name, "id")
+        assert (done.returncode, done.stdout) == (125, "")
+        assert "process.user." in done.stderr
+    assert "process.cwd" in bundle.oci("exec", "--cwd", "tmp", bundle.name, "pwd").stderr
+
+
+def test_environment_and_arguments_are_handed_over_as_they_are(bundle: Bundle) -> None:
+    """Arguments keep their spaces, variables their values; HOME is added where it is not among them."""
+    bundle.process["env"] = ["PATH=/bin", "COLOUR=red and blue"]
+    bundle.process["args"] = ["sh", "-c", 'echo "$0|$1|$COLOUR|$HOME"', "a b", ""]
+    assert bundle.says() == "a b||red and blue|/"
+
+
+def test_the_working_directory_is_the_config_s(bundle: Bundle) -> None:
+    """The program begins in cwd."""
+    bundle.process["cwd"] = "/tmp"
+    assert bundle.says("pwd") == "/tmp"
+
+
+def test_limits_are_set_as_written(bundle: Bundle) -> None:
+    """Soft and hard limit are the config's; one that is not named stays as it was."""
+    bundle.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 64, "hard": 128}]
+    assert bundle.says("ulimit -S -n; ulimit -H -n").split() == ["64", "128"]
+    assert bundle.says("ulimit -S -s; ulimit -H -s").split() == [
+        "unlimited" if limit == resource.RLIM_INFINITY else str(limit // 1024)
+        for limit in resource.getrlimit(resource.RLIMIT_STACK)
+    ]
+    bundle.process["rlimits"] = [{"type": "RLIMIT_FSIZE", "soft": 2**63, "hard": 2**64 - 2}]  # beyond Python's own
+    assert bundle.says("grep 'Max file size' /proc/self/limits").split()[3:5] == [str(2**63), str(2**64 - 2)]
+
+
+def test_a_limit_that_may_not_be_raised_is_said(bundle: Bundle) -> None:
+    """Without CAP_SYS_RESOURCE a limit above the hard one is refused, with the reason; with it, it is set."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard * 2 if hard < 2**19 else 2**20
+    bundle.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 64, "hard": wanted}]
+    done = bundle.run("ulimit -H -n")
+    if done.returncode == 0:
+        assert done.stdout.strip() == str(wanted)
+    else:
+        assert "RLIMIT_NOFILE" in done.stderr
+        assert "CAP_SYS_RESOURCE" in done.stderr or "kernel" in done.stderr
+
+
+def test_capabilities_are_the_five_sets(bundle: Bundle) -> None:
+    """Each of the five sets is exactly the config's, also for a user who is not root."""
+    kill, chown, net = 1 << 5, 1 << 0, 1 << 10
+    bundle.process["user"] = {"uid": 9, "gid": 9}
+    bundle.process["capabilities"] = {
+        "bounding": ["CAP_KILL", "CAP_CHOWN", "CAP_NET_BIND_SERVICE"],
+        "permitted": ["CAP_KILL", "CAP_NET_BIND_SERVICE"],
+        "effective": ["CAP_KILL", "CAP_NET_BIND_SERVICE"],
+        "inheritable": ["CAP_NET_BIND_SERVICE"],
+        "ambient": ["CAP_NET_BIND_SERVICE"],
+    }
+    said = dict(line.split() for line in bundle.says("grep ^Cap /proc/self/status").splitlines())
+    assert {name: int(bits, 16) for name, bits in said.items()} == {
+        "CapInh:": net,
+        "CapPrm:": net,  # what execve(2) leaves of it to a user who is not root: the ambient set
+        "CapEff:": net,
+        "CapBnd:": kill | chown | net,
+        "CapAmb:": net,
+    }
+
+
+def test_a_capability_that_nobody_knows_is_a_warning(bundle: Bundle) -> None:
+    """The container runs, without it; the log says which one."""
+    bundle.process["capabilities"]["bounding"] = ["CAP_CHOWN", "CAP_FLY"]
+    done = bundle.run("grep ^CapBnd /proc/self/status")
+    assert done.returncode == 0, done
+    assert int(done.stdout.split()[1], 16) == 1
+    assert "CAP_FLY: there is no such capability" in done.stderr
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_no_new_privileges_is_what_was_asked_for(bundle: Bundle, wanted: bool) -> None:
+    """The flag is set, or not."""
+    bundle.process["noNewPrivileges"] = wanted
+    assert bundle.says("grep ^NoNewPrivs /proc/self/status").split() == ["NoNewPrivs:", str(int(wanted))]
+
+
+def test_the_oom_score_is_set_or_left_alone(bundle: Bundle) -> None:
+    """With oomScoreAdj it has that value, without it the one that tinybox itself was started with."""
+    with open("/proc/self/oom_score_adj", encoding="utf-8") as file:
+        ours = file.read().strip()
+    assert bundle.says("cat /proc/self/oom_score_adj") == ours
+    bundle.process["oomScoreAdj"] = 500
+    assert bundle.says("cat /proc/self/oom_score_adj") == "500"
+
+
+def test_the_scheduler_is_the_config_s(bundle: Bundle) -> None:
+    """Policy and nice are in /proc/self/sched's words those of the config; by default they are ours."""
+    words = "cut -d' ' -f19,41 /proc/self/stat"
+    (bundle.root / "bin/cut").symlink_to("busybox")
+    assert bundle.says(words) == f"{os.nice(0)} 0"
+    bundle.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 7}
+    assert bundle.says(words) == "7 3"
+
+
+def test_a_scheduler_that_cannot_be_is_named(bundle: Bundle) -> None:
+    """A policy that Linux does not have, a flag that it does not know, and values that it refuses name their field."""
+    bundle.process["scheduler"] = {"policy": "SCHED_ISO"}
+    bundle.refused("process.scheduler.policy", "SCHED_ISO")
+    bundle.process["scheduler"] = {"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_X"]}
+    bundle.refused("process.scheduler.flags[0]", "SCHED_FLAG_X")
+    bundle.process["scheduler"] = {"policy": "SCHED_BATCH", "priority": 5}
+    bundle.refused("process.scheduler", "refuses")
+
+
+def test_the_io_priority_is_the_config_s(bundle: Bundle) -> None:
+    """ionice(1) finds the class and the level; a level above 7 is refused."""
+    (bundle.root / "bin/ionice").symlink_to("busybox")
+    bundle.process["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 6}
+    assert "prio 6" in bundle.says("ionice")
+    bundle.process["ioPriority"] = {"class": "IOPRIO_CLASS_IDLE", "priority": 0}
+    assert bundle.says("ionice").startswith("idle")
+    bundle.process["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 8}
+    bundle.refused("process.ioPriority.priority", "8 is not from 0 to 7")
+
+
+def test_personality_changes_what_uname_says(bundle: Bundle) -> None:
+    """LINUX32 shows a machine of 32 bits, LINUX the real one."""
+    bundle.linux["personality"] = {"domain": "LINUX32"}
+    narrow = bundle.run("uname -m")
+    if narrow.returncode and os.uname().machine != "x86_64":
+        pytest.skip("this machine has no 32-bit personality")
+    bundle.linux["personality"] = {"domain": "LINUX"}
+    wide = bundle.says("uname -m")
+    assert (wide, narrow.stdout.strip() != wide) == (os.uname().machine, True)
+
+
+@pytest.mark.parametrize(
+    ("field", "there"),
+    [("apparmorProfile", "/sys/module/apparmor/parameters/enabled"), ("selinuxLabel", "/sys/fs/selinux/enforce")],
+)
+def test_a_label_is_refused_where_its_module_is_not_switched_on(bundle: Bundle, field: str, there: str) -> None:
+    """Without AppArmor or SELinux the field that asks for a label is named, and nothing is made."""
+    if os.path.exists(there):
+        pytest.skip("this host has it")
+    bundle.process[field] = "unconfined"
+    bundle.refused(f"process.{field}", "is not enabled on this host")
+    assert not (bundle.path / "state" / bundle.name).exists()
+
+
+def test_a_size_without_a_terminal_means_nothing(bundle: Bundle) -> None:
+    """Without a terminal consoleSize means nothing, not even when it is absurd."""
+    bundle.process["consoleSize"] = {"height": 33, "width": 77}
+    assert bundle.says("test -t 0 || echo none") == "none"

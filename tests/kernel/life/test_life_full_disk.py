@@ -1,0 +1,135 @@
+"""A store whose disk is full: a command says so in one line and leaves no half state; with room again, all is well."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import Command
+from tests.support.boxes import PATIENCE, new_name, until
+from tests.support.detached_boxes import FOREVER, said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.root
+
+FILLINGS = {
+    # What runs full first, and how to make it so and to make room again, below the store's directory.
+    "bytes": ("size=24m", "cat /dev/zero > {0}/filling 2> /dev/null || true", "rm {0}/filling"),
+    "inodes": (
+        "size=64m,nr_inodes=900",
+        "mkdir {0}/f; i=0; while touch {0}/f/$i 2> /dev/null; do i=$((i + 1)); done",
+        "rm -r {0}/f",
+    ),
+}  # fmt: skip
+
+
+class SmallStore(Command):
+    """The installed command with a store on a small file system, that only a mount namespace of its own can see."""
+
+    def __init__(self, keeper: int, root: Path, filling: str) -> None:
+        super().__init__(root)
+        self.enter = ["nsenter", f"--mount=/proc/{keeper}/ns/mnt"]
+        _, self.fill_script, self.empty_script = FILLINGS[filling]
+
+    def start(self, *words: str, **options: object) -> subprocess.Popen[str]:
+        """Start ``tinybox WORDS`` where the store can be seen."""
+        former, self.path = self.path, self.enter[0]
+        try:
+            return super().start(*self.enter[1:], former, *words, **options)
+        finally:
+            self.path = former
+
+    def shell(self, script: str) -> str:
+        """Run a line of shell where the store can be seen, and return what it prints."""
+        words = [*self.enter, "sh", "-c", script.format(self.root)]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(params=list(FILLINGS))
+def small(request: pytest.FixtureRequest, tinybox: Command, tmp_path: Path) -> Iterator[SmallStore]:
+    """Keep a mount namespace with a small tmpfs as the store, busybox in it; the host's own mounts never change."""
+    options = FILLINGS[request.param][0]
+    script = f"mount -t tmpfs -o mode=755,{options} small {tmp_path} && echo ready && exec sleep 1000"
+    words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, process_group=0) as keeper:
+        try:
+            assert keeper.stdout is not None
+            assert keeper.stdout.readline() == "ready\n"
+            store = SmallStore(keeper.pid, tmp_path, request.param)
+            assert store("pull", "busybox").returncode == 0
+            yield store
+            store.shell(f"{store.empty_script} 2> /dev/null || true")
+            left = store("ps", "-aq").stdout.split()
+            if left:
+                store("rm", "-f", *left)
+        finally:
+            os.killpg(keeper.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def full(store: SmallStore) -> Iterator[None]:
+    """Fill the store to the last byte, or inode; make room again afterwards."""
+    store.shell(store.fill_script)
+    try:
+        yield
+    finally:
+        store.shell(store.empty_script)
+
+
+def complains(done: subprocess.CompletedProcess[str]) -> None:
+    """Assert that a command failed with one line that says that the disk is full."""
+    assert done.returncode in (1, 125), done
+    assert len(done.stderr.splitlines()) == 1, done
+    assert "No space left on device" in done.stderr, done
+
+
+def test_nothing_is_half_made(small: SmallStore) -> None:
+    """create, run and run -d on a full disk: one line, and no container, name, live directory or volume of theirs."""
+    with full(small):
+        for words in (("create",), ("run", "--rm"), ("run",), ("run", "-d"), ("run", "-d", "-v", "data:/v")):
+            complains(small(*words, "busybox", "true"))
+            assert small.shell("ls {0}/containers {0}/container-names {0}/run | grep -v :; true").split() == []
+    assert said(small, "run", "--rm", "busybox", "echo", "well") == "well\n"
+
+
+def test_what_is_there_lives_on(small: SmallStore) -> None:
+    """A running container is listed, entered, stopped and removed on a full disk; that it ended is known."""
+    name = new_name()
+    said(small, "run", "-d", "--name", name, "--health-cmd", "true", "--health-interval", "50ms", "busybox", *FOREVER)
+    with full(small):
+        assert name in said(small, "ps")
+        assert said(small, "exec", name, "echo", "inside") == "inside\n"
+        update = small("update", "--pids-limit", "50", name)
+        assert update.returncode == 0 or len(update.stderr.splitlines()) == 1
+        said(small, "stop", name)
+        until(lambda: name not in small("ps").stdout)
+        shown = said(small, "ps", "-a", "--format", "{{.Status}}")
+        assert shown.startswith(("Exited (7)", "Exited (unknown)")), shown
+        start = small("start", name)
+        assert "Traceback" not in start.stderr
+        assert len(start.stderr.splitlines()) <= 1
+        said(small, "rm", "-f", name)
+        assert said(small, "ps", "-aq") == ""
+    assert small.shell("ls {0}/containers {0}/container-names {0}/run | grep -v :; true").split() == []
+
+
+def test_it_starts_again_when_there_is_room(small: SmallStore) -> None:
+    """What could not be started on a full disk starts when there is room; the log goes on from there."""
+    name = new_name()
+    said(small, "create", "--name", name, "busybox", "echo", "said")
+    with full(small):
+        first = small("start", "-a", name)
+        assert len(first.stderr.splitlines()) <= 1
+        assert "Traceback" not in first.stderr
+    done = small("start", "-a", name, timeout=PATIENCE)
+    assert (done.returncode, done.stdout) == (0, "said\n")
+    assert said(small, "logs", name).endswith("said\n")
+    said(small, "rm", name)

@@ -1,0 +1,199 @@
+"""A process of ours that somebody has stopped (SIGSTOP) holds up no command: it is continued, or in the end killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.boxes import READY, children, kept, lives, new_name, until
+from tests.support.detached_boxes import FOREVER, Life, field, life, nothing_is_left, said
+from tests.support.slowness import SLOWNESS
+from tinybox.container.records import id_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Command
+
+pytestmark = pytest.mark.root
+
+SOON = 15.0 * SLOWNESS  # seconds: without somebody who continues the owner, stop and rm -f gave up after 30
+
+
+def stop(pid: int) -> None:
+    """Stop a process, as SIGSTOP does, which nobody can catch."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: field(pid, "State").startswith("T"))
+
+
+@contextlib.contextmanager
+def box(tinybox: Command, *options: str, detached: bool) -> Iterator[tuple[Life, int]]:
+    """Keep a box that ends with 7 when it is asked to; give it with the pid of its owner."""
+    if detached:
+        with life(tinybox, *options, "busybox", *FOREVER) as it:
+            yield it, it.monitor
+        return
+    name, script = new_name(), f"trap 'exit 7' TERM; echo READY; {FOREVER[-1]}"
+    with kept(tinybox, "--name", name, *options, "busybox", "sh", "-c", script) as process:
+        it = Life(tinybox, name)
+        try:
+            yield it, process.pid
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGCONT)
+            tinybox("rm", "-f", it.id)
+
+
+@pytest.mark.parametrize("detached", [True, False], ids=["monitor", "foreground"])
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [(("stop",), "7"), (("kill",), "137"), (("restart",), "running"), (("rm", "-f"), "")],
+    ids=["stop", "kill", "restart", "rm"],
+)
+def test_a_stopped_owner_holds_up_no_end(tinybox: Command, words: tuple[str, ...], status: str, detached: bool) -> None:
+    """The box ends, its owner writes down how, and nothing is left; as if nobody had stopped the owner."""
+    with box(tinybox, detached=detached) as (it, owner):
+        pid = it.pid
+        stop(owner)
+        begun = time.monotonic()
+        assert tinybox(*words, it.name).returncode == 0
+        until(lambda: not lives(pid))
+        if status == "running":
+            assert it.pid != pid
+            assert lives(it.pid)
+        elif status:
+            until(it.rests)
+            assert (it.state["status"], str(it.state["exitCode"])) == ("stopped", status)
+        else:
+            assert not (it.root / "containers" / it.id).exists()
+        until(lambda: not lives(owner))
+        assert time.monotonic() - begun < SOON
+    nothing_is_left(tinybox)
+
+
+def test_an_owner_that_is_stopped_again_and_again(tinybox: Command) -> None:
+    """One that does not get to its work is ended, and the box is buried: stopped, with a status that nobody saw."""
+    with box(tinybox, detached=True) as (it, owner):
+        pid, over = it.pid, threading.Event()
+
+        def again() -> None:
+            with contextlib.suppress(ProcessLookupError):
+                while not over.wait(0.0002):
+                    os.kill(owner, signal.SIGSTOP)
+
+        thread = threading.Thread(target=again)
+        thread.start()
+        try:
+            assert tinybox("stop", it.name, timeout=2 * SOON).returncode == 0
+        finally:
+            over.set()
+            thread.join()
+        assert not lives(pid)
+        assert it.state["status"] == "stopped"
+        assert it.rests()
+        until(lambda: not lives(owner))
+
+
+def test_a_stopped_exec_holds_up_no_end(tinybox: Command) -> None:
+    """Its process in the box cannot be reaped by anybody else, and until then the box's processes have no end."""
+    with box(tinybox, detached=True) as (it, _):
+        with tinybox.start("exec", it.name, "sh", "-c", "echo READY; sleep 900") as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == READY
+            stop(process.pid)
+            begun = time.monotonic()
+            assert tinybox("stop", it.name).returncode == 0
+            assert time.monotonic() - begun < SOON
+            assert process.wait(SOON) == 137
+        assert it.state["exitCode"] == 7
+
+
+def test_wait_and_attach_do_not_wait_for_a_stopped_owner(tinybox: Command) -> None:
+    """`wait` sees the end and its status; who attaches gets what the box says."""
+    with life(tinybox, "-i", "busybox", "sh", "-c", "read x; echo got $x; exit 5") as it:
+        stop(it.monitor)
+        with tinybox.start("wait", it.name) as waiting:
+            done = tinybox("attach", it.name, text="word\n", timeout=SOON)
+            assert (done.returncode, done.stdout) == (5, "got word\n")
+            assert waiting.communicate(timeout=SOON)[0] == "5\n"
+    with life(tinybox, "busybox", "sh", "-c", "sleep 1; exit 6") as it:
+        stop(it.monitor)
+        assert tinybox("wait", it.name, timeout=SOON).stdout == "6\n"
+
+
+def test_what_needs_no_owner_leaves_it_as_it_is(tinybox: Command) -> None:
+    """Pause, unpause, rename, update and exec act on the kernel's objects: the owner stays stopped."""
+    with box(tinybox, "-m", "64m", detached=True) as (it, owner):
+        stop(owner)
+        name = new_name()
+        for words in (("pause", it.name), ("unpause", it.name), ("update", "-m", "65m", it.name),
+                      ("exec", it.name, "true"), ("rename", it.name, name), ("rename", name, it.name)):  # fmt: skip
+            assert tinybox(*words, timeout=SOON).returncode == 0, words
+        assert field(owner, "State").startswith("T")
+
+
+HOLDER = """
+import fcntl, os, signal, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+fcntl.flock(fd, fcntl.LOCK_EX)
+print("READY", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@pytest.mark.parametrize("lock", ["container-names", "networks", "ids", "box at rest", "config"])
+def test_a_command_that_is_stopped_with_a_lock_in_its_hands(tinybox: Command, lock: str) -> None:
+    """Another one that needs the lock continues it, and goes on when it has given the lock back."""
+    with life(tinybox, "busybox", "true") as it:
+        it.ended()
+        root, other = Path(tinybox.root), new_name()
+        live = root / "run" / it.id
+        place, words = {
+            "container-names": (root / "container-names", ("rename", it.name, other)),
+            "networks": (root / "networks", ("network", "create", "--subnet", "10.213.77.0/24", other)),
+            "ids": (Path(id_ranges.FOLDER), ("run", "--rm", "--userns", "private", "busybox", "true")),
+            "box at rest": (live / "lock", ("rm", it.name)),
+            "config": (root / "containers" / it.id / "config.json", ("update", "-m", "64m", it.name)),
+        }[lock]
+        for folder in (root / "networks", Path(id_ranges.FOLDER)):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        if lock == "box at rest":
+            live.mkdir(mode=0o700)
+            place.touch(0o600)
+        try:
+            with subprocess.Popen([sys.executable, "-c", HOLDER, place], stdout=subprocess.PIPE, text=True) as holder:
+                assert holder.stdout is not None
+                assert holder.stdout.readline() == READY
+                until(lambda: field(holder.pid, "State").startswith("T"))
+                try:
+                    done = tinybox(*words, timeout=SOON)
+                    assert (done.returncode, done.stderr) == (0, "")
+                    assert holder.wait(SOON) == 0
+                finally:
+                    holder.kill()
+        finally:
+            if lock == "networks":
+                tinybox("network", "rm", other)
+
+
+def test_the_control(tinybox: Command) -> None:
+    """A stopped owner does hold the lock, and does not see the end of its box, until somebody continues it."""
+    with box(tinybox, detached=True) as (it, owner):
+        stop(owner)
+        pid = it.pid
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not lives(pid))
+        time.sleep(0.3)
+        assert it.state["status"] == "running"
+        assert pid in children(owner)  # a zombie
+        assert said(tinybox, "stop", it.name) == f"{it.name}\n"
+        assert it.state["exitCode"] == 137

@@ -1,0 +1,111 @@
+"""User namespaces: root inside and nobody in particular outside; the image's files are root's inside all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.boxes import facts, kept, new_name, output, pid_of
+from tinybox.isolation import idmap
+
+if TYPE_CHECKING:
+    from tests.conftest import Command
+
+pytestmark = pytest.mark.root
+
+PRIVATE = ("--userns", "private")
+
+
+def first_id(pid: int) -> int:
+    """Return the host's id behind root of process *pid*; that no other box has it is test_id_ranges.py's."""
+    return int(Path(f"/proc/{pid}/uid_map").read_text().split()[1])
+
+
+def test_root_inside_is_nobody_outside(tinybox: Command) -> None:
+    """Inside it is uid 0 with docker's rights; on the host the same process is an id that no user has."""
+    name = new_name()
+    with kept(tinybox, "--rm", *PRIVATE, "--name", name, "busybox", "sh", "-c", "id -u >&2; echo READY; sleep 100"):
+        pid = pid_of(tinybox, name)
+        rows = Path(f"/proc/{pid}/uid_map").read_text().split(), Path(f"/proc/{pid}/gid_map").read_text().split()
+        status = Path(f"/proc/{pid}/status").read_text()
+        first = first_id(pid)
+    assert first >= idmap.FIRST
+    assert rows == (["0", str(first), str(idmap.RANGE)],) * 2
+    assert f"Uid:\t{first}\t{first}\t{first}\t{first}\n" in status
+    assert f"Gid:\t{first}\t{first}\t{first}\t{first}\n" in status
+    shown = facts(tinybox, *PRIVATE, id="id", map="cat /proc/self/uid_map", cap="grep CapEff /proc/self/status")
+    assert (shown["id"], shown["cap"].split()[1]) == ("uid=0(root) gid=0(root)", "00000000a80425fb")
+    assert facts(tinybox, map="cat /proc/self/uid_map")["map"].split() == ["0", "0", "4294967295"]
+
+
+def test_files_of_the_image_and_new_ones_are_root_s_inside_and_on_disk(tinybox: Command) -> None:
+    """The layers are shown with owners that fit, and what the box writes is stored as root's, for any other box."""
+    name = new_name()
+    script = "echo x > /new; mkdir /dir; chown 7:8 /dir; stat -c %u:%g /bin/busybox /etc /etc/passwd /new /dir"
+    done = tinybox("run", *PRIVATE, "--name", name, "busybox", "sh", "-c", script)
+    assert done.stdout.split() == ["0:0", "0:0", "0:0", "0:0", "7:8"]
+    upper = Path(tinybox.root, "containers", Path(tinybox.root, "container-names", name).readlink(), "upper")
+    owners = [(path.stat().st_uid, path.stat().st_gid) for path in (upper / "new", upper / "dir")]
+    assert tinybox("rm", name).returncode == 0
+    assert owners == [(0, 0), (7, 8)]
+
+
+def test_there_are_no_rights_over_the_host(tinybox: Command) -> None:
+    """Even with every capability inside, what belongs to the host is out of reach; without the namespace it is not."""
+    tries = {
+        "device": "mknod /disk b 7 0; echo $?",
+        "host file": "cat /host/secret; echo x > /host/secret; echo $?",
+        "mode": "chmod 777 /host/secret; echo $?",
+        "sysctl": "echo 0 > /proc/sys/kernel/panic; echo $?",
+        "mount": "mount -o remount,ro /host; echo $?",
+    }
+    folder = Path(tinybox.root, "tmp", new_name())
+    folder.mkdir(mode=0o755)
+    (folder / "secret").write_text("of the host\n")
+    (folder / "secret").chmod(0o600)
+    script = "".join(f"( {command} ) 2>&1 | tail -1\n" for command in tries.values())
+    try:
+        options = ("--cap-add", "ALL", "--security-opt", "seccomp=unconfined", "-v", f"{folder}:/host")
+        inside = output(tinybox, *PRIVATE, *options, "busybox", "sh", "-c", script).split()
+        assert dict(zip(tries, inside, strict=True)) == dict.fromkeys(tries, "1")
+        plain = facts(tinybox, "-v", f"{folder}:/host", file="cat /host/secret", device="mknod /disk b 7 0; echo $?")
+        assert plain == {"file": "of the host", "device": "0"}
+    finally:
+        (folder / "secret").unlink()
+        folder.rmdir()
+
+
+def test_the_standard_devices_work(tinybox: Command) -> None:
+    """They cannot be made in a user namespace: they are the host's, bound, and do what they should."""
+    works = facts(
+        tinybox, *PRIVATE, null="echo x > /dev/null; wc -c < /dev/null", zero="head -c 3 /dev/zero | wc -c",
+        random="head -c 4 /dev/urandom | wc -c", pts="ls /dev/pts", shm="touch /dev/shm/x && echo ok",
+    )  # fmt: skip
+    assert works == {"null": "0", "zero": "3", "random": "4", "pts": "ptmx", "shm": "ok"}
+
+
+def test_another_user_of_the_namespace(tinybox: Command) -> None:
+    """--user in a private namespace is that user inside, and the first id plus that number outside."""
+    name, words = new_name(), (*PRIVATE, "-u", "1000:50")
+    with kept(tinybox, "--rm", *words, "--name", name, "busybox", "sh", "-c", "echo READY; exec sleep 100"):
+        pid = pid_of(tinybox, name)
+        status, first = Path(f"/proc/{pid}/status").read_text(), first_id(pid)
+    uid, gid = first + 1000, first + 50
+    assert f"Uid:\t{uid}\t{uid}" in status
+    assert f"Gid:\t{gid}\t{gid}" in status
+    shown = facts(tinybox, *words, id="id -u; id -g; touch /tmp/x; stat -c %u:%g /tmp/x")["id"]
+    assert shown.split() == ["1000", "50", "1000:50"]
+
+
+def test_volumes_and_limits_go_along_with_it(tinybox: Command, tmp_path: Path) -> None:
+    """A bind mount shows the host's owners as nobody; memory and sysctl and a read-only root work as ever."""
+    (tmp_path / "x").touch()
+    tmp_path.chmod(0o755)
+    words = (*PRIVATE, "-m", "64m", "--read-only", "--tmpfs", "/t", "--sysctl", "net.ipv4.ip_default_ttl=9")
+    shown = facts(
+        tinybox, *words, "-v", f"{tmp_path}:/v", owner="stat -c %u /v/x", ttl="cat /proc/sys/net/ipv4/ip_default_ttl",
+        root="touch /x; echo $?", tmp="touch /t/x; stat -c %u /t/x",
+    )  # fmt: skip
+    assert (shown["owner"], shown["ttl"], shown["root"].split()[-1], shown["tmp"]) == ("65534", "9", "1", "0")

@@ -1,0 +1,295 @@
+"""What enters a box brings nothing of the host's with it: no program, no files, no rights, no variables.
+
+CVE-2019-5736 (the runtime's own program, overwritten from inside), CVE-2016-9962 (a process on its way in, used from
+inside).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import TIMEOUT
+from tests.support.boxes import kept, new_name, pid_of, until
+from tests.support.oci_bundles import Bundle, bundle
+
+if TYPE_CHECKING:
+    from tests.conftest import Command
+
+__all__ = ["bundle"]
+
+pytestmark = pytest.mark.root
+
+CHECKOUT = Path(__file__).parents[3]
+LOADER = "lib64/ld-linux-x86-64.so.2"  # what the host's Python names as its loader
+EXECS = 30
+
+ATTACK = """#!/bin/sh
+for file in /got /out/got; do readlink /proc/self/fd/3 > $file; done 2> /dev/null
+for i in 0 1 2 3 4 5 6 7 8 9; do
+    ( echo OVERWRITTEN >> /proc/self/fd/3 ) 2> /dev/null && exit
+    sleep 0.1
+done
+"""
+
+
+def hostile_loader() -> bytes:
+    """Return a program for x86-64 that opens /proc/self/exe as fd 3 and then executes /attack by the box's shell."""
+    base, strings = 0x10000000, b"/proc/self/exe\0/bin/sh\0/attack\0"
+    code = bytes.fromhex(
+        "b802000000 488d3d46000000 31f6 0f05"  # fd = open("/proc/self/exe", O_RDONLY)
+        "89c7 be03000000 b821000000 0f05"  # dup2(fd, 3)
+        "488d0544000000 6a00 50 488d0532000000 50"  # push NULL, "/attack", "/bin/sh"
+        "4889e6 488d3d27000000 31d2 b83b000000 0f05"  # execve("/bin/sh", argv, NULL)
+        "bf07000000 b8e7000000 0f05"  # exit_group(7)
+    )
+    text = code.ljust(0x52, b"\x90") + strings
+    size = 120 + len(text)
+    return (
+        struct.pack("<4sBBB9xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 2, 62, 1, base + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+        + struct.pack("<IIQQQQQQ", 1, 7, 0, base, base, size, size, 0x1000)
+        + text
+    )
+
+
+class Interpreter:
+    """A copy of the host's Python that nothing else runs, so that the attack could really overwrite it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "python"
+        shutil.copy(Path(sys.executable).resolve(), self.path)
+        self.before = self.path.read_bytes()
+
+    def __call__(self, module: str, *words: str, root: str = "") -> subprocess.CompletedProcess[str]:
+        """Run the command of tinybox.MODULE in this interpreter."""
+        packages = sysconfig.get_paths()["purelib"]
+        environment = {
+            "PYTHONHOME": sys.base_prefix,
+            "PYTHONPATH": f"{CHECKOUT}:{packages}",
+            "PATH": os.environ["PATH"],
+        }
+        environment |= {"TINYBOX_ROOT": root, "TINYBOX_NETWORK": "none"} if root else {}
+        start = f"import sys; sys.argv[0] = 'tinybox'; from tinybox.{module} import main; sys.exit(main())"
+        return subprocess.run(
+            [str(self.path), "-c", start, *words], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, check=False, timeout=TIMEOUT,
+        )  # fmt: skip
+
+    def is_whole(self) -> bool:
+        """Tell whether the file is as it was."""
+        return self.path.read_bytes() == self.before
+
+
+@pytest.fixture
+def interpreter(tmp_path: Path) -> Interpreter:
+    """Give a Python of the test's own."""
+    if platform.machine() != "x86_64":
+        pytest.skip("the hostile loader is machine code for x86-64")
+    return Interpreter(tmp_path)
+
+
+def arm(root: Path) -> None:
+    """Put the hostile loader, what it executes, and a script whose interpreter is /proc/self/exe below *root*."""
+    (root / LOADER).parent.mkdir(parents=True, exist_ok=True)
+    for name, content in ((LOADER, hostile_loader()), ("attack", ATTACK.encode()), ("script", b"#!/proc/self/exe\n")):
+        (root / name).write_bytes(content)
+        (root / name).chmod(0o755)
+    if (root / "bin").exists():
+        (root / "bin/readlink").symlink_to("busybox")
+
+
+def fired(root: Path) -> str:
+    """Return what the hostile loader found behind /proc/self/exe; nothing, where it has not run."""
+    return (root / "got").read_text().strip() if (root / "got").exists() else ""
+
+
+def test_the_hostile_loader_works(bundle: Bundle, interpreter: Interpreter) -> None:
+    """The control: below a plain chroot(2), a Python that executes itself is the attacker's, and is overwritten."""
+    arm(bundle.root)
+    script = f'mount -t proc proc {bundle.root}/proc && exec {interpreter.path} -c "$0"'
+    escape = f"import os; os.chroot({str(bundle.root)!r}); os.execv('/proc/self/exe', ['x'])"
+    environment = {**os.environ, "PYTHONHOME": sys.base_prefix}
+    subprocess.run(["unshare", "-m", "sh", "-c", script, escape], env=environment, check=False, timeout=TIMEOUT)
+    assert fired(bundle.root) == str(interpreter.path)
+    assert not interpreter.is_whole()
+
+
+@pytest.mark.parametrize("args", [["/proc/self/exe"], ["/script"], ["/proc/self/exe", "-c", "pass"]])
+def test_a_program_of_an_oci_container_is_not_the_host_s(
+    bundle: Bundle, interpreter: Interpreter, args: list[str]
+) -> None:
+    """`tinybox-oci run` of /proc/self/exe, or of a script with that interpreter, gives the box nothing to write to."""
+    arm(bundle.root)
+    bundle.process["args"] = args
+    bundle.save()
+    interpreter("oci", "--root", str(bundle.path / "state"), "run", "-d", "--bundle", str(bundle.path), bundle.name)
+    until(lambda: bundle.status() == "stopped" or fired(bundle.root))
+    assert fired(bundle.root) == ""
+    assert interpreter.is_whole()
+
+
+@pytest.mark.parametrize("program", ["/script", "/proc/self/exe"])
+def test_a_program_that_enters_an_oci_container_is_not_the_host_s(
+    bundle: Bundle, interpreter: Interpreter, program: str
+) -> None:
+    """The same for `tinybox-oci exec`."""
+    arm(bundle.root)
+    bundle.create("sleep 100")
+    assert bundle.oci("start", bundle.name).returncode == 0
+    interpreter("oci", "--root", str(bundle.path / "state"), "exec", bundle.name, program)
+    assert fired(bundle.root) == ""
+    assert interpreter.is_whole()
+
+
+@pytest.mark.parametrize("name", ["startContainer", "poststop"])
+def test_a_hook_in_the_container_is_not_the_host_s(bundle: Bundle, interpreter: Interpreter, name: str) -> None:
+    """A hook of startContainer is a file of the box's; the control: one of poststop is the host's, and is not there."""
+    arm(bundle.root)
+    bundle.config["hooks"] = {name: [{"path": "/script"}]}
+    bundle.process["args"] = ["true"]
+    bundle.save()
+    done = interpreter("oci", "--root", str(bundle.path / "state"), "run", "--bundle", str(bundle.path), bundle.name)
+    assert "/script" in done.stderr or name == "poststop"
+    assert fired(bundle.root) == ""
+    assert interpreter.is_whole()
+
+
+@pytest.mark.parametrize("mode", ["forward", "none"])
+def test_a_program_of_a_box_is_not_the_host_s(
+    tinybox: Command, tmp_path: Path, interpreter: Interpreter, mode: str
+) -> None:
+    """`run`, `exec`, `exec -d` and health checks each execute a script whose interpreter is /proc/self/exe."""
+    arm(tmp_path)
+    name, files = new_name(), ["-v", f"{tmp_path}:/out"]
+    for path in ("lib64", "attack", "script"):
+        files += ["-v", f"{tmp_path}/{path}:/{path}"]
+    run = ("run", "--rm", "--init", mode, *files)
+    interpreter("cli", *run, "busybox", "/script", root=tinybox.root)
+    check = ("--health-cmd", "echo x >> /checks; exec /script", "--health-interval", "100ms")
+    assert tinybox(*run, "-d", *check, "--name", name, "busybox", "sleep", "100").returncode == 0
+    try:
+        for detached in ((), ("-d",)):
+            interpreter("cli", "exec", *detached, name, "/script", root=tinybox.root)
+        interpreter("cli", "exec", name, "/proc/1/exe", root=tinybox.root)
+        until(lambda: tinybox("exec", name, "cat", "/checks").stdout.count("x") >= 3)
+    finally:
+        tinybox("rm", "-f", name)
+    assert fired(tmp_path) == ""
+    assert interpreter.is_whole()
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> str:
+    """Give the path of a file of the host's that says SECRET."""
+    path = tmp_path / "secret"
+    path.write_text("SECRET\n")
+    return str(path)
+
+
+def spy(secret: str) -> str:
+    """Return a script that looks at the *secret* through every process that it can see, as long as it can."""
+    return (
+        "echo READY; while :; do for p in /proc/[0-9]*; do "
+        f"cat $p/root{secret} 2>/dev/null; grep -a HOST_SECRE[T] $p/environ $p/cmdline 2>/dev/null; "
+        "done; done"
+    )
+
+
+@pytest.mark.parametrize("way", ["exec", "exec -d", "pid", "health"])
+def test_nothing_of_the_host_is_seen_of_a_process_on_its_way_in(
+    tinybox: Command, secret: str, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """With CAP_SYS_PTRACE a box sees of what joins it neither the host's files, nor variables, nor command line."""
+    monkeypatch.setitem(tinybox.environment, "HOST_SECRET", "HOST_SECRET of the caller")
+    name = new_name()
+    check = ("--health-cmd", "echo x >> /checks", "--health-interval", "100ms") if way == "health" else ()
+    tinybox("run", "-d", "--cap-add", "SYS_PTRACE", *check, "--name", name, "busybox", "sh", "-c", spy(secret))
+    try:
+        if way == "health":
+            until(lambda: tinybox("exec", name, "cat", "/checks").stdout.count("x") >= EXECS // 2)
+        else:
+            words = ("run", "--rm", "--pid", f"container:{name}", "busybox") if way == "pid" else (*way.split(), name)
+            for _ in range(EXECS):
+                done = tinybox(*words, "true")
+                assert done.returncode == 0, done.stderr
+        assert tinybox("logs", name).stdout == "READY\n"
+    finally:
+        tinybox("rm", "-f", name)
+
+
+def test_the_spy_sees_what_is_there(tinybox: Command, secret: str) -> None:
+    """The control: with the host's own process numbers, it finds the file through a process of the host's."""
+    box = ("--rm", "--cap-add", "SYS_PTRACE", "--pid", "host", "busybox", "timeout", "5", "sh", "-c", spy(secret))
+    with kept(tinybox, *box) as process:
+        with subprocess.Popen(["sleep", "100"]) as other:
+            line = process.stdout.readline() if process.stdout else ""
+            other.kill()
+        process.kill()
+    assert line == "SECRET\n"
+
+
+@pytest.mark.parametrize("mode", ["forward", "reap"])
+def test_the_memory_of_pid_1_has_none_of_the_host_s_variables(
+    tinybox: Command, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """All memory of PID 1, as a box with CAP_SYS_PTRACE could read it; the control: tinybox itself has it in there."""
+    monkeypatch.setitem(tinybox.environment, "HOST_VARIABLE", "a secret of the caller's")
+    name = new_name()
+    with kept(
+        tinybox, "--rm", "--init", mode, "--name", name, "busybox", "sh", "-c", "echo READY; exec sleep 100"
+    ) as process:
+        first = pid_of(tinybox, name)
+        assert b"a secret of the caller's" in memory(process.pid)
+        assert b"a secret of the caller's" not in memory(first)
+        assert b"tinybox:init" in memory(first)
+
+
+def memory(pid: int) -> bytes:
+    """Return all memory of process *pid* that can be read; see proc_pid_mem(5)."""
+    found = []
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as file:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            start, end = (int(number, 16) for number in re.split("[- ]", line)[:2])
+            try:
+                file.seek(start)
+                found.append(file.read(end - start))
+            except (OSError, OverflowError, ValueError):
+                continue  # what the kernel keeps for itself, such as [vvar]
+    return b"".join(found)
+
+
+def test_a_proc_of_joined_numbers_shows_the_others(tinybox: Command) -> None:
+    """With --pid container:NAME, /proc is that of the other box: its processes, and none of the host's."""
+    name = new_name()
+    with kept(tinybox, "--rm", "--name", name, "busybox", "sh", "-c", "echo READY; exec sleep 12345"):
+        for options in ((), ("--userns", "private")):
+            said = tinybox("run", "--rm", "--pid", f"container:{name}", *options, "busybox", "ps").stdout
+            assert "sleep 12345" in said
+            assert str(Path(sys.executable)) not in said
+            assert "[tinybox:proc]" not in said
+
+
+@pytest.mark.parametrize("patch", ["", "program.trampoline = lambda task: []"])
+@pytest.mark.parametrize("mode", ["none", "forward"])
+def test_the_program_gets_no_pipe_of_ours(tinybox: Command, patch: str, mode: str) -> None:
+    """By the trampoline, or without one, as with a label of SELinux: it has 0, 1 and 2, and what it opens itself."""
+    script = (
+        f"import sys, tinybox\nfrom tinybox.container.planning import program\n{patch}\n"
+        f"ending = tinybox.run('busybox', 'ls', '/proc/self/fd', network='none', rm=True, init={mode!r})\n"
+        "sys.exit(ending.status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=tinybox.environment, capture_output=True, text=True, check=False,
+        timeout=TIMEOUT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.split()) == (0, ["0", "1", "2", "3"]), done.stderr

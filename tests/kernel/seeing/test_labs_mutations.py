@@ -1,0 +1,124 @@
+"""The labs measure the engine itself: take a piece out of it, and the labs about that piece fail.
+
+Each mutation changes one function of the engine in this process, which makes the boxes; nothing of the labs is touched.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tinybox.container.process import init
+from tinybox.isolation import namespaces
+from tinybox.isolation.cgroups import limits, visible_tree
+from tinybox.lab import course
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tests.conftest import Command
+    from tinybox.isolation.cgroups.hierarchies import Hierarchies
+    from tinybox.isolation.cgroups.limits import Setting
+
+    Patch = pytest.MonkeyPatch
+    Mutation = Callable[[Patch], None]
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+
+def without_namespace(kind: str) -> Mutation:
+    """Let clone3(2) make no namespace of this *kind*, whatever the plan says.
+
+    Not for mount and uts: later steps of the box would then change the host's mounts, and its name.
+    """
+
+    def mutate(patch: Patch) -> None:
+        real = namespaces.flags
+
+        def flags(kinds: Iterable[str]) -> int:
+            return real(each for each in kinds if each != kind)
+
+        patch.setattr(namespaces, "flags", flags)
+
+    return mutate
+
+
+def without_cgroup_namespace(patch: Patch) -> None:
+    """Let the box see its control groups from the top of the host's tree.
+
+    And let it mount none: out of the host's own namespace, that would set the options of the host's cgroup2 anew.
+    """
+
+    def enter_cgroup_namespace() -> None:
+        """Enter none."""
+
+    def mount_cgroups(*_: object) -> None:
+        """Mount none."""
+
+    patch.setattr(namespaces, "enter_cgroup_namespace", enter_cgroup_namespace)
+    patch.setattr(visible_tree, "mount_cgroups", mount_cgroups)
+
+
+def without_limit(controller: str) -> Mutation:
+    """Let the planner forget all limits of this *controller*."""
+
+    def mutate(patch: Patch) -> None:
+        real = limits.settings
+
+        def settings(resources: dict[str, object], where: Hierarchies) -> list[Setting]:
+            return [setting for setting in real(resources, where) if setting.controller != controller]
+
+        patch.setattr(limits, "settings", settings)
+
+    return mutate
+
+
+def with_careless_init(patch: Patch) -> None:
+    """Let PID 1 wait for the program alone, and for no orphan."""
+
+    def reap(pid: int) -> None:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code >= 0 else 128 - code)
+
+    patch.setattr(init, "reap", reap)
+
+
+@pytest.fixture(autouse=True)
+def images(tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the labs find the images of the tests' store."""
+    monkeypatch.setenv("TINYBOX_ROOT", tinybox.root)
+
+
+NOTICED: list[tuple[str, Mutation, str]] = [
+    ("no pid namespace", without_namespace("pid"), "pid"),
+    ("no pid namespace", without_namespace("pid"), "ipc-signal"),
+    ("no pid namespace", without_namespace("pid"), "orphan"),
+    ("no ipc namespace", without_namespace("ipc"), "ipc-mq"),
+    ("no cgroup namespace", without_cgroup_namespace, "namespaces"),
+    ("no memory limit", without_limit("memory"), "proc"),
+    ("no memory limit", without_limit("memory"), "cgroup-memory"),
+    ("no limit of processes", without_limit("pids"), "cgroup-pids"),
+    ("an init that does not reap", with_careless_init, "zombie"),
+    ("an init that does not reap", with_careless_init, "init"),
+]
+
+
+@pytest.mark.parametrize(("piece", "mutate", "name"), NOTICED, ids=[f"{piece}: {name}" for piece, _, name in NOTICED])
+def test_the_lab_notices(piece: str, mutate: Mutation, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With this piece of the engine taken out, the lab can be done, and does not pass."""
+    mutate(monkeypatch)
+    pair = course.conduct_both(course.load(name))
+    assert pair.verdict == course.FAIL, (piece, pair)
+    assert not pair.lab.broken, pair.lab.reason
+    assert not pair.control.broken, pair.control.reason
+
+
+@pytest.mark.parametrize("name", sorted({name for *_, name in NOTICED}))
+def test_the_lab_passes_with_the_engine_whole(name: str) -> None:
+    """The control: the same labs, the same process, and nothing taken out."""
+    pair = course.conduct_both(course.load(name))
+    assert pair.verdict == course.PASS, pair

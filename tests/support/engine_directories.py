@@ -1,0 +1,124 @@
+"""Quarters for an engine: directories, mounts and a configuration of its own, of which nothing stays on the host.
+
+podman and containerd keep things in places that no option moves (/dev/shm, /run, /var/lib/cni), and make bridges. So
+each lives in a mount namespace in which those are empty, and in a network of its own, both held by a process that
+waits; with it all of that is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import no_trace
+from tests.support.boxes import until
+from tests.support.slowness import SLOWNESS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUNTIME = str(Path(sys.executable).with_name("tinybox-oci"))
+EMPTIED = "/run /dev/shm /var/lib/cni /etc/cni /var/lib/containers /var/lib/containerd"
+TIMEOUT = 60.0 * SLOWNESS
+PATIENCE = 60.0 * SLOWNESS  # seconds; the last conmon of many may need a while to leave its control group
+
+SETTINGS = """\
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+[network]
+network_config_dir = "{folder}/networks"
+[engine.runtimes]
+tinybox = ["{runtime}"]
+"""
+
+
+class Quarters:
+    """Where an engine lives: its *folder* on a disk, and the words that bring a command into its mount namespace."""
+
+    def __init__(self, folder: Path, keeper: int) -> None:
+        self.folder, self.enter = folder, ["nsenter", f"--mount=/proc/{keeper}/ns/mnt", f"--net=/proc/{keeper}/ns/net"]
+        self.environment = {**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")}
+        self.group = f"/{no_trace.room()}-test-engine"
+
+    def __call__(self, *words: str, timeout: float = TIMEOUT, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command here and return what it said; after *timeout* seconds it is killed, and the test fails."""
+        return subprocess.run(
+            [*self.enter, *words],
+            env=self.environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+
+
+@contextlib.contextmanager
+def quarters(*tools: str) -> Iterator[Quarters]:
+    """Give quarters to an engine made of *tools*, and take them back; where a tool is missing, the test is skipped."""
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    folder = Path(tempfile.mkdtemp(prefix="tinybox-engine-", dir="/var/tmp"))
+    (folder / "containers.conf").write_text(SETTINGS.format(folder=folder, runtime=RUNTIME))
+    mounts = f"for place in {EMPTIED}; do [ ! -d $place ] || mount -t tmpfs tmpfs $place; done"
+    script = f"mount --make-rprivate / && {mounts} && ip link set lo up && echo ready && exec sleep infinity"
+    with subprocess.Popen(["unshare", "--mount", "--net", "sh", "-c", script], stdout=subprocess.PIPE) as keeper:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == b"ready\n"
+        place, home = Quarters(folder, keeper.pid), os.stat(f"/proc/{keeper.pid}/ns/mnt").st_ino
+        try:
+            yield place
+        finally:
+            keeper.kill()
+    until(lambda: not inhabitants(home), PATIENCE)
+    shutil.rmtree(folder)
+    remove_groups(place.group)
+
+
+def inhabitants(namespace: int) -> list[str]:
+    """List who lives in a mount namespace: a conmon, say, that cleans up in the folder after the last command."""
+    no_trace.reap_orphans()
+    found = []
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it has ended
+            if os.stat(f"/proc/{pid}/ns/mnt").st_ino == namespace:
+                found.append(pid)
+    return found
+
+
+def remove_groups(name: str) -> None:
+    """Remove the control groups that the engine's containers had in common, when the last process has left them."""
+    for top in [Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()]:
+        for folder, _, _ in os.walk(f"{top}{name}", topdown=False):
+            remove_group(Path(folder))
+
+
+def remove_group(group: Path) -> None:
+    """Remove an empty control group."""
+    deadline = time.monotonic() + PATIENCE
+    while group.exists():
+        try:
+            group.rmdir()
+        except OSError:
+            assert time.monotonic() < deadline, f"{group} is in use: {(group / 'cgroup.procs').read_text()}"
+            time.sleep(0.05)
+
+
+def archive_of(folder: Path, layers: list[str]) -> Path:
+    """Pack the busybox image's files into a tar archive, for engines to import."""
+    archive = folder / "busybox.tar"
+    subprocess.run(["tar", "-C", layers[-1], "-cf", str(archive), "."], check=True, timeout=TIMEOUT)
+    return archive

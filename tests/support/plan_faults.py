@@ -1,0 +1,105 @@
+"""Run a container in a process that kills itself, or stops, at a chosen point: for the tests of faults.
+
+    python -m tests.support.plan_faults kill-at EVENT|COUNT  # kill -9 of this process, at an event or the COUNT-th one
+    python -m tests.support.plan_faults stop-child-at STEP    # the child says HERE on stderr and goes no further
+    python -m tests.support.plan_faults kill-fitter-at COUNT # kill -9 of the network helper at its COUNT-th audit event
+    python -m tests.support.plan_faults fail-at STEP          # the step raises OSError after it was done
+
+The hook is tinybox's own seam (explain.listeners) or the interpreter's (sys.addaudithook): the engine is not changed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+WATCHED = ("os.", "open", "fcntl.", "ctypes.call", "socket.")
+
+
+def kill_at_event(event: str) -> None:
+    """Kill this process at the named step or state."""
+    from tinybox import explain
+
+    parent = os.getpid()
+
+    def listen(name: str, arguments: tuple[object, ...], result: object, begun: int) -> None:
+        if name == event and os.getpid() == parent:
+            os.kill(parent, signal.SIGKILL)
+
+    explain.listeners.append(listen)
+
+
+def kill_at_count(count: int) -> None:
+    """Kill this process at its *count*-th call to the operating system, whatever that is."""
+    parent, seen = os.getpid(), 0
+
+    def audit(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal seen
+        if event.startswith(WATCHED) and os.getpid() == parent:
+            seen += 1
+            if seen == count:
+                os.kill(parent, signal.SIGKILL)
+
+    sys.addaudithook(audit)
+
+
+def kill_fitter_at(count: str) -> None:
+    """Kill the process that lays the cables, which is neither this one nor a PID 1, at its *count*-th call."""
+    parent, seen = os.getpid(), 0
+
+    def audit(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal seen
+        if event.startswith(WATCHED) and os.getpid() not in (parent, 1):
+            seen += 1
+            if seen == int(count):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(audit)
+
+
+def stop_child_at(step: str) -> None:
+    """Let the child say HERE and wait at the end of *step*, for the test to kill the parent."""
+    from tinybox import explain
+
+    parent = os.getpid()
+
+    def listen(name: str, arguments: tuple[object, ...], result: object, begun: int) -> None:
+        if name == f"step:{step}" and os.getpid() != parent:
+            os.write(2, b"HERE\n")
+            while True:
+                time.sleep(1)
+
+    explain.listeners.append(listen)
+
+
+def fail_at(step: str) -> None:
+    """Let *step* fail after it has been done."""
+    from tinybox import explain
+
+    def listen(name: str, arguments: tuple[object, ...], result: object, begun: int) -> None:
+        if name == f"step:{step}":
+            raise OSError(5, "a fault of the test")
+
+    explain.listeners.append(listen)
+
+
+def main() -> None:
+    """Install the fault and run the command line that follows it."""
+    import tinybox.cli
+
+    what, where, *words = sys.argv[1:]
+    sys.argv[1:] = words
+    if what == "kill-at" and where.isdecimal():
+        import tinybox.cli.run
+
+        kill_at_count(int(where))
+    else:
+        faults = {"kill-at": kill_at_event, "stop-child-at": stop_child_at, "fail-at": fail_at}
+        (faults | {"kill-fitter-at": kill_fitter_at})[what](where)
+    tinybox.cli.main()
+
+
+if __name__ == "__main__":
+    main()

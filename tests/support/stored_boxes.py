@@ -1,0 +1,49 @@
+"""Containers that never ran: their state written by the real functions, as a life would have written it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from tinybox.container.records import naming, spec, state
+from tinybox.container.records.paths import Home
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECOND = 1_000_000_000
+CONFIG_SIZE = 20_000  # bytes, as a real config.json has
+
+
+def home_at(path: Path) -> Home:
+    """Return a home below *path*, with its directories made."""
+    home = Home(str(path))
+    home.prepare()
+    return home
+
+
+def store(home: Home, name: str, *, created: int, labels: dict[str, str] | None = None, **ended: Any) -> str:
+    """Put a container into the store, and if *ended* says how, let its state go through a whole life; return its id."""
+    container = os.urandom(32).hex()
+    os.mkdir(home.bundle(container))
+    record = state.own(home, container)
+    naming.reserve(home, name, container)
+    annotations = {spec.NAME: name, spec.IMAGE: "ab" * 32, spec.IMAGE_NAME: "alpine:3", spec.LAYERS: "/l/1:/l/2"}
+    annotations |= {spec.LABEL + key: value for key, value in (labels or {}).items()}
+    command = ["sh", "-c", "exit 1"]
+    record.write(id=container, status=state.NEW, createdAt=created, command=command, annotations=annotations)
+    if ended:
+        record.write(status=state.CREATING)
+        record.write(status=state.CREATED, pid=1, startTicks=1)
+        record.write(status=state.RUNNING, startedAt=created)
+        record.write(**{"status": state.STOPPED, "pid": 0, "finishedAt": created + SECOND, **ended})
+    record.close()
+    return container
+
+
+def crowd(home: Home, count: int) -> None:
+    """Put *count* stopped containers into the store, each with a config.json as long as a real one."""
+    for number in range(count):
+        container = store(home, f"box-{number}", created=(1000 + number) * SECOND, exitCode=number % 3)
+        with open(os.path.join(home.bundle(container), "config.json"), "w", encoding="utf-8") as file:
+            file.write(" " * CONFIG_SIZE)

@@ -1,0 +1,72 @@
+"""The detach keys: how they are written, and how they are found among what is typed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tinybox.container.monitor import attach_protocol
+from tinybox.container.monitor.attach import Visit, key_bytes
+from tinybox.container.records.paths import Home
+from tinybox.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def visit() -> Iterator[tuple[Visit, list[bytes]]]:
+    """Give a visit to a terminal, and a list that what it sends comes into."""
+    ours, theirs = attach_protocol.pair()
+    it = Visit(Home("/nowhere"), "id", ours, terminal_inside=True, keys=key_bytes("ctrl-p,ctrl-q"))
+    sent: list[bytes] = []
+    it.say = sent.append  # type: ignore[method-assign, assignment]
+    yield it, sent
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [("ctrl-p,ctrl-q", b"\x10\x11"), ("a", b"a"), ("ctrl-a,x", b"\x01x"), ("ctrl-@", b"\0"), ("ctrl-[", b"\x1b")],
+)
+def test_keys(text: str, keys: bytes) -> None:
+    """A letter is itself, ctrl- and a letter its control character."""
+    assert key_bytes(text) == keys
+
+
+@pytest.mark.parametrize("text", ["", "ctrl-", "ab", "ctrl-ab", "alt-x", "a,,b", "ctrl-1"])
+def test_no_keys(text: str) -> None:
+    """What is no key is an error."""
+    with pytest.raises(UsageError):
+        key_bytes(text)
+
+
+def test_the_keys_detach_in_one_piece_and_in_two(visit: tuple[Visit, list[bytes]]) -> None:
+    """What comes before the keys is sent, the keys are not, whether they come at once or one by one."""
+    it, sent = visit
+    assert not it.type(b"before\x10\x11after")
+    assert sent == [b"ibefore"]
+    it.held = b""
+    assert it.type(b"\x10")
+    assert not it.type(b"\x11")
+    assert sent == [b"ibefore"]
+
+
+def test_half_of_the_keys_is_input_after_all(visit: tuple[Visit, list[bytes]]) -> None:
+    """The first key alone waits; another key behind it, or the end of input, sends both."""
+    it, sent = visit
+    assert it.type(b"x\x10")
+    assert it.type(b"y")
+    assert it.type(b"\x10")
+    assert it.type(b"")
+    assert sent == [b"ix", b"i\x10y", b"i\x10", attach_protocol.END]
+
+
+def test_without_a_terminal_every_byte_is_input(visit: tuple[Visit, list[bytes]]) -> None:
+    """The control: where there is no terminal inside, the keys are bytes as any others."""
+    it, sent = visit
+    it.terminal_inside = False
+    assert it.type(b"\x10\x11")
+    assert sent == [b"i\x10\x11"]

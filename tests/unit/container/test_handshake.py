@@ -1,0 +1,87 @@
+"""Parent and child wait for one another and never for the dead: four words over two pipes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tinybox.container.process import sync_pipe
+from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError, UsageError
+from tinybox.linux import files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def talk() -> sync_pipe.Handshake:
+    """Give a handshake whose two sides are both in this process."""
+    return sync_pipe.Handshake()
+
+
+def test_words_arrive_in_order(talk: sync_pipe.Handshake) -> None:
+    """What the child tells, the parent hears, word by word; then the end of the pipe is no words."""
+    talk.tell(sync_pipe.READY, b"7")
+    assert talk.hear() == [b"ready", b"7"]
+    os.close(talk.report)
+    talk.report = -1
+    assert talk.hear() == []
+    talk.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (NotFoundError('exec "x"', "not found"), NotFoundError),
+        (NotExecutableError('exec "x"', "no"), NotExecutableError),
+        (UsageError("thing", "cause\nin two lines", "cure"), StepError),
+        (ValueError("a bug"), StepError),
+    ],
+)
+def test_an_error_crosses_in_words(talk: sync_pipe.Handshake, error: Exception, kind: type[TinyboxError]) -> None:
+    """The child's error is raised in the parent with its status, thing, cause and cure, on one line."""
+    talk.tell_error(error)
+    with pytest.raises(kind) as caught:
+        talk.hear()
+    assert "\n" not in str(caught.value)
+    if isinstance(error, TinyboxError):
+        assert caught.value.status == error.status
+        assert caught.value.thing == error.thing
+    talk.close()
+
+
+def test_a_child_whose_parent_is_gone_ends(talk: sync_pipe.Handshake) -> None:
+    """At the end of the gate pipe the child exits with 1 instead of going on; with the word, it goes on."""
+    for word, status in ((b"go", 7), (None, 1)):
+        again = sync_pipe.Handshake()
+        pid = os.fork()
+        if pid == 0:
+            files.close_all_but([again.gate])
+            again.wait(sync_pipe.GO)
+            os._exit(7)
+        if word:
+            again.open_gate(word)
+        again.close()
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == status
+    talk.close()
+
+
+def test_a_gate_with_a_name_waits_for_whoever_comes(tmp_path: Path) -> None:
+    """Another process than the parent says the word, and hears the end; with nobody at the gate there is no visit."""
+    with pytest.raises(ProcessLookupError):
+        sync_pipe.Visit(str(tmp_path))
+    talk = sync_pipe.Handshake(str(tmp_path))
+    pid = os.fork()
+    if pid == 0:
+        talk.wait(sync_pipe.START)
+        os._exit(7)
+    talk.close()  # the maker of the child is gone, and its gate has no end for that
+    visit = sync_pipe.Visit(str(tmp_path))
+    visit.open_gate(sync_pipe.START)
+    assert visit.hear() == []
+    visit.close()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    with pytest.raises(ProcessLookupError):
+        sync_pipe.Visit(str(tmp_path))

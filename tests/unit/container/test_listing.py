@@ -1,0 +1,242 @@
+"""ps: which containers are listed, in which order, and in which words; on states that the real functions wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.stored_boxes import SECOND, crowd, home_at, store
+from tinybox.cli.commands.listing import USUAL, columns
+from tinybox.cli.formatting.table import Table
+from tinybox.container.records import spec, state
+from tinybox.container.views import listing
+from tinybox.container.views.container_filters import Filter
+from tinybox.container.views.status_text import status
+from tinybox.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tinybox.container.records.paths import Home
+
+NOW = 2_000_000 * SECOND
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """Give a store with four containers: made, ended well, ended badly, and ended while nobody saw it."""
+    home = home_at(tmp_path)
+    store(home, "made", created=1000 * SECOND, labels={"tier": "web"})
+    store(home, "well", created=1001 * SECOND, labels={"tier": "db", "x": ""}, exitCode=0)
+    store(home, "badly", created=1002 * SECOND, exitCode=137)
+    store(home, "unseen", created=1003 * SECOND, exitCode=None)
+    return home
+
+
+def listed(home: Home, *words: str) -> list[str]:
+    """Return the names of those that `ps -a --filter WORD` lists."""
+    wanted = Filter(home, words)
+    return [box.name for box in listing.containers(home, at_rest=True, is_wanted=wanted)]
+
+
+def test_the_newest_is_first(home: Home) -> None:
+    """`ps -a` lists all, the newest first; `ps` alone lists only what runs, which is nothing."""
+    assert listed(home) == ["unseen", "badly", "well", "made"]
+    assert listing.containers(home, at_rest=False) == []
+
+
+FILTERS = {
+    "name=ell": ["well"],
+    "name=^(well|made)$": ["well", "made"],
+    "label=tier": ["well", "made"],
+    "label=tier=db": ["well"],
+    "label=x": ["well"],
+    "exited=0": ["well"],
+    "exited=137": ["badly"],
+    "exited=unknown": ["unseen"],
+    "status=created": ["made"],
+    "status=exited": ["unseen", "badly", "well"],
+    "status=running": [],
+    "health=none": ["unseen", "badly", "well", "made"],
+    "health=healthy": [],
+    "ancestor=alpine:3": ["unseen", "badly", "well", "made"],
+    "ancestor=alpine": ["unseen", "badly", "well", "made"],
+    "ancestor=busybox": [],
+    "ancestor=abababababab": ["unseen", "badly", "well", "made"],
+    "before=badly": ["well", "made"],
+    "since=badly": ["unseen"],
+}
+
+
+@pytest.mark.parametrize("word", FILTERS)
+def test_filters(home: Home, word: str) -> None:
+    """Each of docker's keys chooses what it says."""
+    assert listed(home, word) == FILTERS[word]
+
+
+def test_filters_together(home: Home) -> None:
+    """Values of one key are alternatives, keys and labels must all agree."""
+    assert listed(home, "exited=0", "exited=137") == ["badly", "well"]
+    assert listed(home, "exited=0", "name=made") == []
+    assert listed(home, "label=tier", "label=x") == ["well"]
+
+
+def test_filter_by_id(home: Home) -> None:
+    """A part of an id is enough; another id's is not."""
+    first, second = (listing.find(home, name).id for name in ("well", "badly"))
+    assert listed(home, f"id=^{first[:12]}") == ["well"]
+    assert listed(home, f"id={second}") == ["badly"]
+
+
+@pytest.mark.parametrize("word", ["foo=bar", "name", "status=asleep", "exited=no", "health=fine", "name=(", "="])
+def test_wrong_filters(home: Home, word: str) -> None:
+    """A filter that is none is an error that names it."""
+    with pytest.raises(UsageError, match="--filter"):
+        Filter(home, [word])
+
+
+def test_filter_by_volume(home: Home) -> None:
+    """A volume is found by its name, and any mount by its place; /proc, which everyone has, is none."""
+    box = listing.find(home, "well")
+    for name in ("made", "badly", "unseen"):
+        spec.save(_config([]), home.bundle(listing.find(home, name).id))
+    mounts: list[Any] = [
+        {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/data", "type": "bind", "source": f"{home.volumes}/stock/_data", "options": ["rbind", "rro"]},
+    ]
+    spec.save(_config(mounts), home.bundle(box.id))
+    assert listed(home, "volume=stock") == listed(home, "volume=/data") == ["well"]
+    assert listed(home, "volume=/proc") == []
+    assert [(mount["Type"], mount["Name"], mount["RW"]) for mount in box.mounts()] == [("volume", "stock", False)]
+
+
+def _config(mounts: list[Any]) -> spec.Spec:
+    return {
+        "ociVersion": "1.2.0",
+        "process": {"args": ["sh"], "cwd": "/"},
+        "root": {"path": "rootfs"},
+        "mounts": mounts,
+    }
+
+
+def box(**now: Any) -> listing.Listed:
+    """Return a container whose state is *now* and which nobody has to ask the kernel about."""
+
+    class Unfrozen(listing.Listed):
+        def is_paused(self) -> bool:
+            return bool(now.get("paused"))
+
+    written: Any = {"annotations": {}, **now}
+    return Unfrozen(None, "ab" * 32, "box", written)  # type: ignore[arg-type]
+
+
+STATUS: list[tuple[str, dict[str, Any]]] = [
+    ("Created", {"status": "new"}),
+    ("Created", {"status": "stopped", "exitCode": 127, "finishedAt": NOW}),
+    ("Up 3 minutes", {"status": "running", "startedAt": NOW - 200 * SECOND}),
+    ("Up 2 hours (Paused)", {"status": "running", "startedAt": NOW - 7200 * SECOND, "paused": True}),
+    ("Up 5 seconds (healthy)", {"status": "running", "startedAt": NOW - 5 * SECOND, "health": {"Status": "healthy"}}),
+    ("Up 5 seconds (health: starting)",
+     {"status": "running", "startedAt": NOW - 5 * SECOND, "health": {"Status": "starting"}}),
+    ("Exited (137) 2 minutes ago",
+     {"status": "stopped", "startedAt": 1, "finishedAt": NOW - 120 * SECOND, "exitCode": 137}),
+    ("Exited (unknown) 1 second ago",
+     {"status": "stopped", "startedAt": 1, "finishedAt": NOW - SECOND, "exitCode": None}),
+    ("Exited (unknown)", {"status": "stopped", "startedAt": NOW, "finishedAt": 5, "exitCode": None}),
+    ("Restarting (1) 2 seconds ago",
+     {"status": "stopped", "restarting": True, "startedAt": 1, "finishedAt": NOW - 2 * SECOND, "exitCode": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "now"), STATUS, ids=[f"{number}-{words}" for number, (words, _) in enumerate(STATUS)]
+)
+def test_status_words(words: str, now: dict[str, Any]) -> None:
+    """Each state has docker's words for it; a status that nobody has seen is unknown, as is a time."""
+    assert status(box(**now), NOW) == words
+
+
+def test_columns(home: Home) -> None:
+    """The table is docker's; JSON has its fields; a template may ask for one label; --no-trunc cuts nothing."""
+    found = listing.containers(home, at_rest=True)
+    short, full = columns(full=False, now=NOW), columns(full=True, now=NOW)
+    heading, first, *_ = Table(short, "", USUAL).lines(found)
+    assert heading.split() == "CONTAINER ID IMAGE COMMAND CREATED STATUS PORTS NAMES".split()
+    assert first.startswith(found[0].id[:12] + "   alpine:3")
+    assert Table(full, "{{.ID}}", USUAL).lines(found) == [each.id for each in found]
+    assert Table(short, '{{.Names}}\\t{{.Label "tier"}}', USUAL).lines(found)[2:] == ["well\tdb", "made\tweb"]
+    assert Table(short, "table {{.Names}}\t{{.State}}", USUAL).lines(found)[0] == "NAMES     STATE"
+    spec.save(_config([]), home.bundle(found[0].id))
+    row = json.loads(Table(short, "json", USUAL).lines(found[:1])[0])
+    assert (row["Names"], row["State"], row["Command"]) == ("unseen", "exited", "\"sh -c 'exit 1'\"")
+
+
+def test_a_row_as_json_is_the_same_by_a_template(home: Home) -> None:
+    """{{json .}} says what json says: all columns but Label, which is a function of a word; {{json .Names}} one."""
+    rows = listing.containers(home, at_rest=True)
+    table = columns(full=False, now=NOW)
+    plain = Table(table, "json", USUAL).lines(rows)
+    assert Table(table, "{{json .}}", USUAL).lines(rows) == plain
+    assert set(json.loads(plain[0])) == set(table) - {"Label"}
+    assert Table(table, "{{json .Names}}", USUAL).lines(rows)[0].startswith('"')
+
+
+def test_what_could_command_a_terminal_is_shown(home: Home) -> None:
+    """An escape sequence in a command stands there as text."""
+    found = box(status="new", command=["\x1b[2J"])
+    assert "\\x1b[2J" in Table(columns(full=True, now=NOW), "", "Command").lines([found])[1]
+
+
+OPENED = """
+import sys
+opened = []
+sys.addaudithook(lambda event, words: event == "open" and opened.append(str(words[0])))
+from tinybox.cli import app
+app.start(["ps", "-a", "-q"])
+print(sum("config.json" in path for path in opened), sum("state.json" in path for path in opened), file=sys.stderr)
+"""
+
+
+def test_ps_reads_one_small_file_a_container(tmp_path: Path) -> None:
+    """`ps -a` over 100 containers reads no config.json, and looks at two places for each state.json."""
+    crowd(home_at(tmp_path), 100)
+    settings = {**os.environ, "TINYBOX_ROOT": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", OPENED], env=settings, capture_output=True, text=True, check=True)
+    assert len(done.stdout.split()) == 100
+    assert done.stderr.split() == ["0", "200"]
+
+
+def test_a_removed_container_is_passed_over(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that goes while the list is read is not in it, and the others are."""
+    gone = listing.find(home, "badly").id
+    read = state.read
+
+    def vanishing(where: Home, container: str) -> state.State:
+        if container == gone:
+            os.rename(where.bundle(gone), where.bundle("gone"))
+        return read(where, container)
+
+    monkeypatch.setattr(state, "read", vanishing)
+    assert listed(home) == ["unseen", "well", "made"]
+
+
+def test_who_begins_to_run_between_two_looks_runs(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who finds nothing among the living, and in the store that it runs, does not take it for one that died unseen."""
+    container = listing.find(home, "well").id
+    owner, stored = state.own(home, container), state.stored
+
+    def after_its_start(home: Home, container: str) -> state.State | None:
+        monkeypatch.undo()
+        for changes in ({"status": state.CREATING}, {"status": state.CREATED, "pid": 1}, {"status": state.RUNNING}):
+            owner.write(**changes)
+        return stored(home, container)
+
+    monkeypatch.setattr(state, "stored", after_its_start)
+    assert listing.find(home, "well").word == "running"
+    owner.write(status=state.STOPPED, pid=0, exitCode=0)
+    owner.close()

@@ -1,0 +1,89 @@
+"""The log of a container, without a container: lines, pieces, bytes, rotation."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+from tinybox.container.monitor.log import LINE_MAX, Log, stamp
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """Return the lines of a log."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_line_is_written_when_it_is_whole(tmp_path: Path) -> None:
+    """The beginning of a line waits for its end, each stream for itself; what never ends is written at the close."""
+    log = Log(str(tmp_path / "log"))
+    log.write("stdout", b"one\ntw")
+    log.write("stderr", b"err")
+    assert [row["log"] for row in rows(tmp_path / "log")] == ["one\n"]
+    log.write("stdout", b"o\n")
+    log.close()
+    assert [(row["stream"], row["log"]) for row in rows(tmp_path / "log")] == [
+        ("stdout", "one\n"), ("stdout", "two\n"), ("stderr", "err"),
+    ]  # fmt: skip
+
+
+def test_no_byte_is_lost(tmp_path: Path) -> None:
+    """Random bytes, in random pieces, come back as they were; a long line is cut into pieces that add up."""
+    data = os.urandom(5 * LINE_MAX).replace(b"\n", b"") + "ä".encode() * LINE_MAX + b"\n" + os.urandom(1000)
+    log = Log(str(tmp_path / "log"))
+    for at in range(0, len(data), 777):
+        log.write("stdout", data[at : at + 777])
+    log.close()
+    pieces = [row["log"].encode("utf-8", "surrogateescape") for row in rows(tmp_path / "log")]
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces)) <= LINE_MAX
+
+
+def test_rotation(tmp_path: Path) -> None:
+    """No file is larger than it may be, however much comes at once; the oldest go, the newest are in order."""
+    log = Log(str(tmp_path / "log"), max_size=2000, max_files=3)
+    log.write("stdout", b"".join(b"%d\n" % number for number in range(500)))
+    log.close()
+    names = ["log.2", "log.1", "log"]
+    assert sorted(os.listdir(tmp_path)) == sorted(names)
+    assert all((tmp_path / name).stat().st_size <= 2000 for name in names)
+    numbers = [int(row["log"]) for name in names for row in rows(tmp_path / name)]
+    assert numbers == list(range(500 - len(numbers), 500))
+
+
+def test_without_a_limit_nothing_is_rotated(tmp_path: Path) -> None:
+    """The control: the same lines with no limit stay in one file, all of them."""
+    log = Log(str(tmp_path / "log"))
+    log.write("stdout", b"".join(b"%d\n" % number for number in range(500)))
+    log.close()
+    assert os.listdir(tmp_path) == ["log"]
+    assert len(rows(tmp_path / "log")) == 500
+
+
+def test_short_lines_cost_no_more_than_their_number(tmp_path: Path) -> None:
+    """What one read(2) brings, thirty thousand lines of one letter, is written in a moment: it was ten seconds once."""
+    log = Log(str(tmp_path / "log"))
+    began = time.process_time()
+    log.write("stdout", b"y\n" * 32768)
+    taken = time.process_time() - began
+    log.close()
+    assert len((tmp_path / "log").read_bytes().splitlines()) == 32768
+    assert taken < 3
+
+
+def test_a_log_goes_on(tmp_path: Path) -> None:
+    """A second life appends to the log of the first, and what is there counts for the limit."""
+    for word in (b"first\n", b"second\n"):
+        log = Log(str(tmp_path / "log"), max_size=1000)
+        log.write("stdout", word)
+        log.close()
+    assert [row["log"] for row in rows(tmp_path / "log")] == ["first\n", "second\n"]
+
+
+def test_the_time() -> None:
+    """Times are RFC 3339 in UTC, to the nanosecond."""
+    assert stamp(1_000_000_007) == "1970-01-01T00:00:01.000000007Z"

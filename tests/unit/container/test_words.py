@@ -1,0 +1,173 @@
+"""Docker's words: what each means, and that a wrong one is one clear line."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tinybox.container import control
+from tinybox.container.config import option_values
+from tinybox.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("512", 512),
+        ("1b", 1),
+        ("32m", 32 << 20),
+        ("32M", 32 << 20),
+        ("1.5g", 3 << 29),
+        ("2gb", 2 << 30),
+        ("1kib", 1024),
+    ],
+)
+def test_sizes(text: str, size: int) -> None:
+    """Units are powers of 1024, in either case."""
+    assert option_values.size("memory", text) == size
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12Q",
+        "",
+        "m",
+        "-1m",
+        "1mm",
+        "0x10",
+        "1 m 2",
+        "1ib",
+        "٣m",
+        "1e3",
+        "nan",
+        ".",
+        "9" * 20 + "m",
+        "9" * 400,
+        "9" * 5000,
+    ],
+)
+def test_what_is_not_a_size(text: str) -> None:
+    """The error names the option, the value as it was written, and the cure."""
+    with pytest.raises(UsageError) as caught:
+        option_values.size("memory", text)
+    assert str(caught.value) == f"--memory {text}: is not a size (write a number and b, k, m or g: 32m)"
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "--1", "٣", "9" * 50, "9" * 5000, "-" + "9" * 5000])
+def test_what_is_no_whole_number(text: str) -> None:
+    """However long the word is: int() takes 4300 digits and no more; the controls are the least and the most."""
+    with pytest.raises(UsageError, match="is not a whole number from -1 to 9"):
+        option_values.whole("pids-limit", text, -1, 9)
+    assert (option_values.whole("pids-limit", "-1", -1, 9), option_values.whole("pids-limit", "09", -1, 9)) == (-1, 9)
+
+
+def test_signals() -> None:
+    """Names with and without SIG, numbers, and real-time signals, by which systemd is stopped, in every command."""
+    for text, number in (("TERM", 15), ("sigterm", 15), ("9", 9), ("RTMIN", 34), ("SIGRTMIN+3", 37), ("rtmin+30", 64)):
+        assert (option_values.signal_number("stop-signal", text), control.signal_number(text)) == (number, number)
+    for text in (
+        "",
+        "0",
+        "65",
+        "-9",
+        "SIGSIGTERM",
+        "_IGN",
+        "_BLOCK",
+        "RTMIN+31",
+        "RTMIN+",
+        "TERM+1",
+        "RTMIN+x",
+        "9" * 5000,
+    ):
+        with pytest.raises(UsageError):
+            option_values.signal_number("stop-signal", text)
+        with pytest.raises(UsageError):
+            control.signal_number(text)
+
+
+def test_environment_takes_files_first_then_words_then_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--env beats --env-file; a bare name passes on our value, or nothing where there is none."""
+    file = tmp_path / "env"
+    file.write_text("# a comment\nA=file\nB=file=2\n\n  C=blank\n")
+    monkeypatch.setenv("OURS", "passed on")
+    monkeypatch.delenv("NOBODYS", raising=False)
+    assert option_values.environment(["A=word", "OURS", "NOBODYS", "E="], [str(file)]) == {
+        "A": "word",
+        "B": "file=2",
+        "C": "blank",
+        "OURS": "passed on",
+        "E": "",
+    }
+
+
+@pytest.mark.parametrize("line", ["A B=1", "=x", "A =1", "A=1\0B=2"])
+def test_what_is_no_variable(line: str, tmp_path: Path) -> None:
+    """A line of a file without a name, with a blank in it, or with a NUL, is an error that shows it."""
+    (tmp_path / "env").write_text(f"FINE=a b\n{line}\n")
+    with pytest.raises(UsageError, match="is no variable"):
+        option_values.environment([], [str(tmp_path / "env")])
+
+
+def test_volumes_need_a_source_that_exists(tmp_path: Path) -> None:
+    """A path is a bind mount and must be there; a bare word is a volume; a third part is options."""
+    made = option_values.volume(f"{tmp_path}:/data:ro")
+    assert (made["type"], made["source"], made["options"]) == ("bind", str(tmp_path), ["rbind", "rprivate", "ro"])
+    assert option_values.volume("web:/data")["type"] == "volume"
+    assert option_values.mount("type=volume,source=web,target=/data,volume-nocopy")["options"] == ["nocopy"]
+    for text in (f"{tmp_path}/none:/data", "/:data", "a b:/data", f"{tmp_path}:/data:ro:x", "::"):
+        with pytest.raises(UsageError):
+            option_values.volume(text)
+
+
+def test_mount_is_docker_s_long_form(tmp_path: Path) -> None:
+    """type=bind, tmpfs and volume; an unknown key is named."""
+    bind = option_values.mount(f"type=bind,src={tmp_path},dst=/a,readonly")
+    assert (bind["destination"], bind["options"]) == ("/a", ["rbind", "rprivate", "ro"])
+    tmpfs = option_values.mount("type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=700")
+    assert tmpfs["options"] == ["nosuid", "nodev", "noexec", "size=1048576", "mode=700"]
+    for word, said in (("", ["ro"]), ("=1", ["ro"]), ("=TRUE", ["ro"]), ("=0", []), ("=False", [])):
+        options = option_values.mount(f"type=bind,src={tmp_path},dst=/a,readonly{word}")["options"]
+        assert options == ["rbind", "rprivate", *said], word
+    with pytest.raises(UsageError, match="'no' is neither true nor false"):
+        option_values.mount(f"type=bind,src={tmp_path},dst=/a,readonly=no")
+    with pytest.raises(UsageError, match="unknown key colour"):
+        option_values.mount(f"type=bind,source={tmp_path},target=/a,colour=red")
+    with pytest.raises(UsageError, match="type=nfs is unknown"):
+        option_values.mount("type=nfs,target=/a")
+
+
+def test_devices_are_read_from_the_host() -> None:
+    """Numbers and mode are the node's own; a plain file is refused; access may be given alone."""
+    node, access = option_values.device("/dev/null:/dev/nothing:r")
+    assert (node["path"], node["type"], node["major"], node["minor"], access) == ("/dev/nothing", "c", 1, 3, "r")
+    assert option_values.device("/dev/null:rm")[1] == "rm"
+    with pytest.raises(UsageError, match="is not a device"):
+        option_values.device(os.devnull.replace("null", "") + "../etc/passwd")
+
+
+def test_device_rules() -> None:
+    """Type, numbers and access, each of them there; a star is any number."""
+    rule = {"allow": True, "type": "c", "major": 42, "minor": -1, "access": "rm"}
+    assert option_values.device_rule("c 42:* rm") == rule
+    for text in ("", "c", "c 42", "c 42:* x", "d 1:1 r", "c 1 r", "c :1 r", "c -1:1 r", "c 1:1 r r"):
+        with pytest.raises(UsageError, match="is no rule"):
+            option_values.device_rule(text)
+    for text in ("c 4096:0 r", "c 0:1048576 r"):
+        with pytest.raises(UsageError, match="numbers that no device has"):
+            option_values.device_rule(text)
+
+
+def test_ulimits() -> None:
+    """One value is both limits; -1 is none; soft above hard and strange names are errors."""
+    assert option_values.ulimit("nofile=64") == {"type": "RLIMIT_NOFILE", "soft": 64, "hard": 64}
+    assert option_values.ulimit("core=0:-1") == {"type": "RLIMIT_CORE", "soft": 0, "hard": -1}
+    for text in ("nofile=2:1", "nofile", "nofile=", "bogus=1", "nofile=x"):
+        with pytest.raises(UsageError):
+            option_values.ulimit(text)

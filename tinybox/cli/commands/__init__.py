@@ -1,0 +1,1 @@
+"""The commands of tinybox for click, one file a group of them."""

@@ -1,0 +1,94 @@
+"""Containers that live by themselves: run -d, create, start, attach, and what comes back from them."""
+
+from __future__ import annotations
+
+from tinybox.cli.pulling import with_image
+from tinybox.cli.run import refuse_audience, say_what_changes
+from tinybox.cli.several import each
+from tinybox.container import launch, lifecycle
+from tinybox.container.monitor import attach, attach_protocol, background
+from tinybox.container.process import wait_loop
+from tinybox.container.process.handles import Live
+from tinybox.container.records import host, naming, state, waking
+from tinybox.container.records.paths import Home
+from tinybox.errors import StateError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from typing import Any
+
+
+def run(image: str, command: list[str], options: dict[str, Any]) -> int:
+    """Run a container in the background; print its id once its program really runs."""
+    container = with_image(image, lambda: launch.register(image, command, options, Live(), at_once=True))
+    begin(container)
+    print(container.id)
+    return 0
+
+
+def begin(container: lifecycle.Container, guest: _socket.socket | None = None) -> None:
+    """Start a registered container under a monitor; one that fails at its first start stays, as docker's does."""
+    if container.wiring is not None:
+        say_what_changes()
+    background.launch(container, guest)
+
+
+def create(image: str, command: list[str], options: dict[str, Any]) -> int:
+    """Register a container without starting it; print its id."""
+    refuse_audience(options, "create: nothing is done yet")
+    container = with_image(image, lambda: launch.register(image, command, options, Live()))
+    container.live.close()
+    container.record.close()
+    print(container.id)
+    return 0
+
+
+def start(words: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
+    """Start containers that are at rest; with *attached*, be the wire of the one and end with its status."""
+    home = Home()
+    here = host.read(home.cache)
+    here.check()
+    if attached or interactive:
+        if len(words) > 1:
+            raise UsageError("start -a", "several containers at once cannot be attached to", "name one of them")
+        return _start_attached(home, here, words[0], interactive=interactive)
+    return each(words, lambda word: _start(home, here, word))
+
+
+def _start(home: Home, here: host.Host, word: str) -> None:
+    container = launch.owned(home, here, word)
+    if container is not None:
+        begin(container)
+
+
+def _start_attached(home: Home, here: host.Host, word: str, *, interactive: bool) -> int:
+    container = launch.owned(home, here, word)
+    if container is None:
+        return attach_to(word, stdin=interactive)
+    ours, theirs = attach_protocol.pair()
+    with wait_loop.Signals() as signals:
+        begin(container, theirs)
+        theirs.close()
+        terminal = bool(container.config["process"].get("terminal"))
+        return attach.attend(home, container.id, ours, signals, stdin=interactive, terminal_inside=terminal)
+
+
+def attach_to(word: str, *, stdin: bool = True, proxy: bool = True, keys: str = "") -> int:
+    """Attach to a running container: its output is ours, our input its; ends with its status."""
+    home = Home()
+    container = naming.find(home, word)
+    now = state.read(home, container)
+    if now["status"] != state.RUNNING:
+        raise StateError(f"container {word}", "is not running", f"tinybox start -a {word}")
+    try:
+        line = attach_protocol.connect(home.live(container))
+    except OSError as error:
+        cause = "runs in the foreground of another terminal"
+        raise StateError(f"container {word}", cause, "only a container started with -d can be attached to") from error
+    waking.owner_of(now["pid"])
+    with wait_loop.Signals() as signals:
+        terminal = bool(now.get("terminal"))
+        return attach.attend(
+            home, container, line, signals, stdin=stdin, terminal_inside=terminal, proxy=proxy, keys=keys
+        )

@@ -1,0 +1,31 @@
+"""`tinybox diff`: what a container has changed."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from tinybox.cli import completion
+from tinybox.cli.formatting.table import printable
+from tinybox.container.files import mount_placeholders
+from tinybox.container.records import naming, spec
+from tinybox.container.records.paths import Home
+from tinybox.isolation import overlay
+
+
+@click.command()
+@click.option("--format", "style", metavar="json", type=click.Choice(["json", "plain"]), default="plain",
+              help="json: one line of JSON a change.")  # fmt: skip
+@click.argument("container", shell_complete=completion.containers)
+def diff(container: str, style: str) -> None:
+    """List what CONTAINER has changed in its files: A added, C changed, D deleted."""
+    home = Home()
+    bundle = home.bundle(naming.find(home, container))
+    config = spec.load(bundle)
+    layers = config.get("annotations", {}).get(spec.LAYERS, "").split(":")
+    made = mount_placeholders.made(f"{bundle}/upper", layers)
+    mark = overlay.opaque_mark(userns=spec.has_other_users(config))
+    for kind, path in overlay.changes(f"{bundle}/upper", layers, mark):
+        if path not in made:
+            click.echo(json.dumps({"Kind": kind, "Path": path}) if style == "json" else f"{kind} {printable(path)}")

@@ -1,0 +1,64 @@
+"""`tinybox doctor`: one line a fact, with verdict and cure; and --fix for what killed commands have left."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import click
+
+from tinybox.container.records.paths import Home
+from tinybox.doctor.examination import examine
+from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding
+from tinybox.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+WIDTH = 100
+COLOURS = {OK: "green", NOTE: "yellow", PROBLEM: "red"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The facts as one JSON array of objects.")
+@click.option("--fix", is_flag=True, help="Remove the leftovers of dead containers first, and nothing else.")
+def doctor(*, as_json: bool, fix: bool) -> int:
+    """Look whether this host is fit for containers. The status is 1 if it is not."""
+    try:
+        home = Home()
+    except HostError as error:  # nothing in it may be touched, not even to examine it
+        return told(
+            [Finding("store", PROBLEM, f"{error.thing} {error.cause}", error.cure)],
+            as_json=as_json,
+        )
+    if fix:
+        from tinybox.doctor import leftovers
+
+        for line in leftovers.remove(home):
+            click.echo(f"removed: {line}", err=as_json)
+    return told(examine(home), as_json=as_json)
+
+
+def told(examination: Iterable[Finding], *, as_json: bool) -> int:
+    """Print each finding as soon as it is there, or all as JSON; return the exit status."""
+    findings = []
+    for finding in examination:
+        findings.append(finding)
+        if not as_json:
+            click.echo(shown(finding), color=None if os.environ.get("NO_COLOR") is None else False)
+    if as_json:
+        json.dump([finding._asdict() for finding in findings], sys.stdout, indent=2)
+        print()
+    return int(any(finding.verdict == PROBLEM for finding in findings))
+
+
+def shown(finding: Finding) -> str:
+    """Return the line of one finding, its cure on the next one; folded at 100 columns."""
+    head = f"{click.style(f'{finding.verdict:8}', fg=COLOURS[finding.verdict])}{finding.fact:18}"
+    margin = " " * 26
+    lines = textwrap.wrap(finding.found, WIDTH - len(margin), break_on_hyphens=False) or [""]
+    cure = textwrap.wrap(f"-> {finding.cure}", WIDTH - len(margin), break_on_hyphens=False) if finding.cure else []
+    return f"\n{margin}".join([f"{head}{lines[0]}", *lines[1:], *cure])

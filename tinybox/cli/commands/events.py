@@ -1,0 +1,72 @@
+"""`tinybox events`: what happens to containers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinybox.cli.formatting.functions import as_json
+from tinybox.cli.formatting.table import printable
+from tinybox.cli.formatting.template import Template
+from tinybox.container.records.paths import Home
+from tinybox.container.views import event_reader, units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECOND = units.SECOND
+
+
+def in_dockers_words(event: dict[str, Any]) -> dict[str, Any]:
+    """Return one event as a template sees it, and as docker's --format json prints it."""
+    return {
+        "status": event["Action"],
+        "id": event["id"],
+        "from": event["Attributes"].get("image", ""),
+        "Type": event["Type"],
+        "Action": event["Action"],
+        "Actor": {"ID": event["id"], "Attributes": event["Attributes"]},
+        "scope": "local",
+        "time": event["timeNano"] // SECOND,
+        "timeNano": event["timeNano"],
+    }
+
+
+def _shower(style: str) -> Callable[[dict[str, Any]], str]:
+    if not style:
+        return lambda event: printable(event_reader.line(event))
+    if style == "json":
+        return lambda event: as_json(in_dockers_words(event))
+    template = Template(style.replace("\\t", "\t"))
+    names = {"ID": "id", "Status": "status", "From": "from", "Time": "time", "TimeNano": "timeNano", "Scope": "scope"}
+
+    def render(event: dict[str, Any]) -> str:
+        known = in_dockers_words(event)
+        return template.render({**{name: known[key] for name, key in names.items()}, **known})
+
+    return render
+
+
+@click.command()
+@click.option("--since", default="", metavar="TIME", help="Begin with what happened then: 10m, a date, Unix seconds.")
+@click.option("--until", default="", metavar="TIME", help="End there; without it, go on until Ctrl-C.")
+@click.option("-f", "--filter", "words", multiple=True, metavar="KEY=VALUE",
+              help="Show only those that agree: container, event, image, network, type.")  # fmt: skip
+@click.option(
+    "--format", "style", default="", metavar="FORMAT", help="json, or a template such as '{{.Action}} {{.ID}}'."
+)
+def events(since: str, until: str, words: tuple[str, ...], style: str) -> None:
+    """Show what happens to containers (create, start, die, oom, stop, pause, rename, destroy ...), as it happens."""
+    home, now = Home(), time.time_ns()
+    show = _shower(style)
+    wanted = event_reader.Wanted(
+        home,
+        units.moment("--since", since, now) if since else None,
+        units.moment("--until", until, now) if until else None,
+        words,
+    )
+    for batch in event_reader.read(home, wanted):
+        for event in batch:
+            click.echo(show(event))

@@ -1,0 +1,157 @@
+"""Commands about images: list them, make one by a recipe or from an archive, remove them."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from tinybox.cli import completion
+from tinybox.cli.formatting.table import printable
+from tinybox.cli.whole_file import appearing
+from tinybox.container.records import host
+from tinybox.container.records.paths import Home
+from tinybox.errors import ImageError, TinyboxError, UsageError
+from tinybox.images import recipe
+from tinybox.images.reference import parse
+from tinybox.images.store import Image, Store
+
+MEGA = 1_000_000  # docker's megabyte
+
+
+def store() -> Store:
+    """Return the store that the environment names."""
+    return Store(Home().root)
+
+
+def say(line: str) -> None:
+    """Tell on stderr what is being done, so that stdout stays the program's."""
+    print(f"tinybox: {line}", file=sys.stderr)
+
+
+def make_missing(text: str) -> bool:
+    """Make the image *text* by its recipe if it is not in the store; tell whether there is a recipe for it."""
+    try:
+        store().image(text)
+    except ImageError:
+        if recipe.find(text) is None:
+            return False
+        host.read("").check()
+        say(f"image {parse(text)} is not here yet; making it by its recipe")
+        recipe.make(store(), text, say)
+        return True
+    return False
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completion.images)
+@click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
+@click.option(
+    "--format", "style", metavar="json", type=click.Choice(["json", "table"]), default="table", help="json or table."
+)
+def images(names: tuple[str, ...], *, quiet: bool, style: str) -> None:
+    """List the images in the store, or only those that are NAMEd."""
+    wanted = {str(parse(name)) for name in names}
+    listed = store().images(lambda error: print(f"tinybox: {error}", file=sys.stderr))
+    found = [image for image in listed if not wanted or image.reference in wanted]
+    if quiet:
+        click.echo("".join(f"{image.id[:12]}\n" for image in found), nl=False)
+    elif style == "json":
+        for image in found:
+            click.echo(json.dumps(_row(image)))
+    else:
+        rows = [("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"), *(tuple(_row(image).values()) for image in found)]
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        for row in rows:
+            click.echo("   ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _row(image: Image) -> dict[str, str]:
+    name, _, tag = image.reference.rpartition(":") if image.reference else ("<none>", "", "<none>")
+    return {
+        "Repository": name,
+        "Tag": tag,
+        "ID": image.id[:12],
+        "CreatedAt": printable(image.created[:19].replace("T", " ")),
+        "Size": f"{image.size / MEGA:.2f}MB",
+    }
+
+
+@click.command("import")
+@click.argument("file", metavar="FILE|-", shell_complete=completion.files)
+@click.argument("name", metavar="NAME[:TAG]")
+def import_image(file: str, name: str) -> None:
+    """Make an image of one layer from FILE, a tar archive (.tar .tar.gz .tar.xz .tar.zst), or from stdin (-)."""
+    host.read("").check()
+    with open(0 if file == "-" else file, "rb", closefd=file != "-") as archive:
+        image = store().import_archive(archive, name)
+    click.echo(f"sha256:{image.id}")
+
+
+@click.command()
+@click.argument("name", shell_complete=completion.recipes)
+def pull(name: str) -> None:
+    """Make the image NAME by its recipe: the first of its sources that works is used."""
+    if recipe.find(name) is None:
+        cure = f"recipes: {', '.join(recipe.names())}; or tinybox import FILE {name}"
+        raise ImageError(f"image {name}", "there is no recipe for it", cure)
+    host.read("").check()
+    image = recipe.make(store(), name, say)
+    click.echo(f"{image.reference} sha256:{image.id[:12]}")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME|ID...", shell_complete=completion.images)
+def rmi(names: tuple[str, ...]) -> int:
+    """Remove images: the name, and with the last name the files."""
+    host.read("").check()
+    status = 0
+    for name in names:
+        try:
+            removal = store().remove(name)
+        except TinyboxError as error:
+            print(f"tinybox: {error}", file=sys.stderr)
+            status = error.status
+            continue
+        for reference in removal.untagged:
+            click.echo(f"Untagged: {reference}")
+        for image_id in removal.deleted:
+            click.echo(f"Deleted: sha256:{image_id}")
+    return status
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME|ID...", shell_complete=completion.images)
+@click.option("-o", "--output", default="", metavar="FILE", help="Write to FILE instead of stdout.")
+def save(names: tuple[str, ...], output: str) -> None:
+    """Write images as a tar archive, an OCI image layout and docker's archive in one; skopeo and podman read it.
+
+    The archives of the layers are written anew, so the id may be another one than in the store: it is that of `load`.
+    """
+    from tinybox.images import saved
+
+    host.read("").check()
+    if not output and sys.stdout.isatty():
+        raise UsageError("save", "a terminal is no place for an archive", "-o FILE")
+    if output:
+        with appearing(output) as file:
+            saved.save(store(), names, file)
+        return
+    with open(1, "wb", closefd=False) as file:
+        saved.save(store(), names, file)
+
+
+@click.command()
+@click.option("-i", "--input", "source", default="-", metavar="FILE|-", shell_complete=completion.files,
+              help="Read from FILE instead of stdin.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Do not say what was loaded.")
+def load(source: str, *, quiet: bool) -> None:
+    """Bring in images from an archive that `tinybox save`, `docker save` or skopeo has written."""
+    from tinybox.images import loading
+
+    host.read("").check()
+    with open(0 if source == "-" else source, "rb", closefd=source != "-") as archive:
+        names = loading.load(store(), archive)
+    for name in names if not quiet else ():
+        click.echo(f"Loaded image: {name}")

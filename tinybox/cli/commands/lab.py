@@ -1,0 +1,129 @@
+"""`tinybox lab`: demonstrations that check themselves, for the room and for hand-ins."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from tinybox.cli.pulling import with_image
+from tinybox.container.records import host
+from tinybox.container.records.paths import Home
+from tinybox.images.store import Store
+from tinybox.lab import card, course
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+    from click.shell_completion import CompletionItem
+
+IMAGE = click.option("--image", default="alpine", metavar="IMAGE", help="What the boxes are made of (default alpine).")
+SEED = click.option("--seed", default=0, metavar="NUMBER", help="Fixes whatever a lab draws at random (default 0).")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+
+
+def names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the name of a lab."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(name) for name in [*course.ids(), "all"] if name.startswith(begun)]
+
+
+@click.group()
+def lab() -> None:
+    """Show what the kernel does, measured on the spot: each lab asks, measures and judges."""
+
+
+@lab.command("list")
+def list_labs() -> None:
+    """List the labs, in the order of the lectures."""
+    for name in course.ids():
+        print(f"{name:16} {course.subject(name)}")
+
+
+@lab.command("show")
+@click.option("--answer", "unfold", is_flag=True, help="Unfold the answer.")
+@click.argument("name", metavar="ID", shell_complete=names)
+def show(name: str, *, unfold: bool) -> None:
+    """Show what a lab asks, the idea behind it, and what its control takes away; nothing is run."""
+    one = course.load(name)
+    lines = [*card.question(name, one), "", *card.said("Idea", course.told(name)), *card.said("Control", one.control)]
+    print("\n".join([*lines, *(card.answer(one) if unfold else [])]))
+
+
+@lab.command("run")
+@click.option("--step", is_flag=True, help="Wait for Enter before the answer and the measurement.")
+@click.option("--control", is_flag=True, help="Take the feature away: what the lab claims must then break.")
+@click.option("--markdown", "page", type=click.File("w"), metavar="FILE", help="Write a page to hand in to FILE.")
+@JSON
+@SEED
+@IMAGE
+@click.argument("words", nargs=-1, required=True, metavar="ID...|all", shell_complete=names)
+def run(
+    words: tuple[str, ...],
+    image: str,
+    seed: int,
+    *,
+    step: bool,
+    control: bool,
+    page: TextIO | None,
+    as_json: bool,
+) -> int:
+    """Do labs; the exit status is 1 if one of them fails."""
+    prepare(image)
+    found = []
+    for name in course.chosen(words):
+        one = course.load(name)
+        if not as_json:
+            print("\n".join(card.question(name, one)), flush=True)
+        if step:
+            pause(one)
+        result = course.conduct(one, feature=not control, image=image, seed=seed)
+        found.append((name, result))
+        if page:
+            page.write("\n".join([*card.markdown(name, one, result), ""]))
+        if not as_json:
+            print("\n".join([*card.report(result), *([] if step else card.answer(one)), ""]), flush=True)
+    if as_json:
+        print(json.dumps([card.as_data(name, result) for name, result in found], indent=2))
+    return int(any(result.verdict == course.FAIL for _, result in found))
+
+
+def pause(one: course.Lab) -> None:
+    """Wait until the room has made its predictions, then unfold the answer."""
+    print("\nWhat do you expect? [Enter]", end=" ", file=sys.stderr, flush=True)
+    sys.stdin.readline()
+    print("\n".join(card.answer(one)), flush=True)
+
+
+@lab.command("check")
+@JSON
+@SEED
+@IMAGE
+@click.argument("words", nargs=-1, metavar="[ID...]", shell_complete=names)
+def check(words: tuple[str, ...], image: str, seed: int, *, as_json: bool) -> int:
+    """Do every lab and its control; the exit status is 1 if a lab fails, or a control does not come out otherwise."""
+    prepare(image)
+    done: list[tuple[str, course.Pair]] = []
+
+    def pairs() -> Iterator[tuple[str, course.Pair]]:
+        for name in course.chosen(words or ("all",)):
+            done.append((name, course.conduct_both(course.load(name), image=image, seed=seed)))
+            yield done[-1]
+
+    for line in card.table(pairs()):
+        if not as_json:
+            print(line, flush=True)
+    if as_json:
+        print(json.dumps([card.pair_as_data(*each) for each in done], indent=2))
+    return int(any(pair.verdict == course.FAIL for _, pair in done))
+
+
+def prepare(image: str) -> None:
+    """See that boxes can be made here, and that their image is there."""
+    home = Home()
+    host.read(home.cache).check()
+    with_image(image, lambda: Store(home.root).image(image))

@@ -1,0 +1,223 @@
+"""The commands of a container's life, from create to rm."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinybox.cli import completion
+from tinybox.cli.commands import detached
+from tinybox.cli.run_command import table_command
+from tinybox.cli.several import each
+from tinybox.container import control, freezing, launch
+from tinybox.container import update as updating
+from tinybox.container.config import option_values
+from tinybox.container.process import wait_loop
+from tinybox.container.process.handles import Live
+from tinybox.container.records import host, naming
+from tinybox.container.records.paths import Home
+from tinybox.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def several_names(offer: completion.Offer) -> Callable[[Any], Any]:
+    """Return the argument ``CONTAINER...``, for which the shell is offered *offer*."""
+    return click.argument("names", nargs=-1, required=True, metavar="CONTAINER...", shell_complete=offer)
+
+
+NAMES = several_names(completion.containers)
+LIVING_NAMES = several_names(completion.running)
+RESTING_NAMES = several_names(completion.at_rest)
+NAME = click.argument("name", metavar="CONTAINER", shell_complete=completion.containers)
+LIVING_NAME = click.argument("name", metavar="CONTAINER", shell_complete=completion.running)
+
+
+def _patience(_context: click.Context, _option: click.Parameter, seconds: float | None) -> float | None:
+    """Refuse what is a number to Python only: nan, inf, and more than the kernel can wait."""
+    if seconds is not None and not abs(seconds) <= option_values.TIME_MOST:
+        raise UsageError(f"--time {seconds}", "is not a time in seconds", "10 is usual; -1: wait")
+    return seconds
+
+
+TIME = click.option(
+    "-t",
+    "--time",
+    "seconds",
+    type=float,
+    callback=_patience,
+    help="Seconds before KILL (default: its own, or 10); -1: wait.",
+)
+SIGNAL = click.option("-s", "--signal", "signal_word", default="", metavar="SIGNAL", help="Send this signal.")
+
+create = table_command(
+    "create",
+    detached.create,
+    "Make a container of IMAGE that will run COMMAND, and print its id; `tinybox start` starts it.",
+)
+
+
+@click.command()
+@RESTING_NAMES
+@click.option("-a", "--attach", "attached", is_flag=True, help="Show its output and end with its status.")
+@click.option("-i", "--interactive", is_flag=True, help="Attach, and pass our input on.")
+def start(names: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
+    """Start containers that were created, or have stopped."""
+    return detached.start(names, attached=attached, interactive=interactive)
+
+
+@click.command()
+@LIVING_NAME
+@click.option("--no-stdin", is_flag=True, help="Do not pass our input on.")
+@click.option("--sig-proxy", type=bool, default=True, metavar="BOOL", help="Pass signals on (default: true).")
+@click.option("--detach-keys", default="", metavar="KEYS", help="What detaches again (default ctrl-p,ctrl-q).")
+def attach(name: str, *, no_stdin: bool, sig_proxy: bool, detach_keys: str) -> int:
+    """Connect our terminal with that of a running container."""
+    return detached.attach_to(name, stdin=not no_stdin, proxy=sig_proxy, keys=detach_keys)
+
+
+@click.command(name="exec", context_settings={"allow_interspersed_args": False})
+@click.option("-d", "--detach", is_flag=True, help="Leave it running in the background.")
+@click.option("-i", "--interactive", is_flag=True, help="Pass our input on.")
+@click.option("-t", "--tty", is_flag=True, help="Give it a terminal.")
+@click.option("-u", "--user", metavar="USER[:GROUP]", help="Run as this user.")
+@click.option("-w", "--workdir", metavar="DIR", help="The directory to start in.")
+@click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set a variable.")
+@click.option("--env-file", multiple=True, metavar="FILE", help="Read variables from a file.")
+@click.option("--privileged", is_flag=True, help="With all capabilities and without the filter.")
+@LIVING_NAME
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
+    """Run COMMAND in a running container, beside its first process."""
+    from tinybox.container.execute import Execution
+
+    home = Home()
+    here = host.read(home.cache)
+    here.check()
+    options["tty"] = options["tty"] and not options["detach"]  # nobody would hold the other end of the terminal
+    if options["tty"] and options["interactive"] and not os.isatty(0):
+        raise UsageError("--tty", "the input device is not a terminal", "leave -t out, or run it on a terminal")
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    out, err = (null, null) if options["detach"] else (1, 2)
+    stdin = 0 if options["interactive"] and not options["detach"] else null
+    live = Live((stdin, out, err), interactive=stdin == 0, watched=not options["detach"])
+    with control.running(home, name) as target, wait_loop.Signals() as signals:
+        running = Execution(home, here, target, command, options, live)
+        if not options["detach"]:
+            return running.run(signals).status
+        running.leave()
+    return 0
+
+
+@click.command()
+@LIVING_NAMES
+@TIME
+@SIGNAL
+def stop(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int:
+    """Stop containers: the stop signal first, KILL after a while."""
+    return each(names, lambda name: control.stop(Home(), name, seconds, signal_word))
+
+
+@click.command()
+@LIVING_NAMES
+@click.option("-s", "--signal", "signal_word", default="KILL", metavar="SIGNAL", help="Which signal (default KILL).")
+def kill(names: tuple[str, ...], signal_word: str) -> int:
+    """Send a signal to the first process of containers."""
+    control.signal_number(signal_word)
+    return each(names, lambda name: control.kill(Home(), name, signal_word))
+
+
+@click.command()
+@NAMES
+@TIME
+@SIGNAL
+def restart(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int:
+    """Stop containers and start them again."""
+    home = Home()
+    here = host.read(home.cache)
+    here.check()
+
+    def again(name: str) -> None:
+        control.stop(home, name, seconds, signal_word)
+        container = launch.owned(home, here, name)
+        if container is not None:
+            detached.begin(container)
+
+    return each(names, again)
+
+
+@click.command()
+@LIVING_NAMES
+def wait(names: tuple[str, ...]) -> int:
+    """Wait until containers have ended, and print the exit status of each."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def waited(name: str) -> str:
+        status = control.wait(Home(), name)
+        return "unknown" if status is None else str(status)
+
+    return each(names, waited)
+
+
+@click.command()
+@LIVING_NAMES
+def pause(names: tuple[str, ...]) -> int:
+    """Freeze all processes of containers."""
+    return each(names, lambda name: freezing.pause(Home(), name))
+
+
+@click.command()
+@LIVING_NAMES
+def unpause(names: tuple[str, ...]) -> int:
+    """Let frozen containers go on."""
+    return each(names, lambda name: freezing.unpause(Home(), name))
+
+
+@click.command()
+@NAME
+@click.argument("new_name")
+def rename(name: str, new_name: str) -> None:
+    """Give a container another name."""
+    control.rename(Home(), name, new_name)
+
+
+@click.command()
+@NAMES
+@click.option("-f", "--force", is_flag=True, help="KILL running ones first; let names pass that no container has.")
+@click.option("-v", "--volumes", is_flag=True, help="Remove their nameless volumes, too.")
+def rm(names: tuple[str, ...], *, force: bool, volumes: bool) -> int:
+    """Remove containers and all that they wrote."""
+    home = Home()
+    here = host.read(home.cache)
+    here.check()
+    # What --force wants gone may be gone already, or go under our hands: docker counts that as no failure.
+    is_gone = (lambda error: error.cause == naming.NO_SUCH) if force else (lambda _: False)
+    return each(names, lambda name: control.remove(home, here, name, force=force, volumes=volumes), is_gone)
+
+
+@click.command()
+@NAMES
+@click.option("-m", "--memory", metavar="SIZE", help="Memory limit.")
+@click.option("--memory-reservation", metavar="SIZE", help="What it is to keep when the host runs short of memory.")
+@click.option("--memory-swap", metavar="SIZE", help="Memory and swap together; -1: no limit on swap.")
+@click.option("--cpus", metavar="NUMBER", help="CPU time.")
+@click.option("--cpu-quota", metavar="MICROSECONDS", help="CPU time in each period: --cpus in other words.")
+@click.option("--cpu-period", metavar="MICROSECONDS", help="The period.")
+@click.option("--cpu-shares", metavar="NUMBER", help="CPU weight.")
+@click.option("--cpuset-cpus", metavar="CPUS", help="The CPUs to use.")
+@click.option("--cpuset-mems", metavar="NODES", help="The memory nodes to use.")
+@click.option("--pids-limit", metavar="NUMBER", help="How many processes at once; -1: no limit.")
+@click.option("--restart", metavar="POLICY", help="no, on-failure[:N], always or unless-stopped.")
+def update(names: tuple[str, ...], **options: str | None) -> int:
+    """Change the limits of containers, running ones at once."""
+    home = Home()
+    here = host.read(home.cache)
+    here.check()
+    given = {key: value for key, value in options.items() if value is not None}
+    if not given:
+        raise UsageError("update", "nothing to change was named", "tinybox update --help lists what can be")
+    return each(names, lambda name: updating.update(home, here, name, given))

@@ -1,0 +1,79 @@
+"""`tinybox ps`: the containers there are."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from tinybox.cli.formatting.table import Columns, Table, format_option, printable
+from tinybox.container.network import published_ports
+from tinybox.container.records.paths import Home
+from tinybox.container.views import listing, units
+from tinybox.container.views.container_filters import Filter
+from tinybox.container.views.listing import Listed
+from tinybox.container.views.status_text import status
+
+USUAL = "ID Image Command RunningFor Status Ports Names"
+FIELDS = f"{USUAL} CreatedAt State Labels Label Mounts LocalVolumes"
+SHORT, COMMAND_WIDTH = 12, 20
+
+
+def columns(*, full: bool, now: int) -> Columns:
+    """Return what can be told of a container: docker's words, their headings, and where each comes from."""
+
+    def cut(text: str, width: int) -> str:
+        return text if full or len(text) <= width else f"{text[: width - 1]}…"
+
+    return {
+        "ID": ("CONTAINER ID", lambda c: c.id if full else c.id[:SHORT]),
+        "Image": ("IMAGE", lambda c: c.image),
+        "Command": ("COMMAND", lambda c: _quoted(cut(c.command, COMMAND_WIDTH))),
+        "CreatedAt": ("CREATED AT", lambda c: units.local(c.state.get("createdAt", 0))),
+        "RunningFor": ("CREATED", lambda c: units.ago(c.state.get("createdAt", now), now)),
+        "State": ("STATE", lambda c: c.word),
+        "Status": ("STATUS", lambda c: status(c, now)),
+        "Ports": ("PORTS", lambda c: published_ports.words(c.ports, c.annotations) if c.is_alive else ""),
+        "Names": ("NAMES", lambda c: c.name),
+        "Labels": ("LABELS", lambda c: ",".join(f"{key}={value}" for key, value in sorted(c.labels.items()))),
+        "Label": ("", lambda c: lambda key: c.labels.get(key, "")),
+        "Mounts": ("MOUNTS", lambda c: ",".join(cut(mount["Name"] or mount["Source"], 15) for mount in c.mounts())),
+        "LocalVolumes": ("LOCAL VOLUMES", lambda c: str(sum(mount["Type"] == "volume" for mount in c.mounts()))),
+    }
+
+
+def _quoted(text: str) -> str:
+    escaped = printable(text).replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _chosen(home: Home, words: tuple[str, ...], *, all_of_them: bool, newest: int) -> list[Listed]:
+    wanted = Filter(home, words)
+    at_rest = all_of_them or newest > 0 or wanted.at_rest
+    found = listing.containers(
+        home, at_rest=at_rest, is_wanted=wanted, damaged=lambda error: print(f"tinybox: {error}", file=sys.stderr)
+    )
+    return found[:newest] if newest > 0 else found
+
+
+@click.command()
+@click.option("-a", "--all", "all_of_them", is_flag=True, help="Show those that have ended or never began, too.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
+@click.option("-n", "--last", type=int, default=-1, metavar="N", help="Show the N newest, in whatever state.")
+@click.option("-l", "--latest", is_flag=True, help="Show the newest, in whatever state.")
+@click.option("--no-trunc", is_flag=True, help="Print ids and commands whole.")
+@click.option("-f", "--filter", "words", multiple=True, metavar="KEY=VALUE", help="Show only those that agree: "
+              "id, name, label, status, exited, health, ancestor, before, since, volume, network.")  # fmt: skip
+@format_option(FIELDS)
+def ps(
+    words: tuple[str, ...], style: str, *, all_of_them: bool, quiet: bool, last: int, latest: bool, no_trunc: bool
+) -> None:
+    """List the containers that run, or with -a all that there are, the newest first."""
+    table = Table(columns(full=no_trunc, now=time.time_ns()), style, USUAL)
+    found = _chosen(Home(), words, all_of_them=all_of_them, newest=1 if latest else last)
+    if quiet and not style:
+        lines = [listed.id if no_trunc else listed.id[:SHORT] for listed in found]
+    else:
+        lines = table.lines(found)
+    click.echo("".join(f"{line}\n" for line in lines), nl=False)

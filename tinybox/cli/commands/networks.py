@@ -1,0 +1,215 @@
+"""`tinybox network`: the networks that boxes can be plugged into."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinybox.cli import completion, several
+from tinybox.cli.formatting.table import FORMAT_HELP, Columns, Table
+from tinybox.cli.formatting.template import Template
+from tinybox.container import connections
+from tinybox.container.network import definitions, making
+from tinybox.container.records import host
+from tinybox.container.records.paths import Home
+from tinybox.container.views import network_inspection, units
+from tinybox.container.views.filter_values import Question, truth
+from tinybox.errors import StateError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.container.network.addresses import Want
+    from tinybox.container.network.definitions import Network
+
+    Test = Callable[[Network], bool]
+
+FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
+
+
+def columns(*, whole: bool) -> Columns:
+    """Return docker's columns; ids *whole* or short."""
+    return {
+        "ID": ("NETWORK ID", lambda network: network.id if whole else network.id[:12]),
+        "Name": ("NAME", lambda network: network.name),
+        "Driver": ("DRIVER", lambda network: network.driver),
+        "Scope": ("SCOPE", lambda _: "local"),
+        "IPv6": ("IPV6", lambda network: str(bool(network.subnet6)).lower()),
+        "Internal": ("INTERNAL", lambda network: str(network.internal).lower()),
+        "Labels": (
+            "LABELS",
+            lambda network: ",".join(f"{key}={value}" for key, value in sorted(network.labels.items())),
+        ),
+        "Label": ("", lambda network: lambda key: network.labels.get(key, "")),
+        "CreatedAt": ("CREATED AT", lambda network: units.stamp(network.created)),
+    }
+
+
+class Wanted(Question):
+    """Which networks the words of --filter mean."""
+
+    def __init__(self, home: Home, words: tuple[str, ...], keys: tuple[str, ...] = FILTERS) -> None:
+        self._home = home
+        super().__init__(words, keys)
+
+    def _dangling(self, value: str) -> Test:
+        wanted = truth("dangling", value)
+        used = {endpoint.network for _, endpoint in making.users(self._home)}
+        return lambda network: (network.name not in used and not network.is_predefined) == wanted
+
+    def _driver(self, value: str) -> Test:
+        return lambda network: network.driver == value
+
+    def _id(self, value: str) -> Test:
+        return lambda network: value in network.id
+
+    def _name(self, value: str) -> Test:
+        return lambda network: value in network.name
+
+    def _scope(self, value: str) -> Test:
+        return lambda _: value == "local"
+
+    def _type(self, value: str) -> Test:
+        if value not in ("custom", "builtin"):
+            raise UsageError(f"--filter type={value}", "is unknown", "custom or builtin")
+        return lambda network: network.is_predefined == (value == "builtin")
+
+
+def pairs(words: tuple[str, ...]) -> dict[str, str]:
+    """Return ``KEY=VALUE`` words as a dictionary; without a value it is empty."""
+    return dict(word.partition("=")[::2] for word in words)
+
+
+@click.group()
+def network() -> None:
+    """List, make, show and remove networks, and connect boxes with them."""
+
+
+@network.command("ls")
+@click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
+@click.option("-f", "--filter", "words", multiple=True, metavar="KEY=VALUE", help=f"Keys: {', '.join(FILTERS)}.")
+@click.option("--format", "style", default="", metavar="FORMAT", help=FORMAT_HELP)
+@click.option("--no-trunc", is_flag=True, help="Print whole ids.")
+def ls(words: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> None:
+    """List the networks."""
+    home = Home()
+    wanted = Wanted(home, words)
+    found = [each for each in definitions.every(home) if wanted(each)]
+    if quiet:
+        lines = [each.id if no_trunc else each.id[:12] for each in found]
+    else:
+        lines = Table(columns(whole=no_trunc), style, "ID Name Driver Scope").lines(found)
+    click.echo("".join(f"{line}\n" for line in lines), nl=False)
+
+
+@network.command("create")
+@click.option("-d", "--driver", default="bridge", metavar="NAME", help="Only bridge, which is the default.")
+@click.option("--subnet", "subnets", multiple=True, metavar="SUBNET", help="172.18.0.0/16, or one of IPv6; or both.")
+@click.option("--gateway", "gateways", multiple=True, metavar="ADDRESS", help="The host's address in it.")
+@click.option("--internal", is_flag=True, help="Nothing leads out of it, or into it.")
+@click.option("--ipv6", is_flag=True, help="With an IPv6 subnet, too.")
+@click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Attach a label.")
+@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="mtu=1400.")
+@click.argument("name")
+def create(name: str, driver: str, labels: tuple[str, ...], options: tuple[str, ...], **wish: Any) -> None:
+    """Make the network NAME, and print its id."""
+    if driver != "bridge":
+        raise UsageError(f"--driver {driver}", "there is no such driver", "bridge")
+    wanted = making.Wish(labels=pairs(labels), options=pairs(options), **wish)
+    home = Home()
+    home.prepare()
+    print(making.create(home, name, wanted).id)
+
+
+NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.networks)
+NAME = click.argument("name", metavar="NETWORK", shell_complete=completion.networks)
+
+
+@network.command("rm")
+@click.option("-f", "--force", is_flag=True, help="Let names pass that no network has.")
+@NAMES
+def rm(names: tuple[str, ...], *, force: bool) -> int:
+    """Remove networks that no box is on."""
+    home = Home()
+
+    def remove(name: str) -> str:
+        try:
+            return making.remove(home, name)
+        except StateError as error:
+            if force and error.cause == "not found":
+                return name
+            raise
+
+    return several.each(names, remove)
+
+
+@network.command("inspect")
+@click.option("-f", "--format", "style", default="json", metavar="FORMAT", help="json, or a template.")
+@NAMES
+def inspect(names: tuple[str, ...], style: str) -> int:
+    """Show all that is known of networks, and which boxes are on them."""
+    home, found, failed = Home(), [], False
+    for name in names:
+        try:
+            found.append(network_inspection.told(home, definitions.find(home, name)))
+        except StateError as error:
+            print(f"tinybox: {error}", file=sys.stderr)
+            failed = True
+    if style == "json":
+        print(json.dumps(found, indent=4))
+    else:
+        template = Template(style.replace("\\t", "\t").replace("\\n", "\n"))
+        print("".join(f"{template.render(each)}\n" for each in found), end="")
+    return int(failed)
+
+
+@network.command("connect")
+@click.option("--ip", "address", default="", metavar="ADDRESS", help="Its IPv4 address there.")
+@click.option("--ip6", "address6", default="", metavar="ADDRESS", help="Its IPv6 address there.")
+@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="One more name for the boxes beside it.")
+@NAME
+@click.argument("container", shell_complete=completion.containers)
+def connect(name: str, container: str, address: str, address6: str, aliases: tuple[str, ...]) -> None:
+    """Put CONTAINER, running or not, into NETWORK."""
+    home = Home()
+    found = definitions.find(home, name)
+    want: Want = {"name": found.name, "aliases": list(aliases), "address": address, "address6": address6}
+    connections.connect(home, found, container, want)
+
+
+@network.command("disconnect")
+@click.option("-f", "--force", is_flag=True, help="Also where it is not connected, or the network is gone.")
+@NAME
+@click.argument("container", shell_complete=completion.containers)
+def disconnect(name: str, container: str, *, force: bool) -> None:
+    """Take CONTAINER, running or not, out of NETWORK."""
+    connections.disconnect(Home(), name, container, force=force)
+
+
+@network.command("prune")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.option("--filter", "words", multiple=True, metavar="label=KEY[=VALUE]", help="Only those with a label.")
+def prune(words: tuple[str, ...], *, force: bool) -> None:
+    """Remove the networks that no box is on."""
+    from tinybox.cli.commands.prune import confirm
+
+    if not force and not confirm(["all custom networks not used by at least one container"]):
+        return
+    home = Home()
+    removed = making.prune(home, Wanted(home, words, ("label",)))
+    if removed:
+        print("Deleted Networks:", *removed, "", sep="\n")
+
+
+@network.command("show")
+@NAME
+def show(name: str) -> None:
+    """Draw NETWORK as it is in the kernel now: bridge, cables, both ends, addresses, routes, rules and counters."""
+    from tinybox.container.views import network_picture
+
+    home = Home()
+    host.read(home.cache).check()
+    click.echo("\n".join(network_picture.drawn(home, definitions.find(home, name))))

@@ -1,0 +1,113 @@
+"""Commands that show the processes of containers and their namespaces: top, tree, ns."""
+
+from __future__ import annotations
+
+import pwd
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinybox.cli import completion
+from tinybox.cli.formatting.table import Columns, Table, format_option
+from tinybox.container.records.paths import Home
+from tinybox.container.views import listing, namespaces, processes, units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tinybox.container.views.processes import Process
+
+TOP, TREE = "UID PID PPID C STIME TTY TIME CMD", "PID BoxPID State User BoxUser Tree"
+NS = "Container Namespace Host Box Verdict"
+
+
+def _user(uid: int) -> str:
+    """Return the host's name for a user, or the number if it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _show(table: Table, things: Iterable[Any]) -> None:
+    click.echo("".join(f"{line}\n" for line in table.lines(things)), nl=False)
+
+
+def top_columns(now: float) -> Columns:
+    """Return the columns of ``ps -ef``; see ps(1)."""
+
+    def began(process: Process) -> str:
+        form = "%H:%M" if now - process.start < units.DAY else "%b%d"
+        return time.strftime(form, time.localtime(process.start))
+
+    def used(process: Process) -> str:
+        minutes, seconds = divmod(int(process.cpu_seconds), 60)
+        return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
+
+    return {
+        "UID": ("UID", lambda process: _user(process.uid)),
+        "PID": ("PID", lambda process: process.pid),
+        "PPID": ("PPID", lambda process: process.ppid),
+        "C": ("C", lambda process: process.share_of_cpu(now)),
+        "STIME": ("STIME", began),
+        "TTY": ("TTY", lambda process: process.tty),
+        "TIME": ("TIME", used),
+        "CMD": ("CMD", lambda process: process.command),
+    }
+
+
+@click.command()
+@click.argument("container", shell_complete=completion.running)
+@format_option(TOP)
+def top(container: str, style: str) -> None:
+    """List the processes of CONTAINER, with the host's numbers; the columns are those of `ps -ef`."""
+    _show(Table(top_columns(time.time()), style, TOP), processes.of(listing.find(Home(), container)))
+
+
+TREE_COLUMNS: Columns = {
+    "PID": ("HOST PID", lambda row: row[1].pid),
+    "BoxPID": ("BOX PID", lambda row: row[1].box_pid),
+    "State": ("STATE", lambda row: row[1].state),
+    "User": ("HOST USER", lambda row: _user(row[1].uid)),
+    "BoxUser": ("BOX USER", lambda row: row[1].box_uid),
+    "PPID": ("HOST PPID", lambda row: row[1].ppid),
+    "Command": ("COMMAND", lambda row: row[1].command),
+    "Tree": ("COMMAND", lambda row: row[0] + row[1].command),
+}
+
+
+@click.command()
+@click.argument("container", shell_complete=completion.running)
+@format_option(f"{TREE} PPID Command")
+def tree(container: str, style: str) -> None:
+    """Show the process tree of CONTAINER: each process with its number on the host and in the box, state and users.
+
+    What stands at the left has its parent outside: PID 1 of the box, and what `tinybox exec` has brought in.
+    """
+    table = Table(TREE_COLUMNS, style, TREE)
+    _show(table, processes.forest(processes.of(listing.find(Home(), container))))
+
+
+NS_COLUMNS: Columns = {
+    "Container": ("CONTAINER", lambda pair: pair.container),
+    "Namespace": ("NAMESPACE", lambda pair: pair.kind),
+    "Host": ("HOST", lambda pair: pair.host or "-"),
+    "Box": ("BOX", lambda pair: pair.box or "-"),
+    "Verdict": ("VERDICT", lambda pair: "differs" if pair.differs else "same"),
+}
+
+
+@click.command()
+@click.argument("container", required=False, shell_complete=completion.running)
+@format_option(NS)
+def ns(container: str | None, style: str) -> None:
+    """Show the eight namespaces of host and box side by side, by their inode numbers, and whether they differ.
+
+    Without CONTAINER, those of every running container.
+    """
+    home = Home()
+    found = [listing.find(home, container)] if container else listing.containers(home, at_rest=False)
+    alive = [listed for listed in found if container or listed.has_process]
+    pairs = [pair for listed in alive for pair in namespaces.pairs(listed)]
+    _show(Table(NS_COLUMNS, style, NS), pairs)

@@ -1,0 +1,90 @@
+"""`tinybox stats`: what containers use, again and again, or once."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from tinybox.cli import completion
+from tinybox.cli.formatting.table import Columns, Table, format_option
+from tinybox.container.records.paths import Home
+from tinybox.container.views import listing, units
+from tinybox.container.views.listing import Listed
+from tinybox.container.views.statistics import Sample
+from tinybox.errors import StateError
+
+USUAL = "ID Name CPUPerc MemUsage MemPerc NetIO BlockIO PIDs"
+INTERVAL = 1.0  # seconds between two looks
+CLEAR = "\033[H\033[J"
+UNKNOWN = "--"
+
+Pair = tuple[Sample, Sample | None]  # a look and the one before it
+
+
+def _percent(share: float | None) -> str:
+    return UNKNOWN if share is None else f"{share * 100:.2f}%"
+
+
+def _both(form: str, first: int | None, second: int | None) -> str:
+    """Return two sizes, parted by a slash; one that nobody counts is --."""
+    size = units.binary_size if form == "binary" else units.decimal_size
+    return " / ".join(UNKNOWN if count is None else size(count) for count in (first, second))
+
+
+COLUMNS: Columns = {
+    "Container": ("CONTAINER", lambda pair: pair[0].listed.id[:12]),
+    "ID": ("CONTAINER ID", lambda pair: pair[0].listed.id[:12]),
+    "Name": ("NAME", lambda pair: pair[0].listed.name),
+    "CPUPerc": ("CPU %", lambda pair: _percent(pair[0].cpu_share(pair[1]))),
+    "MemUsage": ("MEM USAGE / LIMIT", lambda pair: _both("binary", pair[0].memory, pair[0].memory_limit)),
+    "MemPerc": ("MEM %", lambda pair: _percent(pair[0].memory_share)),
+    "NetIO": ("NET I/O", lambda pair: _both("decimal", *pair[0].network)),
+    "BlockIO": ("BLOCK I/O", lambda pair: _both("decimal", *pair[0].disk)),
+    "PIDs": ("PIDS", lambda pair: UNKNOWN if pair[0].pids is None else str(pair[0].pids)),
+}
+
+
+FIELDS = " ".join(COLUMNS)
+
+
+def _chosen(home: Home, names: tuple[str, ...], *, at_rest: bool) -> list[Listed]:
+    if names:
+        return [listing.find(home, name) for name in names]
+    return listing.containers(home, at_rest=at_rest)
+
+
+def _look(found: list[Listed], former: dict[str, Sample]) -> list[Pair]:
+    return [(sample, former.get(sample.listed.id)) for sample in map(Sample, found)]
+
+
+@click.command()
+@click.option("--no-stream", is_flag=True, help="Look once (twice, for the CPU), and end.")
+@click.option("-a", "--all", "at_rest", is_flag=True, help="Show those that do not run, too.")
+@format_option(FIELDS)
+@click.argument("names", nargs=-1, metavar="[CONTAINER]...", shell_complete=completion.running)
+def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool) -> None:
+    """Show what CONTAINERs, or all that run, use: CPU, memory, network, disk and processes; until Ctrl-C.
+
+    CPU is in percent of one CPU. What this host does not count for a container is --. Without a memory controller
+    MEM USAGE is what its processes hold of their own, PSS.
+    """
+    home, table = Home(), Table(COLUMNS, style, USUAL)
+    former: dict[str, Sample] = {}
+    first = True
+    while True:
+        try:
+            pairs = _look(_chosen(home, names, at_rest=at_rest), former)
+        except StateError:
+            if first:
+                raise
+            return  # what was looked at has been removed
+        if not first:
+            clear = CLEAR if table.is_table and not no_stream and sys.stdout.isatty() else ""
+            click.echo(clear + "".join(f"{line}\n" for line in table.lines(pairs)), nl=False)
+            if no_stream:
+                return
+        former = {sample.listed.id: sample for sample, _ in pairs}
+        first = False
+        time.sleep(INTERVAL)

@@ -1,0 +1,163 @@
+"""`tinybox volume`: the directories that outlive containers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from tinybox.cli import completion, several
+from tinybox.cli.formatting.table import FORMAT_HELP, Columns, Table
+from tinybox.cli.formatting.template import Template
+from tinybox.container.records.paths import Home
+from tinybox.container.storage import volumes
+from tinybox.container.views import units
+from tinybox.container.views.filter_values import Question, truth
+from tinybox.errors import StateError, UsageError
+from tinybox.images.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.container.storage.volumes import Volume
+
+    Test = Callable[[Volume], bool]
+
+COLUMNS: Columns = {
+    "Availability": ("AVAILABILITY", lambda _: "N/A"),
+    "Driver": ("DRIVER", lambda _: "local"),
+    "Group": ("GROUP", lambda _: "N/A"),
+    "Labels": ("LABELS", lambda volume: ",".join(f"{key}={value}" for key, value in sorted(volume.labels.items()))),
+    "Label": ("", lambda volume: lambda key: volume.labels.get(key, "")),
+    "Links": ("LINKS", lambda _: "N/A"),
+    "Mountpoint": ("MOUNTPOINT", lambda volume: volume.path),
+    "Name": ("VOLUME NAME", lambda volume: volume.name),
+    "Scope": ("SCOPE", lambda _: "local"),
+    "Size": ("SIZE", lambda _: "N/A"),
+    "Status": ("STATUS", lambda _: "N/A"),
+}
+FILTERS = ("dangling", "driver", "label", "name")
+
+
+class Wanted(Question):
+    """Which volumes the words of --filter mean."""
+
+    def __init__(self, home: Home, words: tuple[str, ...]) -> None:
+        self._taken = volumes.users(home)
+        super().__init__(words, FILTERS)
+
+    def _dangling(self, value: str) -> Test:
+        wanted = truth("dangling", value)
+        return lambda volume: (volume.path not in self._taken) == wanted
+
+    def _driver(self, value: str) -> Test:
+        return lambda _: value == "local"
+
+    def _name(self, value: str) -> Test:
+        return lambda volume: value in volume.name
+
+
+@click.group()
+def volume() -> None:
+    """List, make, show and remove volumes."""
+
+
+@volume.command("ls")
+@click.option("-q", "--quiet", is_flag=True, help="Print only names.")
+@click.option("-f", "--filter", "words", multiple=True, metavar="KEY=VALUE", help=f"Keys: {', '.join(FILTERS)}.")
+@click.option("--format", "style", default="", metavar="FORMAT", help=FORMAT_HELP)
+def ls(words: tuple[str, ...], style: str, *, quiet: bool) -> None:
+    """List the volumes."""
+    home = Home()
+    wanted = Wanted(home, words)
+    found = [each for each in volumes.every(home) if wanted(each)]
+    lines = [each.name for each in found] if quiet else Table(COLUMNS, style, "Driver Name").lines(found)
+    click.echo("".join(f"{line}\n" for line in lines), nl=False)
+
+
+@volume.command("create")
+@click.option("-d", "--driver", default="local", metavar="NAME", help="Only local, which is the default.")
+@click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Attach a label.")
+@click.argument("name", required=False, default="")
+def create(name: str, driver: str, labels: tuple[str, ...]) -> None:
+    """Make the volume NAME, or one with a name made up, and print its name."""
+    if driver != "local":
+        raise UsageError(f"--driver {driver}", "there is no such driver", "local")
+    home = Home()
+    with Store(home.root).locked():
+        print(volumes.create(home, name, dict(label.partition("=")[::2] for label in labels)).name)
+
+
+@volume.command("rm")
+@click.option("-f", "--force", is_flag=True, help="Let names pass that no volume has.")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.volumes)
+def rm(names: tuple[str, ...], *, force: bool) -> int:
+    """Remove volumes that no container uses."""
+    home = Home()
+
+    def remove(name: str) -> str:
+        try:
+            found = volumes.find(home, name)
+        except StateError:
+            if force:
+                return name
+            raise
+        with Store(home.root).locked():
+            volumes.remove(home, found)
+        return name
+
+    return several.each(names, remove)
+
+
+@volume.command("inspect")
+@click.option("-f", "--format", "style", default="json", metavar="FORMAT", help="json, or a template.")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.volumes)
+def inspect(names: tuple[str, ...], style: str) -> int:
+    """Show all that is known of volumes."""
+    home, found, failed = Home(), [], False
+    for name in names:
+        try:
+            found.append(_told(volumes.find(home, name)))
+        except StateError as error:
+            print(f"tinybox: {error}", file=sys.stderr)
+            failed = True
+    if style != "json":
+        template = Template(style.replace("\\t", "\t").replace("\\n", "\n"))
+        print("".join(f"{template.render(each)}\n" for each in found), end="")
+    else:
+        print(json.dumps(found, indent=4))
+    return int(failed)
+
+
+def _told(each: Volume) -> dict[str, object]:
+    return {
+        "CreatedAt": units.stamp(each.created),
+        "Driver": "local",
+        "Labels": each.labels or None,
+        "Mountpoint": each.path,
+        "Name": each.name,
+        "Options": None,
+        "Scope": "local",
+    }
+
+
+@volume.command("prune")
+@click.option("-a", "--all", "all_of_them", is_flag=True, help="Those with a name, too, not only anonymous ones.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.option("--filter", "words", multiple=True, metavar="label=KEY[=VALUE]", help="Only those with a label.")
+def prune(words: tuple[str, ...], *, all_of_them: bool, force: bool) -> None:
+    """Remove the volumes that no container uses, and say how much that frees."""
+    from tinybox.cli.commands.prune import confirm
+    from tinybox.container import pruning
+
+    which = "volumes" if all_of_them else "anonymous volumes"
+    if not force and not confirm([f"all {which} not used by at least one container"]):
+        return
+    home = Home()
+    wanted = Wanted(home, words)
+    removed = pruning.volumes_of(home, lambda each: wanted(each) and (all_of_them or each.is_anonymous))
+    if removed.names:
+        print("Deleted Volumes:", *removed.names, "", sep="\n")
+    print(f"Total reclaimed space: {units.decimal_size(removed.size)}")

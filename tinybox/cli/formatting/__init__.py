@@ -1,0 +1,1 @@
+"""Tables and templates: how a list of things is printed."""

@@ -1,0 +1,87 @@
+"""How a list of things is shown: as a table, as lines of JSON, or by a template; the words of docker's --format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import click
+
+from tinybox.cli.formatting.functions import as_json
+from tinybox.cli.formatting.template import Template
+
+GAP, NARROWEST = 3, 10  # spaces between two columns, and how narrow one may be; as docker's tables
+FORMAT_HELP = "table, json, a template such as '{{.ID}}', or 'table {{.ID}}\\t{{.Names}}'."
+
+Columns = dict[str, tuple[str, Callable[[Any], Any]]]
+
+
+def format_option(fields: str) -> Callable[[Any], Any]:
+    """Return the option --format, whose help names the *fields* that a template can ask for."""
+    example = f"a template such as '{{{{.{fields.split(maxsplit=1)[0]}}}}}'"
+    words = f"table, json, {example}, or 'table TEMPLATE'; fields: {fields}."
+    return click.option("--format", "style", default="", metavar="FORMAT", help=words)
+
+
+class Row(Mapping[str, Any]):
+    """One thing, as a template sees it: its columns by their names, each worked out when it is asked for."""
+
+    def __init__(self, columns: Columns, thing: Any) -> None:
+        self._columns, self._thing = columns, thing
+
+    def __getitem__(self, name: str) -> Any:
+        return self._columns[name][1](self._thing)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
+class Table:
+    """How to show things that have these *columns* (name: heading, and what it says of a thing).
+
+    *style* is the word of --format; *usual* names the columns of the plain table.
+    """
+
+    def __init__(self, columns: Columns, style: str, usual: str) -> None:
+        self._columns = columns
+        self._json = style == "json"
+        self.is_table = style in ("", "table") or style.startswith("table ")
+        text = style.removeprefix("table").strip() if self.is_table else style
+        text = text or "\t".join(f"{{{{.{name}}}}}" for name in usual.split())
+        self._template = Template(text.replace("\\t", "\t").replace("\\n", "\n"))
+
+    def lines(self, things: Iterable[Any]) -> list[str]:
+        """Return what to print of *things*, a line or more each; a table has its headings above."""
+        rows = [Row(self._columns, thing) for thing in things]
+        if self._json:
+            return [as_json(row) for row in rows]
+        said = [self._template.render(row) for row in rows]
+        return aligned([self._headings(), *said]) if self.is_table else said
+
+    def _headings(self) -> str:
+        headings: dict[str, Any] = {name: heading for name, (heading, _) in self._columns.items()}
+        headings.update({name: _heading for name, (heading, _) in self._columns.items() if not heading})
+        return self._template.render(headings)
+
+
+def _heading(word: str) -> str:
+    """Return the heading of a column that is a function: for ``.Label "x"`` it is x."""
+    return word
+
+
+def aligned(lines: list[str]) -> list[str]:
+    """Return *lines*, whose cells are parted by tabs, with their columns below one another."""
+    rows = [[printable(cell) for cell in line.split("\t")] for line in lines]
+    widths = [max(len(row[place]) for row in rows if len(row) > place) for place in range(max(map(len, rows)))]
+    return [
+        "".join(cell.ljust(max(width + GAP, NARROWEST)) for cell, width in zip(row, widths, strict=False)).rstrip()
+        for row in rows
+    ]
+
+
+def printable(text: str) -> str:
+    """Return *text* with what could command a terminal made visible: a container's words are a stranger's."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,0 +1,254 @@
+r"""The templates of --format: the part of Go's text/template that docker's users write, compiled to Python functions.
+
+    {{.ID}}\t{{.Names}}   {{json .}}   {{index .Config.Labels "x"}}   {{.Name | upper}}   {{range .Mounts}}...{{end}}
+
+Text stands for itself; between the braces is a pipeline of values and functions, or one of if, with, range, else, end.
+A template is compiled from the outside in: each part becomes a function from a Scope to what the part says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tinybox.cli.formatting.functions import call, field, shown, wrong
+
+Value = Callable[["Scope"], Any]
+Part = Callable[["Scope"], str]
+
+_ACTION = re.compile(r"\{\{(-\s)?\s*((?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|(?!\}\}).)*?)\s*(?:(?<=\s)(-))?\}\}", re.DOTALL)
+_TOKEN = re.compile(
+    r"\s*(?P<word>\"(?:\\.|[^\"\\])*\"|`[^`]*`|:=|[|(),]|-?\d{1,18}(?:\.\d{1,18})?|\$\w*(?:\.\w+)*|(?:\.\w+)+|\.|\w+)"
+)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+_WORDS = {"true": True, "false": False, "nil": None}
+
+
+class Scope:
+    """What a part of a template sees: the dot, and the variables by their names; ``$`` is the whole."""
+
+    def __init__(self, dot: Any, variables: Mapping[str, Any]) -> None:
+        self.dot, self.variables = dot, dict(variables)
+
+    def within(self, dot: Any, **variables: Any) -> Scope:
+        """Return the scope of a block with another dot."""
+        return Scope(dot, {**self.variables, **variables})
+
+
+class Template:
+    """A template, compiled once and rendered for each thing; UsageError tells what is wrong with its words."""
+
+    def __init__(self, text: str) -> None:
+        self._parts = _Blocks(text).all()
+
+    def render(self, data: Any) -> str:
+        """Return what the template says of *data*; UsageError names a field that is not there, and those that are."""
+        return _say(self._parts, Scope(data, {"$": data}))
+
+
+def _say(parts: list[Part], scope: Scope) -> str:
+    return "".join(part(scope) for part in parts)
+
+
+def _split(text: str) -> list[tuple[str, bool]]:
+    """Split *text* into pieces, each with whether it is an action; ``{{-`` and ``-}}`` eat the blanks beside them."""
+    pieces: list[tuple[str, bool]] = []
+    at, trim = 0, False
+    for match in _ACTION.finditer(text):
+        plain = text[at : match.start()]
+        plain = plain.lstrip() if trim else plain
+        pieces += [(plain.rstrip() if match[1] else plain, False), (match[2].strip(), True)]
+        at, trim = match.end(), bool(match[3])
+    rest = text[at:]
+    if "{{" in rest or "{{" in "".join(piece for piece, action in pieces if not action):
+        raise wrong("an action is not closed: }} is missing")
+    return [*pieces, (rest.lstrip() if trim else rest, False)]
+
+
+class _Blocks:
+    """The blocks of a template: text, values, and what stands between if, with or range, and end."""
+
+    def __init__(self, text: str) -> None:
+        self._pieces = _split(text)
+        self._at = 0
+
+    def all(self) -> list[Part]:
+        parts, stop = self._block()
+        if stop:
+            raise wrong(f"{{{{{stop}}}}} without a beginning")
+        return parts
+
+    def _block(self) -> tuple[list[Part], str]:
+        """Compile up to the next ``else`` or ``end``, which is returned, too."""
+        parts: list[Part] = []
+        while self._at < len(self._pieces):
+            text, is_action = self._pieces[self._at]
+            self._at += 1
+            first, _, rest = text.partition(" ")
+            if not is_action:
+                parts.append(lambda _, text=text: text)  # type: ignore[misc]
+            elif first in ("end", "else"):
+                return parts, text
+            elif first in ("if", "with", "range"):
+                parts.append(self._branches(first, rest))
+            elif not text.startswith("/*"):
+                parts.append(_plain(text))
+        return parts, ""
+
+    def _branches(self, kind: str, text: str) -> Part:
+        """Compile a block that begins with ``if``, ``with`` or ``range``, up to its end."""
+        names, value = _declaration(text)
+        body, stop = self._block()
+        otherwise: list[Part] = []
+        chained = stop.partition(" ")[2].split(" ", 1)
+        if stop.startswith("else ") and len(chained) == 2 and chained[0] in ("if", "with"):
+            otherwise = [self._branches(*chained)]
+            stop = "end"
+        elif stop == "else":
+            otherwise, stop = self._block()
+        if stop != "end":
+            raise wrong(f"{{{{{kind} {text}}}}} has no {{{{end}}}}")
+        if kind == "range":
+            return lambda scope: _repeat(scope, names, value(scope), body, otherwise)
+        return lambda scope: _choose(scope, names, value(scope), body, otherwise, moves_dot=kind == "with")
+
+
+def _plain(text: str) -> Part:
+    """Compile an action that is no block: a value to show, or a variable to set."""
+    names, value = _declaration(text)
+
+    def part(scope: Scope) -> str:
+        result = value(scope)
+        if not names:
+            return shown(result)
+        scope.variables[names[0]] = result
+        return ""
+
+    return part
+
+
+def _choose(scope: Scope, names: list[str], value: Any, body: list[Part], other: list[Part], *, moves_dot: bool) -> str:
+    variables = {names[0]: value} if names else {}
+    dot = value if moves_dot and value else scope.dot
+    return _say(body if value else other, scope.within(dot, **variables))
+
+
+def _repeat(scope: Scope, names: list[str], value: Any, body: list[Part], other: list[Part]) -> str:
+    if isinstance(value, Mapping):
+        pairs: list[tuple[Any, Any]] = [(key, value[key]) for key in sorted(value)]
+    elif isinstance(value, list | tuple) or value is None:
+        pairs = list(enumerate(value or ()))
+    else:
+        raise wrong(f"range over {shown(value)}: it is neither a list nor a map")
+    if not pairs:
+        return _say(other, scope)
+    said = []
+    for pair in pairs:
+        variables = dict(zip(names, pair if len(names) == 2 else pair[1:], strict=True)) if names else {}
+        said.append(_say(body, scope.within(pair[1], **variables)))
+    return "".join(said)
+
+
+def _declaration(text: str) -> tuple[list[str], Value]:
+    """Compile ``$name := pipeline``, ``$key, $value := pipeline`` or a mere pipeline."""
+    tokens = _tokens(text)
+    names: list[str] = []
+    if ":=" in tokens:
+        at = tokens.index(":=")
+        names = [name for name in tokens[:at] if name != ","]
+        tokens = tokens[at + 1 :]
+        if not all(name.startswith("$") and "." not in name for name in names) or len(names) > 2:
+            raise wrong(f"{text!r}: only $names can be set")
+    if not tokens:
+        raise wrong(f"a value is missing in {{{{{text}}}}}")
+    value, rest = _pipeline(tokens)
+    if rest:
+        raise wrong(f"unexpected {rest[0]!r} in {{{{{text}}}}}")
+    return names, value
+
+
+def _tokens(text: str) -> list[str]:
+    tokens, at = [], 0
+    while at < len(text.rstrip()):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise wrong(f"{text[at:].strip()!r} cannot be read")
+        tokens.append(match["word"])
+        at = match.end()
+    return tokens
+
+
+def _pipeline(tokens: list[str]) -> tuple[Value, list[str]]:
+    """Compile commands joined by ``|``: what one says is the last argument of the next."""
+    value, tokens = _command(tokens, None)
+    while tokens[:1] == ["|"]:
+        value, tokens = _command(tokens[1:], value)
+    return value, tokens
+
+
+def _command(tokens: list[str], piped: Value | None) -> tuple[Value, list[str]]:
+    """Compile one command: a function with its arguments, or a value alone."""
+    if not tokens or tokens[0] in ("|", ")", ","):
+        raise wrong("a value is missing in a pipeline")
+    name = tokens[0] if re.fullmatch(r"[a-zA-Z]\w*", tokens[0]) and tokens[0] not in _WORDS else ""
+    head, tokens = ((lambda _: None), tokens[1:]) if name else _operand(tokens)
+    arguments: list[Value] = []
+    while tokens and tokens[0] not in ("|", ")", ","):
+        argument, tokens = _operand(tokens)
+        arguments.append(argument)
+    arguments += [piped] if piped is not None else []
+    if name:
+        return lambda scope: call(name, *(argument(scope) for argument in arguments)), tokens
+    return lambda scope: _applied(head(scope), [argument(scope) for argument in arguments]), tokens
+
+
+def _applied(value: Any, arguments: list[Any]) -> Any:
+    """Return *value*; a field that is a function, as ``.Label "x"``, is called."""
+    if callable(value):
+        try:
+            return value(*arguments)
+        except TypeError as error:
+            raise wrong('a field that is a function needs its words behind it, as in {{.Label "x"}}') from error
+    if arguments:
+        raise wrong(f"{shown(value)} is no function: it cannot take {shown(arguments[0])}")
+    return value
+
+
+def _operand(tokens: list[str]) -> tuple[Value, list[str]]:
+    word, rest = tokens[0], tokens[1:]
+    if word == "(":
+        inner, rest = _pipeline(rest)
+        if rest[:1] != [")"]:
+            raise wrong(") is missing")
+        names = rest[1][1:].split(".") if len(rest) > 1 and re.match(r"\.\w", rest[1]) else []
+        return (lambda scope: _walk(inner(scope), names)), rest[2 if names else 1 :]
+    if word[0] in '"`':
+        text = word[1:-1]
+        if word[0] == '"':
+            text = re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), text)
+        return (lambda _: text), rest
+    if word[0] == ".":
+        names = word[1:].split(".") if word != "." else []
+        return (lambda scope: _walk(scope.dot, names)), rest
+    if word[0] == "$":
+        variable, *names = word.split(".")
+        return (lambda scope: _walk(_variable(scope, variable), names)), rest
+    if word in _WORDS:
+        return (lambda _: _WORDS[word]), rest
+    if word[0].isdigit() or word[0] == "-":
+        number = float(word) if "." in word else int(word)
+        return (lambda _: number), rest
+    raise wrong(f"unexpected {word!r}")
+
+
+def _variable(scope: Scope, name: str) -> Any:
+    if name not in scope.variables:
+        raise wrong(f"no variable {name}; there are: {', '.join(scope.variables)}")
+    return scope.variables[name]
+
+
+def _walk(value: Any, names: list[str]) -> Any:
+    for name in names:
+        value = field(value, name)
+    return value

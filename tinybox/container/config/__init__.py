@@ -1,0 +1,1 @@
+"""Docker's options become config.json; the config.json of another tool is checked."""

@@ -1,0 +1,185 @@
+"""From docker's words to OCI's: image config and options become a config.json.
+
+Nothing here is done; all of it is said. What docker gives every container by default stands here and in the three files
+beside it: configure_mounts, configure_linux and configure_resources.
+"""
+
+from __future__ import annotations
+
+from tinybox.container.config import life, linux, mounts, networking, option_values, user_option
+from tinybox.container.process import init
+from tinybox.container.records import spec
+from tinybox.errors import UsageError
+from tinybox.isolation import capabilities
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from tinybox.container.network.definitions import Network
+    from tinybox.container.records.host import Host
+    from tinybox.container.records.spec import Process, Spec
+
+    Options = dict[str, Any]
+
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Request:
+    """What a user asks for: the *image*'s config and layers, the *command*, and the *options* as they were written."""
+
+    def __init__(
+        self,
+        container: str,
+        name: str,
+        image: Any,
+        command: Sequence[str],
+        options: Options,
+        *,
+        host: Host,
+        find_pid: Callable[[str], int],
+        find_hostname: Callable[[str], str],
+        volume: Callable[[str, str], str],
+        network: Callable[[str], Network],
+    ) -> None:
+        self.container, self.name, self.image, self.command, self.options = container, name, image, command, options
+        self.host, self.find_pid, self.find_hostname = host, find_pid, find_hostname
+        self.volume, self.network = volume, network
+        self.privileged = bool(options.get("privileged"))
+        self.modes = {
+            key: options.get(key) or linux.DEFAULT_MODES.get(key, "private")
+            for key in linux.NAMESPACES
+            if key != "network"
+        }
+        self.modes["network"] = networking.mode(options)
+        self.modes["userns"] = linux.users(self.modes["userns"], find_pid)
+        self.user, self.home = user_option.resolve(options.get("user") or image.config.get("User") or "0", image.layers)
+        if options.get("group_add"):
+            user_option.add_groups(self.user, options["group_add"], image.layers)
+
+
+def configure(request: Request) -> Spec:
+    """Return the config.json of the container that *request* describes; UsageError names the option that is wrong."""
+    options = request.options
+    config: Spec = {
+        "ociVersion": spec.OCI_VERSION,
+        "process": _process(request),
+        "root": {"path": "rootfs", "readonly": bool(options.get("read_only"))},
+        "mounts": mounts.mounts(request),
+        "annotations": _annotations(request),
+        "linux": linux.linux(request),
+    }
+    if request.modes["uts"] == "private":
+        config["hostname"] = _hostname(request)
+    elif options.get("hostname"):
+        raise UsageError(f"--hostname {options['hostname']}", f"conflicts with --uts {request.modes['uts']}")
+    return config
+
+
+def _hostname(request: Request) -> str:
+    """Return the box's host name: whoever shares another one's network is called as that one is, as with docker."""
+    asked, shared = request.options.get("hostname"), request.modes["network"].partition("container:")[2]
+    if not shared:
+        if asked and (" " in asked or not asked.isprintable()):  # it stands in a line of /etc/hosts
+            raise UsageError(f"--hostname {asked!r}", "invalid hostname format", "one word")
+        return asked or request.container[:12]
+    if asked:
+        cause = f"conflicting options: hostname and the network mode {request.modes['network']}"
+        raise UsageError(f"--hostname {asked}", cause, "leave one of them out")
+    return request.find_hostname(shared)
+
+
+def everything_permitted() -> list[str]:
+    """Return the names of all capabilities that this host's root has, which is what ``--privileged`` gives."""
+    return capabilities.available()
+
+
+def entrypoint(request: Request) -> list[str]:
+    """Return what comes before the command: the user's entrypoint, or none if that is empty, or else the image's."""
+    asked = request.options.get("entrypoint")
+    if asked is not None:
+        return [asked] if asked else []
+    return [*(request.image.config.get("Entrypoint") or [])]
+
+
+def arguments(request: Request) -> list[str]:
+    """Return the program and its arguments: entrypoint and command; the image's command goes with its entrypoint."""
+    command = request.command or ()
+    if not command and request.options.get("entrypoint") is None:
+        command = request.image.config.get("Cmd") or ()
+    found = [*entrypoint(request), *command]
+    if not found:
+        raise UsageError(f"image {request.image.reference}", "names no command to run", "add one after the image")
+    return found
+
+
+def _process(request: Request) -> Process:
+    options = request.options
+    terminal = bool(options.get("tty"))
+    security = [opt.partition("=")[::2] for opt in options.get("security_opt") or ()]
+    permitted = linux.capabilities_of(request)
+    process: Process = {
+        "terminal": terminal,
+        "user": request.user,
+        "args": arguments(request),
+        "env": _environment(request, terminal=terminal),
+        "cwd": options.get("workdir") or request.image.config.get("WorkingDir") or "/",
+        "capabilities": {
+            "bounding": permitted,  # all that execve(2) could ever give; a user who is not root has none of it now
+            "effective": permitted if request.user["uid"] == 0 else [],
+            "permitted": permitted if request.user["uid"] == 0 else [],
+        },
+        "noNewPrivileges": any(
+            name.partition(":")[0] == "no-new-privileges" and "false" not in (value, name.partition(":")[2])
+            for name, value in security
+        ),
+    }
+    if not process["cwd"].startswith("/"):
+        raise UsageError(f"--workdir {process['cwd']}", "is not an absolute path")
+    if options.get("ulimit"):
+        process["rlimits"] = [option_values.ulimit(text) for text in options["ulimit"]]
+    if options.get("oom_score_adj") is not None:
+        process["oomScoreAdj"] = option_values.whole("oom-score-adj", options["oom_score_adj"], -1000, 1000)
+    return process
+
+
+def _environment(request: Request, *, terminal: bool) -> list[str]:
+    variables = dict(line.partition("=")[::2] for line in [PATH, *(request.image.config.get("Env") or [])])
+    if request.modes["uts"] == "private":
+        variables["HOSTNAME"] = _hostname(request)
+    if terminal:
+        variables["TERM"] = "xterm"
+    variables |= option_values.environment(request.options.get("env") or [], request.options.get("env_file") or [])
+    variables.setdefault("HOME", request.home)
+    return [f"{name}={value}" for name, value in variables.items()]
+
+
+def _annotations(request: Request) -> dict[str, str]:
+    options, image = request.options, request.image
+    mode = options.get("init") or init.FORWARD
+    if mode not in init.MODES:
+        raise UsageError(f"--init {mode}", "is not a mode of PID 1", "forward, reap or none")
+    stop_signal = options.get("stop_signal") or image.config.get("StopSignal") or "SIGTERM"
+    option_values.signal_number("stop-signal", stop_signal)
+    annotations = {
+        spec.NAME: request.name,
+        spec.IMAGE: image.id,
+        spec.IMAGE_NAME: str(image.reference),
+        spec.LAYERS: ":".join(image.layers),
+        spec.INIT: mode,
+        spec.STOP_SIGNAL: stop_signal,
+    }
+    if first := entrypoint(request):
+        annotations[spec.ENTRYPOINT] = str(len(first))
+    if options.get("user"):
+        annotations[spec.USER] = options["user"]
+    annotations |= life.for_monitor(request)
+    annotations |= networking.for_networks(request)
+    if options.get("rm"):
+        annotations[spec.REMOVE] = "true"
+    labels = [f"{key}={value}" for key, value in (image.config.get("Labels") or {}).items()]
+    for label in [*labels, *(options.get("label") or ())]:
+        key, _, value = label.partition("=")
+        annotations[spec.LABEL + key] = value
+    return annotations

@@ -1,0 +1,97 @@
+"""From docker's words to our annotations: what the monitor needs to know, and OCI has no word for."""
+
+from __future__ import annotations
+
+from tinybox.container.config import option_values
+from tinybox.container.config.restart_policy import Policy
+from tinybox.container.records import spec
+from tinybox.errors import UsageError
+from tinybox.linux import quick_json as json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.config.configure import Request
+
+_LONGEST = 1e9  # seconds, thirty years: longer than any clock of the kernel waits
+_LEAST = 1e-3  # seconds, docker's MinimumDuration: a check is asked for every so often, not all the time
+_UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def for_monitor(request: Request) -> dict[str, str]:
+    """Return the annotations for restart, stop, log, stdin and health; UsageError names the option that is wrong."""
+    options, made = request.options, dict[str, str]()
+    if options.get("restart"):
+        if Policy(options["restart"]).name != "no" and options.get("rm"):
+            raise UsageError(f"--restart {options['restart']}", "conflicts with --rm", "leave one of them out")
+        made[spec.RESTART] = options["restart"]
+    if options.get("stop_timeout"):
+        made[spec.STOP_TIMEOUT] = str(
+            option_values.whole("stop-timeout", options["stop_timeout"], -1, option_values.TIME_MOST)
+        )
+    if options.get("interactive"):
+        made[spec.INTERACTIVE] = "true"
+    for text in options.get("log_opt") or ():
+        key, value = option_values.pair("log-opt", text, "=", "write max-size=10m or max-file=3")
+        if key == "max-size":
+            made[spec.LOG_MAX_SIZE] = str(option_values.size("log-opt max-size", value))
+        elif key == "max-file":
+            made[spec.LOG_MAX_FILES] = str(option_values.whole("log-opt max-file", value, 1, 1000))
+        else:
+            raise UsageError(f"--log-opt {text}", "is unknown", "max-size or max-file")
+    health = _health(request)
+    if health:
+        made[spec.HEALTH] = json.dumps(health)
+    return made
+
+
+def _health(request: Request) -> dict[str, Any] | None:
+    """Return the settings of the health check, times in seconds; the image's are in nanoseconds, as docker has them."""
+    options, image = request.options, request.image.config.get("Healthcheck") or {}
+    if options.get("no_healthcheck"):
+        if options.get("health_cmd"):
+            raise UsageError("--no-healthcheck", "conflicts with --health-cmd", "leave one of them out")
+        return None
+    asked = options.get("health_cmd")  # a text for the shell, or from compose the list that an image has, too
+    test = (["CMD-SHELL", asked] if isinstance(asked, str) else asked) if asked else image.get("Test") or ["NONE"]
+    if test[0] not in ("CMD", "CMD-SHELL") or len(test) < 2:  # NONE; or an image's that nobody can carry out
+        return None
+
+    def seconds(option: str, key: str, default: float) -> float:
+        text = options.get(option.replace("-", "_"))
+        asked = duration(option, text) if text else 0
+        of_image = min((image.get(key) or 0) / 1e9, _LONGEST)  # what a stranger wrote may be more than a clock has
+        found = asked or of_image or default  # 0: the default
+        if found < _LEAST and (asked or of_image):
+            thing = f"--{option} {text}" if asked else f"image {request.image.reference}"
+            raise UsageError(thing, f"{key} in Healthcheck cannot be less than 1ms", "30s is usual")
+        return float(found)
+
+    interval = seconds("health-interval", "Interval", 30)
+    return {
+        "test": ["/bin/sh", "-c", test[1]] if test[0] == "CMD-SHELL" else test[1:],
+        "interval": interval,
+        "timeout": seconds("health-timeout", "Timeout", 30),
+        "startPeriod": seconds("health-start-period", "StartPeriod", 0),
+        "startInterval": seconds("health-start-interval", "StartInterval", min(5, interval)),
+        "retries": option_values.whole(
+            "health-retries", options.get("health_retries") or str(image.get("Retries") or 3), 1, 1000
+        ),
+    }
+
+
+def duration(option: str, text: str) -> float:
+    """Return ``1m30s`` or ``500ms`` in seconds, as docker writes times; a bare number is an error there, too."""
+    total, rest = 0.0, text
+    while rest:
+        digits = rest[: len(rest) - len(rest.lstrip("0123456789."))]
+        after = rest[len(digits) :]
+        unit = next((unit for unit in ("ns", "us", "ms", "s", "m", "h") if after.startswith(unit)), "")
+        if not unit or not digits or digits.count(".") > 1 or digits == ".":
+            raise UsageError(f"--{option} {text}", "is not a time", "write 30s, 1m30s or 500ms")
+        total += float(digits) * _UNITS[unit]
+        rest = after[len(unit) :]
+    if total > _LONGEST:
+        raise UsageError(f"--{option} {text}", "is too long a time", "30s is usual")
+    return total

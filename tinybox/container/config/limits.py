@@ -1,0 +1,120 @@
+"""From docker's words to OCI's: limits of memory, CPU time, processes and devices, ``linux.resources``."""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container.config import option_values
+from tinybox.errors import UsageError
+from tinybox.isolation.cgroups import device_filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.config.configure import Options, Request
+    from tinybox.container.records.host import Host
+    from tinybox.container.records.spec import Device
+
+MEMORY_LEAST = 6 << 20  # docker's; our own init fits into it
+_DENY_ALL = {"allow": False, "access": "rwm"}
+
+
+def resources(request: Request, nodes: list[tuple[Device, str]]) -> dict[str, Any]:
+    """Return ``linux.resources``; *nodes* are the devices that were asked for, each with its access."""
+    wanted = {"devices": _device_rules(request, nodes), **limits(request.options, request.host)}
+    rates = {
+        f"throttle{word.title()}BpsDevice": [
+            option_values.throttle(f"device-{word}-bps", text)
+            for text in request.options.get(f"device_{word}_bps") or ()
+        ]
+        for word in ("read", "write")
+    }
+    if any(rates.values()):
+        wanted["blockIO"] = {name: rate for name, rate in rates.items() if rate}
+    return wanted
+
+
+def limits(options: Options, here: Host) -> dict[str, Any]:
+    """Return those limits that ``update`` can change, too: memory, cpu and pids. With docker, 0 means none."""
+    wanted = {"memory": _memory(options, here), "cpu": _cpu(options)}
+    if _given(options, "pids_limit"):
+        wanted["pids"] = {"limit": option_values.whole("pids-limit", options["pids_limit"], -1, 1 << 22)}
+    return {section: values for section, values in wanted.items() if values}
+
+
+def _given(options: Options, key: str) -> bool:
+    return options.get(key) not in (None, "", "0")
+
+
+def _memory(options: Options, here: Host) -> dict[str, int]:
+    limit, reservation = _bytes(options, "memory"), _bytes(options, "memory-reservation")
+    memory = {"reservation": reservation} if reservation else {}
+    if not limit:
+        if _given(options, "memory_swap"):
+            raise UsageError(f"--memory-swap {options['memory_swap']}", "needs a memory limit", "add --memory")
+        return memory
+    if reservation > limit:
+        cause = f"is more than --memory {options['memory']}, which ends it before"
+        raise UsageError(f"--memory-reservation {options['memory_reservation']}", cause, "reserve less")
+    memory["limit"] = limit
+    if _given(options, "memory_swap") or here.counts_swap():
+        memory["swap"] = _swap(options, limit)
+    return memory
+
+
+def _bytes(options: Options, name: str) -> int:
+    """Return an amount of memory that is given by the option *name*; 0: it is not."""
+    text = options.get(name.replace("-", "_"))
+    if text in (None, "", "0"):
+        return 0
+    amount = option_values.size(name, text)
+    if amount < MEMORY_LEAST:
+        raise UsageError(f"--{name} {text}", "is too little", "6m is the least")
+    return amount
+
+
+def _device_rules(request: Request, nodes: list[tuple[Device, str]]) -> list[dict[str, Any]]:
+    if request.privileged:
+        return [{"allow": True, "access": "rwm"}]
+    asked = [
+        {"allow": True, "type": node["type"], "major": node["major"], "minor": node["minor"], "access": access}
+        for node, access in nodes
+    ]
+    ruled = [option_values.device_rule(text) for text in request.options.get("device_cgroup_rule") or ()]
+    return [_DENY_ALL, *(dict(rule) for rule in device_filter.DEFAULT_DEVICES), *asked, *ruled]
+
+
+def _swap(options: Options, limit: int) -> int:
+    """Return memory and swap together: docker's default is as much swap as memory; -1 is no limit."""
+    text = options["memory_swap"] if _given(options, "memory_swap") else ""
+    if text == "-1":
+        return -1
+    total = option_values.size("memory-swap", text) if text else 2 * limit
+    if total < limit:
+        raise UsageError(f"--memory-swap {text}", "is less than --memory", "it is memory and swap together")
+    return total
+
+
+def _cpu(options: Options) -> dict[str, Any]:
+    cpu: dict[str, Any] = {}
+    if _given(options, "cpus"):
+        share = option_values.number("cpus", options["cpus"])
+        most = os.cpu_count() or 1
+        if not 0.01 <= share <= most:
+            raise UsageError(f"--cpus {options['cpus']}", f"this host has from 0.01 to {most}.00 CPUs to give")
+        cpu |= {"quota": round(share * 100_000), "period": 100_000}
+    for key, most in (("quota", option_values.TIME_MOST), ("period", 1_000_000)):
+        name, text = f"cpu-{key}", options.get(f"cpu_{key}")
+        if text in (None, "", "0"):
+            continue
+        if _given(options, "cpus"):
+            raise UsageError(f"--{name} {text}", "conflicts with --cpus", "leave one of them out")
+        cpu[key] = -1 if (key, text) == ("quota", "-1") else option_values.whole(name, text, 1000, most)
+    if _given(options, "cpu_shares"):
+        cpu["shares"] = option_values.whole("cpu-shares", options["cpu_shares"], 2, 262_144)
+    if options.get("cpuset_cpus"):
+        cpu["cpus"] = option_values.cpus("cpuset-cpus", options["cpuset_cpus"])
+    if options.get("cpuset_mems"):
+        cpu["mems"] = option_values.cpus("cpuset-mems", options["cpuset_mems"], "memory nodes")
+    return cpu

@@ -1,0 +1,198 @@
+"""From docker's words to OCI's: what only Linux has, namespaces, devices, kernel parameters and the filter."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+from tinybox.container.config import limits, option_values
+from tinybox.errors import HostError, UsageError
+from tinybox.isolation import capabilities, idmap
+from tinybox.isolation.cgroups import group
+from tinybox.linux import quick_json as json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from tinybox.container.config.configure import Request
+    from tinybox.container.records.spec import Device, Linux, Namespace
+
+MASKED = (
+    "/proc/asound /proc/acpi /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list "
+    "/proc/timer_stats /proc/sched_debug /proc/scsi /sys/firmware /sys/devices/virtual/powercap"
+).split()
+READONLY = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split()
+NAMESPACES = {"uts": "uts", "pid": "pid", "ipc": "ipc", "network": "network", "cgroupns": "cgroup", "userns": "user"}
+DEFAULT_MODES = {"userns": "host"}
+
+
+def linux(request: Request) -> Linux:
+    """Return the ``linux`` part of the config.json; see OCI's config-linux."""
+    private_users = request.modes["userns"] == "private"
+    nodes = _devices(request)
+    wanted: Linux = {
+        "namespaces": _namespaces(request),
+        "cgroupsPath": f"/{group.place(request.container)}",
+        "resources": limits.resources(request, nodes),
+        "devices": [node for node, _ in nodes],
+        "maskedPaths": [] if request.privileged else MASKED,
+        "readonlyPaths": [] if request.privileged else READONLY,
+    }
+    if private_users:
+        # Which range is its own is settled when it gets its place in the store; see id_ranges.py.
+        wanted["uidMappings"] = wanted["gidMappings"] = [{"containerID": 0, "hostID": idmap.FIRST, "size": idmap.RANGE}]
+    sysctls = dict(
+        option_values.pair("sysctl", text, "=", "write NAME=VALUE") for text in request.options.get("sysctl") or ()
+    )
+    if sysctls:
+        wanted["sysctl"] = {name: _checked_sysctl(request, name, value) for name, value in sysctls.items()}
+    profile = _seccomp(request)
+    if profile:
+        wanted["seccomp"] = profile
+    return wanted
+
+
+def users(mode: str, find_pid: Callable[[str], int]) -> str:
+    """Return the mode of the user namespace: to share the users of a container that has the host's is ``host``.
+
+    A namespace that is ours already cannot be joined, nor can mounts be mapped to it; see EINVAL in setns(2).
+    """
+    if mode.startswith("container:"):
+        theirs = f"/proc/{find_pid(mode.partition(':')[2])}/ns/user"
+        if os.access(theirs, os.R_OK) and os.stat(theirs).st_ino == os.stat("/proc/self/ns/user").st_ino:
+            return "host"
+    return mode
+
+
+def _namespaces(request: Request) -> list[Namespace]:
+    made: list[Namespace] = [{"type": "mount"}]
+    for key, kind in NAMESPACES.items():
+        mode = request.modes[key]
+        if mode in (("none", "bridge") if key == "network" else ("private",)):
+            made.append({"type": kind})
+        elif mode.startswith("container:"):
+            path = {"network": "net", "user": "user"}.get(kind, kind)
+            made.append({"type": kind, "path": f"/proc/{request.find_pid(mode.partition(':')[2])}/ns/{path}"})
+        elif mode != "host":
+            _refuse_mode(key, mode)
+    if request.modes["pid"] == "host" and request.modes["userns"] != "host":
+        cause = "the kernel mounts no /proc of processes that its user namespace does not own"
+        raise UsageError(f"--pid host with --userns {request.modes['userns']}", cause, "leave one of them out")
+    return made
+
+
+def _refuse_mode(key: str, mode: str) -> None:
+    raise UsageError(f"--{key} {mode}", "is not a mode of this namespace", "private, host or container:NAME")
+
+
+def _devices(request: Request) -> list[tuple[Device, str]]:
+    asked = [option_values.device(text) for text in request.options.get("device") or ()]
+    if request.privileged:
+        asked += [(option_values.device_node(path, path, "--privileged"), "rwm") for path in host_devices("/dev")]
+    return asked
+
+
+def host_devices(folder: str) -> list[str]:
+    """Return the device nodes below *folder*, but for terminals' and shared memory's directories; see mknod(2)."""
+    skipped = (
+        "pts",
+        "shm",
+        "mqueue",
+        "fd",
+        ".udev",
+        "console",
+        "ptmx",
+        "tty",
+        "null",
+        "zero",
+        "full",
+        "random",
+        "urandom",
+    )
+    found = []
+    for entry in os.scandir(folder):
+        if entry.is_symlink() or (folder == "/dev" and entry.name in skipped):
+            continue
+        if entry.is_dir():
+            found += host_devices(entry.path)
+        elif not entry.is_file():
+            found.append(entry.path)
+    return sorted(path for path in found if _is_device(path))
+
+
+def _is_device(path: str) -> bool:
+    try:
+        option_values.device_node(path, path, "")
+    except UsageError:
+        return False
+    return True
+
+
+def _checked_sysctl(request: Request, name: str, value: str) -> str:
+    """Return *value* if *name* belongs to a namespace of the container's own; any other would change the host."""
+    ipc = name.startswith(("kernel.msg", "kernel.shm", "fs.mqueue.")) or name == "kernel.sem"
+    if (ipc and request.modes["ipc"] == "private") or (
+        name.startswith("net.") and request.modes["network"] in ("none", "bridge")
+    ):
+        return value
+    cause = "is not a parameter of a namespace that is the container's own"
+    raise UsageError(
+        f"--sysctl {name}={value}", cause, "fs.mqueue.*, kernel.msg*, kernel.shm*, kernel.sem and net.* can be"
+    )
+
+
+def _seccomp(request: Request) -> dict[str, Any] | None:
+    chosen = ""
+    for text in request.options.get("security_opt") or ():
+        name, _, value = text.partition("=")
+        if name == "seccomp":
+            chosen = value
+        elif name.partition(":")[0] != "no-new-privileges":
+            raise UsageError(
+                f"--security-opt {text}", "is unknown", "no-new-privileges, seccomp=unconfined or seccomp=FILE"
+            )
+    if chosen == "unconfined" or (request.privileged and not chosen):
+        return None
+    if chosen:
+        return _profile(chosen)
+    return _default_profile(tuple(capabilities_of(request)), os.uname().machine)
+
+
+@functools.lru_cache(maxsize=4)
+def _default_profile(capabilities: tuple[str, ...], machine: str) -> dict[str, Any]:
+    """Return docker's profile; a program that runs many containers makes it once. Nobody may change it."""
+    from tinybox.isolation.seccomp.default_profile import default_profile
+
+    return default_profile(capabilities, machine)
+
+
+def _profile(path: str) -> dict[str, Any]:
+    """Return the profile in the file *path*; what is in it the compiler judges, if it is one at all."""
+    option = f"--security-opt seccomp={path}"
+    try:
+        with open(path, encoding="utf-8") as file:
+            profile: dict[str, Any] = json.load(file)
+    except (OSError, ValueError) as error:
+        raise UsageError(option, f"cannot be read: {error}") from error
+    if wrong := json.misfit(profile, {"syscalls": [{}], "archMap": [{}]}):
+        raise UsageError(option, f"is no profile: {wrong}", "an object, as in docker's default profile")
+    return profile
+
+
+def capabilities_of(request: Request) -> list[str]:
+    """Return what docker's --cap-add, --cap-drop and --privileged leave of the default set, on this host's root.
+
+    A default that this host's root lacks is left out; one that was asked for by name is a HostError. In a user
+    namespace its root has them all.
+    """
+    options, has = request.options, request.host.capabilities
+    if request.privileged:
+        return list(has)
+    wanted = capabilities.wanted(options.get("cap_add") or (), options.get("cap_drop") or (), has)
+    asked = {capabilities.named(word) for word in options.get("cap_add") or () if word.upper() != "ALL"}
+    missing = asked.intersection(wanted) - set(has)
+    if missing and request.modes["userns"] == "host":
+        raise HostError(", ".join(sorted(missing)), "this host's root does not have it", "leave it out of --cap-add")
+    return [name for name in wanted if name in has or name in asked]

@@ -1,0 +1,95 @@
+"""From docker's words to OCI's: the mounts that every container has, and those that were asked for."""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container.config import networking, option_values
+from tinybox.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.config.configure import Request
+    from tinybox.container.records.spec import Mount
+
+
+def mounts(request: Request) -> list[Mount]:
+    """Return the mounts in the order to make them: /proc, /dev, /sys and what lies in them, then the asked ones."""
+    size = (
+        option_values.size("shm-size", request.options.get("shm_size") or "64m") or 64 << 20
+    )  # with docker, 0 is the default
+    shared_ipc = request.modes["ipc"].startswith(("host", "container:"))
+    readonly = [] if request.privileged else ["ro"]
+    safe = ["nosuid", "noexec", "nodev"]
+    made: list[Mount] = [
+        _new("/proc", "proc", safe),
+        _new("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        _new("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        _sys(request, [*safe, *readonly]),
+        _cgroups(request, [*safe, *readonly]),
+    ]
+    if shared_ipc:
+        made.append(_bind(_shared(request, "/dev/shm"), "/dev/shm", safe))
+    else:
+        made.append(_new("/dev/shm", "tmpfs", [*safe, "mode=1777", f"size={size}"]))
+    if not shared_ipc or request.modes["userns"] == "host":  # it shows the queues of whoever's IPC namespace this is
+        made.append(_new("/dev/mqueue", "mqueue", safe))
+    asked = _asked_mounts(request)
+    places = {entry["destination"] for entry in asked}
+    return made + [entry for entry in networking.etc(request) if entry["destination"] not in places] + asked
+
+
+def _shared(request: Request, path: str) -> str:
+    """Return where *path* of the host, or of the container whose IPC namespace is shared, can be found."""
+    mode = request.modes["ipc"]
+    return path if mode == "host" else f"/proc/{request.find_pid(mode.partition(':')[2])}/root{path}"
+
+
+def _sys(request: Request, options: list[str]) -> Mount:
+    """Sysfs shows the network devices of who mounts it, and a user namespace may mount it only for its own network."""
+    if request.modes["userns"] != "host" and request.modes["network"] == "host":
+        return _bind("/sys", "/sys", ["rro", *options])
+    return _new("/sys", "sysfs", options)
+
+
+def _cgroups(request: Request, options: list[str]) -> Mount:
+    if request.modes["cgroupns"] == "host":
+        return _bind("/sys/fs/cgroup", "/sys/fs/cgroup", [*options, *(f"r{o}" for o in options if o == "ro")])
+    return _new("/sys/fs/cgroup", "cgroup", options)
+
+
+def _new(destination: str, kind: str, options: list[str]) -> Mount:
+    return {"destination": destination, "type": kind, "source": kind, "options": options}
+
+
+def _bind(source: str, destination: str, options: list[str]) -> Mount:
+    return {"destination": destination, "type": "bind", "source": source, "options": ["rbind", "rprivate", *options]}
+
+
+def _place(path: str) -> str:
+    """Return the one way to write a place in the box: /x for /x/, //x and /y/../x; so that two are the same or not."""
+    return "/" + os.path.normpath(path).lstrip("/")
+
+
+def _asked_mounts(request: Request) -> list[Mount]:
+    options = request.options
+    asked = [option_values.volume(text) for text in options.get("volume") or ()]
+    asked += [option_values.mount(text) for text in options.get("mount") or ()]
+    asked += [option_values.tmpfs(text) for text in options.get("tmpfs") or ()]
+    for entry in asked:
+        entry["destination"] = _place(entry["destination"])
+    places = {entry["destination"] for entry in asked}
+    declared = dict.fromkeys(map(_place, request.image.config.get("Volumes") or {}))
+    asked += [option_values.mount_of("VOLUME", "volume", "", path, []) for path in declared if path not in places]
+    seen = set()
+    for entry in asked:
+        if entry["destination"] in seen:
+            raise UsageError(f"mount on {entry['destination']}", "is asked for twice", "give each place one mount")
+        seen.add(entry["destination"])
+        if entry["type"] == "volume":
+            entry["source"] = request.volume(entry["source"], entry["destination"])
+            idmap = ["idmap"] * (request.modes["userns"] != "host")  # owners on disk are what they are inside
+            entry["type"], entry["options"] = "bind", ["rbind", "rprivate", *idmap, *entry["options"]]
+        if entry["type"] == "bind":  # read-only with all that is mounted below it, as docker has it
+            entry["options"] = ["rro" if option == "ro" else option for option in entry["options"]]
+    return sorted(asked, key=lambda entry: entry["destination"].count("/"))

@@ -1,0 +1,87 @@
+"""Whether a place in a network, or a name, can be as it was written: addresses, and what --dns and --add-host say."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from tinybox.container.storage import etc
+from tinybox.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.config.configure import Options
+    from tinybox.container.network.addresses import Want
+    from tinybox.container.network.definitions import Network
+
+
+def address(option: str, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return *text* as an address; UsageError if it is none."""
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError as error:
+        raise UsageError(f"--{option} {text}", "is not an IP address", "write 172.18.0.9 or fd00::9") from error
+
+
+def check(network: Network, want: Want) -> None:
+    """Raise UsageError where *want* asks for an address outside of the network, or for what is no address or name."""
+    for option, text, version, subnet in (
+        ("ip", want.get("address"), 4, network.subnet),
+        ("ip6", want.get("address6"), 6, network.subnet6),
+    ):
+        if not text:
+            continue
+        found = address(option, text)
+        if found.version != version:
+            raise UsageError(f"--{option} {text}", f"is not an IPv{version} address", f"--ip{'6' * (version == 4)}")
+        if not subnet or found not in ipaddress.ip_network(subnet):
+            cause = f"no configured subnet contains IP address {text}"
+            raise UsageError(f"network {network.name}", cause, f"its subnet is {subnet or 'IPv4 only'}")
+    if want.get("mac"):
+        check_mac(want["mac"])
+    for alias in want.get("aliases") or ():
+        check_alias(alias)
+
+
+def check_alias(text: str) -> None:
+    """Raise UsageError if *text* cannot be one word of a line that others have in their /etc/hosts; see hosts(5)."""
+    if not text.isprintable() or {" ", "#"} & set(text):
+        raise UsageError(f"--network-alias {text!r}", "is not a name", "one word, without blanks or #")
+
+
+def check_mac(text: str) -> None:
+    """Raise UsageError if *text* is no address for one card: six octets, the lowest bit of the first one not set."""
+    try:
+        octets = [int(octet, 16) for octet in text.split(":") if len(octet) == 2]
+    except ValueError:
+        octets = []
+    if len(octets) != 6 or text.count(":") != 5:
+        raise UsageError(f"--mac-address {text}", "is not a valid mac address", "write 02:42:ac:12:00:09")
+    if octets[0] & 1 or not any(octets):
+        raise UsageError(f"--mac-address {text}", "is for groups, or for nobody", "02:... are free for own use")
+
+
+def names(options: Options) -> dict[str, list[str]]:
+    """Return what --dns, --dns-search, --dns-option and --add-host say, each checked."""
+    return {
+        "nameserver": [str(address("dns", text)) for text in options.get("dns") or ()],
+        "search": [_domain(text) for text in options.get("dns_search") or ()],
+        "options": list(options.get("dns_option") or ()),
+        "hosts": [_host(text) for text in options.get("add_host") or ()],
+    }
+
+
+def _domain(text: str) -> str:
+    bare = text.strip()
+    if bare != "." and not all(part.replace("-", "").replace("_", "").isalnum() for part in bare.split(".")):
+        raise UsageError(f"--dns-search {text}", "is not a valid domain", "write example.org, or . for none")
+    return bare
+
+
+def _host(text: str) -> str:
+    """Return ``NAME:ADDRESS`` or ``NAME=ADDRESS`` as ``NAME:ADDRESS``; an IPv6 address may stand in brackets."""
+    name, _, word = text.partition("=" if "=" in text else ":")
+    if not name or not word or not name.isprintable() or " " in name:
+        raise UsageError(f"--add-host {text}", "bad format for add-host", "write NAME:ADDRESS")
+    if word == etc.GATEWAY:
+        return f"{name}:{word}"
+    return f"{name}:{address('add-host', word[1:-1] if word[0] == '[' and word[-1] == ']' else word)}"

@@ -1,0 +1,178 @@
+"""From docker's words to our annotations: the networks to be in, the ports to publish, and the names to know."""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container.config import option_values
+from tinybox.container.network import definitions, published_ports
+from tinybox.container.records import spec
+from tinybox.errors import UsageError
+from tinybox.linux import quick_json as json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.config.configure import Options, Request
+    from tinybox.container.network.addresses import Want
+    from tinybox.container.network.published_ports import Port
+    from tinybox.container.records.spec import Mount
+
+ETC = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "resolv.conf"}
+_KEYS = {"name": "name", "alias": "aliases", "ip": "address", "ip6": "address6", "mac-address": "mac"}
+
+
+def mode(options: Options) -> str:
+    """Return ``none``, ``host``, ``container:NAME``, or ``bridge`` for any networks with a bridge."""
+    asked = [_name(word) for word in _asked(options)]
+    alone = [word for word in asked if word in (definitions.NONE, definitions.HOST) or word.startswith("container:")]
+    if alone and len(asked) > 1:
+        cause = "cannot attach both user-defined and non-user-defined network-modes"
+        raise UsageError(f"--network {alone[0]}", f"conflicting options: {cause}", "give it alone")
+    return alone[0] if alone else definitions.BRIDGE
+
+
+def _asked(options: Options) -> list[str]:
+    """Return what --network says, or where it is not given the variable TINYBOX_NETWORK, or else ``bridge``."""
+    return options.get("network") or [os.environ.get("TINYBOX_NETWORK") or definitions.BRIDGE]
+
+
+def _name(word: str) -> str:
+    return str(_fields(word)["name"])
+
+
+def _fields(word: str) -> Want:
+    """Return ``NAME`` or docker's long form ``name=NAME,alias=A,ip=ADDRESS`` as a want."""
+    if "=" not in word:
+        return {"name": definitions.BRIDGE if word == definitions.DEFAULT else word}
+    want: Want = {"name": ""}
+    for field in word.split(","):
+        key, value = option_values.pair("network", field, "=", "name=, alias=, ip=, ip6= and mac-address= can be")
+        if key not in _KEYS:
+            raise UsageError(f"--network {word}", f"invalid field key {key}", ", ".join(_KEYS))
+        if key == "alias":
+            want.setdefault("aliases", []).append(value)
+        else:
+            want[_KEYS[key]] = value  # type: ignore[literal-required]
+    if not want["name"]:
+        raise UsageError(f"--network {word}", "network name or ID is required", "name=NAME")
+    return want
+
+
+def for_networks(request: Request) -> dict[str, str]:
+    """Return the annotations for networks, ports and names; UsageError names the option that is wrong."""
+    made: dict[str, str] = {}
+    if request.modes["network"] == definitions.BRIDGE:
+        made[spec.NETWORKS] = json.dumps(_wants(request))
+    else:
+        _refuse_places(request)
+    opened, published = _ports(request)
+    if opened:
+        made[spec.EXPOSED] = json.dumps(opened)
+    if any(":" in port["hostIp"] for port in published):
+        _refuse_nowhere(request, published)
+    if published:
+        made[spec.PORTS] = json.dumps(published)
+    known = _names(request.options)
+    if known:
+        made[spec.NAMES] = json.dumps(known)
+    return made
+
+
+def _wants(request: Request) -> list[Want]:
+    """Return the places in networks; those of --ip and its like are asked for in the first one."""
+    options = request.options
+    wants: list[Want] = []
+    for word in _asked(options):
+        want = _fields(word)
+        want["name"] = request.network(want["name"]).name
+        if any(want["name"] == other["name"] for other in wants):
+            raise UsageError(f"--network {word}", "is asked for twice", "once is enough")
+        wants.append(want)
+    first = wants[0]
+    first["aliases"] = [*first.get("aliases", []), *(options.get("network_alias") or [])]
+    for key, option in (("address", "ip"), ("address6", "ip6"), ("mac", "mac_address")):
+        if options.get(option):
+            first[key] = options[option]  # type: ignore[literal-required]
+    for want in wants:
+        check(request.network(want["name"]), want)
+    return wants
+
+
+def check(network: definitions.Network, want: Want) -> None:
+    """Raise UsageError for a place that *network* cannot give: see _chosen in addresses for what is taken already."""
+    if network.is_predefined:
+        for key, option, what in (
+            ("address", "ip", "user specified IP address"),
+            ("address6", "ip6", "user specified IP address"),
+            ("aliases", "network-alias", "network-scoped alias"),
+        ):
+            if want.get(key):
+                cure = "tinybox network create NAME, and --network NAME"
+                raise UsageError(f"--{option}", f"{what} is supported for user-defined networks only", cure)
+    if any(want.get(key) for key in ("address", "address6", "mac", "aliases")):
+        from tinybox.container.config import network_checks
+
+        network_checks.check(network, want)
+
+
+def _refuse_places(request: Request) -> None:
+    """Raise UsageError for options that only a network with a bridge can give a meaning."""
+    chosen = request.modes["network"]
+    shared = chosen.startswith("container:")
+    refused = {"ip": "IP address", "ip6": "IP address", "network_alias": "network-scoped alias", "mac_address": ""}
+    if shared:
+        refused |= {"dns": "", "dns_search": "", "dns_option": "", "add_host": "custom host-to-IP mapping"}
+        refused |= {"publish": "port publishing", "publish_all": "port publishing", "expose": "port exposing"}
+    for key, what in refused.items():
+        if request.options.get(key):
+            option = key.replace("_", "-")
+            cause = f"conflicting options: {what or option} and the network mode {chosen}"
+            raise UsageError(f"--{option}", cause, "leave one of them out")
+
+
+def _ports(request: Request) -> tuple[list[str], list[Port]]:
+    """Return which ports are exposed and which are published. In the host's network all are, as they are."""
+    options, declared = request.options, request.image.config.get("ExposedPorts") or {}
+    if not (options.get("publish") or options.get("expose") or declared):
+        return [], []
+    from tinybox.container.config import port_option
+
+    opened = port_option.exposed([*declared, *(options.get("expose") or ())])
+    published = port_option.ports(options.get("publish") or ())
+    if options.get("publish_all"):
+        published += port_option.all_of(published, opened)
+    return opened, published if request.modes["network"] == definitions.BRIDGE else []
+
+
+def _refuse_nowhere(request: Request, published: list[Port]) -> None:
+    """Raise UsageError for a port at an address of IPv6 from which nothing can lead into the box."""
+    has_six = any(request.network(want["name"]).subnet6 for want in _wants(request))
+    for port in published:
+        option = f"--publish {published_ports.outside(port)}:{published_ports.inside(port)}"
+        if port["hostIp"] == "::1":
+            raise UsageError(option, "the kernel lets no packet from ::1 leave for a box", "127.0.0.1 or [::]")
+        if ":" in port["hostIp"] and not has_six:
+            cure = "tinybox network create --ipv6 NAME, and --network NAME"
+            raise UsageError(option, "the box has no IPv6 address", cure)
+
+
+def _names(options: Options) -> dict[str, list[str]]:
+    """Return what --dns, its like and --add-host say, under the names of the files' own words; see resolv.conf(5)."""
+    if not any(options.get(key) for key in ("dns", "dns_search", "dns_option", "add_host")):
+        return {}
+    from tinybox.container.config import network_checks
+
+    return network_checks.names(options)
+
+
+def etc(request: Request) -> list[Mount]:
+    """Return the mounts of those three files of /etc that are the box's own, or those of whose network it shares."""
+    options = ["rbind", "rprivate", *(["idmap"] * (request.modes["userns"] != "host"))]
+    shared = request.modes["network"].startswith("container:")
+    made: list[Mount] = []
+    for path, name in ETC.items():
+        source = name  # in the bundle
+        if shared:
+            source = f"/proc/{request.find_pid(request.modes['network'].partition(':')[2])}/root{path}"
+        made.append({"destination": path, "type": "bind", "source": source, "options": options})
+    return made

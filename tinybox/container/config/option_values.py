@@ -1,0 +1,290 @@
+"""What docker's words mean: sizes, volumes, users, devices. Text goes in; values, or one clear error, come out."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from tinybox.errors import UsageError
+from tinybox.linux.signals import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.records.spec import Device, Mount, Rlimit
+
+_VOLUME_OPTIONS = frozenset("ro rw z Z nocopy private rprivate slave rslave shared rshared".split())
+_TRUTH = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
+    ("", "0", "f", "F", "FALSE", "false", "False"), False
+)
+_LARGEST = (1 << 63) - 1  # what the kernel can count, and docker
+TIME_MOST = 1 << 31  # seconds to wait for an end: docker's whole numbers end there
+_ENV_FILE_MOST = 8 << 20  # characters; execve(2) takes 6 MiB at most of all variables and arguments
+_DIGITS_MOST = 40  # of a number in words: int(3) takes 4300 at most, and float(3) makes more than 308 infinite
+_UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+
+
+def size(option: str, text: str) -> int:
+    """Return ``32m`` in bytes; units are b k m g t p, powers of 1024, with or without a second ``b`` or ``ib``."""
+    word = text.strip().lower()
+    digits = word.rstrip("bkmgtpi")
+    unit = word[len(digits) :]
+    base = unit[:1] or "b"
+    if base not in _UNITS or unit.removeprefix(base) not in ("", "b", "ib") or unit in ("bb", "bib"):
+        digits = ""
+    if not _is_number(digits) or float(digits) * _UNITS[base] > _LARGEST:
+        raise UsageError(f"--{option} {text}", "is not a size", "write a number and b, k, m or g: 32m")
+    return round(float(digits) * _UNITS[base])
+
+
+def number(option: str, text: str) -> float:
+    """Return *text* as a number of at least 0; UsageError if it is none."""
+    if not _is_number(text):
+        raise UsageError(f"--{option} {text}", "is not a number")
+    return float(text)
+
+
+def is_whole(text: str) -> bool:
+    """Tell whether *text* is a whole number of at least 0, in digits that int() takes, and not too many of them."""
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS_MOST
+
+
+def _is_number(text: str) -> bool:
+    return is_whole(text.replace(".", "", 1))
+
+
+def whole(option: str, text: str, least: int, most: int) -> int:
+    """Return *text* as a whole number between *least* and *most*; UsageError if it is none."""
+    if not is_whole(text.removeprefix("-")) or not least <= int(text) <= most:
+        raise UsageError(f"--{option} {text}", f"is not a whole number from {least} to {most}")
+    return int(text)
+
+
+def pair(option: str, text: str, separator: str, cure: str) -> tuple[str, str]:
+    """Return both sides of ``KEY=VALUE``; UsageError when one is missing."""
+    left, found, right = text.partition(separator)
+    if not (left and found and right):
+        raise UsageError(f"--{option} {text}", f"has no {separator!r} between two values", cure)
+    return left, right
+
+
+def environment(lines: list[str], files: list[str]) -> dict[str, str]:
+    """Return the variables of --env-file and --env, in this order; a bare name takes our own value, if there is one."""
+    variables: dict[str, str] = {}
+    for line in [line for path in files for line in _env_lines(path)] + lines:
+        name, equals, value = line.partition("=")
+        if not name:
+            raise UsageError(f"--env {line}", "has no name before the =")
+        if equals:
+            variables[name] = value
+        elif name in os.environ:
+            variables[name] = os.environ[name]
+    return variables
+
+
+def _env_lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_ENV_FILE_MOST + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--env-file {path}", getattr(error, "strerror", None) or "is not UTF-8 text") from error
+    if len(text) > _ENV_FILE_MOST:
+        cause = f"is larger than {_ENV_FILE_MOST >> 20} MiB"
+        raise UsageError(f"--env-file {path}", cause, "no program can be given so many variables")
+    lines = [line.strip("\r\n").lstrip() for line in text.split("\n")]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    for line in lines:
+        name = line.partition("=")[0]
+        if "\0" in line or len(name.split()) != 1 or name != name.strip():
+            raise UsageError(f"--env-file {path}", f"{line[:80]!r} is no variable", "NAME=VALUE, with no blank in NAME")
+    return lines
+
+
+def cpus(option: str, text: str, what: str = "CPUs") -> str:
+    """Return *text* if it is a list of CPUs or memory nodes, ``0-1`` or ``0,3``; else UsageError; see cpuset(7)."""
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not is_whole(first) or (dash and not (is_whole(last) and int(first) <= int(last))):
+            raise UsageError(f"--{option} {text}", f"is no list of {what}", "write 0-1 or 0,3")
+    return text
+
+
+def ulimit(text: str) -> Rlimit:
+    """Return ``nofile=1024:2048`` as an OCI rlimit; -1 or ``unlimited`` is no limit; see getrlimit(2)."""
+    name, values = pair("ulimit", text, "=", "write nofile=1024 or nofile=1024:2048")
+    soft, _, hard = values.partition(":")
+    kind = f"RLIMIT_{name.upper()}"
+    from tinybox.isolation import rlimits
+
+    rlimits.number(kind)
+    low, high = _limit(text, soft), _limit(text, hard or soft)
+    if (low % (1 << 64)) > (high % (1 << 64)):
+        raise UsageError(f"--ulimit {text}", "the soft limit is above the hard one")
+    return {"type": kind, "soft": low, "hard": high}
+
+
+def _limit(text: str, word: str) -> int:
+    return -1 if word == "unlimited" else whole("ulimit", word, -1, (1 << 63) - 1) if word else _no_limit(text)
+
+
+def _no_limit(text: str) -> int:
+    raise UsageError(f"--ulimit {text}", "names no limit", "write nofile=1024")
+
+
+def volume(text: str) -> Mount:
+    """Return ``SRC:DST[:ro]`` as a mount; SRC is a path (type bind) or the name of a volume; see docker-run(1)."""
+    parts = text.split(":")
+    source, destination, *rest = parts if len(parts) > 1 else ["", text]
+    if len(rest) > 1 or not destination.startswith("/") or "" in parts:
+        raise UsageError(f"--volume {text}", "is not SRC:DST or SRC:DST:ro, with an absolute DST")
+    options = rest[0].split(",") if rest else []
+    if unknown := set(options) - _VOLUME_OPTIONS:
+        raise UsageError(f"--volume {text}", f"unknown option {', '.join(sorted(unknown))}", "ro or rw is usual")
+    return mount_of(f"--volume {text}", "", source, destination, options)
+
+
+def mount_of(option: str, kind: str, source: str, destination: str, options: list[str]) -> Mount:
+    """Return a bind or volume mount whose *source* exists, or will: named volumes are made when they are used."""
+    path = source.startswith(("/", "./", "../", "~")) or source in (".", "..")
+    if kind == "bind" or (path and kind != "volume"):
+        where = os.path.abspath(source)
+        if not os.path.exists(where):
+            raise UsageError(option, f"{where}: no such file or directory on the host", "make it first")
+        return {"destination": destination, "type": "bind", "source": where, "options": ["rbind", "rprivate", *options]}
+    if source and not all(c.isalnum() or c in "_.-" for c in source):
+        raise UsageError(
+            option, f"{source!r} is no name of a volume", "a-z, 0-9 and _ . - make one; a path begins with /"
+        )
+    return {"destination": destination, "type": "volume", "source": source, "options": options}
+
+
+def mount(text: str) -> Mount:
+    """Return docker's ``--mount type=bind,source=/a,target=/b,readonly`` as a mount."""
+    fields = dict(_field(word) for word in text.split(","))
+    kind = fields.pop("type", "volume")
+    source, target = _either(fields, "source", "src"), _either(fields, "target", "dst", "destination")
+    options = ["ro"] if _truth(f"--mount {text}", _either(fields, "readonly", "ro")) else []
+    if not target.startswith("/"):
+        raise UsageError(f"--mount {text}", "names no absolute target", "add target=/DIR")
+    if kind == "tmpfs":
+        size_of, mode = fields.pop("tmpfs-size", ""), fields.pop("tmpfs-mode", "")
+        options += [f"size={size('mount', size_of)}"] if size_of else []
+        options += [f"mode={mode}"] if mode else []
+        made = tmpfs(":".join([target, *([",".join(options)] if options else [])]))
+    elif kind in ("bind", "volume"):
+        propagation = fields.pop("bind-propagation", "")
+        options += [propagation] * bool(propagation)
+        options += ["nocopy"] if kind == "volume" and fields.pop("volume-nocopy", "") in ("true", "1") else []
+        if kind == "bind" and not source:
+            raise UsageError(f"--mount {text}", "a bind mount needs a source", "add source=/DIR")
+        made = mount_of(f"--mount {text}", kind, source, target, options)
+    else:
+        raise UsageError(f"--mount {text}", f"type={kind} is unknown", "bind, tmpfs or volume")
+    if fields:
+        raise UsageError(f"--mount {text}", f"unknown key {', '.join(fields)}")
+    return made
+
+
+def _truth(option: str, word: str) -> bool:
+    """Return what Go's ParseBool makes of *word*, and docker with it; nothing is false; else UsageError."""
+    if word not in _TRUTH:
+        raise UsageError(option, f"{word!r} is neither true nor false")
+    return _TRUTH[word]
+
+
+def _field(word: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    return key, value if equals else "true"
+
+
+def _either(fields: dict[str, str], *names: str) -> str:
+    found = [fields.pop(name) for name in names if name in fields]
+    return found[0] if found else ""
+
+
+def tmpfs(text: str) -> Mount:
+    """Return ``DST[:OPTIONS]`` as a tmpfs mount with docker's defaults; see tmpfs(5)."""
+    destination, _, options = text.partition(":")
+    if not destination.startswith("/"):
+        raise UsageError(f"--tmpfs {text}", "is not an absolute path")
+    return {
+        "destination": destination,
+        "type": "tmpfs",
+        "source": "tmpfs",
+        "options": ["nosuid", "nodev", "noexec", *(options.split(",") if options else [])],
+    }
+
+
+def device(text: str) -> tuple[Device, str]:
+    """Return ``SRC[:DST[:rwm]]`` as a device of the container and the access that its control group shall allow."""
+    source, _, rest = text.partition(":")
+    destination, _, access = rest.partition(":")
+    if destination and not destination.startswith("/"):
+        destination, access = "", destination
+    if not set(access) <= set("rwm"):
+        raise UsageError(f"--device {text}", f"access {access!r} is not made of r, w and m")
+    return device_node(source, destination or source, f"--device {text}"), access or "rwm"
+
+
+def device_rule(text: str) -> dict[str, Any]:
+    """Return ``c 42:* rwm`` as an OCI rule that allows it; see cgroup-v1/devices in the kernel's documentation."""
+    cure = "write a, b or c, the numbers, and of r, w and m what is allowed: 'c 42:* rwm'"
+    kind, numbers, access = [*text.split(), "", "", ""][:3]
+    pair = numbers.split(":")
+    sound = len(pair) == 2 and all(word == "*" or is_whole(word) for word in pair)
+    if len(text.split()) != 3 or kind not in ("a", "b", "c") or not sound or not set(access) <= set("rwm"):
+        raise UsageError(f"--device-cgroup-rule {text}", "is no rule", cure)
+    major, minor = (-1 if word == "*" else int(word) for word in pair)
+    if major >= 1 << 12 or minor >= 1 << 20:
+        raise UsageError(f"--device-cgroup-rule {text}", "has numbers that no device has; see makedev(3)")
+    return {"allow": True, "type": kind, "major": major, "minor": minor, "access": access}
+
+
+def device_node(source: str, destination: str, option: str) -> Device:
+    """Describe the host's device *source* as one of the container's at *destination*; see mknod(2)."""
+    try:
+        info = os.stat(source)
+    except OSError as error:
+        raise UsageError(option, f"{source}: {error.strerror}") from error
+    if not (stat.S_ISCHR(info.st_mode) or stat.S_ISBLK(info.st_mode)):
+        raise UsageError(option, f"{source} is not a device")
+    return {
+        "path": destination,
+        "type": "c" if stat.S_ISCHR(info.st_mode) else "b",
+        "major": os.major(info.st_rdev),
+        "minor": os.minor(info.st_rdev),
+        "fileMode": stat.S_IMODE(info.st_mode),
+        "uid": info.st_uid,
+        "gid": info.st_gid,
+    }
+
+
+def signal_number(option: str, text: str) -> int:
+    """Return ``TERM``, ``SIGTERM``, ``15`` or ``RTMIN+3`` as a number, else UsageError; see signal(7)."""
+    known = signal_named(text)
+    if not known:
+        raise UsageError(f"--{option} {text}", "is not a signal", "kill -l lists them")
+    return known
+
+
+def signal_named(text: str) -> int:
+    """Return the number of the signal that *text* means, or 0; RTMIN+3 is how systemd is asked to stop."""
+    if is_whole(text):
+        return int(text) if int(text) <= signal.SIGRTMAX else 0
+    name, plus, more = text.upper().removeprefix("SIG").partition("+")
+    if name.startswith("_") or not isinstance(getattr(signal, f"SIG{name}", None), int):
+        return 0  # not SIG_IGN, which is no signal
+    known = int(getattr(signal, f"SIG{name}"))
+    if plus and not (name == "RTMIN" and is_whole(more) and int(more) <= signal.SIGRTMAX - known):
+        return 0
+    return known + int(more or 0)
+
+
+def throttle(option: str, text: str) -> dict[str, int]:
+    """Return ``/dev/sda:1m`` as an OCI throttle: the block device's numbers and its rate in bytes a second."""
+    path, rate = pair(option, text, ":", "write /dev/sda:1m")
+    node = device_node(path, path, f"--{option} {text}")
+    if node["type"] != "b":
+        raise UsageError(f"--{option} {text}", f"{path} is not a block device")
+    return {"major": node["major"], "minor": node["minor"], "rate": size(option, rate)}

@@ -1,0 +1,49 @@
+"""Restart policies: whether a container that has ended is started again, and after how long; see docker-run(1)."""
+
+from __future__ import annotations
+
+import time
+
+from tinybox.container.config import option_values
+from tinybox.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.process.wait_loop import Ending
+
+FIRST, LONGEST, LONG_ENOUGH = 0.1, 60.0, 10.0  # seconds, docker's: doubled each time; who ran 10 s begins anew
+NAMES = ("no", "on-failure", "always", "unless-stopped")
+
+
+class Policy:
+    """``no``, ``on-failure[:N]``, ``always`` or ``unless-stopped``; UsageError for another word."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.name, _, most = text.partition(":")
+        if self.name not in NAMES or (most and (self.name != "on-failure" or not option_values.is_whole(most))):
+            raise UsageError(f"--restart {text}", "is not a policy", "no, on-failure[:N], always or unless-stopped")
+        self.most = int(most) if most else 0
+        self.count = 0
+        self._delay = FIRST / 2
+        self._since = time.monotonic()
+
+    def now(self, text: str) -> Policy:
+        """Return the policy that is wanted by now: this one, or another one after `tinybox update`."""
+        return self if text == self.text else Policy(text)
+
+    def again(self, ending: Ending, *, stopped: bool) -> bool:
+        """Tell whether to start again after this *ending*; an end that was asked for is one under every policy."""
+        if stopped or self.name == "no" or (self.name == "on-failure" and ending.status == 0):
+            return False
+        if self.most and self.count >= self.most:
+            return False
+        self.count += 1
+        return True
+
+    def delay(self) -> float:
+        """Return how many seconds to wait: 0.1, 0.2, 0.4 ... up to 60, from 0.1 again after a run of 10 s."""
+        now = time.monotonic()
+        self._delay = FIRST if now - self._since >= LONG_ENOUGH else min(self._delay * 2, LONGEST)
+        self._since = now + self._delay
+        return self._delay

@@ -1,0 +1,126 @@
+"""Who ``--user`` is: names are looked up in the image's own /etc/passwd and /etc/group; see passwd(5) and group(5).
+
+The host's user list means nothing in the box. The kernel knows only numbers; a name is a line in a file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from tinybox.container.config.option_values import is_whole
+from tinybox.errors import TinyboxError, UnfitFileError, UsageError
+from tinybox.linux import files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tinybox.container.records.spec import User
+
+MOST = (1 << 31) - 1  # docker's; the kernel's own is near 2**32
+_MOST_BYTES = 1 << 20  # of each file, some 15000 users: a box may have put a sparse file of any size there
+
+
+def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
+    """Return ``USER[:GROUP]``, names or numbers, as OCI's user and its home directory; else UsageError.
+
+    Two numbers need no file. Otherwise an error other than the file's absence is raised: TinyboxError.
+    """
+    name, _, group_name = text.partition(":")
+    if is_whole(name) and is_whole(group_name):
+        user: User = {"uid": _number("--user", text, name), "gid": _number("--user", text, group_name)}
+        return user, home(user["uid"], layers)
+    users, groups = _table(layers, "/etc/passwd", 7), _table(layers, "/etc/group", 4)
+    row = _row(users, name or "0")
+    if row is None and not is_whole(name) and name:
+        raise UsageError(f"--user {text}", f"no user {name} in the image's /etc/passwd")
+    uid, gid, folder = (int(row[2]), int(row[3]), row[5]) if row else (_number("--user", text, name or "0"), 0, "/")
+    if group_name:
+        return {"uid": uid, "gid": _group("--user", text, group_name, groups)}, folder
+    more = [int(line[2]) for line in groups if row and row[0] in line[3].split(",")]
+    return {"uid": uid, "gid": gid, "additionalGids": sorted(set(more) - {gid})}, folder
+
+
+def add_groups(user: User, names: Sequence[str], layers: Sequence[str]) -> None:
+    """Put *user* into more groups, by their names in the image or their numbers; see credentials(7)."""
+    table = [] if all(map(is_whole, names)) else _table(layers, "/etc/group", 4)
+    more = [_group("--group-add", name, name, table) for name in names]
+    user["additionalGids"] = sorted({*user.get("additionalGids", []), *more} - {user["gid"]})
+
+
+def home(uid: int, layers: Sequence[str]) -> str:
+    """Return the home directory of user number *uid*; ``/`` if /etc/passwd has no such user, or cannot be read safely.
+
+    A box that has ruined its own file does not keep the host from running a program in it.
+    """
+    try:
+        row = _row(_table(layers, "/etc/passwd", 7), str(uid))
+    except UnfitFileError:
+        return "/"
+    return row[5] if row else "/"
+
+
+def _group(option: str, text: str, name: str, groups: list[list[str]]) -> int:
+    row = _row(groups, name)
+    if row is None and not is_whole(name):
+        raise UsageError(f"{option} {text}", f"no group {name} in the image's /etc/group")
+    return int(row[2]) if row else _number(option, text, name)
+
+
+def _number(option: str, text: str, digits: str) -> int:
+    if int(digits) > MOST:
+        raise UsageError(f"{option} {text}", f"user and group numbers go from 0 to {MOST}")
+    return int(digits)
+
+
+def _row(table: list[list[str]], word: str) -> list[str] | None:
+    """Find the line of a user or group by its name, or by its number in the third field."""
+    column = 2 if is_whole(word) else 0
+    return next((row for row in table if row[column] == word), None)
+
+
+def _table(layers: Sequence[str], path: str, width: int) -> list[list[str]]:
+    """Read *path* from the uppermost layer that has it, following no link out of that layer; see openat2(2).
+
+    The image's maker may have written anything: a line of fewer fields than *width*, or whose numbers are none that
+    a user or group can have, is passed over, as the C library does. The last field may be missing.
+    """
+    for layer in reversed(layers):
+        try:
+            root = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except PermissionError:
+            if os.geteuid() != 0:  # a dry run by someone who is not root: numbers will do
+                return []
+            raise
+        try:
+            fd = files.openat2(root, path.encode(), os.O_PATH, files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise TinyboxError(path, f"cannot be looked up in the box: {error.strerror}") from error
+        finally:
+            os.close(root)
+        try:
+            return [*_rows(fd, path, width)]
+        finally:
+            os.close(fd)
+    return []
+
+
+def _is_sound(row: list[str], width: int) -> bool:
+    numbers = row[2:4] if width == 7 else row[2:3]
+    return len(row) >= width and all(is_whole(number) and int(number) <= MOST for number in numbers)
+
+
+def _rows(fd: int, path: str, width: int) -> Iterator[list[str]]:
+    """Read the file that is open as a place; no rows where a layer has deleted it (a whiteout), or it is no file."""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        return
+    text = files.read_regular(fd, path, _MOST_BYTES).decode("utf-8", "surrogateescape")
+    for line in text.split("\n"):
+        row = line.removesuffix("\r").split(":")
+        if len(row) == width - 1:
+            row.append("")
+        if _is_sound(row, width):
+            yield row

@@ -1,0 +1,1 @@
+"""A container's files, seen from outside: cp, export, commit and diff."""

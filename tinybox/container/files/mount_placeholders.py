@@ -1,0 +1,63 @@
+"""What a box's upper directory has only because something is mounted there, and so is no change of the box's own.
+
+A mount needs a file to lie on. Where an image has no /etc/hosts, the box gets an empty one, which nobody in it sees.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from tinybox.container.config.networking import ETC
+from tinybox.linux import files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+_STRAIGHT = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_SYMLINKS
+
+
+def made(upper: str, layers: Sequence[str]) -> set[str]:
+    """Return the paths in *upper* that were made for our three files of /etc; and /etc, if all else in it is theirs."""
+    found = {path for path in ETC if _is_empty_file(_look(upper, path)) and not any(_in(layers, path))}
+    return found | {"/etc"} if found and _is_unchanged("/etc", upper, layers, found) else found
+
+
+def _in(layers: Iterable[str], path: str) -> list[os.stat_result]:
+    """Return what the *layers*, bottom first, have at *path*."""
+    return [info for info in (_look(layer, path) for layer in layers if layer) if info]
+
+
+def _look(top: str, path: str) -> os.stat_result | None:
+    """Return what is at *path* below the directory *top*, itself and by no link; None if nothing is; see openat2(2)."""
+    root = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = files.openat2(root, os.fsencode(path), os.O_PATH | os.O_NOFOLLOW, _STRAIGHT)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a folder of the path is a link: what that leads to is another path
+            return None
+        raise
+    finally:
+        os.close(root)
+    try:
+        return os.fstat(fd)
+    finally:
+        os.close(fd)
+
+
+def _is_empty_file(info: os.stat_result | None) -> bool:
+    return info is not None and stat.S_ISREG(info.st_mode) and info.st_size == 0
+
+
+def _is_unchanged(folder: str, upper: str, layers: Sequence[str], found: Iterable[str]) -> bool:
+    """Tell whether *folder* is in *upper* for the sake of those *found* alone: else it is as the image has it."""
+    if {f"{folder}/{name}" for name in os.listdir(upper + folder)} - set(found):
+        return False
+    below = [info for info in reversed(_in(layers, folder)) if stat.S_ISDIR(info.st_mode)]
+    ours = os.lstat(upper + folder)
+    return not below or (ours.st_mode, ours.st_uid, ours.st_gid) == (below[0].st_mode, below[0].st_uid, below[0].st_gid)

@@ -1,0 +1,126 @@
+"""A container's files, seen from outside: of a running one through /proc/PID/root, of one at rest by its own overlay.
+
+An overlay must not be mounted twice, and a container that runs has mounted its own: so that one is looked into. Of one
+at rest we are the owner while we look; its overlay is mounted in a mount namespace that ends with us.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+
+from tinybox.container import control
+from tinybox.container.process.run_in_child import Errand
+from tinybox.container.records import naming, spec, state
+from tinybox.errors import StateError
+from tinybox.isolation import idmap, mounts, overlay, rootfs
+from tinybox.linux import files, mount, process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import BinaryIO
+
+    from tinybox.container.records.paths import Home
+    from tinybox.container.records.spec import Mount, Spec
+    from tinybox.container.records.state import Record
+
+PATIENCE = 5.0  # seconds, for another command to finish with a container at rest
+_KERNELS = ("/dev", "/proc", "/sys")
+
+
+@contextmanager
+def visit(
+    home: Home, word: str, act: Callable[[int], None], *, mounted: bool, not_mine: Sequence[BinaryIO] = ()
+) -> Iterator[Errand]:
+    """Send a child to do *act* with an fd of the container's root, and enter its errand.
+
+    With *mounted* its volumes and other mounts are seen, too. In a user namespace the child is the container's root:
+    owners are what they are inside.
+    """
+    container = naming.find(home, word)
+    now = state.read(home, container)
+    if now["status"] == state.RUNNING:
+        with (
+            control.Running(home, container, now),
+            Errand(lambda: act(_enter(now["pid"], mounted)), not_mine) as errand,
+        ):
+            yield errand
+        return
+    record = own(home, container)
+    try:
+        config, bundle = spec.load(home.bundle(container)), home.bundle(container)
+        with Errand(lambda: act(_assemble(config, bundle, mounted)), not_mine) as errand:
+            yield errand
+    finally:
+        record.close()
+
+
+def own(home: Home, container: str) -> Record:
+    """Own a container at rest; wait a moment if another command has it in hands; StateError if that takes long."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            record = state.own(home, container)
+        except StateError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+            continue
+        if os.path.isdir(home.bundle(container)):
+            return record
+        record.close()
+        raise StateError(f"container {container[:12]}", "no such container", "it has just been removed")
+
+
+def _enter(pid: int, mounted: bool) -> int:
+    """Open the root of the container whose first process is *pid*, and become its root user; see setns(2).
+
+    Its mount namespace is left at once: from there, our own Python's modules would be files of the container.
+    """
+    if mounted:
+        root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    else:
+        with mounts.InNamespace(f"/proc/{pid}/ns/mnt"):
+            root = mounts.copy_tree("/", mounts.Options(["bind"]))  # that mount alone, nothing that lies on it
+    theirs = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if os.fstat(theirs).st_ino != os.stat("/proc/self/ns/user").st_ino:
+            process.setns(theirs, process.CLONE_NEWUSER)
+            idmap.become_root()
+            process.set_dumpable(False)
+    finally:
+        os.close(theirs)
+    return root
+
+
+def _assemble(config: Spec, bundle: str, mounted: bool) -> int:
+    """Mount the files of a container at rest in a mount namespace of our own; return an fd of their root.
+
+    No user namespace is entered: on disk, owners are what they are inside.
+    """
+    process.unshare(process.CLONE_NEWNS)
+    mounts.make_private()
+    root = os.path.join(bundle, config["root"]["path"])
+    layers = [layer for layer in config.get("annotations", {}).get(spec.LAYERS, "").split(":") if layer]
+    if layers:
+        upper, work = os.path.join(bundle, "upper"), os.path.join(bundle, "work")
+        overlay.mount_overlay(layers, upper, work, root, userns=spec.has_other_users(config))
+    else:
+        rootfs.bind_root(root)
+    for entry in config.get("mounts", []) if mounted else []:
+        if _is_files(entry, bundle):
+            source = os.path.join(bundle, entry["source"])
+            options = mounts.Options(entry.get("options", []))
+            mounts.bind(os.fsencode(root), os.fsencode(entry["destination"]), source, options)
+    if config["root"].get("readonly"):
+        mount.mount_setattr(mount.AT_FDCWD, os.fsencode(root), 0, attr_set=mount.MOUNT_ATTR_RDONLY)
+    return os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _is_files(entry: Mount, bundle: str) -> bool:
+    """Tell whether a mount shows files of the host, and not the kernel's own: a volume, a directory."""
+    destination, source = entry["destination"], os.path.join(bundle, entry.get("source", ""))
+    is_bind = "bind" in (entry.get("type"), *entry.get("options", [])) or "rbind" in entry.get("options", [])
+    return is_bind and not f"{destination}/".startswith(tuple(f"{path}/" for path in _KERNELS)) and files.exists(source)

@@ -1,0 +1,1 @@
+"""The process that owns a background container: its log, its health checks, its attached clients."""

@@ -1,0 +1,1 @@
+"""Addresses, bridges, links, names and published ports of containers."""

@@ -1,0 +1,37 @@
+"""IPv6 addresses of boxes: the same place in the subnet as that of the IPv4 address, unless another one is wanted."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from tinybox.container.network import subnets
+from tinybox.errors import StateError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.network.addresses import Pool
+    from tinybox.container.network.definitions import Network
+
+
+def chosen(pool: Pool, network: Network, address: str, wanted: str) -> str:
+    """Return the address that is *wanted*, or the free one nearest to where *address* lies in the IPv4 subnet."""
+    subnet = ipaddress.IPv6Network(network.subnet6)
+    taken = {network.gateway6, *pool.leases()}
+    if wanted:
+        return _wanted(network, subnet, taken, wanted)
+    place = subnets.number(address) - subnets.span(network.subnet)[0]
+    for number in range(place, place + len(taken) + 1):
+        found = str(subnet[number % subnet.num_addresses])
+        if found not in taken:
+            return found
+    raise StateError(f"network {network.name}", "no available IPv6 addresses on this network", "rm unused boxes")
+
+
+def _wanted(network: Network, subnet: ipaddress.IPv6Network, taken: set[str], wanted: str) -> str:
+    found = ipaddress.IPv6Address(wanted)
+    if found not in subnet or found == subnet[0]:  # the first one means any router; see RFC 4291
+        cause = f"no configured subnet contains IP address {wanted}"
+        raise UsageError(f"network {network.name}", cause, f"its subnet is {network.subnet6}")
+    if str(found) in taken:
+        raise StateError(f"IP address {wanted}", f"Address already in use on network {network.name}", "choose another")
+    return str(found)

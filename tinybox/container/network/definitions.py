@@ -1,0 +1,137 @@
+"""Networks: what a box can be plugged into. One is there always, a bridge called ``bridge``; users make more of them.
+
+ROOT/networks/NAME.json is all that is known of a network that somebody made. Its bridge, a switch in the kernel, is
+there only while a box is plugged in; see bridge in ip-link(8).
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container.records import naming
+from tinybox.errors import StateError, UsageError
+from tinybox.linux import quick_json as json
+from tinybox.linux.locks import lock_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.records.paths import Home
+
+BRIDGE, HOST, NONE = "bridge", "host", "none"  # the networks that nobody has to make
+DEFAULT = "default"  # docker's other word for the bridge
+DEFAULT_LINK = "tinybox0"
+DEFAULT_SUBNETS = ("172.30.0.0/16", "172.29.0.0/16", "172.31.0.0/16", "10.88.0.0/16", "192.168.208.0/20")
+MTU = 1500
+
+
+class Network:
+    """A network: its bridge's link name, its subnets and gateways (``172.18.0.0/16``, ``172.18.0.1``), its labels.
+
+    Without IPv6 *subnet6* and *gateway6* are empty. From an *internal* network nothing leads out. Times in ns.
+    """
+
+    def __init__(self, name: str, **kept: Any) -> None:
+        self.name = name
+        self.id: str = kept.get("id", "")
+        self.driver: str = kept.get("driver", "bridge")
+        self.bridge: str = kept.get("bridge", "")
+        self.subnet: str = kept.get("subnet", "")
+        self.gateway: str = kept.get("gateway", "")
+        self.subnet6: str = kept.get("subnet6", "")
+        self.gateway6: str = kept.get("gateway6", "")
+        self.internal: bool = kept.get("internal", False)
+        self.mtu: int = kept.get("mtu", MTU)
+        self.options: dict[str, str] = kept.get("options", {})
+        self.labels: dict[str, str] = kept.get("labels", {})
+        self.created: int = kept.get("created", 0)
+
+    @property
+    def is_predefined(self) -> bool:
+        """Whether it is one of those that nobody made: on them boxes have no names for one another, as with docker."""
+        return self.name in (BRIDGE, HOST, NONE)
+
+
+def predefined(name: str) -> Network:
+    """Return ``bridge``, ``host`` or ``none``, whose ids are made of their names."""
+    number = name.encode().hex().ljust(64, "0")
+    if name != BRIDGE:
+        return Network(name, id=number, driver="null" if name == NONE else HOST)
+    subnet = DEFAULT_SUBNETS[0]
+    return Network(name, id=number, bridge=DEFAULT_LINK, subnet=subnet, gateway=first_address(subnet))
+
+
+def first_address(subnet: str) -> str:
+    """Return the address after the network's own, ``172.18.0.1`` of ``172.18.0.0/16``: docker's gateway."""
+    base, _, _ = subnet.partition("/")
+    front, _, last = base.rpartition(".")
+    return f"{front}.{int(last) + 1}"
+
+
+def find(home: Home, word: str) -> Network:
+    """Return the network that *word* means: a name, an id, or the beginning of one; else StateError."""
+    if word in (BRIDGE, HOST, NONE):
+        return predefined(word)
+    kept = _read(os.path.join(home.networks, f"{word}.json")) if naming.is_allowed(word) else None
+    if kept is not None:
+        return Network(word, **kept)
+    found = [network for network in every(home) if word and network.id.startswith(word)]
+    if len(found) == 1:
+        return found[0]
+    cause = "is ambiguous: more than one id begins so" if found else "not found"
+    raise StateError(f"network {word}", cause, "tinybox network ls lists them")
+
+
+def every(home: Home) -> list[Network]:
+    """Return all networks, sorted by name; the three that are always there included."""
+    found = [predefined(name) for name in (BRIDGE, HOST, NONE)]
+    try:
+        names = [name.removesuffix(".json") for name in os.listdir(home.networks) if name.endswith(".json")]
+    except FileNotFoundError:
+        names = []
+    for name in names:
+        kept = _read(os.path.join(home.networks, f"{name}.json"))
+        if kept is not None:  # else it has just been removed
+            found.append(Network(name, **kept))
+    return sorted(found, key=lambda network: network.name)
+
+
+class Locked:
+    """Nobody else changes the networks of this store meanwhile; see flock(2)."""
+
+    def __init__(self, home: Home) -> None:
+        self._folder = home.networks
+        self._fd = -1
+
+    def __enter__(self) -> None:
+        os.makedirs(self._folder, 0o700, exist_ok=True)
+        self._fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        lock_file(self._fd)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def save(home: Home, network: Network) -> None:
+    """Write down a new *network*, whole or not at all; the caller has checked it and holds the lock; see rename(2)."""
+    if not naming.is_allowed(network.name):
+        raise UsageError(f"network name {network.name!r}", "is not allowed", "[a-zA-Z0-9][a-zA-Z0-9_.-] and so on")
+    path = os.path.join(home.networks, f"{network.name}.json")
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        json.dump({key: value for key, value in vars(network).items() if key != "name"}, file)
+    os.rename(f"{path}.new", path)
+
+
+def remove(home: Home, network: Network) -> None:
+    """Forget *network*; the caller knows that no box is on it, and holds the lock."""
+    os.unlink(os.path.join(home.networks, f"{network.name}.json"))
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            kept: dict[str, Any] = json.load(file)
+    except (FileNotFoundError, ValueError):
+        return None
+    return kept

@@ -1,0 +1,158 @@
+"""Names: boxes of a network that users made find one another by lines in /etc/hosts, kept as they come and go.
+
+Each box has a block of lines in its own file, between two marks; what stands outside of the marks is the box's affair.
+Every resolver reads /etc/hosts anew for each question, so a box that starts later is found by those that run already.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from contextlib import contextmanager
+
+from tinybox.container.network import addresses, definitions
+from tinybox.container.records import naming, spec
+from tinybox.container.storage import etc
+from tinybox.errors import UnfitFileError
+from tinybox.linux import quick_json as json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from tinybox.container.network.addresses import Endpoint
+    from tinybox.container.records.paths import Home
+
+BEGIN, END = "# tinybox: this box and those beside it", "# tinybox: end"
+_ROUNDS = 8  # at most: each but the first one means that something has changed while we wrote
+MOST = 1 << 20  # bytes; a box may write to its own file, and we do not read whatever it puts there
+
+
+class Member:
+    """A box that runs: its *id*, its *name*, and its *endpoints*."""
+
+    def __init__(self, home: Home, container: str, name: str) -> None:
+        self.id, self.name = container, name
+        self.endpoints = addresses.endpoints(home, container)
+        self.networks = {endpoint.network for endpoint in self.endpoints if endpoint.network != definitions.BRIDGE}
+
+    def names(self, endpoint: Endpoint) -> list[str]:
+        """Return what others in the network of *endpoint* may call it: name, aliases, short id."""
+        return list(dict.fromkeys([self.name, *endpoint.aliases, self.id[:12]]))
+
+
+def announce(home: Home, container: str, annotations: Mapping[str, str]) -> None:
+    """Write the addresses of *container* into its own hosts file, and its names into those of its neighbours."""
+    own = Member(home, container, "")
+    known = json.loads(annotations.get(spec.NAMES) or "{}")
+    gateway = next((endpoint.gateway for endpoint in own.endpoints), "")
+    if own.endpoints and (host := etc.behind(known, gateway)):
+        _append(os.path.join(home.bundle(container), etc.HOSTS), host)
+    if own.networks:
+        refresh(home, own.networks, container)
+    elif own.endpoints:
+        _write_all(home, [own], [], own.id)
+
+
+def refresh(home: Home, touched: Iterable[str], container: str = "") -> None:
+    """Bring the hosts files of all boxes in the networks *touched* up to date, and that of *container* anyhow.
+
+    A box can make us wait at its own file, so no file is touched under a lock that other commands wait for. Instead
+    each process that has written looks again whether something is new by then; see `_writing`.
+    """
+    wanted = set(touched) - {definitions.BRIDGE}
+    if not wanted and not container:
+        return
+    written: dict[str, list[str]] = {}
+    for _ in range(_ROUNDS):
+        with definitions.Locked(home):
+            names = naming.every(home)
+            members = [Member(home, each, names.get(each, "")) for each in home.living()]
+        affected = [member for member in members if member.id == container or member.networks & wanted]
+        known = {member.id: lines(member, "", members) for member in affected}
+        fresh = [member for member in affected if written.get(member.id) != known[member.id]]
+        if not fresh:
+            return
+        _write_all(home, fresh, members, container)
+        written |= known
+
+
+def _write_all(home: Home, fresh: Sequence[Member], members: Sequence[Member], own: str) -> None:
+    """Write the files of the boxes *fresh*. What a box does to its own file keeps us from that file alone: a warning.
+
+    OSError where that of the box *own* cannot be written for another reason than such a lease.
+    """
+    for member in fresh:
+        try:
+            with _writing(home, member, wait=member.id == own):
+                _rewrite(home, member, members)
+        except (FileNotFoundError, NotADirectoryError, BlockingIOError):
+            continue  # it has just been removed, or another process writes it and will look again
+        except (UnfitFileError, OSError) as error:
+            if member.id == own and isinstance(error, OSError):
+                raise
+            cause = error.cause if isinstance(error, UnfitFileError) else error.strerror
+            who = f"container {member.name or member.id[:12]}"
+            sys.stderr.write(f"tinybox: warning: {who}: its /etc/hosts stays as it is: {cause}\n")
+            sys.stderr.flush()
+
+
+@contextmanager
+def _writing(home: Home, member: Member, *, wait: bool) -> Iterator[None]:
+    """Be the only one that writes the files of *member*; BlockingIOError if another process does; see flock(2).
+
+    That process looks again after it has let go, so it will see what we wanted to write.
+    """
+    fd = os.open(home.bundle(member.id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(fd)
+
+
+def _rewrite(home: Home, member: Member, members: Sequence[Member]) -> None:
+    """Put the block of *member* into its file: who it is, and who is beside it."""
+    path = os.path.join(home.bundle(member.id), etc.HOSTS)
+    hostname = etc.read(os.path.join(home.bundle(member.id), etc.HOSTNAME), 65).partition("\n")[0]
+    text = etc.read(path)
+    if text and len(text) < MOST:  # else it brings a file of its own, or shares another's, or has ruined its own
+        etc.put(path, placed(text, lines(member, hostname, members)))
+
+
+def _append(path: str, more: Sequence[str]) -> None:
+    text = etc.read(path)
+    if text and BEGIN not in text:
+        etc.put(path, text + "".join(f"{line}\n" for line in more))
+
+
+def lines(member: Member, hostname: str, members: Sequence[Member]) -> list[str]:
+    """Return the lines for *member* itself and for those who share a network with it that has names."""
+    found = []
+    for endpoint in member.endpoints:
+        named = endpoint.network != definitions.BRIDGE
+        own = [hostname, *(member.names(endpoint) if named else [])]
+        found += _lines(endpoint, own)
+        for other in members if named else ():
+            if other.id != member.id:
+                for place in other.endpoints:
+                    if place.id == endpoint.id:
+                        found += _lines(place, other.names(place))
+    return found
+
+
+def _lines(endpoint: Endpoint, names: Iterable[str]) -> list[str]:
+    words = " ".join(dict.fromkeys(name for name in names if name))
+    places = [place.partition("/")[0] for place in (endpoint.address, endpoint.address6) if place]
+    return [f"{place}\t{words}" for place in places]
+
+
+def placed(text: str, block: Sequence[str]) -> str:
+    """Return *text* with the *block* between its marks, in the place of a former one, or at the end."""
+    before, mark, rest = text.partition(f"{BEGIN}\n")
+    after = rest.partition(f"{END}\n")[2] if mark else ""
+    if before and not before.endswith("\n"):
+        before += "\n"
+    ours = "".join(f"{line}\n" for line in (BEGIN, *block, END)) if block else ""
+    return before + ours + after

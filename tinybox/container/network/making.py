@@ -1,0 +1,192 @@
+"""Making networks and removing them: which subnet one gets, what docker would refuse, and who still uses it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import time
+
+from tinybox.container.config import option_values
+from tinybox.container.network import addresses, definitions, subnets
+from tinybox.container.network.definitions import Network
+from tinybox.container.records import naming
+from tinybox.errors import StateError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from tinybox.container.records.paths import Home
+
+    Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+POOLS = (*(f"172.{number}.0.0/16" for number in range(18, 29)), *(f"192.168.{n}.0/20" for n in range(0, 208, 16)))
+MTU_KEYS = ("mtu", "com.docker.network.driver.mtu")
+MTU_LEAST, MTU_LEAST_6, MTU_MOST = 68, 1280, 65535  # see RFC 791, RFC 8200 and veth(4)
+
+
+class Wish:
+    """What somebody wants of a new network; what is left out is chosen."""
+
+    def __init__(
+        self,
+        subnets: Sequence[str] = (),
+        gateways: Sequence[str] = (),
+        *,
+        internal: bool = False,
+        ipv6: bool = False,
+        labels: dict[str, str] | None = None,
+        options: dict[str, str] | None = None,
+    ) -> None:
+        self.subnets, self.gateways, self.internal, self.ipv6 = subnets, gateways, internal, ipv6
+        self.labels, self.options = labels or {}, options or {}
+
+
+def create(home: Home, name: str, wish: Wish) -> Network:
+    """Make the network *name* as *wish* says; UsageError or StateError names what cannot be. Its bridge comes later."""
+    with definitions.Locked(home):
+        others = definitions.every(home)
+        if name in (definitions.BRIDGE, definitions.HOST, definitions.NONE, definitions.DEFAULT):
+            raise StateError(f"network {name}", "operation is not permitted on predefined networks", "choose a name")
+        if any(other.name == name for other in others):
+            raise StateError(f"network {name}", f"network with name {name} already exists", "tinybox network rm it")
+        number = os.urandom(32).hex()
+        kept = _subnets(wish, others)
+        made = Network(
+            name,
+            id=number,
+            bridge=f"tb-{number[:12]}",  # IFNAMSIZ: 15 letters
+            internal=wish.internal,
+            mtu=_mtu(wish.options, ipv6="subnet6" in kept),
+            options=wish.options,
+            labels=wish.labels,
+            created=time.time_ns(),
+            **kept,
+        )
+        definitions.save(home, made)
+    return made
+
+
+def _subnets(wish: Wish, others: Sequence[Network]) -> dict[str, str]:
+    """Return subnets and gateways, those of *wish* checked, the rest chosen."""
+    wanted = [_subnet(text) for text in wish.subnets]
+    by_version = {subnet.version: subnet for subnet in wanted}
+    if len(by_version) < len(wanted):
+        raise UsageError("--subnet", "bridge driver doesn't support multiple subnets", "one for IPv4, one for IPv6")
+    taken = [*subnets.routed(), *(other.subnet for other in others if other.subnet and not other.is_predefined)]
+    if 4 in by_version:
+        _refuse_overlap(by_version[4], taken)
+    else:
+        by_version[4] = ipaddress.ip_network(_free(taken))
+    if 6 in by_version:
+        _refuse_overlap(by_version[6], [other.subnet6 for other in others if other.subnet6])
+    elif wish.ipv6:
+        by_version[6] = _unique_local()
+    gateways = _gateways(wish.gateways, by_version.values())
+    kept = {"subnet": str(by_version[4]), "gateway": gateways[4]}
+    return kept | ({"subnet6": str(by_version[6]), "gateway6": gateways[6]} if 6 in by_version else {})
+
+
+def _subnet(text: str) -> Subnet:
+    try:
+        found = ipaddress.ip_interface(text).network
+    except ValueError as error:
+        raise UsageError(f"--subnet {text}", f"invalid CIDR address: {text}", "write 172.18.0.0/16") from error
+    if "/" not in text or str(found).partition("/")[0] != str(ipaddress.ip_address(text.partition("/")[0])):
+        raise UsageError(f"--subnet {text}", f"invalid subnet {text}", f"it should be {found}")
+    if found.num_addresses < 4:
+        raise UsageError(f"--subnet {text}", "is too small for a gateway and a box", "/30 is the least")
+    return found
+
+
+def _refuse_overlap(subnet: Subnet, taken: Iterable[str]) -> None:
+    for other in taken:
+        if subnet.overlaps(ipaddress.ip_network(other)):
+            cause = f"Pool overlaps with other one on this address space: {other}"
+            raise StateError(f"--subnet {subnet}", cause, "ip route and tinybox network inspect show what is taken")
+
+
+def _free(taken: Sequence[str]) -> str:
+    """Return the first of docker's default pools that neither a route of the host nor another network has."""
+    for pool in POOLS:
+        if not any(subnets.overlap(pool, other) for other in taken):
+            return pool
+    cause = "could not find an available, non-overlapping IPv4 address pool among the defaults"
+    raise StateError("network", cause, "choose one: --subnet, or tinybox network prune")
+
+
+def _unique_local() -> ipaddress.IPv6Network:
+    """Return a subnet of our own that nobody is likely to have, too; see RFC 4193."""
+    number = int.from_bytes(b"\xfd" + os.urandom(5) + b"\0\0", "big") << 64
+    return ipaddress.IPv6Network((number, 64))
+
+
+def _gateways(wanted: Sequence[str], found: Iterable[Subnet]) -> dict[int, str]:
+    gateways: dict[int, str] = {subnet.version: str(subnet[1]) for subnet in found}
+    for text in wanted:
+        try:
+            gateway = ipaddress.ip_address(text)
+        except ValueError as error:
+            raise UsageError(f"--gateway {text}", f"invalid IP address: {text}", "write 172.18.0.1") from error
+        home = next((subnet for subnet in found if gateway in subnet), None)
+        if home is None:
+            raise UsageError(f"--gateway {text}", f"no matching subnet for gateway {text}", "add its --subnet")
+        if gateway in (home[0], home[-1]):
+            raise UsageError(f"--gateway {text}", f"is the first or last address of {home}", "choose one between")
+        gateways[gateway.version] = str(gateway)
+    return gateways
+
+
+def _mtu(options: dict[str, str], *, ipv6: bool) -> int:
+    for key, value in options.items():
+        if key not in MTU_KEYS:
+            raise UsageError(f"--opt {key}={value}", "is unknown", "mtu=1400")
+        least = MTU_LEAST_6 if ipv6 else MTU_LEAST
+        if not (option_values.is_whole(value) and least <= int(value) <= MTU_MOST):
+            raise UsageError(f"--opt {key}={value}", f"is no MTU: a number from {least} to {MTU_MOST}")
+        return int(value)
+    return definitions.MTU
+
+
+def remove(home: Home, word: str) -> str:
+    """Remove the network that *word* names, and return its name; StateError if a box is on it."""
+    with definitions.Locked(home):
+        network = definitions.find(home, word)
+        if network.is_predefined:
+            raise StateError(f"network {network.name}", "is a pre-defined network and cannot be removed")
+        with addresses.Pool(network.bridge) as pool:
+            if pool.leases():
+                pool.reclaim()
+            if owners := sorted(set(pool.leases().values())):
+                pairs = ", ".join(_called(home, os.path.basename(owner)) for owner in owners)
+                cure = f"tinybox network disconnect {network.name} CONTAINER"
+                raise StateError(f"network {network.name}", f"has active endpoints ({pairs})", cure)
+            definitions.remove(home, network)
+            pool.remove()
+    return network.name
+
+
+def _called(home: Home, container: str) -> str:
+    name = "".join(naming.of(home, container)[:1])
+    return f'name:"{name}" id:"{container[:12]}"'
+
+
+def users(home: Home) -> Iterator[tuple[str, addresses.Endpoint]]:
+    """Yield each container that is alive with each of its endpoints."""
+    for container in home.living():
+        for endpoint in addresses.endpoints(home, container):
+            yield container, endpoint
+
+
+def prune(home: Home, is_wanted: Callable[[Network], bool] = lambda _: True) -> list[str]:
+    """Remove the networks that no box is on, those that *is_wanted* says; return their names."""
+    used = {endpoint.network for _, endpoint in users(home)}
+    removed = []
+    for network in definitions.every(home):
+        if network.is_predefined or network.name in used or not is_wanted(network):
+            continue
+        try:
+            removed.append(remove(home, network.name))
+        except StateError:
+            continue  # a box has come, or another command was faster
+    return removed

@@ -1,0 +1,83 @@
+"""The plan's chapter on hooks: who runs which, and how parent and child take turns about it.
+
+When all is mounted and the root not yet changed, the child waits: the parent runs those that belong to the runtime's
+namespaces, then the child those that belong to its own. The last ones run in the container, just before the program.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container.process import hooks, sync_pipe
+from tinybox.container.process.plan import Step
+from tinybox.errors import StepError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.planning.planner import Task
+    from tinybox.container.process.handles import Live
+    from tinybox.container.records.spec import Hook
+
+_PARENTS = ("prestart", "createRuntime")
+
+
+def outside(task: Task) -> list[Step]:
+    """Plan what the parent runs while the child waits with its mounts made."""
+    wanted = _hooks(task, *_PARENTS)
+    if not wanted:
+        return []
+    return [
+        Step("await-mounts", "Wait until its mounts are made", "pipe(7)", await_mounts, task.live),
+        *_steps(task, wanted, "creating"),
+        Step("go-on", "Let the child go on to its new root", "pipe(7)", task.live.handshake.open_gate, sync_pipe.ON),
+    ]
+
+
+def before_pivot(task: Task) -> list[Step]:
+    """Plan the child's side: wait for the parent's hooks, then run those of the new namespaces."""
+    steps = []
+    if _hooks(task, *_PARENTS):
+        says = "Tell the parent that all is mounted, wait for its hooks"
+        steps.append(Step("mounted", says, "pipe(7)", report_mounts, task.live))
+    return [*steps, *_steps(task, _hooks(task, "createContainer"), "creating")]
+
+
+def before_program(task: Task) -> list[Step]:
+    """Plan the hooks that run in the container, as its user, after the word to start."""
+    return _steps(task, _hooks(task, "startContainer"), "created", task.live)
+
+
+def _hooks(task: Task, *kinds: str) -> list[tuple[str, Hook]]:
+    wanted = task.config.get("hooks", {})
+    return [(f"{kind}[{number}]", hook) for kind in kinds for number, hook in enumerate(wanted.get(kind, []))]
+
+
+def _steps(task: Task, named: list[tuple[str, Hook]], status: str, live: Live | None = None) -> list[Step]:
+    return [
+        Step(f"hook-{name}", f"Run the hook {hook['path']}", "posix_spawn(3)",
+             run, task, f"hooks.{name}", hook, status, live)
+        for name, hook in named
+    ]  # fmt: skip
+
+
+def run(task: Task, name: str, hook: Hook, status: str, live: Live | None = None) -> None:
+    """Run one hook with the container's state as it is at this moment; see OCI's runtime.md.
+
+    With *live*, the hook is a file of the box's. The pid is what the hook's own namespaces call it: in the parent the
+    child's number, in the child its own.
+    """
+    pid = task.live.pid if task.live.pidfd >= 0 else os.getpid()  # the child has no pidfd of itself
+    state = hooks.state_of(task.container, status, pid, task.bundle, task.annotations)
+    hooks.run(f"{name} {hook['path']}", hook, state, live)
+
+
+def await_mounts(live: Live) -> None:
+    """Wait until the child has made its mounts; see pipe(7)."""
+    if not live.handshake.hear():
+        raise StepError("container process", "ended before its mounts were made", "killed, or out of memory")
+
+
+def report_mounts(live: Live) -> None:
+    """Tell the parent that the mounts are made, and wait until it lets us go on; see pipe(7)."""
+    live.handshake.tell(sync_pipe.MOUNTED)
+    live.handshake.wait(sync_pipe.ON)

@@ -1,0 +1,213 @@
+"""The plan's chapter on mounts and devices, in the order in which they are made.
+
+What comes from the host is copied by the parent, detached, while it still sees the host as it is; the child places it.
+What is new is made by the child in its own mount namespace, so that nothing of it is ever seen outside or left behind.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container.planning import root_filesystem, streams
+from tinybox.container.process.plan import Step
+from tinybox.container.storage import etc
+from tinybox.errors import UsageError
+from tinybox.isolation import mounts, rootfs
+from tinybox.isolation.cgroups import visible_tree
+from tinybox.linux import files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.planning.planner import Task
+    from tinybox.container.process.handles import Live
+    from tinybox.container.records.spec import Device, Mount
+    from tinybox.isolation.idmap import IDMapping
+
+    Maps = tuple[list[IDMapping], list[IDMapping]]
+
+_IN_PROC = (  # what lxcfs and its like may cover in /proc; anything else there would deceive us or the box
+    "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo sys/kernel/ns_last_pid sys/crypto/fips_enabled"
+).split()
+_LABELLED = ("tmpfs", "mqueue", "devpts")  # these have no labels of their own: linux.mountLabel, on SELinux
+
+
+def parent_steps(task: Task) -> list[Step]:
+    """Plan what the parent copies from the host before the child is born."""
+    steps = root_filesystem.parent_steps(task)
+    if etc.own_files(task.config):
+        says = "Write the box's own hosts, hostname and resolv.conf"
+        steps.append(Step("etc", says, "hosts(5), resolv.conf(5)", etc.write, task.bundle, task.config))
+    for key, entry in _mounts(task).items():
+        options = mounts.Options(entry.get("options", []))
+        if _is_bind(entry, options):
+            source = os.path.join(task.bundle, entry["source"])
+            says = f"Copy the mount at {source}, attached to nothing yet"
+            act = (copy, task.live, key, source, options, _maps(task, entry, options))
+            steps.append(Step(f"copy{key}", says, "open_tree(2)", *act))
+        elif _is_others(task, entry):
+            says = "Make a proc of the pid namespace that the child will join"
+            steps.append(Step(f"make{key}", says, "fsopen(2)", make_proc, task.live, key, options, task.host.arguments))
+    return steps
+
+
+def _mounts(task: Task) -> dict[str, Mount]:
+    """Return the mounts in order, each under its destination; a second one at the same place has a number, too."""
+    named: dict[str, Mount] = {}
+    for entry in task.config.get("mounts", []):
+        key, again = entry["destination"], 2
+        while key in named:
+            key, again = f"{entry['destination']}#{again}", again + 1
+        named[key] = entry
+    return named
+
+
+def _is_bind(entry: Mount, options: mounts.Options) -> bool:
+    return (options.bind or entry.get("type") == "bind") and not options.remount
+
+
+def _is_others(task: Task, entry: Mount) -> bool:
+    """Tell whether a proc shall show a pid namespace to which the child, when it mounts, does not belong yet."""
+    return entry.get("type") == "proc" and "pid" in task.joined
+
+
+def make_proc(live: Live, name: str, options: mounts.Options, arguments: tuple[int, int, int]) -> None:
+    """Make a proc of the pid namespace that is to be joined, detached, for the child to place; see fsopen(2)."""
+    from tinybox.isolation import joined_proc
+
+    live.trees[name] = joined_proc.mount_proc(live.namespace_fds["pid"], options, arguments)
+
+
+def _maps(task: Task, entry: Mount, options: mounts.Options) -> Maps | None:
+    """Return the id maps of an idmapped mount, its own before the container's; None for a mount without."""
+    if entry.get("uidMappings"):
+        return entry["uidMappings"], entry.get("gidMappings", [])
+    if not (options.idmap and task.userns):
+        return None
+    return task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
+
+
+def copy(live: Live, name: str, source: str, options: mounts.Options, maps: Maps | None) -> None:
+    """Copy the tree at *source*, detached, for the child to place; see open_tree(2). With *maps* its owners are mapped.
+
+    ``/proc/PID/root/...`` is a path in that process's mount namespace, where alone its mounts can be copied.
+    """
+    userns = None if maps is None else root_filesystem.users(live, *maps)
+    try:
+        live.trees[name] = _copied(source, options, userns)
+    finally:
+        if userns is not None:
+            os.close(userns)
+    if os.path.normpath(name) == "/proc" and files.file_system(live.trees[name]) != files.PROC_SUPER_MAGIC:
+        raise UsageError("mount on /proc", "covers /proc", "the box's /proc must be the kernel's")
+
+
+def _copied(source: str, options: mounts.Options, userns: int | None) -> int:
+    words = source.split("/", 4)
+    if words[:2] == ["", "proc"] and words[2:3] and words[2].isdecimal() and words[3:4] == ["root"]:
+        with mounts.InNamespace(f"/proc/{words[2]}/ns/mnt"):  # where also a link that a box has made leads to no host
+            return mounts.copy_tree("/" + "".join(words[4:]), options, userns)
+    return mounts.copy_tree(source, options, userns)
+
+
+def steps(task: Task) -> list[Step]:
+    """Plan what the child does about its root, from the first mount to the last device."""
+    return [
+        *root_filesystem.steps(task),
+        *[_mount(task, key, entry) for key, entry in _mounts(task).items()],
+        *_devices(task),
+        *streams.steps(task.process, task.live, task.root, console=True),
+    ]
+
+
+def _mount(task: Task, key: str, entry: Mount) -> Step:
+    destination, kind = entry["destination"], entry.get("type", "")
+    options = mounts.Options(entry.get("options", []))
+    where = _checked(destination, "proc" if _is_bind(entry, options) and _is_proc(destination) else kind)
+    name = f"mount{key}"
+    if options.remount:
+        says = f"Change the mount at {destination}"
+        return Step(name, says, "mount_setattr(2)", mounts.remount, task.root, where, options)
+    if _is_bind(entry, options) or _is_others(task, entry):
+        says = f"Place the mount at {destination}"
+        return Step(name, says, "move_mount(2)", place, task.live, key, where, task.root)
+    if kind == "cgroup":
+        says = "Show the box its own control group"
+        if "cgroup" not in (*task.new, *task.joined):
+            return Step(name, says, "cgroups(7)", visible_tree.bind_cgroups, task.root, where, task.cgroup, options)
+        return Step(
+            name, says, "cgroups(7)", visible_tree.mount_cgroups,
+            task.root, where, task.host.hierarchies, task.cgroup.controllers, options,
+        )  # fmt: skip
+    label = task.linux.get("mountLabel")
+    if label and kind in _LABELLED:
+        options.data.append(f'context="{label}"')
+    source = os.fsencode(entry.get("source") or kind)
+    says = f"Make a new {kind} and place it at {destination}"
+    act = (mounts.mount_filesystem, task.root, where, os.fsencode(kind), source, options)
+    return Step(name, says, "fsopen(2)", *act)
+
+
+def _is_proc(destination: str) -> bool:
+    return os.path.normpath("/" + destination.lstrip("/")) == "/proc"
+
+
+def _checked(destination: str, kind: str) -> bytes:
+    path = os.path.normpath("/" + destination.lstrip("/"))
+    if path == "/":
+        raise UsageError(f"mount on {destination}", "the root itself cannot be mounted over")
+    if (path == "/proc" and kind != "proc") or (path.startswith("/proc/") and path[len("/proc/") :] not in _IN_PROC):
+        raise UsageError(f"mount on {destination}", "covers /proc", "the box's /proc must be the kernel's")
+    return os.fsencode(path)
+
+
+def place(live: Live, name: str, destination: bytes, root: bytes) -> None:
+    """Place the parent's copy *name* at *destination* inside *root*; see move_mount(2)."""
+    mounts.place(live.trees[name], root, destination)
+
+
+def _devices(task: Task) -> list[Step]:
+    """Plan the devices; somebody's own directory on /dev has its own, and into it nothing is made."""
+    ours = _dev_is_ours(task)
+    listed = [
+        _device(task, device)
+        for device in task.linux.get("devices", [])
+        if ours or not os.path.normpath(device["path"]).startswith("/dev/")
+    ]
+    if not ours:
+        return listed
+    says = "Make the standard devices: null zero full random urandom tty"
+    links = rootfs.STANDARD_LINKS
+    return [
+        *listed,  # first: one of the standard ones among them has an owner and a mode of its own
+        Step("devices", says, "mknod(2)", make_standard_devices, task.root, task.userns),
+        Step("links", "Make the links in /dev: fd stdin stdout stderr ptmx", "symlink(2)",
+             rootfs.make_links, task.root, links),
+    ]  # fmt: skip
+
+
+def _dev_is_ours(task: Task) -> bool:
+    on_dev = [entry for entry in task.config.get("mounts", []) if os.path.normpath(entry["destination"]) == "/dev"]
+    return not on_dev or on_dev[-1].get("type") == "tmpfs"
+
+
+def make_standard_devices(root: bytes, userns: bool) -> None:
+    """Make, or in a user namespace bind, the devices that every container has; see null(4) and mknod(2)."""
+    for name, numbers in rootfs.STANDARD_DEVICES.items():
+        path = b"/dev/" + name.encode()
+        if userns:
+            rootfs.bind_device(root, path, f"/dev/{name}")
+        else:
+            rootfs.make_device(root, path, "c", numbers, 0o666, (0, 0))
+
+
+def _device(task: Task, device: Device) -> Step:
+    path, kind = device["path"], device.get("type", "c")
+    says = f"Make the device {path}"
+    if task.userns and kind != "p":
+        return Step(f"device{path}", says, "open_tree(2)", rootfs.bind_device, task.root, os.fsencode(path), path)
+    numbers = (device.get("major", 0), device.get("minor", 0))
+    owner = (device.get("uid", 0), device.get("gid", 0))
+    return Step(
+        f"device{path}", says, "mknod(2)", rootfs.make_device,
+        task.root, os.fsencode(path), kind, numbers, device.get("fileMode", 0o666) & 0o7777, owner,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""A plan is carried out here, from clone3(2) to the exit status."""

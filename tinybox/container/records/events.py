@@ -1,0 +1,64 @@
+"""What happened to containers, one line of JSON each, appended to a file that every tinybox process shares.
+
+An append of less than a page is one write(2) with O_APPEND: lines of several writers never mix. A full log is put aside
+by the one that has its lock and has seen that it still has its name; see flock(2).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from tinybox.container.records import naming, spec, state
+from tinybox.linux import quick_json as json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.network.definitions import Network
+    from tinybox.container.records.paths import Home
+
+LARGEST = 4 << 20  # bytes; then the log is kept as events.log.1 and begun anew
+
+
+def emit(
+    home: Home, container: str, action: str, annotations: dict[str, str] | None = None, **attributes: object
+) -> None:
+    """Append the event *action* (create, start, die, oom, kill, pause, rename, destroy ...); see docker-events(1).
+
+    The container's *annotations* tell its image and its first name; not given, they are read from its state. An event
+    that cannot be written (a full disk) is lost, and the container lives on.
+    """
+    if annotations is None:
+        now = state.read_file(os.path.join(home.live(container), "state.json")) or state.stored(home, container)
+        annotations = now.get("annotations") if now else {}
+    annotations = annotations if isinstance(annotations, dict) else {}  # else state.json is damaged; rm still works
+    known = annotations.get(spec.NAME, "")
+    name = next(iter(naming.of(home, container, hint=known)), known)
+    more = {key: str(value) for key, value in attributes.items()}
+    _append(home, "container", action, container, {"image": annotations.get(spec.IMAGE_NAME, ""), "name": name, **more})
+
+
+def emit_of_network(home: Home, network: Network, action: str, container: str) -> None:
+    """Append that *container* was brought into *network*, or taken out: connect, disconnect; see docker-events(1)."""
+    _append(home, "network", action, network.id, {"container": container, "name": network.name, "type": "bridge"})
+
+
+def _append(home: Home, kind: str, action: str, identity: str, attributes: dict[str, str]) -> None:
+    event = {"timeNano": time.time_ns(), "Type": kind, "Action": action, "id": identity, "Attributes": attributes}
+    try:
+        fd = os.open(home.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            if os.write(fd, json.dumps(event).encode() + b"\n") and os.fstat(fd).st_size > LARGEST:
+                _put_aside(home.events, fd)
+        finally:
+            os.close(fd)
+    except OSError:
+        return
+
+
+def _put_aside(path: str, fd: int) -> None:
+    """Rename the full log *fd*, unless that was done meanwhile: then PATH is a young one, and PATH.1 is ours."""
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    if os.path.samestat(os.stat(path), os.fstat(fd)):
+        os.rename(path, f"{path}.1")

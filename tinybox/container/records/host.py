@@ -1,0 +1,54 @@
+"""Facts about this host that a plan depends on, read once and then only looked at.
+
+The planner gets them as an argument, so that a plan for another host, or for one that lacks something, can be made and
+tested anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.errors import HostError
+from tinybox.isolation import capabilities
+from tinybox.isolation.cgroups.hierarchies import Hierarchies, hierarchies
+from tinybox.linux import proc, process
+
+MINIMUM = (5, 12)  # mount_setattr(2); clone3(2)'s CLONE_INTO_CGROUP is 5.7, openat2(2) 5.6
+
+
+class Host:
+    """The kernel's version, where its cgroup controllers are, what root may do here, and where our arguments lie."""
+
+    def __init__(
+        self,
+        release: tuple[int, int],
+        where: Hierarchies,
+        capabilities: list[str],
+        arguments: tuple[int, int, int] = (0, 0, 0),
+        cache: str = "",
+    ) -> None:
+        self.release, self.hierarchies = release, where
+        self.capabilities, self.arguments = capabilities, arguments
+        self.cache = cache  # where compiled filters are kept
+
+    def counts_swap(self) -> bool:
+        """Tell whether this kernel can limit swap: version 1 may have been booted without (swapaccount=0)."""
+        if self.hierarchies.version("memory") == 1:
+            return os.path.exists(f"{self.hierarchies.root('memory')}/memory.memsw.limit_in_bytes")
+        return os.path.exists("/proc/swaps")
+
+    def check(self) -> None:
+        """Raise HostError where no container can be made: not root, or a kernel that is too old."""
+        if self.release < MINIMUM:
+            major, minor = self.release
+            raise HostError(f"kernel {major}.{minor}", "tinybox needs Linux 5.12", "boot a newer kernel")
+        if os.geteuid() != 0:
+            raise HostError("permission denied", "making a container needs root", "try it with sudo")
+
+
+def read(cache: str) -> Host:
+    """Read this host's facts: uname(2), /proc/self/mountinfo, capget(2) and /proc/self/stat."""
+    with open("/proc/self/stat", encoding="utf-8", errors="surrogateescape") as file:
+        stat = proc.stat(file.read())
+    arguments = (stat.arg_start, stat.arg_end, stat.env_end)
+    return Host(process.kernel_release(), hierarchies(), capabilities.available(), arguments, cache)

@@ -1,0 +1,170 @@
+"""Ranges of ids: each container with `--userns private` has 65536 ids of the host to itself, for as long as it exists.
+
+The ids are the host's, so all stores share one register: /var/lib/tinybox-ids/FIRST is a link to the bundle of the
+container whose range begins with that id, FIRST@ID to that of one that shares it (`--userns container:NAME`). It lies
+beside the stores and not below /run, for a container at rest keeps its range over a reboot. The range that was given
+last is remembered, and what is given back comes last: so what a removed container has left on the host, in a bind
+mount, is nobody's for long. See docs/adr/0028-id-ranges.md.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container.records import naming, spec
+from tinybox.container.records.paths import Home
+from tinybox.errors import HostError, StateError
+from tinybox.isolation import idmap
+from tinybox.linux import proc
+from tinybox.linux.locks import lock_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+    from tinybox.container.records.spec import Spec
+
+FOLDER = "/var/lib/tinybox-ids"
+_LAST = ".last"  # a link as well: its target is the first id of the range that was given last
+_SHARED = "@"  # between the first id of a range and the id of a container that shares it
+
+
+class Register:
+    """The register, in the hands of one process at a time; see flock(2)."""
+
+    def __enter__(self) -> Self:
+        try:
+            os.makedirs(FOLDER, 0o700, exist_ok=True)
+            self._fd = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _refusal(error) from error
+        lock_file(self._fd)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def free(self) -> Iterator[int]:
+        """Yield the first ids of ranges that overlap with nobody's, the one after the last given first."""
+        taken = held()
+        # The very first one comes last: boxes that an older tinybox has made may run with it.
+        last = int(naming.target(f"{FOLDER}/{_LAST}") or idmap.FIRST)
+        for first in _allotment().after(last):
+            if not any(abs(first - other) < idmap.RANGE for other in taken):
+                yield first
+
+    def note(self, name: str, target: str) -> None:
+        """Make the link *name*, over a former one: it is whole or not there, whenever we are killed; see rename(2)."""
+        try:
+            naming.forget(f"{FOLDER}/.new")
+            os.symlink(target, f"{FOLDER}/.new")
+            os.rename(f"{FOLDER}/.new", f"{FOLDER}/{name}")
+        except OSError as error:
+            raise _refusal(error) from error
+
+    def reclaim(self) -> None:
+        """Give back the ranges of containers of which nothing is left: their store was removed as a whole."""
+        for name in unused():
+            naming.forget(f"{FOLDER}/{name}")
+
+
+def take(home: Home, container: str, config: Spec) -> None:
+    """Give a new container, whose live directory the caller owns, a range of its own, and put it into *config*.
+
+    One that will share the users of another has nothing to take. StateError: all ranges are given.
+    """
+    mappings = [*config["linux"].get("uidMappings", ()), *config["linux"].get("gidMappings", ())]
+    if not mappings:
+        return
+    with Register() as register:
+        first = next(register.free(), None)
+        if first is None:
+            register.reclaim()
+            first = next(register.free(), None)
+        if first is None:
+            cure = "tinybox rm boxes that are not needed, or give tinybox more ids in /etc/subuid"
+            raise StateError("--userns private", f"no range of {idmap.RANGE} ids is free on this host", cure)
+        register.note(_LAST, str(first))
+        register.note(str(first), home.bundle(container))
+    for mapping in mappings:
+        mapping["hostID"] = first  # in place: the steps of the plan hold these very mappings
+
+
+def keep(home: Home, container: str, config: Spec) -> None:
+    """See that a container that is about to start has its range to itself; *config* and its file may get another one.
+
+    It has, but for one that an older tinybox has made, and one whose store has been copied or was away for a while.
+    """
+    if not config["linux"].get("uidMappings"):
+        _share(home, container, config)
+        return
+    first, bundle = config["linux"]["uidMappings"][0]["hostID"], home.bundle(container)
+    if naming.target(f"{FOLDER}/{first}") == bundle:
+        return
+    with Register() as register:
+        register.reclaim()
+        if not any(abs(first - other) < idmap.RANGE for other in held()):
+            register.note(str(first), bundle)
+            return
+    take(home, container, config)
+    spec.save(config, bundle)
+
+
+def _share(home: Home, container: str, config: Spec) -> None:
+    """Note that a container uses the range of another: it is not given to a third one when that other one has gone."""
+    path = next(entry["path"] for entry in config["linux"]["namespaces"] if entry["type"] == "user")
+    try:
+        with open(f"{os.path.dirname(os.path.dirname(path))}/uid_map", encoding="ascii") as file:
+            first = proc.id_map(file.read())[0][1]
+    except (FileNotFoundError, ProcessLookupError, IndexError):  # it has just ended, which the plan's own step will say
+        return
+    with Register() as register:
+        register.note(f"{first}{_SHARED}{container}", home.bundle(container))
+
+
+def release(home: Home, container: str) -> None:
+    """Give back the range of a container that is being removed, or its share of another's."""
+    bundle = home.bundle(container)
+    for name in _links():
+        if naming.target(f"{FOLDER}/{name}") == bundle:
+            naming.forget(f"{FOLDER}/{name}")
+
+
+def _links() -> list[str]:
+    try:
+        return [name for name in os.listdir(FOLDER) if name.partition(_SHARED)[0].isdecimal()]
+    except FileNotFoundError:
+        return []
+
+
+def held() -> list[int]:
+    """Return the first ids of all ranges that are given."""
+    return [int(name.partition(_SHARED)[0]) for name in _links()]
+
+
+def unused() -> list[str]:
+    """Return the links whose container is gone: a killed command leaves them, or the removal of a whole store."""
+    return [name for name in _links() if not _is_alive(naming.target(f"{FOLDER}/{name}"))]
+
+
+def _is_alive(bundle: str) -> bool:
+    """Tell whether there is a container with this bundle, or one is about to get it: its live directory comes first."""
+    folder, container = os.path.split(bundle)
+    return os.path.exists(bundle) or os.path.exists(Home(os.path.dirname(folder)).live(container))
+
+
+def _allotment() -> idmap.Allotment:
+    return idmap.Allotment(*(_text(f"/etc/{name}") for name in ("subuid", "subgid", "passwd", "group")))
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:  # there need not be one
+        return ""
+
+
+def _refusal(error: OSError) -> HostError:
+    return HostError(FOLDER, f"a range of ids cannot be noted there: {error.strerror}", "leave out --userns private")

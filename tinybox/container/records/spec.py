@@ -1,0 +1,215 @@
+"""What is wanted, in the words of the OCI runtime specification: config.json, typed but otherwise untouched.
+
+A bundle is a directory with a config.json and a root file system. The engine runs bundles and nothing else, so the
+same bundle can be given to runc or crun; sections named here are those of the runtime-spec 1.1.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.errors import UsageError
+from tinybox.linux import files, ownership
+from tinybox.linux import quick_json as json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypedDict
+
+    from tinybox.isolation.idmap import IDMapping
+
+    class User(TypedDict, total=False):
+        """``process.user``: numbers only; names have been looked up in the image before."""
+
+        uid: int
+        gid: int
+        umask: int
+        additionalGids: list[int]
+
+    class Rlimit(TypedDict):
+        """``process.rlimits``: see getrlimit(2)."""
+
+        type: str
+        soft: int
+        hard: int
+
+    class Process(TypedDict, total=False):
+        """``process``: the program, its terminal, its user and its rights."""
+
+        terminal: bool
+        consoleSize: dict[str, int]
+        user: User
+        args: list[str]
+        env: list[str]
+        cwd: str
+        capabilities: dict[str, list[str]]
+        rlimits: list[Rlimit]
+        noNewPrivileges: bool
+        oomScoreAdj: int
+        apparmorProfile: str
+        selinuxLabel: str
+        scheduler: dict[str, Any]
+        ioPriority: dict[str, Any]
+        execCPUAffinity: dict[str, str]
+
+    class Root(TypedDict, total=False):
+        """``root``: where the root file system is, relative to the bundle."""
+
+        path: str
+        readonly: bool
+
+    class Mount(TypedDict, total=False):
+        """``mounts``: one mount, in the order in which they are made."""
+
+        destination: str
+        type: str
+        source: str
+        options: list[str]
+        uidMappings: list[IDMapping]
+        gidMappings: list[IDMapping]
+
+    class Namespace(TypedDict, total=False):
+        """``linux.namespaces``: a new one, or with ``path`` one to join."""
+
+        type: str
+        path: str
+
+    class Device(TypedDict, total=False):
+        """``linux.devices``: a device node to make."""
+
+        path: str
+        type: str
+        major: int
+        minor: int
+        fileMode: int
+        uid: int
+        gid: int
+
+    class Linux(TypedDict, total=False):
+        """``linux``: namespaces, limits, devices, and what of /proc and /sys is covered."""
+
+        namespaces: list[Namespace]
+        uidMappings: list[IDMapping]
+        gidMappings: list[IDMapping]
+        devices: list[Device]
+        cgroupsPath: str
+        resources: dict[str, Any]
+        rootfsPropagation: str
+        seccomp: dict[str, Any]
+        sysctl: dict[str, str]
+        maskedPaths: list[str]
+        readonlyPaths: list[str]
+        mountLabel: str
+        personality: dict[str, Any]
+        timeOffsets: dict[str, dict[str, int]]
+
+    class Hook(TypedDict, total=False):
+        """``hooks.*[]``: a program to be run at some point of a container's life."""
+
+        path: str
+        args: list[str]
+        env: list[str]
+        timeout: int
+
+    class Spec(TypedDict, total=False):
+        """config.json."""
+
+        ociVersion: str
+        process: Process
+        root: Root
+        hostname: str
+        domainname: str
+        mounts: list[Mount]
+        hooks: dict[str, list[Hook]]
+        annotations: dict[str, str]
+        linux: Linux
+
+
+NEWEST = "1.2.1"  # the last version of the specification of which everything is known here
+OCI_VERSION = "1.1.0"  # the first one with all the words that we write; older crun refuses what it does not know
+CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
+
+# Annotations: what docker's words mean beyond OCI's. Other runtimes pass over them.
+LAYERS = "tinybox.layers"  # directories, bottom first, separated by ":"; the overlay's upper lies in the bundle
+IMAGE = "tinybox.image"
+IMAGE_NAME = "tinybox.image-name"
+NAME = "tinybox.name"
+ENTRYPOINT = "tinybox.entrypoint"  # how many of the arguments are the entrypoint; the others are the command
+USER = "tinybox.user"  # as --user was written; without, it is the image's
+INIT = "tinybox.init"
+REMOVE = "tinybox.remove"
+CREATED = "tinybox.created"
+STOP_SIGNAL = "tinybox.stop-signal"
+STOP_TIMEOUT = "tinybox.stop-timeout"  # seconds
+RESTART = "tinybox.restart"  # no, on-failure[:N], always, unless-stopped
+LOG_MAX_SIZE = "tinybox.log-max-size"  # bytes
+LOG_MAX_FILES = "tinybox.log-max-files"
+HEALTH = "tinybox.health"  # JSON: test, interval, timeout, retries, startPeriod
+INTERACTIVE = "tinybox.interactive"  # stdin is kept open
+NETWORKS = "tinybox.networks"  # JSON: a list of name, aliases, address, address6, mac; see addresses.Want
+PORTS = "tinybox.ports"  # JSON: see ports.Port
+EXPOSED = "tinybox.exposed"  # JSON: ports such as 80/tcp that the program listens on, published or not
+NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
+LABEL = "tinybox.label."
+
+_SHAPE: dict[str, Any] = {  # of what is read again and again; see quick_json.misfit
+    "process": {"args": [str], "env": [str], "cwd": str, "user": {"uid": int, "gid": int}},
+    "root": {"path": str},
+    "mounts": [{"destination!": str}],
+    "annotations": {"*": str},
+    "linux": {},
+}
+
+
+def labels(annotations: dict[str, str]) -> dict[str, str]:
+    """Return the labels among the annotations, of the image and the container's own."""
+    return {key.removeprefix(LABEL): value for key, value in annotations.items() if key.startswith(LABEL)}
+
+
+def has_other_users(config: Spec) -> bool:
+    """Tell whether a container's users are not the host's: it is in a user namespace, its own or another container's.
+
+    There, overlayfs keeps its notes as user.overlay.*.
+    """
+    return any(entry["type"] == "user" for entry in config.get("linux", {}).get("namespaces", []))
+
+
+def load(bundle: str) -> Spec:
+    """Read the config.json of a *bundle* of ours; UsageError says what cannot be in it, or that it is not ours."""
+    path = os.path.join(bundle, "config.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            if not ownership.is_private(file.fileno()):
+                raise UsageError(path, "another user can have written it", "look at it, then chown root and chmod 600")
+            config = json.load(file)
+    except FileNotFoundError as error:
+        raise UsageError(path, "no such file", "a bundle is a directory with config.json and rootfs") from error
+    except ValueError as error:
+        raise UsageError(path, f"is not JSON: {error}") from error
+    return check(config)
+
+
+def save(config: Spec, bundle: str) -> None:
+    """Write *config* as the config.json of *bundle*, whole or not at all; root's alone: it has the environment."""
+    path = os.path.join(bundle, "config.json")
+    with open(files.open_private(path + ".new"), "w", encoding="utf-8") as file:
+        file.write(json.dumps(config))  # in one line: the indenting encoder is not the fast one
+    os.rename(path + ".new", path)
+
+
+def check(config: Any) -> Spec:
+    """Return *config* if it has the parts that every container needs; UsageError names the one that is wrong."""
+    if wrong := json.misfit(config, _SHAPE):
+        raise UsageError("config.json", wrong)
+    required: list[tuple[str, type, bool]] = [
+        ("ociVersion", str, bool(config.get("ociVersion"))),
+        ("process", dict, "process" in config),
+        ("process.args", list, bool(config.get("process", {}).get("args"))),
+        ("process.cwd", str, str(config.get("process", {}).get("cwd", "")).startswith("/")),
+        ("root.path", str, bool(config.get("root", {}).get("path"))),
+    ]
+    for field, _, present in required:
+        if not present:
+            raise UsageError(f"config.json: {field}", "is missing or empty, or not absolute where it must be")
+    checked: Spec = config
+    return checked

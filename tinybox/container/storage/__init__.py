@@ -1,0 +1,1 @@
+"""The directories and files that a container gets beside its image."""

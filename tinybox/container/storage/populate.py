@@ -1,0 +1,51 @@
+"""What an image has at the place of a new volume goes into the volume: a copy of the merged layers' directory."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tinybox.container.process.run_in_child import Errand
+from tinybox.images.members import members
+from tinybox.images.tree import Tree
+from tinybox.isolation import mounts, overlay
+from tinybox.linux import files, process
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
+
+
+class Copy(Tree):
+    """A directory that is a copy: a file whose name looks like a whiteout is a file."""
+
+    is_layer = False
+
+
+def fill(layers: Sequence[str], destination: str, volume: str) -> None:
+    """Copy the directory *destination* of the image, whose *layers* lie bottom first, into the directory *volume*.
+
+    Owners, modes, links and attributes are kept, also the directory's own; without such a directory nothing is done.
+    """
+    with Errand(lambda: _copy(layers, os.fsencode(destination), volume)):
+        pass
+
+
+def _copy(layers: Sequence[str], destination: bytes, volume: str) -> None:
+    """Merge the layers where nobody else sees it, in a mount namespace of our own, and copy out of them."""
+    with Copy(volume) as tree:  # open before anything is mounted
+        if len(layers) > 1:
+            process.unshare(process.CLONE_NEWNS)
+            mounts.make_private()
+            overlay.mount_merged(layers, layers[-1])  # over the top layer, which overlayfs holds already
+        root = os.open(layers[-1], os.O_PATH | os.O_DIRECTORY)
+        try:
+            top = files.openat2(root, destination, os.O_PATH | os.O_DIRECTORY, _INSIDE)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for header, data in members(top, "."):
+            if not (header.ischr() or header.isblk()):
+                tree.add(header, data)
+        for directory in tree.directories():
+            tree.finish(directory)

@@ -1,0 +1,227 @@
+"""Volumes: directories of the store that outlive the containers that use them.
+
+ROOT/volumes/NAME/_data is what a container sees, ROOT/volumes/NAME/volume.json what is known of it. A volume that is
+still empty gets what the image has at its place, whole or not at all: docker does so, with owners and modes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from tinybox.container.records import naming, spec
+from tinybox.errors import StateError, UsageError
+from tinybox.linux import files
+from tinybox.linux import quick_json as json
+from tinybox.linux.locks import lock_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from tinybox.container.records.paths import Home
+    from tinybox.container.records.spec import Mount, Spec
+
+_DIGITS = frozenset("0123456789abcdef")
+_RECORD = "volume.json"
+
+
+class Volume:
+    """One volume of the store: its *name*, its directory *path*, its *labels*, and when it was made (ns since 1970)."""
+
+    def __init__(self, home: Home, name: str) -> None:
+        self.name = name
+        self.folder = os.path.join(home.volumes, name)
+        self.path = os.path.join(self.folder, "_data")
+        kept = _read(self.folder)
+        self.labels: dict[str, str] = kept.get("labels", {})
+        self.created: int = kept.get("created") or os.stat(self.folder).st_mtime_ns
+        self.is_anonymous = is_anonymous(self.path)
+
+    def size(self) -> int:
+        """Sum up the bytes of its files; see du(1)."""
+        return tree_size(self.path)
+
+
+def directory(home: Home, name: str) -> str:
+    """Return where the volume *name* is, or will be; without a name it is an anonymous one, of this container alone."""
+    return os.path.join(home.volumes, checked(name) if name else made_up(), "_data")
+
+
+def made_up() -> str:
+    """Return a name for a volume that has none: 64 hex digits."""
+    return os.urandom(32).hex()
+
+
+def checked(name: str) -> str:
+    """Return *name* if docker would take it for a volume; else UsageError."""
+    if not naming.is_allowed(name):
+        raise UsageError(f"volume name {name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-] and what follows")
+    return name
+
+
+def is_anonymous(path: str) -> bool:
+    """Tell whether this volume has no name of its own, only 64 hex digits; it goes with its container."""
+    name = os.path.basename(os.path.dirname(path))
+    return len(name) == 64 and set(name) <= _DIGITS
+
+
+def _entries(home: Home, config: Spec) -> list[Mount]:
+    mounts = config.get("mounts", [])
+    return [entry for entry in mounts if os.path.dirname(os.path.dirname(entry["source"])) == home.volumes]
+
+
+def used(home: Home, config: Spec) -> list[str]:
+    """Return the directories of the volumes that a container with this *config* uses."""
+    return [entry["source"] for entry in _entries(home, config)]
+
+
+def make(home: Home, config: Spec) -> None:
+    """Make those volumes that a container uses and that are not there yet, and fill the empty ones from the image."""
+    for entry in _entries(home, config):
+        fd = _make(home, os.path.dirname(entry["source"]), {})
+        try:
+            _populate(home, config, entry)
+        finally:
+            os.close(fd)
+
+
+def _make(home: Home, folder: str, labels: dict[str, str]) -> int:
+    """Make the directory of a volume and its record, if need be; return it locked, so that one fills it: flock(2)."""
+    os.makedirs(home.volumes, 0o700, exist_ok=True)
+    os.makedirs(folder, 0o711, exist_ok=True)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    lock_file(fd)
+    record = os.path.join(folder, _RECORD)
+    if not os.path.exists(record):
+        with open(record + ".new", "w", encoding="utf-8") as file:
+            json.dump({"created": time.time_ns(), "labels": labels, "driver": "local"}, file)
+        os.rename(record + ".new", record)
+    return fd
+
+
+def _populate(home: Home, config: Spec, entry: Mount) -> None:
+    """Fill the empty volume of *entry*. It is filled beside its place and then takes it; see rename(2).
+
+    A running container that has mounted the empty one would go on with a directory that is nowhere any more: while
+    there is one, the volume stays as it is.
+    """
+    path = entry["source"]
+    if os.path.isdir(path) and os.listdir(path):
+        return
+    layers = [layer for layer in config.get("annotations", {}).get(spec.LAYERS, "").split(":") if layer]
+    top = entry["destination"].strip("/").split("/")[0]
+    has_some = "nocopy" not in entry.get("options", []) and any(
+        files.exists(f"{layer}/{top}", follow_symlinks=False) for layer in layers
+    )
+    if os.path.isdir(path) and not (has_some and set(users(home).get(path, ())).isdisjoint(home.living())):
+        return
+    fresh = path + ".new"
+    files.remove_tree(fresh)  # left by a command that was killed right here
+    os.mkdir(fresh, 0o755)
+    if has_some:
+        from tinybox.container.storage import populate
+
+        populate.fill(layers, entry["destination"], fresh)
+    os.rename(fresh, path)  # which is absent, or empty
+
+
+def create(home: Home, name: str, labels: dict[str, str]) -> Volume:
+    """Make the volume *name*, or one with a name made up; one that is there stays as it is, as docker has it."""
+    folder = os.path.dirname(directory(home, name))
+    fd = _make(home, folder, labels)
+    try:
+        os.makedirs(os.path.join(folder, "_data"), 0o755, exist_ok=True)
+    finally:
+        os.close(fd)
+    return Volume(home, os.path.basename(folder))
+
+
+def every(home: Home) -> list[Volume]:
+    """Return all volumes, sorted by name."""
+    try:
+        names = sorted(os.listdir(home.volumes))
+    except FileNotFoundError:
+        return []
+    found = []
+    for name in names:
+        try:
+            found.append(Volume(home, name))
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # it has just been removed
+    return found
+
+
+def find(home: Home, name: str) -> Volume:
+    """Return the volume *name*; StateError if there is none."""
+    if naming.is_allowed(name) and os.path.isdir(os.path.join(home.volumes, name)):
+        return Volume(home, name)
+    raise StateError(f"volume {name}", "no such volume", "tinybox volume ls lists them")
+
+
+def users(home: Home) -> dict[str, list[str]]:
+    """Return which containers use which volumes, by their config.json: directory to ids."""
+    found: dict[str, list[str]] = {}
+    for container in home.stored():
+        try:
+            config = spec.load(home.bundle(container))
+        except UsageError:
+            continue  # it is just being made or removed
+        for path in used(home, config):
+            found.setdefault(path, []).append(container)
+    return found
+
+
+def remove(home: Home, volume: Volume) -> None:
+    """Remove a volume that no container uses; StateError names those that do. The caller holds the store's lock."""
+    containers = users(home).get(volume.path, [])
+    if containers:
+        shown = ", ".join(container[:12] for container in containers)
+        raise StateError(f"volume {volume.name}", f"is in use by {shown}", "tinybox rm them first")
+    files.remove_tree(volume.folder)
+
+
+def unused(home: Home, is_wanted: Callable[[Volume], bool]) -> list[Volume]:
+    """Return the volumes that no container uses, those that *is_wanted* says."""
+    taken = users(home)
+    return [volume for volume in every(home) if volume.path not in taken and is_wanted(volume)]
+
+
+def tree_size(path: str) -> int:
+    """Sum up the bytes of all files below *path*, each once; what goes or is moved meanwhile counts nothing."""
+    sizes: dict[tuple[int, int], int] = {}
+    try:
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        for fd, _, names in files.walk(top):
+            for info in _infos(names, fd):
+                sizes[info.st_dev, info.st_ino] = info.st_size
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+    finally:
+        os.close(top)
+    return sum(sizes.values())
+
+
+def _infos(names: Sequence[str], fd: int) -> list[os.stat_result]:
+    infos = []
+    for name in names:
+        try:
+            infos.append(os.stat(name, dir_fd=fd, follow_symlinks=False))
+        except FileNotFoundError:
+            continue
+    return infos
+
+
+def _read(folder: str) -> dict[str, Any]:
+    try:
+        with open(os.path.join(folder, _RECORD), encoding="utf-8") as file:
+            kept: dict[str, Any] = json.load(file)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    return kept

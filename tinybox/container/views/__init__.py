@@ -1,0 +1,1 @@
+"""Read-only views of containers and networks: ps, inspect, logs, stats, events."""

@@ -1,0 +1,100 @@
+"""Which containers are meant by `--filter KEY=VALUE`: docker's keys for containers."""
+
+from __future__ import annotations
+
+import re
+
+from tinybox.container.config import option_values as words
+from tinybox.container.network import definitions
+from tinybox.container.records import spec
+from tinybox.container.views import listing
+from tinybox.container.views.filter_values import Question
+from tinybox.errors import TinyboxError, UsageError
+from tinybox.images.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tinybox.container.records.paths import Home
+    from tinybox.container.views.listing import Listed
+
+    Test = Callable[[Listed], bool]
+
+HEALTH = ("starting", "healthy", "unhealthy", "none")
+KEYS = "ancestor before exited health id label name network since status volume".split()
+AT_REST_TOO = ("status", "before", "since")  # who asks for one of these means containers that have ended, too
+
+
+class Filter(Question):
+    """What several --filter options ask of containers; UsageError tells which word is wrong."""
+
+    def __init__(self, home: Home, words: Sequence[str]) -> None:
+        self._home = home
+        super().__init__(words, KEYS)
+        self.at_rest = any(key in self.asked for key in AT_REST_TOO)
+
+    def _id(self, value: str) -> Test:
+        pattern = _pattern("id", value)
+        return lambda listed: bool(pattern.search(listed.id))
+
+    def _name(self, value: str) -> Test:
+        pattern = _pattern("name", value.removeprefix("/"))
+        return lambda listed: bool(pattern.search(listed.name))
+
+    def _exited(self, value: str) -> Test:
+        if value != "unknown" and not words.is_whole(value):
+            raise UsageError(f"--filter exited={value}", "is no exit status", "a number, or unknown")
+        wanted = None if value == "unknown" else int(value)
+        return lambda listed: listed.word == "exited" and listed.state.get("exitCode") == wanted
+
+    def _status(self, value: str) -> Test:
+        _one_of("status", value, listing.STATES)
+        return lambda listed: listed.word == value
+
+    def _health(self, value: str) -> Test:
+        _one_of("health", value, HEALTH)
+        return lambda listed: listed.health == value
+
+    def _ancestor(self, value: str) -> Test:
+        """Ask for an image by name or id, those that were made on top of it included: they have its layers below."""
+        try:
+            wanted = Store(self._home.root).image(value)
+        except TinyboxError:  # it may be gone, and its containers still there
+            return lambda listed: (
+                value in (listed.image, listed.image.rpartition(":")[0])
+                or (len(value) >= 12 and listed.image_id.startswith(value.removeprefix("sha256:")))
+            )
+        layers = ":".join(wanted.layers)
+        return lambda listed: (
+            listed.image_id == wanted.id or f"{listed.annotations.get(spec.LAYERS)}:".startswith(f"{layers}:")
+        )
+
+    def _before(self, value: str) -> Test:
+        made = listing.find(self._home, value).state.get("createdAt", 0)
+        return lambda listed: listed.state.get("createdAt", 0) < made
+
+    def _since(self, value: str) -> Test:
+        made = listing.find(self._home, value).state.get("createdAt", 0)
+        return lambda listed: listed.state.get("createdAt", 0) > made
+
+    def _network(self, value: str) -> Test:
+        from tinybox.container.views import network_inspection
+
+        known = [network.name for network in definitions.every(self._home) if network.id.startswith(value)]
+        return lambda listed: not {value, *known}.isdisjoint(network_inspection.names(listed))
+
+    def _volume(self, value: str) -> Test:
+        return lambda listed: any(value in (mount["Name"], mount["Destination"]) for mount in listed.mounts())
+
+
+def _pattern(key: str, value: str) -> re.Pattern[str]:
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise UsageError(f"--filter {key}={value}", f"is no regular expression: {error}") from error
+
+
+def _one_of(key: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise UsageError(f"--filter {key}={value}", "is unknown", ", ".join(allowed))

@@ -1,0 +1,136 @@
+"""What a container was given of the host, in docker's words: `HostConfig`, worked out of the config.json.
+
+The config.json says what is, not which options brought it about; so capabilities are those that differ from docker's
+default set, and a mode is what the namespaces say.
+"""
+
+from __future__ import annotations
+
+import json
+
+from tinybox.container.network import published_ports
+from tinybox.container.records import spec
+from tinybox.isolation import capabilities
+from tinybox.isolation.cgroups import limits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.records.spec import Mount, Spec
+
+_MODES = {"PidMode": "pid", "IpcMode": "ipc", "UTSMode": "uts", "CgroupnsMode": "cgroup", "UsernsMode": "user"}
+
+
+def words(config: Spec) -> dict[str, Any]:
+    """Return ``HostConfig`` of a container with this *config*."""
+    annotations = config.get("annotations", {})
+    return {
+        **_limits(config),
+        **_rights(config),
+        **_modes(config),
+        **_mounts(config),
+        **_names(annotations),
+        "RestartPolicy": _restart(annotations.get(spec.RESTART, "no")),
+        "AutoRemove": spec.REMOVE in annotations,
+        "Init": annotations.get(spec.INIT, "none") != "none",
+        "LogConfig": {"Type": "json-file", "Config": _log(annotations)},
+    }
+
+
+def _limits(config: Spec) -> dict[str, Any]:
+    """Return the limits; 0 is none."""
+    resources = config.get("linux", {}).get("resources", {})
+    memory, cpu = resources.get("memory", {}), resources.get("cpu", {})
+    quota, period = cpu.get("quota", 0), cpu.get("period", limits.DEFAULT_PERIOD)
+    return {
+        "Memory": memory.get("limit", 0),
+        "MemoryReservation": memory.get("reservation", 0),
+        "MemorySwap": memory.get("swap", 0),
+        "NanoCpus": quota * 1_000_000_000 // period if quota > 0 and period else 0,
+        "CpuShares": cpu.get("shares", 0),
+        "CpusetCpus": cpu.get("cpus", ""),
+        "CpusetMems": cpu.get("mems", ""),
+        "PidsLimit": resources.get("pids", {}).get("limit"),
+        "OomScoreAdj": config["process"].get("oomScoreAdj", 0),
+        "Ulimits": [
+            {"Name": limit["type"].removeprefix("RLIMIT_").lower(), "Soft": limit["soft"], "Hard": limit["hard"]}
+            for limit in config["process"].get("rlimits", [])
+        ],
+    }
+
+
+def _rights(config: Spec) -> dict[str, Any]:
+    process, linux = config["process"], config.get("linux", {})
+    bounding = process.get("capabilities", {}).get("bounding", [])
+    no_new = ["no-new-privileges"] if process.get("noNewPrivileges") else []
+    unconfined = [] if "seccomp" in linux else ["seccomp=unconfined"]
+    return {
+        "CapAdd": [name for name in bounding if name not in capabilities.DEFAULT],
+        "CapDrop": [name for name in capabilities.DEFAULT if name not in bounding],
+        "Privileged": bool(unconfined) and not linux.get("maskedPaths") and not linux.get("readonlyPaths"),
+        "ReadonlyRootfs": bool(config["root"].get("readonly")),
+        "SecurityOpt": no_new + unconfined,
+        "Sysctls": linux.get("sysctl", {}),
+        "MaskedPaths": linux.get("maskedPaths", []),
+        "ReadonlyPaths": linux.get("readonlyPaths", []),
+        "Devices": [
+            {"PathInContainer": node["path"], "Major": node["major"], "Minor": node["minor"]}
+            for node in linux.get("devices", [])
+        ],
+    }
+
+
+def _modes(config: Spec) -> dict[str, str]:
+    """Return each namespace's mode: private, host, or the path of the one that was joined."""
+    joined = {entry["type"]: entry.get("path") or "private" for entry in config.get("linux", {}).get("namespaces", [])}
+    network = joined.get("network", "host")
+    wants = json.loads(config.get("annotations", {}).get(spec.NETWORKS) or "[]")
+    modes = {name: joined.get(kind, "host") for name, kind in _MODES.items()}
+    chosen = wants[0]["name"] if wants else "none"
+    return {"NetworkMode": chosen if network == "private" else network, **modes}
+
+
+def _names(annotations: dict[str, str]) -> dict[str, Any]:
+    known = json.loads(annotations.get(spec.NAMES) or "{}")
+    published: dict[str, list[dict[str, str]]] = {}
+    for port in published_ports.published(annotations):
+        outer = {"HostIp": port["hostIp"], "HostPort": str(port["hostPort"] or "")}
+        published.setdefault(published_ports.inside(port), []).append(outer)
+    return {
+        "Dns": known.get("nameserver", []),
+        "DnsOptions": known.get("options", []),
+        "DnsSearch": known.get("search", []),
+        "ExtraHosts": known.get("hosts", []),
+        "PortBindings": published,
+    }
+
+
+def _mounts(config: Spec) -> dict[str, Any]:
+    mounts = config.get("mounts", [])
+    shm = next((entry for entry in mounts if entry["destination"] == "/dev/shm"), None)
+    size = next((word[5:] for word in (shm or {}).get("options", []) if word.startswith("size=")), "0")
+    return {
+        "Binds": [_bind(entry) for entry in mounts if entry.get("type") == "bind"],
+        "Tmpfs": {
+            entry["destination"]: ",".join(entry.get("options", []))
+            for entry in mounts
+            if entry.get("type") == "tmpfs" and not entry["destination"].startswith("/dev")
+        },
+        "ShmSize": int(size) if size.isdecimal() else 0,
+    }
+
+
+def _bind(entry: Mount) -> str:
+    mode = "ro" if {"ro", "rro"}.intersection(entry.get("options", [])) else "rw"
+    return f"{entry.get('source', '')}:{entry['destination']}:{mode}"
+
+
+def _restart(text: str) -> dict[str, Any]:
+    name, _, most = text.partition(":")
+    return {"Name": name, "MaximumRetryCount": int(most or 0)}
+
+
+def _log(annotations: dict[str, str]) -> dict[str, str]:
+    known = {"max-size": spec.LOG_MAX_SIZE, "max-file": spec.LOG_MAX_FILES}
+    return {name: annotations[key] for name, key in known.items() if key in annotations}

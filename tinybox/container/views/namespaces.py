@@ -1,0 +1,48 @@
+"""The eight namespaces of a process beside our own: the same inode number is the same namespace; see namespaces(7)."""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.errors import HostError, StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.views.listing import Listed
+
+KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+
+
+class Pair:
+    """One kind of namespace: the host's inode number and the box's; 0 on a kernel without it (time: Linux 5.6)."""
+
+    def __init__(self, container: str, kind: str, host: int, box: int) -> None:
+        self.container, self.kind, self.host, self.box = container, kind, host, box
+
+    @property
+    def differs(self) -> bool:
+        """Whether the box has one of its own."""
+        return self.host != self.box
+
+
+def pairs(listed: Listed) -> list[Pair]:
+    """Return the namespaces of a running container's first process, each beside tinybox's own."""
+    name = listed.name or listed.id[:12]
+    if not listed.has_process:
+        raise StateError(f"container {name}", "is not running", "only a process has namespaces")
+    try:
+        return [Pair(name, kind, inode("self", kind), inode(str(listed.state["pid"]), kind)) for kind in KINDS]
+    except ProcessLookupError as error:
+        raise StateError(f"container {name}", "has just ended") from error
+    except PermissionError as error:
+        raise HostError("permission denied", "namespaces are root's to see", "try it with sudo") from error
+
+
+def inode(process: str, kind: str) -> int:
+    """Return the inode number of a namespace, by which the kernel names it: ``pid:[4026531836]``; see readlink(2)."""
+    try:
+        return int(os.readlink(f"/proc/{process}/ns/{kind}").partition("[")[2].rstrip("]"))
+    except FileNotFoundError:
+        if os.path.exists(f"/proc/{process}"):
+            return 0
+        raise ProcessLookupError(process) from None

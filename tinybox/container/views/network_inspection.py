@@ -1,0 +1,142 @@
+"""All that is known of a network, and of a box's places in networks, in docker's words: as `inspect` shows it."""
+
+from __future__ import annotations
+
+from tinybox.container import connections
+from tinybox.container.network import addresses, making, published_ports
+from tinybox.container.records import naming, spec
+from tinybox.container.views.units import stamp
+from tinybox.errors import UsageError
+from tinybox.linux import quick_json as json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.network.addresses import Endpoint, Want
+    from tinybox.container.network.definitions import Network
+    from tinybox.container.records.paths import Home
+    from tinybox.container.views.listing import Listed
+
+    Words = dict[str, Any]
+
+
+def told(home: Home, network: Network) -> Words:
+    """Return everything about *network*, with the boxes that are on it now."""
+    both = ((network.subnet, network.gateway), (network.subnet6, network.gateway6))
+    pairs = [{"Subnet": subnet, "Gateway": gateway} for subnet, gateway in both if subnet]
+    return {
+        "Name": network.name,
+        "Id": network.id,
+        "Created": stamp(network.created),
+        "Scope": "local",
+        "Driver": network.driver,
+        "EnableIPv4": bool(network.subnet),
+        "EnableIPv6": bool(network.subnet6),
+        "IPAM": {"Driver": "default", "Options": None, "Config": pairs},
+        "Internal": network.internal,
+        "Attachable": False,
+        "Ingress": False,
+        "Containers": {
+            container: _member(home, container, end) for container, end in making.users(home) if end.id == network.id
+        },
+        "Options": {**network.options, "com.docker.network.bridge.name": network.bridge} if network.bridge else {},
+        "Labels": network.labels,
+    }
+
+
+def _member(home: Home, container: str, end: Endpoint) -> Words:
+    return {
+        "Name": "".join(naming.of(home, container)[:1]),
+        "EndpointID": end.link,
+        "MacAddress": end.mac,
+        "IPv4Address": end.address,
+        "IPv6Address": end.address6,
+    }
+
+
+def of_container(listed: Listed) -> Words:
+    """Return ``NetworkSettings`` of a container: its places in networks, and its ports."""
+    ends = addresses.endpoints(listed.home, listed.id)
+    places = {end.network: _place(listed, end) for end in ends} or {
+        want["name"]: _wish(want) for want in _wanted(listed) if not listed.is_alive
+    }
+    first = next(iter(places.values()), {})
+    keys = (
+        "Gateway",
+        "IPAddress",
+        "IPPrefixLen",
+        "GlobalIPv6Address",
+        "GlobalIPv6PrefixLen",
+        "IPv6Gateway",
+        "MacAddress",
+    )
+    return {
+        "Bridge": "",
+        "SandboxKey": f"/proc/{listed.state['pid']}/ns/net" if listed.is_alive else "",
+        "Ports": _ports(listed),
+        **{key: first.get(key, 0 if key.endswith("Len") else "") for key in keys},
+        "Networks": places,
+    }
+
+
+def _wanted(listed: Listed) -> list[Want]:
+    try:
+        return connections.wanted(spec.load(listed.home.bundle(listed.id)))
+    except UsageError:  # removed while we were reading
+        return []
+
+
+def names(listed: Listed) -> list[str]:
+    """Return the names of the networks that a container is in, or when it rests, will be in."""
+    return [end.network for end in addresses.endpoints(listed.home, listed.id)] or [
+        want["name"] for want in _wanted(listed) if not listed.is_alive
+    ]
+
+
+def _place(listed: Listed, end: Endpoint) -> Words:
+    address, _, prefix = end.address.partition("/")
+    address6, _, prefix6 = end.address6.partition("/")
+    name = "".join(naming.of(listed.home, listed.id)[:1])
+    return {
+        "IPAMConfig": None,
+        "Aliases": end.aliases,
+        "DNSNames": [] if end.network == "bridge" else [name, *end.aliases, listed.id[:12]],
+        "NetworkID": end.id,
+        "EndpointID": end.link,
+        "Gateway": "" if end.internal else end.gateway,
+        "IPAddress": address,
+        "IPPrefixLen": int(prefix or 0),
+        "IPv6Gateway": "" if end.internal else end.gateway6,
+        "GlobalIPv6Address": address6,
+        "GlobalIPv6PrefixLen": int(prefix6 or 0),
+        "MacAddress": end.mac,
+        "InterfaceName": end.interface,
+    }
+
+
+def _wish(want: Want) -> Words:
+    asked = {"IPv4Address": want.get("address", ""), "IPv6Address": want.get("address6", "")}
+    return {
+        "IPAMConfig": {key: value for key, value in asked.items() if value} or None,
+        "Aliases": want.get("aliases") or [],
+        "NetworkID": "",
+        "EndpointID": "",
+        "Gateway": "",
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "MacAddress": want.get("mac", ""),
+    }
+
+
+def _ports(listed: Listed) -> dict[str, list[dict[str, str]] | None]:
+    """Return the ports that it listens on, each with the addresses of the host that lead there, or null."""
+    opened: list[str] = json.loads(listed.annotations.get(spec.EXPOSED) or "[]")
+    bindings: dict[str, list[dict[str, str]] | None] = dict.fromkeys(opened)
+    for port in listed.ports:
+        outer = {"HostIp": port["hostIp"] or "0.0.0.0", "HostPort": str(port["hostPort"])}  # noqa: S104  shown only
+        bindings[published_ports.inside(port)] = [*(bindings.get(published_ports.inside(port)) or []), outer]
+    return bindings

@@ -1,0 +1,129 @@
+"""The picture of a network, as one would draw it on the board: the host on the left, its boxes on the right.
+
+Nothing of it is remembered: all is read from the kernel now, the host's side in the host's network namespace and each
+box's side in its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from tinybox.container.network import making
+from tinybox.container.network import published_ports as ports
+from tinybox.container.records import naming, state
+from tinybox.errors import StateError
+from tinybox.isolation.network import firewall, interfaces
+
+if TYPE_CHECKING:
+    from tinybox.container.network.addresses import Endpoint
+    from tinybox.container.network.definitions import Network
+    from tinybox.container.network.published_ports import Port
+    from tinybox.container.records.paths import Home
+    from tinybox.isolation.network.facts import Facts, Link
+
+WIDTH, LEFT = 100, 52  # letters: of the whole, and of the host's side
+SWITCHES = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/{bridge}/route_localnet")
+
+
+class Box:
+    """One box on the network: its name, its endpoint, its ports, and what the kernel says of its side."""
+
+    def __init__(self, name: str, end: Endpoint, facts: Facts, published: list[Port]) -> None:
+        self.name, self.end, self.facts, self.published = name, end, facts, published
+        self.link: Link | None = next((link for link in facts.links if link.name == end.interface), None)
+
+    def lines(self) -> list[str]:
+        """Return what stands on the box's side: its end of the cable, addresses, routes and neighbours."""
+        if self.link is None:
+            return [f"{self.name}: {self.end.interface} is gone"]
+        index = self.link.index
+        return [
+            f"{index}: {self.link.title}   {self.name}",
+            *(f"   {address}" for address in self.facts.of(index)),
+            f"   {self.link.mac}",
+            *(f"   {route}" for number, route in self.facts.routes if number == index),
+            *(f"   {words}" for number, words in self.facts.neighbours if number == index),
+            *(f"   {ports.inside(port)} is {ports.outside(port)} of the host" for port in self.published),
+        ]
+
+
+def drawn(home: Home, wanted: Network) -> list[str]:
+    """Return the lines of the picture of the network *wanted*; StateError if it has no bridge to be drawn."""
+    if not wanted.bridge:
+        raise StateError(f"network {wanted.name}", "has no bridge", "tinybox network show bridge")
+    facts = interfaces.facts()
+    bridge = next((link for link in facts.links if link.name == wanted.bridge), None)
+    if bridge is None:
+        return [_title(wanted), "", "No box is on it, so there is no bridge now."]
+    boxes = _boxes(home, wanted)
+    lines = [_title(wanted), "", f"{'HOST':<{LEFT}}BOX", "─" * WIDTH]
+    lines += [f"{bridge.index}: {bridge.title}   bridge, {bridge.state}, mtu {bridge.mtu}"]
+    lines += [f"   {address}" for address in facts.of(bridge.index)] + [f"   {bridge.mac}"]
+    ports = [link for link in facts.links if link.master == bridge.index]
+    for port in ports:
+        lines += _port(facts, port, boxes.get(port.name), last=port is ports[-1])
+    return [line[:WIDTH].rstrip() for line in [*lines, *_below(facts, bridge)]]
+
+
+def _title(wanted: Network) -> str:
+    subnets = " and ".join(subnet for subnet in (wanted.subnet, wanted.subnet6) if subnet)
+    return f"network {wanted.name}, {subnets}" + ", internal" * wanted.internal
+
+
+def _boxes(home: Home, wanted: Network) -> dict[str, Box]:
+    """Return the boxes on the network, each by the name of its link on the host; who ends meanwhile is left out."""
+    found = {}
+    for container, end in making.users(home):
+        if end.id == wanted.id:
+            try:
+                namespace = os.open(f"/proc/{state.read(home, container)['pid']}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            except (FileNotFoundError, StateError, KeyError):
+                continue
+            try:
+                name = "".join(naming.of(home, container)[:1]) or container[:12]
+                found[end.link] = Box(name, end, interfaces.facts(namespace), ports.chosen(home.live(container), {}))
+            finally:
+                os.close(namespace)
+    return found
+
+
+def _port(facts: Facts, port: Link, box: Box | None, *, last: bool) -> list[str]:
+    """Draw one port of the bridge, and the cable that leads from it to the right."""
+    corner, side = ("└─", "  ") if last else ("├─", "│ ")
+    host = [f"   {corner} {port.index}: {port.title}  {port.port}"]
+    host += [f"   {side}    {port.mac}"]
+    host += [f"   {side}    learned: {mac}" for number, mac in facts.learned if number == port.index]
+    right = box.lines() if box else ["a box of another store"]
+    rows = max(len(host), len(right))
+    host += [f"   {side}"] * (rows - len(host))
+    pairs = zip(host, right + [""] * (rows - len(right)), strict=True)
+    (first, opposite), *rest = pairs
+    cable = f"{first} ".ljust(LEFT - 1, "═") + f" {opposite}"
+    return [f"   {'│'}", cable, *(f"{left:<{LEFT}}{text}" for left, text in rest)]
+
+
+def _below(facts: Facts, bridge: Link) -> list[str]:
+    """Return what the host does with packets besides: its routes, its switches, its rules and what they counted."""
+    lines = ["─" * WIDTH, "The host's routes"]
+    lines += [f"   {route}  by {facts.names.get(index, '?')}" for index, route in facts.routes if index]
+    lines += ["The host's switches, in /proc/sys"]
+    for path in (switch.format(bridge=bridge.name) for switch in SWITCHES):
+        with open(f"/proc/sys/{path}", encoding="ascii") as file:
+            lines.append(f"   {path} = {file.read().strip()}")
+    lines += ["The firewall, table inet tinybox: rules, and the packets that they have met"]
+    for chain, rule in firewall.counted():
+        lines.append(_rule(chain, rule))
+    return lines
+
+
+def _rule(chain: str, rule: str) -> str:
+    """Return a rule with its packets in front: what it asks, and what it does."""
+    packets = re.search(r"counter packets (\d+) bytes \d+ ?", rule)
+    count = packets[1] if packets else "?"
+    plain = rule.replace(packets[0], "") if packets else rule
+    asked, _, comment = plain.partition(" comment ")
+    line = f"   {count:>7}  {chain:<9} {asked}"
+    noted = f"{line}   # {comment.strip(chr(34))}"
+    return noted if comment and len(noted) <= WIDTH else line

@@ -1,0 +1,115 @@
+"""The processes of a container, as the host sees them: ordinary processes, with a second number and a second user.
+
+There is one process, and each pid namespace that it is in has a number for it; so has each user namespace for its user.
+/proc/PID/status tells them all: ``NSpid`` lists the numbers from ours to the innermost one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from tinybox.errors import StateError
+from tinybox.linux import proc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tinybox.container.views.listing import Listed
+
+TICKS = os.sysconf("SC_CLK_TCK")  # a second has so many
+_MOST_BYTES = 128 << 10  # of each file: as much as ps(1) shows of a command line; see PR_SET_MM_MAP, prctl(2)
+_TTY_CONSOLE, _PTS_MAJORS = (5, 1), range(136, 144)  # see Documentation/admin-guide/devices.txt
+
+
+class Process:
+    """One process: *pid* here and *box_pid* in the box, *uid* here and *box_uid* in the box, its state and what it is.
+
+    *cpu_seconds* is the CPU time that it has used; *start* is when it began, in seconds since 1970.
+    """
+
+    def __init__(self, stat_text: str, status: dict[str, str], command: str, box_level: int) -> None:
+        self.stat = proc.stat(stat_text)
+        words = stat_text.rpartition(") ")[2].split()
+        self.pid, self.ppid, self.state = self.stat.pid, self.stat.ppid, self.stat.state
+        numbers = [int(number) for number in status["NSpid"].split()]
+        self.box_pid = numbers[box_level] if box_level < len(numbers) else 0
+        self.uid = int(status["Uid"].split()[1])
+        self.box_uid = self.uid
+        self.cpu_seconds = (int(words[11]) + int(words[12])) / TICKS
+        self.start = _boot_time() + self.stat.starttime / TICKS
+        self.command = command or f"[{self.stat.comm}]"
+
+    @property
+    def tty(self) -> str:
+        """The controlling terminal in the words of ps(1): ``pts/0``, ``console`` or ``?``."""
+        major, minor = os.major(self.stat.tty), os.minor(self.stat.tty)
+        if major in _PTS_MAJORS:
+            return f"pts/{(major - _PTS_MAJORS.start) * 256 + minor}"
+        return "console" if (major, minor) == _TTY_CONSOLE else f"{major}/{minor}" if major else "?"
+
+    def share_of_cpu(self, now: float) -> int:
+        """Return how many percent of one CPU it has used since it began, as the column C of ps(1)."""
+        return int(100 * self.cpu_seconds / max(now - self.start, 1))
+
+
+def of(listed: Listed) -> list[Process]:
+    """Return all processes of a running container, those that `exec` has brought in included, in the order of pids.
+
+    They are those of its control group. One that ends while we look is left out; StateError if it does not run.
+    """
+    if not listed.has_process:
+        raise StateError(f"container {listed.name or listed.id[:12]}", "is not running")
+    first = listed.state["pid"]
+    try:
+        level = len(proc.status(_read(first, "status"))["NSpid"].split()) - 1
+        users = proc.id_map(_read(first, "uid_map"))
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise StateError(f"container {listed.name or listed.id[:12]}", "has just ended") from error
+    found = []
+    for pid in sorted(listed.group.processes()):
+        try:
+            status, command = proc.status(_read(pid, "status")), _read(pid, "cmdline")
+            process = Process(_read(pid, "stat"), status, command.rstrip("\0").replace("\0", " "), level)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        process.box_uid = inside(process.uid, users)
+        found.append(process)
+    return found
+
+
+def inside(number: int, id_map: Sequence[tuple[int, int, int]]) -> int:
+    """Return what user *number* of the host is in the box; 65534, nobody, if it has none; see user_namespaces(7)."""
+    return next((first + number - outer for first, outer, length in id_map if 0 <= number - outer < length), 65534)
+
+
+def forest(processes: Sequence[Process]) -> Iterator[tuple[str, Process]]:
+    """Yield each process with the branches to draw before it: children below their parent, in the order of pids.
+
+    A process whose parent is outside the container, as PID 1's is, stands at the left.
+    """
+    ours = {process.pid for process in processes}
+    below: dict[int, list[Process]] = {}
+    for process in processes:
+        below.setdefault(process.ppid if process.ppid in ours else 0, []).append(process)
+
+    def grow(parent: int, trunk: str) -> Iterator[tuple[str, Process]]:
+        children = below.get(parent, [])
+        for process in children:
+            is_last = process is children[-1]
+            yield (f"{trunk}{'└─' if is_last else '├─'} " if parent else ""), process
+            yield from grow(process.pid, f"{trunk}{'   ' if is_last else '│  '}" if parent else "")
+
+    return grow(0, "")
+
+
+def _read(pid: int, name: str) -> str:
+    """Return what the file of /proc says: of a command line, which a process can make as long as its memory, a part."""
+    with open(f"/proc/{pid}/{name}", "rb") as file:
+        return file.read(_MOST_BYTES).decode("utf-8", "surrogateescape")
+
+
+def _boot_time() -> float:
+    """Return when this machine was started, in seconds since 1970: starttime of proc_pid_stat(5) counts from there."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)

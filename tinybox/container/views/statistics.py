@@ -1,0 +1,106 @@
+"""What a container uses: its control group counts CPU time, memory, processes, disk; its network devices count bytes.
+
+The kernel counts from the beginning on and shows the sum; how much CPU is used *now* is the difference of two looks,
+by the time between them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from tinybox.isolation.cgroups import files, stats
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.views.listing import Listed
+
+
+class Sample:
+    """One look at a container. What nobody counts on this host is None.
+
+    *cpu* is CPU time in ns since the start; *memory*, *network* (received, sent) and *disk* (read, written) in bytes.
+    """
+
+    def __init__(self, listed: Listed) -> None:
+        self.listed, self.time = listed, time.monotonic_ns()
+        counted = stats.stats(listed.group) if listed.is_alive else {}
+        self.cpu = counted.get("cpu_usage")
+        self.memory = _memory(listed, counted.get("memory")) if counted else None
+        self.memory_limit = (counted.get("memory_limit") or total_memory()) if counted else None
+        self.pids = _pids(listed, counted.get("pids")) if counted else None
+        self.network = network(listed.state["pid"]) if counted else (None, None)
+        self.disk = counted.get("io_read"), counted.get("io_written")
+
+    def cpu_share(self, former: Sample | None) -> float | None:
+        """Return how much of one CPU was used since the *former* look: 2.0 are two whole CPUs."""
+        if former is None or self.cpu is None or former.cpu is None or self.time <= former.time:
+            return None
+        return max(self.cpu - former.cpu, 0) / (self.time - former.time)
+
+    @property
+    def memory_share(self) -> float | None:
+        """Memory in use, as a part of the limit, or of the machine's memory where there is no limit."""
+        return None if self.memory is None or not self.memory_limit else self.memory / self.memory_limit
+
+
+def _memory(listed: Listed, counted: int | None) -> int | None:
+    """Return the memory in use, without the part of the page cache that nobody misses, as docker counts it.
+
+    Where no memory controller counts (a hybrid host, and no limit was set), what the processes hold of their own is
+    added up: their proportional set size. See memory.stat in cgroups(7) and proc_pid_smaps(5).
+    """
+    if counted is None:
+        return sum(_proportional_set_size(pid) for pid in listed.group.processes())
+    stat = files.keyed(listed.group.read("memory", "memory.stat"))
+    return max(counted - stat.get("total_inactive_file", stat.get("inactive_file", 0)), 0)
+
+
+def _proportional_set_size(pid: int) -> int:
+    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _pids(listed: Listed, counted: int | None) -> int:
+    """Return how many tasks there are: as ``pids.current`` counts them, or all threads of all processes."""
+    if counted is not None:
+        return counted
+    return sum(_threads(pid) for pid in listed.group.processes())
+
+
+def _threads(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except FileNotFoundError:
+        return 0
+
+
+def network(pid: int) -> tuple[int | None, int | None]:
+    """Return the bytes that the container's network devices, but for ``lo``, have received and sent.
+
+    (None, None) where it shares our network: then they are not its own. See proc_pid_net(5).
+    """
+    try:
+        if os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+            return None, None
+    except FileNotFoundError:
+        return None, None
+    rows = [line.partition(":")[::2] for line in _read(f"/proc/{pid}/net/dev").splitlines() if ":" in line]
+    counts = [words.split() for device, words in rows if device.strip() != "lo"]
+    return sum(int(count[0]) for count in counts), sum(int(count[8]) for count in counts)
+
+
+def total_memory() -> int:
+    """Return the memory of this machine in bytes; see sysconf(3)."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _read(path: str) -> str:
+    """Return the text of a file of /proc; nothing of a process that has just ended."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -1,0 +1,27 @@
+"""What a container's state means to people: `Up 3 minutes`, `Exited (137) 2 minutes ago`; docker's words."""
+
+from __future__ import annotations
+
+from tinybox.container.views.units import SECOND, age, ago
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.views.listing import Listed
+
+
+def status(listed: Listed, now: int) -> str:
+    """Say how a container is at the time *now*; an exit status that nobody has seen is ``unknown``."""
+    word = listed.word
+    if word in ("created", "creating"):
+        return word.capitalize()
+    if word in ("exited", "restarting"):
+        code = listed.state.get("exitCode")
+        ended = f"{'Exited' if word == 'exited' else 'Restarting'} ({'unknown' if code is None else code})"
+        return f"{ended} {ago(listed.finished_at, now)}" if listed.finished_at else ended
+    up = f"Up {age((now - listed.state.get('startedAt', now)) / SECOND)}"
+    if word == "paused":
+        return f"{up} (Paused)"
+    health = listed.health
+    if health == "none":
+        return up
+    return f"{up} (health: starting)" if health == "starting" else f"{up} ({health})"

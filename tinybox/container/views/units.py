@@ -1,0 +1,122 @@
+"""Times, ages and sizes in the words that docker uses, and back: `Up 3 minutes`, `4.5MiB`, `--since 10m`.
+
+The kernel counts in bytes and nanoseconds; people ask how long ago, and how much. All times here are nanoseconds
+since 1970, UTC.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+from tinybox.container.monitor import log
+from tinybox.errors import UsageError
+
+SECOND = 1_000_000_000  # in nanoseconds
+MINUTE, HOUR, DAY, WEEK, MONTH, YEAR = 60, 3600, 86_400, 604_800, 2_592_000, 31_536_000  # in seconds
+NEVER = "0001-01-01T00:00:00Z"  # what docker shows for a time that has not come
+
+# (below how many seconds, in which unit, its word): from two of a unit on, but for hours, docker counts whole units
+_AGES = (
+    (60, 1, "seconds"),
+    (HOUR, MINUTE, "minutes"),
+    (2 * DAY, HOUR, "hours"),
+    (2 * WEEK, DAY, "days"),
+    (2 * MONTH, WEEK, "weeks"),
+    (2 * YEAR, MONTH, "months"),
+)
+_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "ms": 1_000_000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")
+_UNIX = re.compile(r"(\d{1,11})(\.\d{1,9})?", re.ASCII)  # to the year 5138
+
+
+def age(seconds: float) -> str:
+    """Say how long *seconds* are as docker does: ``3 minutes``, ``About an hour``; never more than two digits or so."""
+    seconds = max(seconds, 0)
+    hours = int(seconds / HOUR + 0.5)  # only hours are rounded, and all that is longer follows them
+    if seconds < 2:
+        return "1 second" if seconds >= 1 else "Less than a second"
+    if MINUTE <= seconds < 2 * MINUTE:
+        return "About a minute"
+    if hours == 1 and seconds >= HOUR:
+        return "About an hour"
+    for end, unit, word in _AGES:
+        if (seconds if unit < HOUR else hours * HOUR) < end:
+            return f"{int(seconds) // unit if unit < HOUR else hours * HOUR // unit} {word}"
+    return f"{int(seconds) // YEAR} years"
+
+
+def ago(then: int, now: int) -> str:
+    """Say how long before *now* a time was: ``3 minutes ago``."""
+    return f"{age((now - then) / SECOND)} ago"
+
+
+def stamp(nanoseconds: int | None) -> str:
+    """Return a time as RFC 3339 writes it, in UTC, to the nanosecond; one that never came is docker's year 1."""
+    return log.stamp(nanoseconds) if nanoseconds else NEVER
+
+
+def local(nanoseconds: int) -> str:
+    """Return a time as `docker ps` shows it in CreatedAt: ``2026-11-21 21:00:00 +0000 UTC``."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(nanoseconds // SECOND))
+
+
+def duration(text: str) -> int:
+    """Return the nanoseconds that ``1h30m``, ``10m`` or ``1.5s`` mean; ValueError if it is not written so."""
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(text)
+    return sum(round(float(number) * _UNITS[unit]) for number, unit in parts)
+
+
+def moment(option: str, text: str, now: int) -> int:
+    """Return the time that the value of --since or --until means, 1 or later; UsageError names the *option*.
+
+    It is a duration back from *now* (``10m``), seconds since 1970 (``1795294800.5``), or a date as RFC 3339 writes
+    it; one without a zone is local time.
+    """
+    if match := _UNIX.fullmatch(text):
+        return max(int(match[1]) * SECOND + _fraction(match[2]), 1)
+    try:
+        if match := _DATE.fullmatch(text):
+            return max(_date(*match.groups()), 1)
+        return max(now - duration(text), 1)
+    except (ValueError, OverflowError) as error:
+        cure = "10m, 1795294800, 2026-11-21 or 2026-11-21T21:00:00Z can be read"
+        raise UsageError(f"{option} {text}", "is not a time", cure) from error
+
+
+def _date(day: str, clock: str | None, fraction: str | None, zone: str | None) -> int:
+    clock = f"{clock or '00:00'}:00"[:8]
+    moment_of_day = time.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S")
+    if zone is None:
+        return int(time.mktime(moment_of_day)) * SECOND + _fraction(fraction)
+    import calendar
+
+    hours, _, minutes = ("+00:00" if zone == "Z" else zone).partition(":")
+    offset = (abs(int(hours)) * HOUR + int(minutes) * MINUTE) * (-1 if zone.startswith("-") else 1)
+    return (calendar.timegm(moment_of_day) - offset) * SECOND + _fraction(fraction)
+
+
+def _fraction(text: str | None) -> int:
+    """Return the nanoseconds of ``.5``."""
+    return int(text[1:].ljust(9, "0")) if text else 0
+
+
+def binary_size(count: float) -> str:
+    """Return a number of bytes in units of 1024, four digits at most: ``4.5MiB``."""
+    return _size(count, 1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"), 4)
+
+
+def decimal_size(count: float) -> str:
+    """Return a number of bytes in units of 1000, three digits at most: ``1.2kB``."""
+    return _size(count, 1000, ("B", "kB", "MB", "GB", "TB", "PB"), 3)
+
+
+def _size(count: float, base: int, units: tuple[str, ...], digits: int) -> str:
+    power = 0
+    while count >= base and power < len(units) - 1:
+        count, power = count / base, power + 1
+    rounded = float(f"{count:.{digits}g}")  # in two steps, else 999.9 would be 1e+03
+    return f"{rounded:.{digits}g}{units[power]}" if rounded < 10**digits else f"{rounded:.0f}{units[power]}"

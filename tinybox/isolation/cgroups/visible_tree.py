@@ -1,0 +1,74 @@
+"""What a container sees of the control groups: its own, as if it were the top of the tree; see cgroup_namespaces(7).
+
+In a cgroup namespace a freshly mounted cgroup file system shows only what lies below the process's own group. With
+version 2 that is one mount; with version 1 there is one for each controller, so they hang in a small tmpfs.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.isolation import mounts
+from tinybox.isolation.cgroups.hierarchies import V1_NAMES
+from tinybox.linux import mount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tinybox.isolation.cgroups.group import Cgroup
+    from tinybox.isolation.cgroups.hierarchies import Hierarchies
+
+
+def mount_cgroups(
+    root: bytes, destination: bytes, where: Hierarchies, controllers: Iterable[str], options: mounts.Options
+) -> None:
+    """Mount the container's view of its control groups at *destination* inside *root*; see cgroups(7).
+
+    *controllers* are those of version 1 in which the container has a group of its own; it sees no others.
+    """
+    if where.mode == "v2":
+        mounts.mount_filesystem(root, destination, b"cgroup2", b"cgroup", options)
+        return
+    folder = mounts.Options(["nosuid", "noexec", "nodev", "mode=755"])
+    mounts.mount_filesystem(root, destination, b"tmpfs", b"tmpfs", folder)
+    if where.unified is not None:
+        mounts.mount_filesystem(root, destination + b"/unified", b"cgroup2", b"cgroup", options)
+    for controller in sorted(controllers):
+        if where.version(controller) == 1:
+            name = V1_NAMES.get(controller, controller)
+            with_controller = mounts.Options([])
+            with_controller.attr_set, with_controller.data = options.attr_set, [name]
+            mounts.mount_filesystem(root, destination + b"/" + name.encode(), b"cgroup", b"cgroup", with_controller)
+    _close_folder(root, destination, options)
+
+
+def bind_cgroups(root: bytes, destination: bytes, group: Cgroup, options: mounts.Options) -> None:
+    """Show the container's own *group* at *destination* where it has no cgroup namespace: by binds; see cgroups(7).
+
+    A freshly mounted cgroup file system would there be the host's whole tree.
+    """
+    where = group.hierarchies
+    bind = mounts.Options(["bind"])
+    bind.attr_set = options.attr_set
+    if where.mode == "v2":
+        mounts.bind(root, destination, f"{where.unified}/{group.name}", bind)
+        return
+    folder = mounts.Options(["nosuid", "noexec", "nodev", "mode=755"])
+    mounts.mount_filesystem(root, destination, b"tmpfs", b"tmpfs", folder)
+    shown = {V1_NAMES.get(name, name): group.directory(name) for name in group.controllers if where.version(name) == 1}
+    if where.unified is not None:
+        shown["unified"] = f"{where.unified}/{group.name}"
+    for name, directory in sorted(shown.items()):
+        if directory is not None:
+            mounts.bind(root, destination + b"/" + name.encode(), directory, bind)
+    _close_folder(root, destination, options)
+
+
+def _close_folder(root: bytes, destination: bytes, options: mounts.Options) -> None:
+    """Give the tmpfs itself the attributes that are wanted, now that all has been placed in it; mount_setattr(2)."""
+    folder = mounts.open_target(root, destination, directory=True)
+    try:
+        mount.mount_setattr(folder, b"", 0, attr_set=options.attr_set)
+    finally:
+        os.close(folder)

@@ -1,0 +1,1 @@
+"""Links, the kernel's answers about them, the firewall and the connection table."""

@@ -1,0 +1,258 @@
+"""A network for a box: a virtual cable (veth) with one end in the box, the other plugged into a bridge on the host.
+
+The kernel makes both on request, by messages of rtnetlink(7). pyroute2 knows how such messages are written; what is
+here knows which ones to send. Nothing here knows a container: links have names, and a box is a network namespace.
+"""
+
+from __future__ import annotations
+
+import _socket  # the C half alone: socket.py costs 4 ms more
+import fcntl
+import os
+
+from tinybox.isolation.network.removal import NETLINK_ROUTE, NLM_F_ACK, NLM_F_REQUEST, converse, group_of, remove_link
+from tinybox.linux import process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from tinybox.isolation.network.facts import Facts
+
+RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 20, 24
+NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
+IFF_UP = 1
+IFA_F_NODAD = 2
+RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST = 254, 3, 1
+
+_SIOCGIFMTU = 0x8921
+
+
+class Messages:
+    """pyroute2's classes for the three kinds of message that we send; see rtnetlink(7).
+
+    The package's ``__init__`` loads all that pyroute2 can do, asyncio and ssl included: 180 ms, where these three take
+    40. So they are loaded from a package that was found, but not executed; where its files lie otherwise, all is.
+    """
+
+    def __init__(self) -> None:
+        import sys
+
+        if "pyroute2" in sys.modules or not self._load_from(_shell()):
+            self._load()
+
+    def _load_from(self, shell: Any) -> bool:
+        """Load them from the empty package *shell*; False where they are not in it."""
+        import sys
+
+        sys.modules["pyroute2"] = shell
+        try:
+            self._load()
+        except ImportError:
+            for name in [name for name in sys.modules if name.startswith("pyroute2.")]:
+                del sys.modules[name]
+            return False
+        finally:
+            del sys.modules["pyroute2"]  # who imports pyroute2 after us gets all of it
+        return True
+
+    def _load(self) -> None:
+        from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+        from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+        from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+        self.link, self.address, self.route = ifinfmsg, ifaddrmsg, rtmsg
+
+
+def _shell() -> Any:
+    """Return the package pyroute2 as it is before its ``__init__`` is executed: a name, and where its files are."""
+    import sys
+    from importlib.machinery import PathFinder
+
+    found = PathFinder.find_spec("pyroute2")
+    shell: Any = type(sys)("pyroute2")
+    shell.__path__ = (found.submodule_search_locations if found else None) or []
+    return shell
+
+
+class Routes:
+    """A conversation with the kernel about links, addresses and routes of the network namespace it was begun in."""
+
+    def __init__(self, messages: Messages) -> None:
+        self.messages = messages
+        self._socket = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def add_link(self, name: str, kind: str, *, mtu: int, mac: str = "", bridge: str = "", **data: Any) -> None:
+        """Make the link *name* of this *kind* and set it up, plugged into *bridge*; see ip-link(8)."""
+        about = {
+            "attrs": [("IFLA_INFO_KIND", kind), *([("IFLA_INFO_DATA", {"attrs": list(data.items())})] * bool(data))]
+        }
+        attributes: list[tuple[str, Any]] = [("IFLA_IFNAME", name), ("IFLA_MTU", mtu), ("IFLA_LINKINFO", about)]
+        if mac:
+            attributes.append(("IFLA_ADDRESS", mac))
+        if bridge:
+            attributes.append(("IFLA_MASTER", _socket.if_nametoindex(bridge)))
+        attributes.append(("IFLA_GROUP", group_of(bridge or name)))
+        self._ask(RTM_NEWLINK, self.messages.link(), attributes, flags=IFF_UP, change=IFF_UP)
+
+    def let_turn_back(self, index: int) -> None:
+        """Let a bridge send packets back through the port *index* that they came by; see hairpin in bridge(8).
+
+        So it is when a box asks for its own published port, on hosts where bridges ask the firewall (br_netfilter).
+        """
+        port = {
+            "attrs": [
+                ("IFLA_INFO_SLAVE_KIND", "bridge"),
+                ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", 1)]}),
+            ]
+        }
+        self._ask(RTM_NEWLINK, self.messages.link(), [("IFLA_LINKINFO", port)], index=index, how=0)
+
+    def set_up(self, index: int) -> None:
+        """Set a link up, by its *index*; see netdevice(7)."""
+        self._ask(RTM_NEWLINK, self.messages.link(), [], index=index, flags=IFF_UP, change=IFF_UP, how=0)
+
+    def add_address(self, index: int, address: str) -> None:
+        """Give the link *index* an *address*, ``172.30.0.2/16``; one that it has is no error; see ip-address(8)."""
+        number, _, prefix = address.partition("/")
+        family = _family(number)
+        attributes: list[tuple[str, Any]] = [("IFA_ADDRESS", number), ("IFA_LOCAL", number)]
+        attributes.append(("IFA_FLAGS", IFA_F_NODAD if family == _socket.AF_INET6 else 0))  # ours: nobody else has it
+        message, how = self.messages.address(), NLM_F_CREATE | NLM_F_REPLACE
+        self._ask(RTM_NEWADDR, message, attributes, family=family, prefixlen=int(prefix), index=index, how=how)
+
+    def add_default_route(self, gateway: str) -> None:
+        """Send what has no nearer way through *gateway*; see ip-route(8)."""
+        route = {"family": _family(gateway), "table": RT_TABLE_MAIN, "proto": RTPROT_BOOT, "type": RTN_UNICAST}
+        self._ask(RTM_NEWROUTE, self.messages.route(), [("RTA_GATEWAY", gateway)], **route)
+
+    def _ask(
+        self,
+        kind: int,
+        message: Any,
+        attributes: list[tuple[str, Any]],
+        *,
+        how: int = NLM_F_CREATE | NLM_F_EXCL,
+        **fields: int,
+    ) -> None:
+        """Send one *message* and wait for the kernel's answer; SyscallError is its no; see netlink(7)."""
+        for name, value in fields.items():
+            message[name] = value
+        message["attrs"] = attributes
+        message["header"]["type"], message["header"]["flags"] = kind, NLM_F_REQUEST | NLM_F_ACK | how
+        message.encode()
+        converse(self._socket, bytes(message.data), str(attributes[:1]))
+
+
+def _family(address: str) -> int:
+    return _socket.AF_INET6 if ":" in address else _socket.AF_INET
+
+
+def ensure_bridge(routes: Routes, name: str, addresses: list[str], mtu: int) -> None:
+    """See that there is the bridge *name*, up, with the host's *addresses* on it; see bridge in ip-link(8).
+
+    It keeps a hardware address of its own: by default it would have that of a port, and change it as ports come and go.
+    """
+    if not exists(name):
+        routes.add_link(name, "bridge", mtu=mtu, mac="02:" + os.urandom(5).hex(":"))
+    index = _socket.if_nametoindex(name)
+    for address in addresses:
+        routes.add_address(index, address)
+
+
+def plug(routes: Routes, link: str, bridge: str, namespace: int, interface: str, mac: str, mtu: int) -> None:
+    """Lay a cable: its end *link* in *bridge*, the other one born as *interface* in the *namespace*; see veth(4)."""
+    peer: list[tuple[str, Any]] = [
+        ("IFLA_IFNAME", interface),
+        ("IFLA_ADDRESS", mac),
+        ("IFLA_MTU", mtu),
+        ("IFLA_NET_NS_FD", namespace),
+    ]
+    remove_link(link)  # that of a former start, which the kernel has not cleared away yet
+    routes.add_link(link, "veth", mtu=mtu, bridge=bridge, VETH_INFO_PEER={"attrs": peer})
+    routes.let_turn_back(_socket.if_nametoindex(link))
+
+
+def configure(messages: Messages, namespace: int, interface: str, addresses: list[str], gateways: list[str]) -> None:
+    """Set up a box's end of the cable: its *addresses*, and the *gateways* to which all goes that is not near.
+
+    The box's network is its *namespace*: we go there for as long as it takes; see setns(2).
+    """
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    process.setns(namespace, process.CLONE_NEWNET)
+    try:
+        with Routes(messages) as routes:
+            index = _socket.if_nametoindex(interface)
+            for address in addresses:
+                routes.add_address(index, address)
+            routes.set_up(index)
+            for gateway in gateways:
+                routes.add_default_route(gateway)
+    finally:
+        process.setns(own, process.CLONE_NEWNET)
+        os.close(own)
+
+
+def exists(name: str) -> bool:
+    """Tell whether this network namespace has a link *name*; see if_nametoindex(3)."""
+    try:
+        _socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
+
+
+def mtu_of_way_out() -> int:
+    """Return how large packets can be on the link of the default route; 0 where there is none; see netdevice(7)."""
+    with open("/proc/net/route", encoding="ascii") as file:
+        rows = [line.split() for line in file][1:]
+    link = next((row[0] for row in rows if row[1] == row[7] == "00000000"), "")
+    if not link:
+        return 0
+    query = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        answer = fcntl.ioctl(query.fileno(), _SIOCGIFMTU, link.encode().ljust(40, b"\0"))
+        return int.from_bytes(answer[16:20], "little")
+    finally:
+        query.close()
+
+
+def parameter(path: str) -> str:
+    """Return a parameter of this network namespace, a file in /proc/sys/net; see proc_sys(5)."""
+    with open(path, encoding="ascii") as file:
+        return file.read().strip()
+
+
+def set_parameter(path: str, value: str) -> None:
+    """Set a parameter of this network namespace, a file in /proc/sys/net; see proc_sys(5)."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
+
+
+def facts(namespace: int | None = None) -> Facts:
+    """Ask the kernel about all links, addresses, routes and neighbours of *namespace*, or of our own network."""
+    from pyroute2 import IPRoute
+
+    from tinybox.isolation.network.facts import Facts
+
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    if namespace is not None:
+        process.setns(namespace, process.CLONE_NEWNET)
+    try:
+        with IPRoute() as kernel:
+            found = Facts(kernel.get_links(), kernel.get_addr(), kernel.get_routes(table=RT_TABLE_MAIN))
+            found.add_neighbours(kernel.get_neighbours())
+            found.add_learned(kernel.fdb("dump"))
+    finally:
+        process.setns(own, process.CLONE_NEWNET)
+        os.close(own)
+    return found
