@@ -85,13 +85,13 @@ def check(*words: str, cwd: Path | None = None) -> str:
 
 def root_of_image(folder: Path) -> Path:
     """Copy the files of tinybox's own busybox image, so that all peers run the same; Unavailable without it."""
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.errors import TinyboxError
     from tinybox.images.store import Store
 
     root = folder / "rootfs"
     try:
-        for layer in Store(Home().root).image(IMAGE).layers:
+        for layer in Store(Paths().root).image(IMAGE).layers:
             shutil.copytree(layer, root, symlinks=True, dirs_exist_ok=True)
     except TinyboxError as error:
         raise Unavailable(str(error)) from error

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.peers import IMAGE, Leavings, Unavailable, check, root_of_image, tool
 from tests.support.stored_boxes import crowd, home_at
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ def tinybox(count: int) -> Record:
         ids, rate = start_all(count, start)
         keepers = []
         for container in ids:
-            first = json.loads(Path(Home().live(container), "state.json").read_text())["pid"]
+            first = json.loads(Path(Paths().run_directory(container), "state.json").read_text())["pid"]
             keepers.append(Keepers(parent(first), first))
         return figures("tinybox run -d", "monitor + our init", rate, keepers)
     finally:

@@ -78,12 +78,12 @@ def quarters(*tools: str) -> Iterator[Quarters]:
     with subprocess.Popen(["unshare", "--mount", "--net", "sh", "-c", script], stdout=subprocess.PIPE) as keeper:
         assert keeper.stdout is not None
         assert keeper.stdout.readline() == b"ready\n"
-        place, home = Quarters(folder, keeper.pid), os.stat(f"/proc/{keeper.pid}/ns/mnt").st_ino
+        place, paths = Quarters(folder, keeper.pid), os.stat(f"/proc/{keeper.pid}/ns/mnt").st_ino
         try:
             yield place
         finally:
             keeper.kill()
-    until(lambda: not inhabitants(home), PATIENCE)
+    until(lambda: not inhabitants(paths), PATIENCE)
     shutil.rmtree(folder)
     remove_groups(place.group)
 

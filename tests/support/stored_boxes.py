@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from tinybox.container.records import naming, spec, state
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,19 +15,19 @@ SECOND = 1_000_000_000
 CONFIG_SIZE = 20_000  # bytes, as a real config.json has
 
 
-def home_at(path: Path) -> Home:
+def home_at(path: Path) -> Paths:
     """Return a home below *path*, with its directories made."""
-    home = Home(str(path))
-    home.prepare()
-    return home
+    paths = Paths(str(path))
+    paths.prepare()
+    return paths
 
 
-def store(home: Home, name: str, *, created: int, labels: dict[str, str] | None = None, **ended: Any) -> str:
+def store(paths: Paths, name: str, *, created: int, labels: dict[str, str] | None = None, **ended: Any) -> str:
     """Put a container into the store, and if *ended* says how, let its state go through a whole life; return its id."""
     container = os.urandom(32).hex()
-    os.mkdir(home.bundle(container))
-    record = state.own(home, container)
-    naming.reserve(home, name, container)
+    os.mkdir(paths.bundle(container))
+    record = state.lock(paths, container)
+    naming.reserve(paths, name, container)
     annotations = {spec.NAME: name, spec.IMAGE: "ab" * 32, spec.IMAGE_NAME: "alpine:3", spec.LAYERS: "/l/1:/l/2"}
     annotations |= {spec.LABEL + key: value for key, value in (labels or {}).items()}
     command = ["sh", "-c", "exit 1"]
@@ -41,9 +41,9 @@ def store(home: Home, name: str, *, created: int, labels: dict[str, str] | None 
     return container
 
 
-def crowd(home: Home, count: int) -> None:
+def crowd(paths: Paths, count: int) -> None:
     """Put *count* stopped containers into the store, each with a config.json as long as a real one."""
     for number in range(count):
-        container = store(home, f"box-{number}", created=(1000 + number) * SECOND, exitCode=number % 3)
-        with open(os.path.join(home.bundle(container), "config.json"), "w", encoding="utf-8") as file:
+        container = store(paths, f"box-{number}", created=(1000 + number) * SECOND, exitCode=number % 3)
+        with open(os.path.join(paths.bundle(container), "config.json"), "w", encoding="utf-8") as file:
             file.write(" " * CONFIG_SIZE)

@@ -12,7 +12,7 @@ import click
 from tinybox import __version__
 from tinybox.container import lifecycle
 from tinybox.container.records import host
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.errors import HostError, TinyboxError, UsageError
 
 # command: (module, function, the line that `tinybox --help` shows)
@@ -113,11 +113,11 @@ def sweep() -> None:
     if os.geteuid() != 0:
         return
     try:
-        home = Home()
+        paths = Paths()
     except HostError:  # a store that is not to be trusted: a command that uses it says so, and `explain` uses none
         return
-    if home.living():
-        lifecycle.sweep(home, host.read(home.cache))
+    if paths.with_run_directory():
+        lifecycle.sweep(paths, host.read(paths.cache))
 
 
 def start(words: list[str]) -> int:

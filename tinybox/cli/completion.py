@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from tinybox.container.records import naming
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.errors import TinyboxError
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ SHELLS = ("bash", "zsh", "fish")
 LATEST = ":latest"
 
 
-def offered(names: Callable[[Home], Iterable[str]]) -> Offer:
+def offered(names: Callable[[Paths], Iterable[str]]) -> Offer:
     """Return *names* as click asks for them: those that begin as the word does, and are not on the line already."""
 
     def offer(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
         given = ctx.params.get(param.name or "") or ()
         root = ctx.find_root().params.get("root") or ""
         try:
-            found = sorted(set(names(Home(root))))
+            found = sorted(set(names(Paths(root))))
         except (OSError, TinyboxError):
             return []
         return [name for name in found if name.startswith(incomplete) and name not in given]
@@ -41,35 +41,35 @@ def offered(names: Callable[[Home], Iterable[str]]) -> Offer:
 
 
 @offered
-def containers(home: Home) -> Iterable[str]:
+def containers(paths: Paths) -> Iterable[str]:
     """Offer all containers."""
-    return naming.every(home).values()
+    return naming.every(paths).values()
 
 
 @offered
-def running(home: Home) -> Iterable[str]:
+def running(paths: Paths) -> Iterable[str]:
     """Offer the containers that run: a process watches over each of them."""
-    living = set(home.living())
-    return [name for container, name in naming.every(home).items() if container in living]
+    living = set(paths.with_run_directory())
+    return [name for container, name in naming.every(paths).items() if container in living]
 
 
 @offered
-def at_rest(home: Home) -> Iterable[str]:
+def at_rest(paths: Paths) -> Iterable[str]:
     """Offer the containers that can be started: nobody watches over them."""
-    living = set(home.living())
-    return [name for container, name in naming.every(home).items() if container not in living]
+    living = set(paths.with_run_directory())
+    return [name for container, name in naming.every(paths).items() if container not in living]
 
 
 @offered
-def images(home: Home) -> Iterable[str]:
+def images(paths: Paths) -> Iterable[str]:
     """Offer the images in the store, without the tag that need not be said."""
     from tinybox.images.store import Store
 
-    return [image.reference.removesuffix(LATEST) for image in Store(home.root).images() if image.reference]
+    return [image.reference.removesuffix(LATEST) for image in Store(paths.root).images() if image.reference]
 
 
 @offered
-def recipes(home: Home) -> Iterable[str]:  # noqa: ARG001  recipes lie beside the code
+def recipes(paths: Paths) -> Iterable[str]:  # noqa: ARG001  recipes lie beside the code
     """Offer the images that can be made."""
     from tinybox.images import recipe
 
@@ -77,19 +77,19 @@ def recipes(home: Home) -> Iterable[str]:  # noqa: ARG001  recipes lie beside th
 
 
 @offered
-def networks(home: Home) -> Iterable[str]:
+def networks(paths: Paths) -> Iterable[str]:
     """Offer the networks."""
     from tinybox.container.network import definitions as on_disk
 
-    return [network.name for network in on_disk.every(home)]
+    return [network.name for network in on_disk.every(paths)]
 
 
 @offered
-def volumes(home: Home) -> Iterable[str]:
+def volumes(paths: Paths) -> Iterable[str]:
     """Offer the volumes."""
     from tinybox.container.storage import volumes as on_disk
 
-    return [volume.name for volume in on_disk.every(home)]
+    return [volume.name for volume in on_disk.every(paths)]
 
 
 def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:  # noqa: ARG001

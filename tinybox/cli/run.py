@@ -9,9 +9,9 @@ from tinybox.cli.pulling import with_image
 from tinybox.container import launch
 from tinybox.container.config import networking
 from tinybox.container.network import definitions
-from tinybox.container.process.handles import Live
+from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -37,15 +37,15 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     options.setdefault("interactive", on_terminal)  # not for stdin alone: in `run ... | less` the keys are for less
     options.setdefault("tty", on_terminal)
     stdin = 0 if options["interactive"] else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    live = Live((stdin, 1, 2), interactive=options["interactive"], watched=True)
+    handles = Handles((stdin, 1, 2), interactive=options["interactive"], watched=True)
     if networking.mode(options) == definitions.BRIDGE:
         say_what_changes()
     if any(options.get(key) for key in SEEING):
         from tinybox.seeing import run as seen
 
-        ending = with_image(image, lambda: seen.foreground(image, command, options, live))
+        ending = with_image(image, lambda: seen.foreground(image, command, options, handles))
     else:
-        ending = with_image(image, lambda: launch.foreground(image, command, options, live))
+        ending = with_image(image, lambda: launch.foreground(image, command, options, handles))
     if ending.out_of_memory:
         print(f"tinybox: killed: out of memory, limit {options['memory'].upper()}", file=sys.stderr)
     if ending.complaint:
@@ -71,8 +71,8 @@ def refuse_audience(options: dict[str, Any], where: str) -> None:
 
 def show(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Print the plan, or write the bundle, and do nothing else; needs no root (but the bundle's files have owners)."""
-    home = Home()
-    container = launch.prepare(home, host.read(home.cache), image, command, options, Live())
+    paths = Paths()
+    container = launch.prepare(paths, host.read(paths.cache), image, command, options, Handles())
     if options.get("dry_run"):
         print("\n".join(container.plan.lines()))
     else:

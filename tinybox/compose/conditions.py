@@ -11,7 +11,7 @@ from tinybox.errors import StateError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.compose.service import Service
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 
 SETTLED = "running for a moment"  # what --wait asks of a service without a healthcheck
@@ -21,14 +21,14 @@ ENDED = ("exited", "dead", "created")
 
 
 def wait(
-    home: Home, service: Service, condition: str, seconds: float | None = None, began: float | None = None
+    paths: Paths, service: Service, condition: str, seconds: float | None = None, began: float | None = None
 ) -> None:
     """Wait until *service* meets *condition*; StateError if it cannot any more, or has not after *seconds*.
 
     They are counted from when it *began*, by time.monotonic(), or from now.
     """
     deadline = None if seconds is None else (time.monotonic() if began is None else began) + seconds
-    while not is_met(service, listing.find(home, service.container), condition):
+    while not is_met(service, listing.find(paths, service.container), condition):
         if deadline is not None and time.monotonic() > deadline:
             raise failure(service, f"is not {_adjective(condition)} after {seconds:g} s")
         time.sleep(PAUSE)

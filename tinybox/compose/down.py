@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from tinybox.compose.members import Say
     from tinybox.compose.project import Project
     from tinybox.container.records.host import Host
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 
 AT_REST = ("created", "exited", "dead")
 
 
 def down(
-    home: Home,
+    paths: Paths,
     here: Host,
     project: Project,
     say: Say,
@@ -40,22 +40,24 @@ def down(
     *orphans* are containers of services that the file does not have any more.
     """
     everything = orphans or not project.files  # without a file there is nobody who is not in it
-    with members.alone(home, project.name):
-        found = last_first(home, project, orphans=everything, say=say)
-        stop(home, project, found, seconds, lambda _: None)
+    with members.alone(paths, project.name):
+        found = last_first(paths, project, orphans=everything, say=say)
+        stop(paths, project, found, seconds, lambda _: None)
         for listed in found:
-            control.remove(home, here, listed.id, force=True, volumes=volumes)
+            control.remove(paths, here, listed.id, force=True, volumes=volumes)
             say(f" Container {listed.name}  Removed")
-        resources.remove(home, project, say, volumes=volumes)
+        resources.remove(paths, project, say, volumes=volumes)
 
 
 class Stopping(threading.Thread):
     """The stopping of one container, which begins when those *before* it are done; its error waits for who asks."""
 
-    def __init__(self, home: Home, listed: Listed, before: Iterable[Stopping], seconds: float | None, say: Say) -> None:
+    def __init__(
+        self, paths: Paths, listed: Listed, before: Iterable[Stopping], seconds: float | None, say: Say
+    ) -> None:
         super().__init__(daemon=True)
         self.service = members.service_of(listed)
-        self._home, self._listed, self._before, self._seconds, self._say = home, listed, [*before], seconds, say
+        self._paths, self._listed, self._before, self._seconds, self._say = paths, listed, [*before], seconds, say
         self.error: BaseException | None = None
 
     def run(self) -> None:
@@ -63,21 +65,21 @@ class Stopping(threading.Thread):
         for other in self._before:
             other.join()
         try:
-            if listing.find(self._home, self._listed.id).word not in AT_REST:
-                control.stop(self._home, self._listed.id, self._seconds)
+            if listing.find(self._paths, self._listed.id).word not in AT_REST:
+                control.stop(self._paths, self._listed.id, self._seconds)
                 self._say(f" Container {self._listed.name}  Stopped")
         except BaseException as error:  # noqa: BLE001  `stop` raises it in the thread that is asked
             self.error = error
 
 
-def stop(home: Home, project: Project, containers: Iterable[Listed], seconds: float | None, say: Say) -> None:
+def stop(paths: Paths, project: Project, containers: Iterable[Listed], seconds: float | None, say: Say) -> None:
     """Stop *containers*, in the order of `last_first`: each after those that depend on it, else side by side."""
     begun: list[Stopping] = []
     for listed in containers:
         own = members.service_of(listed)
         services = (project.services.get(other.service) for other in begun)
         above = {service.name for service in services if service and own in service.depends_on}
-        begun.append(Stopping(home, listed, [other for other in begun if other.service in above], seconds, say))
+        begun.append(Stopping(paths, listed, [other for other in begun if other.service in above], seconds, say))
         begun[-1].start()
     for each in begun:
         each.join()
@@ -86,21 +88,21 @@ def stop(home: Home, project: Project, containers: Iterable[Listed], seconds: fl
             raise each.error
 
 
-def remove_orphans(home: Home, here: Host, project: Project, say: Say) -> None:
+def remove_orphans(paths: Paths, here: Host, project: Project, say: Say) -> None:
     """Remove the containers of services that the file does not have any more."""
-    with members.alone(home, project.name):
+    with members.alone(paths, project.name):
         found = [
-            listed for listed in members.of(home, project.name) if members.service_of(listed) not in project.services
+            listed for listed in members.of(paths, project.name) if members.service_of(listed) not in project.services
         ]
-        stop(home, project, found, None, lambda _: None)
+        stop(paths, project, found, None, lambda _: None)
         for listed in found:
-            control.remove(home, here, listed.id, force=True, volumes=False)
+            control.remove(paths, here, listed.id, force=True, volumes=False)
             say(f" Container {listed.name}  Removed")
 
 
-def last_first(home: Home, project: Project, *, orphans: bool, say: Say) -> list[Listed]:
+def last_first(paths: Paths, project: Project, *, orphans: bool, say: Say) -> list[Listed]:
     """Return the project's containers, those first on which no other depends; without *orphans* these are named."""
-    found = members.of(home, project.name)
+    found = members.of(paths, project.name)
     strange = [listed.name for listed in found if members.service_of(listed) not in project.services]
     if strange and not orphans:
         say(f"not in the file, and so left: {', '.join(strange)} (--remove-orphans removes them)")

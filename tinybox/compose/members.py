@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tinybox.compose.project import Project
     from tinybox.compose.service import Service
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 
     Say = Callable[[str], None]
@@ -51,7 +51,7 @@ def digest(service: Service, image: str, networks: list[str]) -> str:
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
-def of(home: Home, project: str, services: Iterable[str] = ()) -> list[Listed]:
+def of(paths: Paths, project: str, services: Iterable[str] = ()) -> list[Listed]:
     """Return the containers of *project*, those of the *services* or all, at rest or not, sorted by service."""
     wanted = set(services)
 
@@ -59,15 +59,15 @@ def of(home: Home, project: str, services: Iterable[str] = ()) -> list[Listed]:
         found = listed.labels
         return found.get(PROJECT) == project and (not wanted or found.get(SERVICE) in wanted)
 
-    return sorted(listing.containers(home, at_rest=True, is_wanted=is_ours), key=service_of)
+    return sorted(listing.containers(paths, at_rest=True, is_wanted=is_ours), key=service_of)
 
 
-def named(home: Home, project: Project, services: Collection[str]) -> list[Listed]:
+def named(paths: Paths, project: Project, services: Collection[str]) -> list[Listed]:
     """Return the same; UsageError if a service is neither in the file nor has a container."""
-    found = of(home, project.name, services)
+    found = of(paths, project.name, services)
     for name in services:
         if name not in project.services and name not in map(service_of, found):
-            there = {*project.services, *map(service_of, of(home, project.name))}
+            there = {*project.services, *map(service_of, of(paths, project.name))}
             raise UsageError(f"service {name}", "no such service", f"there are {', '.join(sorted(there)) or 'none'}")
     return found
 
@@ -82,22 +82,22 @@ def short_name(listed: Listed) -> str:
     return f"{service_of(listed)}-{listed.labels.get(NUMBER, '1')}"
 
 
-def one(home: Home, project: str, service: str) -> Listed:
+def one(paths: Paths, project: str, service: str) -> Listed:
     """Return the container of *service*; StateError if it has none."""
-    found = of(home, project, [service])
+    found = of(paths, project, [service])
     if not found:
         raise StateError(f"service {service}", f"has no container in project {project}", "tinybox compose up -d")
     return found[0]
 
 
 @contextmanager
-def alone(home: Home, project: str) -> Iterator[None]:
+def alone(paths: Paths, project: str) -> Iterator[None]:
     """Be the only command that makes or removes something of *project*; see flock(2).
 
     The lock file is not close-on-exec, by which a monitor that is born here knows it for its caller's, and closes it:
     else the lock would live as long as the container.
     """
-    folder = os.path.join(home.root, "locks")
+    folder = os.path.join(paths.root, "locks")
     try:
         os.makedirs(folder, 0o700, exist_ok=True)
         fd = os.open(os.path.join(folder, f"compose-{project}"), os.O_RDWR | os.O_CREAT, 0o600)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import BinaryIO
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
     from tinybox.container.views.log_reader import Entry, Selection
 
@@ -39,18 +39,18 @@ class Output:
             self._stream.flush()
 
 
-def show(home: Home, containers: list[Listed], selection: Selection, output: Output) -> None:
+def show(paths: Paths, containers: list[Listed], selection: Selection, output: Output) -> None:
     """Write what the *containers* have said so far, all in the order in which it was said."""
 
     def entries(container: str) -> Iterable[tuple[str, str, Entry]]:
-        for batch in log_reader.read(home, container, selection):
+        for batch in log_reader.read(paths, container, selection):
             yield from ((entry.time, container, entry) for entry in batch)
 
     for _, container, entry in heapq.merge(*(entries(listed.id) for listed in containers), key=lambda row: row[0]):
         output.write(container, [entry])
 
 
-def follow(home: Home, containers: list[Listed], selection: Selection, output: Output) -> list[threading.Thread]:
+def follow(paths: Paths, containers: list[Listed], selection: Selection, output: Output) -> list[threading.Thread]:
     """Write what the *containers* have said and what they will say, each by a thread that ends with its container.
 
     A thread ends, too, when nobody reads any more, as in ``logs -f | head``.
@@ -58,7 +58,7 @@ def follow(home: Home, containers: list[Listed], selection: Selection, output: O
 
     def attend(container: str) -> None:
         with suppress(BrokenPipeError):
-            for batch in log_reader.follow(home, container, selection):
+            for batch in log_reader.follow(paths, container, selection):
                 output.write(container, batch)
 
     threads = [threading.Thread(target=attend, args=(listed.id,), daemon=True) for listed in containers]

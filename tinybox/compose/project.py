@@ -58,7 +58,7 @@ class Project:
         if "default" not in self.networks:
             self.networks["default"] = Resource("default", f"{name}_default", tree, {})
         self.profiles = {word for word in variables.get("COMPOSE_PROFILES", "").split(",") if word}
-        scene = service.Scene(name, folder, variables)
+        scene = service.ServiceContext(name, folder, variables)
         scene.volumes = {key: volume.name for key, volume in self.volumes.items()}
         scene.networks = {key: network.name for key, network in self.networks.items()}
         scene.services = top["services"].mapping()

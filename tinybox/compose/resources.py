@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tinybox.compose.members import Say
     from tinybox.compose.project import Project, Resource
     from tinybox.compose.service import Service
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 
 def names(project: Project, service: Service) -> list[str]:
@@ -29,27 +29,27 @@ def names(project: Project, service: Service) -> list[str]:
     return [project.networks[join.network].name for join in service.joins]
 
 
-def make(home: Home, project: Project, services: list[Service], say: Say, undo: ExitStack) -> None:
+def make(paths: Paths, project: Project, services: list[Service], say: Say, undo: ExitStack) -> None:
     """Make what is missing of the project's networks and volumes; an error if one that is external is not there."""
     for network in project.used_networks(services):
-        make_network(home, project, network, say, undo)
-    make_volumes(home, project, say, undo)
+        make_network(paths, project, network, say, undo)
+    make_volumes(paths, project, say, undo)
 
 
-def make_network(home: Home, project: Project, network: Resource, say: Say, undo: ExitStack) -> None:
+def make_network(paths: Paths, project: Project, network: Resource, say: Say, undo: ExitStack) -> None:
     """Make a network of the project, unless it is there."""
     try:
-        definitions.find(home, network.name)
+        definitions.find(paths, network.name)
     except StateError as error:
         if network.external:
             cure = f"tinybox network create {network.name}"
             raise network.field.wrong(f"there is no network {network.name}", cure) from error
         marks = {members.PROJECT: project.name, members.NETWORK: network.key, members.HASH: digest(network)}
         try:
-            making.create(home, network.name, wish(network, network.labels | marks))
+            making.create(paths, network.name, wish(network, network.labels | marks))
         except UsageError as problem:
             raise network.field.wrong(str(problem)) from problem
-        undo.callback(making.remove, home, network.name)
+        undo.callback(making.remove, paths, network.name)
         say(f" Network {network.name}  Created")
 
 
@@ -59,10 +59,10 @@ def digest(network: Resource) -> str:
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
-def is_outdated(home: Home, project: Project, network: Resource) -> bool:
+def is_outdated(paths: Paths, project: Project, network: Resource) -> bool:
     """Tell whether a network of the project is there, and was made from other words than those of the file."""
     try:
-        labels = definitions.find(home, network.name).labels
+        labels = definitions.find(paths, network.name).labels
     except StateError:
         return False
     return (
@@ -72,7 +72,7 @@ def is_outdated(home: Home, project: Project, network: Resource) -> bool:
     )
 
 
-def wish(network: Resource, labels: dict[str, str]) -> making.Wish:
+def wish(network: Resource, labels: dict[str, str]) -> making.NetworkOptions:
     """Return what the file wants of a network: its subnets and gateways, whether a way leads out, its MTU."""
     subnets, gateways = [], []
     ipam = network.entries["ipam"].mapping(("driver", "config")) if "ipam" in network.entries else {}
@@ -81,7 +81,7 @@ def wish(network: Resource, labels: dict[str, str]) -> making.Wish:
         subnets += [parts["subnet"].text()] if "subnet" in parts else []
         gateways += [parts["gateway"].text()] if "gateway" in parts else []
     options = network.entries["driver_opts"].pairs() if "driver_opts" in network.entries else {}
-    return making.Wish(
+    return making.NetworkOptions(
         subnets,
         gateways,
         internal=network.flag("internal"),
@@ -91,20 +91,20 @@ def wish(network: Resource, labels: dict[str, str]) -> making.Wish:
     )
 
 
-def make_volumes(home: Home, project: Project, say: Say, undo: ExitStack) -> None:
+def make_volumes(paths: Paths, project: Project, say: Say, undo: ExitStack) -> None:
     """Make the project's volumes, with its labels, unless they are there."""
     for key, volume in project.volumes.items():
         try:
-            store_volumes.find(home, volume.name)
+            store_volumes.find(paths, volume.name)
         except StateError as error:
             if volume.external:
                 raise volume.field.wrong(
                     f"there is no volume {volume.name}", f"tinybox volume create {volume.name}"
                 ) from error
-            home.prepare()
+            paths.prepare()
             marks = {members.PROJECT: project.name, members.VOLUME: key}
-            store_volumes.create(home, volume.name, volume.labels | marks)
-            undo.callback(remove_volume, home, volume.name)
+            store_volumes.create(paths, volume.name, volume.labels | marks)
+            undo.callback(remove_volume, paths, volume.name)
             say(f" Volume {volume.name}  Created")
 
 
@@ -125,14 +125,14 @@ def options(project: Project, service: Service) -> dict[str, Any]:
     return {"network": words}
 
 
-def remove(home: Home, project: Project, say: Say, *, volumes: bool) -> None:
+def remove(paths: Paths, project: Project, say: Say, *, volumes: bool) -> None:
     """Remove the networks that bear the project's label, and with *volumes* its volumes; what is external stays."""
-    ours = (volume for volume in store_volumes.every(home) if volume.labels.get(members.PROJECT) == project.name)
+    ours = (volume for volume in store_volumes.every(paths) if volume.labels.get(members.PROJECT) == project.name)
     for volume in ours if volumes else ():
-        _try(f"Volume {volume.name}", partial(remove_volume, home, volume.name), say)
-    for network in definitions.every(home):
+        _try(f"Volume {volume.name}", partial(remove_volume, paths, volume.name), say)
+    for network in definitions.every(paths):
         if network.labels.get(members.PROJECT) == project.name:
-            _try(f"Network {network.name}", partial(making.remove, home, network.name), say)
+            _try(f"Network {network.name}", partial(making.remove, paths, network.name), say)
 
 
 def _try(what: str, removal: Callable[[], object], say: Say) -> None:
@@ -144,12 +144,12 @@ def _try(what: str, removal: Callable[[], object], say: Say) -> None:
         say(f" {what}  stays: {error.cause}")
 
 
-def remove_volume(home: Home, name: str) -> bool:
+def remove_volume(paths: Paths, name: str) -> bool:
     """Remove the volume *name*; tell whether it was there."""
-    with Store(home.root).locked():
+    with Store(paths.root).locked():
         try:
-            volume = store_volumes.find(home, name)
+            volume = store_volumes.find(paths, name)
         except StateError:
             return False
-        store_volumes.remove(home, volume)
+        store_volumes.remove(paths, volume)
     return True

@@ -18,7 +18,7 @@ STARTED, HEALTHY, COMPLETED = "service_started", "service_healthy", "service_com
 CONDITIONS = (STARTED, HEALTHY, COMPLETED)
 
 
-class Scene:
+class ServiceContext:
     """What the words of a service refer to: the project's *name* and *folder*, its variables, volumes and networks.
 
     *volumes* and *networks* lead from the names in the file to those in the store.
@@ -83,7 +83,7 @@ class Service:
         return [*self.entrypoint, *(self.command or [])][1:]
 
 
-def read(name: str, field: Field, scene: Scene) -> Service:
+def read(name: str, field: Field, scene: ServiceContext) -> Service:
     """Return the service that *field* describes; UsageError names what is wrong in it, with its line."""
     service = Service(name, field.place)
     service.container = scene.container(name)

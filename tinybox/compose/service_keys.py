@@ -17,70 +17,70 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinybox.compose.document import Field
-    from tinybox.compose.service import Scene, Service
+    from tinybox.compose.service import Service, ServiceContext
 
-    Reader = Callable[[Service, Field, Scene], None]
+    Reader = Callable[[Service, Field, ServiceContext], None]
 
 
 def _text(option: str) -> Reader:
-    def read(service: Service, field: Field, _: Scene) -> None:
+    def read(service: Service, field: Field, _: ServiceContext) -> None:
         service.options[option] = field.text()
 
     return read
 
 
 def _flag(option: str) -> Reader:
-    def read(service: Service, field: Field, _: Scene) -> None:
+    def read(service: Service, field: Field, _: ServiceContext) -> None:
         service.options[option] = field.flag()
 
     return read
 
 
 def _list(option: str) -> Reader:
-    def read(service: Service, field: Field, _: Scene) -> None:
+    def read(service: Service, field: Field, _: ServiceContext) -> None:
         service.add(option, *field.texts())
 
     return read
 
 
 def _pairs(option: str) -> Reader:
-    def read(service: Service, field: Field, _: Scene) -> None:
+    def read(service: Service, field: Field, _: ServiceContext) -> None:
         service.add(option, *(f"{key}={value or ''}" for key, value in field.pairs().items()))
 
     return read
 
 
-def _nothing(service: Service, field: Field, scene: Scene) -> None:
+def _nothing(service: Service, field: Field, scene: ServiceContext) -> None:
     """Take note of nothing: the key says what is so anyway."""
 
 
-def _image(service: Service, field: Field, _: Scene) -> None:
+def _image(service: Service, field: Field, _: ServiceContext) -> None:
     service.image = field.text()
 
 
-def _build(service: Service, _: Field, __: Scene) -> None:
+def _build(service: Service, _: Field, __: ServiceContext) -> None:
     service.notes.append("build: is passed over, tinybox builds no images; the image is used as it is")
 
 
-def _command(service: Service, field: Field, _: Scene) -> None:
+def _command(service: Service, field: Field, _: ServiceContext) -> None:
     service.command = None if field.content is None else field.words()
 
 
-def _entrypoint(service: Service, field: Field, _: Scene) -> None:
+def _entrypoint(service: Service, field: Field, _: ServiceContext) -> None:
     service.entrypoint = None if field.content is None else field.words()
 
 
-def _environment(service: Service, field: Field, scene: Scene) -> None:
+def _environment(service: Service, field: Field, scene: ServiceContext) -> None:
     service.add("env", *_settings(field.pairs(), scene))
 
 
-def _settings(pairs: dict[str, str | None], scene: Scene) -> list[str]:
+def _settings(pairs: dict[str, str | None], scene: ServiceContext) -> list[str]:
     """Return ``NAME=VALUE`` lines; a name without a value has that of the project, and without one is left out."""
     values = {name: scene.variables.get(name) if value is None else value for name, value in pairs.items()}
     return [f"{name}={value}" for name, value in values.items() if value is not None]
 
 
-def _env_file(service: Service, field: Field, scene: Scene) -> None:
+def _env_file(service: Service, field: Field, scene: ServiceContext) -> None:
     """Put the files' variables before those of ``environment``, which hold where both speak."""
     lines: list[str] = []
     for entry in [field] if isinstance(field.content, str) else field.entries():
@@ -94,7 +94,7 @@ def _env_file(service: Service, field: Field, scene: Scene) -> None:
     service.options["env"] = [*lines, *service.options.get("env", [])]
 
 
-def _depends_on(service: Service, field: Field, _: Scene) -> None:
+def _depends_on(service: Service, field: Field, _: ServiceContext) -> None:
     from tinybox.compose.service import CONDITIONS, STARTED
 
     if isinstance(field.content, list):
@@ -113,7 +113,7 @@ def _depends_on(service: Service, field: Field, _: Scene) -> None:
             service.follows.add(name)
 
 
-def _healthcheck(service: Service, field: Field, _: Scene) -> None:
+def _healthcheck(service: Service, field: Field, _: ServiceContext) -> None:
     parts = field.mapping(("test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"))
     test = parts.get("test")
     kind = test.texts()[0] if test and isinstance(test.content, list) and test.content else ""
@@ -140,15 +140,15 @@ def _seconds(field: Field) -> float:
         raise field.wrong(f"{field.text()!r} is not a time", error.cure) from error
 
 
-def _grace(service: Service, field: Field, _: Scene) -> None:
+def _grace(service: Service, field: Field, _: ServiceContext) -> None:
     service.options["stop_timeout"] = str(math.ceil(_seconds(field)))
 
 
-def _init(service: Service, field: Field, _: Scene) -> None:
+def _init(service: Service, field: Field, _: ServiceContext) -> None:
     service.options["init"] = "forward" if field.flag() else "none"
 
 
-def _ulimits(service: Service, field: Field, _: Scene) -> None:
+def _ulimits(service: Service, field: Field, _: ServiceContext) -> None:
     for name, entry in field.mapping().items():
         if isinstance(entry.content, dict):
             parts = entry.mapping(("soft", "hard"))
@@ -158,7 +158,7 @@ def _ulimits(service: Service, field: Field, _: Scene) -> None:
         service.add("ulimit", f"{name}={values}")
 
 
-def _logging(service: Service, field: Field, _: Scene) -> None:
+def _logging(service: Service, field: Field, _: ServiceContext) -> None:
     parts = field.mapping(("driver", "options"))
     if "driver" in parts and parts["driver"].text() not in ("json-file", "local"):
         raise parts["driver"].wrong("is no log of tinybox's", "json-file")
@@ -166,7 +166,7 @@ def _logging(service: Service, field: Field, _: Scene) -> None:
         service.add("log_opt", *(f"{key}={value or ''}" for key, value in parts["options"].pairs().items()))
 
 
-def _deploy(service: Service, field: Field, scene: Scene) -> None:
+def _deploy(service: Service, field: Field, scene: ServiceContext) -> None:
     parts = field.mapping(("resources", "replicas", "restart_policy"))
     if "replicas" in parts:
         _one(service, parts["replicas"], scene)
@@ -193,16 +193,16 @@ def _amounts(service: Service, field: Field, names: dict[str, str]) -> None:
             raise entry.wrong(f"conflicts with the {said} that the service asks for beside it", "leave one of them out")
 
 
-def _one(_: Service, field: Field, __: Scene) -> None:
+def _one(_: Service, field: Field, __: ServiceContext) -> None:
     if field.text() != "1":
         raise field.wrong("tinybox runs one container a service", "leave it out")
 
 
-def _profiles(service: Service, field: Field, _: Scene) -> None:
+def _profiles(service: Service, field: Field, _: ServiceContext) -> None:
     service.profiles = field.texts()
 
 
-def _pull_policy(service: Service, field: Field, _: Scene) -> None:
+def _pull_policy(service: Service, field: Field, _: ServiceContext) -> None:
     if field.text() not in ("missing", "if_not_present", "never"):
         raise field.wrong(f"{field.text()} is no policy of tinybox's", "missing or never")
     service.may_pull = field.text() != "never"

@@ -5,12 +5,12 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.compose.document import Field
-    from tinybox.compose.service import Scene, Service
+    from tinybox.compose.service import Service, ServiceContext
 
 _LONG = ("type", "source", "target", "read_only", "bind", "volume", "tmpfs", "consistency")
 
 
-def volumes(service: Service, field: Field, scene: Scene) -> None:
+def volumes(service: Service, field: Field, scene: ServiceContext) -> None:
     """Translate every entry into an option of ``run``: --volume for the short form, --mount for the long one."""
     for entry in field.entries():
         if isinstance(entry.content, dict):
@@ -19,7 +19,7 @@ def volumes(service: Service, field: Field, scene: Scene) -> None:
             _short(service, entry, scene)
 
 
-def _short(service: Service, field: Field, scene: Scene) -> None:
+def _short(service: Service, field: Field, scene: ServiceContext) -> None:
     """Read ``SOURCE:TARGET[:MODE]``; a directory of the host that is missing will be made, as docker does."""
     source, colon, rest = field.text().partition(":")
     if not colon:
@@ -32,13 +32,13 @@ def _short(service: Service, field: Field, scene: Scene) -> None:
         service.add("volume", f"{_name(field, source, scene)}:{rest}")
 
 
-def _name(field: Field, word: str, scene: Scene) -> str:
+def _name(field: Field, word: str, scene: ServiceContext) -> str:
     if word not in scene.volumes:
         raise field.wrong(f"there is no volume {word}", f"declare it: volumes: {{{word}: }}; a path begins with ./")
     return scene.volumes[word]
 
 
-def _long(service: Service, field: Field, scene: Scene) -> None:
+def _long(service: Service, field: Field, scene: ServiceContext) -> None:
     parts = field.mapping(_LONG)
     if "type" not in parts or "target" not in parts:
         raise field.wrong("needs type and target")

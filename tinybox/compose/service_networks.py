@@ -7,13 +7,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinybox.compose.document import Field
-    from tinybox.compose.service import Scene, Service
+    from tinybox.compose.service import Service, ServiceContext
 
 _LONG = ("target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
 _ADDRESSES = ("ipv4_address", "ipv6_address", "mac_address")
 
 
-def ports(service: Service, field: Field, _: Scene) -> None:
+def ports(service: Service, field: Field, _: ServiceContext) -> None:
     """Translate every entry into what --publish takes: ``[IP:][HOST:]CONTAINER[/PROTOCOL]``."""
     for entry in field.entries():
         service.add("publish", _long(entry) if isinstance(entry.content, dict) else entry.text())
@@ -29,7 +29,7 @@ def _long(field: Field) -> str:
     return f"{before}{parts['target']}/{parts.get('protocol', 'tcp')}"
 
 
-def networks(service: Service, field: Field, scene: Scene) -> None:
+def networks(service: Service, field: Field, scene: ServiceContext) -> None:
     """Read which networks a service is in, a list or a mapping to aliases and addresses."""
     from tinybox.compose.service import Join
 
@@ -42,10 +42,10 @@ def networks(service: Service, field: Field, scene: Scene) -> None:
         service.joins.append(Join(name, aliases, *(parts[key].text() if key in parts else "" for key in _ADDRESSES)))
 
 
-def namespace(option: str) -> Callable[[Service, Field, Scene], None]:
+def namespace(option: str) -> Callable[[Service, Field, ServiceContext], None]:
     """Return the reader of a key that says whose namespace is used: ``service:NAME`` is the container of another."""
 
-    def read(service: Service, field: Field, scene: Scene) -> None:
+    def read(service: Service, field: Field, scene: ServiceContext) -> None:
         kind, _, name = field.text().partition(":")
         if kind == "service":
             if name not in scene.services:
@@ -61,7 +61,7 @@ def namespace(option: str) -> Callable[[Service, Field, Scene], None]:
     return read
 
 
-def extra_hosts(service: Service, field: Field, _: Scene) -> None:
+def extra_hosts(service: Service, field: Field, _: ServiceContext) -> None:
     """Read names for /etc/hosts: a mapping, or a list of ``NAME=ADDRESS`` and ``NAME:ADDRESS``."""
     if isinstance(field.content, list):
         lines = [text.partition("=" if "=" in text else ":")[::2] for text in field.texts()]

@@ -15,7 +15,7 @@ from tinybox.compose.service import COMPLETED, HEALTHY, STARTED
 from tinybox.container import control, launch
 from tinybox.container.monitor import background
 from tinybox.container.network import making
-from tinybox.container.process.handles import Live
+from tinybox.container.process.handles import Handles
 from tinybox.container.records import naming, state
 from tinybox.container.storage.volumes import is_anonymous
 from tinybox.container.views import listing, log_reader, network_inspection
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tinybox.compose.service import Service
     from tinybox.container.lifecycle import Container
     from tinybox.container.records.host import Host
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 
     Bring = Callable[[str], object]  # makes an image that is not in the store, if it can
@@ -44,9 +44,9 @@ class Ascent:
     """One `up` of a *project*: its *services*, in order; *anew* makes containers anew that need not be."""
 
     def __init__(
-        self, home: Home, here: Host, project: Project, services: list[Service], say: Say, *, anew: bool = False
+        self, paths: Paths, here: Host, project: Project, services: list[Service], say: Say, *, anew: bool = False
     ) -> None:
-        self.home, self.here, self.project, self.services, self.say = home, here, project, services, say
+        self.paths, self.here, self.project, self.services, self.say = paths, here, project, services, say
         self.anew = anew
         self.renewed: set[str] = set()  # names of the containers that were started here
         self.images: dict[str, str] = {}  # service to the id of its image
@@ -54,13 +54,13 @@ class Ascent:
     def up(self, bring: Bring, *, wait: bool = False, seconds: float | None = None) -> None:
         """Bring everything up; with *wait* until all is running and healthy, for at most *seconds*."""
         self.find_images(bring)
-        with members.alone(self.home, self.project.name), ExitStack() as undo:
+        with members.alone(self.paths, self.project.name), ExitStack() as undo:
             asleep = self.remove_outdated_networks()
-            resources.make(self.home, self.project, self.services, self.say, undo)
+            resources.make(self.paths, self.project, self.services, self.say, undo)
             for service in self.services:
                 self.bring_up(service, undo)
             for listed in asleep:
-                wake(self.home, self.here, listed, self.say)
+                start_again(self.paths, self.here, listed, self.say)
             began = time.monotonic()
             for service in self.services if wait else ():
                 self.until(service, self.goal(service), seconds, began)
@@ -73,7 +73,7 @@ class Ascent:
                 self.say(f"service {service.name}: {note}")
             if service.may_pull:
                 bring(service.image)
-            self.images[service.name] = Store(self.home.root).image(service.image).id
+            self.images[service.name] = Store(self.paths.root).image(service.image).id
 
     def remove_outdated_networks(self) -> list[Listed]:
         """Remove the project's networks that are not as the file says; return whom that has stopped, of other services.
@@ -82,11 +82,11 @@ class Ascent:
         """
         stopped = []
         for network in self.project.used_networks(self.services):
-            if resources.is_outdated(self.home, self.project, network):
-                found = [each for each in members.of(self.home, self.project.name)
+            if resources.is_outdated(self.paths, self.project, network):
+                found = [each for each in members.of(self.paths, self.project.name)
                          if each.is_alive and network.name in network_inspection.names(each)]  # fmt: skip
-                down.stop(self.home, self.project, down.ranked(self.project, found), None, self.say)
-                making.remove(self.home, network.name)
+                down.stop(self.paths, self.project, down.ranked(self.project, found), None, self.say)
+                making.remove(self.paths, network.name)
                 self.say(f" Network {network.name}  Recreate")
                 stopped += found
         return [each for each in stopped if members.service_of(each) not in self.images]
@@ -98,7 +98,7 @@ class Ascent:
                 self.say(f" Container {self.project.services[name].container}  Waiting")
                 self.until_ready(service, name, condition)
         digest = members.digest(service, self.images[service.name], resources.names(self.project, service))
-        former = members.of(self.home, self.project.name, [service.name])
+        former = members.of(self.paths, self.project.name, [service.name])
         for listed in former:
             if self.is_as_wanted(service, listed, digest):
                 self.start(service, listed)
@@ -124,10 +124,10 @@ class Ascent:
     def start(self, service: Service, listed: Listed) -> None:
         """Start a container that is at rest; one that runs goes on, unless it follows one that was started here."""
         if self.renewed & {self.project.services[name].container for name in service.follows & {*self.images}}:
-            control.stop(self.home, listed.id)
+            control.stop(self.paths, listed.id)
         if service.name in self.completed() and listed.word == "exited" and listed.state.get("exitCode") == 0:
             return
-        container = launch.owned(self.home, self.here, listed.id)
+        container = launch.owned(self.paths, self.here, listed.id)
         if container is None:
             self.say(f" Container {listed.name}  Running")
             return
@@ -139,12 +139,12 @@ class Ascent:
         options = self.options(service, digest)
         try:
             container = launch.register(
-                service.image, service.arguments, options, Live(), root=self.home.root, kept=kept
+                service.image, service.arguments, options, Handles(), root=self.paths.root, kept=kept
             )
         except UsageError as error:
             raise _misused(service, error) from error
         if not kept:  # else what is in them would go, or belong to nobody
-            undo.callback(self.forget, container.id)
+            undo.callback(self.discard, container.id)
         self.begin(service, container)
 
     def options(self, service: Service, digest: str) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class Ascent:
         """Return what --wait waits for: health, the end of a job, or that the container runs."""
         if service.name in self.completed():
             return COMPLETED
-        has_check = listing.find(self.home, service.container).health != "none"
+        has_check = listing.find(self.paths, service.container).health != "none"
         return HEALTHY if has_check else conditions.SETTLED
 
     def completed(self) -> set[str]:
@@ -177,11 +177,11 @@ class Ascent:
     def until(self, service: Service, condition: str, seconds: float | None = None, began: float | None = None) -> None:
         """Wait until *service* meets *condition*; if it does not, show what it said last."""
         try:
-            conditions.wait(self.home, service, condition, seconds, began)
+            conditions.wait(self.paths, service, condition, seconds, began)
         except StateError:
             last = log_reader.Selection(tail=LAST_WORDS)
             with suppress(TinyboxError):
-                for batch in log_reader.read(self.home, naming.find(self.home, service.container), last):
+                for batch in log_reader.read(self.paths, naming.find(self.paths, service.container), last):
                     for entry in batch:
                         self.say(f"{service.name}-1  | {entry.data.decode(errors='replace').rstrip()}")
             raise
@@ -196,28 +196,28 @@ class Ascent:
         make_folders(service)
         try:
             options = self.options(service, digest)
-            launch.prepare(self.home, self.here, service.image, service.arguments, options, Live())
+            launch.prepare(self.paths, self.here, service.image, service.arguments, options, Handles())
         except UsageError as error:
             raise _misused(service, error) from error
         kept: dict[str, str] = {}
         for listed in former:
-            control.stop(self.home, listed.id)
+            control.stop(self.paths, listed.id)
             mounts = [mount for mount in listed.mounts() if is_anonymous(mount["Source"])]
             kept |= {mount["Destination"]: mount["Name"] for mount in mounts}
-            control.remove(self.home, self.here, listed.id, force=True, volumes=False)
+            control.remove(self.paths, self.here, listed.id, force=True, volumes=False)
             self.say(f" Container {listed.name}  Recreate")
         return kept
 
-    def forget(self, container: str) -> None:
+    def discard(self, container: str) -> None:
         """Remove what was made in vain, unless it has gone meanwhile."""
         with suppress(StateError):
-            state.read(self.home, container)
-            control.remove(self.home, self.here, container, force=True, volumes=True)
+            state.read(self.paths, container)
+            control.remove(self.paths, self.here, container, force=True, volumes=True)
 
 
-def wake(home: Home, here: Host, listed: Listed, say: Say) -> None:
+def start_again(paths: Paths, here: Host, listed: Listed, say: Say) -> None:
     """Start a container that is at rest."""
-    container = launch.owned(home, here, listed.id)
+    container = launch.owned(paths, here, listed.id)
     if container is not None:
         background.launch(container)
         say(f" Container {listed.name}  Started")

@@ -22,24 +22,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-    from tinybox.container.network.addresses import Want
+    from tinybox.container.network.addresses import EndpointRequest
     from tinybox.container.network.definitions import Network
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Spec
 
 
-class Wishes:
+class WantedNetworks:
     """The networks that a container is to be in, by its config.json, which nobody else changes meanwhile: flock(2)."""
 
-    def __init__(self, home: Home, container: str) -> None:
-        self.bundle = home.bundle(container)
+    def __init__(self, paths: Paths, container: str) -> None:
+        self.bundle = paths.bundle(container)
         self._fd = -1
 
     def __enter__(self) -> Self:
         self._fd = os.open(os.path.join(self.bundle, "config.json"), os.O_RDONLY | os.O_CLOEXEC)
         lock_file(self._fd)
         self.config: Spec = spec.load(self.bundle)
-        self.wants: list[Want] = wanted(self.config)
+        self.wants: list[EndpointRequest] = wanted(self.config)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -51,27 +51,27 @@ class Wishes:
         spec.save(self.config, self.bundle)
 
 
-def wanted(config: Spec) -> list[Want]:
+def wanted(config: Spec) -> list[EndpointRequest]:
     """Return the places in networks that a container with this *config* is to have."""
-    wants: list[Want] = json.loads(config.get("annotations", {}).get(spec.NETWORKS) or "[]")
+    wants: list[EndpointRequest] = json.loads(config.get("annotations", {}).get(spec.NETWORKS) or "[]")
     return wants
 
 
-def connect(home: Home, network: Network, word: str, want: Want) -> None:
+def connect(paths: Paths, network: Network, word: str, want: EndpointRequest) -> None:
     """Put the container that *word* names into *network*, with an address of its own; StateError if that cannot be."""
-    container = naming.find(home, word)
+    container = naming.find(paths, word)
     networking.check(network, want)
-    with Wishes(home, container) as wishes:
+    with WantedNetworks(paths, container) as wishes:
         _check(network, word, wishes)
-        if state.read(home, container)["status"] == state.RUNNING:
-            with control.running(home, container) as target:
-                _plug(home, network, target, want)
+        if state.read(paths, container)["status"] == state.RUNNING:
+            with control.running(paths, container) as target:
+                _plug(paths, network, target, want)
         wishes.wants.append(want)
         wishes.save()
-    events.emit_of_network(home, network, "connect", container)
+    events.emit_of_network(paths, network, "connect", container)
 
 
-def _check(network: Network, word: str, wishes: Wishes) -> None:
+def _check(network: Network, word: str, wishes: WantedNetworks) -> None:
     thing = f"container {word}"
     if network.driver != "bridge":
         raise StateError(thing, f"cannot be connected to {network.name} network", f"--network {network.name} at run")
@@ -82,27 +82,27 @@ def _check(network: Network, word: str, wishes: Wishes) -> None:
         raise StateError(thing, f"endpoint already exists in network {network.name}", "disconnect it first")
 
 
-def _plug(home: Home, network: Network, target: control.Running, want: Want) -> None:
+def _plug(paths: Paths, network: Network, target: control.Running, want: EndpointRequest) -> None:
     """Lay the cable into the running box *target*; one that has ended meanwhile has nothing of it."""
     from tinybox.container.network import link_maker
 
     messages = Messages()
-    addresses.lease(home, network, target.id, want)
+    addresses.lease(paths, network, target.id, want)
     try:
-        link_maker.connect(home.live(target.id), target.state["pid"], messages, network.name)
-        hosts_file.announce(home, target.id, {})
-        _lead_out(home, target, messages)
+        link_maker.connect(paths.run_directory(target.id), target.state["pid"], messages, network.name)
+        hosts_file.announce(paths, target.id, {})
+        _lead_out(paths, target, messages)
     except BaseException:
-        _unplug(home, target.id, network.name)
+        _unplug(paths, target.id, network.name)
         raise
     if target.ends_within(0):
-        _unplug(home, target.id, network.name)
+        _unplug(paths, target.id, network.name)
         raise StateError(f"container {target.id[:12]}", "has just ended")
 
 
-def _lead_out(home: Home, target: control.Running, messages: Messages) -> None:
+def _lead_out(paths: Paths, target: control.Running, messages: Messages) -> None:
     """See that the box has a way out, if any of its networks leads out: it may just have lost or got the only one."""
-    way = next((end for end in addresses.endpoints(home, target.id) if not end.internal), None)
+    way = next((end for end in addresses.endpoints(paths, target.id) if not end.internal), None)
     if way is None:
         return
     namespace = os.open(f"/proc/{target.state['pid']}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -114,30 +114,30 @@ def _lead_out(home: Home, target: control.Running, messages: Messages) -> None:
         os.close(namespace)
 
 
-def _unplug(home: Home, container: str, network: str) -> None:
+def _unplug(paths: Paths, container: str, network: str) -> None:
     from tinybox.container.network import endpoints
 
-    endpoints.release(home, container, network)
+    endpoints.release(paths, container, network)
 
 
-def disconnect(home: Home, word: str, container_word: str, *, force: bool = False) -> None:
+def disconnect(paths: Paths, word: str, container_word: str, *, force: bool = False) -> None:
     """Take a container out of a network it is in, else StateError; with *force* also out of one that is no more."""
-    container = naming.find(home, container_word)
+    container = naming.find(paths, container_word)
     try:
-        network = definitions.find(home, word)
+        network = definitions.find(paths, word)
     except StateError:
         if not force:
             raise
         network = definitions.Network(word)
     name = network.name
-    with Wishes(home, container) as wishes:
+    with WantedNetworks(paths, container) as wishes:
         left = [want for want in wishes.wants if want["name"] != name]
         if len(left) == len(wishes.wants) and not force:
             raise StateError(f"container {container_word}", f"is not connected to network {name}", "see inspect")
-        _unplug(home, container, name)
-        if state.read(home, container)["status"] == state.RUNNING:
-            with control.running(home, container) as target:
-                _lead_out(home, target, Messages())
+        _unplug(paths, container, name)
+        if state.read(paths, container)["status"] == state.RUNNING:
+            with control.running(paths, container) as target:
+                _lead_out(paths, target, Messages())
         wishes.wants = left
         wishes.save()
-    events.emit_of_network(home, network, "disconnect", container)
+    events.emit_of_network(paths, network, "disconnect", container)

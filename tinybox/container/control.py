@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tinybox.container.records.host import Host
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.records.state import State
 
 DYING = 10  # seconds that `kill` waits for the end after KILL, as docker's
@@ -37,8 +37,8 @@ PATIENCE = 30  # seconds that the owner may take to clean up after KILL
 class Running:
     """A running container's first process, held by a pidfd: it can never mean another process; see pidfd_open(2)."""
 
-    def __init__(self, home: Home, container: str, state_now: State) -> None:
-        self.home, self.id, self.state = home, container, state_now
+    def __init__(self, paths: Paths, container: str, state_now: State) -> None:
+        self.paths, self.id, self.state = paths, container, state_now
         self.pidfd = _open(state_now)
 
     def __enter__(self) -> Self:
@@ -61,13 +61,13 @@ class Running:
         return bool(poll.poll(None if seconds is None else min(seconds * 1000, _LONGEST)))
 
 
-def running(home: Home, word: str) -> Running:
+def running(paths: Paths, word: str) -> Running:
     """Return the running container that *word* names; StateError when it does not run."""
-    container = naming.find(home, word)
-    now = state.read(home, container)
+    container = naming.find(paths, word)
+    now = state.read(paths, container)
     if now["status"] != state.RUNNING:
         raise StateError(f"container {word}", "is not running", f"tinybox start {word}")
-    return Running(home, container, now)
+    return Running(paths, container, now)
 
 
 def _open(now: State) -> int:
@@ -95,73 +95,77 @@ def signal_number(word: str) -> int:
     return number
 
 
-def kill(home: Home, word: str, signal_word: str) -> None:
+def kill(paths: Paths, word: str, signal_word: str) -> None:
     """Send a signal to a container's first process; a paused one gets KILL at once, others when it goes on."""
     number = signal_number(signal_word)
-    with running(home, word) as target:
+    with running(paths, word) as target:
         if number == signal.SIGKILL:
-            forbid_restart(home, target.id)
+            forbid_restart(paths, target.id)
             group(target.id).thaw()
         target.send(number)
         if number == signal.SIGKILL:
             _has_ended(target, DYING)
         waking.owner_of(target.state["pid"])  # else nobody sees what comes of it
-        events.emit(home, target.id, "kill", signal=number)
+        events.emit(paths, target.id, "kill", signal=number)
 
 
-def forbid_restart(home: Home, container: str) -> None:
+def forbid_restart(paths: Paths, container: str) -> None:
     """Leave word for the owner that the end is wanted, before it comes; a restart policy heeds it.
 
     It has gone, or the disk is full: then a container that is always restarted shows that it was not told.
     """
     try:
-        os.close(os.open(os.path.join(home.live(container), state.NO_RESTART), os.O_CREAT | os.O_WRONLY, 0o600))
+        os.close(
+            os.open(os.path.join(paths.run_directory(container), state.NO_RESTART), os.O_CREAT | os.O_WRONLY, 0o600)
+        )
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOSPC, errno.EDQUOT):
             raise
 
 
-def stop(home: Home, word: str, seconds: float | None = None, signal_word: str = "") -> None:
+def stop(paths: Paths, word: str, seconds: float | None = None, signal_word: str = "") -> None:
     """Ask a container to stop by its stop signal, and KILL it after *seconds* (10); one at rest is stopped already."""
-    container = naming.find(home, word)
-    wishes = state.read(home, container)["annotations"]
+    container = naming.find(paths, word)
+    wishes = state.read(paths, container)["annotations"]
     number = signal_number(signal_word or wishes.get(spec.STOP_SIGNAL, "SIGTERM"))
     grace = seconds if seconds is not None else float(wishes.get(spec.STOP_TIMEOUT, GRACE))
-    if bring_down(home, container, number, None if grace < 0 else grace):
-        events.emit(home, container, "stop")
+    if bring_down(paths, container, number, None if grace < 0 else grace):
+        events.emit(paths, container, "stop")
 
 
-def bring_down(home: Home, container: str, number: int, grace: float | None) -> bool:
+def bring_down(paths: Paths, container: str, number: int, grace: float | None) -> bool:
     """Signal whatever runs of a container until nobody owns it, and tell whether anything ran.
 
     Others may be at work on it: one who starts it, or its own restart policy. So look again after every wait.
     """
-    ended, pause, waits = -1, 0.0, waking.Wait(home, container, to_the_end=True)
-    while not state.wait_for_owner(home, container, pause):
+    ended, pause, waits = -1, 0.0, waking.Wait(paths, container, to_the_end=True)
+    while not state.wait_for_owner(paths, container, pause):
         if waits.look() > PATIENCE:
             raise StateError(f"container {container[:12]}", "does not end", "its monitor, or the kernel, holds it")
         pause = state.PAUSE
         try:
-            now = state.read(home, container)
+            now = state.read(paths, container)
         except StateError:
             continue  # its owner removes it, as --rm asked for
         if now["status"] == state.RUNNING or now.get("restarting"):
-            forbid_restart(home, container)
+            forbid_restart(paths, container)
         if now["status"] == state.RUNNING and now["startTicks"] != ended:
-            _end(home, now, number, grace)
-            ended, waits = now["startTicks"], waking.Wait(home, container, to_the_end=True)
+            _end(paths, now, number, grace)
+            ended, waits = now["startTicks"], waking.Wait(paths, container, to_the_end=True)
     if waits.is_orphan:
         from tinybox.container.records import host
 
-        lifecycle.sweep(home, host.read(home.cache))
-    state.remove_empty(home.live(container))  # the last thing that its owner does, who has given it free before
+        lifecycle.sweep(paths, host.read(paths.cache))
+    state.remove_empty(
+        paths.run_directory(container)
+    )  # the last thing that its owner does, who has given it free before
     return ended >= 0
 
 
-def _end(home: Home, now: State, number: int, grace: float | None) -> None:
+def _end(paths: Paths, now: State, number: int, grace: float | None) -> None:
     """End the process that *now* speaks of, by signal *number*, after *grace* seconds by KILL."""
     try:
-        target = Running(home, now["id"], now)
+        target = Running(paths, now["id"], now)
     except StateError:
         return
     with target:
@@ -175,7 +179,7 @@ def _end(home: Home, now: State, number: int, grace: float | None) -> None:
 
 def _has_ended(target: Running, seconds: float | None) -> bool:
     """Wait until it has ended, at most so long; a stopped process that holds that up is continued."""
-    waits = waking.Wait(target.home, target.id)
+    waits = waking.Wait(target.paths, target.id)
     while not target.ends_within(waits.left(seconds)):
         lasted = waits.look()
         if seconds is not None and lasted >= seconds:
@@ -183,31 +187,31 @@ def _has_ended(target: Running, seconds: float | None) -> bool:
     return True
 
 
-def remove(home: Home, here: Host, word: str, *, force: bool, volumes: bool) -> None:
+def remove(paths: Paths, here: Host, word: str, *, force: bool, volumes: bool) -> None:
     """Remove a container at rest, or with *force* a running one after KILL; with *volumes* its nameless ones, too."""
-    container = naming.find(home, word)
+    container = naming.find(paths, word)
     if force:
-        bring_down(home, container, signal.SIGKILL, PATIENCE)
-        lifecycle.sweep(home, here)
+        bring_down(paths, container, signal.SIGKILL, PATIENCE)
+        lifecycle.sweep(paths, here)
     try:
-        record = lifecycle.take(home, here, container)
+        record = lifecycle.acquire(paths, here, container)
     except StateError as error:
         raise StateError(f"container {word}", error.cause, f"stop it first, or tinybox rm -f {word}") from error
-    if not os.path.isdir(home.bundle(container)):
+    if not os.path.isdir(paths.bundle(container)):
         record.close()
         raise StateError(f"container {word}", "no such container", "another command was faster")
-    lifecycle.delete(home, container, volumes_too=volumes)
-    events.emit(home, container, "destroy", record.state.get("annotations", {}))
+    lifecycle.delete(paths, container, volumes_too=volumes)
+    events.emit(paths, container, "destroy", record.state.get("annotations", {}))
     record.close()
 
 
-def rename(home: Home, word: str, name: str) -> None:
+def rename(paths: Paths, word: str, name: str) -> None:
     """Give a container another name; StateError if another has it."""
-    container = naming.find(home, word)
-    former = naming.of(home, container)
-    naming.rename(home, container, name)
-    hosts_file.refresh(home, [end.network for end in addresses.endpoints(home, container)])
-    events.emit(home, container, "rename", oldName="".join(former), name=name)
+    container = naming.find(paths, word)
+    former = naming.of(paths, container)
+    naming.rename(paths, container, name)
+    hosts_file.refresh(paths, [end.network for end in addresses.endpoints(paths, container)])
+    events.emit(paths, container, "rename", oldName="".join(former), name=name)
 
 
 def is_paused(container: str) -> bool:
@@ -223,16 +227,16 @@ def group(container: str) -> Cgroup:
     return Cgroup(place(container), where, where.v1)
 
 
-def wait(home: Home, word: str) -> int | None:
+def wait(paths: Paths, word: str) -> int | None:
     """Wait until a container has ended, and return its exit status (None: nobody saw it); see docker-wait(1)."""
-    container = naming.find(home, word)
-    waits = waking.Wait(home, container)
-    while not state.wait_for_owner(home, container, state.PAUSE):
+    container = naming.find(paths, word)
+    waits = waking.Wait(paths, container)
+    while not state.wait_for_owner(paths, container, state.PAUSE):
         waits.look()
-        now = state.read_file(os.path.join(home.live(container), "state.json")) or {}
+        now = state.read_file(os.path.join(paths.run_directory(container), "state.json")) or {}
         if now.get("status") == state.RUNNING:
-            with contextlib.suppress(StateError), Running(home, container, now) as target:
+            with contextlib.suppress(StateError), Running(paths, container, now) as target:
                 if not target.ends_within(0) and _has_ended(target, None):
-                    waits = waking.Wait(home, container)
-    ended = state.stored(home, container)
+                    waits = waking.Wait(paths, container)
+    ended = state.stored(paths, container)
     return ended.get("exitCode", 0) if ended else None  # one that never began has none, which docker counts as 0

@@ -16,7 +16,7 @@ from tinybox.container.planning import program, streams
 from tinybox.container.planning.planner import Task, check_labels, oom_score
 from tinybox.container.process import child, init, spawn, wait_loop
 from tinybox.container.process.plan import Plan, Step
-from tinybox.container.process.plan_runner import Birth
+from tinybox.container.process.plan_runner import PlanRunner
 from tinybox.container.records import spec
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation import idmap, namespaces, rootfs
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.control import Running
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
     from tinybox.container.process.wait_loop import Ending, Signals
     from tinybox.container.records.host import Host
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Process, Spec
 
 TARGET = "target"  # what the pidfd is called among the live parts
@@ -42,29 +42,35 @@ class Execution:
     """One process to be run in the running container *target*; what monitor.watch() needs to know of it."""
 
     def __init__(
-        self, home: Home, here: Host, target: Running, arguments: Sequence[str], options: dict[str, Any], live: Live
+        self,
+        paths: Paths,
+        here: Host,
+        target: Running,
+        arguments: Sequence[str],
+        options: dict[str, Any],
+        handles: Handles,
     ) -> None:
         if control.is_paused(target.id):
             raise StateError(f"container {target.id[:12]}", "is paused", f"tinybox unpause {target.id[:12]}")
-        config = spec.load(home.bundle(target.id))
-        self.live, self.limits_memory = live, False
+        config = spec.load(paths.bundle(target.id))
+        self.handles, self.limits_memory = handles, False
         self.cgroup = lifecycle.group(target.id, config, here)
         self.mode = init.NONE
         if options.get("detach") and config.get("annotations", {}).get(spec.INIT) in (init.FORWARD, init.REAP):
             self.mode = init.LEAVE
         changed = configured(config, target.state["pid"], arguments, options)
-        self.task = Task(changed, home.bundle(target.id), here, live, self.cgroup, target.id)
-        live.namespace_fds[TARGET] = os.dup(target.pidfd)
-        self.plan = plan(self.task, self.mode, leashed=not options.get("detach"))
-        self.birth = Birth(self.plan, live)
+        self.task = Task(changed, paths.bundle(target.id), here, handles, self.cgroup, target.id)
+        handles.namespace_fds[TARGET] = os.dup(target.pidfd)
+        self.plan = plan(self.task, self.mode, dies_with_parent=not options.get("detach"))
+        self.runner = PlanRunner(self.plan, handles)
 
     def start(self) -> None:
         """Carry out the plan; returns when the program runs, else raises, with nothing left of it."""
         try:
-            self.birth.create()
-            self.birth.start()
+            self.runner.create()
+            self.runner.start()
         except BaseException:
-            self.birth.undo()
+            self.runner.undo()
             raise
 
     def leave(self) -> None:
@@ -74,8 +80,8 @@ class Execution:
         """
         self.start()
         if self.mode == init.LEAVE:
-            os.waitid(os.P_PIDFD, self.live.pidfd, os.WEXITED)
-        self.live.close()
+            os.waitid(os.P_PIDFD, self.handles.pidfd, os.WEXITED)
+        self.handles.close()
 
     def run(self, signals: Signals) -> Ending:
         """Start it and wait for its end."""
@@ -83,8 +89,8 @@ class Execution:
         try:
             return wait_loop.watch(self, signals)
         finally:
-            spawn.kill(self.live)
-            self.live.close()
+            spawn.kill(self.handles)
+            self.handles.close()
 
 
 def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[str, Any]) -> Spec:
@@ -93,8 +99,8 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
     asked: Process = {**former, "args": list(arguments), "terminal": bool(options.get("tty"))}
     variables = dict(line.partition("=")[::2] for line in former.get("env", []))
     if options.get("user"):
-        asked["user"], home = user_option.resolve(options["user"], [f"/proc/{pid}/root"])
-        variables["HOME"] = home
+        asked["user"], directory = user_option.resolve(options["user"], [f"/proc/{pid}/root"])
+        variables["HOME"] = directory
         if asked["user"].get("uid", 0) != 0 and not options.get("privileged"):
             asked["capabilities"] = {"bounding": former.get("capabilities", {}).get("bounding", [])}
     if options.get("tty"):
@@ -112,30 +118,32 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
     return changed
 
 
-def plan(task: Task, mode: str, *, leashed: bool) -> Plan:
+def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
     """Plan how a process joins the container whose first process is held by a pidfd among the live parts."""
-    live, kinds = task.live, [*task.new, *task.joined]
-    joins, pidfd = "pid" in kinds, live.namespace_fds[TARGET]
+    handles, kinds = task.handles, [*task.new, *task.joined]
+    joins, pidfd = "pid" in kinds, handles.namespace_fds[TARGET]
     check_labels(task)
-    leash = Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL)
+    die_with_parent = Step(
+        "die-with-parent", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL
+    )
     inside = [
-        *([leash] if leashed else []),
+        *([die_with_parent] if dies_with_parent else []),
         *_processors(task, "initial"),
-        Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, live),
-        *program.forget(),
-        Step("wait", "Wait for the parent's word", "pipe(7)", child.wait_for_parent, live),
+        Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, handles),
+        *program.erase_environment(),
+        Step("wait", "Wait for the parent's word", "pipe(7)", child.wait_for_parent, handles),
         *_processors(task, "final"),
         *program.leave_keyring(task),
         Step("join", f"Join its namespaces: {', '.join(kinds)}", "setns(2)", join, pidfd, kinds),
         *_root(task),
         *_be_root(kinds),
         *program.take_keyring(task, new=False),
-        *streams.steps(task.process, task.live, b"/", console=False),
+        *streams.steps(task.process, task.handles, b"/", console=False),
         *program.limits(task.process),
         *program.turns(task),
         Step("directory", f"Go to {task.process['cwd']}", "chdir(2)", rootfs.enter_directory, task.process["cwd"]),
         *program.rights(task),
-        *program.begin(task, mode, joins=joins, leashed=leashed),
+        *program.begin(task, mode, joins=joins, dies_with_parent=dies_with_parent),
     ]
     return Plan(_outside(task, inside, joins), inside, task.warnings)
 
@@ -145,23 +153,25 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
 
     In a pid namespace that it only shares with the host, there is nothing to go into: it is born in the groups.
     """
-    live = task.live
-    pidfd = live.namespace_fds[TARGET]
+    handles = task.handles
+    pidfd = handles.namespace_fds[TARGET]
     groups = Step("open-cgroup", "Open its control group of version 2", "open(2)",
-                  spawn.open_cgroup, task.cgroup, live, pidfd)  # fmt: skip
-    clone = Step("clone", "Make the child", "clone3(2)", spawn.spawn, live, 0, inside, undo=lambda: spawn.kill(live))
-    release = Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, live)
-    ready = Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, live)
+                  spawn.open_cgroup, task.cgroup, handles, pidfd)  # fmt: skip
+    clone = Step(
+        "clone", "Make the child", "clone3(2)", spawn.spawn, handles, 0, inside, undo=lambda: spawn.kill(handles)
+    )
+    release = Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, handles)
+    ready = Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, handles)
     if not joins:
         says, act = "Put it into the control groups that clone3 could not reach", spawn.join_cgroup
-        join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, live)
+        join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
         order = [groups, clone, join_groups, *oom_score(task), release]
     else:
         says, act = "Put it into the container's control groups", spawn.enter_cgroup
-        join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, live)
+        join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
         first, last = program.adopt(task)
         order = [clone, release, first, groups, join_groups, *oom_score(task), last]
-    return [*streams.pipes(task.process, live), *program.trampoline(task), *order, ready]
+    return [*streams.pipes(task.process, handles), *program.trampoline(task), *order, ready]
 
 
 def _processors(task: Task, moment: str) -> list[Step]:
@@ -189,7 +199,7 @@ def _root(task: Task) -> list[Step]:
     from tinybox.isolation import shared_root
 
     says = "Take the container's root, which is not its mount namespace's"
-    return [Step("root", says, "chroot(2)", shared_root.take_root, task.live.namespace_fds[ROOT])]
+    return [Step("root", says, "chroot(2)", shared_root.take_root, task.handles.namespace_fds[ROOT])]
 
 
 def _be_root(kinds: list[str]) -> list[Step]:

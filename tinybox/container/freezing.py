@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 
 class Freezer:
     """The right to freeze a running container and to let it go on, which one command at a time has; see flock(2)."""
 
-    def __init__(self, home: Home, container: str) -> None:
-        self._home, self._id = home, container
+    def __init__(self, paths: Paths, container: str) -> None:
+        self._paths, self._id = paths, container
         self._group = control.group(container)
         self._fd = -1
 
@@ -48,7 +48,7 @@ class Freezer:
     def _take(self) -> bool:
         ended = StateError(f"container {self._id[:12]}", "has just ended")
         try:
-            self._fd = os.open(_path(self._home, self._id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = os.open(_path(self._paths, self._id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError as error:
             raise ended from error
         try:
@@ -78,7 +78,7 @@ class Freezer:
             self._group.freeze()
         except OSError as error:
             raise StateError(f"container {self._id[:12]}", "has just ended") from error
-        events.emit(self._home, self._id, "pause")
+        events.emit(self._paths, self._id, "pause")
 
     def thaw(self) -> None:
         """Let every process go on, and then forget the reason."""
@@ -86,33 +86,33 @@ class Freezer:
         self._group.thaw()
         os.ftruncate(self._fd, 0)
         if was_frozen:
-            events.emit(self._home, self._id, "unpause")
+            events.emit(self._paths, self._id, "unpause")
 
 
-def pause(home: Home, word: str) -> None:
+def pause(paths: Paths, word: str) -> None:
     """Freeze every process of a container, until `unpause`; see docker-pause(1)."""
-    with control.running(home, word) as target, Freezer(home, target.id) as freezer:
+    with control.running(paths, word) as target, Freezer(paths, target.id) as freezer:
         if freezer.is_frozen():
             raise StateError(f"container {word}", "is already paused", f"tinybox unpause {word}")
         freezer.freeze()
 
 
-def unpause(home: Home, word: str) -> None:
+def unpause(paths: Paths, word: str) -> None:
     """Let a frozen container go on; see docker-unpause(1)."""
-    with control.running(home, word) as target, Freezer(home, target.id) as freezer:
+    with control.running(paths, word) as target, Freezer(paths, target.id) as freezer:
         if not freezer.is_frozen():
             raise StateError(f"container {word}", "is not paused")
         freezer.thaw()
 
 
 @contextmanager
-def frozen(home: Home, container: str, reason: str) -> Iterator[None]:
+def frozen(paths: Paths, container: str, reason: str) -> Iterator[None]:
     """Keep a running container frozen while the caller works on it; one that is paused already stays so.
 
     StateError in the end: another command let it go on, or ended it, and what the caller has seen may be half of this
     and half of that.
     """
-    with Freezer(home, container) as freezer:
+    with Freezer(paths, container) as freezer:
         ours = not freezer.is_frozen()
         try:
             if ours:
@@ -126,10 +126,10 @@ def frozen(home: Home, container: str, reason: str) -> Iterator[None]:
                 freezer.thaw()
 
 
-def left_frozen(home: Home, container: str) -> bool:
+def left_frozen(paths: Paths, container: str) -> bool:
     """Tell whether a command has died that kept the container frozen; this changes nothing."""
     try:
-        fd = os.open(_path(home, container), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(_path(paths, container), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
@@ -141,15 +141,15 @@ def left_frozen(home: Home, container: str) -> bool:
         os.close(fd)
 
 
-def thaw_for_the_dead(home: Home, container: str) -> None:
+def thaw_for_the_dead(paths: Paths, container: str) -> None:
     """Let a container go on that a dead command has left frozen; a paused one stays as it is."""
-    if left_frozen(home, container):
+    if left_frozen(paths, container):
         try:
-            with Freezer(home, container):
+            with Freezer(paths, container):
                 return  # entering does it
         except StateError:  # it has ended, or another command is faster
             return
 
 
-def _path(home: Home, container: str) -> str:
-    return os.path.join(home.live(container), state.FREEZER)
+def _path(paths: Paths, container: str) -> str:
+    return os.path.join(paths.run_directory(container), state.FREEZER)

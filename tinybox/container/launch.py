@@ -12,9 +12,9 @@ from tinybox.container.config import configure, networking
 from tinybox.container.config.options import BY_NAME, FLAG, LIST
 from tinybox.container.network import definitions
 from tinybox.container.process import wait_loop
-from tinybox.container.process.handles import Live
+from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, spec, state
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.storage import volumes
 from tinybox.errors import StateError, UsageError
 from tinybox.images.store import Store
@@ -42,18 +42,20 @@ def run(image: str, *command: str, root: str = "", stdin: int | None = None, **o
         raise UsageError(f"option {key}", "is for the command line alone", f"tinybox run --{KEYS[key].name}")
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else -1
     try:
-        live = Live((null if stdin is None else stdin, 1, 2), watched=True)
-        return foreground(image, command, words, live, root=root)
+        handles = Handles((null if stdin is None else stdin, 1, 2), watched=True)
+        return foreground(image, command, words, handles, root=root)
     finally:
         if null >= 0:
             os.close(null)
 
 
-def foreground(image: str, command: Sequence[str], options: dict[str, Any], live: Live, *, root: str = "") -> Ending:
+def foreground(
+    image: str, command: Sequence[str], options: dict[str, Any], handles: Handles, *, root: str = ""
+) -> Ending:
     """Live one container here and now, from the words to its end."""
     with wait_loop.Signals() as signals:
         passing = bool(options.get("rm"))
-        container = register(image, command, options, live, root=root, passing=passing, at_once=True)
+        container = register(image, command, options, handles, root=root, passing=passing, at_once=True)
         return lifecycle.run(container, signals)
 
 
@@ -61,7 +63,7 @@ def register(
     image: str,
     command: Sequence[str],
     options: dict[str, Any],
-    live: Live,
+    handles: Handles,
     *,
     root: str = "",
     passing: bool = False,
@@ -74,44 +76,44 @@ def register(
 
     *kept* are nameless volumes of a former container, place to name, which go on where this one wants such volumes.
     """
-    home = Home(root)
-    here = host.read(home.cache)
+    paths = Paths(root)
+    here = host.read(paths.cache)
     here.check()
     if at_once and networking.mode(options) == definitions.BRIDGE:
-        send_for_fitter(live)
-    home.prepare()
-    lifecycle.sweep(home, here)
+        start_link_maker(handles)
+    paths.prepare()
+    lifecycle.sweep(paths, here)
     try:
-        with Store(home.root).locked(shared=True):
-            container = prepare(home, here, image, command, options, live, kept)
+        with Store(paths.root).locked(shared=True):
+            container = prepare(paths, here, image, command, options, handles, kept)
             lifecycle.register(container, passing=passing)
     except BaseException:
-        live.dismiss_fitter()
+        handles.dismiss_link_maker()
         raise
     return container
 
 
-def send_for_fitter(live: Live) -> None:
+def start_link_maker(handles: Handles) -> None:
     """Make the process that will lay a container's cables; see network/link_maker.py."""
-    from tinybox.container.network.link_maker import Fitter
+    from tinybox.container.network.link_maker import LinkMaker
 
-    live.fitter = Fitter()
+    handles.link_maker = LinkMaker()
 
 
-def owned(home: Home, here: host.Host, word: str) -> lifecycle.Container | None:
+def owned(paths: Paths, here: host.Host, word: str) -> lifecycle.Container | None:
     """Return the container at rest that *word* names, in our hands; None if it runs already, which is no error."""
-    container = naming.find(home, word)
+    container = naming.find(paths, word)
     try:
-        record = lifecycle.take(home, here, container)
+        record = lifecycle.acquire(paths, here, container)
     except StateError:
-        if state.read(home, container)["status"] == state.RUNNING:
+        if state.read(paths, container)["status"] == state.RUNNING:
             return None
         raise
     if not record.state:
         record.close()
         raise StateError(f"container {word}", "no such container", "another command has just removed it")
     try:
-        found = lifecycle.Container(home, container, spec.load(home.bundle(container)), here, Live())
+        found = lifecycle.Container(paths, container, spec.load(paths.bundle(container)), here, Handles())
     except BaseException:
         record.close()
         raise
@@ -140,12 +142,12 @@ def normal(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare(
-    home: Home,
+    paths: Paths,
     here: host.Host,
     image: str,
     command: Sequence[str],
     options: dict[str, Any],
-    live: Live,
+    handles: Handles,
     kept: Mapping[str, str] | None = None,
 ) -> lifecycle.Container:
     """Return a planned container that is nowhere yet; needs no root."""
@@ -153,16 +155,16 @@ def prepare(
     request = configure.Request(
         container,
         naming.checked(options["name"]) if options.get("name") else naming.made_up(),
-        Store(home.root).image(image),
+        Store(paths.root).image(image),
         command,
         options,
         host=here,
-        find_pid=lambda word: pid_of(home, word),
-        find_hostname=lambda word: hostname_of(home, word),
-        volume=lambda name, place: volumes.directory(home, name or (kept or {}).get(place, "")),
-        network=lambda word: definitions.find(home, word),
+        find_pid=lambda word: pid_of(paths, word),
+        find_hostname=lambda word: hostname_of(paths, word),
+        volume=lambda name, place: volumes.directory(paths, name or (kept or {}).get(place, "")),
+        network=lambda word: definitions.find(paths, word),
     )
-    planned = lifecycle.Container(home, container, configure.configure(request), here, live)
+    planned = lifecycle.Container(paths, container, configure.configure(request), here, handles)
     if options.get("omit") or options.get("chroot"):
         _leave_out(planned, options)
     return planned
@@ -172,21 +174,21 @@ def _leave_out(container: lifecycle.Container, options: dict[str, Any]) -> None:
     from tinybox.container.planning import omissions
 
     names, chroot = omissions.named(options.get("omit", [])), bool(options.get("chroot"))
-    omissions.omit(container.plan, container.live, names, chroot=chroot)
+    omissions.omit(container.plan, container.handles, names, chroot=chroot)
     container.limits_memory = container.limits_memory and "cgroup" not in names
 
 
-def pid_of(home: Home, word: str) -> int:
+def pid_of(paths: Paths, word: str) -> int:
     """Return the host's pid of PID 1 of the running container that *word* names; StateError if it does not run."""
-    found = state.read(home, naming.find(home, word))
+    found = state.read(paths, naming.find(paths, word))
     if found.get("status") != state.RUNNING:
         raise StateError(f"container {word}", "is not running", "only a running container has namespaces")
     return found["pid"]
 
 
-def hostname_of(home: Home, word: str) -> str:
+def hostname_of(paths: Paths, word: str) -> str:
     """Return the host name of the container that *word* names; in the host's own UTS namespace it is the host's."""
-    return spec.load(home.bundle(naming.find(home, word))).get("hostname") or os.uname().nodename
+    return spec.load(paths.bundle(naming.find(paths, word))).get("hostname") or os.uname().nodename
 
 
 def write_bundle(container: lifecycle.Container, folder: str) -> None:

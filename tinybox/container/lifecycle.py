@@ -10,7 +10,7 @@ import os
 
 from tinybox.container.planning import planner
 from tinybox.container.process import spawn, wait_loop
-from tinybox.container.process.plan_runner import Birth, attempt, start_ticks
+from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
 from tinybox.container.storage import volumes
 from tinybox.errors import Reported, UsageError
@@ -20,12 +20,12 @@ from tinybox.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.network.endpoints import Wiring
-    from tinybox.container.process.handles import Live
+    from tinybox.container.network.endpoints import Endpoints
+    from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Plan
     from tinybox.container.process.wait_loop import Ending, Signals
     from tinybox.container.records.host import Host
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Spec
     from tinybox.container.records.state import Record
 
@@ -33,22 +33,22 @@ if TYPE_CHECKING:
 class Container:
     """One container in the hands of its owner."""
 
-    def __init__(self, home: Home, container: str, config: Spec, host: Host, live: Live) -> None:
-        self.home, self.id, self.config, self.host, self.live = home, container, config, host, live
-        self.bundle = home.bundle(container)
+    def __init__(self, paths: Paths, container: str, config: Spec, host: Host, handles: Handles) -> None:
+        self.paths, self.id, self.config, self.host, self.handles = paths, container, config, host, handles
+        self.bundle = paths.bundle(container)
         self.annotations = config.get("annotations", {})
         self.cgroup = group(container, config, host)
-        self.wiring = wiring_of(home, container, self.annotations)
-        task = planner.Task(config, self.bundle, host, live, self.cgroup, container, self.wiring)
+        self.wiring = endpoints_of(paths, container, self.annotations)
+        task = planner.Task(config, self.bundle, host, handles, self.cgroup, container, self.wiring)
         self.plan: Plan = planner.plan(task)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
         self.name = self.annotations.get(spec.NAME, "")  # the name it was given first; a rename may have changed it
-        self.birth = Birth(self.plan, live)
-        self.record: Record = state.Record(home, container, -1)
+        self.runner = PlanRunner(self.plan, handles)
+        self.record: Record = state.Record(paths, container, -1)
 
     def tell(self, action: str, **attributes: object) -> None:
         """Write the event *action* down, with the image's name beside it."""
-        events.emit(self.home, self.id, action, self.annotations, **attributes)
+        events.emit(self.paths, self.id, action, self.annotations, **attributes)
 
 
 def group(container: str, config: Spec, host: Host) -> Cgroup:
@@ -58,13 +58,13 @@ def group(container: str, config: Spec, host: Host) -> Cgroup:
     return Cgroup(place(container), host.hierarchies, needed)
 
 
-def wiring_of(home: Home, container: str, annotations: dict[str, str]) -> Wiring | None:
+def endpoints_of(paths: Paths, container: str, annotations: dict[str, str]) -> Endpoints | None:
     """Return what connects a container with its networks; nothing, and nothing loaded, where there are none."""
     if spec.NETWORKS not in annotations:
         return None
-    from tinybox.container.network.endpoints import Wiring
+    from tinybox.container.network.endpoints import Endpoints
 
-    return Wiring(home, container, annotations)
+    return Endpoints(paths, container, annotations)
 
 
 def run(container: Container, signals: Signals) -> Ending:
@@ -75,9 +75,9 @@ def run(container: Container, signals: Signals) -> Ending:
         ending = wait_loop.watch(container, signals)
     except BaseException:
         try:
-            container.birth.undo()
+            container.runner.undo()
         finally:
-            forget(container)
+            discard(container)
         raise
     stop(container, ending)
     close(container)
@@ -89,27 +89,27 @@ def register(container: Container, *, passing: bool = False) -> None:
 
     A *passing* one lives in the foreground and goes with its end (``--rm``): only its life is written, not its place.
     """
-    container.record = state.own(container.home, container.id)
+    container.record = state.lock(container.paths, container.id)
     container.record.passing = passing
     if not passing:  # of one that passes, nothing is in the store by which it could be taken for another
         container.record.bind()
     try:
-        naming.reserve(container.home, container.annotations[spec.NAME], container.id)
+        naming.reserve(container.paths, container.annotations[spec.NAME], container.id)
         if spec.has_other_users(container.config):
             from tinybox.container.records import id_ranges
 
-            id_ranges.take(container.home, container.id, container.config)
+            id_ranges.acquire(container.paths, container.id, container.config)
         make_bundle(container)
     except BaseException:
-        container.live.close()
-        forget(container)
+        container.handles.close()
+        discard(container)
         raise
     container.tell("create")
 
 
 def make_bundle(container: Container) -> None:
     """Make the bundle on disk: config.json, an empty writable layer, and a place to mount the root on."""
-    volumes.make(container.home, container.config)
+    volumes.make(container.paths, container.config)
     os.mkdir(container.bundle, 0o711)
     for folder in ("upper", "work", container.config["root"]["path"]):
         os.mkdir(os.path.join(container.bundle, folder), 0o755)
@@ -132,10 +132,10 @@ def create(container: Container) -> None:
     if spec.has_other_users(container.config):
         from tinybox.container.records import id_ranges
 
-        id_ranges.keep(container.home, container.id, container.config)
-    naming.show(container.home, container.id, container.name)
-    container.birth.create(lambda pid: container.record.show(pid, start_ticks(pid)))
-    pid = container.live.pid
+        id_ranges.keep(container.paths, container.id, container.config)
+    naming.show(container.paths, container.id, container.name)
+    container.runner.create(lambda pid: container.record.show(pid, start_ticks(pid)))
+    pid = container.handles.pid
     container.record.write(
         status=state.CREATED, pid=pid, startTicks=start_ticks(pid), annotations=_annotations(container)
     )
@@ -149,16 +149,16 @@ def _annotations(container: Container) -> dict[str, str]:
 
 def start(container: Container) -> None:
     """Let the program begin; returns when execve(2) has succeeded, raises 126 or 127 when it has not."""
-    container.birth.start()
+    container.runner.start()
     container.record.write(status=state.RUNNING, startedAt=state.now())
     container.tell("start")
 
 
 def stop(container: Container, ending: Ending) -> None:
     """Take back what the container had while it ran, and write down how it ended."""
-    spawn.kill(container.live)
+    spawn.kill(container.handles)
     container.cgroup.kill()
-    container.live.close()
+    container.handles.close()
     if container.wiring is not None:
         ending.complaint = attempt(container.wiring.release)
     container.cgroup.remove()
@@ -178,8 +178,8 @@ def stop(container: Container, ending: Ending) -> None:
 
 def abandon(container: Container, error: BaseException) -> None:
     """End a container whose monitor has met an *error* of its own; its exit status is unknown."""
-    container.birth.undo()
-    container.birth.left += filter(None, [attempt(container.cgroup.kill), attempt(container.cgroup.remove)])
+    container.runner.undo()
+    container.runner.left += filter(None, [attempt(container.cgroup.kill), attempt(container.cgroup.remove)])
     if container.record.state.get("status") not in (state.NEW, state.STOPPED):
         cause = f"its monitor failed: {type(error).__name__}: {error}"
         container.record.write(status=state.STOPPED, pid=0, exitCode=None, error=cause, finishedAt=state.now())
@@ -187,56 +187,56 @@ def abandon(container: Container, error: BaseException) -> None:
 
 def close(container: Container) -> None:
     """Give the container out of hand: with ``--rm`` it goes, with all it wrote; else it stays, stopped."""
-    naming.hide(container.home, container.id, container.name)
+    naming.hide(container.paths, container.id, container.name)
     if container.annotations.get(spec.REMOVE):
-        delete(container.home, container.id, container.config)
+        delete(container.paths, container.id, container.config)
         container.tell("destroy")
     _let_go(container)
 
 
-def forget(container: Container) -> None:
+def discard(container: Container) -> None:
     """Remove a container that came to nothing, and give it out of hand."""
-    delete(container.home, container.id, container.config)
+    delete(container.paths, container.id, container.config)
     _let_go(container)
 
 
 def _let_go(container: Container) -> None:
     """Own it no longer. If not all could be undone, its live directory stays, and the next command sweeps it."""
-    if container.birth.left:
+    if container.runner.left:
         container.record.hand_over()
     else:
         container.record.close()
 
 
-def delete(home: Home, container: str, config: Spec | None = None, *, volumes_too: bool = False) -> None:
+def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_too: bool = False) -> None:
     """Remove a stopped container: its name, its config.json and everything it wrote. Its owner does this.
 
     Volumes without a name go with it if it was run with ``--rm``, or with *volumes_too*; those with a name stay.
     """
-    config = config or _config_of(home, container)
+    config = config or _config_of(paths, container)
     annotations = config.get("annotations", {})
-    naming.release(home, container, annotations.get(spec.NAME, ""))
+    naming.release(paths, container, annotations.get(spec.NAME, ""))
     if volumes_too or annotations.get(spec.REMOVE):
-        for path in filter(volumes.is_anonymous, volumes.used(home, config)):
+        for path in filter(volumes.is_anonymous, volumes.used(paths, config)):
             files.remove_tree(os.path.dirname(path))
     if spec.has_other_users(config):
         from tinybox.container.records import id_ranges
 
-        id_ranges.release(home, container)
-    files.remove_tree(home.bundle(container))
+        id_ranges.release(paths, container)
+    files.remove_tree(paths.bundle(container))
 
 
-def _config_of(home: Home, container: str) -> Spec:
+def _config_of(paths: Paths, container: str) -> Spec:
     """Return the config.json of a container; of one that was killed before it had one, an empty one."""
     try:
-        return spec.load(home.bundle(container))
+        return spec.load(paths.bundle(container))
     except UsageError:
         return {}
 
 
-def take(home: Home, host: Host, container: str) -> Record:
+def acquire(paths: Paths, host: Host, container: str) -> Record:
     """Become the owner of a container at rest. If nobody saw its end, for /run was emptied, end what runs of it yet."""
-    record = state.own(home, container)
+    record = state.lock(paths, container)
     if record.state.get("status") == state.STOPPED and record.state.get("exitCode") is None:
         _end_group(container, host)
     return record
@@ -248,7 +248,7 @@ def _end_group(container: str, host: Host) -> None:
     orphaned.remove()
 
 
-def sweep(home: Home, host: Host) -> list[str]:
+def sweep(paths: Paths, host: Host) -> list[str]:
     """Clean up after every tinybox process that was killed: end and record what it owned; return the ids.
 
     A living container's owner holds its lock; one whose lock can be had has none any more. See flock(2). One that
@@ -256,42 +256,42 @@ def sweep(home: Home, host: Host) -> list[str]:
     only kept frozen goes on.
     """
     swept = []
-    for container in home.living():
+    for container in paths.with_run_directory():
         record = None
         with Reported(f"what is left of container {container[:12]}") as outcome:
-            record = state.inherit(home, container)
+            record = state.inherit(paths, container)
             if record is not None:
-                _bury(home, host, record)
+                _reap(paths, host, record)
                 swept.append(container)
-            elif os.path.exists(os.path.join(home.live(container), state.FREEZER)):
+            elif os.path.exists(os.path.join(paths.run_directory(container), state.FREEZER)):
                 from tinybox.container import freezing
 
-                freezing.thaw_for_the_dead(home, container)
+                freezing.thaw_for_the_dead(paths, container)
         if outcome.failed and record is not None:
             record.hand_over()
     return swept
 
 
-def _disconnect(home: Home, container: str) -> None:
+def _disconnect(paths: Paths, container: str) -> None:
     from tinybox.container.network import endpoints
 
-    endpoints.release(home, container)
+    endpoints.release(paths, container)
 
 
-def _bury(home: Home, host: Host, record: Record) -> None:
+def _reap(paths: Paths, host: Host, record: Record) -> None:
     """End a container whose owner has died. How its program ended nobody has seen: its exit status is unknown.
 
     An owner that only looked at a container at rest (`cp`, `export`, `commit`) takes nothing with it.
     """
     _end_group(record.id, host)
-    attempt(lambda: _disconnect(home, record.id))
-    naming.hide(home, record.id)
-    kept = state.stored(home, record.id)
+    attempt(lambda: _disconnect(paths, record.id))
+    naming.hide(paths, record.id)
+    kept = state.stored(paths, record.id)
     if kept is None or (record.is_bound() and kept["annotations"].get(spec.REMOVE)):
-        delete(home, record.id)
+        delete(paths, record.id)
     elif record.state.get("status") == state.RUNNING:
         record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)
-        events.emit(home, record.id, "die", kept["annotations"], exitCode="unknown")
+        events.emit(paths, record.id, "die", kept["annotations"], exitCode="unknown")
     elif kept.get("restarting"):
-        state.Record(home, record.id, -1, kept).write(restarting=False)
+        state.Record(paths, record.id, -1, kept).write(restarting=False)
     record.close()

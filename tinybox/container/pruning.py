@@ -19,7 +19,7 @@ from tinybox.linux import files
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.storage.volumes import Volume
 
 
@@ -30,38 +30,38 @@ class Removed(NamedTuple):
     size: int
 
 
-def containers(home: Home) -> Removed:
+def containers(paths: Paths) -> Removed:
     """Remove every container that is at rest, and the remains of those that were never finished; see docker-prune."""
     names, size = [], 0
-    for container in home.stored():
+    for container in paths.stored():
         try:
-            record = state.own(home, container)
+            record = state.lock(paths, container)
         except StateError:
             continue  # it runs, or a command is at work on it
         try:
-            if os.path.isdir(home.bundle(container)):
+            if os.path.isdir(paths.bundle(container)):
                 with Reported(f"container {container[:12]}"):
-                    freed = volumes.tree_size(home.bundle(container))
-                    lifecycle.delete(home, container)
-                    events.emit(home, container, "destroy", record.state.get("annotations", {}))
+                    freed = volumes.tree_size(paths.bundle(container))
+                    lifecycle.delete(paths, container)
+                    events.emit(paths, container, "destroy", record.state.get("annotations", {}))
                     names.append(container)
                     size += freed
         finally:
             record.close()
-    _forget_names(home)
+    _forget_names(paths)
     return Removed(names, size)
 
 
-def _forget_names(home: Home) -> None:
+def _forget_names(paths: Paths) -> None:
     """Give back the names of containers of which nothing is left."""
-    for container in naming.every(home):
-        if not os.path.isdir(home.bundle(container)) and not os.path.isdir(home.live(container)):
-            naming.release(home, container)
+    for container in naming.every(paths):
+        if not os.path.isdir(paths.bundle(container)) and not os.path.isdir(paths.run_directory(container)):
+            naming.release(paths, container)
 
 
-def images(home: Home, *, all_of_them: bool) -> Removed:
+def images(paths: Paths, *, all_of_them: bool) -> Removed:
     """Remove images that no container uses: those without a name, or *all_of_them*; and litter in the store."""
-    store = Store(home.root)
+    store = Store(paths.root)
     lines: list[str] = []
     with store.locked():
         intake.sweep(store)
@@ -79,11 +79,11 @@ def images(home: Home, *, all_of_them: bool) -> Removed:
     return Removed(lines, sum(size for layer, size in before.items() if layer not in after))
 
 
-def volumes_of(home: Home, is_wanted: Callable[[Volume], bool]) -> Removed:
+def volumes_of(paths: Paths, is_wanted: Callable[[Volume], bool]) -> Removed:
     """Remove the volumes that no container uses and that *is_wanted* says."""
     names, size = [], 0
-    with Store(home.root).locked():
-        for volume in volumes.unused(home, is_wanted):
+    with Store(paths.root).locked():
+        for volume in volumes.unused(paths, is_wanted):
             with Reported(f"volume {volume.name}"):
                 freed = volume.size()
                 files.remove_tree(volume.folder)

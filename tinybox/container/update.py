@@ -19,30 +19,30 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.records.host import Host
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Spec
     from tinybox.isolation.cgroups.group import Cgroup
 
 
-def update(home: Home, here: Host, word: str, options: dict[str, str]) -> None:
+def update(paths: Paths, here: Host, word: str, options: dict[str, str]) -> None:
     """Apply docker's update *options*; all or nothing: a limit that the kernel refuses leaves config.json as it was."""
-    container = naming.find(home, word)
-    with open(os.path.join(home.bundle(container), "config.json"), "rb") as lock:
+    container = naming.find(paths, word)
+    with open(os.path.join(paths.bundle(container), "config.json"), "rb") as lock:
         lock_file(lock.fileno())
-        config = spec.load(home.bundle(container))
+        config = spec.load(paths.bundle(container))
         if "restart" in options:
             Policy(options["restart"])
             config.setdefault("annotations", {})[spec.RESTART] = options["restart"]
         change(config, here, options)
-        if state.read(home, container)["status"] == state.RUNNING:
-            with control.running(home, container) as target:
+        if state.read(paths, container)["status"] == state.RUNNING:
+            with control.running(paths, container) as target:
                 try:
                     apply(lifecycle.group(container, config, here), config["linux"]["resources"])
                 finally:
                     if target.ends_within(0):
                         _leave_nothing(lifecycle.group(container, config, here))
-        spec.save(config, home.bundle(container))
-    events.emit(home, container, "update")
+        spec.save(config, paths.bundle(container))
+    events.emit(paths, container, "update")
 
 
 def _leave_nothing(group: Cgroup) -> None:

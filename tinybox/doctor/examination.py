@@ -9,7 +9,7 @@ from tinybox.doctor import firewall, groups, leftovers, machine, rights, storage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.doctor.finding import Finding
 
 EXAMINATIONS = (
@@ -36,7 +36,7 @@ EXAMINATIONS = (
 )
 
 
-def examine(home: Home) -> Iterator[Finding]:
+def examine(paths: Paths) -> Iterator[Finding]:
     """Yield one finding a fact, in order; changes nothing on this host."""
     for examination in EXAMINATIONS:
-        yield examination(home)
+        yield examination(paths)

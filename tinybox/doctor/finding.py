@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.container.process.run_in_child import Errand
+from tinybox.container.process.run_in_child import RunInChild
 from tinybox.errors import TinyboxError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def tried(act: Callable[[], object]) -> str:
     The namespaces that the child makes end with it, and so does what is mounted in them.
     """
     try:
-        with Errand(act):
+        with RunInChild(act):
             pass
     except TinyboxError as error:
         return str(error)

@@ -18,7 +18,7 @@ from tinybox.linux import process
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 BRIDGE = "tinybox0"
 PATIENCE = 10  # seconds
@@ -33,7 +33,7 @@ class Obstacle(NamedTuple):
     cure: str
 
 
-def nftables(_: Home) -> Finding:
+def nftables(_: Paths) -> Finding:
     """Make a table in a network namespace that goes at once; see nft(8)."""
     nft = _nft()
     if not nft:
@@ -61,7 +61,7 @@ def _make_table(nft: str) -> None:
         raise HostError("nft", said.removeprefix("/dev/stdin:"))
 
 
-def forwarding(_: Home) -> Finding:
+def forwarding(_: Paths) -> Finding:
     """Read ip_forward; see ip(7) and "ip-sysctl" in the kernel's documentation."""
     if text("/proc/sys/net/ipv4/ip_forward") == "1":
         return Finding("forwarding", OK, "net.ipv4.ip_forward = 1")
@@ -71,7 +71,7 @@ def forwarding(_: Home) -> Finding:
     return Finding("forwarding", NOTE, "off, and not ours to switch on: boxes reach the host and one another", cure)
 
 
-def others(_: Home) -> Finding:
+def others(_: Paths) -> Finding:
     """Look through everybody else's rules for what drops forwarded packets; see nft(8) and iptables(8)."""
     if not is_root():
         return Finding("firewall", OK, "rules are root's to see")

@@ -10,7 +10,7 @@ from tinybox.isolation.cgroups import group
 from tinybox.isolation.cgroups.hierarchies import Hierarchies, hierarchies
 
 if TYPE_CHECKING:
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 LIMITS = {  # controllers, by their names in version 2, and the options that need them
     "memory": "-m",
@@ -21,7 +21,7 @@ LIMITS = {  # controllers, by their names in version 2, and the options that nee
 }
 
 
-def mode(_: Home) -> Finding:
+def mode(_: Paths) -> Finding:
     """Tell the versions from the mounts; see cgroups(7)."""
     where = hierarchies()
     places = {
@@ -35,7 +35,7 @@ def mode(_: Home) -> Finding:
     return Finding("cgroups", OK, places[where.mode])
 
 
-def controllers(_: Home) -> Finding:
+def controllers(_: Paths) -> Finding:
     """Tell where each controller is, and which limits this host cannot hold."""
     where = hierarchies()
     by_version = {version: [name for name in LIMITS if where.version(name) == version] for version in (2, 1, 0)}
@@ -47,7 +47,7 @@ def controllers(_: Home) -> Finding:
     return Finding("controllers", OK, found)
 
 
-def delegation(_: Home) -> Finding:
+def delegation(_: Paths) -> Finding:
     """Tell whether we may make groups: the directories are writable, and version 2 hands its controllers down."""
     where = hierarchies()
     tops = {root for root in map(where.root, [*LIMITS, "freezer"]) if root is not None}

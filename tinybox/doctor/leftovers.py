@@ -23,16 +23,16 @@ from tinybox.isolation.cgroups.hierarchies import hierarchies
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 YOUNG = 60.0  # seconds: a group that is empty for so long is no box that is just being made
 
 
-def leftovers(home: Home) -> Finding:
+def leftovers(paths: Paths) -> Finding:
     """Count what is left, kind by kind."""
     if not is_root():
         return Finding("leftovers", OK, "what containers leave is root's to see")
-    found = {kind: _found(home, kind) for kind in KINDS}
+    found = {kind: _found(paths, kind) for kind in KINDS}
     said = "; ".join(f"{kind}: {_shortened(names)}" for kind, names in found.items() if names)
     if said:
         return Finding("leftovers", NOTE, said, "tinybox doctor --fix removes them, and nothing else")
@@ -44,82 +44,82 @@ def _shortened(names: list[str]) -> str:
     return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
 
 
-def remove(home: Home) -> list[str]:
+def remove(paths: Paths) -> list[str]:
     """Remove all leftovers, the containers of dead owners first; return a line for each that is gone.
 
     What cannot be removed is named on stderr, and the rest is removed.
     """
     lines = []
     for kind, (_, bury) in KINDS.items():
-        names = _found(home, kind)
+        names = _found(paths, kind)
         if names:
             with Reported(kind):
-                bury(home, names)
-        left = set(_found(home, kind))
+                bury(paths, names)
+        left = set(_found(paths, kind))
         lines += [f"{kind}: {os.path.basename(name)}" for name in names if name not in left]
     return lines
 
 
-def _found(home: Home, kind: str) -> list[str]:
+def _found(paths: Paths, kind: str) -> list[str]:
     """Name the leftovers of one *kind*; if they cannot be looked for, that is said, and the others are."""
     with Reported(kind):
-        return KINDS[kind][0](home)
+        return KINDS[kind][0](paths)
     return []
 
 
-def _orphaned(home: Home) -> list[str]:
+def _orphaned(paths: Paths) -> list[str]:
     """Name the containers that count as alive, while the process that owned them is dead."""
-    return [container for container in home.living() if state.wait_for_owner(home, container, 0)]
+    return [container for container in paths.with_run_directory() if state.wait_for_owner(paths, container, 0)]
 
 
-def _sweep(home: Home, _: list[str]) -> None:
-    lifecycle.sweep(home, host.read(home.cache))
+def _sweep(paths: Paths, _: list[str]) -> None:
+    lifecycle.sweep(paths, host.read(paths.cache))
 
 
-def _frozen(home: Home) -> list[str]:
+def _frozen(paths: Paths) -> list[str]:
     """Name the containers that a command has left frozen that died while it worked on them."""
-    return [container for container in home.living() if freezing.left_frozen(home, container)]
+    return [container for container in paths.with_run_directory() if freezing.left_frozen(paths, container)]
 
 
-def _thaw(home: Home, containers: list[str]) -> None:
+def _thaw(paths: Paths, containers: list[str]) -> None:
     for container in containers:
-        freezing.thaw_for_the_dead(home, container)
+        freezing.thaw_for_the_dead(paths, container)
 
 
-def _unfinished(home: Home) -> list[str]:
+def _unfinished(paths: Paths) -> list[str]:
     """Name the bundles that have no state.json, and nobody at work on them."""
     return [
         container
-        for container in home.stored()
-        if state.stored(home, container) is None and not os.path.isdir(home.live(container))
+        for container in paths.stored()
+        if state.stored(paths, container) is None and not os.path.isdir(paths.run_directory(container))
     ]
 
 
-def _delete(home: Home, containers: list[str]) -> None:
+def _delete(paths: Paths, containers: list[str]) -> None:
     for container in containers:
         with Reported(f"container {container[:12]}"):
-            record = state.own(home, container)
+            record = state.lock(paths, container)
             try:
-                lifecycle.delete(home, container)
+                lifecycle.delete(paths, container)
             finally:
                 record.close()
 
 
-def _nameless(home: Home) -> list[str]:
+def _nameless(paths: Paths) -> list[str]:
     """Name the containers of which nothing is left but a name."""
     return [
         container
-        for container in naming.every(home)
-        if not os.path.isdir(home.bundle(container)) and not os.path.isdir(home.live(container))
+        for container in naming.every(paths)
+        if not os.path.isdir(paths.bundle(container)) and not os.path.isdir(paths.run_directory(container))
     ]
 
 
-def _release(home: Home, containers: list[str]) -> None:
+def _release(paths: Paths, containers: list[str]) -> None:
     for container in containers:
-        naming.release(home, container)
+        naming.release(paths, container)
 
 
-def _groups(_: Home) -> list[str]:
+def _groups(_: Paths) -> list[str]:
     """Name the groups of containers in which there has been nobody for a while, whatever store they were of."""
     room = os.path.dirname(group.place("id"))
     long_ago = time.time() - YOUNG
@@ -139,36 +139,36 @@ def _folders(path: str) -> list[str]:
         return []
 
 
-def _remove_groups(_: Home, paths: list[str]) -> None:
+def _remove_groups(_: Paths, paths: list[str]) -> None:
     for path in paths:
         with Reported(f"cgroup {path}"):
             files.remove_tree(path, time.monotonic())
             files.rmdir(os.path.dirname(path))
 
 
-def _id_ranges(_: Home) -> list[str]:
+def _id_ranges(_: Paths) -> list[str]:
     """Name the ranges of ids whose container is gone, with a whole store or because a command was killed."""
     return id_ranges.unused()
 
 
-def _reclaim(_home: Home, _names: list[str]) -> None:
+def _reclaim(_paths: Paths, _names: list[str]) -> None:
     with id_ranges.Register() as register:
         register.reclaim()
 
 
-def _unpacked(home: Home) -> list[str]:
+def _unpacked(paths: Paths) -> list[str]:
     """Name the directories of imports that nobody holds any more."""
-    folder = f"{home.root}/tmp"
+    folder = f"{paths.root}/tmp"
     return [f"{folder}/{name}" for name in _folders(folder) if not intake.held(f"{folder}/{name}")]
 
 
-def _sweep_imports(home: Home, _: list[str]) -> None:
-    store = Store(home.root)
+def _sweep_imports(paths: Paths, _: list[str]) -> None:
+    store = Store(paths.root)
     with store.locked():
         intake.sweep(store)
 
 
-KINDS: dict[str, tuple[Callable[[Home], list[str]], Callable[[Home, list[str]], None]]] = {
+KINDS: dict[str, tuple[Callable[[Paths], list[str]], Callable[[Paths, list[str]], None]]] = {
     "containers of dead owners": (_orphaned, _sweep),
     "containers frozen by dead commands": (_frozen, _thaw),
     "unfinished containers": (_unfinished, _delete),

@@ -14,7 +14,7 @@ from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding, text
 from tinybox.linux import abi, process
 
 if TYPE_CHECKING:
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 NEEDED = (
     "NAMESPACES UTS_NS IPC_NS PID_NS NET_NS CGROUPS MEMCG CGROUP_SCHED CFS_BANDWIDTH CGROUP_PIDS OVERLAY_FS "
@@ -36,7 +36,7 @@ SPIN = 0.1  # seconds
 LITTLE_SPACE = 512 << 20  # bytes: an image and what a lecture writes into boxes
 
 
-def kernel(_: Home) -> Finding:
+def kernel(_: Paths) -> Finding:
     """Compare uname(2)'s release with what tinybox needs."""
     release, needed = process.kernel_release(), ".".join(map(str, host.MINIMUM))
     if release < host.MINIMUM:
@@ -46,7 +46,7 @@ def kernel(_: Home) -> Finding:
     return Finding("kernel", OK, f"Linux {platform.release()} (needed: {needed})")
 
 
-def config(_: Home) -> Finding:
+def config(_: Paths) -> Finding:
     """Look up what the kernel was built with: /proc/config.gz, or the file that distributions put into /boot."""
     options = _config()
     if not options:
@@ -72,7 +72,7 @@ def _config() -> set[str]:
     return {name.removeprefix("CONFIG_") for name, _, value in lines if value in ("y", "m")}
 
 
-def architecture(_: Home) -> Finding:
+def architecture(_: Paths) -> Finding:
     """Tell whether the numbers of the system calls are known for this machine."""
     machine = platform.machine()
     if machine not in abi.MACHINES:
@@ -81,7 +81,7 @@ def architecture(_: Home) -> Finding:
     return Finding("architecture", OK, machine)
 
 
-def headroom(_: Home) -> Finding:
+def headroom(_: Paths) -> Finding:
     """Spin for a moment and compare CPU time with time: who else wants this CPU? See clock_gettime(2)."""
     began, used = time.monotonic(), time.process_time()
     while time.monotonic() - began < SPIN:
@@ -94,14 +94,14 @@ def headroom(_: Home) -> Finding:
     return Finding("CPU headroom", OK, found)
 
 
-def space(home: Home) -> Finding:
+def space(paths: Paths) -> Finding:
     """Ask the file system of the store what is free; see statvfs(3)."""
-    where = home.root
+    where = paths.root
     while not os.path.isdir(where):
         where = os.path.dirname(where)
     state = os.statvfs(where)
     free = state.f_bavail * state.f_frsize
-    found = f"{free / 2**30:.1f} GiB and {state.f_favail} inodes free for {home.root}"
+    found = f"{free / 2**30:.1f} GiB and {state.f_favail} inodes free for {paths.root}"
     if state.f_flag & os.ST_RDONLY:
         return Finding("free space", PROBLEM, f"{where} is read-only", "--root DIR or TINYBOX_ROOT on another disk")
     if free < LITTLE_SPACE:
@@ -109,7 +109,7 @@ def space(home: Home) -> Finding:
     return Finding("free space", OK, found)
 
 
-def python(_: Home) -> Finding:
+def python(_: Paths) -> Finding:
     """Tell which Python runs tinybox, and whether the optional packages are there."""
     from importlib.util import find_spec
 

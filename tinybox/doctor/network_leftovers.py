@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tinybox.container.network import addresses, definitions
-from tinybox.container.network.host_bridges import Switchboard
+from tinybox.container.network.host_bridges import HostBridges
 from tinybox.container.records import naming
 from tinybox.errors import Reported
 from tinybox.isolation.network import firewall, interfaces, removal
@@ -19,19 +19,19 @@ from tinybox.linux import files, proc
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 
-def leases(_: Home) -> list[str]:
+def leases(_: Paths) -> list[str]:
     """Name the addresses of boxes of which nothing is left; those of the dead who are known their own store sweeps."""
     return _leases(addresses.folder(), is_stray=lambda owner: not os.path.isdir(owner))
 
 
-def free(_: Home, paths: list[str]) -> None:
+def free(_: Paths, paths: list[str]) -> None:
     """Free them, and remove the pools that are empty then."""
-    with Switchboard() as board:
+    with HostBridges() as board:
         for path in paths:
-            naming.forget(path)
+            naming.discard(path)
         board.tidy()
 
 
@@ -48,7 +48,7 @@ def _names(folder: str) -> list[str]:
         return []
 
 
-def pools(_: Home) -> list[str]:
+def pools(_: Paths) -> list[str]:
     """Name the pools of network namespaces that no process is in, that have no name, and no living box."""
     alive = _namespaces()
     paths = [f"{addresses.POOLS}/{name}" for name in _names(addresses.POOLS)]
@@ -68,16 +68,16 @@ def _namespaces() -> set[str]:
     return found | {root[len("net:[") : -1] for root in roots if root.startswith("net:[")}
 
 
-def remove_pools(_: Home, paths: list[str]) -> None:
+def remove_pools(_: Paths, paths: list[str]) -> None:
     """Remove them, whole."""
     for path in paths:
         with Reported(f"pool {path}"):
             files.remove_tree(path)
 
 
-def links(home: Home) -> list[str]:
+def links(paths: Paths) -> list[str]:
     """Name the bridges of this store's networks that no living box is on, and what is plugged into them."""
-    board, bridges = Switchboard(), {each.bridge for each in definitions.every(home) if each.bridge}
+    board, bridges = HostBridges(), {each.bridge for each in definitions.every(paths) if each.bridge}
     idle = [bridge for bridge in sorted(bridges) if interfaces.exists(bridge) and not board.boxes(bridge)]
     if not idle:
         return []
@@ -86,25 +86,25 @@ def links(home: Home) -> list[str]:
     return [*plugged, *idle]
 
 
-def remove_links(home: Home, names: list[str]) -> None:
+def remove_links(paths: Paths, names: list[str]) -> None:
     """Remove them, if they are still nobody's."""
-    with Switchboard():
-        for name in [name for name in links(home) if name in names]:
+    with HostBridges():
+        for name in [name for name in links(paths) if name in names]:
             removal.remove_link(name)
 
 
-def table(_: Home) -> list[str]:
+def table(_: Paths) -> list[str]:
     """Name our table of the firewall, if there is one, and no living box."""
     return [] if not _is_idle() or not firewall.exists() else [firewall.TABLE]
 
 
 def _is_idle() -> bool:
-    board = Switchboard()
+    board = HostBridges()
     return not os.path.isdir(board.path) or not board.boxes()
 
 
-def remove_table(home: Home, _: list[str]) -> None:
+def remove_table(paths: Paths, _: list[str]) -> None:
     """Remove it, if it is still nobody's."""
-    with Switchboard():
-        if table(home):
+    with HostBridges():
+        if table(paths):
             firewall.clear().end()

@@ -11,7 +11,7 @@ from tinybox.isolation import capabilities
 from tinybox.linux import capability, process, seccomp
 
 if TYPE_CHECKING:
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF = 0x00050000, 0x7FC00000
 SWITCHES = {  # what may forbid user namespaces: the file, the value that forbids, and who it is that it forbids them
@@ -20,7 +20,7 @@ SWITCHES = {  # what may forbid user namespaces: the file, the value that forbid
 }
 
 
-def root(_: Home) -> Finding:
+def root(_: Paths) -> Finding:
     """Look at who we are and which capabilities we are permitted; see capget(2)."""
     if os.geteuid() != 0:
         return Finding("root", NOTE, "asked by a user: what only root can try is not tried", "sudo tinybox doctor")
@@ -38,7 +38,7 @@ def root(_: Home) -> Finding:
     return Finding("root", OK, f"root with all {len(has)} capabilities")
 
 
-def user_namespaces(_: Home) -> Finding:
+def user_namespaces(_: Paths) -> Finding:
     """Make one, see user_namespaces(7); and read the switches that may forbid it."""
     if text("/proc/sys/user/max_user_namespaces") == "0":
         cure = "sysctl user.max_user_namespaces=10000"
@@ -53,7 +53,7 @@ def user_namespaces(_: Home) -> Finding:
     return Finding("user namespaces", OK, "can be made")
 
 
-def apparmor(_: Home) -> Finding:
+def apparmor(_: Paths) -> Finding:
     """Tell whether AppArmor, which may take more from a program than its capabilities say, is on; see apparmor(7)."""
     if text("/sys/module/apparmor/parameters/enabled") != "Y":
         return Finding("AppArmor", OK, "not there: nothing beside capabilities, seccomp and masks confines a box")
@@ -63,7 +63,7 @@ def apparmor(_: Home) -> Finding:
     return Finding("AppArmor", NOTE, f"on; tinybox itself is confined by {confined}", "aa-complain that profile")
 
 
-def filters(_: Home) -> Finding:
+def filters(_: Paths) -> Finding:
     """Ask seccomp(2) which answers a filter may give."""
     if not os.path.exists("/proc/sys/kernel/seccomp"):
         cure = "--security-opt seccomp=unconfined, or a kernel with CONFIG_SECCOMP_FILTER"

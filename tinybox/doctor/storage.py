@@ -12,10 +12,10 @@ from tinybox.isolation import mounts, overlay
 from tinybox.linux import proc, process
 
 if TYPE_CHECKING:
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 
-def propagation(_: Home) -> Finding:
+def propagation(_: Paths) -> Finding:
     """Read the optional fields of `/` in mountinfo; see mount_namespaces(7)."""
     top = [mount for mount in proc.mountinfo(text("/proc/self/mountinfo")) if mount.point == "/"][-1:]
     fields = top[0].fields if top else []
@@ -24,26 +24,26 @@ def propagation(_: Home) -> Finding:
     return Finding("propagation of /", OK, " ".join(fields) or "private")
 
 
-def overlayfs(home: Home) -> Finding:
+def overlayfs(paths: Paths) -> Finding:
     """Mount an overlay whose upper directory lies in the store, in a mount namespace that goes at once."""
     if not is_root():
         known = "overlay" in text("/proc/filesystems").split()
         return Finding("overlayfs", OK, "in /proc/filesystems" if known else "not loaded yet; only root can try")
     try:
-        os.makedirs(home.root, 0o711, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="doctor-", dir=home.root) as folder:
+        os.makedirs(paths.root, 0o711, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="doctor-", dir=paths.root) as folder:
             refused = tried(lambda: _mount(folder))
     except OSError as error:
         cure = "mount it writable, or name another store: --root DIR or TINYBOX_ROOT"
-        return Finding("overlayfs", PROBLEM, f"store {home.root}: {error.strerror}", cure)
+        return Finding("overlayfs", PROBLEM, f"store {paths.root}: {error.strerror}", cure)
     if refused:
         return Finding("overlayfs", PROBLEM, refused)
-    return Finding("overlayfs", OK, f"{home.root} carries the upper directory of an overlay")
+    return Finding("overlayfs", OK, f"{paths.root} carries the upper directory of an overlay")
 
 
-def trust(home: Home) -> Finding:
+def trust(paths: Paths) -> Finding:
     """Tell that the store is root's alone, which is looked at whenever a command begins; see linux/ownership.py."""
-    return Finding("store", OK, f"{home.root}: nobody but root can change what is in it")
+    return Finding("store", OK, f"{paths.root}: nobody but root can change what is in it")
 
 
 def _mount(folder: str) -> None:

@@ -64,7 +64,7 @@ def unpack(source: BufferedReader, destination: str, limit: int | None = None) -
 def fill(tree: Tree, stream: Stream) -> Unpacked:
     """Put every member of *stream* into *tree*; blame the member at hand for what goes wrong."""
     size = newest = 0
-    with Blame() as blame:
+    with ErrorContext() as blame:
         for member in headers(stream):
             blame.thing = f"archive member {member.name[:200]!r}"
             tree.add(member, stream.data(member.size))
@@ -77,7 +77,7 @@ def fill(tree: Tree, stream: Stream) -> Unpacked:
         return Unpacked(stream.diff_id(), size, newest)
 
 
-class Blame:
+class ErrorContext:
     """The *thing* at hand, an archive or a member of it, which is named when reading it fails: as an ImageError.
 
     Archives of strangers are read in here, so that each error of tarfile becomes one line.

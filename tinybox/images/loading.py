@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, UsageError
 from tinybox.images import intake, saved
-from tinybox.images.archive import Blame, free, headers
+from tinybox.images.archive import ErrorContext, free, headers
 from tinybox.images.reference import parse
 from tinybox.images.store import RECORD
 from tinybox.images.stream import opened
@@ -68,7 +68,7 @@ class _Parts:
         self._proved: set[str] = set()
         self.unpacked: dict[str, str] = {}
         os.mkdir(self._folder)
-        with Blame() as blame, opened(source, free(self._folder)) as stream:
+        with ErrorContext() as blame, opened(source, free(self._folder)) as stream:
             for number, member in enumerate(headers(stream)):
                 blame.thing = f"archive member {member.name[:200]!r}"
                 if number >= ENTRIES_MAX:

@@ -16,7 +16,7 @@ XATTR = "SCHILY.xattr."  # PAX records of this kind are extended attributes, see
 
 def dress(fd: int, member: tarfile.TarInfo) -> None:
     """Set owner, attributes, mode and time of *fd*, in this order: chown(2) takes setuid and capabilities away."""
-    own(fd, member)
+    set_owner(fd, member)
     for key, value in member.pax_headers.items():
         if key.startswith(XATTR):
             _set_attribute(fd, key.removeprefix(XATTR), value.encode("utf-8", "surrogateescape"))
@@ -43,7 +43,9 @@ def set_attribute_if_possible(fd: int, name: str, value: bytes) -> None:
             raise
 
 
-def own(path: int | bytes, member: tarfile.TarInfo, dir_fd: int | None = None, *, follow_symlinks: bool = True) -> None:
+def set_owner(
+    path: int | bytes, member: tarfile.TarInfo, dir_fd: int | None = None, *, follow_symlinks: bool = True
+) -> None:
     """Make the member's owner that of *path*, when we are root, as tar(1) does; ImageError: there is no such owner."""
     if not (0 <= member.uid < 2**32 - 1 and 0 <= member.gid < 2**32 - 1):
         raise ImageError("", f"its owner {member.uid}:{member.gid} is out of range", "the archive is unsafe")

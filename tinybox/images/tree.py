@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
-from tinybox.images.metadata import dress, own, set_attribute_if_possible, times
+from tinybox.images.metadata import dress, set_attribute_if_possible, set_owner, times
 from tinybox.linux.files import LONGEST_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2, remove_tree
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _make_symlink(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
     """Make the symbolic link as it is; where it points to is resolved inside the container, not here."""
     _clear(parent, name)
     os.symlink(member.linkname.encode("utf-8", "surrogateescape"), name, dir_fd=parent)
-    own(name, member, dir_fd=parent, follow_symlinks=False)
+    set_owner(name, member, dir_fd=parent, follow_symlinks=False)
     os.utime(name, ns=times(member), dir_fd=parent, follow_symlinks=False)
 
 

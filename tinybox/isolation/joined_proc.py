@@ -69,8 +69,8 @@ def _go(line: _socket.socket, pid_namespace: int, arguments: tuple[int, int, int
     try:
         process.set_parent_death_signal(signal.SIGKILL)
         process.set_dumpable(False)
-        own_memory.forget_environment()
-        own_memory.take_name(b"tinybox:proc", arguments)
+        own_memory.erase_environment()
+        own_memory.set_title(b"tinybox:proc", arguments)
         files.close_range(0, 2)
         files.close_all_but([line.fileno(), pid_namespace])
         process.unshare(process.CLONE_NEWNS)

@@ -31,7 +31,7 @@ def leave() -> None:
     _join(None)
 
 
-def take(name: str, new: bool, left: bool) -> None:
+def join(name: str, new: bool, left: bool) -> None:
     """Make the keyring *name* this process's session keyring; see KEYCTL_JOIN_SESSION_KEYRING in keyctl(2).
 
     With *new* its owner may search it from now on: without that, a process that joins the container would not find it.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.container import control, execute, launch, lifecycle
 from tinybox.container.process import init, wait_loop
-from tinybox.container.process.handles import Live
+from tinybox.container.process.handles import Handles
 from tinybox.container.records import spec
 from tinybox.errors import TinyboxError
 from tinybox.lab import inside, look
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.lifecycle import Container
-    from tinybox.container.process.wait_loop import Watch
+    from tinybox.container.process.wait_loop import WaitLoop
 
 
 class Box(Guest):
@@ -54,15 +54,15 @@ class Box(Guest):
     def start(self, *command: Any, **options: Any) -> Guest:
         """Start another program in the box, words or a function with its arguments, as `tinybox exec` does."""
         guest, words, function = Guest(), *_meant(command)
-        live = Live((guest.stdin, guest.stdout, guest.stdout))
-        with control.running(self.container.home, self.id) as target:
-            joining = execute.Execution(self.container.home, self.container.host, target, words, options, live)
+        handles = Handles((guest.stdin, guest.stdout, guest.stdout))
+        with control.running(self.container.paths, self.id) as target:
+            joining = execute.Execution(self.container.paths, self.container.host, target, words, options, handles)
         if function is not None:
             inside.end_in(joining.plan, function, command[1:])
         joining.start()
-        guest.pid, guest.pidfd, guest.master = live.pid, live.pidfd, live.master
-        live.pidfd = live.master = -1  # they are the guest's now
-        live.close()
+        guest.pid, guest.pidfd, guest.master = handles.pid, handles.pidfd, handles.master
+        handles.pidfd = handles.master = -1  # they are the guest's now
+        handles.close()
         guest.hand_over()
         self.guests.append(guest)
         return guest
@@ -88,7 +88,7 @@ class Box(Guest):
 
             with wait_loop.Signals() as signals:
 
-                def wire(watching: Watch) -> None:
+                def wire(watching: WaitLoop) -> None:
                     watching.after(seconds, lambda: end("late"))
                     watching.listen(signals.fd, lambda: end("Ctrl-C") if signals.pending() else None)
                     watching.until_the_end()
@@ -119,21 +119,21 @@ def _meant(command: tuple[Any, ...]) -> tuple[list[str], Any]:
 def start(image: str, command: tuple[Any, ...], options: dict[str, Any]) -> Box:
     """Make a box of *image* and start *command* in it, by the steps of lifecycle.run() up to its watching."""
     box, words, function = Box(), *_meant(command)
-    live = Live((box.stdin, box.stdout, box.stdout))
+    handles = Handles((box.stdin, box.stdout, box.stdout))
     try:
-        box.container = launch.register(image, words, launch.normal(options), live, passing=True)
+        box.container = launch.register(image, words, launch.normal(options), handles, passing=True)
         try:
             if function is not None:
                 inside.end_in(box.container.plan, function, command[1:])
             lifecycle.create(box.container)
             lifecycle.start(box.container)
         except BaseException:
-            box.container.birth.undo()
-            lifecycle.forget(box.container)
+            box.container.runner.undo()
+            lifecycle.discard(box.container)
             raise
     except BaseException:
         box.close()
         raise
-    box.pid, box.pidfd = live.pid, live.pidfd
+    box.pid, box.pidfd = handles.pid, handles.pidfd
     box.hand_over()
     return box

@@ -106,7 +106,7 @@ def load(name: str) -> Lab:
     return lab
 
 
-def told(name: str) -> str:
+def description(name: str) -> str:
     """Return what a lab's docstring says below its first line: the idea, to be read aloud."""
     _path(name)
     text = importlib.import_module(f"{catalogue.__name__}.{_module(name)}").__doc__ or ""

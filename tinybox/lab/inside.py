@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
     from tinybox.container.process.init import Program
     from tinybox.container.process.plan import Plan
 
@@ -42,12 +42,12 @@ def end_in(plan: Plan, function: Function, arguments: tuple[Any, ...]) -> None:
     steps.append(Step(program.name, says, "fork(2)", run, *program.args, function, arguments))
 
 
-def run(mode: str, program: Program, live: Live, function: Function, arguments: tuple[Any, ...]) -> NoReturn:
+def run(mode: str, program: Program, handles: Handles, function: Function, arguments: tuple[Any, ...]) -> NoReturn:
     """Be what init.run() is, with a function: the same filter, the same PID 1 with the same duties; see fork(2)."""
     if program.filter:
         filters.install(program.filter, program.filter_flags)
     pid = 0 if mode == init.NONE else os.fork()
-    os.close(live.handshake.report)  # its end tells the parent that the program runs
+    os.close(handles.sync.report)  # its end tells the parent that the program runs
     if pid:
         init.supervise(pid, forward=mode == init.FORWARD)
     if os.getsid(0) != os.getpid():  # it was made after the session was begun

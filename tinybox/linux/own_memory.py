@@ -14,7 +14,7 @@ from tinybox.linux import process
 _BYTES_HEADER = bytes.__basicsize__ - 1  # where the characters of a bytes object begin, behind its address
 
 
-def forget_environment() -> None:
+def erase_environment() -> None:
     """Overwrite Python's copies of the environment variables, which may be secrets; see environ(7).
 
     The kernel's copy goes with the command line: see `take_name`.
@@ -25,7 +25,7 @@ def forget_environment() -> None:
     posix.environ.clear()
 
 
-def take_name(name: bytes, area: tuple[int, int, int]) -> None:
+def set_title(name: bytes, area: tuple[int, int, int]) -> None:
     """Show *name* in ps(1) in place of the command line, and overwrite that and the environment behind it.
 
     *area* is where the kernel keeps the arguments and, behind them, the environment: arg_start, arg_end and env_end of

@@ -14,7 +14,7 @@ from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
     from tinybox.oci.words import Words
 
 
@@ -29,7 +29,7 @@ def check(words: Words, *, wanted: bool, detached: bool) -> None:
         raise UsageError("--console-socket", cause, "process.terminal or --tty")
 
 
-def send(path: str, live: Live) -> None:
+def send(path: str, handles: Handles) -> None:
     """Send the master of the container's terminal, and its name, to the socket at *path*; then it is not ours any more.
 
     ConnectionRefusedError, FileNotFoundError: nobody listens there.
@@ -37,13 +37,13 @@ def send(path: str, live: Live) -> None:
     channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
         channel.connect(path)
-        right = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", live.master))
+        right = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", handles.master))
         from tinybox.isolation import terminal
 
-        channel.sendmsg([terminal.name_of(live.master).encode()], [right])
+        channel.sendmsg([terminal.name_of(handles.master).encode()], [right])
     except OSError as error:
         raise UsageError(f"--console-socket {path}", error.strerror or str(error)) from error
     finally:
         channel.close()
-    os.close(live.master)
-    live.master = -1
+    os.close(handles.master)
+    handles.master = -1

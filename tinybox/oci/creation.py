@@ -11,9 +11,9 @@ import os
 from tinybox.container.config import user_option, validate
 from tinybox.container.planning import planner
 from tinybox.container.process import hooks, sync_pipe, wait_loop
-from tinybox.container.process.handles import Live
-from tinybox.container.process.plan_runner import Birth, start_ticks
-from tinybox.container.process.sync_pipe import Visit
+from tinybox.container.process.handles import Handles
+from tinybox.container.process.plan_runner import PlanRunner, start_ticks
+from tinybox.container.process.sync_pipe import ReopenedSyncPipes
 from tinybox.container.records import host, spec
 from tinybox.errors import StateError, UsageError
 from tinybox.oci import console, ending, groups, record, shared
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 class Creation:
     """A container that is being made from a bundle."""
 
-    def __init__(self, entry: Record, bundle: str, config: Spec, live: Live, *, keyring: bool) -> None:
+    def __init__(self, entry: Record, bundle: str, config: Spec, handles: Handles, *, keyring: bool) -> None:
         here = host.read(entry.cache)
         here.check()
-        self.entry, self.bundle, self.config, self.live, self.keyring = entry, bundle, config, live, keyring
+        self.entry, self.bundle, self.config, self.handles, self.keyring = entry, bundle, config, handles, keyring
         self.cgroup = groups.group(entry.id, config, here.hierarchies)
         self.limits_memory = False
-        task = planner.Task(config, bundle, here, live, self.cgroup, entry.id, keyring=keyring)
-        self.birth = Birth(planner.plan(task), live)
+        task = planner.Task(config, bundle, here, handles, self.cgroup, entry.id, keyring=keyring)
+        self.runner = PlanRunner(planner.plan(task), handles)
 
     def note(self, config: Spec) -> None:
         """Write down what is wanted before anything is made: so what a killed `create` leaves can be found.
@@ -60,7 +60,7 @@ class Creation:
 
     def note_process(self) -> None:
         """Write down which process it is: the container is now created."""
-        self.entry.write(pid=self.live.pid, startTicks=start_ticks(self.live.pid))
+        self.entry.write(pid=self.handles.pid, startTicks=start_ticks(self.handles.pid))
 
 
 def create(words: Words) -> None:
@@ -79,24 +79,24 @@ def make(words: Words) -> Creation:
     creation = None
     try:
         process = complete(config["process"], words, os.path.join(bundle, config["root"]["path"]))
-        live = Live(interactive=not detached, folder=entry.folder, kept=words.kept, watched=not detached)
+        handles = Handles(interactive=not detached, folder=entry.folder, kept=words.kept, watched=not detached)
         keyring = "no-new-keyring" not in words.flags
-        creation = Creation(entry, bundle, {**config, "process": process}, live, keyring=keyring)
-        for warning in creation.birth.plan.warnings:
+        creation = Creation(entry, bundle, {**config, "process": process}, handles, keyring=keyring)
+        for warning in creation.runner.plan.warnings:
             words.log.write("warning", warning)
         creation.note(config)
-        creation.birth.create()
+        creation.runner.create()
         if words.value("console-socket"):
-            console.send(words.value("console-socket"), creation.live)
+            console.send(words.value("console-socket"), creation.handles)
         creation.note_process()
-        write_pid(words, creation.live)
+        write_pid(words, creation.handles)
     except BaseException:
-        made = creation is not None and bool(creation.birth.done)
+        made = creation is not None and bool(creation.runner.done)
         if creation is not None:
-            creation.birth.undo()
+            creation.runner.undo()
         if made:
             ending.after(entry, config, words.log)
-        if creation is None or not creation.birth.left:  # else `delete` finds by it what is left
+        if creation is None or not creation.runner.left:  # else `delete` finds by it what is left
             entry.remove()
         raise
     return creation
@@ -122,14 +122,14 @@ def complete(process: Process, words: Words, root: str) -> Process:
     return {**process, "user": user, "env": environment}
 
 
-def write_pid(words: Words, live: Live) -> None:
+def write_pid(words: Words, handles: Handles) -> None:
     """Write the process's number into --pid-file, whole or not at all: its reader may wait for the file to appear."""
     path = words.value("pid-file")
     if not path:
         return
     new = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}")
     with open(new, "w", encoding="ascii") as file:
-        file.write(str(live.pid))
+        file.write(str(handles.pid))
     os.rename(new, path)
 
 
@@ -149,14 +149,14 @@ def release(entry: Record, log: Log) -> None:
     if ending.group_of(entry).frozen():
         raise StateError(f"container {entry.id}", "cannot start a container that is paused", "resume it first")
     try:
-        gate = Visit(entry.folder)
+        gate = ReopenedSyncPipes(entry.folder)
     except ProcessLookupError as error:
         raise StateError(f"container {entry.id}", "cannot start a container that has just ended") from error
     config = entry.config()
     try:
         gate.open_gate(sync_pipe.START)
         gate.hear()
-        hooks.run_all(config, "poststart", ending.told(entry, record.RUNNING))
+        hooks.run_all(config, "poststart", ending.hook_state(entry, record.RUNNING))
     except BaseException:
         if config.get("hooks"):  # one has failed: the container ends here, see "Lifecycle" in runtime.md
             ending.destroy(entry, log)
@@ -170,8 +170,8 @@ def run(words: Words) -> int:
     with wait_loop.Signals() as signals:
         creation = make(words)
         try:
-            creation.birth.start()
-            hooks.run_all(creation.config, "poststart", ending.told(creation.entry, record.RUNNING))
+            creation.runner.start()
+            hooks.run_all(creation.config, "poststart", ending.hook_state(creation.entry, record.RUNNING))
         except BaseException:
             ending.destroy(creation.entry, words.log)
             raise

@@ -138,12 +138,12 @@ def after(entry: Record, config: Spec, log: Log) -> None:
     """Run the poststop hooks of a container that is no more; one that fails is a warning; see runtime.md."""
     for number, hook in enumerate(config.get("hooks", {}).get("poststop", [])):
         try:
-            hooks.run(f"hooks.poststop[{number}] {hook['path']}", hook, told(entry, record.STOPPED))
+            hooks.run(f"hooks.poststop[{number}] {hook['path']}", hook, hook_state(entry, record.STOPPED))
         except TinyboxError as error:
             log.tell_warning(str(error))
 
 
-def told(entry: Record, status: str) -> bytes:
+def hook_state(entry: Record, status: str) -> bytes:
     """Return the state that hooks are told; see "State" in runtime.md."""
     pid, annotations = entry.state.get("pid", 0), entry.state.get("annotations", {})
     return hooks.state_of(entry.id, status, pid, entry.state.get("bundle", ""), annotations)

@@ -11,7 +11,7 @@ from tinybox.container import execute
 from tinybox.container.config import validate
 from tinybox.container.planning.planner import Task
 from tinybox.container.process import init, plan_runner, spawn, wait_loop
-from tinybox.container.process.handles import Live
+from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import quick_json as json
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 class Execution:
     """One more process of the container *entry*; what monitor.watch() needs to know of it."""
 
-    def __init__(self, entry: Record, config: Spec, live: Live, *, leashed: bool) -> None:
+    def __init__(self, entry: Record, config: Spec, handles: Handles, *, dies_with_parent: bool) -> None:
         here = host.read(entry.cache)
-        self.live, self.limits_memory = live, False
+        self.handles, self.limits_memory = handles, False
         self.cgroup = groups.group(entry.id, config, here.hierarchies, entry.state.get("groups") or ())
-        live.namespace_fds[execute.TARGET] = open_process(entry)
+        handles.namespace_fds[execute.TARGET] = open_process(entry)
         if shared.root(config, entry.state["bundle"]):
-            live.namespace_fds[execute.ROOT] = open_root(entry)
+            handles.namespace_fds[execute.ROOT] = open_root(entry)
         keyring = entry.state.get("keyring", True)
-        task = Task(config, entry.state["bundle"], here, live, self.cgroup, entry.id, keyring=keyring)
-        self.birth = plan_runner.Birth(execute.plan(task, init.NONE, leashed=leashed), live)
+        task = Task(config, entry.state["bundle"], here, handles, self.cgroup, entry.id, keyring=keyring)
+        self.runner = plan_runner.PlanRunner(execute.plan(task, init.NONE, dies_with_parent=dies_with_parent), handles)
 
 
 def open_process(entry: Record) -> int:
@@ -68,8 +68,8 @@ def run(words: Words) -> int:
             return 0 if detached else wait_loop.watch(execution, signals).status
         finally:
             if not detached:
-                spawn.kill(execution.live)
-            execution.live.close()
+                spawn.kill(execution.handles)
+            execution.handles.close()
 
 
 def begin(words: Words, *, detached: bool) -> Execution:
@@ -89,18 +89,18 @@ def begin(words: Words, *, detached: bool) -> Execution:
             process.setdefault("oomScoreAdj", config["process"]["oomScoreAdj"])
         console.check(words, wanted=bool(process.get("terminal")), detached=detached)
         process = creation.complete(process, words, f"/proc/{entry.state['pid']}/root")
-        live = Live(kept=words.kept, interactive=not detached, watched=not detached)
-        execution = Execution(entry, {**config, "process": process}, live, leashed=not detached)
-        for warning in execution.birth.plan.warnings:
+        handles = Handles(kept=words.kept, interactive=not detached, watched=not detached)
+        execution = Execution(entry, {**config, "process": process}, handles, dies_with_parent=not detached)
+        for warning in execution.runner.plan.warnings:
             words.log.write("warning", warning)
         try:
-            execution.birth.create()
+            execution.runner.create()
             if words.value("console-socket"):
-                console.send(words.value("console-socket"), execution.live)
-            creation.write_pid(words, execution.live)
-            execution.birth.start()
+                console.send(words.value("console-socket"), execution.handles)
+            creation.write_pid(words, execution.handles)
+            execution.runner.start()
         except BaseException:
-            execution.birth.undo()
+            execution.runner.undo()
             raise
     return execution
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 
-from tinybox.container.process.sync_pipe import Visit
+from tinybox.container.process.sync_pipe import ReopenedSyncPipes
 from tinybox.container.records import spec, state
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.linux import files, ownership, proc
@@ -76,7 +76,7 @@ class Record:
         if not is_alive(self.state["pid"], self.state["startTicks"]):
             return STOPPED
         try:
-            Visit(self.folder).close()
+            ReopenedSyncPipes(self.folder).close()
         except ProcessLookupError:
             return RUNNING
         return CREATED

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORMS = ("text", "json", "html")
 
 
-class Wanted:
+class SeeingOptions:
     """The options that are about seeing, checked."""
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -62,7 +62,7 @@ class Wanted:
             os.close(self.fd)
 
 
-def look(wanted: Wanted, ends: dict[str, _socket.socket], parent: int) -> None:
+def look(wanted: SeeingOptions, ends: dict[str, _socket.socket], parent: int) -> None:
     """Be the audience, until there is nothing more to see."""
     with contextlib.ExitStack() as stack:
         stop = Stops(wanted.stops, stack.enter_context(Keyboard())).stop if wanted.stops else None
@@ -72,7 +72,7 @@ def look(wanted: Wanted, ends: dict[str, _socket.socket], parent: int) -> None:
         Observer(ends, parent, [_shown(wanted, out)], stop, wanted.omitted).run()
 
 
-def _shown(wanted: Wanted, out: TextIO) -> Callable[[dict[str, Any]], None]:
+def _shown(wanted: SeeingOptions, out: TextIO) -> Callable[[dict[str, Any]], None]:
     """Return who shows the events on *out*, each as soon as it is there."""
 
     def write(text: str) -> None:

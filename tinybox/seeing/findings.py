@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 
-from tinybox.container.process.run_in_child import Errand
+from tinybox.container.process.run_in_child import RunInChild
 from tinybox.errors import TinyboxError
 from tinybox.isolation.capabilities import DEFAULT
 from tinybox.linux import capability, proc, process
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    Measure: TypeAlias = Callable[["Scene"], str]
+    Measure: TypeAlias = Callable[["ProcessPair"], str]
 
 SIGTERM = 15
 
 
-class Scene:
+class ProcessPair:
     """Where to look: the pids of parent and child on the host."""
 
     def __init__(self, parent: int, child: int) -> None:
@@ -46,7 +46,7 @@ def outer_mounts(parent: int) -> list[proc.Mount]:
                 writer.write(file.read())
             writer.flush()
 
-        with Errand(look):
+        with RunInChild(look):
             writer.close()
             return proc.mountinfo(reader.read())
 
@@ -62,7 +62,7 @@ def _outer_namespace(parent: int) -> int:
     raise FileNotFoundError(errno.ENOENT, "no throw-away mount namespace", f"/proc/{parent}/fd")
 
 
-def _private_mounts(scene: Scene) -> str:
+def _private_mounts(scene: ProcessPair) -> str:
     host = {mount.point for mount in _mounts("self")}
     leaked = [mount for mount in outer_mounts(scene.parent) if mount.point not in host]
     names = ", ".join(f"{mount.type} on {mount.point}" for mount in leaked[:3])
@@ -71,19 +71,19 @@ def _private_mounts(scene: Scene) -> str:
     return f"{len(leaked)} mounts of the box now stand outside of it: {names}, ... On a host they would be the host's"
 
 
-def _pivot(scene: Scene) -> str:
+def _pivot(scene: ProcessPair) -> str:
     box, host = os.stat(f"/proc/{scene.child}/root/"), os.stat("/")
     same = "the host's /" if (box.st_dev, box.st_ino) == (host.st_dev, host.st_ino) else "another directory"
     seen = len(_mounts(str(scene.child)))
     return f"the box's / is {same} (device {box.st_dev}, inode {box.st_ino}), with {seen} mounts in sight"
 
 
-def _proc(scene: Scene) -> str:
+def _proc(scene: ProcessPair) -> str:
     entries = os.listdir(f"/proc/{scene.child}/root/proc")
     return f"/proc in the box has {len(entries)} entries, and on the host {len(os.listdir('/proc'))}"
 
 
-def _cgroup(scene: Scene) -> str:
+def _cgroup(scene: ProcessPair) -> str:
     with open(f"/proc/{scene.child}/cgroup", encoding="utf-8") as box:
         own = box.read()
     with open(f"/proc/{scene.parent}/cgroup", encoding="utf-8") as parent:
@@ -92,18 +92,18 @@ def _cgroup(scene: Scene) -> str:
     return f"the box is in {with_whom}: {own.splitlines()[-1]}"
 
 
-def _caps(scene: Scene) -> str:
+def _caps(scene: ProcessPair) -> str:
     kept = int(_status(scene.child)["CapEff"], 16)
     named = [name for number, name in enumerate(capability.NAMES) if kept >> number & 1]
     more = [name for name in named if name not in DEFAULT]
     return f"root in the box has {len(named)} capabilities, {len(more)} more than by default: {', '.join(more[:4])} ..."
 
 
-def _seccomp(scene: Scene) -> str:
+def _seccomp(scene: ProcessPair) -> str:
     return f"/proc/PID/status says Seccomp: {_status(scene.child)['Seccomp']}, where 2 means a filter and 0 means none"
 
 
-def _loopback(scene: Scene) -> str:
+def _loopback(scene: ProcessPair) -> str:
     return f"lo is {snapshot.links(scene.child)['lo']}"
 
 
@@ -137,7 +137,7 @@ class Init:
         return f"at most {self.zombies} zombies at once were waiting for PID 1, which {caught}"
 
 
-def measured(name: str, scene: Scene) -> str:
+def measured(name: str, scene: ProcessPair) -> str:
     """Return what went wrong with *name* left out, in figures; of a box that is gone, that it is."""
     try:
         return MEASURES[name](scene) if name in MEASURES else ""

@@ -37,7 +37,7 @@ class Omitted:
     def measure(self, emit: Callable[..., None], parent: int, child: int) -> None:
         """Measure, while the box waits, what is wrong in it."""
         for name in self.names:
-            said = findings.measured(name, findings.Scene(parent, child))
+            said = findings.measured(name, findings.ProcessPair(parent, child))
             if said:
                 emit("found", omitted=name, says=said)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.lifecycle import Container
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Step
     from tinybox.container.process.wait_loop import Ending, Signals
 
@@ -33,14 +33,14 @@ UNDOING = {  # what a step's undo does, in words; see the planner for the functi
 }
 
 
-def foreground(image: str, command: Sequence[str], options: dict[str, Any], live: Live) -> Ending:
+def foreground(image: str, command: Sequence[str], options: dict[str, Any], handles: Handles) -> Ending:
     """Live one container here and now, while an audience of the wanted kind looks; see launch.foreground."""
-    wanted = audience.Wanted(options)
+    wanted = audience.SeeingOptions(options)
     teller = Teller()
     watching = _fork_audience(teller, wanted)
     try:
         with wait_loop.Signals() as signals, Interpreter():
-            container = launch.register(image, command, options, live, passing=bool(options.get("rm")))
+            container = launch.register(image, command, options, handles, passing=bool(options.get("rm")))
             _check(container, wanted)
             return _live(container, signals, teller)
     finally:
@@ -48,7 +48,7 @@ def foreground(image: str, command: Sequence[str], options: dict[str, Any], live
         os.waitpid(watching, 0)
 
 
-def _fork_audience(teller: Teller, wanted: audience.Wanted) -> int:
+def _fork_audience(teller: Teller, wanted: audience.SeeingOptions) -> int:
     """Make the process that looks; it ends when both lanes do."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -72,13 +72,13 @@ def _fork_audience(teller: Teller, wanted: audience.Wanted) -> int:
         os._exit(status)
 
 
-def _check(container: Container, wanted: audience.Wanted) -> None:
+def _check(container: Container, wanted: audience.SeeingOptions) -> None:
     """Take a container back whose plan has not the steps to stop at."""
     try:
         stepping.check(wanted.stops, container.plan)
     except UsageError:
-        container.live.close()
-        lifecycle.forget(container)
+        container.handles.close()
+        lifecycle.discard(container)
         raise
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinybox.container.network.endpoints import Wiring
+from tinybox.container.network.endpoints import Endpoints
 from tinybox.container.planning import omissions, planner, program
 from tinybox.container.process import init
-from tinybox.container.process.handles import Live
+from tinybox.container.process.handles import Handles
 from tinybox.container.process.plan import Plan
 from tinybox.container.records import spec
 from tinybox.container.records.host import Host
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.storage import etc
 from tinybox.isolation import capabilities, namespaces
 from tinybox.isolation.cgroups.group import Cgroup
@@ -110,32 +110,32 @@ def plans() -> Iterator[Plan]:
     for config in specs():
         yield _planned(config)
     first = next(specs())
-    yield _planned(first, leashed=False)
+    yield _planned(first, dies_with_parent=False)
     yield _planned(first, omitted=["private-mounts"])
     yield _planned(first, chroot=True)
     yield _labelled()
 
 
-def _planned(config: Spec, *, leashed: bool = True, omitted: Sequence[str] = (), chroot: bool = False) -> Plan:
+def _planned(config: Spec, *, dies_with_parent: bool = True, omitted: Sequence[str] = (), chroot: bool = False) -> Plan:
     annotations = config["annotations"]
-    wiring = Wiring(Home(), "example", annotations) if spec.NETWORKS in annotations else None
-    live = Live()
-    live.leashed, live.terminals = leashed, [1, 2]
+    wiring = Endpoints(Paths(), "example", annotations) if spec.NETWORKS in annotations else None
+    handles = Handles()
+    handles.dies_with_parent, handles.terminals = dies_with_parent, [1, 2]
     try:
-        plan = planner.plan(planner.Task(config, "/bundle", HERE, live, CGROUP, "example", wiring))
+        plan = planner.plan(planner.Task(config, "/bundle", HERE, handles, CGROUP, "example", wiring))
         if omitted or chroot:
-            omissions.omit(plan, live, omitted, chroot=chroot)
+            omissions.omit(plan, handles, omitted, chroot=chroot)
     finally:
-        live.close()
+        handles.close()
     return plan
 
 
 def _labelled() -> Plan:
     """Return the steps that begin a program with labels: a whole plan refuses them where no module reads them."""
     config = _whole(process={"apparmorProfile": "docker-default", "selinuxLabel": "system_u:system_r:container_t:s0"})
-    live = Live()
+    handles = Handles()
     try:
-        task = planner.Task(config, "/bundle", HERE, live, CGROUP, "example")
+        task = planner.Task(config, "/bundle", HERE, handles, CGROUP, "example")
         return Plan([], program.begin(task, init.FORWARD))
     finally:
-        live.close()
+        handles.close()

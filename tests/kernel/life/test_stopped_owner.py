@@ -156,18 +156,18 @@ def test_a_command_that_is_stopped_with_a_lock_in_its_hands(tinybox: Command, lo
     with life(tinybox, "busybox", "true") as it:
         it.ended()
         root, other = Path(tinybox.root), new_name()
-        live = root / "run" / it.id
+        handles = root / "run" / it.id
         place, words = {
             "container-names": (root / "container-names", ("rename", it.name, other)),
             "networks": (root / "networks", ("network", "create", "--subnet", "10.213.77.0/24", other)),
             "ids": (Path(id_ranges.FOLDER), ("run", "--rm", "--userns", "private", "busybox", "true")),
-            "box at rest": (live / "lock", ("rm", it.name)),
+            "box at rest": (handles / "lock", ("rm", it.name)),
             "config": (root / "containers" / it.id / "config.json", ("update", "-m", "64m", it.name)),
         }[lock]
         for folder in (root / "networks", Path(id_ranges.FOLDER)):
             folder.mkdir(mode=0o700, exist_ok=True)
         if lock == "box at rest":
-            live.mkdir(mode=0o700)
+            handles.mkdir(mode=0o700)
             place.touch(0o600)
         try:
             with subprocess.Popen([sys.executable, "-c", HOLDER, place], stdout=subprocess.PIPE, text=True) as holder:

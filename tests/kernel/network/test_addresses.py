@@ -13,8 +13,8 @@ import pytest
 
 from tests.support.boxes import PATIENCE
 from tinybox.container.network import addresses, definitions, making
-from tinybox.container.network.making import Wish
-from tinybox.container.records.paths import Home
+from tinybox.container.network.making import NetworkOptions
+from tinybox.container.records.paths import Paths
 from tinybox.errors import StateError, UsageError
 
 if TYPE_CHECKING:
@@ -27,16 +27,16 @@ pytestmark = pytest.mark.root
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def paths(tmp_path: Path) -> Paths:
     """Give a store of its own."""
-    made = Home(str(tmp_path / "store"))
+    made = Paths(str(tmp_path / "store"))
     made.prepare()
     return made
 
 
-def network_of(home: Home, subnet: str, *, ipv6: bool = False) -> Iterator[Network]:
+def network_of(paths: Paths, subnet: str, *, ipv6: bool = False) -> Iterator[Network]:
     """Make a network, and take its pool away afterwards."""
-    made = making.create(home, "lab", Wish([subnet], ipv6=ipv6))
+    made = making.create(paths, "lab", NetworkOptions([subnet], ipv6=ipv6))
     yield made
     with addresses.Pool(made.bridge) as pool:
         pool.reclaim()
@@ -45,15 +45,15 @@ def network_of(home: Home, subnet: str, *, ipv6: bool = False) -> Iterator[Netwo
 
 
 @pytest.fixture
-def small(home: Home) -> Iterator[Network]:
+def small(paths: Paths) -> Iterator[Network]:
     """Give a network for five boxes."""
-    yield from network_of(home, "10.77.0.0/29")
+    yield from network_of(paths, "10.77.0.0/29")
 
 
 @pytest.fixture
-def large(home: Home) -> Iterator[Network]:
+def large(paths: Paths) -> Iterator[Network]:
     """Give a network for many boxes, with IPv6."""
-    yield from network_of(home, "10.78.0.0/16", ipv6=True)
+    yield from network_of(paths, "10.78.0.0/16", ipv6=True)
 
 
 def number_of(number: int) -> str:
@@ -62,11 +62,11 @@ def number_of(number: int) -> str:
 
 
 @contextlib.contextmanager
-def owner(home: Home, number: int) -> Iterator[str]:
+def owner(paths: Paths, number: int) -> Iterator[str]:
     """Own a container for a while, as its monitor does: its live directory is there, and the lock in it is ours."""
     container = number_of(number)
-    os.makedirs(home.live(container))
-    with open(os.path.join(home.live(container), "lock"), "w", encoding="ascii") as lock:
+    os.makedirs(paths.run_directory(container))
+    with open(os.path.join(paths.run_directory(container), "lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield container
 
@@ -76,12 +76,12 @@ def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, timeout=PATIENCE)
 
 
-def lease(home: Home, network: Network, container: str, **want: str) -> str:
+def lease(paths: Paths, network: Network, container: str, **want: str) -> str:
     """Lease an address and return it without its prefix."""
-    return addresses.lease(home, network, container, {"name": network.name, **want}).address.partition("/")[0]  # type: ignore[typeddict-item]
+    return addresses.lease(paths, network, container, {"name": network.name, **want}).address.partition("/")[0]  # type: ignore[typeddict-item]
 
 
-def test_many_at_once(home: Home, large: Network) -> None:
+def test_many_at_once(paths: Paths, large: Network) -> None:
     """Forty processes that ask at the same moment get forty addresses, of both families; all come back."""
     gate_out, gate_in = os.pipe()
     pids = []
@@ -92,8 +92,8 @@ def test_many_at_once(home: Home, large: Network) -> None:
             os.read(gate_out, 1)  # until the parent closes its end
             status = 1
             with contextlib.suppress(BaseException):
-                context = owner(home, number)
-                lease(home, large, context.__enter__())
+                context = owner(paths, number)
+                lease(paths, large, context.__enter__())
                 status = 0
                 os.kill(os.getpid(), signal.SIGSTOP)  # keep the lock while the parent looks
             os._exit(status)
@@ -102,7 +102,7 @@ def test_many_at_once(home: Home, large: Network) -> None:
     os.close(gate_out)
     for pid in pids:
         assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
-    ends = [end for number in range(40) for end in addresses.endpoints(home, number_of(number))]
+    ends = [end for number in range(40) for end in addresses.endpoints(paths, number_of(number))]
     with addresses.Pool(large.bridge) as pool:
         leases = pool.leases()
     for pid in pids:
@@ -112,97 +112,97 @@ def test_many_at_once(home: Home, large: Network) -> None:
     assert len({end.mac for end in ends}) == len({end.link for end in ends}) == 40
     assert len(leases) == 80
     for number in range(40):
-        assert len(addresses.give_back(home, number_of(number))) == 1
+        assert len(addresses.give_back(paths, number_of(number))) == 1
     with addresses.Pool(large.bridge) as pool:
         assert pool.leases() == {}
 
 
-def test_what_was_freed_comes_last(home: Home, small: Network) -> None:
+def test_what_was_freed_comes_last(paths: Paths, small: Network) -> None:
     """The next address is the one after that given last, all the way round."""
     given = []
-    with owner(home, 1) as container:
+    with owner(paths, 1) as container:
         for _ in range(7):
-            given.append(lease(home, small, container))
-            addresses.give_back(home, container)
+            given.append(lease(paths, small, container))
+            addresses.give_back(paths, container)
     assert given == [f"10.77.0.{number}" for number in (2, 3, 4, 5, 6, 2, 3)]
 
 
-def test_a_full_network(home: Home, small: Network) -> None:
+def test_a_full_network(paths: Paths, small: Network) -> None:
     """Gateway, first and last address are nobody's; who comes too late is told; who dies makes room."""
     with contextlib.ExitStack() as living:
-        taken = [lease(home, small, living.enter_context(owner(home, number))) for number in range(4)]
-        with owner(home, 4) as mortal:
-            taken.append(lease(home, small, mortal))
-            with owner(home, 5) as late, pytest.raises(StateError, match="no available IPv4 addresses"):
-                lease(home, small, late)
+        taken = [lease(paths, small, living.enter_context(owner(paths, number))) for number in range(4)]
+        with owner(paths, 4) as mortal:
+            taken.append(lease(paths, small, mortal))
+            with owner(paths, 5) as late, pytest.raises(StateError, match="no available IPv4 addresses"):
+                lease(paths, small, late)
         assert sorted(taken) == [f"10.77.0.{number}" for number in range(2, 7)]
-        with owner(home, 6) as heir:  # container 4 has no owner any more
-            assert lease(home, small, heir) == taken[-1]
+        with owner(paths, 6) as heir:  # container 4 has no owner any more
+            assert lease(paths, small, heir) == taken[-1]
         for number in (0, 1, 2, 3, 6):
-            addresses.give_back(home, number_of(number))
+            addresses.give_back(paths, number_of(number))
 
 
-def test_an_address_that_is_wanted(home: Home, small: Network) -> None:
+def test_an_address_that_is_wanted(paths: Paths, small: Network) -> None:
     """--ip gets it; a second box is told who has it; the gateway's and one outside are refused; the dead yield."""
-    with owner(home, 1) as one, owner(home, 2) as two:
-        assert lease(home, small, one, address="10.77.0.5") == "10.77.0.5"
+    with owner(paths, 1) as one, owner(paths, 2) as two:
+        assert lease(paths, small, one, address="10.77.0.5") == "10.77.0.5"
         with pytest.raises(
             StateError, match=r"Address already in use on network lab \(container 000000001000 has it\)"
         ):
-            lease(home, small, two, address="10.77.0.5")
+            lease(paths, small, two, address="10.77.0.5")
         with pytest.raises(StateError, match="it is the gateway's"):
-            lease(home, small, two, address="10.77.0.1")
+            lease(paths, small, two, address="10.77.0.1")
         for outside in ("10.77.0.0", "10.77.0.7", "10.77.1.2"):
             with pytest.raises(UsageError, match="no configured subnet contains IP address"):
-                lease(home, small, two, address=outside)
-        assert addresses.endpoints(home, two) == []  # what was refused has left nothing
-    with owner(home, 3) as heir:
-        assert lease(home, small, heir, address="10.77.0.5") == "10.77.0.5"
-        addresses.give_back(home, heir)
+                lease(paths, small, two, address=outside)
+        assert addresses.endpoints(paths, two) == []  # what was refused has left nothing
+    with owner(paths, 3) as heir:
+        assert lease(paths, small, heir, address="10.77.0.5") == "10.77.0.5"
+        addresses.give_back(paths, heir)
 
 
-def test_two_stores_share_a_bridge(home: Home, tmp_path: Path) -> None:
+def test_two_stores_share_a_bridge(paths: Paths, tmp_path: Path) -> None:
     """The default bridge is the host's: two stores on it get different addresses, and each frees only its own."""
-    other = Home(str(tmp_path / "other"))
+    other = Paths(str(tmp_path / "other"))
     other.prepare()
-    bridge = definitions.find(home, "bridge")
-    with owner(home, 1) as one, owner(other, 1) as same_id:
-        assert lease(home, bridge, one) != lease(other, bridge, same_id)
-        addresses.give_back(home, one)
+    bridge = definitions.find(paths, "bridge")
+    with owner(paths, 1) as one, owner(other, 1) as same_id:
+        assert lease(paths, bridge, one) != lease(other, bridge, same_id)
+        addresses.give_back(paths, one)
         with addresses.Pool(bridge.bridge) as pool:
-            assert list(pool.leases().values()) == [other.live(same_id)]
+            assert list(pool.leases().values()) == [other.run_directory(same_id)]
         addresses.give_back(other, same_id)
     with addresses.Pool(bridge.bridge) as pool:
         assert pool.leases() == {}
         pool.remove()
 
 
-def test_the_default_subnet_avoids_the_host_s(home: Home) -> None:
+def test_the_default_subnet_avoids_the_host_s(paths: Paths) -> None:
     """A host with a route into 172.30.0.0/16 gets another subnet for `bridge`; while a box is on it, it stays."""
-    bridge = definitions.find(home, "bridge")
-    with owner(home, 1) as one, owner(home, 2) as two:
-        first = lease(home, bridge, one)
+    bridge = definitions.find(paths, "bridge")
+    with owner(paths, 1) as one, owner(paths, 2) as two:
+        first = lease(paths, bridge, one)
         ip("link", "add", "other", "type", "bridge")
         ip("address", "add", "172.30.9.1/24", "dev", "other")
         ip("link", "set", "other", "up")
-        second = lease(home, bridge, two)
+        second = lease(paths, bridge, two)
         for container in (one, two):
-            addresses.give_back(home, container)
-        third = lease(home, bridge, one)
-        addresses.give_back(home, one)
+            addresses.give_back(paths, container)
+        third = lease(paths, bridge, one)
+        addresses.give_back(paths, one)
         ip("link", "delete", "other")
     assert [first[:7], second[:7], third[:7]] == ["172.30.", "172.30.", "172.29."]
     with addresses.Pool(bridge.bridge) as pool:
         pool.remove()
 
 
-def test_what_an_endpoint_says(home: Home, large: Network) -> None:
+def test_what_an_endpoint_says(paths: Paths, large: Network) -> None:
     """Interfaces are numbered as they come; the MAC is made of the address; names fit IFNAMSIZ."""
-    with owner(home, 0xABC) as container:
-        first, second = (addresses.lease(home, large, container, {"name": "lab", "aliases": ["a"]}) for _ in range(2))
+    with owner(paths, 0xABC) as container:
+        first, second = (addresses.lease(paths, large, container, {"name": "lab", "aliases": ["a"]}) for _ in range(2))
         assert (first.interface, second.interface) == ("eth0", "eth1")
         assert (first.address, first.gateway, first.mac) == ("10.78.0.2/16", "10.78.0.1", "02:42:0a:4e:00:02")
         assert first.address6 == large.subnet6.replace("::/", "::2/")
         assert max(len(end.link) for end in (first, second)) <= 15
-        assert [vars(end) for end in addresses.endpoints(home, container)] == [vars(first), vars(second)]
-        addresses.give_back(home, container)
+        assert [vars(end) for end in addresses.endpoints(paths, container)] == [vars(first), vars(second)]
+        addresses.give_back(paths, container)

@@ -21,7 +21,7 @@ from tests.support.second_host import ip
 from tests.support.slowness import SLOWNESS
 from tinybox.container.network import addresses as addresses_of
 from tinybox.container.network import definitions
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.isolation.network import firewall
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def test_what_the_doctor_finds_of_networks(bridged: Command) -> None:
     What a living box has is not touched: it is on another bridge.
     """
     said(bridged, "network", "create", "other")
-    bridge = definitions.find(Home(bridged.root), "other").bridge
+    bridge = definitions.find(Paths(bridged.root), "other").bridge
     with life(bridged, "busybox", "sleep", "600") as box:
         before = everything()
         dead = addresses_of.Pool("tinybox0")

@@ -131,9 +131,9 @@ def test_who_may_have_no_more_keys_does_not_get_the_caller_s() -> None:
         for number in range(10000):
             if libc.syscall(NUMBER["add_key"], b"user", b"key-%d" % number, b"x", 1, SESSION_KEYRING) < 0:
                 break
-        keyring.take("_ses.test", True, True)
+        keyring.join("_ses.test", True, True)
         try:
-            keyring.take("_ses.test", True, False)
+            keyring.join("_ses.test", True, False)
         except HostError as error:
             return int(session_keyring() != ours or "no more keys" not in str(error))
         return 2
@@ -154,7 +154,7 @@ def test_where_keyctl_is_refused_there_is_nothing_to_leave(answer: int) -> None:
 
     def leave_and_take() -> int:
         keyring.leave()
-        keyring.take("_ses.test", True, False)
+        keyring.join("_ses.test", True, False)
         return 0
 
     assert in_child(leave_and_take, program) == 0

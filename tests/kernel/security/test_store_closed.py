@@ -13,9 +13,9 @@ import pytest
 from tests.support.boxes import kept, new_name, output
 from tests.support.slowness import SLOWNESS
 from tinybox.container import launch
-from tinybox.container.process.handles import Live
+from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:
@@ -108,11 +108,11 @@ def test_records_that_were_open_are_closed(tinybox: Command) -> None:
 
 def planned(root: str) -> list[str]:
     """Return the plan of a box, as ``tinybox run --dry-run`` prints it."""
-    live = Live()
+    handles = Handles()
     try:
-        return launch.prepare(Home(root), host.read(""), "busybox", ("true",), {}, live).plan.lines()
+        return launch.prepare(Paths(root), host.read(""), "busybox", ("true",), {}, handles).plan.lines()
     finally:
-        live.close()
+        handles.close()
 
 
 def test_a_dry_run_needs_no_root(tinybox: Command) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import Command
 from tests.oci.conftest import runtime
 from tests.support.boxes import new_name, one_line
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.errors import HostError
 from tinybox.images.store import Store
 
@@ -159,12 +159,12 @@ def test_a_config_of_another_user_is_not_obeyed(planted: Planted) -> None:
 def test_who_is_faster_than_root_is_found_out(tmp_path: Path) -> None:
     """In /var/tmp whoever comes first makes the store: if that is Eve, between our look and our mkdir, it is hers."""
     tmp_path.chmod(0o1777)
-    home, images = Home(str(tmp_path / "store")), Store(str(tmp_path / "images"))
+    paths, images = Paths(str(tmp_path / "store")), Store(str(tmp_path / "images"))
     for name in ("containers", "run", "container-names"):
-        os.makedirs(f"{home.root}/{name}")
-    os.chown(home.root, EVE, EVE)
+        os.makedirs(f"{paths.root}/{name}")
+    os.chown(paths.root, EVE, EVE)
     with pytest.raises(HostError, match=ALONE):
-        home.prepare()
+        paths.prepare()
     makedirs = os.makedirs
 
     def late(path: str, bits: int, *, exist_ok: bool) -> None:

@@ -63,7 +63,7 @@ def test_the_card_of(name: str) -> None:
     assert lab.question.endswith("?")
     assert len(lab.answer) > 20
     assert lab.control
-    assert course.told(name)
+    assert course.description(name)
 
 
 def test_a_control_that_agrees_is_broken() -> None:

@@ -68,7 +68,7 @@ def test_each_enter_does_one_step(tinybox: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "key"), [("open-cgroup", "q"), ("leash", "q"), ("pivot_root", "q"), ("program", CTRL_C)]
+    ("step", "key"), [("open-cgroup", "q"), ("die-with-parent", "q"), ("pivot_root", "q"), ("program", CTRL_C)]
 )
 def test_who_leaves_leaves_nothing(tinybox: Command, step: str, key: str) -> None:
     """Q and Ctrl-C, before a step of the parent's or the child's: status 130, no program, no trace."""

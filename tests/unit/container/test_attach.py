@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tinybox.container.monitor import attach_protocol
-from tinybox.container.monitor.attach import Visit, key_bytes
-from tinybox.container.records.paths import Home
+from tinybox.container.monitor.attach import AttachSession, key_bytes
+from tinybox.container.records.paths import Paths
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def visit() -> Iterator[tuple[Visit, list[bytes]]]:
+def visit() -> Iterator[tuple[AttachSession, list[bytes]]]:
     """Give a visit to a terminal, and a list that what it sends comes into."""
     ours, theirs = attach_protocol.pair()
-    it = Visit(Home("/nowhere"), "id", ours, terminal_inside=True, keys=key_bytes("ctrl-p,ctrl-q"))
+    it = AttachSession(Paths("/nowhere"), "id", ours, terminal_inside=True, keys=key_bytes("ctrl-p,ctrl-q"))
     sent: list[bytes] = []
     it.say = sent.append  # type: ignore[method-assign, assignment]
     yield it, sent
@@ -43,7 +43,7 @@ def test_no_keys(text: str) -> None:
         key_bytes(text)
 
 
-def test_the_keys_detach_in_one_piece_and_in_two(visit: tuple[Visit, list[bytes]]) -> None:
+def test_the_keys_detach_in_one_piece_and_in_two(visit: tuple[AttachSession, list[bytes]]) -> None:
     """What comes before the keys is sent, the keys are not, whether they come at once or one by one."""
     it, sent = visit
     assert not it.type(b"before\x10\x11after")
@@ -54,7 +54,7 @@ def test_the_keys_detach_in_one_piece_and_in_two(visit: tuple[Visit, list[bytes]
     assert sent == [b"ibefore"]
 
 
-def test_half_of_the_keys_is_input_after_all(visit: tuple[Visit, list[bytes]]) -> None:
+def test_half_of_the_keys_is_input_after_all(visit: tuple[AttachSession, list[bytes]]) -> None:
     """The first key alone waits; another key behind it, or the end of input, sends both."""
     it, sent = visit
     assert it.type(b"x\x10")
@@ -64,7 +64,7 @@ def test_half_of_the_keys_is_input_after_all(visit: tuple[Visit, list[bytes]]) -
     assert sent == [b"ix", b"i\x10y", b"i\x10", attach_protocol.END]
 
 
-def test_without_a_terminal_every_byte_is_input(visit: tuple[Visit, list[bytes]]) -> None:
+def test_without_a_terminal_every_byte_is_input(visit: tuple[AttachSession, list[bytes]]) -> None:
     """The control: where there is no terminal inside, the keys are bytes as any others."""
     it, sent = visit
     it.terminal_inside = False

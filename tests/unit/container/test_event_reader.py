@@ -15,28 +15,28 @@ import pytest
 from tests.support.boxes import PATIENCE, patience
 from tests.support.stored_boxes import home_at
 from tinybox.container.records import events, naming
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.views import event_reader
-from tinybox.container.views.event_reader import Wanted
+from tinybox.container.views.event_reader import EventSelection
 from tinybox.errors import UsageError
 
 TINYBOX = str(Path(sys.executable).with_name("tinybox"))
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def paths(tmp_path: Path) -> Paths:
     """Give a store in which three things have happened."""
-    home = home_at(tmp_path)
-    events.emit(home, "a" * 64, "create", image="alpine:3", name="web")
-    events.emit(home, "a" * 64, "die", exitCode=3, image="alpine:3")
-    events.emit(home, "b" * 64, "health_status: healthy", image="busybox:latest")
-    return home
+    paths = home_at(tmp_path)
+    events.emit(paths, "a" * 64, "create", image="alpine:3", name="web")
+    events.emit(paths, "a" * 64, "die", exitCode=3, image="alpine:3")
+    events.emit(paths, "b" * 64, "health_status: healthy", image="busybox:latest")
+    return paths
 
 
-def seen(home: Home, *words: str, since: int = 0) -> list[str]:
+def seen(paths: Paths, *words: str, since: int = 0) -> list[str]:
     """Return the actions that are wanted up to now."""
-    wanted = Wanted(home, since, time.time_ns(), words)
-    return [event["Action"] for batch in event_reader.read(home, wanted) for event in batch]
+    wanted = EventSelection(paths, since, time.time_ns(), words)
+    return [event["Action"] for batch in event_reader.read(paths, wanted) for event in batch]
 
 
 FILTERS = {
@@ -53,57 +53,57 @@ FILTERS = {
 
 
 @pytest.mark.parametrize("word", FILTERS)
-def test_filters(home: Home, word: str) -> None:
+def test_filters(paths: Paths, word: str) -> None:
     """Each key chooses what it says."""
-    assert seen(home, word) == FILTERS[word]
+    assert seen(paths, word) == FILTERS[word]
 
 
-def test_a_name_stands_for_its_container(home: Home) -> None:
+def test_a_name_stands_for_its_container(paths: Paths) -> None:
     """A container that has a name is found by it, also where the event does not tell the name."""
-    assert seen(home, "container=other") == []
-    naming.reserve(home, "other", "b" * 64)
-    assert seen(home, "container=other") == ["health_status: healthy"]
+    assert seen(paths, "container=other") == []
+    naming.reserve(paths, "other", "b" * 64)
+    assert seen(paths, "container=other") == ["health_status: healthy"]
 
 
-def test_filters_together(home: Home) -> None:
+def test_filters_together(paths: Paths) -> None:
     """Values of one key are alternatives, keys must all agree."""
-    assert seen(home, "event=die", "event=create") == ["create", "die"]
-    assert seen(home, "event=die", "image=busybox") == []
+    assert seen(paths, "event=die", "event=create") == ["create", "die"]
+    assert seen(paths, "event=die", "image=busybox") == []
 
 
-def test_a_wrong_filter(home: Home) -> None:
+def test_a_wrong_filter(paths: Paths) -> None:
     """A key that there is not is an error."""
     with pytest.raises(UsageError, match="colour"):
-        Wanted(home, 0, 0, ["colour=red"])
+        EventSelection(paths, 0, 0, ["colour=red"])
 
 
-def test_since_and_until(home: Home) -> None:
+def test_since_and_until(paths: Paths) -> None:
     """Nothing from before --since; with --until in the past it ends at once; what is damaged is passed over."""
-    assert seen(home) == ["create", "die", "health_status: healthy"]
-    assert seen(home, since=time.time_ns()) == []
-    with open(home.events, "a", encoding="utf-8") as file:
+    assert seen(paths) == ["create", "die", "health_status: healthy"]
+    assert seen(paths, since=time.time_ns()) == []
+    with open(paths.events, "a", encoding="utf-8") as file:
         file.write("no json\n")
-    events.emit(home, "c" * 64, "start")
-    assert seen(home)[-1] == "start"
+    events.emit(paths, "c" * 64, "start")
+    assert seen(paths)[-1] == "start"
 
 
-def test_rotation_while_following(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rotation_while_following(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """What happened before the log was begun anew, and after, is all seen."""
-    reading = event_reader.read(home, Wanted(home, 0, None))
+    reading = event_reader.read(paths, EventSelection(paths, 0, None))
     assert [event["Action"] for event in next(reading)] == ["create", "die", "health_status: healthy"]
     monkeypatch.setattr(events, "LARGEST", 100)
     for action in ("one", "two"):
-        events.emit(home, "d" * 64, action)
-    assert os.path.exists(home.events + ".1")
+        events.emit(paths, "d" * 64, action)
+    assert os.path.exists(paths.events + ".1")
     found = [event["Action"] for batch in (next(reading), next(reading)) for event in batch]
     assert found == ["one", "two"]
     reading.close()  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow
-def test_the_command_follows(home: Home) -> None:
+def test_the_command_follows(paths: Paths) -> None:
     """`tinybox events` prints docker's line at once when something happens, and goes on waiting."""
-    settings = {**os.environ, "TINYBOX_ROOT": home.root}
+    settings = {**os.environ, "TINYBOX_ROOT": paths.root}
     words = [TINYBOX, "events", "--since", "1h"]
     with subprocess.Popen(words, env=settings, stdout=subprocess.PIPE, text=True) as process, patience(PATIENCE):
         assert process.stdout is not None
@@ -113,25 +113,25 @@ def test_the_command_follows(home: Home) -> None:
         )
         assert "die" in process.stdout.readline()
         assert "health_status: healthy" in process.stdout.readline()
-        events.emit(home, "e" * 64, "start", image="alpine:3")
+        events.emit(paths, "e" * 64, "start", image="alpine:3")
         assert "start" in process.stdout.readline()
         assert process.poll() is None  # it came while the command was waiting
         process.kill()
 
 
 @pytest.mark.slow
-def test_the_command_ends_with_until(home: Home) -> None:
+def test_the_command_ends_with_until(paths: Paths) -> None:
     """With --until it ends by itself, and not before that time."""
-    settings, last = {**os.environ, "TINYBOX_ROOT": home.root}, int(time.time()) + 2
+    settings, last = {**os.environ, "TINYBOX_ROOT": paths.root}, int(time.time()) + 2
     words = [TINYBOX, "events", "--since", "1h", "--until", str(last), "--format", "{{.Action}}"]
     done = subprocess.run(words, env=settings, capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert time.time() >= last
     assert done.stdout.splitlines() == ["create", "die", "health_status: healthy"]
 
 
-def test_formats(home: Home) -> None:
+def test_formats(paths: Paths) -> None:
     """JSON has docker's keys; a template reaches what is known of the actor."""
-    settings = {**os.environ, "TINYBOX_ROOT": home.root}
+    settings = {**os.environ, "TINYBOX_ROOT": paths.root}
     words = [TINYBOX, "events", "--since", "1h", "--until", "0s", "-f", "event=die", "--format"]
     done = subprocess.run([*words, "json"], env=settings, capture_output=True, text=True, check=True)
     event = json.loads(done.stdout)
@@ -141,21 +141,21 @@ def test_formats(home: Home) -> None:
     assert done.stdout == f"die:3:{'a' * 64}\n"
 
 
-def test_a_full_log_is_put_aside_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_log_is_put_aside_once(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between a writer's line and its look at the size others put the log aside and begin another: no history goes."""
-    monkeypatch.setattr(events, "LARGEST", os.path.getsize(home.events))
+    monkeypatch.setattr(events, "LARGEST", os.path.getsize(paths.events))
     write, began = os.write, False
 
     def slowly(fd: int, data: bytes) -> int:
         nonlocal began
         written, is_first, began = write(fd, data), not began, True
         if is_first:
-            events.emit(home, "c" * 64, "start")  # the log is full: this one puts it aside
-            events.emit(home, "d" * 64, "start")  # and this one begins the next
+            events.emit(paths, "c" * 64, "start")  # the log is full: this one puts it aside
+            events.emit(paths, "d" * 64, "start")  # and this one begins the next
         return written
 
     monkeypatch.setattr(os, "write", slowly)
-    events.emit(home, "e" * 64, "stop")
-    former, young = (Path(f"{home.events}{ending}").read_text().splitlines() for ending in (".1", ""))
+    events.emit(paths, "e" * 64, "stop")
+    former, young = (Path(f"{paths.events}{ending}").read_text().splitlines() for ending in (".1", ""))
     assert [json.loads(line)["Action"] for line in former][:3] == ["create", "die", "health_status: healthy"]
     assert [json.loads(line)["id"][0] for line in [*former, *young]][3:] == ["e", "c", "d"]

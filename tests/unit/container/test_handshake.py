@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def talk() -> sync_pipe.Handshake:
+def talk() -> sync_pipe.SyncPipes:
     """Give a handshake whose two sides are both in this process."""
-    return sync_pipe.Handshake()
+    return sync_pipe.SyncPipes()
 
 
-def test_words_arrive_in_order(talk: sync_pipe.Handshake) -> None:
+def test_words_arrive_in_order(talk: sync_pipe.SyncPipes) -> None:
     """What the child tells, the parent hears, word by word; then the end of the pipe is no words."""
     talk.tell(sync_pipe.READY, b"7")
     assert talk.hear() == [b"ready", b"7"]
@@ -40,7 +40,7 @@ def test_words_arrive_in_order(talk: sync_pipe.Handshake) -> None:
         (ValueError("a bug"), StepError),
     ],
 )
-def test_an_error_crosses_in_words(talk: sync_pipe.Handshake, error: Exception, kind: type[TinyboxError]) -> None:
+def test_an_error_crosses_in_words(talk: sync_pipe.SyncPipes, error: Exception, kind: type[TinyboxError]) -> None:
     """The child's error is raised in the parent with its status, thing, cause and cure, on one line."""
     talk.tell_error(error)
     with pytest.raises(kind) as caught:
@@ -52,10 +52,10 @@ def test_an_error_crosses_in_words(talk: sync_pipe.Handshake, error: Exception, 
     talk.close()
 
 
-def test_a_child_whose_parent_is_gone_ends(talk: sync_pipe.Handshake) -> None:
+def test_a_child_whose_parent_is_gone_ends(talk: sync_pipe.SyncPipes) -> None:
     """At the end of the gate pipe the child exits with 1 instead of going on; with the word, it goes on."""
     for word, status in ((b"go", 7), (None, 1)):
-        again = sync_pipe.Handshake()
+        again = sync_pipe.SyncPipes()
         pid = os.fork()
         if pid == 0:
             files.close_all_but([again.gate])
@@ -71,17 +71,17 @@ def test_a_child_whose_parent_is_gone_ends(talk: sync_pipe.Handshake) -> None:
 def test_a_gate_with_a_name_waits_for_whoever_comes(tmp_path: Path) -> None:
     """Another process than the parent says the word, and hears the end; with nobody at the gate there is no visit."""
     with pytest.raises(ProcessLookupError):
-        sync_pipe.Visit(str(tmp_path))
-    talk = sync_pipe.Handshake(str(tmp_path))
+        sync_pipe.ReopenedSyncPipes(str(tmp_path))
+    talk = sync_pipe.SyncPipes(str(tmp_path))
     pid = os.fork()
     if pid == 0:
         talk.wait(sync_pipe.START)
         os._exit(7)
     talk.close()  # the maker of the child is gone, and its gate has no end for that
-    visit = sync_pipe.Visit(str(tmp_path))
+    visit = sync_pipe.ReopenedSyncPipes(str(tmp_path))
     visit.open_gate(sync_pipe.START)
     assert visit.hear() == []
     visit.close()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     with pytest.raises(ProcessLookupError):
-        sync_pipe.Visit(str(tmp_path))
+        sync_pipe.ReopenedSyncPipes(str(tmp_path))

@@ -15,39 +15,39 @@ from tinybox.cli.commands.listing import USUAL, columns
 from tinybox.cli.formatting.table import Table
 from tinybox.container.records import spec, state
 from tinybox.container.views import listing
-from tinybox.container.views.container_filters import Filter
+from tinybox.container.views.container_filters import ContainerFilter
 from tinybox.container.views.status_text import status
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 NOW = 2_000_000 * SECOND
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def paths(tmp_path: Path) -> Paths:
     """Give a store with four containers: made, ended well, ended badly, and ended while nobody saw it."""
-    home = home_at(tmp_path)
-    store(home, "made", created=1000 * SECOND, labels={"tier": "web"})
-    store(home, "well", created=1001 * SECOND, labels={"tier": "db", "x": ""}, exitCode=0)
-    store(home, "badly", created=1002 * SECOND, exitCode=137)
-    store(home, "unseen", created=1003 * SECOND, exitCode=None)
-    return home
+    paths = home_at(tmp_path)
+    store(paths, "made", created=1000 * SECOND, labels={"tier": "web"})
+    store(paths, "well", created=1001 * SECOND, labels={"tier": "db", "x": ""}, exitCode=0)
+    store(paths, "badly", created=1002 * SECOND, exitCode=137)
+    store(paths, "unseen", created=1003 * SECOND, exitCode=None)
+    return paths
 
 
-def listed(home: Home, *words: str) -> list[str]:
+def listed(paths: Paths, *words: str) -> list[str]:
     """Return the names of those that `ps -a --filter WORD` lists."""
-    wanted = Filter(home, words)
-    return [box.name for box in listing.containers(home, at_rest=True, is_wanted=wanted)]
+    wanted = ContainerFilter(paths, words)
+    return [box.name for box in listing.containers(paths, at_rest=True, is_wanted=wanted)]
 
 
-def test_the_newest_is_first(home: Home) -> None:
+def test_the_newest_is_first(paths: Paths) -> None:
     """`ps -a` lists all, the newest first; `ps` alone lists only what runs, which is nothing."""
-    assert listed(home) == ["unseen", "badly", "well", "made"]
-    assert listing.containers(home, at_rest=False) == []
+    assert listed(paths) == ["unseen", "badly", "well", "made"]
+    assert listing.containers(paths, at_rest=False) == []
 
 
 FILTERS = {
@@ -74,44 +74,44 @@ FILTERS = {
 
 
 @pytest.mark.parametrize("word", FILTERS)
-def test_filters(home: Home, word: str) -> None:
+def test_filters(paths: Paths, word: str) -> None:
     """Each of docker's keys chooses what it says."""
-    assert listed(home, word) == FILTERS[word]
+    assert listed(paths, word) == FILTERS[word]
 
 
-def test_filters_together(home: Home) -> None:
+def test_filters_together(paths: Paths) -> None:
     """Values of one key are alternatives, keys and labels must all agree."""
-    assert listed(home, "exited=0", "exited=137") == ["badly", "well"]
-    assert listed(home, "exited=0", "name=made") == []
-    assert listed(home, "label=tier", "label=x") == ["well"]
+    assert listed(paths, "exited=0", "exited=137") == ["badly", "well"]
+    assert listed(paths, "exited=0", "name=made") == []
+    assert listed(paths, "label=tier", "label=x") == ["well"]
 
 
-def test_filter_by_id(home: Home) -> None:
+def test_filter_by_id(paths: Paths) -> None:
     """A part of an id is enough; another id's is not."""
-    first, second = (listing.find(home, name).id for name in ("well", "badly"))
-    assert listed(home, f"id=^{first[:12]}") == ["well"]
-    assert listed(home, f"id={second}") == ["badly"]
+    first, second = (listing.find(paths, name).id for name in ("well", "badly"))
+    assert listed(paths, f"id=^{first[:12]}") == ["well"]
+    assert listed(paths, f"id={second}") == ["badly"]
 
 
 @pytest.mark.parametrize("word", ["foo=bar", "name", "status=asleep", "exited=no", "health=fine", "name=(", "="])
-def test_wrong_filters(home: Home, word: str) -> None:
+def test_wrong_filters(paths: Paths, word: str) -> None:
     """A filter that is none is an error that names it."""
     with pytest.raises(UsageError, match="--filter"):
-        Filter(home, [word])
+        ContainerFilter(paths, [word])
 
 
-def test_filter_by_volume(home: Home) -> None:
+def test_filter_by_volume(paths: Paths) -> None:
     """A volume is found by its name, and any mount by its place; /proc, which everyone has, is none."""
-    box = listing.find(home, "well")
+    box = listing.find(paths, "well")
     for name in ("made", "badly", "unseen"):
-        spec.save(_config([]), home.bundle(listing.find(home, name).id))
+        spec.save(_config([]), paths.bundle(listing.find(paths, name).id))
     mounts: list[Any] = [
         {"destination": "/proc", "type": "proc", "source": "proc"},
-        {"destination": "/data", "type": "bind", "source": f"{home.volumes}/stock/_data", "options": ["rbind", "rro"]},
+        {"destination": "/data", "type": "bind", "source": f"{paths.volumes}/stock/_data", "options": ["rbind", "rro"]},
     ]
-    spec.save(_config(mounts), home.bundle(box.id))
-    assert listed(home, "volume=stock") == listed(home, "volume=/data") == ["well"]
-    assert listed(home, "volume=/proc") == []
+    spec.save(_config(mounts), paths.bundle(box.id))
+    assert listed(paths, "volume=stock") == listed(paths, "volume=/data") == ["well"]
+    assert listed(paths, "volume=/proc") == []
     assert [(mount["Type"], mount["Name"], mount["RW"]) for mount in box.mounts()] == [("volume", "stock", False)]
 
 
@@ -161,9 +161,9 @@ def test_status_words(words: str, now: dict[str, Any]) -> None:
     assert status(box(**now), NOW) == words
 
 
-def test_columns(home: Home) -> None:
+def test_columns(paths: Paths) -> None:
     """The table is docker's; JSON has its fields; a template may ask for one label; --no-trunc cuts nothing."""
-    found = listing.containers(home, at_rest=True)
+    found = listing.containers(paths, at_rest=True)
     short, full = columns(full=False, now=NOW), columns(full=True, now=NOW)
     heading, first, *_ = Table(short, "", USUAL).lines(found)
     assert heading.split() == "CONTAINER ID IMAGE COMMAND CREATED STATUS PORTS NAMES".split()
@@ -171,14 +171,14 @@ def test_columns(home: Home) -> None:
     assert Table(full, "{{.ID}}", USUAL).lines(found) == [each.id for each in found]
     assert Table(short, '{{.Names}}\\t{{.Label "tier"}}', USUAL).lines(found)[2:] == ["well\tdb", "made\tweb"]
     assert Table(short, "table {{.Names}}\t{{.State}}", USUAL).lines(found)[0] == "NAMES     STATE"
-    spec.save(_config([]), home.bundle(found[0].id))
+    spec.save(_config([]), paths.bundle(found[0].id))
     row = json.loads(Table(short, "json", USUAL).lines(found[:1])[0])
     assert (row["Names"], row["State"], row["Command"]) == ("unseen", "exited", "\"sh -c 'exit 1'\"")
 
 
-def test_a_row_as_json_is_the_same_by_a_template(home: Home) -> None:
+def test_a_row_as_json_is_the_same_by_a_template(paths: Paths) -> None:
     """{{json .}} says what json says: all columns but Label, which is a function of a word; {{json .Names}} one."""
-    rows = listing.containers(home, at_rest=True)
+    rows = listing.containers(paths, at_rest=True)
     table = columns(full=False, now=NOW)
     plain = Table(table, "json", USUAL).lines(rows)
     assert Table(table, "{{json .}}", USUAL).lines(rows) == plain
@@ -186,7 +186,7 @@ def test_a_row_as_json_is_the_same_by_a_template(home: Home) -> None:
     assert Table(table, "{{json .Names}}", USUAL).lines(rows)[0].startswith('"')
 
 
-def test_what_could_command_a_terminal_is_shown(home: Home) -> None:
+def test_what_could_command_a_terminal_is_shown(paths: Paths) -> None:
     """An escape sequence in a command stands there as text."""
     found = box(status="new", command=["\x1b[2J"])
     assert "\\x1b[2J" in Table(columns(full=True, now=NOW), "", "Command").lines([found])[1]
@@ -211,32 +211,32 @@ def test_ps_reads_one_small_file_a_container(tmp_path: Path) -> None:
     assert done.stderr.split() == ["0", "200"]
 
 
-def test_a_removed_container_is_passed_over(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removed_container_is_passed_over(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that goes while the list is read is not in it, and the others are."""
-    gone = listing.find(home, "badly").id
+    gone = listing.find(paths, "badly").id
     read = state.read
 
-    def vanishing(where: Home, container: str) -> state.State:
+    def vanishing(where: Paths, container: str) -> state.State:
         if container == gone:
             os.rename(where.bundle(gone), where.bundle("gone"))
         return read(where, container)
 
     monkeypatch.setattr(state, "read", vanishing)
-    assert listed(home) == ["unseen", "well", "made"]
+    assert listed(paths) == ["unseen", "well", "made"]
 
 
-def test_who_begins_to_run_between_two_looks_runs(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_begins_to_run_between_two_looks_runs(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who finds nothing among the living, and in the store that it runs, does not take it for one that died unseen."""
-    container = listing.find(home, "well").id
-    owner, stored = state.own(home, container), state.stored
+    container = listing.find(paths, "well").id
+    owner, stored = state.lock(paths, container), state.stored
 
-    def after_its_start(home: Home, container: str) -> state.State | None:
+    def after_its_start(paths: Paths, container: str) -> state.State | None:
         monkeypatch.undo()
         for changes in ({"status": state.CREATING}, {"status": state.CREATED, "pid": 1}, {"status": state.RUNNING}):
             owner.write(**changes)
-        return stored(home, container)
+        return stored(paths, container)
 
     monkeypatch.setattr(state, "stored", after_its_start)
-    assert listing.find(home, "well").word == "running"
+    assert listing.find(paths, "well").word == "running"
     owner.write(status=state.STOPPED, pid=0, exitCode=0)
     owner.close()

@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.views.log_reader import Entry
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def paths(tmp_path: Path) -> Paths:
     """Give a store."""
     return home_at(tmp_path)
 
 
 @pytest.fixture
-def box(home: Home) -> str:
+def box(paths: Paths) -> str:
     """Give the id of a container at rest."""
-    return store(home, "box", created=1, exitCode=0)
+    return store(paths, "box", created=1, exitCode=0)
 
 
-def log_of(home: Home, box: str) -> str:
+def log_of(paths: Paths, box: str) -> str:
     """Return the path of its log."""
-    return os.path.join(home.bundle(box), "container.log")
+    return os.path.join(paths.bundle(box), "container.log")
 
 
 def row(number: int, stream: str = "stdout") -> str:
@@ -64,29 +64,30 @@ def three_generations(path: str) -> None:
 
 
 @pytest.mark.parametrize("tail", [None, 0, 1, 4, 5, 7, 9, 10, 11])
-def test_the_last_lines_over_generations(home: Home, box: str, tail: int | None) -> None:
+def test_the_last_lines_over_generations(paths: Paths, box: str, tail: int | None) -> None:
     """The oldest come first; --tail counts from the end, over the borders of files."""
-    three_generations(log_of(home, box))
+    three_generations(log_of(paths, box))
     expected = [str(number) for number in range(10)]
     assert (
-        text(log_reader.read(home, box, Selection(tail=tail))) == expected[10 - min(10 if tail is None else tail, 10) :]
+        text(log_reader.read(paths, box, Selection(tail=tail)))
+        == expected[10 - min(10 if tail is None else tail, 10) :]
     )
 
 
-def test_the_last_lines_of_a_large_file(home: Home, box: str) -> None:
+def test_the_last_lines_of_a_large_file(paths: Paths, box: str) -> None:
     """--tail reads a file of megabytes from its end: the lines are right, and far fewer bytes than it has are read."""
-    with open(log_of(home, box), "w", encoding="utf-8") as file:
+    with open(log_of(paths, box), "w", encoding="utf-8") as file:
         file.writelines(
             json.dumps({"log": f"{n}" + "x" * 100, "stream": "stdout", "time": "2"}) + "\n" for n in range(50_000)
         )
-    fd = os.open(log_of(home, box), os.O_RDONLY)
+    fd = os.open(log_of(paths, box), os.O_RDONLY)
     for count in (1, 2, 400, 1000):
         assert rotated_files.seek_to_last(fd, count) == count
         assert os.read(fd, 40).startswith(b'{"log": "%dx' % (50_000 - count))
     os.close(fd)
     before = int(_io("rchar"))
-    assert len(text(log_reader.read(home, box, Selection(tail=1000)))) == 1000
-    assert int(_io("rchar")) - before < os.path.getsize(log_of(home, box)) / 10
+    assert len(text(log_reader.read(paths, box, Selection(tail=1000)))) == 1000
+    assert int(_io("rchar")) - before < os.path.getsize(log_of(paths, box)) / 10
 
 
 def _io(name: str) -> str:
@@ -94,48 +95,48 @@ def _io(name: str) -> str:
         return dict(line.split(": ") for line in file)[name]
 
 
-def test_times(home: Home, box: str) -> None:
+def test_times(paths: Paths, box: str) -> None:
     """--since and --until choose by the time in the line, both ends included."""
-    three_generations(log_of(home, box))
+    three_generations(log_of(paths, box))
     second = 1_000_000_000
-    assert text(log_reader.read(home, box, Selection(since=4 * second, until=7 * second))) == ["4", "5", "6", "7"]
-    assert text(log_reader.read(home, box, Selection(since=8 * second, tail=5))) == ["8", "9"]
+    assert text(log_reader.read(paths, box, Selection(since=4 * second, until=7 * second))) == ["4", "5", "6", "7"]
+    assert text(log_reader.read(paths, box, Selection(since=8 * second, tail=5))) == ["8", "9"]
 
 
-def test_bytes_and_streams_come_back(home: Home, box: str) -> None:
+def test_bytes_and_streams_come_back(paths: Paths, box: str) -> None:
     """What the writer was given comes back, on its stream, byte for byte: no UTF-8, long lines, no end of the last."""
-    log = Log(log_of(home, box))
+    log = Log(log_of(paths, box))
     said = {"stdout": os.urandom(3000) + b"\xff\n" + b"y" * 40_000 + b"\n", "stderr": b"\xc3\xa9 no newline"}
     for stream, data in said.items():
         log.write(stream, data)
     log.close()
-    entries = [entry for batch in log_reader.read(home, box, Selection()) for entry in batch]
+    entries = [entry for batch in log_reader.read(paths, box, Selection()) for entry in batch]
     for stream, data in said.items():
         assert b"".join(entry.data for entry in entries if entry.stream == stream) == data
 
 
-def test_a_damaged_line_is_passed_over(home: Home, box: str) -> None:
+def test_a_damaged_line_is_passed_over(paths: Paths, box: str) -> None:
     """A line that a full disk has cut does no harm to the others; one without its end is not shown yet."""
-    with open(log_of(home, box), "w", encoding="utf-8") as file:
+    with open(log_of(paths, box), "w", encoding="utf-8") as file:
         file.write(row(1) + row(2)[:20] + "\n" + row(3) + row(4)[:-1])
-    assert text(log_reader.read(home, box, Selection())) == ["1", "3"]
+    assert text(log_reader.read(paths, box, Selection())) == ["1", "3"]
 
 
-def test_no_log_is_an_empty_one(home: Home, box: str) -> None:
+def test_no_log_is_an_empty_one(paths: Paths, box: str) -> None:
     """A container that has never run has said nothing; following it ends at once."""
-    assert text(log_reader.read(home, box, Selection())) == []
-    assert text(log_reader.follow(home, box, Selection())) == []
+    assert text(log_reader.read(paths, box, Selection())) == []
+    assert text(log_reader.follow(paths, box, Selection())) == []
 
 
 WRITER = """
 import sys, time
 from tinybox.container.records import state
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.monitor.log import Log
 root, box, count, pause = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
-home = Home(root)
-record = state.own(home, box)
-log = Log(home.bundle(box) + "/container.log", max_size=5000, max_files=1000)
+paths = Paths(root)
+record = state.lock(paths, box)
+log = Log(paths.bundle(box) + "/container.log", max_size=5000, max_files=1000)
 print("ready", flush=True)
 for number in range(count):
     log.write("stdout", b"%d\\n" % number)
@@ -146,9 +147,9 @@ record.close()
 """
 
 
-def writer(home: Home, box: str, count: int, pause: float) -> subprocess.Popen[str]:
+def writer(paths: Paths, box: str, count: int, pause: float) -> subprocess.Popen[str]:
     """Start a process that owns the container, and writes *count* lines into its log."""
-    words = [sys.executable, "-c", WRITER, home.root, box, str(count), str(pause)]
+    words = [sys.executable, "-c", WRITER, paths.root, box, str(count), str(pause)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -156,20 +157,20 @@ def writer(home: Home, box: str, count: int, pause: float) -> subprocess.Popen[s
 
 
 @pytest.mark.slow
-def test_rotation_while_following_loses_nothing(home: Home, box: str) -> None:
+def test_rotation_while_following_loses_nothing(paths: Paths, box: str) -> None:
     """5000 lines through a log that is rotated each 60: the follower sees each once, in order, and then ends."""
-    with writer(home, box, 5000, 0) as process:
-        assert text(log_reader.follow(home, box, Selection())) == [*map(str, range(5000)), "without an end"]
+    with writer(paths, box, 5000, 0) as process:
+        assert text(log_reader.follow(paths, box, Selection())) == [*map(str, range(5000)), "without an end"]
         assert process.wait(PATIENCE) == 0
-    assert len([name for name in os.listdir(home.bundle(box)) if name.startswith("container.log.")]) > 50
+    assert len([name for name in os.listdir(paths.bundle(box)) if name.startswith("container.log.")]) > 50
 
 
 @pytest.mark.slow
-def test_lines_come_when_they_are_written(home: Home, box: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_come_when_they_are_written(paths: Paths, box: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A follower has each line although it would not look again by itself: the kernel tells it to."""
     monkeypatch.setattr(log_reader, "LOOK_AGAIN", 3600.0)
-    with writer(home, box, 10_000, 0.3) as process, patience(PATIENCE):
-        lines = (entry.data for batch in log_reader.follow(home, box, Selection()) for entry in batch)
+    with writer(paths, box, 10_000, 0.3) as process, patience(PATIENCE):
+        lines = (entry.data for batch in log_reader.follow(paths, box, Selection()) for entry in batch)
         try:
             assert [next(lines) for _ in range(3)] == [b"0\n", b"1\n", b"2\n"]
         finally:
@@ -178,44 +179,44 @@ def test_lines_come_when_they_are_written(home: Home, box: str, monkeypatch: pyt
 
 
 @pytest.mark.slow
-def test_following_ends_with_a_killed_owner(home: Home, box: str) -> None:
+def test_following_ends_with_a_killed_owner(paths: Paths, box: str) -> None:
     """A monitor that is killed writes nothing down: the follower sees that nobody holds the lock."""
-    with writer(home, box, 2, 1000) as process:
-        following = log_reader.follow(home, box, Selection())
+    with writer(paths, box, 2, 1000) as process:
+        following = log_reader.follow(paths, box, Selection())
         assert [entry.data for entry in next(following)] == [b"0\n"]
-        assert log_reader.is_watched(home, box)  # the control
+        assert log_reader.is_watched(paths, box)  # the control
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert text(following) == []
-    assert state.inherit(home, box) is not None  # and the lock is left to whoever cleans up
+    assert state.inherit(paths, box) is not None  # and the lock is left to whoever cleans up
 
 
 @pytest.mark.slow
-def test_following_ends_with_until(home: Home, box: str) -> None:
+def test_following_ends_with_until(paths: Paths, box: str) -> None:
     """--until in the future: what comes until then, and no longer, though there is more."""
-    with writer(home, box, 1000, 0.2) as process:
-        until(lambda: text(log_reader.read(home, box, Selection())))
+    with writer(paths, box, 1000, 0.2) as process:
+        until(lambda: text(log_reader.read(paths, box, Selection())))
         end = time.time_ns() + 500_000_000
         with patience(PATIENCE):
-            followed = text(log_reader.follow(home, box, Selection(until=end)))
+            followed = text(log_reader.follow(paths, box, Selection(until=end)))
         assert time.time_ns() > end
         assert process.poll() is None
-        expected = text(log_reader.read(home, box, Selection(until=end)))
-        until(lambda: len(text(log_reader.read(home, box, Selection()))) > len(expected))
+        expected = text(log_reader.read(paths, box, Selection(until=end)))
+        until(lambda: len(text(log_reader.read(paths, box, Selection()))) > len(expected))
         process.kill()
     assert followed
     assert followed in (expected, expected[:-1])  # the last may have been written after the end, with its time before
 
 
-def test_a_reader_holds_no_files(home: Home, box: str) -> None:
+def test_a_reader_holds_no_files(paths: Paths, box: str) -> None:
     """After reading and after leaving a follower half-way, no descriptor is open."""
-    three_generations(log_of(home, box))
+    three_generations(log_of(paths, box))
     before = os.listdir("/proc/self/fd")
     for tail in (None, 0, 5):
-        text(log_reader.read(home, box, Selection(tail=tail)))
-    with writer(home, box, 1000, 0.1) as process:
+        text(log_reader.read(paths, box, Selection(tail=tail)))
+    with writer(paths, box, 1000, 0.1) as process:
         during = len(os.listdir("/proc/self/fd"))
-        following = log_reader.follow(home, box, Selection())
+        following = log_reader.follow(paths, box, Selection())
         next(following)
         assert len(os.listdir("/proc/self/fd")) > during  # the control
         following.close()  # type: ignore[attr-defined]

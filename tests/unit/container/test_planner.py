@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tinybox.container.planning import planner
-from tinybox.container.process.handles import Live
+from tinybox.container.process.handles import Handles
 from tinybox.container.process.plan import Plan, Step
 from tinybox.container.records import host, spec
 from tinybox.errors import HostError, StepError, TinyboxError, UsageError
@@ -44,16 +44,16 @@ SPEC: Any = {
 
 
 @pytest.fixture
-def live() -> Iterator[Live]:
+def handles() -> Iterator[Handles]:
     """Give live parts that are closed again."""
-    parts = Live()
+    parts = Handles()
     yield parts
     parts.close()
 
 
-def planned(config: Spec, live: Live, here: host.Host = HERE) -> Plan:
+def planned(config: Spec, handles: Handles, here: host.Host = HERE) -> Plan:
     """Plan *config* on *here*."""
-    return planner.plan(planner.Task(config, "/bundle", here, live, Cgroup("tinybox/test", here.hierarchies)))
+    return planner.plan(planner.Task(config, "/bundle", here, handles, Cgroup("tinybox/test", here.hierarchies)))
 
 
 def changed(**parts: Any) -> Spec:
@@ -70,15 +70,15 @@ def names(steps: list[Step]) -> list[str]:
     return [step.name for step in steps]
 
 
-def test_the_order_that_makes_a_container(live: Live) -> None:
+def test_the_order_that_makes_a_container(handles: Handles) -> None:
     """Limits stand before the clone; private mounts before the first mount; rights fall last before the program."""
-    plan = planned(changed(linux={"resources": {"memory": {"limit": 1 << 25}}}), live)
+    plan = planned(changed(linux={"resources": {"memory": {"limit": 1 << 25}}}), handles)
     parent, child = names(plan.parent), names(plan.child)
     assert (
         parent.index("limit-memory.max") < parent.index("open-cgroup") < parent.index("clone") < parent.index("release")
     )
     order = [
-        "leash",
+        "die-with-parent",
         "wait",
         "private-mounts",
         "root",
@@ -88,13 +88,13 @@ def test_the_order_that_makes_a_container(live: Live) -> None:
         "bounding-set",
         "identity",
     ]
-    order += ["capabilities", "find-program", "hide", "leash-again", "ready", "close", "name", "program"]
+    order += ["capabilities", "find-program", "hide", "die-with-parent-again", "ready", "close", "name", "program"]
     assert [name for name in child if name in order] == order
 
 
-def test_every_step_can_be_explained(live: Live) -> None:
+def test_every_step_can_be_explained(handles: Handles) -> None:
     """Each has a sentence, a page of the manual, and a name of its own."""
-    plan = planned(SPEC, live)
+    plan = planned(SPEC, handles)
     steps = [*plan.parent, *plan.child]
     assert all(step.says and "(" in step.manual and step.call() for step in steps)
     assert len(set(names(steps))) == len(steps)
@@ -119,17 +119,17 @@ def test_a_layer_that_is_listed_twice_is_stacked_once() -> None:
     assert "lowerdir=/a:/b," in overlay.data(["/a", "/b", "/a"], "/u", "/w", userns=False)
 
 
-def test_host_namespaces_are_not_made(live: Live) -> None:
+def test_host_namespaces_are_not_made(handles: Handles) -> None:
     """Without a pid namespace the first process is no PID 1: it becomes a subreaper; without uts no name is set."""
-    plan = planned(changed(linux={"namespaces": [{"type": "mount"}]}), live)
+    plan = planned(changed(linux={"namespaces": [{"type": "mount"}]}), handles)
     assert "subreaper" in names(plan.child)
     assert not {"hostname", "loopback", "cgroup-namespace"} & set(names(plan.child))
 
 
-def test_joined_namespaces_are_opened_by_the_parent_and_entered_by_the_child(live: Live) -> None:
+def test_joined_namespaces_are_opened_by_the_parent_and_entered_by_the_child(handles: Handles) -> None:
     """A pid namespace is entered last, by one more process: the child is outside of it until it has no rights left."""
     joined = [{"type": "mount"}, {"type": "pid", "path": "/proc/7/ns/pid"}, {"type": "ipc", "path": "/proc/7/ns/ipc"}]
-    plan = planned(changed(linux={"namespaces": joined}), live)
+    plan = planned(changed(linux={"namespaces": joined}), handles)
     parent, child = names(plan.parent), names(plan.child)
     assert [name for name in parent if name in ("clone", "await-namespaces", "release", "adopt", "go-on-inside")] == [
         "clone", "await-namespaces", "release", "adopt", "go-on-inside",
@@ -147,15 +147,15 @@ def test_joined_namespaces_are_opened_by_the_parent_and_entered_by_the_child(liv
         "ready",
     ]
     assert [name for name in child if name in order] == order
-    assert not {"join-pid", "unshare", "go-inside"} & set(names(planned(SPEC, live).child))
+    assert not {"join-pid", "unshare", "go-inside"} & set(names(planned(SPEC, handles).child))
 
 
-def test_a_shared_mount_namespace_keeps_its_root(live: Live) -> None:
+def test_a_shared_mount_namespace_keeps_its_root(handles: Handles) -> None:
     """Joined or inherited: the parent places the root, and takes it away again; the child never pivots there."""
     for shared in ([], [{"type": "mount", "path": "/proc/7/ns/mnt"}]):
         config = changed(linux={"namespaces": shared})
         config["annotations"] = {}
-        plan = planned(config, live)
+        plan = planned(config, handles)
         (step,) = [step for step in plan.parent if step.name == "share-root"]
         assert step.undo is not None
         assert "own-root" in names(plan.child)
@@ -173,21 +173,23 @@ def test_a_shared_mount_namespace_keeps_its_root(live: Live) -> None:
         ({"process": {"rlimits": [{"type": "RLIMIT_X", "soft": 1, "hard": 1}]}}, "limit RLIMIT_X"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_made(live: Live, parts: dict[str, Any], complaint: str) -> None:
+def test_what_cannot_be_is_refused_before_anything_is_made(
+    handles: Handles, parts: dict[str, Any], complaint: str
+) -> None:
     """A spec that cannot be carried out is an error of the planner that names the field."""
     with pytest.raises(UsageError, match=complaint):
-        planned(changed(**parts), live)
+        planned(changed(**parts), handles)
 
 
-def test_a_capability_that_cannot_be_had_is_left_out_with_a_warning(live: Live) -> None:
+def test_a_capability_that_cannot_be_had_is_left_out_with_a_warning(handles: Handles) -> None:
     """What this host's root lacks, and what no kernel knows, is named among the warnings; the rest is granted."""
     words = ["CAP_SYS_ADMIN", "CAP_CHOWN", "CAP_FLY"]
-    plan = planned(changed(process={"capabilities": dict.fromkeys(("bounding", "permitted"), words)}), live)
+    plan = planned(changed(process={"capabilities": dict.fromkeys(("bounding", "permitted"), words)}), handles)
     assert plan.warnings == [
         "process.capabilities: CAP_FLY: there is no such capability",
         "process.capabilities: CAP_SYS_ADMIN: this host's root does not have it",
     ]
-    assert planned(SPEC, live).warnings == []
+    assert planned(SPEC, handles).warnings == []
 
 
 def test_an_old_kernel_and_a_missing_root_are_said() -> None:

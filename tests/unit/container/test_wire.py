@@ -60,13 +60,13 @@ class Desk:
         for fd in (self.stdin, self.stdin_out, self.out_in):
             os.set_blocking(fd, False)
         log = lambda stream, data: self.logged.append((stream, data))  # noqa: E731
-        self.board = attach_protocol.Switchboard(self.loop, log, {self.out: attach_protocol.OUT}, self.stdin)  # type: ignore[arg-type]
+        self.board = attach_protocol.AttachServer(self.loop, log, {self.out: attach_protocol.OUT}, self.stdin)  # type: ignore[arg-type]
 
-    def guest(self) -> attach_protocol.Guest:
+    def guest(self) -> attach_protocol.Client:
         """Attach someone; return his side of the line, as something that keeps what it cannot send."""
         ours, theirs = attach_protocol.pair()
         self.board.admit(theirs)
-        return attach_protocol.Guest(ours)
+        return attach_protocol.Client(ours)
 
     def close(self) -> None:
         """Close everything."""
@@ -202,7 +202,7 @@ def test_who_comes_where_no_descriptor_is_left_waits_at_the_door(
     monkeypatch.setattr(attach_protocol, "PAUSE", 0.05)
     server = attach_protocol.listen(str(tmp_path))
     desk.loop.listen(server.fileno(), lambda: desk.board.welcome(server))
-    guest = attach_protocol.Guest(attach_protocol.connect(str(tmp_path)))
+    guest = attach_protocol.Client(attach_protocol.connect(str(tmp_path)))
     former = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, former[1]))
     try:

@@ -476,7 +476,7 @@ def test_env_file_has_an_end(tmp_path: Path) -> None:
 
 def test_an_alarm_in_a_hundred_days_is_waited_for_in_parts() -> None:
     """A health check every 2400 hours is more milliseconds than poll(2) counts: it ended the box's monitor."""
-    watch = wait_loop.Watch.__new__(wait_loop.Watch)
+    watch = wait_loop.WaitLoop.__new__(wait_loop.WaitLoop)
     watch.alarms = [(time.monotonic() + 1e9, lambda: None)]
     patience_of_poll = watch._patience()
     assert patience_of_poll is not None

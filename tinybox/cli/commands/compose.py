@@ -15,10 +15,10 @@ from tinybox.compose import down as descent
 from tinybox.compose import members, output
 from tinybox.compose import project as projects
 from tinybox.compose.service import by_name
-from tinybox.compose.up import Ascent, wake
+from tinybox.compose.up import Ascent, start_again
 from tinybox.container import control
 from tinybox.container.records import host
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.views.log_reader import Selection
 from tinybox.errors import UsageError
 
@@ -84,27 +84,27 @@ def compose(ctx: click.Context, /, files: tuple[str, ...], name: str, folder: st
 @click.pass_obj
 def up(asked: Asked, /, services: tuple[str, ...], seconds: float | None, **options: Any) -> int:
     """Make and start what the file says; without -d show what all say, and stop them on Ctrl-C."""
-    home = Home()
-    here = host.read(home.cache)
+    paths = Paths()
+    here = host.read(paths.cache)
     here.check()
     project = asked.project()
     chosen = project.chosen(services, asked.profiles)
     if options["remove_orphans"]:
-        descent.remove_orphans(home, here, project, say)
+        descent.remove_orphans(paths, here, project, say)
     since = time.time_ns()
-    ascent = Ascent(home, here, project, chosen, say, anew=options["force_recreate"])
+    ascent = Ascent(paths, here, project, chosen, say, anew=options["force_recreate"])
     ascent.up(images.make_missing, wait=options["wait"], seconds=options["wait_timeout"])
     if options["detach"] or options["wait"]:
         return 0
-    attached = members.of(home, project.name, [service.name for service in chosen])
+    attached = members.of(paths, project.name, [service.name for service in chosen])
     source = by_name(project.services, options["source"]) if options["source"] else None
     abort = options["abort"] or source is not None
-    status = _attend(home, project, attached, Selection(since=since), seconds, abort=abort)
-    return control.wait(home, source.container) or 0 if source and not status else status
+    status = _attend(paths, project, attached, Selection(since=since), seconds, abort=abort)
+    return control.wait(paths, source.container) or 0 if source and not status else status
 
 
 def _attend(
-    home: Home, project: Project, attached: list[Listed], since: Selection, seconds: float | None, *, abort: bool
+    paths: Paths, project: Project, attached: list[Listed], since: Selection, seconds: float | None, *, abort: bool
 ) -> int:
     """Show what the containers say until all have ended, or one with *abort*; Ctrl-C and SIGTERM stop them.
 
@@ -112,7 +112,7 @@ def _attend(
     """
     asked: list[int] = []
     _on_signals(lambda number, _: asked.append(number))
-    threads = output.follow(home, attached, since, output.Output(sys.stdout.buffer, attached, prefix=True))
+    threads = output.follow(paths, attached, since, output.Output(sys.stdout.buffer, attached, prefix=True))
     while not asked and (alive := [thread for thread in threads if thread.is_alive()]):
         if abort and alive != threads:
             break
@@ -121,9 +121,9 @@ def _attend(
         say("Gracefully stopping... (Ctrl-C again: KILL)")
     _on_signals(_interrupted)
     try:
-        _stop(home, project, attached, seconds)
+        _stop(paths, project, attached, seconds)
     except KeyboardInterrupt:
-        _stop(home, project, attached, 0)
+        _stop(paths, project, attached, 0)
     for thread in threads:
         thread.join()
     return 130 if asked else 0
@@ -138,8 +138,8 @@ def _interrupted(_: int, __: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _stop(home: Home, project: Project, containers: list[Listed], seconds: float | None) -> None:
-    descent.stop(home, project, descent.ranked(project, containers), seconds, say)
+def _stop(paths: Paths, project: Project, containers: list[Listed], seconds: float | None) -> None:
+    descent.stop(paths, project, descent.ranked(project, containers), seconds, say)
 
 
 @compose.command()
@@ -154,10 +154,10 @@ def down(
     """Stop and remove the project's containers and networks."""
     if services:
         raise UsageError("compose down", "takes no services here", "tinybox compose stop SERVICE")
-    home = Home()
-    here = host.read(home.cache)
+    paths = Paths()
+    here = host.read(paths.cache)
     here.check()
-    descent.down(home, here, asked.project(), say, volumes=volumes, orphans=remove_orphans, seconds=seconds)
+    descent.down(paths, here, asked.project(), say, volumes=volumes, orphans=remove_orphans, seconds=seconds)
 
 
 @compose.command()
@@ -166,8 +166,8 @@ def down(
 @click.pass_obj
 def stop(asked: Asked, services: tuple[str, ...], seconds: float | None) -> None:
     """Stop the services, and keep their containers."""
-    home, project = Home(), asked.project()
-    _stop(home, project, members.named(home, project, services), seconds)
+    paths, project = Paths(), asked.project()
+    _stop(paths, project, members.named(paths, project, services), seconds)
 
 
 @compose.command()
@@ -175,17 +175,17 @@ def stop(asked: Asked, services: tuple[str, ...], seconds: float | None) -> None
 @click.pass_obj
 def start(asked: Asked, services: tuple[str, ...]) -> None:
     """Start containers that are at rest."""
-    home, project = Home(), asked.project()
-    found = members.named(home, project, services)
+    paths, project = Paths(), asked.project()
+    found = members.named(paths, project, services)
     if not project.files:
-        _start(home, project, found)
+        _start(paths, project, found)
         return
-    here = host.read(home.cache)
+    here = host.read(paths.cache)
     here.check()
     wanted = [by_name(project.services, name) for name in services] or project.chosen((), asked.profiles)
-    ascent = Ascent(home, here, project, wanted, say)
+    ascent = Ascent(paths, here, project, wanted, say)
     for service in wanted:
-        ascent.start(service, members.one(home, project.name, service.name))
+        ascent.start(service, members.one(paths, project.name, service.name))
 
 
 @compose.command()
@@ -194,21 +194,21 @@ def start(asked: Asked, services: tuple[str, ...]) -> None:
 @click.pass_obj
 def restart(asked: Asked, services: tuple[str, ...], seconds: float | None) -> None:
     """Stop the services and start them again."""
-    home, project = Home(), asked.project()
-    found = members.named(home, project, services)
+    paths, project = Paths(), asked.project()
+    found = members.named(paths, project, services)
     if services:
         with_them = [each.name for each in project.services.values() if each.follows & {*services}]
-        found = members.of(home, project.name, [*services, *with_them])
-    _stop(home, project, found, seconds)
-    _start(home, project, found)
+        found = members.of(paths, project.name, [*services, *with_them])
+    _stop(paths, project, found, seconds)
+    _start(paths, project, found)
 
 
-def _start(home: Home, project: Project, containers: list[Listed]) -> None:
+def _start(paths: Paths, project: Project, containers: list[Listed]) -> None:
     """Start *containers* that are at rest, those first on which others depend."""
-    here = host.read(home.cache)
+    here = host.read(paths.cache)
     here.check()
     for listed in reversed(descent.ranked(project, containers)):
-        wake(home, here, listed, say)
+        start_again(paths, here, listed, say)
 
 
 @compose.command(name="exec", context_settings={"allow_interspersed_args": False})
@@ -225,7 +225,7 @@ def _start(home: Home, project: Project, containers: list[Listed]) -> None:
 @click.pass_context
 def execute(ctx: click.Context, /, service: str, *, no_tty: bool, **options: Any) -> int:
     """Run COMMAND in the container of SERVICE."""
-    found = members.one(Home(), ctx.obj.project().name, service)
+    found = members.one(Paths(), ctx.obj.project().name, service)
     terminal = not no_tty and os.isatty(0) and os.isatty(1)
     more = {"name": found.id, "interactive": True, "tty": terminal, "env_file": ()}
     status: int = ctx.invoke(life.execute, **options, **more)

@@ -14,7 +14,7 @@ from tinybox.cli.commands.logs import line_count
 from tinybox.cli.formatting.table import Columns, Table, format_option
 from tinybox.compose import document, members, output
 from tinybox.container.network import published_ports
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.views.log_reader import Selection
 from tinybox.errors import StateError
 
@@ -61,7 +61,7 @@ def publishers(listed: Listed) -> list[dict[str, Any]]:
 @click.pass_obj
 def ps(obj: Any, services: tuple[str, ...], style: str, *, all_of_them: bool, quiet: bool, names_only: bool) -> None:
     """List the project's containers."""
-    found = members.named(Home(), obj.project(), services)
+    found = members.named(Paths(), obj.project(), services)
     found = [listed for listed in found if all_of_them or listed.word in ("running", "paused", "restarting")]
     if quiet:
         lines = [listed.id for listed in found]
@@ -82,14 +82,14 @@ def ps(obj: Any, services: tuple[str, ...], style: str, *, all_of_them: bool, qu
 @click.pass_obj
 def logs(obj: Any, services: tuple[str, ...], tail: str, *, follow: bool, timestamps: bool, bare: bool) -> None:
     """Show what the services have said, each line after the name of who said it."""
-    home = Home()
-    found = members.named(home, obj.project(), services)
+    paths = Paths()
+    found = members.named(paths, obj.project(), services)
     selection = Selection(tail=line_count(tail))
     out = output.Output(sys.stdout.buffer, found, prefix=not bare, timestamps=timestamps)
     if not follow:
-        output.show(home, found, selection, out)
+        output.show(paths, found, selection, out)
         return
-    for thread in output.follow(home, found, selection, out):
+    for thread in output.follow(paths, found, selection, out):
         thread.join()
 
 
@@ -100,7 +100,7 @@ def logs(obj: Any, services: tuple[str, ...], tail: str, *, follow: bool, timest
 @click.pass_obj
 def port(obj: Any, service: str, private_port: str, protocol: str) -> None:
     """Show which address of the host leads to a port of SERVICE: 0.0.0.0:49153."""
-    found = members.one(Home(), obj.project().name, service)
+    found = members.one(Paths(), obj.project().name, service)
     wanted = private_port if "/" in private_port else f"{private_port}/{protocol}"
     for entry in found.ports:
         if published_ports.inside(entry) == wanted:

@@ -8,9 +8,9 @@ from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
 from tinybox.container.monitor import attach, attach_protocol, background
 from tinybox.container.process import wait_loop
-from tinybox.container.process.handles import Live
+from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, state, waking
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.errors import StateError, UsageError
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def run(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Run a container in the background; print its id once its program really runs."""
-    container = with_image(image, lambda: launch.register(image, command, options, Live(), at_once=True))
+    container = with_image(image, lambda: launch.register(image, command, options, Handles(), at_once=True))
     begin(container)
     print(container.id)
     return 0
@@ -37,8 +37,8 @@ def begin(container: lifecycle.Container, guest: _socket.socket | None = None) -
 def create(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Register a container without starting it; print its id."""
     refuse_audience(options, "create: nothing is done yet")
-    container = with_image(image, lambda: launch.register(image, command, options, Live()))
-    container.live.close()
+    container = with_image(image, lambda: launch.register(image, command, options, Handles()))
+    container.handles.close()
     container.record.close()
     print(container.id)
     return 0
@@ -46,24 +46,24 @@ def create(image: str, command: list[str], options: dict[str, Any]) -> int:
 
 def start(words: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
     """Start containers that are at rest; with *attached*, be the wire of the one and end with its status."""
-    home = Home()
-    here = host.read(home.cache)
+    paths = Paths()
+    here = host.read(paths.cache)
     here.check()
     if attached or interactive:
         if len(words) > 1:
             raise UsageError("start -a", "several containers at once cannot be attached to", "name one of them")
-        return _start_attached(home, here, words[0], interactive=interactive)
-    return each(words, lambda word: _start(home, here, word))
+        return _start_attached(paths, here, words[0], interactive=interactive)
+    return each(words, lambda word: _start(paths, here, word))
 
 
-def _start(home: Home, here: host.Host, word: str) -> None:
-    container = launch.owned(home, here, word)
+def _start(paths: Paths, here: host.Host, word: str) -> None:
+    container = launch.owned(paths, here, word)
     if container is not None:
         begin(container)
 
 
-def _start_attached(home: Home, here: host.Host, word: str, *, interactive: bool) -> int:
-    container = launch.owned(home, here, word)
+def _start_attached(paths: Paths, here: host.Host, word: str, *, interactive: bool) -> int:
+    container = launch.owned(paths, here, word)
     if container is None:
         return attach_to(word, stdin=interactive)
     ours, theirs = attach_protocol.pair()
@@ -71,18 +71,18 @@ def _start_attached(home: Home, here: host.Host, word: str, *, interactive: bool
         begin(container, theirs)
         theirs.close()
         terminal = bool(container.config["process"].get("terminal"))
-        return attach.attend(home, container.id, ours, signals, stdin=interactive, terminal_inside=terminal)
+        return attach.attend(paths, container.id, ours, signals, stdin=interactive, terminal_inside=terminal)
 
 
 def attach_to(word: str, *, stdin: bool = True, proxy: bool = True, keys: str = "") -> int:
     """Attach to a running container: its output is ours, our input its; ends with its status."""
-    home = Home()
-    container = naming.find(home, word)
-    now = state.read(home, container)
+    paths = Paths()
+    container = naming.find(paths, word)
+    now = state.read(paths, container)
     if now["status"] != state.RUNNING:
         raise StateError(f"container {word}", "is not running", f"tinybox start -a {word}")
     try:
-        line = attach_protocol.connect(home.live(container))
+        line = attach_protocol.connect(paths.run_directory(container))
     except OSError as error:
         cause = "runs in the foreground of another terminal"
         raise StateError(f"container {word}", cause, "only a container started with -d can be attached to") from error
@@ -90,5 +90,5 @@ def attach_to(word: str, *, stdin: bool = True, proxy: bool = True, keys: str = 
     with wait_loop.Signals() as signals:
         terminal = bool(now.get("terminal"))
         return attach.attend(
-            home, container, line, signals, stdin=stdin, terminal_inside=terminal, proxy=proxy, keys=keys
+            paths, container, line, signals, stdin=stdin, terminal_inside=terminal, proxy=proxy, keys=keys
         )

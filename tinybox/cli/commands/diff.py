@@ -10,7 +10,7 @@ from tinybox.cli import completion
 from tinybox.cli.formatting.table import printable
 from tinybox.container.files import mount_placeholders
 from tinybox.container.records import naming, spec
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.isolation import overlay
 
 
@@ -20,8 +20,8 @@ from tinybox.isolation import overlay
 @click.argument("container", shell_complete=completion.containers)
 def diff(container: str, style: str) -> None:
     """List what CONTAINER has changed in its files: A added, C changed, D deleted."""
-    home = Home()
-    bundle = home.bundle(naming.find(home, container))
+    paths = Paths()
+    bundle = paths.bundle(naming.find(paths, container))
     config = spec.load(bundle)
     layers = config.get("annotations", {}).get(spec.LAYERS, "").split(":")
     made = mount_placeholders.made(f"{bundle}/upper", layers)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.doctor.examination import examine
 from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding
 from tinybox.errors import HostError
@@ -28,21 +28,21 @@ COLOURS = {OK: "green", NOTE: "yellow", PROBLEM: "red"}
 def doctor(*, as_json: bool, fix: bool) -> int:
     """Look whether this host is fit for containers. The status is 1 if it is not."""
     try:
-        home = Home()
+        paths = Paths()
     except HostError as error:  # nothing in it may be touched, not even to examine it
-        return told(
+        return print_findings(
             [Finding("store", PROBLEM, f"{error.thing} {error.cause}", error.cure)],
             as_json=as_json,
         )
     if fix:
         from tinybox.doctor import leftovers
 
-        for line in leftovers.remove(home):
+        for line in leftovers.remove(paths):
             click.echo(f"removed: {line}", err=as_json)
-    return told(examine(home), as_json=as_json)
+    return print_findings(examine(paths), as_json=as_json)
 
 
-def told(examination: Iterable[Finding], *, as_json: bool) -> int:
+def print_findings(examination: Iterable[Finding], *, as_json: bool) -> int:
     """Print each finding as soon as it is there, or all as JSON; return the exit status."""
     findings = []
     for finding in examination:

@@ -10,7 +10,7 @@ import click
 from tinybox.cli.formatting.functions import as_json
 from tinybox.cli.formatting.table import printable
 from tinybox.cli.formatting.template import Template
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.views import event_reader, units
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ def _shower(style: str) -> Callable[[dict[str, Any]], str]:
 )
 def events(since: str, until: str, words: tuple[str, ...], style: str) -> None:
     """Show what happens to containers (create, start, die, oom, stop, pause, rename, destroy ...), as it happens."""
-    home, now = Home(), time.time_ns()
+    paths, now = Paths(), time.time_ns()
     show = _shower(style)
-    wanted = event_reader.Wanted(
-        home,
+    wanted = event_reader.EventSelection(
+        paths,
         units.moment("--since", since, now) if since else None,
         units.moment("--until", until, now) if until else None,
         words,
     )
-    for batch in event_reader.read(home, wanted):
+    for batch in event_reader.read(paths, wanted):
         for event in batch:
             click.echo(show(event))

@@ -10,7 +10,7 @@ import click
 from tinybox.cli import completion
 from tinybox.cli.whole_file import appearing
 from tinybox.container.files import copy
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.views import units
 from tinybox.errors import UsageError
 
@@ -43,16 +43,16 @@ def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: boo
         raise UsageError("cp", "neither side is a container", "write CONTAINER:PATH")
     if not src or not dst:
         raise UsageError("cp", "the source or the destination is empty", "write CONTAINER:PATH")
-    home = Home()
+    paths = Paths()
     if left and dst == "-":
-        copy.copy_out_as_tar(home, left, src, _not_terminal(1), follow=follow, told=skipped)
+        copy.copy_out_as_tar(paths, left, src, _not_terminal(1), follow=follow, told=skipped)
     elif left:
-        size = copy.copy_out(home, left, src, dst, archive=archive, follow=follow, told=skipped)
+        size = copy.copy_out(paths, left, src, dst, archive=archive, follow=follow, told=skipped)
         _say(size, dst, quiet=quiet)
     elif src == "-":
-        copy.copy_in_tar(home, right, 0, dst, archive=archive)
+        copy.copy_in_tar(paths, right, 0, dst, archive=archive)
     else:
-        size = copy.copy_in(home, right, src, dst, archive=archive, follow=follow, told=skipped)
+        size = copy.copy_in(paths, right, src, dst, archive=archive, follow=follow, told=skipped)
         _say(size, destination, quiet=quiet)
 
 
@@ -73,10 +73,10 @@ def _not_terminal(fd: int) -> int:
 def export(container: str, output: str | None) -> None:
     """Write the file system of CONTAINER as a tar archive, without its volumes and other mounts."""
     if output is None:
-        copy.export(Home(), container, _not_terminal(1), skipped)
+        copy.export(Paths(), container, _not_terminal(1), skipped)
         return
     with appearing(output) as file:
-        copy.export(Home(), container, file.fileno(), skipped)
+        copy.export(Paths(), container, file.fileno(), skipped)
 
 
 class CommitCommand(click.Command):
@@ -102,5 +102,5 @@ def commit(container: str, name: str, author: str, message: str, changes: tuple[
     """
     from tinybox.container.files import commit as committing
 
-    wish = committing.Wish(name, author, message, changes)
-    print(f"sha256:{committing.commit(Home(), container, wish, pause=pause, told=skipped)}")
+    wish = committing.CommitOptions(name, author, message, changes)
+    print(f"sha256:{committing.commit(Paths(), container, wish, pause=pause, told=skipped)}")

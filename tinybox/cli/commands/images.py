@@ -11,7 +11,7 @@ from tinybox.cli import completion
 from tinybox.cli.formatting.table import printable
 from tinybox.cli.whole_file import appearing
 from tinybox.container.records import host
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.errors import ImageError, TinyboxError, UsageError
 from tinybox.images import recipe
 from tinybox.images.reference import parse
@@ -22,7 +22,7 @@ MEGA = 1_000_000  # docker's megabyte
 
 def store() -> Store:
     """Return the store that the environment names."""
-    return Store(Home().root)
+    return Store(Paths().root)
 
 
 def say(line: str) -> None:

@@ -11,22 +11,22 @@ import click
 from tinybox.cli import completion
 from tinybox.cli.formatting.template import Template
 from tinybox.container.network import published_ports
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.views import inspection, listing
 from tinybox.errors import ImageError, StateError, TinyboxError, UsageError
 from tinybox.images.store import Store
 
 
-def _known(home: Home, name: str, kind: str) -> dict[str, Any]:
+def _known(paths: Paths, name: str, kind: str) -> dict[str, Any]:
     """Return what is known of *name*: a container, or else an image, unless *kind* says which."""
     if kind in ("", "container"):
         try:
-            return inspection.container(listing.find(home, name))
+            return inspection.container(listing.find(paths, name))
         except StateError as error:
             if kind or "more than one" in error.cause:
                 raise
     try:
-        return inspection.image(Store(home.root).image(name))
+        return inspection.image(Store(paths.root).image(name))
     except ImageError as error:
         if kind or "no such image" not in error.cause:
             raise
@@ -43,10 +43,10 @@ def inspect(names: tuple[str, ...], style: str, kind: str) -> int:
     if kind not in ("", "container", "image"):
         raise UsageError(f"--type {kind}", "is unknown", "container or image")
     template = Template("{{json .}}" if style == "json" else style)
-    home, found, failed = Home(), [], []
+    paths, found, failed = Paths(), [], []
     for name in names:
         try:
-            known = _known(home, name, kind)
+            known = _known(paths, name, kind)
             found.append(template.render(known) if style else known)
         except TinyboxError as error:
             failed.append(f"tinybox: {error}")
@@ -64,7 +64,7 @@ def inspect(names: tuple[str, ...], style: str, kind: str) -> int:
 @click.argument("wanted", required=False, metavar="[PORT[/PROTOCOL]]")
 def port(container: str, wanted: str | None) -> None:
     """Show which addresses of the host lead to the ports of CONTAINER; nothing if none was published."""
-    published = listing.find(Home(), container).ports
+    published = listing.find(Paths(), container).ports
     asked = f"{wanted}/tcp" if wanted and "/" not in wanted else wanted
     found = [entry for entry in published if asked in (None, published_ports.inside(entry))]
     if asked and not found:

@@ -10,7 +10,7 @@ import click
 
 from tinybox.cli.pulling import with_image
 from tinybox.container.records import host
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.images.store import Store
 from tinybox.lab import card, course
 
@@ -50,7 +50,12 @@ def list_labs() -> None:
 def show(name: str, *, unfold: bool) -> None:
     """Show what a lab asks, the idea behind it, and what its control takes away; nothing is run."""
     one = course.load(name)
-    lines = [*card.question(name, one), "", *card.said("Idea", course.told(name)), *card.said("Control", one.control)]
+    lines = [
+        *card.question(name, one),
+        "",
+        *card.said("Idea", course.description(name)),
+        *card.said("Control", one.control),
+    ]
     print("\n".join([*lines, *(card.answer(one) if unfold else [])]))
 
 
@@ -124,6 +129,6 @@ def check(words: tuple[str, ...], image: str, seed: int, *, as_json: bool) -> in
 
 def prepare(image: str) -> None:
     """See that boxes can be made here, and that their image is there."""
-    home = Home()
-    host.read(home.cache).check()
-    with_image(image, lambda: Store(home.root).image(image))
+    paths = Paths()
+    host.read(paths.cache).check()
+    with_image(image, lambda: Store(paths.root).image(image))

@@ -16,9 +16,9 @@ from tinybox.container import control, freezing, launch
 from tinybox.container import update as updating
 from tinybox.container.config import option_values
 from tinybox.container.process import wait_loop
-from tinybox.container.process.handles import Live
+from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
     """Run COMMAND in a running container, beside its first process."""
     from tinybox.container.execute import Execution
 
-    home = Home()
-    here = host.read(home.cache)
+    paths = Paths()
+    here = host.read(paths.cache)
     here.check()
     options["tty"] = options["tty"] and not options["detach"]  # nobody would hold the other end of the terminal
     if options["tty"] and options["interactive"] and not os.isatty(0):
@@ -104,9 +104,9 @@ def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     out, err = (null, null) if options["detach"] else (1, 2)
     stdin = 0 if options["interactive"] and not options["detach"] else null
-    live = Live((stdin, out, err), interactive=stdin == 0, watched=not options["detach"])
-    with control.running(home, name) as target, wait_loop.Signals() as signals:
-        running = Execution(home, here, target, command, options, live)
+    handles = Handles((stdin, out, err), interactive=stdin == 0, watched=not options["detach"])
+    with control.running(paths, name) as target, wait_loop.Signals() as signals:
+        running = Execution(paths, here, target, command, options, handles)
         if not options["detach"]:
             return running.run(signals).status
         running.leave()
@@ -119,7 +119,7 @@ def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
 @SIGNAL
 def stop(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int:
     """Stop containers: the stop signal first, KILL after a while."""
-    return each(names, lambda name: control.stop(Home(), name, seconds, signal_word))
+    return each(names, lambda name: control.stop(Paths(), name, seconds, signal_word))
 
 
 @click.command()
@@ -128,7 +128,7 @@ def stop(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int
 def kill(names: tuple[str, ...], signal_word: str) -> int:
     """Send a signal to the first process of containers."""
     control.signal_number(signal_word)
-    return each(names, lambda name: control.kill(Home(), name, signal_word))
+    return each(names, lambda name: control.kill(Paths(), name, signal_word))
 
 
 @click.command()
@@ -137,13 +137,13 @@ def kill(names: tuple[str, ...], signal_word: str) -> int:
 @SIGNAL
 def restart(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int:
     """Stop containers and start them again."""
-    home = Home()
-    here = host.read(home.cache)
+    paths = Paths()
+    here = host.read(paths.cache)
     here.check()
 
     def again(name: str) -> None:
-        control.stop(home, name, seconds, signal_word)
-        container = launch.owned(home, here, name)
+        control.stop(paths, name, seconds, signal_word)
+        container = launch.owned(paths, here, name)
         if container is not None:
             detached.begin(container)
 
@@ -157,7 +157,7 @@ def wait(names: tuple[str, ...]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def waited(name: str) -> str:
-        status = control.wait(Home(), name)
+        status = control.wait(Paths(), name)
         return "unknown" if status is None else str(status)
 
     return each(names, waited)
@@ -167,14 +167,14 @@ def wait(names: tuple[str, ...]) -> int:
 @LIVING_NAMES
 def pause(names: tuple[str, ...]) -> int:
     """Freeze all processes of containers."""
-    return each(names, lambda name: freezing.pause(Home(), name))
+    return each(names, lambda name: freezing.pause(Paths(), name))
 
 
 @click.command()
 @LIVING_NAMES
 def unpause(names: tuple[str, ...]) -> int:
     """Let frozen containers go on."""
-    return each(names, lambda name: freezing.unpause(Home(), name))
+    return each(names, lambda name: freezing.unpause(Paths(), name))
 
 
 @click.command()
@@ -182,7 +182,7 @@ def unpause(names: tuple[str, ...]) -> int:
 @click.argument("new_name")
 def rename(name: str, new_name: str) -> None:
     """Give a container another name."""
-    control.rename(Home(), name, new_name)
+    control.rename(Paths(), name, new_name)
 
 
 @click.command()
@@ -191,12 +191,12 @@ def rename(name: str, new_name: str) -> None:
 @click.option("-v", "--volumes", is_flag=True, help="Remove their nameless volumes, too.")
 def rm(names: tuple[str, ...], *, force: bool, volumes: bool) -> int:
     """Remove containers and all that they wrote."""
-    home = Home()
-    here = host.read(home.cache)
+    paths = Paths()
+    here = host.read(paths.cache)
     here.check()
     # What --force wants gone may be gone already, or go under our hands: docker counts that as no failure.
     is_gone = (lambda error: error.cause == naming.NO_SUCH) if force else (lambda _: False)
-    return each(names, lambda name: control.remove(home, here, name, force=force, volumes=volumes), is_gone)
+    return each(names, lambda name: control.remove(paths, here, name, force=force, volumes=volumes), is_gone)
 
 
 @click.command()
@@ -214,10 +214,10 @@ def rm(names: tuple[str, ...], *, force: bool, volumes: bool) -> int:
 @click.option("--restart", metavar="POLICY", help="no, on-failure[:N], always or unless-stopped.")
 def update(names: tuple[str, ...], **options: str | None) -> int:
     """Change the limits of containers, running ones at once."""
-    home = Home()
-    here = host.read(home.cache)
+    paths = Paths()
+    here = host.read(paths.cache)
     here.check()
     given = {key: value for key, value in options.items() if value is not None}
     if not given:
         raise UsageError("update", "nothing to change was named", "tinybox update --help lists what can be")
-    return each(names, lambda name: updating.update(home, here, name, given))
+    return each(names, lambda name: updating.update(paths, here, name, given))

@@ -9,9 +9,9 @@ import click
 
 from tinybox.cli.formatting.table import Columns, Table, format_option, printable
 from tinybox.container.network import published_ports
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.views import listing, units
-from tinybox.container.views.container_filters import Filter
+from tinybox.container.views.container_filters import ContainerFilter
 from tinybox.container.views.listing import Listed
 from tinybox.container.views.status_text import status
 
@@ -34,7 +34,7 @@ def columns(*, full: bool, now: int) -> Columns:
         "RunningFor": ("CREATED", lambda c: units.ago(c.state.get("createdAt", now), now)),
         "State": ("STATE", lambda c: c.word),
         "Status": ("STATUS", lambda c: status(c, now)),
-        "Ports": ("PORTS", lambda c: published_ports.words(c.ports, c.annotations) if c.is_alive else ""),
+        "Ports": ("PORTS", lambda c: published_ports.as_text(c.ports, c.annotations) if c.is_alive else ""),
         "Names": ("NAMES", lambda c: c.name),
         "Labels": ("LABELS", lambda c: ",".join(f"{key}={value}" for key, value in sorted(c.labels.items()))),
         "Label": ("", lambda c: lambda key: c.labels.get(key, "")),
@@ -48,11 +48,11 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _chosen(home: Home, words: tuple[str, ...], *, all_of_them: bool, newest: int) -> list[Listed]:
-    wanted = Filter(home, words)
+def _chosen(paths: Paths, words: tuple[str, ...], *, all_of_them: bool, newest: int) -> list[Listed]:
+    wanted = ContainerFilter(paths, words)
     at_rest = all_of_them or newest > 0 or wanted.at_rest
     found = listing.containers(
-        home, at_rest=at_rest, is_wanted=wanted, damaged=lambda error: print(f"tinybox: {error}", file=sys.stderr)
+        paths, at_rest=at_rest, is_wanted=wanted, damaged=lambda error: print(f"tinybox: {error}", file=sys.stderr)
     )
     return found[:newest] if newest > 0 else found
 
@@ -71,7 +71,7 @@ def ps(
 ) -> None:
     """List the containers that run, or with -a all that there are, the newest first."""
     table = Table(columns(full=no_trunc, now=time.time_ns()), style, USUAL)
-    found = _chosen(Home(), words, all_of_them=all_of_them, newest=1 if latest else last)
+    found = _chosen(Paths(), words, all_of_them=all_of_them, newest=1 if latest else last)
     if quiet and not style:
         lines = [listed.id if no_trunc else listed.id[:SHORT] for listed in found]
     else:

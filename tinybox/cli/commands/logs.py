@@ -11,7 +11,7 @@ import click
 from tinybox.cli import completion
 from tinybox.container.config.option_values import is_whole
 from tinybox.container.records import naming
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.views import log_reader, units
 from tinybox.errors import UsageError
 
@@ -59,7 +59,7 @@ class Writer:
 @click.argument("container", shell_complete=completion.containers)
 def logs(container: str, since: str, until: str, tail: str, *, follow: bool, timestamps: bool) -> None:
     """Show what CONTAINER, run with -d, has said: its stdout on stdout, its stderr on stderr."""
-    home, now = Home(), time.time_ns()
+    paths, now = Paths(), time.time_ns()
     selection = log_reader.Selection(
         units.moment("--since", since, now) if since else 0,
         units.moment("--until", until, now) if until else 0,
@@ -67,5 +67,5 @@ def logs(container: str, since: str, until: str, tail: str, *, follow: bool, tim
     )
     look = log_reader.follow if follow else log_reader.read
     writer = Writer(timestamps=timestamps)
-    for batch in look(home, naming.find(home, container), selection):
+    for batch in look(paths, naming.find(paths, container), selection):
         writer.write(batch)

@@ -14,15 +14,15 @@ from tinybox.cli.formatting.template import Template
 from tinybox.container import connections
 from tinybox.container.network import definitions, making
 from tinybox.container.records import host
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.views import network_inspection, units
-from tinybox.container.views.filter_values import Question, truth
+from tinybox.container.views.filter_values import Filter, truth
 from tinybox.errors import StateError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.container.network.addresses import Want
+    from tinybox.container.network.addresses import EndpointRequest
     from tinybox.container.network.definitions import Network
 
     Test = Callable[[Network], bool]
@@ -48,16 +48,16 @@ def columns(*, whole: bool) -> Columns:
     }
 
 
-class Wanted(Question):
+class NetworkFilter(Filter):
     """Which networks the words of --filter mean."""
 
-    def __init__(self, home: Home, words: tuple[str, ...], keys: tuple[str, ...] = FILTERS) -> None:
-        self._home = home
+    def __init__(self, paths: Paths, words: tuple[str, ...], keys: tuple[str, ...] = FILTERS) -> None:
+        self._paths = paths
         super().__init__(words, keys)
 
     def _dangling(self, value: str) -> Test:
         wanted = truth("dangling", value)
-        used = {endpoint.network for _, endpoint in making.users(self._home)}
+        used = {endpoint.network for _, endpoint in making.users(self._paths)}
         return lambda network: (network.name not in used and not network.is_predefined) == wanted
 
     def _driver(self, value: str) -> Test:
@@ -95,9 +95,9 @@ def network() -> None:
 @click.option("--no-trunc", is_flag=True, help="Print whole ids.")
 def ls(words: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> None:
     """List the networks."""
-    home = Home()
-    wanted = Wanted(home, words)
-    found = [each for each in definitions.every(home) if wanted(each)]
+    paths = Paths()
+    wanted = NetworkFilter(paths, words)
+    found = [each for each in definitions.every(paths) if wanted(each)]
     if quiet:
         lines = [each.id if no_trunc else each.id[:12] for each in found]
     else:
@@ -118,10 +118,10 @@ def create(name: str, driver: str, labels: tuple[str, ...], options: tuple[str, 
     """Make the network NAME, and print its id."""
     if driver != "bridge":
         raise UsageError(f"--driver {driver}", "there is no such driver", "bridge")
-    wanted = making.Wish(labels=pairs(labels), options=pairs(options), **wish)
-    home = Home()
-    home.prepare()
-    print(making.create(home, name, wanted).id)
+    wanted = making.NetworkOptions(labels=pairs(labels), options=pairs(options), **wish)
+    paths = Paths()
+    paths.prepare()
+    print(making.create(paths, name, wanted).id)
 
 
 NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.networks)
@@ -133,11 +133,11 @@ NAME = click.argument("name", metavar="NETWORK", shell_complete=completion.netwo
 @NAMES
 def rm(names: tuple[str, ...], *, force: bool) -> int:
     """Remove networks that no box is on."""
-    home = Home()
+    paths = Paths()
 
     def remove(name: str) -> str:
         try:
-            return making.remove(home, name)
+            return making.remove(paths, name)
         except StateError as error:
             if force and error.cause == "not found":
                 return name
@@ -151,10 +151,10 @@ def rm(names: tuple[str, ...], *, force: bool) -> int:
 @NAMES
 def inspect(names: tuple[str, ...], style: str) -> int:
     """Show all that is known of networks, and which boxes are on them."""
-    home, found, failed = Home(), [], False
+    paths, found, failed = Paths(), [], False
     for name in names:
         try:
-            found.append(network_inspection.told(home, definitions.find(home, name)))
+            found.append(network_inspection.as_dict(paths, definitions.find(paths, name)))
         except StateError as error:
             print(f"tinybox: {error}", file=sys.stderr)
             failed = True
@@ -174,10 +174,10 @@ def inspect(names: tuple[str, ...], style: str) -> int:
 @click.argument("container", shell_complete=completion.containers)
 def connect(name: str, container: str, address: str, address6: str, aliases: tuple[str, ...]) -> None:
     """Put CONTAINER, running or not, into NETWORK."""
-    home = Home()
-    found = definitions.find(home, name)
-    want: Want = {"name": found.name, "aliases": list(aliases), "address": address, "address6": address6}
-    connections.connect(home, found, container, want)
+    paths = Paths()
+    found = definitions.find(paths, name)
+    want: EndpointRequest = {"name": found.name, "aliases": list(aliases), "address": address, "address6": address6}
+    connections.connect(paths, found, container, want)
 
 
 @network.command("disconnect")
@@ -186,7 +186,7 @@ def connect(name: str, container: str, address: str, address6: str, aliases: tup
 @click.argument("container", shell_complete=completion.containers)
 def disconnect(name: str, container: str, *, force: bool) -> None:
     """Take CONTAINER, running or not, out of NETWORK."""
-    connections.disconnect(Home(), name, container, force=force)
+    connections.disconnect(Paths(), name, container, force=force)
 
 
 @network.command("prune")
@@ -198,8 +198,8 @@ def prune(words: tuple[str, ...], *, force: bool) -> None:
 
     if not force and not confirm(["all custom networks not used by at least one container"]):
         return
-    home = Home()
-    removed = making.prune(home, Wanted(home, words, ("label",)))
+    paths = Paths()
+    removed = making.prune(paths, NetworkFilter(paths, words, ("label",)))
     if removed:
         print("Deleted Networks:", *removed, "", sep="\n")
 
@@ -210,6 +210,6 @@ def show(name: str) -> None:
     """Draw NETWORK as it is in the kernel now: bridge, cables, both ends, addresses, routes, rules and counters."""
     from tinybox.container.views import network_picture
 
-    home = Home()
-    host.read(home.cache).check()
-    click.echo("\n".join(network_picture.drawn(home, definitions.find(home, name))))
+    paths = Paths()
+    host.read(paths.cache).check()
+    click.echo("\n".join(network_picture.drawn(paths, definitions.find(paths, name))))

@@ -10,7 +10,7 @@ import click
 
 from tinybox.cli import completion
 from tinybox.cli.formatting.table import Columns, Table, format_option
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.views import listing, namespaces, processes, units
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def top_columns(now: float) -> Columns:
 @format_option(TOP)
 def top(container: str, style: str) -> None:
     """List the processes of CONTAINER, with the host's numbers; the columns are those of `ps -ef`."""
-    _show(Table(top_columns(time.time()), style, TOP), processes.of(listing.find(Home(), container)))
+    _show(Table(top_columns(time.time()), style, TOP), processes.of(listing.find(Paths(), container)))
 
 
 TREE_COLUMNS: Columns = {
@@ -86,7 +86,7 @@ def tree(container: str, style: str) -> None:
     What stands at the left has its parent outside: PID 1 of the box, and what `tinybox exec` has brought in.
     """
     table = Table(TREE_COLUMNS, style, TREE)
-    _show(table, processes.forest(processes.of(listing.find(Home(), container))))
+    _show(table, processes.forest(processes.of(listing.find(Paths(), container))))
 
 
 NS_COLUMNS: Columns = {
@@ -106,8 +106,8 @@ def ns(container: str | None, style: str) -> None:
 
     Without CONTAINER, those of every running container.
     """
-    home = Home()
-    found = [listing.find(home, container)] if container else listing.containers(home, at_rest=False)
+    paths = Paths()
+    found = [listing.find(paths, container)] if container else listing.containers(paths, at_rest=False)
     alive = [listed for listed in found if container or listed.has_process]
     pairs = [pair for listed in alive for pair in namespaces.pairs(listed)]
     _show(Table(NS_COLUMNS, style, NS), pairs)

@@ -8,7 +8,7 @@ import click
 
 from tinybox.container import pruning
 from tinybox.container.network import making
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.views import units
 
 
@@ -25,18 +25,18 @@ def confirm(what: list[str]) -> bool:
 @click.option("--volumes", "volumes_too", is_flag=True, help="Anonymous volumes, too; with --all those with a name.")
 def prune(*, all_of_them: bool, force: bool, volumes_too: bool) -> None:
     """Remove all containers at rest, networks without a box and images without a name, and say how much that frees."""
-    home = Home()
+    paths = Paths()
     images = "images without at least one container associated to them" if all_of_them else "dangling images"
     kind = "volumes" if all_of_them else "anonymous volumes"
     what = ["all stopped containers", "all networks not used by at least one container", f"all {images}"]
     what += [f"all {kind} not used by at least one container"] if volumes_too else []
     if not force and not confirm(what):
         return
-    removed = {"Deleted Containers": pruning.containers(home)}
-    removed["Deleted Networks"] = pruning.Removed(making.prune(home), 0)
+    removed = {"Deleted Containers": pruning.containers(paths)}
+    removed["Deleted Networks"] = pruning.Removed(making.prune(paths), 0)
     if volumes_too:
-        removed["Deleted Volumes"] = pruning.volumes_of(home, lambda volume: all_of_them or volume.is_anonymous)
-    removed["Deleted Images"] = pruning.images(home, all_of_them=all_of_them)
+        removed["Deleted Volumes"] = pruning.volumes_of(paths, lambda volume: all_of_them or volume.is_anonymous)
+    removed["Deleted Images"] = pruning.images(paths, all_of_them=all_of_them)
     for title, gone in removed.items():
         if gone.names:
             print(f"{title}:", *gone.names, "", sep="\n")

@@ -9,7 +9,7 @@ import click
 
 from tinybox.cli import completion
 from tinybox.cli.formatting.table import Columns, Table, format_option
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.views import listing, units
 from tinybox.container.views.listing import Listed
 from tinybox.container.views.statistics import Sample
@@ -49,10 +49,10 @@ COLUMNS: Columns = {
 FIELDS = " ".join(COLUMNS)
 
 
-def _chosen(home: Home, names: tuple[str, ...], *, at_rest: bool) -> list[Listed]:
+def _chosen(paths: Paths, names: tuple[str, ...], *, at_rest: bool) -> list[Listed]:
     if names:
-        return [listing.find(home, name) for name in names]
-    return listing.containers(home, at_rest=at_rest)
+        return [listing.find(paths, name) for name in names]
+    return listing.containers(paths, at_rest=at_rest)
 
 
 def _look(found: list[Listed], former: dict[str, Sample]) -> list[Pair]:
@@ -70,12 +70,12 @@ def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool)
     CPU is in percent of one CPU. What this host does not count for a container is --. Without a memory controller
     MEM USAGE is what its processes hold of their own, PSS.
     """
-    home, table = Home(), Table(COLUMNS, style, USUAL)
+    paths, table = Paths(), Table(COLUMNS, style, USUAL)
     former: dict[str, Sample] = {}
     first = True
     while True:
         try:
-            pairs = _look(_chosen(home, names, at_rest=at_rest), former)
+            pairs = _look(_chosen(paths, names, at_rest=at_rest), former)
         except StateError:
             if first:
                 raise

@@ -11,10 +11,10 @@ import click
 from tinybox.cli import completion, several
 from tinybox.cli.formatting.table import FORMAT_HELP, Columns, Table
 from tinybox.cli.formatting.template import Template
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.container.storage import volumes
 from tinybox.container.views import units
-from tinybox.container.views.filter_values import Question, truth
+from tinybox.container.views.filter_values import Filter, truth
 from tinybox.errors import StateError, UsageError
 from tinybox.images.store import Store
 
@@ -41,11 +41,11 @@ COLUMNS: Columns = {
 FILTERS = ("dangling", "driver", "label", "name")
 
 
-class Wanted(Question):
+class VolumeFilter(Filter):
     """Which volumes the words of --filter mean."""
 
-    def __init__(self, home: Home, words: tuple[str, ...]) -> None:
-        self._taken = volumes.users(home)
+    def __init__(self, paths: Paths, words: tuple[str, ...]) -> None:
+        self._taken = volumes.users(paths)
         super().__init__(words, FILTERS)
 
     def _dangling(self, value: str) -> Test:
@@ -70,9 +70,9 @@ def volume() -> None:
 @click.option("--format", "style", default="", metavar="FORMAT", help=FORMAT_HELP)
 def ls(words: tuple[str, ...], style: str, *, quiet: bool) -> None:
     """List the volumes."""
-    home = Home()
-    wanted = Wanted(home, words)
-    found = [each for each in volumes.every(home) if wanted(each)]
+    paths = Paths()
+    wanted = VolumeFilter(paths, words)
+    found = [each for each in volumes.every(paths) if wanted(each)]
     lines = [each.name for each in found] if quiet else Table(COLUMNS, style, "Driver Name").lines(found)
     click.echo("".join(f"{line}\n" for line in lines), nl=False)
 
@@ -85,9 +85,9 @@ def create(name: str, driver: str, labels: tuple[str, ...]) -> None:
     """Make the volume NAME, or one with a name made up, and print its name."""
     if driver != "local":
         raise UsageError(f"--driver {driver}", "there is no such driver", "local")
-    home = Home()
-    with Store(home.root).locked():
-        print(volumes.create(home, name, dict(label.partition("=")[::2] for label in labels)).name)
+    paths = Paths()
+    with Store(paths.root).locked():
+        print(volumes.create(paths, name, dict(label.partition("=")[::2] for label in labels)).name)
 
 
 @volume.command("rm")
@@ -95,17 +95,17 @@ def create(name: str, driver: str, labels: tuple[str, ...]) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.volumes)
 def rm(names: tuple[str, ...], *, force: bool) -> int:
     """Remove volumes that no container uses."""
-    home = Home()
+    paths = Paths()
 
     def remove(name: str) -> str:
         try:
-            found = volumes.find(home, name)
+            found = volumes.find(paths, name)
         except StateError:
             if force:
                 return name
             raise
-        with Store(home.root).locked():
-            volumes.remove(home, found)
+        with Store(paths.root).locked():
+            volumes.remove(paths, found)
         return name
 
     return several.each(names, remove)
@@ -116,10 +116,10 @@ def rm(names: tuple[str, ...], *, force: bool) -> int:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.volumes)
 def inspect(names: tuple[str, ...], style: str) -> int:
     """Show all that is known of volumes."""
-    home, found, failed = Home(), [], False
+    paths, found, failed = Paths(), [], False
     for name in names:
         try:
-            found.append(_told(volumes.find(home, name)))
+            found.append(_told(volumes.find(paths, name)))
         except StateError as error:
             print(f"tinybox: {error}", file=sys.stderr)
             failed = True
@@ -155,9 +155,9 @@ def prune(words: tuple[str, ...], *, all_of_them: bool, force: bool) -> None:
     which = "volumes" if all_of_them else "anonymous volumes"
     if not force and not confirm([f"all {which} not used by at least one container"]):
         return
-    home = Home()
-    wanted = Wanted(home, words)
-    removed = pruning.volumes_of(home, lambda each: wanted(each) and (all_of_them or each.is_anonymous))
+    paths = Paths()
+    wanted = VolumeFilter(paths, words)
+    removed = pruning.volumes_of(paths, lambda each: wanted(each) and (all_of_them or each.is_anonymous))
     if removed.names:
         print("Deleted Volumes:", *removed.names, "", sep="\n")
     print(f"Total reclaimed space: {units.decimal_size(removed.size)}")

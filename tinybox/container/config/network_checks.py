@@ -10,7 +10,7 @@ from tinybox.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.config.configure import Options
-    from tinybox.container.network.addresses import Want
+    from tinybox.container.network.addresses import EndpointRequest
     from tinybox.container.network.definitions import Network
 
 
@@ -22,7 +22,7 @@ def address(option: str, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Add
         raise UsageError(f"--{option} {text}", "is not an IP address", "write 172.18.0.9 or fd00::9") from error
 
 
-def check(network: Network, want: Want) -> None:
+def check(network: Network, want: EndpointRequest) -> None:
     """Raise UsageError where *want* asks for an address outside of the network, or for what is no address or name."""
     for option, text, version, subnet in (
         ("ip", want.get("address"), 4, network.subnet),

@@ -13,7 +13,7 @@ from tinybox.linux import quick_json as json
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.config.configure import Options, Request
-    from tinybox.container.network.addresses import Want
+    from tinybox.container.network.addresses import EndpointRequest
     from tinybox.container.network.published_ports import Port
     from tinybox.container.records.spec import Mount
 
@@ -40,11 +40,11 @@ def _name(word: str) -> str:
     return str(_fields(word)["name"])
 
 
-def _fields(word: str) -> Want:
+def _fields(word: str) -> EndpointRequest:
     """Return ``NAME`` or docker's long form ``name=NAME,alias=A,ip=ADDRESS`` as a want."""
     if "=" not in word:
         return {"name": definitions.BRIDGE if word == definitions.DEFAULT else word}
-    want: Want = {"name": ""}
+    want: EndpointRequest = {"name": ""}
     for field in word.split(","):
         key, value = option_values.pair("network", field, "=", "name=, alias=, ip=, ip6= and mac-address= can be")
         if key not in _KEYS:
@@ -78,10 +78,10 @@ def for_networks(request: Request) -> dict[str, str]:
     return made
 
 
-def _wants(request: Request) -> list[Want]:
+def _wants(request: Request) -> list[EndpointRequest]:
     """Return the places in networks; those of --ip and its like are asked for in the first one."""
     options = request.options
-    wants: list[Want] = []
+    wants: list[EndpointRequest] = []
     for word in _asked(options):
         want = _fields(word)
         want["name"] = request.network(want["name"]).name
@@ -98,7 +98,7 @@ def _wants(request: Request) -> list[Want]:
     return wants
 
 
-def check(network: definitions.Network, want: Want) -> None:
+def check(network: definitions.Network, want: EndpointRequest) -> None:
     """Raise UsageError for a place that *network* cannot give: see _chosen in addresses for what is taken already."""
     if network.is_predefined:
         for key, option, what in (

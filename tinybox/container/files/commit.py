@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Spec
 
     Told = Callable[[str], None]
 
 
-class Wish:
+class CommitOptions:
     """What a new image shall be called and say: *name* (or nothing), *author*, *message*, Dockerfile *changes*."""
 
     def __init__(self, name: str = "", author: str = "", message: str = "", changes: Sequence[str] = ()) -> None:
@@ -39,23 +39,23 @@ class Wish:
         self.author, self.message, self.changes = author, message, changes
 
 
-def commit(home: Home, word: str, wish: Wish, *, pause: bool, told: Told) -> str:
+def commit(paths: Paths, word: str, wish: CommitOptions, *, pause: bool, told: Told) -> str:
     """Make an image of the container *word* and return its id; see docker-commit(1)."""
-    container = naming.find(home, word)
-    config = spec.load(home.bundle(container))
-    store = Store(home.root)
+    container = naming.find(paths, word)
+    config = spec.load(paths.bundle(container))
+    store = Store(paths.root)
     parent = store.record(config["annotations"][spec.IMAGE])
     parent["config"] = changes.changed(_config(parent.get("config") or {}, config), wish.changes)
     with intake.workspace(store) as work:
         packed = f"{work.path}/upper.tar"
-        upper, below = f"{home.bundle(container)}/upper", config["annotations"].get(spec.LAYERS, "").split(":")
-        with held(home, container, pause=pause):
+        upper, below = f"{paths.bundle(container)}/upper", config["annotations"].get(spec.LAYERS, "").split(":")
+        with held(paths, container, pause=pause):
             made = mount_placeholders.made(upper, below)
             mark = f"{XATTR}{overlay.opaque_mark(userns=spec.has_other_users(config))}"
             is_changed = layers.pack(upper, packed, mark, told, without=made)
         diff_id = intake.add_layer(work, packed).diff_id if is_changed else ""
         image_id = intake.put(store, work, _document(parent, wish, config["process"]["args"], diff_id), wish.reference)
-    events.emit(home, container, "commit", imageID=f"sha256:{image_id}", comment=wish.message)
+    events.emit(paths, container, "commit", imageID=f"sha256:{image_id}", comment=wish.message)
     return image_id
 
 
@@ -84,20 +84,20 @@ def _config(image: dict[str, Any], config: Spec) -> dict[str, Any]:
 
 
 @contextmanager
-def held(home: Home, container: str, *, pause: bool) -> Iterator[None]:
+def held(paths: Paths, container: str, *, pause: bool) -> Iterator[None]:
     """Keep a container as it is: one that runs is frozen, if *pause* says so; one at rest is ours meanwhile."""
-    if state.read(home, container)["status"] != state.RUNNING:
-        record = view.own(home, container)
+    if state.read(paths, container)["status"] != state.RUNNING:
+        record = view.lock(paths, container)
         try:
             yield
         finally:
             record.close()
         return
-    with freezing.frozen(home, container, "commit") if pause else nullcontext():
+    with freezing.frozen(paths, container, "commit") if pause else nullcontext():
         yield
 
 
-def _document(parent: dict[str, Any], wish: Wish, command: list[str], diff_id: str) -> dict[str, Any]:
+def _document(parent: dict[str, Any], wish: CommitOptions, command: list[str], diff_id: str) -> dict[str, Any]:
     """Describe the new image as the OCI image-spec does: the parent's record, one layer more, and how it came to be."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     step = {"created": now, "created_by": " ".join(command), "author": wish.author, "comment": wish.message}

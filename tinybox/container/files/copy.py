@@ -12,7 +12,7 @@ from tarfile import BLOCKSIZE
 from typing import TYPE_CHECKING
 
 from tinybox.container.files import view
-from tinybox.container.files.copy_target import Landing, Side
+from tinybox.container.files.copy_target import CopyTarget, Side
 from tinybox.errors import ImageError, TinyboxError
 from tinybox.images.archive import fill
 from tinybox.images.members import members, write
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import BinaryIO, Self
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.images.members import Member
 
     Told = Callable[[str], None]
@@ -31,7 +31,7 @@ ROOT = (0, 0)
 _NO_LIMIT = 1 << 62
 
 
-class Counted:
+class CountingWriter:
     """A file to write to that counts the bytes."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -57,50 +57,50 @@ class Pipe:
             self.into.close()
 
 
-def copy_out(home: Home, word: str, path: str, destination: str, *, archive: bool, follow: bool, told: Told) -> int:
+def copy_out(paths: Paths, word: str, path: str, destination: str, *, archive: bool, follow: bool, told: Told) -> int:
     """Copy *path* of a container to *destination* on the host, as docker-cp(1); return how many bytes went by."""
-    landing = Landing(Side(), destination, as_is=False, owner=None if archive else (os.geteuid(), os.getegid()))
+    landing = CopyTarget(Side(), destination, as_is=False, owner=None if archive else (os.geteuid(), os.getegid()))
 
     def send(root: int) -> None:
         _send(Side(root), path, pipe.into, follow=follow, told=told)
 
-    with Pipe() as pipe, view.visit(home, word, send, mounted=True, not_mine=[pipe.out]):
+    with Pipe() as pipe, view.visit(paths, word, send, mounted=True, not_mine=[pipe.out]):
         pipe.into.close()
         with pipe.out:
             return _land(Stream(pipe.out, (), _NO_LIMIT), landing)
 
 
-def copy_out_as_tar(home: Home, word: str, path: str, fd: int, *, follow: bool, told: Told) -> None:
+def copy_out_as_tar(paths: Paths, word: str, path: str, fd: int, *, follow: bool, told: Told) -> None:
     """Write *path* of a container as a tar archive to *fd*."""
 
     def send(root: int) -> None:
         with open(fd, "wb", closefd=False) as file:
             _send(Side(root), path, file, follow=follow, told=told)
 
-    with view.visit(home, word, send, mounted=True):
+    with view.visit(paths, word, send, mounted=True):
         pass
 
 
-def copy_in(home: Home, word: str, source: str, path: str, *, archive: bool, follow: bool, told: Told) -> int:
+def copy_in(paths: Paths, word: str, source: str, path: str, *, archive: bool, follow: bool, told: Told) -> int:
     """Copy *source* on the host to *path* in a container, as docker-cp(1); return how many bytes went by."""
-    coming = Side().told(source, follow=follow, skipped=told)
+    coming = Side().members(source, follow=follow, skipped=told)
     first = next(coming)  # an error about the source comes before anything else
 
     def take(root: int) -> None:
-        landing = Landing(Side(root), path, as_is=False, owner=None if archive else ROOT)
+        landing = CopyTarget(Side(root), path, as_is=False, owner=None if archive else ROOT)
         _land(Stream(pipe.out, (), _NO_LIMIT), landing)
 
-    with Pipe() as pipe, view.visit(home, word, take, mounted=True, not_mine=[pipe.into]):
+    with Pipe() as pipe, view.visit(paths, word, take, mounted=True, not_mine=[pipe.into]):
         pipe.out.close()
         with pipe.into:
-            counted = Counted(pipe.into)
+            counted = CountingWriter(pipe.into)
             failure = _write_as_far_as_it_goes(chain([first], coming), counted)
     if failure is not None:
         raise failure
     return counted.bytes
 
 
-def _write_as_far_as_it_goes(coming: Iterable[Member], file: Counted) -> TinyboxError | None:
+def _write_as_far_as_it_goes(coming: Iterable[Member], file: CountingWriter) -> TinyboxError | None:
     """Write the archive to its end, and return the error that has made it end too soon, if there was one.
 
     The other side would call it damaged, which is not what is wrong.
@@ -113,36 +113,36 @@ def _write_as_far_as_it_goes(coming: Iterable[Member], file: Counted) -> Tinybox
     return None
 
 
-def copy_in_tar(home: Home, word: str, fd: int, path: str, *, archive: bool) -> None:
+def copy_in_tar(paths: Paths, word: str, fd: int, path: str, *, archive: bool) -> None:
     """Unpack the tar archive that is read from *fd* in the directory *path* of a container."""
 
     def take(root: int) -> None:
-        landing = Landing(Side(root), path, as_is=True, owner=None if archive else ROOT)
+        landing = CopyTarget(Side(root), path, as_is=True, owner=None if archive else ROOT)
         with open(fd, "rb", closefd=False) as file, opened(file, _NO_LIMIT) as stream:
             _land(stream, landing)
 
-    with view.visit(home, word, take, mounted=True):
+    with view.visit(paths, word, take, mounted=True):
         pass
 
 
-def export(home: Home, word: str, fd: int, told: Told) -> None:
+def export(paths: Paths, word: str, fd: int, told: Told) -> None:
     """Write a container's own files to *fd* as a tar archive, without what is mounted there; see docker-export(1)."""
 
     def send(root: int) -> None:
         with open(fd, "wb", closefd=False) as file:
             write(members(root, ".", told), file)
 
-    with view.visit(home, word, send, mounted=False):
+    with view.visit(paths, word, send, mounted=False):
         pass
 
 
 def _send(side: Side, path: str, file: BinaryIO, *, follow: bool, told: Told) -> None:
     """Write *path* to *file*; devices stay where they are: a copy would be a door to what they stand for."""
-    write(side.told(path, follow=follow, skipped=told), file)
+    write(side.members(path, follow=follow, skipped=told), file)
     file.flush()
 
 
-def _land(stream: Stream, landing: Landing) -> int:
+def _land(stream: Stream, landing: CopyTarget) -> int:
     """Unpack the archive *stream* at its *landing*; return its length in bytes."""
     with landing:
         try:

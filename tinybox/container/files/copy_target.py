@@ -61,7 +61,7 @@ class Side:
                 os.close(fd)
         raise UsageError(path, "too many links")
 
-    def told(self, path: str, *, follow: bool, skipped: Callable[[str], None]) -> Iterator[Member]:
+    def members(self, path: str, *, follow: bool, skipped: Callable[[str], None]) -> Iterator[Member]:
         """Yield what is at *path* as members of an archive; a link itself, unless *follow* or a slash at its end."""
         contents = means_contents(path)
         through = follow or contents or path.endswith("/")
@@ -92,7 +92,7 @@ def name_of(path: str) -> str:
     return os.path.basename(os.path.normpath(path)).replace("..", "") or os.path.basename(os.path.abspath(path)) or "."
 
 
-class Landing(Tree):
+class CopyTarget(Tree):
     """The place *path* on one *side*, where the members of one archive land; see docker-cp(1) for the rules.
 
     With *as_is* the archive is the user's own, and *path* an existing directory for it. All becomes

@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 
 from tinybox.container import control
-from tinybox.container.process.run_in_child import Errand
+from tinybox.container.process.run_in_child import RunInChild
 from tinybox.container.records import naming, spec, state
 from tinybox.errors import StateError
 from tinybox.isolation import idmap, mounts, overlay, rootfs
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import BinaryIO
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Mount, Spec
     from tinybox.container.records.state import Record
 
@@ -32,43 +32,43 @@ _KERNELS = ("/dev", "/proc", "/sys")
 
 @contextmanager
 def visit(
-    home: Home, word: str, act: Callable[[int], None], *, mounted: bool, not_mine: Sequence[BinaryIO] = ()
-) -> Iterator[Errand]:
+    paths: Paths, word: str, act: Callable[[int], None], *, mounted: bool, not_mine: Sequence[BinaryIO] = ()
+) -> Iterator[RunInChild]:
     """Send a child to do *act* with an fd of the container's root, and enter its errand.
 
     With *mounted* its volumes and other mounts are seen, too. In a user namespace the child is the container's root:
     owners are what they are inside.
     """
-    container = naming.find(home, word)
-    now = state.read(home, container)
+    container = naming.find(paths, word)
+    now = state.read(paths, container)
     if now["status"] == state.RUNNING:
         with (
-            control.Running(home, container, now),
-            Errand(lambda: act(_enter(now["pid"], mounted)), not_mine) as errand,
+            control.Running(paths, container, now),
+            RunInChild(lambda: act(_enter(now["pid"], mounted)), not_mine) as errand,
         ):
             yield errand
         return
-    record = own(home, container)
+    record = lock(paths, container)
     try:
-        config, bundle = spec.load(home.bundle(container)), home.bundle(container)
-        with Errand(lambda: act(_assemble(config, bundle, mounted)), not_mine) as errand:
+        config, bundle = spec.load(paths.bundle(container)), paths.bundle(container)
+        with RunInChild(lambda: act(_assemble(config, bundle, mounted)), not_mine) as errand:
             yield errand
     finally:
         record.close()
 
 
-def own(home: Home, container: str) -> Record:
+def lock(paths: Paths, container: str) -> Record:
     """Own a container at rest; wait a moment if another command has it in hands; StateError if that takes long."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            record = state.own(home, container)
+            record = state.lock(paths, container)
         except StateError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
             continue
-        if os.path.isdir(home.bundle(container)):
+        if os.path.isdir(paths.bundle(container)):
             return record
         record.close()
         raise StateError(f"container {container[:12]}", "no such container", "it has just been removed")

@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     import _socket
 
     from tinybox.container.process.wait_loop import Signals
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 DETACH = "ctrl-p,ctrl-q"
 ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}  # us, where they are not the container's
 
 
-class Visit:
+class AttachSession:
     """One who is attached: *line* leads to the monitor, 0, 1 and 2 to the user."""
 
-    def __init__(self, home: Home, container: str, line: _socket.socket, *, terminal_inside: bool, keys: bytes) -> None:
-        self.home, self.container, self.line = home, container, line
+    def __init__(
+        self, paths: Paths, container: str, line: _socket.socket, *, terminal_inside: bool, keys: bytes
+    ) -> None:
+        self.paths, self.container, self.line = paths, container, line
         self.terminal_inside, self.keys = terminal_inside, keys
         self.held = b""  # the beginning of the detach keys, not yet sent
         self.outbox: list[bytes] = []
@@ -90,14 +92,14 @@ class Visit:
                 self.size()
             elif number not in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG):
                 try:
-                    with control.running(self.home, self.container) as target:
+                    with control.running(self.paths, self.container) as target:
                         target.send(number)
                 except StateError:
                     return
 
 
 def attend(
-    home: Home,
+    paths: Paths,
     container: str,
     line: _socket.socket,
     signals: Signals,
@@ -112,7 +114,7 @@ def attend(
     With *proxy*, signals sent to us go to the container; without, they end us alone, and the status is 128+N. *stdin*
     says whether our input is passed on.
     """
-    visit = Visit(home, container, line, terminal_inside=terminal_inside, keys=key_bytes(keys or DETACH))
+    visit = AttachSession(paths, container, line, terminal_inside=terminal_inside, keys=key_bytes(keys or DETACH))
     listening = stdin
     with terminal.RawMode(0 if terminal_inside and stdin else -1):
         visit.size()

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.container.process.wait_loop import Watch
+    from tinybox.container.process.wait_loop import WaitLoop
 
 INPUT, END, WINDOW, OUT, ERR, EXIT = b"i", b"e", b"w", b"1", b"2", b"x"
 PACKET_MAX = 32768
@@ -82,7 +82,7 @@ def _window(said: bytes) -> tuple[int, int] | None:
     return (rows, columns) if max(rows, columns) < 1 << 16 else None
 
 
-class Guest:
+class Client:
     """One who is attached: what he has not read yet waits here."""
 
     def __init__(self, line: _socket.socket) -> None:
@@ -114,12 +114,14 @@ class Guest:
         return True
 
 
-class Switchboard:
+class AttachServer:
     """Connects a container's streams with its log and with all guests."""
 
-    def __init__(self, watch: Watch, log: Callable[[str, bytes], None], outputs: dict[int, bytes], stdin: int) -> None:
+    def __init__(
+        self, watch: WaitLoop, log: Callable[[str, bytes], None], outputs: dict[int, bytes], stdin: int
+    ) -> None:
         self.watch, self.log, self.outputs, self.stdin = watch, log, dict(outputs), stdin
-        self.guests: dict[int, Guest] = {}
+        self.guests: dict[int, Client] = {}
         self.typed = b""
         self.held_up = self.alarmed = False
         self.resize: Callable[[int, int], None] = lambda rows, columns: None  # noqa: ARG005
@@ -148,10 +150,10 @@ class Switchboard:
 
     def admit(self, line: _socket.socket) -> None:
         """Attach the guest at the other end of *line*."""
-        guest = self.guests[line.fileno()] = Guest(line)
+        guest = self.guests[line.fileno()] = Client(line)
         self._attend(guest)
 
-    def _attend(self, guest: Guest) -> None:
+    def _attend(self, guest: Client) -> None:
         """Listen to *guest*, but not to what he types while the container has not taken what was typed before.
 
         So what he types waits on his side, and the monitor stays small. Whether there is room for output that waits
@@ -163,7 +165,7 @@ class Switchboard:
         else:
             self.watch.ignore(guest.line.fileno())
 
-    def _leave(self, guest: Guest) -> None:
+    def _leave(self, guest: Client) -> None:
         fd = guest.line.fileno()
         if self.guests.pop(fd, None):
             self.watch.ignore(fd)
@@ -217,7 +219,7 @@ class Switchboard:
                 self._leave(guest)
         self._mind_the_slow()
 
-    def _hear(self, guest: Guest) -> None:
+    def _hear(self, guest: Client) -> None:
         packet = self._packet(guest)
         if not guest.flush() or packet == b"":
             self._leave(guest)
@@ -228,7 +230,7 @@ class Switchboard:
         self._attend(guest)
         self._mind_the_slow()
 
-    def _packet(self, guest: Guest) -> bytes | None:
+    def _packet(self, guest: Client) -> bytes | None:
         """Return the guest's next packet, nothing at his end, None while there is none or the last one still waits."""
         if self.typed:
             return None

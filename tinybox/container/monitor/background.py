@@ -17,8 +17,8 @@ from tinybox.container.config.restart_policy import Policy
 from tinybox.container.monitor import attach_protocol, health
 from tinybox.container.monitor.log import Log
 from tinybox.container.process import wait_loop
-from tinybox.container.process.handles import Live
-from tinybox.container.process.sync_pipe import Handshake
+from tinybox.container.process.handles import Handles
+from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.container.records import spec, state
 from tinybox.errors import TinyboxError
 from tinybox.isolation import terminal
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from tinybox.container.lifecycle import Container
-    from tinybox.container.process.wait_loop import Ending, Signals, Watch
+    from tinybox.container.process.wait_loop import Ending, Signals, WaitLoop
 
 STARTED = b"started"
 
@@ -41,7 +41,7 @@ def launch(container: Container, guest: _socket.socket | None = None) -> None:
     *guest* is the monitor's end of a line for who is attached from the first byte on. The monitor is forked twice, so
     that it is nobody's child, and leads a session of its own; see daemon(7).
     """
-    report = Handshake()
+    report = SyncPipes()
     middle = os.fork()
     if middle == 0:
         os.setsid()
@@ -50,7 +50,7 @@ def launch(container: Container, guest: _socket.socket | None = None) -> None:
         be_monitor(container, report, guest)
     os.waitpid(middle, 0)
     container.record.hand_over()
-    container.live.close()  # the monitor has its own; a pipe's end comes only when all its writers have closed it
+    container.handles.close()  # the monitor has its own; a pipe's end comes only when all its writers have closed it
     report.keep_parent_side()
     try:
         if report.hear() != [STARTED]:
@@ -59,10 +59,10 @@ def launch(container: Container, guest: _socket.socket | None = None) -> None:
         report.close()
 
 
-def be_monitor(container: Container, report: Handshake, guest: _socket.socket | None) -> NoReturn:
+def be_monitor(container: Container, report: SyncPipes, guest: _socket.socket | None) -> NoReturn:
     """Be the monitor of *container* until it ends for good, and exit."""
     try:
-        own_memory.take_name(b"tinybox:monitor", container.host.arguments)
+        own_memory.set_title(b"tinybox:monitor", container.host.arguments)
         nothing = os.open(os.devnull, os.O_RDWR)
         for fd in range(3):
             os.dup2(nothing, fd)
@@ -85,18 +85,18 @@ def close_inherited() -> None:
             continue
 
 
-def guard(container: Container, signals: Signals, report: Handshake, guest: _socket.socket | None) -> None:
+def guard(container: Container, signals: Signals, report: SyncPipes, guest: _socket.socket | None) -> None:
     """Live the container, again and again where its policy says so; the first start is reported."""
     log = Log(
         os.path.join(container.bundle, "container.log"),
         int(container.annotations.get(spec.LOG_MAX_SIZE, 0)),
         int(container.annotations.get(spec.LOG_MAX_FILES, 1)),
     )
-    server = attach_protocol.listen(container.home.live(container.id))
+    server = attach_protocol.listen(container.paths.run_directory(container.id))
     policy = Policy(container.annotations.get(spec.RESTART, "no"))
     try:
         while True:
-            ending = live_once(container, signals, Desk(container, log, server, guest), report)
+            ending = live_once(container, signals, StreamHub(container, log, server, guest), report)
             guest = None
             policy = policy.now(spec.load(container.bundle).get("annotations", {}).get(spec.RESTART, "no"))
             if ending is None or not policy.again(ending, stopped=asked_to_stop(container)):
@@ -117,7 +117,7 @@ def guard(container: Container, signals: Signals, report: Handshake, guest: _soc
         lifecycle.close(container)
 
 
-def live_once(container: Container, signals: Signals, desk: Desk, report: Handshake) -> Ending | None:
+def live_once(container: Container, signals: Signals, desk: StreamHub, report: SyncPipes) -> Ending | None:
     """Create, start, watch and stop; None when it could not be started, which is written down and reported."""
     try:
         desk.open()
@@ -125,7 +125,7 @@ def live_once(container: Container, signals: Signals, desk: Desk, report: Handsh
         health.prepare(container)
         lifecycle.start(container)
     except TinyboxError as error:
-        container.birth.undo()
+        container.runner.undo()
         desk.close(error.status)
         container.record.write(status=state.STOPPED, exitCode=error.status, error=str(error), finishedAt=state.now())
         report.tell_error(error)
@@ -139,7 +139,7 @@ def live_once(container: Container, signals: Signals, desk: Desk, report: Handsh
     return ending
 
 
-class Desk:
+class StreamHub:
     """Where a container's streams come together: its log, those attached, and what is typed."""
 
     def __init__(self, container: Container, log: Log, server: _socket.socket, guest: _socket.socket | None) -> None:
@@ -147,7 +147,7 @@ class Desk:
         self.outputs: dict[int, bytes] = {}
         self.stdin = -1
         self.childs: list[int] = []
-        self.board: attach_protocol.Switchboard | None = None
+        self.board: attach_protocol.AttachServer | None = None
 
     def open(self) -> None:
         """Make the pipes for stdin, stdout and stderr, of which a container with a terminal needs none; see pipe(2)."""
@@ -162,23 +162,23 @@ class Desk:
             self.stdin = -1
         else:
             os.set_blocking(self.stdin, False)
-        self.container.live.streams = (self.childs[0], out_in, err_in)
+        self.container.handles.streams = (self.childs[0], out_in, err_in)
 
     def started(self) -> None:
         """Close the program's ends of the pipes; with a terminal, it takes the place of them all."""
         for fd in self.childs:
             os.close(fd)
         self.childs = []
-        master = self.container.live.master
+        master = self.container.handles.master
         if master >= 0:
             for fd in [*self.outputs, *([self.stdin] if self.stdin >= 0 else [])]:
                 os.close(fd)
             os.set_blocking(master, False)
             self.outputs, self.stdin = {master: attach_protocol.OUT}, master
 
-    def watch(self, watching: Watch) -> None:
+    def watch(self, watching: WaitLoop) -> None:
         """Carry everything to where it belongs until the container ends; then what is still in the pipes."""
-        board = self.board = attach_protocol.Switchboard(watching, self.log.write, self.outputs, self.stdin)
+        board = self.board = attach_protocol.AttachServer(watching, self.log.write, self.outputs, self.stdin)
         board.resize = self._resize
         if self.guest is not None:
             board.admit(self.guest)
@@ -192,8 +192,8 @@ class Desk:
             check.close()
 
     def _resize(self, rows: int, columns: int) -> None:
-        if self.container.live.master >= 0:
-            terminal.set_size(self.container.live.master, rows, columns)
+        if self.container.handles.master >= 0:
+            terminal.set_size(self.container.handles.master, rows, columns)
 
     def close(self, status: int) -> None:
         """Say goodbye to those attached, and close what is open."""
@@ -203,7 +203,7 @@ class Desk:
         elif self.guest is not None:
             self.guest.close()
         for fd in [*self.childs, *self.outputs, *({self.stdin} - {-1} - set(self.outputs))]:
-            if fd != self.container.live.master:
+            if fd != self.container.handles.master:
                 wait_loop.close_quietly(fd)
         self.outputs, self.childs, self.stdin = {}, [], -1
 
@@ -211,7 +211,7 @@ class Desk:
 def asked_to_stop(container: Container) -> bool:
     """Tell whether somebody wanted this end, and forget it: see control.forbid_restart."""
     try:
-        os.unlink(os.path.join(container.home.live(container.id), state.NO_RESTART))
+        os.unlink(os.path.join(container.paths.run_directory(container.id), state.NO_RESTART))
     except FileNotFoundError:
         return False
     return True
@@ -233,8 +233,8 @@ def renewed(container: Container) -> Container:
     What is left of its former life goes in one sweep, now that no PID 1 shares the pages that a collection touches.
     """
     gc.collect()
-    live = Live()
-    again = lifecycle.Container(container.home, container.id, spec.load(container.bundle), container.host, live)
+    handles = Handles()
+    again = lifecycle.Container(container.paths, container.id, spec.load(container.bundle), container.host, handles)
     again.record = container.record
     again.record.write(restarting=False)
     return again

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from tinybox.container.lifecycle import Container
-    from tinybox.container.process.wait_loop import Watch
+    from tinybox.container.process.wait_loop import WaitLoop
 
 STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
 LEAST_PAUSE = 0.1  # seconds between two checks, whatever interval was asked for: to fork is the monitor's own time
@@ -57,7 +57,7 @@ class Check:
         text = container.annotations.get(spec.HEALTH, "")
         return cls(container, json.loads(text)) if text else None
 
-    def attend(self, watch: Watch) -> None:
+    def attend(self, watch: WaitLoop) -> None:
         """Begin: the first check comes after one interval, as docker's does."""
         from tinybox.container import execute  # noqa: F401  loaded here once, and not by each check in the box's memory
 
@@ -73,7 +73,7 @@ class Check:
     def _is_early(self) -> bool:
         return time.monotonic() - self.since < self.start_period
 
-    def begin(self, watch: Watch) -> None:
+    def begin(self, watch: WaitLoop) -> None:
         """Run the command in the box, in a child of ours that joins it as `exec` does; a paused box is not asked."""
         if self.container.cgroup.frozen():
             self._plan_next(watch)
@@ -100,7 +100,7 @@ class Check:
         See CLONE_INTO_CGROUP in clone3(2). Joining a group of version 1 may take 20 ms, in which the monitor has other
         things to do.
         """
-        group = self.container.cgroup.open(beside=self.container.live.pid)
+        group = self.container.cgroup.open(beside=self.container.handles.pid)
         try:
             self.pid, self.pidfd = process.clone3(0, cgroup=group)
             if self.pid == 0:
@@ -109,7 +109,7 @@ class Check:
             if group is not None:
                 os.close(group)
 
-    def _plan_next(self, watch: Watch) -> None:
+    def _plan_next(self, watch: WaitLoop) -> None:
         watch.after(self.pause(), lambda: self.begin(watch))
 
     def _be_the_check(self, writing: int, *, unified: bool) -> NoReturn:
@@ -121,19 +121,19 @@ class Check:
         try:
             container = self.container
             container.cgroup.join(os.getpid(), unified=unified)
-            own_memory.take_name(b"tinybox:check", container.host.arguments)
+            own_memory.set_title(b"tinybox:check", container.host.arguments)
             from tinybox.container import control, execute
             from tinybox.container.process import spawn, wait_loop
-            from tinybox.container.process.handles import Live
+            from tinybox.container.process.handles import Handles
 
             os.dup2(writing, 1)
             os.dup2(writing, 2)
-            with control.running(container.home, container.id) as target, wait_loop.Signals() as signals:
-                running = execute.Execution(container.home, container.host, target, self.test, {}, Live())
+            with control.running(container.paths, container.id) as target, wait_loop.Signals() as signals:
+                running = execute.Execution(container.paths, container.host, target, self.test, {}, Handles())
                 running.start()
-                ended = select.select([running.live.pidfd], [], [], self.timeout)[0]
+                ended = select.select([running.handles.pidfd], [], [], self.timeout)[0]
                 if not ended:
-                    spawn.kill(running.live)
+                    spawn.kill(running.handles)
                     os.kill(os.getpid(), signal.SIGKILL)
                 status = wait_loop.watch(running, signals).status
         except Exception as error:  # noqa: BLE001  whatever it is, it is what the check says
@@ -141,7 +141,7 @@ class Check:
         finally:
             os._exit(status)
 
-    def _listen(self, watch: Watch) -> None:
+    def _listen(self, watch: WaitLoop) -> None:
         """Take what the check says, all of it, so that it never waits; the beginning is kept."""
         try:
             data = os.read(self.output, 65536)
@@ -151,7 +151,7 @@ class Check:
         if not data:
             watch.ignore(self.output)
 
-    def _expire(self, watch: Watch, pid: int) -> None:
+    def _expire(self, watch: WaitLoop, pid: int) -> None:
         """End this very check, if it still runs when its time is over. In a paused box no time passes."""
         if self.pid != pid or self.pidfd < 0:
             return
@@ -160,7 +160,7 @@ class Check:
         else:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
-    def end(self, watch: Watch) -> None:
+    def end(self, watch: WaitLoop) -> None:
         """Take in what the check said, and plan the next one."""
         watch.ignore(self.pidfd)
         _, status = os.waitpid(self.pid, 0)

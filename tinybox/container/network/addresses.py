@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypedDict
 
     from tinybox.container.network.definitions import Network
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
-    class Want(TypedDict, total=False):
+    class EndpointRequest(TypedDict, total=False):
         """A place in a network as it is asked for: what is left out, or empty, is chosen."""
 
         name: str
@@ -95,7 +95,7 @@ class Pool:
     def note(self, name: str, text: str) -> None:
         """Write *text* down as the link *name*, over a former one; see rename(2)."""
         path = os.path.join(self.path, name)
-        naming.forget(f"{path}.new")
+        naming.discard(f"{path}.new")
         os.symlink(text, f"{path}.new")
         os.rename(f"{path}.new", path)
 
@@ -103,7 +103,7 @@ class Pool:
         """Write down that *address* is *owner*'s, in one step; see symlink(2)."""
         os.symlink(owner, os.path.join(self.path, address))
 
-    def take_back(self, address: str, owner: str) -> None:
+    def release(self, address: str, owner: str) -> None:
         """Free *address*, if it is *owner*'s."""
         if self.link(address) == owner:
             os.unlink(os.path.join(self.path, address))
@@ -112,13 +112,13 @@ class Pool:
         """Free what belongs to the dead."""
         for address, owner in self.leases().items():
             if not is_alive(owner):
-                self.take_back(address, owner)
+                self.release(address, owner)
 
     def remove(self) -> None:
         """Remove the pool of a network that goes; one with leases stays, see rmdir(2)."""
         if not self.leases():
             for name in os.listdir(self.path):
-                naming.forget(os.path.join(self.path, name))
+                naming.discard(os.path.join(self.path, name))
         state.remove_empty(self.path)
 
 
@@ -136,12 +136,12 @@ def is_alive(owner: str) -> bool:
         return False
 
 
-def lease(home: Home, network: Network, container: str, want: Want) -> Endpoint:
+def lease(paths: Paths, network: Network, container: str, want: EndpointRequest) -> Endpoint:
     """Give *container*, which the caller owns or knows to be owned, its place in *network*; StateError if it is full.
 
     It is written down in the live directory first, then taken: so whoever buries the container knows what to free.
     """
-    owner, others = home.live(container), endpoints(home, container)
+    owner, others = paths.run_directory(container), endpoints(paths, container)
     with Pool(network.bridge) as pool:
         if network.name == definitions.BRIDGE:
             _settle(pool, network)
@@ -153,7 +153,7 @@ def lease(home: Home, network: Network, container: str, want: Want) -> Endpoint:
 
             given.append(addresses6.chosen(pool, network, address, want.get("address6", "")))
             found.address6 = f"{given[1]}/{subnets.prefix(network.subnet6)}"
-        write(home, container, [*others, found])
+        write(paths, container, [*others, found])
         for each in given:
             pool.give(each, owner)
         pool.note(_LAST, address)
@@ -166,7 +166,7 @@ def _number(others: list[Endpoint]) -> int:
     return next(number for number in range(len(taken) + 1) if f"eth{number}" not in taken)
 
 
-def _endpoint(network: Network, container: str, address: str, number: int, want: Want) -> Endpoint:
+def _endpoint(network: Network, container: str, address: str, number: int, want: EndpointRequest) -> Endpoint:
     octets = subnets.number(address).to_bytes(4, "big")
     return Endpoint(
         network=network.name,
@@ -237,24 +237,24 @@ def _wanted(pool: Pool, network: Network, wanted: str) -> str:
     return wanted
 
 
-def give_back(home: Home, container: str, network: str = "") -> list[Endpoint]:
+def give_back(paths: Paths, container: str, network: str = "") -> list[Endpoint]:
     """Free all addresses of *container*, or those on one *network*; return the endpoints that it had."""
-    gone, owner = [], home.live(container)
-    found = endpoints(home, container)
+    gone, owner = [], paths.run_directory(container)
+    found = endpoints(paths, container)
     for endpoint in found:
         if network in ("", endpoint.network):
             with Pool(endpoint.bridge) as pool:
                 for address in filter(None, (endpoint.address, endpoint.address6)):
-                    pool.take_back(address.partition("/")[0], owner)
+                    pool.release(address.partition("/")[0], owner)
             gone.append(endpoint)
     if gone:
-        write(home, container, [endpoint for endpoint in found if endpoint not in gone])
+        write(paths, container, [endpoint for endpoint in found if endpoint not in gone])
     return gone
 
 
-def endpoints(home: Home, container: str) -> list[Endpoint]:
+def endpoints(paths: Paths, container: str) -> list[Endpoint]:
     """Return the places that *container* has in networks, now that it runs; one at rest has none."""
-    return read(home.live(container))
+    return read(paths.run_directory(container))
 
 
 def read(owner: str) -> list[Endpoint]:
@@ -266,9 +266,9 @@ def read(owner: str) -> list[Endpoint]:
         return []
 
 
-def write(home: Home, container: str, found: list[Endpoint]) -> None:
+def write(paths: Paths, container: str, found: list[Endpoint]) -> None:
     """Write the endpoints of *container* down, whole or not at all; see rename(2)."""
-    path = os.path.join(home.live(container), LIST)
+    path = os.path.join(paths.run_directory(container), LIST)
     with open(f"{path}.new", "w", encoding="utf-8") as file:
         json.dump([vars(endpoint) for endpoint in found], file)
     os.rename(f"{path}.new", path)

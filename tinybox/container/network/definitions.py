@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 BRIDGE, HOST, NONE = "bridge", "host", "none"  # the networks that nobody has to make
 DEFAULT = "default"  # docker's other word for the bridge
@@ -69,39 +69,39 @@ def first_address(subnet: str) -> str:
     return f"{front}.{int(last) + 1}"
 
 
-def find(home: Home, word: str) -> Network:
+def find(paths: Paths, word: str) -> Network:
     """Return the network that *word* means: a name, an id, or the beginning of one; else StateError."""
     if word in (BRIDGE, HOST, NONE):
         return predefined(word)
-    kept = _read(os.path.join(home.networks, f"{word}.json")) if naming.is_allowed(word) else None
+    kept = _read(os.path.join(paths.networks, f"{word}.json")) if naming.is_allowed(word) else None
     if kept is not None:
         return Network(word, **kept)
-    found = [network for network in every(home) if word and network.id.startswith(word)]
+    found = [network for network in every(paths) if word and network.id.startswith(word)]
     if len(found) == 1:
         return found[0]
     cause = "is ambiguous: more than one id begins so" if found else "not found"
     raise StateError(f"network {word}", cause, "tinybox network ls lists them")
 
 
-def every(home: Home) -> list[Network]:
+def every(paths: Paths) -> list[Network]:
     """Return all networks, sorted by name; the three that are always there included."""
     found = [predefined(name) for name in (BRIDGE, HOST, NONE)]
     try:
-        names = [name.removesuffix(".json") for name in os.listdir(home.networks) if name.endswith(".json")]
+        names = [name.removesuffix(".json") for name in os.listdir(paths.networks) if name.endswith(".json")]
     except FileNotFoundError:
         names = []
     for name in names:
-        kept = _read(os.path.join(home.networks, f"{name}.json"))
+        kept = _read(os.path.join(paths.networks, f"{name}.json"))
         if kept is not None:  # else it has just been removed
             found.append(Network(name, **kept))
     return sorted(found, key=lambda network: network.name)
 
 
-class Locked:
+class NetworksLock:
     """Nobody else changes the networks of this store meanwhile; see flock(2)."""
 
-    def __init__(self, home: Home) -> None:
-        self._folder = home.networks
+    def __init__(self, paths: Paths) -> None:
+        self._folder = paths.networks
         self._fd = -1
 
     def __enter__(self) -> None:
@@ -113,19 +113,19 @@ class Locked:
         os.close(self._fd)
 
 
-def save(home: Home, network: Network) -> None:
+def save(paths: Paths, network: Network) -> None:
     """Write down a new *network*, whole or not at all; the caller has checked it and holds the lock; see rename(2)."""
     if not naming.is_allowed(network.name):
         raise UsageError(f"network name {network.name!r}", "is not allowed", "[a-zA-Z0-9][a-zA-Z0-9_.-] and so on")
-    path = os.path.join(home.networks, f"{network.name}.json")
+    path = os.path.join(paths.networks, f"{network.name}.json")
     with open(f"{path}.new", "w", encoding="utf-8") as file:
         json.dump({key: value for key, value in vars(network).items() if key != "name"}, file)
     os.rename(f"{path}.new", path)
 
 
-def remove(home: Home, network: Network) -> None:
+def remove(paths: Paths, network: Network) -> None:
     """Forget *network*; the caller knows that no box is on it, and holds the lock."""
-    os.unlink(os.path.join(home.networks, f"{network.name}.json"))
+    os.unlink(os.path.join(paths.networks, f"{network.name}.json"))
 
 
 def _read(path: str) -> dict[str, Any] | None:

@@ -22,25 +22,25 @@ from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.network.addresses import Want
-    from tinybox.container.network.port_reservation import Claim
-    from tinybox.container.process.handles import Live
-    from tinybox.container.records.paths import Home
+    from tinybox.container.network.addresses import EndpointRequest
+    from tinybox.container.network.port_reservation import Reservation
+    from tinybox.container.process.handles import Handles
+    from tinybox.container.records.paths import Paths
 
 
-class Wiring:
+class Endpoints:
     """The part of one container's life that has to do with networks: the actions of the planner's steps."""
 
-    def __init__(self, home: Home, container: str, annotations: dict[str, str]) -> None:
-        self.home, self.id, self.annotations = home, container, annotations
-        self.wants: list[Want] = json.loads(annotations.get(spec.NETWORKS) or "[]")
+    def __init__(self, paths: Paths, container: str, annotations: dict[str, str]) -> None:
+        self.paths, self.id, self.annotations = paths, container, annotations
+        self.wants: list[EndpointRequest] = json.loads(annotations.get(spec.NETWORKS) or "[]")
         self.ports = published_ports.published(annotations)
-        self.claims: list[Claim] = []
+        self.claims: list[Reservation] = []
 
-    def take_ports(self) -> None:
+    def reserve_ports(self) -> None:
         """Take the host's side of the published ports, before anything is made; see bind(2)."""
-        self.claims = [port_reservation.claim(port) for port in self.ports]
-        published_ports.save(self.home.live(self.id), [claim.port for claim in self.claims])
+        self.claims = [port_reservation.reserve(port) for port in self.ports]
+        published_ports.save(self.paths.run_directory(self.id), [claim.port for claim in self.claims])
 
     def published(self) -> dict[str, str]:
         """Return the annotation with the ports: as they are published now, or as they are asked for by one at rest."""
@@ -48,57 +48,57 @@ class Wiring:
             return {}
         return {spec.PORTS: json.dumps([claim.port for claim in self.claims] or self.ports)}
 
-    def drop_ports(self) -> None:
+    def release_ports(self) -> None:
         """Give the host's ports free."""
         for claim in self.claims:
             claim.close()
         self.claims = []
 
-    def take_addresses(self) -> None:
+    def assign_addresses(self) -> None:
         """Take an address in each network, new ones at each start."""
         for want in self.wants:
-            addresses.lease(self.home, definitions.find(self.home, want["name"]), self.id, want)
+            addresses.lease(self.paths, definitions.find(self.paths, want["name"]), self.id, want)
 
     def announce(self) -> None:
         """Tell the box its names, and its neighbours of it: their /etc/hosts; see hosts(5)."""
-        hosts_file.announce(self.home, self.id, self.annotations)
+        hosts_file.announce(self.paths, self.id, self.annotations)
 
-    def order(self, live: Live) -> None:
+    def order(self, handles: Handles) -> None:
         """Have the cables laid, now that the box has a network namespace; see veth(4)."""
-        live.fitter = live.fitter or link_maker.Fitter()
-        live.fitter.order(self.home.live(self.id), live.pid)
+        handles.link_maker = handles.link_maker or link_maker.LinkMaker()
+        handles.link_maker.order(self.paths.run_directory(self.id), handles.pid)
 
     @staticmethod
-    def wait(live: Live) -> None:
+    def wait(handles: Handles) -> None:
         """Wait until the cables are laid."""
-        if live.fitter is not None:
-            live.fitter.wait()
-            live.fitter = None
+        if handles.link_maker is not None:
+            handles.link_maker.wait()
+            handles.link_maker = None
 
     def release(self) -> None:
         """Give back all that this life has taken."""
-        release(self.home, self.id)
-        self.drop_ports()
+        release(self.paths, self.id)
+        self.release_ports()
 
 
-def release(home: Home, container: str, network: str = "") -> None:
+def release(paths: Paths, container: str, network: str = "") -> None:
     """Give back what a container has in networks, or in one; its owner does this, or who buries it. Twice is fine."""
-    touched = _disconnect(home, container, network)
+    touched = _disconnect(paths, container, network)
     if touched:
-        hosts_file.refresh(home, touched, container if network else "")
+        hosts_file.refresh(paths, touched, container if network else "")
 
 
-def _disconnect(home: Home, container: str, network: str = "") -> list[str]:
+def _disconnect(paths: Paths, container: str, network: str = "") -> list[str]:
     """Take a container's cables out, or that of one *network*; return the names of the networks that it was in."""
-    owner = home.live(container)
+    owner = paths.run_directory(container)
     ends = [end for end in addresses.read(owner) if network in ("", end.network)]
     if not os.path.isdir(addresses.folder()):
         return []
-    with host_bridges.Switchboard() as board:
+    with host_bridges.HostBridges() as board:
         try:
             if ends:
                 board.disconnect(owner, ends)
         finally:  # while the board is ours: the next one must see who is the last
-            addresses.give_back(home, container, network)
+            addresses.give_back(paths, container, network)
             board.tidy()
     return [end.network for end in ends]

@@ -25,7 +25,7 @@ UDP = 17  # see protocols(5)
 FORWARDING = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/all/forwarding"}
 
 
-class Switchboard:
+class HostBridges:
     """The host's side of all networks, in the hands of one process at a time; see flock(2)."""
 
     def __init__(self) -> None:
@@ -196,7 +196,7 @@ def _forget_datagrams(owner: str) -> None:
     for port in published_ports.load(owner) or ():
         if port["protocol"] == "udp":
             try:
-                conntrack.forget(UDP, port["hostPort"])
+                conntrack.delete(UDP, port["hostPort"])
             except OSError:
                 return
 

@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tinybox.container.network.addresses import Endpoint
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 BEGIN, END = "# tinybox: this box and those beside it", "# tinybox: end"
 _ROUNDS = 8  # at most: each but the first one means that something has changed while we wrote
 MOST = 1 << 20  # bytes; a box may write to its own file, and we do not read whatever it puts there
 
 
-class Member:
+class RunningBox:
     """A box that runs: its *id*, its *name*, and its *endpoints*."""
 
-    def __init__(self, home: Home, container: str, name: str) -> None:
+    def __init__(self, paths: Paths, container: str, name: str) -> None:
         self.id, self.name = container, name
-        self.endpoints = addresses.endpoints(home, container)
+        self.endpoints = addresses.endpoints(paths, container)
         self.networks = {endpoint.network for endpoint in self.endpoints if endpoint.network != definitions.BRIDGE}
 
     def names(self, endpoint: Endpoint) -> list[str]:
@@ -42,20 +42,20 @@ class Member:
         return list(dict.fromkeys([self.name, *endpoint.aliases, self.id[:12]]))
 
 
-def announce(home: Home, container: str, annotations: Mapping[str, str]) -> None:
+def announce(paths: Paths, container: str, annotations: Mapping[str, str]) -> None:
     """Write the addresses of *container* into its own hosts file, and its names into those of its neighbours."""
-    own = Member(home, container, "")
+    own = RunningBox(paths, container, "")
     known = json.loads(annotations.get(spec.NAMES) or "{}")
     gateway = next((endpoint.gateway for endpoint in own.endpoints), "")
     if own.endpoints and (host := etc.behind(known, gateway)):
-        _append(os.path.join(home.bundle(container), etc.HOSTS), host)
+        _append(os.path.join(paths.bundle(container), etc.HOSTS), host)
     if own.networks:
-        refresh(home, own.networks, container)
+        refresh(paths, own.networks, container)
     elif own.endpoints:
-        _write_all(home, [own], [], own.id)
+        _write_all(paths, [own], [], own.id)
 
 
-def refresh(home: Home, touched: Iterable[str], container: str = "") -> None:
+def refresh(paths: Paths, touched: Iterable[str], container: str = "") -> None:
     """Bring the hosts files of all boxes in the networks *touched* up to date, and that of *container* anyhow.
 
     A box can make us wait at its own file, so no file is touched under a lock that other commands wait for. Instead
@@ -66,27 +66,27 @@ def refresh(home: Home, touched: Iterable[str], container: str = "") -> None:
         return
     written: dict[str, list[str]] = {}
     for _ in range(_ROUNDS):
-        with definitions.Locked(home):
-            names = naming.every(home)
-            members = [Member(home, each, names.get(each, "")) for each in home.living()]
+        with definitions.NetworksLock(paths):
+            names = naming.every(paths)
+            members = [RunningBox(paths, each, names.get(each, "")) for each in paths.with_run_directory()]
         affected = [member for member in members if member.id == container or member.networks & wanted]
         known = {member.id: lines(member, "", members) for member in affected}
         fresh = [member for member in affected if written.get(member.id) != known[member.id]]
         if not fresh:
             return
-        _write_all(home, fresh, members, container)
+        _write_all(paths, fresh, members, container)
         written |= known
 
 
-def _write_all(home: Home, fresh: Sequence[Member], members: Sequence[Member], own: str) -> None:
+def _write_all(paths: Paths, fresh: Sequence[RunningBox], members: Sequence[RunningBox], own: str) -> None:
     """Write the files of the boxes *fresh*. What a box does to its own file keeps us from that file alone: a warning.
 
     OSError where that of the box *own* cannot be written for another reason than such a lease.
     """
     for member in fresh:
         try:
-            with _writing(home, member, wait=member.id == own):
-                _rewrite(home, member, members)
+            with _writing(paths, member, wait=member.id == own):
+                _rewrite(paths, member, members)
         except (FileNotFoundError, NotADirectoryError, BlockingIOError):
             continue  # it has just been removed, or another process writes it and will look again
         except (UnfitFileError, OSError) as error:
@@ -99,12 +99,12 @@ def _write_all(home: Home, fresh: Sequence[Member], members: Sequence[Member], o
 
 
 @contextmanager
-def _writing(home: Home, member: Member, *, wait: bool) -> Iterator[None]:
+def _writing(paths: Paths, member: RunningBox, *, wait: bool) -> Iterator[None]:
     """Be the only one that writes the files of *member*; BlockingIOError if another process does; see flock(2).
 
     That process looks again after it has let go, so it will see what we wanted to write.
     """
-    fd = os.open(home.bundle(member.id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(paths.bundle(member.id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
@@ -112,10 +112,10 @@ def _writing(home: Home, member: Member, *, wait: bool) -> Iterator[None]:
         os.close(fd)
 
 
-def _rewrite(home: Home, member: Member, members: Sequence[Member]) -> None:
+def _rewrite(paths: Paths, member: RunningBox, members: Sequence[RunningBox]) -> None:
     """Put the block of *member* into its file: who it is, and who is beside it."""
-    path = os.path.join(home.bundle(member.id), etc.HOSTS)
-    hostname = etc.read(os.path.join(home.bundle(member.id), etc.HOSTNAME), 65).partition("\n")[0]
+    path = os.path.join(paths.bundle(member.id), etc.HOSTS)
+    hostname = etc.read(os.path.join(paths.bundle(member.id), etc.HOSTNAME), 65).partition("\n")[0]
     text = etc.read(path)
     if text and len(text) < MOST:  # else it brings a file of its own, or shares another's, or has ruined its own
         etc.put(path, placed(text, lines(member, hostname, members)))
@@ -127,7 +127,7 @@ def _append(path: str, more: Sequence[str]) -> None:
         etc.put(path, text + "".join(f"{line}\n" for line in more))
 
 
-def lines(member: Member, hostname: str, members: Sequence[Member]) -> list[str]:
+def lines(member: RunningBox, hostname: str, members: Sequence[RunningBox]) -> list[str]:
     """Return the lines for *member* itself and for those who share a network with it that has names."""
     found = []
     for endpoint in member.endpoints:

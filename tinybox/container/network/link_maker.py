@@ -10,7 +10,7 @@ import os
 
 from tinybox.container.network import addresses, host_bridges
 from tinybox.container.process import init
-from tinybox.container.process.sync_pipe import Handshake
+from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.errors import StepError
 from tinybox.isolation.network import interfaces
 from tinybox.linux import files, process
@@ -24,11 +24,11 @@ DONE = b"done"
 _ORDER_MAX = 8192
 
 
-class Fitter:
+class LinkMaker:
     """The child, from our side: it gets one order, and gives one answer."""
 
     def __init__(self) -> None:
-        self._handshake = Handshake()
+        self._handshake = SyncPipes()
         self._pid = os.fork()
         if self._pid == 0:
             _work(self._handshake)
@@ -62,7 +62,7 @@ def _reap(pid: int) -> None:
         return
 
 
-def _work(handshake: Handshake) -> NoReturn:
+def _work(handshake: SyncPipes) -> NoReturn:
     """Be the fitter: load pyroute2, wait for the order, carry it out, and exit."""
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, init.SIGNALS)  # a Ctrl-C is for the box; we end with our parent
@@ -79,7 +79,7 @@ def _work(handshake: Handshake) -> NoReturn:
     os._exit(0)
 
 
-def _let_go(handshake: Handshake) -> None:
+def _let_go(handshake: SyncPipes) -> None:
     """Close what our parent has open, a lock or the other ends of our pipes: it must be able to end without us."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for fd in range(3):
@@ -99,7 +99,7 @@ def connect(owner: str, pid: int, messages: interfaces.Messages, only: str = "")
     """
     namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with host_bridges.Switchboard() as board:
+        with host_bridges.HostBridges() as board:
             if not addresses.is_alive(owner):
                 return
             ends = [end for end in addresses.read(owner) if only in ("", end.network)]

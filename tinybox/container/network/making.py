@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
     Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -25,7 +25,7 @@ MTU_KEYS = ("mtu", "com.docker.network.driver.mtu")
 MTU_LEAST, MTU_LEAST_6, MTU_MOST = 68, 1280, 65535  # see RFC 791, RFC 8200 and veth(4)
 
 
-class Wish:
+class NetworkOptions:
     """What somebody wants of a new network; what is left out is chosen."""
 
     def __init__(
@@ -42,10 +42,10 @@ class Wish:
         self.labels, self.options = labels or {}, options or {}
 
 
-def create(home: Home, name: str, wish: Wish) -> Network:
+def create(paths: Paths, name: str, wish: NetworkOptions) -> Network:
     """Make the network *name* as *wish* says; UsageError or StateError names what cannot be. Its bridge comes later."""
-    with definitions.Locked(home):
-        others = definitions.every(home)
+    with definitions.NetworksLock(paths):
+        others = definitions.every(paths)
         if name in (definitions.BRIDGE, definitions.HOST, definitions.NONE, definitions.DEFAULT):
             raise StateError(f"network {name}", "operation is not permitted on predefined networks", "choose a name")
         if any(other.name == name for other in others):
@@ -63,11 +63,11 @@ def create(home: Home, name: str, wish: Wish) -> Network:
             created=time.time_ns(),
             **kept,
         )
-        definitions.save(home, made)
+        definitions.save(paths, made)
     return made
 
 
-def _subnets(wish: Wish, others: Sequence[Network]) -> dict[str, str]:
+def _subnets(wish: NetworkOptions, others: Sequence[Network]) -> dict[str, str]:
     """Return subnets and gateways, those of *wish* checked, the rest chosen."""
     wanted = [_subnet(text) for text in wish.subnets]
     by_version = {subnet.version: subnet for subnet in wanted}
@@ -148,45 +148,45 @@ def _mtu(options: dict[str, str], *, ipv6: bool) -> int:
     return definitions.MTU
 
 
-def remove(home: Home, word: str) -> str:
+def remove(paths: Paths, word: str) -> str:
     """Remove the network that *word* names, and return its name; StateError if a box is on it."""
-    with definitions.Locked(home):
-        network = definitions.find(home, word)
+    with definitions.NetworksLock(paths):
+        network = definitions.find(paths, word)
         if network.is_predefined:
             raise StateError(f"network {network.name}", "is a pre-defined network and cannot be removed")
         with addresses.Pool(network.bridge) as pool:
             if pool.leases():
                 pool.reclaim()
             if owners := sorted(set(pool.leases().values())):
-                pairs = ", ".join(_called(home, os.path.basename(owner)) for owner in owners)
+                pairs = ", ".join(_called(paths, os.path.basename(owner)) for owner in owners)
                 cure = f"tinybox network disconnect {network.name} CONTAINER"
                 raise StateError(f"network {network.name}", f"has active endpoints ({pairs})", cure)
-            definitions.remove(home, network)
+            definitions.remove(paths, network)
             pool.remove()
     return network.name
 
 
-def _called(home: Home, container: str) -> str:
-    name = "".join(naming.of(home, container)[:1])
+def _called(paths: Paths, container: str) -> str:
+    name = "".join(naming.of(paths, container)[:1])
     return f'name:"{name}" id:"{container[:12]}"'
 
 
-def users(home: Home) -> Iterator[tuple[str, addresses.Endpoint]]:
+def users(paths: Paths) -> Iterator[tuple[str, addresses.Endpoint]]:
     """Yield each container that is alive with each of its endpoints."""
-    for container in home.living():
-        for endpoint in addresses.endpoints(home, container):
+    for container in paths.with_run_directory():
+        for endpoint in addresses.endpoints(paths, container):
             yield container, endpoint
 
 
-def prune(home: Home, is_wanted: Callable[[Network], bool] = lambda _: True) -> list[str]:
+def prune(paths: Paths, is_wanted: Callable[[Network], bool] = lambda _: True) -> list[str]:
     """Remove the networks that no box is on, those that *is_wanted* says; return their names."""
-    used = {endpoint.network for _, endpoint in users(home)}
+    used = {endpoint.network for _, endpoint in users(paths)}
     removed = []
-    for network in definitions.every(home):
+    for network in definitions.every(paths):
         if network.is_predefined or network.name in used or not is_wanted(network):
             continue
         try:
-            removed.append(remove(home, network.name))
+            removed.append(remove(paths, network.name))
         except StateError:
             continue  # a box has come, or another command was faster
     return removed

@@ -22,7 +22,7 @@ _IPPROTO_IPV6, _IPV6_V6ONLY = 41, 26
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
-class Claim:
+class Reservation:
     """One port of the host that is ours: *port* is what was asked for, with the number that was chosen."""
 
     def __init__(self, port: Port, sockets: list[_socket.socket]) -> None:
@@ -34,7 +34,7 @@ class Claim:
             socket.close()
 
 
-def claim(port: Port) -> Claim:
+def reserve(port: Port) -> Reservation:
     """Take the host's side of *port*, of a range the first that is free; HostError if there is none."""
     for number in range(port["hostPort"], port.get("hostPortLast", port["hostPort"]) + 1):
         try:
@@ -42,7 +42,7 @@ def claim(port: Port) -> Claim:
         except OSError as error:
             refusal = error
             continue
-        return Claim({**port, "hostPort": sockets[0].getsockname()[1]}, sockets)
+        return Reservation({**port, "hostPort": sockets[0].getsockname()[1]}, sockets)
     where = f"port {published_ports.outside(port)}/{port['protocol']}"
     if refusal.errno == errno.EADDRINUSE:
         raise HostError(

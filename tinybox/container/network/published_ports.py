@@ -69,7 +69,7 @@ def outside(port: Port) -> str:
     return f"[{address}]:{port['hostPort']}" if ":" in address else f"{address}:{port['hostPort']}"
 
 
-def words(found: Sequence[Port], annotations: Mapping[str, str]) -> str:
+def as_text(found: Sequence[Port], annotations: Mapping[str, str]) -> str:
     """Return all ports as `docker ps` shows them: ``0.0.0.0:8080->80/tcp``; those that are only exposed, ``80/tcp``."""
     opened: list[str] = json.loads(annotations.get(spec.EXPOSED) or "[]")
     names = {inside(port) for port in found}

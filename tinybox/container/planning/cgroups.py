@@ -27,7 +27,7 @@ def make(task: Task) -> list[Step]:
         says = f"Set the limit {setting.file} = {setting.value}"
         steps.append(Step(f"limit-{setting.file}", says, "cgroups(7)", task.cgroup.apply, setting))
     says = "Open it, for the child to be born there"
-    steps.append(Step("open-cgroup", says, "open(2)", spawn.open_cgroup, task.cgroup, task.live))
+    steps.append(Step("open-cgroup", says, "open(2)", spawn.open_cgroup, task.cgroup, task.handles))
     return steps
 
 

@@ -15,7 +15,7 @@ from tinybox.errors import StepError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.planning.planner import Task
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
     from tinybox.container.records.spec import Hook
 
 _PARENTS = ("prestart", "createRuntime")
@@ -27,9 +27,9 @@ def outside(task: Task) -> list[Step]:
     if not wanted:
         return []
     return [
-        Step("await-mounts", "Wait until its mounts are made", "pipe(7)", await_mounts, task.live),
+        Step("await-mounts", "Wait until its mounts are made", "pipe(7)", await_mounts, task.handles),
         *_steps(task, wanted, "creating"),
-        Step("go-on", "Let the child go on to its new root", "pipe(7)", task.live.handshake.open_gate, sync_pipe.ON),
+        Step("go-on", "Let the child go on to its new root", "pipe(7)", task.handles.sync.open_gate, sync_pipe.ON),
     ]
 
 
@@ -38,13 +38,13 @@ def before_pivot(task: Task) -> list[Step]:
     steps = []
     if _hooks(task, *_PARENTS):
         says = "Tell the parent that all is mounted, wait for its hooks"
-        steps.append(Step("mounted", says, "pipe(7)", report_mounts, task.live))
+        steps.append(Step("mounted", says, "pipe(7)", report_mounts, task.handles))
     return [*steps, *_steps(task, _hooks(task, "createContainer"), "creating")]
 
 
 def before_program(task: Task) -> list[Step]:
     """Plan the hooks that run in the container, as its user, after the word to start."""
-    return _steps(task, _hooks(task, "startContainer"), "created", task.live)
+    return _steps(task, _hooks(task, "startContainer"), "created", task.handles)
 
 
 def _hooks(task: Task, *kinds: str) -> list[tuple[str, Hook]]:
@@ -52,32 +52,32 @@ def _hooks(task: Task, *kinds: str) -> list[tuple[str, Hook]]:
     return [(f"{kind}[{number}]", hook) for kind in kinds for number, hook in enumerate(wanted.get(kind, []))]
 
 
-def _steps(task: Task, named: list[tuple[str, Hook]], status: str, live: Live | None = None) -> list[Step]:
+def _steps(task: Task, named: list[tuple[str, Hook]], status: str, handles: Handles | None = None) -> list[Step]:
     return [
         Step(f"hook-{name}", f"Run the hook {hook['path']}", "posix_spawn(3)",
-             run, task, f"hooks.{name}", hook, status, live)
+             run, task, f"hooks.{name}", hook, status, handles)
         for name, hook in named
     ]  # fmt: skip
 
 
-def run(task: Task, name: str, hook: Hook, status: str, live: Live | None = None) -> None:
+def run(task: Task, name: str, hook: Hook, status: str, handles: Handles | None = None) -> None:
     """Run one hook with the container's state as it is at this moment; see OCI's runtime.md.
 
-    With *live*, the hook is a file of the box's. The pid is what the hook's own namespaces call it: in the parent the
-    child's number, in the child its own.
+    With *handles*, the hook is a file of the box. The pid is the number that the hook's own namespaces know: in the
+    parent the child's number, in the child its own.
     """
-    pid = task.live.pid if task.live.pidfd >= 0 else os.getpid()  # the child has no pidfd of itself
+    pid = task.handles.pid if task.handles.pidfd >= 0 else os.getpid()  # the child has no pidfd of itself
     state = hooks.state_of(task.container, status, pid, task.bundle, task.annotations)
-    hooks.run(f"{name} {hook['path']}", hook, state, live)
+    hooks.run(f"{name} {hook['path']}", hook, state, handles)
 
 
-def await_mounts(live: Live) -> None:
+def await_mounts(handles: Handles) -> None:
     """Wait until the child has made its mounts; see pipe(7)."""
-    if not live.handshake.hear():
+    if not handles.sync.hear():
         raise StepError("container process", "ended before its mounts were made", "killed, or out of memory")
 
 
-def report_mounts(live: Live) -> None:
+def report_mounts(handles: Handles) -> None:
     """Tell the parent that the mounts are made, and wait until it lets us go on; see pipe(7)."""
-    live.handshake.tell(sync_pipe.MOUNTED)
-    live.handshake.wait(sync_pipe.ON)
+    handles.sync.tell(sync_pipe.MOUNTED)
+    handles.sync.wait(sync_pipe.ON)

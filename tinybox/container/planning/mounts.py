@@ -19,7 +19,7 @@ from tinybox.linux import files
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.planning.planner import Task
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
     from tinybox.container.records.spec import Device, Mount
     from tinybox.isolation.idmap import IDMapping
 
@@ -42,11 +42,13 @@ def parent_steps(task: Task) -> list[Step]:
         if _is_bind(entry, options):
             source = os.path.join(task.bundle, entry["source"])
             says = f"Copy the mount at {source}, attached to nothing yet"
-            act = (copy, task.live, key, source, options, _maps(task, entry, options))
+            act = (copy, task.handles, key, source, options, _maps(task, entry, options))
             steps.append(Step(f"copy{key}", says, "open_tree(2)", *act))
         elif _is_others(task, entry):
             says = "Make a proc of the pid namespace that the child will join"
-            steps.append(Step(f"make{key}", says, "fsopen(2)", make_proc, task.live, key, options, task.host.arguments))
+            steps.append(
+                Step(f"make{key}", says, "fsopen(2)", make_proc, task.handles, key, options, task.host.arguments)
+            )
     return steps
 
 
@@ -70,11 +72,11 @@ def _is_others(task: Task, entry: Mount) -> bool:
     return entry.get("type") == "proc" and "pid" in task.joined
 
 
-def make_proc(live: Live, name: str, options: mounts.Options, arguments: tuple[int, int, int]) -> None:
+def make_proc(handles: Handles, name: str, options: mounts.Options, arguments: tuple[int, int, int]) -> None:
     """Make a proc of the pid namespace that is to be joined, detached, for the child to place; see fsopen(2)."""
     from tinybox.isolation import joined_proc
 
-    live.trees[name] = joined_proc.mount_proc(live.namespace_fds["pid"], options, arguments)
+    handles.trees[name] = joined_proc.mount_proc(handles.namespace_fds["pid"], options, arguments)
 
 
 def _maps(task: Task, entry: Mount, options: mounts.Options) -> Maps | None:
@@ -86,18 +88,18 @@ def _maps(task: Task, entry: Mount, options: mounts.Options) -> Maps | None:
     return task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
 
 
-def copy(live: Live, name: str, source: str, options: mounts.Options, maps: Maps | None) -> None:
+def copy(handles: Handles, name: str, source: str, options: mounts.Options, maps: Maps | None) -> None:
     """Copy the tree at *source*, detached, for the child to place; see open_tree(2). With *maps* its owners are mapped.
 
     ``/proc/PID/root/...`` is a path in that process's mount namespace, where alone its mounts can be copied.
     """
-    userns = None if maps is None else root_filesystem.users(live, *maps)
+    userns = None if maps is None else root_filesystem.users(handles, *maps)
     try:
-        live.trees[name] = _copied(source, options, userns)
+        handles.trees[name] = _copied(source, options, userns)
     finally:
         if userns is not None:
             os.close(userns)
-    if os.path.normpath(name) == "/proc" and files.file_system(live.trees[name]) != files.PROC_SUPER_MAGIC:
+    if os.path.normpath(name) == "/proc" and files.file_system(handles.trees[name]) != files.PROC_SUPER_MAGIC:
         raise UsageError("mount on /proc", "covers /proc", "the box's /proc must be the kernel's")
 
 
@@ -115,7 +117,7 @@ def steps(task: Task) -> list[Step]:
         *root_filesystem.steps(task),
         *[_mount(task, key, entry) for key, entry in _mounts(task).items()],
         *_devices(task),
-        *streams.steps(task.process, task.live, task.root, console=True),
+        *streams.steps(task.process, task.handles, task.root, console=True),
     ]
 
 
@@ -129,7 +131,7 @@ def _mount(task: Task, key: str, entry: Mount) -> Step:
         return Step(name, says, "mount_setattr(2)", mounts.remount, task.root, where, options)
     if _is_bind(entry, options) or _is_others(task, entry):
         says = f"Place the mount at {destination}"
-        return Step(name, says, "move_mount(2)", place, task.live, key, where, task.root)
+        return Step(name, says, "move_mount(2)", place, task.handles, key, where, task.root)
     if kind == "cgroup":
         says = "Show the box its own control group"
         if "cgroup" not in (*task.new, *task.joined):
@@ -160,9 +162,9 @@ def _checked(destination: str, kind: str) -> bytes:
     return os.fsencode(path)
 
 
-def place(live: Live, name: str, destination: bytes, root: bytes) -> None:
+def place(handles: Handles, name: str, destination: bytes, root: bytes) -> None:
     """Place the parent's copy *name* at *destination* inside *root*; see move_mount(2)."""
-    mounts.place(live.trees[name], root, destination)
+    mounts.place(handles.trees[name], root, destination)
 
 
 def _devices(task: Task) -> list[Step]:

@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from tinybox.container.planning.planner import Task
 
 
-def take(task: Task) -> list[Step]:
+def reserve(task: Task) -> list[Step]:
     """Plan what must be the box's before anything is made: its ports, where one in use is found, and addresses."""
     wiring, steps = task.wiring, list[Step]()
     if wiring is None:
         return steps
     if wiring.ports:
         says = "Take the ports of the host that are to lead into the box"
-        steps.append(Step("ports", says, "bind(2)", wiring.take_ports, undo=wiring.drop_ports))
+        steps.append(Step("ports", says, "bind(2)", wiring.reserve_ports, undo=wiring.release_ports))
     says = "Take an address in each of its networks: " + ", ".join(want["name"] for want in wiring.wants)
-    return [*steps, Step("addresses", says, "flock(2)", wiring.take_addresses, undo=wiring.release)]
+    return [*steps, Step("addresses", says, "flock(2)", wiring.assign_addresses, undo=wiring.release)]
 
 
 def connect(task: Task) -> tuple[list[Step], list[Step]]:
@@ -29,6 +29,6 @@ def connect(task: Task) -> tuple[list[Step], list[Step]]:
     says = "Have a cable laid into each network, and the firewall opened"
     ordered = [
         Step("names", "Tell the box its names, and its neighbours of it", "hosts(5)", wiring.announce),
-        Step("network", says, "veth(4)", wiring.order, task.live),
+        Step("network", says, "veth(4)", wiring.order, task.handles),
     ]
-    return ordered, [Step("await-network", "Wait until they are laid", "pipe(7)", wiring.wait, task.live)]
+    return ordered, [Step("await-network", "Wait until they are laid", "pipe(7)", wiring.wait, task.handles)]

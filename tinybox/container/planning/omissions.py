@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Plan
 
 OUTER, HOME = "outer", "home"  # among the live namespaces: the throw-away one, and the one to come back to
@@ -124,7 +124,7 @@ def _check_rights(steps: list[Step]) -> None:
         raise UsageError("--omit pivot, --chroot", cause, "leave --privileged and --cap-add out")
 
 
-def omit(plan: Plan, live: Live, names: Sequence[str], *, chroot: bool = False) -> None:
+def omit(plan: Plan, handles: Handles, names: Sequence[str], *, chroot: bool = False) -> None:
     """Leave out of *plan* what *names* say, see OMISSIONS; with *chroot*, take chroot(2) in place of pivot_root(2).
 
     What protects the host comes in: the outer namespace, and read-only files where the box would see the host's.
@@ -143,7 +143,7 @@ def omit(plan: Plan, live: Live, names: Sequence[str], *, chroot: bool = False) 
     for step in plan.child:
         if step.name == "program":
             _change_program(step, names)
-    _be_born_outside(plan.parent, live, shared="private-mounts" in names)
+    _be_born_outside(plan.parent, handles, shared="private-mounts" in names)
 
 
 def _place(steps: list[Step], name: str) -> int:
@@ -168,41 +168,41 @@ def _take_mknod(steps: list[Step]) -> None:
 
 
 def _change_program(step: Step, names: Sequence[str]) -> None:
-    mode, program, *live = step.args
+    mode, program, *handles = step.args
     if "seccomp" in names:
         program.filter = b""
     if "init" in names:
         mode, step.says = init.NONE, "Become the program, as PID 1"
-    step.args = (mode, program, *live)
+    step.args = (mode, program, *handles)
 
 
-def _be_born_outside(steps: list[Step], live: Live, *, shared: bool) -> None:
+def _be_born_outside(steps: list[Step], handles: Handles, *, shared: bool) -> None:
     says = "For the host's sake: enter a throw-away copy of its mount namespace"
     at = _place(steps, "clone")
-    steps.insert(at + 1, Step("home", "Go back to the host's mounts; the child stays", "setns(2)", go_home, live))
-    enter = Step("outer", says, "unshare(2)", enter_outer, live, shared, undo=lambda: go_home(live))
+    steps.insert(at + 1, Step("home", "Go back to the host's mounts; the child stays", "setns(2)", go_home, handles))
+    enter = Step("outer", says, "unshare(2)", enter_outer, handles, shared, undo=lambda: go_home(handles))
     steps.insert(at, enter)
 
 
-def enter_outer(live: Live, shared: bool) -> None:
+def enter_outer(handles: Handles, shared: bool) -> None:
     """Enter a copy of the mount namespace that is cut from the host's; see unshare(2) and mount_namespaces(7).
 
     With *shared*, its mounts are shared among those who will copy it, as the host's are under systemd.
     """
     flags = os.O_RDONLY | os.O_CLOEXEC
-    live.namespace_fds[HOME] = os.open("/proc/self/ns/mnt", flags)
+    handles.namespace_fds[HOME] = os.open("/proc/self/ns/mnt", flags)
     process.unshare(process.CLONE_NEWNS)
     mounts.make_private()
     if shared:
         mount.mount_setattr(mount.AT_FDCWD, b"/", mount.AT_RECURSIVE, propagation=mount.MS_SHARED)
-    live.namespace_fds[OUTER] = os.open("/proc/self/ns/mnt", flags)
+    handles.namespace_fds[OUTER] = os.open("/proc/self/ns/mnt", flags)
 
 
-def go_home(live: Live) -> None:
+def go_home(handles: Handles) -> None:
     """Be in the host's mount namespace again, in the directory where we were; see setns(2). Twice does no harm."""
-    if HOME in live.namespace_fds:
+    if HOME in handles.namespace_fds:
         here = os.open(".", os.O_PATH | os.O_CLOEXEC)
-        process.setns(live.namespace_fds[HOME], process.CLONE_NEWNS)
+        process.setns(handles.namespace_fds[HOME], process.CLONE_NEWNS)
         os.fchdir(here)
         os.close(here)
 

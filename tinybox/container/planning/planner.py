@@ -26,8 +26,8 @@ from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.network.endpoints import Wiring
-    from tinybox.container.process.handles import Live
+    from tinybox.container.network.endpoints import Endpoints
+    from tinybox.container.process.handles import Handles
     from tinybox.container.records.host import Host
     from tinybox.container.records.spec import Spec
 
@@ -43,14 +43,14 @@ class Task:
         config: Spec,
         bundle: str,
         host: Host,
-        live: Live,
+        handles: Handles,
         cgroup: Cgroup,
         container: str = "",
-        wiring: Wiring | None = None,
+        wiring: Endpoints | None = None,
         *,
         keyring: bool = True,
     ) -> None:
-        self.config, self.bundle, self.host, self.live, self.cgroup = config, bundle, host, live, cgroup
+        self.config, self.bundle, self.host, self.handles, self.cgroup = config, bundle, host, handles, cgroup
         self.container, self.wiring, self.keyring = container, wiring, keyring
         self.warnings: list[str] = []
         self.linux = config.get("linux", {})
@@ -81,11 +81,11 @@ def plan(task: Task) -> Plan:
         *program.begin(task, task.annotations.get(spec.INIT, init.NONE), joins="pid" in task.joined, before=starting),
     ]
     outside = [
-        *network.take(task),
+        *network.reserve(task),
         *cgroups.make(task),
         *_open_namespaces(task),
         *planned_mounts.parent_steps(task),
-        *streams.pipes(task.process, task.live),
+        *streams.pipes(task.process, task.handles),
         *_make_child(task, inside, meanwhile),
     ]
     return Plan(outside, inside, task.warnings)
@@ -129,19 +129,19 @@ def check_labels(task: Task) -> None:
 def _open_namespaces(task: Task) -> list[Step]:
     return [
         Step(f"open-{kind}-namespace", f"Open the {kind} namespace to join", "namespaces(7)",
-             spawn.open_namespace, task.live, kind, path)
+             spawn.open_namespace, task.handles, kind, path)
         for kind, path in task.joined.items()
     ]  # fmt: skip
 
 
 def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[Step]:
-    live, steps = task.live, [*program.trampoline(task), *_clone(task, inside)]
+    handles, steps = task.handles, [*program.trampoline(task), *_clone(task, inside)]
     if "user" in task.new:
         uids, gids = task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
         says = "Say which ids of the host the ids inside stand for"
-        steps.append(Step("id-maps", says, "user_namespaces(7)", _write_maps, live, uids, gids))
+        steps.append(Step("id-maps", says, "user_namespaces(7)", _write_maps, handles, uids, gids))
     says = "Put it into the control groups that clone3 could not reach"
-    steps.append(Step("join-cgroup", says, "cgroups(7)", spawn.join_cgroup, task.cgroup, live))
+    steps.append(Step("join-cgroup", says, "cgroups(7)", spawn.join_cgroup, task.cgroup, handles))
     steps += oom_score(task)
     connect, connected = network.connect(task)
     early = any(name.startswith("net.") for name in task.linux.get("sysctl", {}))  # they may name a link of its own
@@ -149,28 +149,28 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[S
         *steps,
         *connect,
         *(connected if early else ()),
-        Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, live),
+        Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, handles),
         *cgroups.filter_devices(task),  # meanwhile: the kernel needs half a millisecond to verify it
         *meanwhile,
         *(program.adopt(task) if "pid" in task.joined else ()),
-        Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, live),
+        Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, handles),
         *(() if early else connected),
     ]
 
 
 def _clone(task: Task, inside: list[Step]) -> list[Step]:
     """Plan the birth of the child; where it joins the pid namespace of others, it makes its other ones by itself."""
-    live, new = task.live, _born_into(task)
+    handles, new = task.handles, _born_into(task)
     flags, said = namespaces.flags(new), ", ".join(new)
     says, act = f"Make the child in new namespaces: {said}", spawn.spawn
     if "pid" in task.joined:
         says, flags = "Make the child, outside of the pid namespace that it will join", 0
     elif "user" in task.joined:
         act = spawn.spawn_among_users
-    steps = [Step("clone", says, "clone3(2)", act, live, flags, inside, undo=lambda: spawn.kill(live))]
+    steps = [Step("clone", says, "clone3(2)", act, handles, flags, inside, undo=lambda: spawn.kill(handles))]
     if "pid" in task.joined and new:
         says = f"Wait until it has made its namespaces: {said}"
-        steps.append(Step("await-namespaces", says, "pipe(7)", spawn.await_namespaces, live))
+        steps.append(Step("await-namespaces", says, "pipe(7)", spawn.await_namespaces, handles))
     return steps
 
 
@@ -180,7 +180,7 @@ def oom_score(task: Task) -> list[Step]:
     if score is None:
         return []
     says = "Tell the OOM killer how gladly to take it"
-    return [Step("oom-score", says, "proc_pid_oom_score_adj(5)", spawn.set_oom_score, task.live, score)]
+    return [Step("oom-score", says, "proc_pid_oom_score_adj(5)", spawn.set_oom_score, task.handles, score)]
 
 
 def _born_into(task: Task) -> list[str]:
@@ -188,19 +188,25 @@ def _born_into(task: Task) -> list[str]:
     return [kind for kind in task.new if kind not in ("cgroup", "time")]
 
 
-def _write_maps(live: Live, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:
-    idmap.write_maps(live.pid, uids, gids)
+def _write_maps(handles: Handles, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:
+    idmap.write_maps(handles.pid, uids, gids)
 
 
 def _arrive(task: Task) -> list[Step]:
-    live = task.live
+    handles = task.handles
     steps = [
-        Step("leash", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL),
-        Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, live),
-        *program.forget(),
+        Step(
+            "die-with-parent",
+            "Die when tinybox dies",
+            "PR_SET_PDEATHSIG(2const)",
+            child.die_with_parent,
+            signal.SIGKILL,
+        ),
+        Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, handles),
+        *program.erase_environment(),
         *program.leave_keyring(task),
         *_among_others(task),
-        Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, live),
+        Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, handles),
     ]
     steps += [_join_step(task, kind) for kind in task.joined if kind not in ("pid", "user", "mount")]
     if task.userns:
@@ -228,27 +234,27 @@ def _among_others(task: Task) -> list[Step]:
     """
     if "pid" not in task.joined:
         return []
-    live, new = task.live, _born_into(task)
+    handles, new = task.handles, _born_into(task)
     says = "Have its own child born in the other pid namespace"
-    steps = [Step("join-pid", says, "setns(2)", child.join_pid_namespace, live)]
+    steps = [Step("join-pid", says, "setns(2)", child.join_pid_namespace, handles)]
     if "user" in task.joined:
         steps.append(_join_step(task, "user"))
     if new:
         says = f"Make new namespaces: {', '.join(new)}"
-        steps.append(Step("unshare", says, "unshare(2)", child.make_namespaces, live, namespaces.flags(new)))
+        steps.append(Step("unshare", says, "unshare(2)", child.make_namespaces, handles, namespaces.flags(new)))
     return steps
 
 
 def _join_step(task: Task, kind: str) -> Step:
-    return Step(f"join-{kind}", f"Join the other {kind} namespace", "setns(2)", _join, task.live, kind)
+    return Step(f"join-{kind}", f"Join the other {kind} namespace", "setns(2)", _join, task.handles, kind)
 
 
-def _join(live: Live, kind: str) -> None:
-    process.setns(live.namespace_fds[kind], namespaces.KINDS[kind][0])
+def _join(handles: Handles, kind: str) -> None:
+    process.setns(handles.namespace_fds[kind], namespaces.KINDS[kind][0])
 
 
 def _take_root(task: Task) -> list[Step]:
-    steps = [root_filesystem.take(task)]
+    steps = [root_filesystem.change_root(task)]
     masked, readonly = task.linux.get("maskedPaths", []), task.linux.get("readonlyPaths", [])
     if task.linux.get("sysctl"):
         for name, value in task.linux["sysctl"].items():

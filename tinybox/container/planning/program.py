@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.planning.planner import Task
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
     from tinybox.container.records.spec import Process
 
 
@@ -40,7 +40,7 @@ def take_keyring(task: Task, *, new: bool) -> list[Step]:
         return []
     says = "Take a session keyring of the container's own, for the caller's keys are not its business"
     act = (f"_ses.{task.container}", new, task.userns)
-    return [Step("keyring", says, "session-keyring(7)", keyring.take, *act)]
+    return [Step("keyring", says, "session-keyring(7)", keyring.join, *act)]
 
 
 def rights(task: Task) -> list[Step]:
@@ -124,17 +124,17 @@ def _install(task: Task, profile: dict[str, Any]) -> list[Step]:
 
     if not profile.get("listenerPath"):
         raise UsageError("linux.seccomp.listenerPath", "is missing", "SCMP_ACT_NOTIFY needs somebody who answers")
-    task.live.agent = seccomp_agent.Agent(task, profile["listenerPath"], profile.get("listenerMetadata", ""))
+    task.handles.agent = seccomp_agent.SeccompAgent(task, profile["listenerPath"], profile.get("listenerMetadata", ""))
     says = f"Filter the system calls, and let {profile['listenerPath']} answer for some"
-    return [Step("seccomp", says, "seccomp_unotify(2)", install_listener, task.live, *_filter(task, profile))]
+    return [Step("seccomp", says, "seccomp_unotify(2)", install_listener, task.handles, *_filter(task, profile))]
 
 
-def install_listener(live: Live, program: bytes, flags: int) -> None:
+def install_listener(handles: Handles, program: bytes, flags: int) -> None:
     """Filter the system calls, and tell the parent where the listener is; see seccomp_unotify(2), Linux 5.9.
 
     From here on a call may wait for the agent's answer; the parent takes the listener without our help.
     """
-    live.handshake.tell(sync_pipe.LISTENER, str(filters.install(program, flags)).encode())
+    handles.sync.tell(sync_pipe.LISTENER, str(filters.install(program, flags)).encode())
 
 
 def _filter(task: Task, profile: dict[str, Any] | None) -> tuple[bytes, int]:
@@ -154,21 +154,21 @@ def trampoline(task: Task) -> list[Step]:
     if task.process.get("selinuxLabel"):
         return []
     says = "Make the program of 200 bytes that executes the box's"
-    return [Step("trampoline", says, "memfd_create(2)", spawn.make_trampoline, task.live)]
+    return [Step("trampoline", says, "memfd_create(2)", spawn.make_trampoline, task.handles)]
 
 
-def forget() -> list[Step]:
+def erase_environment() -> list[Step]:
     """Plan that the child's memory has none of the host's variables."""
     says = "Forget the variables that tinybox was started with"
-    return [Step("forget", says, "environ(7)", own_memory.forget_environment)]
+    return [Step("erase-environment", says, "environ(7)", own_memory.erase_environment)]
 
 
 def adopt(task: Task) -> list[Step]:
     """Plan the parent's side of a child that joins the pid namespace of others."""
     says = "Wait until the child goes on in the other pid namespace"
     return [
-        Step("adopt", says, "clone(2)", spawn.adopt, task.live),
-        Step("go-on-inside", "Let it go on there", "pipe(7)", spawn.go_on, task.live),
+        Step("adopt", says, "clone(2)", spawn.adopt, task.handles),
+        Step("go-on-inside", "Let it go on there", "pipe(7)", spawn.go_on, task.handles),
     ]
 
 
@@ -181,51 +181,47 @@ def _go_inside(task: Task, mode: str) -> list[Step]:
     return [
         *(_install(task, profile) if profile and not filters.notifies(profile) else []),
         _name(task, mode),
-        Step("go-inside", "Go on as a new process, among the others", "clone(2)", child.be_born_again, task.live),
+        Step("go-inside", "Go on as a new process, among the others", "clone(2)", child.be_born_again, task.handles),
     ]
 
 
 def _name(task: Task, mode: str) -> Step:
     name = b"tinybox:init" if mode in (init.FORWARD, init.REAP) else b"tinybox:child"
     says = f"Take the name {name.decode()} and forget the host's command line"
-    return Step("name", says, "PR_SET_NAME(2const)", own_memory.take_name, name, task.host.arguments)
+    return Step("name", says, "PR_SET_NAME(2const)", own_memory.set_title, name, task.host.arguments)
 
 
 def begin(
-    task: Task, mode: str, *, joins: bool = False, leashed: bool = True, before: Sequence[Step] = ()
+    task: Task, mode: str, *, joins: bool = False, dies_with_parent: bool = True, before: Sequence[Step] = ()
 ) -> list[Step]:
     """Plan the last steps: find the program, say that all is ready, wait for the word, and be it, or its PID 1.
 
     With *joins*, the child joins a pid namespace that has processes already. *before* are steps between the word and
     the program.
     """
-    live, is_init = task.live, mode in (init.FORWARD, init.REAP)
+    handles, is_init = task.handles, mode in (init.FORWARD, init.REAP)
     wanted, listening = _program(task, joins)
     alone = "pid" in task.new and "mount" in task.new and not joins
     steps = [
-        Step("find-program", f"Find {task.process['args'][0]}", "execvp(3)", init.find, wanted, live, alone),
+        Step("find-program", f"Find {task.process['args'][0]}", "execvp(3)", init.find, wanted, handles, alone),
         Step("hide", "Hide once more: the new user has cleared it", "PR_SET_DUMPABLE(2const)", child.hide),
         *(_go_inside(task, mode) if joins else ()),
-        *_leash(live, leashed, joins),
+        *_parent_death(handles, dies_with_parent, joins),
     ]
     if is_init and "pid" not in task.new:
         says = "Adopt orphans, without being PID 1"
         steps.append(Step("subreaper", says, "PR_SET_CHILD_SUBREAPER(2const)", process.set_child_subreaper))
     steps += [
         *listening,
-        Step("ready", "Tell the parent that all is ready, wait for its word", "pipe(7)", child.report_ready, live),
+        Step("ready", "Tell the parent that all is ready, wait for its word", "pipe(7)", child.report_ready, handles),
         *before,
         *_labels(task),
-        Step("close", "Keep no file open but 0, 1 and 2", "close_range(2)", child.close_inherited, live),
+        Step("close", "Keep no file open but 0, 1 and 2", "close_range(2)", child.close_inherited, handles),
         *([_name(task, mode)] if is_init and not joins else []),
     ]
     endings = {init.NONE: "Become the program", init.LEAVE: "Start the program, and leave it to PID 1"}
-    return [
-        *steps,
-        Step(
-            "program", endings.get(mode, "Start the program, and be PID 1"), "execve(2)", init.run, mode, wanted, live
-        ),
-    ]
+    says = endings.get(mode, "Start the program, and be PID 1")
+    return [*steps, Step("program", says, "execve(2)", init.run, mode, wanted, handles)]
 
 
 def _program(task: Task, joins: bool) -> tuple[init.Program, list[Step]]:
@@ -240,13 +236,13 @@ def _program(task: Task, joins: bool) -> tuple[init.Program, list[Step]]:
     return init.Program(args, env, terminal=terminal, filter=program, flags=flags), listening
 
 
-def _leash(live: Live, leashed: bool, joins: bool) -> list[Step]:
-    if leashed and live.leashed:
+def _parent_death(handles: Handles, dies_with_parent: bool, joins: bool) -> list[Step]:
+    if dies_with_parent and handles.dies_with_parent:
         says = "Die when tinybox dies: the new user has cleared it"
-        return [Step("leash-again", says, "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL)]
-    if joins or not live.leashed:
+        return [Step("die-with-parent-again", says, "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL)]
+    if joins or not handles.dies_with_parent:
         says = "Live on when tinybox ends: another process will say when to start"
-        return [Step("unleash", says, "PR_SET_PDEATHSIG(2const)", child.live_on)]
+        return [Step("outlive-parent", says, "PR_SET_PDEATHSIG(2const)", child.live_on)]
     return []
 
 

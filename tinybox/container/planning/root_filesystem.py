@@ -16,7 +16,7 @@ from tinybox.linux import mount
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.planning.planner import Task
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
 
 _BENCH = "/run"  # a directory that every host has and that the child, in its own mount namespace, can cover
 
@@ -52,7 +52,7 @@ def parent_steps(task: Task) -> list[Step]:
         return []
     says = "Show the layers with the owners that the new user namespace needs"
     maps = (task.linux.get("uidMappings", []), task.linux.get("gidMappings", []))
-    return [Step("idmap-layers", says, "mount_setattr(2)", copy_idmapped, task.live, _on_bench(task), *maps)]
+    return [Step("idmap-layers", says, "mount_setattr(2)", copy_idmapped, task.handles, _on_bench(task), *maps)]
 
 
 def _among_others(task: Task) -> Step:
@@ -64,7 +64,7 @@ def _among_others(task: Task) -> Step:
     return Step("share-root", says, "move_mount(2)", root.place, undo=root.remove)
 
 
-def take(task: Task) -> Step:
+def change_root(task: Task) -> Step:
     """Plan how what has been mounted becomes the root: of a namespace, or where that is shared of a process."""
     if task.shares_mounts:
         from tinybox.isolation import shared_root
@@ -94,18 +94,20 @@ def propagation_of(task: Task) -> int:
     return mount_options.propagation(word, "linux.rootfsPropagation") if word else 0
 
 
-def users(live: Live, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> int:
+def users(handles: Handles, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> int:
     """Return an fd of a user namespace with the owners that the box will have: the joined one, or one like the new."""
-    joined = live.namespace_fds.get("user")
+    joined = handles.namespace_fds.get("user")
     return idmap.user_namespace(uids, gids) if joined is None else os.dup(joined)
 
 
-def copy_idmapped(live: Live, bench: dict[str, str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> None:
+def copy_idmapped(
+    handles: Handles, bench: dict[str, str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]
+) -> None:
     """Copy what belongs on the *bench* as idmapped mounts, detached, for the child to place; see mount_setattr(2)."""
-    userns = users(live, uids, gids)
+    userns = users(handles, uids, gids)
     try:
         for name, path in bench.items():
-            live.trees[name] = mounts.copy_tree(path, mounts.Options(["bind"]), userns)
+            handles.trees[name] = mounts.copy_tree(path, mounts.Options(["bind"]), userns)
     finally:
         os.close(userns)
 
@@ -118,7 +120,7 @@ def _root(task: Task) -> list[Step]:
     placed, bundle = [], bundle_of(task)
     if task.userns:
         says = f"Lay the idmapped layers out in a directory of our own, over {_BENCH}"
-        placed = [Step("place-layers", says, "move_mount(2)", place_idmapped, task.live, list(_on_bench(task)))]
+        placed = [Step("place-layers", says, "move_mount(2)", place_idmapped, task.handles, list(_on_bench(task)))]
         layers = [os.path.join(_BENCH, str(number)) for number in range(len(layers))]
     upper, work = os.path.join(bundle, "upper"), os.path.join(bundle, "work")
     says = f"Lay a writable layer over {len(layers)} read-only one{'s' * (len(layers) > 1)}"
@@ -132,7 +134,7 @@ def _overlay(layers: list[str], upper: str, work: str, root: str, userns: bool) 
     overlay.mount_overlay(layers, upper, work, root, userns=userns)
 
 
-def place_idmapped(live: Live, names: list[str]) -> None:
+def place_idmapped(handles: Handles, names: list[str]) -> None:
     """Cover the bench with a small tmpfs and place each idmapped copy on a directory there; see move_mount(2).
 
     This happens in the child's own mount namespace: the host's /run stays as it is.
@@ -140,4 +142,4 @@ def place_idmapped(live: Live, names: list[str]) -> None:
     rootfs.place_over(mounts.new_filesystem(b"tmpfs", b"tmpfs", mounts.Options(["mode=700", "size=64k"])), _BENCH)
     for name in names:
         os.mkdir(os.path.join(_BENCH, name), 0o700)
-        rootfs.place_over(live.trees[name], os.path.join(_BENCH, name))
+        rootfs.place_over(handles.trees[name], os.path.join(_BENCH, name))

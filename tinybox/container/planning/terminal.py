@@ -9,24 +9,24 @@ from tinybox.linux import mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
 
 PTY_GROUP = 5  # "tty", as everywhere
 
 
-def open_terminal(live: Live, root: bytes, owner: int, size: tuple[int, int]) -> None:
+def open_terminal(handles: Handles, root: bytes, owner: int, size: tuple[int, int]) -> None:
     """Open a terminal of the devpts below *root*, and make it 0, 1 and 2; see pts(4).
 
     *size* is (rows, columns), or zeros.
     """
-    _take(live, _opened(root, owner, size))
+    _take(handles, _opened(root, owner, size))
 
 
-def open_console(live: Live, root: bytes, owner: int, size: tuple[int, int]) -> None:
+def open_console(handles: Handles, root: bytes, owner: int, size: tuple[int, int]) -> None:
     """Open a terminal as open_terminal() does, and show it as /dev/console, too: a new box has none yet; see pts(4)."""
     pty = _opened(root, owner, size)
     mounts.place(mount.open_tree(pty.slave, b"", 0), root, b"/dev/console")
-    _take(live, pty)
+    _take(handles, pty)
 
 
 def _opened(root: bytes, owner: int, size: tuple[int, int]) -> terminal.Pty:
@@ -36,8 +36,8 @@ def _opened(root: bytes, owner: int, size: tuple[int, int]) -> terminal.Pty:
     return pty
 
 
-def _take(live: Live, pty: terminal.Pty) -> None:
+def _take(handles: Handles, pty: terminal.Pty) -> None:
     for number in range(3):
         os.dup2(pty.slave, number)
     os.close(pty.slave)
-    live.master, live.terminal = pty.master, pty.name
+    handles.master, handles.terminal = pty.master, pty.name

@@ -17,44 +17,44 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Step
 
 PROGRAM_FAILED = 125
 
 
-def become(steps: list[Step], live: Live) -> NoReturn:
+def become(steps: list[Step], handles: Handles) -> NoReturn:
     """Carry out the child's *steps*, which end in the program, or report why not and exit with 125."""
     try:
         process.set_name(b"tinybox:child")
         for step in steps:
             step.run()
     except BaseException as error:  # noqa: BLE001  whatever it is, the parent must hear of it
-        live.handshake.tell_error(error)
+        handles.sync.tell_error(error)
     os._exit(PROGRAM_FAILED)
 
 
-def wait_for_parent(live: Live) -> None:
+def wait_for_parent(handles: Handles) -> None:
     """Wait until the parent has put this process into its control groups and written its id maps."""
-    live.handshake.wait(sync_pipe.GO)
+    handles.sync.wait(sync_pipe.GO)
 
 
-def join_pid_namespace(live: Live) -> None:
+def join_pid_namespace(handles: Handles) -> None:
     """Let the next child of this process be born in another pid namespace; this one stays outside; see setns(2).
 
     In there it would be seen while it still has the host's files and root's rights: with CAP_SYS_PTRACE the others read
     and write both through /proc/PID/root and /proc/PID/mem.
     """
-    process.setns(live.namespace_fds["pid"], process.CLONE_NEWPID)
+    process.setns(handles.namespace_fds["pid"], process.CLONE_NEWPID)
 
 
-def make_namespaces(live: Live, flags: int) -> None:
+def make_namespaces(handles: Handles, flags: int) -> None:
     """Leave the namespaces that *flags* name for new ones, and tell the parent; see unshare(2)."""
     process.unshare(flags)
-    live.handshake.tell(sync_pipe.NAMESPACES)
+    handles.sync.tell(sync_pipe.NAMESPACES)
 
 
-def be_born_again(live: Live) -> None:
+def be_born_again(handles: Handles) -> None:
     """Go on as a new process, which is born in the pid namespace that was joined; see clone(2).
 
     It has no rights that it could lose there. CLONE_PARENT makes it a child of tinybox, as this one is. It waits until
@@ -62,31 +62,31 @@ def be_born_again(live: Live) -> None:
     """
     pid = process.clone(process.CLONE_PARENT)
     if pid:
-        live.handshake.tell(sync_pipe.BORN, str(pid).encode())
+        handles.sync.tell(sync_pipe.BORN, str(pid).encode())
         os._exit(0)
     process.set_parent_death_signal(signals.SIGKILL)
-    live.handshake.wait(sync_pipe.ON)
+    handles.sync.wait(sync_pipe.ON)
 
 
-def report_ready(live: Live) -> None:
+def report_ready(handles: Handles) -> None:
     """Tell the parent that everything but the program is there, and wait for its word to start."""
-    live.handshake.tell(sync_pipe.READY, str(live.master).encode())
-    live.handshake.wait(sync_pipe.START)
+    handles.sync.tell(sync_pipe.READY, str(handles.master).encode())
+    handles.sync.wait(sync_pipe.START)
 
 
-def close_foreign(live: Live) -> None:
+def close_foreign(handles: Handles) -> None:
     """Close every inherited file descriptor that is not for this child; see close_range(2).
 
     Among them is the lock of the container, which flock(2) ties to the open file and not to a process: held here, it
     would outlive a parent that was killed.
     """
-    files.close_all_but([*live.streams, *live.kept, *explain.kept, live.handshake.gate, live.handshake.report,
-                   live.trampoline, *live.handed_over()])  # fmt: skip
+    files.close_all_but([*handles.streams, *handles.kept, *explain.kept, handles.sync.gate, handles.sync.report,
+                   handles.trampoline, *handles.handed_over()])  # fmt: skip
 
 
-def close_inherited(live: Live) -> None:
+def close_inherited(handles: Handles) -> None:
     """Close every fd but 0, 1, 2, those to be kept, and two that execve(2) will close; see close_range(2)."""
-    files.close_all_but([*live.kept, *explain.kept, live.handshake.report, live.trampoline])
+    files.close_all_but([*handles.kept, *explain.kept, handles.sync.report, handles.trampoline])
 
 
 def hide() -> None:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.process.sync_pipe import Handshake
+from tinybox.container.process.sync_pipe import SyncPipes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.network.link_maker import Fitter
+    from tinybox.container.network.link_maker import LinkMaker
     from tinybox.container.process.relay import Relay
-    from tinybox.container.process.seccomp_agent import Agent
+    from tinybox.container.process.seccomp_agent import SeccompAgent
 
 
-class Live:
+class Handles:
     """The moving parts of one container, in the parent; the child gets its copy of it by clone3(2)."""
 
     def __init__(
@@ -32,17 +32,19 @@ class Live:
         # Which streams are a terminal of ours: it is not the program's, where we stay and can carry the bytes.
         self.terminals = [number for number, fd in enumerate(streams) if watched and os.isatty(fd)]
         self.relay: Relay | None = None  # it carries them
-        self.handshake = Handshake(folder)
-        self.leashed = not folder  # who lets it in by a gate with a name need not be who made it, and may be gone
+        self.sync = SyncPipes(folder)
+        self.dies_with_parent = (
+            not folder
+        )  # who lets it in by a gate with a name need not be who made it, and may be gone
         self.kept = list(range(3, 3 + kept))  # fds that the program gets beside 0, 1 and 2; see sd_listen_fds(3)
         self.pid = self.pidfd = -1
         self.master, self.terminal = -1, ""  # our end of the container's terminal, and its name inside
         self.trees: dict[str, int] = {}  # detached mounts on their way from parent to child, by what they are for
-        self.agent: Agent | None = None  # who answers for system calls that the filter does not decide
+        self.agent: SeccompAgent | None = None  # who answers for system calls that the filter does not decide
         self.trampoline = -1  # the program that executes the box's, see linux/trampoline.py
         self.cgroup_fd: int | None = None
         self.namespace_fds: dict[str, int] = {}
-        self.fitter: Fitter | None = None  # who lays its cables, if he has been sent for already
+        self.link_maker: LinkMaker | None = None  # who lays its cables, if he has been sent for already
 
     def handed_over(self) -> list[int]:
         """Return the fds that the child needs until it has placed or joined what they stand for."""
@@ -58,7 +60,7 @@ class Live:
     def close_spare(self) -> None:
         """Close what is of no use once the child is dead, and not needed to undo what was done for it."""
         self._close_mounts()
-        self.handshake.close()
+        self.sync.close()
 
     def _close_mounts(self) -> None:
         for fd in self.trees.values():
@@ -74,8 +76,8 @@ class Live:
     def close(self) -> None:
         """Close every fd that is still open here."""
         self.close_trees()
-        self.handshake.close()
-        self.dismiss_fitter()
+        self.sync.close()
+        self.dismiss_link_maker()
         if self.relay is not None:
             self.relay.close()
         for name in ("pidfd", "master"):
@@ -83,8 +85,8 @@ class Live:
                 os.close(getattr(self, name))
                 setattr(self, name, -1)
 
-    def dismiss_fitter(self) -> None:
+    def dismiss_link_maker(self) -> None:
         """Send the fitter away, who has had his order or will not get one."""
-        if self.fitter is not None:
-            self.fitter.dismiss()
-            self.fitter = None
+        if self.link_maker is not None:
+            self.link_maker.dismiss()
+            self.link_maker = None

@@ -18,7 +18,7 @@ from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
     from tinybox.container.records.spec import Hook, Spec
 
 _TOLD = 2000  # bytes of what a hook has written
@@ -38,18 +38,18 @@ def run_all(config: Spec, kind: str, state: bytes) -> None:
         run(f"hooks.{kind}[{number}] {hook['path']}", hook, state)
 
 
-def run(name: str, hook: Hook, state: bytes, live: Live | None = None) -> None:
+def run(name: str, hook: Hook, state: bytes, handles: Handles | None = None) -> None:
     """Run one hook with *state* on its stdin and wait for it, at most its ``timeout``; see posix_spawn(3).
 
-    With *live* its file is the box's, and is executed by the trampoline. Signals are ours to block, not the hook's: it
+    With *handles* its file is the box's, and the trampoline executes it. tinybox may block signals, but the hook
     begins with none blocked and none ignored.
     """
     told, said = _memory(state), _memory(b"")
     streams = ((told, 0), (said, 1), (said, 2))
     args, env = hook.get("args") or [hook["path"]], dict(line.partition("=")[::2] for line in hook.get("env", []))
     try:
-        if live is not None and live.trampoline >= 0:
-            pid = _start_inside(hook["path"], args, env, streams, live)
+        if handles is not None and handles.trampoline >= 0:
+            pid = _start_inside(hook["path"], args, env, streams, handles)
         else:
             pid = os.posix_spawn(
                 hook["path"],
@@ -68,7 +68,7 @@ def run(name: str, hook: Hook, state: bytes, live: Live | None = None) -> None:
 
 
 def _start_inside(
-    path: str, args: list[str], env: dict[str, str], streams: tuple[tuple[int, int], ...], live: Live
+    path: str, args: list[str], env: dict[str, str], streams: tuple[tuple[int, int], ...], handles: Handles
 ) -> int:
     """Start a program of the box with these *streams* by the trampoline; OSError: it cannot be executed.
 
@@ -78,10 +78,10 @@ def _start_inside(
     pid = os.fork()
     if pid == 0:
         try:
-            for fd, number in (*streams, (told, live.handshake.report)):
+            for fd, number in (*streams, (told, handles.sync.report)):
                 os.dup2(fd, number)
             init.have_default_signals()
-            trampoline.execute(live.trampoline, path, args, env)
+            trampoline.execute(handles.trampoline, path, args, env)
         except OSError as error:
             os.write(told, bytes((error.errno or 0, 10)))
         finally:

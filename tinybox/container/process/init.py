@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
 
 FORWARD, REAP, NONE = "forward", "reap", "none"
 MODES = (FORWARD, REAP, NONE)
@@ -44,15 +44,15 @@ class Program:
         self.trampoline: int | str = -1
 
 
-def find(program: Program, live: Live, alone: bool) -> None:
+def find(program: Program, handles: Handles, alone: bool) -> None:
     """Find the program's file as execvp(3) would, so that ``create`` fails and not ``start`` when there is none.
 
     And decide how to call the trampoline. It has a name in /proc, if that is the kernel's; where the box is not *alone*
     with its mounts, others may change that, and its fd is used.
     """
-    program.trampoline = live.trampoline
-    if alone and live.trampoline >= 0 and rootfs.has_proc():
-        program.trampoline = f"/proc/self/fd/{live.trampoline}"
+    program.trampoline = handles.trampoline
+    if alone and handles.trampoline >= 0 and rootfs.has_proc():
+        program.trampoline = f"/proc/self/fd/{handles.trampoline}"
     program.path = _found(program)
 
 
@@ -87,30 +87,30 @@ def _runnable(path: str, name: str) -> str:
     return path
 
 
-def run(mode: str, program: Program, live: Live) -> NoReturn:
+def run(mode: str, program: Program, handles: Handles) -> NoReturn:
     """Be PID 1 in this *mode*: "forward", "reap" (which forwards nothing), or "none": be the program itself.
 
     In mode "leave", start the program and end: it becomes the child of the box's own PID 1.
     """
     if program.filter:
         filters.install(program.filter, program.filter_flags)
-    live.handshake.announce(program.args[0])
-    if live.trampoline >= 0:
+    handles.sync.announce(program.args[0])
+    if handles.trampoline >= 0:
         fcntl.ioctl(
-            live.handshake.report, _FIONCLEX
+            handles.sync.report, _FIONCLEX
         )  # no close-on-exec: the trampoline takes it, and does not hand it on
     if mode == NONE:
-        execute(program, live)
-    pid = start(program, live)
+        execute(program, handles)
+    pid = start(program, handles)
     if mode == LEAVE:
         os._exit(0)
-    for fd in (live.handshake.report, live.trampoline, *explain.kept):  # their end tells that the program runs
+    for fd in (handles.sync.report, handles.trampoline, *explain.kept):  # their end tells that the program runs
         if fd >= 0:
             os.close(fd)
     supervise(pid, forward=mode == FORWARD)
 
 
-def execute(program: Program, live: Live) -> NoReturn:
+def execute(program: Program, handles: Handles) -> NoReturn:
     """Become the program: own session, its terminal, default signals, and execve(2) by the trampoline.
 
     The session was begun before, unless this process has been made since. Without a trampoline execve(2) is called
@@ -122,15 +122,15 @@ def execute(program: Program, live: Live) -> NoReturn:
         fcntl.ioctl(0, _TIOCSCTTY, 0)
     have_default_signals()
     try:
-        if live.trampoline < 0:
+        if handles.trampoline < 0:
             os.execve(program.path, program.args, program.env)
         trampoline.execute(program.trampoline, program.path, program.args, program.env)
     except OSError as error:
-        live.handshake.refuse(error.errno or 0)
+        handles.sync.refuse(error.errno or 0)
     os._exit(trampoline.FAILED)
 
 
-def start(program: Program, live: Live) -> int:
+def start(program: Program, handles: Handles) -> int:
     """Start the program as our child, prepared like `execute` does, and return its pid; see posix_spawn(3).
 
     The C library does it in one call that shares our memory until execve(2): half the time of fork(2), which would
@@ -140,9 +140,9 @@ def start(program: Program, live: Live) -> int:
     if not isinstance(program.trampoline, str):
         pid = os.fork()
         if pid == 0:
-            execute(program, live)
+            execute(program, handles)
         return pid
-    terminal = [(os.POSIX_SPAWN_OPEN, 0, live.terminal, os.O_RDWR, 0)] if live.terminal else []
+    terminal = [(os.POSIX_SPAWN_OPEN, 0, handles.terminal, os.O_RDWR, 0)] if handles.terminal else []
     try:
         return os.posix_spawn(
             program.trampoline,
@@ -154,7 +154,7 @@ def start(program: Program, live: Live) -> int:
             setsigdef=ignored(),
         )
     except OSError as error:
-        live.handshake.refuse(error.errno or 0)
+        handles.sync.refuse(error.errno or 0)
         os._exit(trampoline.FAILED)
 
 

@@ -15,15 +15,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Plan, Step
 
 
-class Birth:
-    """One *plan* and its *live* parts, on the way from nothing to a running program."""
+class PlanRunner:
+    """One *plan* and its *handles* parts, on the way from nothing to a running program."""
 
-    def __init__(self, plan: Plan, live: Live) -> None:
-        self.plan, self.live = plan, live
+    def __init__(self, plan: Plan, handles: Handles) -> None:
+        self.plan, self.handles = plan, handles
         self.done: list[Step] = []
         self.left: list[
             str
@@ -37,26 +37,26 @@ class Birth:
         for step in self.plan.parent:
             self.done.append(step)
             step.run()
-            if explain.listeners and seen and self.live.pid > 0:
-                seen(self.live.pid)
-        self.live.close_trees()
+            if explain.listeners and seen and self.handles.pid > 0:
+                seen(self.handles.pid)
+        self.handles.close_trees()
 
     def start(self) -> None:
         """Let the program begin; returns when execve(2) has succeeded, raises 126 or 127 when it has not."""
-        spawn.start(self.live)
+        spawn.start(self.handles)
 
     def undo(self) -> None:
         """Undo what has not begun to run, from the last step made back to the first.
 
         To undo takes file descriptors, and they may have run out (EMFILE): so ours are closed before.
         """
-        spawn.kill(self.live)
-        self.live.close_spare()
+        spawn.kill(self.handles)
+        self.handles.close_spare()
         for step in reversed(self.done):
             if step.undo is not None:
                 self.left += filter(None, [attempt(step.undo)])
         self.done.clear()
-        self.live.close()
+        self.handles.close()
 
 
 def start_ticks(pid: int) -> int:

@@ -19,8 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tinybox.container.process.handles import Live
-    from tinybox.container.process.wait_loop import Watch
+    from tinybox.container.process.handles import Handles
+    from tinybox.container.process.wait_loop import WaitLoop
 
 PATIENCE = 2.0  # seconds after the program's end for what it has left running and may still speak, as docker waits
 BACKGROUND = 0.5  # seconds between two looks whether we have come to the foreground, where a terminal may be read
@@ -28,10 +28,10 @@ _CHUNK = 65536
 _FIONREAD = 0x541B
 
 
-def lay(live: Live) -> None:
+def lay(handles: Handles) -> None:
     """Make a pipe for each stream that is a terminal of ours; the child gets their other ends; see pipe(2)."""
-    live.relay = Relay(live.streams, live.terminals)
-    live.streams = live.relay.streams
+    handles.relay = Relay(handles.streams, handles.terminals)
+    handles.streams = handles.relay.streams
 
 
 class Relay:
@@ -53,7 +53,7 @@ class Relay:
         self.streams = (ends[0], ends[1], ends[2])
         self._theirs = {ends[number] for number in terminals}
 
-    def carry(self, watching: Watch) -> None:
+    def carry(self, watching: WaitLoop) -> None:
         """Carry everything both ways until the program ends, and then what it has said last."""
         self.watching = watching
         self._hand_over()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 
-from tinybox.container.process.sync_pipe import Handshake
+from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.errors import SyscallError, TinyboxError
 from tinybox.linux import process
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 _PIPE_BROKE = 128 + signal.SIGPIPE
 
 
-class Errand:
+class RunInChild:
     """A child that does *act*, after closing the files *not_mine*; leaving the ``with`` waits for it.
 
     If it failed, its error is raised then, and wins over one of ours: that is usually only the pipe that broke.
     """
 
     def __init__(self, act: Callable[[], object], not_mine: Sequence[BinaryIO] = ()) -> None:
-        self._handshake = Handshake()
+        self._handshake = SyncPipes()
         self._pid = os.fork()
         if self._pid == 0:
             self._go(act, not_mine)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CONNECTION_LASTS = 10.0  # seconds that an agent may take to read what it is told
 
 
-class Agent:
+class SeccompAgent:
     """Who listens at *path*, and what it is to be told of the container of *task*."""
 
     def __init__(self, task: Task, path: str, metadata: str) -> None:

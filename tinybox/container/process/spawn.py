@@ -16,33 +16,33 @@ from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Step
     from tinybox.isolation.cgroups.group import Cgroup
 
 
-def make_trampoline(live: Live) -> None:
+def make_trampoline(handles: Handles) -> None:
     """Make the program that will execute the box's; it lies in memory that nobody can write to; see memfd_create(2)."""
-    live.trampoline = trampoline.make(live.handshake.report)
+    handles.trampoline = trampoline.make(handles.sync.report)
 
 
-def spawn(live: Live, flags: int, steps: list[Step]) -> None:
+def spawn(handles: Handles, flags: int, steps: list[Step]) -> None:
     """Clone the child into new namespaces and, where v2 allows it, into its control group; see clone3(2)."""
     with _Unseen():
-        live.pid, live.pidfd = process.clone3(flags, cgroup=live.cgroup_fd)
-        if live.pid == 0:
-            child.become(steps, live)
-    live.handshake.keep_parent_side()
+        handles.pid, handles.pidfd = process.clone3(flags, cgroup=handles.cgroup_fd)
+        if handles.pid == 0:
+            child.become(steps, handles)
+    handles.sync.keep_parent_side()
 
 
-def spawn_among_users(live: Live, flags: int, steps: list[Step]) -> None:
+def spawn_among_users(handles: Handles, flags: int, steps: list[Step]) -> None:
     """Have the child born by a process that has joined the user namespace: what is new then belongs to its users.
 
     That process makes it our child, not its own (CLONE_PARENT of clone3(2)), tells us its number, and ends.
     """
     with _Unseen():
-        _spawn_by_another(live, flags, steps)
-    live.handshake.keep_parent_side()
+        _spawn_by_another(handles, flags, steps)
+    handles.sync.keep_parent_side()
 
 
 class _Unseen:
@@ -66,18 +66,18 @@ class _Unseen:
         signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
 
 
-def _spawn_by_another(live: Live, flags: int, steps: list[Step]) -> None:
+def _spawn_by_another(handles: Handles, flags: int, steps: list[Step]) -> None:
     heard, told = os.pipe()
     between = os.fork()
     if between == 0:
         try:
-            process.setns(live.namespace_fds["user"], process.CLONE_NEWUSER)
-            pid, _ = process.clone3(flags | process.CLONE_PARENT, cgroup=live.cgroup_fd, exit_signal=0)
+            process.setns(handles.namespace_fds["user"], process.CLONE_NEWUSER)
+            pid, _ = process.clone3(flags | process.CLONE_PARENT, cgroup=handles.cgroup_fd, exit_signal=0)
             if pid == 0:
-                child.become(steps, live)
+                child.become(steps, handles)
             os.write(told, str(pid).encode())
         except OSError as error:
-            live.handshake.tell_error(StepError("user namespace", f"cannot be joined: {error}"))
+            handles.sync.tell_error(StepError("user namespace", f"cannot be joined: {error}"))
         finally:
             os._exit(0)
     os.close(told)
@@ -85,112 +85,112 @@ def _spawn_by_another(live: Live, flags: int, steps: list[Step]) -> None:
     with open(heard, "rb") as pipe:
         number = pipe.read()
     if not number:
-        live.handshake.hear()
-    live.pid = int(number)
-    live.pidfd = os.pidfd_open(live.pid)
+        handles.sync.hear()
+    handles.pid = int(number)
+    handles.pidfd = os.pidfd_open(handles.pid)
 
 
-def kill(live: Live) -> None:
+def kill(handles: Handles) -> None:
     """End the child for good and wait for it; see pidfd_send_signal(2). A dead one is only waited for."""
-    if live.pidfd < 0:
+    if handles.pidfd < 0:
         return
     try:
-        signal.pidfd_send_signal(live.pidfd, signal.SIGKILL)
-        os.waitid(os.P_PIDFD, live.pidfd, os.WEXITED)
+        signal.pidfd_send_signal(handles.pidfd, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, handles.pidfd, os.WEXITED)
     except (ProcessLookupError, ChildProcessError):
         return
 
 
-def open_namespace(live: Live, kind: str, path: str) -> None:
+def open_namespace(handles: Handles, kind: str, path: str) -> None:
     """Open a namespace that the child will join, while its path can still be seen; see namespaces(7)."""
-    live.namespace_fds[kind] = namespaces.open_path(kind, path)
+    handles.namespace_fds[kind] = namespaces.open_path(kind, path)
 
 
-def await_namespaces(live: Live) -> None:
+def await_namespaces(handles: Handles) -> None:
     """Wait until the child has made its namespaces; see pipe(7)."""
-    if live.handshake.hear() != [sync_pipe.NAMESPACES]:
+    if handles.sync.hear() != [sync_pipe.NAMESPACES]:
         raise StepError("container process", "ended before its namespaces were made", "killed, or out of memory")
 
 
-def adopt(live: Live) -> None:
+def adopt(handles: Handles) -> None:
     """Wait until the child goes on as another process of ours, in the pid namespace it joined; see clone(2).
 
     The first one has ended then. Nobody else waits for the second one, so its number is its own.
     """
-    words = live.handshake.hear()
+    words = handles.sync.hear()
     if words[:1] != [sync_pipe.BORN]:
         raise StepError("container process", "ended before it was among the others", "killed, or out of memory")
-    os.waitid(os.P_PIDFD, live.pidfd, os.WEXITED)
-    os.close(live.pidfd)
-    live.pid = int(words[1])
-    live.pidfd = os.pidfd_open(live.pid)
+    os.waitid(os.P_PIDFD, handles.pidfd, os.WEXITED)
+    os.close(handles.pidfd)
+    handles.pid = int(words[1])
+    handles.pidfd = os.pidfd_open(handles.pid)
 
 
-def go_on(live: Live) -> None:
+def go_on(handles: Handles) -> None:
     """Let the second process begin: we know it; see pipe(7)."""
-    live.handshake.open_gate(sync_pipe.ON)
+    handles.sync.open_gate(sync_pipe.ON)
 
 
-def release(live: Live) -> None:
+def release(handles: Handles) -> None:
     """Let the child begin its steps: it is in its control groups, and its users are known; see pipe(7)."""
-    live.handshake.open_gate(sync_pipe.GO)
+    handles.sync.open_gate(sync_pipe.GO)
 
 
-def await_child(live: Live) -> None:
+def await_child(handles: Handles) -> None:
     """Wait until the child has done all its steps, and take over its terminal; see pidfd_getfd(2).
 
     A filter's listener is handed on as soon as there is one: the child's next step may be a call that asks its agent.
     """
-    words = live.handshake.hear()
-    while live.agent is not None and words[:1] == [sync_pipe.LISTENER]:
-        listener = process.pidfd_getfd(live.pidfd, int(words[1]))
+    words = handles.sync.hear()
+    while handles.agent is not None and words[:1] == [sync_pipe.LISTENER]:
+        listener = process.pidfd_getfd(handles.pidfd, int(words[1]))
         try:
-            live.agent.hand_over(live.pid, listener)
+            handles.agent.hand_over(handles.pid, listener)
         finally:
             os.close(listener)
-        words = live.handshake.hear()
+        words = handles.sync.hear()
     if not words:
         raise StepError("container process", "ended before it was ready", "killed, or out of memory under its limit")
     if int(words[1]) >= 0:
-        live.master = process.pidfd_getfd(live.pidfd, int(words[1]))
+        handles.master = process.pidfd_getfd(handles.pidfd, int(words[1]))
 
 
-def start(live: Live) -> None:
+def start(handles: Handles) -> None:
     """Let the child execute the program; returns when execve(2) has succeeded and its report pipe is closed."""
-    live.handshake.open_gate(sync_pipe.START)
-    live.handshake.hear()
+    handles.sync.open_gate(sync_pipe.START)
+    handles.sync.hear()
 
 
-def open_cgroup(cgroup: Cgroup, live: Live, beside: int = -1) -> None:
+def open_cgroup(cgroup: Cgroup, handles: Handles, beside: int = -1) -> None:
     """Open the v2 control group for the child to be born in; see CLONE_INTO_CGROUP in clone3(2).
 
     *beside* is a pidfd of a process that is in it already.
     """
-    live.cgroup_fd = cgroup.open(0 if beside < 0 else process.pid_of(beside))
+    handles.cgroup_fd = cgroup.open(0 if beside < 0 else process.pid_of(beside))
 
 
-def join_cgroup(cgroup: Cgroup, live: Live) -> None:
+def join_cgroup(cgroup: Cgroup, handles: Handles) -> None:
     """Put the child into the groups that clone3(2) could not: those of version 1, or all where there is no v2."""
-    cgroup.join(live.pid, unified=live.cgroup_fd is None)
+    cgroup.join(handles.pid, unified=handles.cgroup_fd is None)
 
 
-def enter_cgroup(cgroup: Cgroup, live: Live) -> None:
+def enter_cgroup(cgroup: Cgroup, handles: Handles) -> None:
     """Put the child into all its groups, that of version 2 by its directory, which is open; see cgroups(7).
 
     A process that comes in this way is not refused by pids.max: so one can look into a box that has reached it.
     """
-    if live.cgroup_fd is not None:
-        fd = os.open("cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=live.cgroup_fd)
+    if handles.cgroup_fd is not None:
+        fd = os.open("cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=handles.cgroup_fd)
         try:
-            os.write(fd, str(live.pid).encode())
+            os.write(fd, str(handles.pid).encode())
         finally:
             os.close(fd)
-    join_cgroup(cgroup, live)
+    join_cgroup(cgroup, handles)
 
 
-def set_oom_score(live: Live, score: int) -> None:
+def set_oom_score(handles: Handles, score: int) -> None:
     """Tell the OOM killer how gladly to take this container, from -1000 to 1000; see proc_pid_oom_score_adj(5)."""
-    fd = os.open(f"/proc/{live.pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    fd = os.open(f"/proc/{handles.pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, str(score).encode())
     finally:

@@ -42,7 +42,7 @@ _LINE_MAX, _NAME_MAX = 8192, 4096
 GATE, REPORT = "gate", "report"  # the names of the pipes, where they have names
 
 
-class Handshake:
+class SyncPipes:
     """The gate (parent to child) and the report (child to parent), both pipes; see pipe(2), and fifo(7) in a *folder*.
 
     A gate with a name is open in the child for reading and writing: it has no end, and waits for whoever comes.
@@ -144,7 +144,7 @@ class Handshake:
                 setattr(self, name, -1)
 
 
-class Visit(Handshake):
+class ReopenedSyncPipes(SyncPipes):
     """The parent's side, for a process that did not make the child: it comes to one that waits at the gate in *folder*.
 
     To open a pipe for writing only, and without waiting, succeeds if somebody reads from it (ENXIO in open(2)): else

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol, Self
 
-    from tinybox.container.process.handles import Live
+    from tinybox.container.process.handles import Handles
     from tinybox.isolation.cgroups.group import Cgroup
 
     class Watched(Protocol):
         """What a watch has to know of a container, or of one process in it."""
 
-        live: Live
+        handles: Handles
         cgroup: Cgroup
         limits_memory: bool
 
@@ -73,11 +73,11 @@ class Signals:
         return signalfd.read(self.fd)
 
 
-class Watch:
+class WaitLoop:
     """One container under watch: a table of file descriptors and what each of them means."""
 
     def __init__(self, container: Watched, signals: Signals) -> None:
-        self.container, self.live, self.signals = container, container.live, signals
+        self.container, self.handles, self.signals = container, container.handles, signals
         self.poll = select.poll()
         self.meaning: dict[int, Callable[[], object]] = {}
         self.ended = False
@@ -122,13 +122,13 @@ class Watch:
     def forward_signals(self) -> None:
         """Pass on to the container what was sent to us; a new window size is set; see pidfd_send_signal(2)."""
         for number in self.signals.pending():
-            if number == signal.SIGWINCH and self.live.master >= 0:
+            if number == signal.SIGWINCH and self.handles.master >= 0:
                 from tinybox.isolation import terminal
 
-                terminal.follow_size(0, self.live.master)
+                terminal.follow_size(0, self.handles.master)
             elif number not in _NOT_FORWARDED:
                 try:
-                    signal.pidfd_send_signal(self.live.pidfd, number)
+                    signal.pidfd_send_signal(self.handles.pidfd, number)
                 except ProcessLookupError:
                     return
 
@@ -149,7 +149,7 @@ class Watch:
 
         Waiting here instead would be a deadlock: a program that echoes stops reading while nobody reads its output.
         """
-        master = self.live.master
+        master = self.handles.master
         try:
             while self.typed:
                 self.typed = self.typed[os.write(master, self.typed) :]
@@ -164,10 +164,10 @@ class Watch:
         if self.typed:
             self.carry_typed()
             if not self.typed:
-                self.listen(self.live.master, self.show_output)
+                self.listen(self.handles.master, self.show_output)
                 self.listen(0, self.type_in)
         try:
-            shown = os.read(self.live.master, _CHUNK)
+            shown = os.read(self.handles.master, _CHUNK)
         except BlockingIOError:
             return
         except OSError:
@@ -175,7 +175,7 @@ class Watch:
         if shown:
             write_all(1, shown)
         else:
-            self.ignore(self.live.master)
+            self.ignore(self.handles.master)
 
 
 def close_quietly(fd: int) -> None:
@@ -195,14 +195,14 @@ def write_all(fd: int, data: bytes) -> None:
             select.select([], [fd], [])
 
 
-def watch(container: Watched, signals: Signals, wire: Callable[[Watch], None] | None = None) -> Ending:
+def watch(container: Watched, signals: Signals, wire: Callable[[WaitLoop], None] | None = None) -> Ending:
     """Watch *container* until its first process ends, and say how it ended.
 
     *wire* connects the streams of a container that nobody holds in the foreground; see monitor/background.py.
     """
-    live = container.live
-    watching = Watch(container, signals)
-    watching.listen(live.pidfd, watching.note_end)
+    handles = container.handles
+    watching = WaitLoop(container, signals)
+    watching.listen(handles.pidfd, watching.note_end)
     watching.listen(signals.fd, watching.forward_signals)
     oom = cgroup_oom.OomWatch(container.cgroup) if container.limits_memory else None
     if oom is not None:
@@ -211,14 +211,14 @@ def watch(container: Watched, signals: Signals, wire: Callable[[Watch], None] | 
     try:
         if wire is not None:
             wire(watching)
-        elif live.master >= 0:
+        elif handles.master >= 0:
             from tinybox.isolation import terminal
 
             with terminal.RawMode(0):
-                terminal.follow_size(0, live.master)
+                terminal.follow_size(0, handles.master)
                 _relay(watching)
-        elif live.relay is not None:
-            live.relay.carry(watching)
+        elif handles.relay is not None:
+            handles.relay.carry(watching)
         else:
             watching.until_the_end()
         return _ending(watching, oom)
@@ -227,18 +227,18 @@ def watch(container: Watched, signals: Signals, wire: Callable[[Watch], None] | 
             oom.close()
 
 
-def _relay(watching: Watch) -> None:
+def _relay(watching: WaitLoop) -> None:
     """Be the wire between our terminal and the container's, to the last byte that it shows."""
-    os.set_blocking(watching.live.master, False)
-    watching.listen(watching.live.master, watching.show_output)
-    if watching.live.interactive:
+    os.set_blocking(watching.handles.master, False)
+    watching.listen(watching.handles.master, watching.show_output)
+    if watching.handles.interactive:
         watching.listen(0, watching.type_in)
     watching.until_the_end()
-    while select.select([watching.live.master], [], [], 0)[0] and watching.live.master in watching.meaning:
+    while select.select([watching.handles.master], [], [], 0)[0] and watching.handles.master in watching.meaning:
         watching.show_output()
 
 
-def _out_of_memory(watching: Watch, oom: cgroup_oom.OomWatch) -> None:
+def _out_of_memory(watching: WaitLoop, oom: cgroup_oom.OomWatch) -> None:
     """End the whole container, as memory.oom.group has the kernel do on version 2: half a container is none.
 
     It is remembered here: version 1 wakes us before it kills, and if we are faster its own count stays at zero.
@@ -248,9 +248,9 @@ def _out_of_memory(watching: Watch, oom: cgroup_oom.OomWatch) -> None:
         watching.container.cgroup.kill()
 
 
-def _ending(watching: Watch, oom: cgroup_oom.OomWatch | None) -> Ending:
+def _ending(watching: WaitLoop, oom: cgroup_oom.OomWatch | None) -> Ending:
     """Collect the first process's exit status; see waitid(2). Whoever ran out of memory ended with 137, all of it."""
-    result = os.waitid(os.P_PIDFD, watching.live.pidfd, os.WEXITED)
+    result = os.waitid(os.P_PIDFD, watching.handles.pidfd, os.WEXITED)
     assert result is not None  # noqa: S101  without WNOHANG there is always one
     status = result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
     if watching.out_of_memory or (oom is not None and oom.struck()):

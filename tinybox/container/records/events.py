@@ -16,13 +16,13 @@ from tinybox.linux import quick_json as json
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.network.definitions import Network
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 LARGEST = 4 << 20  # bytes; then the log is kept as events.log.1 and begun anew
 
 
 def emit(
-    home: Home, container: str, action: str, annotations: dict[str, str] | None = None, **attributes: object
+    paths: Paths, container: str, action: str, annotations: dict[str, str] | None = None, **attributes: object
 ) -> None:
     """Append the event *action* (create, start, die, oom, kill, pause, rename, destroy ...); see docker-events(1).
 
@@ -30,27 +30,31 @@ def emit(
     that cannot be written (a full disk) is lost, and the container lives on.
     """
     if annotations is None:
-        now = state.read_file(os.path.join(home.live(container), "state.json")) or state.stored(home, container)
+        now = state.read_file(os.path.join(paths.run_directory(container), "state.json")) or state.stored(
+            paths, container
+        )
         annotations = now.get("annotations") if now else {}
     annotations = annotations if isinstance(annotations, dict) else {}  # else state.json is damaged; rm still works
     known = annotations.get(spec.NAME, "")
-    name = next(iter(naming.of(home, container, hint=known)), known)
+    name = next(iter(naming.of(paths, container, hint=known)), known)
     more = {key: str(value) for key, value in attributes.items()}
-    _append(home, "container", action, container, {"image": annotations.get(spec.IMAGE_NAME, ""), "name": name, **more})
+    _append(
+        paths, "container", action, container, {"image": annotations.get(spec.IMAGE_NAME, ""), "name": name, **more}
+    )
 
 
-def emit_of_network(home: Home, network: Network, action: str, container: str) -> None:
+def emit_of_network(paths: Paths, network: Network, action: str, container: str) -> None:
     """Append that *container* was brought into *network*, or taken out: connect, disconnect; see docker-events(1)."""
-    _append(home, "network", action, network.id, {"container": container, "name": network.name, "type": "bridge"})
+    _append(paths, "network", action, network.id, {"container": container, "name": network.name, "type": "bridge"})
 
 
-def _append(home: Home, kind: str, action: str, identity: str, attributes: dict[str, str]) -> None:
+def _append(paths: Paths, kind: str, action: str, identity: str, attributes: dict[str, str]) -> None:
     event = {"timeNano": time.time_ns(), "Type": kind, "Action": action, "id": identity, "Attributes": attributes}
     try:
-        fd = os.open(home.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(paths.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             if os.write(fd, json.dumps(event).encode() + b"\n") and os.fstat(fd).st_size > LARGEST:
-                _put_aside(home.events, fd)
+                _put_aside(paths.events, fd)
         finally:
             os.close(fd)
     except OSError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import naming, spec
-from tinybox.container.records.paths import Home
+from tinybox.container.records.paths import Paths
 from tinybox.errors import HostError, StateError
 from tinybox.isolation import idmap
 from tinybox.linux import proc
@@ -57,7 +57,7 @@ class Register:
     def note(self, name: str, target: str) -> None:
         """Make the link *name*, over a former one: it is whole or not there, whenever we are killed; see rename(2)."""
         try:
-            naming.forget(f"{FOLDER}/.new")
+            naming.discard(f"{FOLDER}/.new")
             os.symlink(target, f"{FOLDER}/.new")
             os.rename(f"{FOLDER}/.new", f"{FOLDER}/{name}")
         except OSError as error:
@@ -66,10 +66,10 @@ class Register:
     def reclaim(self) -> None:
         """Give back the ranges of containers of which nothing is left: their store was removed as a whole."""
         for name in unused():
-            naming.forget(f"{FOLDER}/{name}")
+            naming.discard(f"{FOLDER}/{name}")
 
 
-def take(home: Home, container: str, config: Spec) -> None:
+def acquire(paths: Paths, container: str, config: Spec) -> None:
     """Give a new container, whose live directory the caller owns, a range of its own, and put it into *config*.
 
     One that will share the users of another has nothing to take. StateError: all ranges are given.
@@ -86,20 +86,20 @@ def take(home: Home, container: str, config: Spec) -> None:
             cure = "tinybox rm boxes that are not needed, or give tinybox more ids in /etc/subuid"
             raise StateError("--userns private", f"no range of {idmap.RANGE} ids is free on this host", cure)
         register.note(_LAST, str(first))
-        register.note(str(first), home.bundle(container))
+        register.note(str(first), paths.bundle(container))
     for mapping in mappings:
         mapping["hostID"] = first  # in place: the steps of the plan hold these very mappings
 
 
-def keep(home: Home, container: str, config: Spec) -> None:
+def keep(paths: Paths, container: str, config: Spec) -> None:
     """See that a container that is about to start has its range to itself; *config* and its file may get another one.
 
     It has, but for one that an older tinybox has made, and one whose store has been copied or was away for a while.
     """
     if not config["linux"].get("uidMappings"):
-        _share(home, container, config)
+        _share(paths, container, config)
         return
-    first, bundle = config["linux"]["uidMappings"][0]["hostID"], home.bundle(container)
+    first, bundle = config["linux"]["uidMappings"][0]["hostID"], paths.bundle(container)
     if naming.target(f"{FOLDER}/{first}") == bundle:
         return
     with Register() as register:
@@ -107,11 +107,11 @@ def keep(home: Home, container: str, config: Spec) -> None:
         if not any(abs(first - other) < idmap.RANGE for other in held()):
             register.note(str(first), bundle)
             return
-    take(home, container, config)
+    acquire(paths, container, config)
     spec.save(config, bundle)
 
 
-def _share(home: Home, container: str, config: Spec) -> None:
+def _share(paths: Paths, container: str, config: Spec) -> None:
     """Note that a container uses the range of another: it is not given to a third one when that other one has gone."""
     path = next(entry["path"] for entry in config["linux"]["namespaces"] if entry["type"] == "user")
     try:
@@ -120,15 +120,15 @@ def _share(home: Home, container: str, config: Spec) -> None:
     except (FileNotFoundError, ProcessLookupError, IndexError):  # it has just ended, which the plan's own step will say
         return
     with Register() as register:
-        register.note(f"{first}{_SHARED}{container}", home.bundle(container))
+        register.note(f"{first}{_SHARED}{container}", paths.bundle(container))
 
 
-def release(home: Home, container: str) -> None:
+def release(paths: Paths, container: str) -> None:
     """Give back the range of a container that is being removed, or its share of another's."""
-    bundle = home.bundle(container)
+    bundle = paths.bundle(container)
     for name in _links():
         if naming.target(f"{FOLDER}/{name}") == bundle:
-            naming.forget(f"{FOLDER}/{name}")
+            naming.discard(f"{FOLDER}/{name}")
 
 
 def _links() -> list[str]:
@@ -151,7 +151,7 @@ def unused() -> list[str]:
 def _is_alive(bundle: str) -> bool:
     """Tell whether there is a container with this bundle, or one is about to get it: its live directory comes first."""
     folder, container = os.path.split(bundle)
-    return os.path.exists(bundle) or os.path.exists(Home(os.path.dirname(folder)).live(container))
+    return os.path.exists(bundle) or os.path.exists(Paths(os.path.dirname(folder)).run_directory(container))
 
 
 def _allotment() -> idmap.Allotment:

@@ -13,7 +13,7 @@ from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 _MOODS = (
     "able agile amber apt bold brave breezy bright brisk calm clear clever crisp deft eager early earnest fair "
@@ -52,101 +52,101 @@ def is_allowed(name: str) -> bool:
     return len(name) > 1 and name[0] in _FIRST and _LATER.issuperset(name)
 
 
-def reserve(home: Home, name: str, container: str) -> None:
+def reserve(paths: Paths, name: str, container: str) -> None:
     """Take *name* for *container*, a link made in one step; StateError if another container has it; see symlink(2)."""
-    alone = _alone(home)
+    alone = _alone(paths)
     try:
-        os.symlink(container, _free(home, name))
+        os.symlink(container, _free(paths, name))
     finally:
         os.close(alone)
 
 
-def _free(home: Home, name: str) -> str:
+def _free(paths: Paths, name: str) -> str:
     """Return where the link for *name* will be; StateError if a container has it. One that leads nowhere goes."""
-    link = os.path.join(home.names, name)
+    link = os.path.join(paths.names, name)
     other = target(link)
-    if other and (os.path.exists(home.bundle(other)) or os.path.exists(home.live(other))):
+    if other and (os.path.exists(paths.bundle(other)) or os.path.exists(paths.run_directory(other))):
         cause = f'is already in use by container "{other[:12]}"'
         raise StateError(f'the container name "{name}"', cause, f"tinybox rm {name}, or another --name")
-    forget(link)
+    discard(link)
     return link
 
 
-def release(home: Home, container: str, hint: str = "") -> None:
+def release(paths: Paths, container: str, hint: str = "") -> None:
     """Give the container's name back; see unlink(2). *hint* is the name that it once had, and may have still.
 
     Its config.json goes in the same moment: so it can neither be renamed nor started while the rest of it is removed.
     """
-    alone = _alone(home)
+    alone = _alone(paths)
     try:
-        forget(os.path.join(home.bundle(container), "config.json"))
-        for folder in (home.names, home.run):
-            for name in of(home, container, folder, hint):
-                forget(os.path.join(folder, name))
+        discard(os.path.join(paths.bundle(container), "config.json"))
+        for folder in (paths.names, paths.run):
+            for name in of(paths, container, folder, hint):
+                discard(os.path.join(folder, name))
     finally:
         os.close(alone)
 
 
-def show(home: Home, container: str, hint: str = "") -> None:
+def show(paths: Paths, container: str, hint: str = "") -> None:
     """Let people find what is alive by its name: RUN/NAME becomes a link to RUN/ID."""
-    alone = _alone(home)
+    alone = _alone(paths)
     try:
-        _show(home, container, hint)
+        _show(paths, container, hint)
     finally:
         os.close(alone)
 
 
-def _show(home: Home, container: str, hint: str = "") -> None:
-    for name in of(home, container, hint=hint):
-        link = os.path.join(home.run, name)
-        forget(link)
+def _show(paths: Paths, container: str, hint: str = "") -> None:
+    for name in of(paths, container, hint=hint):
+        link = os.path.join(paths.run, name)
+        discard(link)
         os.symlink(container, link)
 
 
-def _alone(home: Home) -> int:
+def _alone(paths: Paths) -> int:
     """Return the open directory of names; until it is closed, nobody else renames anything; see flock(2)."""
-    fd = os.open(home.names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(paths.names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     lock_file(fd)
     return fd
 
 
-def hide(home: Home, container: str, hint: str = "") -> None:
+def hide(paths: Paths, container: str, hint: str = "") -> None:
     """Remove the links that `show` has made."""
-    for name in of(home, container, home.run, hint):
-        forget(os.path.join(home.run, name))
+    for name in of(paths, container, paths.run, hint):
+        discard(os.path.join(paths.run, name))
 
 
-def rename(home: Home, container: str, name: str) -> None:
+def rename(paths: Paths, container: str, name: str) -> None:
     """Give the container another name, in one step: whoever is killed here leaves it with one; see rename(2)."""
-    alone = _alone(home)
+    alone = _alone(paths)
     try:
-        if not os.path.exists(os.path.join(home.bundle(container), "config.json")):
+        if not os.path.exists(os.path.join(paths.bundle(container), "config.json")):
             raise StateError(f"container {container[:12]}", "no such container", "another command has just removed it")
-        former = of(home, container)
-        link = _free(home, checked(name))
+        former = of(paths, container)
+        link = _free(paths, checked(name))
         if former:
-            os.rename(os.path.join(home.names, former[0]), link)
+            os.rename(os.path.join(paths.names, former[0]), link)
         else:
             os.symlink(container, link)
-        hide(home, container)
-        if os.path.isdir(home.live(container)):
-            _show(home, container)
+        hide(paths, container)
+        if os.path.isdir(paths.run_directory(container)):
+            _show(paths, container)
     finally:
         os.close(alone)
 
 
-def every(home: Home, folder: str = "") -> dict[str, str]:
+def every(paths: Paths, folder: str = "") -> dict[str, str]:
     """Return all containers that have a name, id to name."""
-    folder = folder or home.names
+    folder = folder or paths.names
     try:
         return {target(entry.path): entry.name for entry in os.scandir(folder) if entry.is_symlink()}
     except FileNotFoundError:
         return {}
 
 
-def of(home: Home, container: str, folder: str = "", hint: str = "") -> list[str]:
+def of(paths: Paths, container: str, folder: str = "", hint: str = "") -> list[str]:
     """Return the names of one container: one, none, or for a moment of a rename two; a true *hint* saves the search."""
-    folder = folder or home.names
+    folder = folder or paths.names
     if hint and target(os.path.join(folder, hint)) == container:
         return [hint]
     try:
@@ -155,16 +155,18 @@ def of(home: Home, container: str, folder: str = "", hint: str = "") -> list[str
         return []
 
 
-def find(home: Home, word: str) -> str:
+def find(paths: Paths, word: str) -> str:
     """Return the id of the container that *word* means: a name, an id, or the beginning of one; else StateError.
 
     A name may have a slash before it, as `inspect` shows it.
     """
     word = word.removeprefix("/")
-    named = target(os.path.join(home.names, word)) if word and "/" not in word else ""
-    if named and (os.path.isdir(home.bundle(named)) or os.path.isdir(home.live(named))):
+    named = target(os.path.join(paths.names, word)) if word and "/" not in word else ""
+    if named and (os.path.isdir(paths.bundle(named)) or os.path.isdir(paths.run_directory(named))):
         return named
-    found = [container for container in {*home.stored(), *home.living()} if word and container.startswith(word)]
+    found = [
+        container for container in {*paths.stored(), *paths.with_run_directory()} if word and container.startswith(word)
+    ]
     if len(found) == 1:
         return found[0]
     cause = "more than one id begins so" if found else NO_SUCH
@@ -179,7 +181,7 @@ def target(link: str) -> str:
         return ""
 
 
-def forget(path: str) -> None:
+def discard(path: str) -> None:
     """Remove a link or a file that may be gone already; see unlink(2)."""
     try:
         os.unlink(path)

@@ -23,7 +23,7 @@ DEFAULT_ROOT, DEFAULT_RUN = "/var/lib/tinybox", "/run/tinybox"
 INSIDE = tuple("containers container-names volumes networks cache images layers names tmp locks run".split())
 
 
-class Home:
+class Paths:
     """*root*, the store; *run*, what is alive. Another store than the default one has its own ``run`` inside."""
 
     def __init__(self, root: str = "") -> None:
@@ -50,7 +50,7 @@ class Home:
         """Return the directory of this container's bundle."""
         return os.path.join(self.containers, container)
 
-    def live(self, container: str) -> str:
+    def run_directory(self, container: str) -> str:
         """Return the directory that this container has while somebody owns it."""
         return os.path.join(self.run, container)
 
@@ -66,7 +66,7 @@ class Home:
         if not self._is_checked:  # another user may have been faster, in a directory such as /var/tmp
             self._check()
 
-    def living(self) -> list[str]:
+    def with_run_directory(self) -> list[str]:
         """Return the ids of all containers that somebody owns, or whose dead owner has left something behind."""
         try:
             return [entry.name for entry in os.scandir(self.run) if entry.is_dir(follow_symlinks=False)]

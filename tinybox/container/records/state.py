@@ -14,7 +14,7 @@ import os
 import time
 
 from tinybox import explain
-from tinybox.container.records.naming import forget
+from tinybox.container.records.naming import discard
 from tinybox.errors import StateError
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypedDict
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
     class State(TypedDict, total=False):
         """state.json: OCI's ``state`` object and what docker's words need beside it; times in ns since 1970."""
@@ -66,8 +66,8 @@ now = time.time_ns
 class Record:
     """One container's state on disk, in the hands of its owner."""
 
-    def __init__(self, home: Home, container: str, lock: int, state: State | None = None) -> None:
-        self.home, self.id, self._lock = home, container, lock
+    def __init__(self, paths: Paths, container: str, lock: int, state: State | None = None) -> None:
+        self.paths, self.id, self._lock = paths, container, lock
         self.state: State = state or {}
         self.passing = False  # it goes with its end: only that it is there, and runs, is written down
 
@@ -89,7 +89,7 @@ class Record:
         """Write down whose process it will be, once, so that others can look at the container while it is half-made."""
         if self.state.get("pid") != pid:
             self.state.update({"pid": pid, "startTicks": ticks})
-            write(os.path.join(self.home.live(self.id), "state.json"), self.state)
+            write(os.path.join(self.paths.run_directory(self.id), "state.json"), self.state)
 
     def _tell(self, status: str) -> None:
         if explain.listeners:
@@ -109,13 +109,15 @@ class Record:
         if self.passing and status not in (CREATED, RUNNING):
             self._tell(status)
             return
-        alive, kept = (os.path.join(folder(self.id), "state.json") for folder in (self.home.live, self.home.bundle))
+        alive, kept = (
+            os.path.join(folder(self.id), "state.json") for folder in (self.paths.run_directory, self.paths.bundle)
+        )
         if status not in _AT_REST:
             write(alive, self.state)
         if status in (RUNNING, *_AT_REST) and not self.passing:  # that it ran must be known after a reboot, too
             write(kept, self.state)
         if status in _AT_REST and former not in (None, *_AT_REST):
-            forget(alive)
+            discard(alive)
         self._tell(status)
 
     def hand_over(self) -> None:
@@ -131,7 +133,7 @@ class Record:
         """Own it no longer: remove what the container has while it is owned, the lock last; see flock(2)."""
         if self._lock < 0:
             return
-        folder = self.home.live(self.id)
+        folder = self.paths.run_directory(self.id)
         for name in sorted(os.listdir(folder), key="lock".__eq__):
             os.unlink(os.path.join(folder, name))
         remove_empty(folder)
@@ -139,33 +141,33 @@ class Record:
         self._lock = -1
 
 
-def own(home: Home, container: str) -> Record:
+def lock(paths: Paths, container: str) -> Record:
     """Become the owner of a container; StateError if it runs. Another command at work on it is waited for, a while."""
     deadline, waits = time.monotonic() + PATIENCE, None
-    home.prepare()  # what is under /run does not outlive a boot
+    paths.prepare()  # what is under /run does not outlive a boot
     while True:
-        folder = home.live(container)
+        folder = paths.run_directory(container)
         try:
             os.makedirs(folder, 0o700, exist_ok=True)
             lock = _lock(os.path.join(folder, "lock"), make=True)
         except FileExistsError:
             continue  # it was there, and its former owner has just removed it
         except BlockingIOError as error:
-            cause, for_long = _occupation(home, container)
+            cause, for_long = _occupation(paths, container)
             if for_long or time.monotonic() > deadline:
                 raise StateError(f"container {container[:12]}", cause, "stop it first, or wait for it") from error
             from tinybox.container.records import waking  # most commands need not wait
 
-            (waits := waits or waking.Wait(home, container)).rest()
+            (waits := waits or waking.Wait(paths, container)).rest()
             continue
         if lock is not None:
-            return Record(home, container, lock, stored(home, container))
+            return Record(paths, container, lock, stored(paths, container))
 
 
-def _occupation(home: Home, container: str) -> tuple[str, bool]:
+def _occupation(paths: Paths, container: str) -> tuple[str, bool]:
     """Say what becomes of a container that somebody owns, and whether it stays so."""
-    alive = read_file(os.path.join(home.live(container), "state.json")) or {}
-    kept = read_file(os.path.join(home.bundle(container), "state.json")) or {}
+    alive = read_file(os.path.join(paths.run_directory(container), "state.json")) or {}
+    kept = read_file(os.path.join(paths.bundle(container), "state.json")) or {}
     if alive.get("status") == RUNNING:
         return "is running", True
     if kept.get("restarting"):
@@ -173,19 +175,19 @@ def _occupation(home: Home, container: str) -> tuple[str, bool]:
     return "is in the hands of another command", False
 
 
-def inherit(home: Home, container: str) -> Record | None:
+def inherit(paths: Paths, container: str) -> Record | None:
     """Become the owner of a container whose owner has died; None if that one lives, or all has gone meanwhile."""
-    folder = home.live(container)
+    folder = paths.run_directory(container)
     try:
         lock = _lock(os.path.join(folder, "lock"), make=False)
     except BlockingIOError:
         return None
     if lock is None:
         for name in (NO_RESTART, FREEZER):  # left by a command that came just when its owner went
-            forget(os.path.join(folder, name))
+            discard(os.path.join(folder, name))
         remove_empty(folder)  # its owner died before it had made the lock, or after removing it
         return None
-    return Record(home, container, lock, read_file(os.path.join(folder, "state.json")))
+    return Record(paths, container, lock, read_file(os.path.join(folder, "state.json")))
 
 
 def _lock(path: str, *, make: bool) -> int | None:
@@ -208,10 +210,10 @@ def _lock(path: str, *, make: bool) -> int | None:
     return fd
 
 
-def wait_for_owner(home: Home, container: str, seconds: float) -> bool:
+def wait_for_owner(paths: Paths, container: str, seconds: float) -> bool:
     """Wait until nobody owns the container any more: its lock can be shared; False after *seconds*; see flock(2)."""
     try:
-        fd = os.open(os.path.join(home.live(container), "lock"), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(os.path.join(paths.run_directory(container), "lock"), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
     deadline = time.monotonic() + seconds
@@ -229,29 +231,29 @@ def wait_for_owner(home: Home, container: str, seconds: float) -> bool:
         os.close(fd)
 
 
-def read(home: Home, container: str) -> State:
+def read(paths: Paths, container: str) -> State:
     """Return a container's state as it is on disk: of the living, else of the stored; StateError if there is none.
 
     Between the two looks it may have begun to run: then the store alone says so, as after a reboot. So look again.
     """
-    state = _look(home, container)
+    state = _look(paths, container)
     if state is not None and state.get("status") == STOPPED and state.get("exitCode") is None:
-        state = _look(home, container)
+        state = _look(paths, container)
     if state is None:
         raise StateError(f"container {container[:12]}", "no such container", "tinybox ps -a lists them")
     return state
 
 
-def _look(home: Home, container: str) -> State | None:
-    return read_file(os.path.join(home.live(container), "state.json")) or stored(home, container)
+def _look(paths: Paths, container: str) -> State | None:
+    return read_file(os.path.join(paths.run_directory(container), "state.json")) or stored(paths, container)
 
 
-def stored(home: Home, container: str) -> State | None:
+def stored(paths: Paths, container: str) -> State | None:
     """Return the state in the container's bundle. If it says that the container runs, nobody saw its end.
 
     So it is after a reboot, which takes all that is alive and leaves the store: stopped, with an unknown exit status.
     """
-    state = read_file(os.path.join(home.bundle(container), "state.json"))
+    state = read_file(os.path.join(paths.bundle(container), "state.json"))
     if state is not None and state.get("status") not in _AT_REST:
         state.update({"status": STOPPED, "pid": 0, "exitCode": None})
     return state
@@ -264,7 +266,7 @@ def write(path: str, state: State) -> None:
             file.write(json.dumps(state))
         os.rename(path + ".new", path)
     except OSError as error:
-        forget(path + ".new")
+        discard(path + ".new")
         raise StateError(path, f"cannot be written: {error.strerror}", "make room, then try again") from error
 
 

@@ -19,7 +19,7 @@ from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 FIRST_LOOK = 0.3  # seconds that a command waits before it looks whether somebody is stopped; then ever more rarely
 RARELY = 30.0  # seconds between two looks at most
@@ -33,8 +33,8 @@ class Wait:
     *to_the_end* one that is stopped all the same is ended after LAST_LOOK; it *is_orphan* then: it is to be buried.
     """
 
-    def __init__(self, home: Home, container: str, *, to_the_end: bool = False) -> None:
-        self.home, self.container, self.to_the_end = home, container, to_the_end
+    def __init__(self, paths: Paths, container: str, *, to_the_end: bool = False) -> None:
+        self.paths, self.container, self.to_the_end = paths, container, to_the_end
         self.begun, self.next = time.monotonic(), FIRST_LOOK
         self.is_orphan = False
 
@@ -53,9 +53,9 @@ class Wait:
         lasted = time.monotonic() - self.begun
         if lasted >= self.next:
             self.next = lasted + min(lasted, RARELY)
-            whoever_holds_up(self.home, self.container)
+            whoever_holds_up(self.paths, self.container)
             if self.to_the_end and lasted > LAST_LOOK:
-                self.is_orphan = end_the_stopped(self.home, self.container) or self.is_orphan
+                self.is_orphan = end_the_stopped(self.paths, self.container) or self.is_orphan
         return lasted
 
 
@@ -66,26 +66,26 @@ def owner_of(pid: int) -> None:
         stopped.wake(first.ppid)
 
 
-def whoever_holds_up(home: Home, container: str) -> None:
+def whoever_holds_up(paths: Paths, container: str) -> None:
     """Continue those whose stop keeps a container from its end: its owner, or a command that is at work on it.
 
     Or one that has made a process in it (`exec`): a pid namespace ends when the last of its processes has been reaped.
     """
-    live = home.live(container)
+    handles = paths.run_directory(container)
     try:
-        stopped.wake_holders(os.stat(os.path.join(live, "lock")))
+        stopped.wake_holders(os.stat(os.path.join(handles, "lock")))
     except FileNotFoundError:
         return
-    first = (state.read_file(os.path.join(live, "state.json")) or {}).get("pid", 0)
+    first = (state.read_file(os.path.join(handles, "state.json")) or {}).get("pid", 0)
     room = stopped.namespace(first) if first else ""
     if room and room != os.readlink("/proc/self/ns/pid"):
         stopped.wake_parents(room)
 
 
-def end_the_stopped(home: Home, container: str) -> bool:
+def end_the_stopped(paths: Paths, container: str) -> bool:
     """Kill an owner that is stopped all the same, and tell whether there was one: its container is to be buried."""
     try:
-        lock = os.stat(os.path.join(home.live(container), "lock"))
+        lock = os.stat(os.path.join(paths.run_directory(container), "lock"))
     except FileNotFoundError:
         return False
     return stopped.wake_holders(lock, "Tt", signal.SIGKILL)

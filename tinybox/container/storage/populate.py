@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tinybox.container.process.run_in_child import Errand
+from tinybox.container.process.run_in_child import RunInChild
 from tinybox.images.members import members
 from tinybox.images.tree import Tree
 from tinybox.isolation import mounts, overlay
@@ -28,7 +28,7 @@ def fill(layers: Sequence[str], destination: str, volume: str) -> None:
 
     Owners, modes, links and attributes are kept, also the directory's own; without such a directory nothing is done.
     """
-    with Errand(lambda: _copy(layers, os.fsencode(destination), volume)):
+    with RunInChild(lambda: _copy(layers, os.fsencode(destination), volume)):
         pass
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Mount, Spec
 
 _DIGITS = frozenset("0123456789abcdef")
@@ -31,9 +31,9 @@ _RECORD = "volume.json"
 class Volume:
     """One volume of the store: its *name*, its directory *path*, its *labels*, and when it was made (ns since 1970)."""
 
-    def __init__(self, home: Home, name: str) -> None:
+    def __init__(self, paths: Paths, name: str) -> None:
         self.name = name
-        self.folder = os.path.join(home.volumes, name)
+        self.folder = os.path.join(paths.volumes, name)
         self.path = os.path.join(self.folder, "_data")
         kept = _read(self.folder)
         self.labels: dict[str, str] = kept.get("labels", {})
@@ -45,9 +45,9 @@ class Volume:
         return tree_size(self.path)
 
 
-def directory(home: Home, name: str) -> str:
+def directory(paths: Paths, name: str) -> str:
     """Return where the volume *name* is, or will be; without a name it is an anonymous one, of this container alone."""
-    return os.path.join(home.volumes, checked(name) if name else made_up(), "_data")
+    return os.path.join(paths.volumes, checked(name) if name else made_up(), "_data")
 
 
 def made_up() -> str:
@@ -68,29 +68,29 @@ def is_anonymous(path: str) -> bool:
     return len(name) == 64 and set(name) <= _DIGITS
 
 
-def _entries(home: Home, config: Spec) -> list[Mount]:
+def _entries(paths: Paths, config: Spec) -> list[Mount]:
     mounts = config.get("mounts", [])
-    return [entry for entry in mounts if os.path.dirname(os.path.dirname(entry["source"])) == home.volumes]
+    return [entry for entry in mounts if os.path.dirname(os.path.dirname(entry["source"])) == paths.volumes]
 
 
-def used(home: Home, config: Spec) -> list[str]:
+def used(paths: Paths, config: Spec) -> list[str]:
     """Return the directories of the volumes that a container with this *config* uses."""
-    return [entry["source"] for entry in _entries(home, config)]
+    return [entry["source"] for entry in _entries(paths, config)]
 
 
-def make(home: Home, config: Spec) -> None:
+def make(paths: Paths, config: Spec) -> None:
     """Make those volumes that a container uses and that are not there yet, and fill the empty ones from the image."""
-    for entry in _entries(home, config):
-        fd = _make(home, os.path.dirname(entry["source"]), {})
+    for entry in _entries(paths, config):
+        fd = _make(paths, os.path.dirname(entry["source"]), {})
         try:
-            _populate(home, config, entry)
+            _populate(paths, config, entry)
         finally:
             os.close(fd)
 
 
-def _make(home: Home, folder: str, labels: dict[str, str]) -> int:
+def _make(paths: Paths, folder: str, labels: dict[str, str]) -> int:
     """Make the directory of a volume and its record, if need be; return it locked, so that one fills it: flock(2)."""
-    os.makedirs(home.volumes, 0o700, exist_ok=True)
+    os.makedirs(paths.volumes, 0o700, exist_ok=True)
     os.makedirs(folder, 0o711, exist_ok=True)
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     lock_file(fd)
@@ -102,7 +102,7 @@ def _make(home: Home, folder: str, labels: dict[str, str]) -> int:
     return fd
 
 
-def _populate(home: Home, config: Spec, entry: Mount) -> None:
+def _populate(paths: Paths, config: Spec, entry: Mount) -> None:
     """Fill the empty volume of *entry*. It is filled beside its place and then takes it; see rename(2).
 
     A running container that has mounted the empty one would go on with a directory that is nowhere any more: while
@@ -116,7 +116,9 @@ def _populate(home: Home, config: Spec, entry: Mount) -> None:
     has_some = "nocopy" not in entry.get("options", []) and any(
         files.exists(f"{layer}/{top}", follow_symlinks=False) for layer in layers
     )
-    if os.path.isdir(path) and not (has_some and set(users(home).get(path, ())).isdisjoint(home.living())):
+    if os.path.isdir(path) and not (
+        has_some and set(users(paths).get(path, ())).isdisjoint(paths.with_run_directory())
+    ):
         return
     fresh = path + ".new"
     files.remove_tree(fresh)  # left by a command that was killed right here
@@ -128,65 +130,65 @@ def _populate(home: Home, config: Spec, entry: Mount) -> None:
     os.rename(fresh, path)  # which is absent, or empty
 
 
-def create(home: Home, name: str, labels: dict[str, str]) -> Volume:
+def create(paths: Paths, name: str, labels: dict[str, str]) -> Volume:
     """Make the volume *name*, or one with a name made up; one that is there stays as it is, as docker has it."""
-    folder = os.path.dirname(directory(home, name))
-    fd = _make(home, folder, labels)
+    folder = os.path.dirname(directory(paths, name))
+    fd = _make(paths, folder, labels)
     try:
         os.makedirs(os.path.join(folder, "_data"), 0o755, exist_ok=True)
     finally:
         os.close(fd)
-    return Volume(home, os.path.basename(folder))
+    return Volume(paths, os.path.basename(folder))
 
 
-def every(home: Home) -> list[Volume]:
+def every(paths: Paths) -> list[Volume]:
     """Return all volumes, sorted by name."""
     try:
-        names = sorted(os.listdir(home.volumes))
+        names = sorted(os.listdir(paths.volumes))
     except FileNotFoundError:
         return []
     found = []
     for name in names:
         try:
-            found.append(Volume(home, name))
+            found.append(Volume(paths, name))
         except (FileNotFoundError, NotADirectoryError):
             continue  # it has just been removed
     return found
 
 
-def find(home: Home, name: str) -> Volume:
+def find(paths: Paths, name: str) -> Volume:
     """Return the volume *name*; StateError if there is none."""
-    if naming.is_allowed(name) and os.path.isdir(os.path.join(home.volumes, name)):
-        return Volume(home, name)
+    if naming.is_allowed(name) and os.path.isdir(os.path.join(paths.volumes, name)):
+        return Volume(paths, name)
     raise StateError(f"volume {name}", "no such volume", "tinybox volume ls lists them")
 
 
-def users(home: Home) -> dict[str, list[str]]:
+def users(paths: Paths) -> dict[str, list[str]]:
     """Return which containers use which volumes, by their config.json: directory to ids."""
     found: dict[str, list[str]] = {}
-    for container in home.stored():
+    for container in paths.stored():
         try:
-            config = spec.load(home.bundle(container))
+            config = spec.load(paths.bundle(container))
         except UsageError:
             continue  # it is just being made or removed
-        for path in used(home, config):
+        for path in used(paths, config):
             found.setdefault(path, []).append(container)
     return found
 
 
-def remove(home: Home, volume: Volume) -> None:
+def remove(paths: Paths, volume: Volume) -> None:
     """Remove a volume that no container uses; StateError names those that do. The caller holds the store's lock."""
-    containers = users(home).get(volume.path, [])
+    containers = users(paths).get(volume.path, [])
     if containers:
         shown = ", ".join(container[:12] for container in containers)
         raise StateError(f"volume {volume.name}", f"is in use by {shown}", "tinybox rm them first")
     files.remove_tree(volume.folder)
 
 
-def unused(home: Home, is_wanted: Callable[[Volume], bool]) -> list[Volume]:
+def unused(paths: Paths, is_wanted: Callable[[Volume], bool]) -> list[Volume]:
     """Return the volumes that no container uses, those that *is_wanted* says."""
-    taken = users(home)
-    return [volume for volume in every(home) if volume.path not in taken and is_wanted(volume)]
+    taken = users(paths)
+    return [volume for volume in every(paths) if volume.path not in taken and is_wanted(volume)]
 
 
 def tree_size(path: str) -> int:

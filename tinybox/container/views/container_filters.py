@@ -8,7 +8,7 @@ from tinybox.container.config import option_values as words
 from tinybox.container.network import definitions
 from tinybox.container.records import spec
 from tinybox.container.views import listing
-from tinybox.container.views.filter_values import Question
+from tinybox.container.views.filter_values import Filter
 from tinybox.errors import TinyboxError, UsageError
 from tinybox.images.store import Store
 
@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 
     Test = Callable[[Listed], bool]
@@ -26,11 +26,11 @@ KEYS = "ancestor before exited health id label name network since status volume"
 AT_REST_TOO = ("status", "before", "since")  # who asks for one of these means containers that have ended, too
 
 
-class Filter(Question):
+class ContainerFilter(Filter):
     """What several --filter options ask of containers; UsageError tells which word is wrong."""
 
-    def __init__(self, home: Home, words: Sequence[str]) -> None:
-        self._home = home
+    def __init__(self, paths: Paths, words: Sequence[str]) -> None:
+        self._paths = paths
         super().__init__(words, KEYS)
         self.at_rest = any(key in self.asked for key in AT_REST_TOO)
 
@@ -59,7 +59,7 @@ class Filter(Question):
     def _ancestor(self, value: str) -> Test:
         """Ask for an image by name or id, those that were made on top of it included: they have its layers below."""
         try:
-            wanted = Store(self._home.root).image(value)
+            wanted = Store(self._paths.root).image(value)
         except TinyboxError:  # it may be gone, and its containers still there
             return lambda listed: (
                 value in (listed.image, listed.image.rpartition(":")[0])
@@ -71,17 +71,17 @@ class Filter(Question):
         )
 
     def _before(self, value: str) -> Test:
-        made = listing.find(self._home, value).state.get("createdAt", 0)
+        made = listing.find(self._paths, value).state.get("createdAt", 0)
         return lambda listed: listed.state.get("createdAt", 0) < made
 
     def _since(self, value: str) -> Test:
-        made = listing.find(self._home, value).state.get("createdAt", 0)
+        made = listing.find(self._paths, value).state.get("createdAt", 0)
         return lambda listed: listed.state.get("createdAt", 0) > made
 
     def _network(self, value: str) -> Test:
         from tinybox.container.views import network_inspection
 
-        known = [network.name for network in definitions.every(self._home) if network.id.startswith(value)]
+        known = [network.name for network in definitions.every(self._paths) if network.id.startswith(value)]
         return lambda listed: not {value, *known}.isdisjoint(network_inspection.names(listed))
 
     def _volume(self, value: str) -> Test:

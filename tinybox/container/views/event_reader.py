@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
     Event = dict[str, Any]
 
@@ -23,18 +23,18 @@ KEYS = ("container", "event", "image", "network", "type")
 LOOK_AGAIN = 5.0  # seconds; the kernel tells when there is something new, this is for a queue that ran over
 
 
-class Wanted:
+class EventSelection:
     """Which events are wanted: those between *since* and *until* (ns since 1970), of these --filter words.
 
     Without *since* they are those that come; without *until* there is no end to them.
     """
 
-    def __init__(self, home: Home, since: int | None, until: int | None, words: Sequence[str] = ()) -> None:
+    def __init__(self, paths: Paths, since: int | None, until: int | None, words: Sequence[str] = ()) -> None:
         self.since = time.time_ns() if since is None else since
         self.until = until
         self._asked = filter_values.pairs(words, KEYS)
         for name in self._asked.get("container", [])[:]:
-            self._asked["container"] += naming.target(os.path.join(home.names, name)).split()
+            self._asked["container"] += naming.target(os.path.join(paths.names, name)).split()
 
     def __call__(self, event: Event) -> bool:
         """Tell whether *event* is one of them."""
@@ -66,11 +66,11 @@ def _agrees(event: Event, key: str, value: str) -> bool:
     return bool(event["Type"] == value)
 
 
-def read(home: Home, wanted: Wanted) -> Iterator[list[Event]]:
+def read(paths: Paths, wanted: EventSelection) -> Iterator[list[Event]]:
     """Yield the wanted events in batches: those that were, then those that come, up to *until*; see inotify(7)."""
     with (
-        inotify.Watcher(os.path.dirname(home.events)) as watcher,
-        rotated_files.Lines(home.events, since=wanted.since) as lines,
+        inotify.Watcher(os.path.dirname(paths.events)) as watcher,
+        rotated_files.Lines(paths.events, since=wanted.since) as lines,
     ):
         while True:
             over = wanted.is_over()  # asked before the look: what came until then is seen by it

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
-class Question:
+class Filter:
     """The words of several --filter options, made into one question; UsageError tells which word is wrong.
 
     Who lists something has a method ``_KEY`` for each key, which makes a test of its value.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MODES = {"PidMode": "pid", "IpcMode": "ipc", "UTSMode": "uts", "CgroupnsMode": "cgroup", "UsernsMode": "user"}
 
 
-def words(config: Spec) -> dict[str, Any]:
+def as_dict(config: Spec) -> dict[str, Any]:
     """Return ``HostConfig`` of a container with this *config*."""
     annotations = config.get("annotations", {})
     return {

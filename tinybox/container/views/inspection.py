@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 def container(listed: Listed) -> Words:
     """Return everything about a container; `Spec` is its config.json, word for word."""
     try:
-        config = spec.load(listed.home.bundle(listed.id))
+        config = spec.load(listed.paths.bundle(listed.id))
     except UsageError as error:
-        if os.path.exists(os.path.join(listed.home.bundle(listed.id), "config.json")):
+        if os.path.exists(os.path.join(listed.paths.bundle(listed.id), "config.json")):
             raise
         raise StateError(f"container {listed.name or listed.id[:12]}", "has just been removed") from error
     path, *arguments = listed.state.get("command") or config["process"]["args"]
-    bundle = listed.home.bundle(listed.id)
+    bundle = listed.paths.bundle(listed.id)
     return {
         "Id": listed.id,
         "Created": stamp(listed.state.get("createdAt")),
@@ -49,7 +49,7 @@ def container(listed: Listed) -> Words:
         "RestartCount": listed.state.get("restarts", 0),
         "Driver": "overlay",
         "Platform": "linux",
-        "HostConfig": host_config.words(config),
+        "HostConfig": host_config.as_dict(config),
         "GraphDriver": _files(listed, config),
         "Mounts": listed.mounts(),
         "Config": _config(listed, config),
@@ -103,7 +103,7 @@ def _config(listed: Listed, config: Spec) -> Words:
 
 def _files(listed: Listed, config: Spec) -> Words:
     """Return where the container's files are: the image's layers, the topmost first, and what it has written itself."""
-    bundle = listed.home.bundle(listed.id)
+    bundle = listed.paths.bundle(listed.id)
     layers = config.get("annotations", {}).get(spec.LAYERS, "").split(":")
     data = {
         "LowerDir": ":".join(reversed(layers)),

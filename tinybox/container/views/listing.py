@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.network.published_ports import Port
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Mount
     from tinybox.container.records.state import State
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
@@ -44,8 +44,8 @@ _PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
 class Listed:
     """One container as it stands on disk, and what can be told of it without asking anybody else."""
 
-    def __init__(self, home: Home, container: str, name: str, now: State, where: Hierarchies | None = None) -> None:
-        self.home, self.id, self.name, self.state, self._where = home, container, name, now, where
+    def __init__(self, paths: Paths, container: str, name: str, now: State, where: Hierarchies | None = None) -> None:
+        self.paths, self.id, self.name, self.state, self._where = paths, container, name, now, where
         self.annotations = now.get("annotations", {})
 
     @property
@@ -109,7 +109,7 @@ class Listed:
     @property
     def ports(self) -> list[Port]:
         """Its published ports; while it is alive with those of the host that were chosen."""
-        return ports.chosen(self.home.live(self.id), self.annotations)
+        return ports.chosen(self.paths.run_directory(self.id), self.annotations)
 
     @property
     def group(self) -> Cgroup:
@@ -124,16 +124,16 @@ class Listed:
     def mounts(self) -> list[dict[str, Any]]:
         """Return the volumes and directories that were mounted by a user, in docker's words; from config.json."""
         try:
-            config = spec.load(self.home.bundle(self.id))
+            config = spec.load(self.paths.bundle(self.id))
         except UsageError:  # removed while we were reading
             return []
         asked = [entry for entry in config.get("mounts", []) if entry["destination"] not in OWN_MOUNTS]
-        return [_mount(self.home, entry) for entry in asked]
+        return [_mount(self.paths, entry) for entry in asked]
 
 
-def _mount(home: Home, entry: Mount) -> dict[str, Any]:
+def _mount(paths: Paths, entry: Mount) -> dict[str, Any]:
     source, options = entry.get("source", ""), entry.get("options", [])
-    is_volume = os.path.dirname(os.path.dirname(source)) == home.volumes
+    is_volume = os.path.dirname(os.path.dirname(source)) == paths.volumes
     propagation = next((option for option in options if option in _PROPAGATIONS), "")
     mode = [option for option in options if option not in ("rbind", "bind", propagation)]
     return {
@@ -147,14 +147,14 @@ def _mount(home: Home, entry: Mount) -> dict[str, Any]:
     }
 
 
-def find(home: Home, word: str) -> Listed:
+def find(paths: Paths, word: str) -> Listed:
     """Return the container that *word* means; StateError if there is none."""
-    container = naming.find(home, word)
-    return Listed(home, container, "".join(naming.of(home, container)), state.read(home, container))
+    container = naming.find(paths, word)
+    return Listed(paths, container, "".join(naming.of(paths, container)), state.read(paths, container))
 
 
 def containers(
-    home: Home,
+    paths: Paths,
     *,
     at_rest: bool,
     is_wanted: Callable[[Listed], bool] = lambda _: True,
@@ -164,18 +164,18 @@ def containers(
 
     One whose state.json is of another shape is told to *damaged*, and does not keep the others from being listed.
     """
-    names, where = naming.every(home), hierarchies()
+    names, where = naming.every(paths), hierarchies()
     found = []
-    for container in {*home.stored(), *home.living()} if at_rest else home.living():
+    for container in {*paths.stored(), *paths.with_run_directory()} if at_rest else paths.with_run_directory():
         try:
-            now = state.read(home, container)
+            now = state.read(paths, container)
         except StateError:  # half-made, or removed while we were reading
             continue
         if wrong := json.misfit(now, SHAPE):
             thing = f"container {names.get(container) or container[:12]}"
             damaged(StateError(thing, f"its state.json is damaged: {wrong}", f"tinybox rm {container[:12]}"))
             continue
-        listed = Listed(home, container, names.get(container, ""), now, where)
+        listed = Listed(paths, container, names.get(container, ""), now, where)
         if (at_rest or listed.word in ("running", "paused", "restarting", "creating")) and is_wanted(listed):
             found.append(listed)
     return sorted(found, key=lambda listed: listed.state.get("createdAt", 0), reverse=True)

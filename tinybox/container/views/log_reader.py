@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
 
 LOOK_AGAIN = 1.0  # seconds; a monitor that is killed leaves no event behind
 
@@ -58,22 +58,22 @@ def parse(line: bytes) -> Entry | None:
         return None
 
 
-def read(home: Home, container: str, selection: Selection) -> Iterator[list[Entry]]:
+def read(paths: Paths, container: str, selection: Selection) -> Iterator[list[Entry]]:
     """Yield what the log has, in batches."""
-    with _lines(home, container, selection) as lines:
+    with _lines(paths, container, selection) as lines:
         for batch in lines.batches():
             yield selection.entries(batch)
 
 
-def follow(home: Home, container: str, selection: Selection) -> Iterator[list[Entry]]:
+def follow(paths: Paths, container: str, selection: Selection) -> Iterator[list[Entry]]:
     """Yield what the log has, and then what comes, until the container has ended; see inotify(7).
 
     That it has ended is asked *before* each look, so what it said last is seen by the last one.
     """
-    folders = (home.bundle(container), home.live(container))
-    with inotify.Watcher(*folders) as watcher, _lines(home, container, selection) as lines:
+    folders = (paths.bundle(container), paths.run_directory(container))
+    with inotify.Watcher(*folders) as watcher, _lines(paths, container, selection) as lines:
         while True:
-            ended = selection.is_over() or not is_watched(home, container)
+            ended = selection.is_over() or not is_watched(paths, container)
             for batch in lines.batches():
                 yield selection.entries(batch)
             if ended:
@@ -81,18 +81,18 @@ def follow(home: Home, container: str, selection: Selection) -> Iterator[list[En
             watcher.wait(LOOK_AGAIN)
 
 
-def _lines(home: Home, container: str, selection: Selection) -> rotated_files.Lines:
-    path = os.path.join(home.bundle(container), "container.log")
+def _lines(paths: Paths, container: str, selection: Selection) -> rotated_files.Lines:
+    path = os.path.join(paths.bundle(container), "container.log")
     return rotated_files.Lines(path, tail=selection.tail, since=selection.since)
 
 
-def is_watched(home: Home, container: str) -> bool:
+def is_watched(paths: Paths, container: str) -> bool:
     """Tell whether somebody watches over the container, and so may write to its log; see flock(2).
 
     Its owner keeps the lock file from before the first byte until after the last one. Whether the lock is held is only
     asked when the container's process has gone: for to ask is to take it, and others might want it just then.
     """
-    folder = home.live(container)
+    folder = paths.run_directory(container)
     now = state.read_file(os.path.join(folder, "state.json"))
     if now is not None and _lives(now):
         return True

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 
 
-class Pair:
+class NamespacePair:
     """One kind of namespace: the host's inode number and the box's; 0 on a kernel without it (time: Linux 5.6)."""
 
     def __init__(self, container: str, kind: str, host: int, box: int) -> None:
@@ -25,13 +25,13 @@ class Pair:
         return self.host != self.box
 
 
-def pairs(listed: Listed) -> list[Pair]:
+def pairs(listed: Listed) -> list[NamespacePair]:
     """Return the namespaces of a running container's first process, each beside tinybox's own."""
     name = listed.name or listed.id[:12]
     if not listed.has_process:
         raise StateError(f"container {name}", "is not running", "only a process has namespaces")
     try:
-        return [Pair(name, kind, inode("self", kind), inode(str(listed.state["pid"]), kind)) for kind in KINDS]
+        return [NamespacePair(name, kind, inode("self", kind), inode(str(listed.state["pid"]), kind)) for kind in KINDS]
     except ProcessLookupError as error:
         raise StateError(f"container {name}", "has just ended") from error
     except PermissionError as error:

@@ -13,15 +13,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tinybox.container.network.addresses import Endpoint, Want
+    from tinybox.container.network.addresses import Endpoint, EndpointRequest
     from tinybox.container.network.definitions import Network
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 
     Words = dict[str, Any]
 
 
-def told(home: Home, network: Network) -> Words:
+def as_dict(paths: Paths, network: Network) -> Words:
     """Return everything about *network*, with the boxes that are on it now."""
     both = ((network.subnet, network.gateway), (network.subnet6, network.gateway6))
     pairs = [{"Subnet": subnet, "Gateway": gateway} for subnet, gateway in both if subnet]
@@ -38,16 +38,16 @@ def told(home: Home, network: Network) -> Words:
         "Attachable": False,
         "Ingress": False,
         "Containers": {
-            container: _member(home, container, end) for container, end in making.users(home) if end.id == network.id
+            container: _member(paths, container, end) for container, end in making.users(paths) if end.id == network.id
         },
         "Options": {**network.options, "com.docker.network.bridge.name": network.bridge} if network.bridge else {},
         "Labels": network.labels,
     }
 
 
-def _member(home: Home, container: str, end: Endpoint) -> Words:
+def _member(paths: Paths, container: str, end: Endpoint) -> Words:
     return {
-        "Name": "".join(naming.of(home, container)[:1]),
+        "Name": "".join(naming.of(paths, container)[:1]),
         "EndpointID": end.link,
         "MacAddress": end.mac,
         "IPv4Address": end.address,
@@ -57,7 +57,7 @@ def _member(home: Home, container: str, end: Endpoint) -> Words:
 
 def of_container(listed: Listed) -> Words:
     """Return ``NetworkSettings`` of a container: its places in networks, and its ports."""
-    ends = addresses.endpoints(listed.home, listed.id)
+    ends = addresses.endpoints(listed.paths, listed.id)
     places = {end.network: _place(listed, end) for end in ends} or {
         want["name"]: _wish(want) for want in _wanted(listed) if not listed.is_alive
     }
@@ -80,16 +80,16 @@ def of_container(listed: Listed) -> Words:
     }
 
 
-def _wanted(listed: Listed) -> list[Want]:
+def _wanted(listed: Listed) -> list[EndpointRequest]:
     try:
-        return connections.wanted(spec.load(listed.home.bundle(listed.id)))
+        return connections.wanted(spec.load(listed.paths.bundle(listed.id)))
     except UsageError:  # removed while we were reading
         return []
 
 
 def names(listed: Listed) -> list[str]:
     """Return the names of the networks that a container is in, or when it rests, will be in."""
-    return [end.network for end in addresses.endpoints(listed.home, listed.id)] or [
+    return [end.network for end in addresses.endpoints(listed.paths, listed.id)] or [
         want["name"] for want in _wanted(listed) if not listed.is_alive
     ]
 
@@ -97,7 +97,7 @@ def names(listed: Listed) -> list[str]:
 def _place(listed: Listed, end: Endpoint) -> Words:
     address, _, prefix = end.address.partition("/")
     address6, _, prefix6 = end.address6.partition("/")
-    name = "".join(naming.of(listed.home, listed.id)[:1])
+    name = "".join(naming.of(listed.paths, listed.id)[:1])
     return {
         "IPAMConfig": None,
         "Aliases": end.aliases,
@@ -115,7 +115,7 @@ def _place(listed: Listed, end: Endpoint) -> Words:
     }
 
 
-def _wish(want: Want) -> Words:
+def _wish(want: EndpointRequest) -> Words:
     asked = {"IPv4Address": want.get("address", ""), "IPv6Address": want.get("address6", "")}
     return {
         "IPAMConfig": {key: value for key, value in asked.items() if value} or None,

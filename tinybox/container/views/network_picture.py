@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tinybox.container.network.addresses import Endpoint
     from tinybox.container.network.definitions import Network
     from tinybox.container.network.published_ports import Port
-    from tinybox.container.records.paths import Home
+    from tinybox.container.records.paths import Paths
     from tinybox.isolation.network.facts import Facts, Link
 
 WIDTH, LEFT = 100, 52  # letters: of the whole, and of the host's side
@@ -49,7 +49,7 @@ class Box:
         ]
 
 
-def drawn(home: Home, wanted: Network) -> list[str]:
+def drawn(paths: Paths, wanted: Network) -> list[str]:
     """Return the lines of the picture of the network *wanted*; StateError if it has no bridge to be drawn."""
     if not wanted.bridge:
         raise StateError(f"network {wanted.name}", "has no bridge", "tinybox network show bridge")
@@ -57,7 +57,7 @@ def drawn(home: Home, wanted: Network) -> list[str]:
     bridge = next((link for link in facts.links if link.name == wanted.bridge), None)
     if bridge is None:
         return [_title(wanted), "", "No box is on it, so there is no bridge now."]
-    boxes = _boxes(home, wanted)
+    boxes = _boxes(paths, wanted)
     lines = [_title(wanted), "", f"{'HOST':<{LEFT}}BOX", "─" * WIDTH]
     lines += [f"{bridge.index}: {bridge.title}   bridge, {bridge.state}, mtu {bridge.mtu}"]
     lines += [f"   {address}" for address in facts.of(bridge.index)] + [f"   {bridge.mac}"]
@@ -72,18 +72,20 @@ def _title(wanted: Network) -> str:
     return f"network {wanted.name}, {subnets}" + ", internal" * wanted.internal
 
 
-def _boxes(home: Home, wanted: Network) -> dict[str, Box]:
+def _boxes(paths: Paths, wanted: Network) -> dict[str, Box]:
     """Return the boxes on the network, each by the name of its link on the host; who ends meanwhile is left out."""
     found = {}
-    for container, end in making.users(home):
+    for container, end in making.users(paths):
         if end.id == wanted.id:
             try:
-                namespace = os.open(f"/proc/{state.read(home, container)['pid']}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+                namespace = os.open(f"/proc/{state.read(paths, container)['pid']}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             except (FileNotFoundError, StateError, KeyError):
                 continue
             try:
-                name = "".join(naming.of(home, container)[:1]) or container[:12]
-                found[end.link] = Box(name, end, interfaces.facts(namespace), ports.chosen(home.live(container), {}))
+                name = "".join(naming.of(paths, container)[:1]) or container[:12]
+                found[end.link] = Box(
+                    name, end, interfaces.facts(namespace), ports.chosen(paths.run_directory(container), {})
+                )
             finally:
                 os.close(namespace)
     return found

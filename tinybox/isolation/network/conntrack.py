@@ -30,7 +30,7 @@ _TYPE_MASK = 0x3FFF  # the two bits above say that it is nested, and in which or
 _LONGEST = 1 << 16
 
 
-def forget(protocol: int, port: int) -> None:
+def delete(protocol: int, port: int) -> None:
     """Forget all connections of this network namespace whose first packet was for *port*; see conntrack(8)."""
     for family in FAMILIES:
         for connection in known(family, protocol, port):
