@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.compose import service as services_of
+from tinybox.compose.service_reader import by_name
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -37,5 +37,5 @@ def ordered(services: Mapping[str, Service], wanted: Iterable[str]) -> list[Serv
 
 def _needs(services: Mapping[str, Service], name: str) -> list[str]:
     """Return the services that *name* depends on, but for those that it can do without and that are not there."""
-    service = services_of.by_name(services, name)
+    service = by_name(services, name)
     return [other for other in service.depends_on if other in services or other not in service.optional]

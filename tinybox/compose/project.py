@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-from tinybox.compose import document, dotenv, order, overriding, service
+from tinybox.compose import document, dotenv, order, overriding, service_reader
+from tinybox.compose.service import ServiceContext
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -58,11 +59,11 @@ class Project:
         if "default" not in self.networks:
             self.networks["default"] = Resource("default", f"{name}_default", tree, {})
         self.profiles = {word for word in variables.get("COMPOSE_PROFILES", "").split(",") if word}
-        scene = service.ServiceContext(name, folder, variables)
+        scene = ServiceContext(name, folder, variables)
         scene.volumes = {key: volume.name for key, volume in self.volumes.items()}
         scene.networks = {key: network.name for key, network in self.networks.items()}
         scene.services = top["services"].mapping()
-        self.services = {key: service.read(key, field, scene) for key, field in scene.services.items()}
+        self.services = {key: service_reader.read(key, field, scene) for key, field in scene.services.items()}
         order.ordered(self.services, self.services)  # so that a circle is an error of the file, whatever is asked for
 
     def chosen(self, names: Iterable[str], profiles: Iterable[str]) -> list[Service]:

@@ -14,7 +14,7 @@ from tinybox.cli.commands import compose_views, images, life
 from tinybox.compose import down as descent
 from tinybox.compose import members, output
 from tinybox.compose import project as projects
-from tinybox.compose.service import by_name
+from tinybox.compose.service_reader import by_name
 from tinybox.compose.up import Ascent, start_again
 from tinybox.container import control
 from tinybox.container.records import host
