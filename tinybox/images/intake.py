@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, Reported
 from tinybox.images.archive import Unpacked, unpack
+from tinybox.images.reference import parse
 from tinybox.images.store import RECORD, Image, Store, layer_key, read_json
 from tinybox.linux import files, quick_json
 
@@ -56,17 +57,23 @@ def workspace(store: Store) -> Iterator[Workspace]:
 
 
 def import_archive(
-    store: Store, source: str | BufferedReader, reference: Reference, config: dict[str, Any], *, public: bool = False
+    store: Store,
+    source: str | BufferedReader,
+    reference: str,
+    config: dict[str, Any] | None = None,
+    *,
+    public: bool = False,
 ) -> Image:
     """Make the image *reference* with one layer, the tar archive *source*, and *config* in OCI's words.
 
     With *public*, everyone may read the image's record: *config* comes from a recipe, which everyone may read, too.
     """
+    name = parse(reference)
     with workspace(store) as work:
         unpacked = add_layer(work, source)
         _check_content(f"{work.path}/{LAYER}0/fs")
-        put(store, work, _document(unpacked, config), reference, public=public)
-    return store.image(str(reference))
+        put(store, work, _document(unpacked, config or {}), name, public=public)
+    return store.image(str(name))
 
 
 def add_layer(work: Workspace, source: str | BufferedReader, number: int = 0) -> Unpacked:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, TinyboxError
 from tinybox.images import busybox, debian, disk
-from tinybox.images.intake import Workspace, workspace
+from tinybox.images.intake import Workspace, import_archive, workspace
 from tinybox.images.reference import DEFAULT_TAG, parse
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _make(store: Store, recipe: Recipe, say: Say) -> Image:
                 raise ImageError(kind, NOT_YET.get(kind, "this tinybox knows no such kind of source"))
             with workspace(store) as work:
                 path = KINDS[kind](source, work, say)
-                image = store.import_archive(path, f"{recipe.name}:{recipe.tags[0]}", recipe.config, public=True)
+                image = import_archive(store, path, f"{recipe.name}:{recipe.tags[0]}", recipe.config, public=True)
         except TinyboxError as error:
             say(f"not from {kind}: {error}")
             refusal = error

@@ -26,7 +26,6 @@ from tinybox.linux.locks import Lock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from io import BufferedReader
     from typing import Any, TypeAlias
 
     Shape: TypeAlias = dict[str, Any]
@@ -137,19 +136,6 @@ class Store:
             os.unlink(f"{self.root}/images/{image_id}")
             self.collect()
         return Removal(names, [image_id])
-
-    def import_archive(
-        self,
-        source: str | BufferedReader,
-        reference: str,
-        config: dict[str, Any] | None = None,
-        *,
-        public: bool = False,
-    ) -> Image:
-        """Make an image of one layer from a tar archive, a path or an open file; see images/intake.py."""
-        from tinybox.images.intake import import_archive
-
-        return import_archive(self, source, parse(reference), config or {}, public=public)
 
     def locked(self, name: str = "store", *, shared: bool = False) -> Lock:
         """Prepare the store and return its lock; *shared* keeps every image in place while a container is made."""

@@ -26,6 +26,7 @@ from tinybox.container.config import option_values
 from tinybox.container.process import wait_loop
 from tinybox.errors import ImageError, UsageError
 from tinybox.images import intake, loading, stream
+from tinybox.images.intake import import_archive
 from tinybox.images.store import Store
 from tinybox.linux import quick_json
 
@@ -280,9 +281,9 @@ def test_the_door_of_the_store_looks_at_every_config(store: Store) -> None:
         with open(path, "wb") as file:
             file.write(SMALL)
         with pytest.raises(ImageError, match="image config: config"):
-            store.import_archive(path, "bad:1", config)
+            import_archive(store, path, "bad:1", config)
         assert [os.listdir(f"{store.root}/{name}") for name in ("images", "layers", "names", "tmp")] == [[], [], [], []]
-    assert store.import_archive(path, "good:1", {"Cmd": ["x"]}).config == {"Cmd": ["x"]}
+    assert import_archive(store, path, "good:1", {"Cmd": ["x"]}).config == {"Cmd": ["x"]}
 
 
 def values(luck: Any, depth: int = 0) -> Any:

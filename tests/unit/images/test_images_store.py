@@ -21,7 +21,7 @@ import pytest
 from tests.support.boxes import PATIENCE
 from tests.support.image_archives import archive, directory, regular, symlink
 from tinybox.errors import HostError, ImageError, UsageError
-from tinybox.images.intake import workspace
+from tinybox.images.intake import import_archive, workspace
 from tinybox.images.store import ANNOTATION, Store
 
 ROOTFS = archive([directory("bin"), regular("bin/sh", b"#!", mode=0o755), symlink("sh", "bin/sh")])
@@ -49,7 +49,7 @@ def files(store: Store, name: str) -> list[str]:
 
 def test_an_import_makes_an_image(store: Store) -> None:
     """An imported archive is found by its name, with its layer's path, its config, its date and its size."""
-    made = store.import_archive(tar(store), "box:1", CONFIG)
+    made = import_archive(store, tar(store), "box:1", CONFIG)
     image = store.image("box:1")
     assert image.id == made.id
     assert len(image.id) == 64
@@ -63,7 +63,7 @@ def test_an_import_makes_an_image(store: Store) -> None:
 
 def test_the_id_is_the_digest_of_the_record(store: Store) -> None:
     """The record is an OCI image config and its name is its own sha256, as in any OCI store."""
-    image = store.import_archive(tar(store), "box", CONFIG)
+    image = import_archive(store, tar(store), "box", CONFIG)
     record = Path(store.root, "images", image.id)
     assert subprocess.run(["sha256sum", record], capture_output=True, check=True).stdout.decode().startswith(image.id)
     document = json.loads(record.read_text())
@@ -74,7 +74,7 @@ def test_the_id_is_the_digest_of_the_record(store: Store) -> None:
 def test_an_open_file_may_be_a_pipe(store: Store) -> None:
     """An archive can come through a pipe, as from standard input."""
     with subprocess.Popen(["cat", tar(store, gzip.compress(ROOTFS))], stdout=subprocess.PIPE) as cat:
-        image = store.import_archive(cat.stdout, "box")  # type: ignore[arg-type]
+        image = import_archive(store, cat.stdout, "box")  # type: ignore[arg-type]
     assert Path(image.layers[0], "bin/sh").exists()
 
 
@@ -92,7 +92,7 @@ print(len(opened), image.size, len(opened))
 """
     with tempfile.TemporaryDirectory() as root:
         store = Store(f"{root}/store")
-        store.import_archive(tar(store), "box")
+        import_archive(store, tar(store), "box")
         out = subprocess.run([sys.executable, "-c", program, store.root], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["1", "2", "2"]
 
@@ -113,22 +113,22 @@ def test_looking_for_an_image_loads_no_heavy_module() -> None:
 
 def test_content_is_stored_once(store: Store) -> None:
     """The same files, however packed, are one layer; the same files and config are one image with two names."""
-    first = store.import_archive(tar(store), "a", CONFIG)
-    second = store.import_archive(tar(store, gzip.compress(ROOTFS)), "b", CONFIG)
-    third = store.import_archive(tar(store), "c", {"Cmd": ["/bin/true"]})
+    first = import_archive(store, tar(store), "a", CONFIG)
+    second = import_archive(store, tar(store, gzip.compress(ROOTFS)), "b", CONFIG)
+    third = import_archive(store, tar(store), "c", {"Cmd": ["/bin/true"]})
     assert first.id == second.id != third.id
     assert first.layers == second.layers == third.layers
     assert len(files(store, "layers")) == 1
     assert [image.reference for image in store.images()] == ["a:latest", "b:latest", "c:latest"]
-    fourth = store.import_archive(tar(store, OTHER), "a")
+    fourth = import_archive(store, tar(store, OTHER), "a")
     assert fourth.layers != first.layers
     assert store.image("a").id == fourth.id
 
 
 def test_an_image_is_found_by_the_beginning_of_its_id(store: Store) -> None:
     """An id works in full, with sha256:, and shortened as long as it is unambiguous; a name goes before an id."""
-    image = store.import_archive(tar(store), "box")
-    other = store.import_archive(tar(store, OTHER), "other")
+    image = import_archive(store, tar(store), "box")
+    other = import_archive(store, tar(store, OTHER), "other")
     shortest = next(image.id[:length] for length in range(1, 64) if image.id[:length] != other.id[:length])
     for text in (image.id, f"sha256:{image.id}", image.id[:12], f"sha256:{image.id[:12]}", shortest):
         assert store.image(text).id == image.id
@@ -140,7 +140,7 @@ def test_an_image_is_found_by_the_beginning_of_its_id(store: Store) -> None:
 def test_two_ids_that_begin_alike_are_not_guessed(store: Store) -> None:
     """An ambiguous prefix is an error that says so."""
     for number in range(17):
-        store.import_archive(tar(store), f"box:{number}", {"Labels": {"number": str(number)}})
+        import_archive(store, tar(store), f"box:{number}", {"Labels": {"number": str(number)}})
     initials = [image.id[0] for image in store.images()]
     twice = next(letter for letter in initials if initials.count(letter) > 1)
     with pytest.raises(ImageError, match="image ids begin so"):
@@ -155,7 +155,7 @@ def test_an_unknown_image_is_named_with_a_cure(store: Store, text: str) -> None:
             store.image(text)
         assert text in caught.value.thing
         assert "tinybox images" in caught.value.cure
-        store.import_archive(tar(store), "box")
+        import_archive(store, tar(store), "box")
 
 
 def test_bad_names_never_reach_the_disk(store: Store) -> None:
@@ -164,7 +164,7 @@ def test_bad_names_never_reach_the_disk(store: Store) -> None:
         with pytest.raises(UsageError):
             store.image(text)
         with pytest.raises(UsageError):
-            store.import_archive(tar(store), text)
+            import_archive(store, tar(store), text)
     assert not os.path.exists(store.root)
 
 
@@ -176,7 +176,7 @@ def test_an_empty_store_lists_nothing(store: Store) -> None:
 
 def test_removing_a_name_keeps_the_image_until_the_last(store: Store) -> None:
     """One name of two is only untagged; with the last one image and layer go."""
-    image = store.import_archive(tar(store), "host.example:5000/team/box:1")
+    image = import_archive(store, tar(store), "host.example:5000/team/box:1")
     store.tag("host.example:5000/team/box:1", "two")
     assert store.remove("two") == (["two:latest"], [])
     assert store.image("host.example:5000/team/box:1").id == image.id
@@ -186,8 +186,8 @@ def test_removing_a_name_keeps_the_image_until_the_last(store: Store) -> None:
 
 def test_a_shared_layer_stays_with_its_last_image(store: Store) -> None:
     """Removing an image leaves the layer that another one lists."""
-    store.import_archive(tar(store), "a", {"Cmd": ["a"]})
-    store.import_archive(tar(store), "b", {"Cmd": ["b"]})
+    import_archive(store, tar(store), "a", {"Cmd": ["a"]})
+    import_archive(store, tar(store), "b", {"Cmd": ["b"]})
     store.remove("a")
     assert Path(store.image("b").layers[0], "bin/sh").exists()
     store.remove("b")
@@ -196,7 +196,7 @@ def test_a_shared_layer_stays_with_its_last_image(store: Store) -> None:
 
 def test_an_id_with_several_names_is_not_removed(store: Store) -> None:
     """By its id an image goes only when it has one name, or none."""
-    image = store.import_archive(tar(store), "a")
+    image = import_archive(store, tar(store), "a")
     store.tag("a", "b")
     with pytest.raises(ImageError, match="several names: a:latest, b:latest"):
         store.remove(image.id)
@@ -206,8 +206,8 @@ def test_an_id_with_several_names_is_not_removed(store: Store) -> None:
 
 def test_an_image_without_a_name_is_listed_and_removed_by_id(store: Store) -> None:
     """An image whose name went to another one stays until it is removed by its id."""
-    old = store.import_archive(tar(store), "box")
-    new = store.import_archive(tar(store, OTHER), "box")
+    old = import_archive(store, tar(store), "box")
+    new = import_archive(store, tar(store, OTHER), "box")
     assert {image.id: image.reference for image in store.images()} == {old.id: "", new.id: "box:latest"}
     assert store.image(old.id).layers == old.layers
     assert store.remove(old.id[:12]) == ([], [old.id])
@@ -215,7 +215,7 @@ def test_an_image_without_a_name_is_listed_and_removed_by_id(store: Store) -> No
 
 def test_a_used_image_is_not_removed(store: Store) -> None:
     """A container whose config.json names the image keeps it; one that names another image does not."""
-    image = store.import_archive(tar(store), "box")
+    image = import_archive(store, tar(store), "box")
     for name, used in (("mine", image.id), ("other", "0" * 64)):
         container = Path(store.root, "containers", name)
         container.mkdir(parents=True)
@@ -231,7 +231,7 @@ def test_a_used_image_is_not_removed(store: Store) -> None:
 
 def test_a_shared_lock_keeps_images_in_place(store: Store) -> None:
     """While a container is being made under the shared lock no image goes; afterwards it does."""
-    store.import_archive(tar(store), "box")
+    import_archive(store, tar(store), "box")
     remover = threading.Thread(target=store.remove, args=["box"])
     with store.locked(shared=True), store.locked(shared=True):
         remover.start()
@@ -246,7 +246,7 @@ def test_a_layer_is_roots_alone_whatever_the_umask(store: Store) -> None:
     """Nobody but root passes to a layer's files, which have the modes that the image gives them."""
     old = os.umask(0o077)
     try:
-        image = store.import_archive(tar(store, archive([regular("implied/f")])), "box")
+        image = import_archive(store, tar(store, archive([regular("implied/f")])), "box")
     finally:
         os.umask(old)
     layer = Path(image.layers[0])
@@ -268,19 +268,19 @@ def test_a_layer_is_roots_alone_whatever_the_umask(store: Store) -> None:
 )
 def test_a_failed_import_leaves_nothing(store: Store, content: bytes, cause: str) -> None:
     """No name, record, layer or litter of an import that failed; what was there before is untouched."""
-    store.import_archive(tar(store), "box")
+    import_archive(store, tar(store), "box")
     before = [files(store, name) for name in ("names", "images", "layers", "tmp")]
     with pytest.raises(ImageError, match=cause):
-        store.import_archive(tar(store, content), "box")
+        import_archive(store, tar(store, content), "box")
     assert [files(store, name) for name in ("names", "images", "layers", "tmp")] == before
 
 
 def test_a_missing_archive_is_named(store: Store) -> None:
     """A path that cannot be opened is one line, not a traceback."""
     with pytest.raises(ImageError, match="No such file"):
-        store.import_archive("/no/such/file.tar", "box")
+        import_archive(store, "/no/such/file.tar", "box")
     with pytest.raises(ImageError, match="Is a directory"):
-        store.import_archive("/", "box")
+        import_archive(store, "/", "box")
 
 
 def test_a_place_that_cannot_be_is_a_host_error(tmp_path: Path) -> None:
@@ -288,27 +288,27 @@ def test_a_place_that_cannot_be_is_a_host_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     store = Store(str(tmp_path / "file" / "store"))
     with pytest.raises(HostError, match="cannot be made"):
-        store.import_archive(tar(Store(str(tmp_path / "x"))), "box")
+        import_archive(store, tar(Store(str(tmp_path / "x"))), "box")
 
 
 def test_a_collision_of_short_names_is_an_error(store: Store) -> None:
     """A layer whose short name belongs to another digest is not taken for it."""
-    image = store.import_archive(tar(store), "box")
+    image = import_archive(store, tar(store), "box")
     note = Path(image.layers[0]).with_name("layer.json")
     note.write_text(note.read_text().replace(image.diff_ids[0][-8:], "00000000"))
     with pytest.raises(ImageError, match="short name is taken"):
-        store.import_archive(tar(store), "box2")
+        import_archive(store, tar(store), "box2")
     assert [image.reference for image in store.images()] == ["box:latest"]
 
 
 def test_a_lost_layer_and_a_torn_record_are_told(store: Store) -> None:
     """Damage to the store is an ImageError with a cure, and the cure works."""
-    image = store.import_archive(tar(store), "box")
+    image = import_archive(store, tar(store), "box")
     Path(image.layers[0]).rename(Path(image.layers[0]).with_name("elsewhere"))
     with pytest.raises(ImageError, match="a layer of it is gone"):
         store.image("box")
     store.remove("box")
-    image = store.import_archive(tar(store), "box")
+    image = import_archive(store, tar(store), "box")
     Path(store.root, "images", image.id).write_text("{")
     with pytest.raises(ImageError, match=r"damaged.*tinybox rmi"):
         store.image("box")
@@ -318,8 +318,9 @@ def test_a_lost_layer_and_a_torn_record_are_told(store: Store) -> None:
 
 def importer(store: Store) -> subprocess.Popen[bytes]:
     """Start an import in another process, which waits for the rest of its archive in the middle of a file."""
-    work = "Store(sys.argv[1]).import_archive(sys.stdin.buffer, 'half')"
-    program = f"import sys; from tinybox.images.store import Store; {work}"
+    work = "import_archive(Store(sys.argv[1]), sys.stdin.buffer, 'half')"
+    imports = "import sys; from tinybox.images.intake import import_archive; from tinybox.images.store import Store"
+    program = f"{imports}; {work}"
     process = subprocess.Popen(
         [sys.executable, "-c", program, store.root], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
@@ -344,12 +345,12 @@ def waits_for_more(process: subprocess.Popen[bytes]) -> bool:
 def test_a_killed_import_is_swept_and_a_living_one_is_not(store: Store) -> None:
     """The litter of a dead importer goes with the next import; the control: while it lives, its work stays."""
     with importer(store) as process:
-        store.import_archive(tar(store), "box")
+        import_archive(store, tar(store), "box")
         (work,) = files(store, "tmp")
         process.kill()
     assert process.returncode == -signal.SIGKILL
     assert files(store, "tmp") == [work]
-    store.import_archive(tar(store, OTHER), "other")
+    import_archive(store, tar(store, OTHER), "other")
     assert files(store, "tmp") == []
     assert [image.reference for image in store.images()] == ["box:latest", "other:latest"]
 
@@ -364,11 +365,11 @@ def test_an_interrupted_import_cleans_up_itself(store: Store) -> None:
 
 def test_orphaned_layers_and_torn_removals_are_swept(store: Store) -> None:
     """What a kill between two steps of a commit or a removal leaves is gone after the next import."""
-    store.import_archive(tar(store), "box")
+    import_archive(store, tar(store), "box")
     for path in ("layers/0123456789abcdef/fs", "tmp/gone-0123456789abcdef/fs"):
         Path(store.root, path).mkdir(parents=True)
     Path(store.root, "tmp/name").symlink_to("../images/nothing")
-    store.import_archive(tar(store), "box")
+    import_archive(store, tar(store), "box")
     assert len(files(store, "layers")) == 1
     assert files(store, "tmp") == []
 
@@ -380,7 +381,7 @@ def test_many_at_once_make_one_image(store: Store) -> None:
 
     def import_one(number: int) -> None:
         try:
-            store.import_archive(path, f"box:{number}")
+            import_archive(store, path, f"box:{number}")
             store.tag(f"box:{number}", "latest")
         except BaseException as error:  # noqa: BLE001 - shown by the assertion below
             errors.append(error)
@@ -398,12 +399,12 @@ def test_many_at_once_make_one_image(store: Store) -> None:
 
 def test_listing_beside_changes_sees_whole_images(store: Store) -> None:
     """While images come and go, a list has only what is whole, and never fails."""
-    store.import_archive(tar(store), "stays")
+    import_archive(store, tar(store), "stays")
     done = threading.Event()
 
     def churn() -> None:
         for number in range(30):
-            store.import_archive(tar(store, OTHER), "comes", {"Labels": {"n": str(number)}})
+            import_archive(store, tar(store, OTHER), "comes", {"Labels": {"n": str(number)}})
             store.remove("comes")
         done.set()
 

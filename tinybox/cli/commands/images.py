@@ -14,6 +14,7 @@ from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import ImageError, TinyboxError, UsageError
 from tinybox.images import recipe
+from tinybox.images.intake import import_archive
 from tinybox.images.reference import parse
 from tinybox.images.store import Image, Store
 
@@ -85,7 +86,7 @@ def import_image(file: str, name: str) -> None:
     """Make an image of one layer from FILE, a tar archive (.tar .tar.gz .tar.xz .tar.zst), or from stdin (-)."""
     host.read("").check()
     with open(0 if file == "-" else file, "rb", closefd=file != "-") as archive:
-        image = store().import_archive(archive, name)
+        image = import_archive(store(), archive, name)
     click.echo(f"sha256:{image.id}")
 
 
