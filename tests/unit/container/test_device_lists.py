@@ -11,8 +11,9 @@ from hypothesis import strategies as some
 
 from tests.unit.linux.test_bpf import DENY_ALL, Device, run
 from tinybox.errors import UsageError
-from tinybox.isolation.cgroups.device_filter import DEFAULT_DEVICES, program
+from tinybox.isolation.cgroups.device_filter import program
 from tinybox.isolation.cgroups.device_lists import settings
+from tinybox.isolation.cgroups.device_rules import DEFAULT_DEVICES
 
 ALLOW_ALL: dict[str, Any] = {"allow": True, "access": "rwm"}
 DISKS: dict[str, Any] = {"allow": True, "type": "b", "major": 8, "access": "rw"}

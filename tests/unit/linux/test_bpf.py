@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tinybox.isolation.cgroups.device_filter import ACCESS, DEFAULT_DEVICES, TYPE, program
+from tinybox.isolation.cgroups.device_filter import ACCESS, program
+from tinybox.isolation.cgroups.device_rules import DEFAULT_DEVICES, TYPE
 from tinybox.linux import bpf
 
 DENY_ALL: dict[str, Any] = {"allow": False, "access": "rwm"}

@@ -6,13 +6,14 @@ import os
 
 from tinybox.container.config import option_values
 from tinybox.errors import UsageError
-from tinybox.isolation.cgroups import device_filter
+from tinybox.isolation.cgroups import device_rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tinybox.container.config.configure import Options, Request
+    from tinybox.container.config.options import Options
+    from tinybox.container.config.request import Request
     from tinybox.container.records.host import Host
     from tinybox.container.records.spec import Device
 
@@ -82,7 +83,7 @@ def _device_rules(request: Request, nodes: list[tuple[Device, str]]) -> list[dic
         for node, access in nodes
     ]
     ruled = [option_values.device_rule(text) for text in request.options.get("device_cgroup_rule") or ()]
-    return [_DENY_ALL, *(dict(rule) for rule in device_filter.DEFAULT_DEVICES), *asked, *ruled]
+    return [_DENY_ALL, *(dict(rule) for rule in device_rules.DEFAULT_DEVICES), *asked, *ruled]
 
 
 def _swap(options: Options, limit: int) -> int:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from tinybox.container.process import spawn
 from tinybox.container.process.plan import Step
-from tinybox.isolation.cgroups import device_filter, limits
+from tinybox.isolation.cgroups import device_filter, device_rules, limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.planning.planner import Task
+    from tinybox.container.planning.task import Task
     from tinybox.isolation.cgroups.group import Cgroup
 
 
@@ -49,7 +49,7 @@ def filter_devices(task: Task) -> list[Step]:
     rules = task.linux.get("resources", {}).get("devices")
     if rules is None and task.userns:  # nothing to forbid: root of a user namespace makes no device
         return []
-    complete = device_filter.complete(rules, task.linux.get("devices", []))
+    complete = device_rules.complete(rules, task.linux.get("devices", []))
     says, where = "Let the kernel ask a small program which devices may be used", "bpf(2)"
     if task.cgroup.hierarchies.version("devices") == 1:
         from tinybox.isolation.cgroups import device_lists  # version 2 has no need of it

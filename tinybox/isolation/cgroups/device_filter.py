@@ -9,58 +9,21 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import HostError
+from tinybox.isolation.cgroups.device_rules import EVERY_ACCESS, TYPE, number
 from tinybox.linux import bpf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
+    from tinybox.isolation.cgroups.device_rules import Rule
     from tinybox.isolation.cgroups.group import Cgroup
 
-    Rule = Mapping[str, Any]  # OCI linux.resources.devices[]: allow, type, major, minor, access
 
 # struct bpf_cgroup_dev_ctx and its bits, from linux/bpf.h.
 ACCESS = {"m": 1, "r": 2, "w": 4}
-TYPE = {"b": 1, "c": 2}
 CTX_ACCESS_TYPE, CTX_MAJOR, CTX_MINOR = 0, 4, 8
 TYPE_REGISTER, WANTED, MAJOR, MINOR = 2, 3, 4, 5  # r1 holds the context, r0 the answer
-
-EVERY_ACCESS = "rwm"
-
-
-def _allow(kind: str, major: int | None = None, minor: int | None = None, access: str = EVERY_ACCESS) -> Rule:
-    numbers = {name: value for name, value in (("major", major), ("minor", minor)) if value is not None}
-    return {"allow": True, "type": kind, **numbers, "access": access}
-
-
-DEFAULT_DEVICES: tuple[Rule, ...] = (
-    {"allow": False, "access": EVERY_ACCESS},  # nothing, but for:
-    _allow("c", access="m"),  # a name for any device: it is harmless where opening it is refused
-    _allow("b", access="m"),
-    _allow("c", 1, 3),  # null
-    _allow("c", 1, 5),  # zero
-    _allow("c", 1, 7),  # full
-    _allow("c", 1, 8),  # random
-    _allow("c", 1, 9),  # urandom
-    _allow("c", 5, 0),  # tty
-    _allow("c", 5, 1),  # console
-    _allow("c", 5, 2),  # ptmx
-    _allow("c", 136),  # pts/*
-)
-
-
-def complete(rules: Sequence[Rule] | None, nodes: Sequence[Mapping[str, Any]]) -> list[Rule]:
-    """Return *rules* with the default devices behind them, which every container has; see OCI's config-linux.
-
-    Without any rules nothing is allowed but those and the *nodes* of ``linux.devices``.
-    """
-    if rules is None:
-        listed = [_allow(node["type"], node["major"], node["minor"]) for node in nodes if node["type"] in TYPE]
-        return [*DEFAULT_DEVICES, *listed]
-    last = max((number for number, rule in enumerate(rules) if not rule["allow"]), default=-1)
-    said = rules[last + 1 :]  # what was allowed before the last refusal may not be so any more
-    return [*rules, *(rule for rule in DEFAULT_DEVICES[1:] if rule not in said)]
 
 
 def allow_devices(group: Cgroup, rules: Sequence[Rule]) -> None:
@@ -104,8 +67,8 @@ def program(rules: Sequence[Rule]) -> bytes:
     code.add(bpf.BPF_RSH32, dst=WANTED, immediate=16)
     code.add(bpf.BPF_LDX_W, dst=MAJOR, src=1, offset=CTX_MAJOR)
     code.add(bpf.BPF_LDX_W, dst=MINOR, src=1, offset=CTX_MINOR)
-    for number, rule in enumerate(reversed(rules)):
-        _add_rule(code, rule, otherwise=f"after rule {number}")
+    for place, rule in enumerate(reversed(rules)):
+        _add_rule(code, rule, otherwise=f"after rule {place}")
     code.label("refuse")
     code.add(bpf.BPF_MOV64, dst=0, immediate=0)
     code.add(bpf.BPF_EXIT)
@@ -131,9 +94,3 @@ def _add_rule(code: bpf.Assembler, rule: Rule, otherwise: str) -> None:
     else:
         code.add(bpf.BPF_JSET32, dst=WANTED, immediate=access, to="refuse")
     code.label(otherwise)
-
-
-def number(rule: Rule, name: str) -> int | None:
-    """Return the major or minor number of *rule*, or None where it means any: left out, or -1."""
-    found: int | None = rule.get(name)
-    return None if found is None or found < 0 else found

@@ -8,14 +8,14 @@ See cgroup-v1/devices in the kernel's documentation.
 from __future__ import annotations
 
 from tinybox.errors import UsageError
-from tinybox.isolation.cgroups.device_filter import EVERY_ACCESS, number
+from tinybox.isolation.cgroups.device_rules import EVERY_ACCESS, number
 from tinybox.isolation.cgroups.limits import Setting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tinybox.isolation.cgroups.device_filter import Rule
+    from tinybox.isolation.cgroups.device_rules import Rule
     from tinybox.isolation.cgroups.group import Cgroup
 
     Range = tuple[str, int | None, int | None]  # type b or c, major, minor; None is any
