@@ -48,7 +48,7 @@ def dispatch(arguments: list[str]) -> int:
         print(words.usage(read.verb) if "help" in read.flags else version())
         return 0
     read.count_files()
-    read.log = log.Log(read)
+    read.log = log.Log(read.value("log"), read.value("log-format", "text"), debug="debug" in read.flags)
     try:
         refuse(read)
         return act(read)

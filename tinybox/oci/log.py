@@ -12,22 +12,18 @@ from tinybox import explain
 from tinybox.errors import UsageError
 from tinybox.linux import quick_json as json
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from tinybox.oci.words import Words
-
 FORMATS = ("text", "json")
 
 
 class Log:
     """Where the lines go: a file, or stderr where none was named."""
 
-    def __init__(self, words: Words) -> None:
-        self.path, self.format = words.value("log"), words.value("log-format", "text")
+    def __init__(self, path: str, form: str = "text", *, debug: bool = False) -> None:
+        self.path, self.format = path, form
         if self.format not in FORMATS:
             raise UsageError(f"--log-format {self.format}", "is no format", ", ".join(FORMATS))
         self.fd = self._open() if self.path else 2
-        if "debug" in words.flags:
+        if debug:
             explain.listeners.append(self._debug)
             explain.kept.append(self.fd)
 
