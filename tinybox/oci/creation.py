@@ -10,6 +10,7 @@ import os
 
 from tinybox.container.config import user_option, validate
 from tinybox.container.planning import planner
+from tinybox.container.planning.task import Task
 from tinybox.container.process import hooks, sync_pipe, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.process.plan_runner import PlanRunner, start_ticks
@@ -36,7 +37,7 @@ class Creation:
         self.entry, self.bundle, self.config, self.handles, self.keyring = entry, bundle, config, handles, keyring
         self.cgroup = groups.group(entry.id, config, here.hierarchies)
         self.limits_memory = False
-        task = planner.Task(config, bundle, here, handles, self.cgroup, entry.id, keyring=keyring)
+        task = Task(config, bundle, here, handles, self.cgroup, entry.id, keyring=keyring)
         self.runner = PlanRunner(planner.plan(task), handles)
 
     def note(self, config: Spec) -> None:

@@ -9,14 +9,14 @@ import os
 
 from tinybox.container import execute
 from tinybox.container.config import validate
-from tinybox.container.planning.planner import Task
+from tinybox.container.planning.task import Task
 from tinybox.container.process import init, plan_runner, spawn, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import quick_json as json
 from tinybox.oci import console, creation, ending, groups, record, shared
-from tinybox.oci.words import is_whole
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from tinybox.errors import StateError, UsageError
 from tinybox.isolation.cgroups import hierarchies
 from tinybox.linux import quick_json as json
 from tinybox.oci import ending, groups, record
-from tinybox.oci.words import is_whole
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from tinybox.container.process.sync_pipe import ReopenedSyncPipes
 from tinybox.container.records import spec, state
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.linux import files, ownership, proc
+from tinybox.linux import quick_json as json
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -37,7 +38,7 @@ class Record:
     def __init__(self, root: str, container: str, lock: int) -> None:
         self.root, self.id, self._lock = root, container, lock
         self.folder = os.path.join(root, container)
-        self.state: dict[str, Any] = state.read_file(os.path.join(self.folder, "state.json")) or {}  # type: ignore[assignment]
+        self.state: dict[str, Any] = json.read_object(os.path.join(self.folder, "state.json")) or {}
 
     def __enter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ import select
 from tinybox.errors import UsageError
 from tinybox.isolation.cgroups import files, out_of_memory, stats
 from tinybox.oci import ending, limits, record
-from tinybox.oci.words import is_whole
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

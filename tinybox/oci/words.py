@@ -9,6 +9,7 @@ import os
 from collections import namedtuple
 
 from tinybox.errors import UsageError
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,11 +99,6 @@ class Words:
             raise UsageError(f"--preserve-fds {self.value('preserve-fds')}", "is below zero")
         while self.kept < self.asked and _is_open(3 + self.kept):
             self.kept += 1
-
-
-def is_whole(text: str) -> bool:
-    """Tell whether *text* is a whole number of at least 0, in the digits of ASCII, and of 64 bits at most."""
-    return text.isascii() and text.isdigit() and len(text) <= 20 and int(text) < 2**64
 
 
 def listening() -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinybox.container.network.endpoints import Endpoints
 from tinybox.container.planning import omissions, planner, program
+from tinybox.container.planning.task import Task
 from tinybox.container.process import init
 from tinybox.container.process.handles import Handles
 from tinybox.container.process.plan import Plan
@@ -122,7 +123,7 @@ def _planned(config: Spec, *, dies_with_parent: bool = True, omitted: Sequence[s
     handles = Handles()
     handles.dies_with_parent, handles.terminals = dies_with_parent, [1, 2]
     try:
-        plan = planner.plan(planner.Task(config, "/bundle", HERE, handles, CGROUP, "example", wiring))
+        plan = planner.plan(Task(config, "/bundle", HERE, handles, CGROUP, "example", wiring))
         if omitted or chroot:
             omissions.omit(plan, handles, omitted, chroot=chroot)
     finally:
@@ -135,7 +136,7 @@ def _labelled() -> Plan:
     config = _whole(process={"apparmorProfile": "docker-default", "selinuxLabel": "system_u:system_r:container_t:s0"})
     handles = Handles()
     try:
-        task = planner.Task(config, "/bundle", HERE, handles, CGROUP, "example")
+        task = Task(config, "/bundle", HERE, handles, CGROUP, "example")
         return Plan([], program.begin(task, init.FORWARD))
     finally:
         handles.close()

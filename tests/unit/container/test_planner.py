@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tinybox.container.planning import planner
+from tinybox.container.planning.task import Task
 from tinybox.container.process.handles import Handles
 from tinybox.container.process.plan import Plan, Step
 from tinybox.container.records import host, spec
@@ -53,7 +54,7 @@ def handles() -> Iterator[Handles]:
 
 def planned(config: Spec, handles: Handles, here: host.Host = HERE) -> Plan:
     """Plan *config* on *here*."""
-    return planner.plan(planner.Task(config, "/bundle", here, handles, Cgroup("tinybox/test", here.hierarchies)))
+    return planner.plan(Task(config, "/bundle", here, handles, Cgroup("tinybox/test", here.hierarchies)))
 
 
 def changed(**parts: Any) -> Spec:

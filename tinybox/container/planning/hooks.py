@@ -14,7 +14,7 @@ from tinybox.errors import StepError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.planning.planner import Task
+    from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
     from tinybox.container.records.spec import Hook
 

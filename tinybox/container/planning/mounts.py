@@ -18,7 +18,7 @@ from tinybox.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.planning.planner import Task
+    from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
     from tinybox.container.records.spec import Device, Mount
     from tinybox.isolation.idmap import IDMapping

@@ -6,7 +6,7 @@ from tinybox.container.process.plan import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.planning.planner import Task
+    from tinybox.container.planning.task import Task
 
 
 def reserve(task: Task) -> list[Step]:

@@ -6,10 +6,9 @@ clones; the child mounts, pivots, drops its rights, and becomes PID 1.
 
 from __future__ import annotations
 
-import os
-
 from tinybox.container.planning import cgroups, network, program, root_filesystem, streams
 from tinybox.container.planning import mounts as planned_mounts
+from tinybox.container.planning.task import layers_of
 from tinybox.container.process import child, init, spawn
 from tinybox.container.process.plan import Plan, Step
 from tinybox.container.records import spec
@@ -20,48 +19,13 @@ from tinybox.isolation import (
     namespaces,
     rootfs,
 )
-from tinybox.isolation.cgroups.group import Cgroup
 from tinybox.linux import process
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.network.endpoints import Endpoints
+    from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
-    from tinybox.container.records.host import Host
-    from tinybox.container.records.spec import Spec
-
-
-class Task:
-    """What the parts of the planner share: the spec, the bundle it lies in, the host, and the live parts to come.
-
-    *container* is its id, *wiring* what connects it with networks; *keyring*: it gets a session keyring of its own.
-    """
-
-    def __init__(
-        self,
-        config: Spec,
-        bundle: str,
-        host: Host,
-        handles: Handles,
-        cgroup: Cgroup,
-        container: str = "",
-        wiring: Endpoints | None = None,
-        *,
-        keyring: bool = True,
-    ) -> None:
-        self.config, self.bundle, self.host, self.handles, self.cgroup = config, bundle, host, handles, cgroup
-        self.container, self.wiring, self.keyring = container, wiring, keyring
-        self.warnings: list[str] = []
-        self.linux = config.get("linux", {})
-        self.process = config["process"]
-        listed = self.linux.get("namespaces", [])
-        self.new = [entry["type"] for entry in listed if not entry.get("path")]
-        self.joined = {entry["type"]: entry["path"] for entry in listed if entry.get("path")}
-        self.shares_mounts = "mount" not in self.new
-        self.annotations = config.get("annotations", {})
-        self.userns = "user" in self.new or "user" in self.joined
-        self.root = os.fsencode(os.path.join(root_filesystem.bundle_of(self), config["root"]["path"]))
 
 
 def plan(task: Task) -> Plan:
@@ -107,7 +71,7 @@ def _check(task: Task) -> None:
             raise UsageError(f"linux.namespaces: {kind}", "no such namespace", ", ".join(namespaces.KINDS))
         if kinds.count(kind) > 1:
             raise UsageError(f"linux.namespaces: {kind}", "is given twice")
-    if task.shares_mounts and root_filesystem.layers_of(task):
+    if task.shares_mounts and layers_of(task):
         raise UsageError("linux.namespaces: mount", "must be new for a root of layers", "an overlay is the box's alone")
     check_labels(task)
 

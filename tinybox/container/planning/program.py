@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from tinybox.container.planning.planner import Task
+    from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
     from tinybox.container.records.spec import Process
 
@@ -124,7 +124,9 @@ def _install(task: Task, profile: dict[str, Any]) -> list[Step]:
 
     if not profile.get("listenerPath"):
         raise UsageError("linux.seccomp.listenerPath", "is missing", "SCMP_ACT_NOTIFY needs somebody who answers")
-    task.handles.agent = seccomp_agent.SeccompAgent(task, profile["listenerPath"], profile.get("listenerMetadata", ""))
+    task.handles.agent = seccomp_agent.SeccompAgent(
+        profile["listenerPath"], profile.get("listenerMetadata", ""), task.container, task.bundle, task.annotations
+    )
     says = f"Filter the system calls, and let {profile['listenerPath']} answer for some"
     return [Step("seccomp", says, "seccomp_unotify(2)", install_listener, task.handles, *_filter(task, profile))]
 

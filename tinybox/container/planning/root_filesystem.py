@@ -8,31 +8,15 @@ from __future__ import annotations
 
 import os
 
+from tinybox.container.planning.task import BENCH, bundle_of, layers_of
 from tinybox.container.process.plan import Step
-from tinybox.container.records import spec
 from tinybox.isolation import idmap, mount_options, mounts, overlay, rootfs
 from tinybox.linux import mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.planning.planner import Task
+    from tinybox.container.planning.task import Task
     from tinybox.container.process.handles import Handles
-
-_BENCH = "/run"  # a directory that every host has and that the child, in its own mount namespace, can cover
-
-
-def layers_of(task: Task) -> list[str]:
-    """Return the image's layers, bottom first; none where the bundle's root is a plain directory."""
-    return overlay.stack([layer for layer in task.annotations.get(spec.LAYERS, "").split(":") if layer])
-
-
-def bundle_of(task: Task) -> str:
-    """Return where the child finds its bundle.
-
-    Root of a user namespace is nobody on the host: the store is closed to it (0700). So the parent hands it the layers
-    and the bundle as mounts, and it lays them out on a bench of its own.
-    """
-    return os.path.join(_BENCH, "bundle") if task.userns and layers_of(task) else task.bundle
 
 
 def _on_bench(task: Task) -> dict[str, str]:
@@ -119,9 +103,9 @@ def _root(task: Task) -> list[Step]:
         return [Step("root", says, "open_tree(2)", rootfs.bind_root, root)]
     placed, bundle = [], bundle_of(task)
     if task.userns:
-        says = f"Lay the idmapped layers out in a directory of our own, over {_BENCH}"
+        says = f"Lay the idmapped layers out in a directory of our own, over {BENCH}"
         placed = [Step("place-layers", says, "move_mount(2)", place_idmapped, task.handles, list(_on_bench(task)))]
-        layers = [os.path.join(_BENCH, str(number)) for number in range(len(layers))]
+        layers = [os.path.join(BENCH, str(number)) for number in range(len(layers))]
     upper, work = os.path.join(bundle, "upper"), os.path.join(bundle, "work")
     says = f"Lay a writable layer over {len(layers)} read-only one{'s' * (len(layers) > 1)}"
     return [
@@ -139,7 +123,7 @@ def place_idmapped(handles: Handles, names: list[str]) -> None:
 
     This happens in the child's own mount namespace: the host's /run stays as it is.
     """
-    rootfs.place_over(mounts.new_filesystem(b"tmpfs", b"tmpfs", mounts.Options(["mode=700", "size=64k"])), _BENCH)
+    rootfs.place_over(mounts.new_filesystem(b"tmpfs", b"tmpfs", mounts.Options(["mode=700", "size=64k"])), BENCH)
     for name in names:
-        os.mkdir(os.path.join(_BENCH, name), 0o700)
-        rootfs.place_over(handles.trees[name], os.path.join(_BENCH, name))
+        os.mkdir(os.path.join(BENCH, name), 0o700)
+        rootfs.place_over(handles.trees[name], os.path.join(BENCH, name))

@@ -11,9 +11,34 @@ from tinybox.container.process.sync_pipe import SyncPipes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.network.link_maker import LinkMaker
-    from tinybox.container.process.relay import Relay
-    from tinybox.container.process.seccomp_agent import SeccompAgent
+    from typing import Any, Protocol
+
+    class LinkMaker(Protocol):
+        """A process that makes the container's network links: container/network/link_maker.py, above this room."""
+
+        def order(self, owner: str, pid: int) -> None:
+            """Let it make the links of the container with the run directory *owner*."""
+
+        def wait(self) -> None:
+            """Wait until it has made them."""
+
+        def dismiss(self) -> None:
+            """Let it end."""
+
+    class Relay(Protocol):
+        """Pipes in the place of a terminal: relay.py, which imports this file."""
+
+        def carry(self, watching: Any) -> None:
+            """Carry what the program writes and reads, in the wait loop *watching*."""
+
+        def close(self) -> None:
+            """Close the pipes."""
+
+    class SeccompAgent(Protocol):
+        """A process that answers system calls: seccomp_agent.py, which imports this file."""
+
+        def hand_over(self, pid: int, listener: int) -> None:
+            """Send it the fd on which the calls arrive."""
 
 
 class Handles:

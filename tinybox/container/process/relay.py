@@ -30,8 +30,8 @@ _FIONREAD = 0x541B
 
 def lay(handles: Handles) -> None:
     """Make a pipe for each stream that is a terminal of ours; the child gets their other ends; see pipe(2)."""
-    handles.relay = Relay(handles.streams, handles.terminals)
-    handles.streams = handles.relay.streams
+    handles.relay = relay = Relay(handles.streams, handles.terminals)
+    handles.streams = relay.streams
 
 
 class Relay:

@@ -14,23 +14,19 @@ from tinybox.container.process import hooks
 from tinybox.container.records import spec
 from tinybox.errors import HostError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from tinybox.container.planning.planner import Task
-
 CONNECTION_LASTS = 10.0  # seconds that an agent may take to read what it is told
 
 
 class SeccompAgent:
-    """Who listens at *path*, and what it is to be told of the container of *task*."""
+    """The agent at *path*, and what it is sent: *metadata*, and the container's id, bundle and annotations."""
 
-    def __init__(self, task: Task, path: str, metadata: str) -> None:
-        self.task, self.path, self.metadata = task, path, metadata
+    def __init__(self, path: str, metadata: str, container: str, bundle: str, annotations: dict[str, str]) -> None:
+        self.path, self.metadata = path, metadata
+        self.container, self.bundle, self.annotations = container, bundle, annotations
 
     def hand_over(self, pid: int, listener: int) -> None:
         """Send the fd *listener* of process *pid* and its container's state, once, and hang up; see unix(7)."""
-        task = self.task
-        state = json.loads(hooks.state_of(task.container, "creating", pid, task.bundle, task.annotations))
+        state = json.loads(hooks.state_of(self.container, "creating", pid, self.bundle, self.annotations))
         told = {"ociVersion": spec.OCI_VERSION, "fds": ["seccompFd"], "pid": pid, "state": state}
         if self.metadata:
             told["metadata"] = self.metadata
