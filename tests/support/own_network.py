@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinybox.container.network import addresses, warnings
+from tinybox.container.network import pools, warnings
 from tinybox.isolation import namespaces
 from tinybox.linux import process
 
@@ -34,15 +34,15 @@ def pytest_configure(config: pytest.Config) -> None:
         _machines = os.open(MACHINES, os.O_RDONLY | os.O_CLOEXEC)
         process.unshare(process.CLONE_NEWNET)
         namespaces.loopback_up()
-        os.makedirs(addresses.folder(), 0o700, exist_ok=True)
-        Path(addresses.folder(), warnings.TOLD).touch()  # what is said once a boot would be said in any one test
+        os.makedirs(pools.folder(), 0o700, exist_ok=True)
+        Path(pools.folder(), warnings.TOLD).touch()  # what is said once a boot would be said in any one test
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Go back where we came from: the namespace goes with its last process."""
     global _machines  # noqa: PLW0603
     if _machines != NOWHERE:
-        shutil.rmtree(addresses.folder())
+        shutil.rmtree(pools.folder())
         process.setns(_machines, process.CLONE_NEWNET)
         os.close(_machines)
         _machines = NOWHERE

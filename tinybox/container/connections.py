@@ -68,7 +68,7 @@ def connect(paths: Paths, network: Network, word: str, want: EndpointRequest) ->
                 _plug(paths, network, target, want)
         wishes.wants.append(want)
         wishes.save()
-    events.emit_of_network(paths, network, "connect", container)
+    events.emit_of_network(paths, network.id, network.name, "connect", container)
 
 
 def _check(network: Network, word: str, wishes: WantedNetworks) -> None:
@@ -140,4 +140,4 @@ def disconnect(paths: Paths, word: str, container_word: str, *, force: bool = Fa
                 _lead_out(paths, target, Messages())
         wishes.wants = left
         wishes.save()
-    events.emit_of_network(paths, network, "disconnect", container)
+    events.emit_of_network(paths, network.id, network.name, "disconnect", container)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tinybox.container.network import addresses, definitions
+from tinybox.container.network import definitions
+from tinybox.container.network import pools as address_pools
 from tinybox.container.network.host_bridges import HostBridges
 from tinybox.container.records import naming
 from tinybox.errors import Reported
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def leases(_: Paths) -> list[str]:
     """Name the addresses of boxes of which nothing is left; those of the dead who are known their own store sweeps."""
-    return _leases(addresses.folder(), is_stray=lambda owner: not os.path.isdir(owner))
+    return _leases(address_pools.folder(), is_stray=lambda owner: not os.path.isdir(owner))
 
 
 def free(_: Paths, paths: list[str]) -> None:
@@ -51,8 +52,8 @@ def _names(folder: str) -> list[str]:
 def pools(_: Paths) -> list[str]:
     """Name the pools of network namespaces that no process is in, that have no name, and no living box."""
     alive = _namespaces()
-    paths = [f"{addresses.POOLS}/{name}" for name in _names(addresses.POOLS)]
-    return [path for path in paths if os.path.basename(path) not in alive and not _leases(path, addresses.is_alive)]
+    paths = [f"{address_pools.POOLS}/{name}" for name in _names(address_pools.POOLS)]
+    return [path for path in paths if os.path.basename(path) not in alive and not _leases(path, address_pools.is_alive)]
 
 
 def _namespaces() -> set[str]:

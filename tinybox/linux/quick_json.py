@@ -78,6 +78,19 @@ def load(file: IO[str], most: int = MOST) -> Any:
     return loads(text)
 
 
+def read_object(path: str) -> Any:
+    """Return the object in the file *path*; None where there is no file, or no JSON object in it.
+
+    An object of tinybox's own files is replaced by rename(2), so it is never half written.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            found: object = load(file)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def dump(value: Any, file: IO[str]) -> None:
     """Write *value* to an open text *file*."""
     file.write(dumps(value))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import PATIENCE
-from tinybox.container.network import addresses, definitions, making
+from tinybox.container.network import addresses, definitions, making, pools
 from tinybox.container.network.making import NetworkOptions
 from tinybox.container.records.paths import Paths
 from tinybox.errors import StateError, UsageError
@@ -38,7 +38,7 @@ def network_of(paths: Paths, subnet: str, *, ipv6: bool = False) -> Iterator[Net
     """Make a network, and take its pool away afterwards."""
     made = making.create(paths, "lab", NetworkOptions([subnet], ipv6=ipv6))
     yield made
-    with addresses.Pool(made.bridge) as pool:
+    with pools.Pool(made.bridge) as pool:
         pool.reclaim()
         pool.remove()
     assert not os.path.exists(pool.path)
@@ -103,7 +103,7 @@ def test_many_at_once(paths: Paths, large: Network) -> None:
     for pid in pids:
         assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
     ends = [end for number in range(40) for end in addresses.endpoints(paths, number_of(number))]
-    with addresses.Pool(large.bridge) as pool:
+    with pools.Pool(large.bridge) as pool:
         leases = pool.leases()
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
@@ -113,7 +113,7 @@ def test_many_at_once(paths: Paths, large: Network) -> None:
     assert len(leases) == 80
     for number in range(40):
         assert len(addresses.give_back(paths, number_of(number))) == 1
-    with addresses.Pool(large.bridge) as pool:
+    with pools.Pool(large.bridge) as pool:
         assert pool.leases() == {}
 
 
@@ -169,10 +169,10 @@ def test_two_stores_share_a_bridge(paths: Paths, tmp_path: Path) -> None:
     with owner(paths, 1) as one, owner(other, 1) as same_id:
         assert lease(paths, bridge, one) != lease(other, bridge, same_id)
         addresses.give_back(paths, one)
-        with addresses.Pool(bridge.bridge) as pool:
+        with pools.Pool(bridge.bridge) as pool:
             assert list(pool.leases().values()) == [other.run_directory(same_id)]
         addresses.give_back(other, same_id)
-    with addresses.Pool(bridge.bridge) as pool:
+    with pools.Pool(bridge.bridge) as pool:
         assert pool.leases() == {}
         pool.remove()
 
@@ -192,7 +192,7 @@ def test_the_default_subnet_avoids_the_host_s(paths: Paths) -> None:
         addresses.give_back(paths, one)
         ip("link", "delete", "other")
     assert [first[:7], second[:7], third[:7]] == ["172.30.", "172.30.", "172.29."]
-    with addresses.Pool(bridge.bridge) as pool:
+    with pools.Pool(bridge.bridge) as pool:
         pool.remove()
 
 

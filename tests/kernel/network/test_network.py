@@ -12,8 +12,7 @@ from tests.support.boxes import PATIENCE, facts, output, until
 from tests.support.detached_boxes import life
 from tests.support.network_boxes import addresses, bridged, everything, fetched, links, machine, same_as, web
 from tests.support.second_host import HOST, MACHINE
-from tinybox.container.network import addresses as pools
-from tinybox.container.network import warnings
+from tinybox.container.network import pools, warnings
 
 if TYPE_CHECKING:
     from tests.conftest import Command

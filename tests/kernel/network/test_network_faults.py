@@ -19,8 +19,7 @@ from tests.support.detached_boxes import life, murder, nothing_is_left, said
 from tests.support.network_boxes import addresses, bridged, everything, same_as
 from tests.support.second_host import ip
 from tests.support.slowness import SLOWNESS
-from tinybox.container.network import addresses as addresses_of
-from tinybox.container.network import definitions
+from tinybox.container.network import definitions, pools
 from tinybox.container.records.paths import Paths
 from tinybox.isolation.network import firewall
 
@@ -132,10 +131,10 @@ def test_what_the_doctor_finds_of_networks(bridged: Command) -> None:
     bridge = definitions.find(Paths(bridged.root), "other").bridge
     with life(bridged, "busybox", "sleep", "600") as box:
         before = everything()
-        dead = addresses_of.Pool("tinybox0")
+        dead = pools.Pool("tinybox0")
         os.symlink(f"{bridged.root}/run/nobody", f"{dead.path}/172.30.9.9")
-        os.mkdir(f"{addresses_of.POOLS}/1")
-        os.symlink(f"{bridged.root}/run/nobody", f"{addresses_of.POOLS}/1/.last")
+        os.mkdir(f"{pools.POOLS}/1")
+        os.symlink(f"{bridged.root}/run/nobody", f"{pools.POOLS}/1/.last")
         ip("link", "add", bridge, "type", "bridge")
         ip("link", "add", "vethnobodys0", "master", bridge, "type", "veth", "peer", "name", "vethnobodys1")
         kinds = ("addresses of dead boxes: 172.30.9.9", "links of no box: vethnobodys0",
@@ -145,7 +144,7 @@ def test_what_the_doctor_finds_of_networks(bridged: Command) -> None:
         fixed = bridged("doctor", "--fix").stdout.splitlines()
         assert {f"removed: {kind}" for kind in kinds} <= set(fixed)
         assert [everything()[key] for key in ("links", "pool")] == [before[key] for key in ("links", "pool")]
-        assert not os.path.exists(f"{addresses_of.POOLS}/1")
+        assert not os.path.exists(f"{pools.POOLS}/1")
         assert box.inside("ip route").startswith("default")
         assert not set(fixed[: len(kinds)]) & set(bridged("doctor", "--fix").stdout.splitlines())
     said(bridged, "network", "rm", "other")

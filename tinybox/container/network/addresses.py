@@ -10,16 +10,14 @@ from __future__ import annotations
 import os
 
 from tinybox.container.network import definitions, subnets
-from tinybox.container.records import naming, state
+from tinybox.container.network.pools import Pool
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.isolation.network import interfaces as links
-from tinybox.linux import files, ownership
 from tinybox.linux import quick_json as json
-from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Self, TypedDict
+    from typing import Any, TypedDict
 
     from tinybox.container.network.definitions import Network
     from tinybox.container.records.paths import Paths
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
         mac: str
 
 
-POOLS = "/run/tinybox-networks"
 LIST = "network.json"  # in a container's live directory: its endpoints
 _LAST, _SUBNET = ".last", ".subnet"  # links as well: the address given last; the subnet that was chosen for a bridge
 
@@ -60,80 +57,6 @@ class Endpoint:
         self.aliases: list[str] = kept.get("aliases", [])
         self.internal: bool = kept.get("internal", False)
         self.mtu: int = kept.get("mtu", definitions.MTU)
-
-
-class Pool:
-    """The addresses of one bridge of this host, in the hands of one process at a time; see flock(2)."""
-
-    def __init__(self, bridge: str) -> None:
-        self.path = f"{folder()}/{bridge}"
-        self._fd = -1
-
-    def __enter__(self) -> Self:
-        while True:
-            os.makedirs(self.path, 0o700, exist_ok=True)
-            try:
-                self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            lock_file(self._fd)
-            if os.fstat(self._fd).st_nlink:
-                return self
-            os.close(self._fd)  # it has been removed with its network, just before we had the lock
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
-
-    def leases(self) -> dict[str, str]:
-        """Return who has which address: address to live directory."""
-        return {name: self.link(name) for name in os.listdir(self.path) if not name.startswith(".")}
-
-    def link(self, name: str) -> str:
-        """Return what the link *name* says, or nothing."""
-        return naming.target(os.path.join(self.path, name))
-
-    def note(self, name: str, text: str) -> None:
-        """Write *text* down as the link *name*, over a former one; see rename(2)."""
-        path = os.path.join(self.path, name)
-        naming.discard(f"{path}.new")
-        os.symlink(text, f"{path}.new")
-        os.rename(f"{path}.new", path)
-
-    def give(self, address: str, owner: str) -> None:
-        """Write down that *address* is *owner*'s, in one step; see symlink(2)."""
-        os.symlink(owner, os.path.join(self.path, address))
-
-    def release(self, address: str, owner: str) -> None:
-        """Free *address*, if it is *owner*'s."""
-        if self.link(address) == owner:
-            os.unlink(os.path.join(self.path, address))
-
-    def reclaim(self) -> None:
-        """Free what belongs to the dead."""
-        for address, owner in self.leases().items():
-            if not is_alive(owner):
-                self.release(address, owner)
-
-    def remove(self) -> None:
-        """Remove the pool of a network that goes; one with leases stays, see rmdir(2)."""
-        if not self.leases():
-            for name in os.listdir(self.path):
-                naming.discard(os.path.join(self.path, name))
-        state.remove_empty(self.path)
-
-
-def folder() -> str:
-    """Return where the pools of this network namespace are; see network_namespaces(7)."""
-    ownership.check(POOLS)
-    return f"{POOLS}/{os.stat('/proc/self/ns/net').st_ino}"
-
-
-def is_alive(owner: str) -> bool:
-    """Tell whether somebody owns the container whose live directory this is: he holds its lock; see flock(2)."""
-    try:
-        return files.is_locked(os.path.join(owner, "lock"))
-    except (FileNotFoundError, NotADirectoryError):
-        return False
 
 
 def lease(paths: Paths, network: Network, container: str, want: EndpointRequest) -> Endpoint:

@@ -9,8 +9,8 @@ from tinybox.errors import StateError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.network.addresses import Pool
     from tinybox.container.network.definitions import Network
+    from tinybox.container.network.pools import Pool
 
 
 def chosen(pool: Pool, network: Network, address: str, wanted: str) -> str:

@@ -14,6 +14,7 @@ from tinybox.container.network import (
     host_bridges,
     hosts_file,
     link_maker,
+    pools,
     port_reservation,
     published_ports,
 )
@@ -92,7 +93,7 @@ def _disconnect(paths: Paths, container: str, network: str = "") -> list[str]:
     """Take a container's cables out, or that of one *network*; return the names of the networks that it was in."""
     owner = paths.run_directory(container)
     ends = [end for end in addresses.read(owner) if network in ("", end.network)]
-    if not os.path.isdir(addresses.folder()):
+    if not os.path.isdir(pools.folder()):
         return []
     with host_bridges.HostBridges() as board:
         try:

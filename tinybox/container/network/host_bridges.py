@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.network import addresses, published_ports, subnets
+from tinybox.container.network import addresses, pools, published_ports, subnets
 from tinybox.container.records import naming
 from tinybox.errors import HostError, StepError
 from tinybox.isolation.network import conntrack, firewall, interfaces, removal
@@ -29,7 +29,7 @@ class HostBridges:
     """The host's side of all networks, in the hands of one process at a time; see flock(2)."""
 
     def __init__(self) -> None:
-        self.path = addresses.folder()
+        self.path = pools.folder()
         self._fd = -1
 
     def __enter__(self) -> Self:
@@ -45,7 +45,7 @@ class HostBridges:
     def tidy(self) -> None:
         """Remove the pools that nobody has an address of."""
         for bridge in self._pools():
-            with addresses.Pool(bridge) as pool:
+            with pools.Pool(bridge) as pool:
                 pool.remove()
 
     def _pools(self) -> list[str]:
@@ -56,7 +56,7 @@ class HostBridges:
         holders = {
             owner for name in ([bridge] if bridge else self._pools()) for owner in _leases(f"{self.path}/{name}")
         }
-        return {owner for owner in holders if addresses.is_alive(owner)}
+        return {owner for owner in holders if pools.is_alive(owner)}
 
     def connect(self, owner: str, endpoints: list[Endpoint], namespace: int, messages: interfaces.Messages) -> None:
         """Lay the cables of a box with the network *namespace*, and open the firewall for its ports."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.network import addresses, host_bridges
+from tinybox.container.network import addresses, host_bridges, pools
 from tinybox.container.process import init
 from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.errors import StepError
@@ -100,7 +100,7 @@ def connect(owner: str, pid: int, messages: interfaces.Messages, only: str = "")
     namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         with host_bridges.HostBridges() as board:
-            if not addresses.is_alive(owner):
+            if not pools.is_alive(owner):
                 return
             ends = [end for end in addresses.read(owner) if only in ("", end.network)]
             board.connect(owner, ends, namespace, messages)

@@ -6,11 +6,11 @@ import ipaddress
 import os
 import time
 
-from tinybox.container.config import option_values
-from tinybox.container.network import addresses, definitions, subnets
+from tinybox.container.network import addresses, definitions, pools, subnets
 from tinybox.container.network.definitions import Network
 from tinybox.container.records import naming
 from tinybox.errors import StateError, UsageError
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _mtu(options: dict[str, str], *, ipv6: bool) -> int:
         if key not in MTU_KEYS:
             raise UsageError(f"--opt {key}={value}", "is unknown", "mtu=1400")
         least = MTU_LEAST_6 if ipv6 else MTU_LEAST
-        if not (option_values.is_whole(value) and least <= int(value) <= MTU_MOST):
+        if not (is_whole(value) and least <= int(value) <= MTU_MOST):
             raise UsageError(f"--opt {key}={value}", f"is no MTU: a number from {least} to {MTU_MOST}")
         return int(value)
     return definitions.MTU
@@ -154,7 +154,7 @@ def remove(paths: Paths, word: str) -> str:
         network = definitions.find(paths, word)
         if network.is_predefined:
             raise StateError(f"network {network.name}", "is a pre-defined network and cannot be removed")
-        with addresses.Pool(network.bridge) as pool:
+        with pools.Pool(network.bridge) as pool:
             if pool.leases():
                 pool.reclaim()
             if owners := sorted(set(pool.leases().values())):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.network import addresses, host_bridges
+from tinybox.container.network import host_bridges, pools
 
 TOLD = ".told"  # in the directory of the pools, which is gone with the next boot
 FORWARDING = "the host forwards packets (net.ipv4.ip_forward) while a box is on a bridge, and then no longer"
@@ -15,7 +15,7 @@ def forwarding() -> str:
     with open(host_bridges.FORWARDING[4], encoding="ascii") as file:
         if file.read().strip() != "0":
             return ""
-    folder = addresses.folder()
+    folder = pools.folder()
     os.makedirs(folder, 0o700, exist_ok=True)
     try:
         os.close(os.open(f"{folder}/{TOLD}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

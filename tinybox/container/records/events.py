@@ -15,7 +15,6 @@ from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.network.definitions import Network
     from tinybox.container.records.paths import Paths
 
 LARGEST = 4 << 20  # bytes; then the log is kept as events.log.1 and begun anew
@@ -30,7 +29,7 @@ def emit(
     that cannot be written (a full disk) is lost, and the container lives on.
     """
     if annotations is None:
-        now = state.read_file(os.path.join(paths.run_directory(container), "state.json")) or state.stored(
+        now = json.read_object(os.path.join(paths.run_directory(container), "state.json")) or state.stored(
             paths, container
         )
         annotations = now.get("annotations") if now else {}
@@ -43,9 +42,9 @@ def emit(
     )
 
 
-def emit_of_network(paths: Paths, network: Network, action: str, container: str) -> None:
-    """Append that *container* was brought into *network*, or taken out: connect, disconnect; see docker-events(1)."""
-    _append(paths, "network", action, network.id, {"container": container, "name": network.name, "type": "bridge"})
+def emit_of_network(paths: Paths, network: str, name: str, action: str, container: str) -> None:
+    """Append connect or disconnect of *container* and the network with this id and *name*; see docker-events(1)."""
+    _append(paths, "network", action, network, {"container": container, "name": name, "type": "bridge"})
 
 
 def _append(paths: Paths, kind: str, action: str, identity: str, attributes: dict[str, str]) -> None:

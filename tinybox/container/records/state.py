@@ -158,7 +158,7 @@ def lock(paths: Paths, container: str) -> Record:
                 raise StateError(f"container {container[:12]}", cause, "stop it first, or wait for it") from error
             from tinybox.container.records import waking  # most commands need not wait
 
-            (waits := waits or waking.Wait(paths, container)).rest()
+            (waits := waits or waking.Wait(paths, container)).rest(PAUSE)
             continue
         if lock is not None:
             return Record(paths, container, lock, stored(paths, container))
@@ -166,8 +166,8 @@ def lock(paths: Paths, container: str) -> Record:
 
 def _occupation(paths: Paths, container: str) -> tuple[str, bool]:
     """Say what becomes of a container that somebody owns, and whether it stays so."""
-    alive = read_file(os.path.join(paths.run_directory(container), "state.json")) or {}
-    kept = read_file(os.path.join(paths.bundle(container), "state.json")) or {}
+    alive = json.read_object(os.path.join(paths.run_directory(container), "state.json")) or {}
+    kept = json.read_object(os.path.join(paths.bundle(container), "state.json")) or {}
     if alive.get("status") == RUNNING:
         return "is running", True
     if kept.get("restarting"):
@@ -187,7 +187,7 @@ def inherit(paths: Paths, container: str) -> Record | None:
             discard(os.path.join(folder, name))
         remove_empty(folder)  # its owner died before it had made the lock, or after removing it
         return None
-    return Record(paths, container, lock, read_file(os.path.join(folder, "state.json")))
+    return Record(paths, container, lock, json.read_object(os.path.join(folder, "state.json")))
 
 
 def _lock(path: str, *, make: bool) -> int | None:
@@ -245,7 +245,7 @@ def read(paths: Paths, container: str) -> State:
 
 
 def _look(paths: Paths, container: str) -> State | None:
-    return read_file(os.path.join(paths.run_directory(container), "state.json")) or stored(paths, container)
+    return json.read_object(os.path.join(paths.run_directory(container), "state.json")) or stored(paths, container)
 
 
 def stored(paths: Paths, container: str) -> State | None:
@@ -253,7 +253,7 @@ def stored(paths: Paths, container: str) -> State | None:
 
     So it is after a reboot, which takes all that is alive and leaves the store: stopped, with an unknown exit status.
     """
-    state = read_file(os.path.join(paths.bundle(container), "state.json"))
+    state: State | None = json.read_object(os.path.join(paths.bundle(container), "state.json"))
     if state is not None and state.get("status") not in _AT_REST:
         state.update({"status": STOPPED, "pid": 0, "exitCode": None})
     return state
@@ -268,16 +268,6 @@ def write(path: str, state: State) -> None:
     except OSError as error:
         discard(path + ".new")
         raise StateError(path, f"cannot be written: {error.strerror}", "make room, then try again") from error
-
-
-def read_file(path: str) -> State | None:
-    """Return the state in the file *path*, or None where there is none."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            found: object = json.load(file)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None  # type: ignore[return-value]  # the lists look at the rest
 
 
 def remove_empty(folder: str) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 
-from tinybox.container.records import state
+from tinybox.linux import quick_json as json
 from tinybox.linux import stopped
 from tinybox.linux.signals import signal
 
@@ -38,9 +38,9 @@ class Wait:
         self.begun, self.next = time.monotonic(), FIRST_LOOK
         self.is_orphan = False
 
-    def rest(self) -> None:
-        """Wait for a moment, and look."""
-        time.sleep(state.PAUSE)
+    def rest(self, seconds: float) -> None:
+        """Wait for so many *seconds*, and look."""
+        time.sleep(seconds)
         self.look()
 
     def left(self, seconds: float | None) -> float:
@@ -71,12 +71,12 @@ def whoever_holds_up(paths: Paths, container: str) -> None:
 
     Or one that has made a process in it (`exec`): a pid namespace ends when the last of its processes has been reaped.
     """
-    handles = paths.run_directory(container)
+    folder = paths.run_directory(container)
     try:
-        stopped.wake_holders(os.stat(os.path.join(handles, "lock")))
+        stopped.wake_holders(os.stat(os.path.join(folder, "lock")))
     except FileNotFoundError:
         return
-    first = (state.read_file(os.path.join(handles, "state.json")) or {}).get("pid", 0)
+    first = (json.read_object(os.path.join(folder, "state.json")) or {}).get("pid", 0)
     room = stopped.namespace(first) if first else ""
     if room and room != os.readlink("/proc/self/ns/pid"):
         stopped.wake_parents(room)

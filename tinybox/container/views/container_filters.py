@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from tinybox.container.config import option_values as words
 from tinybox.container.network import definitions
 from tinybox.container.records import spec
 from tinybox.container.views import listing
 from tinybox.container.views.filter_values import Filter
 from tinybox.errors import TinyboxError, UsageError
 from tinybox.images.store import Store
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class ContainerFilter(Filter):
         return lambda listed: bool(pattern.search(listed.name))
 
     def _exited(self, value: str) -> Test:
-        if value != "unknown" and not words.is_whole(value):
+        if value != "unknown" and not is_whole(value):
             raise UsageError(f"--filter exited={value}", "is no exit status", "a number, or unknown")
         wanted = None if value == "unknown" else int(value)
         return lambda listed: listed.word == "exited" and listed.state.get("exitCode") == wanted

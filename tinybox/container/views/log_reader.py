@@ -11,7 +11,7 @@ import time
 
 from tinybox.container.records import state
 from tinybox.container.views import rotated_files, units
-from tinybox.linux import files, inotify, proc
+from tinybox.linux import files, inotify, proc, quick_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def is_watched(paths: Paths, container: str) -> bool:
     asked when the container's process has gone: for to ask is to take it, and others might want it just then.
     """
     folder = paths.run_directory(container)
-    now = state.read_file(os.path.join(folder, "state.json"))
+    now = quick_json.read_object(os.path.join(folder, "state.json"))
     if now is not None and _lives(now):
         return True
     try:
