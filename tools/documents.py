@@ -47,6 +47,17 @@ GROUND_UP = (
     "cli/formatting",
     "cli/commands",
 )
+# The folders of container/, from the ground up; "" are the files on top of it. Folders on one floor are independent.
+CONTAINER_FLOORS: tuple[tuple[str, ...], ...] = (
+    ("records",),
+    ("process",),
+    ("storage",),
+    ("network",),
+    ("planning", "config"),
+    ("",),
+    ("files", "monitor"),
+    ("views",),
+)
 ROOMS = [name for name in GROUND_UP if (CHECKOUT / "tinybox" / name).is_dir()]
 PART = re.compile(r"(<!-- made: (\S+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 READ = re.compile(r"(\]\(\.\./([\w/.-]+)\), )\d+( min)")
@@ -81,6 +92,19 @@ def house() -> str:
     return "\n\n".join(map(room, ROOMS))
 
 
+def floors() -> str:
+    """Return the folders of container/ with their sentences, the top floor first."""
+    lines = []
+    for floor in reversed(CONTAINER_FLOORS):
+        for name in floor:
+            folder = CHECKOUT / "tinybox/container" / name
+            verbs = sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+            says = f"one file a verb: {', '.join(verbs)}" if not name else purpose(folder / "__init__.py")
+            lines += textwrap.wrap(says, WIDTH, initial_indent=f"    {name + '/':<11}" if name else "    (on top)   ",
+                                   subsequent_indent=" " * 15)  # fmt: skip
+    return "\n".join(lines)
+
+
 def drawing(name: str) -> str:
     """Return what is drawn in the docstring of a file: its second paragraph."""
     text = docstring(CHECKOUT / "tinybox" / name).split("\n\n")[1]
@@ -88,8 +112,9 @@ def drawing(name: str) -> str:
 
 
 def made(name: str) -> str:
-    """Return the part of a document that is called *name*: `house`, or a file with a drawing."""
-    return house() if name == "house" else drawing(name)
+    """Return the part of a document that is called *name*: `house`, `floors`, or a file with a drawing."""
+    parts = {"house": house, "floors": floors}
+    return parts[name]() if name in parts else drawing(name)
 
 
 def filled(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Imports point down: linux/ knows no container, images/ knows no process, and only cli/ knows the command line."""
+"""Imports point down, between rooms and inside them, and no files import one another in a circle."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.guards.sources import CHECKOUT, Source, complaints, sources
+from tools.documents import CONTAINER_FLOORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # The rooms, from the ground up. Those on one floor do not know each other. "" is tinybox/__init__.py, the Python API.
 FLOORS = [
-    {"errors", "explain"},
+    {"errors", "explain", "text_values"},
     {"entry", "linux"},
     {"isolation", "images"},
     {"container"},
@@ -24,6 +25,8 @@ FLOORS = [
     {"__main__"},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+# The same inside container/, where "" are the files on top of it, one a verb.
+FLOOR_INSIDE = {room: number for number, floor in enumerate(CONTAINER_FLOORS) for room in floor}
 
 # Packages of others that only one place may know, and whether only functions there may load them.
 CONFINED = {
@@ -59,6 +62,12 @@ def room(name: str) -> str:
     return second if second in FLOOR else ""
 
 
+def room_inside(name: str) -> str:
+    """Name the folder of container/ in which a dotted name stands; a file on top of container/ stands in ""."""
+    third = name.split(".")[2] if name.count(".") > 1 else ""
+    return third if third in FLOOR_INSIDE else ""
+
+
 def upward(source: Source) -> Iterator[str]:
     """Complain about imports that point up, or across a floor."""
     own = room(source.path.removesuffix(".py").replace("/", "."))
@@ -68,6 +77,51 @@ def upward(source: Source) -> Iterator[str]:
         other = room(name)
         if other != own and FLOOR[other] >= FLOOR[own]:
             yield f"{line}: {own or 'tinybox'} must not import {name}: imports point down"
+
+
+def upward_inside(source: Source) -> Iterator[str]:
+    """Complain about imports between the folders of container/ that point up, or across a floor."""
+    module = source.path.removesuffix(".py").replace("/", ".")
+    own = room_inside(module)
+    for line, name, _ in imports(source):
+        if not name.startswith("tinybox.container.") or not module.startswith("tinybox.container."):
+            continue
+        other = room_inside(name)
+        if other != own and FLOOR_INSIDE[other] >= FLOOR_INSIDE[own]:
+            yield f"{line}: container/{own or module.split('.')[2]} must not import {name}: imports point down"
+
+
+def circles(files: list[Source]) -> list[list[str]]:
+    """Return the files that import one another in a circle, each circle as a sorted list; see Tarjan's algorithm."""
+    modules = {source.path.removesuffix(".py").replace("/", ".").removesuffix(".__init__"): source for source in files}
+    below = {
+        module: {name if name in modules else name.rpartition(".")[0] for _, name, _ in imports(source)}
+        & modules.keys()
+        for module, source in modules.items()
+    }
+    found: list[list[str]] = []
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+
+    def visit(module: str) -> None:
+        number[module] = lowest[module] = len(number)
+        stack.append(module)
+        for other in sorted(below[module]):
+            if other not in number:
+                visit(other)
+            if other in stack:
+                lowest[module] = min(lowest[module], lowest[other])
+        if lowest[module] == number[module]:
+            at = stack.index(module)
+            circle, stack[at:] = stack[at:], []
+            if len(circle) > 1 or module in below[module]:
+                found.append(sorted(circle))
+
+    for module in modules:
+        if module not in number:
+            visit(module)
+    return found
 
 
 def confined(source: Source) -> Iterator[str]:
@@ -83,6 +137,55 @@ def confined(source: Source) -> Iterator[str]:
 def test_imports_point_down() -> None:
     """No file imports a room above its own, or beside it."""
     assert complaints(upward, "tinybox") == ""
+
+
+def test_imports_inside_container_point_down() -> None:
+    """No folder of container/ imports one above its own, or beside it."""
+    assert complaints(upward_inside, "tinybox") == ""
+
+
+def test_every_folder_of_container_has_a_floor() -> None:
+    """A new folder of container/ has to be given its place in CONTAINER_FLOORS."""
+    folders = {path.name for path in (CHECKOUT / "tinybox/container").iterdir() if (path / "__init__.py").is_file()}
+    assert folders | {""} == FLOOR_INSIDE.keys()
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    """Imports inside functions and for types count as well: a reader follows them, too."""
+    assert circles(list(sources("tinybox"))) == []
+
+
+def test_a_circle_is_found() -> None:
+    """The guard bites: at a circle of three by a late import and one for types, and at a file that imports itself."""
+    texts = {
+        "a": "from tinybox import b",
+        "b": "def f():\n    from tinybox.c import x",
+        "c": "if TYPE_CHECKING:\n    from tinybox.a import y",
+        "d": "from tinybox import a",
+        "e": "from tinybox import e",
+    }
+    files = [Source(f"tinybox/{name}.py", text) for name, text in texts.items()]
+    assert circles(files) == [["tinybox.a", "tinybox.b", "tinybox.c"], ["tinybox.e"]]
+    assert circles(files[1:4]) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("tinybox/container/records/events.py", "from tinybox.container.network.definitions import Network"),
+        ("tinybox/container/process/spawn.py", "from tinybox.container.planning import task"),
+        ("tinybox/container/planning/task.py", "from tinybox.container.config import options"),
+        ("tinybox/container/config/life.py", "def f():\n    from tinybox.container import lifecycle"),
+        ("tinybox/container/control.py", "from tinybox.container.views import listing"),
+        ("tinybox/container/files/copy.py", "from tinybox.container.monitor import log"),
+    ],
+)
+def test_an_import_inside_container_that_points_up_is_found(path: str, text: str) -> None:
+    """The guard bites: between folders, across a floor, and from a folder to a verb."""
+    assert list(upward_inside(Source(path, text)))
+    assert not list(
+        upward_inside(Source("tinybox/container/views/listing.py", "from tinybox.container import control"))
+    )
 
 
 def test_heavy_packages_stay_in_their_place() -> None:

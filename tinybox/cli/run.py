@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from tinybox.cli.before_run import SEEING, refuse_audience, say_what_changes
 from tinybox.cli.pulling import with_image
 from tinybox.container import launch
-from tinybox.container.config import networking
-from tinybox.container.network import definitions
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
@@ -17,9 +16,6 @@ from tinybox.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-
-SEEING = ("explain", "step", "break_at", "omit", "chroot")  # the options that need an audience
 
 
 def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
@@ -38,35 +34,18 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     options.setdefault("tty", on_terminal)
     stdin = 0 if options["interactive"] else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     handles = Handles((stdin, 1, 2), interactive=options["interactive"], watched=True)
-    if networking.mode(options) == definitions.BRIDGE:
-        say_what_changes()
     if any(options.get(key) for key in SEEING):
         from tinybox.seeing import run as seen
 
-        ending = with_image(image, lambda: seen.foreground(image, command, options, handles))
+        foreground = seen.foreground
     else:
-        ending = with_image(image, lambda: launch.foreground(image, command, options, handles))
+        foreground = launch.foreground
+    ending = with_image(image, lambda: foreground(image, command, options, handles, before_start=say_what_changes))
     if ending.out_of_memory:
         print(f"tinybox: killed: out of memory, limit {options['memory'].upper()}", file=sys.stderr)
     if ending.complaint:
         print(f"tinybox: {ending.complaint}", file=sys.stderr)
     return ending.status
-
-
-def say_what_changes() -> None:
-    """Say on stderr what a box with a network changes on this host, the first time; root's boxes alone have one."""
-    from tinybox.container.network import warnings
-
-    notice = warnings.forwarding() if os.geteuid() == 0 else ""
-    if notice:
-        print(f"tinybox: {notice}", file=sys.stderr)
-
-
-def refuse_audience(options: dict[str, Any], where: str) -> None:
-    """Refuse the options that need an audience *where* nobody looks."""
-    for key in SEEING:
-        if options.get(key):
-            raise UsageError(f"--{key.replace('_', '-')}", f"does not go with {where}", "run it in the foreground")
 
 
 def show(image: str, command: list[str], options: dict[str, Any]) -> int:

@@ -12,13 +12,13 @@ import os
 import select
 import signal
 
-from tinybox.container import lifecycle
+from tinybox.container import freezing, lifecycle
 from tinybox.container.config import option_values
 from tinybox.container.network import addresses, hosts_file
 from tinybox.container.records import events, naming, spec, state, waking
 from tinybox.errors import StateError, UsageError
-from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.linux import proc
+from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def kill(paths: Paths, word: str, signal_word: str) -> None:
     with running(paths, word) as target:
         if number == signal.SIGKILL:
             forbid_restart(paths, target.id)
-            group(target.id).thaw()
+            freezing.group(target.id).thaw()
         target.send(number)
         if number == signal.SIGKILL:
             _has_ended(target, DYING)
@@ -169,10 +169,10 @@ def _end(paths: Paths, now: State, number: int, grace: float | None) -> None:
     except StateError:
         return
     with target:
-        group(target.id).thaw()
+        freezing.group(target.id).thaw()
         target.send(number)
         if not _has_ended(target, grace):
-            group(target.id).thaw()  # a frozen group of version 1 keeps even KILL waiting
+            freezing.group(target.id).thaw()  # a frozen group of version 1 keeps even KILL waiting
             target.send(signal.SIGKILL)
             _has_ended(target, PATIENCE)
 
@@ -214,17 +214,20 @@ def rename(paths: Paths, word: str, name: str) -> None:
     events.emit(paths, container, "rename", oldName="".join(former), name=name)
 
 
-def is_paused(container: str) -> bool:
-    """Tell whether the container's control group is frozen."""
-    return group(container).frozen()
+def pause(paths: Paths, word: str) -> None:
+    """Freeze every process of a container, until `unpause`; see docker-pause(1)."""
+    with running(paths, word) as target, freezing.Freezer(paths, target.id) as freezer:
+        if freezer.is_frozen():
+            raise StateError(f"container {word}", "is already paused", f"tinybox unpause {word}")
+        freezer.freeze()
 
 
-def group(container: str) -> Cgroup:
-    """Return the control group of a container that is alive, whichever hierarchies it has."""
-    from tinybox.isolation.cgroups.hierarchies import hierarchies
-
-    where = hierarchies()
-    return Cgroup(place(container), where, where.v1)
+def unpause(paths: Paths, word: str) -> None:
+    """Let a frozen container go on; see docker-unpause(1)."""
+    with running(paths, word) as target, freezing.Freezer(paths, target.id) as freezer:
+        if not freezer.is_frozen():
+            raise StateError(f"container {word}", "is not paused")
+        freezer.thaw()
 
 
 def wait(paths: Paths, word: str) -> int | None:
@@ -233,8 +236,8 @@ def wait(paths: Paths, word: str) -> int | None:
     waits = waking.Wait(paths, container)
     while not state.wait_for_owner(paths, container, state.PAUSE):
         waits.look()
-        now = state.read_file(os.path.join(paths.run_directory(container), "state.json")) or {}
-        if now.get("status") == state.RUNNING:
+        now: State | None = json.read_object(os.path.join(paths.run_directory(container), "state.json"))
+        if now and now.get("status") == state.RUNNING:
             with contextlib.suppress(StateError), Running(paths, container, now) as target:
                 if not target.ends_within(0) and _has_ended(target, None):
                     waits = waking.Wait(paths, container)

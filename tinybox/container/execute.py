@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import signal
 
-from tinybox.container import control, lifecycle
+from tinybox.container import freezing, lifecycle
 from tinybox.container.config import configure, option_values, user_option
 from tinybox.container.planning import program, streams
-from tinybox.container.planning.planner import Task, check_labels, oom_score
+from tinybox.container.planning.planner import check_labels, oom_score
+from tinybox.container.planning.task import Task
 from tinybox.container.process import child, init, spawn, wait_loop
 from tinybox.container.process.plan import Plan, Step
 from tinybox.container.process.plan_runner import PlanRunner
@@ -50,7 +51,7 @@ class Execution:
         options: dict[str, Any],
         handles: Handles,
     ) -> None:
-        if control.is_paused(target.id):
+        if freezing.is_paused(target.id):
             raise StateError(f"container {target.id[:12]}", "is paused", f"tinybox unpause {target.id[:12]}")
         config = spec.load(paths.bundle(target.id))
         self.handles, self.limits_memory = handles, False

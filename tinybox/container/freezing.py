@@ -12,9 +12,9 @@ import os
 import time
 from contextlib import contextmanager
 
-from tinybox.container import control
 from tinybox.container.records import events, state
 from tinybox.errors import StateError
+from tinybox.isolation.cgroups.group import Cgroup, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,12 +24,25 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
 
 
+def group(container: str) -> Cgroup:
+    """Return the control group of a container that is alive, whichever hierarchies it has."""
+    from tinybox.isolation.cgroups.hierarchies import hierarchies
+
+    where = hierarchies()
+    return Cgroup(place(container), where, where.v1)
+
+
+def is_paused(container: str) -> bool:
+    """Tell whether the container's control group is frozen."""
+    return group(container).frozen()
+
+
 class Freezer:
     """The right to freeze a running container and to let it go on, which one command at a time has; see flock(2)."""
 
     def __init__(self, paths: Paths, container: str) -> None:
         self._paths, self._id = paths, container
-        self._group = control.group(container)
+        self._group = group(container)
         self._fd = -1
 
     def __enter__(self) -> Self:
@@ -87,22 +100,6 @@ class Freezer:
         os.ftruncate(self._fd, 0)
         if was_frozen:
             events.emit(self._paths, self._id, "unpause")
-
-
-def pause(paths: Paths, word: str) -> None:
-    """Freeze every process of a container, until `unpause`; see docker-pause(1)."""
-    with control.running(paths, word) as target, Freezer(paths, target.id) as freezer:
-        if freezer.is_frozen():
-            raise StateError(f"container {word}", "is already paused", f"tinybox unpause {word}")
-        freezer.freeze()
-
-
-def unpause(paths: Paths, word: str) -> None:
-    """Let a frozen container go on; see docker-unpause(1)."""
-    with control.running(paths, word) as target, Freezer(paths, target.id) as freezer:
-        if not freezer.is_frozen():
-            raise StateError(f"container {word}", "is not paused")
-        freezer.thaw()
 
 
 @contextmanager

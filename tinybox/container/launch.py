@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container import lifecycle
-from tinybox.container.config import configure, networking
+from tinybox.container.config import configure, network_option, request
 from tinybox.container.config.options import BY_NAME, FLAG, LIST
 from tinybox.container.network import definitions
 from tinybox.container.process import wait_loop
@@ -21,7 +21,7 @@ from tinybox.images.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from tinybox.container.process.wait_loop import Ending
@@ -50,12 +50,19 @@ def run(image: str, *command: str, root: str = "", stdin: int | None = None, **o
 
 
 def foreground(
-    image: str, command: Sequence[str], options: dict[str, Any], handles: Handles, *, root: str = ""
+    image: str,
+    command: Sequence[str],
+    options: dict[str, Any],
+    handles: Handles,
+    *,
+    root: str = "",
+    before_start: Callable[[lifecycle.Container], None] = lambda _: None,
 ) -> Ending:
-    """Live one container here and now, from the words to its end."""
+    """Make a container, call *before_start* with it, run it, and return how it ended."""
     with wait_loop.Signals() as signals:
         passing = bool(options.get("rm"))
         container = register(image, command, options, handles, root=root, passing=passing, at_once=True)
+        before_start(container)
         return lifecycle.run(container, signals)
 
 
@@ -79,13 +86,14 @@ def register(
     paths = Paths(root)
     here = host.read(paths.cache)
     here.check()
-    if at_once and networking.mode(options) == definitions.BRIDGE:
+    mode = network_option.mode(options)
+    if at_once and mode == definitions.BRIDGE:
         start_link_maker(handles)
     paths.prepare()
     lifecycle.sweep(paths, here)
     try:
         with Store(paths.root).locked(shared=True):
-            container = prepare(paths, here, image, command, options, handles, kept)
+            container = prepare(paths, here, image, command, options, handles, kept, network_mode=mode)
             lifecycle.register(container, passing=passing)
     except BaseException:
         handles.dismiss_link_maker()
@@ -149,10 +157,12 @@ def prepare(
     options: dict[str, Any],
     handles: Handles,
     kept: Mapping[str, str] | None = None,
+    *,
+    network_mode: str = "",
 ) -> lifecycle.Container:
     """Return a planned container that is nowhere yet; needs no root."""
     container = os.urandom(32).hex()
-    request = configure.Request(
+    wanted = request.Request(
         container,
         naming.checked(options["name"]) if options.get("name") else naming.made_up(),
         Store(paths.root).image(image),
@@ -163,8 +173,9 @@ def prepare(
         find_hostname=lambda word: hostname_of(paths, word),
         volume=lambda name, place: volumes.directory(paths, name or (kept or {}).get(place, "")),
         network=lambda word: definitions.find(paths, word),
+        network_mode=network_mode or network_option.mode(options),
     )
-    planned = lifecycle.Container(paths, container, configure.configure(request), here, handles)
+    planned = lifecycle.Container(paths, container, configure.configure(wanted), here, handles)
     if options.get("omit") or options.get("chroot"):
         _leave_out(planned, options)
     return planned

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.planning import planner
+from tinybox.container.planning.task import Task
 from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
@@ -39,7 +40,7 @@ class Container:
         self.annotations = config.get("annotations", {})
         self.cgroup = group(container, config, host)
         self.wiring = endpoints_of(paths, container, self.annotations)
-        task = planner.Task(config, self.bundle, host, handles, self.cgroup, container, self.wiring)
+        task = Task(config, self.bundle, host, handles, self.cgroup, container, self.wiring)
         self.plan: Plan = planner.plan(task)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
         self.name = self.annotations.get(spec.NAME, "")  # the name it was given first; a rename may have changed it

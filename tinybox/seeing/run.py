@@ -16,7 +16,7 @@ from tinybox.seeing.teller import LeftError, Teller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from tinybox.container.lifecycle import Container
@@ -33,7 +33,14 @@ UNDOING = {  # what a step's undo does, in words; see the planner for the functi
 }
 
 
-def foreground(image: str, command: Sequence[str], options: dict[str, Any], handles: Handles) -> Ending:
+def foreground(
+    image: str,
+    command: Sequence[str],
+    options: dict[str, Any],
+    handles: Handles,
+    *,
+    before_start: Callable[[Container], None],
+) -> Ending:
     """Live one container here and now, while an audience of the wanted kind looks; see launch.foreground."""
     wanted = audience.SeeingOptions(options)
     teller = Teller()
@@ -41,6 +48,7 @@ def foreground(image: str, command: Sequence[str], options: dict[str, Any], hand
     try:
         with wait_loop.Signals() as signals, Interpreter():
             container = launch.register(image, command, options, handles, passing=bool(options.get("rm")))
+            before_start(container)
             _check(container, wanted)
             return _live(container, signals, teller)
     finally:

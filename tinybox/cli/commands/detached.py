@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tinybox.cli.before_run import refuse_audience, say_what_changes
 from tinybox.cli.pulling import with_image
-from tinybox.cli.run import refuse_audience, say_what_changes
 from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
 from tinybox.container.monitor import attach, attach_protocol, background
@@ -29,8 +29,7 @@ def run(image: str, command: list[str], options: dict[str, Any]) -> int:
 
 def begin(container: lifecycle.Container, guest: _socket.socket | None = None) -> None:
     """Start a registered container under a monitor; one that fails at its first start stays, as docker's does."""
-    if container.wiring is not None:
-        say_what_changes()
+    say_what_changes(container)
     background.launch(container, guest)
 
 

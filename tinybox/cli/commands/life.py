@@ -12,7 +12,7 @@ from tinybox.cli import completion
 from tinybox.cli.commands import detached
 from tinybox.cli.run_command import table_command
 from tinybox.cli.several import each
-from tinybox.container import control, freezing, launch
+from tinybox.container import control, launch
 from tinybox.container import update as updating
 from tinybox.container.config import option_values
 from tinybox.container.process import wait_loop
@@ -167,14 +167,14 @@ def wait(names: tuple[str, ...]) -> int:
 @LIVING_NAMES
 def pause(names: tuple[str, ...]) -> int:
     """Freeze all processes of containers."""
-    return each(names, lambda name: freezing.pause(Paths(), name))
+    return each(names, lambda name: control.pause(Paths(), name))
 
 
 @click.command()
 @LIVING_NAMES
 def unpause(names: tuple[str, ...]) -> int:
     """Let frozen containers go on."""
-    return each(names, lambda name: freezing.unpause(Paths(), name))
+    return each(names, lambda name: control.unpause(Paths(), name))
 
 
 @click.command()

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybox.cli import completion
-from tinybox.container.config.option_values import is_whole
 from tinybox.container.records import naming
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import log_reader, units
 from tinybox.errors import UsageError
+from tinybox.text_values import is_whole
 
 if TYPE_CHECKING:
     from tinybox.container.views.log_reader import Entry

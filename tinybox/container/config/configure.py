@@ -1,12 +1,12 @@
 """From docker's words to OCI's: image config and options become a config.json.
 
-Nothing here is done; all of it is said. What docker gives every container by default stands here and in the three files
-beside it: configure_mounts, configure_linux and configure_resources.
+This only writes data; the planner decides how, and the engine acts. What docker gives every container by default stands
+here and in mounts.py, linux.py and limits.py.
 """
 
 from __future__ import annotations
 
-from tinybox.container.config import life, linux, mounts, networking, option_values, user_option
+from tinybox.container.config import life, linux, mounts, networking, option_values
 from tinybox.container.process import init
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
@@ -14,49 +14,10 @@ from tinybox.isolation import capabilities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
-
-    from tinybox.container.network.definitions import Network
-    from tinybox.container.records.host import Host
+    from tinybox.container.config.request import Request
     from tinybox.container.records.spec import Process, Spec
 
-    Options = dict[str, Any]
-
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-class Request:
-    """What a user asks for: the *image*'s config and layers, the *command*, and the *options* as they were written."""
-
-    def __init__(
-        self,
-        container: str,
-        name: str,
-        image: Any,
-        command: Sequence[str],
-        options: Options,
-        *,
-        host: Host,
-        find_pid: Callable[[str], int],
-        find_hostname: Callable[[str], str],
-        volume: Callable[[str, str], str],
-        network: Callable[[str], Network],
-    ) -> None:
-        self.container, self.name, self.image, self.command, self.options = container, name, image, command, options
-        self.host, self.find_pid, self.find_hostname = host, find_pid, find_hostname
-        self.volume, self.network = volume, network
-        self.privileged = bool(options.get("privileged"))
-        self.modes = {
-            key: options.get(key) or linux.DEFAULT_MODES.get(key, "private")
-            for key in linux.NAMESPACES
-            if key != "network"
-        }
-        self.modes["network"] = networking.mode(options)
-        self.modes["userns"] = linux.users(self.modes["userns"], find_pid)
-        self.user, self.home = user_option.resolve(options.get("user") or image.config.get("User") or "0", image.layers)
-        if options.get("group_add"):
-            user_option.add_groups(self.user, options["group_add"], image.layers)
 
 
 def configure(request: Request) -> Spec:

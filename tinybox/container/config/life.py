@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tinybox.container.config.configure import Request
+    from tinybox.container.config.request import Request
 
 _LONGEST = 1e9  # seconds, thirty years: longer than any clock of the kernel waits
 _LEAST = 1e-3  # seconds, docker's MinimumDuration: a check is asked for every so often, not all the time

@@ -6,6 +6,7 @@ import functools
 import os
 
 from tinybox.container.config import limits, option_values
+from tinybox.container.config.request import NAMESPACES
 from tinybox.errors import HostError, UsageError
 from tinybox.isolation import capabilities, idmap
 from tinybox.isolation.cgroups import group
@@ -13,10 +14,9 @@ from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-    from tinybox.container.config.configure import Request
+    from tinybox.container.config.request import Request
     from tinybox.container.records.spec import Device, Linux, Namespace
 
 MASKED = (
@@ -24,8 +24,6 @@ MASKED = (
     "/proc/timer_stats /proc/sched_debug /proc/scsi /sys/firmware /sys/devices/virtual/powercap"
 ).split()
 READONLY = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split()
-NAMESPACES = {"uts": "uts", "pid": "pid", "ipc": "ipc", "network": "network", "cgroupns": "cgroup", "userns": "user"}
-DEFAULT_MODES = {"userns": "host"}
 
 
 def linux(request: Request) -> Linux:
@@ -52,18 +50,6 @@ def linux(request: Request) -> Linux:
     if profile:
         wanted["seccomp"] = profile
     return wanted
-
-
-def users(mode: str, find_pid: Callable[[str], int]) -> str:
-    """Return the mode of the user namespace: to share the users of a container that has the host's is ``host``.
-
-    A namespace that is ours already cannot be joined, nor can mounts be mapped to it; see EINVAL in setns(2).
-    """
-    if mode.startswith("container:"):
-        theirs = f"/proc/{find_pid(mode.partition(':')[2])}/ns/user"
-        if os.access(theirs, os.R_OK) and os.stat(theirs).st_ino == os.stat("/proc/self/ns/user").st_ino:
-            return "host"
-    return mode
 
 
 def _namespaces(request: Request) -> list[Namespace]:

@@ -9,7 +9,7 @@ from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.config.configure import Request
+    from tinybox.container.config.request import Request
     from tinybox.container.records.spec import Mount
 
 

@@ -9,7 +9,7 @@ from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.config.configure import Options
+    from tinybox.container.config.options import Options
     from tinybox.container.network.addresses import EndpointRequest
     from tinybox.container.network.definitions import Network
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-from tinybox.container.config import option_values
+from tinybox.container.config import network_option
 from tinybox.container.network import definitions, published_ports
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
@@ -12,50 +10,13 @@ from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.config.configure import Options, Request
+    from tinybox.container.config.options import Options
+    from tinybox.container.config.request import Request
     from tinybox.container.network.addresses import EndpointRequest
     from tinybox.container.network.published_ports import Port
     from tinybox.container.records.spec import Mount
 
 ETC = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "resolv.conf"}
-_KEYS = {"name": "name", "alias": "aliases", "ip": "address", "ip6": "address6", "mac-address": "mac"}
-
-
-def mode(options: Options) -> str:
-    """Return ``none``, ``host``, ``container:NAME``, or ``bridge`` for any networks with a bridge."""
-    asked = [_name(word) for word in _asked(options)]
-    alone = [word for word in asked if word in (definitions.NONE, definitions.HOST) or word.startswith("container:")]
-    if alone and len(asked) > 1:
-        cause = "cannot attach both user-defined and non-user-defined network-modes"
-        raise UsageError(f"--network {alone[0]}", f"conflicting options: {cause}", "give it alone")
-    return alone[0] if alone else definitions.BRIDGE
-
-
-def _asked(options: Options) -> list[str]:
-    """Return what --network says, or where it is not given the variable TINYBOX_NETWORK, or else ``bridge``."""
-    return options.get("network") or [os.environ.get("TINYBOX_NETWORK") or definitions.BRIDGE]
-
-
-def _name(word: str) -> str:
-    return str(_fields(word)["name"])
-
-
-def _fields(word: str) -> EndpointRequest:
-    """Return ``NAME`` or docker's long form ``name=NAME,alias=A,ip=ADDRESS`` as a want."""
-    if "=" not in word:
-        return {"name": definitions.BRIDGE if word == definitions.DEFAULT else word}
-    want: EndpointRequest = {"name": ""}
-    for field in word.split(","):
-        key, value = option_values.pair("network", field, "=", "name=, alias=, ip=, ip6= and mac-address= can be")
-        if key not in _KEYS:
-            raise UsageError(f"--network {word}", f"invalid field key {key}", ", ".join(_KEYS))
-        if key == "alias":
-            want.setdefault("aliases", []).append(value)
-        else:
-            want[_KEYS[key]] = value  # type: ignore[literal-required]
-    if not want["name"]:
-        raise UsageError(f"--network {word}", "network name or ID is required", "name=NAME")
-    return want
 
 
 def for_networks(request: Request) -> dict[str, str]:
@@ -82,8 +43,8 @@ def _wants(request: Request) -> list[EndpointRequest]:
     """Return the places in networks; those of --ip and its like are asked for in the first one."""
     options = request.options
     wants: list[EndpointRequest] = []
-    for word in _asked(options):
-        want = _fields(word)
+    for word in network_option.asked(options):
+        want = network_option.fields(word)
         want["name"] = request.network(want["name"]).name
         if any(want["name"] == other["name"] for other in wants):
             raise UsageError(f"--network {word}", "is asked for twice", "once is enough")

@@ -7,6 +7,7 @@ import stat
 
 from tinybox.errors import UsageError
 from tinybox.linux.signals import signal
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ _TRUTH = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fro
 _LARGEST = (1 << 63) - 1  # what the kernel can count, and docker
 TIME_MOST = 1 << 31  # seconds to wait for an end: docker's whole numbers end there
 _ENV_FILE_MOST = 8 << 20  # characters; execve(2) takes 6 MiB at most of all variables and arguments
-_DIGITS_MOST = 40  # of a number in words: int(3) takes 4300 at most, and float(3) makes more than 308 infinite
 _UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+
+_LONGEST_NUMBER = 40  # characters: float(3) makes of more than 308 digits the number infinity
 
 
 def size(option: str, text: str) -> int:
@@ -45,13 +47,8 @@ def number(option: str, text: str) -> float:
     return float(text)
 
 
-def is_whole(text: str) -> bool:
-    """Tell whether *text* is a whole number of at least 0, in digits that int() takes, and not too many of them."""
-    return text.isascii() and text.isdigit() and len(text) <= _DIGITS_MOST
-
-
 def _is_number(text: str) -> bool:
-    return is_whole(text.replace(".", "", 1))
+    return text.isascii() and text.replace(".", "", 1).isdigit() and len(text) <= _LONGEST_NUMBER
 
 
 def whole(option: str, text: str, least: int, most: int) -> int:

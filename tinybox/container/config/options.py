@@ -5,6 +5,12 @@ The words are those of docker-run(1). A value is kept as it was written; `config
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Options = dict[str, Any]  # the options of one run: key to a flag, a text or a list of texts, as they were written
+
 FLAG, TEXT, LIST = "flag", "text", "list"
 MAYBE = "maybe"  # with or without a value, which stands behind ``=`` only: ``--explain``, ``--explain=json``
 WITHOUT = {"explain": "text"}  # what such an option means without a value

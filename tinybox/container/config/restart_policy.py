@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from tinybox.container.config import option_values
 from tinybox.errors import UsageError
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Policy:
     def __init__(self, text: str) -> None:
         self.text = text
         self.name, _, most = text.partition(":")
-        if self.name not in NAMES or (most and (self.name != "on-failure" or not option_values.is_whole(most))):
+        if self.name not in NAMES or (most and (self.name != "on-failure" or not is_whole(most))):
             raise UsageError(f"--restart {text}", "is not a policy", "no, on-failure[:N], always or unless-stopped")
         self.most = int(most) if most else 0
         self.count = 0

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import stat
 
-from tinybox.container.config.option_values import is_whole
 from tinybox.errors import TinyboxError, UnfitFileError, UsageError
 from tinybox.linux import files
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,53 @@
+"""The value of --network: which networks a container is in, or which other namespace it shares; see docker-run(1)."""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container.config import option_values
+from tinybox.container.network import definitions
+from tinybox.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.config.options import Options
+    from tinybox.container.network.addresses import EndpointRequest
+
+_KEYS = {"name": "name", "alias": "aliases", "ip": "address", "ip6": "address6", "mac-address": "mac"}
+
+
+def mode(options: Options) -> str:
+    """Return ``none``, ``host``, ``container:NAME``, or ``bridge`` for any networks with a bridge."""
+    names = [_name(word) for word in asked(options)]
+    alone = [word for word in names if word in (definitions.NONE, definitions.HOST) or word.startswith("container:")]
+    if alone and len(names) > 1:
+        cause = "cannot attach both user-defined and non-user-defined network-modes"
+        raise UsageError(f"--network {alone[0]}", f"conflicting options: {cause}", "give it alone")
+    return alone[0] if alone else definitions.BRIDGE
+
+
+def asked(options: Options) -> list[str]:
+    """Return what --network says, or where it is not given the variable TINYBOX_NETWORK, or else ``bridge``."""
+    return options.get("network") or [os.environ.get("TINYBOX_NETWORK") or definitions.BRIDGE]
+
+
+def _name(word: str) -> str:
+    return str(fields(word)["name"])
+
+
+def fields(word: str) -> EndpointRequest:
+    """Return ``NAME`` or docker's long form ``name=NAME,alias=A,ip=ADDRESS`` as a want."""
+    if "=" not in word:
+        return {"name": definitions.BRIDGE if word == definitions.DEFAULT else word}
+    want: EndpointRequest = {"name": ""}
+    for field in word.split(","):
+        key, value = option_values.pair("network", field, "=", "name=, alias=, ip=, ip6= and mac-address= can be")
+        if key not in _KEYS:
+            raise UsageError(f"--network {word}", f"invalid field key {key}", ", ".join(_KEYS))
+        if key == "alias":
+            want.setdefault("aliases", []).append(value)
+        else:
+            want[_KEYS[key]] = value  # type: ignore[literal-required]
+    if not want["name"]:
+        raise UsageError(f"--network {word}", "network name or ID is required", "name=NAME")
+    return want

@@ -1,0 +1,66 @@
+"""Request: one `tinybox run` before it is a config.json; every file of this room that makes a part of that gets it."""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container.config import user_option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from tinybox.container.config.options import Options
+    from tinybox.container.network.definitions import Network
+    from tinybox.container.records.host import Host
+
+NAMESPACES = {"uts": "uts", "pid": "pid", "ipc": "ipc", "network": "network", "cgroupns": "cgroup", "userns": "user"}
+DEFAULT_MODES = {"userns": "host"}
+
+
+class Request:
+    """What a user asks for: the *image*'s config and layers, the *command*, and the *options* as they were written.
+
+    *network_mode* is network_option.mode of these options; *modes* has that of every other namespace as well.
+    """
+
+    def __init__(
+        self,
+        container: str,
+        name: str,
+        image: Any,
+        command: Sequence[str],
+        options: Options,
+        *,
+        host: Host,
+        find_pid: Callable[[str], int],
+        find_hostname: Callable[[str], str],
+        volume: Callable[[str, str], str],
+        network: Callable[[str], Network],
+        network_mode: str,
+    ) -> None:
+        self.container, self.name, self.image, self.command, self.options = container, name, image, command, options
+        self.host, self.find_pid, self.find_hostname = host, find_pid, find_hostname
+        self.volume, self.network = volume, network
+        self.privileged = bool(options.get("privileged"))
+        self.modes = {
+            key: options.get(key) or DEFAULT_MODES.get(key, "private") for key in NAMESPACES if key != "network"
+        }
+        self.modes["network"] = network_mode
+        self.modes["userns"] = users(self.modes["userns"], find_pid)
+        self.user, self.home = user_option.resolve(options.get("user") or image.config.get("User") or "0", image.layers)
+        if options.get("group_add"):
+            user_option.add_groups(self.user, options["group_add"], image.layers)
+
+
+def users(mode: str, find_pid: Callable[[str], int]) -> str:
+    """Return the mode of the user namespace: to share the users of a container that has the host's is ``host``.
+
+    A namespace that is ours already cannot be joined, nor can mounts be mapped to it; see EINVAL in setns(2).
+    """
+    if mode.startswith("container:"):
+        theirs = f"/proc/{find_pid(mode.partition(':')[2])}/ns/user"
+        if os.access(theirs, os.R_OK) and os.stat(theirs).st_ino == os.stat("/proc/self/ns/user").st_ino:
+            return "host"
+    return mode
