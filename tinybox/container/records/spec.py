@@ -206,10 +206,7 @@ def load_if_sound(bundle: str) -> Spec:
 
 def save(config: Spec, bundle: str) -> None:
     """Write *config* as the config.json of *bundle*, whole or not at all; root's alone: it has the environment."""
-    path = os.path.join(bundle, "config.json")
-    with open(files.open_private(path + ".new"), "w", encoding="utf-8") as file:
-        file.write(json.dumps(config))  # in one line: the indenting encoder is not the fast one
-    os.rename(path + ".new", path)
+    files.replace(os.path.join(bundle, "config.json"), json.dumps(config).encode())
 
 
 def check(config: Any) -> Spec:

@@ -88,12 +88,15 @@ def _make(paths: Paths, folder: str, labels: dict[str, str]) -> int:
     os.makedirs(paths.volumes, 0o700, exist_ok=True)
     os.makedirs(folder, 0o711, exist_ok=True)
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    lock_file(fd)
-    record = os.path.join(folder, _RECORD)
-    if not os.path.exists(record):
-        with open(record + ".new", "w", encoding="utf-8") as file:
-            json.dump({"created": time.time_ns(), "labels": labels, "driver": "local"}, file)
-        os.rename(record + ".new", record)
+    try:
+        lock_file(fd)
+        record = os.path.join(folder, _RECORD)
+        if not os.path.exists(record):
+            known = {"created": time.time_ns(), "labels": labels, "driver": "local"}
+            files.replace(record, json.dumps(known).encode(), 0o644)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 
