@@ -1,6 +1,7 @@
-"""The links of this network namespace and their addresses, asked of the kernel as ip(8) asks: over a netlink socket.
+"""Read the network links of this network namespace and their addresses over a netlink socket, as ip(8) does.
 
-A message is a header, a struct that its type has, and attributes; each says how long it is and what. See rtnetlink(7).
+A message is a header, a struct that depends on the message type, and attributes, each with its length and its type. See
+rtnetlink(7).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _LONGEST = 1 << 16
 
 
 class Link:
-    """One link: its *index* in the namespace, its *name*, whether it is *up*, its *addresses* as ``10.0.0.2/24``."""
+    """A link: its *index* in the namespace, its *name*, whether it is *up*, and its *addresses* as ``10.0.0.2/24``."""
 
     def __init__(self, index: int, name: str, up: bool) -> None:
         self.index, self.name, self.up = index, name, up
@@ -35,24 +36,24 @@ class Link:
 
 
 def links() -> list[Link]:
-    """Return the links of this namespace, with all addresses but those of scope link; see rtnetlink(7)."""
-    with _Asking() as asking:
+    """Return the links of this namespace, with all addresses except those of scope link; see rtnetlink(7)."""
+    with _Query() as query:
         found = {}
-        for body in asking.dump(RTM_GETLINK, RTM_NEWLINK):
+        for body in query.dump(RTM_GETLINK, RTM_NEWLINK):
             _, _, index, flags, _ = _LINK.unpack_from(body)
             name = _attributes(body[_LINK.size :])[IFLA_IFNAME].rstrip(b"\0").decode()
             found[index] = Link(index, name, bool(flags & IFF_UP))
-        for body in asking.dump(RTM_GETADDR, RTM_NEWADDR):
+        for body in query.dump(RTM_GETADDR, RTM_NEWADDR):
             family, length, _, scope, index = _ADDRESS.unpack_from(body)
             parts = _attributes(body[_ADDRESS.size :])
-            own = parts.get(IFA_LOCAL) or parts.get(IFA_ADDRESS)  # of a cable between two IFA_ADDRESS is the other end
+            own = parts.get(IFA_LOCAL) or parts.get(IFA_ADDRESS)  # point to point: IFA_ADDRESS is the peer
             if own and scope != RT_SCOPE_LINK and index in found:
                 found[index].addresses.append(f"{_socket.inet_ntop(family, own)}/{length}")
     return list(found.values())
 
 
-class _Asking:
-    """A netlink socket, for as long as one asks; see netlink(7)."""
+class _Query:
+    """A context manager with a netlink socket for requests; see netlink(7)."""
 
     def __enter__(self) -> Self:
         kind = _socket.SOCK_RAW | _socket.SOCK_CLOEXEC
@@ -63,10 +64,10 @@ class _Asking:
         self._socket.close()
 
     def dump(self, request: int, answer: int) -> Iterator[bytes]:
-        """Ask for all objects of a kind and yield the messages of type *answer*; OSError: the kernel refuses."""
-        asked = _LINK.pack(_socket.AF_UNSPEC, 0, 0, 0, 0)
-        header = _HEADER.pack(_HEADER.size + len(asked), request, NLM_F_REQUEST | NLM_F_DUMP, 1, 0)
-        self._socket.send(header + asked)
+        """Request all objects of a kind and yield the body of each *answer* message; OSError: the kernel refuses."""
+        filters = _LINK.pack(_socket.AF_UNSPEC, 0, 0, 0, 0)
+        header = _HEADER.pack(_HEADER.size + len(filters), request, NLM_F_REQUEST | NLM_F_DUMP, 1, 0)
+        self._socket.send(header + filters)
         while True:
             packet = self._socket.recv(_LONGEST)
             while packet:

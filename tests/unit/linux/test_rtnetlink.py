@@ -37,6 +37,6 @@ def test_an_address_that_no_link_has_cannot_be_bound() -> None:
 
 def test_what_the_kernel_refuses_is_an_error() -> None:
     """A request that rtnetlink does not know is an OSError with its errno, not an empty list."""
-    with rtnetlink._Asking() as asking, pytest.raises(OSError, match=r"\[Errno") as raised:
-        list(asking.dump(4095, 4095))
+    with rtnetlink._Query() as query, pytest.raises(OSError, match=r"\[Errno") as raised:
+        list(query.dump(4095, 4095))
     assert raised.value.errno == errno.EOPNOTSUPP
