@@ -1,7 +1,8 @@
-"""What the kernel remembers of connections: a datagram that belongs to one it knows is led where its first one was.
+"""Connection tracking: delete the kernel's entries for a published port, so that old UDP connections follow the change.
 
-So a port that leads elsewhere now is reached by new connections alone, until the old ones are forgotten. UDP has no
-end that the kernel could see; see nf_conntrack in the kernel's documentation.
+The kernel sends each packet of a known connection to the place of its first packet, also after the port was published
+for another container. A UDP connection has no end that the kernel could see, so its entry must be deleted. See
+nf_conntrack in the kernel's documentation.
 """
 
 from __future__ import annotations
@@ -26,25 +27,28 @@ FAMILIES = (_socket.AF_INET, _socket.AF_INET6)
 
 _HEADER = struct.Struct("=IHHIIBBH")  # struct nlmsghdr and struct nfgenmsg
 _ATTRIBUTE = struct.Struct("=HH")  # struct nlattr
-_TYPE_MASK = 0x3FFF  # the two bits above say that it is nested, and in which order its bytes are
+_TYPE_MASK = 0x3FFF  # the two bits above are flags: nested attributes, and network byte order
 _LONGEST = 1 << 16
 
 
 def delete(protocol: int, port: int) -> None:
-    """Forget all connections of this network namespace whose first packet was for *port*; see conntrack(8)."""
+    """Delete the entries of all connections of this network namespace to *port*; see conntrack(8).
+
+    *protocol* is an IPPROTO_* number. *port* is the destination port of the connection's first packet.
+    """
     for family in FAMILIES:
         for connection in known(family, protocol, port):
             try:
-                list(_told(_asked(family, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, connection)))
+                list(_answers(_request(family, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, connection)))
             except SyscallError as error:
-                if error.errno != errno.ENOENT:  # it has been forgotten meanwhile
+                if error.errno != errno.ENOENT:  # the entry has expired since it was read
                     raise
 
 
 def known(family: int, protocol: int, port: int) -> list[bytes]:
     """Return the connections to *port*, each as its attribute CTA_TUPLE_ORIG; see libnetfilter_conntrack."""
     found = []
-    for message in _told(_asked(family, IPCTNL_MSG_CT_GET, NLM_F_DUMP)):
+    for message in _answers(_request(family, IPCTNL_MSG_CT_GET, NLM_F_DUMP)):
         whole = next(piece for kind, piece in _attributes(message) if kind == CTA_TUPLE_ORIG)
         parts = dict(_attributes(whole[_ATTRIBUTE.size :]))
         ends = {
@@ -55,13 +59,13 @@ def known(family: int, protocol: int, port: int) -> list[bytes]:
     return found
 
 
-def _asked(family: int, what: int, how: int, attribute: bytes = b"") -> bytes:
-    kind = NFNL_SUBSYS_CTNETLINK << 8 | what
-    return _HEADER.pack(_HEADER.size + len(attribute), kind, NLM_F_REQUEST | how, 1, 0, family, 0, 0) + attribute
+def _request(family: int, command: int, flags: int, attribute: bytes = b"") -> bytes:
+    kind = NFNL_SUBSYS_CTNETLINK << 8 | command
+    return _HEADER.pack(_HEADER.size + len(attribute), kind, NLM_F_REQUEST | flags, 1, 0, family, 0, 0) + attribute
 
 
-def _told(message: bytes) -> Iterator[bytes]:
-    """Send *message* and yield the attributes of each answer up to the last; SyscallError is a no; see netlink(7)."""
+def _answers(message: bytes) -> Iterator[bytes]:
+    """Send *message* and yield the attributes of each answer; SyscallError: the kernel refuses; see netlink(7)."""
     kernel = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
     try:
         kernel.send(message)
@@ -81,7 +85,7 @@ def _told(message: bytes) -> Iterator[bytes]:
 
 
 def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the attributes in *data*, each with its number; its own header and padding are with it."""
+    """Yield the number and the bytes of each attribute in *data*; the bytes include its header and padding."""
     while len(data) >= _ATTRIBUTE.size:
         length, kind = _ATTRIBUTE.unpack_from(data)
         yield kind & _TYPE_MASK, data[: _aligned(length)]

@@ -1,6 +1,7 @@
-"""What the kernel tells of a network namespace, asked over rtnetlink(7): links, addresses, routes, and who is where.
+"""The state of a network namespace for `tinybox network show`: links, addresses, routes, ARP and bridge tables.
 
-`network.facts` asks the questions; here the answers, messages with numbered attributes, become things with names.
+`interfaces.facts` requests it from the kernel over rtnetlink(7). The classes here turn the answers, messages with
+numbered attributes, into objects with named fields.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ PORT_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")  #
 
 
 class Link:
-    """One link: its *index* and *name*, the *peer* index of its other end, the bridge it is plugged into (*master*)."""
+    """A link: its *index*, its *name*, the index of its other end (*peer*), that of its bridge (*master*), and more.
+
+    A number is 0, and a text is empty, if the link has no such property.
+    """
 
     def __init__(self, message: Any) -> None:
         about = message.get_attr("IFLA_LINKINFO")
@@ -33,12 +37,12 @@ class Link:
 
     @property
     def title(self) -> str:
-        """The link as ip-link(8) writes it: ``eth0@if12``."""
+        """The link's name as ip-link(8) prints it: ``eth0@if12``."""
         return f"{self.name}@if{self.peer}" if self.peer else self.name
 
 
 class Facts:
-    """All of one network namespace; each list is in the kernel's order."""
+    """The state of one network namespace; each list is in the kernel's order."""
 
     def __init__(self, links: Iterable[Any], addresses: Iterable[Any], routes: Iterable[Any]) -> None:
         self.links = [Link(message) for message in links]
@@ -49,7 +53,7 @@ class Facts:
         self.learned: list[tuple[int, str]] = []
 
     def _route(self, message: Any) -> tuple[int, str] | None:
-        """Return (index, words) of a route to somewhere else, as ip-route(8) shows it; of others nothing."""
+        """Return (index of the link, text) of a unicast route, similar to ip-route(8); None for any other route."""
         target, way, index = (message.get_attr(f"RTA_{name}") for name in ("DST", "GATEWAY", "OIF"))
         if target and (target.startswith(("fe80:", "ff00:")) or message["type"] != 1):  # RTN_UNICAST
             return None
@@ -57,20 +61,20 @@ class Facts:
         return index or 0, f"{place} via {way}" if way else f"{place} direct"
 
     def add_neighbours(self, messages: Iterable[Any]) -> None:
-        """Note which hardware address belongs to which address, as ARP has found out; see arp(7)."""
+        """Add the entries of the ARP and neighbour tables: the hardware address of each known address; see arp(7)."""
         for message in messages:
             if not message["state"] & NUD_NOARP and message.get_attr("NDA_LLADDR"):
-                words = f"{message.get_attr('NDA_DST')} is at {message.get_attr('NDA_LLADDR')}"
-                self.neighbours.append((message["ifindex"], f"{words} ({NUD.get(message['state'], 'permanent')})"))
+                text = f"{message.get_attr('NDA_DST')} is at {message.get_attr('NDA_LLADDR')}"
+                self.neighbours.append((message["ifindex"], f"{text} ({NUD.get(message['state'], 'permanent')})"))
 
     def add_learned(self, messages: Iterable[Any]) -> None:
-        """Note behind which port a bridge has seen which hardware address; see fdb in bridge(8)."""
+        """Add the hardware addresses that bridges have learned, each with its port's link; see fdb in bridge(8)."""
         for message in messages:
             if message.get_attr("NDA_MASTER") and not message["state"] & (NUD_PERMANENT | NUD_NOARP):
                 self.learned.append((message["ifindex"], message.get_attr("NDA_LLADDR")))
 
     def of(self, index: int) -> list[str]:
-        """Return the addresses of the link *index*, but for those of IPv6 that hold on the link alone."""
+        """Return the addresses of the link *index*, without IPv6 link-local ones."""
         return [address for number, address in self.addresses if number == index and not address.startswith("fe80:")]
 
 
