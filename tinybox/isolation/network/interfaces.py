@@ -126,7 +126,7 @@ class Routes:
         number, _, prefix = address.partition("/")
         family = _family(number)
         attributes: list[tuple[str, Any]] = [("IFA_ADDRESS", number), ("IFA_LOCAL", number)]
-        attributes.append(("IFA_FLAGS", IFA_F_NODAD if family == _socket.AF_INET6 else 0))  # tinybox chose it
+        attributes.append(("IFA_FLAGS", IFA_F_NODAD if family == _socket.AF_INET6 else 0))  # no test for duplicates
         message, how = self.messages.address(), NLM_F_CREATE | NLM_F_REPLACE
         self._request(RTM_NEWADDR, message, attributes, family=family, prefixlen=int(prefix), index=index, how=how)
 
