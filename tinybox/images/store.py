@@ -182,11 +182,11 @@ class Store:
             gone = f"{self.root}/tmp/gone-{key}"
             with Reported(f"layer {key}"):
                 files.remove_tree(gone)  # left by a command that was killed here
-                os.rename(f"{self.root}/layers/{key}", gone)  # first out of sight, whole: we may be killed halfway
+                os.rename(f"{self.root}/layers/{key}", gone)  # move it away first: the removal may be killed
                 files.remove_tree(gone)
 
     def layers(self) -> dict[str, int]:
-        """Return the layers that are there, by their short names, with the bytes of their files."""
+        """Return the size in bytes of each layer of the store, by its short name."""
         folder = f"{self.root}/layers"
         return {key: read_json(f"{folder}/{key}/layer.json")["size"] for key in _entries(folder)}
 
