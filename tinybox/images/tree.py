@@ -151,7 +151,7 @@ class Tree:
             try:
                 self._count()
                 os.mkdir(name, dir_fd=above)
-                os.chmod(name, 0o755, dir_fd=above)  # whatever the umask made of it
+                os.chmod(name, 0o755, dir_fd=above)  # with any umask
                 here = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
             finally:
                 os.close(above)

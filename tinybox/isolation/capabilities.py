@@ -22,12 +22,12 @@ DEFAULT = (
 ).split()
 
 
-def named(word: str) -> str:
+def named(text: str) -> str:
     """Return the full name of a capability in docker's short form (``net_admin``); UsageError: it is unknown."""
-    name = word.upper()
+    name = text.upper()
     name = name if name.startswith("CAP_") else f"CAP_{name}"
     if name not in capability.NUMBERS:
-        raise UsageError(f"capability {word}", "no such capability", "see capabilities(7) for the names")
+        raise UsageError(f"capability {text}", "no such capability", "see capabilities(7) for the names")
     return name
 
 
@@ -36,10 +36,10 @@ def wanted(added: Iterable[str], dropped: Iterable[str], available: Sequence[str
 
     *available* are the capabilities that root really has on this host: ``ALL`` means all of these.
     """
-    add, drop = [word.upper() for word in added], [word.upper() for word in dropped]
+    add, drop = [name.upper() for name in added], [name.upper() for name in dropped]
     base = set(available) if "ALL" in add else set() if "ALL" in drop else set(DEFAULT)
-    base |= {named(word) for word in add if word != "ALL"}
-    base -= {named(word) for word in drop if word != "ALL"}
+    base |= {named(name) for name in add if name != "ALL"}
+    base -= {named(name) for name in drop if name != "ALL"}
     return [name for name in capability.NAMES if name in base]
 
 

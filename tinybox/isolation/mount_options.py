@@ -86,9 +86,9 @@ class Options:
             self.data.append(option)  # also sync, dirsync and lazytime: fsconfig(2) accepts them by their names
 
 
-def propagation(word: str, field: str = "propagation") -> int:
+def propagation(option: str, field: str = "propagation") -> int:
     """Return the MS_* flag of a propagation such as ``slave`` or ``rslave``; UsageError, with *field*: unknown."""
-    name = word if word in PROPAGATION else word[1:]
-    if name not in PROPAGATION or word not in (name, f"r{name}"):
-        raise UsageError(field, f"{word!r} is unknown", f"one of {', '.join(PROPAGATION)}")
+    name = option if option in PROPAGATION else option[1:]
+    if name not in PROPAGATION or option not in (name, f"r{name}"):
+        raise UsageError(field, f"{option!r} is unknown", f"one of {', '.join(PROPAGATION)}")
     return PROPAGATION[name]

@@ -94,7 +94,7 @@ def changes(upper: str, layers: Sequence[str], mark: str) -> Iterator[tuple[str,
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        cause = f"a path in it is longer than {files.LONGEST_PATH} bytes, and neither it nor what follows can be listed"
+        cause = f"a path in it is longer than {files.LONGEST_PATH} bytes; it and the paths after it cannot be listed"
         raise TinyboxError("diff", cause, "remove it, or move it further up") from error
     finally:
         for fd in fds:

@@ -25,7 +25,7 @@ def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
 
     Every second it continues the stopped processes that hold the lock. See stopped.py.
     """
-    pause, look = 0.001, time.monotonic() + LOOK
+    pause, search_at = 0.001, time.monotonic() + LOOK
     while True:
         try:
             fcntl.flock(fd, operation | fcntl.LOCK_NB)
@@ -34,11 +34,11 @@ def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
         else:
             return
         pause = min(2 * pause, _PAUSE_MOST)
-        if time.monotonic() > look:
+        if time.monotonic() > search_at:
             from tinybox.linux import stopped
 
             stopped.wake_holders(os.fstat(fd))
-            look = time.monotonic() + LOOK
+            search_at = time.monotonic() + LOOK
 
 
 class Lock:

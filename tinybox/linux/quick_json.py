@@ -26,9 +26,9 @@ class _Settings:
     parse_float, parse_int = float, int
 
     @staticmethod
-    def parse_constant(word: str) -> float:
+    def parse_constant(name: str) -> float:
         """Raise ValueError for NaN and Infinity, which the json module accepts though JSON does not have them."""
-        raise ValueError(f"{word} is not valid JSON")
+        raise ValueError(f"{name} is not valid JSON")
 
 
 _scan = make_scanner(_Settings())  # type: ignore[arg-type]  # it reads these attributes of any object

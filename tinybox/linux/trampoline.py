@@ -118,7 +118,7 @@ def _aarch64(report: int) -> bytes:
     def put(register: int, value: int) -> int:  # movz wREGISTER, #value
         return 0x52800000 | value << 5 | register
 
-    words = (
+    instructions = (
         put(0, report), put(1, 2), put(2, 1), put(8, 25), call,  # fcntl(report, F_SETFD, FD_CLOEXEC)
         0x340000C0,  # cbz w0, execute
         0x3100241F, 0x54000260,  # cmn w0, #EBADF; b.eq end
@@ -135,4 +135,4 @@ def _aarch64(report: int) -> bytes:
         put(0, report), 0x910003E1, put(2, 2), put(8, 64), call,  # write(report, sp, 2)
         put(0, FAILED), put(8, 94), call,  # end: exit_group(FAILED)
     )  # fmt: skip
-    return struct.pack(f"<{len(words)}I", *words)
+    return struct.pack(f"<{len(instructions)}I", *instructions)

@@ -31,10 +31,10 @@ REFUSALS = {
     errno.EACCES: ("the control groups belong to another user", "run as root, or have the subtree delegated"),
     errno.EPERM: ("the kernel does not permit it", "run as root, outside of a restricted container"),
     errno.EROFS: ("the cgroup file system is mounted read-only", "run tinybox outside of a container"),
-    errno.ENOENT: ("this kernel's controller has no such file, or the group is gone", "leave the limit out"),
-    errno.EINVAL: ("the kernel refuses the value", "look at its range in cgroups(7)"),
-    errno.ERANGE: ("the kernel refuses the value: it is out of range", "look at its range in cgroups(7)"),
-    errno.ENODEV: ("there is no such device, or the group is gone", "look at the device numbers"),
+    errno.ENOENT: ("this kernel's controller has no such file, or the group was removed", "leave the limit out"),
+    errno.EINVAL: ("the kernel refuses the value", "see its range in cgroups(7)"),
+    errno.ERANGE: ("the kernel refuses the value: it is out of range", "see its range in cgroups(7)"),
+    errno.ENODEV: ("there is no such device, or the group was removed", "check the device numbers"),
 }
 
 

@@ -137,7 +137,7 @@ def names_of(entry: Mapping[str, Any], place: str) -> list[str]:
 
 def action_of(action: object, errno_ret: object, place: str) -> bytes:
     """Return the instruction that returns *action*, with *errno_ret* if the action has an errno."""
-    answer = ACTIONS[word(action, ACTIONS, place)]
+    answer = ACTIONS[one_of(action, ACTIONS, place)]
     if action == "SCMP_ACT_NOTIFY" and place == "defaultAction":
         cause = "no agent could answer before the program runs"
         raise UsageError("linux.seccomp.defaultAction", cause, "name the calls")
@@ -159,7 +159,7 @@ def rules_of(conditions: list[dict[str, Any]], action: bytes, wide: bool, place:
 def test_of(condition: Mapping[str, Any], wide: bool, place: str) -> Test:
     """Return a condition as a Test; UsageError: one of its fields is wrong."""
     names = [f"SCMP_CMP_{operator}" for operator in OPERATORS]
-    operator = word(condition.get("op"), names, f"{place}.op").removeprefix("SCMP_CMP_")
+    operator = one_of(condition.get("op"), names, f"{place}.op").removeprefix("SCMP_CMP_")
     index = whole(condition.get("index"), 5, f"{place}.index")
     value = whole(condition.get("value"), 2**64 - 1, f"{place}.value")
     return operator, index, value, whole(condition.get("valueTwo") or 0, 2**64 - 1, f"{place}.valueTwo"), wide
@@ -176,7 +176,7 @@ def list_of(kind: type[Kind], value: object, place: str) -> list[Kind]:
     return value
 
 
-def word(value: object, known: Collection[str], place: str) -> str:
+def one_of(value: object, known: Collection[str], place: str) -> str:
     """Return *value* if it is one of the *known* strings; UsageError: it is not."""
     if not isinstance(value, str) or value not in known:
         raise UsageError(f"linux.seccomp.{place}", f"{value!r} is not known", f"one of {', '.join(known)}")
