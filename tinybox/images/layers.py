@@ -25,8 +25,8 @@ MARK = f"{XATTR}{OVERLAY_OPAQUE}"  # the attribute of an opaque directory, witho
 def pack(upper: str, path: str, mark: str, omitted: Report, without: Collection[str] = ()) -> bool:
     """Write the directory *upper*, except the paths *without*, to the layer archive *path*; return if it has files.
 
-    A path in *without* begins with a slash, at *upper*. If it has a directory, it also has all files in that directory.
-    *omitted* is called with the name of each file that a layer cannot contain.
+    The paths in *without* begin with a slash, which means *upper*; with a directory the caller also lists all files
+    below it. *omitted* is called with the name of each file that a layer cannot contain.
     """
     fd, packed = os.open(upper, os.O_PATH | os.O_DIRECTORY), 0
 

@@ -3,7 +3,7 @@
 The proc file system shows the pid namespace of the process that calls fsopen(2). A process of tinybox inside the
 container's pid namespace is visible to the processes there; with CAP_SYS_PTRACE they could use its files, descriptors
 and rights. So the process that makes the call has none of these: its root is an empty directory, its user namespace is
-new, and it has one descriptor. If tinybox is killed meanwhile, these helper processes are killed, too.
+new, and it has one descriptor. If tinybox is killed, the kernel kills these helper processes, too (PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations

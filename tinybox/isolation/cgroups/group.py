@@ -149,7 +149,7 @@ class Cgroup:
             raise StateError(f"cgroup {self.name}", f"the processes {self.processes()} do not end")
 
     def freeze(self) -> None:
-        """Stop every process, and return when all have stopped; StateError: one does not; ``cgroup.freeze``, 5.2."""
+        """Stop every process; return when all have stopped; StateError: one does not; ``cgroup.freeze``, Linux 5.2."""
         if not self._freeze(time.monotonic() + PATIENCE):
             self.thaw()
             raise StateError(f"cgroup {self.name}", "its processes do not stop: one waits in the kernel (state D)")

@@ -186,7 +186,7 @@ def plug(routes: Routes, link: str, bridge: str, namespace: int, interface: str,
 def configure(messages: Messages, namespace: int, interface: str, addresses: list[str], gateways: list[str]) -> None:
     """Set up *interface*, a container's end of a veth pair: its *addresses*, and a default route to each gateway.
 
-    This process joins the container's network *namespace* meanwhile, and returns to its own; see setns(2).
+    For this it joins the container's network *namespace*, and then returns to its own; see setns(2).
     """
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     process.setns(namespace, process.CLONE_NEWNET)
