@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import naming, state
-from tinybox.linux import files, ownership
+from tinybox.linux import files, locks, ownership
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -86,6 +86,6 @@ def folder() -> str:
 def is_alive(owner: str) -> bool:
     """Tell whether somebody owns the container whose live directory this is: he holds its lock; see flock(2)."""
     try:
-        return files.is_locked(os.path.join(owner, "lock"))
+        return locks.is_locked(os.path.join(owner, "lock"))
     except (FileNotFoundError, NotADirectoryError):
         return False
