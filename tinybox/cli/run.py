@@ -1,4 +1,7 @@
-"""tinybox run: one container; in the foreground its exit status is the program's, as with docker-run(1)."""
+"""`tinybox run`: choose between foreground, -d, --dry-run and --bundle; container/launch.py makes the container.
+
+In the foreground the exit status is the program's, as with docker-run(1).
+"""
 
 from __future__ import annotations
 
@@ -19,27 +22,27 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-SEEING = ("explain", "step", "break_at", "omit", "chroot")  # the options that need an audience
+SEEING = ("explain", "step", "break_at", "omit", "chroot")  # for a demonstration: a user watches
 
 
 def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
-    """Run *command* in a new container of *image*; make the image first where only its recipe is there."""
+    """Run *command* in a new container of *image* and return the exit status; make a missing image from its recipe."""
     if options.get("dry_run") or options.get("bundle"):
         return show(image, command, options)
     if options.get("detach"):
-        refuse_audience(options, "-d: there is nobody to look")
+        refuse_seeing(options, "-d: a container in the background shows no steps")
         from tinybox.cli.commands import detached
 
         return detached.run(image, command, options)
     if options.get("tty") and options.get("interactive") and not os.isatty(0):
         raise UsageError("--tty", "the input device is not a terminal", "leave -t out, or run it on a terminal")
     on_terminal = os.isatty(0) and os.isatty(1)
-    options.setdefault("interactive", on_terminal)  # not for stdin alone: in `run ... | less` the keys are for less
+    options.setdefault("interactive", on_terminal)  # stdin is not enough: in `run ... | less` the keys are for less
     options.setdefault("tty", on_terminal)
     stdin = 0 if options["interactive"] else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     handles = Handles((stdin, 1, 2), interactive=options["interactive"], watched=True)
     if networking.mode(options) == definitions.BRIDGE:
-        say_what_changes()
+        warn_of_host_changes()
     if any(options.get(key) for key in SEEING):
         from tinybox.seeing import run as seen
 
@@ -53,24 +56,24 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     return ending.status
 
 
-def say_what_changes() -> None:
-    """Say on stderr what a box with a network changes on this host, the first time; root's boxes alone have one."""
+def warn_of_host_changes() -> None:
+    """Print which settings of this host a box with a network changes, the first time; only root's boxes have one."""
     from tinybox.container.network import warnings
 
-    notice = warnings.forwarding() if os.geteuid() == 0 else ""
-    if notice:
-        print(f"tinybox: {notice}", file=sys.stderr)
+    warning = warnings.forwarding() if os.geteuid() == 0 else ""
+    if warning:
+        print(f"tinybox: {warning}", file=sys.stderr)
 
 
-def refuse_audience(options: dict[str, Any], where: str) -> None:
-    """Refuse the options that need an audience *where* nobody looks."""
+def refuse_seeing(options: dict[str, Any], where: str) -> None:
+    """Raise UsageError if *options* has one of SEEING; *where* names the option or command that excludes it."""
     for key in SEEING:
         if options.get(key):
             raise UsageError(f"--{key.replace('_', '-')}", f"does not go with {where}", "run it in the foreground")
 
 
 def show(image: str, command: list[str], options: dict[str, Any]) -> int:
-    """Print the plan, or write the bundle, and do nothing else; needs no root (but the bundle's files have owners)."""
+    """Print the plan, or write the bundle, and do nothing else; only the owners of the bundle's files need root."""
     paths = Paths()
     container = launch.prepare(paths, host.read(paths.cache), image, command, options, Handles())
     if options.get("dry_run"):
