@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-SEEING = ("explain", "step", "break_at", "omit", "chroot")  # for a demonstration: a user watches
+SEEING = ("explain", "step", "break_at", "omit", "chroot")  # they show a user the steps, or change them
 
 
 def execute(image: str, command: list[str], options: dict[str, Any]) -> int:

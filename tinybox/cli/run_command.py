@@ -113,5 +113,5 @@ def table_command(name: str, act: Callable[[str, list[str], dict[str, Any]], int
 run = table_command(
     "run",
     command_line.execute,
-    "Run COMMAND in a new container of IMAGE. Options end at IMAGE; options and exit status are docker's.",
+    "Run COMMAND in a new container of IMAGE. Options end at IMAGE. Names of options and exit status are docker's.",
 )

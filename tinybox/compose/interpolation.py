@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LONGEST = 128 << 10  # bytes: MAX_ARG_STRLEN, what execve(2) takes of one variable
+LONGEST = 128 << 10  # bytes: MAX_ARG_STRLEN, the most that execve(2) takes for one variable
 DEEPEST = 20  # levels of variables inside the defaults of others
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENDING = re.compile(r":?[-+?]")

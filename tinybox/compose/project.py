@@ -137,10 +137,10 @@ def checked(name: str) -> str:
 
 
 def normal(folder: str) -> str:
-    """Return the default name of a project: its folder's name in lower case, without characters not allowed."""
+    """Return the default name of a project: its folder's name in lower case, without forbidden characters."""
     name = re.sub(r"[^a-z0-9_-]", "", os.path.basename(folder).lower()).lstrip("_-")
     if not name:
-        raise UsageError(f"project in {folder}", "the folder's name has no letter or digit", "-p NAME")
+        raise UsageError(f"project in {folder}", "the folder's name has none of a-z and 0-9", "-p NAME")
     return name
 
 

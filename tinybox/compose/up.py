@@ -124,7 +124,7 @@ class Startup:
         return not self.recreate and listed.labels.get(members.HASH) == digest and not shared & self.renewed
 
     def start(self, service: Service, listed: Listed) -> None:
-        """Start a container that is at rest; a running one is restarted only with one that it follows."""
+        """Start a container that is at rest; restart a running one if a service that it follows was started here."""
         if self.renewed & {self.project.services[name].container for name in service.follows & {*self.images}}:
             control.stop(self.paths, listed.id)
         if service.name in self.completed() and listed.word == "exited" and listed.state.get("exitCode") == 0:

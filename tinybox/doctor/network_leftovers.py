@@ -88,7 +88,7 @@ def links(paths: Paths) -> list[str]:
 
 
 def remove_links(paths: Paths, names: list[str]) -> None:
-    """Remove the links *names*, if no box uses them still."""
+    """Remove the links *names*, if they are still unused."""
     with HostBridges():
         for name in [name for name in links(paths) if name in names]:
             removal.remove_link(name)
@@ -105,7 +105,7 @@ def _is_idle() -> bool:
 
 
 def remove_table(paths: Paths, _: list[str]) -> None:
-    """Remove the firewall table, if no box uses it still."""
+    """Remove the firewall table, if it is still unused."""
     with HostBridges():
         if table(paths):
             firewall.clear().end()

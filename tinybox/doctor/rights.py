@@ -23,7 +23,7 @@ SWITCHES = {  # what may forbid user namespaces: the file, the value that forbid
 def root(_: Paths) -> Finding:
     """Read the user id and the permitted capabilities of this process; see capget(2)."""
     if os.geteuid() != 0:
-        return Finding("root", NOTE, "run by a user: checks that need root are not tried", "sudo tinybox doctor")
+        return Finding("root", NOTE, "run by a user: checks that need root are skipped", "sudo tinybox doctor")
     has = capabilities.available()
     last = int(text("/proc/sys/kernel/cap_last_cap") or len(capability.NAMES) - 1)
     missing = [name for name in capability.NAMES[: last + 1] if name not in has]

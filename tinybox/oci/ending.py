@@ -126,7 +126,8 @@ def destroy(entry: Record, log: Log) -> None:
     config: Spec = {}
     if os.path.exists(os.path.join(entry.folder, "config.json")) and entry.state:
         config, group = entry.config(), group_of(entry)
-        if "pid" in entry.state or groups.is_ours(group):  # else `create` may have refused it: not empty
+        # Without a pid, `create` may have refused the group, because processes of others are in it.
+        if "pid" in entry.state or groups.is_ours(group):
             group.kill()
         end(entry)
         group.remove()

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
 
-def group(container: str, config: Spec, where: Hierarchies, ours: Iterable[str] | None = None) -> Cgroup:
-    """Return the group that ``linux.cgroupsPath`` names; *ours* are its directories that tinybox has made.
+def group(container: str, config: Spec, where: Hierarchies, made: Iterable[str] | None = None) -> Cgroup:
+    """Return the group that ``linux.cgroupsPath`` names; *made* are its directories that tinybox has made.
 
     A relative path begins at tinybox's own group; the specification leaves that place to the runtime.
     """
     path = config.get("linux", {}).get("cgroupsPath", "")
     if not path:
         return Cgroup(place(container), where, needed(config, where))
-    return SharedCgroup(path if path.startswith("/") else place(path), where, [*needed(config, where), *where.v1], ours)
+    return SharedCgroup(path if path.startswith("/") else place(path), where, [*needed(config, where), *where.v1], made)
 
 
 def is_ours(group: Cgroup) -> bool:
@@ -38,7 +38,7 @@ def is_ours(group: Cgroup) -> bool:
 
 
 def check_free(group: Cgroup) -> None:
-    """Raise StateError if the group in tinybox's own group exists: a container of this id is below another --root."""
+    """Raise StateError if tinybox's own group for this id exists: another --root has a container of the same id."""
     directory = group.directory("freezer")
     if not isinstance(group, SharedCgroup) and directory and os.path.isdir(directory):
         raise StateError(f"cgroup {group.name}", "it exists already", "use another id, or name a cgroupsPath")

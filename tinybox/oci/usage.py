@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tinybox.oci.record import Record
 
 UNLIMITED = 2**64 - 1
-LONGEST = 24 * 24 * 3600.0  # seconds: what poll(2) can wait, in milliseconds of 32 bits
+LONGEST = 24 * 24 * 3600.0  # seconds: the longest wait of poll(2), whose milliseconds have 32 bits
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

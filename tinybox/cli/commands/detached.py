@@ -1,4 +1,4 @@
-"""`run -d`, `create`, `start` and `attach`: containers in the background, each owned by a monitor process."""
+"""`run -d`, `create`, `start` and `attach`: containers in the background, each run by a monitor process."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def _formatter(style: str) -> Callable[[dict[str, Any]], str]:
 @click.option("--since", default="", metavar="TIME", help="Show events since then: 10m, a date, or Unix seconds.")
 @click.option("--until", default="", metavar="TIME", help="Show events up to then; without it, go on until Ctrl-C.")
 @click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE",
-              help="Show only matching events: container, event, image, network, type.")  # fmt: skip
+              help="Show only matching events; keys: container, event, image, network, type.")  # fmt: skip
 @click.option(
     "--format", "style", default="", metavar="FORMAT", help="json, or a template such as '{{.Action}} {{.ID}}'."
 )

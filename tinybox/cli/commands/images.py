@@ -52,9 +52,9 @@ def make_missing(text: str) -> bool:
 )
 def images(names: tuple[str, ...], *, quiet: bool, style: str) -> None:
     """List the images in the store, or only those called NAME."""
-    wanted = {str(parse(name)) for name in names}
+    references = {str(parse(name)) for name in names}
     listed = store().images(lambda error: print(f"tinybox: {error}", file=sys.stderr))
-    found = [image for image in listed if not wanted or image.reference in wanted]
+    found = [image for image in listed if not references or image.reference in references]
     if quiet:
         click.echo("".join(f"{image.id[:12]}\n" for image in found), nl=False)
     elif style == "json":

@@ -110,7 +110,7 @@ def pause(one: course.Lab) -> None:
 @IMAGE
 @click.argument("chosen", nargs=-1, metavar="[ID...]", shell_complete=names)
 def check(chosen: tuple[str, ...], image: str, seed: int, *, as_json: bool) -> int:
-    """Run every lab and its control; the exit status is 1 if a lab fails, or if a control gives the same result."""
+    """Run every lab and its control; the exit status is 1 if a lab fails, or if its control does not fail."""
     prepare(image)
     done: list[tuple[str, course.Pair]] = []
 

@@ -63,7 +63,7 @@ def _chosen(paths: Paths, filters: tuple[str, ...], *, all_of_them: bool, newest
 @click.option("-n", "--last", type=int, default=-1, metavar="N", help="Show the N newest, in any state.")
 @click.option("-l", "--latest", is_flag=True, help="Show the newest, in any state.")
 @click.option("--no-trunc", is_flag=True, help="Do not shorten ids and commands.")
-@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Show only matching ones: "
+@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Show only matching ones; keys: "
               "id, name, label, status, exited, health, ancestor, before, since, volume, network.")  # fmt: skip
 @format_option(FIELDS)
 def ps(

@@ -29,7 +29,7 @@ def line_count(text: str) -> int | None:
 
 
 class Writer:
-    """Writes log entries to stdout and stderr in the order in which they came, if wanted with *timestamps*."""
+    """Writes log entries to stdout and stderr in the order in which they came; *timestamps*: with times."""
 
     def __init__(self, *, timestamps: bool) -> None:
         self._timestamps = timestamps

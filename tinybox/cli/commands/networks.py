@@ -108,7 +108,11 @@ def ls(filters: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> 
 @network.command("create")
 @click.option("-d", "--driver", default="bridge", metavar="NAME", help="The driver; there is only bridge.")
 @click.option(
-    "--subnet", "subnets", multiple=True, metavar="SUBNET", help="Such as 172.18.0.0/16; one of IPv4, one of IPv6."
+    "--subnet",
+    "subnets",
+    multiple=True,
+    metavar="SUBNET",
+    help="Such as 172.18.0.0/16; at most one IPv4 and one IPv6 subnet.",
 )
 @click.option("--gateway", "gateways", multiple=True, metavar="ADDRESS", help="The host's address in the subnet.")
 @click.option("--internal", is_flag=True, help="Without a route out of the network or into it.")

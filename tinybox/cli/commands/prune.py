@@ -37,7 +37,7 @@ def prune(*, all_of_them: bool, force: bool, volumes_too: bool) -> None:
     if volumes_too:
         removed["Deleted Volumes"] = pruning.volumes_of(paths, lambda volume: all_of_them or volume.is_anonymous)
     removed["Deleted Images"] = pruning.images(paths, all_of_them=all_of_them)
-    for title, gone in removed.items():
-        if gone.names:
-            print(f"{title}:", *gone.names, "", sep="\n")
-    print(f"Total reclaimed space: {units.decimal_size(sum(gone.size for gone in removed.values()))}")
+    for title, removal in removed.items():
+        if removal.names:
+            print(f"{title}:", *removal.names, "", sep="\n")
+    print(f"Total reclaimed space: {units.decimal_size(sum(removal.size for removal in removed.values()))}")

@@ -25,11 +25,11 @@ def replay(trace: str, step: bool, html: str | None) -> int:
             Replay(Page(out.write).show).run(read(trace))
         return 0
     with contextlib.ExitStack() as stack:
-        board = None
+        keys = None
         if step:
             keyboard.check("--step")
-            board = stack.enter_context(keyboard.Keyboard())
-        whole = Replay(Text(_write, colour=colours(1)).show, board).run(read(trace))
+            keys = stack.enter_context(keyboard.Keyboard())
+        whole = Replay(Text(_write, colour=colours(1)).show, keys).run(read(trace))
     return 0 if whole else 130
 
 
