@@ -136,7 +136,7 @@ def write_pid(command: CommandLine, handles: Handles) -> None:
 
 def start(command: CommandLine) -> None:
     """Start the program of a created container; the exit status is 126 or 127 if execve(2) refuses it."""
-    with record.find(command.root(), command.arguments[0]) as entry:
+    with record.open_locked(command.root(), command.arguments[0]) as entry:
         release(entry, command.log)
 
 
@@ -192,7 +192,7 @@ def run(command: CommandLine) -> int:
 def remove(former: Record, log: Log) -> None:
     """Delete the container of a `run` that has ended, unless another command has deleted it."""
     try:
-        entry = record.find(former.root, former.id)
+        entry = record.open_locked(former.root, former.id)
     except StateError:
         return
     with entry:

@@ -30,7 +30,7 @@ def kill(command: CommandLine) -> None:
     from tinybox.container.control import signal_number
 
     number = signal_number((command.arguments[1:] or ["TERM"])[0])
-    with record.look(command.root(), command.arguments[0]) as entry:
+    with record.open_unlocked(command.root(), command.arguments[0]) as entry:
         send(entry, number, everyone="all" in command.flags)
 
 
@@ -99,7 +99,7 @@ def delete(command: CommandLine) -> None:
     try:
         if force:
             kill_unlocked(command.root(), container)
-        entry = record.find(command.root(), container)
+        entry = record.open_locked(command.root(), container)
     except StateError:
         if force:
             return
@@ -113,7 +113,7 @@ def delete(command: CommandLine) -> None:
 
 def kill_unlocked(root: str, container: str) -> None:
     """Kill a container's first process without its lock: the command that holds the lock may wait for that process."""
-    with record.look(root, container) as entry:
+    with record.open_unlocked(root, container) as entry:
         if entry.status() in SIGNALLED:
             send(entry, signal.SIGKILL, everyone=False)
 

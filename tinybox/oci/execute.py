@@ -78,7 +78,7 @@ def begin(command: CommandLine, *, detached: bool) -> Execution:
     No lock is held: in a frozen container the process starts after `resume`, which must not wait for this command. If
     the container ends before, joining its namespaces fails.
     """
-    with record.look(command.root(), command.arguments[0]) as entry:
+    with record.open_unlocked(command.root(), command.arguments[0]) as entry:
         if entry.status() not in ending.SIGNALLED:
             raise StateError(f"container {entry.id}", "cannot exec in a container that is not running")
         if ending.group_of(entry).frozen() and "ignore-paused" not in command.flags:

@@ -40,14 +40,14 @@ LISTS = {"cpuset-cpus": ("cpu", "cpus"), "cpuset-mems": ("cpu", "mems")}
 
 def pause(command: CommandLine) -> None:
     """Freeze every process of a container; see cgroup.freeze in cgroups(7)."""
-    with record.find(command.root(), command.arguments[0]) as entry:
+    with record.open_locked(command.root(), command.arguments[0]) as entry:
         alive(entry)
         ending.group_of(entry).freeze()
 
 
 def resume(command: CommandLine) -> None:
     """Thaw a frozen container; StateError: it is not frozen."""
-    with record.find(command.root(), command.arguments[0]) as entry:
+    with record.open_locked(command.root(), command.arguments[0]) as entry:
         alive(entry)
         group = ending.group_of(entry)
         if not group.frozen():
@@ -63,7 +63,7 @@ def alive(entry: Record) -> None:
 
 def update(command: CommandLine) -> None:
     """Change a running container's limits, in the kernel and in its recorded config.json, or in neither."""
-    with record.find(command.root(), command.arguments[0]) as entry:
+    with record.open_locked(command.root(), command.arguments[0]) as entry:
         alive(entry)
         config, changes = entry.config(), requested(command)
         resources = config.setdefault("linux", {}).setdefault("resources", {})

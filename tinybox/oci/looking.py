@@ -39,7 +39,7 @@ def state(entry: Record) -> dict[str, Any]:
 
 def show_state(command: CommandLine) -> None:
     """Print the state of a container."""
-    with record.look(command.root(), command.arguments[0]) as entry:
+    with record.open_unlocked(command.root(), command.arguments[0]) as entry:
         print(json.dumps(state(entry), indent=2))
 
 
@@ -58,7 +58,7 @@ def show_list(command: CommandLine) -> None:
     root, rows = command.root(), []
     for container in record.ids(root):
         try:
-            with record.look(root, container) as entry:
+            with record.open_unlocked(root, container) as entry:
                 rows.append(listed(entry))
         except StateError:
             continue  # deleted by another command
@@ -81,7 +81,7 @@ def show_table(rows: list[Any]) -> None:
 
 def show_processes(command: CommandLine) -> None:
     """Print the pids of a container's processes as JSON, or the lines of ps(1) about them."""
-    with record.look(command.root(), command.arguments[0]) as entry:
+    with record.open_unlocked(command.root(), command.arguments[0]) as entry:
         pids = ending.group_of(entry).processes()
     if command.value("format", "table") == "json":
         print(json.dumps(pids))

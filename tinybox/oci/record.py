@@ -113,10 +113,10 @@ def make(root: str, container: str) -> Record:
         if isinstance(error, FileExistsError) and os.path.isdir(root):
             raise StateError(f"container {container}", "container with given ID already exists") from error
         raise unusable(root, error) from error
-    return find(root, container)
+    return open_locked(root, container)
 
 
-def find(root: str, container: str) -> Record:
+def open_locked(root: str, container: str) -> Record:
     """Wait for the lock of an existing container, and return its record; StateError: it does not exist."""
     _check(root, container)
     folder = os.path.join(root, container)
@@ -137,7 +137,7 @@ def find(root: str, container: str) -> Record:
     return Record(root, container, lock)
 
 
-def look(root: str, container: str) -> Record:
+def open_unlocked(root: str, container: str) -> Record:
     """Return the record of a container without its lock, only for reading; StateError: it does not exist."""
     _check(root, container)
     try:

@@ -27,7 +27,7 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 def events(command: CommandLine) -> None:
     """Print what a container uses: once with --stats, else every --interval until its end, and each out-of-memory."""
-    with record.look(command.root(), command.arguments[0]) as entry:
+    with record.open_unlocked(command.root(), command.arguments[0]) as entry:
         limits.alive(entry)
         group = ending.group_of(entry)
         if "stats" in command.flags:
