@@ -10,7 +10,7 @@ from tinybox.cli.run_command import table_command
 from tinybox.container.config import life, option_values
 from tinybox.container.views import filter_values, units
 from tinybox.errors import UsageError
-from tinybox.oci import usage
+from tinybox.oci import command_line, usage
 
 # Go's own lists: strconv.ParseBool, which refuses other cases such as "tRUE"; we do not.
 YES = ("1", "t", "T", "true", "TRUE", "True", "tRUE")
