@@ -123,9 +123,8 @@ def attend(
 ) -> int:
     """Pass data both ways until the container ends or the detach keys are typed.
 
-    Return the container's exit status, 0 after the detach keys, or 128+N after signal N without *proxy*. With *proxy*,
-    signals to this process are forwarded to the container; without it, they end this process only. *stdin* states
-    whether this process's input is passed on. Raise StateError if the monitor ends without sending a status.
+    Return the container's exit status, 0 after the detach keys, or 128+N after signal N without *proxy*; with *proxy*,
+    signals are forwarded to the container. *stdin*: whether input is passed on. StateError if the monitor dies.
     """
     session = AttachSession(paths, container, line, terminal_inside=terminal_inside, keys=key_bytes(keys or DETACH))
     listening = stdin
@@ -149,8 +148,7 @@ def attend(
                 if not session.type(typed):
                     return 0
     if session.status is None:
-        cure = "tinybox ps -a and tinybox logs show more"
-        raise StateError(f"container {container[:12]}", "its monitor closed the connection", cure)
+        raise StateError(f"container {container[:12]}", "its monitor closed the connection", "see tinybox ps -a, logs")
     return session.status
 
 
