@@ -1,4 +1,4 @@
-"""From docker's words to our annotations: the networks to be in, the ports to publish, and the names to know."""
+"""Convert --network, --ip, --publish, --expose, --dns and --add-host to annotations; mount /etc/hosts and its like."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ ETC = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "
 
 
 def for_networks(request: Request) -> dict[str, str]:
-    """Return the annotations for networks, ports and names; UsageError names the option that is wrong."""
+    """Return the annotations for networks, ports and host names; UsageError names the option that is wrong."""
     made: dict[str, str] = {}
     if request.modes["network"] == definitions.BRIDGE:
         made[spec.NETWORKS] = json.dumps(_wants(request))
     else:
-        _refuse_places(request)
+        _refuse_endpoint_options(request)
     opened, published = _ports(request)
     if opened:
         made[spec.EXPOSED] = json.dumps(opened)
     if any(":" in port["hostIp"] for port in published):
-        _refuse_nowhere(request, published)
+        _refuse_unreachable(request, published)
     if published:
         made[spec.PORTS] = json.dumps(published)
     known = _names(request.options)
@@ -40,10 +40,10 @@ def for_networks(request: Request) -> dict[str, str]:
 
 
 def _wants(request: Request) -> list[EndpointRequest]:
-    """Return the places in networks; those of --ip and its like are asked for in the first one."""
+    """Return the requested endpoints, one for each network; --ip and its like hold for the first network."""
     options = request.options
     wants: list[EndpointRequest] = []
-    for word in network_option.asked(options):
+    for word in network_option.requested(options):
         want = network_option.fields(word)
         want["name"] = request.network(want["name"]).name
         if any(want["name"] == other["name"] for other in wants):
@@ -60,7 +60,7 @@ def _wants(request: Request) -> list[EndpointRequest]:
 
 
 def check(network: definitions.Network, want: EndpointRequest) -> None:
-    """Raise UsageError for a place that *network* cannot give: see _chosen in addresses for what is taken already."""
+    """Raise UsageError for an endpoint that *network* cannot give; `addresses.lease` finds what is already in use."""
     if network.is_predefined:
         for key, option, what in (
             ("address", "ip", "user specified IP address"),
@@ -76,8 +76,8 @@ def check(network: definitions.Network, want: EndpointRequest) -> None:
         network_checks.check(network, want)
 
 
-def _refuse_places(request: Request) -> None:
-    """Raise UsageError for options that only a network with a bridge can give a meaning."""
+def _refuse_endpoint_options(request: Request) -> None:
+    """Raise UsageError for options that have a meaning only in a network with a bridge."""
     chosen = request.modes["network"]
     shared = chosen.startswith("container:")
     refused = {"ip": "IP address", "ip6": "IP address", "network_alias": "network-scoped alias", "mac_address": ""}
@@ -92,7 +92,7 @@ def _refuse_places(request: Request) -> None:
 
 
 def _ports(request: Request) -> tuple[list[str], list[Port]]:
-    """Return which ports are exposed and which are published. In the host's network all are, as they are."""
+    """Return the exposed and the published ports; without a bridge none are published (in the host's all are open)."""
     options, declared = request.options, request.image.config.get("ExposedPorts") or {}
     if not (options.get("publish") or options.get("expose") or declared):
         return [], []
@@ -105,8 +105,8 @@ def _ports(request: Request) -> tuple[list[str], list[Port]]:
     return opened, published if request.modes["network"] == definitions.BRIDGE else []
 
 
-def _refuse_nowhere(request: Request, published: list[Port]) -> None:
-    """Raise UsageError for a port at an address of IPv6 from which nothing can lead into the box."""
+def _refuse_unreachable(request: Request, published: list[Port]) -> None:
+    """Raise UsageError for a port published at an IPv6 address from which no packet can reach the box."""
     has_six = any(request.network(want["name"]).subnet6 for want in _wants(request))
     for port in published:
         option = f"--publish {published_ports.outside(port)}:{published_ports.inside(port)}"
@@ -118,7 +118,7 @@ def _refuse_nowhere(request: Request, published: list[Port]) -> None:
 
 
 def _names(options: Options) -> dict[str, list[str]]:
-    """Return what --dns, its like and --add-host say, under the names of the files' own words; see resolv.conf(5)."""
+    """Return the values of --dns, its like and --add-host, with the keywords of resolv.conf(5) as keys."""
     if not any(options.get(key) for key in ("dns", "dns_search", "dns_option", "add_host")):
         return {}
     from tinybox.container.config import network_checks
@@ -127,7 +127,10 @@ def _names(options: Options) -> dict[str, list[str]]:
 
 
 def etc(request: Request) -> list[Mount]:
-    """Return the mounts of those three files of /etc that are the box's own, or those of whose network it shares."""
+    """Return the mounts of /etc/hosts, /etc/hostname and /etc/resolv.conf.
+
+    They are the box's own files in the bundle, or those of the container whose network it shares.
+    """
     options = ["rbind", "rprivate", *(["idmap"] * (request.modes["userns"] != "host"))]
     shared = request.modes["network"].startswith("container:")
     made: list[Mount] = []
