@@ -1,4 +1,4 @@
-"""Convert -v, --mount, --tmpfs and the image's VOLUME to OCI's ``mounts``, and add what every container has."""
+"""Convert -v, --mount, --tmpfs and the image's VOLUME to OCI's ``mounts``, and add the mounts of every container."""
 
 from __future__ import annotations
 

@@ -60,16 +60,16 @@ def _wants(request: Request) -> list[EndpointRequest]:
 
 
 def check(network: definitions.Network, want: EndpointRequest) -> None:
-    """Raise UsageError for an endpoint that *network* cannot give; `addresses.lease` finds what is already in use."""
+    """Raise UsageError for an endpoint that *network* cannot give; `addresses.lease` refuses addresses in use."""
     if network.is_predefined:
-        for key, option, what in (
+        for key, option, feature in (
             ("address", "ip", "user specified IP address"),
             ("address6", "ip6", "user specified IP address"),
             ("aliases", "network-alias", "network-scoped alias"),
         ):
             if want.get(key):
                 cure = "tinybox network create NAME, and --network NAME"
-                raise UsageError(f"--{option}", f"{what} is supported for user-defined networks only", cure)
+                raise UsageError(f"--{option}", f"{feature} is supported for user-defined networks only", cure)
     if any(want.get(key) for key in ("address", "address6", "mac", "aliases")):
         from tinybox.container.config import network_checks
 
@@ -84,10 +84,10 @@ def _refuse_endpoint_options(request: Request) -> None:
     if shared:
         refused |= {"dns": "", "dns_search": "", "dns_option": "", "add_host": "custom host-to-IP mapping"}
         refused |= {"publish": "port publishing", "publish_all": "port publishing", "expose": "port exposing"}
-    for key, what in refused.items():
+    for key, feature in refused.items():
         if request.options.get(key):
             option = key.replace("_", "-")
-            cause = f"conflicting options: {what or option} and the network mode {chosen}"
+            cause = f"conflicting options: {feature or option} and the network mode {chosen}"
             raise UsageError(f"--{option}", cause, "leave one of them out")
 
 

@@ -101,12 +101,12 @@ def _env_lines(path: str) -> list[str]:
     return lines
 
 
-def cpus(option: str, text: str, what: str = "CPUs") -> str:
+def cpus(option: str, text: str, kind: str = "CPUs") -> str:
     """Return *text* if it is a list of CPUs or memory nodes (``0-1``, ``0,3``), else UsageError; see cpuset(7)."""
     for part in text.split(","):
         first, dash, last = part.partition("-")
         if not is_whole(first) or (dash and not (is_whole(last) and int(first) <= int(last))):
-            raise UsageError(f"--{option} {text}", f"is no list of {what}", "write 0-1 or 0,3")
+            raise UsageError(f"--{option} {text}", f"is no list of {kind}", "write 0-1 or 0,3")
     return text
 
 

@@ -80,15 +80,15 @@ def _parts(option: str, front: str) -> tuple[str, str, str]:
     return str(found), outer, inner
 
 
-def span(option: str, what: str, text: str, least: int = 1) -> tuple[int, int]:
-    """Return the first and last port of ``80`` or ``80-82``; UsageError names the *option* and *what* is invalid."""
+def span(option: str, kind: str, text: str, least: int = 1) -> tuple[int, int]:
+    """Return the first and last port of ``80`` or ``80-82``; UsageError names the *option* and the *kind* of value."""
     first, dash, last = text.partition("-")
     ends = [first, last if dash else first]
     if not all(end.isascii() and end.isdigit() and len(end) <= 5 for end in ends):
-        raise UsageError(option, f"invalid {what}: {text}", CURE)
+        raise UsageError(option, f"invalid {kind}: {text}", CURE)
     begin, end = int(ends[0]), int(ends[1])
     if not least <= begin <= end <= MOST:
-        raise UsageError(option, f"invalid {what}: {text}", f"ports are {least or 1} to {MOST}, the lower one first")
+        raise UsageError(option, f"invalid {kind}: {text}", f"ports are {least or 1} to {MOST}, the lower one first")
     return begin, end
 
 

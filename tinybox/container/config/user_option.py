@@ -76,7 +76,7 @@ def _number(option: str, text: str, digits: str) -> int:
 
 
 def _row(table: list[list[str]], word: str) -> list[str] | None:
-    """Return the line of a user or group with the name *word*, or with that number in the third field, or None."""
+    """Return the line of the user or group with the name or number *word*; None if there is no such line."""
     column = 2 if is_whole(word) else 0
     return next((row for row in table if row[column] == word), None)
 

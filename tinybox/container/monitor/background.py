@@ -74,7 +74,7 @@ def be_monitor(container: Container, report: SyncPipes, client: _socket.socket |
             os.dup2(devnull, fd)
         close_inherited()
         os.chdir("/")
-        gc.freeze()  # the objects that exist now stay; no later collection reads them, so their pages remain shared
+        gc.freeze()  # no later collection reads the objects that exist now, so their memory pages remain shared
         with wait_loop.Signals() as signals:
             guard(container, signals, report, client)
     finally:

@@ -1,4 +1,4 @@
-"""IPv6 addresses of boxes (``--ip6``): the same number within the subnet as the IPv4 address, or the one asked for."""
+"""IPv6 addresses of boxes (``--ip6``): the address asked for, or that with the same number as the IPv4 address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endpoints: what a container has in its networks; reserve and release its ports, addresses and links.
+"""Endpoints: reserve, connect and release a container's ports, addresses and links in its networks.
 
 All of it is recorded in the run directory before it is taken. So the command that reaps a container after its owner was
 killed knows what to undo.
@@ -86,7 +86,7 @@ class Endpoints:
 
 
 def release(paths: Paths, container: str, network: str = "") -> None:
-    """Release what a container has in its networks, or in one *network*; a second call does no harm.
+    """Release a container's links and addresses in its networks, or in one *network*; a second call does no harm.
 
     The container's owner calls this, or the command that reaps the container.
     """

@@ -36,7 +36,7 @@ class HostBridges:
     def __enter__(self) -> Self:
         os.makedirs(self.path, 0o700, exist_ok=True)
         self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        os.set_inheritable(self._fd, True)  # nft(8) holds the lock, too: if we are killed, it is still at work
+        os.set_inheritable(self._fd, True)  # nft(8) holds the lock, too: it goes on if tinybox is killed
         lock_file(self._fd)
         return self
 

@@ -37,7 +37,7 @@ class Pool:
             lock_file(self._fd)
             if os.fstat(self._fd).st_nlink:
                 return self
-            os.close(self._fd)  # another process has removed the pool, just before we got the lock
+            os.close(self._fd)  # another process has removed the pool just before this one got the lock
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)

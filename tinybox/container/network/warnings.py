@@ -6,7 +6,7 @@ import os
 
 from tinybox.container.network import host_bridges, pools
 
-TOLD = ".told"  # this file in the directory of the pools, which a reboot removes, marks that the warning was printed
+TOLD = ".told"  # a file in the directory of the pools (which a reboot removes) that exists if the warning was printed
 FORWARDING = "the host forwards packets (net.ipv4.ip_forward) while a box is on a bridge, and no longer after that"
 
 
