@@ -135,7 +135,7 @@ def test_a_null_is_as_good_as_nothing() -> None:
         ("linux.devices[0]", {"path": "/dev/x", "type": "c", "major": -1, "minor": 1}, r"\[0\].major: -1 is not"),
         ("linux.devices[0]", {"path": "/dev/x", "type": "c", "major": 1, "minor": 1 << 20}, r"\[0\].minor: 1048576 is"),
         ("linux.resources.devices[0]", {"allow": True, "major": 4096}, r"resources.devices\[1\].major: 4096 is not"),
-        ("linux.resources.devices[0]", {"allow": True, "access": "x"}, r"resources.devices\[1\].access: 'x' has"),
+        ("linux.resources.devices[0]", {"allow": True, "access": "x"}, r"devices\[1\].access: 'x' has letters"),
         ("linux.resources.cpu", {"quota": 5, "burst": 6}, "linux.resources.cpu.burst: 6 is above the quota 5"),
         ("linux.resources.memory.swappiness", 101, "memory.swappiness: is not from 0 to 100"),
         ("linux.resources.rdma", {"mlx": {}}, "linux.resources.rdma.mlx: limits nothing"),
@@ -152,7 +152,7 @@ def test_a_null_is_as_good_as_nothing() -> None:
         ("linux", {"sysctl": {"net.ipv4.ip_forward": "1"}, "namespaces": [{"type": "uts"}]}, "ip_forward: would be"),
         ("linux.netDevices", {"eth0": {}}, "linux.netDevices: moving network devices is not supported"),
         ("linux.personality", {"domain": "LINUX64"}, 'linux.personality.domain: "LINUX64" is not one of'),
-        ("linux.personality", {"domain": "LINUX", "flags": ["X"]}, "linux.personality.flags: the specification"),
+        ("linux.personality", {"domain": "LINUX", "flags": ["X"]}, "personality.flags: the specification defines"),
         ("linux.maskedPaths", ["proc"], r"linux.maskedPaths\[0\]: \"proc\" is not an absolute path"),
         ("linux.readonlyPaths", ["proc"], r"linux.readonlyPaths\[0\]: \"proc\" is not an absolute path"),
         (
