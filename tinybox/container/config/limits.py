@@ -71,7 +71,7 @@ def _bytes(options: Options, name: str) -> int:
         return 0
     amount = option_values.size(name, text)
     if amount < MEMORY_LEAST:
-        raise UsageError(f"--{name} {text}", "is too little", "6m is the least")
+        raise UsageError(f"--{name} {text}", "is too little", "the smallest is 6m")
     return amount
 
 

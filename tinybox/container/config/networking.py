@@ -135,7 +135,7 @@ def etc(request: Request) -> list[Mount]:
     shared = request.modes["network"].startswith("container:")
     made: list[Mount] = []
     for path, name in ETC.items():
-        source = name  # in the bundle
+        source = name  # a file in the bundle
         if shared:
             source = f"/proc/{request.find_pid(request.modes['network'].partition(':')[2])}/root{path}"
         made.append({"destination": path, "type": "bind", "source": source, "options": options})

@@ -160,7 +160,7 @@ def mount_of(option: str, kind: str, source: str, destination: str, options: lis
 
 
 def mount(text: str) -> Mount:
-    """Return docker's ``--mount type=bind,source=/a,target=/b,readonly`` as a mount."""
+    """Return a value of docker's ``--mount``, ``type=bind,source=/a,target=/b,readonly``, as a mount."""
     fields = dict(_field(word) for word in text.split(","))
     kind = fields.pop("type", "volume")
     source, target = _either(fields, "source", "src"), _either(fields, "target", "dst", "destination")

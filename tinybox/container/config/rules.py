@@ -30,7 +30,7 @@ def check(config: Spec) -> None:
     """Raise UsageError, with the field, for the first rule that *config* breaks."""
     _version(config["ociVersion"])
     if "process" not in config:
-        raise UsageError("process", "is missing", "a container is started for a program")
+        raise UsageError("process", "is missing", "add it: a container runs a program")
     check_process(config["process"])
     _hooks(config)
     _annotations(config)

@@ -37,7 +37,7 @@ class AttachSession:
     ) -> None:
         self.paths, self.container, self.line = paths, container, line
         self.terminal_inside, self.keys = terminal_inside, keys
-        self.held = b""  # the beginning of the detach keys, not yet sent
+        self.held = b""  # typed bytes that may be the beginning of the detach keys; not yet sent
         self.outbox: list[bytes] = []
         self.status: int | None = None
         line.setblocking(False)

@@ -56,7 +56,7 @@ def launch(container: Container, client: _socket.socket | None = None) -> None:
         be_monitor(container, report, client)
     os.waitpid(middle, 0)
     container.record.hand_over()
-    container.handles.close()  # the monitor has its own; a pipe's end comes only when all its writers have closed it
+    container.handles.close()  # the monitor has copies; a pipe ends only when all writers have closed it
     report.keep_parent_side()
     try:
         if report.hear() != [STARTED]:
@@ -87,7 +87,7 @@ def close_inherited() -> None:
         try:
             if int(name) > 2 and os.get_inheritable(int(name)):
                 os.close(int(name))
-        except OSError:  # the descriptor that has read the directory
+        except OSError:  # the fd with which this directory was read
             continue
 
 

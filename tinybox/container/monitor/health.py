@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
 LEAST_PAUSE = 0.1  # seconds between two checks, even if the interval is shorter: a fork costs the monitor's own time
 GRACE = 2.0  # seconds after the timeout until the monitor kills a check that hangs before its command runs
-OUTPUT_MAX, LOG_MAX = 4096, 5  # bytes of output kept of a check, and checks kept, as docker's
+OUTPUT_MAX, LOG_MAX = 4096, 5  # bytes of output kept for each check, and number of checks kept, as in docker
 
 
 def prepare(container: Container) -> None:
@@ -207,7 +207,7 @@ class Check:
         health: dict[str, object] = {"Status": self.status, "FailingStreak": self.failures, "Log": self.log}
         try:
             self.container.record.write(health=health)
-        except StateError:  # a full disk is no reason to end the container
+        except StateError:  # a full disk: the container goes on
             return
 
     def close(self) -> None:

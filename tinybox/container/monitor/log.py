@@ -14,7 +14,7 @@ LINE_MAX = 16384  # bytes; a longer line is cut into pieces, and only the last o
 
 
 class Log:
-    """The log at *path*, kept below *max_size* bytes in each of *max_files* files (0: no limit)."""
+    """The log at *path* and its *max_files* - 1 older files, each smaller than *max_size* bytes (0: no limit)."""
 
     def __init__(self, path: str, max_size: int = 0, max_files: int = 1) -> None:
         self.path, self.max_size, self.max_files = path, max_size, max_files

@@ -1,1 +1,1 @@
-"""Addresses, bridges, links, names and published ports of containers."""
+"""Networks of containers: addresses, bridges, links, host names and published ports."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 LIST = "network.json"  # in a container's run directory: its endpoints
-_LAST, _SUBNET = ".last", ".subnet"  # links as well: the address given last; the subnet that was chosen for a bridge
+_LAST, _SUBNET = ".last", ".subnet"  # also links: to the address that was leased last, to a bridge's chosen subnet
 
 
 class Endpoint:
@@ -46,7 +46,7 @@ class Endpoint:
 
     def __init__(self, **kept: Any) -> None:
         self.network: str = kept["network"]
-        self.id: str = kept["id"]  # of the network
+        self.id: str = kept["id"]  # the network's id
         self.bridge: str = kept["bridge"]
         self.interface: str = kept["interface"]
         self.link: str = kept["link"]
@@ -135,7 +135,7 @@ def _choose_address(pool: Pool, network: Network, wanted: str) -> str:
         pool.reclaim()
         address = _next(pool, network)
     if not address:
-        raise StateError(f"network {network.name}", "no available IPv4 addresses on this network", "rm unused boxes")
+        raise StateError(f"network {network.name}", "no available IPv4 addresses on this network", "remove some boxes")
     return address
 
 

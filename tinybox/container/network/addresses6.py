@@ -24,7 +24,7 @@ def chosen(pool: Pool, network: Network, address: str, wanted: str) -> str:
         found = str(subnet[number % subnet.num_addresses])
         if found not in taken:
             return found
-    raise StateError(f"network {network.name}", "no available IPv6 addresses on this network", "rm unused boxes")
+    raise StateError(f"network {network.name}", "no available IPv6 addresses on this network", "remove some boxes")
 
 
 def _wanted(network: Network, subnet: ipaddress.IPv6Network, taken: set[str], wanted: str) -> str:

@@ -93,7 +93,7 @@ def every(paths: Paths) -> list[Network]:
         names = []
     for name in names:
         kept = _read(os.path.join(paths.networks, f"{name}.json"))
-        if kept is not None:  # else it has just been removed
+        if kept is not None:  # else the network has just been removed
             found.append(Network(name, **kept))
     return sorted(found, key=lambda network: network.name)
 
@@ -120,7 +120,7 @@ def save(paths: Paths, network: Network) -> None:
     The caller has checked the network and holds the lock.
     """
     if not naming.is_allowed(network.name):
-        raise UsageError(f"network name {network.name!r}", "is not allowed", "[a-zA-Z0-9][a-zA-Z0-9_.-] and so on")
+        raise UsageError(f"network name {network.name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-]+")
     path = os.path.join(paths.networks, f"{network.name}.json")
     with open(f"{path}.new", "w", encoding="utf-8") as file:
         json.dump({key: value for key, value in vars(network).items() if key != "name"}, file)

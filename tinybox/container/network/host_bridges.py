@@ -150,7 +150,7 @@ def _leases(pool: str) -> list[str]:
 
 
 def _host_addresses(end: Endpoint) -> list[str]:
-    """Return the addresses that the host has on the bridge of *end*, with their prefixes: those of the gateways."""
+    """Return the host's addresses on the bridge of *end*, with prefix lengths: they are the gateways."""
     pairs = ((end.gateway, end.address), (end.gateway6, end.address6))
     return [f"{gateway}/{address.partition('/')[2]}" for gateway, address in pairs if gateway and address]
 
@@ -160,7 +160,7 @@ def _members_of(owners: Iterable[str]) -> list[firewall.Bridge | firewall.Publis
 
 
 def _members(owner: str, endpoints: list[Endpoint]) -> list[firewall.Bridge | firewall.Published]:
-    """Return all that the firewall must know of a box, if these are its *endpoints*."""
+    """Return all firewall entries of a box with these *endpoints*: its bridges and its published ports."""
     return [*_bridges(endpoints), *_published(owner, endpoints)]
 
 

@@ -50,15 +50,15 @@ def create(paths: Paths, name: str, request: NetworkOptions) -> Network:
     with definitions.NetworksLock(paths):
         others = definitions.every(paths)
         if name in (definitions.BRIDGE, definitions.HOST, definitions.NONE, definitions.DEFAULT):
-            raise StateError(f"network {name}", "operation is not permitted on predefined networks", "choose a name")
+            raise StateError(f"network {name}", "operation is not permitted on predefined networks", "choose another")
         if any(other.name == name for other in others):
-            raise StateError(f"network {name}", f"network with name {name} already exists", "tinybox network rm it")
+            raise StateError(f"network {name}", f"network with name {name} already exists", "choose another")
         number = os.urandom(32).hex()
         kept = _subnets(request, others)
         made = Network(
             name,
             id=number,
-            bridge=f"tb-{number[:12]}",  # IFNAMSIZ: 15 letters
+            bridge=f"tb-{number[:12]}",  # IFNAMSIZ: at most 15 characters
             internal=request.internal,
             mtu=_mtu(request.options, ipv6="subnet6" in kept),
             options=request.options,
@@ -98,7 +98,7 @@ def _subnet(text: str) -> Subnet:
     if "/" not in text or str(found).partition("/")[0] != str(ipaddress.ip_address(text.partition("/")[0])):
         raise UsageError(f"--subnet {text}", f"invalid subnet {text}", f"it should be {found}")
     if found.num_addresses < 4:
-        raise UsageError(f"--subnet {text}", "is too small for a gateway and a box", "/30 is the least")
+        raise UsageError(f"--subnet {text}", "is too small for a gateway and a box", "the smallest is /30")
     return found
 
 
@@ -115,7 +115,7 @@ def _free(taken: Sequence[str]) -> str:
         if not any(subnets.overlap(pool, other) for other in taken):
             return pool
     cause = "could not find an available, non-overlapping IPv4 address pool among the defaults"
-    raise StateError("network", cause, "choose one: --subnet, or tinybox network prune")
+    raise StateError("network", cause, "name one with --subnet, or run tinybox network prune")
 
 
 def _unique_local() -> ipaddress.IPv6Network:
@@ -135,7 +135,7 @@ def _gateways(wanted: Sequence[str], found: Iterable[Subnet]) -> dict[int, str]:
         if subnet_of is None:
             raise UsageError(f"--gateway {text}", f"no matching subnet for gateway {text}", "add its --subnet")
         if gateway in (subnet_of[0], subnet_of[-1]):
-            raise UsageError(f"--gateway {text}", f"is the first or last address of {subnet_of}", "choose one between")
+            raise UsageError(f"--gateway {text}", f"is the first or last address of {subnet_of}", "choose another")
         gateways[gateway.version] = str(gateway)
     return gateways
 
@@ -143,7 +143,7 @@ def _gateways(wanted: Sequence[str], found: Iterable[Subnet]) -> dict[int, str]:
 def _mtu(options: dict[str, str], *, ipv6: bool) -> int:
     for key, value in options.items():
         if key not in MTU_KEYS:
-            raise UsageError(f"--opt {key}={value}", "is unknown", "mtu=1400")
+            raise UsageError(f"--opt {key}={value}", "is unknown", "write mtu=1400")
         least = MTU_LEAST_6 if ipv6 else MTU_LEAST
         if not (is_whole(value) and least <= int(value) <= MTU_MOST):
             raise UsageError(f"--opt {key}={value}", f"is not an MTU: write a number from {least} to {MTU_MOST}")

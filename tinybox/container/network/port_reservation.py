@@ -7,7 +7,7 @@ container's owner ends, also by SIGKILL.
 
 from __future__ import annotations
 
-import _socket  # the C half alone: socket.py costs 4 ms more
+import _socket  # only the C half: importing socket.py takes 4 ms more
 import errno
 import os
 
@@ -50,7 +50,7 @@ def reserve(port: Port) -> Reservation:
             where, "is already allocated: address already in use", "choose another; ss -tulnp shows its user"
         )
     raise HostError(
-        where, f"cannot be taken: {os.strerror(refusal.errno or 0)}", "an address of this host, or none for all"
+        where, f"cannot be taken: {os.strerror(refusal.errno or 0)}", "give an address of this host, or none for all"
     )
 
 

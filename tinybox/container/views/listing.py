@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tinybox.container.records.state import State
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
-STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")  # docker's
+STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")  # as in docker
 OWN_MOUNTS = frozenset(  # the mounts of every container; all other mounts were requested by the user
     "/proc /dev /dev/pts /dev/mqueue /dev/shm /sys /sys/fs/cgroup /etc/hosts /etc/hostname /etc/resolv.conf".split()
 )

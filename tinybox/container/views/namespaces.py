@@ -14,7 +14,10 @@ KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 
 
 class NamespacePair:
-    """One kind of namespace: the host's inode number and the box's; 0 on a kernel without it (time: Linux 5.6)."""
+    """One kind of namespace with the inode numbers of the host's and the box's; 0 if the kernel has no such kind.
+
+    Time namespaces came with Linux 5.6.
+    """
 
     def __init__(self, container: str, kind: str, host: int, box: int) -> None:
         self.container, self.kind, self.host, self.box = container, kind, host, box

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tinybox.container.views.listing import Listed
 
 TICKS = os.sysconf("SC_CLK_TCK")  # clock ticks per second
-_MOST_BYTES = 128 << 10  # of each file: as much as ps(1) shows of a command line; see PR_SET_MM_MAP, prctl(2)
+_MOST_BYTES = 128 << 10  # read of each file, as much as ps(1) shows of a command line; see PR_SET_MM_MAP in prctl(2)
 _TTY_CONSOLE, _PTS_MAJORS = (5, 1), range(136, 144)  # see Documentation/admin-guide/devices.txt
 
 

@@ -28,7 +28,7 @@ _AGES = (
 _UNITS = {"ns": 1, "us": 1000, "µs": 1000, "ms": 1_000_000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")
-_UNIX = re.compile(r"(\d{1,11})(\.\d{1,9})?", re.ASCII)  # to the year 5138
+_UNIX = re.compile(r"(\d{1,11})(\.\d{1,9})?", re.ASCII)  # up to the year 5138
 
 
 def age(seconds: float) -> str:
