@@ -10,7 +10,7 @@ import stat
 
 from tinybox.errors import UsageError
 from tinybox.linux.signals import signal
-from tinybox.text_values import is_whole
+from tinybox.text_values import is_whole, truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from tinybox.container.records.spec import Device, Mount, Rlimit
 
 _VOLUME_OPTIONS = frozenset("ro rw z Z nocopy private rprivate slave rslave shared rshared".split())
-_TRUTH = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
-    ("", "0", "f", "F", "FALSE", "false", "False"), False
-)
 _LARGEST = (1 << 63) - 1  # bytes; the kernel and docker count in signed numbers of 64 bits
 TIME_MOST = 1 << 31  # seconds to wait for an end; docker's numbers have 32 bits there
 _ENV_FILE_MOST = 8 << 20  # characters; execve(2) takes at most 6 MiB of variables and arguments together
@@ -175,7 +172,7 @@ def mount(text: str) -> Mount:
     elif kind in ("bind", "volume"):
         propagation = fields.pop("bind-propagation", "")
         options += [propagation] * bool(propagation)
-        options += ["nocopy"] if kind == "volume" and fields.pop("volume-nocopy", "") in ("true", "1") else []
+        options += ["nocopy"] if kind == "volume" and truth(fields.pop("volume-nocopy", "")) else []
         if kind == "bind" and not source:
             raise UsageError(f"--mount {text}", "a bind mount needs a source", "add source=/DIR")
         made = mount_of(f"--mount {text}", kind, source, target, options)
@@ -188,9 +185,10 @@ def mount(text: str) -> Mount:
 
 def _truth(option: str, word: str) -> bool:
     """Return *word* as Go's ParseBool, and so docker, reads it; empty text is false. UsageError for any other text."""
-    if word not in _TRUTH:
+    found = truth(word or "false")
+    if found is None:
         raise UsageError(option, f"{word!r} is neither true nor false")
-    return _TRUTH[word]
+    return found
 
 
 def _field(word: str) -> tuple[str, str]:

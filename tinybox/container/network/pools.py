@@ -52,10 +52,7 @@ class Pool:
 
     def note(self, name: str, text: str) -> None:
         """Store *text* as the target of the link *name*, in place of a former one; see rename(2)."""
-        path = os.path.join(self.path, name)
-        naming.discard(f"{path}.new")
-        os.symlink(text, f"{path}.new")
-        os.rename(f"{path}.new", path)
+        files.replace_link(os.path.join(self.path, name), text)
 
     def give(self, address: str, owner: str) -> None:
         """Lease *address* to *owner*, a run directory; FileExistsError if it is already leased; see symlink(2)."""

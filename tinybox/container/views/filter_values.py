@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tinybox import text_values
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     Test = Callable[[Any], bool]
-
-_TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 class Filter:
@@ -51,7 +50,8 @@ def pairs(words: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:
 
 
 def truth(key: str, value: str) -> bool:
-    """Return *value* as a bool: true or 1, false or 0; UsageError for any other text."""
-    if value.lower() not in _TRUTH:
+    """Return *value* as a bool, as Go's ParseBool reads it (true, 1, false, 0 ...); UsageError for any other text."""
+    found = text_values.truth(value)
+    if found is None:
         raise UsageError(f"--filter {key}={value}", "is neither true nor false")
-    return _TRUTH[value.lower()]
+    return found
