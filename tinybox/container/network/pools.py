@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import naming, state
-from tinybox.linux import files, ownership
+from tinybox.linux import files, locks, ownership
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -86,6 +86,6 @@ def folder() -> str:
 def is_alive(owner: str) -> bool:
     """Return whether a living process owns the container with the run directory *owner*: it holds its flock(2)."""
     try:
-        return files.is_locked(os.path.join(owner, "lock"))
+        return locks.is_locked(os.path.join(owner, "lock"))
     except (FileNotFoundError, NotADirectoryError):
         return False

@@ -12,7 +12,7 @@ import time
 
 from tinybox.container.records import state
 from tinybox.container.views import rotated_files, units
-from tinybox.linux import files, inotify, proc, quick_json
+from tinybox.linux import inotify, locks, proc, quick_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def is_watched(paths: Paths, container: str) -> bool:
     if now is not None and _lives(now):
         return True
     try:
-        return files.is_locked(os.path.join(folder, "lock"))
+        return locks.is_locked(os.path.join(folder, "lock"))
     except FileNotFoundError:
         return False
 
