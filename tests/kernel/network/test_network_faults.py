@@ -32,7 +32,7 @@ __all__ = ["bridged"]
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 RUN = ("run", "--rm", "-p", "8080:80", "busybox", "sleep", "0.05")
-KILLED = "tinybox: network: the process that lays the cables was killed\n"
+KILLED = "tinybox: network: the process that makes the network links was killed\n"
 OWN = ("ports", "addresses", "names", "network", "await-network")
 
 
@@ -84,7 +84,7 @@ def test_kill_at_any_call_to_the_system(bridged: Command) -> None:
 
 
 def test_the_fitter_is_killed_at_any_call(bridged: Command) -> None:
-    """Who lays the cables dies, early or late: the run fails with one line, and the host is as it was, at once."""
+    """The link maker dies, early or late: the run fails with one line, and the host is as it was, at once."""
     before, killed = everything(), 0
     for count in range(3, 2000, 1 if os.environ.get("TINYBOX_SOAK") else 7):
         with faulty(bridged, "kill-fitter-at", str(count), *RUN) as process:
