@@ -141,7 +141,7 @@ def bring_down(paths: Paths, container: str, number: int, grace: float | None) -
     """
     ended, pause, waits = -1, 0.0, waking.Wait(paths, container, to_the_end=True)
     while not state.wait_for_owner(paths, container, pause):
-        if waits.look() > PATIENCE:
+        if waits.check() > PATIENCE:
             raise StateError(f"container {container[:12]}", "does not end", "its monitor or the kernel keeps it alive")
         pause = state.PAUSE
         try:
@@ -180,7 +180,7 @@ def _has_ended(target: Running, seconds: float | None) -> bool:
     """Wait at most *seconds* for the end of *target*, and continue stopped (SIGSTOP) processes that delay it."""
     waits = waking.Wait(target.paths, target.id)
     while not target.ends_within(waits.left(seconds)):
-        lasted = waits.look()
+        lasted = waits.check()
         if seconds is not None and lasted >= seconds:
             return False
     return True
@@ -234,7 +234,7 @@ def wait(paths: Paths, word: str) -> int | None:
     container = naming.find(paths, word)
     waits = waking.Wait(paths, container)
     while not state.wait_for_owner(paths, container, state.PAUSE):
-        waits.look()
+        waits.check()
         now: State | None = json.read_object(os.path.join(paths.run_directory(container), "state.json"))
         if now and now.get("status") == state.RUNNING:
             with contextlib.suppress(StateError), Running(paths, container, now) as target:
