@@ -119,11 +119,7 @@ def _share(paths: Paths, container: str, config: Spec) -> None:
     try:
         with open(f"{os.path.dirname(os.path.dirname(path))}/uid_map", encoding="ascii") as file:
             first = proc.id_map(file.read())[0][1]
-    except (
-        FileNotFoundError,
-        ProcessLookupError,
-        IndexError,
-    ):  # the other has just ended; a step of the plan fails then
+    except (FileNotFoundError, ProcessLookupError, IndexError):  # it has just ended: the step that joins it will fail
         return
     with Register() as register:
         register.note(f"{first}{_SHARED}{container}", paths.bundle(container))
