@@ -66,7 +66,7 @@ def connect(paths: Paths, network: Network, word: str, request: EndpointRequest)
         _check(network, word, present)
         if state.read(paths, container)["status"] == state.RUNNING:
             with control.running(paths, container) as target:
-                _plug(paths, network, target, request)
+                _add_link(paths, network, target, request)
         present.requests.append(request)
         present.save()
     events.emit_of_network(paths, network.id, network.name, "connect", container)
@@ -83,7 +83,7 @@ def _check(network: Network, word: str, present: NetworkRequests) -> None:
         raise StateError(thing, f"endpoint already exists in network {network.name}", "disconnect it first")
 
 
-def _plug(paths: Paths, network: Network, target: control.Running, request: EndpointRequest) -> None:
+def _add_link(paths: Paths, network: Network, target: control.Running, request: EndpointRequest) -> None:
     """Make a veth pair between *network* and the running box *target*; undo it if the box has ended meanwhile."""
     from tinybox.container.network import link_maker
 
@@ -94,10 +94,10 @@ def _plug(paths: Paths, network: Network, target: control.Running, request: Endp
         hosts_file.announce(paths, target.id, {})
         _add_default_route(paths, target, messages)
     except BaseException:
-        _unplug(paths, target.id, network.name)
+        _remove_link(paths, target.id, network.name)
         raise
     if target.ends_within(0):
-        _unplug(paths, target.id, network.name)
+        _remove_link(paths, target.id, network.name)
         raise StateError(f"container {target.id[:12]}", "has just ended")
 
 
@@ -118,7 +118,7 @@ def _add_default_route(paths: Paths, target: control.Running, messages: Messages
         os.close(namespace)
 
 
-def _unplug(paths: Paths, container: str, network: str) -> None:
+def _remove_link(paths: Paths, container: str, network: str) -> None:
     from tinybox.container.network import endpoints
 
     endpoints.release(paths, container, network)
@@ -138,7 +138,7 @@ def disconnect(paths: Paths, word: str, container_word: str, *, force: bool = Fa
         left = [request for request in present.requests if request["name"] != name]
         if len(left) == len(present.requests) and not force:
             raise StateError(f"container {container_word}", f"is not connected to network {name}", "see inspect")
-        _unplug(paths, container, name)
+        _remove_link(paths, container, name)
         if state.read(paths, container)["status"] == state.RUNNING:
             with control.running(paths, container) as target:
                 _add_default_route(paths, target, Messages())

@@ -48,18 +48,18 @@ class Freezer:
 
     def __enter__(self) -> Self:
         deadline = time.monotonic() + state.PATIENCE
-        while not self._take():
+        while not self._try_lock():
             if time.monotonic() > deadline:
                 raise StateError(f"container {self._id[:12]}", "is in use by another command", "wait for it")
             time.sleep(state.PAUSE)
-        self._thaw_for_the_dead()
+        self._thaw_left_frozen()
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
         self._fd = -1
 
-    def _take(self) -> bool:
+    def _try_lock(self) -> bool:
         ended = StateError(f"container {self._id[:12]}", "has just ended")
         try:
             self._fd = os.open(_path(self._paths, self._id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -75,7 +75,7 @@ class Freezer:
         os.close(self._fd)
         raise ended
 
-    def _thaw_for_the_dead(self) -> None:
+    def _thaw_left_frozen(self) -> None:
         """Thaw the container if the file has content: this process has its lock, so the command that wrote is dead."""
         if os.pread(self._fd, 1, 0):
             self.thaw()
@@ -114,16 +114,16 @@ def frozen(paths: Paths, container: str, reason: str) -> Iterator[None]:
     before a change and others after it.
     """
     with Freezer(paths, container) as freezer:
-        ours = not freezer.is_frozen()
+        freezes = not freezer.is_frozen()
         try:
-            if ours:
+            if freezes:
                 freezer.freeze(reason)
             yield
             if not freezer.is_frozen():
                 cause = f"another command has thawed or ended it during the {reason}"
                 raise StateError(f"container {container[:12]}", cause, "try again")
         finally:
-            if ours:
+            if freezes:
                 freezer.thaw()
 
 

@@ -193,16 +193,16 @@ def close(container: Container) -> None:
     if container.annotations.get(spec.REMOVE):
         delete(container.paths, container.id, container.config)
         container.tell("destroy")
-    _let_go(container)
+    _release(container)
 
 
 def discard(container: Container) -> None:
     """Remove a container whose start has failed, and release the ownership of it."""
     delete(container.paths, container.id, container.config)
-    _let_go(container)
+    _release(container)
 
 
-def _let_go(container: Container) -> None:
+def _release(container: Container) -> None:
     """Release the lock. If an undo has failed, the run directory stays, and the next command sweeps the container."""
     if container.runner.left:
         container.record.hand_over()

@@ -48,11 +48,11 @@ def containers(paths: Paths) -> Removed:
                     size += freed
         finally:
             record.close()
-    _forget_names(paths)
+    _release_names(paths)
     return Removed(names, size)
 
 
-def _forget_names(paths: Paths) -> None:
+def _release_names(paths: Paths) -> None:
     """Release the names of containers that have neither a bundle nor a run directory any more."""
     for container in naming.every(paths):
         if not os.path.isdir(paths.bundle(container)) and not os.path.isdir(paths.run_directory(container)):

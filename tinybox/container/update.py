@@ -40,12 +40,12 @@ def update(paths: Paths, here: Host, word: str, options: dict[str, str]) -> None
                     apply(lifecycle.group(container, config, here), config["linux"]["resources"])
                 finally:
                     if target.ends_within(0):
-                        _leave_nothing(lifecycle.group(container, config, here))
+                        _remove_unused_groups(lifecycle.group(container, config, here))
         spec.save(config, paths.bundle(container))
     events.emit(paths, container, "update")
 
 
-def _leave_nothing(group: Cgroup) -> None:
+def _remove_unused_groups(group: Cgroup) -> None:
     """Remove groups that apply() may have made after the container's owner had removed them; groups in use stay."""
     for root in group.hierarchies.roots():
         files.rmdir(f"{root}/{group.name}") and files.rmdir(os.path.dirname(f"{root}/{group.name}"))
@@ -80,7 +80,7 @@ def apply(group: Cgroup, resources: Mapping[str, Any]) -> None:
                 refused.append(write)
                 refusal = error
         if refusal and len(refused) == len(writes):
-            _put_back(group, former)
+            _restore(group, former)
             raise refusal
         writes = refused
 
@@ -97,7 +97,7 @@ def _value(group: Cgroup, setting: Setting) -> str:
     return (group.read(setting.controller, setting.file) or "").strip()
 
 
-def _put_back(group: Cgroup, former: list[Setting]) -> None:
+def _restore(group: Cgroup, former: list[Setting]) -> None:
     for setting in former * 2:  # twice, because some limits depend on others
         try:
             group.apply(setting)

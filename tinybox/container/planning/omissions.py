@@ -141,7 +141,7 @@ def omit(plan: Plan, handles: Handles, names: Sequence[str], *, chroot: bool = F
         if root and (chroot or "pivot" in names):
             _protect_host(steps, root, chroot=chroot)
     if "cgroup" in names:
-        _take_mknod(plan.child)
+        _drop_mknod(plan.child)
     for step in plan.child:
         if step.name == "program":
             _change_program(step, names)
@@ -162,7 +162,7 @@ def _protect_host(steps: list[Step], root: bytes, *, chroot: bool) -> None:
     steps.insert(_place(steps, "root") + 1, Step("guard", says, "mount_setattr(2)", guard, root))
 
 
-def _take_mknod(steps: list[Step]) -> None:
+def _drop_mknod(steps: list[Step]) -> None:
     without = ~capability.mask(["CAP_MKNOD"])
     for step in steps:
         if step.name in ("bounding-set", "capabilities"):

@@ -36,11 +36,11 @@ def plan(task: Task) -> Plan:
     _check(task)
     meanwhile, mounted, starting = _hooks(task)
     inside = [
-        *_arrive(task),
+        *_prepare_namespaces(task),
         *planned_mounts.steps(task),
         *mounted,
-        *_take_root(task),
-        *_settle(task),
+        *_change_root(task),
+        *_set_process(task),
         *program.rights(task),
         *program.begin(task, task.annotations.get(spec.INIT, init.NONE), joins="pid" in task.joined, before=starting),
     ]
@@ -157,7 +157,7 @@ def _write_maps(handles: Handles, uids: list[idmap.IDMapping], gids: list[idmap.
     idmap.write_maps(handles.pid, uids, gids)
 
 
-def _arrive(task: Task) -> list[Step]:
+def _prepare_namespaces(task: Task) -> list[Step]:
     handles = task.handles
     steps = [
         Step(
@@ -177,7 +177,7 @@ def _arrive(task: Task) -> list[Step]:
     if task.userns:
         says = "Become root of the new user namespace"
         steps.append(Step("become-root", says, "user_namespaces(7)", idmap.become_root))
-    steps += program.take_keyring(task, new=True)
+    steps += program.join_keyring(task, new=True)
     if "cgroup" in task.new:
         says = "Make this control group the root of the control groups that the box sees"
         steps.append(Step("cgroup-namespace", says, "cgroup_namespaces(7)", namespaces.enter_cgroup_namespace))
@@ -218,7 +218,7 @@ def _join(handles: Handles, kind: str) -> None:
     process.setns(handles.namespace_fds[kind], namespaces.KINDS[kind][0])
 
 
-def _take_root(task: Task) -> list[Step]:
+def _change_root(task: Task) -> list[Step]:
     steps = [root_filesystem.change_root(task)]
     masked, readonly = task.linux.get("maskedPaths", []), task.linux.get("readonlyPaths", [])
     if task.linux.get("sysctl"):
@@ -238,7 +238,7 @@ def _take_root(task: Task) -> list[Step]:
     return steps
 
 
-def _settle(task: Task) -> list[Step]:
+def _set_process(task: Task) -> list[Step]:
     steps: list[Step] = []
     uts = "uts" in (*task.new, *task.joined)
     if task.config.get("hostname") and uts:
@@ -247,7 +247,7 @@ def _settle(task: Task) -> list[Step]:
     if task.config.get("domainname") and uts:
         says, name = f"Set the domain name {task.config['domainname']}", task.config["domainname"]
         steps.append(Step("domainname", says, "setdomainname(2)", namespaces.set_domainname, name))
-    steps += program.turns(task)
+    steps += program.scheduling(task)
     steps += program.limits(task.process)
     directory = task.process["cwd"]
     says = f"Go to the working directory {directory}"

@@ -34,7 +34,7 @@ def leave_keyring(task: Task) -> list[Step]:
     return [Step("leave-keyring", says, "session-keyring(7)", keyring.leave)]
 
 
-def take_keyring(task: Task, *, new: bool) -> list[Step]:
+def join_keyring(task: Task, *, new: bool) -> list[Step]:
     """Plan the container's session keyring, with the name that runc uses: a *new* one, or a running container's."""
     if not task.keyring:
         return []
@@ -78,7 +78,7 @@ def granted(task: Task) -> dict[str, list[str]]:
     return {name: [granted for granted in members if granted in has] for name, members in sets.items()}
 
 
-def turns(task: Task) -> list[Step]:
+def scheduling(task: Task) -> list[Step]:
     """Plan the process's scheduling policy, I/O priority and personality (the machine that uname(2) returns)."""
     settings, steps = task.process, []
     if settings.get("scheduler") or settings.get("ioPriority"):
@@ -189,7 +189,13 @@ def _go_inside(task: Task, mode: str) -> list[Step]:
     return [
         *(_install(task, profile) if profile and not filters.notifies(profile) else []),
         _name(task, mode),
-        Step("go-inside", "Go on as a process in the pid namespace", "clone(2)", child.be_born_again, task.handles),
+        Step(
+            "go-inside",
+            "Go on as a process in the pid namespace",
+            "clone(2)",
+            child.clone_into_pid_namespace,
+            task.handles,
+        ),
     ]
 
 
@@ -250,7 +256,7 @@ def _parent_death(handles: Handles, dies_with_parent: bool, joins: bool) -> list
         return [Step("die-with-parent-again", says, "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL)]
     if joins or not handles.dies_with_parent:
         says = "Go on when tinybox ends"
-        return [Step("outlive-parent", says, "PR_SET_PDEATHSIG(2const)", child.live_on)]
+        return [Step("outlive-parent", says, "PR_SET_PDEATHSIG(2const)", child.outlive_parent)]
     return []
 
 

@@ -22,7 +22,7 @@ def pipes(process: Process, handles: Handles) -> list[Step]:
     from tinybox.container.process import relay
 
     says = "Make pipes for the streams that are tinybox's terminal"
-    return [Step("pipes", says, "pipe(2)", relay.lay, handles)]
+    return [Step("pipes", says, "pipe(2)", relay.make_pipes, handles)]
 
 
 def steps(process: Process, handles: Handles, root: bytes, *, console: bool) -> list[Step]:

@@ -19,14 +19,14 @@ def open_terminal(handles: Handles, root: bytes, owner: int, size: tuple[int, in
 
     *owner* is a user id; *size* is (rows, columns), or zeros.
     """
-    _take(handles, _opened(root, owner, size))
+    _connect_streams(handles, _opened(root, owner, size))
 
 
 def open_console(handles: Handles, root: bytes, owner: int, size: tuple[int, int]) -> None:
     """Do the same as open_terminal(), and also mount the terminal on /dev/console of a new box; see pts(4)."""
     pty = _opened(root, owner, size)
     mounts.place(mount.open_tree(pty.slave, b"", 0), root, b"/dev/console")
-    _take(handles, pty)
+    _connect_streams(handles, pty)
 
 
 def _opened(root: bytes, owner: int, size: tuple[int, int]) -> terminal.Pty:
@@ -36,7 +36,7 @@ def _opened(root: bytes, owner: int, size: tuple[int, int]) -> terminal.Pty:
     return pty
 
 
-def _take(handles: Handles, pty: terminal.Pty) -> None:
+def _connect_streams(handles: Handles, pty: terminal.Pty) -> None:
     for number in range(3):
         os.dup2(pty.slave, number)
     os.close(pty.slave)

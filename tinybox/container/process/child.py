@@ -54,7 +54,7 @@ def make_namespaces(handles: Handles, flags: int) -> None:
     handles.sync.tell(sync_pipe.NAMESPACES)
 
 
-def be_born_again(handles: Handles) -> None:
+def clone_into_pid_namespace(handles: Handles) -> None:
     """Go on as a new process in the joined pid namespace, and end this one; see clone(2).
 
     By now, this process has no rights of the host left that the container's processes could take from the new one.
@@ -104,6 +104,6 @@ def die_with_parent(signal: int) -> None:
     process.set_parent_death_signal(signal)
 
 
-def live_on() -> None:
+def outlive_parent() -> None:
     """Go on when tinybox ends: the process that adopts this one is responsible for it from then on; see prctl(2)."""
     process.set_parent_death_signal(0)

@@ -29,7 +29,7 @@ _CHUNK = 65536
 _FIONREAD = 0x541B
 
 
-def lay(handles: Handles) -> None:
+def make_pipes(handles: Handles) -> None:
     """Make a pipe for each stream that is tinybox's terminal; the child gets the other ends; see pipe(2)."""
     handles.relay = relay = Relay(handles.streams, handles.terminals)
     handles.streams = relay.streams
