@@ -1,9 +1,9 @@
 """exec: run one more process in a running container, beside its first process.
 
-The child joins every namespace of the container's first process (a pidfd identifies it, so its pid cannot be reused),
-and gets its capabilities, its seccomp filter and its control groups. setns(2) puts only later children of a process
-into a pid namespace. So the child joins all namespaces, gives up all rights that the program will not have, and makes
-a second child; that one is in the box's pid namespace and becomes the program.
+The child joins every namespace of the container's first process, and gets its capabilities, its seccomp filter and its
+control groups. A pidfd identifies that first process, so no later process with the same pid can be meant. For a pid
+namespace, setns(2) has an effect only on later children. So the child joins all namespaces, gives up all rights that
+the program will not have, and makes a second process, which is in the box's pid namespace and becomes the program.
 """
 
 from __future__ import annotations
@@ -78,8 +78,9 @@ class Execution:
     def leave(self) -> None:
         """Start the process and leave it to the box's PID 1, which reaps it; this is ``exec -d``.
 
-        If tinybox ended as its parent, the host's PID 1 would have to reap it. When a pid namespace ends, the kernel
-        waits until every zombie in it has been reaped, so the end of the box would wait for that: pid_namespaces(7).
+        If it were a child of tinybox and tinybox ended, the host's PID 1 would have to reap it. When a pid namespace
+        ends, the kernel waits until every zombie in it has been reaped, so the end of the box would wait for the host:
+        pid_namespaces(7).
         """
         self.start()
         if self.mode == init.LEAVE:
@@ -132,12 +133,12 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
     inside = [
         *([die_with_parent] if dies_with_parent else []),
         *_processors(task, "initial"),
-        Step("close-foreign", "Close foreign file descriptors", "close_range(2)", child.close_foreign, handles),
+        Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
         *program.erase_environment(),
         Step("wait", "Wait until the parent opens the gate", "pipe(7)", child.wait_for_parent, handles),
         *_processors(task, "final"),
         *program.leave_keyring(task),
-        Step("join", f"Join its namespaces: {', '.join(kinds)}", "setns(2)", join, pidfd, kinds),
+        Step("join", f"Join the container's namespaces: {', '.join(kinds)}", "setns(2)", join, pidfd, kinds),
         *_root(task),
         *_be_root(kinds),
         *program.join_keyring(task, new=False),

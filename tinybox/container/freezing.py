@@ -85,9 +85,9 @@ class Freezer:
         return self._group.frozen()
 
     def freeze(self, reason: str = "") -> None:
-        """Freeze every process; a command that freezes for its own work gives a *reason*. See cgroups(7), Linux 5.2.
+        """Freeze every process; a command that freezes the container for its own work gives a *reason*.
 
-        StateError: the container has just ended.
+        See cgroup.freeze in cgroups(7), Linux 5.2. StateError: the container has just ended.
         """
         if reason:
             os.pwrite(self._fd, f"{reason} {os.getpid()}\n".encode(), 0)

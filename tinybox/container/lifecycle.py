@@ -1,4 +1,4 @@
-"""The life cycle of a container, in order: register, create, start, stop, delete; and the clean-up after a dead owner.
+"""The life cycle of a container, in order: register, create, start, stop, delete; and the clean-up if its owner dies.
 
 This file is the table of contents of the whole program. Each function makes one change of state; if it fails half-way,
 its effects are undone in reverse order. The owner of a container is the process that holds the lock RUN/ID/lock. If it
@@ -129,7 +129,7 @@ def make_bundle(container: Container) -> None:
 
 
 def create(container: Container) -> None:
-    """Do everything except to start the program: the state is then ``created``, and the child waits at its gate."""
+    """Make the container, but do not start its program; its state is then ``created``, and the child waits."""
     container.record.begin()
     if spec.has_other_users(container.config):
         from tinybox.container.records import id_ranges

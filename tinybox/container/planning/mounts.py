@@ -32,7 +32,7 @@ _LABELLED = ("tmpfs", "mqueue", "devpts")  # these have no labels of their own: 
 
 
 def parent_steps(task: Task) -> list[Step]:
-    """Plan the parent's steps before clone3(2): it writes files in /etc, and copies mounts of the host."""
+    """Plan the parent's steps before clone3(2): write the hosts and resolv.conf files, copy mounts of the host."""
     steps = root_filesystem.parent_steps(task)
     if etc.own_files(task.config):
         says = "Write the box's own hosts, hostname and resolv.conf"

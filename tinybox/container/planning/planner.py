@@ -167,7 +167,7 @@ def _prepare_namespaces(task: Task) -> list[Step]:
             child.die_with_parent,
             signal.SIGKILL,
         ),
-        Step("close-foreign", "Close foreign file descriptors", "close_range(2)", child.close_foreign, handles),
+        Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
         *program.erase_environment(),
         *program.leave_keyring(task),
         *_prepare_join(task),

@@ -189,13 +189,7 @@ def _go_inside(task: Task, mode: str) -> list[Step]:
     return [
         *(_install(task, profile) if profile and not filters.notifies(profile) else []),
         _name(task, mode),
-        Step(
-            "go-inside",
-            "Go on as a process in the pid namespace",
-            "clone(2)",
-            child.clone_into_pid_namespace,
-            task.handles,
-        ),
+        Step("go-inside", "Go on in the joined pid namespace", "clone(2)", child.enter_pid_namespace, task.handles),
     ]
 
 

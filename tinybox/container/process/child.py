@@ -54,7 +54,7 @@ def make_namespaces(handles: Handles, flags: int) -> None:
     handles.sync.tell(sync_pipe.NAMESPACES)
 
 
-def clone_into_pid_namespace(handles: Handles) -> None:
+def enter_pid_namespace(handles: Handles) -> None:
     """Go on as a new process in the joined pid namespace, and end this one; see clone(2).
 
     By now, this process has no rights of the host left that the container's processes could take from the new one.

@@ -1,6 +1,6 @@
 """The plan runner: it carries out a plan, keeps a list of the steps that are done, and can undo them.
 
-`tinybox run`, `tinybox exec` and the OCI command line all use it: create() does everything except to start the program,
+`tinybox run`, `tinybox exec` and the OCI command line all use it: create() does everything except starting the program,
 start() starts it, undo() removes everything that was made. If this process is killed, the container's record is left
 on disk, and the next command cleans up from there: see lifecycle.sweep().
 """

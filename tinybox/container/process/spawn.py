@@ -36,10 +36,10 @@ def spawn(handles: Handles, flags: int, steps: list[Step]) -> None:
 
 
 def spawn_among_users(handles: Handles, flags: int, steps: list[Step]) -> None:
-    """Clone the child from a helper process that has joined the user namespace: it then owns the new namespaces.
+    """Clone the child from a helper process that has joined the user namespace, so it owns the new ones.
 
-    The helper makes it a child of this process and not of its own (CLONE_PARENT of clone3(2)), reports its pid, and
-    ends.
+    With CLONE_PARENT of clone3(2), the child's parent is this process and not the helper. The helper reports the
+    child's pid and ends.
     """
     with _Quiet():
         _spawn_by_another(handles, flags, steps)

@@ -24,7 +24,7 @@ INSIDE = tuple("containers container-names volumes networks cache images layers 
 
 
 class Paths:
-    """The paths of one store (*root*) and of its running containers (*run*); below ROOT/run for a non-default store."""
+    """The paths of one store (*root*) and its run directory (*run*), which is ROOT/run for a store elsewhere."""
 
     def __init__(self, root: str = "") -> None:
         self.root = os.path.abspath(root or os.environ.get("TINYBOX_ROOT") or DEFAULT_ROOT)
