@@ -14,8 +14,7 @@ from tinybox.container.planning.task import Task
 from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
-from tinybox.container.storage import volumes
-from tinybox.errors import Reported, UsageError
+from tinybox.errors import Reported
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.limits import settings
 from tinybox.linux import files
@@ -111,7 +110,10 @@ def register(container: Container, *, passing: bool = False) -> None:
 
 def make_bundle(container: Container) -> None:
     """Make the bundle on disk: config.json, state.json, an empty writable layer, and a mount point for the root."""
-    volumes.make(container.paths, container.config)
+    if spec.mounts_of_volumes(container.config, container.paths):
+        from tinybox.container.storage import volumes
+
+        volumes.make(container.paths, container.config)
     os.mkdir(container.bundle, 0o711)
     for folder in ("upper", "work", container.config["root"]["path"]):
         os.mkdir(os.path.join(container.bundle, folder), 0o755)
@@ -215,10 +217,12 @@ def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_
 
     Its anonymous volumes are removed too if it was run with ``--rm``, or with *volumes_too*; named volumes stay.
     """
-    config = config or _config_of(paths, container)
+    config = config or spec.load_if_sound(paths.bundle(container))
     annotations = config.get("annotations", {})
     naming.release(paths, container, annotations.get(spec.NAME, ""))
-    if volumes_too or annotations.get(spec.REMOVE):
+    if spec.mounts_of_volumes(config, paths) and (volumes_too or annotations.get(spec.REMOVE)):
+        from tinybox.container.storage import volumes
+
         for path in filter(volumes.is_anonymous, volumes.used(paths, config)):
             files.remove_tree(os.path.dirname(path))
     if spec.has_other_users(config):
@@ -226,14 +230,6 @@ def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_
 
         id_ranges.release(paths, container)
     files.remove_tree(paths.bundle(container))
-
-
-def _config_of(paths: Paths, container: str) -> Spec:
-    """Return a container's config.json; empty if the command that made it was killed before it wrote that file."""
-    try:
-        return spec.load(paths.bundle(container))
-    except UsageError:
-        return {}
 
 
 def acquire(paths: Paths, host: Host, container: str) -> Record:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tinybox.container.config import option_values
-from tinybox.container.config.restart_policy import Policy
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.linux import quick_json as json
@@ -23,6 +22,8 @@ def for_monitor(request: Request) -> dict[str, str]:
     """Return the annotations for restart, stop, log, stdin and health; UsageError names the option that is wrong."""
     options, made = request.options, dict[str, str]()
     if options.get("restart"):
+        from tinybox.container.config.restart_policy import Policy
+
         if Policy(options["restart"]).name != "no" and options.get("rm"):
             raise UsageError(f"--restart {options['restart']}", "conflicts with --rm", "leave one of them out")
         made[spec.RESTART] = options["restart"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.network import definitions, subnets
+from tinybox.container.network import BRIDGE, definitions, subnets
 from tinybox.container.network.pools import Pool
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.isolation.network import interfaces as links
@@ -66,7 +66,7 @@ def lease(paths: Paths, network: Network, container: str, want: EndpointRequest)
     """
     owner, others = paths.run_directory(container), endpoints(paths, container)
     with Pool(network.bridge) as pool:
-        if network.name == definitions.BRIDGE:
+        if network.name == BRIDGE:
             _settle(pool, network)
         address = _chosen(pool, network, want.get("address", ""))
         found = _endpoint(network, container, address, _number(others), want)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from tinybox.container.network import BRIDGE, HOST, NONE
 from tinybox.container.records import naming
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import quick_json as json
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from tinybox.container.records.paths import Paths
 
-BRIDGE, HOST, NONE = "bridge", "host", "none"  # the networks that nobody has to make
-DEFAULT = "default"  # docker's other word for the bridge
 DEFAULT_LINK = "tinybox0"
 DEFAULT_SUBNETS = ("172.30.0.0/16", "172.29.0.0/16", "172.31.0.0/16", "10.88.0.0/16", "192.168.208.0/20")
 MTU = 1500

@@ -68,19 +68,14 @@ def is_anonymous(path: str) -> bool:
     return len(name) == 64 and set(name) <= _DIGITS
 
 
-def _entries(paths: Paths, config: Spec) -> list[Mount]:
-    mounts = config.get("mounts", [])
-    return [entry for entry in mounts if os.path.dirname(os.path.dirname(entry["source"])) == paths.volumes]
-
-
 def used(paths: Paths, config: Spec) -> list[str]:
     """Return the directories of the volumes that a container with this *config* uses."""
-    return [entry["source"] for entry in _entries(paths, config)]
+    return [entry["source"] for entry in spec.mounts_of_volumes(config, paths)]
 
 
 def make(paths: Paths, config: Spec) -> None:
     """Make those volumes that a container uses and that are not there yet, and fill the empty ones from the image."""
-    for entry in _entries(paths, config):
+    for entry in spec.mounts_of_volumes(config, paths):
         fd = _make(paths, os.path.dirname(entry["source"]), {})
         try:
             _populate(paths, config, entry)
