@@ -65,10 +65,10 @@ def steps(task: Task) -> list[Step]:
         return []  # the parent has mounted it, and the mounts of other processes must not change
     flag = propagation_of(task)
     if flag in (mount.MS_SHARED, mount.MS_SLAVE):
-        says = "Keep the box's mounts from the host, but let the host's mounts come into the box"
+        says = "Let the host's later mounts come into the box, but none of the box's go to the host"
         first = Step("receive-mounts", says, "mount_namespaces(7)", mounts.make_slave)
     else:
-        says = "Keep the box's mounts from the host, and the host's later mounts from the box"
+        says = "Stop the propagation of mounts between the box and the host"
         first = Step("private-mounts", says, "mount_namespaces(7)", mounts.make_private)
     return [first, *_root(task)]
 

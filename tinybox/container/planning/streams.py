@@ -36,7 +36,7 @@ def steps(process: Process, handles: Handles, root: bytes, *, console: bool) -> 
     if not process.get("terminal"):
         return [
             session,
-            Step("streams", "Take over stdin, stdout and stderr", "dup2(2)", connect_streams, handles, root),
+            Step("streams", "Connect stdin, stdout and stderr", "dup2(2)", connect_streams, handles, root),
         ]
     from tinybox.container.planning import terminal
 
