@@ -90,7 +90,7 @@ def waits(pid: int) -> bool:
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Let two boxes and the host try to take one lock; then let two boxes run a script that is not in the cache."""
+    """Let two boxes and the host try to take one lock; then let two boxes run a script that is not cached."""
     options = {"volume": [f"{bench.folder()}:/shared"]} if feature else {}
     with bench.box("cat", **options) as one, bench.box("cat", **options) as two:
         boxes = [one, two]
@@ -103,7 +103,7 @@ def check(bench: Bench, *, feature: bool) -> None:
 
 
 LAB = Lab(
-    question="Two boxes and the host lock one file. How many get the lock? And if the file is part of the boxes' image?",
+    question="Two boxes and the host lock one file. How many get the lock? And if the file is part of the image?",
     answer="One inode, one holder: the others get EAGAIN, whatever their namespaces. A file of the image is copied"
     ' up by each box that opens it for writing: two inodes, and both "hold" the lock.',
     control="no shared volume: copy-up makes two files, both boxes hold the lock, and both fetch",
