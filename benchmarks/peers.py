@@ -38,8 +38,8 @@ class Unavailable(Exception):  # noqa: N818  not an error: its text is the note 
 class Command:
     """A peer that is a command, started once for each run."""
 
-    def __init__(self, name: str, note: str, *words: str) -> None:
-        self.name, self.note, self.words = name, note, list(words)
+    def __init__(self, name: str, note: str, *arguments: str) -> None:
+        self.name, self.note, self.arguments = name, note, list(arguments)
 
 
 class Interpreter:
@@ -47,9 +47,9 @@ class Interpreter:
 
     def __init__(self, stack: ExitStack) -> None:
         self.name, self.note = "tinybox.run()", "the Python API: one import, then one call for each box"
-        self.words = [sys.executable, "-c", API]
+        self.arguments = [sys.executable, "-c", API]
         pipe = subprocess.PIPE
-        self.process = stack.enter_context(subprocess.Popen(self.words, stdin=pipe, stdout=pipe, text=True))
+        self.process = stack.enter_context(subprocess.Popen(self.arguments, stdin=pipe, stdout=pipe, text=True))
 
     def milliseconds(self) -> float:
         """Run one box, and return how long it took, in milliseconds; Unavailable if it failed."""
@@ -75,9 +75,9 @@ def tool(name: str) -> str:
     return found
 
 
-def check(*words: str, cwd: Path | None = None) -> str:
+def check(*arguments: str, cwd: Path | None = None) -> str:
     """Run a command once and return what it prints; Unavailable, with its last line of errors, if it fails."""
-    done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd=cwd)
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd=cwd)
     if done.returncode:
         raise Unavailable((done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1])
     return done.stdout
@@ -109,9 +109,9 @@ def tinybox(folder: Path, stack: ExitStack) -> Command:
     """Run the installed command."""
     check(sys.executable, "-m", "compileall", "-q", "tinybox", cwd=Path(__file__).parents[1])  # as pip would have done
     path = str(Path(sys.executable).with_name("tinybox"))
-    words = [path, "run", "--rm", "--network", "none", IMAGE, "true"]
-    check(*words)
-    return Command("tinybox run", "overlay, init, cgroup", *words)
+    arguments = [path, "run", "--rm", "--network", "none", IMAGE, "true"]
+    check(*arguments)
+    return Command("tinybox run", "overlay, init, cgroup", *arguments)
 
 
 def api(folder: Path, stack: ExitStack) -> Interpreter:
@@ -137,31 +137,31 @@ def bundle(folder: Path) -> Path:
 def tinybox_oci(folder: Path, stack: ExitStack) -> Command:
     """Run the bundle under tinybox's OCI command line."""
     program = str(Path(sys.executable).with_name("tinybox-oci"))
-    words = [program, "--root", f"{folder}/tinybox-oci", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
-    check(*words)
-    return Command("tinybox-oci run", "no overlay, no init; cgroup", *words)
+    arguments = [program, "--root", f"{folder}/tinybox-oci", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
+    check(*arguments)
+    return Command("tinybox-oci run", "no overlay, no init; cgroup", *arguments)
 
 
 def runc(folder: Path, stack: ExitStack) -> Command:
     """Run the bundle under runc."""
-    words = [tool("runc"), "--root", f"{folder}/runc", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
-    check(*words)
-    return Command("runc run", "no overlay, no init; cgroup", *words)
+    arguments = [tool("runc"), "--root", f"{folder}/runc", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
+    check(*arguments)
+    return Command("runc run", "no overlay, no init; cgroup", *arguments)
 
 
 def crun(folder: Path, stack: ExitStack) -> Command:
     """Run the same bundle under crun; if it refuses a hybrid host, in a mount namespace that has only cgroup v1."""
-    words = [tool("crun"), "--root", f"{folder}/crun", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
+    arguments = [tool("crun"), "--root", f"{folder}/crun", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
     note = "no overlay, no init; cgroup"
     try:
-        check(*words)
+        check(*arguments)
     except Unavailable as refusal:
         if "hybrid" not in str(refusal):
             raise
-        words = [*without_cgroup2(stack), *words]
-        check(*words)
+        arguments = [*without_cgroup2(stack), *arguments]
+        check(*arguments)
         note += " v1 only, through nsenter (1 ms): it refuses hybrid cgroups"
-    return Command("crun run", note, *words)
+    return Command("crun run", note, *arguments)
 
 
 def without_cgroup2(stack: ExitStack) -> list[str]:
@@ -180,30 +180,32 @@ def without_cgroup2(stack: ExitStack) -> list[str]:
 def bwrap(folder: Path, stack: ExitStack) -> Command:
     """Run the root under bubblewrap, with all namespaces."""
     mounts = ["--ro-bind", f"{folder}/rootfs", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    words = [tool("bwrap"), "--unshare-all", *mounts, "true"]
-    check(*words)
-    return Command("bwrap", "no overlay, no cgroup, no state", *words)
+    arguments = [tool("bwrap"), "--unshare-all", *mounts, "true"]
+    check(*arguments)
+    return Command("bwrap", "no overlay, no cgroup, no state", *arguments)
 
 
 def tinybox_bridge(folder: Path, stack: ExitStack) -> Command:
     """Run the installed command with its default network: a bridge that is made and removed with the box."""
-    words = [str(Path(sys.executable).with_name("tinybox")), "run", "--rm", "--network", "bridge", IMAGE, "true"]
-    check(*words)
-    return Command("tinybox bridge", "the same, and bridge, veth pair, address, firewall", *words)
+    arguments = [str(Path(sys.executable).with_name("tinybox")), "run", "--rm", "--network", "bridge", IMAGE, "true"]
+    check(*arguments)
+    return Command("tinybox bridge", "the same, and bridge, veth pair, address, firewall", *arguments)
 
 
 def podman_bridge(folder: Path, stack: ExitStack) -> Command:
     """Run the root under podman on its bridge, which podman does not remove."""
-    words = [*podman_run(folder, stack), "--network=podman", IMAGE, "true"]
-    check(*words)
-    return Command("podman bridge", "the same, and bridge, veth pair, address, firewall; it keeps its bridge", *words)
+    arguments = [*podman_run(folder, stack), "--network=podman", IMAGE, "true"]
+    check(*arguments)
+    return Command(
+        "podman bridge", "the same, and bridge, veth pair, address, firewall; it keeps its bridge", *arguments
+    )
 
 
 def podman(folder: Path, stack: ExitStack) -> Command:
     """Run the root under podman, with no network."""
-    words = [*podman_run(folder, stack), "--network=none", IMAGE, "true"]
-    check(*words)
-    return Command("podman run", "overlay, cgroup, conmon, runc", *words)
+    arguments = [*podman_run(folder, stack), "--network=none", IMAGE, "true"]
+    check(*arguments)
+    return Command("podman run", "overlay, cgroup, conmon, runc", *arguments)
 
 
 def podman_run(folder: Path, stack: ExitStack) -> list[str]:

@@ -45,7 +45,7 @@ class Row:
             if isinstance(self.peer, Interpreter):
                 self.times.append(self.peer.milliseconds())
             elif self.peer:
-                self.times.append(milliseconds(self.peer.words))
+                self.times.append(milliseconds(self.peer.arguments))
         except Unavailable as reason:
             self.peer, self.note, self.times = None, str(reason), []
 
@@ -53,14 +53,14 @@ class Row:
         """Measure the memory of MEMORY_RUNS runs."""
         if self.peer:
             text = "run\n" * 5 if isinstance(self.peer, Interpreter) else ""
-            self.memory = [mebibytes(self.peer.words, text) for _ in range(MEMORY_RUNS)]
+            self.memory = [mebibytes(self.peer.arguments, text) for _ in range(MEMORY_RUNS)]
 
 
-def milliseconds(words: list[str]) -> float:
+def milliseconds(arguments: list[str]) -> float:
     """Start a program, wait for it, and return how long that took, in milliseconds."""
     null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1)]
     start = time.perf_counter_ns()
-    pid = os.posix_spawn(words[0], words, os.environ, file_actions=null)
+    pid = os.posix_spawn(arguments[0], arguments, os.environ, file_actions=null)
     _, status = os.waitpid(pid, 0)
     end = time.perf_counter_ns()
     if status:
@@ -68,7 +68,7 @@ def milliseconds(words: list[str]) -> float:
     return (end - start) / 1e6
 
 
-def mebibytes(words: list[str], text: str = "") -> float:
+def mebibytes(arguments: list[str], text: str = "") -> float:
     """Return the largest resident set among the processes of one run, in MiB; see getrusage(2).
 
     The figure of a process never falls, not even by execve(2), so a child of this process would begin with the size of
@@ -78,7 +78,7 @@ def mebibytes(words: list[str], text: str = "") -> float:
     with tempfile.TemporaryFile() as file:
         file.write(text.encode())
         file.seek(0)
-        command = f"exec 3<&0; {shlex.join(words)} <&3 >/dev/null &"
+        command = f"exec 3<&0; {shlex.join(arguments)} <&3 >/dev/null &"
         inputs = [(os.POSIX_SPAWN_DUP2, file.fileno(), 0)]
         shell = os.posix_spawn("/bin/sh", ["sh", "-c", command], os.environ, file_actions=inputs, setpgroup=0)
     peak = 0

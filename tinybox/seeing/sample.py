@@ -118,11 +118,11 @@ def plans() -> Iterator[Plan]:
 
 def _planned(config: Spec, *, dies_with_parent: bool = True, omitted: Sequence[str] = (), chroot: bool = False) -> Plan:
     annotations = config["annotations"]
-    wiring = Endpoints(Paths(), "example", annotations) if spec.NETWORKS in annotations else None
+    endpoints = Endpoints(Paths(), "example", annotations) if spec.NETWORKS in annotations else None
     handles = Handles()
     handles.dies_with_parent, handles.terminals = dies_with_parent, [1, 2]
     try:
-        plan = planner.plan(planner.Task(config, "/bundle", HERE, handles, CGROUP, "example", wiring))
+        plan = planner.plan(planner.Task(config, "/bundle", HERE, handles, CGROUP, "example", endpoints))
         if omitted or chroot:
             omissions.omit(plan, handles, omitted, chroot=chroot)
     finally:

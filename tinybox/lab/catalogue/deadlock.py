@@ -49,11 +49,11 @@ def waiting(*pids: int) -> list[str]:
 
 def meet(bench: Bench, box: Box, *, record_locks: bool, crosswise: bool) -> tuple[Guest, Guest, int]:
     """Let a process of the host and one of the box take both locks; return both, and how many wait in the end."""
-    ours = [box.path(FIRST), box.path(SECOND)]
-    theirs = [SECOND, FIRST] if crosswise else [FIRST, SECOND]
-    one = bench.keep(bench.process(take_both, ours, record_locks))
+    host_paths = [box.path(FIRST), box.path(SECOND)]
+    box_paths = [SECOND, FIRST] if crosswise else [FIRST, SECOND]
+    one = bench.keep(bench.process(take_both, host_paths, record_locks))
     one.receive()
-    two = box.start(take_both, theirs, record_locks)
+    two = box.start(take_both, box_paths, record_locks)
     if crosswise:
         two.receive()
     for each in (one, two):

@@ -41,22 +41,22 @@ def check(bench: Bench, *, feature: bool) -> None:
     """Send a message through a pipe that a box has inherited (or through a FIFO, by a name that both sides know)."""
     fifo = "" if feature else f"{bench.folder()}/fifo"
     with bench.box(read_pipe, fifo) as box:
-        theirs = bench.in_box("inode", box.receive(), "fstat(2)")
+        box_inode = bench.in_box("inode", box.receive(), "fstat(2)")
         if fifo:
             os.mkfifo(fifo)
-        ours = os.open(fifo, os.O_RDWR) if fifo else os.dup(box.input)
-        bench.closing(lambda: os.close(ours))
-        inode = bench.on_host("inode", os.fstat(ours).st_ino, f"readlink /proc/self/fd/{ours}; fstat(2)")
+        fd = os.open(fifo, os.O_RDWR) if fifo else os.dup(box.input)
+        bench.closing(lambda: os.close(fd))
+        host_inode = bench.on_host("inode", os.fstat(fd).st_ino, f"readlink /proc/self/fd/{fd}; fstat(2)")
         kinds = namespaces.KINDS
         other = [kind for kind in kinds if namespaces.inode("self", kind) != namespaces.inode(str(box.pid), kind)]
         bench.on_host("namespaces that differ", " ".join(other), f"ls -l /proc/{{self,{box.pid}}}/ns")
-        os.write(ours, MESSAGE)
+        os.write(fd, MESSAGE)
         if fifo:
             box.send_line("look")
         message = bench.in_box("read", box.receive(), "read(2)")
         bench.on_host("written", MESSAGE.decode(), "write(2)")
     bench.claim("the two processes are in different namespaces of six kinds", len(other) >= 6)
-    bench.claim("both have the same pipe", theirs == inode)
+    bench.claim("both have the same pipe", box_inode == host_inode)
     bench.claim("the box reads what the host writes", message == MESSAGE.decode())
 
 

@@ -40,12 +40,12 @@ def be_polite(side: socket.socket, yields: bool) -> tuple[int, int, float]:
 
 def stand_before_the_door(both_yield: bool) -> None:
     """In the box: run both processes, which send rounds and progress to the lab, and stay to be observed."""
-    ours, theirs = socket.socketpair()
+    first, second = socket.socketpair()
     if os.fork() == 0:
-        inside.send(be_polite(theirs, yields=True))
+        inside.send(be_polite(second, yields=True))
         os.read(0, 1)
         os._exit(0)
-    inside.send(be_polite(ours, yields=both_yield))
+    inside.send(be_polite(first, yields=both_yield))
     os.read(0, 1)
 
 

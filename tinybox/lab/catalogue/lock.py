@@ -57,8 +57,8 @@ def run_cached(lock: str, cache: str) -> None:
 def answers(bench: Bench, boxes: list[Box], path: str) -> list[int]:
     """Let two boxes and then the host lock the same path; return the errno of each, 0 if it got the lock."""
     first, second = (box.start(be_daemon, path).receive() for box in boxes)
-    with bench.process(try_lock, boxes[0].path(path)) as ours:
-        here = ours.receive()
+    with bench.process(try_lock, boxes[0].path(path)) as host_process:
+        here = host_process.receive()
     names = [errno.errorcode.get(answer, "has the lock") for answer in (first, second, here)]
     bench.in_box(f"{path}, first box", names[0], "F_SETLK of fcntl(2)")
     bench.in_box(f"{path}, second box", names[1], "F_SETLK of fcntl(2)")

@@ -54,14 +54,14 @@ def check(bench: Bench, *, feature: bool) -> None:
 
     with bench.box(read_twice, "/shared/page", volume=[f"{folder.name}:/shared"]) as box:
         first = bench.in_box("reads first", box.receive(), "its own memory")
-        ours, theirs = mapping("self", "/page"), mapping(box.program, "/page")
-        bench.on_host("letter, inode", " ".join(ours), "/proc/self/maps")
-        bench.in_box("letter, inode", " ".join(theirs), f"/proc/{box.program}/maps")
+        host_mapping, box_mapping = mapping("self", "/page"), mapping(box.program, "/page")
+        bench.on_host("letter, inode", " ".join(host_mapping), "/proc/self/maps")
+        bench.in_box("letter, inode", " ".join(box_mapping), f"/proc/{box.program}/maps")
         memory[: len(AFTER)] = bench.on_host("stores", AFTER, "its own memory; no system call")
         box.send_line("look again")
         then = bench.in_box("reads then", box.receive(), "its own memory")
-    bench.claim("both map the same inode", ours[1] == theirs[1] != "")
-    bench.claim("both mappings are shared: the letter s", (ours[0], theirs[0]) == ("s", "s"))
+    bench.claim("both map the same inode", host_mapping[1] == box_mapping[1] != "")
+    bench.claim("both mappings are shared: the letter s", (host_mapping[0], box_mapping[0]) == ("s", "s"))
     bench.claim("the box reads what the host has stored", (first, then) == ("before", "stored"))
 
 

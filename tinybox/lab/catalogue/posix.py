@@ -40,10 +40,10 @@ def check(bench: Bench, *, feature: bool) -> None:
             within = box.run("sh", "-c", text)
             there.append((within.status, within.output))
             bench.in_box(text, within.output if not within.status else f"status {within.status}", f"sh -c '{text}'")
-        ours = bench.on_host("POSIX version", os.sysconf("SC_VERSION"), "getconf _POSIX_VERSION; sysconf(3)")
+        host_version = bench.on_host("POSIX version", os.sysconf("SC_VERSION"), "getconf _POSIX_VERSION; sysconf(3)")
         guest = box.start(version)
-        theirs = bench.in_box("POSIX version", guest.receive(), "getconf _POSIX_VERSION; sysconf(3)")
-    bench.claim("both follow POSIX of 2008", ours == theirs == EDITION)
+        box_version = bench.in_box("POSIX version", guest.receive(), "getconf _POSIX_VERSION; sysconf(3)")
+    bench.claim("both follow POSIX of 2008", host_version == box_version == EDITION)
     bench.claim("arrays work in bash, and fail in the box's ash", here[0][0] == 0 and there[0][0] != 0)
     bench.claim("the POSIX script prints the same in both", here[1] == there[1] == (0, "two\n"))
 

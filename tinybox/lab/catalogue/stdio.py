@@ -43,9 +43,11 @@ def waiting(fd: int) -> int:
 def check(bench: Bench, *, feature: bool) -> None:
     """Let a box write into a pipe from which no process reads, then close the read end."""
     with bench.box(write_for_ever, not feature) as box:
-        theirs = bench.in_box("pipe", box.receive(), "readlink /proc/self/fd/1")
+        box_pipe = bench.in_box("pipe", box.receive(), "readlink /proc/self/fd/1")
         box.send_line("write")
-        ours = bench.on_host("pipe", os.readlink(f"/proc/self/fd/{box.output}"), f"readlink /proc/self/fd/{box.output}")
+        host_pipe = bench.on_host(
+            "pipe", os.readlink(f"/proc/self/fd/{box.output}"), f"readlink /proc/self/fd/{box.output}"
+        )
         size = bench.on_host("size", fcntl.fcntl(box.output, F_GETPIPE_SZ), "F_GETPIPE_SZ of fcntl(2)")
         bench.until(lambda: waiting(box.output) >= size and look.state(box.program) == "S", "the writer's sleep")
         full = bench.on_host("bytes in it", waiting(box.output), "FIONREAD of ioctl(2)")
@@ -53,7 +55,7 @@ def check(bench: Bench, *, feature: bool) -> None:
         box.close_stdout()
         status = box.wait() if bench.comes(box.ended, 20 if feature else 0.5) else None
         bench.on_host("status once the reader has gone", status, "waitid(2), as `tinybox run` does")
-    bench.claim("both sides have the same pipe", ours == theirs)
+    bench.claim("both sides have the same pipe", host_pipe == box_pipe)
     bench.claim(f"the writer sleeps when {FULL} bytes are in the pipe", full == size == FULL)
     bench.claim("without a reader it ends by SIGPIPE: 141", status == SIGPIPE_STATUS)
 
