@@ -68,7 +68,7 @@ def _private_mounts(pair: ProcessPair) -> str:
     names = ", ".join(f"{mount.type} on {mount.point}" for mount in leaked[:3])
     if not leaked:
         return "nothing has leaked: in a new user namespace, every copied mount is a slave by itself"
-    return f"{len(leaked)} mounts of the box are now outside of it: {names}, ... Only --omit keeps them off the host"
+    return f"{len(leaked)} mounts of the box are now outside of it: {names}, ... An outer namespace protects the host"
 
 
 def _pivot(pair: ProcessPair) -> str:
