@@ -20,7 +20,7 @@ def reserve(task: Task) -> list[Step]:
         steps.append(ports.undone_by("close(2): the host's ports are free again", endpoints.release_ports))
     says = "Assign an address in each network of the box: " + ", ".join(want["name"] for want in endpoints.wants)
     addresses = Step("addresses", says, "flock(2)", endpoints.assign_addresses)
-    undone = "release the addresses; then remove the links, bridge and rules that no other box needs"
+    undone = "the leases are released; then links, bridge and firewall rules that no box needs are removed"
     return [*steps, addresses.undone_by(undone, endpoints.release)]
 
 
