@@ -208,14 +208,16 @@ def test_a_limit_that_is_changed_alone_keeps_those_it_belongs_to(room: str, runt
     update("--cpu-idle=1")
     update("--cpu-quota=20000")
     update("--cpu-idle=0")
-    assert kept("cpu", "cpu.shares", "cpu.weight") in ("512", "59")
+    assert kept("cpu", "cpu.shares", "cpu.weight") == ("512" if where.version("cpu") == 1 else "59")
     swap = ("memory", "memory.memsw.limit_in_bytes", "memory.swap.max")
     if os.path.exists(f"{where.root('memory')}{room}/box/{swap[where.version('memory')]}"):
         update(f"--memory-swap={96 * MEBIBYTE}")
         assert kept(*swap) == str((96 if where.version("memory") == 1 else 32) * MEBIBYTE)
         update("--memory=-1")
         assert kept(*swap) in ("max", "9223372036854771712")
-    assert limit(f"{room}/box", "memory") in ("max", "9223372036854771712", str(64 * MEBIBYTE))
+        assert limit(f"{room}/box", "memory") in ("max", "9223372036854771712")
+    else:
+        assert limit(f"{room}/box", "memory") == str(64 * MEBIBYTE)
 
 
 def test_what_is_used_is_told(runtime: Runtime) -> None:

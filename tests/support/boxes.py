@@ -45,7 +45,9 @@ def facts(tinybox: Command, *options: str, image: str = "busybox", **commands: s
     script = "".join(f"echo; echo '== {name}'; ( {command}\n) 2>&1\n" for name, command in commands.items())
     shown = output(tinybox, *options, image, "sh", "-c", f"{script} true")
     parts = [part.partition("\n") for part in ("\n" + shown).split("\n== ")[1:]]
-    return {name: said.strip() for name, _, said in parts}
+    found = {name: said.strip() for name, _, said in parts}
+    assert found.keys() == commands.keys(), shown  # each command was run: none of them ended the shell
+    return found
 
 
 @contextlib.contextmanager

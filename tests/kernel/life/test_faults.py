@@ -98,11 +98,13 @@ def test_kill_at_any_call_to_the_system(tinybox: Command) -> None:
             break
         assert process.returncode == -signal.SIGKILL, count
         killed += 1
+    else:
+        pytest.fail("the command has never come to its end")
     assert killed > 10
 
 
 def test_a_step_that_fails_is_undone_and_told(tinybox: Command) -> None:
-    """An error in any step, of parent or child, is one line with its name, status 125, and leaves nothing."""
+    """An error in any step of the parent or the child is reported in one line, with status 125, and leaves nothing."""
     for who in ("parent", "child"):
         for name in steps(tinybox, who):
             if name in ("program", "close", "name", "ready"):  # behind these the parent no longer listens
@@ -111,6 +113,7 @@ def test_a_step_that_fails_is_undone_and_told(tinybox: Command) -> None:
                 _, told = process.communicate(timeout=20 * SLOWNESS)
             assert process.returncode == 125, (name, told)
             assert told.startswith("tinybox: "), told
+            assert "a fault of the test" in told
             assert len(told.splitlines()) == 1, told
             for path in ("run", "containers", "container-names"):
                 assert os.listdir(Path(tinybox.root) / path) == [], name

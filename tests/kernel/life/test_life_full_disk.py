@@ -107,15 +107,12 @@ def test_what_is_there_lives_on(small: SmallStore) -> None:
     with full(small):
         assert name in said(small, "ps")
         assert said(small, "exec", name, "echo", "inside") == "inside\n"
-        update = small("update", "--pids-limit", "50", name)
-        assert update.returncode == 0 or len(update.stderr.splitlines()) == 1
+        complains(small("update", "--pids-limit", "50", name))
         said(small, "stop", name)
         until(lambda: name not in small("ps").stdout)
         shown = said(small, "ps", "-a", "--format", "{{.Status}}")
         assert shown.startswith(("Exited (7)", "Exited (unknown)")), shown
-        start = small("start", name)
-        assert "Traceback" not in start.stderr
-        assert len(start.stderr.splitlines()) <= 1
+        complains(small("start", name))
         said(small, "rm", "-f", name)
         assert said(small, "ps", "-aq") == ""
     assert small.shell("ls {0}/containers {0}/container-names {0}/run | grep -v :; true").split() == []
@@ -126,9 +123,7 @@ def test_it_starts_again_when_there_is_room(small: SmallStore) -> None:
     name = new_name()
     said(small, "create", "--name", name, "busybox", "echo", "said")
     with full(small):
-        first = small("start", "-a", name)
-        assert len(first.stderr.splitlines()) <= 1
-        assert "Traceback" not in first.stderr
+        complains(small("start", "-a", name))
     done = small("start", "-a", name, timeout=PATIENCE)
     assert (done.returncode, done.stdout) == (0, "said\n")
     assert said(small, "logs", name).endswith("said\n")

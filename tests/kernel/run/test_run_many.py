@@ -75,7 +75,7 @@ def test_one_name_at_a_time(tinybox: Command) -> None:
             assert said == ""
             if box not in winners:
                 assert box.returncode == 125
-                assert f'"{name}" is already in use' in told or f"{name}" in told
+                assert f'"{name}": is already in use by container' in told
                 assert len(told.splitlines()) == 1
         assert winners[0].returncode == 0
     finally:

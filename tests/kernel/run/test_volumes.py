@@ -117,7 +117,7 @@ def test_a_link_in_the_image_does_not_lead_to_the_host(tinybox: Command, tmp_pat
 
 def test_a_volume_is_filled_whole_or_not_at_all(tinybox: Command) -> None:
     """Killed while it fills a volume, tinybox leaves it empty, and the next box fills it."""
-    words = [tinybox.path, "run", "--rm", "-v", "whole:/", "busybox", "true"]
+    words, killed = [tinybox.path, "run", "--rm", "-v", "whole:/", "busybox", "true"], 0
     for delay in (0.05, 0.1, 0.15, 0.2):
         with subprocess.Popen(
             [*words[:4], "whole:/usr", "alpine", "true"], env=tinybox.environment, process_group=0
@@ -126,11 +126,13 @@ def test_a_volume_is_filled_whole_or_not_at_all(tinybox: Command) -> None:
                 process.wait(delay)
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
+                killed += 1
         data = Path(tinybox.root, "volumes", "whole", "_data")
         left = sorted(os.listdir(data)) if data.exists() else []
         assert left in ([], sorted(output(tinybox, "alpine", "ls", "/usr").split()))
         assert output(tinybox, "-v", "whole:/usr", "alpine", "ls", "/usr") == output(tinybox, "alpine", "ls", "/usr")
         assert tinybox("volume", "rm", "whole").returncode == 0
+    assert killed > 0
 
 
 def test_volumes_of_the_image(tinybox: Command, tmp_path: Path) -> None:

@@ -97,8 +97,7 @@ def test_links_at_mount_targets_lead_nowhere_outside(tinybox: Command, tmp_path:
 def test_a_link_that_leads_nowhere_is_an_error(tinybox: Command, tmp_path: Path, outside: Path) -> None:
     """A mount on a dangling link makes nothing on the host, whatever the link says."""
     with image_with(tinybox, tmp_path, tar.symlink("bind", f"{outside}/new")) as image:
-        done = tinybox("run", "--rm", "-v", f"{outside}:/bind", image, "true")
-        assert done.returncode in (0, 125)
+        one_line(tinybox("run", "--rm", "-v", f"{outside}:/bind", image, "true"), 125, "mount on /bind", "No such file")
         assert untouched(outside)
 
 
@@ -120,7 +119,7 @@ def test_dev_may_be_a_link_and_stays_inside(tinybox: Command, tmp_path: Path, ou
     with image_with(tinybox, tmp_path, tar.symlink("dev", f"/{path}"), *parents, without=("dev",)) as image:
         done = tinybox("run", "--rm", image, "sh", "-c", f"ls /{path}; echo x > /dev/null && stat -c %t:%T /dev/null")
         assert untouched(outside)
-        assert done.returncode == 125 or done.stdout.splitlines()[-1] == "1:3"
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "1:3")
 
 
 def test_mounts_do_not_reach_proc_by_a_link(tinybox: Command, tmp_path: Path, outside: Path) -> None:
