@@ -1,6 +1,6 @@
-"""A walk through everything that one does with a container that is there: the table of docs/cli.md, word by word.
+"""All commands on an existing container: the table of docs/cli.md, row by row.
 
-Each test is a row of it, with the installed command, once with alpine and once with busybox.
+Each test is a row of that table, with the installed command, once with alpine and once with busybox.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ SHELL = ("-e", f"PS1={PROMPT}")
 
 
 def status_of(tinybox: Command, it: Life) -> str:
-    """Return what `ps -a` says of the container."""
+    """Return what `ps -a` prints about the container."""
     return said(tinybox, "ps", "-a", "--filter", f"name=^{it.name}$", "--format", "{{.Status}}").strip()
 
 
 def test_run_in_the_background(tinybox: Command, image: str) -> None:
-    """`run -d` prints the id once the program runs, under a monitor in a session of its own; the end is seen."""
+    """`run -d` prints the id once the program runs, under a monitor in a session of its own; the end is recorded."""
     with life(tinybox, image, *FOREVER) as it:
         assert it.state["status"] == "running"
         assert lives(it.pid)
         stat = Path(f"/proc/{it.monitor}/stat").read_text().rpartition(") ")[2].split()
-        assert (stat[4], int(stat[3]) != os.getsid(0)) == ("0", True)  # no terminal; not our session
+        assert (stat[4], int(stat[3]) != os.getsid(0)) == ("0", True)  # no terminal; not the session of this process
         assert os.readlink(f"/proc/{it.monitor}/cwd") == "/"
         assert re.match(r"Up (Less than a second|\d+ seconds?|About a minute)$", status_of(tinybox, it))
         assert said(tinybox, "ps", "-q", "--no-trunc").split() == [it.id]
@@ -53,7 +53,7 @@ def test_run_in_the_background(tinybox: Command, image: str) -> None:
 
 
 def test_create_start_and_start_again(tinybox: Command, image: str) -> None:
-    """`create` makes and does not start; `start` runs it, each time with the files that it has written."""
+    """`create` makes a container without starting it; each `start` runs it, with the files that it wrote before."""
     with life(tinybox, image, "sh", "-c", "echo x >> /count; wc -l < /count", verb="create") as it:
         assert status_of(tinybox, it) == "Created"
         assert it.rests()
@@ -64,21 +64,21 @@ def test_create_start_and_start_again(tinybox: Command, image: str) -> None:
 
 
 def test_start_attached(tinybox: Command, image: str) -> None:
-    """`start -ai` is the wire from the first byte to the last: input, both outputs, and the exit status."""
+    """`start -ai` passes all bytes from the first to the last: input, both outputs, and the exit status."""
     with life(tinybox, "-i", image, "sh", "-c", "read x; echo got $x; echo err >&2; exit 42", verb="create") as it:
         done = tinybox("start", "-ai", it.name, text="a line\n")
         assert (done.returncode, done.stdout, done.stderr) == (42, "got a line\n", "err\n")
 
 
 def test_attach_without_a_terminal(tinybox: Command, image: str) -> None:
-    """What goes into `attach` is the program's input; its end is the input's end, and the status is the program's."""
+    """Input of `attach` is input of the program; its end is the input's end, and the status is the program's."""
     with life(tinybox, "-i", image, "sh", "-c", "tr a-z A-Z; exit 5") as it:
         done = tinybox("attach", it.name, text="shout\n")
         assert (done.returncode, done.stdout, done.stderr) == (5, "SHOUT\n", "")
 
 
 def test_attach_to_a_terminal(tinybox: Command, image: str) -> None:
-    """Over a pty: prompt, window size, its change, the detach keys; the container lives on and is attached to again."""
+    """On a pty: prompt, window size, a change of it, the detach keys; the container goes on, attach works again."""
     with life(tinybox, "-it", *SHELL, image, "sh") as it:
         with screen(tinybox, "attach", it.name, rows=31, columns=97) as first:
             until(first.is_raw)
@@ -105,14 +105,14 @@ def test_attach_to_a_terminal(tinybox: Command, image: str) -> None:
 
 
 def reach_the_prompt(it: Screen) -> None:
-    """Type until the shell answers; it may have shown a prompt before we came, or not yet."""
+    """Type until the shell answers; it may have printed a prompt before the client attached, or not yet."""
     it.type("echo th''ere\n")
     it.wait_for("there\r\n")
     it.wait_for(PROMPT)
 
 
 def test_exec_joins_everything(tinybox: Command, image: str) -> None:
-    """The joined process has all eight namespaces of PID 1, its control groups, its root, rights and filter."""
+    """The joined process has all eight namespaces of PID 1, its control groups, root, capabilities and filter."""
     with life(tinybox, "-m", "64m", image, *FOREVER) as it:
         own = tinybox.start("exec", it.name, "sleep", "77.7")
         try:
@@ -135,7 +135,7 @@ def test_exec_joins_everything(tinybox: Command, image: str) -> None:
 
 
 def joined(word: str) -> list[int]:
-    """Find the processes with *word* among their arguments that were executed by now."""
+    """Find the processes that have *word* among their arguments and have already been executed."""
     found = []
     for name in filter(str.isdecimal, os.listdir("/proc")):
         try:
@@ -163,7 +163,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def test_exec_options(tinybox: Command, image: str) -> None:
-    """-i, -u, -w, -e, --privileged and the exit status are docker's; what is not asked for is the container's."""
+    """-i, -u, -w, -e, --privileged and the exit status are docker's; settings not given are the container's."""
     with life(tinybox, "-e", "KEPT=1", "-w", "/tmp", image, *FOREVER) as it:
         assert it.inside("pwd; id -u; echo $KEPT$GIVEN").split() == ["/tmp", "0", "1"]
         asked = ("-w", "/etc", "-u", "1000:1001", "-e", "GIVEN=2")
@@ -182,7 +182,7 @@ def test_exec_options(tinybox: Command, image: str) -> None:
 
 
 def test_exec_on_a_terminal(tinybox: Command, image: str) -> None:
-    """`exec -it` gives the joined program a terminal of its own, of the box's devpts, with the size of ours."""
+    """`exec -it` gives the joined program a terminal of its own, of the box's devpts, with the size of the caller's."""
     with life(tinybox, "-it", image, *FOREVER) as it, screen(tinybox, "exec", "-it", *SHELL, it.name, "sh") as shell:
         shell.wait_for(PROMPT)
         assert shell.ask("tty") == "/dev/pts/1"
@@ -195,9 +195,9 @@ def test_exec_on_a_terminal(tinybox: Command, image: str) -> None:
 
 
 def test_exec_in_the_background(tinybox: Command, image: str) -> None:
-    """`exec -d` returns once the program runs and keeps none of our streams; the box's PID 1 is its parent then."""
+    """`exec -d` returns once the program runs and keeps no stream of the caller; then the box's PID 1 is its parent."""
     with life(tinybox, image, *FOREVER) as it:
-        # If it held our pipe, we would wait for it in vain.
+        # If it held this pipe, the read would not end.
         assert said(tinybox, "exec", "-d", it.name, "sh", "-c", "echo unheard; exec sleep 3333.3") == ""
         until(lambda: "3333.3" in it.inside("ps"))
         rows = json.loads(f"[{','.join(said(tinybox, 'top', '--format', 'json', it.name).splitlines())}]")
@@ -207,15 +207,15 @@ def test_exec_in_the_background(tinybox: Command, image: str) -> None:
 
 
 def test_stop(tinybox: Command, image: str) -> None:
-    """`stop` sends the stop signal and waits; -t says how long until KILL; the signal may be another one."""
+    """`stop` sends the stop signal and waits; -t sets the seconds until KILL; --signal chooses another signal."""
     with life(tinybox, image, *FOREVER) as it:
         assert said(tinybox, "stop", it.name) == f"{it.name}\n"
         assert it.state["exitCode"] == 7
-        assert said(tinybox, "stop", it.name) == f"{it.name}\n"  # it is stopped: no error
+        assert said(tinybox, "stop", it.name) == f"{it.name}\n"  # it is stopped already: no error
     script = "trap '' TERM; trap 'exit 8' HUP; while :; do sleep 0.05; done"
     with life(tinybox, "--stop-timeout", "100000", image, "sh", "-c", script) as deaf:
         begin = time.monotonic()
-        said(tinybox, "stop", "-t", "1", deaf.name)  # else it would take a day
+        said(tinybox, "stop", "-t", "1", deaf.name)  # otherwise `stop` would wait for a day
         assert deaf.state["exitCode"] == 137
         assert time.monotonic() - begin >= 1
         said(tinybox, "start", deaf.name)
@@ -229,7 +229,7 @@ def test_stop(tinybox: Command, image: str) -> None:
         assert lives(own.pid)  # the control: nothing was sent
         said(tinybox, "stop", own.name)
         assert own.state["exitCode"] == 9
-    words = ("--stop-signal", "SIGRTMIN+3", "--stop-timeout", "2147483648", image, "sh", "-c")  # systemd's images
+    words = ("--stop-signal", "SIGRTMIN+3", "--stop-timeout", "2147483648", image, "sh", "-c")  # systemd's own
     with life(tinybox, *words, "trap 'echo hello' 39; trap 'exit 6' 37; while :; do sleep 0.05; done") as real_time:
         said(tinybox, "kill", "-s", "RTMIN+5", real_time.name)
         until(lambda: "hello" in real_time.log())
@@ -238,7 +238,7 @@ def test_stop(tinybox: Command, image: str) -> None:
 
 
 def test_kill_wait_and_restart(tinybox: Command, image: str) -> None:
-    """`kill -s` sends what it is told; `wait` prints the status; `restart` begins anew, with another PID 1."""
+    """`kill -s` sends that signal; `wait` prints the status; `restart` starts the container with another PID 1."""
     with life(
         tinybox, image, "sh", "-c", "trap 'echo usr1' USR1; trap 'exit 7' TERM; while :; do sleep 0.05; done"
     ) as it:
@@ -258,7 +258,7 @@ def test_kill_wait_and_restart(tinybox: Command, image: str) -> None:
 
 
 def test_pause_and_unpause(tinybox: Command, image: str) -> None:
-    """A paused box stands still and says so; exec is refused; unpaused, it goes on where it was; stop works on both."""
+    """A paused box stands still and `ps` says so; exec is refused; unpaused, it goes on; `stop` works on both."""
     with life(tinybox, image, "sh", "-c", "while :; do echo x >> /beat; sleep 0.02; done") as it:
         beat = Path(it.root / "containers" / it.id / "upper" / "beat")
         until(beat.exists)
@@ -278,7 +278,7 @@ def test_pause_and_unpause(tinybox: Command, image: str) -> None:
 
 
 def test_rename(tinybox: Command, image: str) -> None:
-    """The new name finds it and the old one is free; a name that is taken, or none, is refused."""
+    """The new name finds the container and the old one is free; a name in use, or an empty one, is refused."""
     with life(tinybox, image, *FOREVER) as it, life(tinybox, image, "true", verb="create") as other:
         name = new_name()
         said(tinybox, "rename", it.name, name)
@@ -291,7 +291,7 @@ def test_rename(tinybox: Command, image: str) -> None:
 
 
 def test_rm(tinybox: Command, image: str) -> None:
-    """`rm` removes what is at rest, with -f what runs, with -v nameless volumes; several at once, each error told."""
+    """`rm` removes containers at rest, with -f also running ones, with -v nameless volumes; it reports each error."""
     with life(tinybox, "-v", "/nameless", "-v", "named:/n", image, *FOREVER) as it:
         volumes = set(os.listdir(it.root / "volumes"))
         one_line(tinybox("rm", it.name), 1, "is running", f"rm -f {it.name}")
@@ -300,17 +300,17 @@ def test_rm(tinybox: Command, image: str) -> None:
         assert not (it.root / "containers" / it.id).exists()
         assert len(volumes - set(os.listdir(it.root / "volumes"))) == 1
         said(tinybox, "volume", "rm", "named")
-        done = tinybox("rm", "nothing-of-this-name", it.name)  # the control: without -f they are missed
+        done = tinybox("rm", "nothing-of-this-name", it.name)  # the control: without -f a missing container is an error
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 2)
     with life(tinybox, image, "true", verb="create") as new:
-        assert said(tinybox, "wait", new.name) == "0\n"  # it never ran, which docker counts as 0
+        assert said(tinybox, "wait", new.name) == "0\n"  # the container never ran, which docker counts as 0
         shown = said(tinybox, "inspect", "-f", "{{.Name}}", new.name).strip()
-        assert said(tinybox, "inspect", "-f", "{{.Id}}", shown) == f"{new.id}\n"  # /NAME is one, too
+        assert said(tinybox, "inspect", "-f", "{{.Id}}", shown) == f"{new.id}\n"  # /NAME is a name, too
         assert said(tinybox, "rm", new.id[:12]) == f"{new.id[:12]}\n"
 
 
 def test_update(tinybox: Command, image: str) -> None:
-    """New limits hold at once, in the kernel's own files, and after a restart, too; what was not named stays."""
+    """New limits hold at once, in the kernel's own files, and also after a restart; the others do not change."""
     with life(tinybox, "-m", "64m", "--pids-limit", "50", image, *FOREVER) as it:
         assert limit(it, "memory") == 64 << 20
         said(tinybox, "update", "-m", "48m", "--memory-swap", "96m", "--pids-limit", "33", "--cpus", "0.5", it.name)
@@ -319,7 +319,7 @@ def test_update(tinybox: Command, image: str) -> None:
             assert limit(it, "pids") == 33
             assert limit(it, "cpu") == 0.5
             said(tinybox, "restart", "-t", "0", it.name)
-        said(tinybox, "update", "--cpuset-cpus", "0", it.name)  # a controller that no limit needed until now
+        said(tinybox, "update", "--cpuset-cpus", "0", it.name)  # a controller that no limit needed before
         assert os.sched_getaffinity(it.pid) == {0}
         one_line(tinybox("update", "-m", "1k", it.name), 1, "memory")
         one_line(tinybox("update", it.name), 1, "nothing to change")
@@ -327,7 +327,7 @@ def test_update(tinybox: Command, image: str) -> None:
 
 
 def limit(it: Life, controller: str) -> float:
-    """Read a limit of a container where the kernel keeps it, in version 2 or 1: bytes, processes, CPUs."""
+    """Read a limit of a container from the kernel's file of version 2 or 1: bytes, processes, CPUs."""
     files = {
         "memory": ("memory.max", "memory.limit_in_bytes"),
         "pids": ("pids.max",),
@@ -345,14 +345,14 @@ def limit(it: Life, controller: str) -> float:
 
 
 def test_logs(tinybox: Command, image: str) -> None:
-    """The two streams apart, the last lines, from when, with the time; -f to the end; and they survive the end."""
+    """The two streams apart, the last lines, a start time, timestamps; -f until the end; the lines survive the end."""
     script = "echo one; echo two >&2; until test -e /go; do sleep 0.05; done; echo three; echo four"
     with life(tinybox, image, "sh", "-c", script) as it:
         with tinybox.start("logs", "-f", it.name) as following:
             assert following.stdout
             assert following.stderr
             assert (following.stdout.readline(), following.stderr.readline()) == ("one\n", "two\n")
-            it.inside("touch /go")  # what follows is said later, and so has a later time
+            it.inside("touch /go")  # the next line is printed later, so its time is later
             assert following.communicate(timeout=60 * SLOWNESS) == ("three\nfour\n", "")
         it.ended()
         done = tinybox("logs", it.name)
@@ -364,8 +364,8 @@ def test_logs(tinybox: Command, image: str) -> None:
         assert tinybox("logs", "--until", moment, it.name).stdout.startswith("one\n")
 
 
-def test_what_looks_at_it(tinybox: Command, image: str) -> None:
-    """top, tree, ns, stats, inspect, port and events: each tells the truth of this container, also as JSON."""
+def test_reading_commands(tinybox: Command, image: str) -> None:
+    """top, tree, ns, stats, inspect, port and events: each reports the facts of this container, also as JSON."""
     with life(tinybox, "-m", "64m", "--label", "a=b", image, *FOREVER) as it:
         assert "tinybox:init" in said(tinybox, "top", it.name)
         assert str(it.pid) in said(tinybox, "tree", it.name)
@@ -382,7 +382,7 @@ def test_what_looks_at_it(tinybox: Command, image: str) -> None:
 
 
 def test_its_files(tinybox: Command, image: str, tmp_path: Path) -> None:
-    """diff, cp both ways, export and commit: what the container wrote is seen, carried, packed and made an image."""
+    """diff, cp both ways, export and commit: files that the container wrote are listed, copied, packed, committed."""
     with life(tinybox, image, "sh", "-c", "echo made > /made; echo READY; while :; do sleep 0.05; done") as it:
         until(lambda: "READY" in it.log())
         assert "A /made" in said(tinybox, "diff", it.name)
@@ -400,7 +400,7 @@ def test_its_files(tinybox: Command, image: str, tmp_path: Path) -> None:
 
 
 def test_prune_and_volumes(tinybox: Command, image: str) -> None:
-    """`volume` makes, lists, shows and removes; `prune` takes containers at rest and no others."""
+    """`volume` makes, lists, shows and removes; `prune` removes containers at rest and no others."""
     name = new_name()
     assert said(tinybox, "volume", "create", name) == f"{name}\n"
     assert name in said(tinybox, "volume", "ls")
@@ -414,7 +414,7 @@ def test_prune_and_volumes(tinybox: Command, image: str) -> None:
 
 
 def test_names_prefixes_and_several_at_once(tinybox: Command, image: str) -> None:
-    """A name, an id or its beginning is the same container; several are all done, in order; an unknown one is told."""
+    """A name, an id or its beginning is the same container; several are handled in order; an unknown one fails."""
     with life(tinybox, image, *FOREVER) as one, life(tinybox, image, *FOREVER) as two:
         for word in (one.name, one.id, one.id[:12]):
             assert said(tinybox, "exec", word, "hostname").strip() == one.id[:12]

@@ -1,4 +1,4 @@
-"""`tinybox network`, `ps`, `inspect` and `port`: what they say of networks is docker's, and is what the kernel has."""
+"""`tinybox network`, `ps`, `inspect` and `port`: their output about networks is docker's, and true by the kernel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PREDEFINED = ["bridge", "host", "none"]
 
 @pytest.fixture
 def lab(tinybox: Command) -> Iterator[str]:
-    """Give the name of a network with a label and both families."""
+    """Give the name of a network with a label and both address families."""
     name = f"lab{os.getpid()}"
     said(tinybox, "network", "create", "--subnet", "10.55.0.0/24", "--ipv6", "--label", f"of={name}", name)
     yield name
@@ -39,7 +39,7 @@ def names(tinybox: Command, *words: str) -> list[str]:
 
 
 def test_ls(tinybox: Command, lab: str) -> None:
-    """The columns are docker's, short ids or whole ones, and its filters; those that are always there are builtin."""
+    """The columns and filters are docker's, the ids short or whole; the predefined networks are builtin."""
     head, *rows = said(tinybox, "network", "ls").splitlines()
     assert re.split(r" {2,}", head.strip()) == ["NETWORK ID", "NAME", "DRIVER", "SCOPE"]
     assert [row.split()[1:] for row in rows] == [
@@ -59,7 +59,7 @@ def test_ls(tinybox: Command, lab: str) -> None:
 
 @pytest.mark.parametrize("name", ["private", "slirp4netns", "ns"])
 def test_a_network_may_have_any_other_name(tinybox: Command, name: str) -> None:
-    """Who asks for a network called `private`, podman's word for another thing, is on that one and nowhere else."""
+    """A box on a network called `private`, which is a mode of podman's, is on that network and nowhere else."""
     said(tinybox, "network", "create", "--internal", "--subnet", "10.56.0.0/24", name)
     try:
         shown = said(tinybox, "run", "--rm", "--network", name, "busybox", "ip", "address", "show", "eth0")
@@ -69,7 +69,7 @@ def test_a_network_may_have_any_other_name(tinybox: Command, name: str) -> None:
 
 
 def test_a_network_in_use(tinybox: Command, lab: str) -> None:
-    """It is not removed, nor pruned; `inspect` names who is on it, and `ps --filter network=` who is on which."""
+    """It is neither removed nor pruned; `inspect` lists its boxes, and `ps --filter network=` finds them."""
     with life(tinybox, "--network", lab, "--ip", "10.55.0.55", "--mac-address", "02:00:00:00:00:55", *IDLE) as box:
         one_line(tinybox("network", "rm", lab), 1, f"network {lab}", "has active endpoints", f'name:"{box.name}"')
         assert said(tinybox, "network", "prune", "--force") == ""
@@ -90,7 +90,7 @@ def test_a_network_in_use(tinybox: Command, lab: str) -> None:
 
 
 def test_inspect_of_a_box(tinybox: Command, lab: str) -> None:
-    """Addresses, gateway, aliases and ports are where docker has them; at rest the wishes stay, and nothing is had."""
+    """Addresses, gateway, aliases and ports have docker's keys; at rest the options stay, the addresses are empty."""
     options = (
         "--network",
         lab,
@@ -123,7 +123,7 @@ def test_inspect_of_a_box(tinybox: Command, lab: str) -> None:
 
 
 def test_the_picture(tinybox: Command, lab: str) -> None:
-    """`network show` has both ends of each cable with the kernel's numbers, addresses and rules, in 100 columns."""
+    """`network show` draws both ends of each veth pair with the kernel's numbers, addresses, rules, in 100 columns."""
     with life(tinybox, "--network", lab, *IDLE) as one, life(tinybox, "--network", lab, "-p", "0:80", *IDLE) as two:
         two.inside(f"ping -c 1 -w 20 {one.name}")
         picture = said(tinybox, "network", "show", lab)
@@ -160,7 +160,7 @@ def test_the_picture(tinybox: Command, lab: str) -> None:
         (("network", "disconnect", "nosuch", "nosuch"), ("nosuch",)),
     ],
 )
-def test_what_cannot_be(tinybox: Command, words: tuple[str, ...], parts: tuple[str, ...]) -> None:
+def test_wrong_networks(tinybox: Command, words: tuple[str, ...], parts: tuple[str, ...]) -> None:
     """One line that names the thing and the cause, and nothing is made."""
     one_line(tinybox(*words), 1, *parts)
     assert names(tinybox) == PREDEFINED
@@ -196,5 +196,5 @@ def test_what_cannot_be(tinybox: Command, words: tuple[str, ...], parts: tuple[s
     ],
 )
 def test_wrong_options_of_run(tinybox: Command, lab: str, words: str, cause: str) -> None:
-    """Found before anything is made; status 125, as docker's."""
+    """They are found before anything is made; status 125, as docker's."""
     one_line(tinybox("run", "--rm", *words.replace("LAB", lab).split(), *IDLE), 125, cause)
