@@ -1,4 +1,4 @@
-"""20,000 directories in one another, made in a box or brought by an archive: every command goes on, or says why not."""
+"""20,000 nested directories, made in a box or brought by an archive: every command works, or reports why not."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ pytestmark = pytest.mark.root
 
 TOO_LONG = "is longer than 4095 bytes"
 DIGGING = DIG.replace("$TOP", "/w")
-LINKS = 10  # of 2,000 directories each: what an archive can bring by names that are short enough
+LINKS = 10  # of 2,000 directories each: an archive can bring them with names that are short enough
 PATIENCE = 300 * SLOWNESS
 
 
 @pytest.fixture(scope="module")
 def own_store() -> Iterator[Command]:
-    """Make a store of our own, with busybox in it: what lies deep in it does not meet other tests."""
+    """Make a store of its own, with busybox: its deep trees do not slow down other tests."""
     for folder in removed(Path(tempfile.mkdtemp(prefix="tinybox-test-", dir="/var/tmp"))):
         command = Command(folder)
         assert command("pull", "busybox").returncode == 0
@@ -52,7 +52,7 @@ def tinybox(own_store: Command) -> Iterator[Command]:
 
 @contextlib.contextmanager
 def stubborn(path: Path) -> Iterator[None]:
-    """Make the file *path* one that nobody can remove, as a box with CAP_LINUX_IMMUTABLE can; see chattr(1)."""
+    """Make the file *path* immutable, as a box with CAP_LINUX_IMMUTABLE can; see chattr(1)."""
     path.write_text("stays")
     if subprocess.run(["chattr", "+i", path], check=False, capture_output=True).returncode != 0:
         pytest.skip("this file system has no immutable files")
@@ -63,7 +63,7 @@ def stubborn(path: Path) -> Iterator[None]:
 
 
 def refusal(tinybox: Command, *words: str) -> str:
-    """Return the one line with which a command refuses a tree that is too deep for it."""
+    """Return the one line by which a command refuses a tree that is too deep for it."""
     command = [tinybox.path, *words]
     done = subprocess.run(command, env=tinybox.environment, capture_output=True, check=False, timeout=PATIENCE)
     line = done.stderr.decode()
@@ -72,7 +72,7 @@ def refusal(tinybox: Command, *words: str) -> str:
 
 
 def test_the_box_is_really_that_deep(tinybox: Command) -> None:
-    """The control: a shell in a box makes 20,000 directories in one another; and `rm` takes them away again."""
+    """The control: a shell in a box makes 20,000 nested directories, and `rm` removes them."""
     name = new_name()
     said(tinybox, "run", "--name", name, "busybox", "sh", "-c", DIGGING)
     upper = Path(tinybox.root, "containers", os.readlink(f"{tinybox.root}/container-names/{name}"), "upper")
@@ -80,8 +80,8 @@ def test_the_box_is_really_that_deep(tinybox: Command) -> None:
     said(tinybox, "rm", name)
 
 
-def test_every_command_lives_with_a_deep_box_at_rest(tinybox: Command, tmp_path: Path) -> None:
-    """Each does its work; what needs a path for every file says in one line why not, and leaves nothing half-made."""
+def test_every_command_survives_a_deep_box_at_rest(tinybox: Command, tmp_path: Path) -> None:
+    """Each does its work; one that needs a path for every file reports why it cannot, and leaves nothing half-made."""
     name, archive = new_name(), tmp_path / "box.tar"
     said(tinybox, "run", "--name", name, "busybox", "sh", "-c", DIGGING)
     assert name in said(tinybox, "ps", "-a")
@@ -95,14 +95,14 @@ def test_every_command_lives_with_a_deep_box_at_rest(tinybox: Command, tmp_path:
     assert said(tinybox, "images", "-q").count("\n") == 1
     for target in removed(tmp_path / "copy"):
         refusal(tinybox, "cp", f"{name}:/w", str(target))
-    said(tinybox, "start", name)  # its mkdir fails: what matters is that it begins and ends
+    said(tinybox, "start", name)  # its mkdir fails: the test only needs that it begins and ends
     assert said(tinybox, "wait", name) == "1\n"
     assert name in said(tinybox, "ps", "-a")
     assert os.readlink(f"{tinybox.root}/container-names/{name}") in said(tinybox, "prune", "-f")
 
 
-def test_every_command_lives_with_a_deep_box_that_runs(tinybox: Command, tmp_path: Path) -> None:
-    """The same while it runs: it is looked at, entered, measured, copied, stopped and removed."""
+def test_every_command_survives_a_deep_running_box(tinybox: Command, tmp_path: Path) -> None:
+    """The same while it runs: it is listed, entered, measured, copied, stopped and removed."""
     with life(tinybox, "busybox", *FOREVER) as box:
         box.inside(DIGGING)
         assert box.name in said(tinybox, "ps")
@@ -110,7 +110,7 @@ def test_every_command_lives_with_a_deep_box_that_runs(tinybox: Command, tmp_pat
         assert "sh" in said(tinybox, "top", box.name)
         for words in (("diff", box.name), ("export", box.name), ("commit", box.name)):
             refusal(tinybox, *words)
-        assert box.shown("{{.State.Paused}}") == "false"  # what `commit` has frozen goes on
+        assert box.shown("{{.State.Paused}}") == "false"  # a box frozen by `commit` goes on
         for target in removed(tmp_path / "copy"):
             refusal(tinybox, "cp", f"{box.name}:/w", str(target))
         assert tinybox("cp", f"{box.name}:/etc/passwd", str(tmp_path)).returncode == 0
@@ -119,8 +119,8 @@ def test_every_command_lives_with_a_deep_box_that_runs(tinybox: Command, tmp_pat
         said(tinybox, "rm", box.name)
 
 
-def test_a_deep_directory_of_the_host_is_not_copied_in_silently_cut(tinybox: Command, tmp_path: Path) -> None:
-    """`cp` into a box says that a path is too long, and not that its own archive is damaged."""
+def test_a_deep_directory_of_the_host_is_not_silently_cut(tinybox: Command, tmp_path: Path) -> None:
+    """`cp` into a box reports that a path is too long, and not that its own archive is damaged."""
     (tmp_path / "top").mkdir()
     dig(tmp_path / "top")
     with life(tinybox, "busybox", *FOREVER) as box:
@@ -130,7 +130,7 @@ def test_a_deep_directory_of_the_host_is_not_copied_in_silently_cut(tinybox: Com
 
 @pytest.mark.parametrize("words", [("ps",), ("run", "--rm", "busybox", "true"), ("doctor", "--fix"), ("prune", "-f")])
 def test_a_deep_box_whose_owner_was_killed_is_swept(tinybox: Command, words: tuple[str, ...]) -> None:
-    """The next command, whichever it is, does its own work and removes the 20,000 directories."""
+    """Any next command does its own work and removes the 20,000 directories."""
     with life(tinybox, "--rm", "busybox", *FOREVER) as box:
         murder(box.monitor, box.pid)
         dig(Path(tinybox.root, "containers", box.id, "upper"))
@@ -141,7 +141,7 @@ def test_a_deep_box_whose_owner_was_killed_is_swept(tinybox: Command, words: tup
 
 
 @pytest.mark.parametrize("words", [("ps",), ("run", "--rm", "busybox", "true"), ("doctor", "--fix")])
-def test_one_bad_box_does_not_keep_the_others_from_being_swept(tinybox: Command, words: tuple[str, ...]) -> None:
+def test_one_bad_box_does_not_stop_the_sweep_of_others(tinybox: Command, words: tuple[str, ...]) -> None:
     """A dead owner's box that cannot be removed is named in one line; the command works, and the others are swept."""
     with life(tinybox, "--rm", "busybox", *FOREVER) as bad, life(tinybox, "--rm", "busybox", *FOREVER) as good:
         folder = Path(tinybox.root, "containers", bad.id)
@@ -153,12 +153,12 @@ def test_one_bad_box_does_not_keep_the_others_from_being_swept(tinybox: Command,
             assert done.stderr == line
             assert not Path(tinybox.root, "containers", good.id).exists()
             assert (folder / "upper/stubborn").exists()
-        assert said(tinybox, "ps", "-aq") == ""  # now it can go, and does
+        assert said(tinybox, "ps", "-aq") == ""  # now it can be removed, and is
         assert not folder.exists()
 
 
-def test_one_bad_box_does_not_keep_prune_from_the_others(tinybox: Command) -> None:
-    """`prune` names the one that stays, and removes the rest."""
+def test_one_bad_box_does_not_stop_prune(tinybox: Command) -> None:
+    """`prune` names the box that stays, and removes the rest."""
     bad, good = new_name(), new_name()
     for name in (bad, good):
         said(tinybox, "run", "--name", name, "busybox", "true")
@@ -171,8 +171,8 @@ def test_one_bad_box_does_not_keep_prune_from_the_others(tinybox: Command) -> No
     said(tinybox, "prune", "-f")
 
 
-def test_one_bad_image_does_not_keep_the_others(tinybox: Command, tmp_path: Path) -> None:
-    """A layer that cannot be removed is named; other images go and come, and it goes as soon as it can."""
+def test_one_bad_image_does_not_stop_others(tinybox: Command, tmp_path: Path) -> None:
+    """A layer that cannot be removed is named; other images can be added and removed; it is removed when it can be."""
     for name in ("bad", "good"):
         (tmp_path / name).write_bytes(tar.archive([tar.directory("etc"), tar.regular(f"etc/{name}", name.encode())]))
     before = set(os.listdir(f"{tinybox.root}/layers"))
@@ -189,7 +189,7 @@ def test_one_bad_image_does_not_keep_the_others(tinybox: Command, tmp_path: Path
 
 
 def deep_image() -> bytes:
-    """Build an archive of 20,000 directories in one another, by links that lead further down than a name can."""
+    """Build an archive of 20,000 nested directories, with links that lead further down than a name can."""
     chain = "d/" * (DEEP // LINKS)
     found = [tar.regular(f"{chain}end")]
     for number in range(1, LINKS):
@@ -198,8 +198,8 @@ def deep_image() -> bytes:
     return tar.archive([tar.directory("volume"), *found])
 
 
-def test_an_image_as_deep_can_be_imported_and_removed(tinybox: Command, tmp_path: Path) -> None:
-    """It comes in whole, a box of it runs and is compared, `save` says why not, and `rmi` leaves nothing."""
+def test_an_image_so_deep_can_be_imported_and_removed(tinybox: Command, tmp_path: Path) -> None:
+    """It is imported whole, a box of it runs and is compared, `save` reports why it fails, and `rmi` leaves nothing."""
     (tmp_path / "deep.tar").write_bytes(deep_image())
     done = tinybox("import", str(tmp_path / "deep.tar"), "deep", timeout=PATIENCE)
     assert done.returncode == 0, done
@@ -214,22 +214,22 @@ def test_an_image_as_deep_can_be_imported_and_removed(tinybox: Command, tmp_path
     said(tinybox, "rmi", "deep")
 
 
-def test_an_archive_that_ended_every_command_once(tinybox: Command, tmp_path: Path) -> None:
-    """The archive of the report, 1,100 directories in a few hundred bytes, is imported, and can be removed."""
+def test_an_archive_that_once_stopped_every_command(tinybox: Command, tmp_path: Path) -> None:
+    """The archive of a bug report, 1,100 directories in a few hundred bytes, is imported, and can be removed."""
     content = tar.archive([tar.regular("d/" * 1100 + "end")])
     (tmp_path / "deep.tar").write_bytes(content)
     assert tinybox("import", str(tmp_path / "deep.tar"), "deep").returncode == 0
     assert said(tinybox, "rmi", "deep").startswith("Untagged: deep:latest\n")
 
 
-def test_an_archive_whose_names_are_as_long_is_refused(tinybox: Command, tmp_path: Path) -> None:
+def test_an_archive_with_such_long_names_is_refused(tinybox: Command, tmp_path: Path) -> None:
     """A name of 20,000 directories is refused in one line, and nothing of the archive is left."""
     (tmp_path / "deep.tar").write_bytes(tar.archive([tar.regular("good"), tar.regular("d/" * DEEP + "end")]))
     refusal(tinybox, "import", str(tmp_path / "deep.tar"), "deep")
 
 
-def test_a_volume_as_deep_is_measured_and_removed(tinybox: Command) -> None:
-    """A volume 20,000 deep is listed, inspected and removed; so is a nameless one with its box."""
+def test_a_volume_so_deep_is_measured_and_removed(tinybox: Command) -> None:
+    """A volume 20,000 deep is listed, inspected and removed; a nameless one is removed with its box."""
     named = new_name()
     with life(tinybox, "-v", f"{named}:/named", "-v", "/nameless", "busybox", *FOREVER) as box:
         for place in ("named", "nameless"):
@@ -253,8 +253,8 @@ def test_a_volume_is_not_filled_from_a_directory_that_is_too_deep(tinybox: Comma
     assert tinybox("pull", "busybox").returncode == 0
 
 
-def test_control_groups_as_deep_as_python_are_read_and_removed() -> None:
-    """A box whose control groups are writable can nest them: 1,200 of them are found and removed, leaves first."""
+def test_control_groups_so_deep_are_read_and_removed() -> None:
+    """A box with writable control groups can nest them: 1,200 of them are found and removed, the lowest first."""
     root = hierarchies().roots()[0]
     top = Path(root, f"{no_trace.room()}-test-deep")
     top.mkdir()
@@ -267,7 +267,7 @@ def test_control_groups_as_deep_as_python_are_read_and_removed() -> None:
     os.close(here)
     try:
         assert files.processes(str(top)) == []
-        assert files.remove_tree(str(top), 0)  # in one go: no process is waited for
+        assert files.remove_tree(str(top), 0)  # in one go: it waits for no process
         assert not top.exists()
     finally:
         subprocess.run(["find", top, "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"], check=False, stderr=-3)

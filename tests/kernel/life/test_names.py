@@ -1,4 +1,4 @@
-"""Boxes find one another by name: real boxes, real lookups, and files that are kept current while boxes come and go."""
+"""Names of boxes: real lookups, and the hosts files, which are updated while boxes start and end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ECHO = ("busybox", "sh", "-c", "mkdir /www; hostname > /www/index.html; exec htt
 
 @pytest.fixture
 def lab(tinybox: Command) -> Iterator[str]:
-    """Give the name of a network that users made; that nothing of it is left is seen to, too."""
+    """Give the name of a user-defined network; afterwards assert that nothing of it is left."""
     name = f"lab{os.getpid()}"
     said(tinybox, "network", "create", name)
     yield name
@@ -36,25 +36,25 @@ def lab(tinybox: Command) -> Iterator[str]:
 
 
 def finds(box: Life, name: str) -> str:
-    """Return the address that *box* finds under *name*, asked of its own resolver, or what was said instead."""
+    """Return the address that the resolver in *box* finds for *name*, or its error message."""
     done = box.tinybox("exec", box.name, "ping", "-c", "1", "-w", "15", name)
     return done.stdout.partition("(")[2].partition(")")[0] if done.returncode == 0 else done.stderr
 
 
 def knows(box: Life, name: str) -> bool:
-    """Tell whether *box* has a line for *name*: a name that is nowhere would be asked of name servers, in vain."""
+    """Tell whether the hosts file of *box* has *name*; a lookup would ask name servers and wait for them."""
     return name in box.inside("cat /etc/hosts").split()
 
 
 def address(box: Life, network: str) -> str:
-    """Return the address that `inspect` says it has in *network*."""
+    """Return its address in *network*, from `inspect`."""
     told = json.loads(said(box.tinybox, "inspect", box.name))[0]
     return str(told["NetworkSettings"]["Networks"][network]["IPAddress"])
 
 
 def test_names_that_come_and_go(tinybox: Command, lab: str) -> None:
     """By name, alias and short id, both ways; also one that starts later; renamed it has the new name; ended, none."""
-    with life(tinybox, "--network", lab, "--dns", "127.0.0.1", *IDLE) as early:  # nobody there: a quick no
+    with life(tinybox, "--network", lab, "--dns", "127.0.0.1", *IDLE) as early:  # no name server: an error at once
         assert "bad address" in finds(early, "db")
         with life(tinybox, "--network", lab, "--network-alias", "db", "--network-alias", "sql", *IDLE) as late:
             own = address(late, lab)
@@ -70,14 +70,14 @@ def test_names_that_come_and_go(tinybox: Command, lab: str) -> None:
 
 
 def test_a_page_by_name(tinybox: Command, lab: str) -> None:
-    """What a name is for: a page is fetched from the box of that name, which says its own host name."""
+    """A page is fetched from a box by its name, and the page contains that box's own host name."""
     with life(tinybox, "--network", lab, "--network-alias", "www", *ECHO) as web:
         script = "until wget -qO- http://www 2> /dev/null; do :; done"
         assert output(tinybox, "--network", lab, "busybox", "sh", "-c", script) == f"{web.id[:12]}\n"
 
 
 def test_the_default_bridge_has_no_names(tinybox: Command, lab: str) -> None:
-    """On `bridge` boxes know their own name alone, as with docker; on two networks each knows those beside it there."""
+    """On `bridge` boxes know only their own name, as with docker; on two networks each knows the boxes of both."""
     with life(tinybox, "--network", "bridge", *IDLE) as one, life(tinybox, "--network", "bridge", *IDLE) as two:
         assert not knows(one, two.name)
         assert finds(one, one.id[:12]) == address(one, "bridge")
@@ -88,7 +88,7 @@ def test_the_default_bridge_has_no_names(tinybox: Command, lab: str) -> None:
 
 
 def test_connect_and_disconnect(tinybox: Command, lab: str) -> None:
-    """A box that runs gets a second card, and its alias there is known; taken out it has one, and nobody knows it."""
+    """A running box gets a second interface, and its alias there is known; disconnected it has one, and no alias."""
     second = f"{lab}-second"
     said(tinybox, "network", "create", "--subnet", "10.66.0.0/24", second)
     with life(tinybox, "--network", lab, *IDLE) as box, life(tinybox, "--network", second, *IDLE) as other:
@@ -111,8 +111,8 @@ def test_connect_and_disconnect(tinybox: Command, lab: str) -> None:
     said(tinybox, "network", "rm", second)
 
 
-def test_the_way_out(tinybox: Command, lab: str) -> None:
-    """A box out of one network goes out by the next one; one that was on an internal network alone gets a way out."""
+def test_the_default_route(tinybox: Command, lab: str) -> None:
+    """A box that leaves one network is routed by the next one; a box of only an internal network gets a route."""
     inner, way = f"{lab}-inner", "ip route | sed -n 's/^default .* dev \\(eth.\\).*/\\1/p'"
     said(tinybox, "network", "create", "--internal", inner)
     with life(tinybox, "--network", inner, *IDLE) as box:
@@ -125,7 +125,7 @@ def test_the_way_out(tinybox: Command, lab: str) -> None:
 
 
 def test_it_is_connected_again_at_its_next_start(tinybox: Command, lab: str) -> None:
-    """What is connected, running or not, belongs to the box: it is there after a restart; what was taken out is not."""
+    """A connection, made running or not, is kept by the box: it is there after a restart; a removed one is not."""
     with life(tinybox, "--network", "bridge", *IDLE, verb="create") as box:
         said(tinybox, "network", "connect", lab, box.name)
         said(tinybox, "start", box.name)
@@ -137,7 +137,7 @@ def test_it_is_connected_again_at_its_next_start(tinybox: Command, lab: str) -> 
 
 
 def test_published_ports_outlive_a_change_of_networks(tinybox: Command, lab: str) -> None:
-    """A published port leads into the box whatever networks it is taken into and out of, by rules that stay."""
+    """A published port leads into the box whichever networks it joins and leaves, by rules that stay."""
     other = f"{lab}-other"
     said(tinybox, "network", "create", other)
     with life(tinybox, "--network", lab, "-p", "127.0.0.1:0:80", *ECHO) as web:
@@ -151,12 +151,12 @@ def test_published_ports_outlive_a_change_of_networks(tinybox: Command, lab: str
             pages.append(done.stdout)
             tables.add(subprocess.run(["nft", "-a", "list", "tables"], capture_output=True, check=True).stdout)
         assert pages == [f"{web.id[:12]}\n"] * 5
-        assert len(tables) == 1  # by its handle it is the same one all the time: no rule has lost its count
+        assert len(tables) == 1  # by its handle it is the same rule all the time: its counter goes on
     said(tinybox, "network", "rm", other)
 
 
-def test_who_is_killed_is_forgotten(tinybox: Command, lab: str) -> None:
-    """The monitor dies by signal 9: the next command that looks takes its names out of the files of the others."""
+def test_names_of_a_killed_box_are_removed(tinybox: Command, lab: str) -> None:
+    """The monitor dies by SIGKILL: the next command removes its names from the files of the others."""
     with life(tinybox, "--network", lab, *IDLE) as box, life(tinybox, "--network", lab, *IDLE) as victim:
         assert finds(box, victim.name) == address(victim, lab)
         murder(victim.monitor)
@@ -166,7 +166,7 @@ def test_who_is_killed_is_forgotten(tinybox: Command, lab: str) -> None:
 
 
 def test_the_three_files(tinybox: Command) -> None:
-    """hosts, hostname and resolv.conf are the box's own, and may be written; the options are in them."""
+    """hosts, hostname and resolv.conf are the box's own, and writable; the options are in them."""
     seen = facts(
         tinybox,
         *("--hostname", "here", "--add-host", "db:192.0.2.9", "--dns", "192.0.2.53", "--dns-search", "example.org"),
@@ -185,8 +185,8 @@ def test_the_three_files(tinybox: Command) -> None:
     assert "mine" not in Path("/etc/hosts").read_text()
 
 
-def test_whose_files_they_are(tinybox: Command, tmp_path: Path) -> None:
-    """In the host's network they are copies of the host's; in a box's that box's own; a -v of one's own is let be."""
+def test_the_source_of_the_three_files(tinybox: Command, tmp_path: Path) -> None:
+    """With the host's network they are copies of the host's; with a box's that box's own; a -v over one stays."""
     assert output(tinybox, "--network", "host", "busybox", "cat", "/etc/hosts") == Path("/etc/hosts").read_text()
     with life(tinybox, "--network", "none", "--add-host", "a:192.0.2.1", *IDLE) as box:
         shared = output(tinybox, "--network", f"container:{box.name}", "busybox", "cat", "/etc/hosts")
@@ -210,7 +210,7 @@ def test_the_host_by_name(tinybox: Command, lab: str) -> None:
 
 
 def test_a_box_that_ruins_its_file(tinybox: Command, lab: str) -> None:
-    """Whatever a box writes to its own hosts file, those of the others stay right, and its own lines are kept."""
+    """Whatever a box writes to its own hosts file, the files of others stay right, and its own lines are kept."""
     with life(tinybox, "--network", lab, *IDLE) as vandal, life(tinybox, "--network", lab, *IDLE) as other:
         vandal.inside("head -c 3000000 /dev/zero > /etc/hosts; echo 192.0.2.66 evil > /etc/hostname")
         with life(tinybox, "--network", lab, *IDLE) as third:
@@ -224,7 +224,7 @@ def test_a_box_that_ruins_its_file(tinybox: Command, lab: str) -> None:
 
 
 def test_thirty_boxes_come_and_go(tinybox: Command, lab: str) -> None:
-    """Thirty boxes that start at once: all know each by one line with an address of its own; gone, nobody does."""
+    """Thirty boxes that start at once: each finds the others in one line with their address; after the end none."""
     names = [f"crowd-{os.getpid()}-{number}" for number in range(30)]
     with life(tinybox, "--network", lab, *IDLE) as watcher:
         starting = [tinybox.start("run", "-d", "--network", lab, "--name", name, *IDLE) for name in names]
