@@ -39,7 +39,7 @@ OWN = ("ports", "addresses", "names", "network", "await-network")
 
 @contextlib.contextmanager
 def unfirewalled(tinybox: Command, name: str, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a box called *name*, and once it runs let nft(8) fail for its owner, in a mount namespace of its own."""
+    """Run a box called *name*; once it runs, make nft(8) fail for its owner, in a mount namespace of its own."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     command = ["unshare", "--mount", tinybox.path, "run", "--name", name, *words]
     with subprocess.Popen(command, env=tinybox.environment, text=True, **pipes) as process:  # type: ignore[call-overload]
@@ -59,8 +59,8 @@ def test_the_plan_has_the_steps_of_networks(bridged: Command) -> None:
     assert not {line.split()[2] for line in alone} & set(OWN)
 
 
-def test_kill_behind_each_step(bridged: Command) -> None:
-    """Killed behind any of the parent's steps: the box ends, and the next command takes back what it had."""
+def test_kill_after_each_step(bridged: Command) -> None:
+    """Killed after any of the parent's steps: the box ends, and the next command removes all that it had."""
     before = everything()
     for event in [*(f"step:{name}" for name in (*OWN, "clone", "await")), "state:created", "state:running"]:
         with faulty(bridged, "kill-at", event, *RUN) as process:
@@ -71,7 +71,7 @@ def test_kill_behind_each_step(bridged: Command) -> None:
 
 
 def test_kill_at_any_call_to_the_system(bridged: Command) -> None:
-    """Killed at its n-th call, in the midst of giving back as well: the next command leaves nothing."""
+    """Killed at its n-th call, also while it releases things: the next command leaves nothing."""
     before, killed = everything(), 0
     for count in range(60, 2000, 1 if os.environ.get("TINYBOX_SOAK") else 23):
         with faulty(bridged, "kill-at", str(count), *RUN) as process:
@@ -84,11 +84,11 @@ def test_kill_at_any_call_to_the_system(bridged: Command) -> None:
     assert killed > 5
 
 
-def test_the_fitter_is_killed_at_any_call(bridged: Command) -> None:
-    """Who lays the cables dies, early or late: the run fails with one line, and the host is as it was, at once."""
+def test_the_link_maker_is_killed_at_any_call(bridged: Command) -> None:
+    """The link maker dies, early or late: the run fails with one line, and the host is at once as it was."""
     before, killed = everything(), 0
     for count in range(3, 2000, 1 if os.environ.get("TINYBOX_SOAK") else 7):
-        with faulty(bridged, "kill-fitter-at", str(count), *RUN) as process:
+        with faulty(bridged, "kill-link-maker-at", str(count), *RUN) as process:
             _, told = process.communicate(timeout=20 * SLOWNESS)
         same_as(before)
         if process.returncode == 0:
@@ -99,7 +99,7 @@ def test_the_fitter_is_killed_at_any_call(bridged: Command) -> None:
 
 
 def test_a_step_that_fails_is_undone(bridged: Command) -> None:
-    """An error in any of these steps is one line, status 125, and the host is as it was, at once."""
+    """An error in any of these steps is one line, status 125, and the host is at once as it was."""
     before = everything()
     for name in OWN:
         with faulty(bridged, "fail-at", name, *RUN) as process:
@@ -108,10 +108,10 @@ def test_a_step_that_fails_is_undone(bridged: Command) -> None:
         same_as(before)
 
 
-def test_rules_that_cannot_be_taken_back(bridged: Command) -> None:
-    """The firewall fails when the box ends: that is one line on stderr; the doctor finds the rules, and --fix.
+def test_rules_that_cannot_be_removed(bridged: Command) -> None:
+    """The firewall fails when the box ends: one line on stderr; the doctor finds the rules, and --fix removes them.
 
-    The box itself has ended as it would have, and has given back its link and its address.
+    The box itself has ended normally, and has released its link and its address.
     """
     before, name = everything(), new_name()
     with unfirewalled(bridged, name, "--rm", "-i", "busybox", "cat") as box:
@@ -123,10 +123,10 @@ def test_rules_that_cannot_be_taken_back(bridged: Command) -> None:
     same_as(before)
 
 
-def test_what_the_doctor_finds_of_networks(bridged: Command) -> None:
-    """A lease of nobody, a bridge with a cable in it, and the pool of a namespace that is no more: told, and fixed.
+def test_network_findings_of_the_doctor(bridged: Command) -> None:
+    """A lease without a box, a bridge with a link in it, the pool of an ended namespace: reported, and fixed.
 
-    What a living box has is not touched: it is on another bridge.
+    Objects of a running box stay: it is on another bridge.
     """
     said(bridged, "network", "create", "other")
     bridge = definitions.find(Paths(bridged.root), "other").bridge
@@ -152,7 +152,7 @@ def test_what_the_doctor_finds_of_networks(bridged: Command) -> None:
 
 
 def test_a_monitor_is_killed(bridged: Command) -> None:
-    """The box of a killed monitor ends; its address and port are free behind the next command; it can start again."""
+    """The box of a killed monitor ends; after the next command its address and port are free; it can start again."""
     before = everything()
     with life(bridged, "-p", "8080:80", "busybox", "sleep", "600") as box:
         assert len(addresses(box)) == 1

@@ -1,4 +1,4 @@
-"""Networks that users make: apart from one another, closed if they are internal, with IPv6 if that was asked for."""
+"""User-defined networks: separate from each other, closed with --internal, with IPv6 on request."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["bridged", "machine"]
 pytestmark = pytest.mark.root
 
 PING = "ping -c 1 -w 15"
-NO_ANSWER = "ping -c 1 -W 1"  # where none is expected: the one who answers, beside it, needs far less
+NO_ANSWER = "ping -c 1 -W 1"  # where no answer is expected: the control next to it answers much sooner
 
 
 def test_an_internal_network_is_closed(bridged: Command, machine: Machine) -> None:
-    """Boxes on it reach one another, and nothing else; those on another network reach the machine outside."""
+    """Boxes on it reach each other, and nothing else; those on another network reach the machine outside."""
     before = everything()
     said(bridged, "network", "create", "--internal", "closed")
     try:
@@ -49,7 +49,7 @@ def test_an_internal_network_is_closed(bridged: Command, machine: Machine) -> No
 
 
 def test_networks_are_apart(bridged: Command) -> None:
-    """A box on one network does not reach a box on another; one that is on both reaches both."""
+    """A box on one network does not reach a box on another; a box on both reaches both."""
     said(bridged, "network", "create", "left")
     said(bridged, "network", "create", "right")
     try:
@@ -67,7 +67,7 @@ def test_networks_are_apart(bridged: Command) -> None:
 
 
 def test_two_stores_do_not_get_the_same_addresses(bridged: Command, store_root: Path, tmp_path: Path) -> None:
-    """Each store chooses for itself; the one that comes second is told, and the first one's box keeps its way out."""
+    """Each store chooses for itself; the second one is warned, and the box of the first keeps its way out."""
     other = Command(tmp_path)
     other.environment = {**bridged.environment, "TINYBOX_ROOT": str(tmp_path)}
     for name in ("images", "layers", "names"):
@@ -84,14 +84,14 @@ def test_two_stores_do_not_get_the_same_addresses(bridged: Command, store_root: 
             )
             assert any("10.57.0.0/16" in line for line in no_trace.ruleset()["nft rule"])  # so it is masqueraded
             assert fetched(addresses(box)[0], 80) == "hello"
-        said(other, "run", "--rm", "--network", "theirs", "busybox", "true")  # the control: by itself it can be
+        said(other, "run", "--rm", "--network", "theirs", "busybox", "true")  # the control
     finally:
         said(bridged, "network", "rm", "ours")
     same_as(before)
 
 
 def test_ipv6(bridged: Command, machine: Machine) -> None:
-    """On a network with IPv6 boxes have an address of each kind, and reach one another, the host and beyond by both."""
+    """On a network with IPv6 boxes have an address of each kind, and reach each other, the host and beyond by both."""
     said(bridged, "network", "create", "--ipv6", "six")
     try:
         with web(bridged, "--network", "six") as box:
