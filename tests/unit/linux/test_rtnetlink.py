@@ -1,4 +1,4 @@
-"""Links and addresses as the kernel tells them over netlink: the same as by other ways, in this network namespace."""
+"""Links and addresses from netlink agree with other sources, in this network namespace."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tinybox.linux import rtnetlink
 
 
 def test_the_links_are_those_of_the_namespace() -> None:
-    """Every index and name that if_nameindex(3) knows, and no other."""
+    """Every index and name of if_nameindex(3), and no other."""
     assert sorted((link.index, link.name) for link in rtnetlink.links()) == socket.if_nameindex()
 
 
-def test_lo_is_up_if_it_has_its_address() -> None:
-    """An address is told with its prefix length, at the link that has it: a server can be bound to it."""
+def test_addresses_can_be_bound() -> None:
+    """Each address has its prefix length and can be bound; 127.0.0.1 is an address of lo exactly if it can be bound."""
     for link in rtnetlink.links():
         for address in link.addresses:
             host, _, length = address.partition("/")
@@ -36,15 +36,15 @@ def test_lo_is_up_if_it_has_its_address() -> None:
 
 
 def test_an_address_that_no_link_has_cannot_be_bound() -> None:
-    """The control: what the test above does with each address fails for one that was not told."""
+    """The control: the bind of the test above fails for an address that is not in the list."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
         with pytest.raises(OSError, match=r".") as raised:
             bound.bind(("203.0.113.77", 0))
         assert raised.value.errno == errno.EADDRNOTAVAIL
 
 
-def test_what_the_kernel_refuses_is_an_error() -> None:
-    """A request that rtnetlink does not know is an OSError with its errno, not an empty list."""
+def test_a_refused_request_is_an_error() -> None:
+    """An unknown request is an OSError with its errno, not an empty list."""
     with rtnetlink._Asking() as asking, pytest.raises(OSError, match=r"\[Errno") as raised:
         list(asking.dump(4095, 4095))
     assert raised.value.errno == errno.EOPNOTSUPP
