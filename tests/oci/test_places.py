@@ -61,8 +61,8 @@ def test_a_log_that_cannot_be_opened_is_named(runtime: Runtime) -> None:
     assert done.stderr == "tinybox-oci: --log /proc/nosuch/log: no such file or directory\n"
 
 
-def test_another_user_is_told_who_can(runtime: Runtime) -> None:
-    """One line says that it takes root, in a directory of root's and in one of the user's own; nothing is made."""
+def test_another_user_is_told_to_use_root(runtime: Runtime) -> None:
+    """One line reports that it needs root, in a directory of root's and in one of the user's own; nothing is made."""
     own = runtime.folder / "own"
     own.mkdir()
     runtime.folder.chmod(0o755)
@@ -88,8 +88,8 @@ def test_a_bundle_that_cannot_be_written_runs(runtime: Runtime) -> None:
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
-def test_streams_that_are_closed_are_nobody_s(runtime: Runtime, closed: str) -> None:
-    """No file of ours takes the place of a closed stream: the program has 0, 1 and 2 and no others."""
+def test_closed_streams_get_no_file_of_the_runtime(runtime: Runtime, closed: str) -> None:
+    """No file of tinybox takes the number of a closed stream: the program has 0, 1 and 2 and no others."""
     told = runtime.bundle / "rootfs/tmp/told"
     runtime.change(lambda config: config["root"].update(readonly=False))
     runtime.program("sh", "-c", "for fd in 0 1 2 3 4; do test -e /proc/self/fd/$fd && echo $fd; done > /tmp/told; true")

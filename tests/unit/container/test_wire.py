@@ -1,4 +1,4 @@
-"""The wire: what is typed waits on the typist's side, and who reads slowly is waited for, but not for ever."""
+"""The attach protocol: input waits at the client's side; the container waits for a slow client, but not for ever."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
 
 class Loop:
-    """The part of a Watch that a switchboard needs: who is listened to, and alarms."""
+    """The part of a WaitLoop that an AttachServer needs: descriptors with their callbacks, and alarms."""
 
     def __init__(self) -> None:
         self.meaning: dict[int, tuple[Callable[[], None], int]] = {}
         self.alarms: list[tuple[float, Callable[[], None]]] = []
 
     def listen(self, fd: int, meaning: Callable[[], None], mask: int = select.POLLIN) -> None:
-        """Note what to call, and when."""
+        """Store the callback for *fd*, and the poll events for it."""
         self.meaning[fd] = (meaning, mask)
 
     def ignore(self, fd: int) -> None:
-        """Forget it."""
+        """Remove the callback for *fd*."""
         self.meaning.pop(fd, None)
 
     def after(self, seconds: float, act: Callable[[], None]) -> None:
-        """Note an alarm."""
+        """Store an alarm."""
         self.alarms.append((time.monotonic() + seconds, act))
 
     def turn(self, times: int = 1) -> None:
-        """Answer what is ready, so many times."""
+        """Call the callbacks of ready descriptors and due alarms, *times* times."""
         for _ in range(times):
             poll = select.poll()
             for fd, (_, mask) in self.meaning.items():
@@ -52,7 +52,7 @@ class Loop:
 
 
 class Desk:
-    """A switchboard between pipes that stand for a container's streams, and a log that is a list."""
+    """An AttachServer between pipes that stand for a container's streams, and a log that is a list."""
 
     def __init__(self) -> None:
         self.loop, self.logged = Loop(), list[tuple[str, bytes]]()
@@ -64,7 +64,7 @@ class Desk:
         self.board = attach_protocol.AttachServer(self.loop, log, {self.out: attach_protocol.OUT}, self.stdin)  # type: ignore[arg-type]
 
     def guest(self) -> attach_protocol.Client:
-        """Attach someone; return his side of the line, as something that keeps what it cannot send."""
+        """Attach a client; return its end of the socket as a Client, which keeps packets that cannot be sent yet."""
         ours, theirs = attach_protocol.pair()
         self.board.admit(theirs)
         return attach_protocol.Client(ours)
@@ -78,7 +78,7 @@ class Desk:
 
 @pytest.fixture
 def desk() -> Iterator[Desk]:
-    """Give a switchboard with its pipes."""
+    """Give an AttachServer with its pipes."""
     it = Desk()
     yield it
     it.close()
@@ -92,8 +92,8 @@ def drained(fd: int) -> bytes:
     return data
 
 
-def test_output_goes_to_the_log_and_to_everyone(desk: Desk) -> None:
-    """Each guest gets what the container writes, and the log has it, too."""
+def test_output_goes_to_the_log_and_to_all_clients(desk: Desk) -> None:
+    """Each client gets the container's output, and the log has it, too."""
     guests = [desk.guest(), desk.guest()]
     os.write(desk.out_in, b"words")
     desk.loop.turn()
@@ -103,8 +103,8 @@ def test_output_goes_to_the_log_and_to_everyone(desk: Desk) -> None:
         guest.line.close()
 
 
-def test_input_waits_with_the_typist(desk: Desk) -> None:
-    """A container that does not read takes what its pipe holds, the board one packet; the end comes behind it all."""
+def test_input_waits_at_the_client(desk: Desk) -> None:
+    """If a container does not read, its pipe fills, the server holds one packet, the client the rest; END is last."""
     guest, chunk = desk.guest(), b"x" * 30_000
     for _ in range(40):
         guest.send(attach_protocol.INPUT + chunk)
@@ -124,8 +124,8 @@ def test_input_waits_with_the_typist(desk: Desk) -> None:
     guest.line.close()
 
 
-def test_the_container_waits_for_a_slow_guest(desk: Desk) -> None:
-    """With too much waiting for one guest no more output is read; it goes on when he has read, and nothing is lost."""
+def test_the_container_waits_for_a_slow_client(desk: Desk) -> None:
+    """If one client is far behind, no more output is read; it goes on when the client has read; nothing is lost."""
     guest, written = desk.guest(), 0
     for _ in range(200):
         try:
@@ -145,8 +145,8 @@ def test_the_container_waits_for_a_slow_guest(desk: Desk) -> None:
     guest.line.close()
 
 
-def test_who_reads_nothing_is_let_go(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a while the container goes on without him, and the others have lost nothing."""
+def test_a_client_that_reads_nothing_is_disconnected(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After PATIENCE seconds the container goes on without it, and the other clients have lost nothing."""
     monkeypatch.setattr(attach_protocol, "PATIENCE", 0.05)
     silent, reader = desk.guest(), desk.guest()
     got = 0
@@ -164,7 +164,7 @@ def test_who_reads_nothing_is_let_go(desk: Desk, monkeypatch: pytest.MonkeyPatch
             except BlockingIOError:
                 break
     assert len(desk.board.guests) == 1
-    while got < sum(len(data) for _, data in desk.logged):  # the rest; a byte that is lost would raise BlockingIOError
+    while got < sum(len(data) for _, data in desk.logged):  # the rest; a lost byte would raise BlockingIOError
         desk.loop.turn()
         got += len(attach_protocol.receive(reader.line)) - 1
     assert got == sum(len(data) for _, data in desk.logged) > attach_protocol.BACKLOG_MAX
@@ -179,8 +179,8 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("packet", MALFORMED)
-def test_who_sends_what_means_nothing_is_let_go(desk: Desk, packet: bytes) -> None:
-    """A malformed packet ends its sender's visit alone: the others, and the container's streams, go on as they were."""
+def test_a_client_that_sends_a_malformed_packet_is_disconnected(desk: Desk, packet: bytes) -> None:
+    """A malformed packet ends only its sender's connection: other clients, and the container's streams, go on."""
     stranger, other = desk.guest(), desk.guest()
     resized: list[tuple[int, int]] = []
     desk.board.resize = lambda rows, columns: resized.append((rows, columns))
@@ -199,10 +199,10 @@ def test_who_sends_what_means_nothing_is_let_go(desk: Desk, packet: bytes) -> No
     other.line.close()
 
 
-def test_who_comes_where_no_descriptor_is_left_waits_at_the_door(
+def test_a_client_waits_while_no_descriptor_is_left(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """accept(2) that fails for want of descriptors ends nothing: who waits is let in when there are some again."""
+    """accept(2) that fails for lack of descriptors ends nothing: the client is accepted when there are some again."""
     monkeypatch.setattr(attach_protocol, "PAUSE", 0.05)
     server = attach_protocol.listen(str(tmp_path))
     desk.loop.listen(server.fileno(), lambda: desk.board.welcome(server))
@@ -221,8 +221,8 @@ def test_who_comes_where_no_descriptor_is_left_waits_at_the_door(
     server.close()
 
 
-def test_what_came_before_a_reset_is_heard() -> None:
-    """A side that goes without reading all resets the line; its last words are still there."""
+def test_packets_before_a_reset_are_received() -> None:
+    """A peer that closes without reading everything resets the connection; its last packets can still be read."""
     ours, theirs = attach_protocol.pair()
     ours.send(b"unread")
     theirs.send(b"last words")
@@ -232,7 +232,7 @@ def test_what_came_before_a_reset_is_heard() -> None:
     ours.close()
 
 
-def test_a_line_to_a_long_path(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_socket_at_a_long_path(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A packet arrives although the directory's path is longer than the 108 bytes of sun_path; see unix(7)."""
     folder = tmp_path_factory.mktemp("x" * 120)
     server = attach_protocol.listen(str(folder))
