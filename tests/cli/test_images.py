@@ -87,7 +87,7 @@ def test_an_archive_compressed_by_bzip2_is_imported(tinybox: Command, tmp_path: 
     assert NAME not in tinybox("images").stdout
 
 
-def test_what_cannot_be_imported(tinybox: Command, tmp_path: Path) -> None:
+def test_failing_imports(tinybox: Command, tmp_path: Path) -> None:
     """A missing file, a directory, and names that are not valid: one line each, and no image."""
     (tmp_path / "ok.tar").write_bytes(archive())
     one_line(tinybox("import", "/no/such/file.tar", NAME), 125, "/no/such/file.tar")

@@ -129,7 +129,7 @@ def test_tree_has_both_users(tinybox: Command) -> None:
             assert (first["User"] == "root") is same
 
 
-def test_ns_tells_what_differs(tinybox: Command) -> None:
+def test_ns_reports_different_namespaces(tinybox: Command) -> None:
     """Each verdict follows the kernel's inode numbers; --pid host and --userns private reverse two of them."""
     with (
         box(tinybox, "busybox", *IDLE) as first,
@@ -170,7 +170,7 @@ def test_stats_measure(tinybox: Command) -> None:
         assert rows(tinybox, "stats", "--no-stream", name)[0]["NetIO"] == "-- / --"
 
 
-def test_inspect_in_dockers_words(tinybox: Command) -> None:
+def test_inspect_has_docker_s_keys(tinybox: Command) -> None:
     """The options given and the present state have docker's keys; also after the end."""
     options = ("-m", "64m", "--pids-limit", "50", "--cpus", "0.5", "--cap-add", "NET_ADMIN", "--cap-drop", "CHOWN",
                "--label", "k=v", "-e", "A=1", "-w", "/tmp", "-v", "/usr:/u:ro", "--stop-signal", "INT")  # fmt: skip

@@ -40,7 +40,7 @@ def test_exec_joins_a_container_with_control_groups_of_its_own(runtime: Runtime)
     where = hierarchies()
     enabled = Path(f"{where.unified}/cgroup.subtree_control").read_text().split() if where.unified else []
     if not enabled:
-        pytest.skip("version 2 has no controllers here, and so no rule of no internal processes")
+        pytest.skip("version 2 has no controllers here, so the rule of no internal processes does not apply")
     resources = {"hugepageLimits": [{"pageSize": "2MB", "limit": 2 << 20}]} if enabled == ["hugetlb"] else {}
     runtime.change(lambda config: config["linux"]["resources"].update(resources))
     runtime.change(lambda config: config["mounts"][-1].update(options=["rw"]))
@@ -175,7 +175,7 @@ def test_exec_applies_all_fields_of_its_process_file(runtime: Runtime) -> None:
 def test_exec_refuses_a_field_by_its_name(runtime: Runtime, field: str, value: object, said: str) -> None:
     """An unsupported value is an error that names the field, and no process is made."""
     if (field, True) in (("apparmorProfile", labels.has_apparmor()), ("selinuxLabel", labels.has_selinux())):
-        pytest.skip("this host has it")
+        pytest.skip("this host has the feature that the test needs to be missing")
     runtime.runs("box")
     path = runtime.folder / "process.json"
     path.write_text(json.dumps({"args": ["true"], "cwd": "/", "env": ["PATH=/bin"], field: value}))

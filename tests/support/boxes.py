@@ -55,7 +55,7 @@ def patience(seconds: float) -> Iterator[None]:
     """Fail the test when the work in this context, such as reading a pipe, takes more than *seconds*; setitimer(2)."""
 
     def too_late(number: int, frame: object) -> None:
-        pytest.fail(f"nothing has come for {seconds} s")
+        pytest.fail(f"no input arrived for {seconds} s")
 
     former = signal.signal(signal.SIGALRM, too_late)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -190,7 +190,7 @@ def test_an_error_in_a_service_is_named_with_its_line(tmp_path: Path, lines: str
 
 
 def test_build_alone_names_the_alternative(tmp_path: Path) -> None:
-    """Tinybox builds no images, and the error says so; beside an image, build is ignored with a note."""
+    """The error states that tinybox builds no images; beside an image, build is ignored with a note."""
     with pytest.raises(UsageError, match=r"compose.yaml:2: services.a.build: names no image .*builds no images"):
         loaded(tmp_path, "services:\n  a: {build: .}\n")
     assert "passed over" in loaded(tmp_path, "services: {a: {build: ., image: x}}\n").services["a"].notes[0]

@@ -175,7 +175,7 @@ def test_personality_changes_the_machine_of_uname(bundle: Bundle) -> None:
 def test_a_label_is_refused_if_its_module_is_not_enabled(bundle: Bundle, field: str, there: str) -> None:
     """Without AppArmor or SELinux the field of the label is named, and nothing is made."""
     if os.path.exists(there):
-        pytest.skip("this host has it")
+        pytest.skip("this host has the security module")
     bundle.process[field] = "unconfined"
     bundle.refused(f"process.{field}", "is not enabled on this host")
     assert not (bundle.path / "state" / bundle.name).exists()

@@ -273,8 +273,8 @@ def test_two_commands_on_a_box_at_rest_take_turns(tinybox: Command, source: Path
 
 
 @pytest.mark.parametrize("verb", ["export", "save"])
-def test_what_an_output_may_be(tinybox: Command, tmp_path: Path, verb: str) -> None:
-    """A copy to a device writes to it; one to a link goes to its file; a failed copy leaves the target as it was."""
+def test_outputs_of_export_and_save(tinybox: Command, tmp_path: Path, verb: str) -> None:
+    """A device is written to and stays; a link's target is written; after a failure the old file is unchanged."""
     device, folder, link, old = (tmp_path / name for name in ("device", "folder", "link", "old"))
     os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 3))
     folder.mkdir()

@@ -196,7 +196,7 @@ def test_a_port_is_chosen(bridged: Command) -> None:
         assert [fetched("127.0.0.1", port) for port in (8100, 8101)] == ["hello", "two"]
 
 
-def test_it_is_published_anew_at_each_start(bridged: Command, machine: Machine) -> None:
+def test_it_is_published_again_at_each_start(bridged: Command, machine: Machine) -> None:
     """Stopped it is refused, started again it is reached, whichever address the box has then."""
     with web(bridged, "-p", "8080:80") as box, life(bridged, "busybox", "sleep", "600"):
         said(bridged, "stop", "-t", "0", box.name)

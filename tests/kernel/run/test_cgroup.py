@@ -190,7 +190,7 @@ def test_a_group_is_opened_again_by_its_name_alone(group: Cgroup) -> None:
     assert directories(group) == []
 
 
-@pytest.mark.skipif(HOST.unified is None, reason="this host has no cgroup2: nothing to be born into")
+@pytest.mark.skipif(HOST.unified is None, reason="CLONE_INTO_CGROUP needs cgroup2")
 def test_a_child_is_made_in_the_group_and_joins_version_1_later() -> None:
     """With CLONE_INTO_CGROUP the child is in v2 before it runs; join() adds v1; without the flag it is in neither."""
     with group_with(HOST, {"memory": {"limit": -1}}) as group:

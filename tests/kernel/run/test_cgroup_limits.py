@@ -119,7 +119,7 @@ def test_fork_fails_at_the_pids_limit(where: Hierarchies, limit: int, children: 
         assert run(group, forks) == children
 
 
-def test_a_quota_holds_a_busy_process_to_its_share_of_a_cpu(where: Hierarchies) -> None:
+def test_a_quota_limits_a_busy_process_to_its_share_of_a_cpu(where: Hierarchies) -> None:
     """At 20 % a loop is throttled and uses 0.2 CPU; the same loop without a quota, at the same time, uses more."""
     quota = {"cpu": {"quota": 20_000, "period": 100_000}}
     with group_with(where, quota) as slow, group_with(where, {"cpu": {"quota": -1}}) as fast:
@@ -247,7 +247,7 @@ def test_figures_are_those_of_the_group(where: Hierarchies) -> None:
     assert figures["oom_kills"] == 0
 
 
-def test_a_swap_limit_counts_what_version_2_leaves_out(where: Hierarchies) -> None:
+def test_a_swap_limit_excludes_memory_in_version_2(where: Hierarchies) -> None:
     """32 MiB of memory and 48 in all are 16 of swap in version 2, and 48 of both in version 1, as read back."""
     with group_with(where, {"memory": {"limit": 32 * MIB, "swap": 48 * MIB}}) as group:
         alone, both = group.read("memory", "memory.swap.max"), group.read("memory", "memory.memsw.limit_in_bytes")

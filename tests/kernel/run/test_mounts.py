@@ -101,7 +101,7 @@ def test_attributes_of_a_copied_tree_reach_as_deep_as_requested(root: Path, opti
     alone(act)
 
 
-def test_a_bind_without_r_leaves_out_what_is_mounted_below(root: Path) -> None:
+def test_a_bind_without_r_leaves_out_the_mounts_below(root: Path) -> None:
     """`bind` copies one mount, `rbind` also all mounts below it."""
 
     def act() -> None:

@@ -90,7 +90,7 @@ def test_without_init_orphans_stay_zombies(tinybox: Command) -> None:
     until(seen)
 
 
-def test_without_a_cgroup_no_limit_holds(tinybox: Command) -> None:
+def test_without_a_cgroup_no_limit_applies(tinybox: Command) -> None:
     """More memory than -m is available, because the box is counted with tinybox; and it can make no device."""
     take = "head -c 40m /dev/zero | tail | wc -c; mknod /tmp/disk b 8 0"
     done = omitting(tinybox, "--omit", "cgroup", "-m", "16m", script=take)
@@ -156,7 +156,7 @@ def test_dangerous_omissions_are_refused(tinybox: Command, words: tuple[str, ...
     one_line(tinybox(*RUN, *words, "busybox", "true"), 125, said)
 
 
-def test_the_plan_shows_what_is_left_out_and_what_protects_the_host(tinybox: Command) -> None:
+def test_the_plan_shows_the_omission_and_the_protection_of_the_host(tinybox: Command) -> None:
     """--dry-run: no step `pivot`, but the steps of the guard and the outer namespace, which an ordinary plan lacks."""
     plain, changed = (
         set(

@@ -59,9 +59,7 @@ def test_a_directory_of_the_host_is_shared_both_ways(tinybox: Command, shared: P
         "--mount type=bind,src={source},dst=/data,ro=true",
     ],
 )
-def test_a_read_only_bind_cannot_be_written_nor_what_is_mounted_below_it(
-    tinybox: Command, mounted: Path, form: str
-) -> None:
+def test_a_read_only_bind_and_mounts_below_it_cannot_be_written(tinybox: Command, mounted: Path, form: str) -> None:
     """`ro` applies to the directory and to each mount below it; the same without `ro` can be written."""
     tries = {
         "read": "cat /data/hello /data/below/deep",

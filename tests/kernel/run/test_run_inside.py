@@ -84,7 +84,7 @@ def test_capabilities_take_effect(tinybox: Command) -> None:
     assert facts(tinybox, "--privileged", **tries) == {"chown": "0", "mount": "0"}
 
 
-def test_the_filter_refuses_what_dockers_does(tinybox: Command) -> None:
+def test_the_filter_refuses_the_calls_of_dockers_filter(tinybox: Command) -> None:
     """unshare(CLONE_NEWUSER) needs no capability and is refused by the filter; without the filter it works."""
     look = "unshare -U true 2>/dev/null; echo $?"
     assert facts(tinybox, it=look) == {"it": "1"}

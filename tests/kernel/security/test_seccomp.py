@@ -43,7 +43,7 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.argtypes = [ctypes.c_long] * 7
 _libc.syscall.restype = ctypes.c_long
 
-x86_64_only = pytest.mark.skipif(MACHINE != "x86_64", reason="a way into the kernel that only x86-64 has")
+x86_64_only = pytest.mark.skipif(MACHINE != "x86_64", reason="only x86-64 has this entry into the kernel")
 
 
 def call(number: int, *arguments: int) -> int:

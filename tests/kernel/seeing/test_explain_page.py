@@ -29,7 +29,7 @@ NASTY = "</script><script>document.title='led astray'</script><b>"
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Give one browser to all tests here: its start takes longer than any of them."""
     if SLOWNESS > 1:
-        pytest.skip("a browser takes an hour on an emulated machine, to show there what it shows here")
+        pytest.skip("a browser takes an hour on an emulated machine, and shows the same there")
     with browser(tmp_path_factory.mktemp("browser")) as opened:
         yield opened
 

@@ -208,7 +208,7 @@ def test_following_ends_with_until(paths: Paths, box: str) -> None:
     assert followed in (expected, expected[:-1])  # the last may have been written after the end, with a time before it
 
 
-def test_a_reader_holds_no_files(paths: Paths, box: str) -> None:
+def test_a_reader_keeps_no_files_open(paths: Paths, box: str) -> None:
     """After reading and after leaving a follower half-way, no descriptor is open."""
     three_generations(log_of(paths, box))
     before = os.listdir("/proc/self/fd")

@@ -7,7 +7,7 @@ import os
 from tinybox.seeing import snapshot
 
 
-def test_an_ended_process_is_told_from_a_running_one() -> None:
+def test_an_ended_process_is_distinguished_from_a_running_one() -> None:
     """A zombie still has two namespaces, and no links: the missing ones were not removed by a step."""
     pid = os.fork()
     if pid == 0:

@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Loop:
+class FakeWaitLoop:
     """The part of a WaitLoop that an AttachServer needs: descriptors with their callbacks, and alarms."""
 
     def __init__(self) -> None:
-        self.meaning: dict[int, tuple[Callable[[], None], int]] = {}
+        self.callbacks: dict[int, tuple[Callable[[], None], int]] = {}
         self.alarms: list[tuple[float, Callable[[], None]]] = []
 
-    def listen(self, fd: int, meaning: Callable[[], None], mask: int = select.POLLIN) -> None:
+    def listen(self, fd: int, callback: Callable[[], None], mask: int = select.POLLIN) -> None:
         """Store the callback for *fd*, and the poll events for it."""
-        self.meaning[fd] = (meaning, mask)
+        self.callbacks[fd] = (callback, mask)
 
     def ignore(self, fd: int) -> None:
         """Remove the callback for *fd*."""
-        self.meaning.pop(fd, None)
+        self.callbacks.pop(fd, None)
 
     def after(self, seconds: float, act: Callable[[], None]) -> None:
         """Store an alarm."""
@@ -41,45 +41,45 @@ class Loop:
         """Call the callbacks of ready descriptors and due alarms, *times* times."""
         for _ in range(times):
             poll = select.poll()
-            for fd, (_, mask) in self.meaning.items():
+            for fd, (_, mask) in self.callbacks.items():
                 poll.register(fd, mask)
             for fd, _ in poll.poll(0):
-                if fd in self.meaning:
-                    self.meaning[fd][0]()
+                if fd in self.callbacks:
+                    self.callbacks[fd][0]()
             for alarm in [alarm for alarm in self.alarms if alarm[0] <= time.monotonic()]:
                 self.alarms.remove(alarm)
                 alarm[1]()
 
 
-class Desk:
+class ServedContainer:
     """An AttachServer between pipes that stand for a container's streams, and a log that is a list."""
 
     def __init__(self) -> None:
-        self.loop, self.logged = Loop(), list[tuple[str, bytes]]()
+        self.loop, self.logged = FakeWaitLoop(), list[tuple[str, bytes]]()
         self.out, self.out_in = os.pipe()
         self.stdin_out, self.stdin = os.pipe()
         for fd in (self.stdin, self.stdin_out, self.out_in):
             os.set_blocking(fd, False)
         log = lambda stream, data: self.logged.append((stream, data))  # noqa: E731
-        self.board = attach_protocol.AttachServer(self.loop, log, {self.out: attach_protocol.OUT}, self.stdin)  # type: ignore[arg-type]
+        self.server = attach_protocol.AttachServer(self.loop, log, {self.out: attach_protocol.OUT}, self.stdin)  # type: ignore[arg-type]
 
-    def guest(self) -> attach_protocol.Client:
+    def client(self) -> attach_protocol.Client:
         """Attach a client; return its end of the socket as a Client, which keeps packets that cannot be sent yet."""
         ours, theirs = attach_protocol.pair()
-        self.board.admit(theirs)
+        self.server.admit(theirs)
         return attach_protocol.Client(ours)
 
     def close(self) -> None:
         """Close everything."""
-        self.board.goodbye(0)
-        for fd in {self.out, self.out_in, self.stdin_out, self.board.stdin} - {-1}:
+        self.server.goodbye(0)
+        for fd in {self.out, self.out_in, self.stdin_out, self.server.stdin} - {-1}:
             os.close(fd)
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
+def served() -> Iterator[ServedContainer]:
     """Give an AttachServer with its pipes."""
-    it = Desk()
+    it = ServedContainer()
     yield it
     it.close()
 
@@ -92,82 +92,82 @@ def drained(fd: int) -> bytes:
     return data
 
 
-def test_output_goes_to_the_log_and_to_all_clients(desk: Desk) -> None:
+def test_output_goes_to_the_log_and_to_all_clients(served: ServedContainer) -> None:
     """Each client gets the container's output, and the log has it, too."""
-    guests = [desk.guest(), desk.guest()]
-    os.write(desk.out_in, b"words")
-    desk.loop.turn()
-    assert desk.logged == [("stdout", b"words")]
-    for guest in guests:
-        assert attach_protocol.receive(guest.line) == attach_protocol.OUT + b"words"
-        guest.line.close()
+    clients = [served.client(), served.client()]
+    os.write(served.out_in, b"words")
+    served.loop.turn()
+    assert served.logged == [("stdout", b"words")]
+    for client in clients:
+        assert attach_protocol.receive(client.line) == attach_protocol.OUT + b"words"
+        client.line.close()
 
 
-def test_input_waits_at_the_client(desk: Desk) -> None:
+def test_input_waits_at_the_client(served: ServedContainer) -> None:
     """If a container does not read, its pipe fills, the server holds one packet, the client the rest; END is last."""
-    guest, chunk = desk.guest(), b"x" * 30_000
+    client, chunk = served.client(), b"x" * 30_000
     for _ in range(40):
-        guest.send(attach_protocol.INPUT + chunk)
-    guest.send(attach_protocol.END)
+        client.send(attach_protocol.INPUT + chunk)
+    client.send(attach_protocol.END)
     for _ in range(20):
-        desk.loop.turn()
-        guest.flush()
-    assert guest.waiting
-    assert 0 < len(desk.board.typed) <= len(chunk)
+        served.loop.turn()
+        client.flush()
+    assert client.waiting
+    assert 0 < len(served.server.typed) <= len(chunk)
     arrived = b""
-    while desk.board.stdin >= 0:
-        arrived += drained(desk.stdin_out)
-        guest.flush()
-        desk.loop.turn()
-    arrived += drained(desk.stdin_out)
+    while served.server.stdin >= 0:
+        arrived += drained(served.stdin_out)
+        client.flush()
+        served.loop.turn()
+    arrived += drained(served.stdin_out)
     assert len(arrived) == 40 * len(chunk)
-    guest.line.close()
+    client.line.close()
 
 
-def test_the_container_waits_for_a_slow_client(desk: Desk) -> None:
+def test_the_container_waits_for_a_slow_client(served: ServedContainer) -> None:
     """If one client is far behind, no more output is read; it goes on when the client has read; nothing is lost."""
-    guest, written = desk.guest(), 0
+    client, written = served.client(), 0
     for _ in range(200):
         try:
-            written += os.write(desk.out_in, b"y" * 30_000)
+            written += os.write(served.out_in, b"y" * 30_000)
         except BlockingIOError:
             break
-        desk.loop.turn()
-    assert desk.out not in desk.loop.meaning
+        served.loop.turn()
+    assert served.out not in served.loop.callbacks
     got = 0
     while got < written:
         try:
-            got += len(attach_protocol.receive(guest.line)) - 1
+            got += len(attach_protocol.receive(client.line)) - 1
         except BlockingIOError:
-            desk.loop.turn()
+            served.loop.turn()
     assert got == written
-    assert desk.out in desk.loop.meaning
-    guest.line.close()
+    assert served.out in served.loop.callbacks
+    client.line.close()
 
 
-def test_a_client_that_reads_nothing_is_disconnected(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_reads_nothing_is_disconnected(served: ServedContainer, monkeypatch: pytest.MonkeyPatch) -> None:
     """After PATIENCE seconds the container goes on without it, and the other clients have lost nothing."""
     monkeypatch.setattr(attach_protocol, "PATIENCE", 0.05)
-    silent, reader = desk.guest(), desk.guest()
+    silent, reader = served.client(), served.client()
     got = 0
     for _ in range(400):
         try:
-            os.write(desk.out_in, b"z" * 30_000)
+            os.write(served.out_in, b"z" * 30_000)
         except BlockingIOError:
-            if len(desk.board.guests) == 1:
+            if len(served.server.guests) == 1:
                 break
             time.sleep(0.01)
-        desk.loop.turn()
+        served.loop.turn()
         while True:
             try:
                 got += len(attach_protocol.receive(reader.line)) - 1
             except BlockingIOError:
                 break
-    assert len(desk.board.guests) == 1
-    while got < sum(len(data) for _, data in desk.logged):  # the rest; a lost byte would raise BlockingIOError
-        desk.loop.turn()
+    assert len(served.server.guests) == 1
+    while got < sum(len(data) for _, data in served.logged):  # the rest; a lost byte would raise BlockingIOError
+        served.loop.turn()
         got += len(attach_protocol.receive(reader.line)) - 1
-    assert got == sum(len(data) for _, data in desk.logged) > attach_protocol.BACKLOG_MAX
+    assert got == sum(len(data) for _, data in served.logged) > attach_protocol.BACKLOG_MAX
     silent.line.close()
     reader.line.close()
 
@@ -179,45 +179,45 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("packet", MALFORMED)
-def test_a_client_that_sends_a_malformed_packet_is_disconnected(desk: Desk, packet: bytes) -> None:
+def test_a_client_that_sends_a_malformed_packet_is_disconnected(served: ServedContainer, packet: bytes) -> None:
     """A malformed packet ends only its sender's connection: other clients, and the container's streams, go on."""
-    stranger, other = desk.guest(), desk.guest()
+    stranger, other = served.client(), served.client()
     resized: list[tuple[int, int]] = []
-    desk.board.resize = lambda rows, columns: resized.append((rows, columns))
+    served.server.resize = lambda rows, columns: resized.append((rows, columns))
     stranger.send(packet)
-    desk.loop.turn()
-    assert len(desk.board.guests) == 1
+    served.loop.turn()
+    assert len(served.server.guests) == 1
     assert attach_protocol.receive(stranger.line) == b""
     other.send(attach_protocol.WINDOW + b"24 65535")
     other.send(attach_protocol.INPUT + b"typed")
-    os.write(desk.out_in, b"words")
-    desk.loop.turn(3)
+    os.write(served.out_in, b"words")
+    served.loop.turn(3)
     assert resized == [(24, 65535)]
-    assert drained(desk.stdin_out) == b"typed"
+    assert drained(served.stdin_out) == b"typed"
     assert attach_protocol.receive(other.line) == attach_protocol.OUT + b"words"
     stranger.line.close()
     other.line.close()
 
 
 def test_a_client_waits_while_no_descriptor_is_left(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    served: ServedContainer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """accept(2) that fails for lack of descriptors ends nothing: the client is accepted when there are some again."""
     monkeypatch.setattr(attach_protocol, "PAUSE", 0.05)
     server = attach_protocol.listen(str(tmp_path))
-    desk.loop.listen(server.fileno(), lambda: desk.board.welcome(server))
-    guest = attach_protocol.Client(attach_protocol.connect(str(tmp_path)))
+    served.loop.listen(server.fileno(), lambda: served.server.welcome(server))
+    client = attach_protocol.Client(attach_protocol.connect(str(tmp_path)))
     former = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, former[1]))
     try:
-        desk.board.welcome(server)
+        served.server.welcome(server)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, former)
-    assert not desk.board.guests
+    assert not served.server.guests
     time.sleep(0.06)
-    desk.loop.turn(2)
-    assert len(desk.board.guests) == 1
-    guest.line.close()
+    served.loop.turn(2)
+    assert len(served.server.guests) == 1
+    client.line.close()
     server.close()
 
 
