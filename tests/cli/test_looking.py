@@ -38,7 +38,7 @@ def box(tinybox: Command, *words: str) -> Iterator[str]:
         tinybox("rm", "-f", name)
 
 
-def said(tinybox: Command, *words: str) -> str:
+def stdout_of(tinybox: Command, *words: str) -> str:
     """Return what a command prints; it must succeed and print nothing on stderr."""
     done = tinybox(*words)
     assert (done.returncode, done.stderr) == (0, ""), done
@@ -47,23 +47,25 @@ def said(tinybox: Command, *words: str) -> str:
 
 def rows(tinybox: Command, *words: str) -> list[dict[str, Any]]:
     """Return what a command prints with --format json."""
-    return [json.loads(line) for line in said(tinybox, *words, "--format", "json").splitlines()]
+    return [json.loads(line) for line in stdout_of(tinybox, *words, "--format", "json").splitlines()]
 
 
 def test_ps_follows_a_life(tinybox: Command) -> None:
     """Up, Up (Paused), Up, Exited (N): docker's text for each state; only -a shows the last one."""
     with life(tinybox, "--label", "a=b", "busybox", *FOREVER) as it:
         name, me = it.name, ("ps", "--filter", f"name=^{it.name}$", "--format")
-        assert re.fullmatch(r"Up (Less than a second|\d+ seconds?|About a minute)\n", said(tinybox, *me, "{{.Status}}"))
-        said(tinybox, "pause", name)
-        assert said(tinybox, *me, "{{.Status}} {{.State}}").strip().endswith("(Paused) paused")
-        assert said(tinybox, *me, "{{.State}}", "--filter", "status=running") == ""
-        said(tinybox, "unpause", name)
-        assert said(tinybox, *me, "{{.State}} {{.Label `a`}}") == "running b\n"
-        said(tinybox, "stop", name)
-        assert said(tinybox, *me, "{{.State}}") == ""
-        assert said(tinybox, *me, "{{.Status}}", "-a").startswith("Exited (7) ")
-        assert said(tinybox, "ps", "-lq").strip() in said(tinybox, "ps", "-a", "-q", "--no-trunc")
+        assert re.fullmatch(
+            r"Up (Less than a second|\d+ seconds?|About a minute)\n", stdout_of(tinybox, *me, "{{.Status}}")
+        )
+        stdout_of(tinybox, "pause", name)
+        assert stdout_of(tinybox, *me, "{{.Status}} {{.State}}").strip().endswith("(Paused) paused")
+        assert stdout_of(tinybox, *me, "{{.State}}", "--filter", "status=running") == ""
+        stdout_of(tinybox, "unpause", name)
+        assert stdout_of(tinybox, *me, "{{.State}} {{.Label `a`}}") == "running b\n"
+        stdout_of(tinybox, "stop", name)
+        assert stdout_of(tinybox, *me, "{{.State}}") == ""
+        assert stdout_of(tinybox, *me, "{{.Status}}", "-a").startswith("Exited (7) ")
+        assert stdout_of(tinybox, "ps", "-lq").strip() in stdout_of(tinybox, "ps", "-a", "-q", "--no-trunc")
 
 
 def test_logs_keep_the_streams_apart(tinybox: Command) -> None:
@@ -85,7 +87,7 @@ def test_logs_follow_to_the_end(tinybox: Command) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         assert process.poll() is None
-        said(tinybox, "exec", name, "touch", "/go")
+        stdout_of(tinybox, "exec", name, "touch", "/go")
         assert process.communicate(timeout=PATIENCE) == ("over\nend", "")
         assert process.returncode == 0
 
@@ -94,7 +96,7 @@ def test_top_shows_the_hosts_processes(tinybox: Command) -> None:
     """Each row is a process of the host, with its command; this test, outside of the box, is not among them."""
     with box(tinybox, "busybox", *IDLE) as name:
         found = rows(tinybox, "top", name)
-        assert said(tinybox, "top", name).split("\n")[0].split() == "UID PID PPID C STIME TTY TIME CMD".split()
+        assert stdout_of(tinybox, "top", name).split("\n")[0].split() == "UID PID PPID C STIME TTY TIME CMD".split()
         program = next(row for row in found if row["CMD"] == "sleep 1000")
         assert Path(f"/proc/{program['PID']}/cmdline").read_bytes() == b"sleep\x001000\0"
         assert os.getpid() not in [row["PID"] for row in found]
@@ -142,7 +144,7 @@ def test_ns_reports_different_namespaces(tinybox: Command) -> None:
         assert (plain["pid"]["Verdict"], plain["user"]["Verdict"]) == ("differs", "same")
         assert [verdicts["pid"] for verdicts in turned] == ["same", "differs"]
         assert [verdicts["user"] for verdicts in turned] == ["same", "differs"]
-        pid = said(tinybox, "inspect", "-f", "{{.State.Pid}}", first).strip()
+        pid = stdout_of(tinybox, "inspect", "-f", "{{.State.Pid}}", first).strip()
         for kind, row in plain.items():
             assert os.readlink(f"/proc/{pid}/ns/{kind}") == f"{kind}:[{row['Box']}]"
             assert os.readlink(f"/proc/self/ns/{kind}") == f"{kind}:[{row['Host']}]"
@@ -175,7 +177,7 @@ def test_inspect_has_docker_s_keys(tinybox: Command) -> None:
     options = ("-m", "64m", "--pids-limit", "50", "--cpus", "0.5", "--cap-add", "NET_ADMIN", "--cap-drop", "CHOWN",
                "--label", "k=v", "-e", "A=1", "-w", "/tmp", "-v", "/usr:/u:ro", "--stop-signal", "INT")  # fmt: skip
     with box(tinybox, *options, "busybox", *IDLE) as name:
-        [known] = json.loads(said(tinybox, "inspect", name))
+        [known] = json.loads(stdout_of(tinybox, "inspect", name))
         assert (known["Name"], known["Path"], known["Args"]) == (f"/{name}", "sleep", ["1000"])
         assert (known["State"]["Status"], known["State"]["Running"], known["State"]["ExitCode"]) == ("running", True, 0)
         assert Path(f"/proc/{known['State']['Pid']}").exists()
@@ -191,7 +193,7 @@ def test_inspect_has_docker_s_keys(tinybox: Command) -> None:
         tinybox("kill", name)
         tinybox("wait", name)
         assert (
-            said(tinybox, "inspect", "-f", "{{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}", name)
+            stdout_of(tinybox, "inspect", "-f", "{{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}", name)
             == "exited 137 0\n"
         )
 
@@ -237,7 +239,7 @@ def listens(pid: int) -> bool:
 def test_port_of_one_without_ports(tinybox: Command) -> None:
     """Nothing is published: nothing is printed, with status 0; asking for one port by name is an error."""
     with box(tinybox, "busybox", *IDLE) as name:
-        assert said(tinybox, "port", name) == ""
+        assert stdout_of(tinybox, "port", name) == ""
         assert tinybox("port", name, "80").returncode == 1
 
 

@@ -115,7 +115,7 @@ def children(pid: int) -> dict[int, str]:
     return found
 
 
-def words_of(pid: int) -> str:
+def command_line_of(pid: int) -> str:
     """Return the command line of process *pid*; empty if the process has ended; see proc_pid_cmdline(5)."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")

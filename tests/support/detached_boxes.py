@@ -52,17 +52,17 @@ class Life:
         lock = str(self.root / "run" / self.id / "lock")
         for name in filter(str.isdecimal, os.listdir("/proc")):
             with contextlib.suppress(OSError):
-                if Path(f"/proc/{name}/comm").read_text() == "tinybox:monitor\n" and lock in opened(int(name)):
+                if Path(f"/proc/{name}/comm").read_text() == "tinybox:monitor\n" and lock in open_files_of(int(name)):
                     return int(name)
         raise AssertionError(f"{self.name} has no monitor")
 
     def shown(self, template: str) -> str:
         """Return what `inspect` prints for *template*."""
-        return said(self.tinybox, "inspect", "--format", template, self.name).strip()
+        return stdout_of(self.tinybox, "inspect", "--format", template, self.name).strip()
 
     def inside(self, command: str, *options: str) -> str:
         """Return what a shell in the container prints for *command*."""
-        return said(self.tinybox, "exec", *options, self.name, "sh", "-c", command).strip()
+        return stdout_of(self.tinybox, "exec", *options, self.name, "sh", "-c", command).strip()
 
     def log(self) -> str:
         """Return what `logs` prints of its stdout."""
@@ -83,7 +83,7 @@ class Life:
         pid = self.state.get("pid", 0)
         try:
             found = [each for each in (pid, *children(pid)) if not field(each, "Name").startswith("tinybox")]
-            return any(wanted <= met(program) for program in found)
+            return any(wanted <= handled_signals(program) for program in found)
         except (FileNotFoundError, ProcessLookupError):
             return not lives(pid)
 
@@ -102,14 +102,14 @@ class Life:
         return [event["Action"] for event in map(json.loads, lines) if event["id"] == self.id]
 
 
-def said(tinybox: Command, *words: str, text: str = "") -> str:
+def stdout_of(tinybox: Command, *words: str, text: str = "") -> str:
     """Return what a command prints; it must succeed and print nothing on stderr."""
     done = tinybox(*words, text=text)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout
 
 
-def opened(pid: int) -> list[str]:
+def open_files_of(pid: int) -> list[str]:
     """Return the targets of a process's descriptors; leave out one that the process closes in this moment."""
     found = []
     for fd in os.listdir(f"/proc/{pid}/fd"):
@@ -127,7 +127,7 @@ def field(pid: int, name: str) -> str:
     raise AssertionError(f"no {name} in the status of {pid}")
 
 
-def met(pid: int) -> set[int]:
+def handled_signals(pid: int) -> set[int]:
     """Return the signals that a process catches or ignores; see SigCgt and SigIgn in proc_pid_status(5)."""
     masks = int(field(pid, "SigCgt"), 16) | int(field(pid, "SigIgn"), 16)
     return {number for number in range(1, 65) if masks >> (number - 1) & 1}
@@ -151,7 +151,7 @@ def life(tinybox: Command, *words: str, verb: str = "run") -> Iterator[Life]:
         tinybox("rm", "-fv", it.id)
 
 
-def murder(*pids: int) -> None:
+def kill_and_wait(*pids: int) -> None:
     """Kill processes with SIGKILL, and wait until they have ended."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -176,7 +176,7 @@ def reap_all_but(process: subprocess.Popen[str]) -> None:
                 os.waitpid(int(pid), os.WNOHANG)
 
 
-def patiently(tinybox: Command, *words: str) -> subprocess.CompletedProcess[str]:
+def run_and_reap(tinybox: Command, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command and reap orphans while it runs, as PID 1 of the host does elsewhere."""
     process, deadline = tinybox.start(*words), time.monotonic() + PATIENCE
     while process.poll() is None:

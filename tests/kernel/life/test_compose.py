@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.boxes import PATIENCE, one_line, patience, until
 from tests.support.compose_projects import STAYS, project
-from tests.support.detached_boxes import opened
+from tests.support.detached_boxes import open_files_of
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -342,7 +342,7 @@ def test_the_lock_of_a_project_does_not_live_on_in_its_monitors(tinybox: Command
     """No monitor has the lock file open: otherwise a killed `up` would block all later commands."""
     with project(tinybox, tmp_path, TWO) as shop:
         shop.up()
-        where = opened(shop.life("web").monitor)
+        where = open_files_of(shop.life("web").monitor)
         assert where  # the control: open files can be listed
         assert not [path for path in where if "compose-shop" in path]
 

@@ -16,7 +16,7 @@ from tests.support import image_archives as tar
 from tests.support import no_trace
 from tests.support.boxes import new_name
 from tests.support.deep_trees import DEEP, DIG, depth, dig, removed
-from tests.support.detached_boxes import FOREVER, life, murder, nothing_is_left, said
+from tests.support.detached_boxes import FOREVER, kill_and_wait, life, nothing_is_left, stdout_of
 from tests.support.slowness import SLOWNESS
 from tinybox.isolation.cgroups import files
 from tinybox.isolation.cgroups.hierarchies import hierarchies
@@ -74,49 +74,49 @@ def refusal(tinybox: Command, *words: str) -> str:
 def test_the_box_is_really_that_deep(tinybox: Command) -> None:
     """The control: a shell in a box makes 20,000 nested directories, and `rm` removes them."""
     name = new_name()
-    said(tinybox, "run", "--name", name, "busybox", "sh", "-c", DIGGING)
+    stdout_of(tinybox, "run", "--name", name, "busybox", "sh", "-c", DIGGING)
     upper = Path(tinybox.root, "containers", os.readlink(f"{tinybox.root}/container-names/{name}"), "upper")
     assert depth(upper / "w") == DEEP
-    said(tinybox, "rm", name)
+    stdout_of(tinybox, "rm", name)
 
 
 def test_every_command_survives_a_deep_box_at_rest(tinybox: Command, tmp_path: Path) -> None:
     """Each does its work; one that needs a path for every file reports why it cannot, and leaves nothing half-made."""
     name, archive = new_name(), tmp_path / "box.tar"
-    said(tinybox, "run", "--name", name, "busybox", "sh", "-c", DIGGING)
-    assert name in said(tinybox, "ps", "-a")
-    assert said(tinybox, "run", "--rm", "busybox", "echo", "on") == "on\n"
+    stdout_of(tinybox, "run", "--name", name, "busybox", "sh", "-c", DIGGING)
+    assert name in stdout_of(tinybox, "ps", "-a")
+    assert stdout_of(tinybox, "run", "--rm", "busybox", "echo", "on") == "on\n"
     assert tinybox("doctor", "--fix").returncode == 0
     refusal(tinybox, "diff", name)
     refusal(tinybox, "export", name)
     refusal(tinybox, "export", "-o", str(archive), name)
     assert list(tmp_path.iterdir()) == []
     refusal(tinybox, "commit", name, "deep")
-    assert said(tinybox, "images", "-q").count("\n") == 1
+    assert stdout_of(tinybox, "images", "-q").count("\n") == 1
     for target in removed(tmp_path / "copy"):
         refusal(tinybox, "cp", f"{name}:/w", str(target))
-    said(tinybox, "start", name)  # its mkdir fails: the test only needs that it begins and ends
-    assert said(tinybox, "wait", name) == "1\n"
-    assert name in said(tinybox, "ps", "-a")
-    assert os.readlink(f"{tinybox.root}/container-names/{name}") in said(tinybox, "prune", "-f")
+    stdout_of(tinybox, "start", name)  # its mkdir fails: the test only needs that it begins and ends
+    assert stdout_of(tinybox, "wait", name) == "1\n"
+    assert name in stdout_of(tinybox, "ps", "-a")
+    assert os.readlink(f"{tinybox.root}/container-names/{name}") in stdout_of(tinybox, "prune", "-f")
 
 
 def test_every_command_survives_a_deep_running_box(tinybox: Command, tmp_path: Path) -> None:
     """The same while it runs: it is listed, entered, measured, copied, stopped and removed."""
     with life(tinybox, "busybox", *FOREVER) as box:
         box.inside(DIGGING)
-        assert box.name in said(tinybox, "ps")
+        assert box.name in stdout_of(tinybox, "ps")
         assert box.inside("echo in") == "in"
-        assert "sh" in said(tinybox, "top", box.name)
+        assert "sh" in stdout_of(tinybox, "top", box.name)
         for words in (("diff", box.name), ("export", box.name), ("commit", box.name)):
             refusal(tinybox, *words)
         assert box.shown("{{.State.Paused}}") == "false"  # a box frozen by `commit` goes on
         for target in removed(tmp_path / "copy"):
             refusal(tinybox, "cp", f"{box.name}:/w", str(target))
         assert tinybox("cp", f"{box.name}:/etc/passwd", str(tmp_path)).returncode == 0
-        said(tinybox, "stop", box.name)
-        assert "Exited (7)" in said(tinybox, "ps", "-a")
-        said(tinybox, "rm", box.name)
+        stdout_of(tinybox, "stop", box.name)
+        assert "Exited (7)" in stdout_of(tinybox, "ps", "-a")
+        stdout_of(tinybox, "rm", box.name)
 
 
 def test_a_deep_directory_of_the_host_is_not_silently_cut(tinybox: Command, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_deep_directory_of_the_host_is_not_silently_cut(tinybox: Command, tmp_
 def test_a_deep_box_whose_owner_was_killed_is_swept(tinybox: Command, words: tuple[str, ...]) -> None:
     """Any next command does its own work and removes the 20,000 directories."""
     with life(tinybox, "--rm", "busybox", *FOREVER) as box:
-        murder(box.monitor, box.pid)
+        kill_and_wait(box.monitor, box.pid)
         dig(Path(tinybox.root, "containers", box.id, "upper"))
         done = tinybox(*words, timeout=PATIENCE)
         assert (done.returncode, done.stderr) == (0, ""), done
@@ -146,14 +146,14 @@ def test_one_bad_box_does_not_stop_the_sweep_of_others(tinybox: Command, words: 
     with life(tinybox, "--rm", "busybox", *FOREVER) as bad, life(tinybox, "--rm", "busybox", *FOREVER) as good:
         folder = Path(tinybox.root, "containers", bad.id)
         with stubborn(folder / "upper/stubborn"):
-            murder(bad.monitor, bad.pid, good.monitor, good.pid)
+            kill_and_wait(bad.monitor, bad.pid, good.monitor, good.pid)
             done = tinybox(*words)
             assert done.returncode == 0, done
             line = f"tinybox: what is left of container {bad.id[:12]}: stubborn: Operation not permitted\n"
             assert done.stderr == line
             assert not Path(tinybox.root, "containers", good.id).exists()
             assert (folder / "upper/stubborn").exists()
-        assert said(tinybox, "ps", "-aq") == ""  # now it can be removed, and is
+        assert stdout_of(tinybox, "ps", "-aq") == ""  # now it can be removed, and is
         assert not folder.exists()
 
 
@@ -161,14 +161,14 @@ def test_one_bad_box_does_not_stop_prune(tinybox: Command) -> None:
     """`prune` names the box that stays, and removes the rest."""
     bad, good = new_name(), new_name()
     for name in (bad, good):
-        said(tinybox, "run", "--name", name, "busybox", "true")
+        stdout_of(tinybox, "run", "--name", name, "busybox", "true")
     ids = {name: os.readlink(f"{tinybox.root}/container-names/{name}") for name in (bad, good)}
     with stubborn(Path(tinybox.root, "containers", ids[bad], "upper/stubborn")):
         done = tinybox("prune", "-f")
         assert done.returncode == 0
         assert done.stderr == f"tinybox: container {ids[bad][:12]}: stubborn: Operation not permitted\n"
         assert (ids[good] in done.stdout, ids[bad] in done.stdout) == (True, False)
-    said(tinybox, "prune", "-f")
+    stdout_of(tinybox, "prune", "-f")
 
 
 def test_one_bad_image_does_not_stop_others(tinybox: Command, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_one_bad_image_does_not_stop_others(tinybox: Command, tmp_path: Path) ->
     for name in ("bad", "good"):
         (tmp_path / name).write_bytes(tar.archive([tar.directory("etc"), tar.regular(f"etc/{name}", name.encode())]))
     before = set(os.listdir(f"{tinybox.root}/layers"))
-    said(tinybox, "import", str(tmp_path / "bad"), "bad")
+    stdout_of(tinybox, "import", str(tmp_path / "bad"), "bad")
     (layer,) = set(os.listdir(f"{tinybox.root}/layers")) - before
     with stubborn(Path(tinybox.root, "layers", layer, "fs/stubborn")):
         done = tinybox("rmi", "bad")
@@ -205,13 +205,13 @@ def test_an_image_so_deep_can_be_imported_and_removed(tinybox: Command, tmp_path
     assert done.returncode == 0, done
     (layer,) = (path for path in Path(tinybox.root, "layers").iterdir() if (path / "fs/way1").is_symlink())
     assert depth(layer / "fs") == DEEP
-    assert said(tinybox, "create", "--name", "deep-box", "deep", "/none")
-    assert said(tinybox, "diff", "deep-box") == ""
+    assert stdout_of(tinybox, "create", "--name", "deep-box", "deep", "/none")
+    assert stdout_of(tinybox, "diff", "deep-box") == ""
     refusal(tinybox, "export", "deep-box")
     refusal(tinybox, "save", "-o", str(tmp_path / "saved.tar"), "deep")
     assert not (tmp_path / "saved.tar").exists()
-    said(tinybox, "rm", "deep-box")
-    said(tinybox, "rmi", "deep")
+    stdout_of(tinybox, "rm", "deep-box")
+    stdout_of(tinybox, "rmi", "deep")
 
 
 def test_an_archive_that_once_stopped_every_command(tinybox: Command, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_an_archive_that_once_stopped_every_command(tinybox: Command, tmp_path: 
     content = tar.archive([tar.regular("d/" * 1100 + "end")])
     (tmp_path / "deep.tar").write_bytes(content)
     assert tinybox("import", str(tmp_path / "deep.tar"), "deep").returncode == 0
-    assert said(tinybox, "rmi", "deep").startswith("Untagged: deep:latest\n")
+    assert stdout_of(tinybox, "rmi", "deep").startswith("Untagged: deep:latest\n")
 
 
 def test_an_archive_with_such_long_names_is_refused(tinybox: Command, tmp_path: Path) -> None:
@@ -234,11 +234,11 @@ def test_a_volume_so_deep_is_measured_and_removed(tinybox: Command) -> None:
     with life(tinybox, "-v", f"{named}:/named", "-v", "/nameless", "busybox", *FOREVER) as box:
         for place in ("named", "nameless"):
             dig(Path(f"/proc/{box.pid}/root/{place}"))
-        said(tinybox, "volume", "inspect", named)
-        said(tinybox, "rm", "-fv", box.name)
-    assert said(tinybox, "volume", "ls", "-q") == f"{named}\n"
+        stdout_of(tinybox, "volume", "inspect", named)
+        stdout_of(tinybox, "rm", "-fv", box.name)
+    assert stdout_of(tinybox, "volume", "ls", "-q") == f"{named}\n"
     assert depth(Path(tinybox.root, "volumes", named, "_data")) == DEEP
-    said(tinybox, "volume", "rm", named)
+    stdout_of(tinybox, "volume", "rm", named)
     assert os.listdir(f"{tinybox.root}/volumes") == []
 
 
@@ -247,8 +247,8 @@ def test_a_volume_is_not_filled_from_a_directory_that_is_too_deep(tinybox: Comma
     (tmp_path / "deep.tar").write_bytes(deep_image())
     assert tinybox("import", str(tmp_path / "deep.tar"), "deep", timeout=PATIENCE).returncode == 0
     refusal(tinybox, "create", "-v", f"{new_name()}:/d", "deep", "/none")
-    assert said(tinybox, "ps", "-aq") == ""
-    said(tinybox, "rm", said(tinybox, "create", "-v", f"{new_name()}:/volume", "deep", "/none").strip())
+    assert stdout_of(tinybox, "ps", "-aq") == ""
+    stdout_of(tinybox, "rm", stdout_of(tinybox, "create", "-v", f"{new_name()}:/volume", "deep", "/none").strip())
     assert tinybox("prune", "-af", "--volumes").returncode == 0
     assert tinybox("pull", "busybox").returncode == 0
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import PATIENCE, one_line, until
-from tests.support.detached_boxes import Life, life, murder, said
+from tests.support.detached_boxes import Life, kill_and_wait, life, stdout_of
 from tinybox.images import intake
 from tinybox.images.store import Store
 
@@ -39,7 +39,7 @@ def killed(tinybox: Command, moment: str, *words: str) -> None:
 
 def status(tinybox: Command, it: Life) -> str:
     """Return the status that `ps` prints about a box; `ps` sweeps first."""
-    return said(tinybox, "ps", "--filter", f"name=^{it.name}$", "--format", "{{.Status}}").strip()
+    return stdout_of(tinybox, "ps", "--filter", f"name=^{it.name}$", "--format", "{{.Status}}").strip()
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def at_work(tinybox: Command, it: Life, *words: str) -> Iterator[subprocess.Pope
             assert frozen(it), process.poll()
             yield process
         finally:
-            murder(process.pid)
+            kill_and_wait(process.pid)
 
 
 @pytest.fixture
@@ -169,9 +169,9 @@ def test_a_dead_reader_is_no_dead_owner(tinybox: Command, tmp_path: Path, words:
         with tinybox.start(*(word.format(it.name) for word in words)) as process:
             until(lambda: not it.rests() or process.poll() is not None)
             assert process.poll() is None  # the control: it reads, and its output has no reader
-            murder(process.pid)
+            kill_and_wait(process.pid)
         assert not it.rests()
-        assert it.name in said(tinybox, "ps", "-a", "--format", "{{.Names}}").split()
+        assert it.name in stdout_of(tinybox, "ps", "-a", "--format", "{{.Names}}").split()
         assert it.rests()
         assert tinybox("start", "-a", it.name).stdout == "I am here\n"
-        assert it.name not in said(tinybox, "ps", "-a", "--format", "{{.Names}}").split()
+        assert it.name not in stdout_of(tinybox, "ps", "-a", "--format", "{{.Names}}").split()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.boxes import children, lives, one_line, until, words_of
+from tests.support.boxes import children, command_line_of, lives, one_line, until
 from tests.support.detached_boxes import FOREVER, Life, life
 from tests.support.slowness import SLOWNESS
 from tinybox.container.monitor.health import LEAST_PAUSE
@@ -39,9 +39,9 @@ def test_a_check_is_in_the_box_s_control_groups(tinybox: Command) -> None:
     options = ("--health-cmd", "sleep 900", "--health-interval", "100ms", *LIMITS)
     with life(tinybox, *options, "busybox", *FOREVER) as it:
         monitor, first = it.monitor, it.pid
-        until(lambda: any(words_of(child).startswith("tinybox:check") for child in children(monitor)))
+        until(lambda: any(command_line_of(child).startswith("tinybox:check") for child in children(monitor)))
         check = next(child for child in children(monitor) if child != first)
-        until(lambda: any(words_of(child) == "sleep 900" for child in children(check)))
+        until(lambda: any(command_line_of(child) == "sleep 900" for child in children(check)))
         assert groups(check) == groups(first)
         assert sum(it.id in line for line in groups(check)) >= 1
         assert groups(check) != groups(monitor)  # the control

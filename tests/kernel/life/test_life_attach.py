@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import PATIENCE, kept, lives, new_name, one_line, until
-from tests.support.detached_boxes import field, life, said
+from tests.support.detached_boxes import field, life, stdout_of
 from tests.support.screens import PROMPT, screen
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def test_three_at_once(tinybox: Command, tmp_path: Path) -> None:
         files = [stack.enter_context((tmp_path / f"{number}").open("wb")) for number in range(2)]
         readers = [tinybox.start("attach", "--no-stdin", it.name, stdout=file) for file in files]
         until(lambda: guests(it.monitor) == 3)
-        assert len(said(tinybox, "attach", it.name, text="go\n")) == 20_000_009
+        assert len(stdout_of(tinybox, "attach", it.name, text="go\n")) == 20_000_009
         for reader, file in zip(readers, files, strict=True):
             assert reader.wait(PATIENCE) == 0
             assert Path(file.name).stat().st_size == 20_000_009
@@ -127,7 +127,7 @@ def test_a_stopped_reader_delays_nothing(tinybox: Command) -> None:
         size = beat.stat().st_size
         until(lambda: beat.stat().st_size > size + 100)
         begin = time.monotonic()
-        said(tinybox, "rm", "-f", it.name)
+        stdout_of(tinybox, "rm", "-f", it.name)
         assert time.monotonic() - begin < PATIENCE
         client.kill()
         client.communicate()
@@ -176,7 +176,7 @@ def test_signals_go_through_or_not(tinybox: Command) -> None:
         assert deaf.communicate(timeout=PATIENCE) == ("", "")
         assert deaf.returncode == 128 + signal.SIGTERM
         assert lives(it.pid)
-        said(tinybox, "kill", it.name)
+        stdout_of(tinybox, "kill", it.name)
         assert client.wait(PATIENCE) == 137
         client.communicate()
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import no_trace
 from tests.support.boxes import PATIENCE, lives, new_name, until
-from tests.support.detached_boxes import FOREVER, Life, life, murder, patiently, said
+from tests.support.detached_boxes import FOREVER, Life, kill_and_wait, life, run_and_reap, stdout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ def moments(step: int) -> Iterator[int]:
 
 def status(tinybox: Command, name: str) -> str:
     """Return what `ps -a` prints about the container, nothing if there is none; it must be a known state."""
-    shown = said(tinybox, "ps", "-a", "--filter", f"name=^{name}$", "--format", "{{.Status}}").strip()
+    shown = stdout_of(tinybox, "ps", "-a", "--filter", f"name=^{name}$", "--format", "{{.Status}}").strip()
     assert not shown or shown.startswith(TRUTHS), shown
     return shown
 
@@ -56,7 +56,7 @@ def remove(tinybox: Command, name: str) -> None:
     no_trace.reap_orphans()
     root = Path(tinybox.root)
     ids = [path.name for folder in ("containers", "run") for path in (root / folder).glob("?" * 64)]
-    done = patiently(tinybox, "rm", "-fv", name)
+    done = run_and_reap(tinybox, "rm", "-fv", name)
     assert done.returncode == 0 or "no such container" in done.stderr, done
     for folder in ("containers", "container-names", "run"):  # none of them exists before the first command of a store
         assert no_trace.names(str(root / folder)) == [], (folder, done)
@@ -121,7 +121,7 @@ def test_a_command_is_killed_at_any_call(tinybox: Command, verb: str, words: tup
     options, rest = ([word for word in words if word.startswith("-")], [w for w in words if not w.startswith("-")])
     for count in moments(31):
         name = new_name()
-        said(tinybox, "create" if verb == "start" else "run", *([] if verb == "start" else ["-d"]), "--name", name,
+        stdout_of(tinybox, "create" if verb == "start" else "run", *([] if verb == "start" else ["-d"]), "--name", name,
              "busybox", *FOREVER)  # fmt: skip
         it = Life(tinybox, name)
         line = [verb, *words, name] if verb not in ("exec", "rename") else [verb, *options, name, *rest]
@@ -129,8 +129,8 @@ def test_a_command_is_killed_at_any_call(tinybox: Command, verb: str, words: tup
         assert done.returncode in (0, -signal.SIGKILL), done
         no_trace.reap_orphans()
         if (it.root / "containers" / it.id / "config.json").exists():
-            assert patiently(tinybox, "stop", "-t", "0", it.id).returncode == 0, count
-            assert patiently(tinybox, "start", it.id).returncode == 0, count
+            assert run_and_reap(tinybox, "stop", "-t", "0", it.id).returncode == 0, count
+            assert run_and_reap(tinybox, "start", it.id).returncode == 0, count
             assert lives(it.pid), count
         remove(tinybox, it.id)
         if done.returncode == 0:
@@ -201,17 +201,17 @@ def test_a_running_container_loses_its_monitor_or_its_init(tinybox: Command) -> 
     """The monitor killed: the box ends, its status is unknown; PID 1 killed: the monitor sees 137. Both start again."""
     with life(tinybox, "busybox", *FOREVER) as it:
         first, monitor = it.pid, it.monitor
-        murder(monitor)
+        kill_and_wait(monitor)
         until(lambda: not lives(first))
         assert status(tinybox, it.name).startswith("Exited (unknown) ")
         assert it.state["exitCode"] is None
-        assert said(tinybox, "wait", it.name) == "unknown\n"
+        assert stdout_of(tinybox, "wait", it.name) == "unknown\n"
         assert "die" in it.events()
-        said(tinybox, "start", it.name)
-        murder(it.pid)
+        stdout_of(tinybox, "start", it.name)
+        kill_and_wait(it.pid)
         assert it.ended()["exitCode"] == 137
-        said(tinybox, "start", it.name)
-        murder(it.pid, it.monitor)
+        stdout_of(tinybox, "start", it.name)
+        kill_and_wait(it.pid, it.monitor)
         assert status(tinybox, it.name).startswith("Exited (")
         remove(tinybox, it.name)
 
@@ -221,16 +221,16 @@ def test_a_monitor_is_killed_between_two_starts(tinybox: Command) -> None:
     with life(tinybox, "--restart", "always", "busybox", "sh", "-c", "sleep 0.1; exit 4") as it:
         monitor = it.monitor
         until(lambda: it.state.get("restarts", 0) >= 4 and it.state.get("restarting"))  # it waits for 0.8 s
-        murder(monitor)
+        kill_and_wait(monitor)
         assert status(tinybox, it.name).startswith("Exited (4) ")
         assert not it.state.get("restarting")
-        assert said(tinybox, "start", it.name)
+        assert stdout_of(tinybox, "start", it.name)
         remove(tinybox, it.name)
 
 
 def reboot(it: Life) -> None:
     """Do what a reboot does: kill all processes at once, and remove all files under /run and the control groups."""
-    murder(it.monitor, it.pid)
+    kill_and_wait(it.monitor, it.pid)
     no_trace.reap_orphans()
     shutil.rmtree(it.root / "run")
     for group in groups(it.id):
@@ -246,13 +246,13 @@ def test_a_reboot(tinybox: Command) -> None:
         until(lambda: it.log() == "1\n")
         reboot(it)
         assert status(tinybox, it.name).startswith("Exited (unknown)")
-        assert said(tinybox, "ps", "-q") == ""
+        assert stdout_of(tinybox, "ps", "-q") == ""
         assert tinybox("exec", it.name, "true").returncode != 0
-        assert said(tinybox, "wait", it.name) == "unknown\n"
-        said(tinybox, "start", it.name)
+        assert stdout_of(tinybox, "wait", it.name) == "unknown\n"
+        stdout_of(tinybox, "start", it.name)
         until(lambda: it.log() == "1\n2\n")
         reboot(it)
-        assert said(tinybox, "rm", it.name) == f"{it.name}\n"
+        assert stdout_of(tinybox, "rm", it.name) == f"{it.name}\n"
         remove(tinybox, it.name)
 
 
@@ -263,9 +263,9 @@ def test_run_is_emptied_under_a_running_container(tinybox: Command) -> None:
         os.kill(monitor, signal.SIGSTOP)  # it would clean up its container
         try:
             shutil.rmtree(it.root / "run")
-            said(tinybox, "start", it.name)
+            stdout_of(tinybox, "start", it.name)
             assert not lives(lost)
             assert lives(it.pid)
         finally:
-            murder(monitor)
+            kill_and_wait(monitor)
         remove(tinybox, it.name)

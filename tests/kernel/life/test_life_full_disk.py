@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Command
 from tests.support.boxes import PATIENCE, new_name, until
-from tests.support.detached_boxes import FOREVER, said
+from tests.support.detached_boxes import FOREVER, stdout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,34 +97,36 @@ def test_nothing_is_half_made(small: SmallStore) -> None:
         for words in (("create",), ("run", "--rm"), ("run",), ("run", "-d"), ("run", "-d", "-v", "data:/v")):
             complains(small(*words, "busybox", "true"))
             assert small.shell("ls {0}/containers {0}/container-names {0}/run | grep -v :; true").split() == []
-    assert said(small, "run", "--rm", "busybox", "echo", "well") == "well\n"
+    assert stdout_of(small, "run", "--rm", "busybox", "echo", "well") == "well\n"
 
 
 def test_a_running_container_goes_on(small: SmallStore) -> None:
     """It is listed, entered, stopped and removed on a full disk; that it ended is known."""
     name = new_name()
-    said(small, "run", "-d", "--name", name, "--health-cmd", "true", "--health-interval", "50ms", "busybox", *FOREVER)
+    stdout_of(
+        small, "run", "-d", "--name", name, "--health-cmd", "true", "--health-interval", "50ms", "busybox", *FOREVER
+    )
     with full(small):
-        assert name in said(small, "ps")
-        assert said(small, "exec", name, "echo", "inside") == "inside\n"
+        assert name in stdout_of(small, "ps")
+        assert stdout_of(small, "exec", name, "echo", "inside") == "inside\n"
         complains(small("update", "--pids-limit", "50", name))
-        said(small, "stop", name)
+        stdout_of(small, "stop", name)
         until(lambda: name not in small("ps").stdout)
-        shown = said(small, "ps", "-a", "--format", "{{.Status}}")
+        shown = stdout_of(small, "ps", "-a", "--format", "{{.Status}}")
         assert shown.startswith(("Exited (7)", "Exited (unknown)")), shown
         complains(small("start", name))
-        said(small, "rm", "-f", name)
-        assert said(small, "ps", "-aq") == ""
+        stdout_of(small, "rm", "-f", name)
+        assert stdout_of(small, "ps", "-aq") == ""
     assert small.shell("ls {0}/containers {0}/container-names {0}/run | grep -v :; true").split() == []
 
 
 def test_it_starts_again_when_there_is_room(small: SmallStore) -> None:
     """A container that could not start on a full disk starts when there is room; its log goes on from there."""
     name = new_name()
-    said(small, "create", "--name", name, "busybox", "echo", "said")
+    stdout_of(small, "create", "--name", name, "busybox", "echo", "said")
     with full(small):
         complains(small("start", "-a", name))
     done = small("start", "-a", name, timeout=PATIENCE)
     assert (done.returncode, done.stdout) == (0, "said\n")
-    assert said(small, "logs", name).endswith("said\n")
-    said(small, "rm", name)
+    assert stdout_of(small, "logs", name).endswith("said\n")
+    stdout_of(small, "rm", name)

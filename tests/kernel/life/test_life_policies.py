@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import lives, new_name, one_line, until
-from tests.support.detached_boxes import FOREVER, Life, field, life, murder, nothing_is_left, said
+from tests.support.detached_boxes import FOREVER, Life, field, kill_and_wait, life, nothing_is_left, stdout_of
 from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def test_policies(tinybox: Command, policy: str, status: int, again: bool) -> No
     with life(tinybox, "--restart", policy, "busybox", "sh", "-c", f"exit {status}") as it:
         if again:
             until(lambda: len(starts(it)) > 2)
-            said(tinybox, "stop", it.name)
+            stdout_of(tinybox, "stop", it.name)
         state = it.ended()
         ends = [event["Attributes"]["exitCode"] for event in told(it, "die")]
         assert set(ends[:2]) == {str(status)}  # the last event may be that of `stop`
@@ -95,7 +95,7 @@ def test_policies(tinybox: Command, policy: str, status: int, again: bool) -> No
 def test_a_requested_end_is_final(tinybox: Command, verb: tuple[str, ...]) -> None:
     """stop, kill and rm -f end a container of policy `always`; it stays so."""
     with life(tinybox, "--restart", "always", "busybox", *FOREVER) as it:
-        said(tinybox, *verb, it.name)
+        stdout_of(tinybox, *verb, it.name)
         until(it.rests)
         time.sleep(0.3)
         assert it.rests()
@@ -126,18 +126,18 @@ def test_a_monitor_stays_small_over_restarts(tinybox: Command) -> None:
         later_fds, later_kibibytes = size(5)
         assert later_fds == fds
         assert later_kibibytes < kibibytes + 160  # before the monitor collected its garbage it was 80 a start, so 240
-        said(tinybox, "stop", it.name)
+        stdout_of(tinybox, "stop", it.name)
 
 
 def test_a_policy_is_changed_while_it_runs(tinybox: Command) -> None:
     """`update --restart` applies to the very next end: from always to no, and from no to always."""
     with life(tinybox, "--restart", "always", "busybox", *FOREVER) as it:
-        said(tinybox, "update", "--restart", "no", it.name)
-        murder(it.pid)
+        stdout_of(tinybox, "update", "--restart", "no", it.name)
+        kill_and_wait(it.pid)
         assert it.ended()["exitCode"] == 137
-        said(tinybox, "start", it.name)
-        said(tinybox, "update", "--restart", "always", it.name)
-        murder(it.pid)
+        stdout_of(tinybox, "start", it.name)
+        stdout_of(tinybox, "update", "--restart", "always", it.name)
+        kill_and_wait(it.pid)
         until(lambda: len(starts(it)) == 3)
 
 
@@ -163,7 +163,7 @@ def test_health_goes_up_and_down(tinybox: Command) -> None:
         assert health(it)["Status"] == "starting"
         it.inside("touch /well /begin")
         until(lambda: health(it)["Status"] == "healthy")
-        assert "(healthy)" in said(tinybox, "ps", "--filter", f"name=^{it.name}$")
+        assert "(healthy)" in stdout_of(tinybox, "ps", "--filter", f"name=^{it.name}$")
         it.inside("rm /well")
         until(lambda: health(it)["Status"] == "unhealthy")
         assert health(it)["FailingStreak"] >= 2
@@ -184,8 +184,8 @@ def test_a_check_that_takes_too_long(tinybox: Command) -> None:
     with life(tinybox, *HEALTH, *words, "busybox", *FOREVER) as it:
         until(lambda: health(it)["Status"] == "unhealthy")
         assert "timeout" in health(it)["Log"][-1]["Output"]
-        said(tinybox, "pause", it.name)
-        said(tinybox, "unpause", it.name)
+        stdout_of(tinybox, "pause", it.name)
+        stdout_of(tinybox, "unpause", it.name)
         assert it.inside("ps").count("44.4") <= 1
 
 
@@ -240,9 +240,9 @@ def test_programs_that_cannot_be_started(tinybox: Command, program: str, status:
     it = Life(tinybox, name)
     assert it.state["exitCode"] == status
     assert program in it.state["error"]
-    assert said(tinybox, "ps", "-a", "--filter", f"name=^{name}$", "--format", "{{.State}}").strip() == "created"
+    assert stdout_of(tinybox, "ps", "-a", "--filter", f"name=^{name}$", "--format", "{{.State}}").strip() == "created"
     assert tinybox("start", name).returncode == 1
-    said(tinybox, "rm", name)
+    stdout_of(tinybox, "rm", name)
     one_line(tinybox("run", "-d", "--rm", "busybox", program), status, program)
     one_line(tinybox("run", "-d", "--memory", "nonsense", "busybox", "true"), 125, "nonsense")
     nothing_is_left(tinybox)
@@ -294,4 +294,4 @@ def test_the_monitor_keeps_nothing_of_its_caller(tinybox: Command) -> None:
     assert os.read(reading, 1) == b""  # otherwise it would wait for 50 s
     os.close(reading)
     until(lambda: it.log() == "0022\n")
-    said(tinybox, "rm", "-f", name)
+    stdout_of(tinybox, "rm", "-f", name)

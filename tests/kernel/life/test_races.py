@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import new_name, until
-from tests.support.detached_boxes import FOREVER, Life, life, reap_all_but, said
+from tests.support.detached_boxes import FOREVER, Life, life, reap_all_but, stdout_of
 from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_eight_at_once(tinybox: Command) -> None:
         name, other = new_name(), new_name()
         verb = ("run", "-d") if number % 2 else ("create",)
         policy = ("--restart", "always") if number % 5 == 4 else ()
-        said(tinybox, *verb, *policy, "--name", name, "busybox", *FOREVER)
+        stdout_of(tinybox, *verb, *policy, "--name", name, "busybox", *FOREVER)
         it = Life(tinybox, name)
         chosen = [chance.choice(COMMANDS) for _ in range(AT_ONCE)]
         if number % 3 == 2:
@@ -111,8 +111,8 @@ def test_one_name_for_eight(tinybox: Command) -> None:
             judge(done)
         assert [done.returncode for done in ended].count(0) == 1
         assert all("already in use" in done.stderr for done in ended if done.returncode)
-        assert len(said(tinybox, "ps", "-aq").split()) == 1
-        said(tinybox, "rm", "-f", name)
+        assert len(stdout_of(tinybox, "ps", "-aq").split()) == 1
+        stdout_of(tinybox, "rm", "-f", name)
 
 
 def test_eight_renames(tinybox: Command) -> None:

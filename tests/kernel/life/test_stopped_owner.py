@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import READY, children, kept, lives, new_name, until
-from tests.support.detached_boxes import FOREVER, Life, field, life, nothing_is_left, said
+from tests.support.detached_boxes import FOREVER, Life, field, life, nothing_is_left, stdout_of
 from tests.support.slowness import SLOWNESS
 from tinybox.container.records import id_ranges
 
@@ -195,5 +195,5 @@ def test_the_control(tinybox: Command) -> None:
         time.sleep(0.3)
         assert it.state["status"] == "running"
         assert pid in children(owner)  # a zombie
-        assert said(tinybox, "stop", it.name) == f"{it.name}\n"
+        assert stdout_of(tinybox, "stop", it.name) == f"{it.name}\n"
         assert it.state["exitCode"] == 137

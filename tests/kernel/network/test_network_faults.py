@@ -15,7 +15,7 @@ import pytest
 
 from tests.kernel.life.test_faults import faulty
 from tests.support.boxes import new_name, until
-from tests.support.detached_boxes import life, murder, nothing_is_left, said
+from tests.support.detached_boxes import kill_and_wait, life, nothing_is_left, stdout_of
 from tests.support.network_boxes import addresses, bridged, everything, same_as
 from tests.support.second_host import ip
 from tests.support.slowness import SLOWNESS
@@ -53,9 +53,9 @@ def unfirewalled(tinybox: Command, name: str, *words: str) -> Iterator[subproces
 
 def test_the_plan_has_the_steps_of_networks(bridged: Command) -> None:
     """They are among the parent's, in this order; with --network none there are none of them."""
-    lines = said(bridged, "run", "--dry-run", "-p", "80", "busybox", "true").splitlines()
+    lines = stdout_of(bridged, "run", "--dry-run", "-p", "80", "busybox", "true").splitlines()
     assert tuple(line.split()[2] for line in lines if line.split()[2] in OWN) == OWN
-    alone = said(bridged, "run", "--dry-run", "--network", "none", "busybox", "true").splitlines()
+    alone = stdout_of(bridged, "run", "--dry-run", "--network", "none", "busybox", "true").splitlines()
     assert not {line.split()[2] for line in alone} & set(OWN)
 
 
@@ -128,7 +128,7 @@ def test_network_findings_of_the_doctor(bridged: Command) -> None:
 
     Objects of a running box stay: it is on another bridge.
     """
-    said(bridged, "network", "create", "other")
+    stdout_of(bridged, "network", "create", "other")
     bridge = definitions.find(Paths(bridged.root), "other").bridge
     with life(bridged, "busybox", "sleep", "600") as box:
         before = everything()
@@ -148,7 +148,7 @@ def test_network_findings_of_the_doctor(bridged: Command) -> None:
         assert not os.path.exists(f"{addresses_of.POOLS}/1")
         assert box.inside("ip route").startswith("default")
         assert not set(fixed[: len(kinds)]) & set(bridged("doctor", "--fix").stdout.splitlines())
-    said(bridged, "network", "rm", "other")
+    stdout_of(bridged, "network", "rm", "other")
 
 
 def test_a_monitor_is_killed(bridged: Command) -> None:
@@ -156,9 +156,9 @@ def test_a_monitor_is_killed(bridged: Command) -> None:
     before = everything()
     with life(bridged, "-p", "8080:80", "busybox", "sleep", "600") as box:
         assert len(addresses(box)) == 1
-        murder(box.monitor)
+        kill_and_wait(box.monitor)
         bridged("images")
         same_as(before)
-        said(bridged, "start", box.name)
+        stdout_of(bridged, "start", box.name)
         assert len(addresses(box)) == 1
     same_as(before)

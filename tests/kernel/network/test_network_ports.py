@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import PATIENCE, one_line, until
-from tests.support.detached_boxes import life, said
+from tests.support.detached_boxes import life, stdout_of
 from tests.support.network_boxes import (
     addresses,
     bridged,
@@ -62,7 +62,7 @@ def test_a_published_port_is_reached_from_everywhere(bridged: Command, machine: 
         assert page(machine.connect(HOST, 8080)) == "hello"
         assert [fetched(address, 8080) for address in (HOST, "127.0.0.1", "127.0.0.5")] == ["hello"] * 3
         ask = f"wget -qO- http://{HOST}:8080"
-        assert said(bridged, "run", "--rm", "busybox", "sh", "-c", ask) == "hello\n"
+        assert stdout_of(bridged, "run", "--rm", "busybox", "sh", "-c", ask) == "hello\n"
         assert box.inside(ask) == "hello"
         assert refused(HOST, 8081)
         with pytest.raises(ConnectionRefusedError):
@@ -114,9 +114,9 @@ def test_udp(bridged: Command, machine: Machine) -> None:
 @pytest.fixture
 def six(bridged: Command) -> Iterator[str]:
     """Give the name of a network with IPv6."""
-    said(bridged, "network", "create", "--ipv6", "six")
+    stdout_of(bridged, "network", "create", "--ipv6", "six")
     yield "six"
-    said(bridged, "network", "rm", "six")
+    stdout_of(bridged, "network", "rm", "six")
 
 
 def test_a_port_published_for_ipv6(bridged: Command, machine: Machine, six: str) -> None:
@@ -129,7 +129,7 @@ def test_a_port_published_for_ipv6(bridged: Command, machine: Machine, six: str)
         assert [page(machine.connect(address, 8080)) for address in (HOST6, HOST)] == ["hello"] * 2
         assert [fetched(address, 8080) for address in (HOST6, HOST)] == ["hello"] * 2
         ask = f"wget -qO- http://[{HOST6}]:8080"
-        assert said(bridged, "run", "--rm", "--network", six, "busybox", "sh", "-c", ask) == "hello\n"
+        assert stdout_of(bridged, "run", "--rm", "--network", six, "busybox", "sh", "-c", ask) == "hello\n"
         assert box.inside(ask) == "hello"
         assert refused("::1", 8080)
         for address, port in ((HOST6, 8081), (HOST6, 80)):
@@ -164,11 +164,11 @@ def test_a_udp_client_finds_the_restarted_box(bridged: Command, machine: Machine
             until(partial(listens, box, "udp", 53))
             until(partial(echoes, client, said_now, HOST, 5353))
             places += addresses(box)
-            said(bridged, "stop", "-t", "0", box.name)
+            stdout_of(bridged, "stop", "-t", "0", box.name)
             client.sendto(b"nobody is", (HOST, 5353))
             known = partial(conntrack.known, socket.AF_INET, socket.IPPROTO_UDP, 5353)
             until(known)  # the control: the stale entry exists
-            said(bridged, "start", box.name)
+            stdout_of(bridged, "start", box.name)
         assert places[0] != places[1]
 
 
@@ -189,19 +189,19 @@ def test_a_port_in_use_is_found_before_anything_is_made(bridged: Command) -> Non
 def test_a_port_is_chosen(bridged: Command) -> None:
     """Without a port of the host a free one is taken, which `port` names; of a range the first that is free."""
     with web(bridged, "-p", "80", "-p", "8100-8102:80") as box, web(bridged, "-p", "8100-8102:80", text="two") as two:
-        lines = said(bridged, "port", box.name).splitlines()
+        lines = stdout_of(bridged, "port", box.name).splitlines()
         chosen = sorted(int(line.rpartition(":")[2]) for line in lines)
         assert fetched("127.0.0.1", chosen[-1]) == "hello"
-        assert said(bridged, "port", two.name) == "80/tcp -> 0.0.0.0:8101\n"
+        assert stdout_of(bridged, "port", two.name) == "80/tcp -> 0.0.0.0:8101\n"
         assert [fetched("127.0.0.1", port) for port in (8100, 8101)] == ["hello", "two"]
 
 
 def test_it_is_published_again_at_each_start(bridged: Command, machine: Machine) -> None:
     """Stopped it is refused, started again it is reached, whichever address the box has then."""
     with web(bridged, "-p", "8080:80") as box, life(bridged, "busybox", "sleep", "600"):
-        said(bridged, "stop", "-t", "0", box.name)
+        stdout_of(bridged, "stop", "-t", "0", box.name)
         assert refused(HOST, 8080)
-        said(bridged, "start", box.name)
+        stdout_of(bridged, "start", box.name)
         until(lambda: listens(box))
         assert page(machine.connect(HOST, 8080)) == "hello"
         assert len(addresses(box)) == 1

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Command
 from tests.support.boxes import kept, lives, new_name, output, pid_of, until
-from tests.support.detached_boxes import FOREVER, Life, life, said
+from tests.support.detached_boxes import FOREVER, Life, life, stdout_of
 from tests.support.tar_contents import stream, told
 from tinybox.container.records import id_ranges
 from tinybox.isolation import idmap
@@ -171,11 +171,11 @@ def test_copies_out_of_a_box_have_the_owners_seen_inside(tinybox: Command) -> No
 
 
 def _check_owners(tinybox: Command, it: Life) -> None:
-    assert {"C /media", "A /media/x", "D /media/usb", "A /new"} <= set(said(tinybox, "diff", it.name).split("\n"))
+    assert {"C /media", "A /media/x", "D /media/usb", "A /new"} <= set(stdout_of(tinybox, "diff", it.name).split("\n"))
     assert told(stream(tinybox, "cp", f"{it.name}:/new", "-"))["new"][2] == (7, 8)
     exported = told(stream(tinybox, "export", it.name))
     assert (exported["new"][2], exported["media/x"][2]) == ((7, 8), (0, 0))
-    image = said(tinybox, "commit", it.name).strip()
+    image = stdout_of(tinybox, "commit", it.name).strip()
     try:
         shown = output(tinybox, *PRIVATE, image, "sh", "-c", "stat -c %u:%g /new /media/x; ls /media")
         assert shown.split() == ["7:8", "0:0", "x"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import PATIENCE, children, new_name, one_line, pid_of, until
-from tests.support.detached_boxes import FOREVER, Life, life, opened
+from tests.support.detached_boxes import FOREVER, Life, life, open_files_of
 from tests.support.oci_bundles import Bundle, bundle
 from tests.support.screens import Screen, screen
 
@@ -52,7 +52,7 @@ def with_children(pid: int) -> list[int]:
 def holds(pid: int, it: Screen) -> bool:
     """Tell whether a process has the terminal of *it* open, or has it as its controlling one; see proc_pid_stat(5)."""
     tty_nr = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[4])
-    return tty_nr != 0 or os.ttyname(it.slave) in opened(pid)
+    return tty_nr != 0 or os.ttyname(it.slave) in open_files_of(pid)
 
 
 def test_later_keys_do_not_reach_the_box(tinybox: Command, box: Life) -> None:

@@ -15,6 +15,7 @@ from tests.support.boxes import (
     NAMESPACES,
     PATIENCE,
     children,
+    command_line_of,
     facts,
     kept,
     lives,
@@ -23,7 +24,6 @@ from tests.support.boxes import (
     output,
     pid_of,
     until,
-    words_of,
 )
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def test_a_box_can_join_another_one_s_namespaces(tinybox: Command) -> None:
     peer, script = new_name(), "touch /dev/shm/of-the-peer; echo READY; exec sleep 100"
     with kept(tinybox, "--rm", "--name", peer, "-h", "peer", "busybox", "sh", "-c", script) as process:
         first = pid_of(tinybox, peer)
-        until(lambda: "sleep 100" in map(words_of, children(first)))
+        until(lambda: "sleep 100" in map(command_line_of, children(first)))
         theirs = {kind: os.readlink(f"/proc/{first}/ns/{kind}") for kind in NAMESPACES}
         joined = f"container:{peer}"
         options = ("--pid", joined, "--ipc", joined, "--network", joined, "--uts", joined)

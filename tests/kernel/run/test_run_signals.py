@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.boxes import PATIENCE, children, kept, lives, new_name, patience, pid_of, until, words_of
+from tests.support.boxes import PATIENCE, children, command_line_of, kept, lives, new_name, patience, pid_of, until
 
 if TYPE_CHECKING:
     import subprocess
@@ -95,7 +95,7 @@ def test_orphans_are_reaped_by_an_init(tinybox: Command, mode: str, zombies: int
 
         def family() -> dict[str, int]:
             """Return PID 1 and its children by their command lines."""
-            return {words_of(pid): pid for pid in (first, *children(first))}
+            return {command_line_of(pid): pid for pid in (first, *children(first))}
 
         until(lambda: {"sleep 1000", "sleep 2000"} <= family().keys())  # the shell, which would reap, has ended
         os.kill(family()["sleep 1000"], signal.SIGKILL)
@@ -122,7 +122,7 @@ def test_processes_left_in_the_host_s_pid_namespace_end_too(tinybox: Command) ->
     sleep = f"sleep 98.{os.getpid()}"  # other tests may run on this machine
     script = f"(setsid {sleep} &) ; sleep 0.1; exit 3"
     assert tinybox("run", "--rm", "--pid", "host", "busybox", "sh", "-c", script).returncode == 3
-    assert not [pid for pid in os.listdir("/proc") if pid.isdecimal() and sleep in words_of(int(pid))]
+    assert not [pid for pid in os.listdir("/proc") if pid.isdecimal() and sleep in command_line_of(int(pid))]
 
 
 def test_a_stopped_program_can_be_continued(tinybox: Command) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import TIMEOUT
 from tests.oci.conftest import runtime
 from tests.support.boxes import lives, new_name, one_line, until
-from tests.support.detached_boxes import life, said
+from tests.support.detached_boxes import life, stdout_of
 from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def test_oci_exec_does_not_read_a_hostile_passwd(runtime: Runtime, kind: str) ->
 def test_a_lease_on_the_hosts_file_delays_no_other_box(tinybox: Command) -> None:
     """A box that never releases a lease on its /etc/hosts keeps its old names; others start, and find each other."""
     network = f"lease{os.getpid()}"
-    said(tinybox, "network", "create", network)
+    stdout_of(tinybox, "network", "create", network)
     try:
         with (
             life(tinybox, "--network", network, *PYTHON, LEASE.format(path="/etc/hosts")) as holder,
@@ -141,9 +141,9 @@ def test_a_lease_on_the_hosts_file_delays_no_other_box(tinybox: Command) -> None
             warning = f"tinybox: warning: container {holder.name}: its /etc/hosts stays as it is: a process holds a"
             assert (done.returncode, done.stdout) == (0, "")
             assert done.stderr.startswith(warning)
-            said(tinybox, "stop", "-t", "1", holder.name)
+            stdout_of(tinybox, "stop", "-t", "1", holder.name)
     finally:
-        said(tinybox, "network", "rm", network)
+        stdout_of(tinybox, "network", "rm", network)
 
 
 def test_a_lease_on_a_shared_hosts_file_delays_no_start(tinybox: Command, box: Life) -> None:
@@ -151,7 +151,7 @@ def test_a_lease_on_a_shared_hosts_file_delays_no_start(tinybox: Command, box: L
     with life(tinybox, "--network", f"container:{box.name}", *PYTHON, LEASE.format(path="/etc/hosts")) as holder:
         until(lambda: "LEASED" in holder.log())
         begun = time.monotonic()
-        said(tinybox, "restart", "-t", "0", box.name)
+        stdout_of(tinybox, "restart", "-t", "0", box.name)
         assert time.monotonic() - begun < SOON
         assert "localhost" in box.inside("cat /etc/hosts")
 
