@@ -12,7 +12,7 @@ from tests.support.boxes import one_line
 if TYPE_CHECKING:
     from tests.conftest import Command
 
-# The table of the issue, see docs/cli.md.
+# All options of `run`.
 OPTIONS = (
     "--name --rm -i --interactive -t --tty --init --stop-signal --env -e --env-file --workdir -w --user -u "
     "--entrypoint --hostname -h --label --memory -m --memory-swap --cpus --cpu-shares --cpuset-cpus --pids-limit "

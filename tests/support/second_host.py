@@ -87,7 +87,7 @@ def another_machine() -> Iterator[Machine]:
     keeper = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert keeper.stdout is not None
-        keeper.stdout.readline()  # udev has seen the link, and does not rename it any more
+        keeper.stdout.readline()  # it is in its namespace now, and has executed sh
         machine = Machine(keeper.pid)
         ip("link", "add", "uplink", "type", "veth", "peer", "name", "eth0", "netns", str(keeper.pid))
         for address in (f"{HOST}/24", f"{HOST6}/64"):

@@ -69,7 +69,7 @@ def test_networks_are_apart(bridged: Command) -> None:
 
 
 def test_two_stores_do_not_get_the_same_addresses(bridged: Command, store_root: Path, tmp_path: Path) -> None:
-    """Each store chooses for itself; the second one is warned, and the box of the first keeps its way out."""
+    """Each store chooses for itself; the second one gets an error, and the box of the first keeps its way out."""
     other = Command(tmp_path)
     other.environment = {**bridged.environment, "TINYBOX_ROOT": str(tmp_path)}
     for name in ("images", "layers", "names"):

@@ -150,7 +150,7 @@ def test_a_quota_limits_a_busy_process_to_its_share_of_a_cpu(where: Hierarchies)
 
 
 def put_first(name: str, where: Hierarchies) -> None:
-    """Give all groups above this one the largest CPU weight, so that other programs do not take their share."""
+    """Give the group *name* the largest CPU weight, so that other programs do not take the CPUs of its children."""
     for setting in settings({"cpu": {"shares": 2**18}}, where):
         Cgroup(name, where).apply(setting)
 

@@ -112,7 +112,7 @@ def test_an_unknown_package_is_named(tmp_path: Path, repository: Repository) -> 
 
 
 def test_a_mirror_that_does_not_answer_is_named(tmp_path: Path, repository: Repository) -> None:
-    """Offline, the error suggests the mirror option, and no half of an image is there."""
+    """Offline, the error asks whether a Debian mirror can be reached, and no half of an image is there."""
     shutil.rmtree(repository.folder)
     with pytest.raises(ImageError, match=r"apt-get: .*\(is a Debian mirror within reach\?\)"):
         packed(tmp_path, {"packages": ["tool"], "assumed": []}, [])
