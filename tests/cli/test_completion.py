@@ -95,7 +95,7 @@ def test_root_option_chooses_the_store(two: Command) -> None:
 
 
 def test_a_store_that_cannot_be_read_offers_nothing(tmp_path: Path) -> None:
-    """If the user may not read the store (only root may), no names are offered and no error is printed."""
+    """If the store cannot be read, as by a user other than root, no names are offered and no error is printed."""
     (tmp_path / "container-names").write_text("a file, where a directory is expected")
     broken = Command(tmp_path)
     assert offers(broken, "tinybox rm ") == []

@@ -77,7 +77,7 @@ def test_a_page_by_name(tinybox: Command, lab: str) -> None:
 
 
 def test_the_default_bridge_has_no_names(tinybox: Command, lab: str) -> None:
-    """On `bridge` boxes know only their own name, as with docker; on two networks each knows the boxes of both."""
+    """On `bridge` boxes know only their own name, as with docker, also a box that is on another network, too."""
     with life(tinybox, "--network", "bridge", *IDLE) as one, life(tinybox, "--network", "bridge", *IDLE) as two:
         assert not knows(one, two.name)
         assert finds(one, one.id[:12]) == address(one, "bridge")

@@ -50,7 +50,7 @@ def test_boxes_at_rest_and_nameless_images_are_removed(tinybox: Command) -> None
         assert len(boxes(tinybox)) == 1
         assert "Deleted Containers:\n" in done.stdout
         assert f"Deleted Images:\ndeleted: {nameless}\n" in done.stdout
-        assert done.stdout.splitlines()[-1] == "Total reclaimed space: 10MB"  # the box's id, and the image's layer
+        assert done.stdout.splitlines()[-1] == "Total reclaimed space: 10MB"  # the box's 5 MB, and its layer's
         assert tinybox("prune", "-f").stdout == "Total reclaimed space: 0B\n"
         assert tinybox("prune", "-f", "--volumes", "-a").returncode == 0
         assert "busybox" in tinybox("images").stdout  # a box uses it

@@ -121,7 +121,7 @@ def test_a_killed_command_s_range_is_released(tinybox: Command) -> None:
 
 
 def test_a_box_with_the_range_of_another_gets_its_own(tinybox: Command) -> None:
-    """A box of an older tinybox, or of a copied store, starts with other ids, and they are written to its state."""
+    """A box of an older tinybox, or of a copied store, starts with other ids, which are written to its config.json."""
     with life(tinybox, *PRIVATE, "busybox", *FOREVER) as one, life(tinybox, *PRIVATE, "busybox", *FOREVER) as other:
         assert tinybox("stop", "-t", "0", other.name).returncode == 0
         path = Path(tinybox.root, "containers", other.id, "config.json")

@@ -53,7 +53,7 @@ def test_files_of_the_image_and_new_ones_are_root_s_inside_and_on_disk(tinybox: 
 
 
 def test_there_are_no_rights_over_the_host(tinybox: Command) -> None:
-    """Even with every capability, root inside cannot change the host's files and settings; the control can."""
+    """Even with every capability, root inside can neither read nor change what is the host's; the control can."""
     tries = {
         "device": "mknod /disk b 7 0; echo $?",
         "host file": "cat /host/secret; echo x > /host/secret; echo $?",
