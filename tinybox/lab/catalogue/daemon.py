@@ -1,4 +1,4 @@
-"""Daemons: how a process gives up the terminal and all else it started with.
+"""Daemons: how a process gives up its terminal, session and streams.
 
 A daemon leaves its parent, its session and its terminal, its working directory and its three streams. It forks twice.
 The first child leads a new session, and a session leader gets a terminal again if it opens one. The second child is not

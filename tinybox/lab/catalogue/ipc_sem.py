@@ -1,4 +1,4 @@
-"""IPC by a semaphore: decrement a counter, or sleep until another process increments it.
+"""IPC by a semaphore: a counter on which a process can sleep.
 
 A semaphore is a counter in the kernel. P takes one from it; a process that finds zero sleeps until another process does
 V, which adds one. Like shared memory, a semaphore belongs to an IPC namespace. If host and box share that, a process of

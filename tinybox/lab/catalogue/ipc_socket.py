@@ -1,4 +1,4 @@
-"""IPC by sockets: three kinds of address, and the namespace that each belongs to.
+"""IPC by sockets: three kinds of address, and the namespace of each.
 
 A socket with a path is a file: a process that can open the file can connect, so a bind mount makes it reachable in a
 box. An abstract name and a port of 127.0.0.1 belong to a network namespace: in another one, no process listens there.

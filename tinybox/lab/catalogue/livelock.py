@@ -1,4 +1,4 @@
-"""Livelock and starvation: two processes that always give way to each other.
+"""Livelock and starvation: two processes that always give way.
 
 In a deadlock all processes sleep. In a livelock all are busy: each sees that the other wants to go through the same
 door, gives way, and tries again at the same moment. CPU time is used and no work is done. A monitor that looks for

@@ -1,4 +1,4 @@
-"""Orphans and re-parenting: the new parent of a child whose parent has died.
+"""Orphans and re-parenting: the new parent after a parent has died.
 
 Every process has a parent, which gets its exit status. When the parent ends first, the kernel gives its children to the
 nearest ancestor that is a subreaper; if there is none, to PID 1 of the pid namespace. In a box, this is the box's init,

@@ -1,4 +1,4 @@
-"""PID 1 is immune to signals from inside, and its end is the end of the box.
+"""PID 1 is immune to signals from inside; its end is the box's end.
 
 The kernel protects the first process of a pid namespace: a signal from inside for which it has no handler does nothing,
 not even SIGKILL. From outside, only SIGKILL and SIGSTOP work without a handler. And when PID 1 ends, for whatever

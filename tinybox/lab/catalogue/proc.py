@@ -1,4 +1,4 @@
-"""/proc shows a process's resources; some of its files are not namespaced.
+"""/proc shows a process's resources; some files are not namespaced.
 
 /proc shows the processes of a pid namespace, so a box sees only its own. But meminfo and cpuinfo describe the whole
 machine: there is no namespace for them. A program in a box that takes a share of "all memory" takes a share of the
