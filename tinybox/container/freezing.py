@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from tinybox.container.records import events, state
 from tinybox.errors import StateError
 from tinybox.isolation.cgroups.group import Cgroup, place
+from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,11 +47,8 @@ class Freezer:
         self._fd = -1
 
     def __enter__(self) -> Self:
-        deadline = time.monotonic() + state.PATIENCE
-        while not self._take():
-            if time.monotonic() > deadline:
-                raise StateError(f"container {self._id[:12]}", "is in the hands of another command", "wait for it")
-            time.sleep(state.PAUSE)
+        if not until(self._take, time.monotonic() + state.PATIENCE, state.PAUSE):
+            raise StateError(f"container {self._id[:12]}", "is in the hands of another command", "wait for it")
         self._thaw_for_the_dead()
         return self
 

@@ -13,6 +13,7 @@ import time
 
 from tinybox.errors import HostError
 from tinybox.linux import files, proc
+from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,16 +139,14 @@ def remove_tree(directory: str, deadline: float) -> bool:
 
     EBUSY: there are groups below, which a container may have made, or processes that are ending just now.
     """
-    while not rmdir(directory):
-        for fd, groups in groups_below(directory, leaves_first=True):
-            for group in groups:
-                rmdir(group, fd)
-        if rmdir(directory):
-            break
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(PAUSE)
-    return True
+    return until(lambda: rmdir(directory) or _remove_leaves_first(directory), deadline, PAUSE)
+
+
+def _remove_leaves_first(directory: str) -> bool:
+    for fd, groups in groups_below(directory, leaves_first=True):
+        for group in groups:
+            rmdir(group, fd)
+    return rmdir(directory)
 
 
 def mkdir(directory: str) -> None:
