@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from tinybox.container.records import events, state
 from tinybox.errors import StateError
 from tinybox.isolation.cgroups.group import Cgroup, place
+from tinybox.linux.locks import shares
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
@@ -128,10 +129,7 @@ def left_frozen(paths: Paths, container: str) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return bool(os.pread(fd, 1, 0))
-    except BlockingIOError:
-        return False
+        return shares(fd) and bool(os.pread(fd, 1, 0))
     finally:
         os.close(fd)
 

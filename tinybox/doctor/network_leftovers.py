@@ -32,7 +32,7 @@ def free(_: Paths, paths: list[str]) -> None:
     """Free them, and remove the pools that are empty then."""
     with HostBridges() as board:
         for path in paths:
-            naming.discard(path)
+            files.discard(path)
         board.tidy()
 
 

@@ -21,6 +21,7 @@ from tinybox.images.archive import Unpacked, unpack
 from tinybox.images.reference import parse
 from tinybox.images.store import RECORD, Image, Store, layer_key, read_json
 from tinybox.linux import files, quick_json
+from tinybox.linux.locks import is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,4 +199,4 @@ def _content(path: str) -> bytes:
 
 def held(path: str) -> bool:
     """Tell whether a living process has the directory *path* locked; see flock(2)."""
-    return files.is_locked(path, os.O_DIRECTORY | os.O_NOFOLLOW)
+    return is_locked(path, os.O_DIRECTORY | os.O_NOFOLLOW)

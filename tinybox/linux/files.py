@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import stat
 import time
@@ -123,7 +122,7 @@ def replace(path: str, data: bytes, mode: int = 0o600) -> None:
     It is a new file of this *mode*, whatever our umask is. The caller sees to it that nobody else does so meanwhile.
     """
     draft = f"{path}.new"
-    _gone(os.unlink, draft, None)  # left by a command that was killed here
+    discard(draft)  # left by a command that was killed here
     fd = _open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with open(fd, "wb") as file:
@@ -131,20 +130,25 @@ def replace(path: str, data: bytes, mode: int = 0o600) -> None:
             file.write(data)
         os.rename(draft, path)
     except BaseException:
-        _gone(os.unlink, draft, None)
+        discard(draft)
         raise
 
 
 def replace_link(path: str, target: str, draft: str = "") -> None:
     """Make *path* a link to *target*, over a former link, in one step; see rename(2). It is made as *draft* first."""
     draft = draft or f"{path}.new"
-    _gone(os.unlink, draft, None)
+    discard(draft)
     os.symlink(target, draft)
     try:
         os.rename(draft, path)
     except BaseException:
-        _gone(os.unlink, draft, None)
+        discard(draft)
         raise
+
+
+def discard(path: str) -> None:
+    """Remove a link or a file that may be gone already; see unlink(2)."""
+    _gone(os.unlink, path, None)
 
 
 def close_range(first: int, last: int = 2**32 - 1) -> None:
@@ -279,18 +283,3 @@ def _gone(remove: Callable[..., None], name: str | bytes, dir_fd: int | None) ->
         remove(name, dir_fd=dir_fd)
     except FileNotFoundError:
         return
-
-
-def is_locked(path: str, flags: int = 0) -> bool:
-    """Tell whether another holds the file *path*, opened with *flags* beside O_RDONLY, for himself; see flock(2).
-
-    To ask is to take it for a moment, together with all who ask. Raises FileNotFoundError as open(2) does.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False

@@ -41,6 +41,27 @@ def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
             look = time.monotonic() + LOOK
 
 
+def is_locked(path: str, flags: int = 0) -> bool:
+    """Tell whether another holds the file *path*, opened with *flags* beside O_RDONLY, for himself; see flock(2).
+
+    To ask is to take it for a moment, together with all who ask. Raises FileNotFoundError as open(2) does.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+    try:
+        return not shares(fd)
+    finally:
+        os.close(fd)
+
+
+def shares(fd: int) -> bool:
+    """Lock the open file *fd* together with all who ask, without waiting; False: one holds it for himself; flock(2)."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 class Lock:
     """A lock on the file *path*, held while the object is entered; see flock(2). It dies with its process.
 

@@ -1,4 +1,4 @@
-"""Reading /proc: pure functions from the kernel's text to named values; see proc(5).
+"""Reading /proc: functions from the kernel's text to named values; see proc(5).
 
 What ps, mount and lsns print is nothing but these files, read and arranged.
 """
@@ -84,6 +84,21 @@ def stat(text: str) -> Stat:
     state, numbers = words[0], [int(word) for word in words[1:]]
     ppid, pgrp, session, tty = numbers[:4]
     return Stat(int(pid), comm, state, ppid, pgrp, session, tty, numbers[18], numbers[44], numbers[45], numbers[47])
+
+
+def stat_of(pid: int) -> Stat | None:
+    """Read /proc/PID/stat; None: there is no such process, or none that we may see; see proc_pid_stat(5)."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
+            return stat(file.read())
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+
+
+def is_alive(pid: int, ticks: int) -> bool:
+    """Tell whether the process that began at *ticks* still runs as *pid*; a zombie does not. See proc_pid_stat(5)."""
+    found = stat_of(pid)
+    return found is not None and found.starttime == ticks and found.state not in "ZX"
 
 
 def status(text: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import os
 
 from tinybox.container.records import naming, state
 from tinybox.linux import files, ownership
-from tinybox.linux.locks import lock_file
+from tinybox.linux.locks import is_locked, lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Pool:
         """Remove the pool of a network that goes; one with leases stays, see rmdir(2)."""
         if not self.leases():
             for name in os.listdir(self.path):
-                naming.discard(os.path.join(self.path, name))
+                files.discard(os.path.join(self.path, name))
         state.remove_empty(self.path)
 
 
@@ -86,6 +86,6 @@ def folder() -> str:
 def is_alive(owner: str) -> bool:
     """Tell whether somebody owns the container whose live directory this is: he holds its lock; see flock(2)."""
     try:
-        return files.is_locked(os.path.join(owner, "lock"))
+        return is_locked(os.path.join(owner, "lock"))
     except (FileNotFoundError, NotADirectoryError):
         return False

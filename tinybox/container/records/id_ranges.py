@@ -64,7 +64,7 @@ class Register:
     def reclaim(self) -> None:
         """Give back the ranges of containers of which nothing is left: their store was removed as a whole."""
         for name in unused():
-            naming.discard(f"{FOLDER}/{name}")
+            files.discard(f"{FOLDER}/{name}")
 
 
 def acquire(paths: Paths, container: str, config: Spec) -> None:
@@ -126,7 +126,7 @@ def release(paths: Paths, container: str) -> None:
     bundle = paths.bundle(container)
     for name in _links():
         if naming.target(f"{FOLDER}/{name}") == bundle:
-            naming.discard(f"{FOLDER}/{name}")
+            files.discard(f"{FOLDER}/{name}")
 
 
 def _links() -> list[str]:

@@ -14,10 +14,11 @@ import os
 import time
 
 from tinybox import explain
-from tinybox.container.records.naming import discard
 from tinybox.errors import StateError
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
+from tinybox.linux.files import discard
+from tinybox.linux.locks import shares
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
@@ -218,17 +219,9 @@ def wait_for_owner(paths: Paths, container: str, seconds: float) -> bool:
     except FileNotFoundError:
         return True
     try:
-        return until(lambda: _is_free(fd), time.monotonic() + seconds, PAUSE)
+        return until(lambda: shares(fd), time.monotonic() + seconds, PAUSE)
     finally:
         os.close(fd)
-
-
-def _is_free(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def read(paths: Paths, container: str) -> State:
