@@ -146,6 +146,14 @@ def replace_link(path: str, target: str, draft: str = "") -> None:
         raise
 
 
+def write_once(fd: int, data: bytes) -> None:
+    """Write *data* to the open *fd* in a single call, which the kernel takes as one command, and close it; write(2)."""
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+
+
 def discard(path: str) -> None:
     """Remove a link or a file that may be gone already; see unlink(2)."""
     _gone(os.unlink, path, None)

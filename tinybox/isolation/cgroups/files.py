@@ -52,10 +52,7 @@ def read(path: str) -> str | None:
 def write(path: str, text: str) -> None:
     """Write *text* in a single call, for the kernel takes each write(2) as one command."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)  # without O_CREAT: a missing file shall say ENOENT
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
+    files.write_once(fd, text.encode())
 
 
 def refusal(thing: str, error: OSError) -> HostError:
