@@ -322,7 +322,7 @@ def test_update(tinybox: Command, image: str) -> None:
         said(tinybox, "update", "--cpuset-cpus", "0", it.name)  # a controller that no limit needed until now
         assert os.sched_getaffinity(it.pid) == {0}
         one_line(tinybox("update", "-m", "1k", it.name), 1, "memory")
-        one_line(tinybox("update", it.name), 1, "nothing to change")
+        one_line(tinybox("update", it.name), 1, "no option was given")
         assert limit(it, "memory") == 48 << 20
 
 

@@ -140,7 +140,7 @@ def test_oci_run_loads_only_what_it_uses(runtime: Runtime) -> None:
     runtime.program("true")
     words = [RUNTIME, "--root", str(runtime.root), "run", "--bundle", str(runtime.bundle), "box"]
     modules = modules_of(words, dict(os.environ))
-    assert "tinybox.oci.words" in modules  # the control
+    assert "tinybox.oci.command_line" in modules  # the control
     never = NEVER_IN_RUN | {"tinybox.cli": 5, "tinybox.lab": 5, "tinybox.images": 3}
     del never["resource"]  # this bundle limits the open files
     assert not unwanted(modules, never)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.slowness import SLOWNESS
-from tinybox.oci.words import VERBS
+from tinybox.oci.command_line import VERBS
 
 if TYPE_CHECKING:
     from tests.support.oci_runtimes import Runtime

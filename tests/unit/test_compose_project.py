@@ -163,8 +163,8 @@ def test_networks_have_aliases_and_an_address(tmp_path: Path) -> None:
     [
         ("user: '1'\nportz: [80]", 5, "services.web.portz: is a key that tinybox does not know"),
         ("healthcheck: {\n  tset: x}", 5, "services.web.healthcheck.tset: is a key"),
-        ("deploy: {replicas: 2}", 4, "one container a service"),
-        ("deploy: {resources: {limits: {pids: 5}}}\npids_limit: 6", 4, "conflicts with the 6"),
+        ("deploy: {replicas: 2}", 4, "one container for each service"),
+        ("deploy: {resources: {limits: {pids: 5}}}\npids_limit: 6", 4, "conflicts with 6"),
         ("deploy: {resources: {reservations: {devices: []}}}", 4, "services.web.deploy.resources.reservations.devices"),
         ("depends_on: [nobody]", 4, "there is no service nobody"),
         ("depends_on: {db: {condition: bored}}", 4, "bored is no condition"),
@@ -177,7 +177,7 @@ def test_networks_have_aliases_and_an_address(tmp_path: Path) -> None:
         ('command: "a \'b"', 4, "cannot be split"),
         ("env_file: nowhere.env", None, "nowhere.env: No such file"),
         ("volumes: [{type: npipe, target: /x}]", 4, "npipe is no type"),
-        ("logging: {driver: syslog}", 4, "no log of tinybox's"),
+        ("logging: {driver: syslog}", 4, "no log driver of tinybox's"),
         ("network_mode: none\nnetworks: [back]", 4, "conflicts with networks"),
     ],
 )
@@ -192,10 +192,10 @@ def test_what_is_wrong_in_a_service_is_named_with_its_line(
 
 
 def test_build_alone_names_the_way_out(tmp_path: Path) -> None:
-    """Tinybox builds no images, and says so; beside an image, build is passed over with a word."""
+    """Tinybox builds no images, and says so; beside an image, build is ignored with a note."""
     with pytest.raises(UsageError, match=r"compose.yaml:2: services.a.build: names no image .*builds no images"):
         loaded(tmp_path, "services:\n  a: {build: .}\n")
-    assert "passed over" in loaded(tmp_path, "services: {a: {build: ., image: x}}\n").services["a"].notes[0]
+    assert "is ignored" in loaded(tmp_path, "services: {a: {build: ., image: x}}\n").services["a"].notes[0]
 
 
 def chain(**after: list[str]) -> str:
@@ -298,10 +298,10 @@ networks:
     ipam: {config: [{subnet: 10.9.0.0/24, gateway: 10.9.0.7}, {subnet: "fd00:9::/64"}]}
 """
     found = loaded(tmp_path, text)
-    wish = resources.wish(found.networks["n"], found.networks["n"].labels)
+    wish = resources.network_options(found.networks["n"], found.networks["n"].labels)
     assert (wish.subnets, wish.gateways) == (["10.9.0.0/24", "fd00:9::/64"], ["10.9.0.7"])
     assert (wish.internal, wish.ipv6, wish.labels, wish.options) == (True, True, {"a": "b"}, {"mtu": "1400"})
-    bare = resources.wish(found.networks["default"], {})
+    bare = resources.network_options(found.networks["default"], {})
     assert (bare.subnets, bare.gateways, bare.internal, bare.ipv6, bare.options) == ([], [], False, False, {})
 
 

@@ -7,7 +7,7 @@ import pytest
 from tinybox.errors import UsageError
 from tinybox.oci import VERBS as ACTS
 from tinybox.oci import usage as usage_of
-from tinybox.oci.words import VERBS, options, parse, usage
+from tinybox.oci.command_line import VERBS, options, parse, usage
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,6 @@ def test_every_verb_is_done_and_explained() -> None:
     assert set(VERBS) == set(ACTS)
     for verb, told in VERBS.items():
         said = usage(verb)
-        assert told.says in said
+        assert told.help in said
         assert all(f"--{name}" in said for name, _ in options(told.options).values())
         assert "help" in parse([verb, "--help"]).flags

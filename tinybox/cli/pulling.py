@@ -1,4 +1,4 @@
-"""What docker does when an image is not there: it gets it, and says so."""
+"""Make a missing image from its recipe and report that on stderr, as docker pulls a missing image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def with_image(image: str, act: Callable[[], Result]) -> Result:
-    """Do *act*; if *image* is not there and has a recipe, make it and try again, as docker pulls what it lacks."""
+    """Return the result of *act*; if *image* is missing and has a recipe, make the image and call *act* again."""
     try:
         return act()
     except ImageError:

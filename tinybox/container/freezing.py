@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from tinybox.container.records import events, state
 from tinybox.errors import StateError
 from tinybox.isolation.cgroups.group import Cgroup, place
-from tinybox.linux.locks import shares
+from tinybox.linux.locks import share
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
@@ -129,7 +129,7 @@ def left_frozen(paths: Paths, container: str) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return shares(fd) and bool(os.pread(fd, 1, 0))
+        return share(fd) and bool(os.pread(fd, 1, 0))
     finally:
         os.close(fd)
 

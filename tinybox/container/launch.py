@@ -10,12 +10,11 @@ import os
 from tinybox.container import lifecycle
 from tinybox.container.config import configure, network_option, request
 from tinybox.container.config.options import BY_NAME, FLAG, LIST
-from tinybox.container.network import definitions
+from tinybox.container.network import BRIDGE
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, spec, state
 from tinybox.container.records.paths import Paths
-from tinybox.container.storage import volumes
 from tinybox.errors import StateError, UsageError
 from tinybox.images.store import Store
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from tinybox.container.network.definitions import Network
     from tinybox.container.process.wait_loop import Ending
 
 # What the command line does with a run, beside living it: shown to a person, left to the background, not lived at all.
@@ -87,7 +87,7 @@ def register(
     here = host.read(paths.cache)
     here.check()
     mode = network_option.mode(options)
-    if at_once and mode == definitions.BRIDGE:
+    if at_once and mode == BRIDGE:
         start_link_maker(handles)
     paths.prepare()
     lifecycle.sweep(paths, here)
@@ -171,8 +171,8 @@ def prepare(
         host=here,
         find_pid=lambda word: pid_of(paths, word),
         find_hostname=lambda word: hostname_of(paths, word),
-        volume=lambda name, place: volumes.directory(paths, name or (kept or {}).get(place, "")),
-        network=lambda word: definitions.find(paths, word),
+        volume=lambda name, place: _volume(paths, name or (kept or {}).get(place, "")),
+        network=lambda word: _network(paths, word),
         network_mode=network_mode or network_option.mode(options),
     )
     planned = lifecycle.Container(paths, container, configure.configure(wanted), here, handles)
@@ -187,6 +187,18 @@ def _leave_out(container: lifecycle.Container, options: dict[str, Any]) -> None:
     names, chroot = omissions.named(options.get("omit", [])), bool(options.get("chroot"))
     omissions.omit(container.plan, container.handles, names, chroot=chroot)
     container.limits_memory = container.limits_memory and "cgroup" not in names
+
+
+def _network(paths: Paths, word: str) -> Network:
+    from tinybox.container.network import definitions  # a run without a network or a volume loads neither
+
+    return definitions.find(paths, word)
+
+
+def _volume(paths: Paths, name: str) -> str:
+    from tinybox.container.storage import volumes
+
+    return volumes.directory(paths, name)
 
 
 def pid_of(paths: Paths, word: str) -> int:

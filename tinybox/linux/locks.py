@@ -1,7 +1,7 @@
-"""Locks on files: a process waits for one that another process holds, and continues that process if it is stopped.
+"""File locks, flock(2): wait for a lock, and continue (SIGCONT) a stopped process that holds it.
 
-flock(2) ties a lock to an open file: it is given back when the last process that has that file open closes it, or dies.
-A process that is stopped does neither.
+A lock belongs to an open file: it is released when the last process that has this file open closes it or ends, also by
+SIGKILL. A stopped process does neither, so it would keep its lock.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-LOOK = 1.0  # seconds between two looks whether a process that holds the lock is stopped
-_PAUSE_MOST = 0.01  # seconds between two tries
+LOOK = 1.0  # seconds between two searches for a stopped process that holds the lock
+_PAUSE_MOST = 0.01  # seconds between two tries, at most
 
 
 def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
-    """Lock the open file *fd*, waiting as long as that takes; see flock(2).
+    """Lock the open file *fd*, and wait for the lock without a limit of time; see flock(2).
 
-    A stopped process keeps its locks: one that we wait for is continued. See stopped.py.
+    Every second it continues the stopped processes that hold the lock. See stopped.py.
     """
-    pause, look = 0.001, time.monotonic() + LOOK
+    pause, search_at = 0.001, time.monotonic() + LOOK
     while True:
         try:
             fcntl.flock(fd, operation | fcntl.LOCK_NB)
@@ -34,38 +34,17 @@ def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
         else:
             return
         pause = min(2 * pause, _PAUSE_MOST)
-        if time.monotonic() > look:
+        if time.monotonic() > search_at:
             from tinybox.linux import stopped
 
             stopped.wake_holders(os.fstat(fd))
-            look = time.monotonic() + LOOK
-
-
-def is_locked(path: str, flags: int = 0) -> bool:
-    """Tell whether another holds the file *path*, opened with *flags* beside O_RDONLY, for himself; see flock(2).
-
-    To ask is to take it for a moment, together with all who ask. Raises FileNotFoundError as open(2) does.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
-    try:
-        return not shares(fd)
-    finally:
-        os.close(fd)
-
-
-def shares(fd: int) -> bool:
-    """Lock the open file *fd* together with all who ask, without waiting; False: one holds it for himself; flock(2)."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+            search_at = time.monotonic() + LOOK
 
 
 class Lock:
-    """A lock on the file *path*, held while the object is entered; see flock(2). It dies with its process.
+    """A context manager that holds a lock on the file *path*; see flock(2). The kernel releases it if the process dies.
 
-    HostError: the file cannot be opened.
+    The file is made if it is missing, and stays. HostError: the file cannot be opened.
     """
 
     def __init__(self, path: str, operation: int = fcntl.LOCK_EX) -> None:
@@ -81,3 +60,25 @@ class Lock:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
+
+
+def is_locked(path: str, flags: int = 0) -> bool:
+    """Return whether another process holds an exclusive lock on the file *path*; see flock(2).
+
+    The file is opened with O_RDONLY and *flags*. The test takes a shared lock for a moment, so several processes may
+    test at once. FileNotFoundError: there is no such file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+    try:
+        return not share(fd)
+    finally:
+        os.close(fd)
+
+
+def share(fd: int) -> bool:
+    """Take a shared lock on the open file *fd*; False: another process holds an exclusive one. See flock(2)."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""Waiting for what the kernel tells nobody of: to look again and again, up to a deadline."""
+"""Waiting for a condition that the kernel does not report: test it again and again, up to a deadline."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def until(look: Callable[[], T], deadline: float, pause: float) -> T:
-    """Call *look* until it returns something true, and return that; after *deadline*, what was seen last.
+    """Call *look* until it returns a true value, and return that; after *deadline*, return the last, false value.
 
-    The deadline is one of time.monotonic(); between two looks are *pause* seconds. See clock_nanosleep(2).
+    The deadline is a time of time.monotonic(); between two calls are *pause* seconds. See clock_nanosleep(2).
     """
     while not (seen := look()) and time.monotonic() <= deadline:
         time.sleep(pause)

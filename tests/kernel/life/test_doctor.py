@@ -180,7 +180,7 @@ def test_what_else_is_left_lying(tinybox: Command) -> None:
     name = Path(tinybox.root, "container-names", new_name())
     name.symlink_to("e" * 64)
     found = examined(tinybox)["leftovers"]["found"]
-    assert all(kind in found for kind in ("unfinished containers", "names of nobody", "unfinished imports"))
+    assert all(kind in found for kind in ("unfinished containers", "names without a container", "unfinished imports"))
     tinybox("doctor", "--fix")
     assert not any(path.exists() for path in made)
     assert not name.is_symlink()

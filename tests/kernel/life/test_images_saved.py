@@ -149,8 +149,8 @@ def tampered(found: dict[str, bytes], how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ("layer", "is not what its name says"),
-        ("docker's layer", "speaks of other layers"),
+        ("layer", "does not have the digest of its name"),
+        ("docker's layer", "are not those in the archive"),
         ("missing", "is missing"),
         ("list", "digest is missing"),
         ("nothing", "there is no image in it"),

@@ -32,7 +32,7 @@ __all__ = ["bridged"]
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 RUN = ("run", "--rm", "-p", "8080:80", "busybox", "sleep", "0.05")
-KILLED = "tinybox: network: the process that lays the cables was killed\n"
+KILLED = "tinybox: network: the process that makes the network links was killed\n"
 OWN = ("ports", "addresses", "names", "network", "await-network")
 
 
@@ -84,7 +84,7 @@ def test_kill_at_any_call_to_the_system(bridged: Command) -> None:
 
 
 def test_the_fitter_is_killed_at_any_call(bridged: Command) -> None:
-    """Who lays the cables dies, early or late: the run fails with one line, and the host is as it was, at once."""
+    """The link maker dies, early or late: the run fails with one line, and the host is as it was, at once."""
     before, killed = everything(), 0
     for count in range(3, 2000, 1 if os.environ.get("TINYBOX_SOAK") else 7):
         with faulty(bridged, "kill-fitter-at", str(count), *RUN) as process:
@@ -117,8 +117,8 @@ def test_rules_that_cannot_be_taken_back(bridged: Command) -> None:
         _, told = box.communicate("", timeout=20 * SLOWNESS)
     assert (box.returncode, told) == (0, "tinybox: firewall: nft: status 1 (see nft(8))\n")
     until(lambda: {key for key, value in everything().items() if before[key] != value} == {"rules"})
-    assert "rules of no box: inet tinybox" in bridged("doctor").stdout
-    assert "removed: rules of no box: inet tinybox" in bridged("doctor", "--fix").stdout
+    assert "firewall rules without a box: inet tinybox" in bridged("doctor").stdout
+    assert "removed: firewall rules without a box: inet tinybox" in bridged("doctor", "--fix").stdout
     same_as(before)
 
 
@@ -137,8 +137,8 @@ def test_what_the_doctor_finds_of_networks(bridged: Command) -> None:
         os.symlink(f"{bridged.root}/run/nobody", f"{pools.POOLS}/1/.last")
         ip("link", "add", bridge, "type", "bridge")
         ip("link", "add", "vethnobodys0", "master", bridge, "type", "veth", "peer", "name", "vethnobodys1")
-        kinds = ("addresses of dead boxes: 172.30.9.9", "links of no box: vethnobodys0",
-                 f"links of no box: {bridge}", "pools of dead network namespaces: 1")  # fmt: skip
+        kinds = ("addresses of dead boxes: 172.30.9.9", "links without a box: vethnobodys0",
+                 f"links without a box: {bridge}", "pools of dead network namespaces: 1")  # fmt: skip
         told = " ".join(bridged("doctor").stdout.split())
         assert all(kind.partition(":")[0] in told for kind in kinds)
         fixed = bridged("doctor", "--fix").stdout.splitlines()

@@ -89,7 +89,7 @@ def box(tinybox: Command) -> Iterator[Life]:
 
 UNFIT = {
     "huge": ("truncate -s 3G /etc/passwd", "is larger than 1048576 bytes"),
-    "endless": ("ln -s /proc/kmsg /etc/passwd", "is a file of the kernel's own"),
+    "endless": ("ln -s /proc/kmsg /etc/passwd", "is a file of the kernel"),
     "silent": ("mkfifo /etc/passwd", "no user ana in"),
 }
 

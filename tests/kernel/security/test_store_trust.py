@@ -28,7 +28,7 @@ __all__ = ["runtime"]
 pytestmark = pytest.mark.root
 
 EVE = 65534
-ALONE = "another user could have root run any program through it"
+ALONE = "another user could make root run any program through it"
 
 
 class Planted:

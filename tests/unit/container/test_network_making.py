@@ -74,8 +74,8 @@ def test_both_families(paths: Paths) -> None:
         ("new", NetworkOptions(["10.2.0.0/24"], ["10.3.0.1"]), "no matching subnet for gateway 10.3.0.1"),
         ("new", NetworkOptions(["10.2.0.0/24"], ["10.2.0.255"]), "is the first or last address of 10.2.0.0/24"),
         ("new", NetworkOptions(["10.2.0.0/24"], ["x"]), "invalid IP address: x"),
-        ("new", NetworkOptions(options={"mtu": "67"}), "is no MTU: a number from 68 to 65535"),
-        ("new", NetworkOptions(options={"mtu": "1279"}, ipv6=True), "is no MTU: a number from 1280 to 65535"),
+        ("new", NetworkOptions(options={"mtu": "67"}), "is not an MTU: write a number from 68 to 65535"),
+        ("new", NetworkOptions(options={"mtu": "1279"}, ipv6=True), "is not an MTU: write a number from 1280 to 65535"),
         ("new", NetworkOptions(options={"colour": "red"}), "--opt colour=red: is unknown"),
     ],
 )

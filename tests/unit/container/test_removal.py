@@ -197,7 +197,7 @@ def test_the_longest_path_is_told_and_a_longer_one_is_an_error(folder: Path) -> 
     assert [found.header.name for found in members(opened(folder), ".")][-1] == "d/" * 2045 + "end"
     (folder / "deep").mkdir()
     dig(folder / "deep", BEYOND_PATHS)
-    with pytest.raises(TinyboxError, match=r"deep/d/d/.* is longer than 4095 bytes, which no archive can bring back"):
+    with pytest.raises(TinyboxError, match=r"deep/d/d/.* is longer than 4095 bytes, which no program could unpack"):
         list(members(opened(folder), "."))
 
 

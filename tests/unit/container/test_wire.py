@@ -153,7 +153,7 @@ def test_who_reads_nothing_is_let_go(desk: Desk, monkeypatch: pytest.MonkeyPatch
         try:
             os.write(desk.out_in, b"z" * 30_000)
         except BlockingIOError:
-            if len(desk.board.guests) == 1:
+            if len(desk.board.clients) == 1:
                 break
             time.sleep(0.01)
         desk.loop.turn()
@@ -162,7 +162,7 @@ def test_who_reads_nothing_is_let_go(desk: Desk, monkeypatch: pytest.MonkeyPatch
                 got += len(attach_protocol.receive(reader.line)) - 1
             except BlockingIOError:
                 break
-    assert len(desk.board.guests) == 1
+    assert len(desk.board.clients) == 1
     assert got >= sum(len(data) for _, data in desk.logged) - attach_protocol.BACKLOG_MAX
     silent.line.close()
     reader.line.close()
@@ -182,7 +182,7 @@ def test_who_sends_what_means_nothing_is_let_go(desk: Desk, packet: bytes) -> No
     desk.board.resize = lambda rows, columns: resized.append((rows, columns))
     stranger.send(packet)
     desk.loop.turn()
-    assert len(desk.board.guests) == 1
+    assert len(desk.board.clients) == 1
     assert attach_protocol.receive(stranger.line) == b""
     other.send(attach_protocol.WINDOW + b"24 65535")
     other.send(attach_protocol.INPUT + b"typed")
@@ -209,10 +209,10 @@ def test_who_comes_where_no_descriptor_is_left_waits_at_the_door(
         desk.board.welcome(server)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, former)
-    assert not desk.board.guests
+    assert not desk.board.clients
     time.sleep(0.06)
     desk.loop.turn(2)
-    assert len(desk.board.guests) == 1
+    assert len(desk.board.clients) == 1
     guest.line.close()
     server.close()
 

@@ -234,8 +234,8 @@ def test_an_installation_is_cut_down_to_some_packages(tree: Path) -> None:
     ("change", "cause"),
     [
         ({"packages": ["pkg", "absent"]}, "no package absent"),
-        ({"without": {}}, "not what its package brought"),
-        ({"links": {}}, "not what its package brought"),
+        ({"without": {}}, "differs from that of its package"),
+        ({"links": {}}, "differs from that of its package"),
         ({"unowned": ["etc/absent"]}, "No such file"),
     ],
 )

@@ -261,7 +261,7 @@ def test_a_layer_is_roots_alone_whatever_the_umask(store: Store) -> None:
     [
         (archive([regular("oci-layout", b"{}"), directory("blobs")]), "saved images"),
         (archive([regular("manifest.json", b"[]")]), "saved images"),
-        (archive([]), "nothing in it"),
+        (archive([]), "it is empty"),
         (b"", "tar"),
         (ROOTFS[:600], "cut short"),
     ],
@@ -305,7 +305,7 @@ def test_a_lost_layer_and_a_torn_record_are_told(store: Store) -> None:
     """Damage to the store is an ImageError with a cure, and the cure works."""
     image = import_archive(store, tar(store), "box")
     Path(image.layers[0]).rename(Path(image.layers[0]).with_name("elsewhere"))
-    with pytest.raises(ImageError, match="a layer of it is gone"):
+    with pytest.raises(ImageError, match="a layer of it is missing"):
         store.image("box")
     store.remove("box")
     image = import_archive(store, tar(store), "box")

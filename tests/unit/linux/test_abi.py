@@ -19,7 +19,7 @@ from tinybox.linux import abi, capability, files, mount, process
         (mount.MountAttr, 32),
         (files.OpenHow, 24),
         (capability.Header, 8),
-        (capability.Words, 12),
+        (capability.Data, 12),
     ],
 )
 def test_structures_have_the_kernels_size(structure: type[ctypes.Structure], size: int) -> None:

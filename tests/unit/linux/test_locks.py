@@ -23,7 +23,7 @@ def test_who_holds_a_file_for_himself_is_seen(tmp_path: Path) -> None:
         for kind, free in ((fcntl.LOCK_SH, True), (fcntl.LOCK_EX, False), (fcntl.LOCK_UN, True)):
             fcntl.flock(holder, kind)
             assert locks.is_locked(str(path)) == (not free)
-            assert locks.shares(asking.fileno()) == free
+            assert locks.share(asking.fileno()) == free
             fcntl.flock(asking, fcntl.LOCK_UN)
 
 

@@ -1,4 +1,4 @@
-"""How a list of things is shown: as a table, as lines of JSON, or by a template; the words of docker's --format."""
+"""The option --format: print a list as a table, as lines of JSON, or by a template, as docker does."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from tinybox.cli.formatting.functions import as_json
 from tinybox.cli.formatting.template import Template
 
-GAP, NARROWEST = 3, 10  # spaces between two columns, and how narrow one may be; as docker's tables
+GAP, NARROWEST = 3, 10  # spaces between two columns, and the least width of a column; as in docker's tables
 
 Columns = dict[str, tuple[str, Callable[[Any], Any]]]
 
 
 class Row(Mapping[str, Any]):
-    """One thing, as a template sees it: its columns by their names, each worked out when it is asked for."""
+    """The data of one row for a template: its columns by their names; a value is computed when it is used."""
 
     def __init__(self, columns: Columns, thing: Any) -> None:
         self._columns, self._thing = columns, thing
@@ -30,9 +30,9 @@ class Row(Mapping[str, Any]):
 
 
 class Table:
-    """How to show things that have these *columns* (name: heading, and what it says of a thing).
+    """Formats things that have these *columns* (name: heading, and the function that returns a thing's value).
 
-    *style* is the word of --format; *usual* names the columns of the plain table.
+    *style* is the value of --format; *usual* names the columns of the default table.
     """
 
     def __init__(self, columns: Columns, style: str, usual: str) -> None:
@@ -44,12 +44,12 @@ class Table:
         self._template = Template(text.replace("\\t", "\t").replace("\\n", "\n"))
 
     def lines(self, things: Iterable[Any]) -> list[str]:
-        """Return what to print of *things*, a line or more each; a table has its headings above."""
+        """Return the lines to print for *things*, one or more for each; a table begins with its headings."""
         rows = [Row(self._columns, thing) for thing in things]
         if self._json:
             return [as_json(row) for row in rows]
-        said = [self._template.render(row) for row in rows]
-        return aligned([self._headings(), *said]) if self.is_table else said
+        texts = [self._template.render(row) for row in rows]
+        return aligned([self._headings(), *texts]) if self.is_table else texts
 
     def _headings(self) -> str:
         headings: dict[str, Any] = {name: heading for name, (heading, _) in self._columns.items()}
@@ -63,7 +63,7 @@ def _heading(word: str) -> str:
 
 
 def aligned(lines: list[str]) -> list[str]:
-    """Return *lines*, whose cells are parted by tabs, with their columns below one another."""
+    """Return *lines*, whose cells are separated by tabs, with aligned columns."""
     rows = [[printable(cell) for cell in line.split("\t")] for line in lines]
     widths = [max(len(row[place]) for row in rows if len(row) > place) for place in range(max(map(len, rows)))]
     return [
@@ -73,5 +73,5 @@ def aligned(lines: list[str]) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """Return *text* with what could command a terminal made visible: a container's words are a stranger's."""
+    """Return *text* with control characters escaped: text from a container could send commands to the terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypedDict
 
+    from tinybox.container.records.paths import Paths
     from tinybox.isolation.idmap import IDMapping
 
     class User(TypedDict, total=False):
@@ -166,6 +167,12 @@ def labels(annotations: dict[str, str]) -> dict[str, str]:
     return {key.removeprefix(LABEL): value for key, value in annotations.items() if key.startswith(LABEL)}
 
 
+def mounts_of_volumes(config: Spec, paths: Paths) -> list[Mount]:
+    """Return those mounts of *config* whose source is a volume of the store: ROOT/volumes/NAME/_data."""
+    mounts = config.get("mounts", [])
+    return [entry for entry in mounts if os.path.dirname(os.path.dirname(entry.get("source", ""))) == paths.volumes]
+
+
 def has_other_users(config: Spec) -> bool:
     """Tell whether a container's users are not the host's: it is in a user namespace, its own or another container's.
 
@@ -187,6 +194,14 @@ def load(bundle: str) -> Spec:
     except ValueError as error:
         raise UsageError(path, f"is not JSON: {error}") from error
     return check(config)
+
+
+def load_if_sound(bundle: str) -> Spec:
+    """Read the config.json of a *bundle* of ours; an empty one if it is missing (a kill came before it) or damaged."""
+    try:
+        return load(bundle)
+    except UsageError:
+        return {}
 
 
 def save(config: Spec, bundle: str) -> None:

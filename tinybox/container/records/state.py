@@ -18,7 +18,7 @@ from tinybox.errors import StateError
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
 from tinybox.linux.files import discard
-from tinybox.linux.locks import shares
+from tinybox.linux.locks import share
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
@@ -219,7 +219,7 @@ def wait_for_owner(paths: Paths, container: str, seconds: float) -> bool:
     except FileNotFoundError:
         return True
     try:
-        return until(lambda: shares(fd), time.monotonic() + seconds, PAUSE)
+        return until(lambda: share(fd), time.monotonic() + seconds, PAUSE)
     finally:
         os.close(fd)
 

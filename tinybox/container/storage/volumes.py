@@ -1,7 +1,7 @@
 """Volumes: directories of the store that outlive the containers that use them.
 
-ROOT/volumes/NAME/_data is what a container sees, ROOT/volumes/NAME/volume.json what is known of it. A volume that is
-still empty gets what the image has at its place, whole or not at all: docker does so, with owners and modes.
+A container sees ROOT/volumes/NAME/_data; ROOT/volumes/NAME/volume.json has the labels and the time of creation. Into an
+empty volume the image's files at its mount point are copied, whole or not at all, with owners and modes, as in docker.
 """
 
 from __future__ import annotations
@@ -41,46 +41,41 @@ class Volume:
         self.is_anonymous = is_anonymous(self.path)
 
     def size(self) -> int:
-        """Sum up the bytes of its files; see du(1)."""
+        """Return the sum of the sizes of its files in bytes; see du(1)."""
         return tree_size(self.path)
 
 
 def directory(paths: Paths, name: str) -> str:
-    """Return where the volume *name* is, or will be; without a name it is an anonymous one, of this container alone."""
+    """Return the directory of the volume *name*, which need not exist; without a name, that of a new anonymous one."""
     return os.path.join(paths.volumes, checked(name) if name else made_up(), "_data")
 
 
 def made_up() -> str:
-    """Return a name for a volume that has none: 64 hex digits."""
+    """Return a new name for an anonymous volume: 64 random hex digits."""
     return os.urandom(32).hex()
 
 
 def checked(name: str) -> str:
-    """Return *name* if docker would take it for a volume; else UsageError."""
+    """Return *name* if docker allows it for a volume; else UsageError."""
     if not naming.is_allowed(name):
-        raise UsageError(f"volume name {name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-] and what follows")
+        raise UsageError(f"volume name {name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-]+")
     return name
 
 
 def is_anonymous(path: str) -> bool:
-    """Tell whether this volume has no name of its own, only 64 hex digits; it goes with its container."""
+    """Return whether the name of the volume at *path* is 64 hex digits; such a volume is removed with its container."""
     name = os.path.basename(os.path.dirname(path))
     return len(name) == 64 and set(name) <= _DIGITS
 
 
-def _entries(paths: Paths, config: Spec) -> list[Mount]:
-    mounts = config.get("mounts", [])
-    return [entry for entry in mounts if os.path.dirname(os.path.dirname(entry["source"])) == paths.volumes]
-
-
 def used(paths: Paths, config: Spec) -> list[str]:
     """Return the directories of the volumes that a container with this *config* uses."""
-    return [entry["source"] for entry in _entries(paths, config)]
+    return [entry["source"] for entry in spec.mounts_of_volumes(config, paths)]
 
 
 def make(paths: Paths, config: Spec) -> None:
-    """Make those volumes that a container uses and that are not there yet, and fill the empty ones from the image."""
-    for entry in _entries(paths, config):
+    """Make the missing volumes of a container, and fill the empty ones from the image."""
+    for entry in spec.mounts_of_volumes(config, paths):
         fd = _make(paths, os.path.dirname(entry["source"]), {})
         try:
             _populate(paths, config, entry)
@@ -89,7 +84,10 @@ def make(paths: Paths, config: Spec) -> None:
 
 
 def _make(paths: Paths, folder: str, labels: dict[str, str]) -> int:
-    """Make the directory of a volume and its record, if need be; return it locked, so that one fills it: flock(2)."""
+    """Make the directory of a volume and its record if they are missing; return an fd of it with an flock(2).
+
+    The lock ensures that only one process fills the volume.
+    """
     os.makedirs(paths.volumes, 0o700, exist_ok=True)
     os.makedirs(folder, 0o711, exist_ok=True)
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -106,10 +104,10 @@ def _make(paths: Paths, folder: str, labels: dict[str, str]) -> int:
 
 
 def _populate(paths: Paths, config: Spec, entry: Mount) -> None:
-    """Fill the empty volume of *entry*. It is filled beside its place and then takes it; see rename(2).
+    """Fill the empty volume of *entry* from the image: fill a new directory, then rename it to _data; see rename(2).
 
-    A running container that has mounted the empty one would go on with a directory that is nowhere any more: while
-    there is one, the volume stays as it is.
+    A running container that has the empty directory mounted would keep that one, which has no name any more. So the
+    volume stays empty while such a container runs.
     """
     path = entry["source"]
     if os.path.isdir(path) and os.listdir(path):
@@ -124,17 +122,17 @@ def _populate(paths: Paths, config: Spec, entry: Mount) -> None:
     ):
         return
     fresh = path + ".new"
-    files.remove_tree(fresh)  # left by a command that was killed right here
+    files.remove_tree(fresh)  # a former command that was killed below has left it
     os.mkdir(fresh, 0o755)
     if has_some:
         from tinybox.container.storage import populate
 
         populate.fill(layers, entry["destination"], fresh)
-    os.rename(fresh, path)  # which is absent, or empty
+    os.rename(fresh, path)  # *path* is absent or empty
 
 
 def create(paths: Paths, name: str, labels: dict[str, str]) -> Volume:
-    """Make the volume *name*, or one with a name made up; one that is there stays as it is, as docker has it."""
+    """Make the volume *name*, or an anonymous one if that is empty; an existing volume stays as it is, as in docker."""
     folder = os.path.dirname(directory(paths, name))
     fd = _make(paths, folder, labels)
     try:
@@ -155,7 +153,7 @@ def every(paths: Paths) -> list[Volume]:
         try:
             found.append(Volume(paths, name))
         except (FileNotFoundError, NotADirectoryError):
-            continue  # it has just been removed
+            continue  # the volume has just been removed
     return found
 
 
@@ -167,35 +165,38 @@ def find(paths: Paths, name: str) -> Volume:
 
 
 def users(paths: Paths) -> dict[str, list[str]]:
-    """Return which containers use which volumes, by their config.json: directory to ids."""
+    """Return a map from each used volume's directory to the ids of the containers whose config.json mounts it."""
     found: dict[str, list[str]] = {}
     for container in paths.stored():
         try:
             config = spec.load(paths.bundle(container))
         except UsageError:
-            continue  # it is just being made or removed
+            continue  # the container is just being made or removed
         for path in used(paths, config):
             found.setdefault(path, []).append(container)
     return found
 
 
 def remove(paths: Paths, volume: Volume) -> None:
-    """Remove a volume that no container uses; StateError names those that do. The caller holds the store's lock."""
+    """Remove a volume; StateError names the containers that use it, if any. The caller holds the store's lock."""
     containers = users(paths).get(volume.path, [])
     if containers:
         shown = ", ".join(container[:12] for container in containers)
-        raise StateError(f"volume {volume.name}", f"is in use by {shown}", "tinybox rm them first")
+        raise StateError(f"volume {volume.name}", f"is in use by {shown}", "remove them first: tinybox rm")
     files.remove_tree(volume.folder)
 
 
 def unused(paths: Paths, is_wanted: Callable[[Volume], bool]) -> list[Volume]:
-    """Return the volumes that no container uses, those that *is_wanted* says."""
+    """Return the volumes that no container uses and for which *is_wanted* is true."""
     taken = users(paths)
     return [volume for volume in every(paths) if volume.path not in taken and is_wanted(volume)]
 
 
 def tree_size(path: str) -> int:
-    """Sum up the bytes of all files below *path*, each once; what goes or is moved meanwhile counts nothing."""
+    """Return the sum of the sizes of all files below *path* in bytes, each file counted once.
+
+    Files that are removed or moved during the walk are not counted.
+    """
     sizes: dict[tuple[int, int], int] = {}
     try:
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,7 +1,7 @@
-"""What a container was given of the host, in docker's words: `HostConfig`, worked out of the config.json.
+"""inspect: docker's `HostConfig` (limits, capabilities, modes, mounts, ports), derived from the config.json.
 
-The config.json says what is, not which options brought it about; so capabilities are those that differ from docker's
-default set, and a mode is what the namespaces say.
+The config.json has the results, not the options that led to them. So CapAdd and CapDrop are the differences from
+docker's default set, and a mode is derived from the namespaces.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MODES = {"PidMode": "pid", "IpcMode": "ipc", "UTSMode": "uts", "CgroupnsMode": 
 
 
 def as_dict(config: Spec) -> dict[str, Any]:
-    """Return ``HostConfig`` of a container with this *config*."""
+    """Return the ``HostConfig`` of a container with this *config*, with docker's keys."""
     annotations = config.get("annotations", {})
     return {
         **_limits(config),
@@ -39,7 +39,7 @@ def as_dict(config: Spec) -> dict[str, Any]:
 
 
 def _limits(config: Spec) -> dict[str, Any]:
-    """Return the limits; 0 is none."""
+    """Return the limits; 0 means no limit."""
     resources = config.get("linux", {}).get("resources", {})
     memory, cpu = resources.get("memory", {}), resources.get("cpu", {})
     quota, period = cpu.get("quota", 0), cpu.get("period", limits.DEFAULT_PERIOD)
@@ -82,7 +82,7 @@ def _rights(config: Spec) -> dict[str, Any]:
 
 
 def _modes(config: Spec) -> dict[str, str]:
-    """Return each namespace's mode: private, host, or the path of the one that was joined."""
+    """Return the mode of each namespace: private, host, or the path of the namespace that was joined."""
     joined = {entry["type"]: entry.get("path") or "private" for entry in config.get("linux", {}).get("namespaces", [])}
     network = joined.get("network", "host")
     wants = json.loads(config.get("annotations", {}).get(spec.NETWORKS) or "[]")
