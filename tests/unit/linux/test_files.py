@@ -108,3 +108,24 @@ def test_a_draft_may_have_a_name_of_its_own(path: Path) -> None:
     draft.symlink_to("left-behind")
     files.replace_link(str(path), "target", draft=str(draft))
     assert (os.readlink(path), draft.is_symlink()) == ("target", False)
+
+
+def test_one_write_is_one_command(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel takes as one command is given in one call, and the file is closed, also where that is refused."""
+    calls: list[bytes] = []
+
+    def refusing(_: int, data: bytes) -> int:
+        calls.append(data)
+        raise PermissionError
+
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    files.write_once(fd, b"+memory +pids")
+    assert path.read_text() == "+memory +pids"
+    monkeypatch.setattr(os, "write", refusing)
+    other = os.open(path, os.O_WRONLY)
+    assert other == fd  # the first one is closed
+    with pytest.raises(PermissionError):
+        files.write_once(other, b"x" * 100_000)
+    assert calls == [b"x" * 100_000]
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(other)

@@ -73,7 +73,7 @@ class Pool:
         """Remove the pool if no address is leased; see rmdir(2)."""
         if not self.leases():
             for name in os.listdir(self.path):
-                naming.discard(os.path.join(self.path, name))
+                files.discard(os.path.join(self.path, name))
         state.remove_empty(self.path)
 
 

@@ -15,10 +15,12 @@ import os
 import time
 
 from tinybox import explain
-from tinybox.container.records.naming import discard
 from tinybox.errors import StateError
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
+from tinybox.linux.files import discard
+from tinybox.linux.locks import share
+from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -221,17 +223,8 @@ def wait_for_owner(paths: Paths, container: str, seconds: float) -> bool:
         fd = os.open(os.path.join(paths.run_directory(container), "lock"), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
-    deadline = time.monotonic() + seconds
     try:
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    return False
-                time.sleep(PAUSE)
-            else:
-                return True
+        return until(lambda: share(fd), time.monotonic() + seconds, PAUSE)
     finally:
         os.close(fd)
 
