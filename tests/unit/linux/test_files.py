@@ -58,7 +58,7 @@ def test_what_was_left_is_not_written_to(path: Path, make: Callable[[str, str], 
 
 
 def test_a_former_file_stays_that_of_who_has_it_open(path: Path) -> None:
-    """The former file is not changed: whoever reads it reads all of it."""
+    """The former file is not changed: a process that has it open reads all of it."""
     files.replace(str(path), b"former")
     with open(path, encoding="ascii") as file:
         files.replace(str(path), b"later")

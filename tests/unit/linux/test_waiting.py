@@ -1,4 +1,4 @@
-"""Waiting until something is so: what was seen is returned, a deadline is kept, and one look is always taken."""
+"""Waiting for a condition: its last value is returned, the deadline is kept, and it is always called once."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def test_what_was_seen_is_returned() -> None:
 
 
 def test_a_deadline_is_kept() -> None:
-    """What does not come is given up after the deadline, and not before; what was seen last is returned."""
+    """After the deadline, and not before, the wait ends with the last, false value."""
     begun = time.monotonic()
     assert until(lambda: 0, begun + 0.05, PAUSE) == 0
     assert 0.05 <= time.monotonic() - begun < 5 * SLOWNESS
 
 
 def test_a_deadline_that_is_over_leaves_one_look() -> None:
-    """Somebody who has no time left still sees what is so already; nobody sleeps."""
+    """With a deadline in the past the condition is called once, and there is no sleep."""
     looks: list[float] = []
 
     def look() -> bool:
