@@ -23,7 +23,7 @@ VERBS = (
     "needs|owns|holds"
 )
 PATTERNS = {
-    rf"(?:^|[.:;\"] )(?:Who|What|who|what) (?:{VERBS})\b(?!.*\?)": "a sentence needs a noun: name the process or thing",
+    rf"(?:^|[.:;] |\")(?:Who|What|who|what) (?:{VERBS})\b(?!.*\?)": "name the process or the thing",
     r"\b[Ww]hoever\b": "name the process",
     r"\b(?:[Hh]e|[Hh]is|[Hh]im|[Hh]imself)\b": "a process is it",
     r"\b[Ss]omebody\b": "name the user, process or program",

@@ -1,4 +1,4 @@
-"""Netlink's messages and attributes: a packed one can be read; one that is cut off, or has a wrong length, is an error."""
+"""Netlink's messages and attributes: a packed one can be read; one with a wrong length is an error."""
 
 from __future__ import annotations
 
