@@ -80,7 +80,7 @@ def test_a_link_is_replaced_and_not_followed(path: Path) -> None:
     "act", [lambda path: files.replace(path, b"text"), lambda path: files.replace_link(path, "target")]
 )
 def test_an_error_leaves_nothing(path: Path, act: Callable[[str], None]) -> None:
-    """What cannot take its place, here a directory's, is an error, and the draft of it is gone."""
+    """A file that cannot be replaced, here a directory, is an error, and the draft is removed."""
     path.mkdir()
     with pytest.raises(IsADirectoryError):
         act(str(path))

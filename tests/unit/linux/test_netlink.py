@@ -43,7 +43,7 @@ def answer(kind: int, body: bytes) -> bytes:
 
 
 def test_attributes_of_any_length() -> None:
-    """What is packed is read again, padding aside, also inside another attribute."""
+    """A packed attribute can be read again, without its padding, also inside another attribute."""
     contents = {kind: os.urandom(kind) for kind in range(1, 9)}
     data = b"".join(netlink.attribute(kind, content) for kind, content in contents.items())
     assert len(data) % 4 == 0
