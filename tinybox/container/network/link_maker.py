@@ -42,7 +42,7 @@ class LinkMaker:
     def wait(self) -> None:
         """Wait until the box is connected; an error of the link maker is raised here."""
         try:
-            if self._pipes.hear() != [DONE]:
+            if self._pipes.receive() != [DONE]:
                 raise StepError("network", "the process that makes the network links was killed")
         finally:
             self.dismiss()
@@ -77,9 +77,9 @@ def _work(pipes: SyncPipes) -> NoReturn:
         if order:
             pid, _, owner = os.fsdecode(order.rstrip(b"\n")).partition(" ")
             connect(owner, int(pid), messages)
-            pipes.tell(DONE)
+            pipes.send(DONE)
     except BaseException as error:  # noqa: BLE001  any error must be reported to the parent
-        pipes.tell_error(error)
+        pipes.send_error(error)
     os._exit(0)
 
 

@@ -75,7 +75,7 @@ def _shell() -> Any:
     return shell
 
 
-class Routes(netlink.Conversation):
+class Routes(netlink.NetlinkSocket):
     """A conversation with the kernel about links, addresses and routes of the network namespace it was begun in."""
 
     def __init__(self, messages: Messages) -> None:
@@ -142,7 +142,7 @@ class Routes(netlink.Conversation):
         message["attrs"] = attributes
         message["header"]["type"], message["header"]["flags"] = kind, NLM_F_REQUEST | NLM_F_ACK | how
         message.encode()
-        self.tell(bytes(message.data), str(attributes[:1]))
+        self.execute(bytes(message.data), str(attributes[:1]))
 
 
 def _family(address: str) -> int:
