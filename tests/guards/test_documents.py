@@ -53,10 +53,12 @@ def mistimed(text: str) -> list[str]:
     return complaints
 
 
-def test_the_map_and_the_drawings_are_the_code_s() -> None:
-    """What `make docs` would write into docs/architecture.md is what is there."""
-    text = documents.ARCHITECTURE.read_text()
-    assert text == documents.filled(text), "docs/architecture.md is stale: make docs"
+@pytest.mark.parametrize("page", documents.FILLED, ids=lambda page: page.name)
+def test_the_made_parts_are_the_code_s(page: Path) -> None:
+    """What `make docs` would write into the map, the README's table of options and compose's keys is what is there."""
+    text = page.read_text()
+    assert "<!-- made: " in text
+    assert text == documents.filled(text), f"{page.name} is stale: make docs"
 
 
 def test_a_stale_map_is_found() -> None:

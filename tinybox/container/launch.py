@@ -9,7 +9,7 @@ import os
 
 from tinybox.container import lifecycle
 from tinybox.container.config import configure, network_option, request
-from tinybox.container.config.options import BY_NAME, FLAG, LIST
+from tinybox.container.config.options import BY_NAME, FLAG, LIST, OPTIONS
 from tinybox.container.network import definitions
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tinybox.container.process.wait_loop import Ending
 
 # What the command line does with a run, beside living it: shown to a person, left to the background, not lived at all.
-AT_A_TERMINAL = ("detach", "explain", "output", "step", "break_at", "omit", "chroot", "dry_run", "bundle")
+AT_A_TERMINAL = [option.key for option in OPTIONS if option.terminal]
 KEYS = {option.key: option for option in BY_NAME.values()} | {"net": BY_NAME["net"]}
 
 

@@ -10,11 +10,12 @@ import click
 
 from tinybox.cli import completion
 from tinybox.cli.commands import detached
-from tinybox.cli.run_command import table_command
+from tinybox.cli.run_command import declared, table_command
 from tinybox.cli.several import each
 from tinybox.container import control, launch
 from tinybox.container import update as updating
 from tinybox.container.config import option_values
+from tinybox.container.config.options import OPTIONS
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming
@@ -199,19 +200,8 @@ def rm(names: tuple[str, ...], *, force: bool, volumes: bool) -> int:
     return each(names, lambda name: control.remove(paths, here, name, force=force, volumes=volumes), is_gone)
 
 
-@click.command()
+@click.command(params=[declared(option) for option in OPTIONS if option.update])
 @NAMES
-@click.option("-m", "--memory", metavar="SIZE", help="Memory limit.")
-@click.option("--memory-reservation", metavar="SIZE", help="What it is to keep when the host runs short of memory.")
-@click.option("--memory-swap", metavar="SIZE", help="Memory and swap together; -1: no limit on swap.")
-@click.option("--cpus", metavar="NUMBER", help="CPU time.")
-@click.option("--cpu-quota", metavar="MICROSECONDS", help="CPU time in each period: --cpus in other words.")
-@click.option("--cpu-period", metavar="MICROSECONDS", help="The period.")
-@click.option("--cpu-shares", metavar="NUMBER", help="CPU weight.")
-@click.option("--cpuset-cpus", metavar="CPUS", help="The CPUs to use.")
-@click.option("--cpuset-mems", metavar="NODES", help="The memory nodes to use.")
-@click.option("--pids-limit", metavar="NUMBER", help="How many processes at once; -1: no limit.")
-@click.option("--restart", metavar="POLICY", help="no, on-failure[:N], always or unless-stopped.")
 def update(names: tuple[str, ...], **options: str | None) -> int:
     """Change the limits of containers, running ones at once."""
     paths = Paths()

@@ -7,6 +7,7 @@ here and in mounts.py, linux.py and limits.py.
 from __future__ import annotations
 
 from tinybox.container.config import life, linux, mounts, networking, option_values
+from tinybox.container.config.options import OF_ONE_FIELD
 from tinybox.container.process import init
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
@@ -14,6 +15,9 @@ from tinybox.isolation import capabilities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.config.options import Options
     from tinybox.container.config.request import Request
     from tinybox.container.records.spec import Process, Spec
 
@@ -35,7 +39,24 @@ def configure(request: Request) -> Spec:
         config["hostname"] = _hostname(request)
     elif options.get("hostname"):
         raise UsageError(f"--hostname {options['hostname']}", f"conflicts with --uts {request.modes['uts']}")
+    put_fields(config, options)
     return config
+
+
+def put_fields(config: Spec, options: Options) -> None:
+    """Put those of the *options* into *config* that are one field of it, by the parser that the table names."""
+    for option in OF_ONE_FIELD:
+        text = options.get(option.key)
+        if text is None:
+            continue
+        parser, *bounds = option.parser
+        value = getattr(option_values, parser)(option.name, text, *bounds)
+        if value is not None:
+            *sections, name = option.path
+            place: dict[str, Any] = config  # type: ignore[assignment]
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[name] = value
 
 
 def _hostname(request: Request) -> str:
@@ -100,8 +121,6 @@ def _process(request: Request) -> Process:
         raise UsageError(f"--workdir {process['cwd']}", "is not an absolute path")
     if options.get("ulimit"):
         process["rlimits"] = [option_values.ulimit(text) for text in options["ulimit"]]
-    if options.get("oom_score_adj") is not None:
-        process["oomScoreAdj"] = option_values.whole("oom-score-adj", options["oom_score_adj"], -1000, 1000)
     return process
 
 

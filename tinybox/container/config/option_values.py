@@ -58,6 +58,11 @@ def whole(option: str, text: str, least: int, most: int) -> int:
     return int(text)
 
 
+def limit(option: str, text: str, least: int, most: int) -> int | None:
+    """Return the same; None for nothing and for 0, which with docker is no limit."""
+    return None if text in ("", "0") else whole(option, text, least, most)
+
+
 def pair(option: str, text: str, separator: str, cure: str) -> tuple[str, str]:
     """Return both sides of ``KEY=VALUE``; UsageError when one is missing."""
     left, found, right = text.partition(separator)
@@ -98,13 +103,13 @@ def _env_lines(path: str) -> list[str]:
     return lines
 
 
-def cpus(option: str, text: str, what: str = "CPUs") -> str:
+def cpus(option: str, text: str, what: str = "CPUs") -> str | None:
     """Return *text* if it is a list of CPUs or memory nodes, ``0-1`` or ``0,3``; else UsageError; see cpuset(7)."""
-    for part in text.split(","):
+    for part in text.split(",") if text else ():
         first, dash, last = part.partition("-")
         if not is_whole(first) or (dash and not (is_whole(last) and int(first) <= int(last))):
             raise UsageError(f"--{option} {text}", f"is no list of {what}", "write 0-1 or 0,3")
-    return text
+    return text or None
 
 
 def ulimit(text: str) -> Rlimit:
