@@ -61,7 +61,7 @@ class Service:
         self.joins: list[Join] = []
         self.folders: list[str] = []  # of the host, made where they are missing
         self.profiles: list[str] = []
-        self.may_pull = True
+        self.pull = "missing"  # when its image is got: also "always" or "never"
         self.notes: list[str] = []  # what the user should be told
 
     def add(self, option: str, *values: str) -> None:

@@ -206,9 +206,9 @@ def _profiles(service: Service, field: Field, _: ServiceContext) -> None:
 
 
 def _pull_policy(service: Service, field: Field, _: ServiceContext) -> None:
-    if field.text() not in ("missing", "if_not_present", "never"):
-        raise field.wrong(f"{field.text()} is no policy of tinybox's", "missing or never")
-    service.may_pull = field.text() != "never"
+    service.pull = {"if_not_present": "missing"}.get(field.text(), field.text())
+    if service.pull not in ("missing", "always", "never"):
+        raise field.wrong(f"{field.text()} is no policy of tinybox's", "missing, always or never")
 
 
 _PLAIN = {FLAG: _flag, TEXT: _text, LIST: _list}
@@ -242,4 +242,5 @@ KEYS: dict[str, Reader] = {
     "stop_grace_period": _grace,
     "ulimits": _ulimits,
     "volumes": service_mounts.volumes,
+    "volumes_from": service_mounts.volumes_from,
 }

@@ -19,6 +19,18 @@ def volumes(service: Service, field: Field, scene: ServiceContext) -> None:
             _short(service, entry, scene)
 
 
+def volumes_from(service: Service, field: Field, scene: ServiceContext) -> None:
+    """Read ``SERVICE[:ro]`` or ``container:NAME[:ro]``: whose volumes and binds it has, too; a service comes first."""
+    for entry in field.entries():
+        name, *mode = entry.text().removeprefix("container:").split(":")
+        if not entry.text().startswith("container:"):
+            if name not in scene.services:
+                raise entry.wrong(f"there is no service {name}", "one of another project is container:NAME")
+            service.needs(name)
+            name = scene.container(name)
+        service.add("volumes_from", ":".join([name, *mode]))
+
+
 def _short(service: Service, field: Field, scene: ServiceContext) -> None:
     """Read ``SOURCE:TARGET[:MODE]``; a directory of the host that is missing will be made, as docker does."""
     source, colon, rest = field.text().partition(":")

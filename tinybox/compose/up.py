@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 
-    Bring = Callable[[str], object]  # makes an image that is not in the store, if it can
+    Bring = Callable[[str, str], object]  # has an image in the store, if it can: by a policy, missing or always
 
 LAST_WORDS = 10  # lines of a failed service's log that are shown
 
@@ -49,6 +49,7 @@ class Ascent:
         self.paths, self.here, self.project, self.services, self.say = paths, here, project, services, say
         self.anew = anew
         self.renewed: set[str] = set()  # names of the containers that were started here
+        self.made: set[str] = set()  # those of them that were made here
         self.images: dict[str, str] = {}  # service to the id of its image
 
     def up(self, bring: Bring, *, wait: bool = False, seconds: float | None = None) -> None:
@@ -68,11 +69,13 @@ class Ascent:
 
     def find_images(self, bring: Bring) -> None:
         """Have every image in the store before anything is made; ImageError if one cannot be had."""
+        brought: set[tuple[str, str]] = set()
         for service in self.services:
             for note in service.notes:
                 self.say(f"service {service.name}: {note}")
-            if service.may_pull:
-                bring(service.image)
+            if service.pull != "never" and (service.image, service.pull) not in brought:
+                bring(service.image, service.pull)
+                brought.add((service.image, service.pull))
             self.images[service.name] = Store(self.paths.root).image(service.image).id
 
     def remove_outdated_networks(self) -> list[Listed]:
@@ -116,10 +119,12 @@ class Ascent:
             self.say(f"service {service.name}: goes on without {name}: {error}")
 
     def is_as_wanted(self, service: Service, listed: Listed, digest: str) -> bool:
-        """Tell whether a container is what the file says, and whose namespaces it shares are still there."""
+        """Tell whether a container is what the file says, and whose namespaces or mounts it has are still there."""
         modes = [service.options.get("ipc"), service.options.get("pid"), *service.options.get("network", [])]
         shared = {str(mode).removeprefix("container:") for mode in modes}
-        return not self.anew and listed.labels.get(members.HASH) == digest and not shared & self.renewed
+        sources = {word.partition(":")[0] for word in service.options.get("volumes_from", [])}
+        is_cut_off = shared & self.renewed or sources & self.made
+        return not self.anew and listed.labels.get(members.HASH) == digest and not is_cut_off
 
     def start(self, service: Service, listed: Listed) -> None:
         """Start a container that is at rest; one that runs goes on, unless it follows one that was started here."""
@@ -143,6 +148,7 @@ class Ascent:
             )
         except UsageError as error:
             raise _misused(service, error) from error
+        self.made.add(service.container)
         if not kept:  # else what is in them would go, or belong to nobody
             undo.callback(self.discard, container.id)
         self.begin(service, container)

@@ -5,6 +5,7 @@ This is what the command line and the Python API share; options have docker's wo
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from tinybox.container import lifecycle
@@ -22,9 +23,12 @@ from tinybox.images.store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from tinybox.container.process.wait_loop import Ending
+    from tinybox.container.records.id_file import IdFile
+    from tinybox.container.records.spec import Mount
 
 # What the command line does with a run, beside living it: shown to a person, left to the background, not lived at all.
 AT_A_TERMINAL = [option.key for option in OPTIONS if option.terminal]
@@ -92,13 +96,33 @@ def register(
     paths.prepare()
     lifecycle.sweep(paths, here)
     try:
-        with Store(paths.root).locked(shared=True):
+        with _id_file(options) as file, Store(paths.root).locked(shared=True):
             container = prepare(paths, here, image, command, options, handles, kept, network_mode=mode)
             lifecycle.register(container, passing=passing)
+            if file is not None:
+                _write_id(file, container)
     except BaseException:
         handles.dismiss_link_maker()
         raise
     return container
+
+
+def _id_file(options: dict[str, Any]) -> AbstractContextManager[IdFile | None]:
+    """Return the file of --cidfile, to be entered; it must be free before anything is made."""
+    if not options.get("cidfile"):
+        return contextlib.nullcontext()
+    from tinybox.container.records.id_file import IdFile
+
+    return IdFile(options["cidfile"])
+
+
+def _write_id(file: IdFile, container: lifecycle.Container) -> None:
+    try:
+        file.write(container.id)
+    except BaseException:
+        container.handles.close()
+        lifecycle.discard(container)
+        raise
 
 
 def start_link_maker(handles: Handles) -> None:
@@ -171,6 +195,7 @@ def prepare(
         host=here,
         find_pid=lambda word: pid_of(paths, word),
         find_hostname=lambda word: hostname_of(paths, word),
+        find_mounts=lambda word: mounts_of(paths, word),
         volume=lambda name, place: volumes.directory(paths, name or (kept or {}).get(place, "")),
         network=lambda word: definitions.find(paths, word),
         network_mode=network_mode or network_option.mode(options),
@@ -200,6 +225,11 @@ def pid_of(paths: Paths, word: str) -> int:
 def hostname_of(paths: Paths, word: str) -> str:
     """Return the host name of the container that *word* names; in the host's own UTS namespace it is the host's."""
     return spec.load(paths.bundle(naming.find(paths, word))).get("hostname") or os.uname().nodename
+
+
+def mounts_of(paths: Paths, word: str) -> list[Mount]:
+    """Return the volumes and binds of the container that *word* names, at rest or not, in the words of --mount."""
+    return volumes.handed_on(paths, spec.load(paths.bundle(naming.find(paths, word))))
 
 
 def write_bundle(container: lifecycle.Container, folder: str) -> None:

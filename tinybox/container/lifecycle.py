@@ -212,14 +212,13 @@ def _let_go(container: Container) -> None:
 def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_too: bool = False) -> None:
     """Remove a stopped container: its name, its config.json and everything it wrote. Its owner does this.
 
-    Volumes without a name go with it if it was run with ``--rm``, or with *volumes_too*; those with a name stay.
+    Volumes without a name that no other container has go with it if it was run with ``--rm``, or with *volumes_too*.
     """
     config = config or _config_of(paths, container)
     annotations = config.get("annotations", {})
     naming.release(paths, container, annotations.get(spec.NAME, ""))
     if volumes_too or annotations.get(spec.REMOVE):
-        for path in filter(volumes.is_anonymous, volumes.used(paths, config)):
-            files.remove_tree(os.path.dirname(path))
+        volumes.remove_nameless(paths, config)
     if spec.has_other_users(config):
         from tinybox.container.records import id_ranges
 

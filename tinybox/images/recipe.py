@@ -73,16 +73,17 @@ def names() -> list[str]:
     return sorted({name.removesuffix(".toml") for name in files if name.endswith(".toml")})
 
 
-def make(store: Store, text: str, say: Say) -> Image:
+def make(store: Store, text: str, say: Say, *, anew: bool = False) -> Image:
     """Make the image *text* by its recipe, unless the store has it; tell what happens line by line to *say*.
 
-    Of several makers at once one works and the others wait for it and find it done. Raises ImageError.
+    Of several makers at once one works and the others wait for it and find it done. With *anew* it is made whether the
+    store has it or not, and the names lead to the new one. Raises ImageError.
     """
     recipe = find(text)
     if not recipe:
         raise ImageError(f"image {text!r}", "there is no recipe for it", f"there are recipes for {', '.join(names())}")
     with store.locked(f"recipe-{recipe.name}"):
-        if any(image.reference == str(parse(text)) for image in store.images()):
+        if not anew and any(image.reference == str(parse(text)) for image in store.images()):
             return store.image(text)
         image = _make(store, recipe, lambda line: say(f"{recipe.name}: {line}"))
         for tag in recipe.tags:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from _thread import get_ident  # threading would be loaded for it alone
 
 from tinybox.errors import HostError
 
@@ -44,19 +45,28 @@ def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
 class Lock:
     """A lock on the file *path*, held while the object is entered; see flock(2). It dies with its process.
 
+    Where this thread holds it already, shared or not, nothing more is locked: it would wait for itself.
     HostError: the file cannot be opened.
     """
 
+    _held: set[tuple[int, str]] = set()  # noqa: RUF012  thread and path, of the whole process
+
     def __init__(self, path: str, operation: int = fcntl.LOCK_EX) -> None:
-        self._path, self._operation = path, operation
+        self._path, self._operation, self._fd = path, operation, -1
 
     def __enter__(self) -> Self:
+        if (get_ident(), self._path) in self._held:
+            return self
         try:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise HostError(f"lock {self._path}", f"cannot be taken: {error.strerror}", "run as root") from error
         lock_file(self._fd, self._operation)
+        self._held.add((get_ident(), self._path))
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            self._held.discard((get_ident(), self._path))
+            os.close(self._fd)
+            self._fd = -1

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from tinybox.cli.commands import compose_views, images, life
+from tinybox.cli.commands import compose_views, life
+from tinybox.cli.pulling import bring
 from tinybox.compose import down as descent
 from tinybox.compose import members, output
 from tinybox.compose import project as projects
@@ -93,7 +94,7 @@ def up(asked: Asked, /, services: tuple[str, ...], seconds: float | None, **opti
         descent.remove_orphans(paths, here, project, say)
     since = time.time_ns()
     ascent = Ascent(paths, here, project, chosen, say, anew=options["force_recreate"])
-    ascent.up(images.make_missing, wait=options["wait"], seconds=options["wait_timeout"])
+    ascent.up(bring, wait=options["wait"], seconds=options["wait_timeout"])
     if options["detach"] or options["wait"]:
         return 0
     attached = members.of(paths, project.name, [service.name for service in chosen])

@@ -45,6 +45,16 @@ def make_missing(text: str) -> bool:
     return False
 
 
+def make_anew(text: str) -> None:
+    """Make the image *text* by its recipe whether it is there or not; ImageError says that it has none."""
+    if recipe.find(text) is None:
+        cause = "it cannot be pulled: there is no recipe for it, and this tinybox does not talk to registries yet"
+        cure = f"without `always` the image that is here is used; recipes: {', '.join(recipe.names())}"
+        raise ImageError(f"image {text}", cause, cure)
+    host.read("").check()
+    recipe.make(store(), text, say, anew=True)
+
+
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completion.images)
 @click.option("-q", "--quiet", is_flag=True, help="Print only ids.")

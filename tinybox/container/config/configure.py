@@ -12,6 +12,7 @@ from tinybox.container.process import init
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import capabilities
+from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,6 +157,10 @@ def _annotations(request: Request) -> dict[str, str]:
         annotations[spec.USER] = options["user"]
     annotations |= life.for_monitor(request)
     annotations |= networking.for_networks(request)
+    if options.get("cidfile"):
+        annotations[spec.CIDFILE] = options["cidfile"]
+    if options.get("volumes_from"):
+        annotations[spec.VOLUMES_FROM] = json.dumps(options["volumes_from"])
     if options.get("rm"):
         annotations[spec.REMOVE] = "true"
     labels = [f"{key}={value}" for key, value in (image.config.get("Labels") or {}).items()]

@@ -79,6 +79,8 @@ def _asked_mounts(request: Request) -> list[Mount]:
     for entry in asked:
         entry["destination"] = _place(entry["destination"])
     places = {entry["destination"] for entry in asked}
+    asked += [entry for path, entry in _of_others(request).items() if path not in places]
+    places = {entry["destination"] for entry in asked}
     declared = dict.fromkeys(map(_place, request.image.config.get("Volumes") or {}))
     asked += [option_values.mount_of("VOLUME", "volume", "", path, []) for path in declared if path not in places]
     seen = set()
@@ -93,3 +95,19 @@ def _asked_mounts(request: Request) -> list[Mount]:
         if entry["type"] == "bind":  # read-only with all that is mounted below it, as docker has it
             entry["options"] = ["rro" if option == "ro" else option for option in entry["options"]]
     return sorted(asked, key=lambda entry: entry["destination"].count("/"))
+
+
+def _of_others(request: Request) -> dict[str, Mount]:
+    """Return what --volumes-from asks for, by place: of two at one place the later one."""
+    found: dict[str, Mount] = {}
+    for text in request.options.get("volumes_from") or ():
+        word, colon, mode = text.partition(":")
+        if not word:
+            raise UsageError(f"--volumes-from {text!r}", "names no container", "CONTAINER or CONTAINER:ro")
+        if colon and mode not in ("ro", "rw"):
+            raise UsageError(f"--volumes-from {text}", f"invalid mode: {mode}", "ro or rw")
+        for entry in request.find_mounts(word):
+            if mode == "ro" and "ro" not in entry["options"]:  # rw takes nothing back: what is read-only there stays so
+                entry["options"].append("ro")
+            found[entry["destination"]] = entry
+    return found

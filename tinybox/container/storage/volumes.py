@@ -14,7 +14,7 @@ from tinybox.container.records import naming, spec
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
-from tinybox.linux.locks import lock_file
+from tinybox.linux.locks import Lock, lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Mount, Spec
 
+OWN_MOUNTS = frozenset(  # what every container has; all others were asked for
+    "/proc /dev /dev/pts /dev/mqueue /dev/shm /sys /sys/fs/cgroup /etc/hosts /etc/hostname /etc/resolv.conf".split()
+)
 _DIGITS = frozenset("0123456789abcdef")
 _RECORD = "volume.json"
 
@@ -76,6 +79,51 @@ def _entries(paths: Paths, config: Spec) -> list[Mount]:
 def used(paths: Paths, config: Spec) -> list[str]:
     """Return the directories of the volumes that a container with this *config* uses."""
     return [entry["source"] for entry in _entries(paths, config)]
+
+
+def asked(config: Spec) -> list[Mount]:
+    """Return those mounts of a container with this *config* that somebody asked for."""
+    return [entry for entry in config.get("mounts", []) if entry["destination"] not in OWN_MOUNTS]
+
+
+def handed_on(paths: Paths, config: Spec) -> list[Mount]:
+    """Return what another container has of this one by --volumes-from: volumes and binds, in the words of --mount."""
+    handed: list[Mount] = []
+    for entry in asked(config):
+        options = ["ro" if option == "rro" else option for option in entry.get("options", [])]
+        source = entry.get("source", "")
+        if os.path.dirname(os.path.dirname(source)) == paths.volumes:  # its content is this one's, not the image's
+            own = [option for option in options if option not in ("rbind", "rprivate", "idmap", "nocopy")]
+            name = os.path.basename(os.path.dirname(source))
+            handed.append({**entry, "type": "volume", "source": name, "options": [*own, "nocopy"]})
+        elif entry.get("type") == "bind" and source.startswith("/"):
+            handed.append({**entry, "options": options})
+    return handed
+
+
+def remove_nameless(paths: Paths, config: Spec) -> None:
+    """Remove the nameless volumes of a container that is no more, but those that others have by --volumes-from.
+
+    The store's lock is held for it, under which a container is made: so none can take them over meanwhile.
+    """
+    nameless = [path for path in used(paths, config) if is_anonymous(path)]
+    if nameless:
+        with Lock(os.path.join(paths.root, "locks", "store")):
+            for folder in map(os.path.dirname, nameless):
+                if not _is_named(paths, os.path.basename(folder)):
+                    files.remove_tree(folder)
+
+
+def _is_named(paths: Paths, name: str) -> bool:
+    """Tell whether some config.json names the volume *name*, 64 digits that mean nothing else; they are not parsed."""
+    for container in paths.stored():
+        try:
+            with open(os.path.join(paths.bundle(container), "config.json"), "rb") as file:
+                if name.encode() in file.read():
+                    return True
+        except FileNotFoundError:
+            continue  # it is just being made or removed
+    return False
 
 
 def make(paths: Paths, config: Spec) -> None:

@@ -34,6 +34,7 @@ def as_dict(config: Spec) -> dict[str, Any]:
         **_modes(config),
         **_mounts(config),
         **_names(annotations),
+        "VolumesFrom": json.loads(annotations.get(spec.VOLUMES_FROM) or "null"),
         "RestartPolicy": _restart(annotations.get(spec.RESTART, "no")),
         "AutoRemove": spec.REMOVE in annotations,
         "Init": annotations.get(spec.INIT, "none") != "none",
