@@ -110,17 +110,22 @@ def test_what_is_asked_at_the_same_place_wins(tinybox: Command, data: str, tmp_p
 
 
 def test_a_volume_of_the_image_gives_way(tinybox: Command, data: str) -> None:
-    """A VOLUME at a place that is taken over is none of its own, and is not filled; elsewhere it is."""
-    name = new_name()
-    assert tinybox("run", "--name", name, "busybox", "mkdir", "/bare", "/extra").returncode == 0
+    """A VOLUME at a place that is taken over is none of its own, nor is an empty one filled; elsewhere it is."""
+    name, empty = new_name(), new_name()
+    script = "mkdir /bare /extra /empty; touch /extra/of-image /empty/of-image"
+    assert tinybox("run", "--name", name, "busybox", "sh", "-c", script).returncode == 0
+    assert tinybox("create", "--name", empty, "-v", "/empty", "busybox", "true").returncode == 0
     assert tinybox("commit", "-c", "VOLUME /bare /extra", name, "with-volumes").returncode == 0
     before = volumes(tinybox)
     user = new_name()
     done = tinybox("run", "--name", user, "--volumes-from", data, "with-volumes", "cat", "/bare/file")
     assert done.stdout == "bare\n"
     assert len(volumes(tinybox)) == len(before) + 1  # that for /extra
+    words = ("--volumes-from", empty, "-v", "/extra", "with-volumes", "sh", "-c", "ls /empty; ls /extra")
+    assert output(tinybox, *words) == "of-image\n"
     assert tinybox("rm", "-v", user, name).returncode == 0
     assert volumes(tinybox) == before
+    assert tinybox("rm", "-v", empty).returncode == 0
     assert tinybox("rmi", "with-volumes").returncode == 0
 
 
