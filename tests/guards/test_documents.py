@@ -14,7 +14,9 @@ from tools import documents
 TEST_NAME = re.compile(r"`((?:unit|kernel|cli|guards|oci)/(?:\w+/)?test_\w+\.py)::(test_\w+)`")
 REASONS = ("not applicable: ", "the check is optional", "for who writes them")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
-PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
+NAMED = re.compile(r"`?\b((?:docs|tests|tinybox|tools)/[\w/.-]+\w|\w+\.(?:md|py|toml))\b")
+PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", CONTRIBUTING, *sorted((CHECKOUT / "docs").rglob("*.md"))]
 ORDER = documents.READING_ORDER.read_text()
 
 
@@ -41,6 +43,19 @@ def functions(path: Path) -> set[str]:
 def broken_links(text: str, folder: Path) -> list[str]:
     """Complain about links of a page in *folder* that lead to no file."""
     return [target for target in LINK.findall(text) if not (folder / target).exists()]
+
+
+def missing_files(text: str) -> list[str]:
+    """Complain about what *text* names of the checkout, by a path or a file's bare name, and is not there."""
+    there = {path.name for path in (CHECKOUT / "tinybox").rglob("*.py")}
+    named = [path for path in NAMED.findall(text) if "NAME" not in path]
+    return [path for path in named if path not in there and not (CHECKOUT / path).exists()]
+
+
+def missing_targets(text: str) -> list[str]:
+    """Complain about targets that *text* tells to make and that the Makefile has not."""
+    targets = re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+    return [target for target in re.findall(r"\bmake ([a-z-]+)(?=`|  )", text) if target not in targets]
 
 
 def mistimed(text: str) -> list[str]:
@@ -103,6 +118,22 @@ def test_a_broken_link_is_found() -> None:
     """The guard bites at a file that is not there, and lets addresses and places on the page be."""
     text = "[a](nowhere.md) [b](README.md#x) [c](https://example.org/x) [d](#here)"
     assert broken_links(text, CHECKOUT) == ["nowhere.md"]
+
+
+def test_what_contributing_names_is_there() -> None:
+    """Each file, folder and target of make that CONTRIBUTING.md speaks of exists, and it names more than a few."""
+    text = CONTRIBUTING.read_text()
+    assert missing_files(text) == []
+    assert missing_targets(text) == []
+    assert len(NAMED.findall(text)) > 30
+    assert "CONTRIBUTING.md" in (CHECKOUT / "README.md").read_text()
+
+
+def test_a_file_that_is_not_there_is_found() -> None:
+    """The guard bites: at files, folders and targets; a place holder and what is there are let be."""
+    text = "`tests/unit/nowhere.py` `tinybox/nowhere` `tinybox/lab/catalogue/NAME.py`, `README.md`, `limits.py` `no.py`"
+    assert missing_files(text) == ["tests/unit/nowhere.py", "tinybox/nowhere", "no.py"]
+    assert missing_targets("`make check`, `make nothing`\n    make docs       # x") == ["nothing"]
 
 
 def test_the_reading_order_can_be_walked() -> None:
