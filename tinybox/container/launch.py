@@ -5,7 +5,6 @@ This is what the command line and the Python API share; options have docker's wo
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from tinybox.container import lifecycle
@@ -23,11 +22,9 @@ from tinybox.images.store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
     from typing import Any
 
     from tinybox.container.process.wait_loop import Ending
-    from tinybox.container.records.id_file import IdFile
     from tinybox.container.records.spec import Mount
 
 # What the command line does with a run, beside living it: shown to a person, left to the background, not lived at all.
@@ -95,34 +92,33 @@ def register(
         start_link_maker(handles)
     paths.prepare()
     lifecycle.sweep(paths, here)
-    try:
-        with _id_file(options) as file, Store(paths.root).locked(shared=True):
+
+    def place() -> lifecycle.Container:
+        with Store(paths.root).locked(shared=True):
             container = prepare(paths, here, image, command, options, handles, kept, network_mode=mode)
             lifecycle.register(container, passing=passing)
-            if file is not None:
-                _write_id(file, container)
+        return container
+
+    try:
+        return _with_id_file(options["cidfile"], place) if options.get("cidfile") else place()
     except BaseException:
         handles.dismiss_link_maker()
         raise
-    return container
 
 
-def _id_file(options: dict[str, Any]) -> AbstractContextManager[IdFile | None]:
-    """Return the file of --cidfile, to be entered; it must be free before anything is made."""
-    if not options.get("cidfile"):
-        return contextlib.nullcontext()
+def _with_id_file(path: str, place: Callable[[], lifecycle.Container]) -> lifecycle.Container:
+    """Let *place* register a container and write its id to *path*, which has to be free before anything is made."""
     from tinybox.container.records.id_file import IdFile
 
-    return IdFile(options["cidfile"])
-
-
-def _write_id(file: IdFile, container: lifecycle.Container) -> None:
-    try:
-        file.write(container.id)
-    except BaseException:
-        container.handles.close()
-        lifecycle.discard(container)
-        raise
+    with IdFile(path) as file:
+        container = place()
+        try:
+            file.write(container.id)
+        except BaseException:
+            container.handles.close()
+            lifecycle.discard(container)
+            raise
+    return container
 
 
 def start_link_maker(handles: Handles) -> None:
