@@ -118,6 +118,8 @@ def test_who_needs_no_network_loads_nothing_of_it(tinybox: Command, network: str
         "tinybox.container.network.endpoints",
         "tinybox.container.network.link_maker",
         "tinybox.isolation.network.interfaces",
+        "tinybox.linux.netlink",
+        "tinybox.linux.rtnetlink",
     }
     assert modules & laying == (laying if network == "bridge" else set())
     assert not unwanted(modules, NEVER_IN_RUN)

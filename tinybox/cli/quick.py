@@ -7,14 +7,13 @@ two on thousands of random command lines.
 from __future__ import annotations
 
 from tinybox.container.config.options import BY_NAME, BY_SHORT, FLAG, LIST, MAYBE, WITHOUT
+from tinybox.text_values import truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.config.options import Option
-
-_TRUTH = {"": True, "true": True, "1": True, "false": False, "0": False}
 
 
 def parse(words: list[str]) -> tuple[dict[str, Any], list[str]] | None:
@@ -40,9 +39,10 @@ def _long(word: str, words: list[str], at: int, options: dict[str, Any]) -> int 
     if option is None:
         return None
     if option.kind == FLAG:
-        if value.lower() not in _TRUTH or (equals and not value):
+        said = truth(value) if equals else True
+        if said is None:
             return None
-        options[option.key] = _TRUTH[value.lower()]
+        options[option.key] = said
         return 0
     if option.kind == MAYBE:
         options[option.key] = value if equals else WITHOUT[option.name]

@@ -9,6 +9,7 @@ import click
 from tinybox.cli import completion
 from tinybox.cli import run as command_line
 from tinybox.container.config.options import ALIASES, BY_NAME, BY_SHORT, FLAG, LIST, MAYBE, OPTIONS, WITHOUT, Option
+from tinybox.text_values import truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +51,7 @@ def _plain_flag(word: str) -> str:
         return word if equals else f"{name}={WITHOUT[option.name]}"
     if not equals or option is None or option.kind != FLAG:
         return word
-    no = f"--no-{option.name}"
-    return {"true": name, "1": name, "false": no, "0": no}.get(value.lower(), word)
+    return {True: name, False: f"--no-{option.name}", None: word}[truth(value)]
 
 
 def _takes_next(word: str) -> bool:

@@ -52,12 +52,6 @@ class Field:
             raise self.wrong(f"{word!r} is neither true nor false")
         return word in ("true", "yes", "on")
 
-    def whole(self) -> int:
-        """Return the whole number that this is, of at least 0; UsageError if it is none."""
-        if not (self.text().isascii() and self.text().isdigit()):
-            raise self.wrong(f"{self.text()!r} is not a whole number")
-        return int(self.text())
-
     def entries(self) -> list[Field]:
         """Return the items of a list; UsageError if it is none. Nothing at all is an empty list."""
         if self.content is None:

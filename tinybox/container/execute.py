@@ -158,9 +158,8 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
     pidfd = handles.namespace_fds[TARGET]
     groups = Step("open-cgroup", "Open its control group of version 2", "open(2)",
                   spawn.open_cgroup, task.cgroup, handles, pidfd)  # fmt: skip
-    clone = Step(
-        "clone", "Make the child", "clone3(2)", spawn.spawn, handles, 0, inside, undo=lambda: spawn.kill(handles)
-    )
+    clone = Step("clone", "Make the child", "clone3(2)", spawn.spawn, handles, 0, inside)
+    clone.undone_by("SIGKILL for the child", lambda: spawn.kill(handles))
     release = Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, handles)
     ready = Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, handles)
     if not joins:

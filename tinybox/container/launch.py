@@ -10,12 +10,11 @@ import os
 from tinybox.container import lifecycle
 from tinybox.container.config import configure, network_option, request
 from tinybox.container.config.options import BY_NAME, FLAG, LIST, OPTIONS
-from tinybox.container.network import definitions
+from tinybox.container.network import BRIDGE
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, spec, state
 from tinybox.container.records.paths import Paths
-from tinybox.container.storage import volumes
 from tinybox.errors import StateError, UsageError
 from tinybox.images.store import Store
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from tinybox.container.network.definitions import Network
     from tinybox.container.process.wait_loop import Ending
     from tinybox.container.records.spec import Mount
 
@@ -88,7 +88,7 @@ def register(
     here = host.read(paths.cache)
     here.check()
     mode = network_option.mode(options)
-    if at_once and mode == definitions.BRIDGE:
+    if at_once and mode == BRIDGE:
         start_link_maker(handles)
     paths.prepare()
     lifecycle.sweep(paths, here)
@@ -192,8 +192,8 @@ def prepare(
         find_pid=lambda word: pid_of(paths, word),
         find_hostname=lambda word: hostname_of(paths, word),
         find_mounts=lambda word: mounts_of(paths, word),
-        volume=lambda name, place: volumes.directory(paths, name or (kept or {}).get(place, "")),
-        network=lambda word: definitions.find(paths, word),
+        volume=lambda name, place: _volume(paths, name or (kept or {}).get(place, "")),
+        network=lambda word: _network(paths, word),
         network_mode=network_mode or network_option.mode(options),
     )
     planned = lifecycle.Container(paths, container, configure.configure(wanted), here, handles)
@@ -208,6 +208,18 @@ def _leave_out(container: lifecycle.Container, options: dict[str, Any]) -> None:
     names, chroot = omissions.named(options.get("omit", [])), bool(options.get("chroot"))
     omissions.omit(container.plan, container.handles, names, chroot=chroot)
     container.limits_memory = container.limits_memory and "cgroup" not in names
+
+
+def _network(paths: Paths, word: str) -> Network:
+    from tinybox.container.network import definitions  # a run without a network or a volume loads neither
+
+    return definitions.find(paths, word)
+
+
+def _volume(paths: Paths, name: str) -> str:
+    from tinybox.container.storage import volumes
+
+    return volumes.directory(paths, name)
 
 
 def pid_of(paths: Paths, word: str) -> int:
@@ -225,6 +237,8 @@ def hostname_of(paths: Paths, word: str) -> str:
 
 def mounts_of(paths: Paths, word: str) -> list[Mount]:
     """Return the volumes and binds of the container that *word* names, at rest or not, in the words of --mount."""
+    from tinybox.container.storage import volumes
+
     return volumes.handed_on(paths, spec.load(paths.bundle(naming.find(paths, word))))
 
 

@@ -13,8 +13,7 @@ from tinybox.container.planning.task import Task
 from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
-from tinybox.container.storage import volumes
-from tinybox.errors import Reported, UsageError
+from tinybox.errors import Reported
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.limits import settings
 from tinybox.linux import files
@@ -110,7 +109,10 @@ def register(container: Container, *, passing: bool = False) -> None:
 
 def make_bundle(container: Container) -> None:
     """Make the bundle on disk: config.json, an empty writable layer, and a place to mount the root on."""
-    volumes.make(container.paths, container.config)
+    if spec.mounts_of_volumes(container.config, container.paths):
+        from tinybox.container.storage import volumes
+
+        volumes.make(container.paths, container.config)
     os.mkdir(container.bundle, 0o711)
     for folder in ("upper", "work", container.config["root"]["path"]):
         os.mkdir(os.path.join(container.bundle, folder), 0o755)
@@ -214,24 +216,18 @@ def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_
 
     Volumes without a name that no other container has go with it if it was run with ``--rm``, or with *volumes_too*.
     """
-    config = config or _config_of(paths, container)
+    config = config or spec.load_if_sound(paths.bundle(container))
     annotations = config.get("annotations", {})
     naming.release(paths, container, annotations.get(spec.NAME, ""))
-    if volumes_too or annotations.get(spec.REMOVE):
+    if spec.mounts_of_volumes(config, paths) and (volumes_too or annotations.get(spec.REMOVE)):
+        from tinybox.container.storage import volumes
+
         volumes.remove_nameless(paths, config)
     if spec.has_other_users(config):
         from tinybox.container.records import id_ranges
 
         id_ranges.release(paths, container)
     files.remove_tree(paths.bundle(container))
-
-
-def _config_of(paths: Paths, container: str) -> Spec:
-    """Return the config.json of a container; of one that was killed before it had one, an empty one."""
-    try:
-        return spec.load(paths.bundle(container))
-    except UsageError:
-        return {}
 
 
 def acquire(paths: Paths, host: Host, container: str) -> Record:

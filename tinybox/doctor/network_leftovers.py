@@ -14,7 +14,7 @@ from tinybox.container.network import pools as address_pools
 from tinybox.container.network.host_bridges import HostBridges
 from tinybox.container.records import naming
 from tinybox.errors import Reported
-from tinybox.isolation.network import firewall, interfaces, removal
+from tinybox.isolation.network import facts, firewall, interfaces, removal
 from tinybox.linux import files, proc
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def links(paths: Paths) -> list[str]:
     idle = [bridge for bridge in sorted(bridges) if interfaces.exists(bridge) and not board.boxes(bridge)]
     if not idle:
         return []
-    seen = interfaces.facts()
+    seen = facts.facts()
     plugged = [link.name for link in seen.links if seen.names.get(link.master) in idle]
     return [*plugged, *idle]
 

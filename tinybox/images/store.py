@@ -145,11 +145,9 @@ class Store:
 
     def point(self, reference: Reference, image_id: str) -> None:
         """Let *reference* name *image_id* from now on; the caller holds the lock."""
-        fresh = f"{self.root}/tmp/name"
-        if os.path.lexists(fresh):  # somebody was killed right here
-            os.unlink(fresh)
-        os.symlink(f"../images/{image_id}", fresh)
-        os.rename(fresh, self._link(reference))
+        from tinybox.linux import files
+
+        files.replace_link(self._link(reference), f"../images/{image_id}", draft=f"{self.root}/tmp/name")
 
     def collect(self) -> None:
         """Throw away the layers that no image lists; the caller holds the lock.

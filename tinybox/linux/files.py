@@ -117,9 +117,34 @@ def exists(path: str, *, follow_symlinks: bool = True) -> bool:
     return True
 
 
-def open_private(path: str) -> int:
-    """Open the file *path* to write it anew, for its owner's eyes alone (mode 0600), and return the fd; see open(2)."""
-    return _open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def replace(path: str, data: bytes, mode: int = 0o600) -> None:
+    """Make *data* the content of the file *path*, whole or not at all: on a full disk the former file stays; rename(2).
+
+    It is a new file of this *mode*, whatever our umask is. The caller sees to it that nobody else does so meanwhile.
+    """
+    draft = f"{path}.new"
+    _gone(os.unlink, draft, None)  # left by a command that was killed here
+    fd = _open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with open(fd, "wb") as file:
+            os.fchmod(fd, mode)
+            file.write(data)
+        os.rename(draft, path)
+    except BaseException:
+        _gone(os.unlink, draft, None)
+        raise
+
+
+def replace_link(path: str, target: str, draft: str = "") -> None:
+    """Make *path* a link to *target*, over a former link, in one step; see rename(2). It is made as *draft* first."""
+    draft = draft or f"{path}.new"
+    _gone(os.unlink, draft, None)
+    os.symlink(target, draft)
+    try:
+        os.rename(draft, path)
+    except BaseException:
+        _gone(os.unlink, draft, None)
+        raise
 
 
 def close_range(first: int, last: int = 2**32 - 1) -> None:

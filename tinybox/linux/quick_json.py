@@ -91,11 +91,6 @@ def read_object(path: str) -> Any:
     return found if isinstance(found, dict) else None
 
 
-def dump(value: Any, file: IO[str]) -> None:
-    """Write *value* to an open text *file*."""
-    file.write(dumps(value))
-
-
 def misfit(value: Any, shape: Any, place: str = "") -> str:
     """Say which part of *value*, which JSON of somebody else's said, is not of *shape*; nothing where all of it is.
 

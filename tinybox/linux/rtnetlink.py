@@ -1,6 +1,6 @@
-"""The links of this network namespace and their addresses, asked of the kernel as ip(8) asks: over a netlink socket.
+"""The links of this network namespace, their addresses, routes and neighbours, asked of the kernel as ip(8) asks.
 
-A message is a header, a struct that its type has, and attributes; each says how long it is and what. See rtnetlink(7).
+Each kind of object has a struct of its own in front of its attributes. See rtnetlink(7).
 """
 
 from __future__ import annotations
@@ -8,89 +8,152 @@ from __future__ import annotations
 import _socket
 import struct
 
+from tinybox.linux import netlink
+from tinybox.linux.netlink import attributes, number
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Self
 
-RTM_NEWLINK, RTM_GETLINK, RTM_NEWADDR, RTM_GETADDR = 16, 18, 20, 22
-NLM_F_REQUEST, NLM_F_DUMP = 0x001, 0x300
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-IFLA_IFNAME, IFA_ADDRESS, IFA_LOCAL = 3, 1, 2
-IFF_UP, RT_SCOPE_LINK = 1, 253
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_NEWADDR, RTM_GETADDR = 16, 17, 18, 20, 22
+RTM_NEWROUTE, RTM_GETROUTE, RTM_NEWNEIGH, RTM_GETNEIGH = 24, 26, 28, 30
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
+IFLA_OPERSTATE, IFLA_LINKINFO, IFLA_GROUP = 16, 18, 27
+IFLA_INFO_KIND, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_STATE = 1, 4, 5, 1
+IFA_ADDRESS, IFA_LOCAL = 1, 2
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_TABLE = 1, 4, 5, 15
+NDA_DST, NDA_LLADDR, NDA_MASTER = 1, 2, 9
+IFF_UP, RT_SCOPE_LINK, RTN_UNICAST, RT_TABLE_MAIN = 1, 253, 1, 254
+AF_BRIDGE = 7
+STATES = ("UNKNOWN", "NOTPRESENT", "DOWN", "LOWERLAYERDOWN", "TESTING", "DORMANT", "UP")  # IF_OPER_* of linux/if.h
+PORT_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")  # linux/if_bridge.h
 
-_HEADER = struct.Struct("=LHHLL")  # length, type, flags, sequence, pid: struct nlmsghdr
 _LINK = struct.Struct("=BxHiII")  # family, kind, index, flags, change: struct ifinfomsg
 _ADDRESS = struct.Struct("=BBBBi")  # family, prefix length, flags, scope, index: struct ifaddrmsg
-_ATTRIBUTE = struct.Struct("=HH")  # length, type: struct rtattr
-_LONGEST = 1 << 16
+_ROUTE = struct.Struct("=BBBBBBBBI")  # family, lengths of both ends, tos, table, protocol, scope, type, flags: rtmsg
+_NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type: struct ndmsg
 
 
 class Link:
-    """One link: its *index* in the namespace, its *name*, whether it is *up*, its *addresses* as ``10.0.0.2/24``."""
+    """One link: its *index* and *name*, whether it is *up*, its *addresses* as ``10.0.0.2/24``, where they were asked.
 
-    def __init__(self, index: int, name: str, up: bool) -> None:
-        self.index, self.name, self.up = index, name, up
+    *peer* is the index of its other end, *master* that of the bridge it is plugged into, *port* its state there.
+    """
+
+    def __init__(self, index: int, flags: int, parts: dict[int, bytes]) -> None:
+        about = attributes(parts.get(IFLA_LINKINFO, b""))
+        self.index, self.up = index, bool(flags & IFF_UP)
+        self.name = _word(parts[IFLA_IFNAME])
+        self.mac = parts.get(IFLA_ADDRESS, b"").hex(":")
+        self.mtu = number(parts.get(IFLA_MTU, b""))
+        self.state = _named(STATES, parts.get(IFLA_OPERSTATE, b""))
+        self.peer = number(parts.get(IFLA_LINK, b""))
+        self.master = number(parts.get(IFLA_MASTER, b""))
+        self.kind = _word(about.get(IFLA_INFO_KIND, b""))
+        in_bridge = self.master and _word(about.get(IFLA_INFO_SLAVE_KIND, b"")) == "bridge"
+        port = attributes(about.get(IFLA_INFO_SLAVE_DATA, b"")) if in_bridge else {}
+        self.port = _named(PORT_STATES, port[IFLA_BRPORT_STATE]) if IFLA_BRPORT_STATE in port else ""
         self.addresses: list[str] = []
+
+    @property
+    def title(self) -> str:
+        """The link as ip-link(8) writes it: ``eth0@if12``."""
+        return f"{self.name}@if{self.peer}" if self.peer else self.name
+
+
+class Address:
+    """An address of the *link* with this index, as ``10.0.0.2/24``, and how far it is good; see ip-address(8)."""
+
+    def __init__(self, link: int, text: str, scope: int) -> None:
+        self.link, self.text, self.scope = link, text, scope
+
+
+class Route:
+    """A way out by a *link*: to *target*, ``10.0.0.0/24``, or with none to all else, through *gateway*, if any."""
+
+    def __init__(self, link: int, target: str, gateway: str, kind: int, table: int) -> None:
+        self.link, self.target, self.gateway, self.kind, self.table = link, target, gateway, kind, table
+
+
+class Neighbour:
+    """The *mac* of an *address* on a *link*; or, learned by the bridge *master*, that is behind this port of it."""
+
+    def __init__(self, link: int, state: int, address: str, mac: str, master: int) -> None:
+        self.link, self.state, self.address, self.mac, self.master = link, state, address, mac, master
+
+
+def plain_links(kernel: netlink.Conversation) -> list[Link]:
+    """Return the links of this namespace, without their addresses; see rtnetlink(7)."""
+    return [Link(fields[2], fields[3], parts) for fields, parts in _dump(kernel, RTM_GETLINK, RTM_NEWLINK, _LINK)]
+
+
+def addresses(kernel: netlink.Conversation) -> list[Address]:
+    """Return all addresses in this namespace; see rtnetlink(7)."""
+    found = []
+    for (family, length, _, scope, index), parts in _dump(kernel, RTM_GETADDR, RTM_NEWADDR, _ADDRESS):
+        own = parts.get(IFA_LOCAL) or parts.get(IFA_ADDRESS)  # of a cable between two IFA_ADDRESS is the other end
+        if own:
+            found.append(Address(index, f"{_socket.inet_ntop(family, own)}/{length}", scope))
+    return found
 
 
 def links() -> list[Link]:
     """Return the links of this namespace, with all addresses but those of scope link; see rtnetlink(7)."""
-    with _Asking() as asking:
-        found = {}
-        for body in asking.dump(RTM_GETLINK, RTM_NEWLINK):
-            _, _, index, flags, _ = _LINK.unpack_from(body)
-            name = _attributes(body[_LINK.size :])[IFLA_IFNAME].rstrip(b"\0").decode()
-            found[index] = Link(index, name, bool(flags & IFF_UP))
-        for body in asking.dump(RTM_GETADDR, RTM_NEWADDR):
-            family, length, _, scope, index = _ADDRESS.unpack_from(body)
-            parts = _attributes(body[_ADDRESS.size :])
-            own = parts.get(IFA_LOCAL) or parts.get(IFA_ADDRESS)  # of a cable between two IFA_ADDRESS is the other end
-            if own and scope != RT_SCOPE_LINK and index in found:
-                found[index].addresses.append(f"{_socket.inet_ntop(family, own)}/{length}")
+    with netlink.Conversation(netlink.ROUTE) as kernel:
+        found = {link.index: link for link in plain_links(kernel)}
+        for address in addresses(kernel):
+            if address.scope != RT_SCOPE_LINK and address.link in found:
+                found[address.link].addresses.append(address.text)
     return list(found.values())
 
 
-class _Asking:
-    """A netlink socket, for as long as one asks; see netlink(7)."""
-
-    def __enter__(self) -> Self:
-        kind = _socket.SOCK_RAW | _socket.SOCK_CLOEXEC
-        self._socket = _socket.socket(_socket.AF_NETLINK, kind, _socket.NETLINK_ROUTE)
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._socket.close()
-
-    def dump(self, request: int, answer: int) -> Iterator[bytes]:
-        """Ask for all objects of a kind and yield the messages of type *answer*; OSError: the kernel refuses."""
-        asked = _LINK.pack(_socket.AF_UNSPEC, 0, 0, 0, 0)
-        header = _HEADER.pack(_HEADER.size + len(asked), request, NLM_F_REQUEST | NLM_F_DUMP, 1, 0)
-        self._socket.send(header + asked)
-        while True:
-            packet = self._socket.recv(_LONGEST)
-            while packet:
-                length, kind, *_ = _HEADER.unpack_from(packet)
-                if kind == NLMSG_ERROR:
-                    code = struct.unpack_from("=i", packet, _HEADER.size)[0]
-                    raise OSError(-code, "netlink")
-                if kind == NLMSG_DONE:
-                    return
-                if kind == answer:
-                    yield packet[_HEADER.size : length]
-                packet = packet[_aligned(length) :]
-
-
-def _attributes(rest: bytes) -> dict[int, bytes]:
-    found = {}
-    while len(rest) >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(rest)
-        if length < _ATTRIBUTE.size:
-            break
-        found[kind] = rest[_ATTRIBUTE.size : length]
-        rest = rest[_aligned(length) :]
+def routes(kernel: netlink.Conversation) -> list[Route]:
+    """Return the routes of IPv4 and IPv6 in this namespace, of all tables; see rtnetlink(7)."""
+    found = []
+    for fields, parts in _dump(kernel, RTM_GETROUTE, RTM_NEWROUTE, _ROUTE):
+        family, length, kind, table = fields[0], fields[1], fields[7], number(parts.get(RTA_TABLE, b"")) or fields[4]
+        if family in (_socket.AF_INET, _socket.AF_INET6):
+            target = f"{_address(family, parts[RTA_DST])}/{length}" if RTA_DST in parts else ""
+            gateway = _address(family, parts.get(RTA_GATEWAY, b""))
+            found.append(Route(number(parts.get(RTA_OIF, b"")), target, gateway, kind, table))
     return found
 
 
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
+def neighbours(kernel: netlink.Conversation, family: int = _socket.AF_UNSPEC) -> list[Neighbour]:
+    """Return what ARP and its like know; with *family* AF_BRIDGE, what bridges have learned; see rtnetlink(7)."""
+    found = []
+    for (kind, index, state, _, _), parts in _dump(kernel, RTM_GETNEIGH, RTM_NEWNEIGH, _NEIGHBOUR, family):
+        address = _address(kind, parts.get(NDA_DST, b"")) if kind in (_socket.AF_INET, _socket.AF_INET6) else ""
+        mac, master = parts.get(NDA_LLADDR, b"").hex(":"), number(parts.get(NDA_MASTER, b""))
+        found.append(Neighbour(index, state, address, mac, master))
+    return found
+
+
+def deletion(index: int, parts: bytes = b"") -> bytes:
+    """Return the message that removes the link *index*; with 0, those that *parts* mean, attributes; rtnetlink(7)."""
+    return netlink.message(RTM_DELLINK, netlink.NLM_F_ACK, _LINK.pack(_socket.AF_UNSPEC, 0, index, 0, 0) + parts)
+
+
+def _dump(
+    kernel: netlink.Conversation, request: int, answer: int, form: struct.Struct, family: int = 0
+) -> Iterator[tuple[tuple[int, ...], dict[int, bytes]]]:
+    """Ask for all objects of a kind; yield the fields of each answer's struct *form*, and its attributes."""
+    asked = netlink.message(request, netlink.NLM_F_DUMP, family.to_bytes(1, "little").ljust(form.size, b"\0"))
+    for kind, body in kernel.ask(asked):
+        if kind == answer:
+            if len(body) < form.size:
+                raise netlink.malformed()
+            yield form.unpack_from(body), attributes(body[form.size :])
+
+
+def _address(family: int, content: bytes) -> str:
+    return _socket.inet_ntop(family, content) if content else ""
+
+
+def _word(content: bytes) -> str:
+    return content.rstrip(b"\0").decode()
+
+
+def _named(names: tuple[str, ...], content: bytes) -> str:
+    place = number(content)
+    return names[place] if place < len(names) else str(place)

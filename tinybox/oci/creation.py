@@ -17,6 +17,7 @@ from tinybox.container.process.plan_runner import PlanRunner, start_ticks
 from tinybox.container.process.sync_pipe import ReopenedSyncPipes
 from tinybox.container.records import host, spec
 from tinybox.errors import StateError, UsageError
+from tinybox.linux import files
 from tinybox.oci import console, ending, groups, record, shared
 from tinybox.oci.words import listening
 
@@ -128,10 +129,7 @@ def write_pid(words: Words, handles: Handles) -> None:
     path = words.value("pid-file")
     if not path:
         return
-    new = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}")
-    with open(new, "w", encoding="ascii") as file:
-        file.write(str(handles.pid))
-    os.rename(new, path)
+    files.replace(path, str(handles.pid).encode(), 0o644)
 
 
 def start(words: Words) -> None:

@@ -10,7 +10,7 @@ import select
 from tinybox.errors import UsageError
 from tinybox.isolation.cgroups import files, out_of_memory, stats
 from tinybox.oci import ending, limits, record
-from tinybox.text_values import is_whole
+from tinybox.text_values import duration, is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 UNLIMITED = 2**64 - 1
 LONGEST = 24 * 24 * 3600.0  # seconds: what poll(2) can wait, in milliseconds of 32 bits
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def events(words: Words) -> None:
@@ -66,12 +65,11 @@ def tell(kind: str, container: str, data: dict[str, Any] | None) -> None:
 
 
 def seconds(text: str) -> float:
-    """Return ``5s``, ``500ms`` or ``2m`` as seconds; else UsageError."""
-    number = text.rstrip("msh")
-    unit = UNITS.get(text[len(number) :] or "s", 0)
-    if not unit or not is_whole(number) or not 0 < int(number) * unit <= LONGEST:
+    """Return ``5s``, ``500ms`` or ``2m`` as seconds, which a bare number is as well; else UsageError."""
+    found = (duration(f"{text}s" if is_whole(text) else text) or 0) / 1e9
+    if not 0 < found <= LONGEST:
         raise UsageError(f"--interval {text}", "is no time", "5s, 500ms")
-    return int(number) * unit
+    return found
 
 
 def usage(group: Cgroup) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import os
 from collections import namedtuple
 
 from tinybox.errors import UsageError
-from tinybox.text_values import is_whole
+from tinybox.text_values import is_whole, truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ VERBS = {
     "spec": Verb("", "Write a config.json to begin with", "b/bundle=DIR"),
     "features": Verb("", "Print what this runtime can do, in the specification's words", ""),
 }
-_TRUTH = {"": True, "true": True, "1": True, "false": False, "0": False}
 
 
 class Words:
@@ -162,9 +161,9 @@ def _options(read: Words, words: list[str], table: str, *, interspersed: bool) -
 def _put(read: Words, name: str, wanted: str, value: str) -> None:
     if wanted:
         read.values.setdefault(name, []).append(value)
-    elif value.lower() not in _TRUTH:
+    elif (said := truth(value or "true")) is None:
         raise UsageError(f"--{name}={value}", "is neither true nor false")
-    elif _TRUTH[value.lower()]:
+    elif said:
         read.flags.add(name)
 
 

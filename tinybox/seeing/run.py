@@ -24,14 +24,6 @@ if TYPE_CHECKING:
     from tinybox.container.process.plan import Step
     from tinybox.container.process.wait_loop import Ending, Signals
 
-UNDOING = {  # what a step's undo does, in words; see the planner for the functions
-    "ports": "close(2): the host's ports are free again",
-    "addresses": "the leases are given back, then all goes that no box needs any more: cables, bridge, rules",
-    "cgroup": "SIGKILL for every process in it, then rmdir(2)",
-    "clone": "SIGKILL for the child; its namespaces and all mounts in them go with it",
-    "outer": "setns(2), back into the host's mount namespace",
-}
-
 
 def foreground(
     image: str,
@@ -118,5 +110,4 @@ def _introduction(container: Container) -> dict[str, Any]:
 
 
 def _described(step: Step) -> dict[str, Any]:
-    undo = UNDOING.get(step.name, "its own undo, when the container is undone") if step.undo else ""
-    return {"name": step.name, "says": step.says, "manual": step.manual, "undo": undo}
+    return {"name": step.name, "says": step.says, "manual": step.manual, "undo": step.undo_says}

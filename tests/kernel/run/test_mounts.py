@@ -5,37 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import traceback
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.mount_namespaces import alone
 from tinybox.errors import HostError, TinyboxError, UsageError
 from tinybox.isolation import mounts, rootfs
 from tinybox.linux import files, mount, proc, process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.root
 
 FLAGS = {"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "nosymfollow"}
-
-
-def alone(act: Callable[[], object]) -> None:
-    """Call *act* in a child with a mount namespace of its own; what it raises fails the test."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            process.unshare(process.CLONE_NEWNS)
-            mounts.make_private()
-            act()
-        except BaseException:  # noqa: BLE001  whatever it is, the test must hear of it
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "see the child's traceback on stderr"
 
 
 def table() -> dict[str, set[str]]:

@@ -17,6 +17,7 @@ from tinybox.errors import HostError, StepError, TinyboxError, UsageError
 from tinybox.isolation import capabilities, overlay
 from tinybox.isolation.cgroups.group import Cgroup
 from tinybox.isolation.cgroups.hierarchies import Hierarchies
+from tinybox.seeing import sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -208,3 +209,15 @@ def test_a_step_that_fails_says_its_name_and_the_kernels_word() -> None:
         step.run()
     with pytest.raises(TinyboxError, match="already clear"):
         Step("x", "y", "z(2)", lambda: (_ for _ in ()).throw(TinyboxError("thing", "already clear"))).run()
+
+
+def test_what_can_be_undone_says_so() -> None:
+    """Every step with an undo has a sentence for it, and no other has: `run --explain` shows it beside the step."""
+    told: dict[str, str] = {}
+    for plan in sample.plans():
+        for step in [*plan.parent, *plan.child]:
+            assert bool(step.undo_says) == (step.undo is not None), step
+            if step.undo:
+                told[step.name] = step.undo_says
+    assert told.keys() == {"ports", "addresses", "cgroup", "clone", "outer", "share-root"}
+    assert told["cgroup"] == "SIGKILL for every process in it, then rmdir(2)"

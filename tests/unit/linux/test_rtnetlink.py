@@ -6,8 +6,10 @@ import errno
 import socket
 
 import pytest
+from pyroute2 import IPRoute
 
-from tinybox.linux import rtnetlink
+from tinybox.errors import SyscallError
+from tinybox.linux import netlink, rtnetlink
 
 
 def test_the_links_are_those_of_the_namespace() -> None:
@@ -35,8 +37,35 @@ def test_an_address_that_no_link_has_cannot_be_bound() -> None:
         assert raised.value.errno == errno.EADDRNOTAVAIL
 
 
+def test_pyroute2_reads_the_same() -> None:
+    """Links, addresses, routes and neighbours, each in the kernel's order, as the library reads them."""
+    with IPRoute() as library, netlink.Conversation(netlink.ROUTE) as kernel:
+        links = [
+            (link["index"], *(link.get_attr(f"IFLA_{name}") for name in ("IFNAME", "MTU", "ADDRESS", "OPERSTATE")))
+            for link in library.get_links()
+        ]
+        assert [
+            (link.index, link.name, link.mtu, link.mac, link.state) for link in rtnetlink.plain_links(kernel)
+        ] == links
+        assert [(each.link, each.text) for each in rtnetlink.addresses(kernel)] == [
+            (each["index"], f"{each.get_attr('IFA_LOCAL') or each.get_attr('IFA_ADDRESS')}/{each['prefixlen']}")
+            for each in library.get_addr()
+        ]
+        routes = [each for each in rtnetlink.routes(kernel) if each.table == rtnetlink.RT_TABLE_MAIN]
+        assert [(each.link, each.target.partition("/")[0], each.gateway, each.kind) for each in routes] == [
+            (*(each.get_attr(name) or "" for name in ("RTA_OIF", "RTA_DST", "RTA_GATEWAY")), each["type"])
+            for each in library.get_routes(table=rtnetlink.RT_TABLE_MAIN)
+        ]
+        for family in (socket.AF_UNSPEC, rtnetlink.AF_BRIDGE):
+            known = rtnetlink.neighbours(kernel, family)
+            assert [(each.link, each.mac) for each in known] == [
+                (each["ifindex"], each.get_attr("NDA_LLADDR") or "") for each in library.get_neighbours(family=family)
+            ]
+
+
 def test_what_the_kernel_refuses_is_an_error() -> None:
     """A request that rtnetlink does not know is an OSError with its errno, not an empty list."""
-    with rtnetlink._Asking() as asking, pytest.raises(OSError, match=r"\[Errno") as raised:
-        list(asking.dump(4095, 4095))
+    asked = netlink.message(4095, netlink.NLM_F_DUMP, bytes(16))
+    with netlink.Conversation(netlink.ROUTE) as kernel, pytest.raises(SyscallError, match="rtnetlink") as raised:
+        list(kernel.ask(asked))
     assert raised.value.errno == errno.EOPNOTSUPP

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tinybox import text_values
 from tinybox.container.config import option_values
-from tinybox.container.config.restart_policy import Policy
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.linux import quick_json as json
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 _LONGEST = 1e9  # seconds, thirty years: longer than any clock of the kernel waits
 _LEAST = 1e-3  # seconds, docker's MinimumDuration: a check is asked for every so often, not all the time
-_UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def for_monitor(request: Request) -> dict[str, str]:
     """Return the annotations for restart, stop, log, stdin and health; UsageError names the option that is wrong."""
     options, made = request.options, dict[str, str]()
     if options.get("restart"):
+        from tinybox.container.config.restart_policy import Policy
+
         if Policy(options["restart"]).name != "no" and options.get("rm"):
             raise UsageError(f"--restart {options['restart']}", "conflicts with --rm", "leave one of them out")
         made[spec.RESTART] = options["restart"]
@@ -83,15 +84,9 @@ def _health(request: Request) -> dict[str, Any] | None:
 
 def duration(option: str, text: str) -> float:
     """Return ``1m30s`` or ``500ms`` in seconds, as docker writes times; a bare number is an error there, too."""
-    total, rest = 0.0, text
-    while rest:
-        digits = rest[: len(rest) - len(rest.lstrip("0123456789."))]
-        after = rest[len(digits) :]
-        unit = next((unit for unit in ("ns", "us", "ms", "s", "m", "h") if after.startswith(unit)), "")
-        if not unit or not digits or digits.count(".") > 1 or digits == ".":
-            raise UsageError(f"--{option} {text}", "is not a time", "write 30s, 1m30s or 500ms")
-        total += float(digits) * _UNITS[unit]
-        rest = after[len(unit) :]
-    if total > _LONGEST:
+    found = text_values.duration(text or "0s")
+    if found is None:
+        raise UsageError(f"--{option} {text}", "is not a time", "write 30s, 1m30s or 500ms")
+    if found > _LONGEST * 1e9:
         raise UsageError(f"--{option} {text}", "is too long a time", "30s is usual")
-    return total
+    return found / 1e9

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.config import option_values
-from tinybox.container.network import definitions
+from tinybox.container.network import BRIDGE, DEFAULT, HOST, NONE
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -19,16 +19,16 @@ _KEYS = {"name": "name", "alias": "aliases", "ip": "address", "ip6": "address6",
 def mode(options: Options) -> str:
     """Return ``none``, ``host``, ``container:NAME``, or ``bridge`` for any networks with a bridge."""
     names = [_name(word) for word in asked(options)]
-    alone = [word for word in names if word in (definitions.NONE, definitions.HOST) or word.startswith("container:")]
+    alone = [word for word in names if word in (NONE, HOST) or word.startswith("container:")]
     if alone and len(names) > 1:
         cause = "cannot attach both user-defined and non-user-defined network-modes"
         raise UsageError(f"--network {alone[0]}", f"conflicting options: {cause}", "give it alone")
-    return alone[0] if alone else definitions.BRIDGE
+    return alone[0] if alone else BRIDGE
 
 
 def asked(options: Options) -> list[str]:
     """Return what --network says, or where it is not given the variable TINYBOX_NETWORK, or else ``bridge``."""
-    return options.get("network") or [os.environ.get("TINYBOX_NETWORK") or definitions.BRIDGE]
+    return options.get("network") or [os.environ.get("TINYBOX_NETWORK") or BRIDGE]
 
 
 def _name(word: str) -> str:
@@ -38,7 +38,7 @@ def _name(word: str) -> str:
 def fields(word: str) -> EndpointRequest:
     """Return ``NAME`` or docker's long form ``name=NAME,alias=A,ip=ADDRESS`` as a want."""
     if "=" not in word:
-        return {"name": definitions.BRIDGE if word == definitions.DEFAULT else word}
+        return {"name": BRIDGE if word == DEFAULT else word}
     want: EndpointRequest = {"name": ""}
     for field in word.split(","):
         key, value = option_values.pair("network", field, "=", "name=, alias=, ip=, ip6= and mac-address= can be")

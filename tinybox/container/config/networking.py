@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinybox.container.config import network_option
-from tinybox.container.network import definitions, published_ports
+from tinybox.container.network import BRIDGE
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.linux import quick_json as json
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tinybox.container.config.options import Options
     from tinybox.container.config.request import Request
     from tinybox.container.network.addresses import EndpointRequest
+    from tinybox.container.network.definitions import Network
     from tinybox.container.network.published_ports import Port
     from tinybox.container.records.spec import Mount
 
@@ -22,7 +23,7 @@ ETC = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "
 def for_networks(request: Request) -> dict[str, str]:
     """Return the annotations for networks, ports and names; UsageError names the option that is wrong."""
     made: dict[str, str] = {}
-    if request.modes["network"] == definitions.BRIDGE:
+    if request.modes["network"] == BRIDGE:
         made[spec.NETWORKS] = json.dumps(_wants(request))
     else:
         _refuse_places(request)
@@ -59,7 +60,7 @@ def _wants(request: Request) -> list[EndpointRequest]:
     return wants
 
 
-def check(network: definitions.Network, want: EndpointRequest) -> None:
+def check(network: Network, want: EndpointRequest) -> None:
     """Raise UsageError for a place that *network* cannot give: see _chosen in addresses for what is taken already."""
     if network.is_predefined:
         for key, option, what in (
@@ -102,11 +103,13 @@ def _ports(request: Request) -> tuple[list[str], list[Port]]:
     published = port_option.ports(options.get("publish") or ())
     if options.get("publish_all"):
         published += port_option.all_of(published, opened)
-    return opened, published if request.modes["network"] == definitions.BRIDGE else []
+    return opened, published if request.modes["network"] == BRIDGE else []
 
 
 def _refuse_nowhere(request: Request, published: list[Port]) -> None:
     """Raise UsageError for a port at an address of IPv6 from which nothing can lead into the box."""
+    from tinybox.container.network import published_ports
+
     has_six = any(request.network(want["name"]).subnet6 for want in _wants(request))
     for port in published:
         option = f"--publish {published_ports.outside(port)}:{published_ports.inside(port)}"

@@ -7,7 +7,7 @@ import stat
 
 from tinybox.errors import UsageError
 from tinybox.linux.signals import signal
-from tinybox.text_values import is_whole
+from tinybox.text_values import is_whole, truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from tinybox.container.records.spec import Device, Mount, Rlimit
 
 _VOLUME_OPTIONS = frozenset("ro rw z Z nocopy private rprivate slave rslave shared rshared".split())
-_TRUTH = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
-    ("", "0", "f", "F", "FALSE", "false", "False"), False
-)
 _LARGEST = (1 << 63) - 1  # what the kernel can count, and docker
 TIME_MOST = 1 << 31  # seconds to wait for an end: docker's whole numbers end there
 _ENV_FILE_MOST = 8 << 20  # characters; execve(2) takes 6 MiB at most of all variables and arguments
@@ -177,7 +174,7 @@ def mount(text: str) -> Mount:
     elif kind in ("bind", "volume"):
         propagation = fields.pop("bind-propagation", "")
         options += [propagation] * bool(propagation)
-        options += ["nocopy"] if kind == "volume" and fields.pop("volume-nocopy", "") in ("true", "1") else []
+        options += ["nocopy"] if kind == "volume" and truth(fields.pop("volume-nocopy", "")) else []
         if kind == "bind" and not source:
             raise UsageError(f"--mount {text}", "a bind mount needs a source", "add source=/DIR")
         made = mount_of(f"--mount {text}", kind, source, target, options)
@@ -190,9 +187,10 @@ def mount(text: str) -> Mount:
 
 def _truth(option: str, word: str) -> bool:
     """Return what Go's ParseBool makes of *word*, and docker with it; nothing is false; else UsageError."""
-    if word not in _TRUTH:
+    said = truth(word or "false")
+    if said is None:
         raise UsageError(option, f"{word!r} is neither true nor false")
-    return _TRUTH[word]
+    return said
 
 
 def _field(word: str) -> tuple[str, str]:

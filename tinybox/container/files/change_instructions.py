@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tinybox.container.config import option_values
 from tinybox.errors import UsageError
 from tinybox.linux import quick_json as json
+from tinybox.text_values import is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,7 +82,7 @@ def _expose(config: Config, text: str) -> None:
     ports: dict[str, Config] = {}
     for word in text.split():
         number, _, protocol = word.partition("/")
-        if not number.isascii() or not number.isdigit() or not 0 < int(number) < 1 << 16:
+        if not is_whole(number) or not 0 < int(number) < 1 << 16:
             raise ValueError(f"{word} is no port: write 80 or 53/udp")
         ports[f"{number}/{protocol or 'tcp'}"] = {}
     config["ExposedPorts"] = {**(config.get("ExposedPorts") or {}), **ports}

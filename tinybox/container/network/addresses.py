@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.network import definitions, subnets
+from tinybox.container.network import BRIDGE, definitions, subnets
 from tinybox.container.network.pools import Pool
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.isolation.network import interfaces as links
+from tinybox.linux import files
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
@@ -66,7 +67,7 @@ def lease(paths: Paths, network: Network, container: str, want: EndpointRequest)
     """
     owner, others = paths.run_directory(container), endpoints(paths, container)
     with Pool(network.bridge) as pool:
-        if network.name == definitions.BRIDGE:
+        if network.name == BRIDGE:
             _settle(pool, network)
         address = _chosen(pool, network, want.get("address", ""))
         found = _endpoint(network, container, address, _number(others), want)
@@ -192,6 +193,4 @@ def read(owner: str) -> list[Endpoint]:
 def write(paths: Paths, container: str, found: list[Endpoint]) -> None:
     """Write the endpoints of *container* down, whole or not at all; see rename(2)."""
     path = os.path.join(paths.run_directory(container), LIST)
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
-        json.dump([vars(endpoint) for endpoint in found], file)
-    os.rename(f"{path}.new", path)
+    files.replace(path, json.dumps([vars(endpoint) for endpoint in found]).encode(), 0o644)

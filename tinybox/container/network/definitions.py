@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 
+from tinybox.container.network import BRIDGE, HOST, NONE
 from tinybox.container.records import naming
 from tinybox.errors import StateError, UsageError
+from tinybox.linux import files
 from tinybox.linux import quick_json as json
 from tinybox.linux.locks import lock_file
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
     from tinybox.container.records.paths import Paths
 
-BRIDGE, HOST, NONE = "bridge", "host", "none"  # the networks that nobody has to make
-DEFAULT = "default"  # docker's other word for the bridge
 DEFAULT_LINK = "tinybox0"
 DEFAULT_SUBNETS = ("172.30.0.0/16", "172.29.0.0/16", "172.31.0.0/16", "10.88.0.0/16", "192.168.208.0/20")
 MTU = 1500
@@ -118,9 +118,8 @@ def save(paths: Paths, network: Network) -> None:
     if not naming.is_allowed(network.name):
         raise UsageError(f"network name {network.name!r}", "is not allowed", "[a-zA-Z0-9][a-zA-Z0-9_.-] and so on")
     path = os.path.join(paths.networks, f"{network.name}.json")
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
-        json.dump({key: value for key, value in vars(network).items() if key != "name"}, file)
-    os.rename(f"{path}.new", path)
+    kept = {key: value for key, value in vars(network).items() if key != "name"}
+    files.replace(path, json.dumps(kept).encode(), 0o644)
 
 
 def remove(paths: Paths, network: Network) -> None:

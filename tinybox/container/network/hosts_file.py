@@ -11,7 +11,7 @@ import os
 import sys
 from contextlib import contextmanager
 
-from tinybox.container.network import addresses, definitions
+from tinybox.container.network import BRIDGE, addresses, definitions
 from tinybox.container.records import naming, spec
 from tinybox.container.storage import etc
 from tinybox.errors import UnfitFileError
@@ -35,7 +35,7 @@ class RunningBox:
     def __init__(self, paths: Paths, container: str, name: str) -> None:
         self.id, self.name = container, name
         self.endpoints = addresses.endpoints(paths, container)
-        self.networks = {endpoint.network for endpoint in self.endpoints if endpoint.network != definitions.BRIDGE}
+        self.networks = {endpoint.network for endpoint in self.endpoints if endpoint.network != BRIDGE}
 
     def names(self, endpoint: Endpoint) -> list[str]:
         """Return what others in the network of *endpoint* may call it: name, aliases, short id."""
@@ -61,7 +61,7 @@ def refresh(paths: Paths, touched: Iterable[str], container: str = "") -> None:
     A box can make us wait at its own file, so no file is touched under a lock that other commands wait for. Instead
     each process that has written looks again whether something is new by then; see `_writing`.
     """
-    wanted = set(touched) - {definitions.BRIDGE}
+    wanted = set(touched) - {BRIDGE}
     if not wanted and not container:
         return
     written: dict[str, list[str]] = {}
@@ -131,7 +131,7 @@ def lines(member: RunningBox, hostname: str, members: Sequence[RunningBox]) -> l
     """Return the lines for *member* itself and for those who share a network with it that has names."""
     found = []
     for endpoint in member.endpoints:
-        named = endpoint.network != definitions.BRIDGE
+        named = endpoint.network != BRIDGE
         own = [hostname, *(member.names(endpoint) if named else [])]
         found += _lines(endpoint, own)
         for other in members if named else ():

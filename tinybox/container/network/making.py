@@ -6,7 +6,7 @@ import ipaddress
 import os
 import time
 
-from tinybox.container.network import addresses, definitions, pools, subnets
+from tinybox.container.network import BRIDGE, DEFAULT, HOST, NONE, addresses, definitions, pools, subnets
 from tinybox.container.network.definitions import Network
 from tinybox.container.records import naming
 from tinybox.errors import StateError, UsageError
@@ -46,7 +46,7 @@ def create(paths: Paths, name: str, wish: NetworkOptions) -> Network:
     """Make the network *name* as *wish* says; UsageError or StateError names what cannot be. Its bridge comes later."""
     with definitions.NetworksLock(paths):
         others = definitions.every(paths)
-        if name in (definitions.BRIDGE, definitions.HOST, definitions.NONE, definitions.DEFAULT):
+        if name in (BRIDGE, HOST, NONE, DEFAULT):
             raise StateError(f"network {name}", "operation is not permitted on predefined networks", "choose a name")
         if any(other.name == name for other in others):
             raise StateError(f"network {name}", f"network with name {name} already exists", "tinybox network rm it")

@@ -52,10 +52,7 @@ class Pool:
 
     def note(self, name: str, text: str) -> None:
         """Write *text* down as the link *name*, over a former one; see rename(2)."""
-        path = os.path.join(self.path, name)
-        naming.discard(f"{path}.new")
-        os.symlink(text, f"{path}.new")
-        os.rename(f"{path}.new", path)
+        files.replace_link(os.path.join(self.path, name), text)
 
     def give(self, address: str, owner: str) -> None:
         """Write down that *address* is *owner*'s, in one step; see symlink(2)."""

@@ -22,7 +22,8 @@ def make(task: Task) -> list[Step]:
     task.warnings += limits.passed_over(resources)
     made: list[Cgroup] = []
     says = "Make the control group that will hold all of its processes"
-    steps = [Step("cgroup", says, "cgroups(7)", create, task.cgroup, made, undo=lambda: _end(made))]
+    group = Step("cgroup", says, "cgroups(7)", create, task.cgroup, made)
+    steps = [group.undone_by("SIGKILL for every process in it, then rmdir(2)", lambda: _end(made))]
     for setting in settings:
         says = f"Set the limit {setting.file} = {setting.value}"
         steps.append(Step(f"limit-{setting.file}", says, "cgroups(7)", task.cgroup.apply, setting))

@@ -16,9 +16,12 @@ def reserve(task: Task) -> list[Step]:
         return steps
     if wiring.ports:
         says = "Take the ports of the host that are to lead into the box"
-        steps.append(Step("ports", says, "bind(2)", wiring.reserve_ports, undo=wiring.release_ports))
+        ports = Step("ports", says, "bind(2)", wiring.reserve_ports)
+        steps.append(ports.undone_by("close(2): the host's ports are free again", wiring.release_ports))
     says = "Take an address in each of its networks: " + ", ".join(want["name"] for want in wiring.wants)
-    return [*steps, Step("addresses", says, "flock(2)", wiring.assign_addresses, undo=wiring.release)]
+    addresses = Step("addresses", says, "flock(2)", wiring.assign_addresses)
+    undone = "the leases are given back, then all goes that no box needs any more: cables, bridge, rules"
+    return [*steps, addresses.undone_by(undone, wiring.release)]
 
 
 def connect(task: Task) -> tuple[list[Step], list[Step]]:

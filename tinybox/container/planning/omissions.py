@@ -180,8 +180,8 @@ def _be_born_outside(steps: list[Step], handles: Handles, *, shared: bool) -> No
     says = "For the host's sake: enter a throw-away copy of its mount namespace"
     at = _place(steps, "clone")
     steps.insert(at + 1, Step("home", "Go back to the host's mounts; the child stays", "setns(2)", go_home, handles))
-    enter = Step("outer", says, "unshare(2)", enter_outer, handles, shared, undo=lambda: go_home(handles))
-    steps.insert(at, enter)
+    enter = Step("outer", says, "unshare(2)", enter_outer, handles, shared)
+    steps.insert(at, enter.undone_by("setns(2), back into the host's mount namespace", lambda: go_home(handles)))
 
 
 def enter_outer(handles: Handles, shared: bool) -> None:

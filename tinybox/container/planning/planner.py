@@ -131,7 +131,9 @@ def _clone(task: Task, inside: list[Step]) -> list[Step]:
         says, flags = "Make the child, outside of the pid namespace that it will join", 0
     elif "user" in task.joined:
         act = spawn.spawn_among_users
-    steps = [Step("clone", says, "clone3(2)", act, handles, flags, inside, undo=lambda: spawn.kill(handles))]
+    clone = Step("clone", says, "clone3(2)", act, handles, flags, inside)
+    undone = "SIGKILL for the child; its namespaces and all mounts in them go with it"
+    steps = [clone.undone_by(undone, lambda: spawn.kill(handles))]
     if "pid" in task.joined and new:
         says = f"Wait until it has made its namespaces: {said}"
         steps.append(Step("await-namespaces", says, "pipe(7)", spawn.await_namespaces, handles))

@@ -45,7 +45,8 @@ def _among_others(task: Task) -> Step:
 
     root = shared_root.SharedRoot(os.fsdecode(task.root), task.joined.get("mount", shared_root.OURS))
     says = "Place its root among the mounts of the namespace that it shares"
-    return Step("share-root", says, "move_mount(2)", root.place, undo=root.remove)
+    step = Step("share-root", says, "move_mount(2)", root.place)
+    return step.undone_by("umount2(2): it is taken away from there, with all below it", root.remove)
 
 
 def change_root(task: Task) -> Step:

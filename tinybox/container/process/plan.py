@@ -14,25 +14,24 @@ from tinybox.errors import StepError, TinyboxError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, Self
 
 
 class Step:
-    """One thing that is done: ``act(*args)``; and how it is taken back: ``undo()``."""
+    """One thing that is done: ``act(*args)``; and how it is taken back: ``undo()``, which *undo_says* in words."""
 
-    __slots__ = ("act", "args", "manual", "name", "says", "undo")
+    __slots__ = ("act", "args", "manual", "name", "says", "undo", "undo_says")
 
-    def __init__(
-        self,
-        name: str,
-        says: str,
-        manual: str,
-        act: Callable[..., Any],
-        *args: Any,
-        undo: Callable[[], Any] | None = None,
-    ) -> None:
+    def __init__(self, name: str, says: str, manual: str, act: Callable[..., Any], *args: Any) -> None:
         self.name, self.says, self.manual = name, says, manual
-        self.act, self.args, self.undo = act, args, undo
+        self.act, self.args = act, args
+        self.undo: Callable[[], Any] | None = None
+        self.undo_says = ""
+
+    def undone_by(self, says: str, undo: Callable[[], Any]) -> Self:
+        """Note how the step is taken back: in words, and as a function."""
+        self.undo_says, self.undo = says, undo
+        return self
 
     def __repr__(self) -> str:
         return f"Step({self.name!r}, {self.call()})"

@@ -15,7 +15,7 @@ from tinybox.container.records import naming, spec
 from tinybox.container.records.paths import Paths
 from tinybox.errors import HostError, StateError
 from tinybox.isolation import idmap
-from tinybox.linux import proc
+from tinybox.linux import files, proc
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -57,9 +57,7 @@ class Register:
     def note(self, name: str, target: str) -> None:
         """Make the link *name*, over a former one: it is whole or not there, whenever we are killed; see rename(2)."""
         try:
-            naming.discard(f"{FOLDER}/.new")
-            os.symlink(target, f"{FOLDER}/.new")
-            os.rename(f"{FOLDER}/.new", f"{FOLDER}/{name}")
+            files.replace_link(f"{FOLDER}/{name}", target, draft=f"{FOLDER}/.new")
         except OSError as error:
             raise _refusal(error) from error
 

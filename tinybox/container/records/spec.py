@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypedDict
 
+    from tinybox.container.records.paths import Paths
     from tinybox.isolation.idmap import IDMapping
 
     class User(TypedDict, total=False):
@@ -168,6 +169,12 @@ def labels(annotations: dict[str, str]) -> dict[str, str]:
     return {key.removeprefix(LABEL): value for key, value in annotations.items() if key.startswith(LABEL)}
 
 
+def mounts_of_volumes(config: Spec, paths: Paths) -> list[Mount]:
+    """Return those mounts of *config* whose source is a volume of the store: ROOT/volumes/NAME/_data."""
+    mounts = config.get("mounts", [])
+    return [entry for entry in mounts if os.path.dirname(os.path.dirname(entry.get("source", ""))) == paths.volumes]
+
+
 def has_other_users(config: Spec) -> bool:
     """Tell whether a container's users are not the host's: it is in a user namespace, its own or another container's.
 
@@ -191,12 +198,17 @@ def load(bundle: str) -> Spec:
     return check(config)
 
 
+def load_if_sound(bundle: str) -> Spec:
+    """Read the config.json of a *bundle* of ours; an empty one if it is missing (a kill came before it) or damaged."""
+    try:
+        return load(bundle)
+    except UsageError:
+        return {}
+
+
 def save(config: Spec, bundle: str) -> None:
     """Write *config* as the config.json of *bundle*, whole or not at all; root's alone: it has the environment."""
-    path = os.path.join(bundle, "config.json")
-    with open(files.open_private(path + ".new"), "w", encoding="utf-8") as file:
-        file.write(json.dumps(config))  # in one line: the indenting encoder is not the fast one
-    os.rename(path + ".new", path)
+    files.replace(os.path.join(bundle, "config.json"), json.dumps(config).encode())
 
 
 def check(config: Any) -> Spec:

@@ -262,11 +262,8 @@ def stored(paths: Paths, container: str) -> State | None:
 def write(path: str, state: State) -> None:
     """Write *state* to *path*, whole or not at all; on a full disk the former state stays; see rename(2)."""
     try:
-        with open(files.open_private(path + ".new"), "w", encoding="utf-8") as file:
-            file.write(json.dumps(state))
-        os.rename(path + ".new", path)
+        files.replace(path, json.dumps(state).encode())
     except OSError as error:
-        discard(path + ".new")
         raise StateError(path, f"cannot be written: {error.strerror}", "make room, then try again") from error
 
 

@@ -52,18 +52,7 @@ def write(bundle: str, config: Spec) -> None:
         RESOLV: lambda: resolv_conf(*_of_the_host(keep=is_hosts), known),
     }
     for name in own_files(config):
-        _replace(os.path.join(bundle, name), texts[name]())
-
-
-def _replace(path: str, text: str) -> None:
-    """Write *text* to a new file *path*, in the place of a former one; see O_EXCL in open(2)."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    try:
-        fd = os.open(path, flags, 0o644)
-    except FileExistsError:
-        os.unlink(path)
-        fd = os.open(path, flags, 0o644)
-    _fill(fd, text)
+        files.replace(os.path.join(bundle, name), _encoded(texts[name]()), 0o644)
 
 
 def put(path: str, text: str) -> None:
@@ -71,18 +60,18 @@ def put(path: str, text: str) -> None:
 
     The box may hold a lease on the file: UnfitFileError at once, since others wait for us; fcntl(2).
     """
-    _fill(files.open_at_once(path, os.O_WRONLY | os.O_NOFOLLOW), text)
-
-
-def _fill(fd: int, text: str) -> None:
-    """Make *text* the content of the open file, and close it."""
+    fd = files.open_at_once(path, os.O_WRONLY | os.O_NOFOLLOW)
     try:
         os.fchmod(fd, 0o644)  # whatever our umask is: users who are not root look names up, too
-        data = text.encode("utf-8", "surrogateescape")
+        data = _encoded(text)
         os.pwrite(fd, data, 0)
         os.ftruncate(fd, len(data))  # after, so that who reads meanwhile finds more, not nothing
     finally:
         os.close(fd)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def read(path: str, most: int = 1 << 20) -> str:

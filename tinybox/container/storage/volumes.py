@@ -71,14 +71,9 @@ def is_anonymous(path: str) -> bool:
     return len(name) == 64 and set(name) <= _DIGITS
 
 
-def _entries(paths: Paths, config: Spec) -> list[Mount]:
-    mounts = config.get("mounts", [])
-    return [entry for entry in mounts if os.path.dirname(os.path.dirname(entry["source"])) == paths.volumes]
-
-
 def used(paths: Paths, config: Spec) -> list[str]:
     """Return the directories of the volumes that a container with this *config* uses."""
-    return [entry["source"] for entry in _entries(paths, config)]
+    return [entry["source"] for entry in spec.mounts_of_volumes(config, paths)]
 
 
 def asked(config: Spec) -> list[Mount]:
@@ -128,7 +123,7 @@ def _is_named(paths: Paths, name: str) -> bool:
 
 def make(paths: Paths, config: Spec) -> None:
     """Make those volumes that a container uses and that are not there yet, and fill the empty ones from the image."""
-    for entry in _entries(paths, config):
+    for entry in spec.mounts_of_volumes(config, paths):
         fd = _make(paths, os.path.dirname(entry["source"]), {})
         try:
             _populate(paths, config, entry)
@@ -141,12 +136,15 @@ def _make(paths: Paths, folder: str, labels: dict[str, str]) -> int:
     os.makedirs(paths.volumes, 0o700, exist_ok=True)
     os.makedirs(folder, 0o711, exist_ok=True)
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    lock_file(fd)
-    record = os.path.join(folder, _RECORD)
-    if not os.path.exists(record):
-        with open(record + ".new", "w", encoding="utf-8") as file:
-            json.dump({"created": time.time_ns(), "labels": labels, "driver": "local"}, file)
-        os.rename(record + ".new", record)
+    try:
+        lock_file(fd)
+        record = os.path.join(folder, _RECORD)
+        if not os.path.exists(record):
+            known = {"created": time.time_ns(), "labels": labels, "driver": "local"}
+            files.replace(record, json.dumps(known).encode(), 0o644)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 

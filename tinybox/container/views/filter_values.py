@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tinybox import text_values
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     Test = Callable[[Any], bool]
-
-_TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 class Filter:
@@ -52,6 +51,7 @@ def pairs(words: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:
 
 def truth(key: str, value: str) -> bool:
     """Return what *value* says: true or 1, false or 0; else UsageError."""
-    if value.lower() not in _TRUTH:
+    said = text_values.truth(value)
+    if said is None:
         raise UsageError(f"--filter {key}={value}", "is neither true nor false")
-    return _TRUTH[value.lower()]
+    return said

@@ -14,14 +14,16 @@ from tinybox.container.network import making
 from tinybox.container.network import published_ports as ports
 from tinybox.container.records import naming, state
 from tinybox.errors import StateError
-from tinybox.isolation.network import firewall, interfaces
+from tinybox.isolation.network import facts as of_kernel
+from tinybox.isolation.network import firewall
 
 if TYPE_CHECKING:
     from tinybox.container.network.addresses import Endpoint
     from tinybox.container.network.definitions import Network
     from tinybox.container.network.published_ports import Port
     from tinybox.container.records.paths import Paths
-    from tinybox.isolation.network.facts import Facts, Link
+    from tinybox.isolation.network.facts import Facts
+    from tinybox.linux.rtnetlink import Link
 
 WIDTH, LEFT = 100, 52  # letters: of the whole, and of the host's side
 SWITCHES = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/{bridge}/route_localnet")
@@ -53,7 +55,7 @@ def drawn(paths: Paths, wanted: Network) -> list[str]:
     """Return the lines of the picture of the network *wanted*; StateError if it has no bridge to be drawn."""
     if not wanted.bridge:
         raise StateError(f"network {wanted.name}", "has no bridge", "tinybox network show bridge")
-    facts = interfaces.facts()
+    facts = of_kernel.facts()
     bridge = next((link for link in facts.links if link.name == wanted.bridge), None)
     if bridge is None:
         return [_title(wanted), "", "No box is on it, so there is no bridge now."]
@@ -84,7 +86,7 @@ def _boxes(paths: Paths, wanted: Network) -> dict[str, Box]:
             try:
                 name = "".join(naming.of(paths, container)[:1]) or container[:12]
                 found[end.link] = Box(
-                    name, end, interfaces.facts(namespace), ports.chosen(paths.run_directory(container), {})
+                    name, end, of_kernel.facts(namespace), ports.chosen(paths.run_directory(container), {})
                 )
             finally:
                 os.close(namespace)

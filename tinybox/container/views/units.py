@@ -6,11 +6,13 @@ since 1970, UTC.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 
 from tinybox.container.monitor import log
 from tinybox.errors import UsageError
+from tinybox.text_values import duration
 
 SECOND = 1_000_000_000  # in nanoseconds
 MINUTE, HOUR, DAY, WEEK, MONTH, YEAR = 60, 3600, 86_400, 604_800, 2_592_000, 31_536_000  # in seconds
@@ -25,8 +27,6 @@ _AGES = (
     (2 * MONTH, WEEK, "weeks"),
     (2 * YEAR, MONTH, "months"),
 )
-_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "ms": 1_000_000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")
 _UNIX = re.compile(r"(\d{1,11})(\.\d{1,9})?", re.ASCII)  # to the year 5138
 
@@ -62,14 +62,6 @@ def local(nanoseconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(nanoseconds // SECOND))
 
 
-def duration(text: str) -> int:
-    """Return the nanoseconds that ``1h30m``, ``10m`` or ``1.5s`` mean; ValueError if it is not written so."""
-    parts = _PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(text)
-    return sum(round(float(number) * _UNITS[unit]) for number, unit in parts)
-
-
 def moment(option: str, text: str, now: int) -> int:
     """Return the time that the value of --since or --until means, 1 or later; UsageError names the *option*.
 
@@ -78,13 +70,13 @@ def moment(option: str, text: str, now: int) -> int:
     """
     if match := _UNIX.fullmatch(text):
         return max(int(match[1]) * SECOND + _fraction(match[2]), 1)
-    try:
-        if match := _DATE.fullmatch(text):
+    if (back := duration(text)) is not None:
+        return max(now - back, 1)
+    if match := _DATE.fullmatch(text):
+        with contextlib.suppress(ValueError, OverflowError):  # the 31st of February
             return max(_date(*match.groups()), 1)
-        return max(now - duration(text), 1)
-    except (ValueError, OverflowError) as error:
-        cure = "10m, 1795294800, 2026-11-21 or 2026-11-21T21:00:00Z can be read"
-        raise UsageError(f"{option} {text}", "is not a time", cure) from error
+    cure = "10m, 1795294800, 2026-11-21 or 2026-11-21T21:00:00Z can be read"
+    raise UsageError(f"{option} {text}", "is not a time", cure)
 
 
 def _date(day: str, clock: str | None, fraction: str | None, zone: str | None) -> int:

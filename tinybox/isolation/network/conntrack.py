@@ -11,82 +11,41 @@ import errno
 import struct
 
 from tinybox.errors import SyscallError
+from tinybox.linux import netlink
+from tinybox.linux.netlink import attributes
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-NETLINK_NETFILTER = 12
 NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE = 1, 1, 2
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
-NLMSG_ERROR, NLMSG_DONE = 2, 3
 CTA_TUPLE_ORIG = CTA_PROTO_NUM = 1
 CTA_TUPLE_PROTO, CTA_PROTO_DST_PORT = 2, 3
 FAMILIES = (_socket.AF_INET, _socket.AF_INET6)
 
-_HEADER = struct.Struct("=IHHIIBBH")  # struct nlmsghdr and struct nfgenmsg
-_ATTRIBUTE = struct.Struct("=HH")  # struct nlattr
-_TYPE_MASK = 0x3FFF  # the two bits above say that it is nested, and in which order its bytes are
-_LONGEST = 1 << 16
+_FORM = struct.Struct("=BBH")  # family, version, resource: struct nfgenmsg
 
 
 def delete(protocol: int, port: int) -> None:
     """Forget all connections of this network namespace whose first packet was for *port*; see conntrack(8)."""
-    for family in FAMILIES:
-        for connection in known(family, protocol, port):
-            try:
-                list(_told(_asked(family, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, connection)))
-            except SyscallError as error:
-                if error.errno != errno.ENOENT:  # it has been forgotten meanwhile
-                    raise
+    with netlink.Conversation(netlink.NETFILTER) as kernel:
+        for family in FAMILIES:
+            for connection in known(family, protocol, port):
+                whole = netlink.attribute(CTA_TUPLE_ORIG | netlink.NESTED, connection)
+                try:
+                    kernel.tell(_asked(family, IPCTNL_MSG_CT_DELETE, netlink.NLM_F_ACK, whole))
+                except SyscallError as error:
+                    if error.errno != errno.ENOENT:  # it has been forgotten meanwhile
+                        raise
 
 
 def known(family: int, protocol: int, port: int) -> list[bytes]:
-    """Return the connections to *port*, each as its attribute CTA_TUPLE_ORIG; see libnetfilter_conntrack."""
+    """Return the connections to *port*, each as what its CTA_TUPLE_ORIG says; see libnetfilter_conntrack."""
     found = []
-    for message in _told(_asked(family, IPCTNL_MSG_CT_GET, NLM_F_DUMP)):
-        whole = next(piece for kind, piece in _attributes(message) if kind == CTA_TUPLE_ORIG)
-        parts = dict(_attributes(whole[_ATTRIBUTE.size :]))
-        ends = {
-            kind: piece[_ATTRIBUTE.size :] for kind, piece in _attributes(parts[CTA_TUPLE_PROTO][_ATTRIBUTE.size :])
-        }
-        if ends[CTA_PROTO_NUM][0] == protocol and ends.get(CTA_PROTO_DST_PORT, b"")[:2] == port.to_bytes(2, "big"):
-            found.append(whole)
+    with netlink.Conversation(netlink.NETFILTER) as kernel:
+        for _, body in kernel.ask(_asked(family, IPCTNL_MSG_CT_GET, netlink.NLM_F_DUMP)):
+            first = attributes(body[_FORM.size :])[CTA_TUPLE_ORIG]
+            ends = attributes(attributes(first)[CTA_TUPLE_PROTO])
+            if ends[CTA_PROTO_NUM][0] == protocol and ends.get(CTA_PROTO_DST_PORT) == port.to_bytes(2, "big"):
+                found.append(first)
     return found
 
 
 def _asked(family: int, what: int, how: int, attribute: bytes = b"") -> bytes:
-    kind = NFNL_SUBSYS_CTNETLINK << 8 | what
-    return _HEADER.pack(_HEADER.size + len(attribute), kind, NLM_F_REQUEST | how, 1, 0, family, 0, 0) + attribute
-
-
-def _told(message: bytes) -> Iterator[bytes]:
-    """Send *message* and yield the attributes of each answer up to the last; SyscallError is a no; see netlink(7)."""
-    kernel = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
-    try:
-        kernel.send(message)
-        while True:
-            answer = kernel.recv(_LONGEST)
-            while answer:
-                length, kind, *_ = _HEADER.unpack_from(answer)
-                if kind in (NLMSG_ERROR, NLMSG_DONE):
-                    (error,) = struct.unpack_from("=i", answer, 16)
-                    if error:
-                        raise SyscallError(-error, "nfnetlink", ())
-                    return
-                yield answer[_HEADER.size : length]
-                answer = answer[_aligned(length) :]
-    finally:
-        kernel.close()
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the attributes in *data*, each with its number; its own header and padding are with it."""
-    while len(data) >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data)
-        yield kind & _TYPE_MASK, data[: _aligned(length)]
-        data = data[_aligned(length) :]
-
-
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
+    return netlink.message(NFNL_SUBSYS_CTNETLINK << 8 | what, how, _FORM.pack(family, 0, 0) + attribute)

@@ -10,17 +10,15 @@ import _socket  # the C half alone: socket.py costs 4 ms more
 import fcntl
 import os
 
-from tinybox.isolation.network.removal import NETLINK_ROUTE, NLM_F_ACK, NLM_F_REQUEST, converse, group_of, remove_link
-from tinybox.linux import process
+from tinybox.isolation.network.removal import group_of, remove_link
+from tinybox.linux import netlink, process
+from tinybox.linux.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Self
-
-    from tinybox.isolation.network.facts import Facts
+    from typing import Any
 
 RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 20, 24
-NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 IFF_UP = 1
 IFA_F_NODAD = 2
 RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST = 254, 3, 1
@@ -75,18 +73,12 @@ def _shell() -> Any:
     return shell
 
 
-class Routes:
+class Routes(netlink.Conversation):
     """A conversation with the kernel about links, addresses and routes of the network namespace it was begun in."""
 
     def __init__(self, messages: Messages) -> None:
+        super().__init__(netlink.ROUTE)
         self.messages = messages
-        self._socket = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, NETLINK_ROUTE)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
 
     def add_link(self, name: str, kind: str, *, mtu: int, mac: str = "", bridge: str = "", **data: Any) -> None:
         """Make the link *name* of this *kind* and set it up, plugged into *bridge*; see ip-link(8)."""
@@ -99,7 +91,7 @@ class Routes:
         if bridge:
             attributes.append(("IFLA_MASTER", _socket.if_nametoindex(bridge)))
         attributes.append(("IFLA_GROUP", group_of(bridge or name)))
-        self._ask(RTM_NEWLINK, self.messages.link(), attributes, flags=IFF_UP, change=IFF_UP)
+        self._make(RTM_NEWLINK, self.messages.link(), attributes, flags=IFF_UP, change=IFF_UP)
 
     def let_turn_back(self, index: int) -> None:
         """Let a bridge send packets back through the port *index* that they came by; see hairpin in bridge(8).
@@ -112,11 +104,11 @@ class Routes:
                 ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", 1)]}),
             ]
         }
-        self._ask(RTM_NEWLINK, self.messages.link(), [("IFLA_LINKINFO", port)], index=index, how=0)
+        self._make(RTM_NEWLINK, self.messages.link(), [("IFLA_LINKINFO", port)], index=index, how=0)
 
     def set_up(self, index: int) -> None:
         """Set a link up, by its *index*; see netdevice(7)."""
-        self._ask(RTM_NEWLINK, self.messages.link(), [], index=index, flags=IFF_UP, change=IFF_UP, how=0)
+        self._make(RTM_NEWLINK, self.messages.link(), [], index=index, flags=IFF_UP, change=IFF_UP, how=0)
 
     def add_address(self, index: int, address: str) -> None:
         """Give the link *index* an *address*, ``172.30.0.2/16``; one that it has is no error; see ip-address(8)."""
@@ -125,14 +117,14 @@ class Routes:
         attributes: list[tuple[str, Any]] = [("IFA_ADDRESS", number), ("IFA_LOCAL", number)]
         attributes.append(("IFA_FLAGS", IFA_F_NODAD if family == _socket.AF_INET6 else 0))  # ours: nobody else has it
         message, how = self.messages.address(), NLM_F_CREATE | NLM_F_REPLACE
-        self._ask(RTM_NEWADDR, message, attributes, family=family, prefixlen=int(prefix), index=index, how=how)
+        self._make(RTM_NEWADDR, message, attributes, family=family, prefixlen=int(prefix), index=index, how=how)
 
     def add_default_route(self, gateway: str) -> None:
         """Send what has no nearer way through *gateway*; see ip-route(8)."""
         route = {"family": _family(gateway), "table": RT_TABLE_MAIN, "proto": RTPROT_BOOT, "type": RTN_UNICAST}
-        self._ask(RTM_NEWROUTE, self.messages.route(), [("RTA_GATEWAY", gateway)], **route)
+        self._make(RTM_NEWROUTE, self.messages.route(), [("RTA_GATEWAY", gateway)], **route)
 
-    def _ask(
+    def _make(
         self,
         kind: int,
         message: Any,
@@ -147,7 +139,7 @@ class Routes:
         message["attrs"] = attributes
         message["header"]["type"], message["header"]["flags"] = kind, NLM_F_REQUEST | NLM_F_ACK | how
         message.encode()
-        converse(self._socket, bytes(message.data), str(attributes[:1]))
+        self.tell(bytes(message.data), str(attributes[:1]))
 
 
 def _family(address: str) -> int:
@@ -236,23 +228,3 @@ def set_parameter(path: str, value: str) -> None:
         os.write(fd, value.encode())
     finally:
         os.close(fd)
-
-
-def facts(namespace: int | None = None) -> Facts:
-    """Ask the kernel about all links, addresses, routes and neighbours of *namespace*, or of our own network."""
-    from pyroute2 import IPRoute
-
-    from tinybox.isolation.network.facts import Facts
-
-    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    if namespace is not None:
-        process.setns(namespace, process.CLONE_NEWNET)
-    try:
-        with IPRoute() as kernel:
-            found = Facts(kernel.get_links(), kernel.get_addr(), kernel.get_routes(table=RT_TABLE_MAIN))
-            found.add_neighbours(kernel.get_neighbours())
-            found.add_learned(kernel.fdb("dump"))
-    finally:
-        process.setns(own, process.CLONE_NEWNET)
-        os.close(own)
-    return found

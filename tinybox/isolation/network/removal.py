@@ -8,17 +8,9 @@ from __future__ import annotations
 
 import _socket  # the C half alone: socket.py costs 4 ms more
 import errno
-import struct
 
 from tinybox.errors import SyscallError
-
-NETLINK_ROUTE, RTM_DELLINK, IFLA_GROUP = 0, 17, 27
-NLM_F_REQUEST, NLM_F_ACK = 0x1, 0x4
-
-_ANSWER_MAX = 65536
-_ERROR_AT = 16  # behind struct nlmsghdr: the errno of an NLMSG_ERROR, 0 for "done"
-_DELETE = struct.Struct("=IHHIIBxHiII")  # struct nlmsghdr and struct ifinfomsg
-_NUMBER = struct.Struct("=HHI")  # struct nlattr and 32 bits
+from tinybox.linux import netlink, rtnetlink
 
 
 def group_of(bridge: str) -> int:
@@ -33,7 +25,7 @@ def remove_bridge(name: str) -> None:
 
     A group goes by one message, for which the kernel waits once, and not for each link.
     """
-    _delete(name, 0, _NUMBER.pack(_NUMBER.size, IFLA_GROUP, group_of(name)))
+    _delete(name, 0, netlink.attribute(rtnetlink.IFLA_GROUP, group_of(name).to_bytes(4, "little")))
     remove_link(name)  # it is there yet if somebody has changed its group
 
 
@@ -47,21 +39,9 @@ def remove_link(name: str) -> None:
 
 
 def _delete(name: str, index: int, attribute: bytes = b"") -> None:
-    routes = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, NETLINK_ROUTE)
-    try:
-        header = (_DELETE.size + len(attribute), RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, 1, 0)
-        converse(routes, _DELETE.pack(*header, _socket.AF_UNSPEC, 0, index, 0, 0) + attribute, name)
-    except SyscallError as error:
-        if error.errno != errno.ENODEV:  # it has gone meanwhile, with its namespace
-            raise
-    finally:
-        routes.close()
-
-
-def converse(socket: _socket.socket, message: bytes, about: str) -> None:
-    """Send one *message* and wait for the kernel's answer; SyscallError is its no; see netlink(7)."""
-    socket.send(message)
-    answer = socket.recv(_ANSWER_MAX)
-    (error,) = struct.unpack_from("=i", answer, _ERROR_AT)
-    if error:
-        raise SyscallError(-error, "rtnetlink", (about,))
+    with netlink.Conversation(netlink.ROUTE) as kernel:
+        try:
+            kernel.tell(rtnetlink.deletion(index, attribute), name)
+        except SyscallError as error:
+            if error.errno != errno.ENODEV:  # it has gone meanwhile, with its namespace
+                raise
