@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.lifecycle import Container
 
-SEEING = ("explain", "step", "break_at", "omit", "chroot")  # the options that need an audience
+SEEING = ("explain", "step", "break_at", "omit", "chroot")  # those of the group that need an audience
 
 
 def say_what_changes(container: Container) -> None:

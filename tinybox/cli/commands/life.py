@@ -81,6 +81,7 @@ def attach(name: str, *, no_stdin: bool, sig_proxy: bool, detach_keys: str) -> i
     return detached.attach_to(name, stdin=not no_stdin, proxy=sig_proxy, keys=detach_keys)
 
 
+# By hand, though `run` has options of these names: here they mean less, and their help says what is left.
 @click.command(name="exec", context_settings={"allow_interspersed_args": False})
 @click.option("-d", "--detach", is_flag=True, help="Leave it running in the background.")
 @click.option("-i", "--interactive", is_flag=True, help="Pass our input on.")
