@@ -1,4 +1,4 @@
-"""What all tests share: the installed command, a store with images in it, and facts about this host."""
+"""What all tests share: the installed command, a store with images, and facts about this host."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TIMEOUT = 120.0 * SLOWNESS
 
 
 def pytest_configure() -> None:
-    """Have no signal ignored, as INT is in the background of a shell: what a test starts would ignore it, too."""
+    """Restore signals that a shell ignores for background jobs (SIGINT, SIGQUIT, SIGHUP); children would inherit it."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL),
                             (signal.SIGHUP, signal.SIG_DFL)):  # fmt: skip
         if signal.getsignal(number) == signal.SIG_IGN:
@@ -36,7 +36,7 @@ def pytest_configure() -> None:
 
 
 class Host(NamedTuple):
-    """What this machine is like, for tests whose claim depends on it."""
+    """Facts about this machine, for tests whose claim depends on them."""
 
     cgroups: str  # "v2" alone, "hybrid" (v1 controllers beside a v2 mount) or "v1"
     kernel: tuple[int, int]
@@ -44,12 +44,12 @@ class Host(NamedTuple):
 
 
 class Command:
-    """The installed ``tinybox``: call it with its words; it ends in a bounded time."""
+    """The installed ``tinybox`` command: call it with its arguments; it ends in a bounded time."""
 
     def __init__(self, root: Path | str) -> None:
         self.path = str(Path(sys.executable).with_name("tinybox"))
         self.root = str(root)
-        # Where the network is not the subject, a box has none: it starts sooner.
+        # A box gets no network unless the network is what the test is about: so it starts sooner.
         self.environment = {**os.environ, "TINYBOX_ROOT": self.root, "TINYBOX_NETWORK": "none"}
 
     def start(self, *words: str, **options: object) -> subprocess.Popen[str]:
@@ -71,7 +71,7 @@ class Command:
 
 
 def cgroup_mode() -> str:
-    """Tell from the mounts which cgroup versions this host uses."""
+    """Return the cgroup versions that this host uses, read from its mounts."""
     kinds = {line.partition(" - ")[2].split(" ")[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
     if "cgroup" not in kinds:
         return "v2"
@@ -91,7 +91,7 @@ def store_root() -> Iterator[Path]:
     from tests.support import own_network
 
     prepared = os.environ.get(PREPARED)
-    # Not /tmp: overlayfs takes no upper directory on another overlay, and there are machines where /tmp is one.
+    # Not /tmp: overlayfs refuses an upper directory that lies on another overlay, and on some machines /tmp is one.
     root = Path(prepared or tempfile.mkdtemp(prefix="tinybox-test-", dir="/var/tmp"))
     root.chmod(0o755)
     no_trace.STATE.extend(f"{root}/{name}" for name in ("run", "containers", "container-names", "networks", "tmp"))
@@ -108,5 +108,5 @@ def store_root() -> Iterator[Path]:
 
 @pytest.fixture
 def tinybox(store_root: Path) -> Command:
-    """Give the installed command, with the session's store."""
+    """Give the installed command, with the store of this session."""
     return Command(store_root)

@@ -4,8 +4,9 @@
     ending = tinybox.run("alpine", "echo", "hello", memory="32m", rm=True)
     assert ending.status == 0
 
-The house has rooms, from the ground up: linux (what the kernel offers), isolation (its mechanisms, one file each),
-images (content on disk), container (one container's life), and cli. Begin to read at container/lifecycle.py.
+The packages, from the bottom up: linux (system calls and other kernel interfaces), isolation (kernel mechanisms, one
+file each), images (content on disk), container (the life of a container), and cli. Begin to read at
+container/lifecycle.py.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """Load the engine when it is first asked for; see PEP 562."""
+    """Import ``tinybox.run`` at its first use, so that ``import tinybox`` stays cheap; see PEP 562."""
     if name != "run":
         raise AttributeError(name)
     from tinybox.container.launch import run

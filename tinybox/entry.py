@@ -1,6 +1,6 @@
-"""How a command of ours begins and ends: streams that are there, one line for an error, and a status.
+"""Entry point of both console scripts: open the standard streams, print an error in one line, exit with a status.
 
-Both console scripts, tinybox and tinybox-oci, are this around a function of their own.
+Each console script, tinybox and tinybox-oci, calls `command` with its own dispatch function.
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 
 def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:
-    """Run ``NAME WORDS`` by *dispatch* and exit with its status; every expected error is one line on stderr."""
-    gc.disable()  # a short life: what a collection would free, the end frees sooner
+    """Run *dispatch* with the command-line arguments and exit with its status; print an expected error in one line.
+
+    *name* is the name of the command, printed before an error on stderr. A TinyboxError has its own exit status; any
+    other OSError is 125, a broken pipe is 128 + SIGPIPE, and Ctrl-C is 128 + SIGINT.
+    """
+    gc.disable()  # the process is short-lived: its end frees the memory sooner than a collection would
     from tinybox.errors import TinyboxError
 
     open_streams()
@@ -27,7 +31,7 @@ def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:
     except TinyboxError as error:
         print(f"{name}: {error}", file=sys.stderr)
         status = error.status
-    except BrokenPipeError:  # the reader of our output has gone, as in `tinybox images | head -1`
+    except BrokenPipeError:  # the reader of this command's output has ended, as in `tinybox images | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = 128 + 13
     except KeyboardInterrupt:
@@ -36,11 +40,11 @@ def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:
         print(f"{name}: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
         status = 125
     sys.stderr.flush()
-    os._exit(status)  # the interpreter would take 4 ms to free what is freed anyway; nothing of ours waits for its end
+    os._exit(status)  # a normal exit would take 4 ms to free memory, which the kernel frees; there is no exit handler
 
 
 def open_streams() -> None:
-    """Open /dev/null where 0, 1 or 2 is closed, so that no file of ours becomes a stream; see open(2)."""
+    """Open /dev/null on each of the fds 0, 1 and 2 that is closed, so that no other file gets that fd; see open(2)."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # open(2) returns the lowest number that is free
         os.set_inheritable(fd, True)
     os.close(fd)

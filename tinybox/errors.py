@@ -1,15 +1,15 @@
 """Every error that tinybox raises on purpose, and the exit status that each one means.
 
-    TinyboxError               125  tinybox could not do what was asked
-    ├── UsageError             125  the words were wrong: an option, a size, a name
+    TinyboxError               125  tinybox could not carry out the command
+    ├── UsageError             125  an argument is wrong: an option, a size, a name
     ├── HostError              125  this host lacks something: root, a controller, a system call
     ├── ImageError             125  an image or an archive is missing, damaged or unsafe
-    ├── UnfitFileError         125  a box's or an image's file cannot be read safely
+    ├── UnfitFileError         125  a file of a container or an image cannot be read safely
     ├── StateError             125  a container is not in the state that the command needs
-    ├── StepError              125  a step of the plan failed; what had been made was undone
-    ├── NotExecutableError     126  the program is there, and execve(2) refuses it
+    ├── StepError              125  a step of the plan failed; the steps before it were undone
+    ├── NotExecutableError     126  the program exists, but execve(2) refuses it
     └── NotFoundError          127  there is no such program in the container
-    SyscallError (an OSError)       what the kernel answered, before anyone gave it a meaning
+    SyscallError (an OSError)       one system call failed; its caller may turn this into one of the errors above
 
 The exit statuses are those of docker-run(1). A traceback that reaches a user is a bug in tinybox.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class TinyboxError(Exception):
-    """Say in one line which *thing* failed, from which *cause*, and what would be the *cure*."""
+    """An expected error, printed as one line: which *thing* failed, from which *cause*, and the possible *cure*."""
 
     status = 125
 
@@ -41,11 +41,11 @@ class TinyboxError(Exception):
 
 
 class UsageError(TinyboxError):
-    """The words of the command were wrong."""
+    """An argument of the command, or a field of a config file, is wrong."""
 
 
 class HostError(TinyboxError):
-    """This host does not offer what was asked for."""
+    """This host lacks something that the command needs."""
 
 
 class ImageError(TinyboxError):
@@ -53,7 +53,7 @@ class ImageError(TinyboxError):
 
 
 class UnfitFileError(TinyboxError):
-    """A file of a box or an image cannot be read safely: no regular file, too large, or under a lease."""
+    """A file of a container or an image cannot be read safely: it is not regular, too large, or under a lease."""
 
 
 class StateError(TinyboxError):
@@ -65,7 +65,7 @@ class StepError(TinyboxError):
 
 
 class NotExecutableError(TinyboxError):
-    """The program exists and execve(2) refused it."""
+    """The program exists, but execve(2) refused it."""
 
     status = 126
 
@@ -77,13 +77,14 @@ class NotFoundError(TinyboxError):
 
 
 class Reported:
-    """``with Reported(thing):`` an error inside is one line on stderr that names *thing*, once; what follows is done.
+    """``with Reported(thing):`` prints an error of the block as one line on stderr, and the program goes on after it.
 
-    For what is done to many things in turn, such as the sweep of what killed commands left: one bad thing, shaped by a
-    stranger, does not stop the rest. *failed* tells whether there was an error.
+    It is for an operation on many things in turn, such as the sweep of the files that killed commands left: one bad
+    *thing*, perhaps made by an attacker, does not stop the others. The same line is printed once in a process. *failed*
+    is true after an error.
     """
 
-    _said: set[str] = set()  # noqa: RUF012  of the whole process: a command may sweep more than once
+    _printed: set[str] = set()  # noqa: RUF012  shared by the whole process: a command may sweep more than once
 
     def __init__(self, thing: str) -> None:
         self._thing, self.failed = thing, False
@@ -95,10 +96,10 @@ class Reported:
         if not isinstance(error, Exception):
             return False
         self.failed = True
-        words = f"tinybox: {self._thing}: {_in_a_line(error)}"
-        line = "".join(letter if letter.isprintable() else "?" for letter in words)  # a stranger has named the files
-        if line not in self._said:
-            self._said.add(line)
+        message = f"tinybox: {self._thing}: {_in_a_line(error)}"
+        line = "".join(letter if letter.isprintable() else "?" for letter in message)  # an attacker may choose names
+        if line not in self._printed:
+            self._printed.add(line)
             sys.stderr.write(f"{line}\n")
         return True
 
@@ -113,13 +114,13 @@ def _in_a_line(error: Exception) -> str:
 
 
 class SyscallError(OSError):
-    """The kernel's answer to one system call: errno(3), the call's name and its arguments.
+    """A failed system call: its errno(3), the name of the call and its arguments.
 
-    It is also what Python makes of that errno elsewhere: one with ENOENT is a FileNotFoundError, too.
+    It is also an instance of the class that Python has for that errno: with ENOENT it is a FileNotFoundError, too.
     """
 
     def __new__(cls, number: int, call: str, arguments: Sequence[object] = ()) -> SyscallError:  # noqa: ARG004, PYI034
-        """Choose the class by the errno, as OSError itself does."""
+        """Choose the class from the errno, as OSError itself does."""
         kind = type(OSError(number, ""))
         if cls is SyscallError and kind is not OSError:
             cls = _mixed.get(kind) or _mixed.setdefault(kind, type("SyscallError", (SyscallError, kind), {}))  # noqa: PLW0642

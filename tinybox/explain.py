@@ -1,6 +1,7 @@
-"""What happens, told to whoever listens: the one seam between the engine and everything that shows it.
+"""Trace hooks: every system call and every step of a plan is reported to listeners, such as --explain and --step.
 
-The engine tells; it never formats and never prints. With nobody listening the cost is one ``if`` a call.
+This is the only interface between the engine and the code that shows its work: the engine reports, and never formats
+or prints. Without a listener the cost is one ``if`` for each call.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ if TYPE_CHECKING:
     Listener = Callable[[str, tuple[object, ...], object, int], None]
 
 listeners: list[Listener] = []
-kept: list[int] = []  # file descriptors that listeners need: the child keeps them until execve(2)
+kept: list[int] = []  # file descriptors that listeners need: the child keeps these open until execve(2)
 
 
 def tell(name: str, arguments: tuple[object, ...], result: object, begun: int = 0) -> None:
-    """Tell every listener what has happened: *name*, its *arguments*, its *result*, and when it had *begun*.
+    """Report an event to every listener: its *name*, its *arguments*, its *result*, and the time when it had *begun*.
 
-    System calls are told under their own names (``clone3``), with the kernel's answer: a negative one is an errno(3).
-    Steps of a plan are told as ``begin:NAME``, then as ``step:NAME`` or, with the error, as ``failed:NAME``. Times are
-    nanoseconds of CLOCK_MONOTONIC, see clock_gettime(2). A listener may wait, and may refuse a step by an exception.
+    A system call is reported under its own name (``clone3``) with the kernel's return value: a negative one is an
+    errno(3). A step of a plan is reported as ``begin:NAME``, then as ``step:NAME`` or, with the error, as
+    ``failed:NAME``. Times are nanoseconds of CLOCK_MONOTONIC, see clock_gettime(2). A listener may block, and may
+    refuse a step by raising an exception.
     """
     for listener in listeners:
         listener(name, arguments, result, begun)

@@ -1,8 +1,8 @@
-"""The examples of docs/cli.md: for each command its lines, what each shows, and whether it ends without a person.
+"""The examples of docs/cli.md: lines to type for each command, what each line shows, and whether it ends by itself.
 
-A guard parses every line, and a test runs those that end by themselves. There the container ``web`` runs, ``job`` has
-ended with status 3, both of the image ``busybox``; ``data`` is a volume, ``lab`` a network; site.tar.gz, page.html
-and compose.yaml are files.
+A guard parses every line, and a test runs those that end by themselves. In that test the container ``web`` runs and
+``job`` has ended with status 3, both of the image ``busybox``; ``data`` is a volume, ``lab`` a network; site.tar.gz,
+page.html and compose.yaml are files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Example(NamedTuple):
-    """One line to type, and the sentence above it; *alone* is false where a terminal or a Ctrl-C is needed."""
+    """One line to type, and the sentence above it; *alone* is false if it needs a terminal or a Ctrl-C."""
 
     line: str
     says: str
@@ -20,256 +20,272 @@ class Example(NamedTuple):
 
 EXAMPLES = {
     "run": [
-        Example("tinybox run --rm busybox echo hello", "A box that goes, with all it wrote, when its program ends."),
-        Example("tinybox run --rm -it alpine sh", "A shell; on a terminal -it may be left out.", alone=False),
+        Example(
+            "tinybox run --rm busybox echo hello",
+            "Run a program; --rm removes the box and its files when the program ends.",
+        ),
+        Example("tinybox run --rm -it alpine sh", "Run a shell; on a terminal, -it may be left out.", alone=False),
         Example(
             "tinybox run --rm -m 32m busybox sh -c 'head -c 128m /dev/zero | tail | wc -c'",
-            "Who takes more memory than the limit is killed, and the status is 137.",
+            "A program that takes more memory than the limit is killed, and the status is 137.",
         ),
         Example(
             "tinybox run -d --name site -v data:/www --restart on-failure:3 busybox httpd -f -h /www",
-            "In the background, with a volume, started again up to three times when it fails.",
+            "Run in the background, with a volume; restart up to three times when the program fails.",
         ),
         Example(
             "tinybox run --rm --read-only --tmpfs /tmp --cap-drop ALL --user 1000 busybox id",
-            "As little as possible: nothing to write on but /tmp, no capability, not root.",
+            "Run with few rights: only /tmp is writable, no capabilities, not as root.",
         ),
         Example(
             "tinybox run --rm --explain busybox true",
-            "Each step as it happens, with its system calls and what they changed in the kernel.",
+            "Show each step as it happens, with its system calls and what they changed in the kernel.",
         ),
         Example(
             "tinybox run --rm --explain=html -o page.html alpine true",
-            "A page for the projector: two lanes of steps, and the mounts and namespaces after each; arrow keys.",
+            "Write a page for a lecture: the steps of parent and child, with the mounts and namespaces after each.",
         ),
         Example(
             "tinybox run --rm --break-at pivot_root alpine sh",
-            "Stop before pivot_root(2); meanwhile `tinybox ns` and nsenter see the half-made box. q undoes it.",
+            "Stop before pivot_root(2), to inspect the unfinished box with `tinybox ns` or nsenter. q undoes it.",
             alone=False,
         ),
         Example(
             "tinybox run --rm --omit proc busybox ps",
-            "What a wall is for shows when it is missing: no /proc, no processes; the host is protected meanwhile.",
+            "Leave a step out to see what it is for: without /proc, ps shows no processes. The host stays protected.",
         ),
-        Example("tinybox run --dry-run busybox true", "The plan, step by step with its manual pages; done is nothing."),
+        Example("tinybox run --dry-run busybox true", "Print the plan with its manual pages; do nothing."),
     ],
     "explain": [
-        Example("tinybox explain", "All steps that a plan can have."),
-        Example("tinybox explain pivot_root", "One of them: the kernel's idea, the call, the lines of code."),
+        Example("tinybox explain", "List all steps that a plan can have."),
+        Example("tinybox explain pivot_root", "Explain one step: the kernel, the call, the code."),
     ],
     "replay": [
         Example(
             "tinybox replay --step trace.json",
-            "Yesterday's `run --explain=json -o trace.json`, without root; a key for each step.",
+            "Show a recorded `run --explain=json -o trace.json` again, without root; a key shows the next step.",
             alone=False,
         ),
         Example(
             "tinybox replay --html trace.html trace.json",
-            "The page of it, for a browser without a network.",
+            "Write its HTML page, for a browser that needs no network.",
             alone=False,
         ),
     ],
     "create": [
-        Example("tinybox create --name later busybox echo hello", "All but the start; `tinybox start -a later` is it.")
+        Example(
+            "tinybox create --name later busybox echo hello", "Make a container; `tinybox start -a later` starts it."
+        )
     ],
     "start": [
-        Example("tinybox start -a job", "Once more, with the output here and its exit status as ours."),
-        Example("tinybox start job", "The same in the background."),
+        Example("tinybox start -a job", "Start it again, with its output and status here."),
+        Example("tinybox start job", "Start it again in the background."),
     ],
     "attach": [
-        Example("tinybox attach web", "See what it says from now on; ctrl-p ctrl-q lets it alone.", alone=False),
-        Example("tinybox attach --no-stdin --sig-proxy=false web", "Watch only: Ctrl-C ends it.", alone=False),
+        Example("tinybox attach web", "See its output; ctrl-p ctrl-q detaches.", alone=False),
+        Example(
+            "tinybox attach --no-stdin --sig-proxy=false web",
+            "Only watch: Ctrl-C ends attach, not the box.",
+            alone=False,
+        ),
     ],
     "exec": [
-        Example("tinybox exec web ps", "One more program in the box."),
-        Example("tinybox exec -it web sh", "A shell in it.", alone=False),
-        Example("tinybox exec -u 1000 -w /tmp -e NAME=value web env", "As another user, elsewhere, with a variable."),
+        Example("tinybox exec web ps", "Run one more program in the box."),
+        Example("tinybox exec -it web sh", "Run a shell in it.", alone=False),
+        Example("tinybox exec -u 1000 -w /tmp -e NAME=value web env", "Choose user, directory and a variable."),
     ],
     "stop": [
-        Example("tinybox stop web", "The stop signal (TERM, if the image says nothing), and KILL after 10 seconds."),
-        Example("tinybox stop -t 1 web", "With less patience."),
+        Example("tinybox stop web", "Send the image's stop signal, or TERM, and KILL after 10 seconds."),
+        Example("tinybox stop -t 1 web", "Send KILL after 1 second."),
     ],
     "kill": [
-        Example("tinybox kill -s HUP web", "Any signal to the first process, which passes it on to the program."),
-        Example("tinybox kill web", "SIGKILL: the whole box ends at once."),
+        Example("tinybox kill -s HUP web", "Send a signal to the first process, which passes it on."),
+        Example("tinybox kill web", "Send SIGKILL: the whole box ends at once."),
     ],
-    "restart": [Example("tinybox restart -t 1 web", "Stop, then start: the files stay, the processes are new ones.")],
+    "restart": [Example("tinybox restart -t 1 web", "Stop and start: the files stay, the processes are new.")],
     "wait": [
-        Example("tinybox wait job", "Print its exit status, when it has one; unknown, if nobody saw the end."),
+        Example("tinybox wait job", "Wait for its end and print its exit status; `unknown` if its monitor was killed.")
     ],
-    "pause": [Example("tinybox pause web", "Every process stands still where it is, and does not know it.")],
-    "unpause": [Example("tinybox pause web && tinybox unpause web", "It goes on.")],
-    "rename": [Example("tinybox rename web site", "The id stays.")],
+    "pause": [Example("tinybox pause web", "Freeze every process; the processes do not notice it.")],
+    "unpause": [Example("tinybox pause web && tinybox unpause web", "Let it go on.")],
+    "rename": [Example("tinybox rename web site", "Change the name; the id stays.")],
     "update": [
-        Example("tinybox update -m 64m --cpus 0.5 web", "Other limits for a box that runs, from now on."),
-        Example("tinybox update --restart always web", "Another policy, from its next end on."),
+        Example("tinybox update -m 64m --cpus 0.5 web", "Change the limits of a running box, from now on."),
+        Example("tinybox update --restart always web", "Change the restart policy, from its next end on."),
     ],
     "rm": [
-        Example("tinybox rm job", "Gone: the name, the files, the log."),
-        Example("tinybox rm -fv web", "Also if it runs, and with the volumes that have no name."),
+        Example("tinybox rm job", "Remove the name, the files and the log."),
+        Example("tinybox rm -fv web", "Kill a running one, and remove anonymous volumes, too."),
     ],
     "prune": [
-        Example("tinybox prune --force", "All containers at rest, all images without a name."),
-        Example("tinybox prune --force --volumes", "The anonymous volumes, too."),
+        Example("tinybox prune --force", "Remove stopped containers, unused networks and nameless images."),
+        Example("tinybox prune --force --volumes", "Remove anonymous volumes, too."),
     ],
     "ps": [
-        Example("tinybox ps -a", "Those at rest, too."),
-        Example("tinybox ps -a --filter exited=3 --format '{{.Names}}: {{.Status}}'", "Chosen, and in other words."),
-        Example("tinybox ps -aq --filter status=exited", "Ids alone, for other commands."),
+        Example("tinybox ps -a", "List containers that do not run, too."),
+        Example(
+            "tinybox ps -a --filter exited=3 --format '{{.Names}}: {{.Status}}'",
+            "List only some of them, in another format.",
+        ),
+        Example("tinybox ps -aq --filter status=exited", "Print only ids, for other commands."),
     ],
     "logs": [
-        Example("tinybox logs --tail 5 -t web", "The last five lines, each with its time."),
-        Example("tinybox logs -f --since 10m web", "From ten minutes ago on, and what is still to come.", alone=False),
+        Example("tinybox logs --tail 5 -t web", "Print the last five lines, each with its time."),
+        Example("tinybox logs -f --since 10m web", "Print the last ten minutes, and new output.", alone=False),
     ],
-    "top": [Example("tinybox top web", "Its processes, in the host's numbers.")],
+    "top": [Example("tinybox top web", "List its processes, with their PIDs on the host.")],
     "stats": [
-        Example("tinybox stats --no-stream", "What the running boxes use, once."),
-        Example("tinybox stats web", "The same again and again, until Ctrl-C.", alone=False),
+        Example("tinybox stats --no-stream", "Print once what the running boxes use."),
+        Example("tinybox stats web", "Print it every second for one box, until Ctrl-C.", alone=False),
     ],
     "inspect": [
-        Example("tinybox inspect web", "All that is known, as JSON."),
-        Example("tinybox inspect -f '{{.State.Status}} {{.State.Pid}}' web", "Two words of it."),
+        Example("tinybox inspect web", "Print all details as JSON."),
+        Example("tinybox inspect -f '{{.State.Status}} {{.State.Pid}}' web", "Print two values of them."),
     ],
     "events": [
-        Example("tinybox events --since 1h --until 0s", "What has happened in the last hour."),
+        Example("tinybox events --since 1h --until 0s", "Show the events of the last hour."),
         Example("tinybox events --filter event=oom", "Wait for the next box that runs out of memory.", alone=False),
     ],
-    "port": [Example("tinybox port web", "Nothing, for no port is published yet.")],
-    "tree": [Example("tinybox tree web", "Who started whom: each process with both of its numbers.")],
-    "ns": [
-        Example("tinybox ns web", "The eight namespaces of host and box, and which of them differ."),
-    ],
+    "port": [Example("tinybox port web", "Print nothing, because no port is published.")],
+    "tree": [Example("tinybox tree web", "Show each process below its parent, with both PIDs.")],
+    "ns": [Example("tinybox ns web", "Compare the eight namespaces of host and box.")],
     "diff": [Example("tinybox exec web touch /tmp/new && tinybox diff web", "A: added, C: changed, D: deleted.")],
     "cp": [
-        Example("tinybox cp page.html web:/tmp/", "Into the box."),
-        Example("tinybox cp web:/etc/passwd - | tar -tf -", "Out of it, as an archive."),
+        Example("tinybox cp page.html web:/tmp/", "Copy a file into the box."),
+        Example("tinybox cp web:/etc/passwd - | tar -tf -", "Copy a file out of the box, as an archive."),
     ],
     "export": [
-        Example("tinybox export -o site.tar web", "All files as they are now, into a file."),
-        Example("tinybox export job | tinybox import - flat:1", "An image of one layer from all that a box has."),
+        Example("tinybox export -o site.tar web", "Write all files as they are now into an archive."),
+        Example("tinybox export job | tinybox import - flat:1", "Make an image of one layer from a box."),
     ],
     "commit": [
-        Example("tinybox commit -m 'with a page' web site:1", "What the box has changed, as one more layer."),
-        Example('tinybox commit -c \'CMD ["httpd", "-f"]\' web site:2', "And with another program to start."),
+        Example("tinybox commit -m 'with a page' web site:1", "Make an image; the changes are one more layer."),
+        Example('tinybox commit -c \'CMD ["httpd", "-f"]\' web site:2', "The same, with another program to start."),
     ],
     "oci": [
-        Example("mkdir -p box && tinybox oci spec --bundle box", "A config.json in box, to stand beside a rootfs."),
-        Example("tinybox oci run --bundle box first", "Run what it describes, as the container `first`.", alone=False),
-        Example("tinybox oci --root /run/elsewhere list", "The containers of an engine that keeps them elsewhere."),
+        Example("mkdir -p box && tinybox oci spec --bundle box", "Write a config.json; a rootfs belongs beside it."),
+        Example("tinybox oci run --bundle box first", "Run the bundle as the container `first`.", alone=False),
+        Example("tinybox oci --root /run/elsewhere list", "List the containers of another root."),
     ],
     "volume": [],
     "volume ls": [
-        Example("tinybox volume ls", "Every volume, those without a name of their own included."),
-        Example("tinybox volume ls -q --filter dangling=true", "Those that no container uses."),
+        Example("tinybox volume ls", "List every volume, anonymous ones, too."),
+        Example("tinybox volume ls -q --filter dangling=true", "Name those that no container uses."),
     ],
-    "volume create": [Example("tinybox volume create --label kind=cache pages", "Empty; `-v pages:/www` uses it.")],
-    "volume rm": [Example("tinybox volume rm data", "With all that is in it.")],
-    "volume inspect": [Example("tinybox volume inspect -f '{{.Mountpoint}}' data", "Where it lies on the host.")],
-    "volume prune": [Example("tinybox volume prune --force", "The anonymous ones that nobody uses.")],
+    "volume create": [
+        Example("tinybox volume create --label kind=cache pages", "Make one; `-v pages:/www` mounts it.")
+    ],
+    "volume rm": [Example("tinybox volume rm data", "Remove it with all its files.")],
+    "volume inspect": [Example("tinybox volume inspect -f '{{.Mountpoint}}' data", "Print its directory on the host.")],
+    "volume prune": [Example("tinybox volume prune --force", "Remove unused anonymous volumes.")],
     "network": [],
     "network ls": [
-        Example("tinybox network ls", "bridge, host and none are there always."),
-        Example("tinybox network ls -q --filter type=custom", "The ids of those that somebody made."),
+        Example("tinybox network ls", "List all networks; bridge, host and none always exist."),
+        Example("tinybox network ls -q --filter type=custom", "Print the ids of your own networks."),
     ],
     "network create": [
-        Example("tinybox network create inner --internal", "Boxes on it reach one another, and nothing else."),
+        Example("tinybox network create inner --internal", "Its boxes reach one another, and nothing else."),
         Example(
             "tinybox network create --subnet 10.99.0.0/24 --gateway 10.99.0.254 --ipv6 --opt mtu=1400 wide",
-            "With a subnet of one's own, an IPv6 one beside it, and smaller packets.",
+            "Choose subnet, gateway and packet size, and add an IPv6 subnet.",
         ),
     ],
     "network connect": [
-        Example("tinybox network connect --alias www lab web", "`web` has one more card now, and a name there.")
+        Example("tinybox network connect --alias www lab web", "Give `web` one more interface and a name there.")
     ],
-    "network disconnect": [Example("tinybox network disconnect bridge web", "It has one less, running or not.")],
+    "network disconnect": [Example("tinybox network disconnect bridge web", "Take this interface away again.")],
     "network inspect": [
-        Example("tinybox network inspect lab", "All that is known, with the boxes that are on it."),
-        Example("tinybox network inspect -f '{{range .IPAM.Config}}{{.Subnet}}{{end}}' lab", "Its subnet alone."),
+        Example("tinybox network inspect lab", "Print all details and the connected boxes."),
+        Example("tinybox network inspect -f '{{range .IPAM.Config}}{{.Subnet}}{{end}}' lab", "Print only its subnet."),
     ],
-    "network show": [
-        Example("tinybox network show bridge", "The picture for the board, from the kernel as it is now.")
-    ],
-    "network rm": [Example("tinybox network rm lab", "A network that a box is on stays.")],
-    "network prune": [Example("tinybox network prune --force", "All networks that no box is on.")],
+    "network show": [Example("tinybox network show bridge", "Draw the network as it is in the kernel now.")],
+    "network rm": [Example("tinybox network rm lab", "Remove a network; one with a box connected to it stays.")],
+    "network prune": [Example("tinybox network prune --force", "Remove all networks without a box.")],
     "images": [
-        Example("tinybox images", "What is in the store."),
-        Example("tinybox images -q busybox", "One id; nothing, if there is no such image."),
+        Example("tinybox images", "List the images in the store."),
+        Example("tinybox images -q busybox", "Print one id, or nothing if there is no such image."),
     ],
-    "pull": [Example("tinybox pull busybox", "By the recipe rootfs/busybox.toml; what is there already is kept.")],
+    "pull": [Example("tinybox pull busybox", "Make it by rootfs/busybox.toml, unless it exists.")],
     "import": [
-        Example("tinybox import site.tar.gz site:2", "From a file, whatever it is compressed with."),
-        Example("gzip -dc site.tar.gz | tinybox import - site:3", "From a pipe."),
+        Example("tinybox import site.tar.gz site:2", "Make an image from a file, of any compression."),
+        Example("gzip -dc site.tar.gz | tinybox import - site:3", "Make an image from a pipe."),
     ],
     "save": [
-        Example("tinybox save -o busybox.tar busybox", "For other tools: `skopeo copy oci-archive:busybox.tar ...`."),
-        Example("tinybox save busybox | gzip > busybox.tar.gz", "Into a pipe."),
+        Example(
+            "tinybox save -o busybox.tar busybox",
+            "Write an archive for other tools: `skopeo copy oci-archive:busybox.tar ...`.",
+        ),
+        Example("tinybox save busybox | gzip > busybox.tar.gz", "Write the archive into a pipe."),
     ],
     "load": [
         Example(
-            "tinybox save site -o site-image.tar && tinybox load -i site-image.tar", "Out, and in again.", alone=False
+            "tinybox save site -o site-image.tar && tinybox load -i site-image.tar",
+            "Write an image, and load it again.",
+            alone=False,
         ),
-        Example("tinybox save site | tinybox load -q", "The same files, so the same image.", alone=False),
+        Example("tinybox save site | tinybox load -q", "The same files give the same image.", alone=False),
     ],
-    "rmi": [
-        Example("tinybox commit web site:1 && tinybox rmi site:1", "The name; with the last name the layers."),
-    ],
+    "rmi": [Example("tinybox commit web site:1 && tinybox rmi site:1", "Remove a name; the last one with its layers.")],
     "doctor": [
-        Example("tinybox doctor", "What this host offers, what it lacks, and what would cure that."),
-        Example("tinybox doctor --fix --json > host.json", "First what dead commands have left is removed."),
+        Example("tinybox doctor", "Show what this host offers and lacks, and the cure."),
+        Example("tinybox doctor --fix --json > host.json", "Remove the leftovers of killed commands first."),
     ],
     "lab": [],
-    "lab list": [Example("tinybox lab list", "Each lab by its name, in the order of the lectures.")],
-    "lab show": [
-        Example("tinybox lab show pid", "The question, the idea and the control, without the answer."),
-    ],
+    "lab list": [Example("tinybox lab list", "List the names of the labs, in the order of the lectures.")],
+    "lab show": [Example("tinybox lab show pid", "Print the question, the idea and the control, without the answer.")],
     "lab run": [
-        Example("tinybox lab run pid", "Two views of one process, the evidence and a verdict."),
-        Example("tinybox lab run --step pid", "For the room: predict, press Enter, look.", alone=False),
-        Example("tinybox lab run --markdown pid.md pid", "A page to hand in."),
+        Example("tinybox lab run pid", "Run a lab; print the evidence and a verdict."),
+        Example("tinybox lab run --step pid", "Predict, press Enter, compare.", alone=False),
+        Example("tinybox lab run --markdown pid.md pid", "Write a page to hand in."),
     ],
-    "lab check": [Example("tinybox lab check pid", "The lab and its control, which has to come out the other way.")],
+    "lab check": [
+        Example("tinybox lab check pid", "Run the lab and its control, which must give the opposite result.")
+    ],
     "compose": [],
     "compose up": [
-        Example("tinybox compose up -d", "What compose.yaml says, in the background; said again, nothing is done."),
-        Example("tinybox compose up --wait --wait-timeout 20", "Return when all of it runs and is healthy."),
-        Example("tinybox compose up", "In the foreground: what all say, line by line; Ctrl-C stops them.", alone=False),
+        Example("tinybox compose up -d", "Start all services in the background; a second time, nothing is done."),
+        Example("tinybox compose up --wait --wait-timeout 20", "Return when all services run and are healthy."),
+        Example("tinybox compose up", "Show the output of all services; Ctrl-C stops them.", alone=False),
     ],
     "compose down": [
-        Example("tinybox compose up -d && tinybox compose down -v", "Containers, networks, and with -v the volumes."),
+        Example(
+            "tinybox compose up -d && tinybox compose down -v",
+            "Remove the containers, the networks, and with -v the volumes.",
+        )
     ],
     "compose ps": [
-        Example("tinybox compose up -d && tinybox compose ps -a", "The containers of this project."),
-        Example("tinybox compose ps --format json", "For programs: docker compose's words, a line a container."),
+        Example("tinybox compose up -d && tinybox compose ps -a", "List the containers of this project."),
+        Example("tinybox compose ps --format json", "For programs: docker compose's JSON, a line for each container."),
     ],
     "compose logs": [
-        Example("tinybox compose up -d && tinybox compose logs --tail 2", "Each line after the name of who said it."),
         Example(
-            "tinybox compose logs -f --no-log-prefix clock", "One service, and what is still to come.", alone=False
+            "tinybox compose up -d && tinybox compose logs --tail 2", "Print lines, each after its container's name."
+        ),
+        Example(
+            "tinybox compose logs -f --no-log-prefix clock", "Print and follow the output of one service.", alone=False
         ),
     ],
     "compose port": [
-        Example(
-            "tinybox compose port web 80", "For `ports: [80]`: 0.0.0.0:49153, or whichever port it is.", alone=False
-        ),
+        Example("tinybox compose port web 80", "For `ports: [80]`: 0.0.0.0:49153, or another port.", alone=False)
     ],
     "compose exec": [
-        Example("tinybox compose up -d && tinybox compose exec -T clock ps", "A program in the box of a service."),
+        Example("tinybox compose up -d && tinybox compose exec -T clock ps", "Run a program in a service's box.")
     ],
     "compose config": [
-        Example("tinybox compose config", "The file as it is read: variables filled in, several files as one."),
-        Example("tinybox compose config -q", "Is it right? Nothing, or the line that is not."),
+        Example("tinybox compose config", "Print the merged file with its variables filled in."),
+        Example("tinybox compose config -q", "Check the file; print only the wrong line."),
     ],
     "compose stop": [
-        Example("tinybox compose up -d && tinybox compose stop -t 1", "At rest; `tinybox compose start` goes on."),
+        Example("tinybox compose up -d && tinybox compose stop -t 1", "Stop the services, but keep their containers.")
     ],
     "compose start": [
         Example(
-            "tinybox compose up -d && tinybox compose stop && tinybox compose start", "What is at rest, once more."
-        ),
+            "tinybox compose up -d && tinybox compose stop && tinybox compose start", "Start stopped services again."
+        )
     ],
-    "compose restart": [Example("tinybox compose up -d && tinybox compose restart clock", "One service anew.")],
+    "compose restart": [Example("tinybox compose up -d && tinybox compose restart clock", "Restart one service.")],
     "completion": [
-        Example("tinybox completion bash > bash.sh && . ./bash.sh", "For this bash; zsh reads it likewise."),
+        Example("tinybox completion bash > bash.sh && . ./bash.sh", "Turn completion on in bash; the same in zsh."),
         Example("tinybox completion fish > tinybox.fish", "For fish, in ~/.config/fish/completions."),
     ],
 }

@@ -1,4 +1,4 @@
-"""What the shell is offered: the protocol between bash, zsh or fish and the installed command, spoken for real."""
+"""Shell completion: the protocol between bash, zsh or fish and the installed command, tested with the real programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.root
 
 
 def offers(tinybox: Command, line: str, shell: str = "bash") -> list[str]:
-    """Return what *shell* is offered for the last word of *line*, which may be empty; nothing may be said beside it."""
+    """Return what *shell* is offered for the last word of *line*, which may be empty; nothing else may be printed."""
     words = line.split(" ")
     settings = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), "_TINYBOX_COMPLETE": f"{shell}_complete"}
     if shell == "fish":
@@ -64,13 +64,13 @@ def two(tinybox: Command) -> Iterator[Command]:
     ],
 )
 def test_containers_are_offered_where_they_can_be_used(two: Command, line: str, names: list[str]) -> None:
-    """`stop` offers what runs, `start` what does not, `rm` both; never a name that is on the line already."""
+    """`stop` offers running containers, `start` the others, `rm` both; a name already on the line is not offered."""
     assert offers(two, line) == names
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_three_shells_are_spoken_to(two: Command, shell: str) -> None:
-    """Each of bash, zsh and fish gets the same names in its own form."""
+def test_three_shells_get_the_same_names(two: Command, shell: str) -> None:
+    """Each of bash, zsh and fish gets the same names in its own format."""
     assert offers(two, "tinybox rm shown-", shell) == ["shown-alive", "shown-new"]
 
 
@@ -82,28 +82,28 @@ def test_images_are_offered(tinybox: Command) -> None:
 
 
 def test_volumes_are_offered(tinybox: Command) -> None:
-    """`volume rm` offers the volumes, among them one that has just been made; `volume create` offers none."""
+    """`volume rm` offers the volumes, also one that was made a moment before; `volume create` offers none."""
     assert tinybox("volume", "create", "shown-pages").returncode == 0
     assert offers(tinybox, "tinybox volume rm shown-") == ["shown-pages"]
     assert offers(tinybox, "tinybox volume create shown-") == []
     assert tinybox("volume", "rm", "shown-pages").returncode == 0
 
 
-def test_the_store_of_the_line_is_meant(two: Command) -> None:
-    """With --root the names come from there: a store that is empty offers nothing."""
+def test_root_option_chooses_the_store(two: Command) -> None:
+    """With --root the names come from that store: an empty store offers nothing."""
     assert offers(two, "tinybox --root /nonexistent rm shown-") == []
 
 
-def test_what_cannot_be_read_is_offered_to_nobody(tmp_path: Path) -> None:
-    """Where the store cannot be read (it is root's alone) no names are offered, and no error is printed."""
+def test_a_store_that_cannot_be_read_offers_nothing(tmp_path: Path) -> None:
+    """If the store cannot be read, as by a user other than root, no names are offered and no error is printed."""
     (tmp_path / "container-names").write_text("a file, where a directory is expected")
     broken = Command(tmp_path)
     assert offers(broken, "tinybox rm ") == []
-    assert "rm" in offers(broken, "tinybox r")  # the control: commands are offered all the same
+    assert "rm" in offers(broken, "tinybox r")  # the control: commands are offered nevertheless
 
 
 def test_bash_completes(two: Command) -> None:
-    """The script that `completion bash` prints, read by bash, finds a container's name for TAB."""
+    """The script that `completion bash` prints, run by bash, completes a container's name."""
     script = two("completion", "bash").stdout
     asked = 'COMP_WORDS=(tinybox rm shown-n); COMP_CWORD=2; _tinybox_completion "$TINYBOX"; echo "${COMPREPLY[@]}"'
     done = subprocess.run(
@@ -119,7 +119,7 @@ def test_bash_completes(two: Command) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_has_its_script(tinybox: Command, shell: str) -> None:
-    """`completion SHELL` prints what that shell asks the command with; another word is refused."""
+    """`completion SHELL` prints the script by which that shell asks the command; an unknown shell is refused."""
     assert f"_TINYBOX_COMPLETE={shell}_complete" in tinybox("completion", shell).stdout
     assert tinybox("completion", "tcsh").returncode == 125
 

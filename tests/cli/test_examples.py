@@ -1,4 +1,4 @@
-"""The examples of docs/cli.md are run as they stand there, in the state that they speak of; each must end with 0."""
+"""The examples of docs/cli.md are run as they are printed, in the state that they describe; each must end with 0."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
-# What an example ends with if not with 0: the program's own status is the command's.
+# The expected status where it is not 0: the program's own status is the command's.
 STATUS = {
     "tinybox run --rm -m 32m busybox sh -c 'head -c 128m /dev/zero | tail | wc -c'": 137,
     "tinybox start -a job": 3,
@@ -36,7 +36,7 @@ services:
 
 @pytest.fixture
 def scene(tinybox: Command, tmp_path: Path) -> Iterator[Command]:
-    """Set the scene: `web` runs, `job` has ended with 3, `data` is a volume, `lab` a network; then all goes."""
+    """Prepare: `web` runs, `job` has ended with 3, `data` is a volume, `lab` a network; afterwards remove them all."""
     (tmp_path / "page.html").write_text("hello\n")
     (tmp_path / "compose.yaml").write_text(COMPOSE)
     subprocess.run(["tar", "-czf", "site.tar.gz", "page.html"], cwd=tmp_path, check=True)
@@ -73,7 +73,7 @@ def images(tinybox: Command) -> list[str]:
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if any(example.alone for example in EXAMPLES[name])])
 def test_the_examples_of(scene: Command, name: str, tmp_path: Path) -> None:
-    """Each example of this command, in the order of the page, does what its sentence says, or at least ends well."""
+    """Each example of this command, in the order of the page, succeeds, or ends with the status listed above."""
     path = f"{Path(scene.path).parent}:{os.environ['PATH']}"
     for example in EXAMPLES[name]:
         if not example.alone:

@@ -1,4 +1,4 @@
-"""Help is there, complete and quick to find: every command, every option of run, in groups."""
+"""Help exists, is complete and is ordered: every command, every option of run, in groups."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.boxes import one_line
 if TYPE_CHECKING:
     from tests.conftest import Command
 
-# The table of the issue.
+# All options of `run`.
 OPTIONS = (
     "--name --rm -i --interactive -t --tty --init --stop-signal --env -e --env-file --workdir -w --user -u "
     "--entrypoint --hostname -h --label --memory -m --memory-swap --cpus --cpu-shares --cpuset-cpus --pids-limit "
@@ -23,7 +23,7 @@ OPTIONS = (
 
 
 def test_run_names_every_option(tinybox: Command) -> None:
-    """`tinybox run --help` has all the options, and what is no option it does not have."""
+    """`tinybox run --help` lists all these options, and no option that does not exist."""
     done = tinybox("run", "--help")
     assert (done.returncode, done.stderr) == (0, "")
     words = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", done.stdout))
@@ -32,18 +32,18 @@ def test_run_names_every_option(tinybox: Command) -> None:
 
 
 def test_every_command_has_help(tinybox: Command) -> None:
-    """Each command that `tinybox --help` lists with a sentence tells more by itself."""
+    """Each command that `tinybox --help` lists with a sentence has a longer help of its own."""
     listed = re.findall(r"^  ([a-z]+)  +(\S.*)$", tinybox("--help").stdout, re.MULTILINE)
     commands = dict(listed)
     assert {"run", "diff", "images", "import", "pull", "rm", "rmi"} <= set(commands)
     for name in commands:
         done = tinybox(name, "--help")
         assert (done.returncode, done.stderr) == (0, ""), name
-        told_by_itself = f"tinybox-{name} ["  # `tinybox oci` says what tinybox-oci says
+        told_by_itself = f"tinybox-{name} ["  # `tinybox oci` names itself tinybox-oci
         assert done.stdout.startswith((f"Usage: tinybox {name}", told_by_itself)), name
 
 
-def test_the_version_is_told(tinybox: Command) -> None:
+def test_the_version_is_printed(tinybox: Command) -> None:
     """`tinybox --version` is one line with a number."""
     assert re.fullmatch(r"tinybox, version \d+\.\d+\.\d+\n", tinybox("--version").stdout)
 
@@ -58,6 +58,6 @@ def test_no_command_is_help(tinybox: Command, words: tuple[str, ...]) -> None:
 
 @pytest.mark.root
 def test_options_end_at_the_image(tinybox: Command) -> None:
-    """What stands behind the image is the program's, also when it looks like an option of ours."""
+    """All arguments after the image belong to the program, also those that look like options of tinybox."""
     assert tinybox("run", "--rm", "busybox", "echo", "--help", "-m", "--rm").stdout == "--help -m --rm\n"
     assert tinybox("run", "--rm", "--", "busybox", "echo", "--", "x").stdout == "-- x\n"

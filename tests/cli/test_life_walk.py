@@ -1,6 +1,6 @@
-"""A walk through everything that one does with a container that is there: the table of docs/cli.md, word by word.
+"""All commands on an existing container: the table of docs/cli.md, row by row.
 
-Each test is a row of it, with the installed command, once with alpine and once with busybox.
+Each test is a row of that table, with the installed command, once with alpine and once with busybox.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import IMAGES
 from tests.support import no_trace
 from tests.support.boxes import NAMESPACES, lives, new_name, one_line, until
-from tests.support.detached_boxes import FOREVER, Life, field, life, said
+from tests.support.detached_boxes import FOREVER, Life, field, life, stdout_of
 from tests.support.screens import PROMPT, Screen, screen
 from tests.support.slowness import SLOWNESS
 
@@ -31,54 +31,54 @@ SHELL = ("-e", f"PS1={PROMPT}")
 
 
 def status_of(tinybox: Command, it: Life) -> str:
-    """Return what `ps -a` says of the container."""
-    return said(tinybox, "ps", "-a", "--filter", f"name=^{it.name}$", "--format", "{{.Status}}").strip()
+    """Return what `ps -a` prints about the container."""
+    return stdout_of(tinybox, "ps", "-a", "--filter", f"name=^{it.name}$", "--format", "{{.Status}}").strip()
 
 
 def test_run_in_the_background(tinybox: Command, image: str) -> None:
-    """`run -d` prints the id once the program runs, under a monitor in a session of its own; the end is seen."""
+    """`run -d` prints the id once the program runs, under a monitor in a session of its own; the end is recorded."""
     with life(tinybox, image, *FOREVER) as it:
         assert it.state["status"] == "running"
         assert lives(it.pid)
         stat = Path(f"/proc/{it.monitor}/stat").read_text().rpartition(") ")[2].split()
-        assert (stat[4], int(stat[3]) != os.getsid(0)) == ("0", True)  # no terminal; not our session
+        assert (stat[4], int(stat[3]) != os.getsid(0)) == ("0", True)  # no terminal; not the session of this process
         assert os.readlink(f"/proc/{it.monitor}/cwd") == "/"
         assert re.match(r"Up (Less than a second|\d+ seconds?|About a minute)$", status_of(tinybox, it))
-        assert said(tinybox, "ps", "-q", "--no-trunc").split() == [it.id]
-        said(tinybox, "stop", it.name)
+        assert stdout_of(tinybox, "ps", "-q", "--no-trunc").split() == [it.id]
+        stdout_of(tinybox, "stop", it.name)
         assert it.state["exitCode"] == 7
         assert it.state["startedAt"] < it.state["finishedAt"]
         assert status_of(tinybox, it).startswith("Exited (7) ")
-        assert said(tinybox, "ps", "-q") == ""
+        assert stdout_of(tinybox, "ps", "-q") == ""
 
 
 def test_create_start_and_start_again(tinybox: Command, image: str) -> None:
-    """`create` makes and does not start; `start` runs it, each time with the files that it has written."""
+    """`create` makes a container without starting it; each `start` runs it, with the files that it wrote before."""
     with life(tinybox, image, "sh", "-c", "echo x >> /count; wc -l < /count", verb="create") as it:
         assert status_of(tinybox, it) == "Created"
         assert it.rests()
-        assert said(tinybox, "start", it.name) == f"{it.name}\n"
-        said(tinybox, "wait", it.name)
-        assert said(tinybox, "start", "-a", it.name).strip() == "2"
+        assert stdout_of(tinybox, "start", it.name) == f"{it.name}\n"
+        stdout_of(tinybox, "wait", it.name)
+        assert stdout_of(tinybox, "start", "-a", it.name).strip() == "2"
         assert it.log().split() == ["1", "2"]
 
 
 def test_start_attached(tinybox: Command, image: str) -> None:
-    """`start -ai` is the wire from the first byte to the last: input, both outputs, and the exit status."""
+    """`start -ai` passes all bytes from the first to the last: input, both outputs, and the exit status."""
     with life(tinybox, "-i", image, "sh", "-c", "read x; echo got $x; echo err >&2; exit 42", verb="create") as it:
         done = tinybox("start", "-ai", it.name, text="a line\n")
         assert (done.returncode, done.stdout, done.stderr) == (42, "got a line\n", "err\n")
 
 
 def test_attach_without_a_terminal(tinybox: Command, image: str) -> None:
-    """What goes into `attach` is the program's input; its end is the input's end, and the status is the program's."""
+    """Input of `attach` is input of the program; its end is the input's end, and the status is the program's."""
     with life(tinybox, "-i", image, "sh", "-c", "tr a-z A-Z; exit 5") as it:
         done = tinybox("attach", it.name, text="shout\n")
         assert (done.returncode, done.stdout, done.stderr) == (5, "SHOUT\n", "")
 
 
 def test_attach_to_a_terminal(tinybox: Command, image: str) -> None:
-    """Over a pty: prompt, window size, its change, the detach keys; the container lives on and is attached to again."""
+    """On a pty: prompt, window size, a change of it, the detach keys; the container goes on, attach works again."""
     with life(tinybox, "-it", *SHELL, image, "sh") as it:
         with screen(tinybox, "attach", it.name, rows=31, columns=97) as first:
             until(first.is_raw)
@@ -105,14 +105,14 @@ def test_attach_to_a_terminal(tinybox: Command, image: str) -> None:
 
 
 def reach_the_prompt(it: Screen) -> None:
-    """Type until the shell answers; it may have shown a prompt before we came, or not yet."""
+    """Type until the shell answers; it may have printed a prompt before the client attached, or not yet."""
     it.type("echo th''ere\n")
     it.wait_for("there\r\n")
     it.wait_for(PROMPT)
 
 
 def test_exec_joins_everything(tinybox: Command, image: str) -> None:
-    """The joined process has all eight namespaces of PID 1, its control groups, its root, rights and filter."""
+    """The joined process has all eight namespaces of PID 1, its control groups, root, capabilities and filter."""
     with life(tinybox, "-m", "64m", image, *FOREVER) as it:
         own = tinybox.start("exec", it.name, "sleep", "77.7")
         try:
@@ -135,7 +135,7 @@ def test_exec_joins_everything(tinybox: Command, image: str) -> None:
 
 
 def joined(word: str) -> list[int]:
-    """Find the processes with *word* among their arguments that were executed by now."""
+    """Find the processes that have *word* among their arguments and have already been executed."""
     found = []
     for name in filter(str.isdecimal, os.listdir("/proc")):
         try:
@@ -163,13 +163,13 @@ def children_of(pid: int) -> list[int]:
 
 
 def test_exec_options(tinybox: Command, image: str) -> None:
-    """-i, -u, -w, -e, --privileged and the exit status are docker's; what is not asked for is the container's."""
+    """-i, -u, -w, -e, --privileged and the exit status are docker's; settings not given are the container's."""
     with life(tinybox, "-e", "KEPT=1", "-w", "/tmp", image, *FOREVER) as it:
         assert it.inside("pwd; id -u; echo $KEPT$GIVEN").split() == ["/tmp", "0", "1"]
         asked = ("-w", "/etc", "-u", "1000:1001", "-e", "GIVEN=2")
         assert it.inside("pwd; id -u; id -g; echo $KEPT$GIVEN", *asked).split() == ["/etc", "1000", "1001", "12"]
-        assert said(tinybox, "exec", "-i", it.name, "cat", text="through\n") == "through\n"
-        assert said(tinybox, "exec", it.name, "cat", text="not through\n") == ""
+        assert stdout_of(tinybox, "exec", "-i", it.name, "cat", text="through\n") == "through\n"
+        assert stdout_of(tinybox, "exec", it.name, "cat", text="not through\n") == ""
         plain, all_of_them = (
             int(it.inside("grep CapEff /proc/self/status", *o).split()[1], 16) for o in ((), ("--privileged",))
         )
@@ -182,7 +182,7 @@ def test_exec_options(tinybox: Command, image: str) -> None:
 
 
 def test_exec_on_a_terminal(tinybox: Command, image: str) -> None:
-    """`exec -it` gives the joined program a terminal of its own, of the box's devpts, with the size of ours."""
+    """`exec -it` gives the joined program a terminal of its own, of the box's devpts, with the size of the caller's."""
     with life(tinybox, "-it", image, *FOREVER) as it, screen(tinybox, "exec", "-it", *SHELL, it.name, "sh") as shell:
         shell.wait_for(PROMPT)
         assert shell.ask("tty") == "/dev/pts/1"
@@ -195,62 +195,62 @@ def test_exec_on_a_terminal(tinybox: Command, image: str) -> None:
 
 
 def test_exec_in_the_background(tinybox: Command, image: str) -> None:
-    """`exec -d` returns once the program runs and keeps none of our streams; the box's PID 1 is its parent then."""
+    """`exec -d` returns once the program runs and keeps no stream of the caller; then the box's PID 1 is its parent."""
     with life(tinybox, image, *FOREVER) as it:
-        # If it held our pipe, we would wait for it in vain.
-        assert said(tinybox, "exec", "-d", it.name, "sh", "-c", "echo unheard; exec sleep 3333.3") == ""
+        # If it held this pipe, the read would not end.
+        assert stdout_of(tinybox, "exec", "-d", it.name, "sh", "-c", "echo unheard; exec sleep 3333.3") == ""
         until(lambda: "3333.3" in it.inside("ps"))
-        rows = json.loads(f"[{','.join(said(tinybox, 'top', '--format', 'json', it.name).splitlines())}]")
+        rows = json.loads(f"[{','.join(stdout_of(tinybox, 'top', '--format', 'json', it.name).splitlines())}]")
         row = next(row for row in rows if "3333.3" in row["CMD"])
         assert int(row["PPID"]) == it.pid
         one_line(tinybox("exec", "-d", it.name, "nothing-of-this-name"), 127, "not found")
 
 
 def test_stop(tinybox: Command, image: str) -> None:
-    """`stop` sends the stop signal and waits; -t says how long until KILL; the signal may be another one."""
+    """`stop` sends the stop signal and waits; -t sets the seconds until KILL; --signal chooses another signal."""
     with life(tinybox, image, *FOREVER) as it:
-        assert said(tinybox, "stop", it.name) == f"{it.name}\n"
+        assert stdout_of(tinybox, "stop", it.name) == f"{it.name}\n"
         assert it.state["exitCode"] == 7
-        assert said(tinybox, "stop", it.name) == f"{it.name}\n"  # it is stopped: no error
+        assert stdout_of(tinybox, "stop", it.name) == f"{it.name}\n"  # it is stopped already: no error
     script = "trap '' TERM; trap 'exit 8' HUP; while :; do sleep 0.05; done"
     with life(tinybox, "--stop-timeout", "100000", image, "sh", "-c", script) as deaf:
         begin = time.monotonic()
-        said(tinybox, "stop", "-t", "1", deaf.name)  # else it would take a day
+        stdout_of(tinybox, "stop", "-t", "1", deaf.name)  # otherwise `stop` would wait for a day
         assert deaf.state["exitCode"] == 137
         assert time.monotonic() - begin >= 1
-        said(tinybox, "start", deaf.name)
+        stdout_of(tinybox, "start", deaf.name)
         deaf.await_traps()
-        said(tinybox, "stop", "-s", "HUP", deaf.name)
+        stdout_of(tinybox, "stop", "-s", "HUP", deaf.name)
         assert deaf.state["exitCode"] == 8
     words = ("--stop-signal", "USR1", "--stop-timeout", "1", image, "sh", "-c")
     with life(tinybox, *words, "trap 'exit 9' USR1; while :; do sleep 0.05; done") as own:
         for seconds in ("nan", "inf", "1e400", "-1e400", "9" * 400):
             one_line(tinybox("stop", "-t", seconds, own.name), 1, "is not a time in seconds")
         assert lives(own.pid)  # the control: nothing was sent
-        said(tinybox, "stop", own.name)
+        stdout_of(tinybox, "stop", own.name)
         assert own.state["exitCode"] == 9
-    words = ("--stop-signal", "SIGRTMIN+3", "--stop-timeout", "2147483648", image, "sh", "-c")  # systemd's images
+    words = ("--stop-signal", "SIGRTMIN+3", "--stop-timeout", "2147483648", image, "sh", "-c")  # systemd's own
     with life(tinybox, *words, "trap 'echo hello' 39; trap 'exit 6' 37; while :; do sleep 0.05; done") as real_time:
-        said(tinybox, "kill", "-s", "RTMIN+5", real_time.name)
+        stdout_of(tinybox, "kill", "-s", "RTMIN+5", real_time.name)
         until(lambda: "hello" in real_time.log())
-        said(tinybox, "stop", real_time.name)
+        stdout_of(tinybox, "stop", real_time.name)
         assert real_time.state["exitCode"] == 6
 
 
 def test_kill_wait_and_restart(tinybox: Command, image: str) -> None:
-    """`kill -s` sends what it is told; `wait` prints the status; `restart` begins anew, with another PID 1."""
+    """`kill -s` sends that signal; `wait` prints the status; `restart` starts the container with another PID 1."""
     with life(
         tinybox, image, "sh", "-c", "trap 'echo usr1' USR1; trap 'exit 7' TERM; while :; do sleep 0.05; done"
     ) as it:
-        said(tinybox, "kill", "-s", "USR1", it.name)
+        stdout_of(tinybox, "kill", "-s", "USR1", it.name)
         until(lambda: "usr1" in it.log())
         first = it.pid
-        said(tinybox, "restart", "-t", "3", it.name)
+        stdout_of(tinybox, "restart", "-t", "3", it.name)
         assert it.pid != first
         assert lives(it.pid)
         assert not lives(first)
         with tinybox.start("wait", it.name) as waiting:
-            said(tinybox, "kill", it.name)
+            stdout_of(tinybox, "kill", it.name)
             out, _ = waiting.communicate(timeout=60 * SLOWNESS)
         assert (waiting.returncode, out) == (0, "137\n")
         one_line(tinybox("kill", it.name), 1, "is not running")
@@ -258,40 +258,40 @@ def test_kill_wait_and_restart(tinybox: Command, image: str) -> None:
 
 
 def test_pause_and_unpause(tinybox: Command, image: str) -> None:
-    """A paused box stands still and says so; exec is refused; unpaused, it goes on where it was; stop works on both."""
+    """A paused box stands still and `ps` says so; exec is refused; unpaused, it goes on; `stop` works on both."""
     with life(tinybox, image, "sh", "-c", "while :; do echo x >> /beat; sleep 0.02; done") as it:
         beat = Path(it.root / "containers" / it.id / "upper" / "beat")
         until(beat.exists)
-        said(tinybox, "pause", it.name)
+        stdout_of(tinybox, "pause", it.name)
         assert status_of(tinybox, it).endswith("(Paused)")
         size = beat.stat().st_size
         time.sleep(0.3)
         assert beat.stat().st_size == size
         one_line(tinybox("exec", it.name, "true"), 125, "is paused")
         one_line(tinybox("pause", it.name), 1, "already paused")
-        said(tinybox, "unpause", it.name)
+        stdout_of(tinybox, "unpause", it.name)
         until(lambda: beat.stat().st_size > size)
         one_line(tinybox("unpause", it.name), 1, "not paused")
-        said(tinybox, "pause", it.name)
-        said(tinybox, "stop", "-t", "2", it.name)
+        stdout_of(tinybox, "pause", it.name)
+        stdout_of(tinybox, "stop", "-t", "2", it.name)
         assert it.state["status"] == "stopped"
 
 
 def test_rename(tinybox: Command, image: str) -> None:
-    """The new name finds it and the old one is free; a name that is taken, or none, is refused."""
+    """The new name finds the container and the old one is free; a name in use, or an empty one, is refused."""
     with life(tinybox, image, *FOREVER) as it, life(tinybox, image, "true", verb="create") as other:
         name = new_name()
-        said(tinybox, "rename", it.name, name)
+        stdout_of(tinybox, "rename", it.name, name)
         assert tinybox("exec", name, "true").returncode == 0
         one_line(tinybox("exec", it.name, "true"), 125, "no such container")
         one_line(tinybox("rename", name, other.name), 1, "already in use")
         one_line(tinybox("rename", name, "no/name"), 1, "not allowed")
         assert os.readlink(it.root / "run" / name) == it.id
-        said(tinybox, "rename", name, it.name)
+        stdout_of(tinybox, "rename", name, it.name)
 
 
 def test_rm(tinybox: Command, image: str) -> None:
-    """`rm` removes what is at rest, with -f what runs, with -v nameless volumes; several at once, each error told."""
+    """`rm` removes containers at rest, with -f also running ones, with -v nameless volumes; it reports each error."""
     with life(tinybox, "-v", "/nameless", "-v", "named:/n", image, *FOREVER) as it:
         volumes = set(os.listdir(it.root / "volumes"))
         one_line(tinybox("rm", it.name), 1, "is running", f"rm -f {it.name}")
@@ -299,35 +299,37 @@ def test_rm(tinybox: Command, image: str) -> None:
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (0, f"{it.name}\n", 1)
         assert not (it.root / "containers" / it.id).exists()
         assert len(volumes - set(os.listdir(it.root / "volumes"))) == 1
-        said(tinybox, "volume", "rm", "named")
-        done = tinybox("rm", "nothing-of-this-name", it.name)  # the control: without -f they are missed
+        stdout_of(tinybox, "volume", "rm", "named")
+        done = tinybox("rm", "nothing-of-this-name", it.name)  # the control: without -f a missing container is an error
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 2)
     with life(tinybox, image, "true", verb="create") as new:
-        assert said(tinybox, "wait", new.name) == "0\n"  # it never ran, which docker counts as 0
-        shown = said(tinybox, "inspect", "-f", "{{.Name}}", new.name).strip()
-        assert said(tinybox, "inspect", "-f", "{{.Id}}", shown) == f"{new.id}\n"  # /NAME is one, too
-        assert said(tinybox, "rm", new.id[:12]) == f"{new.id[:12]}\n"
+        assert stdout_of(tinybox, "wait", new.name) == "0\n"  # the container never ran, which docker counts as 0
+        shown = stdout_of(tinybox, "inspect", "-f", "{{.Name}}", new.name).strip()
+        assert stdout_of(tinybox, "inspect", "-f", "{{.Id}}", shown) == f"{new.id}\n"  # /NAME is a name, too
+        assert stdout_of(tinybox, "rm", new.id[:12]) == f"{new.id[:12]}\n"
 
 
 def test_update(tinybox: Command, image: str) -> None:
-    """New limits hold at once, in the kernel's own files, and after a restart, too; what was not named stays."""
+    """New limits hold at once, in the kernel's own files, and also after a restart; the others do not change."""
     with life(tinybox, "-m", "64m", "--pids-limit", "50", image, *FOREVER) as it:
         assert limit(it, "memory") == 64 << 20
-        said(tinybox, "update", "-m", "48m", "--memory-swap", "96m", "--pids-limit", "33", "--cpus", "0.5", it.name)
+        stdout_of(
+            tinybox, "update", "-m", "48m", "--memory-swap", "96m", "--pids-limit", "33", "--cpus", "0.5", it.name
+        )
         for _ in range(2):
             assert limit(it, "memory") == 48 << 20
             assert limit(it, "pids") == 33
             assert limit(it, "cpu") == 0.5
-            said(tinybox, "restart", "-t", "0", it.name)
-        said(tinybox, "update", "--cpuset-cpus", "0", it.name)  # a controller that no limit needed until now
+            stdout_of(tinybox, "restart", "-t", "0", it.name)
+        stdout_of(tinybox, "update", "--cpuset-cpus", "0", it.name)  # a controller that no limit needed before
         assert os.sched_getaffinity(it.pid) == {0}
         one_line(tinybox("update", "-m", "1k", it.name), 1, "memory")
-        one_line(tinybox("update", it.name), 1, "nothing to change")
+        one_line(tinybox("update", it.name), 1, "no option was given")
         assert limit(it, "memory") == 48 << 20
 
 
 def limit(it: Life, controller: str) -> float:
-    """Read a limit of a container where the kernel keeps it, in version 2 or 1: bytes, processes, CPUs."""
+    """Read a limit of a container from the kernel's file of version 2 or 1: bytes, processes, CPUs."""
     files = {
         "memory": ("memory.max", "memory.limit_in_bytes"),
         "pids": ("pids.max",),
@@ -345,83 +347,83 @@ def limit(it: Life, controller: str) -> float:
 
 
 def test_logs(tinybox: Command, image: str) -> None:
-    """The two streams apart, the last lines, from when, with the time; -f to the end; and they survive the end."""
+    """The two streams apart, the last lines, a start time, timestamps; -f until the end; the lines survive the end."""
     script = "echo one; echo two >&2; until test -e /go; do sleep 0.05; done; echo three; echo four"
     with life(tinybox, image, "sh", "-c", script) as it:
         with tinybox.start("logs", "-f", it.name) as following:
             assert following.stdout
             assert following.stderr
             assert (following.stdout.readline(), following.stderr.readline()) == ("one\n", "two\n")
-            it.inside("touch /go")  # what follows is said later, and so has a later time
+            it.inside("touch /go")  # the next line is printed later, so its time is later
             assert following.communicate(timeout=60 * SLOWNESS) == ("three\nfour\n", "")
         it.ended()
         done = tinybox("logs", it.name)
         assert (done.stdout, done.stderr) == ("one\nthree\nfour\n", "two\n")
-        assert said(tinybox, "logs", "--tail", "2", it.name) == "three\nfour\n"
+        assert stdout_of(tinybox, "logs", "--tail", "2", it.name) == "three\nfour\n"
         stamped = tinybox("logs", "-t", it.name).stdout.splitlines()
         moment = stamped[1].split()[0]
         assert tinybox("logs", "--since", moment, it.name).stdout == "three\nfour\n"
         assert tinybox("logs", "--until", moment, it.name).stdout.startswith("one\n")
 
 
-def test_what_looks_at_it(tinybox: Command, image: str) -> None:
-    """top, tree, ns, stats, inspect, port and events: each tells the truth of this container, also as JSON."""
+def test_reading_commands(tinybox: Command, image: str) -> None:
+    """top, tree, ns, stats, inspect, port and events: each reports the facts of this container, also as JSON."""
     with life(tinybox, "-m", "64m", "--label", "a=b", image, *FOREVER) as it:
-        assert "tinybox:init" in said(tinybox, "top", it.name)
-        assert str(it.pid) in said(tinybox, "tree", it.name)
-        rows = [json.loads(line) for line in said(tinybox, "ns", "--format", "json", it.name).splitlines()]
+        assert "tinybox:init" in stdout_of(tinybox, "top", it.name)
+        assert str(it.pid) in stdout_of(tinybox, "tree", it.name)
+        rows = [json.loads(line) for line in stdout_of(tinybox, "ns", "--format", "json", it.name).splitlines()]
         assert len(rows) == 8
-        usage = json.loads(said(tinybox, "stats", "--no-stream", "--format", "json", it.name))
+        usage = json.loads(stdout_of(tinybox, "stats", "--no-stream", "--format", "json", it.name))
         assert usage["MemUsage"].endswith("/ 64MiB")
         assert it.shown("{{.State.Status}} {{.State.Pid}} {{.Config.Labels.a}}") == f"running {it.pid} b"
-        assert said(tinybox, "port", it.name) == ""
-        said(tinybox, "stop", it.name)
-        happened = said(tinybox, "events", "--since", "10m", "--until", "0s", "--filter", f"container={it.name}")
+        assert stdout_of(tinybox, "port", it.name) == ""
+        stdout_of(tinybox, "stop", it.name)
+        happened = stdout_of(tinybox, "events", "--since", "10m", "--until", "0s", "--filter", f"container={it.name}")
         words = [line.split()[2] for line in happened.splitlines()]
         assert words == ["create", "start", "die", "stop"]
 
 
 def test_its_files(tinybox: Command, image: str, tmp_path: Path) -> None:
-    """diff, cp both ways, export and commit: what the container wrote is seen, carried, packed and made an image."""
+    """diff, cp both ways, export and commit: files that the container wrote are listed, copied, packed, committed."""
     with life(tinybox, image, "sh", "-c", "echo made > /made; echo READY; while :; do sleep 0.05; done") as it:
         until(lambda: "READY" in it.log())
-        assert "A /made" in said(tinybox, "diff", it.name)
+        assert "A /made" in stdout_of(tinybox, "diff", it.name)
         tinybox("cp", f"{it.name}:/made", str(tmp_path / "out"))
         assert (tmp_path / "out").read_text() == "made\n"
         tinybox("cp", str(tmp_path / "out"), f"{it.name}:/in")
         assert it.inside("cat /in") == "made"
-        said(tinybox, "export", "-o", str(tmp_path / "all.tar"), it.name)
+        stdout_of(tinybox, "export", "-o", str(tmp_path / "all.tar"), it.name)
         with tarfile.open(tmp_path / "all.tar") as archive:
             assert "made" in archive.getnames()
         tag = f"walk-{image}"
         tinybox("commit", it.name, tag)
-        assert said(tinybox, "run", "--rm", tag, "cat", "/made", "/in") == "made\nmade\n"
+        assert stdout_of(tinybox, "run", "--rm", tag, "cat", "/made", "/in") == "made\nmade\n"
         assert tinybox("rmi", tag).returncode == 0
 
 
 def test_prune_and_volumes(tinybox: Command, image: str) -> None:
-    """`volume` makes, lists, shows and removes; `prune` takes containers at rest and no others."""
+    """`volume` makes, lists, shows and removes; `prune` removes containers at rest and no others."""
     name = new_name()
-    assert said(tinybox, "volume", "create", name) == f"{name}\n"
-    assert name in said(tinybox, "volume", "ls")
-    assert json.loads(said(tinybox, "volume", "inspect", name))[0]["Name"] == name
+    assert stdout_of(tinybox, "volume", "create", name) == f"{name}\n"
+    assert name in stdout_of(tinybox, "volume", "ls")
+    assert json.loads(stdout_of(tinybox, "volume", "inspect", name))[0]["Name"] == name
     with life(tinybox, "-v", f"{name}:/v", image, *FOREVER) as it, life(tinybox, image, "true", verb="create") as new:
         one_line(tinybox("volume", "rm", name), 1, "in use")
         tinybox("prune", "-f")
         assert not (new.root / "containers" / new.id).exists()
         assert lives(it.pid)
-    assert said(tinybox, "volume", "rm", name) == f"{name}\n"
+    assert stdout_of(tinybox, "volume", "rm", name) == f"{name}\n"
 
 
 def test_names_prefixes_and_several_at_once(tinybox: Command, image: str) -> None:
-    """A name, an id or its beginning is the same container; several are all done, in order; an unknown one is told."""
+    """A name, an id or its beginning is the same container; several are handled in order; an unknown one fails."""
     with life(tinybox, image, *FOREVER) as one, life(tinybox, image, *FOREVER) as two:
         for word in (one.name, one.id, one.id[:12]):
-            assert said(tinybox, "exec", word, "hostname").strip() == one.id[:12]
+            assert stdout_of(tinybox, "exec", word, "hostname").strip() == one.id[:12]
         done = tinybox("stop", one.name, "nothing-of-this-name", two.name)
         assert done.returncode == 1
         assert done.stdout == f"{one.name}\n{two.name}\n"
         assert done.stderr.count("\n") == done.stderr.count("no such container") == 1
-        assert said(tinybox, "start", one.name, two.name) == f"{one.name}\n{two.name}\n"
+        assert stdout_of(tinybox, "start", one.name, two.name) == f"{one.name}\n{two.name}\n"
         assert lives(one.pid)
         assert lives(two.pid)

@@ -1,4 +1,4 @@
-"""What looks at containers, on real ones: ps, logs, top, tree, ns, stats, inspect, events, port."""
+"""Commands that read containers, on real ones: ps, logs, top, tree, ns, stats, inspect, events, port."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IDLE = ("sleep", "1000")
 
 @contextlib.contextmanager
 def box(tinybox: Command, *words: str) -> Iterator[str]:
-    """Keep ``tinybox run -d WORDS`` while the test looks at it; give its name."""
+    """Keep ``tinybox run -d WORDS`` while the test examines it; give its name."""
     name = new_name()
     done = tinybox("run", "-d", "--name", name, *words)
     assert done.returncode == 0, done.stderr
@@ -38,8 +38,8 @@ def box(tinybox: Command, *words: str) -> Iterator[str]:
         tinybox("rm", "-f", name)
 
 
-def said(tinybox: Command, *words: str) -> str:
-    """Return what a command prints; it must succeed and say nothing on stderr."""
+def stdout_of(tinybox: Command, *words: str) -> str:
+    """Return what a command prints; it must succeed and print nothing on stderr."""
     done = tinybox(*words)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout
@@ -47,27 +47,29 @@ def said(tinybox: Command, *words: str) -> str:
 
 def rows(tinybox: Command, *words: str) -> list[dict[str, Any]]:
     """Return what a command prints with --format json."""
-    return [json.loads(line) for line in said(tinybox, *words, "--format", "json").splitlines()]
+    return [json.loads(line) for line in stdout_of(tinybox, *words, "--format", "json").splitlines()]
 
 
 def test_ps_follows_a_life(tinybox: Command) -> None:
-    """Up, Up (Paused), Up, Exited (N): each state in its words, and only -a shows the last."""
+    """Up, Up (Paused), Up, Exited (N): docker's text for each state; only -a shows the last one."""
     with life(tinybox, "--label", "a=b", "busybox", *FOREVER) as it:
         name, me = it.name, ("ps", "--filter", f"name=^{it.name}$", "--format")
-        assert re.fullmatch(r"Up (Less than a second|\d+ seconds?|About a minute)\n", said(tinybox, *me, "{{.Status}}"))
-        said(tinybox, "pause", name)
-        assert said(tinybox, *me, "{{.Status}} {{.State}}").strip().endswith("(Paused) paused")
-        assert said(tinybox, *me, "{{.State}}", "--filter", "status=running") == ""
-        said(tinybox, "unpause", name)
-        assert said(tinybox, *me, "{{.State}} {{.Label `a`}}") == "running b\n"
-        said(tinybox, "stop", name)
-        assert said(tinybox, *me, "{{.State}}") == ""
-        assert said(tinybox, *me, "{{.Status}}", "-a").startswith("Exited (7) ")
-        assert said(tinybox, "ps", "-lq").strip() in said(tinybox, "ps", "-a", "-q", "--no-trunc")
+        assert re.fullmatch(
+            r"Up (Less than a second|\d+ seconds?|About a minute)\n", stdout_of(tinybox, *me, "{{.Status}}")
+        )
+        stdout_of(tinybox, "pause", name)
+        assert stdout_of(tinybox, *me, "{{.Status}} {{.State}}").strip().endswith("(Paused) paused")
+        assert stdout_of(tinybox, *me, "{{.State}}", "--filter", "status=running") == ""
+        stdout_of(tinybox, "unpause", name)
+        assert stdout_of(tinybox, *me, "{{.State}} {{.Label `a`}}") == "running b\n"
+        stdout_of(tinybox, "stop", name)
+        assert stdout_of(tinybox, *me, "{{.State}}") == ""
+        assert stdout_of(tinybox, *me, "{{.Status}}", "-a").startswith("Exited (7) ")
+        assert stdout_of(tinybox, "ps", "-lq").strip() in stdout_of(tinybox, "ps", "-a", "-q", "--no-trunc")
 
 
 def test_logs_keep_the_streams_apart(tinybox: Command) -> None:
-    """Stdout comes out on stdout, stderr on stderr; -n and -t do what they say; the lines survive the end."""
+    """Stdout comes out on stdout, stderr on stderr; -n and -t work; the lines survive the end of the container."""
     with box(tinybox, "busybox", "sh", "-c", "echo one; echo two >&2; echo three; printf four") as name:
         tinybox("wait", name)
         done = tinybox("logs", name)
@@ -75,33 +77,33 @@ def test_logs_keep_the_streams_apart(tinybox: Command) -> None:
         assert tinybox("logs", "--tail", "1", name).stdout == "four"
         stamped = tinybox("logs", "-t", name).stdout.splitlines()
         assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z (one|three|four)$", line) for line in stamped)
-        assert tinybox("logs", "--since", "1h", "--until", "30m", name).stdout == ""  # the control: it was just now
+        assert tinybox("logs", "--since", "1h", "--until", "30m", name).stdout == ""  # the control: the line is newer
 
 
 def test_logs_follow_to_the_end(tinybox: Command) -> None:
-    """`logs -f` shows a line when it is said, and ends when the container does, with the last one."""
+    """`logs -f` shows a line when the program prints it, and ends when the container does, with the last line."""
     program = "echo begun; until test -e /go; do sleep 0.05; done; echo over; printf end"
     with box(tinybox, "busybox", "sh", "-c", program) as name, tinybox.start("logs", "-f", name) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         assert process.poll() is None
-        said(tinybox, "exec", name, "touch", "/go")
+        stdout_of(tinybox, "exec", name, "touch", "/go")
         assert process.communicate(timeout=PATIENCE) == ("over\nend", "")
         assert process.returncode == 0
 
 
 def test_top_shows_the_hosts_processes(tinybox: Command) -> None:
-    """Each row is a process that the host has, with its command; ours, outside of the box, is not among them."""
+    """Each row is a process of the host, with its command; this test, outside of the box, is not among them."""
     with box(tinybox, "busybox", *IDLE) as name:
         found = rows(tinybox, "top", name)
-        assert said(tinybox, "top", name).split("\n")[0].split() == "UID PID PPID C STIME TTY TIME CMD".split()
+        assert stdout_of(tinybox, "top", name).split("\n")[0].split() == "UID PID PPID C STIME TTY TIME CMD".split()
         program = next(row for row in found if row["CMD"] == "sleep 1000")
         assert Path(f"/proc/{program['PID']}/cmdline").read_bytes() == b"sleep\x001000\0"
         assert os.getpid() not in [row["PID"] for row in found]
 
 
 def test_tree_has_both_numbers(tinybox: Command) -> None:
-    """PID 1 is the first, its child below it, and what exec brought in stands at the left; both pids are NSpid's."""
+    """PID 1 is the first row, its child below it; a process of exec stands at the left; both pids agree with NSpid."""
     with box(tinybox, "busybox", "sh", "-c", "sleep 1000; true") as name, tinybox.start("exec", name, "sleep", "77"):
         until(lambda: {"sleep 77", "sleep 1000"} <= asleep(tinybox, name))
         found = {row["Command"]: row for row in rows(tinybox, "tree", name)}
@@ -116,12 +118,12 @@ def test_tree_has_both_numbers(tinybox: Command) -> None:
 
 
 def asleep(tinybox: Command, name: str) -> set[str]:
-    """Return the commands of a box's processes that sleep: they have begun what they are there for."""
+    """Return the commands of a box's processes that sleep: they have got past their start."""
     return {row["Command"] for row in rows(tinybox, "tree", name) if row["State"] == "S"}
 
 
 def test_tree_has_both_users(tinybox: Command) -> None:
-    """With a user namespace root inside is somebody else outside; without one, the control, it is root."""
+    """With a user namespace, root inside is another user outside; without one, the control, it is root."""
     for options, same in ((("--userns", "private"), False), ((), True)):
         with box(tinybox, *options, "busybox", *IDLE) as name:
             first = rows(tinybox, "tree", name)[0]
@@ -129,8 +131,8 @@ def test_tree_has_both_users(tinybox: Command) -> None:
             assert (first["User"] == "root") is same
 
 
-def test_ns_tells_what_differs(tinybox: Command) -> None:
-    """Each verdict is what the kernel's inode numbers say; --pid host and --userns private turn two of them round."""
+def test_ns_reports_different_namespaces(tinybox: Command) -> None:
+    """Each verdict follows the kernel's inode numbers; --pid host and --userns private reverse two of them."""
     with (
         box(tinybox, "busybox", *IDLE) as first,
         box(tinybox, "--pid", "host", "busybox", *IDLE) as second,
@@ -142,7 +144,7 @@ def test_ns_tells_what_differs(tinybox: Command) -> None:
         assert (plain["pid"]["Verdict"], plain["user"]["Verdict"]) == ("differs", "same")
         assert [verdicts["pid"] for verdicts in turned] == ["same", "differs"]
         assert [verdicts["user"] for verdicts in turned] == ["same", "differs"]
-        pid = said(tinybox, "inspect", "-f", "{{.State.Pid}}", first).strip()
+        pid = stdout_of(tinybox, "inspect", "-f", "{{.State.Pid}}", first).strip()
         for kind, row in plain.items():
             assert os.readlink(f"/proc/{pid}/ns/{kind}") == f"{kind}:[{row['Box']}]"
             assert os.readlink(f"/proc/self/ns/{kind}") == f"{kind}:[{row['Host']}]"
@@ -151,12 +153,12 @@ def test_ns_tells_what_differs(tinybox: Command) -> None:
 
 @pytest.mark.slow
 def test_stats_measure(tinybox: Command) -> None:
-    """A box at half a CPU uses about half of one, an idle one nothing; memory, limit and tasks are the group's."""
+    """A box at half a CPU uses about half of one, an idle one none; memory, limit and tasks are the group's."""
     with box(tinybox, "--cpus", "0.5", "-m", "32m", "busybox", *BUSY) as busy, box(tinybox, "busybox", *IDLE) as idle:
         found: dict[str, dict[str, Any]] = {}
 
         def measured() -> bool:
-            """Half a CPU for the busy one; in a second in which the machine had none to give it was less."""
+            """Tell whether the busy box had half a CPU; a second in which the machine was busy elsewhere shows less."""
             found.update({row["Name"]: row for row in rows(tinybox, "stats", "--no-stream", busy, idle)})
             shares = [float(found[name]["CPUPerc"].rstrip("%")) for name in (busy, idle)]
             return 25 < shares[0] < 75 and shares[1] < 10
@@ -165,17 +167,17 @@ def test_stats_measure(tinybox: Command) -> None:
         assert found[busy]["MemUsage"].endswith(" / 32MiB")
         assert 0 < float(found[busy]["MemPerc"].rstrip("%")) < 100
         assert found[idle]["PIDs"] == "2"
-        assert found[idle]["NetIO"] == "0B / 0B"  # a network of its own, and nothing but lo in it
+        assert found[idle]["NetIO"] == "0B / 0B"  # a network of its own, with only lo in it
     with box(tinybox, "--network", "host", "busybox", *IDLE) as name:
         assert rows(tinybox, "stats", "--no-stream", name)[0]["NetIO"] == "-- / --"
 
 
-def test_inspect_in_dockers_words(tinybox: Command) -> None:
-    """What was asked for, and what is so now, stand where docker has them; so after the end."""
+def test_inspect_has_docker_s_keys(tinybox: Command) -> None:
+    """The options given and the present state have docker's keys; also after the end."""
     options = ("-m", "64m", "--pids-limit", "50", "--cpus", "0.5", "--cap-add", "NET_ADMIN", "--cap-drop", "CHOWN",
                "--label", "k=v", "-e", "A=1", "-w", "/tmp", "-v", "/usr:/u:ro", "--stop-signal", "INT")  # fmt: skip
     with box(tinybox, *options, "busybox", *IDLE) as name:
-        [known] = json.loads(said(tinybox, "inspect", name))
+        [known] = json.loads(stdout_of(tinybox, "inspect", name))
         assert (known["Name"], known["Path"], known["Args"]) == (f"/{name}", "sleep", ["1000"])
         assert (known["State"]["Status"], known["State"]["Running"], known["State"]["ExitCode"]) == ("running", True, 0)
         assert Path(f"/proc/{known['State']['Pid']}").exists()
@@ -191,13 +193,13 @@ def test_inspect_in_dockers_words(tinybox: Command) -> None:
         tinybox("kill", name)
         tinybox("wait", name)
         assert (
-            said(tinybox, "inspect", "-f", "{{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}", name)
+            stdout_of(tinybox, "inspect", "-f", "{{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}", name)
             == "exited 137 0\n"
         )
 
 
 def test_inspect_several(tinybox: Command) -> None:
-    """A container and an image at once; one that is neither is told on stderr, and the status is 1."""
+    """A container and an image at once; a name that is neither is reported on stderr, and the status is 1."""
     with box(tinybox, "busybox", *IDLE) as name:
         done = tinybox("inspect", name, "nosuch", "busybox")
         container, image = json.loads(done.stdout)
@@ -210,7 +212,7 @@ def test_inspect_several(tinybox: Command) -> None:
 
 
 def test_events_tell_a_life(tinybox: Command) -> None:
-    """`run --rm` is created, started, dies and is destroyed, in this order, seen by one who was listening before."""
+    """`run --rm` is created, started, dies and is destroyed, in this order, for a reader that was there before."""
     with tinybox.start("events", "--format", "{{.Action}} {{.ID}}") as process:
         assert process.stdout is not None
         try:
@@ -227,7 +229,7 @@ def test_events_tell_a_life(tinybox: Command) -> None:
 
 
 def listens(pid: int) -> bool:
-    """Tell whether a process is told by the kernel when files change: what happens from now on it hears of."""
+    """Tell whether a process has an inotify watch: it will see all events from now on."""
     with contextlib.suppress(FileNotFoundError):
         folder = f"/proc/{pid}/fd"
         return any("inotify" in os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder))
@@ -235,15 +237,15 @@ def listens(pid: int) -> bool:
 
 
 def test_port_of_one_without_ports(tinybox: Command) -> None:
-    """Nothing is published: nothing is printed, with status 0; a port that is asked for by name is an error."""
+    """Nothing is published: nothing is printed, with status 0; asking for one port by name is an error."""
     with box(tinybox, "busybox", *IDLE) as name:
-        assert said(tinybox, "port", name) == ""
+        assert stdout_of(tinybox, "port", name) == ""
         assert tinybox("port", name, "80").returncode == 1
 
 
 @pytest.mark.parametrize("command", ["logs", "top", "tree", "ns", "stats", "inspect", "port"])
 def test_no_such_container(tinybox: Command, command: str) -> None:
-    """Each of them says so in one line, and ends with 1."""
+    """Each of these commands reports it in one line, and ends with 1."""
     done = tinybox(command, "nosuch")
     assert done.returncode == 1
     assert re.fullmatch(r"tinybox: .*nosuch.*\n", done.stderr)
@@ -251,7 +253,7 @@ def test_no_such_container(tinybox: Command, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["top", "tree", "ns"])
 def test_one_at_rest_has_no_processes(tinybox: Command, command: str) -> None:
-    """What looks at processes says that there are none, and ends with 1."""
+    """Commands that list processes report that there are none, and end with 1."""
     with box(tinybox, "busybox", "true") as name:
         tinybox("wait", name)
         done = tinybox(command, name)

@@ -1,4 +1,4 @@
-"""`tinybox network`, `ps`, `inspect` and `port`: what they say of networks is docker's, and is what the kernel has."""
+"""`tinybox network`, `ps`, `inspect` and `port`: their output about networks is docker's, and true by the kernel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import one_line
-from tests.support.detached_boxes import life, said
+from tests.support.detached_boxes import life, stdout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,54 +26,57 @@ PREDEFINED = ["bridge", "host", "none"]
 
 @pytest.fixture
 def lab(tinybox: Command) -> Iterator[str]:
-    """Give the name of a network with a label and both families."""
+    """Give the name of a network with a label and both address families."""
     name = f"lab{os.getpid()}"
-    said(tinybox, "network", "create", "--subnet", "10.55.0.0/24", "--ipv6", "--label", f"of={name}", name)
+    stdout_of(tinybox, "network", "create", "--subnet", "10.55.0.0/24", "--ipv6", "--label", f"of={name}", name)
     yield name
-    said(tinybox, "network", "rm", "-f", name)
+    stdout_of(tinybox, "network", "rm", "-f", name)
 
 
 def names(tinybox: Command, *words: str) -> list[str]:
     """Return the names that `network ls` lists."""
-    return said(tinybox, "network", "ls", "--format", "{{.Name}}", *words).split()
+    return stdout_of(tinybox, "network", "ls", "--format", "{{.Name}}", *words).split()
 
 
 def test_ls(tinybox: Command, lab: str) -> None:
-    """The columns are docker's, short ids or whole ones, and its filters; those that are always there are builtin."""
-    head, *rows = said(tinybox, "network", "ls").splitlines()
+    """The columns and filters are docker's, the ids short or whole; the predefined networks are builtin."""
+    head, *rows = stdout_of(tinybox, "network", "ls").splitlines()
     assert re.split(r" {2,}", head.strip()) == ["NETWORK ID", "NAME", "DRIVER", "SCOPE"]
     assert [row.split()[1:] for row in rows] == [
         ["bridge", "bridge", "local"], ["host", "host", "local"], [lab, "bridge", "local"], ["none", "null", "local"],
     ]  # fmt: skip
-    whole = said(tinybox, "network", "ls", "-q", "--no-trunc", "--filter", f"name={lab}").strip()
+    whole = stdout_of(tinybox, "network", "ls", "-q", "--no-trunc", "--filter", f"name={lab}").strip()
     assert len(whole) == 64
-    assert said(tinybox, "network", "ls", "-q", "-f", f"id={whole[:5]}").strip() == whole[:12]
+    assert stdout_of(tinybox, "network", "ls", "-q", "-f", f"id={whole[:5]}").strip() == whole[:12]
     assert names(tinybox, "-f", "type=custom") == [lab]
     assert names(tinybox, "-f", "type=builtin") == PREDEFINED
     assert names(tinybox, "-f", f"label=of={lab}", "-f", "driver=bridge") == [lab]
     assert names(tinybox, "-f", f"label=of={lab}", "-f", "driver=host") == []
     assert names(tinybox, "-f", "dangling=true") == [lab]
-    assert said(tinybox, "network", "ls", "-f", f"name={lab}", "--format", "{{.IPv6}} {{.Internal}}") == "true false\n"
+    assert (
+        stdout_of(tinybox, "network", "ls", "-f", f"name={lab}", "--format", "{{.IPv6}} {{.Internal}}")
+        == "true false\n"
+    )
     one_line(tinybox("network", "ls", "-f", "colour=red"), 1, "--filter colour=red", "is no filter")
 
 
 @pytest.mark.parametrize("name", ["private", "slirp4netns", "ns"])
 def test_a_network_may_have_any_other_name(tinybox: Command, name: str) -> None:
-    """Who asks for a network called `private`, podman's word for another thing, is on that one and nowhere else."""
-    said(tinybox, "network", "create", "--internal", "--subnet", "10.56.0.0/24", name)
+    """A box on a network called `private`, which is a mode of podman's, is on that network and nowhere else."""
+    stdout_of(tinybox, "network", "create", "--internal", "--subnet", "10.56.0.0/24", name)
     try:
-        shown = said(tinybox, "run", "--rm", "--network", name, "busybox", "ip", "address", "show", "eth0")
+        shown = stdout_of(tinybox, "run", "--rm", "--network", name, "busybox", "ip", "address", "show", "eth0")
         assert "10.56.0.2/24" in shown
     finally:
-        said(tinybox, "network", "rm", name)
+        stdout_of(tinybox, "network", "rm", name)
 
 
 def test_a_network_in_use(tinybox: Command, lab: str) -> None:
-    """It is not removed, nor pruned; `inspect` names who is on it, and `ps --filter network=` who is on which."""
+    """It is neither removed nor pruned; `inspect` lists its boxes, and `ps --filter network=` finds them."""
     with life(tinybox, "--network", lab, "--ip", "10.55.0.55", "--mac-address", "02:00:00:00:00:55", *IDLE) as box:
         one_line(tinybox("network", "rm", lab), 1, f"network {lab}", "has active endpoints", f'name:"{box.name}"')
-        assert said(tinybox, "network", "prune", "--force") == ""
-        told = json.loads(said(tinybox, "network", "inspect", lab))[0]
+        assert stdout_of(tinybox, "network", "prune", "--force") == ""
+        told = json.loads(stdout_of(tinybox, "network", "inspect", lab))[0]
         member = told["Containers"][box.id]
         assert (member["Name"], member["IPv4Address"]) == (box.name, "10.55.0.55/24")
         assert (told["IPAM"]["Config"][0], told["EnableIPv6"]) == (
@@ -84,13 +87,13 @@ def test_a_network_in_use(tinybox: Command, lab: str) -> None:
         assert f"inet6 {member['IPv6Address']}" in seen
         assert "link/ether 02:00:00:00:00:55" in seen
         for word, found in ((lab, [box.name]), (told["Id"][:12], [box.name]), ("bridge", [])):
-            assert said(tinybox, "ps", "--format", "{{.Names}}", "-f", f"network={word}").split() == found
+            assert stdout_of(tinybox, "ps", "--format", "{{.Names}}", "-f", f"network={word}").split() == found
     assert names(tinybox, "-f", "type=custom") == [lab]
-    assert said(tinybox, "network", "prune", "--force") == f"Deleted Networks:\n{lab}\n\n"
+    assert stdout_of(tinybox, "network", "prune", "--force") == f"Deleted Networks:\n{lab}\n\n"
 
 
 def test_inspect_of_a_box(tinybox: Command, lab: str) -> None:
-    """Addresses, gateway, aliases and ports are where docker has them; at rest the wishes stay, and nothing is had."""
+    """Addresses, gateway, aliases and ports have docker's keys; at rest the options stay, the addresses are empty."""
     options = (
         "--network",
         lab,
@@ -104,7 +107,7 @@ def test_inspect_of_a_box(tinybox: Command, lab: str) -> None:
         "192.0.2.1",
     )
     with life(tinybox, *options, *IDLE) as box:
-        told = json.loads(said(tinybox, "inspect", box.name))[0]
+        told = json.loads(stdout_of(tinybox, "inspect", box.name))[0]
         settings, place = told["NetworkSettings"], told["NetworkSettings"]["Networks"][lab]
         assert settings["IPAddress"] == place["IPAddress"] == box.inside("hostname -i").split()[-1]
         assert (place["Gateway"], place["IPPrefixLen"], place["Aliases"]) == ("10.55.0.1", 24, ["db"])
@@ -113,20 +116,20 @@ def test_inspect_of_a_box(tinybox: Command, lab: str) -> None:
         (binding,) = settings["Ports"]["80/tcp"]
         assert binding["HostIp"] == "127.0.0.1"
         assert 0 < int(binding["HostPort"]) < 65536
-        assert said(tinybox, "port", box.name) == f"80/tcp -> 127.0.0.1:{binding['HostPort']}\n"
-        shown = said(tinybox, "ps", "--format", "{{.Ports}}", "-f", f"name={box.name}").strip()
+        assert stdout_of(tinybox, "port", box.name) == f"80/tcp -> 127.0.0.1:{binding['HostPort']}\n"
+        shown = stdout_of(tinybox, "ps", "--format", "{{.Ports}}", "-f", f"name={box.name}").strip()
         assert shown == f"90/tcp, 127.0.0.1:{binding['HostPort']}->80/tcp"
         assert (told["HostConfig"]["NetworkMode"], told["HostConfig"]["Dns"]) == (lab, ["192.0.2.1"])
-        said(tinybox, "stop", "-t", "0", box.name)
-        place = json.loads(said(tinybox, "inspect", box.name))[0]["NetworkSettings"]["Networks"][lab]
+        stdout_of(tinybox, "stop", "-t", "0", box.name)
+        place = json.loads(stdout_of(tinybox, "inspect", box.name))[0]["NetworkSettings"]["Networks"][lab]
         assert (place["IPAddress"], place["Aliases"]) == ("", ["db"])
 
 
 def test_the_picture(tinybox: Command, lab: str) -> None:
-    """`network show` has both ends of each cable with the kernel's numbers, addresses and rules, in 100 columns."""
+    """`network show` draws both ends of each veth pair with the kernel's numbers, addresses, rules, in 100 columns."""
     with life(tinybox, "--network", lab, *IDLE) as one, life(tinybox, "--network", lab, "-p", "0:80", *IDLE) as two:
         two.inside(f"ping -c 1 -w 20 {one.name}")
-        picture = said(tinybox, "network", "show", lab)
+        picture = stdout_of(tinybox, "network", "show", lab)
         links = json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, check=True, timeout=10).stdout)
         for box in (one, two):
             index = box.inside("cat /sys/class/net/eth0/ifindex")
@@ -144,7 +147,7 @@ def test_the_picture(tinybox: Command, lab: str) -> None:
         ):
             assert part in picture
         assert re.search(r"\d+  forward +iifname \. oifname @neighbours accept", picture)
-    assert "No box is on it" in said(tinybox, "network", "show", lab)
+    assert "No box is on it" in stdout_of(tinybox, "network", "show", lab)
     one_line(tinybox("network", "show", "host"), 1, "network host", "has no bridge")
 
 
@@ -160,7 +163,7 @@ def test_the_picture(tinybox: Command, lab: str) -> None:
         (("network", "disconnect", "nosuch", "nosuch"), ("nosuch",)),
     ],
 )
-def test_what_cannot_be(tinybox: Command, words: tuple[str, ...], parts: tuple[str, ...]) -> None:
+def test_wrong_networks(tinybox: Command, words: tuple[str, ...], parts: tuple[str, ...]) -> None:
     """One line that names the thing and the cause, and nothing is made."""
     one_line(tinybox(*words), 1, *parts)
     assert names(tinybox) == PREDEFINED
@@ -196,5 +199,5 @@ def test_what_cannot_be(tinybox: Command, words: tuple[str, ...], parts: tuple[s
     ],
 )
 def test_wrong_options_of_run(tinybox: Command, lab: str, words: str, cause: str) -> None:
-    """Found before anything is made; status 125, as docker's."""
+    """They are found before anything is made; status 125, as docker's."""
     one_line(tinybox("run", "--rm", *words.replace("LAB", lab).split(), *IDLE), 125, cause)

@@ -1,6 +1,6 @@
-"""The fixture `privileged`: root is this process, or `sudo -n`, or a privileged container; else there is a skip.
+"""The fixture `privileged`: root is this process, or `sudo -n`, or a privileged container; otherwise a skip.
 
-Other users are played by setpriv(1), their right to use sudo by a sudoers file that is there in one mount namespace.
+setpriv(1) plays other users; their right to use sudo comes from a sudoers file in a mount namespace of the test.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
 
 @pytest.fixture
 def probe(tmp_path: Path) -> Path:
-    """Give a directory with one test in it that asks for the fixture."""
+    """Give a directory with one test file in it that uses the fixture."""
     (tmp_path / "test_probe.py").write_text(PROBE)
     (tmp_path / "pytest.ini").write_text(CONFIG)
     return tmp_path
 
 
 def pytest_in(folder: Path, *before: str, path: str | None = None) -> str:
-    """Run pytest in *folder* in place of the last words of *before*, and return what it said."""
+    """Run pytest in *folder* after the command prefix *before*, and return its output."""
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"}
     environment["PATH"] = path or environment["PATH"]
     done = subprocess.run([*before, sys.executable, "-m", "pytest", str(folder)], capture_output=True, text=True,
@@ -49,13 +49,13 @@ def pytest_in(folder: Path, *before: str, path: str | None = None) -> str:
 
 
 def test_for_root_it_is_this_process(privileged: Runner) -> None:
-    """Nothing stands before the words, and they run as root."""
+    """No prefix stands before the command, and it runs as root."""
     assert privileged.prefix == ()
     assert privileged("id", "-u").stdout == "0\n"
 
 
-def test_for_another_user_it_is_sudo_where_that_asks_nothing(probe: Path) -> None:
-    """Nobody, whom sudoers(5) lets do all without a password, gets root by it."""
+def test_for_another_user_it_is_sudo_without_a_password(probe: Path) -> None:
+    """The user nobody, whom sudoers(5) allows everything without a password, becomes root by sudo."""
     if not shutil.which("sudo"):
         pytest.skip("sudo is missing")
     allowed = probe / "sudoers"
@@ -66,7 +66,7 @@ def test_for_another_user_it_is_sudo_where_that_asks_nothing(probe: Path) -> Non
 
 
 def test_without_sudo_and_docker_there_is_a_skip_with_its_reason(probe: Path) -> None:
-    """The control: nobody as he is gets no root, and the skip says what would help."""
+    """The control: the user nobody without sudo does not become root, and the reason of the skip names the cure."""
     said = pytest_in(probe, *NOBODY)
     assert "1 skipped" in said
     assert "`sudo -n` is not allowed, and no docker answers" in said

@@ -1,4 +1,4 @@
-"""Wrong words: each is one line with the thing, the cause and where there is one the cure, status 125, and no trace."""
+"""Wrong options: each is one line with the thing, the cause and, if there is one, the cure; status 125, no trace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 
-# What follows `tinybox run`, and what the line must say; the image and the program are added where none is given.
+# Arguments of `tinybox run`, and parts of the expected line; image and program are added if they are missing.
 WRONG = [
     ("-m 12Q", "--memory 12Q: is not a size (write a number and b, k, m or g: 32m)"),
     ("-m 1k", "--memory 1k: is too little"),
@@ -105,8 +105,8 @@ CURE = re.compile(r"\(.+\)$")
 
 
 @pytest.mark.parametrize(("words", "line"), WRONG, ids=[words[:40] for words, _ in WRONG])
-def test_wrong_words_are_one_line(tinybox: Command, words: str, line: str) -> None:
-    """The line names what was written; nothing runs, and nothing stays: neither box, nor name, nor volume."""
+def test_wrong_options_are_one_line(tinybox: Command, words: str, line: str) -> None:
+    """The line names the wrong argument; nothing runs, and nothing stays: neither box, nor name, nor volume."""
     before = _kept(tinybox)
     one_line(tinybox("run", *words.split(), "busybox", "true"), 125, line)
     assert _kept(tinybox) == before
@@ -118,8 +118,8 @@ def _kept(tinybox: Command) -> list[str]:
     return sorted(str(path) for folder in folders for path in Path(tinybox.root, folder).glob("*"))
 
 
-def test_the_same_words_put_right_are_taken(tinybox: Command) -> None:
-    """The control: an option of each kind with a value that can be; the program runs."""
+def test_the_same_options_corrected_are_accepted(tinybox: Command) -> None:
+    """The control: an option of each kind with a valid value; the program runs."""
     words = (
         "-m 32m --memory-swap 64m --memory-reservation 16m --cpus 0.5 --cpu-shares 512 --cpuset-cpus 0 --pids-limit 9 "
         "--ulimit nofile=9:99 --oom-score-adj 9 --shm-size 1m -v /tmp:/x:ro --tmpfs /y:size=1m "
@@ -132,8 +132,8 @@ def test_the_same_words_put_right_are_taken(tinybox: Command) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
-def test_a_missing_image_says_what_to_do(tinybox: Command) -> None:
-    """Unknown images, and names that no image can have, are one line each; the first says what brings more."""
+def test_a_missing_image_names_the_cure(tinybox: Command) -> None:
+    """Unknown images, and invalid image names, are one line each; the first names the command that gets an image."""
     one_line(tinybox("run", "nobodys-image", "true"), 125, "nobodys-image", "tinybox images")
     one_line(tinybox("run", "NOT A NAME", "true"), 125, "NOT A NAME")
     one_line(tinybox("run", "../../etc", "true"), 125, "../../etc")
@@ -144,12 +144,12 @@ def test_a_missing_image_says_what_to_do(tinybox: Command) -> None:
     "words", ["run", "run --name", "run --rm", "no-such-command", "run -m", "images --no-such", "rmi"]
 )
 def test_half_a_command_line(tinybox: Command, words: str) -> None:
-    """What is missing or unknown is said in one line that names the help."""
+    """Missing and unknown commands are reported in one line that names the help."""
     one_line(tinybox(*words.split()), 125, "--help")
 
 
-def test_a_name_in_use_says_by_whom(tinybox: Command) -> None:
-    """A second box of the same name is refused with the first one's id, and the cure; the first one is unharmed."""
+def test_a_name_in_use_names_its_container(tinybox: Command) -> None:
+    """A second box of the same name is refused with the id of the first one and the cure; the first one is unharmed."""
     name = new_name()
     assert tinybox("run", "--name", name, "busybox", "sh", "-c", "exit 3").returncode == 3
     done = tinybox("run", "--name", name, "busybox", "true")
@@ -160,8 +160,8 @@ def test_a_name_in_use_says_by_whom(tinybox: Command) -> None:
     assert tinybox("run", "--rm", "--name", name, "busybox", "true").returncode == 0
 
 
-def test_words_that_are_not_utf_8_pass_through(tinybox: Command) -> None:
-    """Arguments and variables are bytes to the kernel: what is no UTF-8 arrives as it was written."""
+def test_arguments_that_are_not_utf_8_pass_through(tinybox: Command) -> None:
+    """Arguments and variables are bytes for the kernel: bytes that are not UTF-8 arrive unchanged."""
     odd = os.fsdecode(b"caf\xe9")
     done = tinybox(
         "run", "--rm", "-e", f"ODD={odd}", "busybox", "sh", "-c", 'printf %s "$ODD $1" | od -An -tx1', "sh", odd

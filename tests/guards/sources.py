@@ -1,4 +1,4 @@
-"""The files that the guards read, and how a guard is written: a function from one source to the complaints about it."""
+"""The files that guards read. A guard is a function from one source file to a list of complaints about it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Source(NamedTuple):
 
     @property
     def package(self) -> list[str]:
-        """The packages that the file stands in: ["tinybox", "linux"] for tinybox/linux/mount.py."""
+        """The packages of the file: ["tinybox", "linux"] for tinybox/linux/mount.py."""
         return list(Path(self.path).parts[:-1])
 
 
@@ -37,5 +37,5 @@ def sources(*folders: str) -> Iterator[Source]:
 
 
 def complaints(guard: Callable[[Source], Iterator[str]], *folders: str) -> str:
-    """Run *guard* over each file below *folders*; the empty string means that all is well."""
+    """Run *guard* on each file below *folders*; return the complaints; an empty string means that there are none."""
     return "\n".join(f"{source.path}:{line}" for source in sources(*folders) for line in guard(source))

@@ -13,7 +13,7 @@ from tools.documents import CONTAINER_FLOORS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The rooms, from the ground up. Those on one floor do not know each other. "" is tinybox/__init__.py, the Python API.
+# Packages, from the lowest layer up. Those of one layer do not import each other. "" is tinybox/__init__.py.
 FLOORS = [
     {"errors", "explain", "text_values"},
     {"entry", "linux"},
@@ -28,7 +28,7 @@ FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 # The same inside container/, where "" are the files on top of it, one a verb.
 FLOOR_INSIDE = {room: number for number, floor in enumerate(CONTAINER_FLOORS) for room in floor}
 
-# Packages of others that only one place may know, and whether only functions there may load them.
+# External packages that only one place may import, and whether only functions there may import them.
 CONFINED = {
     "click": ("tinybox/cli/", False),
     "pyroute2": ("tinybox/isolation/network/interfaces.py", True),
@@ -57,7 +57,7 @@ def imports(source: Source) -> Iterator[tuple[int, str, bool]]:
 
 
 def room(name: str) -> str:
-    """Name the room of a dotted name below tinybox; a function of the API stands in the room ""."""
+    """Name the package of a dotted name below tinybox; a function of the Python API is in the package ""."""
     second = name.split(".")[1] if "." in name else ""
     return second if second in FLOOR else ""
 
@@ -69,7 +69,7 @@ def room_inside(name: str) -> str:
 
 
 def upward(source: Source) -> Iterator[str]:
-    """Complain about imports that point up, or across a floor."""
+    """Complain about imports that point up, or to a neighbour of the same layer."""
     own = room(source.path.removesuffix(".py").replace("/", "."))
     for line, name, _ in imports(source):
         if name.split(".")[0] != "tinybox":
@@ -125,7 +125,7 @@ def circles(files: list[Source]) -> list[list[str]]:
 
 
 def confined(source: Source) -> Iterator[str]:
-    """Complain about packages of others that are loaded where they should not be."""
+    """Complain about external packages that are imported in a wrong place."""
     for line, name, late in imports(source):
         place, must_be_late = CONFINED.get(name.split(".")[0], ("", False))
         if not source.path.startswith(place):
@@ -135,7 +135,7 @@ def confined(source: Source) -> Iterator[str]:
 
 
 def test_imports_point_down() -> None:
-    """No file imports a room above its own, or beside it."""
+    """No file imports a package above its own, or beside it."""
     assert complaints(upward, "tinybox") == ""
 
 
@@ -189,12 +189,12 @@ def test_an_import_inside_container_that_points_up_is_found(path: str, text: str
 
 
 def test_heavy_packages_stay_in_their_place() -> None:
-    """Click is known to cli/ alone, pyroute2 and yaml to the functions of one file each."""
+    """Only cli/ imports click; one file each imports pyroute2 and yaml, in functions."""
     assert complaints(confined, "tinybox") == ""
 
 
-def test_every_room_has_a_floor() -> None:
-    """A new package has to be given its place in FLOORS."""
+def test_every_package_has_a_layer() -> None:
+    """A new package must have a place in FLOORS."""
     rooms = {source.package[1] for source in sources("tinybox") if len(source.package) > 1}
     assert rooms <= FLOOR.keys()
     assert (CHECKOUT / "tinybox" / "linux").is_dir()
@@ -217,7 +217,7 @@ def test_every_room_has_a_floor() -> None:
     ],
 )
 def test_an_import_that_points_up_is_found(path: str, text: str) -> None:
-    """The guard bites: upward, sideways, relative, hidden in a function or behind TYPE_CHECKING."""
+    """The guard works: upward, sideways, relative, hidden in a function or behind TYPE_CHECKING."""
     assert list(upward(Source(path, text)))
 
 
@@ -233,8 +233,8 @@ def test_an_import_that_points_up_is_found(path: str, text: str) -> None:
         ("tinybox/__init__.py", "from tinybox.container import lifecycle"),
     ],
 )
-def test_an_import_that_points_down_is_let_be(path: str, text: str) -> None:
-    """The control: imports that point down, or stay in the room, are no reason to complain."""
+def test_an_import_that_points_down_is_accepted(path: str, text: str) -> None:
+    """The control: imports that point down, or stay in the package, cause no complaint."""
     assert not list(upward(Source(path, text)))
 
 
@@ -247,7 +247,7 @@ def test_an_import_that_points_down_is_let_be(path: str, text: str) -> None:
     ],
 )
 def test_a_heavy_package_out_of_its_place_is_found(path: str, text: str) -> None:
-    """The guard bites: click outside cli/, pyroute2 outside interfaces.py or at its top."""
+    """The guard works: click outside cli/, pyroute2 outside interfaces.py or at its top."""
     assert list(confined(Source(path, text)))
 
 
@@ -258,6 +258,6 @@ def test_a_heavy_package_out_of_its_place_is_found(path: str, text: str) -> None
         ("tinybox/isolation/network/interfaces.py", "def f():\n    from pyroute2 import IPRoute"),
     ],
 )
-def test_a_heavy_package_in_its_place_is_let_be(path: str, text: str) -> None:
-    """The control: in their places both are welcome."""
+def test_a_heavy_package_in_its_place_is_accepted(path: str, text: str) -> None:
+    """The control: both are accepted in their own places."""
     assert not list(confined(Source(path, text)))

@@ -1,4 +1,4 @@
-"""docs/cli.md is made from the commands: it is not behind them; each has an example, and the examples parse."""
+"""docs/cli.md is generated from the commands and up to date; each command has an example, and each example parses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def every_command() -> dict[str, click.Context]:
 
 
 def without_example(names: dict[str, click.Context]) -> list[str]:
-    """Complain about commands that no example shows; a group is shown by the examples of its commands."""
+    """Complain about commands without an example; the examples of its commands count for a group."""
     return [
         name
         for name, context in names.items()
@@ -37,7 +37,7 @@ def without_example(names: dict[str, click.Context]) -> list[str]:
 
 
 def typed(line: str) -> Iterator[list[str]]:
-    """Yield the words behind `tinybox` of each call of it in a line of shell."""
+    """Yield the arguments of each call of `tinybox` in a line of shell."""
     words: list[str] = []
     for word in [*shlex.split(line), ";"]:
         if word not in BETWEEN:
@@ -49,7 +49,7 @@ def typed(line: str) -> Iterator[list[str]]:
 
 
 def parse(words: list[str]) -> None:
-    """Let click read *words* down to the last command, and run none of it; click.UsageError: they mean nothing."""
+    """Parse *words* with click down to the last command, and run nothing; raise click.UsageError if they are wrong."""
     above = click.Context(app.cli, info_name="tinybox")
     command: click.Command = app.cli
     while isinstance(command, click.Group):
@@ -60,17 +60,17 @@ def parse(words: list[str]) -> None:
 
 
 def unfinished(command: click.Command) -> dict[str, bool]:
-    """Return what lets a group's own words be followed by its command's."""
+    """Return the parser of a group's own options, which its command's arguments follow."""
     return {"allow_extra_args": True, "allow_interspersed_args": False} if isinstance(command, click.Group) else {}
 
 
-def test_the_page_is_not_behind_the_commands() -> None:
-    """What `make docs` would write is what is there."""
+def test_the_page_is_up_to_date() -> None:
+    """`make docs` would write what is there."""
     assert (CHECKOUT / "docs/cli.md").read_text() == cli_reference.document(), "docs/cli.md is stale: make docs"
 
 
 def test_every_command_has_its_place_and_an_example() -> None:
-    """Each command stands under one subject, each example under a command, and none is without one."""
+    """Each command has a subject, each example a command, and no command is without one."""
     placed = " ".join(cli_reference.SUBJECTS.values()).split()
     assert sorted(placed) == sorted(app.COMMANDS)
     assert set(EXAMPLES) <= set(every_command())
@@ -78,13 +78,13 @@ def test_every_command_has_its_place_and_an_example() -> None:
 
 
 def test_a_command_without_an_example_is_found() -> None:
-    """The guard bites: `nothing` is no command of any example."""
+    """The guard works: no example has the command `nothing`."""
     assert without_example({"nothing": every_command()["rm"]}) == ["nothing"]
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_an_example_parses(line: str) -> None:
-    """Click accepts the words of every example, without any of it being run."""
+    """Click accepts the arguments of every example, without running any."""
     calls = list(typed(line))
     assert calls
     for words in calls:
@@ -94,16 +94,16 @@ def test_an_example_parses(line: str) -> None:
 @pytest.mark.parametrize(
     "line", ["tinybox rm", "tinybox ps --nosuch", "tinybox volume nosuch", "tinybox wait job --no"]
 )
-def test_an_example_that_means_nothing_is_found(line: str) -> None:
-    """The guard bites: a missing name, an unknown option, an unknown command of a group."""
+def test_an_example_that_does_not_parse_is_found(line: str) -> None:
+    """The guard works: a missing name, an unknown option, an unknown command of a group."""
     (words,) = typed(line)
     with pytest.raises(click.UsageError):
         parse(words)
 
 
 @pytest.mark.parametrize("name", every_command())
-def test_the_help_shows_what_the_page_shows(name: str) -> None:
-    """Each command says in at least one sentence what it does, and the page has that sentence."""
+def test_the_page_has_the_help(name: str) -> None:
+    """Each command has at least one sentence about itself, and the page has that sentence."""
     said = cli_reference.described(every_command()[name].command)
     assert said.rstrip().endswith(".")
     assert said in (CHECKOUT / "docs/cli.md").read_text()

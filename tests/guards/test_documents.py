@@ -1,4 +1,4 @@
-"""What the documents take from the code is so: the map of the files, the drawings, paths, and names of tests."""
+"""Parts of the documents that come from the code are up to date: map of the files, drawings, paths, test names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.guards.sources import CHECKOUT
 from tools import documents
 
 TEST_NAME = re.compile(r"`((?:unit|kernel|cli|guards|oci)/(?:\w+/)?test_\w+\.py)::(test_\w+)`")
-REASONS = ("not applicable: ", "the check is optional", "for who writes them")
+REASONS = ("not applicable: ", "the check is optional", "a rule for writers")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
 NAMED = re.compile(r"`?\b((?:docs|tests|tinybox|tools)/[\w/.-]+\w|\w+\.(?:md|py|toml))\b")
@@ -21,7 +21,7 @@ ORDER = documents.READING_ORDER.read_text()
 
 
 def missing_tests(text: str) -> list[str]:
-    """Complain about tests that *text* names as proof, and that are not there."""
+    """Complain about tests that *text* cites as proof and that do not exist."""
     return [
         f"{path}::{name}"
         for path, name in TEST_NAME.findall(text)
@@ -30,9 +30,9 @@ def missing_tests(text: str) -> list[str]:
 
 
 def unheld(text: str) -> list[str]:
-    """Complain about rules of the OCI specification that no test holds, and of which nothing says why."""
+    """Complain about rules of the OCI specification without a test and without a reason for that."""
     rows = [line.strip("| ").rsplit(" | ", 1) for line in text.splitlines() if line.startswith("| ")]
-    return [rule for rule, held in rows if "::test_" not in held and not held.startswith((*REASONS, "held by"))]
+    return [rule for rule, held in rows if "::test_" not in held and not held.startswith((*REASONS, "tested by"))]
 
 
 def functions(path: Path) -> set[str]:
@@ -41,25 +41,25 @@ def functions(path: Path) -> set[str]:
 
 
 def broken_links(text: str, folder: Path) -> list[str]:
-    """Complain about links of a page in *folder* that lead to no file."""
+    """Complain about links of a page in *folder* to missing files."""
     return [target for target in LINK.findall(text) if not (folder / target).exists()]
 
 
 def missing_files(text: str) -> list[str]:
-    """Complain about what *text* names of the checkout, by a path or a file's bare name, and is not there."""
+    """Complain about paths of the checkout, and names of files of tinybox/, that *text* names and that do not exist."""
     there = {path.name for path in (CHECKOUT / "tinybox").rglob("*.py")}
     named = [path for path in NAMED.findall(text) if "NAME" not in path]
     return [path for path in named if path not in there and not (CHECKOUT / path).exists()]
 
 
 def missing_targets(text: str) -> list[str]:
-    """Complain about targets that *text* tells to make and that the Makefile has not."""
+    """Complain about targets of make that *text* names and that the Makefile does not have."""
     targets = re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
     return [target for target in re.findall(r"\bmake ([a-z-]+)(?=`|  )", text) if target not in targets]
 
 
 def mistimed(text: str) -> list[str]:
-    """Complain about files in the reading order whose length has become another one, by more than a quarter."""
+    """Complain about files in the reading order whose length differs by more than a quarter from the stated time."""
     complaints = []
     for match in documents.READ.finditer(text):
         said, takes = int(match[0].split()[1]), documents.minutes(CHECKOUT / match[2])
@@ -69,30 +69,30 @@ def mistimed(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", documents.FILLED, ids=lambda page: page.name)
-def test_the_made_parts_are_the_code_s(page: Path) -> None:
-    """What `make docs` would write into the map, the README's table of options and compose's keys is what is there."""
+def test_the_made_parts_are_up_to_date(page: Path) -> None:
+    """`make docs` would write what is in the page: the map, the README's table of options, compose's keys."""
     text = page.read_text()
     assert "<!-- made: " in text
     assert text == documents.filled(text), f"{page.name} is stale: make docs"
 
 
 def test_a_stale_map_is_found() -> None:
-    """The guard bites: a part that says something else is not what would be made."""
+    """The guard works: another text is not what would be made."""
     stale = "<!-- made: container/records/state.py -->\n\n    new --> old\n\n<!-- end -->\n"
     assert "creating" in documents.filled(stale)
     assert "old" not in documents.filled(stale)
 
 
 def test_every_file_has_its_line() -> None:
-    """The control: each file of the code stands in the map, with what it is for."""
+    """The control: each file of the code is in the map, with its purpose."""
     text = documents.house()
     for path in sorted((CHECKOUT / "tinybox").rglob("*.py")):
         if path.name not in ("__init__.py", "__main__.py"):
             assert f"- `{path.name}` {documents.purpose(path)[:30]}" in text.replace("\n  ", " ")
 
 
-def test_the_tests_that_prove_the_floor_are_there() -> None:
-    """Each line of the security floor names tests that exist, and there are more than a few."""
+def test_the_tests_of_the_security_floor_exist() -> None:
+    """Each line of the security floor names existing tests, and there are more than a few lines."""
     text = documents.ARCHITECTURE.read_text()
     rows = text.partition("| what holds |")[2].partition("\n\n")[0].splitlines()[2:]
     assert len(rows) > 20
@@ -101,7 +101,7 @@ def test_the_tests_that_prove_the_floor_are_there() -> None:
 
 
 def test_a_missing_test_is_found() -> None:
-    """The guard bites: a file that is not there, a function that the file does not have."""
+    """The guard works: a missing file, a function that the file does not define."""
     assert missing_tests("`unit/test_nowhere.py::test_x` `guards/test_documents.py::test_not_here`") == [
         "unit/test_nowhere.py::test_x",
         "guards/test_documents.py::test_not_here",
@@ -109,19 +109,19 @@ def test_a_missing_test_is_found() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
-def test_links_lead_somewhere(page: Path) -> None:
-    """Each link of a page to a file of the checkout finds it."""
+def test_links_lead_to_files(page: Path) -> None:
+    """Each link of a page to a file of the checkout finds that file."""
     assert broken_links(page.read_text(), page.parent) == []
 
 
 def test_a_broken_link_is_found() -> None:
-    """The guard bites at a file that is not there, and lets addresses and places on the page be."""
+    """The guard works for a missing file, and ignores addresses and anchors."""
     text = "[a](nowhere.md) [b](README.md#x) [c](https://example.org/x) [d](#here)"
     assert broken_links(text, CHECKOUT) == ["nowhere.md"]
 
 
 def test_what_contributing_names_is_there() -> None:
-    """Each file, folder and target of make that CONTRIBUTING.md speaks of exists, and it names more than a few."""
+    """Each file, folder and target of make that CONTRIBUTING.md names exists, and there are more than 30."""
     text = CONTRIBUTING.read_text()
     assert missing_files(text) == []
     assert missing_targets(text) == []
@@ -130,14 +130,14 @@ def test_what_contributing_names_is_there() -> None:
 
 
 def test_a_file_that_is_not_there_is_found() -> None:
-    """The guard bites: at files, folders and targets; a place holder and what is there are let be."""
+    """The guard finds missing files, folders and targets; it accepts the place holder NAME and existing files."""
     text = "`tests/unit/nowhere.py` `tinybox/nowhere` `tinybox/lab/catalogue/NAME.py`, `README.md`, `limits.py` `no.py`"
     assert missing_files(text) == ["tests/unit/nowhere.py", "tinybox/nowhere", "no.py"]
     assert missing_targets("`make check`, `make nothing`\n    make docs       # x") == ["nothing"]
 
 
 def test_the_reading_order_can_be_walked() -> None:
-    """Its files are there, each once, in about the time that is said, and the last is the table of contents."""
+    """Its files exist, each once, with about the stated time, and the last one is the table of contents."""
     paths = [match[2] for match in documents.READ.finditer(ORDER)]
     assert len(paths) == len(set(paths)) == len(re.findall(r"^\d+\. ", ORDER, re.MULTILINE)) > 15
     assert mistimed(ORDER) == []
@@ -146,21 +146,21 @@ def test_the_reading_order_can_be_walked() -> None:
 
 
 def test_a_wrong_time_is_found() -> None:
-    """The guard bites: nobody reads lifecycle.py in a minute, or for an hour."""
+    """The guard works: lifecycle.py takes neither a minute nor an hour."""
     entry = "[x](../tinybox/container/lifecycle.py), {} min"
     assert mistimed(entry.format(1))
     assert mistimed(entry.format(60))
 
 
-def test_each_rule_of_oci_has_its_test() -> None:
-    """In the table of what the OCI specification demands, each row names a test, or why there is none."""
+def test_each_oci_rule_has_its_test() -> None:
+    """In the table of the OCI specification's rules, each row names a test, or why there is none."""
     text = (CHECKOUT / "docs/oci-conformance.md").read_text()
     assert unheld(text) == []
     assert text.count("::test_") > 100
 
 
 def test_a_rule_without_a_test_is_found() -> None:
-    """The guard bites: a row with neither."""
+    """The guard works: a row with neither."""
     row = "| A rule | somehow |\n"
     assert unheld(row) == ["A rule"]
     assert unheld(row.replace("somehow", "not applicable: Linux")) == []

@@ -1,4 +1,4 @@
-"""docs/lecture-guide.md has every lab in one lecture of at most 45 minutes, and no lab that is not there."""
+"""docs/lecture-guide.md has every lab in one lecture of at most 45 minutes, and no lab that does not exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def lectures(text: str) -> list[dict[str, int]]:
 
 
 def subjects(text: str) -> set[str]:
-    """Return the labs that the table of subjects names."""
+    """Return the labs in the table of subjects."""
     return set(re.findall(r"`([\w-]+)`", text.partition("## From subject to lab")[2]))
 
 
@@ -39,8 +39,8 @@ def test_six_lectures_of_45_minutes() -> None:
     assert max(times) <= LECTURE_MINUTES
 
 
-def test_a_lab_that_is_not_there_is_noticed() -> None:
-    """The control: one more row, and the lists differ; one more hour, and the time is over."""
+def test_an_unknown_lab_is_noticed() -> None:
+    """The control: with one more row the lists differ; with one more hour the lecture is too long."""
     more = GUIDE.replace("| `pid` | 5 |", "| `no-lab` | 60 | |\n| `pid` | 5 |")
     assert "no-lab" in lectures(more)[0]
     assert sum(lectures(more)[0].values()) > LECTURE_MINUTES

@@ -1,6 +1,6 @@
-"""A start is fast because of what it does not load. Timing a start is noise; the list of loaded modules is not.
+"""Start-up is fast because few modules are loaded. Timing a start is noisy; the list of loaded modules is not.
 
-Python itself tells, with PYTHONPROFILEIMPORTTIME, every module that a run of the installed command loads.
+With PYTHONPROFILEIMPORTTIME Python itself reports every module that a run of the installed command loads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["runtime"]
 
-# What nothing on the way to a box may load, with what it would cost (ms, on the machine where this was measured).
+# Modules that must not be loaded on the way to a box, with their cost (ms, on the machine of the measurement).
 NEVER = {
     "argparse": 8,
     "asyncio": 60,
@@ -55,10 +55,10 @@ NEVER = {
     "zipfile": 8,
 }
 
-# click asks shutil how wide the terminal is, when it prints help.
+# when click prints help it asks shutil for the width of the terminal
 NEVER_IN_HELP = {name: cost for name, cost in NEVER.items() if name != "shutil"}
 
-# What `tinybox run` may not load either. click brings the first six, 30 ms of them: it is for help, errors, completion.
+# Modules that `tinybox run` must not load either. click brings the first six (30 ms): for help, errors, completion.
 NEVER_IN_RUN = NEVER | {
     "click": 30,
     "inspect": 15,
@@ -72,15 +72,15 @@ NEVER_IN_RUN = NEVER | {
     "re": 3,
     "enum": 2,
     "signal": 2,
-    "resource": 1,  # for who sets limits
-    "termios": 1,  # for who has a terminal
-    "tinybox.seeing": 20,  # nobody looks, unless asked to
+    "resource": 1,  # only with limits
+    "termios": 1,  # only with a terminal
+    "tinybox.seeing": 20,  # only with --explain
     "tinybox.container.planning.omissions": 1,
 }
 
 
 def loaded(report: str) -> set[str]:
-    """Read the names of the modules from what Python writes under PYTHONPROFILEIMPORTTIME."""
+    """Read the names of the modules from Python's report under PYTHONPROFILEIMPORTTIME."""
     lines = [line for line in report.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip() for line in lines}
 
@@ -93,7 +93,7 @@ def unwanted(modules: set[str], never: dict[str, int]) -> dict[str, int]:
 
 
 def modules_of(words: list[str], environment: dict[str, str]) -> set[str]:
-    """Run a command and return the modules that it loaded; it must end well."""
+    """Run a command and return the modules that it loaded; it must succeed."""
     settings = {**environment, "PYTHONPROFILEIMPORTTIME": "1"}
     done = subprocess.run(words, env=settings, capture_output=True, text=True, check=False, timeout=120 * SLOWNESS)
     assert done.returncode == 0, done.stderr
@@ -101,7 +101,7 @@ def modules_of(words: list[str], environment: dict[str, str]) -> set[str]:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    """`tinybox run --help` loads click and the words of the command, and nothing of what does the work."""
+    """`tinybox run --help` loads click and the options of the command, and no module of the engine."""
     command = str(Path(sys.executable).with_name("tinybox"))
     modules = modules_of([command, "run", "--help"], dict(os.environ))
     assert "click" in modules  # the control: the list is really read
@@ -110,8 +110,8 @@ def test_help_loads_nothing_heavy() -> None:
 
 @pytest.mark.root
 @pytest.mark.parametrize("network", ["none", "host", "bridge"])
-def test_who_needs_no_network_loads_nothing_of_it(tinybox: Command, network: str) -> None:
-    """With --network none or host nothing of it is loaded; on the bridge all but pyroute2, which the fitter loads."""
+def test_a_box_without_a_network_loads_nothing_of_it(tinybox: Command, network: str) -> None:
+    """With --network none or host no network module is loaded; on the bridge all but pyroute2 (for the link maker)."""
     words = [tinybox.path, "run", "--rm", "--network", network, "busybox", "true"]
     modules = modules_of(words, tinybox.environment)
     laying = {
@@ -127,7 +127,7 @@ def test_who_needs_no_network_loads_nothing_of_it(tinybox: Command, network: str
 
 @pytest.mark.root
 def test_run_loads_only_what_it_uses(tinybox: Command) -> None:
-    """`tinybox run` loads the engine, without click, typing or anything else that is heavy."""
+    """`tinybox run` loads the engine, without click, typing or any other heavy module."""
     words = [tinybox.path, "run", "--rm", "--network", "none", "busybox", "true"]
     modules = modules_of(words, tinybox.environment)
     assert "tinybox.linux.process" in modules  # the control
@@ -136,11 +136,11 @@ def test_run_loads_only_what_it_uses(tinybox: Command) -> None:
 
 @pytest.mark.root
 def test_oci_run_loads_only_what_it_uses(runtime: Runtime) -> None:
-    """`tinybox-oci run` loads the engine and the table of its words, and nothing of what the lectures need."""
+    """`tinybox-oci run` loads the engine and the table of its options, and nothing for lectures."""
     runtime.program("true")
     words = [RUNTIME, "--root", str(runtime.root), "run", "--bundle", str(runtime.bundle), "box"]
     modules = modules_of(words, dict(os.environ))
-    assert "tinybox.oci.words" in modules  # the control
+    assert "tinybox.oci.command_line" in modules  # the control
     never = NEVER_IN_RUN | {"tinybox.cli": 5, "tinybox.lab": 5, "tinybox.images": 3}
     del never["resource"]  # this bundle limits the open files
     assert not unwanted(modules, never)
@@ -148,12 +148,12 @@ def test_oci_run_loads_only_what_it_uses(runtime: Runtime) -> None:
 
 @pytest.mark.parametrize("statement", ["import pathlib", "import http.client", "from concurrent.futures import thread"])
 def test_a_heavy_module_is_found(statement: str) -> None:
-    """The guard bites: a module of the list, a module of a package of the list, one that another brings along."""
+    """The guard works: a module of the list, a module of a package of the list, one that another one imports."""
     assert unwanted(modules_of([sys.executable, "-c", statement], dict(os.environ)), NEVER)
 
 
-def test_a_light_module_is_let_be() -> None:
-    """The control: what the engine is allowed to load, and names that only begin like a forbidden one."""
+def test_a_light_module_is_accepted() -> None:
+    """The control: modules that the engine may load, and names that only begin like a forbidden one."""
     light = "import os, sys, errno, stat, ctypes, _json, _signal, select, fcntl, struct, time"
     assert not unwanted(modules_of([sys.executable, "-c", light], dict(os.environ)), NEVER_IN_RUN)
     assert not unwanted({"sslx", "tinybox.ssl"}, NEVER)

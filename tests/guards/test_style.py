@@ -1,4 +1,4 @@
-"""The house style that no linter knows: short functions and files, man pages cited, names that name something."""
+"""House style that no linter checks: short functions and files, cited man pages, names with a meaning."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def too_long(source: Source) -> Iterator[str]:
-    """Complain about functions and files that do not fit on a page, or on a few."""
+    """Complain about functions that do not fit on a page, and files that do not fit on a few."""
     lines = source.text.count("\n")
     if lines > FILE_LINES:
         yield f"1: {lines} lines; a file has at most {FILE_LINES}"
@@ -46,7 +46,7 @@ def uncited(source: Source) -> Iterator[str]:
 
 
 def empty_names(source: Source) -> Iterator[str]:
-    """Complain about names that say nothing: of the file, and of what it defines."""
+    """Complain about empty names: of the file, and of its definitions."""
     defined = [(node.lineno, node.name) for node in ast.walk(source.tree) if isinstance(node, Function | ast.ClassDef)]
     for line, name in [(1, part) for part in Path(source.path).with_suffix("").parts] + defined:
         words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
@@ -59,38 +59,38 @@ def test_functions_and_files_are_short() -> None:
     assert complaints(too_long, *CODE) == ""
 
 
-def test_the_kernels_room_cites_its_manual() -> None:
-    """Every public function in linux/ says which page of the manual it spells; JSON has none."""
+def test_the_linux_package_cites_the_manual() -> None:
+    """Every public function in linux/ cites its manual page; a page for JSON does not exist."""
     complained = [line for line in complaints(uncited, "tinybox/linux").splitlines() if "/quick_json.py:" not in line]
     assert complained == []
 
 
-def test_names_say_something() -> None:
+def test_names_have_a_meaning() -> None:
     """Nothing is called utils, helpers, manager or common, do_ or handle_."""
     assert complaints(empty_names, *CODE) == ""
 
 
-def test_the_guards_have_something_to_read() -> None:
-    """The control for all three: the files are really found."""
+def test_the_guards_read_files() -> None:
+    """The control for all three: files are really found."""
     assert {"tinybox/errors.py", "tinybox/linux/mount.py"} <= {source.path for source in sources(*CODE)}
 
 
 def test_a_long_function_is_found() -> None:
-    """The guard bites at 41 lines, and not at 40."""
+    """The guard works at 41 lines, and not at 40."""
     body = "    pass\n"
     assert not list(too_long(Source("tinybox/x.py", "def f():\n" + body * 39)))
     assert list(too_long(Source("tinybox/x.py", "class C:\n  def f():\n" + body * 40)))
 
 
 def test_a_long_file_is_found() -> None:
-    """The guard bites at 301 lines, and not at 300."""
+    """The guard works at 301 lines, and not at 300."""
     assert not list(too_long(Source("tinybox/x.py", "a = 1\n" * 300)))
     assert list(too_long(Source("tinybox/x.py", "a = 1\n" * 301)))
 
 
 @pytest.mark.parametrize("docstring", ["", '"""Mount it; see the manual."""', '"""Mount it (twice)."""'])
 def test_a_missing_citation_is_found(docstring: str) -> None:
-    """The guard bites where there is no docstring, or one without a page of the manual."""
+    """The guard works for a missing docstring, and for one without a page of the manual."""
     assert list(uncited(Source("tinybox/linux/x.py", f"def mount():\n    {docstring}\n    return 0\n")))
 
 
@@ -113,11 +113,11 @@ def test_a_citation_is_seen(docstring: str) -> None:
     ],
 )
 def test_an_empty_name_is_found(path: str, text: str) -> None:
-    """The guard bites for files, packages, classes, functions and methods."""
+    """The guard works for files, packages, classes, functions and methods."""
     assert list(empty_names(Source(path, text)))
 
 
 @pytest.mark.parametrize("name", ["done", "dominate", "command_of", "uncommon_signal", "handler"])
-def test_a_name_that_says_something_is_let_be(name: str) -> None:
+def test_a_name_with_a_meaning_is_accepted(name: str) -> None:
     """The control: names that only look like the empty ones."""
     assert not list(empty_names(Source("tinybox/x.py", f"def {name}(): pass")))

@@ -1,4 +1,4 @@
-"""The count of tests that CI prints last is true, whatever pytest runs it is made of."""
+"""The count of tests that CI prints last is right, however many pytest runs it covers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SKIPPED = '<testcase classname="tests.a" name="{}"><skipped message="why"/></tes
 
 
 def report(path: Path, *cases: str) -> str:
-    """Write a JUnit file as pytest does."""
+    """Write a JUnit file in pytest's form."""
     path.write_text(f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>")
     return str(path)
 
 
 def test_runs_are_summed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two runs with different tests count together, and a fixture's error is a failure."""
+    """Two runs with different tests are added up, and an error in a fixture is a failure."""
     one = report(tmp_path / "1.xml", PASSED.format("a"), FAILED.format("b"))
     two = report(tmp_path / "2.xml", PASSED.format("c"), BROKEN.format("d"), SKIPPED.format("e"))
     assert tally.main([one, two]) == 1
@@ -32,15 +32,15 @@ def test_runs_are_summed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_test_in_both_runs_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The worst outcome counts; a skip in one run is mended by a pass in the other."""
+    """The worst outcome counts; a skip in one run is replaced by a pass in the other."""
     one = report(tmp_path / "1.xml", PASSED.format("a"), SKIPPED.format("b"))
     two = report(tmp_path / "2.xml", FAILED.format("a"), PASSED.format("b"))
     assert tally.main([one, two]) == 1
     assert capsys.readouterr().out == "1 passed, 1 failed, 0 skipped\n"
 
 
-def test_each_reason_to_skip_is_told_with_its_tests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A test that another run mended is not among them; the count is the last line."""
+def test_each_reason_to_skip_is_printed_with_its_tests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A test that another run passed is not among them; the count is the last line."""
     one = report(tmp_path / "1.xml", SKIPPED.format("a"), SKIPPED.format("b"), PASSED.format("c"))
     two = report(tmp_path / "2.xml", PASSED.format("b"))
     assert tally.main([one, two]) == 0
@@ -50,12 +50,12 @@ def test_each_reason_to_skip_is_told_with_its_tests(tmp_path: Path, capsys: pyte
 
 @pytest.mark.parametrize("cases", [[], [SKIPPED.format("a")]])
 def test_a_run_without_a_test_has_failed(tmp_path: Path, cases: list[str]) -> None:
-    """Nothing collected, or everything skipped, proves nothing: status 5."""
+    """Nothing collected, or all skipped, proves nothing: status 5."""
     assert tally.main([report(tmp_path / "1.xml", *cases)]) == 5
 
 
 def test_a_run_that_died_has_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A pytest that was killed leaves no file: status 5, and the last line still counts the others."""
+    """A killed pytest leaves no file: status 5, and the last line still counts the others."""
     one = report(tmp_path / "1.xml", PASSED.format("a"))
     assert tally.main([one, str(tmp_path / "none.xml")]) == 5
     assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 0 failed, 0 skipped"

@@ -21,7 +21,7 @@ __all__ = ["leaves_no_rules", "leaves_no_trace"]
 
 @pytest.fixture
 def runtime(store_root: Path) -> Iterator[Runtime]:
-    """Give an OCI runtime with a bundle of busybox; whatever it has left is removed, and nothing may be left then."""
+    """Give an OCI runtime with a bundle of busybox; remove its containers, and assert that nothing is left then."""
     folder = Path(tempfile.mkdtemp(prefix="tinybox-oci-", dir="/var/tmp"))
     runtime = Runtime(folder, Store(str(store_root)).image("busybox").layers)
     yield runtime

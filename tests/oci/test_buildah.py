@@ -1,4 +1,4 @@
-"""buildah builds on tinybox: its RUN is a container of ours, once a step."""
+"""buildah builds with tinybox: each RUN step is a container of tinybox."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.support.engine_directories import Quarters
 
-LIMITS = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]  # buildah would raise them, which not every root may
+LIMITS = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]  # by default buildah raises them
 CONTAINERFILE = """\
 FROM scratch
 ADD busybox.tar /
@@ -27,7 +27,7 @@ RUN test $(id -u) = 7 && cat /file
 
 @pytest.fixture
 def place(store_root: Path) -> Iterator[Quarters]:
-    """Give buildah its quarters, and the files of a root file system."""
+    """Give buildah a place to run, and the files of a root file system."""
     with quarters("buildah", "runc") as place:
         archive_of(place.folder, Store(str(store_root)).image("busybox").layers)
         yield place

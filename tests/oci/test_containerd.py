@@ -1,4 +1,4 @@
-"""containerd runs on tinybox, by its own shim: what holds for `ctr` holds for Kubernetes, which goes the same way."""
+"""containerd with tinybox as its runtime, through containerd's own shim: `ctr` uses it as Kubernetes does."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 
 
 class Containerd:
-    """A containerd of our own, and its `ctr`."""
+    """A containerd for this test, and its `ctr`."""
 
     def __init__(self, place: Quarters) -> None:
         self.place, self.socket = place, place.folder / "socket"
@@ -54,7 +54,7 @@ class Containerd:
         return done.stdout
 
     def status(self, task: str) -> str:
-        """Return what containerd thinks of a task."""
+        """Return containerd's status of a task."""
         rows = [line.split() for line in self.says("task", "ls").splitlines()[1:]]
         return next((row[2] for row in rows if row[0] == task), "")
 
@@ -89,7 +89,7 @@ def write_image(place: Quarters, layers: list[str]) -> Path:
 
 @pytest.fixture
 def containerd(store_root: Path) -> Iterator[Containerd]:
-    """Start a containerd in quarters of its own, and end it."""
+    """Start a containerd in namespaces of its own, and end it."""
     with quarters("containerd", "ctr", "runc") as place, contextlib.ExitStack() as stack:
         settings = place.folder / "containerd.toml"
         settings.write_text(SETTINGS.format(folder=place.folder))

@@ -1,4 +1,4 @@
-"""exec, its options and its streams; terminals that travel over a socket; files that are kept open."""
+"""`exec`, its options and its streams; terminals that are sent over a socket; files that are kept open."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def test_exec_joins_the_container(runtime: Runtime) -> None:
     assert runtime("exec", "box", "cat", "/proc/1/comm").stdout == "sleep\n"
 
 
-def test_exec_joins_a_container_that_has_groups_of_its_own(runtime: Runtime) -> None:
-    """Where only groups that the container has made may hold processes, as systemd's, exec is in the first one's."""
+def test_exec_joins_a_container_with_control_groups_of_its_own(runtime: Runtime) -> None:
+    """If only groups made by the container may hold processes, as with systemd, exec enters the first one's."""
     where = hierarchies()
     enabled = Path(f"{where.unified}/cgroup.subtree_control").read_text().split() if where.unified else []
     if not enabled:
-        pytest.skip("version 2 has no controllers here, and so no rule of no internal processes")
+        pytest.skip("version 2 has no controllers here, so the rule of no internal processes does not apply")
     resources = {"hugepageLimits": [{"pageSize": "2MB", "limit": 2 << 20}]} if enabled == ["hugetlb"] else {}
     runtime.change(lambda config: config["linux"]["resources"].update(resources))
     runtime.change(lambda config: config["mounts"][-1].update(options=["rw"]))
@@ -50,20 +50,20 @@ def test_exec_joins_a_container_that_has_groups_of_its_own(runtime: Runtime) -> 
     runtime.program("sh", "-c", f"{script}; sleep 1000")
     pid = runtime.runs("box")["pid"]
     deadline = time.monotonic() + 20 * SLOWNESS
-    while not enabled_above(pid, str(where.unified)):  # an exec before that would keep it from being enabled
+    while not enabled_above(pid, str(where.unified)):  # an earlier exec would prevent enabling it
         assert time.monotonic() < deadline
     done = runtime("exec", "box", "cat", "/proc/self/cgroup")
     assert "0::/init\n" in done.stdout, done.stderr
 
 
 def enabled_above(pid: int, unified: str) -> str:
-    """Return what is enabled in the group above that of *pid*."""
+    """Return the enabled controllers of the group above that of *pid*."""
     path = proc.unified_cgroup(Path(f"/proc/{pid}/cgroup").read_text())
     return Path(f"{unified}{path}/../cgroup.subtree_control").read_text().strip() if path.endswith("/init") else ""
 
 
-def test_exec_takes_its_own_words(runtime: Runtime) -> None:
-    """User, groups, variables, directory, capabilities and no_new_privs are those that were asked for."""
+def test_exec_applies_its_own_options(runtime: Runtime) -> None:
+    """User, groups, variables, directory, capabilities and no_new_privs are the requested ones."""
     runtime.change(lambda config: config["process"].update(noNewPrivileges=False))
     runtime.runs("box")
     script = "id -u; id -g; id -G; echo $WORD; pwd; grep -E 'NoNewPrivs|CapBnd' /proc/self/status"
@@ -87,7 +87,7 @@ def test_exec_takes_its_own_words(runtime: Runtime) -> None:
 
 
 def test_home_is_that_of_the_exec_s_user(runtime: Runtime) -> None:
-    """Where nobody has set HOME it comes from the container's /etc/passwd, for each process by its own user."""
+    """Without HOME in the options it comes from the container's /etc/passwd, for each process by its own user."""
     (runtime.bundle / "rootfs/etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nfive:x:5:5::/five:/bin/sh\n")
     runtime.program("sh", "-c", "echo $HOME; sleep 1000")
     runtime.runs("box")
@@ -96,7 +96,7 @@ def test_home_is_that_of_the_exec_s_user(runtime: Runtime) -> None:
 
 
 def test_exec_of_a_process_file(runtime: Runtime) -> None:
-    """--process gives the whole process as an object; --detach and --pid-file tell where it is."""
+    """--process gives the whole process as an object; --detach and --pid-file report its pid."""
     runtime.runs("box")
     wanted = {"args": ["sh", "-c", "echo $WORD; exec sleep 1000"], "cwd": "/", "env": ["WORD=said", "PATH=/bin"]}
     path, pid_file = runtime.folder / "process.json", runtime.folder / "pid"
@@ -108,7 +108,7 @@ def test_exec_of_a_process_file(runtime: Runtime) -> None:
     assert pid in json.loads(runtime("ps", "--format", "json", "box").stdout)
     assert "sleep 1000" in runtime("ps", "box").stdout
     os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)  # ours since the exec has ended; the container's end would wait for somebody to do this
+    os.waitpid(pid, 0)  # an orphan since the exec has ended; the container's end would wait for it to be reaped
     path.write_text(json.dumps({"cwd": "/"}))
     assert "args" in runtime("exec", f"--process={path}", "box").stderr
 
@@ -120,8 +120,8 @@ grep ^Cpus_allowed_list /proc/self/status
 """
 
 
-def test_exec_does_all_that_its_process_file_says(runtime: Runtime) -> None:
-    """Each field is what the kernel says of the process; the control, a file without them, has none of it."""
+def test_exec_applies_all_fields_of_its_process_file(runtime: Runtime) -> None:
+    """Each field is in effect in the kernel; the control, a file without them, has none of it."""
     runtime.change(lambda config: config["process"].update(oomScoreAdj=300))
     for applet in ("ionice", "id", "grep"):
         link = runtime.bundle / "rootfs/bin" / applet
@@ -153,7 +153,7 @@ def test_exec_does_all_that_its_process_file_says(runtime: Runtime) -> None:
     )
     path.write_text(json.dumps(plain))
     said = runtime("exec", f"--process={path}", "box").stdout.split()
-    assert said[:4] == ["300", "0", "0", "0"]  # the container's own score: nobody in it is spared
+    assert said[:4] == ["300", "0", "0", "0"]  # the container's own score
     assert (said[4] != "0077", said[5] != "77") == (True, True)
     assert said[6:9] == ["none:", "prio", "0"]
     assert said[9:-3] == "CapBnd: 0000000000000000 NoNewPrivs: 0 policy : 0".split()
@@ -173,9 +173,9 @@ def test_exec_does_all_that_its_process_file_says(runtime: Runtime) -> None:
     ],
 )
 def test_exec_refuses_a_field_by_its_name(runtime: Runtime, field: str, value: object, said: str) -> None:
-    """What cannot be had is an error that names the field, and no process is made."""
+    """An unsupported value is an error that names the field, and no process is made."""
     if (field, True) in (("apparmorProfile", labels.has_apparmor()), ("selinuxLabel", labels.has_selinux())):
-        pytest.skip("this host has it")
+        pytest.skip("this host has the feature that the test needs to be missing")
     runtime.runs("box")
     path = runtime.folder / "process.json"
     path.write_text(json.dumps({"args": ["true"], "cwd": "/", "env": ["PATH=/bin"], field: value}))
@@ -187,7 +187,7 @@ def test_exec_refuses_a_field_by_its_name(runtime: Runtime, field: str, value: o
 
 
 def test_a_terminal_in_the_foreground_has_the_size_of_the_config(runtime: Runtime) -> None:
-    """Without a socket to send it to, the terminal of an exec has its consoleSize all the same."""
+    """Without a console socket the terminal of an exec has its consoleSize, too."""
     runtime.runs("box")
     path = runtime.folder / "process.json"
     process = {"args": ["stty", "size"], "cwd": "/", "env": ["PATH=/bin"], "terminal": True}
@@ -195,8 +195,8 @@ def test_a_terminal_in_the_foreground_has_the_size_of_the_config(runtime: Runtim
     assert runtime("exec", f"--process={path}", "box").stdout.split() == ["11", "22"]
 
 
-def test_exec_needs_a_program_that_is_there(runtime: Runtime) -> None:
-    """127 for what is not there, 126 for what may not be executed, and nothing stays."""
+def test_exec_needs_an_existing_program(runtime: Runtime) -> None:
+    """127 for a missing program, 126 for one that may not be executed, and nothing stays."""
     runtime.runs("box")
     assert runtime("exec", "box", "nosuch").returncode == 127
     assert runtime("exec", "box", "/etc").returncode == 126
@@ -204,7 +204,7 @@ def test_exec_needs_a_program_that_is_there(runtime: Runtime) -> None:
 
 
 def receive(listening: socket.socket) -> tuple[bytes, int]:
-    """Take the name and the file descriptor that arrive in one message; see SCM_RIGHTS in unix(7)."""
+    """Receive the name and the file descriptor that arrive in one message; see SCM_RIGHTS in unix(7)."""
     channel, _ = listening.accept()
     with channel:
         rights = array.array("i")
@@ -214,7 +214,7 @@ def receive(listening: socket.socket) -> tuple[bytes, int]:
 
 
 def read_to_the_end(master: int) -> bytes:
-    """Read a terminal until nobody inside has it open any more, which says EIO; see pts(4)."""
+    """Read a terminal until no process inside has it open any more, which is EIO; see pts(4)."""
     said = b""
     try:
         while piece := os.read(master, 4096):
@@ -227,7 +227,7 @@ def read_to_the_end(master: int) -> bytes:
 
 @pytest.mark.parametrize("verb", ["create", "exec"])
 def test_a_terminal_is_sent_to_the_console_socket(runtime: Runtime, verb: str) -> None:
-    """The socket gets the master of a terminal of the box's own devpts, of the size that was wanted."""
+    """The socket receives the master of a terminal of the box's own devpts, of the requested size."""
     process = {"args": ["sh", "-c", "tty; stty size; test -t 0 && echo yes"], "cwd": "/", "terminal": True}
     process |= {"env": ["PATH=/bin"], "consoleSize": {"height": 11, "width": 22}}
     path = runtime.folder / "socket"
@@ -251,11 +251,11 @@ def test_a_terminal_is_sent_to_the_console_socket(runtime: Runtime, verb: str) -
         assert runtime("start", "box").returncode == 0
     assert read_to_the_end(master) == name + b"\r\n11 22\r\nyes\r\n"
     if verb == "exec":
-        os.waitpid(int((runtime.folder / "pid").read_text()), 0)  # ours: the container's end would wait for it
+        os.waitpid(int((runtime.folder / "pid").read_text()), 0)  # an orphan: the container's end would wait for it
 
 
-def test_a_terminal_must_have_somewhere_to_go(runtime: Runtime) -> None:
-    """A terminal without a socket, and a socket without a terminal, are refused in words that engines know."""
+def test_a_terminal_needs_a_receiver(runtime: Runtime) -> None:
+    """A terminal without a socket, and a socket without a terminal, are refused with messages that engines know."""
     done = runtime.create("box", "--console-socket=/nosuch")
     assert "cannot use console socket if" in done.stderr
     runtime.change(lambda config: config["process"].update(terminal=True))
@@ -266,7 +266,7 @@ def test_a_terminal_must_have_somewhere_to_go(runtime: Runtime) -> None:
     assert runtime("list", "-q").stdout == ""
 
 
-def test_files_are_kept_if_asked_for(runtime: Runtime) -> None:
+def test_files_are_kept_on_request(runtime: Runtime) -> None:
     """--preserve-fds keeps the first files after 0, 1 and 2 open; without it there are none."""
     runtime.program("sh", "-c", "cat <&3; ls /proc/self/fd | wc -l")
     kept = os.memfd_create("kept", 0)
@@ -283,8 +283,8 @@ def test_files_are_kept_if_asked_for(runtime: Runtime) -> None:
 
 
 @pytest.mark.parametrize("verb", ["create", "run", "exec"])
-def test_a_file_that_is_not_open_is_not_one_of_the_runtime_s(runtime: Runtime, verb: str) -> None:
-    """The lowest free number is where the runtime's own files go: none of them may pass for the caller's file 3."""
+def test_a_closed_descriptor_is_not_passed_on(runtime: Runtime, verb: str) -> None:
+    """The runtime's own files use the lowest free number: none of them may be taken for the caller's file 3."""
     runtime.program("sh", "-c", "ls -l /proc/self/fd; sleep 100")
     words = ["--bundle", str(runtime.bundle), "box"]
     if verb == "exec":
@@ -299,8 +299,8 @@ def test_a_file_that_is_not_open_is_not_one_of_the_runtime_s(runtime: Runtime, v
     assert "is below zero" in runtime(verb, "--preserve-fds=-1", *words).stderr
 
 
-def test_no_file_of_the_runtime_s_is_seen_inside(runtime: Runtime) -> None:
-    """The program has 0, 1 and 2 (ls(1) has closed its own by then); neither gate nor report nor lock."""
+def test_no_file_of_the_runtime_is_seen_inside(runtime: Runtime) -> None:
+    """The program has 0, 1 and 2 (ls(1) has closed its own by then), and no pipe or lock of tinybox."""
     runtime.program("ls", "-l", "/proc/self/fd")
     done = runtime("run", "--bundle", str(runtime.bundle), "box")
     assert [line.split()[8] for line in done.stdout.splitlines() if "->" in line] == ["0", "1", "2"]

@@ -1,4 +1,4 @@
-"""The life of an OCI container: its states, the moves between them, and what is refused without any change."""
+"""The life of an OCI container: its states, the transitions between them, and refused operations without any effect."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.root
 
 
 def test_a_life(runtime: Runtime) -> None:
-    """create, start, kill, delete: each state is told, in the specification's words and no others."""
+    """create, start, kill, delete: each status has the specification's name."""
     runtime.change(lambda config: config.update(annotations={"a": "b"}))
     pid_file = runtime.folder / "pid"
     assert runtime.create("box", f"--pid-file={pid_file}").returncode == 0
@@ -41,7 +41,7 @@ def test_a_life(runtime: Runtime) -> None:
 
     assert runtime("start", "box").returncode == 0
     assert runtime.state("box") == expected | {"status": "running", "annotations": {"a": "b"}}
-    until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")  # execve(2) closes our pipe before it renames
+    until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")  # execve(2) closes the pipe, then sets the name
     assert runtime("kill", "box", "SIGKILL").returncode == 0
     runtime.until("box", "stopped")
     assert runtime.state("box")["pid"] == 0
@@ -51,12 +51,12 @@ def test_a_life(runtime: Runtime) -> None:
 
 
 def test_a_zombie_has_stopped(runtime: Runtime) -> None:
-    """A first process that nobody has waited for yet is no running container."""
+    """A container whose first process is an unreaped zombie is not running."""
     runtime.program("true")
     words = [RUNTIME, "--root", str(runtime.root), "create", "--bundle", str(runtime.bundle), "box"]
     assert (
         subprocess.run(words, check=False, timeout=60 * SLOWNESS).returncode == 0
-    )  # we are its subreaper, and wait for nobody
+    )  # this process is its subreaper, and does not wait for it
     pid = runtime.state("box")["pid"]
     assert runtime("start", "box").returncode == 0
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -66,7 +66,7 @@ def test_a_zombie_has_stopped(runtime: Runtime) -> None:
 
 
 def refused(runtime: Runtime, said: str, *words: str) -> None:
-    """Check that a command fails with these words, and changes nothing of the container ``box``."""
+    """Assert that a command fails with this message, and changes nothing of the container ``box``."""
     before = runtime("state", "box").stdout
     done = runtime(*words)
     assert done.returncode
@@ -75,15 +75,15 @@ def refused(runtime: Runtime, said: str, *words: str) -> None:
     assert runtime("state", "box").stdout == before
 
 
-def test_what_no_container_can_do(runtime: Runtime) -> None:
-    """Without such a container every verb fails, but for delete --force, which may be said twice."""
+def test_a_missing_container(runtime: Runtime) -> None:
+    """Without such a container every verb fails, except delete --force, which may be repeated."""
     for words in (["start"], ["state"], ["kill"], ["delete"], ["pause"], ["resume"], ["ps"], ["update"], ["events"]):
         refused(runtime, "container does not exist", *words, "box")
     refused(runtime, "container does not exist", "exec", "box", "true")
     assert runtime("delete", "--force", "box").returncode == 0
 
 
-def test_what_a_created_one_refuses(runtime: Runtime) -> None:
+def test_refused_for_a_created_container(runtime: Runtime) -> None:
     """Its id is taken, and it is not stopped; but signals reach it, and --force removes it."""
     assert runtime.create("box").returncode == 0
     refused(runtime, "container with given ID already exists", "create", "--bundle", str(runtime.bundle), "box")
@@ -95,7 +95,7 @@ def test_what_a_created_one_refuses(runtime: Runtime) -> None:
     assert runtime("delete", "--force", "box").returncode == 0
 
 
-def test_what_a_running_one_refuses(runtime: Runtime) -> None:
+def test_refused_for_a_running_container(runtime: Runtime) -> None:
     """It cannot be started again or removed; a stopped one takes no signals."""
     runtime.runs("box")
     refused(runtime, "cannot start an already running container", "start", "box")
@@ -111,7 +111,7 @@ def test_what_a_running_one_refuses(runtime: Runtime) -> None:
 
 @pytest.mark.parametrize(("word", "status"), [("TERM", 15), ("SIGUSR1", 10), ("12", 12)])
 def test_signals_have_names_and_numbers(runtime: Runtime, word: str, status: int) -> None:
-    """The program gets the signal that was meant; TERM is the default."""
+    """The program gets the named signal; TERM is the default."""
     script = f"trap 'echo caught > /tmp/signal; exit' {status}; touch /tmp/ready; while :; do sleep 0.01; done"
     runtime.change(lambda config: config["root"].update(readonly=False))
     runtime.program("sh", "-c", script)
@@ -126,7 +126,7 @@ def test_signals_have_names_and_numbers(runtime: Runtime, word: str, status: int
     assert (told / "signal").read_text() == "caught\n"
 
 
-def test_a_config_that_cannot_be_leaves_nothing(runtime: Runtime) -> None:
+def test_an_invalid_config_leaves_nothing(runtime: Runtime) -> None:
     """A missing bundle, a missing program, one that may not be executed: an error that names it, and no container."""
     assert "config.json: no such file" in runtime("create", "--bundle", "/nosuch", "box").stderr
     for program, said in (("nosuch", "executable file not found in $PATH"), ("/no/such", "no such file or directory"),
@@ -140,7 +140,7 @@ def test_a_config_that_cannot_be_leaves_nothing(runtime: Runtime) -> None:
 
 
 def test_a_create_that_is_killed_can_be_deleted(runtime: Runtime) -> None:
-    """Killed at any moment, `create` leaves no process behind but what `delete --force` finds."""
+    """Killed at any moment, `create` leaves no process that `delete --force` does not find."""
     for milliseconds in range(0, 120, 8):
         words = [RUNTIME, "--root", str(runtime.root), "create", "--bundle", str(runtime.bundle), "box"]
         with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
@@ -152,8 +152,8 @@ def test_a_create_that_is_killed_can_be_deleted(runtime: Runtime) -> None:
         assert not (runtime.root / "box").exists()
 
 
-def test_commands_wait_for_one_another(runtime: Runtime) -> None:
-    """Of eight that start a container at once one does, and of eight that delete it one does."""
+def test_commands_wait_for_each_other(runtime: Runtime) -> None:
+    """Of eight that start a container at once one succeeds, and of eight that delete it one does."""
     assert runtime.create("box").returncode == 0
     for verb in ("start", "delete"):
         words = [RUNTIME, "--root", str(runtime.root), verb, "box"]
@@ -164,7 +164,7 @@ def test_commands_wait_for_one_another(runtime: Runtime) -> None:
             runtime.until("box", "stopped")
 
 
-def test_a_run_in_the_foreground_leaves_the_others_their_turn(runtime: Runtime) -> None:
+def test_a_run_in_the_foreground_allows_other_commands(runtime: Runtime) -> None:
     """While `run` waits for the program, every other command acts on its container, delete --force as well."""
     runtime.program("sh", "-c", "trap 'exit 7' USR1; while :; do sleep 0.01; done")
     words = [RUNTIME, "--root", str(runtime.root), "run", "--bundle", str(runtime.bundle), "box"]
@@ -182,7 +182,7 @@ def test_a_run_in_the_foreground_leaves_the_others_their_turn(runtime: Runtime) 
 
 @pytest.mark.parametrize("words", [["kill", "box", "KILL"], ["delete", "--force", "box"]])
 def test_a_start_that_waits_for_a_hook_can_be_ended(runtime: Runtime, words: list[str]) -> None:
-    """A signal needs no lock: a container whose startContainer hook does not end is not lost."""
+    """A signal needs no lock: a container whose startContainer hook does not end can still be killed."""
     hook = {"path": "/bin/sleep", "args": ["sleep", "1000"]}
     runtime.change(lambda config: config.update(hooks={"startContainer": [hook]}))
     assert runtime.create("box").returncode == 0

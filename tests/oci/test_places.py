@@ -1,4 +1,4 @@
-"""Where an OCI runtime may find itself: without its directory, its rights, its streams, or a disk to write on."""
+"""An OCI runtime without its directory, its rights, its streams, or a disk to write on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 
 VERBS = (["create"], ["run"], ["start"], ["state"], ["kill"], ["delete"], ["exec", "true"], ["ps"], ["list"])
-# Another user, who may look for the runtime where root has put it.
+# Another user, with the right to read the runtime where root has installed it.
 NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
           "--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search"]  # fmt: skip
 
@@ -27,7 +27,7 @@ def words_of(runtime: Runtime, verb: str, more: tuple[str, ...]) -> list[str]:
 
 @pytest.mark.parametrize(("verb", "more"), [(verb, tuple(more)) for verb, *more in VERBS])
 def test_a_root_that_is_no_directory_is_named(runtime: Runtime, verb: str, more: tuple[str, ...]) -> None:
-    """One line names --root and what is wrong with it, and the engine's log has it, too."""
+    """One line names --root and its fault, and so does the engine's log."""
     log, file = runtime.folder / "log", runtime.folder / "file"
     file.touch()
     words = ["--root", str(file), "--log", str(log), "--log-format=json", *words_of(runtime, verb, more)]
@@ -40,7 +40,7 @@ def test_a_root_that_is_no_directory_is_named(runtime: Runtime, verb: str, more:
 
 
 def test_a_root_that_cannot_be_written_is_named(runtime: Runtime) -> None:
-    """On a read-only file system nothing is made, and nothing is there to be found."""
+    """On a read-only file system nothing is made, and a missing container is reported as missing."""
     script = 'mount -t tmpfs -o ro tmpfs "$0" && exec "$@"'
     where = runtime.folder / "readonly"
     where.mkdir()
@@ -55,14 +55,14 @@ def test_a_root_that_cannot_be_written_is_named(runtime: Runtime) -> None:
 
 
 def test_a_log_that_cannot_be_opened_is_named(runtime: Runtime) -> None:
-    """Without its log an engine would not hear what is wrong: so that is what is wrong."""
+    """Without its log an engine would not see errors: so that is the error."""
     done = runtime("--log=/proc/nosuch/log", "list")
     assert done.returncode == 125
     assert done.stderr == "tinybox-oci: --log /proc/nosuch/log: no such file or directory\n"
 
 
-def test_another_user_is_told_who_can(runtime: Runtime) -> None:
-    """One line says that it takes root, in a directory of root's and in one of the user's own; nothing is made."""
+def test_another_user_is_told_to_use_root(runtime: Runtime) -> None:
+    """One line reports that it needs root, in a directory of root's and in one of the user's own; nothing is made."""
     own = runtime.folder / "own"
     own.mkdir()
     runtime.folder.chmod(0o755)
@@ -88,8 +88,8 @@ def test_a_bundle_that_cannot_be_written_runs(runtime: Runtime) -> None:
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
-def test_streams_that_are_closed_are_nobody_s(runtime: Runtime, closed: str) -> None:
-    """No file of ours takes the place of a closed stream: the program has 0, 1 and 2 and no others."""
+def test_closed_streams_get_no_file_of_the_runtime(runtime: Runtime, closed: str) -> None:
+    """No file of tinybox takes the number of a closed stream: the program has 0, 1 and 2 and no others."""
     told = runtime.bundle / "rootfs/tmp/told"
     runtime.change(lambda config: config["root"].update(readonly=False))
     runtime.program("sh", "-c", "for fd in 0 1 2 3 4; do test -e /proc/self/fd/$fd && echo $fd; done > /tmp/told; true")

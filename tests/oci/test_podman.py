@@ -1,6 +1,6 @@
-"""podman runs on tinybox: whatever passes with runc on this machine passes with tinybox, too.
+"""podman with tinybox as its runtime: every check that passes with runc on this machine passes with tinybox, too.
 
-Each check is a function of a podman, and is tried with both runtimes; what came of it is printed in two columns.
+Each check is a function of a podman and runs with both runtimes; the results are printed in two columns.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Podman:
         return done.stdout.strip()
 
     def make(self, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run or create a container in the control group of the quarters."""
+        """Run or create a container in the control group of this test."""
         return self(verb, f"--cgroup-parent={self.place.group}", "--network=none", *words)
 
     def run(self, *words: str) -> str:
@@ -59,23 +59,23 @@ class Podman:
         return done.stdout.strip()
 
     def stays(self, *words: str) -> None:
-        """Start a container that stays, under this podman's name."""
+        """Start a container that stays, named after this podman."""
         done = self.make("run", "-d", f"--name={self.name}", *words)
         assert done.returncode == 0, done.stderr
 
     def state(self) -> str:
-        """Return what podman thinks of the container that stays."""
+        """Return podman's state of the container that stays."""
         return self.says("inspect", "--format={{.State.Status}}", self.name)
 
     def has_logged(self, text: str) -> None:
-        """Wait until *text* is all that the container that stays has said: no start waits for a first word."""
+        """Wait until the output of the container that stays is *text*: `run -d` does not wait for output."""
         deadline = time.monotonic() + PATIENCE
         while (said := self.says("logs", self.name)) != text:
             assert time.monotonic() < deadline, said
 
 
 def check(function: Check) -> Check:
-    """Put a function among the checks."""
+    """Add a function to the checks."""
     CHECKS.append(function)
     return function
 
@@ -89,7 +89,7 @@ def run(podman: Podman) -> None:
 
 @check
 def not_found(podman: Podman) -> None:
-    """End with 127 what is not there, and with 126 what cannot be executed."""
+    """End with 127 for a missing program, and with 126 for one that cannot be executed."""
     assert podman.make("run", "--rm", IMAGE, "/no/such").returncode == 127
     assert podman.make("run", "--rm", IMAGE, "nosuch").returncode == 127
     assert podman.make("run", "--rm", IMAGE, "/etc").returncode == 126
@@ -103,7 +103,7 @@ def terminal(podman: Podman) -> None:
 
 @check
 def limits(podman: Podman) -> None:
-    """--memory --cpus --pids-limit: the kernel says what was asked for."""
+    """--memory --cpus --pids-limit: the kernel's files have these values."""
     script = "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us 2>/dev/null"
     script += " || cat memory.max pids.max cpu.max"
     said = podman.run("--memory=64m", "--cpus=0.5", "--pids-limit=77", IMAGE, "sh", "-c", script).split()
@@ -119,7 +119,7 @@ def read_only(podman: Podman) -> None:
 
 @check
 def volume(podman: Podman) -> None:
-    """-v: a directory of the host's, and one that only may be read."""
+    """-v: a directory of the host, and a read-only one."""
     (podman.place.folder / "shared").mkdir(exist_ok=True)
     (podman.place.folder / "shared" / "file").write_text("from the host")
     where = f"{podman.place.folder}/shared"
@@ -138,7 +138,7 @@ def user(podman: Podman) -> None:
 
 @check
 def user_namespace(podman: Podman) -> None:
-    """--uidmap: root inside is somebody else outside, and owns the image's files."""
+    """--uidmap: root inside is another user outside, and owns the image's files."""
     said = podman.run("--uidmap=0:100000:5000", IMAGE, "sh", "-c", "cat /proc/self/uid_map; stat -c %u /bin/sh")
     assert said.split() == ["0", "100000", "5000", "0"]
 
@@ -151,7 +151,7 @@ def init(podman: Podman) -> None:
 
 @check
 def host_network(podman: Podman) -> None:
-    """--network=host: the links are those of whoever calls."""
+    """--network=host: the links are the caller's."""
     done = podman(
         "run", "--rm", f"--cgroup-parent={podman.place.group}", "--network=host", IMAGE, "cat", "/proc/net/dev"
     )
@@ -164,7 +164,7 @@ def host_network(podman: Podman) -> None:
 
 @check
 def bridge(podman: Podman) -> None:
-    """--network=bridge: an address of its own, and a way to the gateway."""
+    """--network=bridge: an address of its own, and a route to the gateway."""
     group = f"--cgroup-parent={podman.place.group}"
     script = "ip -o -4 addr show eth0 && ping -c1 -W20 $(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')"
     done = podman("run", "--rm", group, "--network=bridge", "--cap-add=NET_RAW", IMAGE, "sh", "-c", script)
@@ -180,7 +180,7 @@ def capabilities(podman: Podman) -> None:
 
 @check
 def seccomp(podman: Podman) -> None:
-    """--security-opt seccomp=FILE: the call of the file is refused."""
+    """--security-opt seccomp=FILE: the file's call is refused."""
     refusal = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13}
     profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refusal]}
     path = podman.place.folder / "profile.json"
@@ -192,7 +192,7 @@ def seccomp(podman: Podman) -> None:
 
 @check
 def life(podman: Podman) -> None:
-    """Let `run -d`, exec, logs, pause, top, stats, update, stop, restart, kill, rm do what they say."""
+    """`run -d`, exec, logs, pause, top, stats, update, stop, restart, kill, rm have their documented effects."""
     name = podman.name
     podman.stays("--health-cmd=test -e /tmp/well", "--health-interval=disable", IMAGE,
                  "sh", "-c", "echo born; trap 'exit 3' TERM; while :; do sleep 0.05; done")  # fmt: skip
@@ -223,7 +223,7 @@ def life(podman: Podman) -> None:
 
 @check
 def update(podman: Podman) -> None:
-    """update: the kernel knows the new limit."""
+    """update: the kernel has the new limit."""
     podman.stays("--memory=64m", IMAGE, "sleep", "1000")
     podman.says("update", "--memory=128m", "--cpus=0.5", podman.name)
     script = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max"
@@ -251,7 +251,7 @@ def removed_before_it_ran(podman: Podman) -> None:
 
 @pytest.fixture
 def place(store_root: Path, driver: str) -> Iterator[Quarters]:
-    """Give podman its quarters, with the image in the store of a storage *driver*."""
+    """Give podman a place to run, with the image in the store of a storage *driver*."""
     with quarters("podman", "conmon", "runc") as place:
         archive = archive_of(place.folder, Store(str(store_root)).image("busybox").layers)
         done = Podman(place, driver, "runc")("import", "-q", str(archive), IMAGE)
@@ -260,7 +260,7 @@ def place(store_root: Path, driver: str) -> Iterator[Quarters]:
 
 
 def outcome(podman: Podman, checked: Check) -> str:
-    """Return ``ok``, or the first line of what went wrong; whatever the check leaves is removed."""
+    """Return ``ok``, or the first line of the failure; remove all that the check leaves."""
     try:
         checked(podman)
     except (AssertionError, subprocess.TimeoutExpired) as error:
@@ -273,10 +273,10 @@ def outcome(podman: Podman, checked: Check) -> str:
 @pytest.mark.root
 @pytest.mark.slow
 @pytest.mark.parametrize("driver", ["vfs", "overlay"])
-def test_what_passes_with_runc_passes_with_tinybox(
+def test_checks_that_pass_with_runc_pass_with_tinybox(
     place: Quarters, driver: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every check that podman passes on runc, it passes on tinybox."""
+    """Every check that passes with podman on runc passes on tinybox."""
     rows = [[outcome(Podman(place, driver, runtime), checked) for runtime in PAIR] for checked in CHECKS]
     lines = [f"\npodman, storage driver {driver:20} runc       tinybox"]
     for checked, (runc, tinybox) in zip(CHECKS, rows, strict=True):

@@ -1,4 +1,4 @@
-"""The command line itself: help, versions, refusals with their reason, the log that engines read."""
+"""The command line itself: help, versions, refusals with their reason, and the log that engines read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.slowness import SLOWNESS
-from tinybox.oci.words import VERBS
+from tinybox.oci.command_line import VERBS
 
 if TYPE_CHECKING:
     from tests.support.oci_runtimes import Runtime
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.root
 
 
 def test_version_names_the_specification(runtime: Runtime) -> None:
-    """--version tells our version and the specification's, a line each."""
+    """--version prints tinybox's version and the specification's, a line each."""
     ours, specification = runtime("--version").stdout.splitlines()
     assert ours.startswith("tinybox-oci version ")
     assert specification.startswith("spec: 1.")
 
 
 def test_there_is_help(runtime: Runtime) -> None:
-    """--help lists every verb; with a verb, its options; the same behind `tinybox oci`."""
+    """--help lists every verb; with a verb, its options; the same after `tinybox oci`."""
     said = runtime("--help").stdout
     assert all(f"  {verb} " in said for verb in VERBS)
     assert "--console-socket SOCKET" in runtime("create", "--help").stdout
@@ -56,8 +56,8 @@ def test_there_is_help(runtime: Runtime) -> None:
         (["--log-format=nosuch", "list"], "is no format"),
     ],
 )
-def test_what_is_refused_is_named(runtime: Runtime, words: list[str], said: str) -> None:
-    """Each refusal is one line that says which word it is about, and why."""
+def test_a_refusal_names_its_argument(runtime: Runtime, words: list[str], said: str) -> None:
+    """Each refusal is one line with the wrong argument and the reason."""
     done = runtime(*words)
     assert done.returncode == 125
     assert said in done.stderr
@@ -65,14 +65,14 @@ def test_what_is_refused_is_named(runtime: Runtime, words: list[str], said: str)
 
 
 @pytest.mark.parametrize("words", [["--rootless=true"], ["--cgroup-manager=cgroupfs"], ["--debug", "--log=/dev/null"]])
-def test_what_engines_say_is_accepted(runtime: Runtime, words: list[str]) -> None:
-    """Global options that engines pass along do no harm."""
+def test_global_options_of_engines_are_accepted(runtime: Runtime, words: list[str]) -> None:
+    """Global options that engines pass do no harm."""
     done = runtime(*words, "list", "--format=json")
     assert (done.returncode, json.loads(done.stdout)) == (0, [])
 
 
 def test_errors_are_logged(runtime: Runtime) -> None:
-    """The log gets the error as JSON or as key=value, and stderr gets it, too; --debug tells the steps."""
+    """The log gets the error as JSON or as key=value, and stderr gets it, too; --debug reports the steps."""
     log = runtime.folder / "log"
     done = runtime(f"--log={log}", "--log-format=json", "start", "box")
     entry = json.loads(log.read_text())
@@ -87,8 +87,8 @@ def test_errors_are_logged(runtime: Runtime) -> None:
     assert "step:clone" in log.read_text()
 
 
-def test_spec_writes_what_run_takes(runtime: Runtime) -> None:
-    """`spec` writes a config.json once, and with a root file system beside it that is a bundle."""
+def test_spec_writes_a_usable_config(runtime: Runtime) -> None:
+    """`spec` writes a config.json, once; with a root file system beside it that is a bundle."""
     assert "exists already" in runtime("spec", "--bundle", str(runtime.bundle)).stderr
     (runtime.bundle / "config.json").unlink()
     assert runtime("spec", "--bundle", str(runtime.bundle)).returncode == 0
@@ -104,7 +104,7 @@ def test_list_is_a_table(runtime: Runtime) -> None:
     assert row.split()[:4] == ["box", str(runtime.state("box")["pid"]), "created", str(runtime.bundle)]
 
 
-def test_features_are_told(runtime: Runtime) -> None:
+def test_features_are_printed(runtime: Runtime) -> None:
     """`features` prints the specification's object."""
     features = json.loads(runtime("features").stdout)
     assert features["linux"]["cgroup"]["systemd"] is False

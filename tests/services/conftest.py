@@ -1,7 +1,7 @@
-"""Services for the tests by pytest-docker, with tinybox as the engine: a registry and a web server, up for the session.
+"""Services for the tests by pytest-docker, with tinybox as the engine: a registry and a web server for the session.
 
-What pytest-docker calls is the installed `tinybox compose`. These tests have a folder of their own, whose place in the
-alphabet is after the tests of boxes and networks: so no service runs beside those.
+pytest-docker calls the installed `tinybox compose`. These tests have a folder of their own, which comes in the
+alphabet after the tests of boxes and networks: so no service runs beside those.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PATIENCE = 120.0 * SLOWNESS
 
 @pytest.fixture(scope="session")
 def docker_compose_command(store_root: Path) -> str:
-    """Give the command that pytest-docker calls; skip where the images of the services cannot be made."""
+    """Give the command that pytest-docker calls; skip if the images of the services cannot be made."""
     command = Command(store_root)
     for name in IMAGES:
         if command("images", "-q", name).stdout.strip():
@@ -48,7 +48,7 @@ def docker_compose_file() -> str:
 
 
 def fetched(url: str) -> bytes:
-    """Return what an HTTP server has at *url*, without any proxy."""
+    """Return the response of an HTTP server at *url*, without any proxy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=30 * SLOWNESS) as answer:
         return bytes(answer.read())
@@ -64,7 +64,7 @@ def answers(url: str) -> bool:
 
 
 def address(docker_ip: str, services: Services, name: str, port: int) -> str:
-    """Return where a service answers, once it does."""
+    """Return the address of a service, once it answers."""
     found = f"{docker_ip}:{services.port_for(name, port)}"
     services.wait_until_responsive(check=lambda: answers(f"http://{found}/"), timeout=PATIENCE, pause=0.1)
     return found

@@ -1,4 +1,4 @@
-"""Real services in boxes of tinybox: a registry keeps what skopeo pushes, a web server answers, and both go again."""
+"""Real services in boxes: a registry keeps an image of skopeo, a web server answers; then both are removed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def elsewhere(tinybox: Command) -> Iterator[Command]:
 
 @pytest.fixture
 def image(tinybox: Command) -> Iterator[str]:
-    """Make an image with a layer that no registry has seen."""
+    """Make an image with a layer that is not in any registry."""
     name = new_name()
     assert (
         tinybox("run", "--name", name, "busybox", "sh", "-c", "head -c 1m /dev/urandom > /root/random").returncode == 0
@@ -61,7 +61,7 @@ def test_a_pushed_image_is_read_back_equal(
 ) -> None:
     """Pushed by skopeo over the published port, read back: the same digests, and in another store the same files."""
     there = f"docker://{registry}/lecture/{image}"
-    with pytest.raises(urllib.error.HTTPError):  # the control: before, the registry has no such image
+    with pytest.raises(urllib.error.HTTPError):  # the control: before, the registry lacks that image
         fetched(f"http://{registry}/v2/lecture/{image.partition(':')[0]}/tags/list")
     assert tinybox("save", "-o", str(tmp_path / "out.tar"), image).returncode == 0
     pushed = tmp_path / "digest"
@@ -81,10 +81,10 @@ def test_the_web_server_answers_over_its_published_port(web: str) -> None:
     assert b"Welcome to nginx" in fetched(f"http://{web}/")
 
 
-def test_services_know_one_another_by_their_names(
+def test_services_find_each_other_by_name(
     tinybox: Command, docker_services: Services, docker_compose_project_name: str, registry: str, web: str
 ) -> None:
-    """In the project's network a name is enough, and an alias; a stranger's box does not know them."""
+    """In the project's network a name is enough, and an alias; a box outside of it does not find them."""
     network = f"{docker_compose_project_name}_default"
     for url in ("http://web/", "http://www/", "http://registry:5000/v2/"):
         output(tinybox, "--network", network, "busybox", "wget", "-q", "-O", "-", url)
@@ -93,7 +93,7 @@ def test_services_know_one_another_by_their_names(
 
 
 def test_a_port_answers_while_the_service_is_up_and_no_longer(tinybox: Command, web: str, tmp_path: Path) -> None:
-    """`port` prints the address as docker compose does; after `down` nobody is there, and the network is gone."""
+    """`port` prints the address as docker compose does; after `down` nothing answers, and the network is gone."""
     text = 'services: {page: {image: nginx, ports: ["127.0.0.1::80", "127.0.0.1::81/udp"]}}\n'
     with project(tinybox, tmp_path, text) as shop:
         shop.up("--wait")

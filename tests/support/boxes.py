@@ -1,4 +1,4 @@
-"""Boxes for the tests: one that runs to its end and tells what it saw, or one that stays while the test looks at it."""
+"""Boxes for the tests: a box that runs to its end and prints facts, or one that stays while the test examines it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0 * SLOWNESS  # seconds
 READY = "READY\n"
-NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")  # as /proc/PID/ns calls them
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")  # the names in /proc/PID/ns
 
 _numbers = itertools.count()
 
@@ -34,26 +34,28 @@ def new_name() -> str:
 
 
 def output(tinybox: Command, *words: str, text: str = "") -> str:
-    """Return what ``tinybox run --rm WORDS`` prints; it must succeed and say nothing on stderr."""
+    """Return what ``tinybox run --rm WORDS`` prints; it must succeed and print nothing on stderr."""
     done = tinybox("run", "--rm", *words, text=text)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout
 
 
 def facts(tinybox: Command, *options: str, image: str = "busybox", **commands: str) -> dict[str, str]:
-    """Run each of *commands* by sh in one box with *options*; return what each of them printed, its errors too."""
+    """Run each of *commands* by sh in one box with *options*; return what each of them printed, with its errors."""
     script = "".join(f"echo; echo '== {name}'; ( {command}\n) 2>&1\n" for name, command in commands.items())
     shown = output(tinybox, *options, image, "sh", "-c", f"{script} true")
     parts = [part.partition("\n") for part in ("\n" + shown).split("\n== ")[1:]]
-    return {name: said.strip() for name, _, said in parts}
+    found = {name: said.strip() for name, _, said in parts}
+    assert found.keys() == commands.keys(), shown  # each command was run: none of them ended the shell
+    return found
 
 
 @contextlib.contextmanager
 def patience(seconds: float) -> Iterator[None]:
-    """Fail the test when what is done here, such as reading a pipe, takes more than so many *seconds*; setitimer(2)."""
+    """Fail the test when the work in this context, such as reading a pipe, takes more than *seconds*; setitimer(2)."""
 
     def too_late(number: int, frame: object) -> None:
-        pytest.fail(f"nothing has come for {seconds} s")
+        pytest.fail(f"no input arrived for {seconds} s")
 
     former = signal.signal(signal.SIGALRM, too_late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -66,16 +68,16 @@ def patience(seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def kept(tinybox: Command, *words: str, **options: object) -> Iterator[subprocess.Popen[str]]:
-    """Keep ``tinybox run WORDS``, whose program says READY first, for as long as the test needs it."""
+    """Keep ``tinybox run WORDS``, whose program prints READY first, for as long as the test needs it."""
     with tinybox.start("run", *words, **options) as process:
         try:
             with patience(PATIENCE):
                 line = process.stdout.readline() if process.stdout else READY
             if line != READY:
-                process.kill()  # else nobody knows when it has said all
+                process.kill()  # only the end of the process closes its stderr, which is read next
                 with patience(PATIENCE):
                     pytest.fail(f"{line!r} {process.stderr.read() if process.stderr else ''}")
-            if "--name" in words:  # whoever speaks of it by its name can do so only now
+            if "--name" in words:  # other commands find the box by its name only from now on
                 name = words[words.index("--name") + 1]
                 until(lambda: state_of(tinybox, name).get("status") == "running" or process.poll() is not None)
             yield process
@@ -84,13 +86,13 @@ def kept(tinybox: Command, *words: str, **options: object) -> Iterator[subproces
                 process.kill()
                 process.wait(PATIENCE)
             if process.returncode == -signal.SIGKILL:
-                tinybox("images")  # the next command, whichever it is, sweeps up
+                tinybox("images")  # any next command removes what the killed one has left
 
 
 def state_of(tinybox: Command, name: str) -> dict[str, Any]:
-    """Return the state.json of box *name*, if it runs or is about to."""
+    """Return the state.json of box *name*; empty if the box neither runs nor is about to."""
     for path in Path(tinybox.root, "run").glob("*/state.json"):
-        with contextlib.suppress(FileNotFoundError):  # of another box, which is going
+        with contextlib.suppress(FileNotFoundError):  # it belongs to another box, which ends just now
             state: dict[str, Any] = json.loads(path.read_text())
             if state["annotations"]["tinybox.name"] == name:
                 return state
@@ -113,8 +115,8 @@ def children(pid: int) -> dict[int, str]:
     return found
 
 
-def words_of(pid: int) -> str:
-    """Return the command line of process *pid*; nothing of one that has ended; see proc_pid_cmdline(5)."""
+def command_line_of(pid: int) -> str:
+    """Return the command line of process *pid*; empty if the process has ended; see proc_pid_cmdline(5)."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
@@ -122,7 +124,7 @@ def words_of(pid: int) -> str:
 
 
 def lives(pid: int) -> bool:
-    """Tell whether process *pid* is there and has not ended."""
+    """Tell whether process *pid* exists and has not ended."""
     try:
         return not Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
     except (FileNotFoundError, ProcessLookupError):
@@ -139,7 +141,7 @@ def until(true: Callable[[], object], seconds: float = PATIENCE) -> None:
 
 
 def one_line(done: subprocess.CompletedProcess[str], status: int, *parts: str) -> None:
-    """Assert that tinybox ended with *status*, printed nothing, and said one line on stderr that has all *parts*."""
+    """Assert that tinybox ended with *status* and printed one line, on stderr, that contains all *parts*."""
     assert done.returncode == status, done
     assert done.stdout == "", done
     assert done.stderr.startswith("tinybox: "), done.stderr

@@ -1,4 +1,4 @@
-"""A machine for classic BPF, as little of it as seccomp(2) admits: written from the manual, not from the compiler."""
+"""An interpreter of classic BPF, as far as seccomp(2) allows it: written from the manual, not from the compiler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ X86_64, I386, AARCH64, ARM = 0xC000003E, 0x40000003, 0xC00000B7, 0x40000028
 
 
 def answer(program: bytes, number: int, *arguments: int, arch: int = X86_64) -> int:
-    """Run *program* on one system call and return what it returns; it fails on what the kernel would refuse."""
+    """Run *program* on one system call and return its result; fail on an instruction that the kernel would refuse."""
     data = struct.pack("<IIQ6Q", number & 0xFFFFFFFF, arch, 0, *arguments, *[0] * (6 - len(arguments)))
     instructions = list(struct.iter_unpack("<HBBI", program))
     assert 0 < len(instructions) <= 4096

@@ -1,4 +1,4 @@
-"""A browser in the hands of a test: Chromium without a window, spoken to over a pipe in its DevTools protocol."""
+"""A browser for a test: Chromium without a window, driven over a pipe with its DevTools protocol."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ PATIENCE = 60.0 * SLOWNESS
 WIRED = """import fcntl, os, sys
 asking, told = (fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3])
 os.dup2(asking, 3), os.dup2(told, 4)
-os.execvp(sys.argv[3], sys.argv[3:])"""  # where the browser expects its pipe
+os.execvp(sys.argv[3], sys.argv[3:])"""  # the file descriptors on which the browser expects its pipe
 
 
 class Browser:
-    """One page in a browser; what it complains of on its console is kept."""
+    """One page in a browser; the messages on its console are kept."""
 
     def __init__(self, process: subprocess.Popen[bytes], reading: int, writing: int) -> None:
         self._process, self._writing = process, writing
@@ -43,7 +43,7 @@ class Browser:
             self.ask(f"{domain}.enable")
 
     def ask(self, method: str, **parameters: object) -> dict[str, Any]:
-        """Ask for one thing and wait for the answer; what happens meanwhile is noted."""
+        """Send one request and wait for its answer; keep the events that arrive before it."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session:
@@ -86,31 +86,31 @@ class Browser:
             time.sleep(0.01)
 
     def close(self) -> None:
-        """End the browser, and hear it to its end."""
+        """End the browser, and read its output to the end."""
         self._session = ""
         self.ask("Browser.close")
         self._messages.read()
         self._messages.close()
 
     def press(self, key: str) -> None:
-        """Press a key and let it go."""
+        """Press a key and release it."""
         for kind in ("rawKeyDown", "keyUp"):
             self.ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key])
 
     def value(self, expression: str) -> Any:
-        """Return the value of an expression of JavaScript's."""
+        """Return the value of a JavaScript expression."""
         answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def picture(self) -> bytes:
-        """Return what is seen, as a PNG."""
+        """Return what the page shows, as a PNG."""
         return base64.b64decode(self.ask("Page.captureScreenshot", format="png")["data"])
 
 
 @contextlib.contextmanager
 def browser(folder: Path) -> Iterator[Browser]:
-    """Start Chromium, with all that it writes in *folder*; without one, skip the test."""
+    """Start Chromium, with all its files in *folder*; skip the test if it is not installed."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip("there is no Chromium (apt-get install chromium)")

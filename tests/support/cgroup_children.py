@@ -1,4 +1,4 @@
-"""Processes to be limited: a group for one test, and children that are in it before their first instruction."""
+"""Processes with limits: a group for one test, and children that are in it before their first instruction."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE = 60.0 * SLOWNESS  # seconds
 WRONG = 99  # exit status of a child whose own code failed
 
 HOST = hierarchies()
-# A hybrid host can also be looked at as if it had no cgroup2: the same tests then meet the real files of version 1.
+# A hybrid host is also tested as if it had no cgroup2: the same tests then use the real files of version 1.
 VIEWS = {HOST.mode: HOST, **({"v1": Hierarchies(None, (), HOST.v1)} if HOST.mode == "hybrid" else {})}
 
 _numbers = itertools.count()
@@ -38,7 +38,7 @@ def new_name() -> str:
 
 @contextlib.contextmanager
 def group_with(where: Hierarchies, resources: dict[str, Any] | None = None) -> Iterator[Cgroup]:
-    """Make a group with the limits of *resources*; at the end, kill what is in it and remove it."""
+    """Make a group with the limits of *resources*; at the end, kill the processes in it and remove it."""
     resources = resources or {}
     writes = settings(resources, where)
     devices = resources.get("devices")
@@ -57,7 +57,7 @@ def group_with(where: Hierarchies, resources: dict[str, Any] | None = None) -> I
 
 
 def start(group: Cgroup, work: Callable[[], int | None]) -> int:
-    """Fork a child that enters *group* and then does its *work*; return its pid when it is in each hierarchy."""
+    """Fork a child that enters *group* and then calls *work*; return its pid when it is in each hierarchy."""
     entered, entering = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -71,7 +71,7 @@ def start(group: Cgroup, work: Callable[[], int | None]) -> int:
         finally:
             os._exit(status)
     os.close(entering)
-    os.read(entered, 1)  # the end: it is in, or it is no more
+    os.read(entered, 1)  # end of file: the child is in the group, or it has ended
     os.close(entered)
     return pid
 
@@ -87,7 +87,7 @@ def run(group: Cgroup, work: Callable[[], int | None]) -> int:
 
 
 def sleep_for_ever() -> None:
-    """Be a process that does nothing until it is killed."""
+    """Do nothing until this process is killed."""
     while True:
         signal.pause()
 

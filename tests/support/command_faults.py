@@ -1,10 +1,10 @@
-"""Run a command line in which one process kills itself at a chosen call to the system: for the tests of faults.
+"""Run a command line in which one process kills itself at a chosen system call: for the tests of faults.
 
     python -m tests.support.command_faults cli COUNT WORDS...       # the command itself
     python -m tests.support.command_faults monitor COUNT WORDS...   # the monitor that it makes
     python -m tests.support.command_faults monitor EVENT WORDS...   # the monitor, at a named step or state
 
-What is imported anyway is imported beforehand, so that the calls which count are those of the work.
+Modules that are imported in any case are imported beforehand, so that only the calls of the work itself are counted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def arm(where: str) -> None:
 
 
 def main() -> None:
-    """Arm who was chosen, and run the command line."""
+    """Arm the chosen process, and run the command line."""
     import tinybox.cli
     import tinybox.cli.app
     import tinybox.cli.commands.detached

@@ -1,4 +1,4 @@
-"""Projects for the tests: a compose file in a folder, its containers, and nothing left of it afterwards."""
+"""Projects for the tests: a compose file in a folder, its containers, and their removal afterwards."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ STAYS = "[sh, -c, \"trap 'echo bye; exit 7' TERM; echo hello from $$NAME; while 
 
 
 class Project:
-    """A project called *name* with its file in *folder*; every service that says ``<<: *stays`` runs until stopped."""
+    """A project called *name* with its file in *folder*; a service with ``<<: *stays`` runs until it is stopped."""
 
     def __init__(self, tinybox: Command, folder: Path, name: str) -> None:
         self.tinybox, self.folder, self.name = tinybox, folder, name
         self.file = folder / "compose.yaml"
 
     def write(self, text: str) -> None:
-        """Write the compose file, in front of which stands what services can refer to."""
+        """Write the compose file; the anchors that services can refer to come first."""
         stays = f"x-stays: &stays\n  image: busybox\n  network_mode: none\n  command: {STAYS}\n"
         self.file.write_text(stays + text)
 
@@ -35,17 +35,17 @@ class Project:
         return self.tinybox(*self.words(*words))
 
     def words(self, *words: str) -> tuple[str, ...]:
-        """Return the words of a command on this project."""
+        """Return the arguments of a compose command on this project."""
         return ("compose", "-f", str(self.file), "-p", self.name, *words)
 
     def up(self, *words: str) -> str:
-        """Bring it up in the background; it must succeed. Returns what was said."""
+        """Bring the project up in the background; it must succeed. Return what was printed."""
         done = self("up", "-d", *words)
         assert (done.returncode, done.stdout) == (0, ""), done
         return done.stderr
 
     def down(self, *words: str) -> None:
-        """Take it down; it must succeed."""
+        """Take the project down; it must succeed."""
         done = self("down", "-v", "-t", "5", *words)
         assert done.returncode == 0, done
 
@@ -54,7 +54,7 @@ class Project:
         return Life(self.tinybox, f"{self.name}-{service}-1")
 
     def rows(self, *words: str) -> list[dict[str, Any]]:
-        """Return what `ps` says of its containers."""
+        """Return what `ps` prints about its containers."""
         done = self("ps", "-a", "--format", "json", *words)
         assert done.returncode == 0, done
         return [json.loads(line) for line in done.stdout.splitlines()]
@@ -66,7 +66,7 @@ class Project:
 
 @contextlib.contextmanager
 def project(tinybox: Command, folder: Path, text: str, name: str = "shop") -> Iterator[Project]:
-    """Have a project with this compose file, not yet up; afterwards all that it made goes."""
+    """Give a project with this compose file, not yet up; afterwards remove all that it made."""
     made = Project(tinybox, folder, name)
     made.write(text)
     try:

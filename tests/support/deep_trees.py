@@ -1,4 +1,4 @@
-"""Trees deeper than a path can be long: dug, measured and removed without a line of what is tested."""
+"""Trees deeper than a path can be long: made, measured and removed without any of the code under test."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DEEP = 20_000  # directories in one another, far beyond Python's stack, our descriptors, and PATH_MAX
+DEEP = 20_000  # nested directories: far more than Python's stack, the open file descriptors and PATH_MAX allow
 
-# The same by a shell, which cannot go deeper than PATH_MAX with `cd`: ten chains, each moved to the end of the next.
+# The same by a shell, whose `cd` cannot go deeper than PATH_MAX: ten chains, each moved to the end of the next one.
 LINK = "i=0; while [ $i -lt 2000 ]; do mkdir d; cd d; i=$((i+1)); done"
 DIG = f"""set -e
 mkdir -p $TOP; cd $TOP; {LINK}
@@ -24,7 +24,7 @@ done
 
 
 def dig(path: Path, depth: int = DEEP, *, content: bytes = b"deep") -> None:
-    """Make *depth* directories ``d`` in one another in the directory *path*, and a file ``end`` in the last one."""
+    """Make *depth* nested directories ``d`` in the directory *path*, and a file ``end`` in the last one."""
     here = os.open(path, os.O_RDONLY)
     for _ in range(depth):
         os.mkdir("d", dir_fd=here)
@@ -37,7 +37,7 @@ def dig(path: Path, depth: int = DEEP, *, content: bytes = b"deep") -> None:
 
 
 def depth(path: Path) -> int:
-    """Return how many directories ``d`` are in one another in *path*."""
+    """Return how many directories ``d`` are nested in *path*."""
     here, found = os.open(path, os.O_RDONLY), 0
     try:
         while "d" in os.listdir(here):
@@ -50,6 +50,6 @@ def depth(path: Path) -> int:
 
 
 def removed(path: Path) -> Iterator[Path]:
-    """Lend *path* to a test, and remove what is left there by rm(1), for pytest cannot."""
+    """Give *path* to a test, and remove what is left there by rm(1): pytest cannot remove such a tree."""
     yield path
     subprocess.run(["rm", "-rf", path], check=True)

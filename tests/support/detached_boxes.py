@@ -1,4 +1,4 @@
-"""Detached containers in the hands of a test: kept as long as it needs them, looked at from the host, removed."""
+"""Detached containers for the tests: kept as long as the test needs them, examined from the host, removed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from tests.conftest import Command
 
-FOREVER = ("sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done")  # it ends with 7 when it is asked to stop
+FOREVER = ("sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done")  # it ends with status 7 when it gets SIGTERM
 TRAP = re.compile(r"trap (?:'[^']*'|\S+) ([A-Z]\w+); ")
 
 
 class Life:
-    """One container by its name, with what is known of it on disk and in the kernel."""
+    """One container by its name, with its state on disk and in the kernel."""
 
     def __init__(self, tinybox: Command, name: str, script: str = "") -> None:
         self.tinybox, self.name, self.script = tinybox, name, script
@@ -34,7 +34,7 @@ class Life:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Return its state.json: that of the living, else that of the store."""
+        """Return its state.json: from the run directory while it runs, otherwise from the store."""
         for folder in ("run", "containers"):
             with contextlib.suppress(FileNotFoundError):
                 found: dict[str, Any] = json.loads((self.root / folder / self.id / "state.json").read_text())
@@ -48,30 +48,30 @@ class Life:
 
     @property
     def monitor(self) -> int:
-        """Return the pid of its monitor: the process of that name which has its lock open."""
+        """Return the pid of its monitor: the process named tinybox:monitor that has the container's lock open."""
         lock = str(self.root / "run" / self.id / "lock")
         for name in filter(str.isdecimal, os.listdir("/proc")):
             with contextlib.suppress(OSError):
-                if Path(f"/proc/{name}/comm").read_text() == "tinybox:monitor\n" and lock in opened(int(name)):
+                if Path(f"/proc/{name}/comm").read_text() == "tinybox:monitor\n" and lock in open_files_of(int(name)):
                     return int(name)
         raise AssertionError(f"{self.name} has no monitor")
 
     def shown(self, template: str) -> str:
-        """Return what `inspect` says for *template*."""
-        return said(self.tinybox, "inspect", "--format", template, self.name).strip()
+        """Return what `inspect` prints for *template*."""
+        return stdout_of(self.tinybox, "inspect", "--format", template, self.name).strip()
 
     def inside(self, command: str, *options: str) -> str:
         """Return what a shell in the container prints for *command*."""
-        return said(self.tinybox, "exec", *options, self.name, "sh", "-c", command).strip()
+        return stdout_of(self.tinybox, "exec", *options, self.name, "sh", "-c", command).strip()
 
     def log(self) -> str:
-        """Return all that `logs` has of its stdout."""
+        """Return what `logs` prints of its stdout."""
         done = self.tinybox("logs", self.name)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def await_traps(self) -> None:
-        """Wait until the program has set the traps that its script begins with: no start waits for that."""
+        """Wait until the program has set the traps at the beginning of its script: `start` does not wait for them."""
         wanted, rest = set(), self.script
         while trap := TRAP.match(rest):
             wanted.add(signal.Signals[f"SIG{trap[1]}"])
@@ -83,12 +83,12 @@ class Life:
         pid = self.state.get("pid", 0)
         try:
             found = [each for each in (pid, *children(pid)) if not field(each, "Name").startswith("tinybox")]
-            return any(wanted <= met(program) for program in found)
+            return any(wanted <= handled_signals(program) for program in found)
         except (FileNotFoundError, ProcessLookupError):
             return not lives(pid)
 
     def rests(self) -> bool:
-        """Tell whether it is at rest: nobody owns it any more."""
+        """Tell whether the container is at rest: no process owns it any more."""
         return not (self.root / "run" / self.id).exists()
 
     def ended(self) -> dict[str, Any]:
@@ -97,20 +97,20 @@ class Life:
         return self.state
 
     def events(self) -> list[str]:
-        """Return what has happened to it, one word each."""
+        """Return the names of its events, in order."""
         lines = (self.root / "events.log").read_text().splitlines()
         return [event["Action"] for event in map(json.loads, lines) if event["id"] == self.id]
 
 
-def said(tinybox: Command, *words: str, text: str = "") -> str:
-    """Return what a command prints; it must succeed and say nothing on stderr."""
+def stdout_of(tinybox: Command, *words: str, text: str = "") -> str:
+    """Return what a command prints; it must succeed and print nothing on stderr."""
     done = tinybox(*words, text=text)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout
 
 
-def opened(pid: int) -> list[str]:
-    """Return what the descriptors of a process lead to; one that it closes while we look is left out."""
+def open_files_of(pid: int) -> list[str]:
+    """Return the targets of a process's descriptors; leave out one that the process closes in this moment."""
     found = []
     for fd in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):
@@ -119,7 +119,7 @@ def opened(pid: int) -> list[str]:
 
 
 def field(pid: int, name: str) -> str:
-    """Return a line of /proc/PID/status."""
+    """Return the value of a line of /proc/PID/status."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         key, _, value = line.partition(":")
         if key == name:
@@ -127,7 +127,7 @@ def field(pid: int, name: str) -> str:
     raise AssertionError(f"no {name} in the status of {pid}")
 
 
-def met(pid: int) -> set[int]:
+def handled_signals(pid: int) -> set[int]:
     """Return the signals that a process catches or ignores; see SigCgt and SigIgn in proc_pid_status(5)."""
     masks = int(field(pid, "SigCgt"), 16) | int(field(pid, "SigIgn"), 16)
     return {number for number in range(1, 65) if masks >> (number - 1) & 1}
@@ -151,8 +151,8 @@ def life(tinybox: Command, *words: str, verb: str = "run") -> Iterator[Life]:
         tinybox("rm", "-fv", it.id)
 
 
-def murder(*pids: int) -> None:
-    """Kill processes with signal 9, and wait until they have ended."""
+def kill_and_wait(*pids: int) -> None:
+    """Kill processes with SIGKILL, and wait until they have ended."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -160,7 +160,7 @@ def murder(*pids: int) -> None:
 
 
 def nothing_is_left(tinybox: Command) -> None:
-    """Let the next command sweep, then look: no container, no name, no live directory, no control group of ours."""
+    """Let the next command sweep, then assert: no container, no name and no run directory is left."""
     tinybox("images")
     root = Path(tinybox.root)
     for name in ("run", "containers", "container-names"):
@@ -168,7 +168,7 @@ def nothing_is_left(tinybox: Command) -> None:
 
 
 def reap_all_but(process: subprocess.Popen[str]) -> None:
-    """Reap what commands orphaned: we are their subreaper, and a box does not end before its zombies have gone."""
+    """Reap orphans of commands: this process is their subreaper, and a box ends only when its zombies are reaped."""
     for pid in no_trace.children():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, ChildProcessError):
             text = Path(f"/proc/{pid}/stat").read_text()
@@ -176,8 +176,8 @@ def reap_all_but(process: subprocess.Popen[str]) -> None:
                 os.waitpid(int(pid), os.WNOHANG)
 
 
-def patiently(tinybox: Command, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command, and be meanwhile what the host's PID 1 is elsewhere: the one who reaps."""
+def run_and_reap(tinybox: Command, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command and reap orphans while it runs, as PID 1 of the host does elsewhere."""
     process, deadline = tinybox.start(*words), time.monotonic() + PATIENCE
     while process.poll() is None:
         assert time.monotonic() < deadline, f"tinybox {' '.join(words)} does not end"

@@ -1,8 +1,8 @@
-"""Quarters for an engine: directories, mounts and a configuration of its own, of which nothing stays on the host.
+"""Directories, mounts and a configuration for a container engine, of which nothing stays on the host.
 
-podman and containerd keep things in places that no option moves (/dev/shm, /run, /var/lib/cni), and make bridges. So
-each lives in a mount namespace in which those are empty, and in a network of its own, both held by a process that
-waits; with it all of that is gone.
+podman and containerd keep files in places that no option moves (/dev/shm, /run, /var/lib/cni), and make bridges. So
+each engine runs in a mount namespace where those places are empty, and in a network of its own. A waiting process
+holds both namespaces; when it ends, all of that is gone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ tinybox = ["{runtime}"]
 
 
 class Quarters:
-    """Where an engine lives: its *folder* on a disk, and the words that bring a command into its mount namespace."""
+    """Where an engine runs: its *folder* on a disk, and the command prefix that enters its mount namespace."""
 
     def __init__(self, folder: Path, keeper: int) -> None:
         self.folder, self.enter = folder, ["nsenter", f"--mount=/proc/{keeper}/ns/mnt", f"--net=/proc/{keeper}/ns/net"]
@@ -53,7 +53,7 @@ class Quarters:
         self.group = f"/{no_trace.room()}-test-engine"
 
     def __call__(self, *words: str, timeout: float = TIMEOUT, text: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a command here and return what it said; after *timeout* seconds it is killed, and the test fails."""
+        """Run a command here and return its output; after *timeout* seconds kill it and fail the test."""
         return subprocess.run(
             [*self.enter, *words],
             env=self.environment,
@@ -67,7 +67,7 @@ class Quarters:
 
 @contextlib.contextmanager
 def quarters(*tools: str) -> Iterator[Quarters]:
-    """Give quarters to an engine made of *tools*, and take them back; where a tool is missing, the test is skipped."""
+    """Make the namespaces for an engine that needs *tools*, and end them later; skip the test if a tool is missing."""
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
@@ -89,7 +89,7 @@ def quarters(*tools: str) -> Iterator[Quarters]:
 
 
 def inhabitants(namespace: int) -> list[str]:
-    """List who lives in a mount namespace: a conmon, say, that cleans up in the folder after the last command."""
+    """List the processes in a mount namespace, for example a conmon that cleans up after the last command."""
     no_trace.reap_orphans()
     found = []
     for pid in filter(str.isdecimal, os.listdir("/proc")):
@@ -100,7 +100,7 @@ def inhabitants(namespace: int) -> list[str]:
 
 
 def remove_groups(name: str) -> None:
-    """Remove the control groups that the engine's containers had in common, when the last process has left them."""
+    """Remove the control groups that the engine's containers shared, when the last process has left them."""
     for top in [Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()]:
         for folder, _, _ in os.walk(f"{top}{name}", topdown=False):
             remove_group(Path(folder))

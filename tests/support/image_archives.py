@@ -1,4 +1,4 @@
-"""Archives built in memory, good and hostile, and a place to unpack them where every write outside would be seen."""
+"""Archives built in memory, good and hostile, and a place to unpack them where every write outside is noticed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Member(NamedTuple):
-    """One member to be: its name and kind, and what is said of it."""
+    """One member to be written: its name, its type, and its header fields."""
 
     name: str
     kind: bytes = tarfile.REGTYPE
@@ -25,22 +25,22 @@ class Member(NamedTuple):
 
 
 def directory(name: str, **fields: Any) -> Member:
-    """Describe a directory."""
+    """Describe a directory for an archive."""
     return Member(name, tarfile.DIRTYPE, fields=fields)
 
 
 def symlink(name: str, target: str, **fields: Any) -> Member:
-    """Describe a symbolic link."""
+    """Describe a symbolic link for an archive."""
     return Member(name, tarfile.SYMTYPE, link=target, fields=fields)
 
 
 def hard_link(name: str, target: str) -> Member:
-    """Describe a hard link."""
+    """Describe a hard link for an archive."""
     return Member(name, tarfile.LNKTYPE, link=target)
 
 
 def regular(name: str, content: bytes = b"evil", **fields: Any) -> Member:
-    """Describe a regular file."""
+    """Describe a regular file for an archive."""
     return Member(name, content=content, fields=fields)
 
 
@@ -69,7 +69,7 @@ def header(name: str, kind: bytes, size: int) -> bytes:
 
 
 class Place:
-    """A directory with ``inside`` to unpack into and ``outside`` that nobody may touch."""
+    """A directory with ``inside`` to unpack into and ``outside`` that must not change."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.inside, self.outside = path, path / "inside", path / "outside"
@@ -82,7 +82,7 @@ class Place:
             return unpack(cast("io.BufferedReader", source), str(self.inside), limit)
 
     def seen(self) -> list[tuple[str, int, int, bytes]]:
-        """List everything here but ``inside``: path, mode, number of links, content."""
+        """List all entries here except ``inside``: path, mode, number of links, content."""
         paths = [self.path, *sorted(path for path in self.path.rglob("*") if self.inside not in {path, *path.parents})]
         return [
             (str(path), path.lstat().st_mode, path.lstat().st_nlink if path.is_file() else 0, content_of(path))
@@ -91,7 +91,7 @@ class Place:
 
 
 def content_of(path: Path) -> bytes:
-    """Return what a file holds or a link says."""
+    """Return the content of a file, or the target of a link."""
     if path.is_symlink():
         return bytes(path.readlink())
     return path.read_bytes() if path.is_file() else b""

@@ -1,4 +1,4 @@
-"""Boxes in networks, for the tests: boxes that serve, what the kernel shows of them, and that nothing is left."""
+"""Boxes in networks, for the tests: boxes that serve, the kernel's view of them, and that nothing of them is left."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     from tests.support.second_host import Machine
 
 POOLS = Path("/run/tinybox-networks")
-ECHO = ("sh", "-c", "while nc -l -p 80 -e cat; do :; done")  # one connection after another, each says what it hears
+ECHO = ("sh", "-c", "while nc -l -p 80 -e cat; do :; done")  # one connection after another; each is echoed
 
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
-    """Have another machine at the end of a cable."""
+    """Make another machine at the other end of a veth pair."""
     with another_machine() as made:
         yield made
 
 
 @pytest.fixture
 def bridged(store_root: Path) -> Command:
-    """Give the command as users have it: a box is on the bridge."""
+    """Give the command with its default network: a box is on the bridge."""
     command = Command(store_root)
     command.environment.pop("TINYBOX_NETWORK")
     return command
 
 
 def addresses(box: Life, family: int = 4) -> list[str]:
-    """Return the addresses that the kernel shows in a box, those of lo and of links alone left out."""
+    """Return the addresses that the kernel shows in a box, without those of lo and without link-local ones."""
     kind = {4: "inet", 6: "inet6"}[family]
     shown = box.inside("ip address show")
     lines = [line.split() for line in shown.splitlines()]
@@ -52,14 +52,14 @@ def addresses(box: Life, family: int = 4) -> list[str]:
 
 
 def links() -> dict[str, dict[str, Any]]:
-    """Return what ip(8) tells of this network namespace's links, by name."""
+    """Return what ip(8) reports about the links of this network namespace, by name."""
     done = subprocess.run(["ip", "-json", "-details", "link"], capture_output=True, check=True, timeout=PATIENCE)
     return {link["ifname"]: link for link in json.loads(done.stdout)}
 
 
 @contextlib.contextmanager
 def web(tinybox: Command, *options: str, text: str = "hello") -> Iterator[Life]:
-    """Keep a box with a web server on port 80 whose page says *text*."""
+    """Keep a box with a web server on port 80 whose page is *text*."""
     script = f"mkdir /www; echo {text} > /www/index.html; exec httpd -f -p 80 -h /www"
     with life(tinybox, *options, "busybox", "sh", "-c", script) as box:
         until(lambda: listens(box))
@@ -67,7 +67,7 @@ def web(tinybox: Command, *options: str, text: str = "hello") -> Iterator[Life]:
 
 
 def listens(box: Life, protocol: str = "tcp", port: int = 80) -> bool:
-    """Tell whether somebody in the box listens on a port; see proc_pid_net(5)."""
+    """Tell whether a process in the box listens on a port; see proc_pid_net(5)."""
     for name in (protocol, f"{protocol}6"):
         with contextlib.suppress(FileNotFoundError):
             rows = Path(f"/proc/{box.pid}/net/{name}").read_text().splitlines()[1:]
@@ -77,7 +77,7 @@ def listens(box: Life, protocol: str = "tcp", port: int = 80) -> bool:
 
 
 def page(connection: socket.socket) -> str:
-    """Ask a web server for its first page over *connection*, and return what is on it."""
+    """Request the first page of a web server over *connection*, and return its body."""
     with connection:
         connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -90,7 +90,7 @@ def fetched(address: str, port: int) -> str:
 
 
 def echoes(client: socket.socket, said: bytes, address: str, port: int) -> bool:
-    """Send *said* as a datagram, and tell whether it comes back; one that is lost comes back never, see udp(7)."""
+    """Send *said* as a datagram, and tell whether it comes back; a lost datagram never does, see udp(7)."""
     client.settimeout(1)
     client.sendto(said, (address, port))
     with contextlib.suppress(TimeoutError):
@@ -101,7 +101,7 @@ def echoes(client: socket.socket, said: bytes, address: str, port: int) -> bool:
 
 
 def everything() -> dict[str, object]:
-    """Return all that networks could leave on this host: links, addresses, rules, switches, and pools."""
+    """Return all that networks could leave on this host: links, addresses, rules, kernel switches, and pools."""
     here = POOLS / str(os.stat("/proc/self/ns/net").st_ino)
     shown = subprocess.run(["ip", "-o", "address"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
     return {
@@ -116,7 +116,7 @@ def everything() -> dict[str, object]:
 
 
 def same_as(before: dict[str, object]) -> None:
-    """Wait until the host's side of networks is as it was *before*; the kernel takes links away a moment later."""
+    """Wait until the host's side of networks is as it was *before*; the kernel removes links a moment later."""
     with contextlib.suppress(pytest.fail.Exception):
         until(lambda: everything() == before)
     after = everything()

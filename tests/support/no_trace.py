@@ -1,7 +1,7 @@
-"""What a container could leave behind on the host, read from the kernel: before a test, after it, and the difference.
+"""Everything that a container could leave on the host, read from the kernel before and after a test, and compared.
 
-All of it is a handful of directory listings (2 ms), so every test of the kernel tier can afford it. Processes are found
-because pytest makes itself a subreaper: whatever a test leaves running becomes its child, however often it forked away.
+It takes a handful of directory listings (2 ms), so every kernel test can afford it. Processes are found because
+pytest makes itself a subreaper: any process that a test leaves running becomes its child, however often it forked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PATIENCE = 20.0 * SLOWNESS  # seconds; the kernel frees mounts, links and groups
 # Where containers keep their state. Fixtures that make a store of their own add it here.
 STATE = ["/run/tinybox", "/var/lib/tinybox/run", "/var/lib/tinybox/containers"]
 
-# These may not even disappear: to lose the host's /proc mount or someone's open file is a trace, too.
+# These must not disappear either: losing the host's /proc mount or an open file of another process is a trace, too.
 KEPT = ("mount", "network link", "open file")
 
 
@@ -40,16 +40,16 @@ def become_subreaper() -> None:
 
 
 def reap_orphans() -> None:
-    """Wait for orphans that have ended: here we stand in for the host's init. Popen's own children are left to it."""
+    """Wait for orphans that have ended, in place of the host's init. Children that Popen started are left to Popen."""
     for pid in children():
         if Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z"):
             os.waitpid(int(pid), os.WNOHANG)
 
 
 def children() -> list[str]:
-    """List the pids of this process's children, of all its threads; see proc_pid_task(5).
+    """List the pids of the children of all threads of this process; see proc_pid_task(5).
 
-    A thread that was joined may end for good only now, and leave its children to another one: so look again.
+    A joined thread may disappear only now, and hand its children to another thread: then read again.
     """
     while True:
         threads = os.listdir("/proc/self/task")
@@ -61,17 +61,17 @@ def children() -> list[str]:
 
 
 def room() -> str:
-    """Return the name of the control group in which this run of the tests has its containers."""
+    """Return the name of the control group that holds the containers of this test run."""
     return os.environ.get("TINYBOX_CGROUP_PARENT") or "tinybox"
 
 
 def is_ours(name: str) -> bool:
-    """Tell whether a control group is this run's: the room, or one that a test makes beside it, ``ROOM-test...``."""
+    """Tell whether a control group is this run's: its own group, or ``ROOM-test...``, which a test makes beside it."""
     return name == room() or name.startswith(f"{room()}-test")
 
 
 def names(folder: str) -> list[str]:
-    """List *folder*, which need not exist."""
+    """List *folder*; return nothing if it does not exist."""
     try:
         return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -79,9 +79,9 @@ def names(folder: str) -> list[str]:
 
 
 def cgroups() -> Iterator[str]:
-    """Find the control groups of this run, in every hierarchy: at its root and below our own group.
+    """Find the control groups of this run, in every hierarchy: at its root and below the group of this process.
 
-    They are called after TINYBOX_CGROUP_PARENT: so runs of the tests on one machine leave each other be.
+    Their names begin with TINYBOX_CGROUP_PARENT: so test runs on one machine do not disturb each other.
     """
     mounts = [line.split(" ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     tops = {line[4] for line in mounts if line[line.index("-") + 1] in {"cgroup", "cgroup2"}}
@@ -93,7 +93,7 @@ def cgroups() -> Iterator[str]:
 
 
 def open_files() -> Iterator[str]:
-    """List this process's descriptors with what each one leads to."""
+    """List this process's descriptors, each with its target."""
     for fd in os.listdir("/proc/self/fd"):
         try:
             yield f"{fd} -> {os.readlink(f'/proc/self/fd/{fd}')}"
@@ -102,7 +102,7 @@ def open_files() -> Iterator[str]:
 
 
 def processes() -> Iterator[str]:
-    """List our living children with their command lines."""
+    """List the running children of this process with their command lines."""
     for pid in children():
         try:
             words = (
@@ -127,7 +127,7 @@ def snapshot() -> Snapshot:
 
 
 def ruleset() -> Snapshot:
-    """Read the firewall's rules, which costs a process (10 ms): once a module."""
+    """Read the firewall's rules. This starts a process (10 ms), so it is done once a module."""
     nft = shutil.which("nft") or shutil.which("nft", path="/usr/sbin")
     if nft is None or os.geteuid() != 0:
         return {"nft rule": frozenset()}
@@ -136,14 +136,14 @@ def ruleset() -> Snapshot:
 
 
 def difference(before: Snapshot, after: Snapshot) -> list[str]:
-    """Say what is in *after* and was not in *before*, and which of the things that must stay are gone."""
+    """Report what is in *after* and was not in *before*, and which of the things that must stay are missing."""
     new = [f"new {kind}: {thing}" for kind in before for thing in sorted(after[kind] - before[kind])]
     gone = [f"lost {kind}: {thing}" for kind in before if kind in KEPT for thing in sorted(before[kind] - after[kind])]
     return new + gone
 
 
 def settle(before: Snapshot, patience: float = PATIENCE) -> None:
-    """Wait until the host is as it was *before*; after *patience* seconds raise AssertionError with what differs."""
+    """Wait until the host is as it was *before*; after *patience* seconds raise AssertionError with the differences."""
     deadline = time.monotonic() + patience
     while True:
         reap_orphans()
@@ -157,7 +157,7 @@ def settle(before: Snapshot, patience: float = PATIENCE) -> None:
 
 @pytest.fixture(autouse=True)
 def leaves_no_trace() -> Iterator[None]:
-    """Fail a test that leaves something on the host, or takes something from it."""
+    """Fail a test that leaves a trace on the host, or removes something from it."""
     before = snapshot()
     yield
     settle(before)
@@ -165,7 +165,7 @@ def leaves_no_trace() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def leaves_no_rules() -> Iterator[None]:
-    """Fail a module whose tests leave rules in the firewall; and be the parent of whatever its tests orphan."""
+    """Fail a module whose tests leave firewall rules; and make this process the parent of all that its tests orphan."""
     become_subreaper()
     before = ruleset()
     yield

@@ -91,12 +91,12 @@ class Bundle:
         return linux
 
     def mount(self, destination: str, kind: str, *options: str, source: str = "", **more: object) -> None:
-        """Add a mount to the config, behind the others."""
+        """Add a mount to the config, after the others."""
         entry = {"destination": destination, "type": kind, "source": source or kind, "options": [*options], **more}
         self.config["mounts"].append(entry)
 
     def run(self, *script: str, timeout: float = TIMEOUT) -> subprocess.CompletedProcess[str]:
-        """Run *script*, lines for sh, in the bundle; or the config's own program, without a script."""
+        """Run *script*, lines for sh, in the bundle; without a script run the config's own program."""
         if script:
             self.process["args"] = ["sh", "-c", "\n".join(script)]
         self.save()
@@ -127,7 +127,7 @@ class Bundle:
         )
 
     def create(self, *script: str) -> None:
-        """Create the container of *script*, whose streams are files; it must work, and is deleted by `close`."""
+        """Create the container of *script*, with files as its streams; it must succeed, and `close` deletes it."""
         if script:
             self.process["args"] = ["sh", "-c", "\n".join(script)]
         self.save()
@@ -140,14 +140,14 @@ class Bundle:
         assert done.returncode == 0, (self.path / "err").read_text()
 
     def close(self) -> None:
-        """Delete what there is of the container, and reap its first process, which `create` has left to us."""
+        """Delete the container if it is there, and reap its first process, which is an orphan after `create`."""
         self.oci("delete", "--force", self.name)
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
 
     def in_mounts_of_its_own(self, script: str) -> subprocess.CompletedProcess[str]:
-        """Run *script*, whose $0 is tinybox-oci, in a mount namespace of its own: what it mounts goes with it."""
+        """Run *script*, whose $0 is tinybox-oci, in a mount namespace of its own: its mounts end with it."""
         self.save()
         words = ["unshare", "-m", "sh", "-c", script, str(Path(sys.executable).with_name("tinybox-oci"))]
         return subprocess.run(
@@ -155,13 +155,13 @@ class Bundle:
         )
 
     def says(self, *script: str) -> str:
-        """Return what *script* prints in the bundle; it must succeed and say nothing else."""
+        """Return what *script* prints in the bundle; it must succeed and print nothing on stderr."""
         done = self.run(*script)
         assert (done.returncode, done.stderr) == (0, ""), done
         return done.stdout.strip()
 
     def refused(self, *parts: str) -> str:
-        """Assert that the bundle is refused, in one line that has all *parts*, and return it."""
+        """Assert that the bundle is refused, in one line that contains all *parts*, and return that line."""
         done = self.run()
         assert (done.returncode, done.stdout) == (125, ""), done
         assert len(done.stderr.splitlines()) == 1, done
@@ -172,7 +172,7 @@ class Bundle:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Iterator[Bundle]:
-    """Give a bundle that runs as it is; what is left of its container is deleted."""
+    """Give a bundle that runs without changes; afterwards delete its container."""
     made = Bundle(tmp_path / "bundle")
     yield made
     made.close()

@@ -40,7 +40,7 @@ class Runtime:
     def through(
         self, before: list[str], words: list[str], text: str = "", timeout: float = 30.0, **options: Any
     ) -> Done:
-        """Run ``BEFORE tinybox-oci WORDS``, with files for the output: who stays would keep a pipe open."""
+        """Run ``BEFORE tinybox-oci WORDS``, with files for the output: a process that stays would keep a pipe open."""
         out, err = self.folder / "out", self.folder / "err"
         with out.open("w") as stdout, err.open("w") as stderr:
             settings: dict[str, Any] = options if "stdin" in options else {"input": text, **options}
@@ -63,7 +63,7 @@ class Runtime:
         path.write_text(json.dumps(config))
 
     def program(self, *words: str) -> None:
-        """Let the bundle's program be this one."""
+        """Make *args* the bundle's program."""
         self.change(lambda config: config["process"].update(args=list(words)))
 
     def create(self, container: str, *words: str, **options: Any) -> Done:

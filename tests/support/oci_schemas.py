@@ -1,4 +1,4 @@
-"""The specification's own JSON schemas, where Debian's package with them is installed; they are not ours to copy."""
+"""The specification's own JSON schemas, if Debian's package with them is installed; they may not be copied here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def faults(name: str, value: object) -> list[str]:
-    """Return what is wrong with *value* by the schema of this *name*: where, and why."""
+    """Return the errors of *value* by the schema of this *name*: where, and why."""
     schema(name)
     jsonschema, referencing = pytest.importorskip("jsonschema"), pytest.importorskip("referencing")
     draft = pytest.importorskip("referencing.jsonschema").DRAFT4
@@ -34,7 +34,7 @@ def faults(name: str, value: object) -> list[str]:
 
 
 def properties(name: str) -> set[str]:
-    """Return the path of every property that a schema speaks of, as container/config/fields.py writes paths."""
+    """Return the path of every property in a schema, written as container/config/fields.py writes paths."""
     return set(_walk(schema(name), name, ""))
 
 

@@ -1,7 +1,7 @@
-"""A network for this run of the tests alone: root's pytest lives in a network namespace of its own from the start.
+"""A network namespace for this test run alone: root's pytest moves into a new one at its start.
 
-So links, addresses, firewall rules and the kernel's network settings that the tests make or look at are theirs, however
-many runs there are on one machine at a time, and whatever else that machine has. See network_namespaces(7).
+So the links, addresses, firewall rules and network settings of the kernel that the tests make or read are their own,
+however many test runs and other programs use the network of the machine at the time. See network_namespaces(7).
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 MACHINES = "/proc/self/ns/net"
 NOWHERE = -1
 
-_machines = NOWHERE  # an fd of the network namespace that we came from
+_machines = NOWHERE  # an fd of the network namespace in which this process began
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave the machine's network for a new one, with ``lo`` up; only root can."""
+    """Leave the machine's network for a new one, with ``lo`` up; this needs root."""
     global _machines  # noqa: PLW0603  there is one network a process
     if os.geteuid() == 0 and _machines == NOWHERE:
         _machines = os.open(MACHINES, os.O_RDONLY | os.O_CLOEXEC)
         process.unshare(process.CLONE_NEWNET)
         namespaces.loopback_up()
         os.makedirs(pools.folder(), 0o700, exist_ok=True)
-        Path(pools.folder(), warnings.TOLD).touch()  # what is said once a boot would be said in any one test
+        Path(pools.folder(), warnings.TOLD).touch()  # messages that come once a boot could appear in any test
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Go back where we came from: the namespace goes with its last process."""
+    """Return to the first network namespace: the new one ends with its last process."""
     global _machines  # noqa: PLW0603
     if _machines != NOWHERE:
         shutil.rmtree(pools.folder())
@@ -50,7 +50,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @contextlib.contextmanager
 def of_the_machine() -> Iterator[None]:
-    """Be in the machine's own network meanwhile, where packages can be fetched from."""
+    """Use the machine's own network in this context, where packages can be downloaded."""
     if _machines == NOWHERE:
         yield
         return

@@ -1,11 +1,11 @@
 """Run a container in a process that kills itself, or stops, at a chosen point: for the tests of faults.
 
     python -m tests.support.plan_faults kill-at EVENT|COUNT  # kill -9 of this process, at an event or the COUNT-th one
-    python -m tests.support.plan_faults stop-child-at STEP    # the child says HERE on stderr and goes no further
-    python -m tests.support.plan_faults kill-fitter-at COUNT # kill -9 of the network helper at its COUNT-th audit event
+    python -m tests.support.plan_faults stop-child-at STEP    # the child prints HERE on stderr and goes no further
+    python -m tests.support.plan_faults kill-link-maker-at COUNT  # kill -9 of the link maker at its COUNT-th event
     python -m tests.support.plan_faults fail-at STEP          # the step raises OSError after it was done
 
-The hook is tinybox's own seam (explain.listeners) or the interpreter's (sys.addaudithook): the engine is not changed.
+The hooks are explain.listeners of tinybox, or sys.addaudithook of the interpreter: no code of the engine is changed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def kill_at_event(event: str) -> None:
 
 
 def kill_at_count(count: int) -> None:
-    """Kill this process at its *count*-th call to the operating system, whatever that is."""
+    """Kill this process at its *count*-th call to the operating system, whichever call that is."""
     parent, seen = os.getpid(), 0
 
     def audit(event: str, arguments: tuple[object, ...]) -> None:
@@ -45,8 +45,8 @@ def kill_at_count(count: int) -> None:
     sys.addaudithook(audit)
 
 
-def kill_fitter_at(count: str) -> None:
-    """Kill the process that lays the cables, which is neither this one nor a PID 1, at its *count*-th call."""
+def kill_link_maker_at(count: str) -> None:
+    """Kill the link maker, which is neither this process nor a PID 1, at its *count*-th call."""
     parent, seen = os.getpid(), 0
 
     def audit(event: str, arguments: tuple[object, ...]) -> None:
@@ -60,7 +60,7 @@ def kill_fitter_at(count: str) -> None:
 
 
 def stop_child_at(step: str) -> None:
-    """Let the child say HERE and wait at the end of *step*, for the test to kill the parent."""
+    """Make the child print HERE and wait at the end of *step*, so that the test can kill the parent."""
     from tinybox import explain
 
     parent = os.getpid()
@@ -75,7 +75,7 @@ def stop_child_at(step: str) -> None:
 
 
 def fail_at(step: str) -> None:
-    """Let *step* fail after it has been done."""
+    """Make *step* fail after it has been done."""
     from tinybox import explain
 
     def listen(name: str, arguments: tuple[object, ...], result: object, begun: int) -> None:
@@ -97,7 +97,7 @@ def main() -> None:
         kill_at_count(int(where))
     else:
         faults = {"kill-at": kill_at_event, "stop-child-at": stop_child_at, "fail-at": fail_at}
-        (faults | {"kill-fitter-at": kill_fitter_at})[what](where)
+        (faults | {"kill-link-maker-at": kill_link_maker_at})[what](where)
     tinybox.cli.main()
 
 

@@ -1,9 +1,9 @@
 """Root for the tests, whoever runs them: as this process, by ``sudo -n``, in a privileged container, or not at all.
 
-A test that needs a few commands run by root asks for the fixture `privileged`. A test that is root itself carries the
-marker ``root``: run by someone else, all of those are run again, at once, by ``sudo -n pytest``. The second pytest
-sends its reports back as lines of JSON (in pytest's own form), and the first shows them as its own. Where root cannot
-be had, the tests are skipped, and say so.
+A test that needs a few commands run by root uses the fixture `privileged`. A test that must be root itself has the
+marker ``root``: if another user started pytest, all those tests are run at once by ``sudo -n pytest``. The second
+pytest sends its reports back as lines of JSON (pytest's own form), and the first one shows them as its own. If there
+is no way to become root, the tests are skipped, and the reason is printed.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ NOWHERE = "needs root: this is another user, `sudo -n` is not allowed, and no do
 
 
 class Runner:
-    """Runs programs as root, and waits for them: call it with their words."""
+    """Run programs as root and wait for them: call it with their arguments."""
 
     def __init__(self, *prefix: str) -> None:
-        self.prefix = prefix  # the words that make a command root's; none, when it is so anyway
+        self.prefix = prefix  # the command that runs another one as root; empty if this process is root
 
     def __call__(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run *words* to their end; *options* are those of subprocess.run."""
@@ -46,7 +46,7 @@ class Runner:
 
 @pytest.fixture(scope="session")
 def privileged() -> Iterator[Runner]:
-    """Give a runner of commands as root, the nearest that can be had; skip the test where there is none."""
+    """Give a runner of commands as root, the simplest one available; skip the test if there is none."""
     if os.geteuid() == 0:
         yield Runner()
     elif answers("sudo", "-n", "true"):
@@ -60,9 +60,9 @@ def privileged() -> Iterator[Runner]:
 
 @contextlib.contextmanager
 def container(engine: str) -> Iterator[Runner]:
-    """Have pytest-docker bring up the container of docker-compose.yml by *engine*, and give a runner in there.
+    """Start the container of docker-compose.yml with *engine* and pytest-docker, and give a runner in it.
 
-    Not by its fixture `docker_services`, of which there is one a session: that is for services that tests talk to.
+    Not with pytest-docker's fixture `docker_services`: one session has one of it, for services that tests talk to.
     """
     from pytest_docker.plugin import get_docker_services
 
@@ -72,7 +72,7 @@ def container(engine: str) -> Iterator[Runner]:
 
 
 def answers(*command: str) -> bool:
-    """Tell whether *command* is there, and succeeds."""
+    """Tell whether *command* is installed and succeeds."""
     try:
         return subprocess.run(command, capture_output=True, check=False, timeout=60 * SLOWNESS).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
@@ -80,7 +80,7 @@ def answers(*command: str) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose this process's part: the first pytest, the second, or (run by root) neither."""
+    """Choose the part of this process: the first pytest, the second one, or neither if root started it."""
     if REPORTS in os.environ:
         config.pluginmanager.register(Second(config, Path(os.environ[REPORTS])))
     elif os.geteuid() != 0:
@@ -88,7 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Second:
-    """The pytest that root runs: it writes down each report."""
+    """The pytest that root runs: it writes each report to a file."""
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
         self.config, self.path = config, path
@@ -101,7 +101,7 @@ class Second:
 
 
 class First:
-    """The pytest that someone started without being root."""
+    """The pytest that a user other than root started."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -110,7 +110,7 @@ class First:
 
     @pytest.hookimpl(trylast=True)  # after -k and -m have chosen
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Note the tests that need root, or skip them where it cannot be had."""
+        """Collect the tests that need root, or skip them if there is no way to become root."""
         rooted = [item for item in items if item.get_closest_marker("root")]
         if rooted and answers("sudo", "-n", "true"):
             self.wanted = [item.nodeid for item in rooted]
@@ -119,7 +119,7 @@ class First:
                 item.add_marker(pytest.mark.skip(reason=REASON))
 
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        """Show what the second pytest reported for *item*, in place of running it here."""
+        """Show the report of the second pytest for *item*, in place of running it here."""
         if item.nodeid not in self.wanted:
             return None
         if self.reports is None:
@@ -134,7 +134,7 @@ class First:
         return True
 
     def rerun(self) -> dict[str, list[pytest.TestReport]]:
-        """Run all tests that need root in one pytest of root's, and return its reports by test."""
+        """Run all tests that need root in one pytest as root, and return its reports by test."""
         reports: dict[str, list[pytest.TestReport]] = {}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "reports")
@@ -149,6 +149,6 @@ class First:
 
 
 def unreported(item: pytest.Item) -> pytest.TestReport:
-    """Make the report of a test whose pytest ended in its midst."""
+    """Make the report of a test whose pytest process ended during it."""
     text = "pytest, run by sudo -n, ended in the midst of this test, or before it"
     return pytest.TestReport(item.nodeid, item.location, {}, "failed", text, "call")

@@ -1,4 +1,4 @@
-"""A terminal with `tinybox` on it: what a person sees and types, in the hands of a test."""
+"""A terminal with `tinybox` on it, for the tests: they read what a person would see, and type."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROMPT = "%>"
 class Screen:
     """The person's end of a pseudo-terminal, and the process that has the other end as its controlling terminal.
 
-    *former* are the terminal's settings from before the process began, which may change them at any time.
+    *former* holds the terminal's settings from before the process began, because it may change them at any time.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], master: int, slave: int, former: list[Any]) -> None:
@@ -41,7 +41,7 @@ class Screen:
         os.write(self.master, text.encode())
 
     def wait_for(self, text: str, seconds: float = PATIENCE) -> str:
-        """Wait until *text* is on the screen; return all before it, and forget that."""
+        """Wait until *text* is on the screen; return all text before it, and drop both from `shown`."""
         deadline = time.monotonic() + seconds
         while text not in self.shown:
             if not select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0]:
@@ -51,9 +51,9 @@ class Screen:
         return before
 
     def ask(self, command: str) -> str:
-        """Type a command for a shell whose prompt was seen; return what it prints, and wait for the next prompt.
+        """Type a command for a shell that shows its prompt; return its output, and wait for the next prompt.
 
-        Before that the shell may say more, at a time of its own: that a job has ended, or what a trap prints.
+        The shell may print more before its next prompt: that a job has ended, or the output of a trap.
         """
         self.type(f"{command}; echo 'e''nd'\n")
         self.wait_for("\n")  # the echo of what was typed
@@ -62,19 +62,19 @@ class Screen:
         return said.replace("\r\n", "\n").strip()
 
     def resize(self, rows: int, columns: int) -> None:
-        """Change the size of the window; the kernel sends SIGWINCH to whoever is in the foreground."""
+        """Change the size of the window; the kernel sends SIGWINCH to the foreground process group."""
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
 
     def mode(self) -> list[Any]:
-        """Return the terminal's settings, as tcgetattr(3) tells them."""
+        """Return the terminal's settings, as tcgetattr(3) gives them."""
         return termios.tcgetattr(self.slave)
 
     def is_raw(self) -> bool:
-        """Tell whether the terminal has been made a mere wire."""
+        """Tell whether the terminal is in raw mode: no line editing, no echo, no signals from keys."""
         return not self.mode()[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
 
     def status(self) -> int:
-        """Wait for the process and return its exit status, reading what it shows meanwhile."""
+        """Wait for the process and return its exit status; its output is read until then."""
         deadline = time.monotonic() + PATIENCE
         while self.process.poll() is None:
             if select.select([self.master], [], [], 0.02)[0]:
@@ -91,7 +91,7 @@ def _take_terminal() -> None:
 
 @contextlib.contextmanager
 def screen(tinybox: Command, *words: str, rows: int = 24, columns: int = 80, program: str = "") -> Iterator[Screen]:
-    """Run ``tinybox WORDS`` (or *program*) on a terminal of its own; what still runs at the end is killed, swept up."""
+    """Run ``tinybox WORDS`` (or *program*) on a new terminal; at the end kill it if it still runs, and sweep."""
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
     former = termios.tcgetattr(slave)

@@ -1,4 +1,4 @@
-"""Another machine: a network namespace behind a cable, whose only way to our boxes is the address of this host."""
+"""A second machine: a network namespace at the end of a veth pair, whose only way to boxes is this host's address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinybox.linux import process
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HOST, MACHINE = "192.0.2.1", "192.0.2.2"  # the two ends of the cable; see RFC 5737
+HOST, MACHINE = "192.0.2.1", "192.0.2.2"  # the addresses of both ends; see RFC 5737
 HOST6, MACHINE6 = "2001:db8::1", "2001:db8::2"
 
 
@@ -23,7 +23,7 @@ def ip(*words: str) -> None:
 
 
 class Machine:
-    """The other machine: programs are run and sockets are made there."""
+    """The second machine: programs run and sockets are made in its network namespace."""
 
     address, address6 = MACHINE, MACHINE6
 
@@ -31,13 +31,13 @@ class Machine:
         self.pid = pid
 
     def run(self, *words: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
-        """Run a program of the host's in its network."""
+        """Run a program of the host in the namespace."""
         command = ["nsenter", f"--net=/proc/{self.pid}/ns/net", *words]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
 
     @contextlib.contextmanager
     def network(self) -> Iterator[None]:
-        """Be in its network meanwhile: a socket that is made there stays there; see setns(2)."""
+        """Be in the namespace in this context: a socket that is made here stays there; see setns(2)."""
         with open("/proc/self/ns/net", "rb") as own, open(f"/proc/{self.pid}/ns/net", "rb") as other:
             process.setns(other.fileno(), process.CLONE_NEWNET)
             try:
@@ -46,24 +46,24 @@ class Machine:
                 process.setns(own.fileno(), process.CLONE_NEWNET)
 
     def listen(self, port: int, address: str = MACHINE) -> socket.socket:
-        """Listen there for connections."""
+        """Return a socket of the namespace that listens for connections."""
         with self.network():
             server = socket.create_server((address, port), family=_family(address))
         server.settimeout(PATIENCE)
         return server
 
     def connect(self, address: str, port: int) -> socket.socket:
-        """Connect from there."""
+        """Return a connection from the namespace."""
         with self.network():
             return socket.create_connection((address, port), timeout=PATIENCE)
 
     def set_mtu(self, mtu: int) -> None:
-        """Let the cable carry packets of so many bytes."""
+        """Set the MTU of both ends to so many bytes."""
         ip("link", "set", "uplink", "mtu", str(mtu))
         self.run("ip", "link", "set", "eth0", "mtu", str(mtu))
 
     def datagrams(self) -> socket.socket:
-        """Return a socket there that sends and receives datagrams."""
+        """Return a socket of the namespace that sends and receives datagrams."""
         with self.network():
             made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         made.settimeout(PATIENCE)
@@ -75,19 +75,19 @@ def _family(address: str) -> socket.AddressFamily:
 
 
 def cable_is_known() -> bool:
-    """Tell whether our end has the address of its link: the kernel gives it a moment after the cable is plugged in."""
+    """Tell whether the host's end has its link-local address: the kernel sets it a moment after the link is up."""
     shown = subprocess.run(["ip", "-6", "-o", "address", "show", "dev", "uplink"], capture_output=True, check=True)
     return b"inet6 fe80:" in shown.stdout
 
 
 @contextlib.contextmanager
 def another_machine() -> Iterator[Machine]:
-    """Have another machine at the end of a cable, which is our host's way to everywhere."""
+    """Make a second machine at the end of a veth pair, which is the host's default route."""
     words = ["unshare", "--net", "sh", "-c", "echo; read x"]
     keeper = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert keeper.stdout is not None
-        keeper.stdout.readline()  # it is there, and changes its name no more
+        keeper.stdout.readline()  # it is in its namespace now, and has executed sh
         machine = Machine(keeper.pid)
         ip("link", "add", "uplink", "type", "veth", "peer", "name", "eth0", "netns", str(keeper.pid))
         for address in (f"{HOST}/24", f"{HOST6}/64"):

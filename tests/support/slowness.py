@@ -1,7 +1,7 @@
-"""How much slower this machine is than a usual one: what a test waits for before it gives up is multiplied by that.
+"""How much slower this machine is than a usual one: every time limit of a test is multiplied by that factor.
 
-Such a time is a bound and never a claim: on a quiet machine nothing comes near it. tests/vm sets TINYBOX_PATIENCE in
-its emulated machine.
+These limits are upper bounds and never what a test is about: a quiet machine stays far below. tests/vm sets the factor,
+TINYBOX_PATIENCE, in its emulated machine.
 """
 
 import os

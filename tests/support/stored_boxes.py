@@ -1,4 +1,4 @@
-"""Containers that never ran: their state written by the real functions, as a life would have written it."""
+"""Containers that never ran: their files are written by the functions that a real run uses."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECOND = 1_000_000_000
-CONFIG_SIZE = 20_000  # bytes, as a real config.json has
+CONFIG_SIZE = 20_000  # bytes, the size of a real config.json
 
 
 def home_at(path: Path) -> Paths:
-    """Return a home below *path*, with its directories made."""
+    """Return a `Paths` below *path*, with its directories made."""
     paths = Paths(str(path))
     paths.prepare()
     return paths
 
 
 def store(paths: Paths, name: str, *, created: int, labels: dict[str, str] | None = None, **ended: Any) -> str:
-    """Put a container into the store, and if *ended* says how, let its state go through a whole life; return its id."""
+    """Put a container into the store; with *ended*, take its state through a whole run; return its id."""
     container = os.urandom(32).hex()
     os.mkdir(paths.bundle(container))
     record = state.lock(paths, container)

@@ -1,4 +1,4 @@
-"""What strace(1) sees of a run, process by process, to be compared with what tinybox itself tells."""
+"""What strace(1) records of a run, process by process, to be compared with tinybox's own report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINE = re.compile(r"(\w+)\((.*)\)\s+= (\?|-?\w+)(?: (E\w+))?")
 
 
 class Call(NamedTuple):
-    """One system call: its name, the answer (a number, or the name of an errno), and the line that strace wrote."""
+    """One system call: its name, its result (a number, or the name of an errno), and the line that strace wrote."""
 
     name: str
     answer: str
@@ -36,7 +36,7 @@ def strace() -> str:
 
 
 def run(tinybox: Command, folder: Path, *words: str) -> tuple[list[dict[str, Any]], dict[int, list[Call]]]:
-    """Run ``tinybox WORDS`` under strace; return the events that it tells, and each process's calls."""
+    """Run ``tinybox WORDS`` under strace; return the events that tinybox reports, and the calls of each process."""
     trace, log = folder / "trace.json", folder / "strace"
     command = [
         strace(),
@@ -60,7 +60,7 @@ def run(tinybox: Command, folder: Path, *words: str) -> tuple[list[dict[str, Any
 
 
 def calls_of(text: str) -> list[Call]:
-    """Parse what strace has written of one process; lines about signals and ends are no calls."""
+    """Parse what strace wrote about one process; lines about signals and exits are not calls."""
     found = []
     for line in text.splitlines():
         match = LINE.match(line)
@@ -73,7 +73,7 @@ def calls_of(text: str) -> list[Call]:
 
 
 def number(answer: str) -> str:
-    """Return a number as strace writes it (octal from umask, hexadecimal for addresses) in decimal."""
+    """Return in decimal a number that strace writes in another base (octal from umask, hexadecimal for addresses)."""
     if answer.startswith("0x"):
         return str(int(answer, 16))
     return str(int(answer, 8)) if re.fullmatch(r"0[0-7]+", answer) else answer

@@ -1,4 +1,4 @@
-"""What is in a tar archive that a box's files came out in, told so that two can be compared."""
+"""The contents of a tar archive of a box's files, in a form in which two archives can be compared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stream(tinybox: Command, *words: str) -> bytes:
 
 
 def told(archive: bytes) -> dict[str, tuple[object, ...]]:
-    """Return each member by its name: type, mode, owner, content or link, attributes."""
+    """Return each member by its name: type, mode, owner, content or link target, attributes."""
     found: dict[str, tuple[object, ...]] = {}
     with tarfile.open(fileobj=io.BytesIO(archive), encoding="utf-8", errors="surrogateescape") as tar:
         for member in tar:

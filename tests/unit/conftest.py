@@ -1,4 +1,4 @@
-"""What the unit tests share: hypothesis sets no time limit, for machines are slow at times, and keeps no examples."""
+"""Settings of the unit tests: hypothesis has no time limit, because machines may be slow, and stores no examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tinybox explain`: for each step a page that is made of the code itself, and so is never behind it."""
+"""`tinybox explain`: each step has a page that is generated from the code, and so is up to date."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLANNERS = CHECKOUT / "tinybox/container/planning"
 
 
 def possible(text: str) -> set[str]:
-    """Return a pattern for each name that a file gives to a step; ``f"mount{key}"`` is ``mount.+``."""
+    """Return a pattern for each step name in a file; ``f"mount{key}"`` becomes ``mount.+``."""
     tree = ast.parse(text)
     assigned = {
         target.id: node.value
@@ -36,18 +36,18 @@ def possible(text: str) -> set[str]:
 
 
 def pattern(name: ast.expr) -> str:
-    """Return the regular expression that a text, or an f-string, in the code stands for."""
+    """Return the regular expression for a string, or an f-string, in the code."""
     parts = name.values if isinstance(name, ast.JoinedStr) else [name]
     return "".join(re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in parts)
 
 
 def without_page(patterns: set[str]) -> set[str]:
-    """Return those of *patterns* that no step of the book matches."""
+    """Return the *patterns* that match no step of the book."""
     return {each for each in patterns if not any(re.fullmatch(each, entry.step.name) for entry in EVERY)}
 
 
 def test_every_step_of_the_planner_is_listed() -> None:
-    """Whatever name the planner's files give to a step: there is a page for it."""
+    """Every step name in the planner's files has a page."""
     files = list(PLANNERS.glob("*.py"))
     patterns = {each for path in files for each in possible(path.read_text())}
     assert {"addresses", "await\\-network", "hook\\-.+", "mount.+", "chroot"} <= patterns  # the names are really read
@@ -55,14 +55,14 @@ def test_every_step_of_the_planner_is_listed() -> None:
 
 
 def test_a_step_without_a_page_is_noticed() -> None:
-    """The control: a new name, alone or as the beginning of one, is no step of the book."""
+    """The control: an unknown name, whole or as a prefix, is no step of the book."""
     text = """def steps(kind): name = f"open-{kind}-door"; return [Step("door", "", "", f), Step(name, "", "", f)]"""
     assert without_page(possible(text)) == {"door", r"open\-.+\-door"}
 
 
 @pytest.mark.parametrize("entry", EVERY, ids=[f"{entry.lane}-{entry.step.name}" for entry in EVERY])
 def test_every_step_has_its_page(entry: book.Entry) -> None:
-    """Sentence, manual, what it does from the docstring, the call, and lines that stand in the file that is named."""
+    """Sentence, manual, description from the docstring, call, and lines that are in the named file."""
     text = "\n".join(book.page(entry))
     assert text.startswith(f"{entry.step.name}: {entry.step.says}\n")
     assert entry.step.manual in text
@@ -76,22 +76,22 @@ def test_every_step_has_its_page(entry: book.Entry) -> None:
     assert all(source[int(number) - 1].rstrip() == line for number, line in shown)
 
 
-def test_the_page_of_pivot_says_what_is_without_it() -> None:
-    """Docstring, call and omission: the text of each is the code's own."""
+def test_the_page_of_pivot_has_its_omission() -> None:
+    """Docstring, call and omission: the text of each comes from the code."""
     text = " ".join("\n".join(book.pages("pivot_root")).split())
     assert " ".join((inspect.getdoc(rootfs.pivot) or "").split()) in text
     assert " ".join(OMISSIONS["pivot"].warns.split()) in text
     assert "tinybox run --omit pivot" in text
 
 
-def test_steps_that_may_be_left_out_are_steps() -> None:
+def test_omissions_cover_steps() -> None:
     """Every omission covers at least one step that a plan can have."""
     for omission in OMISSIONS.values():
         assert any(omission.covers(entry.step) for entry in EVERY), omission.name
 
 
 def test_the_list_has_every_step_once() -> None:
-    """`tinybox explain` lists what a plan can have: those of users, terminals, limits and joined namespaces, too."""
+    """`tinybox explain` lists all possible steps: those of users, terminals, limits and joined namespaces, too."""
     lines = [line.split()[:2] for line in book.table() if line.startswith(("host ", "box "))]
     assert lines == [[entry.lane, entry.step.name] for entry in EVERY]
     assert {"pivot", "clone", "id-maps", "terminal", "join-pid", "seccomp", "readonly-root"} <= {
@@ -100,20 +100,20 @@ def test_the_list_has_every_step_once() -> None:
 
 
 def test_it_fits_a_hundred_columns() -> None:
-    """But for the code itself, no line is longer."""
+    """Except for code, no line is longer."""
     for entry in EVERY:
         words, _, _ = "\n".join(book.page(entry)).partition("The lines: ")
         assert max(map(len, words.splitlines())) <= book.WIDTH, entry.step.name
     assert max(map(len, book.table())) <= book.WIDTH
 
 
-def test_an_unknown_step_has_neighbours() -> None:
-    """A word that means no step is one line, with names like it."""
+def test_an_unknown_step_gets_suggestions() -> None:
+    """An unknown name is one line, with similar names."""
     with pytest.raises(UsageError, match=r"there is no such step .*pivot"):
         book.find("pivotx")
 
 
 def test_the_lines_are_found_from_anywhere() -> None:
-    """The path of the file is told from the checkout, not from where one stands."""
+    """The path of the file is relative to the checkout, not to the current directory."""
     assert os.path.isabs(book.CHECKOUT)
     assert "The lines: tinybox/isolation/rootfs.py:" in "\n".join(book.pages("pivot"))

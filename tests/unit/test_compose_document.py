@@ -1,4 +1,4 @@
-"""A compose file read down to its lines: what is wrong is named with its place; variables; several files."""
+"""A compose file, read with line numbers: errors name their place; variables; several files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SET = {"FULL": "value", "EMPTY": "", "OTHER": "else"}
         ("$$FULL costs $$5", "$FULL costs $5"),
     ],
 )
-def test_a_variable_is_filled_in_as_the_specification_has_it(text: str, means: str) -> None:
+def test_a_variable_is_replaced_as_specified(text: str, means: str) -> None:
     """Each form of ${NAME}, with NAME full, empty and unset; $$ is a dollar."""
     assert interpolate(text, SET) == means
 
@@ -50,21 +50,21 @@ def test_a_variable_is_filled_in_as_the_specification_has_it(text: str, means: s
         ("5 $ each", "begins no variable"),
     ],
 )
-def test_a_variable_that_is_missing_or_badly_written_is_an_error(text: str, says: str) -> None:
-    """The error says which one, and what the file asks for."""
+def test_a_missing_or_malformed_variable_is_an_error(text: str, says: str) -> None:
+    """The error names it, and has the file's own message."""
     with pytest.raises(UsageError, match=says.replace("$", r"\$")):
         interpolate(text, SET)
 
 
 def written(tmp_path: Path, text: str, name: str = "compose.yaml") -> document.Field:
-    """Return what is read of a file with this *text*."""
+    """Return the document of a file with this *text*."""
     path = tmp_path / name
     path.write_text(text)
     return document.read(str(path), SET)
 
 
-def test_values_keep_the_words_of_the_file(tmp_path: Path) -> None:
-    """A port is no number to the base of sixty, 1.10 keeps its zero, `no` is a word until a flag is asked for."""
+def test_values_keep_their_text(tmp_path: Path) -> None:
+    """A port is no base-60 number, 1.10 keeps its zero, `no` is a string unless the key is a flag."""
     tree = written(tmp_path, "a: 22:22\nb: 1.10\nc: no\nd: ~\ne: '${FULL}'\n")
     assert {key: field.content for key, field in tree.mapping().items()} == {
         "a": "22:22",
@@ -88,7 +88,7 @@ def test_values_keep_the_words_of_the_file(tmp_path: Path) -> None:
         ("", "", "is empty"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, where: str, says: str) -> None:
+def test_an_error_is_named_with_its_line(tmp_path: Path, text: str, where: str, says: str) -> None:
     """Every error of a file begins with the file, the line and the key."""
     with pytest.raises(UsageError) as caught:
         written(tmp_path, text).mapping()["a"].mapping(("b",))
@@ -97,7 +97,7 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, where: 
 
 
 def test_anchors_and_merge_keys_are_yamls(tmp_path: Path) -> None:
-    """What `<<` names holds where nothing else is said; an extension x- is no key of ours."""
+    """A key merged by `<<` applies unless the mapping has it; an extension x- is no key of compose."""
     tree = written(tmp_path, "x-base: &base {image: one, user: me}\na:\n  <<: *base\n  image: two\n  x-note: hi\n")
     found = tree.mapping()["a"].mapping(("image", "user"))
     assert {key: field.text() for key, field in found.items()} == {"image": "two", "user": "me"}
@@ -105,7 +105,7 @@ def test_anchors_and_merge_keys_are_yamls(tmp_path: Path) -> None:
 
 
 def test_a_second_file_changes_the_first(tmp_path: Path) -> None:
-    """Mappings are joined, lists grow, words and commands are replaced."""
+    """Mappings are merged, lists grow, strings and commands are replaced."""
     base = written(tmp_path, "s: {image: a, ports: [1], command: [x, y], env: {A: 1}}\n")
     over = written(tmp_path, "s: {image: b, ports: [2], command: [z], env: {B: 2}}\n", "over.yaml")
     assert overriding.merged(base, over).plain() == {
@@ -132,28 +132,28 @@ def test_a_second_file_changes_the_first(tmp_path: Path) -> None:
     ],
 )
 def test_a_second_file_may_use_another_form(tmp_path: Path, below: str, above: str, means: object) -> None:
-    """Lists and mappings that say the same go together; one place has one mount; tags replace and take away."""
+    """Lists and mappings of equal meaning are merged; one path has one mount; tags replace and remove."""
     base, over = written(tmp_path, f"s: {{{below}}}\n"), written(tmp_path, f"s: {{{above}}}\n", "over.yaml")
     whole = overriding.settled(overriding.merged(base, over)).plain()["s"]
     assert whole == ({} if means is None else {below.partition(":")[0]: means})
 
 
 def test_a_key_of_the_users_own_may_begin_with_x(tmp_path: Path) -> None:
-    """In an environment X- is part of a name; among the words of the specification it is an extension."""
+    """In an environment X- is part of a name; among the keys of the specification it is an extension."""
     tree = written(tmp_path, "x-all: &all {x-trace: 1}\ns: {x-note: hi, environment: {x-id: 7, <<: *all}}\n")
     found = tree.mapping(["s"])["s"].mapping(["environment"])
     assert found["environment"].pairs() == {"x-trace": "1", "x-id": "7"}
 
 
-def test_without_a_yaml_reader_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyYAML is an extra; who lacks it is told its name, and gets no traceback."""
+def test_without_a_yaml_reader_the_error_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyYAML is an extra; without it the error has its name, and no traceback."""
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(HostError, match=r"pip install 'tinybox\[compose\]'"):
         written(tmp_path, "a: 1\n")
 
 
-def test_a_file_of_variables_is_read_as_a_shell_would(tmp_path: Path) -> None:
-    """Comments, quotes of both kinds, `export`, a variable of a line before, and a bare name."""
+def test_a_file_of_variables_is_read_as_by_a_shell(tmp_path: Path) -> None:
+    """Comments, quotes of both kinds, `export`, a variable of an earlier line, and a bare name."""
     path = tmp_path / ".env"
     path.write_text(
         "# comment\n\nA=one # two\nB='$A # x'\nC=\"$A\\n\\$A\"\nexport D=${FULL:-no}/$A\nE\nF=\nG=a=b#c\n"

@@ -1,4 +1,4 @@
-"""A project: services in the words of `run`, their order, their names; and what is wrong with one, by its line."""
+"""A compose project: services as options of `run`, their order, their names; and errors, with their lines."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def loaded(folder: Path, text: str, name: str = "") -> Project:
 
 
 def service(folder: Path, lines: str) -> Service:
-    """Return the service `web` of the image `box` with these *lines* of YAML, beside which a `db` is."""
+    """Return the service `web` of the image `box` with these *lines* of YAML; a service `db` is beside it."""
     body = "".join(f"    {line}\n" for line in lines.splitlines())
     text = f"services:\n  web:\n    image: box\n{body}  db: {{image: box}}\nvolumes: {{data: }}\nnetworks: {{back: }}\n"
     return loaded(folder, text, "shop").services["web"]
@@ -112,12 +112,12 @@ def service(folder: Path, lines: str) -> Service:
     ],
 )
 def test_a_key_of_the_file_is_an_option_of_run(tmp_path: Path, lines: str, options: dict[str, Any]) -> None:
-    """What stands in a service comes out in the words of `tinybox run`, and nothing else does."""
+    """Keys of a service become options of `tinybox run`, and nothing else is added."""
     assert service(tmp_path, lines).options == options
 
 
 def test_every_option_that_a_service_can_have_is_one_of_run(tmp_path: Path) -> None:
-    """The table of keys leads to options that exist."""
+    """The table of keys names options that exist."""
     known = {option.key for option in BY_NAME.values()}
     lines = "hostname: h\nprivileged: true\ncap_add: [x]\ntmpfs: /t\nmem_limit: 1g\nhealthcheck: {test: x}\nuts: host\n"
     lines += "ports: [80]\ndns: 1.1.1.1\nextra_hosts: [a=b]\nlogging: {options: {max-size: 1}}\nstop_grace_period: 1s"
@@ -129,19 +129,19 @@ def test_every_option_that_a_service_can_have_is_one_of_run(tmp_path: Path) -> N
     [("missing", "missing"), ("if_not_present", "missing"), ("never", "never"), ("always", "always")],
 )
 def test_the_policy_is_that_of_pull(tmp_path: Path, word: str, policy: str) -> None:
-    """Compose's words for --pull; without the key it is `missing`."""
+    """The values of `pull_policy` are those of --pull; without the key the policy is `missing`."""
     assert service(tmp_path, f"pull_policy: {word}").pull == policy
     assert service(tmp_path, "user: '1'").pull == "missing"
 
 
-def test_whose_volumes_are_used_comes_first(tmp_path: Path) -> None:
+def test_the_source_of_volumes_from_comes_first(tmp_path: Path) -> None:
     """A service of this file is started before; a container of another project is not waited for."""
     assert service(tmp_path, "volumes_from: ['db:ro']").depends_on == {"db": "service_started"}
     assert service(tmp_path, "volumes_from: [container:db]").depends_on == {}
 
 
-def test_entrypoint_and_command_are_put_together_as_docker_does(tmp_path: Path) -> None:
-    """A text is split as a shell would; an entrypoint's further words come before the command."""
+def test_entrypoint_and_command_are_joined_as_by_docker(tmp_path: Path) -> None:
+    """A string is split as by a shell; further arguments of the entrypoint come before the command."""
     assert service(tmp_path, "command: sh -c 'a b'").arguments == ["sh", "-c", "a b"]
     assert service(tmp_path, "entrypoint: [a, b]\ncommand: [c]").arguments == ["b", "c"]
     bare = service(tmp_path, "entrypoint: []\ncommand: [c, d]")
@@ -149,14 +149,14 @@ def test_entrypoint_and_command_are_put_together_as_docker_does(tmp_path: Path) 
 
 
 def test_env_files_come_before_the_environment(tmp_path: Path) -> None:
-    """Of two that speak of one name, `environment` is heard; a file that is not required may be missing."""
+    """If both set a variable, `environment` wins; a file that is not required may be missing."""
     (tmp_path / "a.env").write_text("A=file\nB=file\n")
     found = service(tmp_path, "environment: {A: own}\nenv_file: [a.env, {path: no.env, required: false}]")
     assert found.options["env"] == ["A=file", "B=file", "A=own"]
 
 
-def test_paths_begin_where_the_file_is(tmp_path: Path) -> None:
-    """A directory of the short form is made when it is missing; one of the long form only if the file says so."""
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    """A missing directory of the short form is made; one of the long form only if the file asks for it."""
     found = service(tmp_path, "volumes: ['./d:/d', {type: bind, source: e, target: /e}]")
     assert found.options["volume"] == [f"{tmp_path}/d:/d"]
     assert found.options["mount"] == [f"type=bind,target=/e,source={tmp_path}/e"]
@@ -164,7 +164,7 @@ def test_paths_begin_where_the_file_is(tmp_path: Path) -> None:
 
 
 def test_networks_have_aliases_and_an_address(tmp_path: Path) -> None:
-    """A service without a word on networks is in `default`; one that names some is in these."""
+    """A service without networks is in `default`; one with networks is in these."""
     assert [join.network for join in service(tmp_path, "user: '1'").joins] == ["default"]
     (join,) = service(tmp_path, "networks: {back: {aliases: [a], ipv4_address: 10.0.0.2}}").joins
     assert (join.network, join.aliases, join.address) == ("back", ["a"], "10.0.0.2")
@@ -183,8 +183,8 @@ def test_networks_have_aliases_and_an_address(tmp_path: Path) -> None:
     [
         ("user: '1'\nportz: [80]", 5, "services.web.portz: is a key that tinybox does not know"),
         ("healthcheck: {\n  tset: x}", 5, "services.web.healthcheck.tset: is a key"),
-        ("deploy: {replicas: 2}", 4, "one container a service"),
-        ("deploy: {resources: {limits: {pids: 5}}}\npids_limit: 6", 4, "conflicts with the 6"),
+        ("deploy: {replicas: 2}", 4, "one container for each service"),
+        ("deploy: {resources: {limits: {pids: 5}}}\npids_limit: 6", 4, "conflicts with 6"),
         ("deploy: {resources: {reservations: {devices: []}}}", 4, "services.web.deploy.resources.reservations.devices"),
         ("depends_on: [nobody]", 4, "there is no service nobody"),
         ("depends_on: {db: {condition: bored}}", 4, "bored is no condition"),
@@ -199,13 +199,11 @@ def test_networks_have_aliases_and_an_address(tmp_path: Path) -> None:
         ('command: "a \'b"', 4, "cannot be split"),
         ("env_file: nowhere.env", None, "nowhere.env: No such file"),
         ("volumes: [{type: npipe, target: /x}]", 4, "npipe is no type"),
-        ("logging: {driver: syslog}", 4, "no log of tinybox's"),
+        ("logging: {driver: syslog}", 4, "no log driver of tinybox's"),
         ("network_mode: none\nnetworks: [back]", 4, "conflicts with networks"),
     ],
 )
-def test_what_is_wrong_in_a_service_is_named_with_its_line(
-    tmp_path: Path, lines: str, line: int | None, says: str
-) -> None:
+def test_an_error_in_a_service_is_named_with_its_line(tmp_path: Path, lines: str, line: int | None, says: str) -> None:
     """File, line, key, cause: all in one line."""
     with pytest.raises(UsageError) as caught:
         service(tmp_path, lines)
@@ -213,20 +211,20 @@ def test_what_is_wrong_in_a_service_is_named_with_its_line(
     assert line is None or f"compose.yaml:{line}" in str(caught.value)
 
 
-def test_build_alone_names_the_way_out(tmp_path: Path) -> None:
-    """Tinybox builds no images, and says so; beside an image, build is passed over with a word."""
+def test_build_alone_names_the_alternative(tmp_path: Path) -> None:
+    """The error states that tinybox builds no images; beside an image, build is ignored with a note."""
     with pytest.raises(UsageError, match=r"compose.yaml:2: services.a.build: names no image .*builds no images"):
         loaded(tmp_path, "services:\n  a: {build: .}\n")
-    assert "passed over" in loaded(tmp_path, "services: {a: {build: ., image: x}}\n").services["a"].notes[0]
+    assert "is ignored" in loaded(tmp_path, "services: {a: {build: ., image: x}}\n").services["a"].notes[0]
 
 
 def chain(**after: list[str]) -> str:
-    """Return a file of services, each with those that it depends on."""
+    """Return a file of services, each with its dependencies."""
     return "services:\n" + "".join(f"  {name}: {{image: x, depends_on: {on}}}\n" for name, on in after.items())
 
 
-def test_each_service_comes_after_those_it_depends_on(tmp_path: Path) -> None:
-    """Asked for one, those that it needs come along, and no others."""
+def test_each_service_comes_after_its_dependencies(tmp_path: Path) -> None:
+    """A request for one service adds its dependencies, and no others."""
     found = loaded(tmp_path, chain(a=["b", "c"], b=["d"], c=["d"], d=[], e=[]))
     assert [each.name for each in found.chosen([], [])] == ["d", "b", "c", "a", "e"]
     assert [each.name for each in found.chosen(["b"], [])] == ["d", "b"]
@@ -234,22 +232,22 @@ def test_each_service_comes_after_those_it_depends_on(tmp_path: Path) -> None:
         found.chosen(["z"], [])
 
 
-def test_a_circle_is_an_error(tmp_path: Path) -> None:
-    """Services that wait for one another would wait for ever."""
+def test_a_cycle_is_an_error(tmp_path: Path) -> None:
+    """Services that wait for each other would wait for ever."""
     with pytest.raises(UsageError, match="a -> b -> c -> a"):
         loaded(tmp_path, chain(a=["b"], b=["c"], c=["a"]))
 
 
-def test_profiles_switch_services_on(tmp_path: Path) -> None:
-    """A service with profiles comes up if one of them is asked for, or it itself."""
+def test_profiles_enable_services(tmp_path: Path) -> None:
+    """A service with profiles comes up if one of them, or the service itself, is requested."""
     found = loaded(tmp_path, "services: {a: {image: x}, b: {image: x, profiles: [p]}}\n")
     assert [each.name for each in found.chosen([], [])] == ["a"]
     assert [each.name for each in found.chosen([], ["p"])] == ["a", "b"]
     assert [each.name for each in found.chosen(["b"], [])] == ["b"]
 
 
-def test_dotenv_may_name_files_and_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """COMPOSE_FILE and COMPOSE_PROFILES count there as in the environment, which goes first; so do the options."""
+def test_dotenv_may_set_files_and_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """COMPOSE_FILE and COMPOSE_PROFILES work there as in the environment, which has priority; so do the options."""
     (tmp_path / "one.yaml").write_text(
         "services: {a: {image: x}, b: {image: x, profiles: [p]}, c: {image: x, profiles: [q]}}"
     )
@@ -264,8 +262,8 @@ def test_dotenv_may_name_files_and_profiles(tmp_path: Path, monkeypatch: pytest.
     assert [each.name for each in project.load([], "shop").chosen([], [])] == ["a", "c"]
 
 
-def test_names_of_a_project_and_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """-p, COMPOSE_PROJECT_NAME, the file's own, the folder's, in this order; what it has is named after it."""
+def test_names_of_a_project_and_its_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """-p, COMPOSE_PROJECT_NAME, the file's own, the folder's, in this order; its objects are named after it."""
     (tmp_path / "My Shop!").mkdir()
     text = "services: {a: {image: x}}\nvolumes: {v: , w: {name: own}, e: {external: true}}\n"
     assert loaded(tmp_path / "My Shop!", text).name == "myshop"
@@ -281,8 +279,8 @@ def test_names_of_a_project_and_what_is_in_it(tmp_path: Path, monkeypatch: pytes
         loaded(tmp_path, text, "Not Allowed")
 
 
-def test_the_file_is_looked_for_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without -f it is the nearest one, with its override; without any, the error says -f."""
+def test_the_file_is_searched_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without -f it is the nearest one, with its override; if there is none, the error names -f."""
     (tmp_path / "compose.yaml").write_text("services: {a: {image: x}}\n")
     (tmp_path / "compose.override.yaml").write_text("services: {a: {user: me}}\n")
     (tmp_path / "deep").mkdir()
@@ -293,8 +291,8 @@ def test_the_file_is_looked_for_upwards(tmp_path: Path, monkeypatch: pytest.Monk
         project.load([], "")
 
 
-def test_what_changes_a_container_changes_its_hash(tmp_path: Path) -> None:
-    """Another image, option, command or network is another container; the same words are the same one."""
+def test_a_change_of_a_container_changes_its_hash(tmp_path: Path) -> None:
+    """Another image, option, command or network is another hash; the same text has the same hash."""
     base = service(tmp_path, "user: '1'")
     digests = {
         members.digest(base, "i1", ["n"]),
@@ -307,8 +305,8 @@ def test_what_changes_a_container_changes_its_hash(tmp_path: Path) -> None:
     assert members.digest(service(tmp_path, "user: '1'"), "i1", ["n"]) in digests
 
 
-def test_what_the_file_wants_of_a_network(tmp_path: Path) -> None:
-    """Its subnet and gateway, whether a way leads out, IPv6, its labels, its MTU; nothing said is nothing wanted."""
+def test_the_network_of_a_file(tmp_path: Path) -> None:
+    """Its subnet and gateway, `internal`, IPv6, labels, MTU; a missing key sets nothing."""
     text = """
 services: {a: {image: x, networks: [n, default]}}
 networks:
@@ -320,15 +318,15 @@ networks:
     ipam: {config: [{subnet: 10.9.0.0/24, gateway: 10.9.0.7}, {subnet: "fd00:9::/64"}]}
 """
     found = loaded(tmp_path, text)
-    wish = resources.wish(found.networks["n"], found.networks["n"].labels)
+    wish = resources.network_options(found.networks["n"], found.networks["n"].labels)
     assert (wish.subnets, wish.gateways) == (["10.9.0.0/24", "fd00:9::/64"], ["10.9.0.7"])
     assert (wish.internal, wish.ipv6, wish.labels, wish.options) == (True, True, {"a": "b"}, {"mtu": "1400"})
-    bare = resources.wish(found.networks["default"], {})
+    bare = resources.network_options(found.networks["default"], {})
     assert (bare.subnets, bare.gateways, bare.internal, bare.ipv6, bare.options) == ([], [], False, False, {})
 
 
-def test_a_container_is_known_by_its_service_and_aliases(tmp_path: Path) -> None:
-    """Each network that a service is in is asked for in full; with network_mode there is nothing to ask for."""
+def test_a_container_has_its_service_name_and_aliases(tmp_path: Path) -> None:
+    """Each network of a service is requested with all fields; with network_mode there are none."""
     text = """
 services:
   a: {image: x, networks: {default: , n: {aliases: [b, c], ipv4_address: 10.9.0.2}}}

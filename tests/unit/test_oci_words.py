@@ -1,4 +1,4 @@
-"""The words of tinybox-oci are read as runc reads its own: long or short, with = or without, up to the program."""
+"""The arguments of tinybox-oci are parsed as by runc: long or short, with = or without, up to the program."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tinybox.errors import UsageError
 from tinybox.oci import VERBS as ACTS
 from tinybox.oci import usage as usage_of
-from tinybox.oci.words import VERBS, options, parse, usage
+from tinybox.oci.command_line import VERBS, options, parse, usage
 
 
 @pytest.mark.parametrize(
@@ -19,23 +19,23 @@ from tinybox.oci.words import VERBS, options, parse, usage
         "--root /x --root /r create -b=/b --pid-file /p -- box",
     ],
 )
-def test_many_spellings_are_one(line: str) -> None:
-    """Values may follow = or a space, one dash or two; options may follow the id; the last one counts."""
+def test_several_spellings_are_one(line: str) -> None:
+    """A value may follow = or a space, one dash or two; options may follow the id; the last one counts."""
     words = parse(line.split())
     assert (words.root(), words.verb, words.arguments) == ("/r", "create", ["box"])
     assert (words.value("bundle"), words.value("pid-file"), words.number("preserve-fds")) == ("/b", "/p", 0)
 
 
 def test_a_program_keeps_its_options() -> None:
-    """Behind the id of `exec` nothing is ours any more."""
+    """All arguments after the id of `exec` belong to the program."""
     words = parse("exec -t -e A=1 --env B=2 box ls -l --tty=no -- x".split())
     assert words.arguments == ["box", "ls", "-l", "--tty=no", "--", "x"]
     assert (words.flags, words.values["env"]) == ({"tty"}, ["A=1", "B=2"])
 
 
 @pytest.mark.parametrize("text", ["", "x", "1" * 5000, str(2**64), "\u0663", "\u00b2", "1.5", "--1"])
-def test_what_is_no_number_is_named(text: str) -> None:
-    """A number is whole, in plain digits, and of 64 bits at most: whatever else is one line, with the option's name."""
+def test_an_invalid_number_is_named(text: str) -> None:
+    """A number is whole, decimal, and of at most 64 bits: any other value is one line with the option's name."""
     with pytest.raises(UsageError, match=r"--preserve-fds .*is not a number"):
         parse(["create", f"--preserve-fds={text}", "box"]).number("preserve-fds")
     assert parse(["create", "--preserve-fds=-7", "box"]).number("preserve-fds") == -7
@@ -51,7 +51,7 @@ def test_an_interval_is_one_that_can_be_waited_for(text: str) -> None:
 
 
 def test_flags_have_values_too() -> None:
-    """A flag may be said to be true or false; another word is refused."""
+    """A flag may have the value true or false; any other value is refused."""
     assert parse("delete --force=true box".split()).flags == {"force"}
     assert parse("delete --force=false box".split()).flags == set()
     with pytest.raises(UsageError, match="neither true nor false"):
@@ -59,17 +59,17 @@ def test_flags_have_values_too() -> None:
 
 
 @pytest.mark.parametrize("line", ["", "nosuch", "start", "start a b", "start --nosuch a", "create --bundle", "--log"])
-def test_what_means_nothing_is_refused(line: str) -> None:
-    """A verb or an id that is missing, a word too many, an unknown option, a value that is not there."""
+def test_invalid_arguments_are_refused(line: str) -> None:
+    """A missing verb or id, an argument too many, an unknown option, a missing value."""
     with pytest.raises(UsageError):
         parse(line.split())
 
 
-def test_every_verb_is_done_and_explained() -> None:
-    """The table of words and the table of what is done have the same verbs; help names each option of each."""
+def test_every_verb_is_implemented_and_explained() -> None:
+    """The table of options and the table of implementations have the same verbs; help names each option of each."""
     assert set(VERBS) == set(ACTS)
     for verb, told in VERBS.items():
         said = usage(verb)
-        assert told.says in said
+        assert told.help in said
         assert all(f"--{name}" in said for name, _ in options(told.options).values())
         assert "help" in parse([verb, "--help"]).flags

@@ -1,4 +1,4 @@
-"""The short way through the options agrees with click on every line that it accepts."""
+"""The quick parser of `run` agrees with click on every command line that it accepts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VALUES = ["x", "32m", "a=b", "--rm", "-", "", "-5", "=", "two words"]
 
 
 def by_click(words: list[str]) -> tuple[dict[str, Any], list[str]] | None:
-    """Return what the click command hands to the engine, or None where it refuses."""
+    """Return the options that click passes to the engine, or None if it refuses the line."""
     taken: list[tuple[dict[str, Any], list[str]]] = []
 
     def take(image: str, arguments: list[str], options: dict[str, Any]) -> int:
@@ -53,7 +53,7 @@ def random_line(choice: random.Random) -> list[str]:
 
 
 def test_it_agrees_with_click_on_random_lines() -> None:
-    """Of 600 random lines, each that it reads gives the same as click; and it does read most of them."""
+    """Of 600 random lines, each that it accepts gives the same as click; and it does accept most of them."""
     choice, read = random.Random(7), 0  # noqa: S311  the same lines each time
     for _ in range(600):
         words = random_line(choice)
@@ -78,11 +78,11 @@ def test_it_agrees_with_click_on_random_lines() -> None:
         ],
     ],
 )
-def test_what_is_not_plain_is_left_to_click(words: list[str]) -> None:
-    """Unknown options, missing values and --help are not decided here."""
+def test_other_lines_are_left_to_click(words: list[str]) -> None:
+    """Unknown options, missing values and --help are not parsed here."""
     assert quick.parse(words) is None
 
 
 def test_options_end_at_the_image() -> None:
-    """What stands behind the image is the program's, however it looks."""
+    """All arguments after the image belong to the program."""
     assert quick.parse(["--rm", "alpine", "ls", "--rm", "-m"]) == ({"rm": True}, ["alpine", "ls", "--rm", "-m"])

@@ -1,4 +1,4 @@
-"""A trace is shown again without root and without a kernel's help; what is no trace is refused in one line."""
+"""A trace is shown again without root and without the kernel's help; any other file is refused in one line."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def trace(folder: Path, events: list[Any]) -> str:
     return str(path)
 
 
-def test_a_trace_is_shown_as_it_was(tmp_path: Path) -> None:
-    """Sentence, call with the id shortened, change, time and undo; an event that is not known is passed over."""
+def test_a_trace_is_shown_unchanged(tmp_path: Path) -> None:
+    """Sentence, call with the id shortened, change, time and undo; an unknown event is skipped."""
     shown: list[str] = []
     assert Replay(Text(shown.append).show).run(read(trace(tmp_path, EVENTS)))
     text = "".join(shown)
@@ -68,13 +68,13 @@ def test_a_trace_is_shown_as_it_was(tmp_path: Path) -> None:
         ([{**EVENTS[0], "trace": 2}], "version 2"),
     ],
 )
-def test_what_is_no_trace_is_refused(tmp_path: Path, events: list[Any], said: str) -> None:
-    """Other JSON, and a later version of the schema, are UsageErrors that say so."""
+def test_other_json_is_refused(tmp_path: Path, events: list[Any], said: str) -> None:
+    """Other JSON, and a later version of the schema, are UsageErrors with that reason."""
     with pytest.raises(UsageError, match=said):
         list(read(trace(tmp_path, events)))
 
 
-def test_what_is_no_json_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_json_is_refused(tmp_path: Path) -> None:
     """Any other file is refused with its first line."""
     path = tmp_path / "text"
     path.write_text("hello\n")
@@ -82,8 +82,8 @@ def test_what_is_no_json_is_refused(tmp_path: Path) -> None:
         list(read(str(path)))
 
 
-def test_the_states_are_kept_for_looking_at(tmp_path: Path) -> None:
-    """After the end the parent's state is the first one with every change applied; the trace itself is not changed."""
+def test_the_states_are_kept_for_inspection(tmp_path: Path) -> None:
+    """After the end the parent's state is the first one with every change applied; the trace itself does not change."""
     replay = Replay(lambda event: None)  # noqa: ARG005
     replay.run(read(trace(tmp_path, EVENTS)))
     assert replay.states["parent"]["rights"] == {"seccomp": "2"}

@@ -1,4 +1,4 @@
-"""The calls that are told are those that this machine's kernel gets, and they are written as in C."""
+"""Reported system calls are those of this machine's kernel, and they are written as in C."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import pytest
 
 from tinybox.linux.syscalls import numbers_of
 from tinybox.seeing.decoding import decode, manual
-from tinybox.seeing.interpreter import FUNCTIONS, REPLACED, made
+from tinybox.seeing.interpreter import FUNCTIONS, REPLACED, real_call
 
-CALLS = [call for _, _, call in FUNCTIONS if call != "fork"]  # which Python asks of libc, which makes a clone(2)
+CALLS = [call for _, _, call in FUNCTIONS if call != "fork"]  # Python calls libc for it, which calls clone(2)
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_each_call_that_is_told_exists_there(machine: str) -> None:
-    """A machine is never said to have been asked for what it has no number for."""
-    assert {made(call, {}, machine) for call in CALLS} <= numbers_of(machine).keys()
+def test_each_reported_call_exists_there(machine: str) -> None:
+    """No machine gets a call in the report that has no number there."""
+    assert {real_call(call, {}, machine) for call in CALLS} <= numbers_of(machine).keys()
 
 
 def test_without_the_newer_names_it_would_not() -> None:
-    """The control: aarch64 lacks those that are replaced, and x86-64 is told as it is."""
+    """The control: aarch64 lacks the replaced calls, and on x86-64 the report is not changed."""
     assert not REPLACED.keys() & numbers_of("aarch64").keys()
-    assert [made(call, {}, "x86_64") for call in REPLACED] == list(REPLACED)
-    assert made("rmdir", {"dir_fd": 5}, "x86_64") == "unlinkat"
+    assert [real_call(call, {}, "x86_64") for call in REPLACED] == list(REPLACED)
+    assert real_call("rmdir", {"dir_fd": 5}, "x86_64") == "unlinkat"
 
 
-def test_this_machine_is_the_one_that_is_meant() -> None:
-    """Without a word the machine is the one that runs."""
-    assert {made(call, {}) for call in CALLS} <= numbers_of(os.uname().machine).keys()
+def test_the_default_is_this_machine() -> None:
+    """Without an argument the machine is the one that runs."""
+    assert {real_call(call, {}) for call in CALLS} <= numbers_of(os.uname().machine).keys()
 
 
 @pytest.mark.parametrize(
@@ -41,5 +41,5 @@ def test_this_machine_is_the_one_that_is_meant() -> None:
     ],
 )
 def test_the_newer_calls_are_written_as_in_c(call: str, raw: list[object], shown: list[str], page: str) -> None:
-    """The kernel's order, with the words that Python leaves out, and the page of the manual."""
+    """The kernel's order, with the arguments that Python leaves out, and the page of the manual."""
     assert (decode(call, raw), manual(call)) == (shown, page)

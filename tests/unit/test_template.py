@@ -1,4 +1,4 @@
-"""--format templates: what each part of the language says, and what an error tells."""
+"""--format templates: the meaning of each part of the language, and the errors."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ WRONG = {
     "{{index .Mounts 7}}": "index 7",
     "{{}}": "a value is missing",
     "{{.Id | }}": "a value is missing",
-    "{{upper}}": "upper cannot be done with nothing",
-    "{{len .Pids}}": "len cannot be done with 3",
+    "{{upper}}": "upper cannot be applied to nothing",
+    "{{len .Pids}}": "len cannot be applied to 3",
     "{{.Id .Pids}}": "no function",
-    "{{.Label}}": "needs its words",
+    "{{.Label}}": "needs its arguments",
     "{{range .Id}}{{end}}": "neither a list nor a map",
     "{{(.Id}}": ") is missing",
     "{{#}}": "cannot be read",
@@ -77,14 +77,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("template", SAID)
-def test_what_a_template_says(template: str) -> None:
-    """Each part of the language says what Go's would."""
+def test_results(template: str) -> None:
+    """Each part of the language gives the same as Go's."""
     assert Template(template).render(BOX) == SAID[template]
 
 
 @pytest.mark.parametrize("template", WRONG)
-def test_what_an_error_tells(template: str) -> None:
-    """An error names the part that is wrong, and what there would be."""
+def test_errors(template: str) -> None:
+    """An error names the wrong part, and the possible ones."""
     with pytest.raises(UsageError) as caught:
         Template(template).render(BOX)
     assert str(caught.value).startswith("template: ")

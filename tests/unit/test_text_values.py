@@ -10,7 +10,7 @@ from tinybox.cli.run_command import table_command
 from tinybox.container.config import life, option_values
 from tinybox.container.views import filter_values, units
 from tinybox.errors import UsageError
-from tinybox.oci import usage, words
+from tinybox.oci import command_line, usage
 
 # Go's own lists: strconv.ParseBool, which refuses other cases such as "tRUE"; we do not.
 YES = ("1", "t", "T", "true", "TRUE", "True", "tRUE")
@@ -56,7 +56,7 @@ def test_yes_and_no(text: str) -> None:
     said = text in YES
     assert text_values.truth(text) is said
     assert quick.parse([f"--rm={text}", "box"]) == ({"rm": said}, ["box"])
-    assert words.parse([f"--debug={text}", "list"]).flags == ({"debug"} if said else set())
+    assert command_line.parse([f"--debug={text}", "list"]).flags == ({"debug"} if said else set())
     assert filter_values.truth("dangling", text) is said
     assert option_values.mount(f"type=tmpfs,target=/x,readonly={text}")["options"].count("ro") == said
 
@@ -80,7 +80,7 @@ def test_neither_yes_nor_no(text: str) -> None:
     assert text_values.truth(text) is None
     assert quick.parse([f"--rm={text}", "box"]) is None
     with pytest.raises(UsageError, match="--debug="):
-        words.parse([f"--debug={text}", "list"])
+        command_line.parse([f"--debug={text}", "list"])
     with pytest.raises(UsageError, match="--filter dangling="):
         filter_values.truth("dangling", text)
     with pytest.raises(UsageError, match="--mount"):
@@ -91,7 +91,7 @@ def test_nothing_is_what_it_was() -> None:
     """No word at all: yes for a runtime's flag, no in --mount, and neither elsewhere."""
     assert text_values.truth("") is None
     assert quick.parse(["--rm=", "box"]) is None
-    assert words.parse(["--debug=", "list"]).flags == {"debug"}
+    assert command_line.parse(["--debug=", "list"]).flags == {"debug"}
     assert option_values.mount("type=tmpfs,target=/x,readonly=")["options"].count("ro") == 0
     with pytest.raises(UsageError):
         filter_values.truth("dangling", "")

@@ -1,4 +1,4 @@
-"""What qemu is told for a root of this host's processor, or of another one, and what the initramfs takes from there."""
+"""The command line of qemu for a root of this host's architecture, or of another one, and the initramfs from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ E_MACHINE = {"x86_64": 62, "aarch64": 183}  # elf(5)
 
 
 def root_for(name: str, folder: Path) -> Path:
-    """Lay a root in *folder* that has no more than a kernel, one module, and the head of a busybox."""
+    """Make a root in *folder* with only a kernel, one module, and the head of a busybox."""
     for place in ("bin", "boot", "lib/modules/6.1"):
         (folder / place).mkdir(parents=True)
     (folder / "bin/busybox").write_bytes(b"\x7fELF".ljust(18, b"\0") + E_MACHINE[name].to_bytes(2, "little"))
@@ -31,7 +31,7 @@ def root_for(name: str, folder: Path) -> Path:
     ],
 )
 def test_a_root_has_the_machine_that_can_run_it(name: str, told: list[str], tmp_path: Path) -> None:
-    """Its busybox says for which processor it is made: program, board, processor, console and shared folder follow."""
+    """Its busybox shows the architecture: program, board, processor, console and shared folder follow from that."""
     root = root_for(name, tmp_path)
     words = machine.arguments(root, Path("vmlinuz"), "initramfs", "disk", "console", {})
     emulated = [word for word in told if word != "Nehalem" or "kvm" not in words]
@@ -40,12 +40,12 @@ def test_a_root_has_the_machine_that_can_run_it(name: str, told: list[str], tmp_
 
 
 def test_this_host_has_a_machine_of_its_own_kind() -> None:
-    """Without a root it is this host's, with this host's processor; nothing is read for that."""
+    """Without a root it is this host's, with this host's processor; no file is read for that."""
     assert machine.hardware_of(machine.HOST) == machine.HARDWARE[os.uname().machine]
 
 
 def test_the_initramfs_is_made_of_the_root(tmp_path: Path) -> None:
-    """Busybox and modules come from there, and the modules' folder is named as the machine will see it."""
+    """Busybox and modules come from there; the modules' folder has its name in the machine."""
     root = root_for("aarch64", tmp_path)
     archive = kernel.initramfs(kernel.kernel_in(root), b"init", b"command", root)
     assert (root / "bin/busybox").read_bytes() in archive

@@ -1,4 +1,4 @@
-"""How `make test-v2` deals its files out to machines, and puts their reports together again."""
+"""How `make test-v2` distributes its files to machines, and puts their reports together again."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ FILES = [f"tests/cli/test_{letter}.py" for letter in "abcd"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 11, 12, 13, 79])
-def test_each_file_is_dealt_to_one_machine(count: int) -> None:
-    """No machine has more than its share, and each has something to do."""
+def test_each_file_goes_to_one_machine(count: int) -> None:
+    """No machine has more than its share, and each has at least one file."""
     files = [str(number) for number in range(count)]
     hands = suite.dealt(files, 2)
     assert sorted(file for hand in hands for file in hand) == sorted(files)
@@ -30,8 +30,8 @@ def test_each_file_is_dealt_to_one_machine(count: int) -> None:
     assert len(hands) >= min(2, count)
 
 
-def test_a_report_is_taken_apart_by_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed, and what could not even be imported, is to be done again; and nothing is counted twice or lost."""
+def test_a_report_is_split_by_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files with failures or import errors are run again; and nothing is counted twice or lost."""
     monkeypatch.setattr(suite, "RESULTS", tmp_path)
     assert not any(map(suite.is_done, FILES))
     suite.written(REPORT, FILES)

@@ -1,4 +1,4 @@
-"""A machine leaves the host as it found it: a fixture of the kernel tests sees to that here, too."""
+"""A machine leaves the host as it found it: the fixture of the kernel tests checks that here, too."""
 
 import pytest
 
@@ -12,7 +12,7 @@ __all__ = ["leaves_no_trace"]
 
 @pytest.fixture(scope="session")
 def kernel() -> None:
-    """Fetch the kernel once, from the network that the tests themselves are not in."""
+    """Download the kernel once, by the machine's network, which the tests themselves have left."""
     with own_network.of_the_machine():
         try:
             fetch(KERNEL)

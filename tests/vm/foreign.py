@@ -1,9 +1,9 @@
-"""A root for a machine of another architecture: Debian's packages, unpacked, with this checkout in it.
+"""A root directory for a machine of another architecture: Debian's packages, unpacked, with this checkout in it.
 
     python -m tests.vm.foreign ARCHITECTURE DIR
 
-apt-get is given a system of its own below DIR/apt (lists, cache, nothing installed), so this host's is not touched; and
-no program of the packages is run. Done again, only the checkout is brought up to date.
+apt-get gets a system of its own below DIR/apt (lists, cache, nothing installed), so this host's does not change; no
+program of the packages is run. Run again, it only updates the checkout.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 def fetch(architecture: str, root: Path) -> None:
-    """Unpack PACKAGES, all that they need, and a kernel below *root*; see apt-get(8), dpkg-deb(1)."""
+    """Unpack PACKAGES, their dependencies, and a kernel below *root*; see apt-get(8), dpkg-deb(1)."""
     own = root / "apt"
     for name in ("lists/partial", "archives/partial"):
         (own / name).mkdir(parents=True)
@@ -60,7 +60,7 @@ def fetch(architecture: str, root: Path) -> None:
 
 
 def settle(root: Path) -> None:
-    """Make what scripts of the packages would have made; see base-passwd's passwd.master, and hosts(5)."""
+    """Make the files that the packages' scripts would have made; see base-passwd's passwd.master, and hosts(5)."""
     for name in ("passwd", "group"):
         text = (root / f"usr/share/base-passwd/{name}.master").read_text()
         (root / "etc" / name).write_text(text.replace(":*:", ":x:"))
@@ -72,13 +72,13 @@ def settle(root: Path) -> None:
 
 
 def python_of(root: Path) -> tuple[str, Path]:
-    """Return the version of Debian's Python in *root*, and its folder for packages that are not Debian's."""
+    """Return the version of Debian's Python in *root*, and its folder for packages that are not from Debian."""
     (library,) = (root / "usr/lib").glob("python3.*")
     return library.name.removeprefix("python"), root / "usr/local/lib" / library.name / "dist-packages"
 
 
 def install(architecture: str, root: Path) -> None:
-    """Let pip lay the packages that this Python has into *root*, as they are for *architecture*."""
+    """Make pip install the packages of this Python into *root*, in their version for *architecture*."""
     version, packages = python_of(root)
     names = output(*PIP, "freeze", "--exclude-editable", "--exclude", "mypy", "--exclude", "ruff").split()
     machine = {deb: name for name, deb in ARCHITECTURES.items()}[architecture]
@@ -89,7 +89,7 @@ def install(architecture: str, root: Path) -> None:
 
 
 def bring(root: Path) -> None:
-    """Copy the checkout to its own path, and our commands, and compile what the machine will import."""
+    """Copy the checkout to its own path, and tinybox's commands, and compile the modules the machine will import."""
     for name in filter(None, output("git", "ls-files", "-z", folder=CHECKOUT).split("\0")):
         (root / CHECKOUT.relative_to("/") / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(CHECKOUT / name, root / CHECKOUT.relative_to("/") / name, follow_symlinks=False)
@@ -98,10 +98,10 @@ def bring(root: Path) -> None:
         script = Path(sys.executable).with_name(name).read_text().partition("\n")[2]
         (root / "usr/bin" / name).write_text("#!/usr/bin/python3\n" + script)
         (root / "usr/bin" / name).chmod(0o755)
-    if version == "{}.{}".format(*sys.version_info):  # else the machine compiles, 20 times slower
+    if version == "{}.{}".format(*sys.version_info):  # otherwise the machine compiles, 20 times slower
         places = map(str, (root / f"usr/lib/python{version}", packages, root / CHECKOUT.relative_to("/")))
         compiled = ["-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash", "-s", str(root), "-p", "/"]
-        subprocess.run([sys.executable, *compiled, *places], check=False)  # some files of others are no Python
+        subprocess.run([sys.executable, *compiled, *places], check=False)  # some files of packages are not valid Python
 
 
 def main() -> None:

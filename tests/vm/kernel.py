@@ -1,7 +1,7 @@
-"""The machine's kernel is Debian's own, out of its package; what it loads before it has a root travels in an initramfs.
+"""The machine's kernel: Debian's own, from its package; and the initramfs that it runs before it has a root.
 
 An initramfs is a cpio archive, which the kernel unpacks into memory and whose /init it runs as process 1. It is made
-anew for each start, in memory: busybox, a dozen modules, the script and the command that is to run.
+again for each start, in memory: busybox, a dozen modules, the script and the command to run.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 PACKAGE = f"linux-image-{ARCHITECTURES[os.uname().machine]}"  # the cloud kernel is smaller, but cannot mount 9p
 MODULES = "virtio_pci virtio_blk virtio_console virtio_net virtio-rng 9pnet_virtio 9p overlay".split()
-MODULES += ["crc32c_generic", "ext4"]  # the second needs the first without saying so
+MODULES += ["crc32c_generic", "ext4"]  # the second needs the first, but does not declare it
 APPLETS = "sh mount mkdir cp insmod switch_root poweroff".split()
 BUSYBOX = "/bin/busybox"
 
 
 class MachineError(Exception):
-    """There is no machine, or it went away: what is missing, and what helps."""
+    """There is no machine, or it has died: the message names the cause and the cure."""
 
 
 class MachineTimeoutError(MachineError):
@@ -39,11 +39,11 @@ class Kernel(NamedTuple):
     """A kernel on this host's disk."""
 
     image: Path
-    modules: Path  # the directory that is /lib/modules/RELEASE there
+    modules: Path  # the directory for /lib/modules/RELEASE in the machine
 
 
 def fetch(folder: Path) -> Kernel:
-    """Return the kernel that lies in *folder*; the first time download and unpack its package, while others wait."""
+    """Return the kernel in *folder*; the first call downloads and unpacks its package, while others wait."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with alone_in(folder.parent):
         if not (folder / "lib").is_dir():
@@ -62,7 +62,7 @@ def kernel_in(folder: Path) -> Kernel:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other thread or process is here with this *folder*; see flock(2)."""
+    """Hold a lock on *folder*, alone among all threads and processes; see flock(2)."""
     fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -72,7 +72,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def package() -> str:
-    """Ask apt which package of a kernel PACKAGE stands for today; see apt-cache(8), depends."""
+    """Ask apt for the current package of the metapackage PACKAGE; see apt-cache(8), depends."""
     for attempt in range(2):
         listed = output("apt-cache", "depends", "--important", PACKAGE)
         for line in listed.splitlines():
@@ -84,7 +84,7 @@ def package() -> str:
 
 
 def unpack(name: str, place: Path) -> None:
-    """Download the package *name* and lay its files below *place*/kernel, with the list of what module needs what."""
+    """Download the package *name* and unpack it below *place*/kernel; make the list of module dependencies."""
     output("apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", name, folder=place)
     (archive,) = place.glob("*.deb")
     output("dpkg-deb", "--extract", str(archive), str(place / "kernel"))
@@ -93,7 +93,7 @@ def unpack(name: str, place: Path) -> None:
 
 
 def output(*command: str, folder: Path | None = None) -> str:
-    """Run *command* and return what it printed, or raise with what it complained of."""
+    """Run *command* and return its output, or raise an error with its stderr."""
     if not shutil.which(command[0]):
         raise MachineError(f"{command[0]} is missing; the machine needs a Debian host")
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
@@ -103,7 +103,7 @@ def output(*command: str, folder: Path | None = None) -> str:
 
 
 def needed(modules: Path) -> list[Path]:
-    """List the files of MODULES and of what they need, each after those that it needs itself; see modules.dep(5)."""
+    """List the files of MODULES and of their dependencies, each after its own; see modules.dep(5)."""
     lines = (line.split(":") for line in (modules / "modules.dep").read_text().splitlines())
     needs = {file: rest.split() for file, rest in lines}
     files = {Path(file).name.partition(".ko")[0]: file for file in needs}
@@ -115,7 +115,7 @@ def needed(modules: Path) -> list[Path]:
         order[file] = None
 
     for name in MODULES:
-        if name in files:  # else it is built into this kernel
+        if name in files:  # otherwise it is built into this kernel
             add(files[name])
     return [modules / file for file in order]
 
@@ -138,9 +138,9 @@ def initramfs(kernel: Kernel, init: bytes, command: bytes, root: Path = Path("/"
 
 
 def member(name: str, mode: int, content: bytes = b"") -> bytes:
-    """Return one file as the "newc" form of cpio has it; see cpio(5): 13 numbers in hexadecimal, the name, the content.
+    """Return one file in the "newc" format of cpio; see cpio(5): 13 numbers in hexadecimal, the name, the content.
 
-    The kernel wants none of inode, owner, time and device; links are counted, and the lengths are padded to four bytes.
+    The kernel needs no inode, owner, time or device; links are counted, and the lengths are padded to four bytes.
     """
     label = name.encode() + b"\0"
     numbers = [0, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(label), 0]
@@ -149,5 +149,5 @@ def member(name: str, mode: int, content: bytes = b"") -> bytes:
 
 
 def padded(data: bytes) -> bytes:
-    """Fill *data* up to a multiple of four bytes."""
+    """Pad *data* to a multiple of four bytes."""
     return data + b"\0" * (-len(data) % 4)

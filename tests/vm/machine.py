@@ -1,10 +1,10 @@
-"""A machine with nothing but cgroup v2, for the time of one command: qemu, this host's own root read-only, some memory.
+"""A virtual machine with only cgroup v2, for one command: qemu, this host's own root read-only, some memory.
 
     python -m tests.vm.machine [--timeout SECONDS] [--root DIR] COMMAND...
 
-DIR is another root, made by tests.vm.foreign, and may be another processor's. The command runs as root, with this
-host's files at this host's paths; what it changes is gone with the machine. All that there is of a machine on the host
-is one process, with unnamed files, which the kernel kills when its parent dies.
+DIR is another root, made by tests.vm.foreign, and may be of another architecture. The command runs as root, with this
+host's files at their paths; its changes end with the machine. On the host a machine is one process, with unnamed
+files, which the kernel kills when its parent dies.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ HERE = Path(__file__).parent
 HOST = Path("/")  # the root of this host
 KERNEL = HERE.parents[1] / "build/vm/kernel"
 DISK = 4 << 30  # bytes; a sparse file without a name, as ext4
-PORTS = ("output", "report", "status")  # what comes out of the machine, each by a virtio-serial port of this name
-TIMED_OUT, DIED = 124, 125  # exit statuses: that of timeout(1), and our own
+PORTS = ("output", "report", "status")  # the output of the machine, each by a virtio-serial port of this name
+TIMED_OUT, DIED = 124, 125  # exit statuses: that of timeout(1), and this module's own
 
 UNCOVER = """
 if [ ! -d "$folder" ]; then
@@ -47,7 +47,7 @@ cd "$folder" || exit
 
 
 class Hardware(NamedTuple):
-    """What qemu imitates: the program and its package, the board, a processor that it imitates fast, the console."""
+    """The machine that qemu emulates: program and package, board, a processor that is fast to emulate, the console."""
 
     qemu: str
     package: str
@@ -68,20 +68,20 @@ class Ending(NamedTuple):
     """How a command ended in the machine."""
 
     status: int
-    report: bytes  # what it wrote to /run/machine/report
+    report: bytes  # the content of /run/machine/report
 
 
 def hardware_of(root: Path) -> Hardware:
-    """Return what can run the programs of *root*: this host's own kind, or what its busybox is made for; see elf(5)."""
+    """Return the kind of machine for the programs of *root*: this host's, or that of its busybox; see elf(5)."""
     if root == HOST:
         return HARDWARE[os.uname().machine]
     return HARDWARE[MACHINES[int.from_bytes((root / BUSYBOX[1:]).read_bytes()[18:20], "little")]]
 
 
 def accelerator(cpu: str) -> list[str]:
-    """Choose KVM where the processor has it (a /dev/kvm alone may not boot), else imitate *cpu*, 20 times slower.
+    """Choose KVM if the processor has it (a /dev/kvm alone may not work), otherwise emulate *cpu*, 20 times slower.
 
-    Emulated processors take turns in one thread: with a thread each, twice the time goes into keeping them in step.
+    Emulated processors take turns in one thread: with a thread each, synchronizing them takes twice the time.
     """
     known = {"vmx", "svm"} & set(Path("/proc/cpuinfo").read_text().split())
     if cpu == HARDWARE["x86_64"].cpu and known and os.access("/dev/kvm", os.R_OK | os.W_OK):
@@ -90,7 +90,7 @@ def accelerator(cpu: str) -> list[str]:
 
 
 def unnamed(content: bytes = b"") -> IO[bytes]:
-    """Return a file that holds *content* and has no name: it goes with its last user; see O_TMPFILE in open(2)."""
+    """Return an unnamed file with *content*: it is freed with its last user; see O_TMPFILE in open(2)."""
     file = tempfile.TemporaryFile(dir="/var/tmp", buffering=0)  # noqa: SIM115  the caller enters it
     file.write(content)
     return file
@@ -109,7 +109,7 @@ def path(file: IO[bytes]) -> str:
 
 
 def arguments(root: Path, image: Path, archive: str, scratch: str, console: str, ports: dict[str, str]) -> list[str]:
-    """Return the command line of qemu, all files by their paths; see qemu-system-x86_64(1)."""
+    """Return the command line of qemu, with all files by their paths; see qemu-system-x86_64(1)."""
     hardware = hardware_of(root)
     devices = ["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
     for name, end in ports.items():
@@ -131,7 +131,7 @@ def arguments(root: Path, image: Path, archive: str, scratch: str, console: str,
 def script(command: list[str], folder: str, environment: dict[str, str]) -> bytes:
     """Return *command* as a script for the machine's shell, in *folder* with *environment*.
 
-    A folder that the machine's own disk covers, for it lies in /var/tmp, is brought back to light.
+    The machine's own disk covers /var/tmp: a folder there is mounted again from the host.
     """
     exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     lines = [f"folder={shlex.quote(folder)}", UNCOVER, *exports, f"exec {shlex.join(command)}", ""]
@@ -141,9 +141,9 @@ def script(command: list[str], folder: str, environment: dict[str, str]) -> byte
 def run(
     command: list[str], output: IO[bytes], timeout: float, environment: dict[str, str], root: Path = HOST
 ) -> Ending:
-    """Boot a machine, run *command* in it, in the present directory; pass on what it says to *output* as it comes.
+    """Boot a machine, run *command* in it, in the current directory; pass its output on to *output* as it comes.
 
-    Raise MachineError when there is no qemu, when the machine died without a word, and after *timeout* seconds.
+    Raise MachineError if there is no qemu, if the machine died without a report, and after *timeout* seconds.
     """
     hardware = hardware_of(root)
     if not shutil.which(hardware.qemu):
@@ -176,7 +176,7 @@ def pipes(stack: ExitStack) -> tuple[dict[str, FileIO], dict[str, FileIO]]:
 
 @contextmanager
 def started(command: list[str], files: list[IO[bytes]]) -> Iterator[None]:
-    """Start qemu with *files* open, such that it cannot outlive us, for which setpriv(1) asks the kernel; end it."""
+    """Start qemu with *files* open; setpriv(1) makes the kernel kill it when this process dies; end it afterwards."""
     mortal = ["setpriv", "--pdeathsig", "KILL", *command]
     with subprocess.Popen(mortal, pass_fds=[file.fileno() for file in files], stdin=subprocess.DEVNULL) as qemu:
         try:
@@ -186,7 +186,7 @@ def started(command: list[str], files: list[IO[bytes]]) -> Iterator[None]:
 
 
 def listen(readers: dict[str, FileIO], output: IO[bytes], deadline: float) -> dict[str, bytearray]:
-    """Read all ports until the machine is gone, passing on its output; return what the others said."""
+    """Read all ports until the machine is gone, passing on its output; return the content of the others."""
     said = {name: bytearray() for name in readers}
     with selectors.DefaultSelector() as selector:
         for name, reader in readers.items():
@@ -214,13 +214,13 @@ def last_words(console: IO[bytes]) -> str:
 
 
 def main() -> int:
-    """Run the command line; return the command's status, 124 after the timeout, 125 when there is no machine."""
+    """Run the command line; return the command's status, 124 after the timeout, 125 if there is no machine."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--timeout", type=float, default=1800, metavar="SECONDS")
     parser.add_argument("--root", type=Path, default=HOST, metavar="DIR")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     words = parser.parse_args()
-    process.set_parent_death_signal(signal.SIGKILL)  # make, say, or the shell
+    process.set_parent_death_signal(signal.SIGKILL)  # the caller is make or the shell
     try:
         root = words.root.resolve()
         ending = run(words.command, sys.stdout.buffer, words.timeout, {"PATH": os.environ["PATH"]}, root)

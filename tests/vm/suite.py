@@ -2,8 +2,8 @@
 
     python -m tests.vm.suite [--machines N] [--continue] STORE [FILE...]
 
-STORE is an image store with alpine and busybox. What a machine says goes to build/vm/machine-N.log, and what became of
-the tests of one file, as JUnit has it, to build/vm/FILE.xml; what failed is shown, and the last line counts.
+STORE is an image store with alpine and busybox. The output of a machine goes to build/vm/machine-N.log, the results
+of the tests of one file, as JUnit has them, to build/vm/FILE.xml; failures are shown, and the last line counts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.vm.machine import DIED, Ending, run
 from tinybox.linux import process
 from tools import tally
 
-# The part that `make test` runs as well: what version 2 does otherwise than version 1.
+# The part that `make test` runs as well: behaviour that differs between versions 1 and 2.
 CHOSEN = (
     "tests/kernel/run/test_cgroup.py",
     "tests/kernel/run/test_cgroup_limits.py",
@@ -34,14 +34,14 @@ CHOSEN = (
 FOLDERS = ("tests/kernel", "tests/oci", "tests/cli")
 RESULTS = Path(__file__).parents[2] / "build/vm"
 LIMIT = 7200.0  # seconds for one machine
-SHARE = 6  # files a machine: to start one, and pytest in it, takes the better part of a minute
+SHARE = 6  # files a machine: starting one, and pytest in it, takes the better part of a minute
 SLOWNESS = "10"
 STORE = "/var/tmp/store"  # in the machine, on its disk
 PREPARE = f"mkdir {STORE}; for part in images layers names; do cp -a {{host}}/$part {STORE}/; done; exec {{pytest}}"
 
 
 def run_tests(store: Path, tests: list[str], output: IO[bytes], timeout: float = LIMIT) -> Ending:
-    """Run pytest on *tests* in a machine, with a copy of *store*; its report is JUnit's."""
+    """Run pytest on *tests* in a machine, with a copy of *store*; it writes a JUnit report."""
     pytest = [sys.executable, "-m", "pytest", "-v", "--junitxml=/run/machine/report", *tests]
     told = PREPARE.format(host=shlex.quote(f"/run/machine/host{store.resolve()}"), pytest=shlex.join(pytest))
     environment = {
@@ -63,24 +63,24 @@ def files() -> list[str]:
 
 
 def report_of(file: str) -> Path:
-    """Return where it is written what became of the tests of *file*."""
+    """Return the path of the report about the tests of *file*."""
     return RESULTS / f"{file.removesuffix('.py').replace('/', '.')}.xml"
 
 
 def is_done(file: str) -> bool:
-    """Tell whether an earlier run ran *file*, and nothing of it failed."""
+    """Tell whether an earlier run ran *file* without failures."""
     report = report_of(file)
     return report.exists() and not tally.tally([str(report)])[tally.FAILED]
 
 
 def dealt(files: list[str], machines: int) -> list[list[str]]:
-    """Deal *files* out like cards, SHARE at most to a machine: neighbours in a folder are often alike slow."""
+    """Distribute *files* like cards, at most SHARE to a machine: neighbours in a folder are often alike slow."""
     hands = max(min(machines, len(files)), -(-len(files) // SHARE))
     return [files[first::hands] for first in range(hands)]
 
 
 def written(report: bytes, files: list[str]) -> None:
-    """Write for each of *files* its part of a machine's *report*; one that cannot be imported is a case by its name."""
+    """Write the part of a machine's *report* about each of *files*; a file with an import error is one case."""
     cases = defaultdict(list)
     for case in ET.fromstring(report).iter("testcase"):  # noqa: S314  our own pytest's
         cases[case.get("classname") or case.get("name")].append(case)
@@ -91,7 +91,7 @@ def written(report: bytes, files: list[str]) -> None:
 
 
 def test_files(store: Path, number: int, files: list[str]) -> None:
-    """Run the tests of *files* in the machine *number*, and print how that went in a line."""
+    """Run the tests of *files* in machine *number*, and print the result in a line."""
     began, log = time.monotonic(), RESULTS / f"machine-{number}.log"
     for file in files:
         report_of(file).unlink(missing_ok=True)
@@ -117,7 +117,7 @@ def main() -> int:
     parser.add_argument("store", type=Path)
     parser.add_argument("files", nargs="*")
     words = parser.parse_intermixed_args()
-    process.set_parent_death_signal(signal.SIGKILL)  # make's end is ours, and ours is the machines'
+    process.set_parent_death_signal(signal.SIGKILL)  # make's death ends this process, and its death ends the machines
     RESULTS.mkdir(parents=True, exist_ok=True)
     asked = words.files or files()
     left = [file for file in asked if not (words.going_on and is_done(file))]

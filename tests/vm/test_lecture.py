@@ -1,7 +1,7 @@
-"""The machine for the lecture: its Vagrantfile is valid, and its provision script makes a Debian from nothing ready.
+"""The machine for the lecture: its Vagrantfile is valid, and its provision script sets up a new Debian.
 
-From nothing is a new Debian 13 by debootstrap(8), in a chroot with mounts and processes of its own; packages come from
-where this host has its own from. There is no systemd in it, and its kernel is this host's.
+The new Debian 13 is made by debootstrap(8), in a chroot with its own mounts and processes; packages come from where
+this host gets its own. There is no systemd in it, and its kernel is this host's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHECKOUT = Path(__file__).parents[2]
 SUITE = "trixie"
 MINUTES = 60 * SLOWNESS
 ENTER = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", str(Path(__file__).with_name("chroot.sh"))]
-# What this host needs to know to reach its package registries; a lecturer's machine need not.
+# The settings with which this host reaches its package registries; a lecturer's machine needs none.
 OF_THIS_HOST = {
     "/etc/resolv.conf": "etc/resolv.conf",
     "/etc/pip.conf": "etc/pip.conf",
@@ -57,7 +57,7 @@ def validate(folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @needs_vagrant
 def test_the_vagrantfile_is_valid(tmp_path: Path) -> None:
-    """`vagrant validate -p` says so; and, the control, not of one without a box."""
+    """`vagrant validate -p` accepts it; and, the control, refuses one without a box."""
     text = (CHECKOUT / "Vagrantfile").read_text()
     (tmp_path / "Vagrantfile").write_text(text)
     done = validate(tmp_path)
@@ -67,14 +67,14 @@ def test_the_vagrantfile_is_valid(tmp_path: Path) -> None:
 
 
 def mirror() -> str:
-    """Return where this host's own Debian comes from; see apt-get(8), indextargets."""
+    """Return the source of this host's own Debian packages; see apt-get(8), indextargets."""
     words = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     return next(line for line in done.stdout.splitlines() if line.rstrip("/").endswith("/debian"))
 
 
 def reach(url: str) -> None:
-    """Skip the test where *url* cannot be reached: there is no new Debian without a network."""
+    """Skip the test if *url* cannot be reached: a new Debian needs the network."""
     try:
         urllib.request.urlopen(f"{url.rstrip('/')}/dists/{SUITE}/Release", timeout=MINUTES).close()  # noqa: S310
     except OSError as error:
@@ -82,7 +82,7 @@ def reach(url: str) -> None:
 
 
 def copy_the_checkout(target: Path) -> None:
-    """Copy what git knows, and what it would take, to *target*: no .venv, and nothing built."""
+    """Copy the files that git knows, and new ones that it does not ignore, to *target*: no .venv, and nothing built."""
     words = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(words, capture_output=True, text=True, check=True, cwd=CHECKOUT).stdout.split("\0")
     for name in filter(None, names):
@@ -108,7 +108,7 @@ def debian() -> Iterator[Path]:
 
 
 def inside(root: Path, *words: str) -> str:
-    """Run *words* in the machine with this *root*, and return what they said; they must succeed."""
+    """Run *words* in the machine with this *root*, and return their output; they must succeed."""
     environment = {**ENVIRONMENT, "TINYBOX_CGROUP_PARENT": no_trace.room()}
     done = subprocess.run([*ENTER, str(root), *words], stdout=-1, stderr=-2, text=True, check=False, env=environment,
                           stdin=-3, timeout=20 * MINUTES)  # fmt: skip
@@ -119,14 +119,14 @@ def inside(root: Path, *words: str) -> str:
 @pytest.mark.root
 @pytest.mark.slow
 @needs_debootstrap
-def test_from_nothing_to_a_box(debian: Path) -> None:
-    """provision.sh installs all, the second time nothing, and without a network; then boxes run, and all have help."""
+def test_a_new_debian_runs_boxes(debian: Path) -> None:
+    """provision.sh installs all, the second time nothing, without a network; boxes run, all commands have help."""
     with own_network.of_the_machine():
         first = inside(debian, "/vagrant/vm/provision.sh")
     assert "set-up: apt-get install" in first
     again = inside(debian, "/vagrant/vm/provision.sh")
     assert "set-up: apt-get install" not in again
-    assert "cgroups" in again.rpartition("manual pages")[2]  # the doctor has the last word
+    assert "cgroups" in again.rpartition("manual pages")[2]  # the doctor reports at the end
     assert 'NAME="Alpine Linux"' in inside(debian, "tinybox", "run", "--rm", "alpine", "cat", "/etc/os-release")
     inside(debian, "tinybox", "run", "alpine", "true")
     inside(debian, "useradd", "--create-home", "--shell", "/bin/bash", "student")

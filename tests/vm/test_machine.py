@@ -1,4 +1,4 @@
-"""The machine of tests/vm: what runs in it, what comes out of it, and what is left of it. Needs qemu, and no KVM."""
+"""The machine of tests/vm: what runs in it, its output, and that nothing of it is left. Needs qemu, but no KVM."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ pytestmark = [
     pytest.mark.skipif(os.path.exists("/run/machine"), reason="this is the machine already"),
     pytest.mark.skipif(shutil.which(QEMU) is None, reason=f"{QEMU} is missing (make test installs it)"),
 ]
-SECONDS = 300.0 * SLOWNESS  # for a command that does nothing; a boot takes five
+SECONDS = 300.0 * SLOWNESS  # seconds for a command that does nothing; a boot takes five
 NAMED = re.compile(r"/(?!dev/).*(?<! \(deleted\))")  # a link of /proc/PID/fd that leads to a file on a disk
 COMMAND = [sys.executable, "-m", "tests.vm.machine"]
 
 
 def machine_words(command: list[str], seconds: float = SECONDS) -> tuple[int, str]:
-    """Return the status of *command* in a machine, and what it said."""
+    """Return the status of *command* in a machine, and its output."""
     output = io.BytesIO()
     ending = run(command, output, seconds, {"PATH": os.environ["PATH"]})
     return ending.status, output.getvalue().decode()
 
 
-def test_a_machine_has_nothing_but_version_2_and_the_files_of_this_host(tmp_path: Path) -> None:
-    """There is one hierarchy of control groups, with all that we use; files are the host's, and stay as they are."""
+def test_a_machine_has_only_version_2_and_the_files_of_this_host(tmp_path: Path) -> None:
+    """There is one cgroup hierarchy, with all controllers in use; files are the host's, and do not change."""
     file = tmp_path / "file"
     file.write_text("host")
     script = """
@@ -66,8 +66,8 @@ def test_a_machine_has_nothing_but_version_2_and_the_files_of_this_host(tmp_path
     assert file.read_text() == "host"
 
 
-def test_a_folder_that_the_disk_of_the_machine_covers_is_there_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine has a disk at /var/tmp, but a checkout may lie there, too."""
+def test_a_folder_below_the_machine_s_disk_is_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine has a disk at /var/tmp, but a checkout may be there, too."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         Path(folder, "file").write_text("host")
         monkeypatch.chdir(folder)
@@ -78,7 +78,7 @@ def test_a_folder_that_the_disk_of_the_machine_covers_is_there_all_the_same(monk
 
 
 def test_the_chosen_tests_pass_on_version_2(store_root: Path, record_property: Callable[[str, object], None]) -> None:
-    """Limits, OOM, throttling, freezing, cgroup.kill, CLONE_INTO_CGROUP, delegation, pids, cpuset and io hold there."""
+    """Limits, OOM, throttling, freezing, cgroup.kill, CLONE_INTO_CGROUP, delegation, pids, cpuset and io work there."""
     output = io.BytesIO()
     ending = suite.run_tests(store_root, list(suite.CHOSEN), output, timeout=3600 * SLOWNESS)
     print(output.getvalue().decode(errors="replace"))
@@ -107,8 +107,8 @@ def written(pid: int) -> list[str]:
     return files
 
 
-def test_nothing_is_left_of_a_machine_whose_owner_is_killed() -> None:
-    """Kill -9 of what started it, while it runs, ends the machine, which wrote to no file that has a name."""
+def test_a_machine_ends_when_its_owner_is_killed() -> None:
+    """Kill -9 of its parent process ends the machine, which has written to no file that has a name."""
     with subprocess.Popen([*COMMAND, "sh", "-c", "echo up; sleep 1000"], stdout=subprocess.PIPE) as owner:
         try:
             assert owner.stdout
@@ -122,7 +122,7 @@ def test_nothing_is_left_of_a_machine_whose_owner_is_killed() -> None:
 
 
 def test_a_machine_that_takes_too_long_is_ended() -> None:
-    """After the time that it was given, there is no machine, and that is told."""
+    """After its timeout, there is no machine, and that is reported."""
     with pytest.raises(MachineTimeoutError):
         machine_words(["sleep", "1000"], 1)
 
@@ -134,14 +134,14 @@ def test_a_machine_without_qemu_is_a_clear_error(monkeypatch: pytest.MonkeyPatch
         machine_words(["true"])
 
 
-def test_a_machine_that_dies_says_what_its_console_said() -> None:
-    """A machine that is switched off in the midst of its command is an error."""
+def test_a_machine_that_dies_shows_its_console() -> None:
+    """A machine that is switched off during its command is an error."""
     with pytest.raises(MachineError, match="ended without a status"):
         machine_words(["sh", "-c", "echo o > /proc/sysrq-trigger; sleep 1000"])
 
 
-def test_two_who_fetch_the_kernel_at_once_get_the_same(tmp_path: Path) -> None:
-    """The second waits for the first, and of the download nothing stays but the kernel."""
+def test_two_parallel_downloads_of_the_kernel_get_the_same(tmp_path: Path) -> None:
+    """The second waits for the first, and of the download only the kernel stays."""
     with own_network.of_the_machine(), ThreadPoolExecutor(2) as pool:
         first, second = pool.map(fetch, [tmp_path / "vm/kernel"] * 2)
     assert first == second

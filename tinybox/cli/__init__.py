@@ -1,7 +1,7 @@
-"""The command line. `tinybox run` with ordinary options goes straight to the engine; all else goes through click.
+"""The entry point of the command `tinybox`: a fast parser for `tinybox run`, and click for everything else.
 
-click's import is longer than the making of a container, so what it does best (help, errors, completion, the other
-commands) waits until it is needed. Both ways read the same table of options: container/config/options.py.
+Importing click takes longer than making a container. So click is imported only where it is needed: for help, errors,
+completion and the other commands. Both parsers read the same table of options: container/config/options.py.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 def main() -> NoReturn:
-    """Run the command that sys.argv says and exit with its status."""
-    os.umask(0o022)  # what lies in a box has the modes that it is given; our caller's mask is not its business
+    """Run the command line in sys.argv and exit with its status."""
+    os.umask(0o022)  # files in a box get the modes that are asked for, whatever the caller's umask is
     from tinybox import entry
 
     entry.command("tinybox", dispatch)
 
 
-def dispatch(words: list[str]) -> int:
+def dispatch(arguments: list[str]) -> int:
     """Run one command line and return its exit status."""
-    if words[:1] == ["run"] and "_TINYBOX_COMPLETE" not in os.environ:
+    if arguments[:1] == ["run"] and "_TINYBOX_COMPLETE" not in os.environ:
         from tinybox.cli import quick, run
 
-        parsed = quick.parse(words[1:])
+        parsed = quick.parse(arguments[1:])
         if parsed is not None:
             options, (image, *command) = parsed
             return run.execute(image, command, options)
     from tinybox.cli import app
 
-    return app.start(words)
+    return app.start(arguments)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SEEING = ("explain", "step", "break_at", "omit", "chroot")  # those of the group that need an audience
 
 
-def say_what_changes(container: Container) -> None:
-    """Print on stderr what a container with a network changes on this host, the first time after a boot."""
+def warn_of_host_changes(container: Container) -> None:
+    """Print which settings of this host a container with a network changes, the first time after a boot."""
     if container.wiring is None:
         return
     from tinybox.container.network import warnings
@@ -27,8 +27,8 @@ def say_what_changes(container: Container) -> None:
         print(f"tinybox: {notice}", file=sys.stderr)
 
 
-def refuse_audience(options: dict[str, Any], where: str) -> None:
-    """Refuse the options that need an audience *where* nobody looks."""
+def refuse_seeing(options: dict[str, Any], where: str) -> None:
+    """Raise UsageError if *options* has one of SEEING; *where* names the option or command that excludes it."""
     for key in SEEING:
         if options.get(key):
             raise UsageError(f"--{key.replace('_', '-')}", f"does not go with {where}", "run it in the foreground")

@@ -1,7 +1,8 @@
-"""Completion: what the shell offers behind `tinybox rm` and TAB. click speaks with the shell, the names come from disk.
+"""Shell completion: the names that bash, zsh and fish offer after `tinybox rm` and TAB, and the script for the shell.
 
-The shell calls `tinybox` itself, with _TINYBOX_COMPLETE in its environment; so what is offered is what is there now.
-What cannot be read (the store is root's) offers nothing: who presses a key does not want to read an error.
+click implements the protocol of each shell; tinybox reads the names from disk. The shell calls `tinybox` itself, with
+_TINYBOX_COMPLETE in the environment, so the offered names are always current. If the store cannot be read (it belongs
+to root), nothing is offered: an error message would disturb the user in the middle of a command line.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LATEST = ":latest"
 
 
 def offered(names: Callable[[Paths], Iterable[str]]) -> Offer:
-    """Return *names* as click asks for them: those that begin as the word does, and are not on the line already."""
+    """Return click's completion function for *names*: it offers those that fit *incomplete* and are not given yet."""
 
     def offer(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
         given = ctx.params.get(param.name or "") or ()
@@ -48,21 +49,21 @@ def containers(paths: Paths) -> Iterable[str]:
 
 @offered
 def running(paths: Paths) -> Iterable[str]:
-    """Offer the containers that run: a process watches over each of them."""
+    """Offer the running containers: those that have a run directory."""
     living = set(paths.with_run_directory())
     return [name for container, name in naming.every(paths).items() if container in living]
 
 
 @offered
 def at_rest(paths: Paths) -> Iterable[str]:
-    """Offer the containers that can be started: nobody watches over them."""
+    """Offer the containers that can be started: those that have no run directory."""
     living = set(paths.with_run_directory())
     return [name for container, name in naming.every(paths).items() if container not in living]
 
 
 @offered
 def images(paths: Paths) -> Iterable[str]:
-    """Offer the images in the store, without the tag that need not be said."""
+    """Offer the images in the store; the tag `latest` is left out, because it is the default."""
     from tinybox.images.store import Store
 
     return [image.reference.removesuffix(LATEST) for image in Store(paths.root).images() if image.reference]
@@ -70,7 +71,7 @@ def images(paths: Paths) -> Iterable[str]:
 
 @offered
 def recipes(paths: Paths) -> Iterable[str]:  # noqa: ARG001  recipes lie beside the code
-    """Offer the images that can be made."""
+    """Offer the images for which there is a recipe."""
     from tinybox.images import recipe
 
     return recipe.names()
@@ -93,12 +94,12 @@ def volumes(paths: Paths) -> Iterable[str]:
 
 
 def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:  # noqa: ARG001
-    """Let the shell offer files, as it does by itself; see *Shell Completion* in click's manual."""
+    """Let the shell offer file names, as it does by default; see *Shell Completion* in click's manual."""
     return [CompletionItem(incomplete, type="file")]
 
 
 def either_side(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-    """Offer what `cp` copies between: ``CONTAINER:`` where a name begins so, else files."""
+    """Offer the operands of `cp`: ``CONTAINER:`` for each matching container, or files if none matches."""
     names = [CompletionItem(f"{name}:") for name in containers(ctx, param, incomplete)]
     return names or files(ctx, param, incomplete)
 
@@ -107,9 +108,9 @@ def either_side(ctx: click.Context, param: click.Parameter, incomplete: str) -> 
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that teaches SHELL to complete tinybox's commands, options and names."""
+    """Print the script with which SHELL completes tinybox's commands, options and names."""
     root = ctx.find_root()
-    speaks = get_completion_class(shell)
-    if speaks is None or not isinstance(root.command, click.Group):
-        raise click.UsageError(f"click knows no completion for {shell}")
-    click.echo(speaks(root.command, {}, "tinybox", "_TINYBOX_COMPLETE").source())
+    script = get_completion_class(shell)
+    if script is None or not isinstance(root.command, click.Group):
+        raise click.UsageError(f"click has no completion for {shell}")
+    click.echo(script(root.command, {}, "tinybox", "_TINYBOX_COMPLETE").source())

@@ -1,7 +1,7 @@
-"""What docker does about an image before a container is made of it: it gets what is missing, and says so.
+"""Pull policies (--pull, compose's pull_policy): when the image of a new container is made by its recipe.
 
-`--pull` and compose's `pull_policy` choose: *missing* makes an image by its recipe where the store has none, *always*
-makes it anew, *never* does neither.
+*missing* makes an image that is not in the store, *always* makes it again each time, *never* makes none. What is made
+is reported on stderr, as docker reports a pull.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ MISSING, ALWAYS, NEVER = "missing", "always", "never"
 
 
 def checked(policy: str) -> str:
-    """Return the *policy* of --pull; UsageError, in docker's words, if there is none of this name."""
+    """Return the *policy* of --pull; UsageError, in docker's words, if there is no such policy."""
     if policy not in (MISSING, ALWAYS, NEVER):
         raise UsageError("", f'invalid pull option: \'{policy}\': must be one of "{ALWAYS}", "{MISSING}" or "{NEVER}"')
     return policy
 
 
 def with_image(image: str, act: Callable[[], Result], policy: str = MISSING) -> Result:
-    """Do *act*; if *image* is not there and has a recipe, make it and try again, unless the *policy* is another one."""
+    """Return the result of *act*, which needs *image*; make the image as the *policy* says, before or on ImageError."""
     if policy == ALWAYS:
         bring(image, policy)
     try:
@@ -45,13 +45,13 @@ def with_image(image: str, act: Callable[[], Result], policy: str = MISSING) -> 
 
 
 def bring(image: str, policy: str) -> bool:
-    """Have *image* in the store if it can be got, by *policy* anew or only if it is missing; tell whether it was made.
+    """Make *image* by its recipe, with the policy *always* even if the store has it; return whether it was made.
 
-    ImageError: it should be made anew, and cannot be.
+    ImageError: the policy is *always*, and the image has no recipe, or the recipe failed.
     """
     from tinybox.cli.commands import images
 
     if policy == ALWAYS:
-        images.make_anew(image)
+        images.make_again(image)
         return True
     return images.make_missing(image)

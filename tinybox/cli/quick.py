@@ -1,7 +1,7 @@
-"""The short way from argv to options: what is written plainly is read here; whatever is not is click's to judge.
+"""The fast parser of `tinybox run`: it reads plain command lines without click, and leaves all others to click.
 
-It reads the same table as the click command and must agree with it on every line that it accepts; a test compares the
-two on thousands of random command lines.
+It reads the same table of options as the click command, and must give the same result for every line that it accepts;
+a test compares the two on thousands of random command lines.
 """
 
 from __future__ import annotations
@@ -16,24 +16,27 @@ if TYPE_CHECKING:
     from tinybox.container.config.options import Option
 
 
-def parse(words: list[str]) -> tuple[dict[str, Any], list[str]] | None:
-    """Return (options, [image, command...]); None when a word is not plain: unknown, incomplete, or asking for help."""
+def parse(arguments: list[str]) -> tuple[dict[str, Any], list[str]] | None:
+    """Return (options, [image, command...]); None if click must decide: an unknown or incomplete option, or --help."""
     options: dict[str, Any] = {}
     at = 0
-    while at < len(words) and words[at].startswith("-") and words[at] != "-":
-        word, at = words[at], at + 1
+    while at < len(arguments) and arguments[at].startswith("-") and arguments[at] != "-":
+        word, at = arguments[at], at + 1
         if word == "--":
             break
-        taken = _long(word, words, at, options) if word.startswith("--") else _short(word, words, at, options)
+        taken = _long(word, arguments, at, options) if word.startswith("--") else _short(word, arguments, at, options)
         if taken is None:
             return None
         at += taken
-    rest = words[at:]
+    rest = arguments[at:]
     return (options, rest) if rest else None
 
 
-def _long(word: str, words: list[str], at: int, options: dict[str, Any]) -> int | None:
-    """Read ``--name``, ``--name value`` or ``--name=value``; return how many more words it took."""
+def _long(word: str, arguments: list[str], at: int, options: dict[str, Any]) -> int | None:
+    """Read ``--name``, ``--name value`` or ``--name=value``; return how many of *arguments* from *at* on it used.
+
+    None: click must decide.
+    """
     name, equals, value = word[2:].partition("=")
     option = BY_NAME.get(name)
     if option is None:
@@ -48,15 +51,18 @@ def _long(word: str, words: list[str], at: int, options: dict[str, Any]) -> int 
         options[option.key] = value if equals else WITHOUT[option.name]
         return 0
     if not equals:
-        if at >= len(words):
+        if at >= len(arguments):
             return None
-        value = words[at]
+        value = arguments[at]
     _put(options, option, value)
     return 0 if equals else 1
 
 
-def _short(word: str, words: list[str], at: int, options: dict[str, Any]) -> int | None:
-    """Read ``-it``, ``-m value``, ``-mvalue`` or ``-itm value``; return how many more words it took."""
+def _short(word: str, arguments: list[str], at: int, options: dict[str, Any]) -> int | None:
+    """Read ``-it``, ``-m value``, ``-mvalue`` or ``-itm value``; return how many of *arguments* from *at* on it used.
+
+    None: click must decide.
+    """
     for place, letter in enumerate(word[1:], 1):
         option = BY_SHORT.get(letter)
         if option is None:
@@ -67,9 +73,9 @@ def _short(word: str, words: list[str], at: int, options: dict[str, Any]) -> int
             options[option.key] = True
             continue
         value = word[place + 1 :]
-        if not value and at >= len(words):
+        if not value and at >= len(arguments):
             return None
-        _put(options, option, value or words[at])
+        _put(options, option, value or arguments[at])
         return 0 if value else 1
     return 0
 

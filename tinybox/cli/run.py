@@ -1,11 +1,14 @@
-"""tinybox run: one container; in the foreground its exit status is the program's, as with docker-run(1)."""
+"""`tinybox run`: choose between foreground, -d, --dry-run and --bundle; container/launch.py makes the container.
+
+In the foreground the exit status is the program's, as with docker-run(1).
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from tinybox.cli.before_run import SEEING, refuse_audience, say_what_changes
+from tinybox.cli.before_run import SEEING, refuse_seeing, warn_of_host_changes
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.container import launch
 from tinybox.container.process.handles import Handles
@@ -19,19 +22,19 @@ if TYPE_CHECKING:
 
 
 def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
-    """Run *command* in a new container of *image*; make the image first where only its recipe is there."""
+    """Run *command* in a new container of *image* and return the exit status; make a missing image from its recipe."""
     policy = checked(options.get("pull", MISSING))
     if options.get("dry_run") or options.get("bundle"):
         return show(image, command, options)
     if options.get("detach"):
-        refuse_audience(options, "-d: there is nobody to look")
+        refuse_seeing(options, "-d: a container in the background shows no steps")
         from tinybox.cli.commands import detached
 
         return detached.run(image, command, options)
     if options.get("tty") and options.get("interactive") and not os.isatty(0):
         raise UsageError("--tty", "the input device is not a terminal", "leave -t out, or run it on a terminal")
     on_terminal = os.isatty(0) and os.isatty(1)
-    options.setdefault("interactive", on_terminal)  # not for stdin alone: in `run ... | less` the keys are for less
+    options.setdefault("interactive", on_terminal)  # stdin is not enough: in `run ... | less` the keys are for less
     options.setdefault("tty", on_terminal)
     stdin = 0 if options["interactive"] else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     handles = Handles((stdin, 1, 2), interactive=options["interactive"], watched=True)
@@ -42,7 +45,7 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     else:
         foreground = launch.foreground
     ending = with_image(
-        image, lambda: foreground(image, command, options, handles, before_start=say_what_changes), policy
+        image, lambda: foreground(image, command, options, handles, before_start=warn_of_host_changes), policy
     )
     if ending.out_of_memory:
         print(f"tinybox: killed: out of memory, limit {options['memory'].upper()}", file=sys.stderr)
@@ -52,7 +55,7 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
 
 
 def show(image: str, command: list[str], options: dict[str, Any]) -> int:
-    """Print the plan, or write the bundle, and do nothing else; needs no root (but the bundle's files have owners)."""
+    """Print the plan, or write the bundle, and do nothing else; only the owners of the bundle's files need root."""
     paths = Paths()
     container = launch.prepare(paths, host.read(paths.cache), image, command, options, Handles())
     if options.get("dry_run"):

@@ -1,4 +1,4 @@
-"""`tinybox run` for click: the table of options made into a command with help, errors and completion."""
+"""The click commands `run` and `create`, made from the table of options: help, errors and completion."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ GROUPS = {option.group: option.group.title() for option in OPTIONS}  # each with
 
 
 class RunCommand(click.Command):
-    """The command, whose options are listed under the names of their groups, and whose flags take ``=false``."""
+    """A command whose help lists the options by group, and whose flags accept ``=false``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as click does, after ``--rm=false`` has been written as ``--no-rm``."""
+        """Parse *args* with click, after replacing ``--rm=false`` by ``--no-rm``."""
         return super().parse_args(ctx, plain_flags(args))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -33,15 +33,15 @@ class RunCommand(click.Command):
                 formatter.write_dl([row for row in rows if row])
 
 
-def plain_flags(words: list[str]) -> list[str]:
-    """Return *words* with ``--rm=false`` written as ``--no-rm`` and ``--rm=true`` as ``--rm``, up to the image."""
+def plain_flags(arguments: list[str]) -> list[str]:
+    """Return *arguments* with ``--rm=false`` written as ``--no-rm``, and ``--rm=true`` as ``--rm``, up to the image."""
     plain: list[str] = []
     at = 0
-    while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
-        step = 1 + _takes_next(words[at])
-        plain += [_plain_flag(words[at]), *words[at + 1 : at + step]]
+    while at < len(arguments) and arguments[at].startswith("-") and arguments[at] not in ("-", "--"):
+        step = 1 + _takes_next(arguments[at])
+        plain += [_plain_flag(arguments[at]), *arguments[at + 1 : at + step]]
         at += step
-    return plain + words[at:]
+    return plain + arguments[at:]
 
 
 def _plain_flag(word: str) -> str:
@@ -55,7 +55,7 @@ def _plain_flag(word: str) -> str:
 
 
 def _takes_next(word: str) -> bool:
-    """Tell whether the option *word* has its value in the next word."""
+    """Return whether the value of the option *word* is the next argument."""
     if word.startswith("--"):
         option = BY_NAME.get(word[2:])
         return option is not None and option.kind not in (FLAG, MAYBE)
@@ -86,7 +86,7 @@ class Flag(click.Option):
 
 
 def table_command(name: str, act: Callable[[str, list[str], dict[str, Any]], int], text: str) -> RunCommand:
-    """Return a command with the options of the table, an image and a command, which *act* is called with."""
+    """Return a click command with the options of the table; it calls *act* with image, command and options."""
 
     def execute(image: str, command: tuple[str, ...], **options: Any) -> int:
         given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
@@ -108,5 +108,5 @@ def table_command(name: str, act: Callable[[str, list[str], dict[str, Any]], int
 run = table_command(
     "run",
     command_line.execute,
-    "Run COMMAND in a new container of IMAGE. Options end at IMAGE; words and exit status are docker's.",
+    "Run COMMAND in a new container of IMAGE. Options end at IMAGE. Names of options and exit status are docker's.",
 )

@@ -1,4 +1,4 @@
-"""One command, several names: each is tried, each failure is told on a line of its own."""
+"""Run one command for several names: every name is tried, and each failure is printed on a line of its own."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def each(
     names: Iterable[str], act: Callable[[str], str | None], passes: Callable[[TinyboxError], bool] = lambda _: False
 ) -> int:
-    """Do *act* for every name and print what it returns, or else the name; return 1 if any failed, as docker.
+    """Call *act* for every name and print its result, or the name; return 1 if any call failed, else 0, as docker.
 
-    A failure that *passes* is told and does not count.
+    An error for which *passes* returns true is printed, but does not change the status.
     """
     status = 0
     for name in names:

@@ -1,4 +1,4 @@
-"""A file that is there when it is whole: what --output of `export` and `save` names."""
+"""The file of --output (`export`, `save`): it appears under its name only when it is complete, by rename(2)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def appearing(path: str) -> Iterator[BinaryIO]:
-    """Give a file to write to, which becomes *path* at the end; after an error what was there before is there yet.
+    """Yield a temporary file, and rename it to *path* at the end; after an error the former *path* is unchanged.
 
-    A link is followed. A device or a FIFO is written to: to replace /dev/null would be the end of half of the host.
-    Whoever may read the archive of a box may read all of its files: so only its owner may, as with docker; rename(2).
+    A link is followed. A device or a FIFO is written to directly: replacing /dev/null by a file would break the host.
+    The mode is 0600, as with docker, because the archive of a box contains all of its files. If this process is killed,
+    the temporary file PATH.PID stays. See rename(2).
     """
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "wb") as file:

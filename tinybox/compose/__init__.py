@@ -1,1 +1,1 @@
-"""Several containers that belong together, written down in one file: compose, in the words of its specification."""
+"""`tinybox compose`: read compose files, by the compose specification, and bring their containers up and down."""

@@ -1,4 +1,4 @@
-"""Waiting for a service to be as another one needs it: started, healthy, or done with its work."""
+"""The conditions of depends_on and --wait: wait until a service is started, healthy, or has completed."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 
-SETTLED = "running for a moment"  # what --wait asks of a service without a healthcheck
-MOMENT = 500_000_000  # ns; docker compose looks after as long, and so sees a program that ends at once
-PAUSE = 0.05  # seconds between two looks at a state
+SETTLED = "running for a moment"  # the condition of --wait for a service without a healthcheck
+MOMENT = 500_000_000  # ns, as in docker compose: after that, a program that ends at once has ended
+PAUSE = 0.05  # seconds between two reads of a state
 ENDED = ("exited", "dead", "created")
 
 
 def wait(
     paths: Paths, service: Service, condition: str, seconds: float | None = None, began: float | None = None
 ) -> None:
-    """Wait until *service* meets *condition*; StateError if it cannot any more, or has not after *seconds*.
+    """Wait until *service* meets *condition*; StateError if it no longer can, or does not within *seconds*.
 
-    They are counted from when it *began*, by time.monotonic(), or from now.
+    *seconds* are counted from *began*, a value of time.monotonic(), or from now.
     """
     deadline = None if seconds is None else (time.monotonic() if began is None else began) + seconds
     while not is_met(service, listing.find(paths, service.container), condition):
@@ -35,7 +35,7 @@ def wait(
 
 
 def is_met(service: Service, listed: Listed, condition: str) -> bool:
-    """Tell whether *condition* is met by now; StateError if it never will be."""
+    """Return whether *condition* is met now; StateError if it can never be met."""
     word = listed.word
     if condition == COMPLETED:
         status = listed.state.get("exitCode")
@@ -51,12 +51,12 @@ def is_met(service: Service, listed: Listed, condition: str) -> bool:
     if listed.health == "none":
         raise failure(service, "has no healthcheck, so it cannot become healthy", "add healthcheck:")
     if listed.health == "unhealthy":
-        raise failure(service, "is unhealthy", f"tinybox inspect {service.container} shows what its check said")
+        raise failure(service, "is unhealthy", f"tinybox inspect {service.container} shows the output of its check")
     return listed.health == "healthy"
 
 
 def failure(service: Service, cause: str, cure: str = "") -> StateError:
-    """Return the error that names *service*, for its finder to raise."""
+    """Return a StateError that names *service* and its line in the file, for the caller to raise."""
     return StateError(f"service {service.name} ({service.place})", cause, cure)
 
 

@@ -1,7 +1,7 @@
-"""A compose file as a tree of fields, each of which knows its line: so that what is wrong can be pointed at.
+"""Read a compose file into a tree of fields; each field knows its line, so that an error can name it.
 
-YAML is read down to its nodes and no further. What a word means, a number, a yes, a time, is decided by who asks for
-it; so ``22:22`` stays a port, and ``no`` a restart policy.
+YAML is read into nodes of text and no further. Whether a text is a number, a truth value or a time is decided by the
+code that reads the field; so ``22:22`` stays a port, and ``no`` a restart policy.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 STDIN = "-"  # as the name of a file
 LARGEST = 1 << 20  # characters of a file
-DEEPEST = 40  # levels; an alias that contains itself would have no end
-FIELDS_MOST = 100_000  # of a file with its aliases written out: nine lines, each ten times the one before, are 10**9
-TEXT_MOST = 1 << 24  # characters of them all, with their variables filled in
+DEEPEST = 40  # levels; an alias that contains itself would otherwise have no end
+FIELDS_MOST = 100_000  # with all aliases expanded: nine lines, each with ten aliases of the line before, give 10**9
+TEXT_MOST = 1 << 24  # characters of all fields, with their variables filled in
 NAME_MOST = 200  # characters of a field's name that are kept, for errors
 NULL, STRING = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
 RESET, OVERRIDE, YAMLS = "!reset", "!override", "tag:yaml.org,2002:"  # tags of the specification, and YAML's own
@@ -36,24 +36,24 @@ class Field:
         self.content, self.name, self.place, self.tag = content, name, place, tag
 
     def wrong(self, cause: str, cure: str = "") -> UsageError:
-        """Return the error that says what is wrong here, for its finder to raise."""
+        """Return a UsageError with the place and the name of this field, for the caller to raise."""
         return UsageError(f"{self.place}: {self.name}" if self.name else self.place, cause, cure)
 
     def text(self) -> str:
-        """Return the one word or line that this is; UsageError if it is a list, a mapping or nothing."""
+        """Return the text of this field; UsageError if it is a list, a mapping or empty."""
         if not isinstance(self.content, str):
             raise self.wrong("is no text", "write one value after the colon")
         return self.content
 
     def flag(self) -> bool:
-        """Return whether this says true; UsageError if it says neither true nor false."""
+        """Return the truth value of this field; UsageError if it is neither true nor false."""
         word = self.text().lower()
         if word not in ("true", "false", "yes", "no", "on", "off"):
             raise self.wrong(f"{word!r} is neither true nor false")
         return word in ("true", "yes", "on")
 
     def entries(self) -> list[Field]:
-        """Return the items of a list; UsageError if it is none. Nothing at all is an empty list."""
+        """Return the items of a list; an empty field is an empty list. UsageError if it is anything else."""
         if self.content is None:
             return []
         if not isinstance(self.content, list):
@@ -64,8 +64,8 @@ class Field:
         """Return the items of a list of texts, or a single text as a list of one."""
         return [self.content] if isinstance(self.content, str) else [entry.text() for entry in self.entries()]
 
-    def words(self) -> list[str]:
-        """Return a command: a list as it is, a text split as a shell splits it."""
+    def arguments(self) -> list[str]:
+        """Return the arguments of a command: a list unchanged, a text split as a shell splits it."""
         if not isinstance(self.content, str):
             return self.texts()
         try:
@@ -74,9 +74,9 @@ class Field:
             raise self.wrong(f"cannot be split into words: {error}", "close the quote") from error
 
     def mapping(self, known: Collection[str] = ()) -> dict[str, Field]:
-        """Return the fields of a mapping; where the *known* keys are given, another is a UsageError, or an ``x-``.
+        """Return the fields of a mapping; with *known* keys, any other is a UsageError, and ``x-`` keys are left out.
 
-        Where users choose the keys, as in ``environment``, one that begins so is a key like any other.
+        Without *known*, users choose the keys, as in ``environment``; there ``x-`` keys are keys like any other.
         """
         if self.content is None:
             return {}
@@ -87,18 +87,18 @@ class Field:
         found = {key: field for key, field in self.content.items() if not key.startswith("x-")}
         for key, field in found.items():
             if key not in known:
-                raise field.wrong("is a key that tinybox does not know", "docs/compose.md lists those it knows")
+                raise field.wrong("is a key that tinybox does not know", "docs/compose.md lists the known ones")
         return found
 
     def pairs(self) -> dict[str, str | None]:
-        """Return ``KEY: VALUE`` or a list of ``KEY=VALUE``; the value is None where there is none."""
+        """Return a mapping, or a list of ``KEY=VALUE``, as a dictionary; a missing value is None."""
         if isinstance(self.content, list):
             split = (entry.text().partition("=") for entry in self.content)
             return {key: value if equals else None for key, equals, value in split}
         return {key: None if field.content is None else field.text() for key, field in self.mapping().items()}
 
     def plain(self) -> Any:
-        """Return the tree as plain lists, dicts and scalars, for who prints it."""
+        """Return the tree as plain lists, dicts and scalars, for printing."""
         if isinstance(self.content, dict):
             return {key: field.plain() for key, field in self.content.items()}
         if isinstance(self.content, list):
@@ -109,7 +109,7 @@ class Field:
 
 
 def _scalar(text: str) -> Any:
-    """Return the number, the truth or the date that a plain *text* means; whatever else it could mean, it is a text."""
+    """Return the number, truth value or date that a plain *text* means in YAML, or else the text itself."""
     yaml = _yaml()
     try:
         value = yaml.safe_load(text)
@@ -119,7 +119,7 @@ def _scalar(text: str) -> Any:
 
 
 def written(tree: Any) -> str:
-    """Return plain lists, dicts and scalars as YAML, every dollar doubled: read again, it says the same."""
+    """Return plain lists, dicts and scalars as YAML, with every dollar doubled, so that `read` gives the same again."""
     return str(_yaml().safe_dump(_without_variables(tree), sort_keys=False))
 
 
@@ -154,8 +154,8 @@ def read(path: str, variables: Mapping[str, str]) -> Field:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UsageError(f"{path}:{line}", f"is no YAML: {error.problem}", "mind the indentation") from error
     except RecursionError as error:
-        raise UsageError(path, "goes too deep", "is it a compose file?") from error
-    except (OSError, ValueError, OverflowError, yaml.YAMLError) as error:  # a character that is none is a ValueError
+        raise UsageError(path, "is nested too deeply", "is it a compose file?") from error
+    except (OSError, ValueError, OverflowError, yaml.YAMLError) as error:  # an invalid character is a ValueError
         raise UsageError(path, getattr(error, "strerror", None) or f"cannot be read: {error}") from error
     if node is None:
         raise UsageError(path, "is empty", "it needs services:")
@@ -164,22 +164,22 @@ def read(path: str, variables: Mapping[str, str]) -> Field:
 
 
 class _Reader:
-    """Makes fields of YAML's nodes, for one *file*; every text goes through *fill*."""
+    """Makes fields from the YAML nodes of one *file*; *fill* replaces the variables in every text."""
 
     def __init__(self, file: str, fill: Callable[[str], str]) -> None:
         self._file, self._fill, self._yaml = file, fill, _yaml()
         self._count = self._length = 0
 
     def field(self, node: Any, name: str, depth: int, key: Any = None) -> Field:
-        """Return the field of *node*, whose place is that of its *key*, where it has one."""
+        """Return the field of *node*; its place is that of its *key*, if it has one."""
         made = Field(None, name[-NAME_MOST:], f"{self._file}:{(key or node).start_mark.line + 1}", node.tag)
         self._count += 1
         if depth > DEEPEST:
-            raise made.wrong("goes too deep", "does an alias contain itself?")
+            raise made.wrong("is nested too deeply", "does an alias contain itself?")
         if self._count > FIELDS_MOST:
-            raise made.wrong(f"is one of more than {FIELDS_MOST} values", "do aliases stand in one another?")
+            raise made.wrong(f"is one of more than {FIELDS_MOST} values", "are aliases nested?")
         if not node.tag.startswith(YAMLS) and node.tag not in (RESET, OVERRIDE):
-            raise made.wrong(f"has a tag that tinybox does not know: {node.tag}", f"{RESET} and {OVERRIDE} can be")
+            raise made.wrong(f"has a tag that tinybox does not know: {node.tag}", f"{RESET} and {OVERRIDE} are known")
         if isinstance(node, self._yaml.MappingNode):
             made.content = self._fields(made, node.value, depth)
         elif isinstance(node, self._yaml.SequenceNode):
@@ -191,7 +191,7 @@ class _Reader:
                 raise made.wrong(str(error)) from error
             self._length += len(made.content)
             if self._length > TEXT_MOST:
-                raise made.wrong(f"makes all texts longer than {TEXT_MOST >> 20} MiB", "do aliases repeat a long one?")
+                raise made.wrong(f"makes all texts longer than {TEXT_MOST >> 20} MiB", "do aliases repeat a long text?")
         return made
 
     def _fields(self, above: Field, pairs: list[tuple[Any, Any]], depth: int) -> dict[str, Field]:
@@ -200,12 +200,12 @@ class _Reader:
         for key, node in pairs:
             if not isinstance(key, self._yaml.ScalarNode):
                 raise above.wrong("has a key that is no text", "write KEY: VALUE below it")
-            if key.value == "<<":  # YAML's merge key: what it names holds where nothing else is said
+            if key.value == "<<":  # YAML's merge key: its fields are defaults for this mapping
                 for item in node.value if isinstance(node, self._yaml.SequenceNode) else [node]:
                     merged = self.field(item, above.name, depth + 1).mapping() | merged
                 continue
             field = self.field(node, f"{above.name}.{key.value}".lstrip("."), depth + 1, key)
             if key.value in own:
-                raise field.wrong("stands there twice", "leave one of them out")
+                raise field.wrong("is given twice", "leave one of them out")
             own[key.value] = field
         return merged | own

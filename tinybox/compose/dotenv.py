@@ -1,4 +1,4 @@
-"""Files of variables, ``.env`` and those of ``env_file``: a line each, with quotes and comments as a shell has them."""
+"""Read files of variables, ``.env`` and ``env_file``: lines of NAME=VALUE, with quotes and comments as in a shell."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$$"}
 def read(path: str, outside: Mapping[str, str]) -> dict[str, str | None]:
     """Return the variables of the file *path*; a bare name has the value None. UsageError names the line at fault.
 
-    ``${NAME}`` means one of *outside*, or one that the file has set before.
+    ``${NAME}`` is a variable of *outside*, or one that an earlier line of the file has set.
     """
     found: dict[str, str | None] = {}
     known = dict(outside)
@@ -52,12 +52,12 @@ def _lines(path: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(path, getattr(error, "strerror", None) or "is not UTF-8 text") from error
     if len(text) > LARGEST:
-        raise UsageError(path, f"is larger than {LARGEST >> 20} MiB", "no program can be given so many variables")
+        raise UsageError(path, f"is larger than {LARGEST >> 20} MiB", "no program can receive so many variables")
     return text.splitlines()
 
 
 def _whole(first: str, numbered: Iterator[tuple[int, str]]) -> str:
-    """Return a quoted value with the lines that it goes on over; each is looked at once."""
+    """Return a quoted value with all lines that it spans; each line is read once."""
     parts, quote = [first], first[0]
     at = _closing(first, 1, quote)
     while at >= len(parts[-1]) and (more := next(numbered, None)):
@@ -67,7 +67,7 @@ def _whole(first: str, numbered: Iterator[tuple[int, str]]) -> str:
 
 
 def value_of(text: str, variables: Mapping[str, str]) -> str:
-    """Return what stands after the ``=``: as it is in single quotes, with variables and escapes in double ones."""
+    """Return the value of the *text* after ``=``: unchanged in single quotes, with variables and escapes in double."""
     if text[:1] in QUOTES:
         inside, closed = _quoted(text)
         if not closed:
@@ -84,7 +84,7 @@ def _quoted(text: str) -> tuple[str, bool]:
 
 
 def _closing(text: str, at: int, quote: str) -> int:
-    """Return where in *text*, from *at* on, the *quote* closes; at least its length where it does not."""
+    """Return the index of the closing *quote* in *text*, from *at* on; len(text) or more if there is none."""
     while at < len(text) and text[at] != quote:
         at += 2 if text[at] == "\\" and quote in ('"', text[at + 1 : at + 2]) else 1
     return at

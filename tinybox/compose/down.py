@@ -1,7 +1,7 @@
-"""down: what `up` has made goes again, containers first, then networks, and volumes where that is asked for.
+"""`compose down` and `stop`: stop containers, dependent ones first; `down` removes them, networks and (-v) volumes.
 
-A container stops when those that depend on it have stopped; all that nothing holds back stop side by side, so that ten
-that take their ten seconds take ten in all.
+A container is stopped when all containers that depend on it have stopped. Containers that do not depend on one another
+are stopped at the same time: ten containers that need ten seconds each need ten seconds in all.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def down(
     orphans: bool = False,
     seconds: float | None = None,
 ) -> None:
-    """Remove all that *project* has: containers, networks, with *volumes* also its volumes.
+    """Stop and remove the containers of *project*, and remove its networks, with *volumes* also its volumes.
 
-    *orphans* are containers of services that the file does not have any more.
+    Without *orphans*, containers of services that are no longer in the file stay.
     """
-    everything = orphans or not project.files  # without a file there is nobody who is not in it
+    everything = orphans or not project.files  # without a file, no container is an orphan
     with members.alone(paths, project.name):
         found = last_first(paths, project, orphans=everything, say=say)
         stop(paths, project, found, seconds, lambda _: None)
@@ -50,7 +50,7 @@ def down(
 
 
 class Stopping(threading.Thread):
-    """The stopping of one container, which begins when those *before* it are done; its error waits for who asks."""
+    """A thread that stops one container after the threads *before* it have ended; `stop` raises its *error*."""
 
     def __init__(
         self, paths: Paths, listed: Listed, before: Iterable[Stopping], seconds: float | None, say: Say
@@ -61,19 +61,19 @@ class Stopping(threading.Thread):
         self.error: BaseException | None = None
 
     def run(self) -> None:
-        """Stop it, unless it is at rest."""
+        """Stop the container, unless it is at rest."""
         for other in self._before:
             other.join()
         try:
             if listing.find(self._paths, self._listed.id).word not in AT_REST:
                 control.stop(self._paths, self._listed.id, self._seconds)
                 self._say(f" Container {self._listed.name}  Stopped")
-        except BaseException as error:  # noqa: BLE001  `stop` raises it in the thread that is asked
+        except BaseException as error:  # noqa: BLE001  `stop` raises it in the calling thread
             self.error = error
 
 
 def stop(paths: Paths, project: Project, containers: Iterable[Listed], seconds: float | None, say: Say) -> None:
-    """Stop *containers*, in the order of `last_first`: each after those that depend on it, else side by side."""
+    """Stop *containers*, sorted as by `ranked`: each after those that depend on it, all others at the same time."""
     begun: list[Stopping] = []
     for listed in containers:
         own = members.service_of(listed)
@@ -89,7 +89,7 @@ def stop(paths: Paths, project: Project, containers: Iterable[Listed], seconds: 
 
 
 def remove_orphans(paths: Paths, here: Host, project: Project, say: Say) -> None:
-    """Remove the containers of services that the file does not have any more."""
+    """Stop and remove the containers of services that are no longer in the file."""
     with members.alone(paths, project.name):
         found = [
             listed for listed in members.of(paths, project.name) if members.service_of(listed) not in project.services
@@ -101,16 +101,16 @@ def remove_orphans(paths: Paths, here: Host, project: Project, say: Say) -> None
 
 
 def last_first(paths: Paths, project: Project, *, orphans: bool, say: Say) -> list[Listed]:
-    """Return the project's containers, those first on which no other depends; without *orphans* these are named."""
+    """Return the project's containers, dependent ones first; without *orphans*, print these and leave them out."""
     found = members.of(paths, project.name)
-    strange = [listed.name for listed in found if members.service_of(listed) not in project.services]
-    if strange and not orphans:
-        say(f"not in the file, and so left: {', '.join(strange)} (--remove-orphans removes them)")
+    outside = [listed.name for listed in found if members.service_of(listed) not in project.services]
+    if outside and not orphans:
+        say(f"not in the file, and so not removed: {', '.join(outside)} (--remove-orphans removes them)")
         found = [listed for listed in found if members.service_of(listed) in project.services]
     return ranked(project, found)
 
 
 def ranked(project: Project, containers: Iterable[Listed]) -> list[Listed]:
-    """Return *containers* sorted: those first on which no other depends."""
+    """Return *containers* sorted so that each comes after those that depend on it."""
     rank = {service.name: at for at, service in enumerate(order.ordered(project.services, project.services))}
     return sorted(containers, key=lambda listed: -rank.get(members.service_of(listed), len(rank)))

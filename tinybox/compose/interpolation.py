@@ -17,17 +17,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LONGEST = 128 << 10  # bytes: MAX_ARG_STRLEN, what execve(2) takes of one variable
-DEEPEST = 20  # variables in the defaults of others
+LONGEST = 128 << 10  # bytes: MAX_ARG_STRLEN, the most that execve(2) takes for one variable
+DEEPEST = 20  # levels of variables inside the defaults of others
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENDING = re.compile(r":?[-+?]")
 
 
 def interpolate(text: str, variables: Mapping[str, str], depth: int = 0) -> str:
-    """Return *text* with its variables filled in; UsageError where one is required and missing, or badly written.
+    """Return *text* with its variables filled in; UsageError if a required one is missing, or one is badly written.
 
-    It is an error, too, where that gives more than one variable can hold: files that double a variable in each line
-    would otherwise fill the memory with thirty lines.
+    A result that is longer than a variable can be is an error, too: otherwise a file of thirty lines, each of which
+    doubles a variable, would fill the memory.
     """
     done, at, length = list[str](), 0, 0
     while (dollar := text.find("$", at)) >= 0:
@@ -44,7 +44,7 @@ def interpolate(text: str, variables: Mapping[str, str], depth: int = 0) -> str:
         done.append(value)
         length += len(value)
         if length > LONGEST:
-            raise UsageError("", f"{_shown(text)} comes to more than {LONGEST >> 10} KiB", "no variable can hold that")
+            raise UsageError("", f"{_shown(text)} becomes more than {LONGEST >> 10} KiB", "no variable can hold that")
     return "".join([*done, text[at:]])
 
 
@@ -53,7 +53,7 @@ def _shown(text: str) -> str:
 
 
 def _brace(text: str, at: int) -> int:
-    """Return where the brace is that closes what begins *at*; braces may be nested."""
+    """Return the index of the brace that closes the variable whose name begins at *at*; braces may be nested."""
     depth = 1
     for end in range(at, len(text)):
         depth += (text[end] == "{" and text[end - 1] == "$") - (text[end] == "}")
@@ -64,7 +64,7 @@ def _brace(text: str, at: int) -> int:
 
 def _expanded(inside: str, variables: Mapping[str, str], depth: int) -> str:
     if depth > DEEPEST:
-        raise UsageError("", f"more than {DEEPEST} variables stand in one another", "name them one by one")
+        raise UsageError("", f"more than {DEEPEST} variables are nested", "name them one by one")
     name = _NAME.match(inside)
     rest = inside[name.end() :] if name else ""
     ending = _ENDING.match(rest)

@@ -1,4 +1,4 @@
-"""Which containers are a project's: labels say so, those of docker compose; no other list of them is kept."""
+"""Find the containers of a project by docker compose's labels (no other list is kept), and lock a project."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VOLUME, NETWORK = f"{PREFIX}volume", f"{PREFIX}network"
 
 
 def labels(project: Project, service: Service, digest: str) -> list[str]:
-    """Return the labels of a service's container; *digest* stands for all that it was made from."""
+    """Return the labels of a service's container; *digest* is the hash of everything that it is made from."""
     known = {
         PROJECT: project.name,
         SERVICE: service.name,
@@ -45,7 +45,7 @@ def labels(project: Project, service: Service, digest: str) -> list[str]:
 
 
 def digest(service: Service, image: str, networks: list[str]) -> str:
-    """Return a hash of what a container is made from: a changed one has to be made anew."""
+    """Return a hash of everything that a container is made from; if it changes, the container must be recreated."""
     joins = [vars(join) for join in service.joins]
     whole = [image, service.container, service.arguments, service.options, joins, networks]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
@@ -53,17 +53,17 @@ def digest(service: Service, image: str, networks: list[str]) -> str:
 
 def of(paths: Paths, project: str, services: Iterable[str] = ()) -> list[Listed]:
     """Return the containers of *project*, those of the *services* or all, at rest or not, sorted by service."""
-    wanted = set(services)
+    chosen = set(services)
 
-    def is_ours(listed: Listed) -> bool:
+    def is_member(listed: Listed) -> bool:
         found = listed.labels
-        return found.get(PROJECT) == project and (not wanted or found.get(SERVICE) in wanted)
+        return found.get(PROJECT) == project and (not chosen or found.get(SERVICE) in chosen)
 
-    return sorted(listing.containers(paths, at_rest=True, is_wanted=is_ours), key=service_of)
+    return sorted(listing.containers(paths, at_rest=True, is_wanted=is_member), key=service_of)
 
 
 def named(paths: Paths, project: Project, services: Collection[str]) -> list[Listed]:
-    """Return the same; UsageError if a service is neither in the file nor has a container."""
+    """Return the containers that `of` returns; UsageError if a service is not in the file and has no container."""
     found = of(paths, project.name, services)
     for name in services:
         if name not in project.services and name not in map(service_of, found):
@@ -73,12 +73,12 @@ def named(paths: Paths, project: Project, services: Collection[str]) -> list[Lis
 
 
 def service_of(listed: Listed) -> str:
-    """Return the service that a container is of."""
+    """Return the name of a container's service."""
     return listed.labels.get(SERVICE, "")
 
 
 def short_name(listed: Listed) -> str:
-    """Return what a container is called within its project, as in its logs: ``web-1``."""
+    """Return a container's name within its project, as `compose logs` prints it: ``web-1``."""
     return f"{service_of(listed)}-{listed.labels.get(NUMBER, '1')}"
 
 
@@ -92,10 +92,11 @@ def one(paths: Paths, project: str, service: str) -> Listed:
 
 @contextmanager
 def alone(paths: Paths, project: str) -> Iterator[None]:
-    """Be the only command that makes or removes something of *project*; see flock(2).
+    """Lock ROOT/locks/compose-PROJECT: no other command makes or removes anything of *project*; see flock(2).
 
-    The lock file is not close-on-exec, by which a monitor that is born here knows it for its caller's, and closes it:
-    else the lock would live as long as the container.
+    The descriptor is inheritable. By that a monitor process that is started here recognizes it as a descriptor of its
+    caller, and closes it: otherwise the lock would be held as long as the container runs. If this process is killed,
+    the kernel releases the lock.
     """
     folder = os.path.join(paths.root, "locks")
     try:
@@ -108,5 +109,5 @@ def alone(paths: Paths, project: str) -> Iterator[None]:
         lock_file(fd)
         yield
     finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)  # of every copy of the descriptor
+        fcntl.flock(fd, fcntl.LOCK_UN)  # unlocks every copy of the descriptor
         os.close(fd)

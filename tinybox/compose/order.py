@@ -1,4 +1,4 @@
-"""In which order services come up: each after those that it depends on."""
+"""The order in which services come up: each after those that it depends on (depends_on)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from tinybox.compose.service import Service
 
 
-def ordered(services: Mapping[str, Service], wanted: Iterable[str]) -> list[Service]:
-    """Return the services *wanted*, with all that they depend on, those that come first first.
+def ordered(services: Mapping[str, Service], names: Iterable[str]) -> list[Service]:
+    """Return the services *names* and all that they depend on, in the order in which they must come up.
 
     UsageError if a name is unknown, or if services wait for one another in a circle.
     """
     found: dict[str, Service] = {}
-    for wish in wanted:
-        waiting = {wish: iter(_needs(services, wish))} if wish not in found else {}
+    for first in names:
+        waiting = {first: iter(_needs(services, first))} if first not in found else {}
         while waiting:  # no recursion: a file may name thousands of services, each waiting for the next
             name = next(reversed(waiting))
             other = next(waiting[name], None)
@@ -36,6 +36,6 @@ def ordered(services: Mapping[str, Service], wanted: Iterable[str]) -> list[Serv
 
 
 def _needs(services: Mapping[str, Service], name: str) -> list[str]:
-    """Return the services that *name* depends on, but for those that it can do without and that are not there."""
+    """Return the services that *name* depends on, without optional ones (required: false) that do not exist."""
     service = by_name(services, name)
     return [other for other in service.depends_on if other in services or other not in service.optional]

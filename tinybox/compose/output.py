@@ -1,4 +1,4 @@
-"""What the containers of a project say, side by side: each line after the name of who says it."""
+"""The output of a project's containers, for `compose logs` and `up`: each line begins with its container's name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Output:
-    """Where the lines go: to *stream*, with a prefix or without, each whole; several threads may write."""
+    """Writes whole lines to *stream*, with or without a prefix; several threads may write at the same time."""
 
     def __init__(
         self, stream: BinaryIO, containers: Iterable[Listed], *, prefix: bool, timestamps: bool = False
@@ -31,7 +31,7 @@ class Output:
         self._stream, self._timestamps, self._alone = stream, timestamps, threading.Lock()
 
     def write(self, container: str, entries: Iterable[Entry]) -> None:
-        """Write *entries* of *container* and see them out."""
+        """Write *entries* of *container*, and flush the stream."""
         with self._alone:
             for entry in entries:
                 when = f"{entry.time} ".encode() * self._timestamps
@@ -40,7 +40,7 @@ class Output:
 
 
 def show(paths: Paths, containers: list[Listed], selection: Selection, output: Output) -> None:
-    """Write what the *containers* have said so far, all in the order in which it was said."""
+    """Write the output of all *containers* so far, in the order of time."""
 
     def entries(container: str) -> Iterable[tuple[str, str, Entry]]:
         for batch in log_reader.read(paths, container, selection):
@@ -51,9 +51,9 @@ def show(paths: Paths, containers: list[Listed], selection: Selection, output: O
 
 
 def follow(paths: Paths, containers: list[Listed], selection: Selection, output: Output) -> list[threading.Thread]:
-    """Write what the *containers* have said and what they will say, each by a thread that ends with its container.
+    """Write the past and the future output of *containers*; return the threads that do it, one for each container.
 
-    A thread ends, too, when nobody reads any more, as in ``logs -f | head``.
+    A thread ends with its container, or when the reader of the stream has ended, as in ``logs -f | head``.
     """
 
     def attend(container: str) -> None:

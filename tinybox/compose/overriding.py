@@ -1,7 +1,7 @@
-"""Several compose files on top of one another: what the upper one says is added, or stands in the place of the other.
+"""Merge several compose files (-f, override files): a later file adds to the values of an earlier one or replaces them.
 
-So that a word in the long form goes with one in the short form, a list of ``A=1`` with a mapping, it is known of a few
-keys what they mean; see "Merge" in the compose specification.
+The values of a few keys are first converted to one form, such as a list of ``A=1`` to a mapping, so that a short form
+and a long form can be merged; see "Merge" in the compose specification.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from tinybox.compose.document import OVERRIDE, RESET, Field
 
 REPLACED = ("command", "entrypoint", "test")  # lists that a second file replaces; to all others it adds
 KEYED = ("environment", "labels", "sysctls", "extra_hosts", "depends_on", "networks")  # a list or a mapping
-REPEATED = ("dns", "dns_opt", "dns_search", "env_file", "tmpfs")  # a word or a list of them
+REPEATED = ("dns", "dns_opt", "dns_search", "env_file", "tmpfs")  # a text or a list of texts
 
 
 def merged(base: Field, over: Field, key: str = "") -> Field:
-    """Return *base* as a second file changes it: mappings are joined, lists grow, all else is replaced.
+    """Return *base* merged with *over* of a later file: mappings are joined, lists grow, all else is replaced.
 
-    What is tagged ``!override`` is replaced anyhow, and what is tagged ``!reset`` goes.
+    A field tagged ``!override`` always replaces; a field tagged ``!reset`` is kept here, and `settled` removes it.
     """
     if over.tag in (RESET, OVERRIDE):
         return over
@@ -34,7 +34,7 @@ def merged(base: Field, over: Field, key: str = "") -> Field:
 
 
 def settled(field: Field) -> Field:
-    """Return *field* without all that is tagged ``!reset``."""
+    """Return *field* without the fields that are tagged ``!reset``."""
     content = field.content
     if isinstance(content, dict):
         content = {key: settled(value) for key, value in content.items() if value.tag != RESET}
@@ -42,7 +42,7 @@ def settled(field: Field) -> Field:
 
 
 def _keyed(field: Field) -> Field:
-    """Return a list of ``KEY=VALUE`` or of names as the mapping that it is short for."""
+    """Return a list of ``KEY=VALUE`` or of names as the mapping of which it is the short form."""
     if not isinstance(field.content, list):
         return field
     made = {}
@@ -60,7 +60,7 @@ def _repeated(field: Field) -> Field:
 
 
 def _rest(below: list[Field], above: list[Field], key: str) -> list[Field]:
-    """Return the items *below* that stay: those that do not come again, and of mounts those at other places."""
+    """Return the items of *below* that stay: those that *above* does not repeat; of volumes, those at other targets."""
     if key == "volumes":
         places = {_target(entry) for entry in above}
         return [entry for entry in below if _target(entry) not in places]

@@ -1,4 +1,4 @@
-"""A project: what one compose file, or several on top of one another, say; and under which names it lives."""
+"""A compose project: find and load its files, and choose its name; its services, volumes and networks."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _ALLOWED = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 class NoFileError(UsageError):
-    """There is no compose file here, nor in any folder above."""
+    """There is no compose file in the current folder or in any folder above it."""
 
 
 class Resource:
-    """A volume or a network of the project: its *key* in the file, its *name* in the store, and what is said of it."""
+    """A volume or a network of the project: its *key* and *entries* in the file, and its *name* in the store."""
 
     def __init__(self, key: str, name: str, field: Field, entries: dict[str, Field]) -> None:
         self.key, self.name, self.field, self.entries = key, name, field, entries
@@ -36,17 +36,17 @@ class Resource:
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels that the file gives it."""
+        """The labels of the volume or network in the file."""
         pairs = self.entries["labels"].pairs() if "labels" in self.entries else {}
         return {key: value or "" for key, value in pairs.items()}
 
     def flag(self, key: str) -> bool:
-        """Tell whether the file says that *key* is true."""
+        """Return whether the entry *key* is in the file and is true."""
         return key in self.entries and self.entries[key].flag()
 
 
 class Project:
-    """A project's *name*, its *folder*, its files, its *services*, *volumes* and *networks*, by their names there."""
+    """A project: its *name*, *folder*, *files*, and the services, volumes and networks by their keys in the file."""
 
     def __init__(self, name: str, folder: str, files: Sequence[str], tree: Field, variables: Mapping[str, str]) -> None:
         self.name, self.folder, self.files, self.tree = name, folder, files, tree
@@ -59,17 +59,17 @@ class Project:
         if "default" not in self.networks:
             self.networks["default"] = Resource("default", f"{name}_default", tree, {})
         self.profiles = {word for word in variables.get("COMPOSE_PROFILES", "").split(",") if word}
-        scene = ServiceContext(name, folder, variables)
-        scene.volumes = {key: volume.name for key, volume in self.volumes.items()}
-        scene.networks = {key: network.name for key, network in self.networks.items()}
-        scene.services = top["services"].mapping()
-        self.services = {key: service_reader.read(key, field, scene) for key, field in scene.services.items()}
-        order.ordered(self.services, self.services)  # so that a circle is an error of the file, whatever is asked for
+        context = ServiceContext(name, folder, variables)
+        context.volumes = {key: volume.name for key, volume in self.volumes.items()}
+        context.networks = {key: network.name for key, network in self.networks.items()}
+        context.services = top["services"].mapping()
+        self.services = {key: service_reader.read(key, field, context) for key, field in context.services.items()}
+        order.ordered(self.services, self.services)  # a circle is an error of the file, whatever the command
 
     def chosen(self, names: Iterable[str], profiles: Iterable[str]) -> list[Service]:
-        """Return the services *names*, or all that the *profiles* switch on, with those they depend on, in order.
+        """Return the services *names*, or all that *profiles* enable, with those they depend on, in order.
 
-        Where no profiles are given, the variable COMPOSE_PROFILES may name them.
+        Without *profiles*, the variable COMPOSE_PROFILES names them.
         """
         active = set(profiles) or self.profiles
         on = [name for name, each in self.services.items()
@@ -83,7 +83,7 @@ class Project:
 
 
 def resources(project: str, field: Field | None, known: Sequence[str]) -> dict[str, Resource]:
-    """Return the volumes or networks of the file: each is called PROJECT_NAME, unless it says otherwise."""
+    """Return the volumes or networks of the file; their default name is PROJECT_KEY, for an external one KEY."""
     found = {}
     for key, entry in (field.mapping() if field else {}).items():
         parts = entry.mapping(known)
@@ -96,28 +96,31 @@ def resources(project: str, field: Field | None, known: Sequence[str]) -> dict[s
 
 
 def load(files: Sequence[str], name: str, env_files: Sequence[str] = (), folder: str = "") -> Project:
-    """Load the project of *files*, those found here where none is given; what is not said the environment may say."""
-    words = files or _named(environment(folder or os.getcwd(), env_files)) or _found(os.getcwd())
-    paths = [word if word == document.STDIN else os.path.abspath(word) for word in words]
+    """Load the project of *files*; if none are given, COMPOSE_FILE names them, or they are searched from here upwards.
+
+    *name* goes before COMPOSE_PROJECT_NAME, the file's `name:` and the name of the folder.
+    """
+    chosen = files or _named(environment(folder or os.getcwd(), env_files)) or _found(os.getcwd())
+    paths = [path if path == document.STDIN else os.path.abspath(path) for path in chosen]
     folder = os.path.abspath(folder or os.path.dirname(paths[0]))
     variables = environment(folder, env_files)
     tree = document.read(paths[0], variables)
     for path in paths[1:]:
         tree = overriding.merged(tree, document.read(path, variables))
     tree = overriding.settled(tree)
-    said = tree.mapping().get("name")
-    chosen = name or variables.get("COMPOSE_PROJECT_NAME") or (said.text() if said else "")
-    return Project(checked(chosen) if chosen else normal(folder), folder, paths, tree, variables)
+    entry = tree.mapping().get("name")
+    name = name or variables.get("COMPOSE_PROJECT_NAME") or (entry.text() if entry else "")
+    return Project(checked(name) if name else normal(folder), folder, paths, tree, variables)
 
 
 def bare(name: str) -> Project:
-    """Return the project *name* without a file: what is known of it is what bears its label."""
+    """Return the project *name* without a file; its containers, networks and volumes are found by its label."""
     nothing = document.Field({}, "services", "")
     return Project(checked(name), os.getcwd(), [], document.Field({"services": nothing}, "", ""), {})
 
 
 def environment(folder: str, env_files: Sequence[str]) -> dict[str, str]:
-    """Return the variables that a file may use: those of .env, or of *env_files*, and over them our own."""
+    """Return the variables of .env, or of *env_files*; the environment of this process overrides them."""
     usual = os.path.join(folder, ".env")
     found: dict[str, str | None] = {}
     for path in env_files or ([usual] if os.path.isfile(usual) else []):
@@ -126,7 +129,7 @@ def environment(folder: str, env_files: Sequence[str]) -> dict[str, str]:
 
 
 def checked(name: str) -> str:
-    """Return *name* if the specification allows it for a project; else UsageError."""
+    """Return *name* if the specification allows it as a project's name; else UsageError."""
     if not _ALLOWED.fullmatch(name):
         raise UsageError(
             f"project name {name!r}", "is not allowed", "a-z, 0-9, _ and -, beginning with a letter or digit"
@@ -135,10 +138,10 @@ def checked(name: str) -> str:
 
 
 def normal(folder: str) -> str:
-    """Return the name of a project that has none: that of its folder, in small letters."""
+    """Return the default name of a project: its folder's name in lower case, without forbidden characters."""
     name = re.sub(r"[^a-z0-9_-]", "", os.path.basename(folder).lower()).lstrip("_-")
     if not name:
-        raise UsageError(f"project in {folder}", "its folder gives it no name", "-p NAME")
+        raise UsageError(f"project in {folder}", "the folder's name has none of a-z and 0-9", "-p NAME")
     return name
 
 
@@ -147,7 +150,7 @@ def _named(variables: Mapping[str, str]) -> list[str]:
 
 
 def _found(folder: str) -> list[str]:
-    """Return the file of the nearest folder that has one, from here upwards, and its override."""
+    """Return the compose file of the nearest folder that has one, from *folder* upwards, and its override file."""
     start = folder
     while True:
         here = [os.path.join(folder, name) for name in FILES if os.path.isfile(os.path.join(folder, name))]

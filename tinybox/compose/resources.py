@@ -1,4 +1,4 @@
-"""The networks and volumes of a project: made before its services, removed after them."""
+"""The networks and volumes of a project: made before its services start, removed after its containers."""
 
 from __future__ import annotations
 
@@ -30,14 +30,17 @@ def names(project: Project, service: Service) -> list[str]:
 
 
 def make(paths: Paths, project: Project, services: list[Service], say: Say, undo: ExitStack) -> None:
-    """Make what is missing of the project's networks and volumes; an error if one that is external is not there."""
+    """Make the missing networks and volumes of the project; UsageError if an external one is missing.
+
+    *undo* receives the functions that remove them again.
+    """
     for network in project.used_networks(services):
         make_network(paths, project, network, say, undo)
     make_volumes(paths, project, say, undo)
 
 
 def make_network(paths: Paths, project: Project, network: Resource, say: Say, undo: ExitStack) -> None:
-    """Make a network of the project, unless it is there."""
+    """Make a network of the project, unless it exists."""
     try:
         definitions.find(paths, network.name)
     except StateError as error:
@@ -46,7 +49,7 @@ def make_network(paths: Paths, project: Project, network: Resource, say: Say, un
             raise network.field.wrong(f"there is no network {network.name}", cure) from error
         marks = {members.PROJECT: project.name, members.NETWORK: network.key, members.HASH: digest(network)}
         try:
-            making.create(paths, network.name, wish(network, network.labels | marks))
+            making.create(paths, network.name, network_options(network, network.labels | marks))
         except UsageError as problem:
             raise network.field.wrong(str(problem)) from problem
         undo.callback(making.remove, paths, network.name)
@@ -54,13 +57,13 @@ def make_network(paths: Paths, project: Project, network: Resource, say: Say, un
 
 
 def digest(network: Resource) -> str:
-    """Return a hash of all that the file says of a network."""
-    whole = vars(wish(network, network.labels))
+    """Return a hash of all entries of a network in the file."""
+    whole = vars(network_options(network, network.labels))
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 def is_outdated(paths: Paths, project: Project, network: Resource) -> bool:
-    """Tell whether a network of the project is there, and was made from other words than those of the file."""
+    """Return whether a network of the project exists, and was made from other entries than those in the file."""
     try:
         labels = definitions.find(paths, network.name).labels
     except StateError:
@@ -72,8 +75,8 @@ def is_outdated(paths: Paths, project: Project, network: Resource) -> bool:
     )
 
 
-def wish(network: Resource, labels: dict[str, str]) -> making.NetworkOptions:
-    """Return what the file wants of a network: its subnets and gateways, whether a way leads out, its MTU."""
+def network_options(network: Resource, labels: dict[str, str]) -> making.NetworkOptions:
+    """Return the options of a network in the file: subnets, gateways, internal, IPv6, and the driver's (MTU)."""
     subnets, gateways = [], []
     ipam = network.entries["ipam"].mapping(("driver", "config")) if "ipam" in network.entries else {}
     for entry in ipam["config"].entries() if "config" in ipam else []:
@@ -92,7 +95,7 @@ def wish(network: Resource, labels: dict[str, str]) -> making.NetworkOptions:
 
 
 def make_volumes(paths: Paths, project: Project, say: Say, undo: ExitStack) -> None:
-    """Make the project's volumes, with its labels, unless they are there."""
+    """Make the project's volumes, with its labels, unless they exist."""
     for key, volume in project.volumes.items():
         try:
             store_volumes.find(paths, volume.name)
@@ -109,43 +112,43 @@ def make_volumes(paths: Paths, project: Project, say: Say, undo: ExitStack) -> N
 
 
 def options(project: Project, service: Service) -> dict[str, Any]:
-    """Return the options of ``run`` by which a container is in the networks of *service*, and known there by its name.
+    """Return the --network options of ``run`` for the networks of *service*; its name is an alias in each of them.
 
-    Where the file has a network_mode there is nothing to say.
+    With a network_mode in the file there are none.
     """
     if not service.joins:
         return {}
-    words = []
+    values = []
     for join in service.joins:
         fields = [f"name={project.networks[join.network].name}"]
         fields += [f"alias={alias}" for alias in dict.fromkeys([service.name, *join.aliases])]
         places = {"ip": join.address, "ip6": join.address6, "mac-address": join.mac}
         fields += [f"{key}={place}" for key, place in places.items() if place]
-        words.append(",".join(fields))
-    return {"network": words}
+        values.append(",".join(fields))
+    return {"network": values}
 
 
 def remove(paths: Paths, project: Project, say: Say, *, volumes: bool) -> None:
-    """Remove the networks that bear the project's label, and with *volumes* its volumes; what is external stays."""
-    ours = (volume for volume in store_volumes.every(paths) if volume.labels.get(members.PROJECT) == project.name)
-    for volume in ours if volumes else ():
+    """Remove the networks with the project's label, with *volumes* also its volumes; external ones have no label."""
+    own = (volume for volume in store_volumes.every(paths) if volume.labels.get(members.PROJECT) == project.name)
+    for volume in own if volumes else ():
         _try(f"Volume {volume.name}", partial(remove_volume, paths, volume.name), say)
     for network in definitions.every(paths):
         if network.labels.get(members.PROJECT) == project.name:
             _try(f"Network {network.name}", partial(making.remove, paths, network.name), say)
 
 
-def _try(what: str, removal: Callable[[], object], say: Say) -> None:
-    """Remove what is not in use; what is, an orphan's network or another project's volume, stays, and that is said."""
+def _try(title: str, removal: Callable[[], object], say: Say) -> None:
+    """Call *removal*, and print the result; an orphan's network, or a volume in use by another project, stays."""
     try:
         if removal():
-            say(f" {what}  Removed")
+            say(f" {title}  Removed")
     except StateError as error:
-        say(f" {what}  stays: {error.cause}")
+        say(f" {title}  stays: {error.cause}")
 
 
 def remove_volume(paths: Paths, name: str) -> bool:
-    """Remove the volume *name*; tell whether it was there."""
+    """Remove the volume *name*; return whether it existed."""
     with Store(paths.root).locked():
         try:
             volume = store_volumes.find(paths, name)

@@ -1,4 +1,4 @@
-"""One service of a compose file, in the words of ``tinybox run``: options, a command, and what it needs before it."""
+"""One service of a compose file, translated into options and a command of ``tinybox run``, and its dependencies."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ CONDITIONS = (STARTED, HEALTHY, COMPLETED)
 
 
 class ServiceContext:
-    """What the words of a service refer to: the project's *name* and *folder*, its variables, volumes and networks.
+    """The project to which the values of a service refer: its *name*, *folder*, *variables*, volumes and networks.
 
-    *volumes* and *networks* lead from the names in the file to those in the store.
+    *volumes* and *networks* map the keys in the file to the names in the store.
     """
 
     def __init__(self, name: str, folder: str, variables: Mapping[str, str]) -> None:
@@ -27,18 +27,18 @@ class ServiceContext:
         self.networks: dict[str, str] = {}
         self.services: dict[str, Field] = {}
 
-    def path(self, word: str) -> str:
-        """Return a path of the file as an absolute one: relative ones begin where the file is."""
-        return os.path.normpath(os.path.join(self.folder, os.path.expanduser(word)))
+    def path(self, path: str) -> str:
+        """Return a path of the file as an absolute path; a relative one begins in the project's folder."""
+        return os.path.normpath(os.path.join(self.folder, os.path.expanduser(path)))
 
     def container(self, service: str) -> str:
-        """Return the name that the container of *service* has."""
+        """Return the name of the container of *service*: its container_name, or PROJECT-SERVICE-1."""
         own = self.services[service].mapping().get("container_name")
         return own.text() if own else f"{self.name}-{service}-1"
 
 
 class Join:
-    """How a service is in one network: by which *aliases*, at which addresses (those that are given)."""
+    """The connection of a service to one *network*: its *aliases*, and its addresses if the file gives them."""
 
     def __init__(self, network: str, aliases: list[str], address: str = "", address6: str = "", mac: str = "") -> None:
         self.network, self.aliases = network, aliases
@@ -46,7 +46,7 @@ class Join:
 
 
 class Service:
-    """One service: its *image*, *command* and *options* as ``run`` has them, and what has to be there before it."""
+    """One service: its image, command and options as ``run`` takes them, and the services that must come up first."""
 
     def __init__(self, name: str, place: str) -> None:
         self.name, self.place = name, place
@@ -56,25 +56,25 @@ class Service:
         self.entrypoint: list[str] | None = None
         self.options: dict[str, Any] = {}  # as container/config/options.py names them
         self.depends_on: dict[str, str] = {}  # service to condition
-        self.optional: set[str] = set()  # those of them that may be missing
-        self.follows: set[str] = set()  # those with which it is started again
+        self.optional: set[str] = set()  # those of depends_on that may be missing
+        self.follows: set[str] = set()  # those of depends_on whose restart restarts this one
         self.joins: list[Join] = []
-        self.folders: list[str] = []  # of the host, made where they are missing
+        self.folders: list[str] = []  # directories of the host that are made if they are missing
         self.profiles: list[str] = []
-        self.pull = "missing"  # when its image is got: also "always" or "never"
-        self.notes: list[str] = []  # what the user should be told
+        self.pull = "missing"  # when the image is made: also "always" or "never"
+        self.notes: list[str] = []  # messages for the user
 
     def add(self, option: str, *values: str) -> None:
-        """Add to an option that may be given several times."""
+        """Add *values* to an option that may be given several times."""
         self.options.setdefault(option, []).extend(values)
 
     def needs(self, service: str, condition: str = STARTED) -> None:
-        """Note that *service* comes first; a condition that was asked for already stays."""
+        """Note that *service* must come up first; a condition that was noted before stays."""
         self.depends_on.setdefault(service, condition)
 
     @property
     def arguments(self) -> list[str]:
-        """The words behind the image on the command line of ``run``."""
+        """The arguments after the image on the command line of ``run``."""
         if self.entrypoint is None:
             return self.command or []
         return [*self.entrypoint, *(self.command or [])][1:]

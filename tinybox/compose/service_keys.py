@@ -1,8 +1,7 @@
-"""What each key of a service means in the words of ``tinybox run``: one table, a key a line, a function a kind.
+"""The table of the keys of a service: a function for each key turns its field into options of ``tinybox run``.
 
-A key that is an option of ``run`` by another name stands in the table of these: container/config/options.py.
-
-Every function takes the service that is being made, the field of the file, and the scene that its words refer to.
+The keys that are options of ``run`` under another name come from the table of options, container/config/options.py.
+Every function takes the service that is being made, the field of the file, and the context of the field's values.
 """
 
 from __future__ import annotations
@@ -53,8 +52,8 @@ def _pairs(option: str) -> Reader:
     return read
 
 
-def _nothing(service: Service, field: Field, scene: ServiceContext) -> None:
-    """Take note of nothing: the key says what is so anyway."""
+def _nothing(service: Service, field: Field, context: ServiceContext) -> None:
+    """Do nothing: the key describes what tinybox does in any case."""
 
 
 def _image(service: Service, field: Field, _: ServiceContext) -> None:
@@ -62,38 +61,38 @@ def _image(service: Service, field: Field, _: ServiceContext) -> None:
 
 
 def _build(service: Service, _: Field, __: ServiceContext) -> None:
-    service.notes.append("build: is passed over, tinybox builds no images; the image is used as it is")
+    service.notes.append("build: is ignored, because tinybox builds no images; the image is used as it is")
 
 
 def _command(service: Service, field: Field, _: ServiceContext) -> None:
-    service.command = None if field.content is None else field.words()
+    service.command = None if field.content is None else field.arguments()
 
 
 def _entrypoint(service: Service, field: Field, _: ServiceContext) -> None:
-    service.entrypoint = None if field.content is None else field.words()
+    service.entrypoint = None if field.content is None else field.arguments()
 
 
-def _environment(service: Service, field: Field, scene: ServiceContext) -> None:
-    service.add("env", *_settings(field.pairs(), scene))
+def _environment(service: Service, field: Field, context: ServiceContext) -> None:
+    service.add("env", *_settings(field.pairs(), context))
 
 
-def _settings(pairs: dict[str, str | None], scene: ServiceContext) -> list[str]:
-    """Return ``NAME=VALUE`` lines; a name without a value has that of the project, and without one is left out."""
-    values = {name: scene.variables.get(name) if value is None else value for name, value in pairs.items()}
+def _settings(pairs: dict[str, str | None], context: ServiceContext) -> list[str]:
+    """Return ``NAME=VALUE`` lines; a name without a value takes the project's variable, or is left out without one."""
+    values = {name: context.variables.get(name) if value is None else value for name, value in pairs.items()}
     return [f"{name}={value}" for name, value in values.items() if value is not None]
 
 
-def _env_file(service: Service, field: Field, scene: ServiceContext) -> None:
-    """Put the files' variables before those of ``environment``, which hold where both speak."""
+def _env_file(service: Service, field: Field, context: ServiceContext) -> None:
+    """Put the variables of the files before those of ``environment``, so that ``environment`` overrides them."""
     lines: list[str] = []
     for entry in [field] if isinstance(field.content, str) else field.entries():
         parts = entry.mapping(("path", "required")) if isinstance(entry.content, dict) else {"path": entry}
         if "path" not in parts:
             raise entry.wrong("names no path")
-        path = scene.path(parts["path"].text())
+        path = context.path(parts["path"].text())
         if "required" in parts and not parts["required"].flag() and not os.path.exists(path):
             continue
-        lines += _settings(dotenv.read(path, scene.variables), scene)
+        lines += _settings(dotenv.read(path, context.variables), context)
     service.options["env"] = [*lines, *service.options.get("env", [])]
 
 
@@ -164,15 +163,15 @@ def _ulimits(service: Service, field: Field, _: ServiceContext) -> None:
 def _logging(service: Service, field: Field, _: ServiceContext) -> None:
     parts = field.mapping(("driver", "options"))
     if "driver" in parts and parts["driver"].text() not in ("json-file", "local"):
-        raise parts["driver"].wrong("is no log of tinybox's", "json-file")
+        raise parts["driver"].wrong("is no log driver of tinybox's", "json-file")
     if "options" in parts:
         service.add("log_opt", *(f"{key}={value or ''}" for key, value in parts["options"].pairs().items()))
 
 
-def _deploy(service: Service, field: Field, scene: ServiceContext) -> None:
+def _deploy(service: Service, field: Field, context: ServiceContext) -> None:
     parts = field.mapping(("resources", "replicas", "restart_policy"))
     if "replicas" in parts:
-        _one(service, parts["replicas"], scene)
+        _one(service, parts["replicas"], context)
     if "restart_policy" in parts:
         policy = parts["restart_policy"].mapping(("condition", "max_attempts"))
         condition = policy["condition"].text() if "condition" in policy else "any"
@@ -186,19 +185,19 @@ def _deploy(service: Service, field: Field, scene: ServiceContext) -> None:
 
 
 def _amounts(service: Service, field: Field, names: dict[str, str]) -> None:
-    """Take amounts by their keys' *names* as options; one without is for those who place services on many hosts."""
+    """Set the options that *names* gives for the amounts; a key without an option matters on many hosts only."""
     for key, entry in field.mapping(names).items():
         if not names[key]:
-            service.notes.append(f"deploy: a reservation of {key} is passed over, there is one host to run on")
+            service.notes.append(f"deploy: a reservation of {key} is ignored, because there is only one host")
             continue
-        said = service.options.setdefault(names[key], entry.text())
-        if str(said).lower() != entry.text().lower():
-            raise entry.wrong(f"conflicts with the {said} that the service asks for beside it", "leave one of them out")
+        existing = service.options.setdefault(names[key], entry.text())
+        if str(existing).lower() != entry.text().lower():
+            raise entry.wrong(f"conflicts with {existing}, which another key of the service gives", "leave one out")
 
 
 def _one(_: Service, field: Field, __: ServiceContext) -> None:
     if field.text() != "1":
-        raise field.wrong("tinybox runs one container a service", "leave it out")
+        raise field.wrong("tinybox runs one container for each service", "leave it out")
 
 
 def _profiles(service: Service, field: Field, _: ServiceContext) -> None:
@@ -208,7 +207,7 @@ def _profiles(service: Service, field: Field, _: ServiceContext) -> None:
 def _pull_policy(service: Service, field: Field, _: ServiceContext) -> None:
     service.pull = {"if_not_present": "missing"}.get(field.text(), field.text())
     if service.pull not in ("missing", "always", "never"):
-        raise field.wrong(f"{field.text()} is no policy of tinybox's", "missing, always or never")
+        raise field.wrong(f"{field.text()} is no policy of tinybox", "missing, always or never")
 
 
 _PLAIN = {FLAG: _flag, TEXT: _text, LIST: _list}
@@ -219,7 +218,7 @@ KEYS: dict[str, Reader] = {
 } | {  # and those whose words have to be translated
     "build": _build,
     "command": _command,
-    "container_name": _nothing,  # Scene.container has read it
+    "container_name": _nothing,  # ServiceContext.container reads it
     "depends_on": _depends_on,
     "deploy": _deploy,
     "entrypoint": _entrypoint,

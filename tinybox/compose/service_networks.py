@@ -1,4 +1,4 @@
-"""What a service says of networks: which ones it is in, which ports are published, whose namespaces it shares."""
+"""The keys of a service about networks and namespaces: networks, ports, network_mode, pid, ipc, extra_hosts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ADDRESSES = ("ipv4_address", "ipv6_address", "mac_address")
 
 
 def ports(service: Service, field: Field, _: ServiceContext) -> None:
-    """Translate every entry into what --publish takes: ``[IP:][HOST:]CONTAINER[/PROTOCOL]``."""
+    """Translate every entry into a value of --publish: ``[IP:][HOST:]CONTAINER[/PROTOCOL]``."""
     for entry in field.entries():
         service.add("publish", _long(entry) if isinstance(entry.content, dict) else entry.text())
 
@@ -29,13 +29,13 @@ def _long(field: Field) -> str:
     return f"{before}{parts['target']}/{parts.get('protocol', 'tcp')}"
 
 
-def networks(service: Service, field: Field, scene: ServiceContext) -> None:
-    """Read which networks a service is in, a list or a mapping to aliases and addresses."""
+def networks(service: Service, field: Field, context: ServiceContext) -> None:
+    """Read the networks of a service: a list, or a mapping to aliases and addresses."""
     from tinybox.compose.service import Join
 
     entries = dict.fromkeys(field.texts()) if isinstance(field.content, list) else field.mapping()
     for name, entry in entries.items():
-        if name not in scene.networks:
+        if name not in context.networks:
             raise (entry or field).wrong(f"there is no network {name}", f"declare it: networks: {{{name}: }}")
         parts = entry.mapping(("aliases", *_ADDRESSES)) if entry else {}
         aliases = parts["aliases"].texts() if "aliases" in parts else []
@@ -43,15 +43,15 @@ def networks(service: Service, field: Field, scene: ServiceContext) -> None:
 
 
 def namespace(option: str) -> Callable[[Service, Field, ServiceContext], None]:
-    """Return the reader of a key that says whose namespace is used: ``service:NAME`` is the container of another."""
+    """Return the reader of a namespace key; ``service:NAME`` is the namespace of another service's container."""
 
-    def read(service: Service, field: Field, scene: ServiceContext) -> None:
+    def read(service: Service, field: Field, context: ServiceContext) -> None:
         kind, _, name = field.text().partition(":")
         if kind == "service":
-            if name not in scene.services:
+            if name not in context.services:
                 raise field.wrong(f"there is no service {name}")
             service.needs(name)
-            mode = f"container:{scene.container(name)}"
+            mode = f"container:{context.container(name)}"
         elif option == "network" and kind not in ("none", "host", "container", "bridge"):
             raise field.wrong(f"{kind} is no mode", "none, host, bridge, service:NAME or container:NAME")
         else:

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from tinybox.compose.service import ServiceContext
 
 
-def read(name: str, field: Field, scene: ServiceContext) -> Service:
-    """Return the service that *field* describes; UsageError names what is wrong in it, with its line."""
+def read(name: str, field: Field, context: ServiceContext) -> Service:
+    """Return the service that *field* describes; UsageError names the wrong entry and its line."""
     service = Service(name, field.place)
-    service.container = scene.container(name)
+    service.container = context.container(name)
     entries = field.mapping(service_keys.KEYS)
-    for key in sorted(entries, key=lambda key: key == "deploy"):  # last: it must not say otherwise than the others
-        service_keys.KEYS[key](service, entries[key], scene)
+    for key in sorted(entries, key=lambda key: key == "deploy"):  # last: it is compared with the others
+        service_keys.KEYS[key](service, entries[key], context)
     if not service.image:
         cure = "tinybox builds no images: name one with image:" if "build" in entries else "add image:"
         raise entries.get("build", field).wrong("names no image", cure)
@@ -30,7 +30,7 @@ def read(name: str, field: Field, scene: ServiceContext) -> Service:
             raise entries["entrypoint"].wrong("leaves nothing to run", "add command:")
         service.options["entrypoint"] = first[0]
     for other in [*service.depends_on]:
-        if other not in scene.services and other not in service.optional:
+        if other not in context.services and other not in service.optional:
             raise entries.get("depends_on", field).wrong(f"there is no service {other}")
     if "network_mode" in entries and "networks" in entries:
         raise entries["network_mode"].wrong("conflicts with networks", "leave one of them out")

@@ -1,7 +1,8 @@
-"""up: what the file says becomes what there is. What is there already and as it should be is let alone.
+"""`compose up`: make and start everything that the compose file describes; containers that match it stay unchanged.
 
-Networks and volumes come first, then the services, each after those that it depends on. When something fails, all that
-this command has made goes again, last thing first.
+Networks and volumes come first, then the services, each after those that it depends on. If a step fails, everything
+that this command has made is removed, the last thing first. If the command is killed, what it has made stays: the next
+`up` goes on from there, and `down` removes it.
 """
 
 from __future__ import annotations
@@ -35,32 +36,32 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 
-    Bring = Callable[[str, str], object]  # has an image in the store, if it can: by a policy, missing or always
+    Bring = Callable[[str, str], object]  # makes an image, if possible; the policy is missing or always
 
-LAST_WORDS = 10  # lines of a failed service's log that are shown
+LAST_LINES = 10  # lines of a failed service's log that are shown
 
 
-class Ascent:
-    """One `up` of a *project*: its *services*, in order; *anew* makes containers anew that need not be."""
+class Startup:
+    """One `up` of a *project*: its *services*, in order; *recreate* replaces containers even if they match the file."""
 
     def __init__(
-        self, paths: Paths, here: Host, project: Project, services: list[Service], say: Say, *, anew: bool = False
+        self, paths: Paths, here: Host, project: Project, services: list[Service], say: Say, *, recreate: bool = False
     ) -> None:
         self.paths, self.here, self.project, self.services, self.say = paths, here, project, services, say
-        self.anew = anew
+        self.recreate = recreate
         self.renewed: set[str] = set()  # names of the containers that were started here
-        self.made: set[str] = set()  # those of them that were made here
+        self.made: set[str] = set()  # names of the containers that were made here
         self.images: dict[str, str] = {}  # service to the id of its image
 
     def up(self, bring: Bring, *, wait: bool = False, seconds: float | None = None) -> None:
-        """Bring everything up; with *wait* until all is running and healthy, for at most *seconds*."""
+        """Bring everything up; with *wait* return when all is running and healthy, StateError after *seconds*."""
         self.find_images(bring)
         with members.alone(self.paths, self.project.name), ExitStack() as undo:
-            asleep = self.remove_outdated_networks()
+            stopped = self.remove_outdated_networks()
             resources.make(self.paths, self.project, self.services, self.say, undo)
             for service in self.services:
                 self.bring_up(service, undo)
-            for listed in asleep:
+            for listed in stopped:
                 start_again(self.paths, self.here, listed, self.say)
             began = time.monotonic()
             for service in self.services if wait else ():
@@ -68,7 +69,7 @@ class Ascent:
             undo.pop_all()
 
     def find_images(self, bring: Bring) -> None:
-        """Have every image in the store before anything is made; ImageError if one cannot be had."""
+        """Get every image into the store before anything is made; ImageError if one is missing and cannot be made."""
         brought: set[tuple[str, str]] = set()
         for service in self.services:
             for note in service.notes:
@@ -79,9 +80,10 @@ class Ascent:
             self.images[service.name] = Store(self.paths.root).image(service.image).id
 
     def remove_outdated_networks(self) -> list[Listed]:
-        """Remove the project's networks that are not as the file says; return whom that has stopped, of other services.
+        """Remove the project's networks that differ from the file; return the stopped containers of other services.
 
-        It has to be made anew, for what it is, internal or not, is decided when it is made.
+        Such a network must be recreated, because its properties, such as internal, are fixed when it is made. All
+        containers in it are stopped first; those of the services of this `up` are started by `bring_up`.
         """
         stopped = []
         for network in self.project.used_networks(self.services):
@@ -95,7 +97,7 @@ class Ascent:
         return [each for each in stopped if members.service_of(each) not in self.images]
 
     def bring_up(self, service: Service, undo: ExitStack) -> None:
-        """Have the container of *service* run as the file says, once those it depends on are ready for it."""
+        """Make or start the container of *service*, once the services that it depends on meet their conditions."""
         for name, condition in service.depends_on.items():
             if name in self.images and condition != STARTED:
                 self.say(f" Container {self.project.services[name].container}  Waiting")
@@ -103,14 +105,14 @@ class Ascent:
         digest = members.digest(service, self.images[service.name], resources.names(self.project, service))
         former = members.of(self.paths, self.project.name, [service.name])
         for listed in former:
-            if self.is_as_wanted(service, listed, digest):
+            if self.matches(service, listed, digest):
                 self.start(service, listed)
                 return
         kept = self.replace(service, digest, former) if former else {}
         self.create(service, digest, undo, kept)
 
     def until_ready(self, service: Service, name: str, condition: str) -> None:
-        """Wait until the service *name* is as *service* needs it; one that is not required may fail, which is said."""
+        """Wait until the service *name* meets *condition*; if it is optional for *service*, only print its failure."""
         try:
             self.until(self.project.services[name], condition)
         except StateError as error:
@@ -118,16 +120,19 @@ class Ascent:
                 raise
             self.say(f"service {service.name}: goes on without {name}: {error}")
 
-    def is_as_wanted(self, service: Service, listed: Listed, digest: str) -> bool:
-        """Tell whether a container is what the file says, and whose namespaces or mounts it has are still there."""
+    def matches(self, service: Service, listed: Listed, digest: str) -> bool:
+        """Return whether a container matches the file and need not follow another container that was changed here.
+
+        A namespace of another container is a new one after its start; its mounts can only change if it is made again.
+        """
         modes = [service.options.get("ipc"), service.options.get("pid"), *service.options.get("network", [])]
         shared = {str(mode).removeprefix("container:") for mode in modes}
         sources = {word.partition(":")[0] for word in service.options.get("volumes_from", [])}
-        is_cut_off = shared & self.renewed or sources & self.made
-        return not self.anew and listed.labels.get(members.HASH) == digest and not is_cut_off
+        is_outdated = shared & self.renewed or sources & self.made
+        return not self.recreate and listed.labels.get(members.HASH) == digest and not is_outdated
 
     def start(self, service: Service, listed: Listed) -> None:
-        """Start a container that is at rest; one that runs goes on, unless it follows one that was started here."""
+        """Start a container that is at rest; restart a running one if a service that it follows was started here."""
         if self.renewed & {self.project.services[name].container for name in service.follows & {*self.images}}:
             control.stop(self.paths, listed.id)
         if service.name in self.completed() and listed.word == "exited" and listed.state.get("exitCode") == 0:
@@ -139,7 +144,7 @@ class Ascent:
         self.begin(service, container)
 
     def create(self, service: Service, digest: str, undo: ExitStack, kept: dict[str, str]) -> None:
-        """Make the container of *service* and start it; the nameless volumes *kept* of a former one go on in it."""
+        """Make and start the container of *service*; it takes over *kept*, a former container's anonymous volumes."""
         make_folders(service)
         options = self.options(service, digest)
         try:
@@ -149,7 +154,7 @@ class Ascent:
         except UsageError as error:
             raise _misused(service, error) from error
         self.made.add(service.container)
-        if not kept:  # else what is in them would go, or belong to nobody
+        if not kept:  # an undo would remove these volumes, or leave them without a container
             undo.callback(self.discard, container.id)
         self.begin(service, container)
 
@@ -160,7 +165,7 @@ class Ascent:
         return options | {"name": service.container, "label": [*options.get("label", []), *own]}
 
     def begin(self, service: Service, container: Container) -> None:
-        """Start a registered container under a monitor; its error is told with the service's name."""
+        """Start a registered container under a monitor; an error names the service, too."""
         self.renewed.add(service.container)
         try:
             background.launch(container)
@@ -169,23 +174,23 @@ class Ascent:
         self.say(f" Container {service.container}  Started")
 
     def goal(self, service: Service) -> str:
-        """Return what --wait waits for: health, the end of a job, or that the container runs."""
+        """Return the condition of --wait: the service is healthy, has completed, or runs for a moment."""
         if service.name in self.completed():
             return COMPLETED
         has_check = listing.find(self.paths, service.container).health != "none"
         return HEALTHY if has_check else conditions.SETTLED
 
     def completed(self) -> set[str]:
-        """Return the services that others wait for to be done: these are meant to end."""
+        """Return the services whose completion other services wait for: these are meant to end."""
         pairs = (pair for service in self.services for pair in service.depends_on.items())
         return {name for name, condition in pairs if condition == COMPLETED}
 
     def until(self, service: Service, condition: str, seconds: float | None = None, began: float | None = None) -> None:
-        """Wait until *service* meets *condition*; if it does not, show what it said last."""
+        """Wait until *service* meets *condition*; if it does not, print the last lines of its log."""
         try:
             conditions.wait(self.paths, service, condition, seconds, began)
         except StateError:
-            last = log_reader.Selection(tail=LAST_WORDS)
+            last = log_reader.Selection(tail=LAST_LINES)
             with suppress(TinyboxError):
                 for batch in log_reader.read(self.paths, naming.find(self.paths, service.container), last):
                     for entry in batch:
@@ -195,9 +200,9 @@ class Ascent:
             self.say(f" Container {service.container}  Healthy")
 
     def replace(self, service: Service, digest: str, former: list[Listed]) -> dict[str, str]:
-        """Stop and remove containers that are not as the file says; return their nameless volumes, place to name.
+        """Stop and remove containers that differ from the file; return their anonymous volumes, place to name.
 
-        Before that what is to come is planned, so that words which cannot be leave the former container as it is.
+        The new container is planned first, so that a wrong option leaves the former container unchanged.
         """
         make_folders(service)
         try:
@@ -215,14 +220,14 @@ class Ascent:
         return kept
 
     def discard(self, container: str) -> None:
-        """Remove what was made in vain, unless it has gone meanwhile."""
+        """Remove a container that this command has made, unless it is gone already."""
         with suppress(StateError):
             state.read(self.paths, container)
             control.remove(self.paths, self.here, container, force=True, volumes=True)
 
 
 def start_again(paths: Paths, here: Host, listed: Listed, say: Say) -> None:
-    """Start a container that is at rest."""
+    """Start a container that is at rest; a running one goes on."""
     container = launch.owned(paths, here, listed.id)
     if container is not None:
         background.launch(container)
@@ -230,7 +235,7 @@ def start_again(paths: Paths, here: Host, listed: Listed, say: Say) -> None:
 
 
 def make_folders(service: Service) -> None:
-    """Make the directories of the host that are to be mounted, where there is nothing: a file is mounted, too."""
+    """Make the missing host directories that are to be mounted; a path that exists may be a file."""
     for folder in service.folders:
         if not os.path.exists(folder):
             os.makedirs(folder, exist_ok=True)

@@ -1,1 +1,1 @@
-"""Is this host fit for containers? Each fact is read from the kernel or tried on it, with a verdict and a cure."""
+"""`tinybox doctor`: the checks whether this host can run containers; each reads or tries a fact of the kernel."""

@@ -1,4 +1,4 @@
-"""The whole examination, in the order in which a box comes to need things: machine, rights, groups, files, network."""
+"""The list of all checks, in the order in which a box needs things: machine, rights, cgroups, files, network."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ EXAMINATIONS = (
 
 
 def examine(paths: Paths) -> Iterator[Finding]:
-    """Yield one finding a fact, in order; changes nothing on this host."""
+    """Yield one finding for each fact, in order; change nothing on this host."""
     for examination in EXAMINATIONS:
         yield examination(paths)

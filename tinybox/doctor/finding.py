@@ -1,6 +1,7 @@
-"""One fact about this host, what it means for containers, and what would change it.
+"""One fact about this host with its verdict and its cure, and the functions that read or try a fact.
 
-Where a file only promises something the doctor tries it, in a child of its own that takes all its doing with it.
+A file of the kernel may promise a feature that does not work. So the doctor tries the feature in a child process, with
+which all its changes end.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ OK, NOTE, PROBLEM = "ok", "note", "problem"
 
 
 class Finding(NamedTuple):
-    """A *fact*, its *verdict* (ok; note: something will not work, or work otherwise; problem: no box will run)."""
+    """A *fact*, its *verdict* (ok; note: an option will fail or work differently; problem: no box will run)."""
 
     fact: str
     verdict: str
@@ -27,9 +28,9 @@ class Finding(NamedTuple):
 
 
 def tried(act: Callable[[], object]) -> str:
-    """Run *act* in a child process, see fork(2); return nothing if it went well, else what went wrong.
+    """Run *act* in a child process, see fork(2); return "" if it succeeded, else the text of the error.
 
-    The namespaces that the child makes end with it, and so does what is mounted in them.
+    The namespaces that the child makes end with it, and the mounts in them, too.
     """
     try:
         with RunInChild(act):
@@ -40,7 +41,7 @@ def tried(act: Callable[[], object]) -> str:
 
 
 def text(path: str) -> str:
-    """Return what stands in the file *path*, without the end of line; nothing if it cannot be read."""
+    """Return the text of the file *path*, without blanks around it; "" if it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read().strip()
@@ -48,11 +49,11 @@ def text(path: str) -> str:
         return ""
 
 
-def listed(words: list[str] | set[str] | frozenset[str]) -> str:
-    """Return *words* sorted, as a sentence lists them; ``none`` if there are none."""
-    return " ".join(sorted(words)) or "none"
+def listed(names: list[str] | set[str] | frozenset[str]) -> str:
+    """Return *names* sorted and joined by blanks; ``none`` if there are none."""
+    return " ".join(sorted(names)) or "none"
 
 
 def is_root() -> bool:
-    """Tell whether we may try what only root may."""
+    """Return whether this process is root, and can try everything."""
     return os.geteuid() == 0

@@ -1,6 +1,7 @@
-"""The network: whether tinybox can make its rules, and which rules of others will stop what a box sends.
+"""Checks of the network: nftables, IP forwarding, and firewall rules of other programs that drop packets of boxes.
 
-A packet has to pass every base chain of its hook. So our "accept" does not help where another table says "drop".
+A packet must pass every base chain of its hook. So "accept" in tinybox's table does not help if another table has
+"drop".
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ if TYPE_CHECKING:
 BRIDGE = "tinybox0"
 PATIENCE = 10  # seconds
 CLONE_NEWNET = 0x40000000
-LET_THROUGH = f"accept what comes from and goes to {BRIDGE} there"
+LET_THROUGH = f"accept packets from and to {BRIDGE} there"
 
 
 class Obstacle(NamedTuple):
-    """Who drops packets of boxes, and how to make them let ours through."""
+    """A rule or chain that drops packets of boxes, and the command that makes it accept them."""
 
-    who: str
+    description: str
     cure: str
 
 
 def nftables(_: Paths) -> Finding:
-    """Make a table in a network namespace that goes at once; see nft(8)."""
+    """Try to make a table, in a network namespace that ends at once; see nft(8)."""
     nft = _nft()
     if not nft:
         cure = "apt-get install nftables; or --network none or host"
@@ -57,8 +58,8 @@ def _make_table(nft: str) -> None:
     rules = "table inet tinybox {\n chain out {\n type nat hook postrouting priority srcnat;\n masquerade\n }\n}\n"
     done = subprocess.run([nft, "-f", "-"], input=rules, capture_output=True, text=True, check=False, timeout=PATIENCE)
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["it failed"])[0]
-        raise HostError("nft", said.removeprefix("/dev/stdin:"))
+        message = (done.stderr.strip().splitlines() or ["it failed"])[0]
+        raise HostError("nft", message.removeprefix("/dev/stdin:"))
 
 
 def forwarding(_: Paths) -> Finding:
@@ -68,23 +69,25 @@ def forwarding(_: Paths) -> Finding:
     if os.access("/proc/sys/net/ipv4/ip_forward", os.W_OK):
         return Finding("forwarding", OK, "net.ipv4.ip_forward = 0; switched on with the first box on a bridge")
     cure = "sysctl net.ipv4.ip_forward=1, as root of the host"
-    return Finding("forwarding", NOTE, "off, and not ours to switch on: boxes reach the host and one another", cure)
+    return Finding(
+        "forwarding", NOTE, "off, and tinybox cannot switch it on: boxes reach the host and one another", cure
+    )
 
 
 def others(_: Paths) -> Finding:
-    """Look through everybody else's rules for what drops forwarded packets; see nft(8) and iptables(8)."""
+    """Search the rules of other programs for those that drop forwarded packets; see nft(8) and iptables(8)."""
     if not is_root():
-        return Finding("firewall", OK, "rules are root's to see")
+        return Finding("firewall", OK, "only root can read the rules")
     found = [*_in_nftables(_ruleset()), *_in_iptables()]
     if found:
-        whos = ", ".join(dict.fromkeys(obstacle.who for obstacle in found))
+        obstacles = ", ".join(dict.fromkeys(obstacle.description for obstacle in found))
         cures = "; ".join(dict.fromkeys(obstacle.cure for obstacle in found))
-        return Finding("firewall", NOTE, f"{whos}: boxes on a bridge will not reach other machines", cures)
-    return Finding("firewall", OK, "nobody else drops what boxes send")
+        return Finding("firewall", NOTE, f"{obstacles}: boxes on a bridge will not reach other machines", cures)
+    return Finding("firewall", OK, "no other rules drop packets of boxes")
 
 
 def _ruleset() -> list[dict[str, Any]]:
-    """Return what ``nft -j list ruleset`` lists; nothing where there is no nft; see libnftables-json(5)."""
+    """Return the objects of ``nft -j list ruleset``; none if there is no nft; see libnftables-json(5)."""
     nft = _nft()
     if not nft:
         return []
@@ -97,7 +100,7 @@ def _ruleset() -> list[dict[str, Any]]:
 
 
 def _in_nftables(ruleset: list[dict[str, Any]]) -> Iterator[Obstacle]:
-    """Find the base chains at the hook ``forward`` that drop by policy, and firewalld's, which rejects at its end."""
+    """Find base chains at the hook ``forward`` with the policy drop, and firewalld's, whose last rule rejects."""
     chains = [thing["chain"] for thing in ruleset if "chain" in thing]
     docker = any(chain["name"] == "DOCKER-USER" for chain in chains)
     for chain in chains:
@@ -114,12 +117,12 @@ def _in_nftables(ruleset: list[dict[str, Any]]) -> Iterator[Obstacle]:
 
 
 def _in_iptables() -> Iterator[Obstacle]:
-    """Ask the older iptables, whose rules nft does not list; only where it has been used: listing would load it."""
+    """Search the rules of the older iptables, which nft does not list; only if it is in use: listing would load it."""
     if "filter" not in text("/proc/net/ip_tables_names").split():
         return
     command = shutil.which("iptables-legacy") or "/usr/sbin/iptables-legacy"
     if not os.path.exists(command):
-        yield Obstacle("there are rules of the older iptables, which cannot be read without it", "install iptables")
+        yield Obstacle("there are rules of the older iptables, which is not here to read them", "install iptables")
         return
     done = subprocess.run([command, "-S"], capture_output=True, text=True, check=False, timeout=PATIENCE)
     if "-P FORWARD DROP" in done.stdout.splitlines():

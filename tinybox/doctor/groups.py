@@ -1,4 +1,4 @@
-"""Control groups: which version is mounted, which controller is where, and whether we may make groups there."""
+"""Checks of control groups: which version is mounted, where each controller is, and whether groups can be made."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIMITS = {  # controllers, by their names in version 2, and the options that nee
 
 
 def mode(_: Paths) -> Finding:
-    """Tell the versions from the mounts; see cgroups(7)."""
+    """Read the versions of control groups from the mounts; see cgroups(7)."""
     where = hierarchies()
     places = {
         "none": "no cgroup file system is mounted",
@@ -36,7 +36,7 @@ def mode(_: Paths) -> Finding:
 
 
 def controllers(_: Paths) -> Finding:
-    """Tell where each controller is, and which limits this host cannot hold."""
+    """Report which version has each controller, and which limits this host cannot enforce."""
     where = hierarchies()
     by_version = {version: [name for name in LIMITS if where.version(name) == version] for version in (2, 1, 0)}
     found = "; ".join(f"on v{version}: {listed(names)}" for version, names in by_version.items() if version and names)
@@ -48,30 +48,30 @@ def controllers(_: Paths) -> Finding:
 
 
 def delegation(_: Paths) -> Finding:
-    """Tell whether we may make groups: the directories are writable, and version 2 hands its controllers down."""
+    """Check that groups can be made: directories are writable, and version 2 can enable its controllers below."""
     where = hierarchies()
     tops = {root for root in map(where.root, [*LIMITS, "freezer"]) if root is not None}
     closed = sorted(top for top in tops if not os.access(top, os.W_OK) or os.statvfs(top).f_flag & os.ST_RDONLY)
     if closed and os.geteuid() == 0:
         cure = "in a container, give it a writable cgroup file system (--privileged, --cgroupns private)"
         return Finding("delegation", PROBLEM, f"no group can be made below {' '.join(closed)}", cure)
-    refused = _not_handed_down(where)
+    refused = _not_enabled(where)
     if refused:
         cure = "move the processes of that group into one below it (systemd: Delegate=yes)"
         return Finding("delegation", NOTE, f"{refused}: limits by version 2 will be refused", cure)
     return Finding("delegation", OK, f"groups are made below {' '.join(sorted(tops))}")
 
 
-def _not_handed_down(where: Hierarchies) -> str:
-    """Name the controllers that version 2 has, and cannot hand down since processes sit in its top group.
+def _not_enabled(where: Hierarchies) -> str:
+    """Return why version 2 cannot enable its controllers in child groups: processes in its top group; "" if it can.
 
-    "No internal processes" does not hold for the real root, only for the root that a cgroup namespace shows.
+    The rule "no internal processes" does not hold for the real root, only for the root that a cgroup namespace shows.
     """
     if where.unified is None:
         return ""
-    handed = set(text(f"{where.unified}/cgroup.subtree_control").split())
-    missing = group.V2_COUNTED & where.v2_controllers - handed
+    enabled = set(text(f"{where.unified}/cgroup.subtree_control").split())
+    missing = group.V2_COUNTED & where.v2_controllers - enabled
     is_real_root = not os.path.exists(f"{where.unified}/cgroup.type")
     if not missing or is_real_root or not text(f"{where.unified}/cgroup.procs"):
         return ""
-    return f"processes sit in {where.unified} itself, so {listed(missing)} cannot be handed down"
+    return f"there are processes in {where.unified} itself, so {listed(missing)} cannot be enabled below it"

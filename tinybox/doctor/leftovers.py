@@ -1,7 +1,8 @@
-"""What killed commands have left: whose owner is dead, what belongs to no container, what nobody holds any more.
+"""Find the leftovers of killed commands, and remove them (doctor --fix): containers, names, cgroups, imports ...
 
-Every command sweeps up after the dead before it does its own work, and the doctor does not, so that it can tell. Here
-lies the rest, too, that no command stumbles over. Whatever somebody still holds is not a leftover; see flock(2).
+Every other command cleans up after dead owner processes before its own work; the doctor does not, so that it can report
+them. It also finds the leftovers that no other command looks for. A file that a process locks is no leftover; see
+flock(2).
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ if TYPE_CHECKING:
 
     from tinybox.container.records.paths import Paths
 
-YOUNG = 60.0  # seconds: a group that is empty for so long is no box that is just being made
+YOUNG = 60.0  # seconds: a group that has been empty for longer is not of a box that is being made
 
 
 def leftovers(paths: Paths) -> Finding:
-    """Count what is left, kind by kind."""
+    """Report the leftovers of each kind."""
     if not is_root():
-        return Finding("leftovers", OK, "what containers leave is root's to see")
+        return Finding("leftovers", OK, "only root can see the leftovers of containers")
     found = {kind: _found(paths, kind) for kind in KINDS}
-    said = "; ".join(f"{kind}: {_shortened(names)}" for kind, names in found.items() if names)
-    if said:
-        return Finding("leftovers", NOTE, said, "tinybox doctor --fix removes them, and nothing else")
+    text = "; ".join(f"{kind}: {_shortened(names)}" for kind, names in found.items() if names)
+    if text:
+        return Finding("leftovers", NOTE, text, "tinybox doctor --fix removes them, and nothing else")
     return Finding("leftovers", OK, "none")
 
 
@@ -45,30 +46,30 @@ def _shortened(names: list[str]) -> str:
 
 
 def remove(paths: Paths) -> list[str]:
-    """Remove all leftovers, the containers of dead owners first; return a line for each that is gone.
+    """Remove all leftovers, the containers of dead owners first; return a line for each that was removed.
 
-    What cannot be removed is named on stderr, and the rest is removed.
+    An error is printed on stderr, and the other leftovers are still removed.
     """
     lines = []
-    for kind, (_, bury) in KINDS.items():
+    for kind, (_, remove_all) in KINDS.items():
         names = _found(paths, kind)
         if names:
             with Reported(kind):
-                bury(paths, names)
+                remove_all(paths, names)
         left = set(_found(paths, kind))
         lines += [f"{kind}: {os.path.basename(name)}" for name in names if name not in left]
     return lines
 
 
 def _found(paths: Paths, kind: str) -> list[str]:
-    """Name the leftovers of one *kind*; if they cannot be looked for, that is said, and the others are."""
+    """Return the names of the leftovers of one *kind*; if the search fails, print the error and return none."""
     with Reported(kind):
         return KINDS[kind][0](paths)
     return []
 
 
 def _orphaned(paths: Paths) -> list[str]:
-    """Name the containers that count as alive, while the process that owned them is dead."""
+    """Return the containers that have a run directory, but whose owner process is dead."""
     return [container for container in paths.with_run_directory() if state.wait_for_owner(paths, container, 0)]
 
 
@@ -77,7 +78,7 @@ def _sweep(paths: Paths, _: list[str]) -> None:
 
 
 def _frozen(paths: Paths) -> list[str]:
-    """Name the containers that a command has left frozen that died while it worked on them."""
+    """Return the containers that are still frozen because the command that froze them was killed."""
     return [container for container in paths.with_run_directory() if freezing.left_frozen(paths, container)]
 
 
@@ -87,7 +88,7 @@ def _thaw(paths: Paths, containers: list[str]) -> None:
 
 
 def _unfinished(paths: Paths) -> list[str]:
-    """Name the bundles that have no state.json, and nobody at work on them."""
+    """Return the containers that have a bundle without state.json, and no run directory."""
     return [
         container
         for container in paths.stored()
@@ -105,8 +106,8 @@ def _delete(paths: Paths, containers: list[str]) -> None:
                 record.close()
 
 
-def _nameless(paths: Paths) -> list[str]:
-    """Name the containers of which nothing is left but a name."""
+def _only_names(paths: Paths) -> list[str]:
+    """Return the ids of containers of which only a name is left."""
     return [
         container
         for container in naming.every(paths)
@@ -120,13 +121,13 @@ def _release(paths: Paths, containers: list[str]) -> None:
 
 
 def _groups(_: Paths) -> list[str]:
-    """Name the groups of containers in which there has been nobody for a while, whatever store they were of."""
-    room = os.path.dirname(group.place("id"))
+    """Return the control groups of containers, of all stores, that have been without a process for a while."""
+    parent = os.path.dirname(group.place("id"))
     long_ago = time.time() - YOUNG
     found = []
     for root in hierarchies().roots():
-        for name in _folders(f"{root}/{room}"):
-            path = f"{root}/{room}/{name}"
+        for name in _folders(f"{root}/{parent}"):
+            path = f"{root}/{parent}/{name}"
             if os.stat(path).st_mtime < long_ago and not files.processes(path):
                 found.append(path)
     return found
@@ -147,7 +148,7 @@ def _remove_groups(_: Paths, paths: list[str]) -> None:
 
 
 def _id_ranges(_: Paths) -> list[str]:
-    """Name the ranges of ids whose container is gone, with a whole store or because a command was killed."""
+    """Return the id ranges whose container is gone, because its store was deleted or a command was killed."""
     return id_ranges.unused()
 
 
@@ -157,7 +158,7 @@ def _reclaim(_paths: Paths, _names: list[str]) -> None:
 
 
 def _unpacked(paths: Paths) -> list[str]:
-    """Name the directories of imports that nobody holds any more."""
+    """Return the directories of imports that no process locks any more."""
     folder = f"{paths.root}/tmp"
     return [f"{folder}/{name}" for name in _folders(folder) if not intake.held(f"{folder}/{name}")]
 
@@ -172,12 +173,12 @@ KINDS: dict[str, tuple[Callable[[Paths], list[str]], Callable[[Paths, list[str]]
     "containers of dead owners": (_orphaned, _sweep),
     "containers frozen by dead commands": (_frozen, _thaw),
     "unfinished containers": (_unfinished, _delete),
-    "names of nobody": (_nameless, _release),
-    "ranges of ids of nobody": (_id_ranges, _reclaim),
+    "names without a container": (_only_names, _release),
+    "id ranges without a container": (_id_ranges, _reclaim),
     "empty control groups": (_groups, _remove_groups),
     "unfinished imports": (_unpacked, _sweep_imports),
     "addresses of dead boxes": (network_leftovers.leases, network_leftovers.free),
-    "links of no box": (network_leftovers.links, network_leftovers.remove_links),
-    "rules of no box": (network_leftovers.table, network_leftovers.remove_table),
+    "links without a box": (network_leftovers.links, network_leftovers.remove_links),
+    "firewall rules without a box": (network_leftovers.table, network_leftovers.remove_table),
     "pools of dead network namespaces": (network_leftovers.pools, network_leftovers.remove_pools),
 }

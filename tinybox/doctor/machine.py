@@ -1,4 +1,4 @@
-"""The machine: its kernel and what that was built with, its architecture, its free time and space, and the Python."""
+"""Checks of the machine: kernel version and configuration, architecture, Python, free CPU time, free disk space."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEEDED = (
     "NAMESPACES UTS_NS IPC_NS PID_NS NET_NS CGROUPS MEMCG CGROUP_SCHED CFS_BANDWIDTH CGROUP_PIDS OVERLAY_FS "
     "SECCOMP_FILTER"
 ).split()
-WANTED = {  # and what does not work without
+WANTED = {  # and the feature that does not work without
     "USER_NS": "--userns",
     "TIME_NS": "time namespaces",
     "CGROUP_BPF": "the device filter on version 2",
@@ -31,9 +31,9 @@ WANTED = {  # and what does not work without
     "NF_TABLES": "published ports",
     "NF_NAT": "published ports",
 }
-FAIR_SHARE = 0.9  # of one CPU, below which a measurement of CPU time is not fair
+FAIR_SHARE = 0.9  # of one CPU: with less, a measurement of CPU time is not fair
 SPIN = 0.1  # seconds
-LITTLE_SPACE = 512 << 20  # bytes: an image and what a lecture writes into boxes
+LITTLE_SPACE = 512 << 20  # bytes: for an image, and the files that a lecture writes into boxes
 
 
 def kernel(_: Paths) -> Finding:
@@ -47,22 +47,22 @@ def kernel(_: Paths) -> Finding:
 
 
 def config(_: Paths) -> Finding:
-    """Look up what the kernel was built with: /proc/config.gz, or the file that distributions put into /boot."""
+    """Read the kernel's configuration: /proc/config.gz, or the file that distributions put into /boot."""
     options = _config()
     if not options:
-        return Finding("kernel config", OK, "not to be read here; what matters is tried below")
+        return Finding("kernel config", OK, "cannot be read here; the features are tried below")
     missing = [name for name in NEEDED if name not in options]
     if missing:
         return Finding("kernel config", PROBLEM, "built without " + " ".join(missing), "boot a distribution's kernel")
     lacking = {name: lost for name, lost in WANTED.items() if name not in options}
     if lacking:
-        said = ", ".join(f"{name} ({lost})" for name, lost in lacking.items())
-        return Finding("kernel config", NOTE, f"built without {said}", "boot a distribution's kernel")
+        names = ", ".join(f"{name} ({lost})" for name, lost in lacking.items())
+        return Finding("kernel config", NOTE, f"built without {names}", "boot a distribution's kernel")
     return Finding("kernel config", OK, f"all {len(NEEDED) + len(WANTED)} options are built in or modules")
 
 
 def _config() -> set[str]:
-    """Return the options that are y or m; none where the kernel does not tell."""
+    """Return the options that are y or m; none if the configuration cannot be read."""
     try:
         with gzip.open("/proc/config.gz", "rt", encoding="utf-8") as file:
             content = file.read()
@@ -73,29 +73,29 @@ def _config() -> set[str]:
 
 
 def architecture(_: Paths) -> Finding:
-    """Tell whether the numbers of the system calls are known for this machine."""
+    """Check that tinybox knows the numbers of this machine's system calls."""
     machine = platform.machine()
     if machine not in abi.MACHINES:
         known = " and ".join(abi.MACHINES)
-        return Finding("architecture", PROBLEM, f"{machine}: its system calls have other numbers", f"use {known}")
+        return Finding("architecture", PROBLEM, f"{machine}: its system call numbers are unknown", f"use {known}")
     return Finding("architecture", OK, machine)
 
 
 def headroom(_: Paths) -> Finding:
-    """Spin for a moment and compare CPU time with time: who else wants this CPU? See clock_gettime(2)."""
+    """Spin for a moment and compare CPU time with real time: do other processes use this CPU? See clock_gettime(2)."""
     began, used = time.monotonic(), time.process_time()
     while time.monotonic() - began < SPIN:
         pass
     share = (time.process_time() - used) / (time.monotonic() - began)
     cpus = len(os.sched_getaffinity(0))
-    found = f"{cpus} CPU{'s' * (cpus > 1)}, {share:.2f} of one to be had now, load {os.getloadavg()[0]:.1f}"
+    found = f"{cpus} CPU{'s' * (cpus > 1)}, {share:.2f} of one is free now, load {os.getloadavg()[0]:.1f}"
     if share < FAIR_SHARE:
-        return Finding("CPU headroom", NOTE, found, "measurements of CPU time will be INCONCLUSIVE: end what runs")
+        return Finding("CPU headroom", NOTE, found, "measurements of CPU time will be INCONCLUSIVE: end other programs")
     return Finding("CPU headroom", OK, found)
 
 
 def space(paths: Paths) -> Finding:
-    """Ask the file system of the store what is free; see statvfs(3)."""
+    """Read the free space of the file system of the store; see statvfs(3)."""
     where = paths.root
     while not os.path.isdir(where):
         where = os.path.dirname(where)
@@ -110,7 +110,7 @@ def space(paths: Paths) -> Finding:
 
 
 def python(_: Paths) -> Finding:
-    """Tell which Python runs tinybox, and whether the optional packages are there."""
+    """Report the Python that runs tinybox, and whether the optional packages are installed."""
     from importlib.util import find_spec
 
     missing = [name for name in ("click", "pyroute2") if find_spec(name) is None]

@@ -1,7 +1,8 @@
-"""What networks can leave on a host, and how it is told for sure: nobody who lives has an address that needs it.
+"""Find and remove the network leftovers of dead boxes: addresses, pools, bridges and links, firewall rules.
 
-Who lays a cable has an address before, and holds the switchboard while he does. So who holds it, and finds no living
-box with an address on a bridge, knows that this bridge, what is plugged into it, and our rules are nobody's.
+A process that makes a veth pair has reserved an address before, and holds the lock of HostBridges while it makes the
+pair. So a process that holds this lock, and finds no living box with an address on a bridge, can be sure: nothing uses
+the bridge, the links attached to it, and tinybox's firewall rules.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ if TYPE_CHECKING:
 
 
 def leases(_: Paths) -> list[str]:
-    """Name the addresses of boxes of which nothing is left; those of the dead who are known their own store sweeps."""
+    """Return the address files of boxes whose directory is gone; every other dead box is cleaned up by its store."""
     return _leases(address_pools.folder(), is_stray=lambda owner: not os.path.isdir(owner))
 
 
 def free(_: Paths, paths: list[str]) -> None:
-    """Free them, and remove the pools that are empty then."""
-    with HostBridges() as board:
+    """Remove the address files *paths*, and the pools that are empty then."""
+    with HostBridges() as bridges:
         for path in paths:
             naming.discard(path)
-        board.tidy()
+        bridges.tidy()
 
 
 def _leases(pools: str, is_stray: Callable[[str], bool]) -> list[str]:
@@ -42,7 +43,7 @@ def _leases(pools: str, is_stray: Callable[[str], bool]) -> list[str]:
 
 
 def _names(folder: str) -> list[str]:
-    """List what is not hidden in *folder*; nothing if it is none."""
+    """List the names in *folder* that are not hidden; none if it is no directory."""
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):
@@ -50,19 +51,19 @@ def _names(folder: str) -> list[str]:
 
 
 def pools(_: Paths) -> list[str]:
-    """Name the pools of network namespaces that no process is in, that have no name, and no living box."""
+    """Return the pools of network namespaces that have no process, no mount and no living box."""
     alive = _namespaces()
     paths = [f"{address_pools.POOLS}/{name}" for name in _names(address_pools.POOLS)]
     return [path for path in paths if os.path.basename(path) not in alive and not _leases(path, address_pools.is_alive)]
 
 
 def _namespaces() -> set[str]:
-    """Return the numbers of the network namespaces that somebody is in, or that are mounted; see namespaces(7)."""
+    """Return the inodes of the network namespaces that a process is in, or that are mounted; see namespaces(7)."""
     found = set()
     for pid in filter(str.isdecimal, os.listdir("/proc")):
         try:
             found.add(str(os.stat(f"/proc/{pid}/ns/net").st_ino))
-        except OSError:  # it has just ended
+        except OSError:  # the process has just ended
             continue
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         roots = [mount.root for mount in proc.mountinfo(file.read())]
@@ -70,42 +71,42 @@ def _namespaces() -> set[str]:
 
 
 def remove_pools(_: Paths, paths: list[str]) -> None:
-    """Remove them, whole."""
+    """Remove the pools *paths* with all their addresses."""
     for path in paths:
         with Reported(f"pool {path}"):
             files.remove_tree(path)
 
 
 def links(paths: Paths) -> list[str]:
-    """Name the bridges of this store's networks that no living box is on, and what is plugged into them."""
-    board, bridges = HostBridges(), {each.bridge for each in definitions.every(paths) if each.bridge}
-    idle = [bridge for bridge in sorted(bridges) if interfaces.exists(bridge) and not board.boxes(bridge)]
+    """Return the links attached to bridges of this store's networks without a living box, and these bridges."""
+    host, bridges = HostBridges(), {each.bridge for each in definitions.every(paths) if each.bridge}
+    idle = [bridge for bridge in sorted(bridges) if interfaces.exists(bridge) and not host.boxes(bridge)]
     if not idle:
         return []
     seen = facts.facts()
-    plugged = [link.name for link in seen.links if seen.names.get(link.master) in idle]
-    return [*plugged, *idle]
+    attached = [link.name for link in seen.links if seen.names.get(link.master) in idle]
+    return [*attached, *idle]
 
 
 def remove_links(paths: Paths, names: list[str]) -> None:
-    """Remove them, if they are still nobody's."""
+    """Remove the links *names*, if they are still unused."""
     with HostBridges():
         for name in [name for name in links(paths) if name in names]:
             removal.remove_link(name)
 
 
 def table(_: Paths) -> list[str]:
-    """Name our table of the firewall, if there is one, and no living box."""
+    """Return the name of tinybox's firewall table, if it exists and no box lives."""
     return [] if not _is_idle() or not firewall.exists() else [firewall.TABLE]
 
 
 def _is_idle() -> bool:
-    board = HostBridges()
-    return not os.path.isdir(board.path) or not board.boxes()
+    host = HostBridges()
+    return not os.path.isdir(host.path) or not host.boxes()
 
 
 def remove_table(paths: Paths, _: list[str]) -> None:
-    """Remove it, if it is still nobody's."""
+    """Remove the firewall table, if it is still unused."""
     with HostBridges():
         if table(paths):
             firewall.clear().end()

@@ -1,4 +1,4 @@
-"""What root may do here: not everywhere is root all-powerful, and each missing right closes some options."""
+"""Checks of rights: root's capabilities, user namespaces, AppArmor, seccomp; each missing right disables options."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
 
 SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF = 0x00050000, 0x7FC00000
-SWITCHES = {  # what may forbid user namespaces: the file, the value that forbids, and who it is that it forbids them
+SWITCHES = {  # what may forbid user namespaces: the file, the value that forbids them, and to which users or programs
     "/proc/sys/kernel/unprivileged_userns_clone": ("0", "all but root"),
     "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": ("1", "programs without an AppArmor profile"),
 }
 
 
 def root(_: Paths) -> Finding:
-    """Look at who we are and which capabilities we are permitted; see capget(2)."""
+    """Read the user id and the permitted capabilities of this process; see capget(2)."""
     if os.geteuid() != 0:
-        return Finding("root", NOTE, "asked by a user: what only root can try is not tried", "sudo tinybox doctor")
+        return Finding("root", NOTE, "run by a user: checks that need root are skipped", "sudo tinybox doctor")
     has = capabilities.available()
     last = int(text("/proc/sys/kernel/cap_last_cap") or len(capability.NAMES) - 1)
     missing = [name for name in capability.NAMES[: last + 1] if name not in has]
@@ -32,14 +32,14 @@ def root(_: Paths) -> Finding:
     if missing:
         lost = "--cap-add of these is refused"
         if "CAP_SYS_RESOURCE" in missing:
-            lost += ", and so is a --ulimit above our own"
+            lost += ", and so is a --ulimit above tinybox's own"
         cure = "give tinybox's own root these capabilities"
         return Finding("root", NOTE, f"root without {' '.join(missing)}: {lost}", cure)
     return Finding("root", OK, f"root with all {len(has)} capabilities")
 
 
 def user_namespaces(_: Paths) -> Finding:
-    """Make one, see user_namespaces(7); and read the switches that may forbid it."""
+    """Try to make a user namespace, and read the switches that may forbid it; see user_namespaces(7)."""
     if text("/proc/sys/user/max_user_namespaces") == "0":
         cure = "sysctl user.max_user_namespaces=10000"
         return Finding("user namespaces", NOTE, "the limit is 0: --userns private will be refused", cure)
@@ -47,16 +47,16 @@ def user_namespaces(_: Paths) -> Finding:
     if refused:
         cure = "sysctl kernel.unprivileged_userns_clone=1, or a kernel with CONFIG_USER_NS"
         return Finding("user namespaces", NOTE, f"{refused}: --userns private will be refused", cure)
-    for path, (forbids, whom) in SWITCHES.items():
-        if text(path) == forbids:
-            return Finding("user namespaces", OK, f"root can make them, {whom} cannot ({path} = {forbids})")
+    for path, (value, excluded) in SWITCHES.items():
+        if text(path) == value:
+            return Finding("user namespaces", OK, f"root can make them, {excluded} cannot ({path} = {value})")
     return Finding("user namespaces", OK, "can be made")
 
 
 def apparmor(_: Paths) -> Finding:
-    """Tell whether AppArmor, which may take more from a program than its capabilities say, is on; see apparmor(7)."""
+    """Check whether AppArmor is on: it can restrict a program further than its capabilities; see apparmor(7)."""
     if text("/sys/module/apparmor/parameters/enabled") != "Y":
-        return Finding("AppArmor", OK, "not there: nothing beside capabilities, seccomp and masks confines a box")
+        return Finding("AppArmor", OK, "not there: only capabilities, seccomp and masks confine a box")
     confined = text("/proc/self/attr/current") or "unconfined"
     if confined.startswith("unconfined"):
         return Finding("AppArmor", OK, "on; tinybox itself is unconfined")
@@ -64,7 +64,7 @@ def apparmor(_: Paths) -> Finding:
 
 
 def filters(_: Paths) -> Finding:
-    """Ask seccomp(2) which answers a filter may give."""
+    """Ask seccomp(2) which actions a filter may return."""
     if not os.path.exists("/proc/sys/kernel/seccomp"):
         cure = "--security-opt seccomp=unconfined, or a kernel with CONFIG_SECCOMP_FILTER"
         return Finding("seccomp", PROBLEM, "this kernel has no filters", cure)
@@ -73,9 +73,9 @@ def filters(_: Paths) -> Finding:
         return Finding("seccomp", PROBLEM, refused, "--security-opt seccomp=unconfined")
     if tried(lambda: _check(SECCOMP_RET_USER_NOTIF)):
         return Finding("seccomp", NOTE, "filters, but without SCMP_ACT_NOTIFY", "boot Linux 5.0 or newer")
-    return Finding("seccomp", OK, "filters with all answers, " + text("/proc/sys/kernel/seccomp/actions_avail"))
+    return Finding("seccomp", OK, "filters with all actions, " + text("/proc/sys/kernel/seccomp/actions_avail"))
 
 
 def _check(action: int) -> None:
     if not seccomp.action_available(action):
-        raise HostError("seccomp(2)", f"does not know the answer {action:#x}")
+        raise HostError("seccomp(2)", f"does not know the action {action:#x}")

@@ -1,4 +1,4 @@
-"""Mounts: how those of the host propagate, and whether overlayfs takes the store for its upper directory."""
+"""Checks of mounts and the store: propagation of the host's mounts, trust in the store, overlayfs in the store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def propagation(_: Paths) -> Finding:
 
 
 def overlayfs(paths: Paths) -> Finding:
-    """Mount an overlay whose upper directory lies in the store, in a mount namespace that goes at once."""
+    """Try to mount an overlay with its upper directory in the store, in a mount namespace that ends at once."""
     if not is_root():
         known = "overlay" in text("/proc/filesystems").split()
         return Finding("overlayfs", OK, "in /proc/filesystems" if known else "not loaded yet; only root can try")
@@ -38,12 +38,12 @@ def overlayfs(paths: Paths) -> Finding:
         return Finding("overlayfs", PROBLEM, f"store {paths.root}: {error.strerror}", cure)
     if refused:
         return Finding("overlayfs", PROBLEM, refused)
-    return Finding("overlayfs", OK, f"{paths.root} carries the upper directory of an overlay")
+    return Finding("overlayfs", OK, f"{paths.root} can hold the upper directory of an overlay")
 
 
 def trust(paths: Paths) -> Finding:
-    """Tell that the store is root's alone, which is looked at whenever a command begins; see linux/ownership.py."""
-    return Finding("store", OK, f"{paths.root}: nobody but root can change what is in it")
+    """Report that only root can change the store, which every command checks first; see linux/ownership.py."""
+    return Finding("store", OK, f"{paths.root}: only root can change its files")
 
 
 def _mount(folder: str) -> None:
@@ -56,4 +56,4 @@ def _mount(folder: str) -> None:
     overlay.mount_overlay([f"{folder}/lower"], f"{folder}/upper", f"{folder}/work", f"{folder}/merged")
     os.unlink(f"{folder}/merged/file")
     if not os.path.exists(f"{folder}/lower/file"):
-        raise HostError("overlay", "what is deleted above is deleted below")
+        raise HostError("overlay", "a file deleted in the overlay is deleted below it")

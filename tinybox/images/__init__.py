@@ -1,1 +1,1 @@
-"""Content on disk: what images are called, where they lie, how they come in. Nothing here knows a process."""
+"""Images: their names, the store on disk, and pull, import, load, save and build from a recipe; no processes."""

@@ -1,8 +1,9 @@
-"""Alpine's package database: plain text that says which file belongs to which package, with owner, mode and checksum.
+"""Alpine's package database (apk): take some packages out of a larger installation, and check each of their files.
 
-So a larger installation can be cut down to some of its packages, and each file taken can be proved to be the package's.
-A stanza's lines are letter, colon, value: P name, V version, C checksum, t time, F directory, R file in it; after these
-M or a, owner and mode where they are not the usual ones, and Z, the checksum of the content or of a link's target.
+The database is plain text. It lists the files of each package, with owner, mode and checksum, so each file can be
+compared with that of the package. A package is a stanza of lines, each a letter, a colon and a value: P name,
+V version, C checksum, t time, F directory, R file in it; after F or R, M or a gives an unusual owner and mode, and
+after R, Z gives the checksum of the content or of a link's target.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PATHS = "etc/busybox-paths.d/busybox"  # the busybox package's own list of its c
 
 
 class Entry(NamedTuple):
-    """One path that a package owns."""
+    """A file or directory of a package; *time* is in seconds since 1970."""
 
     path: str
     is_directory: bool
@@ -36,7 +37,7 @@ class Entry(NamedTuple):
 
 
 def stanzas(text: str) -> dict[str, str]:
-    """Part the database *text* into its packages: name -> stanza, in the same order."""
+    """Split the database *text* into its packages: name -> stanza, in the same order."""
     found = {}
     for stanza in text.strip().split("\n\n"):
         found[_value(stanza, "P")] = stanza
@@ -44,7 +45,7 @@ def stanzas(text: str) -> dict[str, str]:
 
 
 def entries(stanza: str) -> list[Entry]:
-    """List the directories and files of one package."""
+    """Return the directories and files of one package."""
     folder, time = "", int(_value(stanza, "t") or 0)
     found: list[Entry] = []
     for line in stanza.splitlines():
@@ -63,9 +64,9 @@ def entries(stanza: str) -> list[Entry]:
 
 
 def compose(tree: str, source: dict[str, Any], pack: Pack) -> None:
-    """Put into *pack* the packages of *source* from the installation *tree*, and a database of exactly these.
+    """Add to *pack* the packages of *source* from the installation *tree*, and a database of only these packages.
 
-    Raises ImageError if a package or a file is missing, or if a file is not the one its package brought.
+    ImageError: a package or a file is missing, or a file differs from that of its package.
     """
     installed = stanzas(_text(tree, f"{DATABASE}/installed"))
     missing = set(source["packages"]) - set(installed)
@@ -84,7 +85,7 @@ def compose(tree: str, source: dict[str, Any], pack: Pack) -> None:
 
 
 def _owned(kept: dict[str, str]) -> dict[str, Entry]:
-    """Merge the packages' entries; of a shared directory, the one with a mode of its own counts."""
+    """Merge the packages' entries; of a directory in several packages, take an entry whose mode is not 0755."""
     owned: dict[str, Entry] = {}
     for stanza in kept.values():
         for entry in entries(stanza):
@@ -94,16 +95,16 @@ def _owned(kept: dict[str, str]) -> dict[str, Entry]:
 
 
 def _add(tree: str, entry: Entry, source: dict[str, Any], pack: Pack) -> None:
-    """Put one *entry* into *pack*, with the content from *tree* as the recipe mends it."""
+    """Add one *entry* to *pack*, with the content from *tree* and the recipe's changes."""
     pack.time = entry.time
     owner = tuple(source["owners"].get(entry.path, entry.owner))
     if entry.is_directory:
         pack.directory(entry.path, entry.mode, owner)
         return
     target = source["links"].get(entry.path) or _target(tree, entry.path)
-    content = target.encode() if target else _mended(tree, entry.path, source)
+    content = target.encode() if target else _changed(tree, entry.path, source)
     if entry.path not in source["changed"] and checksum(content) != entry.checksum:
-        raise ImageError(f"disk's file /{entry.path}", "it is not what its package brought", "correct the recipe")
+        raise ImageError(f"disk's file /{entry.path}", "it differs from that of its package", "correct the recipe")
     if target:
         pack.symlink(entry.path, target)
     else:
@@ -111,12 +112,18 @@ def _add(tree: str, entry: Entry, source: dict[str, Any], pack: Pack) -> None:
 
 
 def checksum(content: bytes) -> str:
-    """Write the SHA-1 of *content* as the database does; it proves origin here, not safety (the disk is pinned)."""
+    """Return the SHA-1 of *content* as the database writes it.
+
+    It only shows that the file is the package's; the safety comes from the disk, which is pinned by SHA-256.
+    """
     return "Q1" + base64.b64encode(hashlib.sha1(content, usedforsecurity=False).digest()).decode()
 
 
-def _mended(tree: str, path: str, source: dict[str, Any]) -> bytes:
-    """Read *path*; give back a text the disk's builder blanked, take away the lines of users the builder added."""
+def _changed(tree: str, path: str, source: dict[str, Any]) -> bytes:
+    """Return the content of *path* with the recipe's changes.
+
+    The recipe has the text of a file that the disk's builder emptied, and the users whose lines the builder added.
+    """
     if path in source["texts"]:
         return str(source["texts"][path]).encode()
     content = _bytes(tree, path)
@@ -139,7 +146,7 @@ def _add_database(tree: str, kept: dict[str, str], pack: Pack) -> None:
 
 
 def _scripts(tree: str, kept: dict[str, str]) -> bytes:
-    """Cut the archive of installation scripts down to the packages *kept*; its members begin with NAME-VERSION."""
+    """Return the archive of installation scripts with only the packages *kept*; its members begin with NAME-VERSION."""
     prefixes = tuple(f"{name}-{_value(stanza, 'V')}." for name, stanza in kept.items())
     result = io.BytesIO()
     with (
@@ -153,7 +160,7 @@ def _scripts(tree: str, kept: dict[str, str]) -> bytes:
 
 
 def _value(stanza: str, key: str) -> str:
-    """Return the value of the first line with the letter *key*, or nothing."""
+    """Return the value of the first line with the letter *key*, or ""."""
     return next((line[2:] for line in stanza.splitlines() if line.startswith(f"{key}:")), "")
 
 
@@ -166,7 +173,7 @@ def _text(tree: str, path: str) -> str:
 
 
 def _target(tree: str, path: str) -> str:
-    """Return where *path* points to, or nothing if it is no symbolic link."""
+    """Return the target of the symbolic link *path*, or "" if it is not one."""
     path = os.path.join(tree, path)
     return os.readlink(path) if os.path.islink(path) else ""
 

@@ -1,7 +1,7 @@
-"""From a tar archive to a directory: the archive says what it likes, and only what is safe and whole is believed.
+"""Unpack a tar archive, from an untrusted source, into a new directory: completely, or not at all.
 
-Python's tarfile reads the headers; making the files is ours, because it must happen below one open directory. The end
-is all or nothing: a complete tree, or an ImageError that names the member, and no trace.
+Python's tarfile reads the headers. `Tree` makes the files, because each must be made below one open directory. The
+result is a complete tree, or an ImageError that names the member, and no directory.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from io import BufferedReader
     from typing import Self
 
-WHAT_FAILED = {
+CAUSES = {
     errno.EXDEV: "its path leads outside through a link",
-    errno.ELOOP: "its path goes round in links",
-    errno.ENOENT: "what it links to, or is named behind, is not in the archive",
+    errno.ELOOP: "the links in its path form a loop",
+    errno.ENOENT: "its directory, or the file to which it links, is not in the archive",
     errno.ENOSPC: "there is no space left on the device",
     errno.ENAMETOOLONG: f"a path of it is longer than {LONGEST_PATH} bytes, or a name than 255",
 }
 
 
-GLOBALS_MOST = 1 << 16  # bytes of global headers, which hold for every later member, so tarfile copies them for each
+GLOBALS_MOST = 1 << 16  # bytes of global headers, which apply to every later member: tarfile copies them for each
 CURE = "a .tar, .tar.gz, .xz, .bz2 or .zst"
 
 
 class Unpacked(NamedTuple):
-    """What an archive turned out to be: its OCI diff id, its files' bytes, and the time of its newest file."""
+    """The result of unpacking: the OCI diff id, the *size* of all files in bytes, and the time of the newest file."""
 
     diff_id: str
     size: int
@@ -46,15 +46,16 @@ class Unpacked(NamedTuple):
 def unpack(source: BufferedReader, destination: str, limit: int | None = None) -> Unpacked:
     """Make the directory *destination* from the archive *source*; see tar(5) and the OCI image-spec on layers.
 
-    At most *limit* bytes are unpacked, by default what the file system has free. Raises ImageError.
+    At most *limit* bytes are unpacked, by default the free space of the file system. ImageError: the archive is
+    damaged, unsafe or too large; then the directory is removed.
     """
     os.mkdir(destination)
     try:
-        os.chmod(destination, 0o755)  # unless the archive says otherwise, and whatever the umask says
+        os.chmod(destination, 0o755)  # with any umask; the archive may set another mode
         with opened(source, free(destination) if limit is None else limit) as stream, Tree(destination) as tree:
             return fill(tree, stream)
     except BaseException as error:
-        with suppress(OSError):  # the error that we have is the one to tell
+        with suppress(OSError):  # report the first error, not this one
             remove_tree(destination)
         if isinstance(error, TinyboxError):
             error.thing = error.thing or "archive"
@@ -62,25 +63,26 @@ def unpack(source: BufferedReader, destination: str, limit: int | None = None) -
 
 
 def fill(tree: Tree, stream: Stream) -> Unpacked:
-    """Put every member of *stream* into *tree*; blame the member at hand for what goes wrong."""
+    """Put every member of *stream* into *tree*; an error names the current member."""
     size = newest = 0
-    with ErrorContext() as blame:
+    with ErrorContext() as context:
         for member in headers(stream):
-            blame.thing = f"archive member {member.name[:200]!r}"
+            context.thing = f"archive member {member.name[:200]!r}"
             tree.add(member, stream.data(member.size))
             size += member.size if member.isreg() else 0
             newest = max(newest, int(member.mtime))
-            blame.thing = f"archive, after {member.name[:200]!r}"
+            context.thing = f"archive, after {member.name[:200]!r}"
         for directory in tree.directories():
-            blame.thing = f"archive member {directory.name[:200]!r}"
+            context.thing = f"archive member {directory.name[:200]!r}"
             tree.finish(directory)
         return Unpacked(stream.diff_id(), size, newest)
 
 
 class ErrorContext:
-    """The *thing* at hand, an archive or a member of it, which is named when reading it fails: as an ImageError.
+    """A context manager that turns every error of reading an archive into an ImageError about its current *thing*.
 
-    Archives of strangers are read in here, so that each error of tarfile becomes one line.
+    *thing* is the archive, or a member of it. With an untrusted archive tarfile may raise many kinds of errors: each
+    becomes an error of one line.
     """
 
     def __init__(self) -> None:
@@ -93,13 +95,16 @@ class ErrorContext:
         if isinstance(error, ImageError):
             error.thing = error.thing or self.thing
         elif isinstance(error, OSError):
-            raise ImageError(self.thing, WHAT_FAILED.get(error.errno or 0, str(error.strerror))) from error
+            raise ImageError(self.thing, CAUSES.get(error.errno or 0, str(error.strerror))) from error
         elif isinstance(error, tarfile.TarError | ValueError | OverflowError | RecursionError):
-            raise ImageError(self.thing, f"not a sound tar archive: {error}", CURE) from error
+            raise ImageError(self.thing, f"not a valid tar archive: {error}", CURE) from error
 
 
 class _Header(tarfile.TarInfo):
-    """A header; those of PAX are looked at before tarfile searches them. Its source allows others this method."""
+    """A tar header; PAX headers are checked before tarfile searches them.
+
+    The comments in tarfile's source allow subclasses to override this method.
+    """
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
@@ -109,7 +114,7 @@ class _Header(tarfile.TarInfo):
 
 
 def headers(stream: Stream) -> Iterator[tarfile.TarInfo]:
-    """Yield the members one by one; raise ImageError if there is no end marker where they end."""
+    """Yield the header of each member; ImageError: the end marker is missing after the last one."""
     tar = tarfile.TarFile(fileobj=stream, tarinfo=_Header, encoding="utf-8", errors="surrogateescape")  # type: ignore[arg-type]
     with tar as archive:
         while True:
@@ -117,7 +122,7 @@ def headers(stream: Stream) -> Iterator[tarfile.TarInfo]:
             member = archive.next()
             if member is None:
                 break
-            archive.members = []  # type: ignore[attr-defined]  # tarfile would remember a million of them
+            archive.members = []  # type: ignore[attr-defined]  # tarfile would keep a million of them in memory
             if sum(len(key) + len(value) for key, value in archive.pax_headers.items()) > GLOBALS_MOST:
                 raise ImageError(
                     "", f"its global headers are larger than {GLOBALS_MOST >> 10} KiB", "the archive is unsafe"
@@ -128,6 +133,6 @@ def headers(stream: Stream) -> Iterator[tarfile.TarInfo]:
 
 
 def free(path: str) -> int:
-    """Return how many bytes the file system of *path* has for us; see statvfs(3)."""
+    """Return the bytes that this process may use in the file system of *path*; see statvfs(3)."""
     status = os.statvfs(path)
     return status.f_bavail * status.f_frsize

@@ -1,7 +1,7 @@
-"""The smallest root file system there is: one static program that is three hundred commands, by the name it is called.
+"""The image busybox: a root file system from this host's static busybox, one program with three hundred commands.
 
-It is made from this host's own busybox, so it needs no network. A program that needs a shared library could not start
-alone in an empty root; ELF says so by a segment that names its interpreter.
+It needs no network. The program must be static: one that needs shared libraries could not start in an empty root. In
+the ELF format such a program has a segment that names its interpreter.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ PT_INTERP = 3  # elf(5): the program header that names the dynamic loader
 CURE = "apt install busybox-static"
 
 
-def archive(source: dict[str, Any], work: Workspace, say: Callable[[str], None]) -> str:
-    """Pack this host's static busybox and what surrounds it as *source* lists it; return the archive's path."""
+def archive(source: dict[str, Any], work: Workspace, report: Callable[[str], None]) -> str:
+    """Pack this host's static busybox, and the directories and files of *source*; return the archive's path.
+
+    HostError: this host has no static busybox.
+    """
     program = _program()
-    say(f"from {program}")
+    report(f"from {program}")
     with open(program, "rb") as file:
         content = file.read()
     if not is_static(content):
@@ -45,7 +48,7 @@ def archive(source: dict[str, Any], work: Workspace, say: Callable[[str], None])
 
 
 def is_static(content: bytes) -> bool:
-    """Tell whether the 64-bit ELF program *content* starts without a dynamic loader; see elf(5)."""
+    """Return whether the 64-bit ELF program *content* starts without a dynamic loader; see elf(5)."""
     if content[:5] != b"\x7fELF\x02":
         return False
     offset, size, count = struct.unpack_from("<Q14xHH", content, 32)
@@ -57,11 +60,11 @@ def _program() -> str:
     for candidate in (shutil.which("busybox"), "/bin/busybox"):
         if candidate and os.path.isfile(candidate):
             return os.path.realpath(candidate)
-    raise HostError("busybox", "this host has none", CURE)
+    raise HostError("busybox", "this host does not have it", CURE)
 
 
 def _applets(program: str) -> list[str]:
-    """Ask *program* for its commands, each with the path that it likes best, and leave out its own."""
+    """Return the paths of the commands that *program* lists with --list-full, without its own."""
     listing = subprocess.run([program, "--list-full"], capture_output=True, text=True, check=False).stdout
     applets = [path for path in listing.split() if "/" in path and path != "bin/busybox"]
     if not applets:

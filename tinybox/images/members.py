@@ -1,7 +1,7 @@
-"""A directory tree told as the members of a tar archive, one by one: headers, content, links, attributes.
+"""Read a directory tree as the members of a tar archive, and write these to a file (export, cp, commit, save).
 
-Every name is opened below one directory by openat2(2) and looked at through its open file, so what is told is what is
-there, even while others change the tree.
+Every name is opened below one directory by openat2(2), and all about the file is read from its open descriptor: so the
+parts of a member belong to the same file, even while another process changes the tree.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Writable(Protocol):
-        """What an archive can be written to."""
+        """An object to which an archive can be written."""
 
         def write(self, data: bytes, /) -> int:
             """Write all of *data*."""
 
 
 CHUNK = 1 << 18
-PATIENCE = 5.0  # seconds, for a process in the box to give up its lease on a file: fcntl(2)
+PATIENCE = 5.0  # seconds, the time for a process of the container to release its lease on a file: fcntl(2)
 _KINDS = {
     stat.S_IFREG: tarfile.REGTYPE,
     stat.S_IFDIR: tarfile.DIRTYPE,
@@ -38,13 +38,13 @@ _KINDS = {
     stat.S_IFBLK: tarfile.BLKTYPE,
 }
 
-# What getxattr(2) answers when the attribute has gone, or when the file system shows its name and not its value.
+# The errors of getxattr(2) when the attribute was removed, or when the file system lists its name but hides its value.
 _HIDDEN = (errno.ENODATA, errno.EPERM, errno.EACCES, errno.ENOTSUP)
-_LINKED = (tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE)  # overlayfs links its whiteouts, too: devices stay apart
+_LINKED = (tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE)  # not devices, because overlayfs hard-links whiteouts
 
 
 class Member(NamedTuple):
-    """One member: its *header*, and its *data* if it is a file; to be used up before the next one is asked for."""
+    """One member: its *header*, and its *data* if it is a file; read the data before you request the next member."""
 
     header: tarfile.TarInfo
     data: Iterable[bytes]
@@ -53,12 +53,12 @@ class Member(NamedTuple):
 def members(
     top: int, name: str, skipped: Callable[[str], None] = lambda _: None, *, marks: bool = False
 ) -> Iterator[Member]:
-    """Yield all that is at the open *top*, itself first, as *name* and ``NAME/...``; children sorted by their names.
+    """Yield the file or tree of the open *top*, itself first, as *name* and ``NAME/...``, sorted by name.
 
-    Below ``.`` names stand alone, as docker-export(1) writes them. With *marks* the attributes by which overlayfs
-    speaks to itself are told, too.
-    Sockets, which no archive can hold, are told to *skipped*. A path longer than any program can name is a
-    TinyboxError: nothing could unpack it, and to leave it out would lose files. See tar(5) and xattr(7).
+    With the *name* ``.`` the names have no prefix, as in docker-export(1). With *marks* the overlayfs attributes are
+    included.
+    *skipped* is called with the name of each socket, which an archive cannot contain. TinyboxError: a path is longer
+    than PATH_MAX: no program could unpack it, and without it files would be lost. See tar(5) and xattr(7).
     """
     seen: dict[tuple[int, int], str] = {}
     prefix = "" if name == "." else f"{name}/"
@@ -86,9 +86,9 @@ def members(
             os.close(fd)
 
 
-def write(told: Iterable[Member], file: Writable) -> None:
+def write(found: Iterable[Member], file: Writable) -> None:
     """Write the members to *file* as a tar archive in the PAX format; see pax(1)."""
-    for header, data in told:
+    for header, data in found:
         file.write(header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
         if header.isreg():
             for piece in data:
@@ -98,7 +98,7 @@ def write(told: Iterable[Member], file: Writable) -> None:
 
 
 def _open_below(top: int, path: bytes) -> int:
-    """Open *path* itself, be it a link, below *top*; -1 if it has gone meanwhile; see openat2(2)."""
+    """Open *path* below *top*, without following a link; return -1 if it was removed since; see openat2(2)."""
     try:
         return open_straight(top, path)
     except (FileNotFoundError, NotADirectoryError):
@@ -110,13 +110,13 @@ def _open_below(top: int, path: bytes) -> int:
 
 
 def too_long(path: str) -> TinyboxError:
-    """Return the error that a *path* in a tree is longer than the kernel takes one in a call; see ENAMETOOLONG."""
-    cause = f"a path below is longer than {LONGEST_PATH} bytes, which no archive can bring back"
+    """Return the error for a *path* in a tree that is longer than PATH_MAX; see ENAMETOOLONG in errno(3)."""
+    cause = f"a path below is longer than {LONGEST_PATH} bytes, which no program could unpack"
     return TinyboxError(f"{path[:60]}...", cause, "remove it, or move it further up")
 
 
 def _children(fd: int, path: bytes) -> list[bytes]:
-    """List what is in the directory, last name first; nothing in a file system of the kernel's own."""
+    """Return the entries of the directory, the last name first; nothing for a file system such as proc."""
     if file_system(fd) in KERNELS_OWN:
         return []
     names = sorted((os.fsencode(name) for name in os.listdir(_by_number(fd))), reverse=True)
@@ -124,7 +124,10 @@ def _children(fd: int, path: bytes) -> list[bytes]:
 
 
 def _header(fd: int, where: str, seen: dict[tuple[int, int], str]) -> tarfile.TarInfo | None:
-    """Describe the open *fd*; a file met before, in *seen*, is a link to that name; None for a socket."""
+    """Return the header of the open file *fd*; None for a socket.
+
+    A file that is already in *seen* becomes a hard link to its first name.
+    """
     info = os.fstat(fd)
     kind = _KINDS.get(stat.S_IFMT(info.st_mode))
     if kind is None:
@@ -150,7 +153,7 @@ def _header(fd: int, where: str, seen: dict[tuple[int, int], str]) -> tarfile.Ta
 
 
 def _attributes(fd: int) -> Iterator[tuple[str, str]]:
-    """Return the extended attributes as PAX records; see listxattr(2)."""
+    """Yield the extended attributes as PAX records; see listxattr(2)."""
     path = _by_number(fd)
     for name in os.listxattr(path):
         try:
@@ -163,7 +166,7 @@ def _attributes(fd: int) -> Iterator[tuple[str, str]]:
 
 
 def _content(fd: int, name: str, size: int) -> Iterator[bytes]:
-    """Read exactly *size* bytes: of a file that grows meanwhile the beginning, of one that shrinks zeros at the end."""
+    """Yield exactly *size* bytes of the file *fd*: if it grows now, its beginning; if it shrinks, zeros at the end."""
     with open(open_regular(fd, name, PATIENCE), "rb", buffering=0) as file:
         while size:
             piece = file.read(min(CHUNK, size)) or bytes(min(CHUNK, size))
@@ -172,5 +175,5 @@ def _content(fd: int, name: str, size: int) -> Iterator[bytes]:
 
 
 def _by_number(fd: int) -> str:
-    """Return a path that means the file open as *fd*, also one that is open only as a place (O_PATH)."""
+    """Return a path of the file that is open as *fd*, which may be an O_PATH descriptor."""
     return f"/proc/self/fd/{fd}"

@@ -1,4 +1,4 @@
-"""What an archive says of a file beside its content: owner, mode, time and extended attributes."""
+"""Set the owner, mode, time and extended attributes of an unpacked file from its tar header."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ XATTR = "SCHILY.xattr."  # PAX records of this kind are extended attributes, see
 
 
 def dress(fd: int, member: tarfile.TarInfo) -> None:
-    """Set owner, attributes, mode and time of *fd*, in this order: chown(2) takes setuid and capabilities away."""
+    """Set owner, attributes, mode and time of *fd*, in this order, because chown(2) removes setuid and capabilities."""
     set_owner(fd, member)
     for key, value in member.pax_headers.items():
         if key.startswith(XATTR):
@@ -25,9 +25,12 @@ def dress(fd: int, member: tarfile.TarInfo) -> None:
 
 
 def _set_attribute(fd: int, name: str, value: bytes) -> None:
-    """Set what an image may bring: file capabilities and the user's own; other hosts' labels are left behind."""
+    """Set an attribute that an image may have: file capabilities and ``user.*``; ignore others, such as labels.
+
+    ImageError: an attribute of overlayfs, by which an image could hide or show other files.
+    """
     if "overlay." in name:
-        raise ImageError("", f"it brings the attribute {name}, which would command overlayfs", "the archive is unsafe")
+        raise ImageError("", f"it has the attribute {name}, which controls overlayfs", "the archive is unsafe")
     if name == "security.capability":
         os.setxattr(fd, name, value)
     elif name.startswith("user."):
@@ -35,7 +38,7 @@ def _set_attribute(fd: int, name: str, value: bytes) -> None:
 
 
 def set_attribute_if_possible(fd: int, name: str, value: bytes) -> None:
-    """Set an attribute of the user's, where the file system has any: tmpfs does only since Linux 6.6."""
+    """Set a ``user.*`` attribute, if the file system supports them; tmpfs does so only since Linux 6.6."""
     try:
         os.setxattr(fd, name, value)
     except OSError as error:
@@ -46,7 +49,7 @@ def set_attribute_if_possible(fd: int, name: str, value: bytes) -> None:
 def set_owner(
     path: int | bytes, member: tarfile.TarInfo, dir_fd: int | None = None, *, follow_symlinks: bool = True
 ) -> None:
-    """Make the member's owner that of *path*, when we are root, as tar(1) does; ImageError: there is no such owner."""
+    """Set the member's owner on *path* if this process is root, as tar(1) does; ImageError: it is out of range."""
     if not (0 <= member.uid < 2**32 - 1 and 0 <= member.gid < 2**32 - 1):
         raise ImageError("", f"its owner {member.uid}:{member.gid} is out of range", "the archive is unsafe")
     if os.geteuid() == 0:
@@ -54,6 +57,6 @@ def set_owner(
 
 
 def times(member: tarfile.TarInfo) -> tuple[int, int]:
-    """Return when the member was read and changed last, in nanoseconds, as utimensat(2) takes them."""
+    """Return the access and modification time of the member, in nanoseconds since 1970, for utimensat(2)."""
     nanoseconds = round(member.mtime * 10**9)
     return nanoseconds, nanoseconds

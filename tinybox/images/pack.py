@@ -1,4 +1,4 @@
-"""A root file system written down as a tar archive, member by member, so that it comes in by the same door as all."""
+"""Write the tar archive of a recipe's root file system, member by member; it is then imported like any archive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Pack:
-    """The tar archive *path*, to be filled; every member belongs to root and has the *time* given last."""
+    """A new tar archive *path*; a member belongs to root by default, and has the present *time* of this object.
+
+    *time* is in seconds since 1970.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -42,7 +45,7 @@ class Pack:
         self._tar.addfile(member)
 
     def copy(self, member: tarfile.TarInfo, content: IO[bytes] | None) -> None:
-        """Add *member* of another archive as it is, with its *content* if it is a regular file."""
+        """Add *member* of another archive unchanged, with its *content* if it is a regular file."""
         self._tar.addfile(member, content)
 
     def _member(self, path: str, kind: bytes, mode: int, owner: tuple[int, int]) -> tarfile.TarInfo:

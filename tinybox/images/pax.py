@@ -1,8 +1,8 @@
-"""PAX headers: records of ``LENGTH KEY=VALUE`` and a newline, checked before tarfile searches them; see pax(1).
+"""PAX headers: check their records, ``LENGTH KEY=VALUE`` and a newline, before tarfile searches them; see pax(1).
 
-tarfile has searched a header in time that grows with the square of its size: for a number in a long row of digits, and
-for the end of keys whose record is said to be shorter than they are. 250 KB took minutes, or 16 GB of memory. A header
-whose records are what their lengths say, without such a row, is searched once.
+tarfile needs time that grows with the square of the header's size in two cases: for a long row of digits, and for
+records whose length is smaller than their key. A header of 250 KB took minutes, or 16 GB of memory. If all records have
+the right length, and there is no such row of digits, tarfile searches the header once.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import re
 
 from tinybox.errors import ImageError
 
-DIGITS_MOST = 1024  # in a row; a name has at most 255 characters, and a number that means something 20
+DIGITS_MOST = 1024  # in a row; a file name has at most 255 characters, and a useful number 20 digits
 _LENGTH_DIGITS = 7  # of the length of one record
 _ROWS = re.compile(rb"[0-9]+")
 
 
 def check(header: bytes) -> None:
-    """Raise ImageError unless *header* is a list of records, up to the zeros that fill it up."""
+    """Raise ImageError unless *header* is a list of records, followed by zeros as padding."""
     at = 0
     while at < len(header) and header[at]:
         end = _end(header, at)
@@ -29,7 +29,7 @@ def check(header: bytes) -> None:
 
 
 def _end(header: bytes, at: int) -> int:
-    """Return where the record ends that begins *at*; 0 where it is none."""
+    """Return the end of the record that begins *at*; 0 if it is not a valid record."""
     length, blank, _ = header[at : at + _LENGTH_DIGITS + 1].partition(b" ")
     if not (blank and length.isdigit()):
         return 0

@@ -1,4 +1,4 @@
-"""Programs of this host that help to make an image: found by name, run in the workspace, their complaint made ours."""
+"""Find and run the programs of this host that make an image (apt-get, pip, qemu-img ...), and report their errors."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tinybox.errors import HostError, ImageError
 if TYPE_CHECKING:
     from tinybox.images.intake import Workspace
 
-SBIN = ":/usr/local/sbin:/usr/sbin:/sbin"  # where debugfs is, also for those whose PATH does not say so
-COMPLAINTS = ("ERROR:", "E: ")  # how pip and apt-get begin the line that says why
+SBIN = ":/usr/local/sbin:/usr/sbin:/sbin"  # the directories of debugfs, which are not in every user's PATH
+COMPLAINTS = ("ERROR:", "E: ")  # the beginning of the line with the reason, as pip and apt-get print it
 CURES = {"pip": "is a package index within reach?", "apt-get": "is a Debian mirror within reach?"}
 
 
@@ -27,19 +27,20 @@ def find(name: str, package: str) -> str:
 
 
 def run(work: Workspace, program: str, *arguments: str) -> str:
-    """Run *program* in the workspace and return what it printed; ImageError says why it failed.
+    """Run *program* in the workspace and return its output; ImageError: it failed, with the reason that it printed.
 
-    It shares the workspace's lock: if we are killed, that is not swept from under its feet.
+    The program inherits the workspace's lock: if tinybox is killed, no other command removes the workspace while the
+    program still runs.
     """
     environment = dict(os.environ, TMPDIR=work.path, LC_ALL="C.UTF-8")
     done = subprocess.run(
         [program, *arguments], cwd=work.path, env=environment, pass_fds=[work.fd], capture_output=True, check=False
     )
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        cause = next((line for line in said if line.startswith(COMPLAINTS)), said[-1] if said else "it said nothing")
-        for word in COMPLAINTS:
-            cause = cause.removeprefix(word).strip()
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        cause = next((line for line in lines if line.startswith(COMPLAINTS)), lines[-1] if lines else "no message")
+        for prefix in COMPLAINTS:
+            cause = cause.removeprefix(prefix).strip()
         name = "pip" if program == sys.executable else os.path.basename(program)
         raise ImageError(name, cause, CURES.get(name, ""))
     return done.stdout.decode(errors="replace")

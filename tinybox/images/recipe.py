@@ -1,7 +1,7 @@
-"""A recipe says where a root file system comes from: some sources in order, of which the first that works is used.
+"""Recipes: make an image such as alpine or busybox from the first of its sources that works (`tinybox pull`).
 
-Recipes are data, one TOML file a name in rootfs/. Each source has a kind, and a kind is a function that turns the
-source into a tar archive; from there on it is an import like any other.
+A recipe is a TOML file in rootfs/, one for each image name. Each of its sources has a kind, and each kind is a function
+that makes a tar archive from the source; the archive is then imported like any other.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from tinybox.images.store import Image, Store
 
-    Say = Callable[[str], None]
+    Report = Callable[[str], None]
 
-KINDS: dict[str, Callable[[dict[str, Any], Workspace, Say], str]] = {
+KINDS: dict[str, Callable[[dict[str, Any], Workspace, Report], str]] = {
     "debian-packages": debian.archive,
     "host-busybox": busybox.archive,
     "pypi-disk": disk.archive,
@@ -34,7 +34,7 @@ DIRECTORIES = (os.path.join(_PACKAGE, "rootfs"), os.path.join(os.path.dirname(_P
 
 
 class Recipe(NamedTuple):
-    """What rootfs/NAME.toml says: tags the image gets, its *config* in OCI's words, and its *sources* in order."""
+    """The content of rootfs/NAME.toml: the image's tags, its *config* (OCI), and its *sources* in order."""
 
     name: str
     tags: list[str]
@@ -43,9 +43,9 @@ class Recipe(NamedTuple):
 
 
 def find(text: str) -> Recipe | None:
-    """Find the recipe for the image *text*, such as ``alpine`` or ``alpine:3.23``; None if there is none.
+    """Return the recipe for the image *text*, such as ``alpine`` or ``alpine:3.23``; None if there is none.
 
-    Raises UsageError if *text* is not an image's name at all.
+    UsageError: *text* is not a valid image name.
     """
     reference = parse(text)
     for directory in DIRECTORIES:
@@ -57,56 +57,57 @@ def find(text: str) -> Recipe | None:
 
 
 def read(path: str) -> Recipe:
-    """Read the recipe in the TOML file *path*; raises ImageError if something is missing in it."""
+    """Return the recipe of the TOML file *path*; ImageError: it is not TOML, or a part is missing."""
     name = os.path.basename(path).removesuffix(".toml")
     try:
         with open(path, "rb") as file:
-            words = tomllib.load(file)
-        return Recipe(name, [DEFAULT_TAG, *words.get("tags", [])], words["config"], words["source"])
+            content = tomllib.load(file)
+        return Recipe(name, [DEFAULT_TAG, *content.get("tags", [])], content["config"], content["source"])
     except (OSError, ValueError, KeyError) as error:
         raise ImageError(f"recipe {path}", f"it cannot be read: {error!r}", "correct the recipe") from error
 
 
 def names() -> list[str]:
-    """List the names of all recipes."""
+    """Return the names of all recipes, sorted."""
     files = (name for directory in DIRECTORIES if os.path.isdir(directory) for name in os.listdir(directory))
     return sorted({name.removesuffix(".toml") for name in files if name.endswith(".toml")})
 
 
-def make(store: Store, text: str, say: Say, *, anew: bool = False) -> Image:
-    """Make the image *text* by its recipe, unless the store has it; tell what happens line by line to *say*.
+def make(store: Store, text: str, report: Report, *, again: bool = False) -> Image:
+    """Make the image *text* by its recipe, unless the store has it; return it. *report* gets a line for each event.
 
-    Of several makers at once one works and the others wait for it and find it done. With *anew* it is made whether the
-    store has it or not, and the names lead to the new one. Raises ImageError.
+    If several processes make the same image, one works, and the others wait and then use its image. With *again* the
+    image is made even if the store has it, and its names then refer to the new one. ImageError: there is no recipe, or
+    no source works.
     """
     recipe = find(text)
     if not recipe:
         raise ImageError(f"image {text!r}", "there is no recipe for it", f"there are recipes for {', '.join(names())}")
     with store.locked(f"recipe-{recipe.name}"):
-        if not anew and any(image.reference == str(parse(text)) for image in store.images()):
+        if not again and any(image.reference == str(parse(text)) for image in store.images()):
             return store.image(text)
-        image = _make(store, recipe, lambda line: say(f"{recipe.name}: {line}"))
+        image = _make(store, recipe, lambda line: report(f"{recipe.name}: {line}"))
         for tag in recipe.tags:
             store.tag(image.id, f"{recipe.name}:{tag}")
     return store.image(text)
 
 
-def _make(store: Store, recipe: Recipe, say: Say) -> Image:
-    """Use the first source that works; say why each one before it did not."""
+def _make(store: Store, recipe: Recipe, report: Report) -> Image:
+    """Make the image from the first source that works; report why the ones before it failed."""
     refusal: TinyboxError = ImageError(f"recipe {recipe.name}", "it names no source", "correct the recipe")
     for source in recipe.sources:
         kind = source["kind"]
         try:
             if kind not in KINDS:
-                raise ImageError(kind, NOT_YET.get(kind, "this tinybox knows no such kind of source"))
+                raise ImageError(kind, NOT_YET.get(kind, "this tinybox has no such kind of source"))
             with workspace(store) as work:
-                path = KINDS[kind](source, work, say)
+                path = KINDS[kind](source, work, report)
                 image = import_archive(store, path, f"{recipe.name}:{recipe.tags[0]}", recipe.config, public=True)
         except TinyboxError as error:
-            say(f"not from {kind}: {error}")
+            report(f"not from {kind}: {error}")
             refusal = error
         else:
-            say(f"made from {kind}, {image.size / 1e6:.1f} MB, {image.id[:12]}")
+            report(f"made from {kind}, {image.size / 1e6:.1f} MB, {image.id[:12]}")
             return image
-    cause = f"no source of its recipe works; the last one said: {refusal.thing}: {refusal.cause}"
+    cause = f"no source of its recipe works; the error of the last one: {refusal.thing}: {refusal.cause}"
     raise ImageError(f"image {recipe.name!r}", cause, refusal.cure) from refusal

@@ -1,6 +1,6 @@
-"""What an image is called: a name, by which people share it, and a tag, by which its owner tells versions apart.
+"""Image references: parse ``[host[:port]/]name[:tag]`` with docker's grammar, and recognise image ids.
 
-The grammar is Docker's, so that a reference means the same here and there. No image is opened to read its name.
+A reference has the same meaning as for docker. No file is read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from tinybox.errors import UsageError
 DEFAULT_TAG = "latest"
 TAG_MAX = 128
 ID_LENGTH = 64  # hex digits of a sha256
-NAME_MAX = 255  # Docker's limit for a name; here for "name:tag", because the store keeps it as one file name
+NAME_MAX = 255  # Docker's limit for a name; here for "name:tag", which is one file name in the store
 
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _WORD = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_")
@@ -19,7 +19,7 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Reference:
-    """An image's *name* and *tag*, both known to follow the grammar."""
+    """An image's *name* and *tag*, both checked by `parse`."""
 
     __slots__ = ("name", "tag")
 
@@ -40,9 +40,9 @@ class Reference:
 
 
 def parse(text: str) -> Reference:
-    """Read *text* as ``[host[:port]/]path[:tag]``; see docker-tag(1). The tag is ``latest`` unless it is named.
+    """Parse *text* as ``[host[:port]/]path[:tag]``; see docker-tag(1). Without a tag, the tag is ``latest``.
 
-    Raises UsageError, which says what is wrong with the name and what would be right.
+    UsageError: *text* does not follow the grammar; the error has the reason and a cure.
     """
     name, tag = _split(text)
     if "@" in text:
@@ -61,12 +61,12 @@ def parse(text: str) -> Reference:
 
 
 def is_id(text: str) -> bool:
-    """Tell whether *text* is a full image id, the sha256 of its config in hex."""
+    """Return whether *text* is a full image id, the sha256 of its config in hex."""
     return len(text) == ID_LENGTH and _HEX.issuperset(text)
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Part *text* at the colon of its tag; a colon before the last slash belongs to a host's port."""
+    """Split *text* into name and tag; a colon before the last slash belongs to a host's port."""
     name, colon, tag = text.rpartition(":")
     if not colon or "/" in tag:
         return text, DEFAULT_TAG
@@ -74,7 +74,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _host_and_path(name: str) -> tuple[str, str]:
-    """Part *name* into host and path: the first part is a host if it has a dot, a colon or a capital letter."""
+    """Split *name* into host and path: the first part is a host if it has a dot, a colon or a capital letter."""
     first, slash, rest = name.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
         return first, rest
@@ -92,7 +92,7 @@ def _is_host(host: str) -> bool:
 
 
 def _check_path(text: str, path: str) -> None:
-    """Raise UsageError unless *path* is lower-case parts between slashes."""
+    """Raise UsageError unless *path* consists of lower-case parts between slashes."""
     if path != path.lower():
         raise _refusal(text, "an image's name is written in lower case", f"try {path.lower()}")
     if not all(_is_component(part) for part in path.split("/")):
@@ -101,7 +101,7 @@ def _check_path(text: str, path: str) -> None:
 
 
 def _is_component(part: str) -> bool:
-    """Tell whether *part* is letters and digits, joined by one ``.``, one or two ``_``, or any number of ``-``."""
+    """Return whether *part* is letters and digits, joined by one ``.``, one or two ``_``, or any number of ``-``."""
     separator = ""
     for index, letter in enumerate(part):
         if letter in _LOWER:

@@ -1,7 +1,7 @@
-"""An image as one file: an OCI image layout in a tar archive, with docker's manifest.json beside it.
+"""Save images (`tinybox save`) as one tar archive: an OCI image layout, and docker's manifest.json.
 
-Other tools (skopeo, podman, docker load) take it from there to registries and engines. The store keeps layers unpacked,
-so their archives are written anew; the same files give the same bytes, and with them the same digests, each time.
+Other tools (skopeo, podman, docker load) can copy it to registries and engines. The store keeps layers unpacked, so
+each layer's archive is written again; the same files always give the same bytes, and so the same digests.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ CONFIG, MANIFEST, INDEX, LAYER = (
 NAME, FULL_NAME = "org.opencontainers.image.ref.name", "io.containerd.image.name"
 
 
-def save(store: Store, words: Sequence[str], file: IO[bytes]) -> None:
-    """Write the images that *words* name to *file*; see the image-layout of the OCI image-spec, and docker-save(1)."""
+def save(store: Store, names: Sequence[str], file: IO[bytes]) -> None:
+    """Write the images *names* to *file*; see the image-layout of the OCI image-spec, and docker-save(1)."""
     with workspace(store) as work:
         blobs = _Blobs(work)
-        found = [_saved(store, store.image(word), blobs) for word in words]
+        found = [_saved(store, store.image(name), blobs) for name in names]
         index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry for entry, _ in found]}
         with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
             blobs.write(archive)
@@ -46,27 +46,27 @@ def save(store: Store, words: Sequence[str], file: IO[bytes]) -> None:
 
 def _saved(store: Store, image: Image, blobs: _Blobs) -> tuple[dict[str, Any], dict[str, Any]]:
     """Add the blobs of one image; return its entry for index.json, and that for docker's manifest.json."""
-    told = [blobs.layer(layer) for layer in image.layers]
+    descriptors = [blobs.layer(layer) for layer in image.layers]
     document = store.record(image.id)
-    document["rootfs"] = {**document["rootfs"], "diff_ids": [layer["digest"] for layer in told]}
+    document["rootfs"] = {**document["rootfs"], "diff_ids": [layer["digest"] for layer in descriptors]}
     config = blobs.document(CONFIG, document)
-    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": told}
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": descriptors}
     entry = blobs.document(MANIFEST, manifest)
     if image.reference:
         entry["annotations"] = {NAME: image.reference.rpartition(":")[2], FULL_NAME: image.reference}
     names = [image.reference] if image.reference else None
-    return entry, {"Config": _path(config), "RepoTags": names, "Layers": [_path(layer) for layer in told]}
+    return entry, {"Config": _path(config), "RepoTags": names, "Layers": [_path(layer) for layer in descriptors]}
 
 
 class _Blobs:
-    """The blobs of an archive: files in the workspace, each called by the sha256 of what is in it."""
+    """The blobs of an archive: files in the workspace, each named by the sha256 of its content."""
 
     def __init__(self, work: Workspace) -> None:
         self._folder = f"{work.path}/blobs"
         os.mkdir(self._folder)
 
     def layer(self, tree: str) -> dict[str, Any]:
-        """Pack the layer *tree* and return its descriptor; devices, which no container may bring, stay out."""
+        """Pack the layer *tree* and return its descriptor; devices are left out: no image may contain them."""
         fresh = f"{self._folder}/new"
         layers.pack(tree, fresh, layers.MARK, lambda _: None)
         with open(fresh, "rb") as file:
@@ -75,7 +75,7 @@ class _Blobs:
         return {"mediaType": LAYER, "digest": f"sha256:{digest}", "size": os.path.getsize(f"{self._folder}/{digest}")}
 
     def document(self, kind: str, document: dict[str, Any]) -> dict[str, Any]:
-        """Add a document of JSON and return its descriptor."""
+        """Add a JSON document and return its descriptor."""
         content = _json(document)
         digest = hashlib.sha256(content).hexdigest()
         with open(f"{self._folder}/{digest}", "wb") as file:
@@ -96,7 +96,7 @@ def _path(descriptor: dict[str, Any]) -> str:
 
 
 def _json(document: Any) -> bytes:
-    """Return *document* in the one canonical form in which the store, too, keeps its records."""
+    """Return *document* in the canonical form of JSON that the store also uses for its records."""
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 

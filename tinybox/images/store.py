@@ -1,15 +1,15 @@
-"""Where images live: layers unpacked once and named by their content, records that list them, names that point there.
+"""The image store on disk: unpacked layers named by their content, image records, and names; images, tag, rmi.
 
-A layer never changes once it stands under its digest, so any number of containers can share it read-only. Everything
-appears by rename(2), whole or not at all, and every change is made under one flock(2).
+A layer never changes after it has its name, so any number of containers can share it read-only. Every file appears by
+rename(2), complete or not at all, also if tinybox is killed, and every change is made under one flock(2).
 
-    ROOT/layers/<16 hex>/fs          a layer's files; short, because overlayfs takes all its layers in one string
-    ROOT/layers/<16 hex>/layer.json  its full diff id, against a collision of the short one, and its size
-    ROOT/images/<id>                 an OCI image config: the id is the sha256 of this very file. It has the image's
-                                     environment, so it is root's alone (0600), unless it says what a recipe says
+    ROOT/layers/<16 hex>/fs          a layer's files; a short name, because overlayfs takes all layers in one string
+    ROOT/layers/<16 hex>/layer.json  its full diff id, to detect a collision of the short one, and its size
+    ROOT/images/<id>                 an OCI image config: the id is the sha256 of this file. It has the image's
+                                     environment, so only root may read it (0600), unless it comes from a recipe
     ROOT/names/<name:tag>            a symbolic link to the image; a slash in the name is written %
-    ROOT/tmp/                        what is being made or thrown away; the flock of its maker tells it from litter
-    ROOT/containers/<id>/            not ours; its config.json says by an annotation which image it uses
+    ROOT/tmp/                        files that are being made or removed; a workspace without a lock is removed
+    ROOT/containers/<id>/            not the store's; an annotation in its config.json has the id of its image
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ANNOTATION = "tinybox.image"  # in a container's config.json: the id of its imag
 KEY_LENGTH = 16  # hex digits of a layer's digest in its path
 DIRECTORIES = {"": 0o711, "layers": 0o700, "images": 0o755, "names": 0o755, "tmp": 0o700, "locks": 0o700}
 
-# What the record of an image is like; "*", "!" and the rest: quick_json.misfit. Whatever comes in is held against it.
+# The shape of an image's record; for "*" and "!" see quick_json.misfit. Every new record is checked with it.
 LAYERED: Shape = {"rootfs!": {"type": str, "diff_ids!": [str]}}
 _TEXTS, _ANY = [str], {"*": dict[str, object]()}
 _TIMES = dict.fromkeys("Interval Timeout StartPeriod StartInterval Retries".split(), int)
@@ -50,9 +50,9 @@ Removal = namedtuple("Removal", ["untagged", "deleted"])  # two lists of str: re
 
 
 class Image:
-    """One image: *id* (64 hex digits), *reference* (its name, or nothing), *config* in the OCI image-spec's words.
+    """An image: *id* (64 hex digits), *reference* (its name, or ""), *config* as in the OCI image-spec.
 
-    *layers* are the paths of its layers, the bottom one first; *created* is a date as RFC 3339 writes it.
+    *layers* are the paths of its layers, the bottom one first; *created* is a date in the format of RFC 3339.
     """
 
     def __init__(self, root: str, image_id: str, reference: str, document: dict[str, Any]) -> None:
@@ -65,26 +65,28 @@ class Image:
 
     @property
     def size(self) -> int:
-        """Sum up the bytes of the layers' files; this opens one small file a layer."""
+        """Return the sum of the layers' sizes in bytes; this opens one small file for each layer."""
         return sum(read_json(f"{os.path.dirname(layer)}/layer.json")["size"] for layer in self.layers)
 
 
 class Store:
-    """The images below the directory *root*, which is made when something is first put in."""
+    """The images below the directory *root*, which is made when the first image is added."""
 
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(root)
 
     def image(self, text: str) -> Image:
-        """Find the image that *text* names, by reference or by the beginning of its id; ImageError if there is none."""
+        """Return the image *text*, a reference or the beginning of an id; ImageError: there is no such image."""
         image_id, reference = self._resolve(text)
         image = self._load(image_id, reference)
         if any(map(_is_gone, image.layers)):
-            raise ImageError(f"image {text!r}", "a layer of it is gone", f"tinybox rmi {text}, then bring it again")
+            raise ImageError(
+                f"image {text!r}", "a layer of it is missing", f"tinybox rmi {text}, then pull or import it"
+            )
         return image
 
     def images(self, damaged: Callable[[ImageError], object] = lambda _: None) -> list[Image]:
-        """List every image once for each of its names, nameless ones with an empty one; tell *damaged* of others."""
+        """Return every image once for each of its names, or once with an empty name; call *damaged* with each error."""
         names = self._names()
         named = {image_id for _, image_id in names}
         nameless = [("", image_id) for image_id in self._ids() if image_id not in named]
@@ -93,27 +95,27 @@ class Store:
             try:
                 images.append(self._load(image_id, reference))
             except ImageError as error:
-                if image_id in self._ids():  # else it was removed while we were reading
+                if image_id in self._ids():  # else it has just been removed
                     damaged(error)
         return images
 
     def record(self, image_id: str, reference: str = "", shape: Shape = RECORD) -> dict[str, Any]:
-        """Return the record of an image, an OCI image config; ImageError says what of it is damaged."""
+        """Return the record of an image, an OCI image config; ImageError: it is damaged, or only root may read it."""
         try:
             document = read_json(f"{self.root}/images/{image_id}")
             wrong = json.misfit(document, shape)
         except PermissionError as error:
             thing = f"image {reference or image_id[:12]}"
-            raise ImageError(thing, "its record is root's alone to read", "try it with sudo") from error
+            raise ImageError(thing, "only root may read its record", "try it with sudo") from error
         except (FileNotFoundError, ValueError) as error:
             wrong = str(error)
         if wrong:
-            cure = f"tinybox rmi {image_id[:12]}, then bring it again"
+            cure = f"tinybox rmi {image_id[:12]}, then pull or import it again"
             raise ImageError(f"image {reference or image_id[:12]}", f"its record is damaged: {wrong}", cure)
         return document
 
     def tag(self, text: str, reference: str) -> Image:
-        """Give the image *text* one more name, as docker-tag(1) does; an image that had that name loses it."""
+        """Add the name *reference* to the image *text*, as docker-tag(1) does; another image loses that name."""
         new = parse(reference)
         with self.locked():
             image_id, _ = self._resolve(text)
@@ -121,9 +123,9 @@ class Store:
         return self._load(image_id, str(new))
 
     def remove(self, text: str) -> Removal:
-        """Take the name *text* away, and with an image's last name its files, as docker-rmi(1) does.
+        """Remove the name *text*, and with an image's last name also its files, as docker-rmi(1) does.
 
-        Raises ImageError if a container uses the image, or if an id is given that has several names.
+        ImageError: a container uses the image, or *text* is an id, and the image has several names.
         """
         with self.locked():
             image_id, reference = self._resolve(text)
@@ -139,7 +141,7 @@ class Store:
         return Removal(names, [image_id])
 
     def locked(self, name: str = "store", *, shared: bool = False) -> Lock:
-        """Prepare the store and return its lock; *shared* keeps every image in place while a container is made."""
+        """Make the store's directories and return a lock; a *shared* one keeps all images while a container is made."""
         self._prepare()
         return Lock(f"{self.root}/locks/{name}", fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
@@ -150,9 +152,9 @@ class Store:
         files.replace_link(self._link(reference), f"../images/{image_id}", draft=f"{self.root}/tmp/name")
 
     def collect(self) -> None:
-        """Throw away the layers that no image lists; the caller holds the lock.
+        """Remove the layers that no image lists; the caller holds the lock.
 
-        Where the record of an image is damaged, which `images` tells, every layer is kept: its own are not known.
+        If the record of an image is damaged, which `images` reports, all layers are kept: its own are not known.
         """
         from tinybox.linux import files
 
@@ -165,22 +167,22 @@ class Store:
             gone = f"{self.root}/tmp/gone-{key}"
             with Reported(f"layer {key}"):
                 files.remove_tree(gone)  # left by a command that was killed here
-                os.rename(f"{self.root}/layers/{key}", gone)  # first out of sight, whole: we may be killed halfway
+                os.rename(f"{self.root}/layers/{key}", gone)  # move it away first: the removal may be killed
                 files.remove_tree(gone)
 
     def layers(self) -> dict[str, int]:
-        """Return the layers that are there, by their short names, with the bytes of their files."""
+        """Return the size in bytes of each layer of the store, by its short name."""
         folder = f"{self.root}/layers"
         return {key: read_json(f"{folder}/{key}/layer.json")["size"] for key in _entries(folder)}
 
     def containers_using(self, image_id: str) -> list[str]:
-        """List the containers whose config.json names *image_id* in its annotations."""
+        """Return the ids of the containers whose config.json names *image_id* in its annotations."""
         users = []
         for container in _entries(f"{self.root}/containers"):
             try:
                 config = read_json(f"{self.root}/containers/{container}/config.json")
             except (FileNotFoundError, ValueError):
-                continue  # it is just being made or removed, or it is damaged: nobody can start it
+                continue  # it is being made or removed, or is damaged: it cannot be started
             if not json.misfit(config, {"annotations!": {}}) and config["annotations"].get(ANNOTATION) == image_id:
                 users.append(container)
         return users
@@ -193,7 +195,7 @@ class Store:
             raise ImageError(f"image {text}", f"used by {', '.join(users)}", f"first tinybox rm {' '.join(users)}")
 
     def _resolve(self, text: str) -> tuple[str, str]:
-        """Turn *text* into an image id and the reference that it is, if it is one."""
+        """Return the image id of *text*, and *text* as a full reference, or "" if it is an id."""
         digits = text.removeprefix("sha256:")
         if not is_id(digits):
             reference = parse(text)
@@ -208,7 +210,7 @@ class Store:
             return found[0], ""
         if found:
             raise ImageError(f"image {text!r}", f"{len(found)} image ids begin so", "give more of the id")
-        cure = "'tinybox images' lists what there is; 'tinybox pull' and 'tinybox import' bring more"
+        cure = "'tinybox images' lists all images; 'tinybox pull' and 'tinybox import' add more"
         raise ImageError(f"image {text!r}", f"{NO_SUCH} in {self.root}", cure)
 
     def _load(self, image_id: str, reference: str) -> Image:
@@ -218,21 +220,21 @@ class Store:
         return f"{self.root}/names/{str(reference).replace('/', '%')}"
 
     def _names(self) -> list[tuple[str, str]]:
-        """List all references, sorted, each with its image id."""
+        """Return all references, sorted, each with its image id."""
         names = f"{self.root}/names"
         found = []
         for link in sorted(_entries(names)):
             try:
                 found.append((link.replace("%", "/"), os.path.basename(os.readlink(f"{names}/{link}"))))
             except FileNotFoundError:
-                continue  # it was removed while we were reading
+                continue  # it has just been removed
         return found
 
     def _ids(self) -> list[str]:
         return _entries(f"{self.root}/images")
 
     def _prepare(self) -> None:
-        """Make the directories: names for all to read, the files of the images for root alone."""
+        """Make the store's directories: every user may read the names, only root the files of the images."""
         try:
             for name, mode in DIRECTORIES.items():
                 path = f"{self.root}/{name}".rstrip("/")
@@ -240,20 +242,20 @@ class Store:
                     from tinybox.linux import ownership
 
                     os.makedirs(path, mode, exist_ok=True)
-                    ownership.check(path)  # another user may have been faster, in a directory such as /var/tmp
-                    os.chmod(path, mode)  # whatever the umask made of it
+                    ownership.check(path)  # another user may have made it first, in a directory such as /var/tmp
+                    os.chmod(path, mode)  # with any umask
         except OSError as error:
-            cure = "run as root, or name another place with --root"
+            cure = "run as root, or choose another directory with --root"
             raise HostError(f"store {self.root}", f"cannot be made: {error.strerror}", cure) from error
 
 
 def layer_key(diff_id: str) -> str:
-    """Shorten *diff_id*, ``sha256:HEX``, to the name of the layer's directory."""
+    """Return the name of the layer's directory: the first 16 hex digits of *diff_id*, ``sha256:HEX``."""
     return diff_id.removeprefix("sha256:")[:KEY_LENGTH]
 
 
 def _is_gone(path: str) -> bool:
-    """Tell whether there is nothing at *path*; who may not look (a dry run needs no root) believes the record."""
+    """Return whether *path* does not exist; False if this process may not look (a dry run needs no root)."""
     try:
         os.stat(path)
     except PermissionError:
@@ -264,14 +266,14 @@ def _is_gone(path: str) -> bool:
 
 
 def read_json(path: str) -> dict[str, Any]:
-    """Read the object in the JSON file *path*; see OSError and ValueError."""
+    """Return the object in the JSON file *path*; OSError: it cannot be read; ValueError: it is not JSON."""
     with open(path, "rb") as file:
         document: dict[str, Any] = json.loads(file.read(json.MOST).decode())
     return document
 
 
 def _entries(path: str) -> list[str]:
-    """List the directory *path*; nothing if it is not there yet."""
+    """Return the names in the directory *path*; an empty list if it does not exist yet."""
     try:
         return os.listdir(path)
     except FileNotFoundError:

@@ -1,7 +1,6 @@
-"""An archive as one stream of bytes, whatever it is packed with: read once, forwards, counted and hashed as it goes by.
+"""Read an archive as one decompressed stream, forwards only, and compute its size and its SHA-256 (OCI's diff id).
 
-The hash of the unpacked stream is the layer's name in OCI's words, its diff id: two archives with the same content have
-the same one, however they were compressed.
+The diff id is the layer's name in OCI: two archives with the same content have the same diff id, with any compression.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ if TYPE_CHECKING:
 
     from tinybox.images.decompress import Reader
 
-HEADERS_MAX = 1 << 18  # what one member's headers may take: names, links and attributes are at most 64 KiB each
+HEADERS_MAX = 1 << 18  # bytes of one member's headers: names, links and attributes are at most 64 KiB each
 
 
 class Stream:
-    """The uncompressed bytes of an archive of at most *limit* bytes; looks to tarfile like a file that is seekable.
+    """The decompressed bytes of an archive, at most *limit* bytes; tarfile uses it like a seekable file.
 
-    It goes forwards only. A header that points backwards, or that asks for more memory than a header needs, is an
-    ImageError here, before tarfile believes it.
+    It moves only forwards. ImageError: a header points backwards, or needs more memory than a header should; the error
+    is raised before tarfile uses the header.
     """
 
     def __init__(self, reader: Reader, damage: tuple[type[Exception], ...], limit: int) -> None:
@@ -39,19 +38,19 @@ class Stream:
         self._expects_records = False
 
     def tell(self) -> int:
-        """Return how many bytes have gone by."""
+        """Return the number of bytes read so far."""
         return self._at
 
     def allow_headers(self) -> None:
-        """Grant the next member's headers their share of memory."""
+        """Set the size limit for the headers of the next member."""
         self._allowance = HEADERS_MAX
 
     def expect_records(self) -> None:
-        """Look at what is read next as a PAX header, before tarfile searches it."""
+        """Check the next bytes as a PAX header, before tarfile searches them."""
         self._expects_records = True
 
     def read(self, size: int) -> bytes:
-        """Return *size* bytes of headers, fewer only at the end."""
+        """Return *size* bytes of headers, fewer only at the end; ImageError: the headers are too large."""
         self._allowance -= size
         if size < 0 or self._allowance < 0:
             raise ImageError("", f"its headers are larger than {HEADERS_MAX >> 10} KiB", "the archive is unsafe")
@@ -69,7 +68,7 @@ class Stream:
             pass
 
     def data(self, size: int) -> Iterator[bytes]:
-        """Yield the next *size* bytes in pieces; raise ImageError if there are fewer."""
+        """Yield the next *size* bytes in pieces; ImageError: there are fewer, or they exceed the limit."""
         if size > self._limit - self._at:
             raise ImageError(
                 "", f"its {size} bytes would not fit; {self._limit - self._at} are left", "make room first"
@@ -82,11 +81,11 @@ class Stream:
             yield piece
 
     def ended_well(self) -> bool:
-        """Tell whether the last header was the end marker, a block of zeros, and not the edge of a torn archive."""
+        """Return whether the last header was the end marker, a block of zeros: otherwise the archive is cut short."""
         return len(self._last) == 512 and not any(self._last)
 
     def diff_id(self) -> str:
-        """Read what is left, so that the hash is that of the whole, and return the hash as ``sha256:HEX``."""
+        """Read the rest, so that the hash is that of the whole stream, and return it as ``sha256:HEX``."""
         while self._take(CHUNK):
             pass
         return f"sha256:{self._hash.hexdigest()}"
@@ -106,7 +105,7 @@ class Stream:
 
 @contextmanager
 def opened(source: BufferedReader, limit: int) -> Iterator[Stream]:
-    """Enter the uncompressed stream of *source*, whose packing is known by its first bytes and not by its name."""
+    """Yield the decompressed stream of *source*; its first bytes, not its name, determine the compression."""
     with ExitStack() as stack:
         reader, damage = unpacked(source, stack)
         yield Stream(reader, damage, limit)

@@ -1,7 +1,7 @@
-"""A directory that strangers' files are put into: every name is walked by the kernel, and the walk cannot leave.
+"""Make the files of an untrusted archive in a directory, which no member can leave by ``..`` or by a link.
 
-An archive may bring a link and then a file behind that link. So no path is ever put together from strings: the parent
-of each new file is opened with openat2(2) and RESOLVE_BENEATH, and the file is made in that open directory.
+An archive may have a link and then a file behind that link. So no path is built from strings: the parent of each new
+file is opened with openat2(2) and RESOLVE_BENEATH, and the file is made in that open directory.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     Maker = Callable[[int, bytes, tarfile.TarInfo], None]
 
 ENTRIES_MAX = 1_000_000
-KEPT_MAX = 1 << 26  # bytes of names and attributes of directories, which are kept until all is in
-OVERLAY_OPAQUE = "trusted.overlay.opaque"  # overlayfs's word for the same; its whiteout is a device 0:0
-OVERLAY_OPAQUE_USER = "user.overlay.opaque"  # and what it is in a user namespace
-OPAQUE = b".wh..wh..opq"  # OCI image-spec, layer: hide all that lower layers have in this directory
-WHITEOUT = b".wh."  # the same: hide the lower layers' file of this name
+KEPT_MAX = 1 << 26  # bytes of names and attributes of directories, which stay in memory until the end
+OVERLAY_OPAQUE = "trusted.overlay.opaque"  # overlayfs's mark of an opaque directory; its whiteout is a device 0:0
+OVERLAY_OPAQUE_USER = "user.overlay.opaque"  # the mark of an opaque directory in a user namespace
+OPAQUE = b".wh..wh..opq"  # OCI image-spec, layer: hide all files of lower layers in this directory
+WHITEOUT = b".wh."  # OCI image-spec, layer: hide the lower layers' file of this name
 REPLACED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV}  # a later member took the directory's place
 KINDS = "a file, directory, symbolic link, hard link or fifo"
 
 
 def parts_of(name: str) -> tuple[bytes, ...]:
-    """Split an archive's *name* into its parts; ImageError if it is absolute, climbs with ``..``, or is too long."""
+    """Split a member's *name* into its parts; ImageError: it is absolute, has ``..`` or a zero byte, or is too long."""
     raw = name.encode("utf-8", "surrogateescape")
     parts = tuple(part for part in raw.split(b"/") if part not in {b"", b"."})
     if raw.startswith(b"/"):
@@ -42,16 +42,17 @@ def parts_of(name: str) -> tuple[bytes, ...]:
         raise ImageError("", "its name leads outside with '..'", "the archive is unsafe")
     if len(b"/".join(parts)) > LONGEST_PATH:
         cause = f"its path is longer than {LONGEST_PATH} bytes"
-        raise ImageError("", cause, "no program could name it: make the archive without it")
+        raise ImageError("", cause, "no program could open it: make the archive without it")
     if b"\0" in raw:
         raise ImageError("", "its name has a zero byte in it", "the archive is unsafe")
     return parts
 
 
 class Tree:
-    """The directory *path*, open, to be filled with the members of one archive; a context manager.
+    """A context manager with the open directory *path*, for the members of one archive.
 
-    A member that comes twice is replaced, as tar(1) does. Owners are set when we are root, as tar(1) does.
+    If two members have the same name, the later one replaces the first, as in tar(1). Owners are set if this process is
+    root, as in tar(1).
     """
 
     is_layer = True  # where names such as .wh.NAME mean that NAME is hidden
@@ -69,7 +70,7 @@ class Tree:
         os.close(self._root)
 
     def add(self, member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
-        """Put *member* in its place; *data* is a file's content. Raises ImageError or OSError."""
+        """Make the file of *member*, with the content *data*; ImageError: it is unsafe; OSError: it cannot be made."""
         parts = parts_of(member.name)
         self._count()
         if member.isdir() and not parts:
@@ -84,11 +85,11 @@ class Tree:
             os.close(parent)
 
     def directories(self) -> list[tarfile.TarInfo]:
-        """List the directories that the archive named, the last one first: they are to be finished when all is in."""
+        """Return the directories of the archive, the last one first, to call `finish` for each after all members."""
         return list(reversed(self._directories.values()))
 
     def finish(self, directory: tarfile.TarInfo) -> None:
-        """Give *directory* its owner, mode and time, which filling it would have changed."""
+        """Set the owner, mode and time of *directory*, after its files, which would change its time."""
         try:
             fd = self._open(parts_of(directory.name), os.O_NOFOLLOW)
         except OSError as error:
@@ -127,7 +128,7 @@ class Tree:
         self._directories[path] = directory
 
     def _make_link(self, parent: int, name: bytes, member: tarfile.TarInfo) -> None:
-        """Link *name* to a file that the archive brought before; see linkat(2)."""
+        """Make *name* a hard link to an earlier file of the archive; see linkat(2)."""
         target = parts_of(member.linkname)
         if not target:
             raise ImageError("", "it is a hard link to the root", "the archive is unsafe")
@@ -139,7 +140,7 @@ class Tree:
             os.close(directory)
 
     def _parent(self, parts: tuple[bytes, ...]) -> int:
-        """Open the directory *parts*; make what is missing on the way, as the archive may not name every directory."""
+        """Open the directory *parts*, and make missing ones, because an archive need not contain every directory."""
         try:
             return self._open(parts)
         except FileNotFoundError:
@@ -150,14 +151,14 @@ class Tree:
             try:
                 self._count()
                 os.mkdir(name, dir_fd=above)
-                os.chmod(name, 0o755, dir_fd=above)  # whatever the umask made of it
+                os.chmod(name, 0o755, dir_fd=above)  # with any umask
                 here = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
             finally:
                 os.close(above)
         return here
 
     def _depth(self, parts: tuple[bytes, ...]) -> int:
-        """Return how many of the directories *parts* are there, by halves: a stranger's path has two thousand parts."""
+        """Return how many of the directories *parts* exist, by binary search: a path may have two thousand parts."""
         there, missing = 0, len(parts)
         while missing - there > 1:
             middle = (there + missing) // 2
@@ -169,7 +170,7 @@ class Tree:
         return there
 
     def _open(self, parts: tuple[bytes, ...], flags: int = 0) -> int:
-        """Open the directory *parts* below the root; see openat2(2). EXDEV if a link leads outside."""
+        """Open the directory *parts* below the root; EXDEV: a link leads outside; see openat2(2)."""
         flags |= os.O_RDONLY | os.O_DIRECTORY
         return openat2(self._root, b"/".join(parts) or b".", flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
 
@@ -180,12 +181,12 @@ class Tree:
 
 
 def _make_directory(parent: int, name: bytes) -> None:
-    """Make the directory *name*, or keep the one that is there; in place of a whiteout it hides what is below."""
+    """Make the directory *name*, or keep an existing one; in place of a whiteout, make it opaque."""
     mode = _mode(parent, name)
     if not stat.S_ISDIR(mode):
         _clear(parent, name)
-        os.mkdir(name, dir_fd=parent)  # its mode comes with finish()
-    if stat.S_ISCHR(mode):  # the only devices here are our whiteouts
+        os.mkdir(name, dir_fd=parent)  # finish() sets its mode
+    if stat.S_ISCHR(mode):  # the only devices here are whiteouts that `_white_out` has made
         _hide_below(parent, name)
 
 
@@ -199,7 +200,7 @@ def _make_file(parent: int, name: bytes, member: tarfile.TarInfo, data: Iterable
 
 
 def _make_symlink(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
-    """Make the symbolic link as it is; where it points to is resolved inside the container, not here."""
+    """Make the symbolic link with an unchanged target, which only the container resolves."""
     _clear(parent, name)
     os.symlink(member.linkname.encode("utf-8", "surrogateescape"), name, dir_fd=parent)
     set_owner(name, member, dir_fd=parent, follow_symlinks=False)
@@ -217,18 +218,21 @@ def _make_fifo(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
 
 
 def _white_out(parent: int, marker: bytes) -> None:
-    """Turn an OCI *marker* into what overlayfs understands: the opaque attribute, or a device 0:0 of that name."""
+    """Make overlayfs's mark for an OCI *marker*: the attribute of an opaque directory, or a device 0:0 of that name."""
     name = marker.removeprefix(WHITEOUT)
     if marker == OPAQUE:
         _hide_below(parent, b".")
     elif name in {b"", b".", b".."}:
-        raise ImageError("", "it is a whiteout of no name", "the archive is unsafe")
-    elif not name.startswith(WHITEOUT):  # .wh..wh.* are AUFS's own notes
+        raise ImageError("", "it is a whiteout without a name", "the archive is unsafe")
+    elif not name.startswith(WHITEOUT):  # .wh..wh.* are files of AUFS itself
         _hide_below(parent, name)
 
 
 def _hide_below(parent: int, name: bytes) -> None:
-    """Hide the lower layers' *name*, but not this layer's own: an own file does that already."""
+    """Hide the file *name* of lower layers, unless this layer has a file of that name, which hides it already.
+
+    If this layer has a directory *name*, mark it as opaque.
+    """
     mode = _mode(parent, name)
     try:
         if stat.S_ISDIR(mode):
@@ -238,7 +242,7 @@ def _hide_below(parent: int, name: bytes) -> None:
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.ENOTSUP}:
             raise
-        cause = "a whiteout cannot be made by us on this file system"  # on overlayfs, for one
+        cause = "tinybox cannot make a whiteout on this file system"  # such as overlayfs
         raise ImageError("", cause, "be root, and have the store on ext4, xfs or btrfs (--root)") from error
 
 
@@ -252,7 +256,7 @@ def _set_opaque(parent: int, name: bytes) -> None:
 
 
 def _mode(parent: int, name: bytes) -> int:
-    """Return the type and mode of *name* itself, no link followed; 0 if there is nothing."""
+    """Return the type and mode of the file *name*, without following a link; 0 if it does not exist."""
     try:
         return os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
     except FileNotFoundError:
@@ -260,7 +264,7 @@ def _mode(parent: int, name: bytes) -> int:
 
 
 def _clear(parent: int, name: bytes) -> None:
-    """Remove what an earlier member left at *name*; a link is removed, never followed."""
+    """Remove the file *name* of an earlier member; a link is removed, never followed."""
     mode = _mode(parent, name)
     if stat.S_ISDIR(mode):
         remove_tree(name, parent)

@@ -1,1 +1,1 @@
-"""Kernel objects with a life, one file a mechanism: what a container is made of, before there is a container."""
+"""The kernel mechanisms that isolate and limit a container, one file each: namespaces, mounts, cgroups, seccomp ..."""

@@ -1,7 +1,7 @@
-"""Whom the program runs as, and which pieces of root's power it keeps.
+"""Identity and capabilities of the container's program: --user, --cap-add, --cap-drop; see capabilities(7).
 
-The order is the lesson: the bounding set first (that needs CAP_SETPCAP), then groups, group and user (that needs
-CAP_SETGID and CAP_SETUID), and the remaining sets last, for after them nothing can be undone.
+The order matters: first the bounding set (this needs CAP_SETPCAP), then groups, group and user (this needs CAP_SETGID
+and CAP_SETUID), and the remaining sets last, because after that the process has no right to change them back.
 """
 
 from __future__ import annotations
@@ -15,54 +15,54 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# Docker's default set, in the words of capabilities(7)
+# Docker's default set, with the names of capabilities(7)
 DEFAULT = (
     "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FSETID CAP_FOWNER CAP_MKNOD CAP_NET_RAW CAP_SETGID CAP_SETUID CAP_SETFCAP "
     "CAP_SETPCAP CAP_NET_BIND_SERVICE CAP_SYS_CHROOT CAP_KILL CAP_AUDIT_WRITE"
 ).split()
 
 
-def named(word: str) -> str:
-    """Return the full name of a capability written as docker allows it (``net_admin``); UsageError if unknown."""
-    name = word.upper()
+def named(text: str) -> str:
+    """Return the full name of a capability in docker's short form (``net_admin``); UsageError: it is unknown."""
+    name = text.upper()
     name = name if name.startswith("CAP_") else f"CAP_{name}"
     if name not in capability.NUMBERS:
-        raise UsageError(f"capability {word}", "no such capability", "see capabilities(7) for the names")
+        raise UsageError(f"capability {text}", "no such capability", "see capabilities(7) for the names")
     return name
 
 
 def wanted(added: Iterable[str], dropped: Iterable[str], available: Sequence[str]) -> list[str]:
-    """Return the set that docker's --cap-add and --cap-drop words leave of the default set, ``ALL`` included.
+    """Return the default set changed by the values of --cap-add and --cap-drop, of which one may be ``ALL``.
 
-    *available* are the capabilities that this host's root really has: ``ALL`` means all of these.
+    *available* are the capabilities that root really has on this host: ``ALL`` means all of these.
     """
-    add, drop = [word.upper() for word in added], [word.upper() for word in dropped]
+    add, drop = [name.upper() for name in added], [name.upper() for name in dropped]
     base = set(available) if "ALL" in add else set() if "ALL" in drop else set(DEFAULT)
-    base |= {named(word) for word in add if word != "ALL"}
-    base -= {named(word) for word in drop if word != "ALL"}
+    base |= {named(name) for name in add if name != "ALL"}
+    base -= {named(name) for name in drop if name != "ALL"}
     return [name for name in capability.NAMES if name in base]
 
 
 def available() -> list[str]:
-    """Return the names of the capabilities that this process is permitted, in their order; see capget(2)."""
+    """Return the names of the capabilities in this process's permitted set, in kernel order; see capget(2)."""
     _, permitted, _ = capability.capget()
     return [name for number, name in enumerate(capability.NAMES) if permitted >> number & 1]
 
 
 def drop_bounding_set(keep: int) -> None:
-    """Take every capability that is not in the mask *keep* out of the bounding set; see capabilities(7)."""
+    """Remove every capability that is not in the mask *keep* from the bounding set; see capabilities(7)."""
     number = 0
     while True:
         try:
             if process.bounding_set_has(number) and not keep >> number & 1:
                 process.drop_from_bounding_set(number)
-        except OSError:  # EINVAL: one past the last capability of this kernel
+        except OSError:  # EINVAL: the number after the last capability of this kernel
             return
         number += 1
 
 
 def set_identity(uid: int, gid: int, groups: Sequence[int], umask: int | None) -> None:
-    """Become the container's user; the permitted set survives until the next step sets it; see credentials(7)."""
+    """Become the container's user; the permitted set is kept until the next step sets it; see credentials(7)."""
     process.set_keep_capabilities()
     os.setgroups(groups)
     os.setresgid(gid, gid, gid)

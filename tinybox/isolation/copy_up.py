@@ -1,6 +1,6 @@
-"""Copy-up: what lies in a directory is copied into the empty file system that is going to cover it.
+"""Copy-up: copy the content of a directory into the new file system that will be mounted over it (``tmpcopyup``).
 
-Both sides are open directories, and every path is opened below one of them, so no link on the way is followed.
+Source and target are open directories. Every path is opened below one of them without following a link in it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _PIECE = 1 << 20  # bytes
 
 
 def copy_directory(source: int, target: int) -> None:
-    """Copy all that is below the directory *source*, owners and modes too, into *target*; both fds; see openat2(2).
+    """Copy all files below the directory *source*, with owners and modes, into *target*; both are fds; openat2(2).
 
-    Devices and sockets stay behind. ENAMETOOLONG: the tree is deeper than a path can be long.
+    Devices and sockets are not copied. ENAMETOOLONG: a path in the tree is longer than PATH_MAX.
     """
     pending = [b"."]
     while pending:
@@ -34,7 +34,7 @@ def copy_directory(source: int, target: int) -> None:
 
 
 def _copy(name: bytes, source: int, target: int) -> bool:
-    """Copy what is at *name*; of a directory all but what is in it, and tell that it is one."""
+    """Copy the file *name*, or make the directory *name* without its content; return whether it is a directory."""
     info = os.stat(name, dir_fd=source, follow_symlinks=False)
     if stat.S_ISLNK(info.st_mode):
         os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
@@ -54,15 +54,15 @@ def _copy(name: bytes, source: int, target: int) -> bool:
 
 
 def _copy_content(name: bytes, source: int, target: int) -> None:
-    """Make a copy of the file; where another box has put something else there meanwhile, an empty one."""
-    flags = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a volume may be another box's, too: wait for nobody there
-    ours = os.open(name, os.O_RDONLY | flags, dir_fd=source)
+    """Copy the regular file *name*; if another container has replaced it by a file of another type, make it empty."""
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a volume may be shared: do not wait for another container
+    reading = os.open(name, os.O_RDONLY | flags, dir_fd=source)
     try:
-        theirs = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
+        writing = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
         try:
-            while stat.S_ISREG(os.fstat(ours).st_mode) and os.sendfile(theirs, ours, None, _PIECE):
+            while stat.S_ISREG(os.fstat(reading).st_mode) and os.sendfile(writing, reading, None, _PIECE):
                 pass
         finally:
-            os.close(theirs)
+            os.close(writing)
     finally:
-        os.close(ours)
+        os.close(reading)

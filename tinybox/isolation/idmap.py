@@ -1,7 +1,7 @@
-"""User namespaces: root inside, nobody in particular outside.
+"""User namespaces: id maps, by which root of the container is an unprivileged user of the host (--userns private).
 
 The map of a user namespace is a list of ranges, each "inside, outside, length". An idmapped mount applies such a map to
-the owners of files, so that an image's root-owned files belong to the container's root without changing one on disk.
+the owners of files: so the files of an image, owned by root on disk, belong to the container's root without a chown(2).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     class IDMapping(TypedDict):
-        """One line of a uid_map, in OCI's words; see user_namespaces(7)."""
+        """One line of a uid_map, with OCI's names; see user_namespaces(7)."""
 
         containerID: int
         hostID: int
@@ -24,34 +24,35 @@ if TYPE_CHECKING:
 
 
 RANGE = 65536
-FIRST, END = 0x80000, 0x70000000  # what systemd's UIDS-GIDS keeps for containers: 524288 up to 1879048191
-_OURS = "tinybox"  # the name in /etc/subuid and /etc/subgid by which an administrator gives us ids of his choice
+FIRST, END = 0x80000, 0x70000000  # the ids that systemd's UIDS-GIDS reserves for containers: 524288 to 1879048191
+_USER = "tinybox"  # the name in /etc/subuid and /etc/subgid under which an administrator gives ids to tinybox
 
 
 class Allotment:
-    """Which ranges of this host's ids private user namespaces may have.
+    """The ranges of host ids that tinybox may use for private user namespaces.
 
-    All between FIRST and END; or, where the texts *subuid* and *subgid* have lines for ``tinybox``, those that these
-    give. Never one that a line gives to somebody else, nor one with an id of the texts *passwd* and *group*: there the
-    root of a container would be somebody on the host. See subuid(5), passwd(5), group(5).
+    These are all ranges between FIRST and END, or, if the texts *subuid* and *subgid* have lines for ``tinybox``, the
+    ranges in these lines. A range is left out if a line gives a part of it to another user, or if it contains an id of
+    the texts *passwd* and *group*: a user of the container would then be a real user of the host. See subuid(5),
+    passwd(5), group(5).
     """
 
     def __init__(self, subuid: str = "", subgid: str = "", passwd: str = "", group: str = "") -> None:
         files = [_lines(subuid), _lines(subgid)]
-        self._given = [[span for name, span in lines if name == _OURS and len(span) >= RANGE] for lines in files]
-        self._others = [span for lines in files for name, span in lines if name != _OURS]
+        self._given = [[span for name, span in lines if name == _USER and len(span) >= RANGE] for lines in files]
+        self._others = [span for lines in files for name, span in lines if name != _USER]
         numbers = [line.split(":")[2:3] for text in (passwd, group) for line in text.splitlines()]
-        self._taken = {int(number) for words in numbers for number in words if number.isdecimal()}
+        self._taken = {int(number) for fields in numbers for number in fields if number.isdecimal()}
 
     def after(self, last: int) -> Iterator[int]:
-        """Yield the first id of each range that may be given, beginning behind *last*; the ones before it come last."""
+        """Yield the first id of each allowed range: first the ranges after the id *last*, then those before it."""
         spans = next(filter(None, self._given), [range(FIRST, END)])
         starts = sorted(first for span in spans for first in range(span.start, span.stop - RANGE + 1, RANGE))
         for part in ([first for first in starts if first > last], [first for first in starts if first <= last]):
             yield from filter(self.allows, part)
 
     def allows(self, first: int) -> bool:
-        """Tell whether the range that begins with *first* may be given."""
+        """Return whether a container may get the range of RANGE ids that begins with *first*."""
         end = first + RANGE
         if any(lines and not any(s.start <= first and end <= s.stop for s in lines) for lines in self._given):
             return False
@@ -61,7 +62,7 @@ class Allotment:
 
 
 def _lines(text: str) -> list[tuple[str, range]]:
-    """Return the lines ``NAME:FIRST:COUNT`` of *text*; others, such as comments, give nothing to anybody."""
+    """Return the name and range of each line ``NAME:FIRST:COUNT`` of *text*; other lines, as comments, are ignored."""
     found = []
     for line in text.splitlines():
         name, _, numbers = line.partition(":")
@@ -72,12 +73,12 @@ def _lines(text: str) -> list[tuple[str, range]]:
 
 
 def text(mappings: Sequence[IDMapping]) -> bytes:
-    """Return *mappings* as the kernel reads them from uid_map and gid_map; see user_namespaces(7)."""
+    """Return *mappings* in the format of uid_map and gid_map; see user_namespaces(7)."""
     return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings).encode()
 
 
 def write_maps(pid: int, uids: Sequence[IDMapping], gids: Sequence[IDMapping]) -> None:
-    """Give the new user namespace of process *pid* its maps, each in one write; see user_namespaces(7)."""
+    """Set the maps of the new user namespace of process *pid*, each in one write(2); see user_namespaces(7)."""
     for name, mappings in (("uid_map", uids), ("gid_map", gids)):
         fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
         try:
@@ -89,7 +90,8 @@ def write_maps(pid: int, uids: Sequence[IDMapping], gids: Sequence[IDMapping]) -
 def user_namespace(uids: Sequence[IDMapping], gids: Sequence[IDMapping]) -> int:
     """Return an fd of a user namespace with these maps, for idmapped mounts; see MOUNT_ATTR_IDMAP, mount_setattr(2).
 
-    A namespace needs a process to be born in: a child that waits at a pipe until its namespace has been opened.
+    A namespace is made together with a process: a child that waits at a pipe until its namespace has been opened, and
+    then ends. If the caller is killed, the pipe closes and the child ends, too.
     """
     gate, hold = os.pipe()
     pid, pidfd = process.clone3(process.CLONE_NEWUSER)
@@ -108,7 +110,7 @@ def user_namespace(uids: Sequence[IDMapping], gids: Sequence[IDMapping]) -> int:
 
 
 def become_root() -> None:
-    """Be user and group 0 of the user namespace just entered, with no other groups; see setresuid(2)."""
+    """Become user and group 0 of this process's new user namespace, without other groups; see setresuid(2)."""
     os.setgroups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)

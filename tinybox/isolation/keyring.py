@@ -1,11 +1,11 @@
-"""Keyrings: the passwords and tickets that the kernel keeps for a login session, which no namespace hides.
+"""Session keyrings: give each container its own, because no namespace hides the keys of the caller's session.
 
-A process inherits its session keyring over fork(2) and execve(2), and may use all keys in it: a box that had ours
-would have the host's keys for disks, NFS and Kerberos; see session-keyring(7). So each container takes one of its own,
-by a name, which is how another process finds it that joins the container.
+A process inherits its session keyring over fork(2) and execve(2), and may use all keys in it: a container with the
+keyring of tinybox's caller could use the host's keys for disks, NFS and Kerberos; see session-keyring(7). So each
+container has its own session keyring. It has a name, by which a process that joins the container (exec) finds it.
 
-The keyrings of a *user*, see user-keyring(7), are kept by user id in a user namespace: root of a box shares root's. The
-filter of system calls, or a user namespace, stands before those.
+The keyrings of a *user*, see user-keyring(7), belong to a user id in a user namespace: root of a container shares
+those of the host's root. Only the seccomp filter, or a user namespace, protects these.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import errno
 from tinybox.errors import HostError, SyscallError
 from tinybox.linux import process
 
-# ENOSYS: the kernel has no keys. EPERM: a filter around us refuses keyctl(2), and the box is under it as well.
+# ENOSYS: the kernel has no keys. EPERM: a seccomp filter of this process refuses keyctl(2); the container inherits it.
 _OUT_OF_REACH = (errno.ENOSYS, errno.EPERM)
 _PERMISSIONS = (
     process.KEY_POS_ALL | process.KEY_USR_VIEW | process.KEY_USR_READ | process.KEY_USR_SEARCH | process.KEY_USR_LINK
@@ -23,10 +23,10 @@ _PERMISSIONS = (
 
 
 def leave() -> None:
-    """Leave the session keyring of the caller's for an empty one; see KEYCTL_JOIN_SESSION_KEYRING in keyctl(2).
+    """Replace this process's session keyring by a new, empty one; see KEYCTL_JOIN_SESSION_KEYRING in keyctl(2).
 
-    It counts for the user who calls. So it is done before a user namespace makes us one of its users, who may have 200
-    keys together (/proc/sys/kernel/keys/maxkeys) where root may have a million.
+    The new keyring counts against the quota of this process's user. So the process does this before it enters a user
+    namespace: a user there may have 200 keys (/proc/sys/kernel/keys/maxkeys), while root may have a million.
     """
     _join(None)
 
@@ -34,9 +34,9 @@ def leave() -> None:
 def join(name: str, new: bool, left: bool) -> None:
     """Make the keyring *name* this process's session keyring; see KEYCTL_JOIN_SESSION_KEYRING in keyctl(2).
 
-    With *new* its owner may search it from now on: without that, a process that joins the container would not find it.
-    A process that has *left* the caller's keyring goes on without one where there can be no more keys (EDQUOT); any
-    other gets a HostError.
+    With *new* it also gives the keyring's owner the permission to search it: otherwise a process that joins the
+    container would not find it. If the user has no quota for another key (EDQUOT), a process that has already *left*
+    the caller's keyring keeps its empty one; any other gets a HostError.
     """
     try:
         key = _join(name.encode())
@@ -52,7 +52,7 @@ def join(name: str, new: bool, left: bool) -> None:
 
 
 def _join(name: bytes | None) -> int:
-    """Return the keyring's number, or 0 where neither we nor the box can have to do with keys."""
+    """Join the keyring *name* and return its number; 0 if neither this process nor the container can use keys."""
     try:
         return process.join_session_keyring(name)
     except SyscallError as error:

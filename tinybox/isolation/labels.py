@@ -1,7 +1,7 @@
-"""Labels of the two security modules that have them: AppArmor's profile and SELinux's context of the next program.
+"""Security labels: set the AppArmor profile or the SELinux context of the program that this process executes next.
 
-A module that is compiled in need not be switched on, and a host has at most one of these two. The label is written
-into a file of the process itself, and takes effect at its next execve(2).
+A module that is compiled into the kernel need not be enabled, and a host has at most one of these two. The label is
+written into a file of the process itself in /proc/self/attr, and takes effect at its next execve(2).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ APPARMOR, SELINUX = "/sys/module/apparmor/parameters/enabled", "/sys/fs/selinux/
 
 
 def has_apparmor() -> bool:
-    """Tell whether AppArmor is switched on; see apparmor(7)."""
+    """Return whether AppArmor is enabled; see apparmor(7)."""
     try:
         with open(APPARMOR, encoding="utf-8") as file:
             return file.read().startswith("Y")
@@ -24,24 +24,28 @@ def has_apparmor() -> bool:
 
 
 def has_selinux() -> bool:
-    """Tell whether SELinux is switched on; see selinux(8)."""
+    """Return whether SELinux is enabled; see selinux(8)."""
     return os.path.exists(SELINUX)
 
 
 def check(field: str) -> None:
-    """Raise HostError, with the *field* that asks for a label, where the module that has it is not switched on."""
+    """Raise HostError if the module for the label in the config's *field* is not enabled; see apparmor(7), selinux(8).
+
+    A *field* that ends with ``apparmorProfile`` needs AppArmor; any other needs SELinux.
+    """
     has, name = (has_apparmor(), "AppArmor") if field.endswith("apparmorProfile") else (has_selinux(), "SELinux")
     if not has:
         raise HostError(field, f"{name} is not enabled on this host", "leave it out")
 
 
 def label_program(field: str, file: str, text: str) -> None:
-    """Write *text* into ``/proc/self/attr/`` *file*: how the next program is labelled; see proc_pid_attr(5).
+    """Write *text*, the label of the next program, into ``/proc/self/attr/`` *file*; see proc_pid_attr(5).
 
-    It goes through a /proc that is checked to be procfs and follows no link in it (CVE-2025-52881).
+    It checks that /proc is the proc file system, and follows no link in it (CVE-2025-52881). HostError: the module
+    refuses the label; the error names the *field* of the config.
     """
     try:
-        # /proc/self is itself a link, so the way begins behind it: at this process's own directory.
+        # /proc/self is a link, so the path starts at this process's own directory instead.
         proc = os.open(f"/proc/{os.getpid()}/attr", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             if files.file_system(proc) != files.PROC_SUPER_MAGIC:

@@ -1,7 +1,7 @@
-"""The words behind ``-o`` of mount(8), sorted by what the kernel takes them for.
+"""Mount options: sort the options of mount(8) ``-o`` and of OCI mounts into attributes, propagation and fs options.
 
-Some are attributes of the one mount, some say how mounts spread to other namespaces, some belong to the file system,
-which all its mounts share; and what is none of these is the file system's own business.
+Some options are attributes of the one mount. Some set its propagation, by which mounts appear in other namespaces. Some
+control how the mount is made (bind, remount). All others are options of the file system, which all its mounts share.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _NONE = (0, 0)
 _RELATIME = (0, mount.MOUNT_ATTR__ATIME)
 
-# option: (attributes to set, attributes to clear); with a leading "r" they hold for all mounts below, too
+# option: (attributes to set, attributes to clear); with "r" before its name, an option also applies to all mounts below
 ATTRIBUTES = {
     "ro": (mount.MOUNT_ATTR_RDONLY, 0),
     "rw": (0, mount.MOUNT_ATTR_RDONLY),
@@ -33,9 +33,9 @@ ATTRIBUTES = {
     "noatime": (mount.MOUNT_ATTR_NOATIME, mount.MOUNT_ATTR__ATIME),
     "strictatime": (mount.MOUNT_ATTR_STRICTATIME, mount.MOUNT_ATTR__ATIME),
     "relatime": _RELATIME,
-    "atime": _RELATIME,  # not noatime: and what the kernel does by itself is relatime
+    "atime": _RELATIME,  # the opposite of noatime is the kernel's default, relatime
     "nostrictatime": _RELATIME,
-    "norelatime": _NONE,  # "see strictatime", says mount(8): by itself it changes nothing
+    "norelatime": _NONE,  # mount(8) refers to strictatime; the option itself changes nothing
 }
 PROPAGATION = {
     "private": mount.MS_PRIVATE,
@@ -43,14 +43,14 @@ PROPAGATION = {
     "shared": mount.MS_SHARED,
     "unbindable": mount.MS_UNBINDABLE,
 }
-# Words of mount(8) for which the newer calls have no flag, since the kernel does nothing by them any more (mand: 5.15),
-# or they only say how much it may print.
+# Options of mount(8) without a flag in the newer calls, because the kernel ignores them (mand: since 5.15), or because
+# they only control how much mount(8) prints.
 WITHOUT_EFFECT = frozenset("defaults mand nomand iversion noiversion silent loud".split())
-_DOCKERS = frozenset("copy nocopy z Z".split())  # done elsewhere, or nothing on a host without SELinux
+_DOCKERS = frozenset("copy nocopy z Z".split())  # handled elsewhere, or without effect on a host without SELinux
 
 
 class Options:
-    """The ``options`` of an OCI mount, sorted by what the kernel does with each: see mount(8), mount_setattr(2)."""
+    """The ``options`` of an OCI mount, sorted by their effect in the kernel; see mount(8), mount_setattr(2)."""
 
     def __init__(self, options: Iterable[str]) -> None:
         self.attr_set = self.attr_clr = 0
@@ -81,14 +81,14 @@ class Options:
         elif option == "tmpcopyup":
             from tinybox.isolation.copy_up import copy_directory
 
-            self.copy_up = copy_directory  # loaded here, by the parent: the child, who calls it, imports nothing
+            self.copy_up = copy_directory  # imported here, by the parent: the child that calls it must not import
         elif option not in WITHOUT_EFFECT and option not in _DOCKERS:
-            self.data.append(option)  # sync, dirsync and lazytime as well: fsconfig(2) takes them by their names
+            self.data.append(option)  # also sync, dirsync and lazytime: fsconfig(2) accepts them by their names
 
 
-def propagation(word: str, field: str = "propagation") -> int:
-    """Return the MS_* flag of ``slave`` or ``rslave``; UsageError, with the *field*, for another word."""
-    name = word if word in PROPAGATION else word[1:]
-    if name not in PROPAGATION or word not in (name, f"r{name}"):
-        raise UsageError(field, f"{word!r} is unknown", f"one of {', '.join(PROPAGATION)}")
+def propagation(option: str, field: str = "propagation") -> int:
+    """Return the MS_* flag of a propagation such as ``slave`` or ``rslave``; UsageError, with *field*: unknown."""
+    name = option if option in PROPAGATION else option[1:]
+    if name not in PROPAGATION or option not in (name, f"r{name}"):
+        raise UsageError(field, f"{option!r} is unknown", f"one of {', '.join(PROPAGATION)}")
     return PROPAGATION[name]

@@ -1,7 +1,7 @@
-"""Mounts of a container: made detached, then placed at a path that nobody inside can bend.
+"""Mounts of a container: make each one detached, then place it at a path inside the container's root.
 
-Every target is a path in the container's root, written by strangers; it is opened with openat2(2) so that no link in it
-leads out, and the mount is placed on the open directory, not on its name.
+The image or a program in the container chooses the links in such a path. So the path is opened with openat2(2), by
+which no link leads out of the root, and the mount is placed on the open directory, not on its name.
 """
 
 from __future__ import annotations
@@ -10,33 +10,34 @@ import os
 import stat
 
 from tinybox.errors import HostError, SyscallError, TinyboxError, UsageError
-from tinybox.isolation.mount_options import Options as Options  # noqa: PLC0414  mounts.Options is its name for others
+from tinybox.isolation.mount_options import Options as Options  # noqa: PLC0414  other modules use mounts.Options
 from tinybox.linux import files, mount, process
 
 
 def make_private() -> None:
-    """Stop mounts here from reaching the host and back: all of ``/`` private; see mount_namespaces(7).
+    """Make ``/`` and all mounts below private, so that no mount spreads to the host or back; see mount_namespaces(7).
 
-    Under systemd ``/`` is shared; without this step pivot_root(2) fails with EINVAL, and what it does not refuse would
-    happen to the host as well. This is the classic mistake.
+    Under systemd ``/`` is shared. Without this step pivot_root(2) fails with EINVAL, and every other mount of the
+    container would appear on the host as well: a common mistake.
     """
     mount.mount_setattr(mount.AT_FDCWD, b"/", mount.AT_RECURSIVE, propagation=mount.MS_PRIVATE)
 
 
 def make_slave() -> None:
-    """Stop mounts here from reaching the host, and still receive the host's: all of ``/``; see mount_namespaces(7)."""
+    """Make ``/`` and all mounts below slaves: they get the host's new mounts, not the reverse; mount_namespaces(7)."""
     mount.mount_setattr(mount.AT_FDCWD, b"/", mount.AT_RECURSIVE, propagation=mount.MS_SLAVE)
 
 
 def set_root_propagation(flag: int) -> None:
-    """Let what is mounted on the root from now on spread as the MS_* *flag* says; see mount_namespaces(7)."""
+    """Set the propagation MS_* *flag* of the root mount, for mounts made on it later; see mount_namespaces(7)."""
     mount.mount_setattr(mount.AT_FDCWD, b"/", 0, propagation=flag)
 
 
 def new_filesystem(kind: bytes, source: bytes, options: Options, context: int | None = None) -> int:
     """Make a file system and return an fd of its detached mount; see fsopen(2), fsconfig(2) and fsmount(2).
 
-    *context* is what another process has got of fsopen(2); it is closed.
+    *context* is an fd of fsopen(2) from another process, if given; it is closed. HostError: the kernel refuses, with
+    the kernel's message.
     """
     fs = mount.fsopen(kind) if context is None else context
     try:
@@ -54,19 +55,20 @@ def new_filesystem(kind: bytes, source: bytes, options: Options, context: int | 
 
 
 def _mounted_once(kind: bytes, source: bytes, options: Options, where: bytes) -> int:
-    """Do as `new_filesystem`, for long options: mount(2) has room for DATA_MAX bytes of them, but wants a directory.
+    """Do the same as `new_filesystem` for long options: mount(2) accepts DATA_MAX bytes of them.
 
-    The file system covers the directory *where* for as long as it takes to get an fd of a copy of its mount.
+    mount(2) needs a directory: the file system covers the directory *where* for a moment, until there is an fd of a
+    copy of its mount.
     """
     data = os.fsencode(",".join(options.data))
-    what = f"{kind.decode()} file system"
+    thing = f"{kind.decode()} file system"
     if len(data) > mount.DATA_MAX:
         cause = f"its options are {len(data)} bytes, the kernel takes {mount.DATA_MAX}"
-        raise HostError(what, cause, "use shorter paths")
+        raise HostError(thing, cause, "use shorter paths")
     try:
         mount.mount(source or kind, where, kind, 0, data)
     except SyscallError as error:
-        raise HostError(what, str(error)) from error
+        raise HostError(thing, str(error)) from error
     try:
         made = mount.open_tree(mount.AT_FDCWD, where, 0)
     finally:
@@ -82,7 +84,7 @@ def _configure(fs: int, options: Options) -> None:
 
 
 def remount(root: bytes, destination: bytes, options: Options) -> None:
-    """Change the mount at *destination* inside *root*, and with options of its own its file system; see mount(8)."""
+    """Change the attributes of the mount at *destination* inside *root*, and its file system's options; mount(8)."""
     target = open_target(root, destination, directory=True)
     try:
         mount.mount_setattr(target, b"", 0, attr_set=options.attr_set, attr_clr=options.attr_clr)
@@ -100,7 +102,7 @@ def remount(root: bytes, destination: bytes, options: Options) -> None:
 
 
 def _reason(fs: int) -> str:
-    """Return what the kernel wrote about its refusal on the file system's fd; see "message retrieval" in fsopen(2)."""
+    """Return the kernel's messages about an error, read from the fd *fs*; see "message retrieval" in fsopen(2)."""
     lines = []
     while True:
         try:
@@ -110,9 +112,10 @@ def _reason(fs: int) -> str:
 
 
 def copy_tree(source: str, options: Options, userns: int | None = None) -> int:
-    """Return an fd of a detached copy of the mounts at *source*, with the attributes wanted; see open_tree(2).
+    """Return an fd of a detached copy of the mounts at *source*, with the attributes of *options*; see open_tree(2).
 
-    *userns* is an fd of a user namespace whose id mapping the copy shall show (MOUNT_ATTR_IDMAP, Linux 5.12).
+    *userns* is an fd of a user namespace: the copy shows file owners with its id map (MOUNT_ATTR_IDMAP, Linux 5.12).
+    UsageError: there is no *source*.
     """
     deep = mount.AT_RECURSIVE if options.recursive else 0
     try:
@@ -120,7 +123,7 @@ def copy_tree(source: str, options: Options, userns: int | None = None) -> int:
     except FileNotFoundError as error:
         raise UsageError(f"mount source {source}", "no such file or directory", "make it first") from error
     try:
-        # A copy of a shared mount is its peer; made private once, it could not become its slave any more.
+        # A copy of a shared mount is in the same peer group; once it was private, it could not become a slave of that.
         mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, propagation=options.propagation or mount.MS_PRIVATE)
         if options.attr_set or options.attr_clr:
             mount.mount_setattr(tree, b"", 0, attr_set=options.attr_set, attr_clr=options.attr_clr)
@@ -136,35 +139,36 @@ def copy_tree(source: str, options: Options, userns: int | None = None) -> int:
 
 
 class InNamespace:
-    """Be, while this is entered, in the mount namespace at path *where*; entering tells its number; see setns(2).
+    """A context manager: inside it, this process is in the mount namespace at path *where*; see setns(2).
 
-    It needs a process of one thread, whose root and working directory become that namespace's and then ours again.
+    ``with`` gives the inode number of that namespace. The process must have one thread. Its root and its working
+    directory are those of the namespace, and at the end its former ones.
     """
 
     def __init__(self, where: str) -> None:
-        self._theirs, self._ours = where, "/proc/self/ns/mnt"
+        self._where, self._former = where, "/proc/self/ns/mnt"
 
     def __enter__(self) -> int:
         flags = os.O_RDONLY | os.O_CLOEXEC
-        theirs = os.open(self._theirs, flags)
+        namespace = os.open(self._where, flags)
         try:
-            self._home, self._here = os.open(self._ours, flags), os.open(".", os.O_PATH | os.O_CLOEXEC)
-            process.setns(theirs, process.CLONE_NEWNS)
-            return os.fstat(theirs).st_ino
+            self._namespace, self._directory = os.open(self._former, flags), os.open(".", os.O_PATH | os.O_CLOEXEC)
+            process.setns(namespace, process.CLONE_NEWNS)
+            return os.fstat(namespace).st_ino
         finally:
-            os.close(theirs)
+            os.close(namespace)
 
     def __exit__(self, *_: object) -> None:
-        process.setns(self._home, process.CLONE_NEWNS)
-        os.fchdir(self._here)
-        os.close(self._home)
-        os.close(self._here)
+        process.setns(self._namespace, process.CLONE_NEWNS)
+        os.fchdir(self._directory)
+        os.close(self._namespace)
+        os.close(self._directory)
 
 
 def open_target(root: bytes, destination: bytes, *, directory: bool, links: bool = True) -> int:
-    """Open *destination* inside *root* as a place to mount on, making what is missing; see RESOLVE_IN_ROOT, openat2(2).
+    """Open the mount point *destination* inside *root*, and make it if it is missing; see RESOLVE_IN_ROOT, openat2(2).
 
-    Absolute links and ``..`` in it mean the container's root. With *links* false any symbolic link is refused (ELOOP).
+    Absolute links and ``..`` in it start at the container's root. With *links* false, a symbolic link in it is ELOOP.
     """
     resolve = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS | (0 if links else files.RESOLVE_NO_SYMLINKS)
     rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -179,7 +183,7 @@ def open_target(root: bytes, destination: bytes, *, directory: bool, links: bool
 
 
 def _make_target(rootfd: int, destination: bytes, resolve: int, *, directory: bool) -> None:
-    """Make the missing directories of *destination*, and the file or directory at its end, one name at a time."""
+    """Make the missing directories of *destination*, and the file or directory at its end, name by name."""
     names = [name for name in destination.split(b"/") if name not in (b"", b".")]
     for depth, name in enumerate(names):
         parent = files.openat2(rootfd, b"/" + b"/".join(names[:depth]), os.O_PATH | os.O_DIRECTORY, resolve)
@@ -197,7 +201,8 @@ def _make_target(rootfd: int, destination: bytes, resolve: int, *, directory: bo
 def place(tree: int, root: bytes, destination: bytes, *, links: bool = True) -> None:
     """Place the detached mount *tree* at *destination* inside *root* and close it; see move_mount(2).
 
-    By a link in the image the path may lead into /proc, which must stay the kernel's: only who says /proc may mean it.
+    TinyboxError: a link in the image leads the path into /proc, whose files must stay the kernel's. Only a
+    *destination* that itself begins with /proc may be there.
     """
     try:
         directory = stat.S_ISDIR(os.fstat(tree).st_mode)
@@ -216,28 +221,28 @@ def place(tree: int, root: bytes, destination: bytes, *, links: bool = True) -> 
 
 def _check_target(target: int, destination: bytes, *, directory: bool) -> None:
     where = os.fsdecode(destination)
-    said = os.path.normpath(destination).lstrip(b"/").startswith(b"proc/")
-    if files.file_system(target) == files.PROC_SUPER_MAGIC and not said:
+    names_proc = os.path.normpath(destination).lstrip(b"/").startswith(b"proc/")
+    if files.file_system(target) == files.PROC_SUPER_MAGIC and not names_proc:
         raise TinyboxError(f"mount on {where}", "leads into the box's /proc")
-    if stat.S_ISDIR(os.fstat(target).st_mode) != directory:  # the kernel says no more than EINVAL or ENOTDIR
-        what, there = ("a directory", "a file") if directory else ("a file", "a directory")
-        raise TinyboxError(f"mount on {where}", f"{what} cannot be mounted on {there}")
+    if stat.S_ISDIR(os.fstat(target).st_mode) != directory:  # the kernel returns only EINVAL or ENOTDIR
+        source, there = ("a directory", "a file") if directory else ("a file", "a directory")
+        raise TinyboxError(f"mount on {where}", f"{source} cannot be mounted on {there}")
 
 
 def mount_filesystem(root: bytes, destination: bytes, kind: bytes, source: bytes, options: Options) -> None:
-    """Make a new file system and place it; /proc and /sys must not be links; see fsopen(2) and move_mount(2).
+    """Make a new file system and place it at *destination* inside *root*; see fsopen(2) and move_mount(2).
 
-    A tmpfs has the mode of the directory that it covers, where ``mode=`` does not say another, and with ``tmpcopyup``
-    what is in it, too.
+    For proc and sysfs, a link in the path is an error. A tmpfs gets the mode of the directory that it covers, unless
+    ``mode=`` sets another, and with ``tmpcopyup`` a copy of the directory's content, too.
     """
     links = kind not in (b"proc", b"sysfs")
-    if any(len(word) > mount.FSCONFIG_VALUE_MAX for word in (source, *map(os.fsencode, options.data))):
+    if any(len(value) > mount.FSCONFIG_VALUE_MAX for value in (source, *map(os.fsencode, options.data))):
         return place(_mounted_once(kind, source, options, root), root, destination, links=links)
     covered = _existing(root, destination) if kind == b"tmpfs" else None
     if covered is None:
         return place(new_filesystem(kind, source, options), root, destination, links=links)
     try:
-        if not any(word.startswith("mode=") for word in options.data):
+        if not any(option.startswith("mode=") for option in options.data):
             options.data.append(f"mode={stat.S_IMODE(os.fstat(covered).st_mode):o}")
         tree = new_filesystem(kind, source, options)
         _copy_up(tree, options, covered)
@@ -247,7 +252,7 @@ def mount_filesystem(root: bytes, destination: bytes, kind: bytes, source: bytes
 
 
 def _existing(root: bytes, destination: bytes) -> int | None:
-    """Open the directory *destination* inside *root*, if there is one."""
+    """Return an fd of the directory *destination* inside *root*; None if it is missing or not a directory."""
     rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         resolve = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
@@ -259,7 +264,7 @@ def _existing(root: bytes, destination: bytes) -> int | None:
 
 
 def _copy_up(tree: int, options: Options, covered: int) -> None:
-    """Copy what is in the directory *covered* into the new file system *tree*, whatever its attributes will be."""
+    """Copy the content of the directory *covered* into the new file system *tree*, also if that will be read-only."""
     if options.copy_up is None:
         return
     mount.mount_setattr(tree, b"", 0, attr_clr=mount.MOUNT_ATTR_RDONLY)
@@ -268,5 +273,5 @@ def _copy_up(tree: int, options: Options, covered: int) -> None:
 
 
 def bind(root: bytes, destination: bytes, source: str, options: Options) -> None:
-    """Make part of the present tree visible at *destination* inside *root*, too; see open_tree(2)."""
+    """Bind-mount the file or directory *source* of this mount namespace at *destination* in *root*; open_tree(2)."""
     place(copy_tree(source, options), root, destination)

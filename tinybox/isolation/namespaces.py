@@ -1,7 +1,7 @@
-"""Namespaces: the same kernel, seen through another window.
+"""Namespaces: make, open and join the eight kinds; set host name, loopback and clock offsets in a new one.
 
-Each of the eight kinds gives a process its own view of one thing: names, process numbers, mounts, networks, queues,
-control groups, users, clocks. A new one is made by clone3(2) or unshare(2), an existing one joined by setns(2).
+Each kind gives a process its own view of one resource: host name (uts), process ids, mounts, networks, System V IPC and
+message queues, control groups, users, clocks. clone3(2) or unshare(2) makes a new one, setns(2) joins an existing one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# OCI's word: (flag, the kernel's word under /proc/PID/ns); see namespaces(7)
+# OCI's name: (flag, the kernel's name in /proc/PID/ns); see namespaces(7)
 KINDS = {
     "user": (process.CLONE_NEWUSER, "user"),
     "mount": (process.CLONE_NEWNS, "mnt"),
@@ -42,12 +42,12 @@ def flags(kinds: Iterable[str]) -> int:
 
 
 def path(pid: int, kind: str) -> str:
-    """Return where /proc shows the namespace of this OCI *kind* of process *pid*; see namespaces(7)."""
+    """Return the path in /proc of the namespace of OCI *kind* of process *pid*; see namespaces(7)."""
     return f"/proc/{pid}/ns/{KINDS[kind][1]}"
 
 
 def open_path(kind: str, where: str) -> int:
-    """Open the namespace at path *where*; UsageError: it is none of this OCI *kind*; see NS_GET_NSTYPE(2const)."""
+    """Open the namespace at path *where*; UsageError: it is not of this OCI *kind*; see NS_GET_NSTYPE(2const)."""
     thing = f"linux.namespaces: {kind}: {where}"
     try:
         fd = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
@@ -56,18 +56,18 @@ def open_path(kind: str, where: str) -> int:
     try:
         if fcntl.ioctl(fd, _NS_GET_NSTYPE) == KINDS[kind][0]:
             return fd
-    except OSError:  # ENOTTY: no namespace at all
+    except OSError:  # ENOTTY: the file is no namespace
         pass
     os.close(fd)
     raise UsageError(thing, f"is no {kind} namespace")
 
 
 def join(kind: str, where: str) -> None:
-    """Join the namespace open at path *where*; a pid namespace takes only children born later; see setns(2)."""
+    """Join the namespace at path *where*; for a pid namespace, only later children are in it; see setns(2)."""
     try:
         fd = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        raise HostError(f"{kind} namespace {where}", "its process is gone") from error
+        raise HostError(f"{kind} namespace {where}", "its process has ended") from error
     try:
         process.setns(fd, KINDS[kind][0])
     finally:
@@ -75,16 +75,16 @@ def join(kind: str, where: str) -> None:
 
 
 def enter_cgroup_namespace() -> None:
-    """Make this process's present control groups its visible roots; see cgroup_namespaces(7).
+    """Make a cgroup namespace, whose roots are this process's present control groups; see cgroup_namespaces(7).
 
-    It is not among the flags of clone3(2): a child can be born into its v2 group, but is put into those of version 1
-    only afterwards, and a namespace made at its birth would show where they hang on the host. See docs/adr/0007.
+    clone3(2) is not asked to make it: the child starts in its v2 group, but is moved into its groups of version 1 only
+    later, and a namespace made by clone3(2) would show the host's path of those. See docs/adr/0007.
     """
     process.unshare(process.CLONE_NEWCGROUP)
 
 
 def loopback_up() -> None:
-    """Set the ``lo`` interface of this network namespace up; a new one is down. See netdevice(7)."""
+    """Set the ``lo`` interface of this network namespace up; in a new namespace it is down. See netdevice(7)."""
     with_name = b"lo".ljust(16, b"\0")
     query = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     try:
@@ -96,19 +96,20 @@ def loopback_up() -> None:
 
 
 def set_hostname(name: str) -> None:
-    """Name this UTS namespace's machine; see sethostname(2)."""
+    """Set the host name of this UTS namespace; see sethostname(2)."""
     _socket.sethostname(name)
 
 
 def set_domainname(name: str) -> None:
-    """Give this UTS namespace's machine its NIS domain; see setdomainname(2)."""
+    """Set the NIS domain name of this UTS namespace; see setdomainname(2)."""
     process.setdomainname(os.fsencode(name))
 
 
 def enter_time_namespace(offsets: dict[str, dict[str, int]]) -> None:
     """Move to a new time namespace whose clocks differ from the host's by *offsets*; see time_namespaces(7).
 
-    unshare(2) makes it for the children only, for whom its clocks can be set once; this process then joins it.
+    unshare(2) makes the namespace for later children only. The clocks can be set until a process is in it; then this
+    process joins it. HostError names the offset that the kernel refuses.
     """
     process.unshare(process.CLONE_NEWTIME)
     for clock, offset in offsets.items():

@@ -1,7 +1,9 @@
-"""Copy-on-write: the image's layers below, read-only and shared; one empty directory above, where all changes go.
+"""Overlay file system: mount an image's layers and a container's upper directory, and list the changes (diff).
 
-overlayfs merges them into one tree. A file is read where it is found first, and copied up when it is first written; a
-deleted one is hidden by a "whiteout", a character device 0:0. So a container's changes *are* its upper directory.
+The layers are read-only and shared; the upper directory is empty at first and gets all changes (copy-on-write).
+overlayfs merges them into one tree. A file is read from the uppermost directory that has it, and copied up when it is
+first written. A deleted file is hidden by a "whiteout", a character device 0:0. So the upper directory contains exactly
+the container's changes.
 """
 
 from __future__ import annotations
@@ -17,28 +19,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # a layer that has a link on the way has nothing behind it
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # a layer with a link in the path has no file at that path
 
 
 def escape(path: str) -> str:
-    """Return *path* as overlayfs reads it in an option: colons, commas and backslashes escaped."""
+    """Return *path* for an option of overlayfs: with colons, commas and backslashes escaped."""
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
 def stack(layers: Sequence[str]) -> list[str]:
-    """Return *layers*, bottom first, each once: of two the upper one, which covers all of the lower one's files.
+    """Return *layers*, bottom first, without duplicates: only the upper one of two equal layers is kept.
 
-    An image may list the same content twice, and overlayfs refuses a directory that lies in its stack twice (ELOOP).
+    An image may list the same layer twice, and overlayfs refuses a directory that is twice in its stack (ELOOP). The
+    upper one covers all files of the lower one.
     """
     return list(dict.fromkeys(reversed(layers)))[::-1]
 
 
 def data(layers: Sequence[str], upper: str, work: str, *, userns: bool) -> str:
-    """Return the options of an overlay whose *layers* lie bottom first; ``lowerdir`` wants the top one first.
+    """Return the mount options of an overlay of *layers*, bottom first; in ``lowerdir`` the top layer is first.
 
-    In a user namespace overlayfs keeps its notes in ``user.overlay.*`` attributes (userxattr, Linux 5.11), and makes no
-    redirects: a directory is then renamed by copying it. Elsewhere a host may have made redirects its default; they
-    are switched off, for the upper directory is to be readable as a layer.
+    In a user namespace overlayfs keeps its metadata in ``user.overlay.*`` attributes (userxattr, Linux 5.11), and makes
+    no redirects: a directory is then renamed by copying it. Otherwise the host's default may allow redirects; they are
+    switched off, because the upper directory must be usable as a layer.
     """
     lower = ":".join(escape(layer) for layer in reversed(stack(layers)))
     options = f"lowerdir={lower},upperdir={escape(upper)},workdir={escape(work)}"
@@ -48,8 +51,8 @@ def data(layers: Sequence[str], upper: str, work: str, *, userns: bool) -> str:
 def mount_overlay(layers: Sequence[str], upper: str, work: str, target: str, *, userns: bool = False) -> None:
     """Mount the overlay of *layers* and *upper* on *target*; see mount(2) and overlayfs in the kernel's documentation.
 
-    mount(2) and not fsconfig(2), which takes at most 255 bytes a value, while ``lowerdir`` names every layer. Raises
-    HostError where the store itself lies on a file system that cannot carry an upper directory.
+    It uses mount(2), because fsconfig(2) accepts at most 255 bytes for a value, and ``lowerdir`` names every layer.
+    HostError: the options are too long, or the store is on a file system that cannot have an upper directory.
     """
     options = os.fsencode(data(layers, upper, work, userns=userns))
     if len(options) > mount.DATA_MAX:
@@ -63,24 +66,27 @@ def mount_overlay(layers: Sequence[str], upper: str, work: str, target: str, *, 
 
 
 def mount_merged(layers: Sequence[str], target: str) -> None:
-    """Mount two or more *layers*, bottom first, on *target* to be read only; see overlayfs, "multiple lower layers"."""
+    """Mount two or more *layers*, bottom first, read-only on *target*; see overlayfs, "multiple lower layers"."""
     lower = ":".join(escape(layer) for layer in reversed(stack(layers)))
     mount.mount(b"overlay", os.fsencode(target), b"overlay", 0, os.fsencode(f"lowerdir={lower}"))
 
 
 def opaque_mark(*, userns: bool) -> str:
-    """Name the attribute by which overlayfs marks an opaque directory; the other one is a box's to set; see `data`."""
+    """Return the attribute that marks an opaque directory in overlayfs; a container may set the other one; see `data`.
+
+    An opaque directory hides the directories of the same path in the layers below.
+    """
     return "user.overlay.opaque" if userns else "trusted.overlay.opaque"
 
 
 def changes(upper: str, layers: Sequence[str], mark: str) -> Iterator[tuple[str, str]]:
     """Yield ``(kind, path)`` for each change in *upper*, sorted by path: A added, C changed, D deleted.
 
-    Only a directory with overlayfs's own *mark* is opaque: the attribute of the other kind, any program can set.
+    *mark* is the attribute of opaque directories that this overlay uses: any program can set the other one.
 
-    Told as ``docker diff`` tells it: what was copied up and is as it was is no change; a directory is changed when
-    something in it is. See "whiteouts and opaque directories" in the kernel's overlayfs documentation. Where a path is
-    longer than any program can name, TinyboxError says so.
+    The result is that of ``docker diff``: a file that was copied up and is unchanged is no change; a directory is
+    changed if a file in it is. See "whiteouts and opaque directories" in the kernel's overlayfs documentation.
+    TinyboxError: a path is longer than PATH_MAX.
     """
     fds = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in (upper, *reversed(layers)) if path]
     try:
@@ -88,7 +94,7 @@ def changes(upper: str, layers: Sequence[str], mark: str) -> Iterator[tuple[str,
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        cause = f"a path in it is longer than {files.LONGEST_PATH} bytes, and neither it nor what follows can be listed"
+        cause = f"a path in it is longer than {files.LONGEST_PATH} bytes; it and the paths after it cannot be listed"
         raise TinyboxError("diff", cause, "remove it, or move it further up") from error
     finally:
         for fd in fds:
@@ -96,15 +102,15 @@ def changes(upper: str, layers: Sequence[str], mark: str) -> Iterator[tuple[str,
 
 
 class _Level:
-    """One directory of the upper tree on the way down: what is in it, and what it covers."""
+    """A directory of the upper tree during the walk: the files in it, and the names of those that it hides."""
 
     def __init__(self, top: int, path: str, below: list[int], mark: str, *, hidden: bool) -> None:
         self.path, self.below = path, below  # below are the layers, top first
         fd = _opened(top, path, os.O_RDONLY | os.O_DIRECTORY)
         self.hidden, self.here = hidden, {}
-        if fd is not None:  # it may have gone meanwhile
+        if fd is not None:  # it may have been removed since its name was read
             try:
-                self.hidden = hidden or _opaque(fd, mark)  # what the layers have here is not seen
+                self.hidden = hidden or _opaque(fd, mark)  # this directory of the layers is hidden
                 self.here = dict(_infos(fd))
             finally:
                 os.close(fd)
@@ -113,9 +119,9 @@ class _Level:
 
 
 def _changes(top: int, layers: list[int], mark: str) -> Iterator[tuple[str, str]]:
-    """Yield the changes below the open *top*, against the open *layers*, however deep the tree is."""
+    """Yield the changes below the open *top*, compared with the open *layers*, for a tree of any depth."""
     way = [_Level(top, "", layers, mark, hidden=False)]
-    unchanged: list[str] = []  # directories on the way that are as they were, unless something in them has changed
+    unchanged: list[str] = []  # directories on the current path without a change of their own or in them so far
     while way:
         level = way[-1]
         name = next(level.names, None)
@@ -139,7 +145,10 @@ def _changes(top: int, layers: list[int], mark: str) -> Iterator[tuple[str, str]
 
 
 def _kind(info: os.stat_result | None, under: os.stat_result | None) -> str:
-    """Tell in a letter how what is *under* became *info*, each without what is in it; nothing if it has not changed."""
+    """Return the letter of the change from the file *under* to the file *info*; "" if there is none.
+
+    Of two directories it compares the attributes, not the content.
+    """
     if info is None or _is_whiteout(info):
         return "" if under is None else "D"
     if under is None:
@@ -148,7 +157,10 @@ def _kind(info: os.stat_result | None, under: os.stat_result | None) -> str:
 
 
 def _compared(info: os.stat_result) -> tuple[int, ...]:
-    """Return what a change shows in; a directory's time and size say only that something in it has changed."""
+    """Return the fields that differ after a change; without the time and size of a directory.
+
+    These two change with every entry of the directory.
+    """
     content = () if stat.S_ISDIR(info.st_mode) else (info.st_size, info.st_mtime_ns)
     return (info.st_mode, info.st_uid, info.st_gid, info.st_rdev, *content)
 
@@ -166,7 +178,7 @@ def _infos(fd: int) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _opened(top: int, path: str, flags: int) -> int | None:
-    """Open *path*, with a slash before it, below *top*; None where it is not, or lies behind a link; see openat2(2)."""
+    """Open *path*, which begins with a slash, below *top*; None: it is missing, or behind a link; see openat2(2)."""
     try:
         return files.open_straight(top, os.fsencode(path[1:]) or b".", flags)
     except OSError as error:
@@ -176,7 +188,7 @@ def _opened(top: int, path: str, flags: int) -> int | None:
 
 
 def _seen(below: list[int], path: str) -> os.stat_result | None:
-    """Return what the layers *below* show at *path*, or None where there is nothing or a whiteout."""
+    """Return the stat of *path* in the layers *below*, the top one first; None if it is missing or a whiteout."""
     for layer in below:
         fd = _opened(layer, path, os.O_PATH)
         if fd is None:

@@ -1,4 +1,4 @@
-"""What of the machine's time a container's program gets: its scheduling policy, its turn at the disks, its processors.
+"""CPU scheduling, I/O priority and processors of a program: OCI's scheduler, ioPriority and execCPUAffinity.
 
 Children inherit all three, and execve(2) keeps them: so it is enough to set them on the first process.
 """
@@ -16,23 +16,26 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def scheduler(wanted: Mapping[str, Any]) -> tuple[int, int, int, int, tuple[int, int, int]]:
-    """Return OCI's ``process.scheduler`` as the arguments of sched_setattr(2); UsageError names the field."""
-    policy = scheduling.POLICIES.get(wanted["policy"])
+def scheduler(field: Mapping[str, Any]) -> tuple[int, int, int, int, tuple[int, int, int]]:
+    """Return OCI's *field* ``process.scheduler`` as arguments of sched_setattr(2); UsageError: a value is wrong."""
+    policy = scheduling.POLICIES.get(field["policy"])
     if policy is None:
         known = ", ".join(scheduling.POLICIES)
-        raise UsageError("process.scheduler.policy", f"the kernel has no {wanted['policy']}", known)
+        raise UsageError("process.scheduler.policy", f"the kernel has no {field['policy']}", known)
     flags = 0
-    for number, word in enumerate(wanted.get("flags", [])):
-        if word not in scheduling.FLAGS:
-            raise UsageError(f"process.scheduler.flags[{number}]", f"{word!r} is unknown", ", ".join(scheduling.FLAGS))
-        flags |= scheduling.FLAGS[word]
-    times = (wanted.get("runtime", 0), wanted.get("deadline", 0), wanted.get("period", 0))
-    return policy, flags, wanted.get("nice", 0), wanted.get("priority", 0), times
+    for number, name in enumerate(field.get("flags", [])):
+        if name not in scheduling.FLAGS:
+            raise UsageError(f"process.scheduler.flags[{number}]", f"{name!r} is unknown", ", ".join(scheduling.FLAGS))
+        flags |= scheduling.FLAGS[name]
+    times = (field.get("runtime", 0), field.get("deadline", 0), field.get("period", 0))
+    return policy, flags, field.get("nice", 0), field.get("priority", 0), times
 
 
 def set_scheduler(policy: int, flags: int, nice: int, priority: int, times: tuple[int, int, int]) -> None:
-    """Schedule this process so; HostError names the field where the kernel refuses; see sched_setattr(2)."""
+    """Set the scheduling of this process; HostError: the kernel refuses it; see sched_setattr(2).
+
+    *times*: runtime, deadline and period in nanoseconds.
+    """
     try:
         scheduling.sched_setattr(policy, flags, nice, priority, times)
     except PermissionError as error:
@@ -42,15 +45,15 @@ def set_scheduler(policy: int, flags: int, nice: int, priority: int, times: tupl
         raise HostError("process.scheduler", f"the kernel refuses it: {error.strerror}", "see sched(7)") from error
 
 
-def io_priority(wanted: Mapping[str, Any]) -> tuple[int, int]:
-    """Return OCI's ``process.ioPriority`` as (class, level); UsageError names the field; see ioprio_set(2)."""
-    if not 0 <= wanted["priority"] <= 7:
-        raise UsageError("process.ioPriority.priority", f"{wanted['priority']} is not from 0 to 7")
-    return scheduling.IOPRIO_CLASSES[wanted["class"]], wanted["priority"]
+def io_priority(field: Mapping[str, Any]) -> tuple[int, int]:
+    """Return OCI's *field* ``process.ioPriority`` as (class, level); UsageError: a wrong level; see ioprio_set(2)."""
+    if not 0 <= field["priority"] <= 7:
+        raise UsageError("process.ioPriority.priority", f"{field['priority']} is not from 0 to 7")
+    return scheduling.IOPRIO_CLASSES[field["class"]], field["priority"]
 
 
 def set_io_priority(kind: int, level: int) -> None:
-    """Give this process its class and level of I/O; HostError where the kernel refuses; see ioprio_set(2)."""
+    """Set this process's I/O class and level; HostError: the kernel refuses them; see ioprio_set(2)."""
     try:
         scheduling.ioprio_set(kind, level)
     except OSError as error:
@@ -59,7 +62,7 @@ def set_io_priority(kind: int, level: int) -> None:
 
 
 def processors(text: str, field: str) -> list[int]:
-    """Return the processors of a list such as ``0-3,7``; UsageError names the *field*; see cpuset(7)."""
+    """Return the numbers in a list such as ``0-3,7``; UsageError, with the *field*: it is no such list; cpuset(7)."""
     found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
@@ -70,8 +73,8 @@ def processors(text: str, field: str) -> list[int]:
 
 
 def set_affinity(numbers: list[int], field: str) -> None:
-    """Run this process on the processors *numbers* only; HostError names the *field*; see sched_setaffinity(2)."""
+    """Run this process only on the processors *numbers*; HostError, with *field*: none exists; sched_setaffinity(2)."""
     try:
         os.sched_setaffinity(0, numbers)
     except OSError as error:
-        raise HostError(field, f"none of the processors {numbers} can be had: {error.strerror}") from error
+        raise HostError(field, f"none of the processors {numbers} can be used: {error.strerror}") from error

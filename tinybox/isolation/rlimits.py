@@ -1,6 +1,6 @@
-"""Limits of each process, as old as Unix: so many open files, so large a core; see getrlimit(2).
+"""Resource limits of a process (--ulimit): the number of open files, the size of a core file ...; see getrlimit(2).
 
-The soft limit is what counts, the hard one how far the process may raise it by itself. Children inherit both.
+The kernel enforces the soft limit; the process may raise it up to the hard limit. Children inherit both.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ NAMES = (
 
 
 def number(name: str) -> int:
-    """Return the number of the limit that OCI calls ``RLIMIT_NOFILE``; UsageError for an unknown name; getrlimit(2)."""
+    """Return the number of a limit such as ``RLIMIT_NOFILE``; UsageError: an unknown name; see getrlimit(2)."""
     if name not in NAMES:
         raise UsageError(f"limit {name}", "no such limit", "see getrlimit(2)")
     return NAMES.index(name)
 
 
 def set_limit(name: str, soft: int, hard: int) -> None:
-    """Set one limit of this process and of all to come; -1, or OCI's 2**64 - 1, is unlimited; see setrlimit(2).
+    """Set one limit of this process and its later children; -1, or OCI's 2**64 - 1, is unlimited; see setrlimit(2).
 
-    Raising a hard limit needs CAP_SYS_RESOURCE, which even root does not have everywhere: HostError says so.
+    HostError: the hard limit would rise, and this process lacks CAP_SYS_RESOURCE; root has it on most hosts, not all.
     """
     try:
-        resource.setrlimit(number(name), (_word(soft), _word(hard)))
+        resource.setrlimit(number(name), (_signed(soft), _signed(hard)))
     except ValueError as error:
         _, most = resource.getrlimit(number(name))
-        cure = f"at most {most} can be had; raising it needs CAP_SYS_RESOURCE, which this host's root lacks"
+        cure = f"at most {most} is possible; raising it needs CAP_SYS_RESOURCE, which this host's root lacks"
         raise HostError(f"limit {name}={hard}", "not permitted", cure) from error
 
 
-def _word(limit: int) -> int:
-    """Return an unsigned number of 64 bits as Python takes it, with a sign: unlimited, all ones, is -1."""
+def _signed(limit: int) -> int:
+    """Return an unsigned number of 64 bits as the signed one that Python needs: all ones, unlimited, is -1."""
     return limit - 2**64 if limit >= 2**63 else limit

@@ -1,7 +1,8 @@
-"""The root file system: devices, the change of root itself, and what of the kernel's own files is covered up.
+"""The root file system: device files, pivot_root, masked and read-only paths, sysctls, working directory.
 
-pivot_root(2) makes a mount the root of a mount namespace and hangs the old one somewhere else; unmounted there, the
-host's tree is not hidden but gone. chroot(2) alone would leave it within reach.
+pivot_root(2) makes a mount the root of the mount namespace and moves the old root to another place. Unmounted there,
+the host's tree is not only hidden: this mount namespace no longer has it. After chroot(2) alone, a program could still
+reach it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
 
 
 def find_root(path: str) -> None:
-    """Raise UsageError where the directory that shall be the root is none; see "Root" in OCI's config.md, stat(2)."""
+    """Raise UsageError if *path*, the new root, is not a directory; see "Root" in OCI's config.md, and stat(2)."""
     try:
         is_directory = stat.S_ISDIR(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -50,13 +51,16 @@ def find_root(path: str) -> None:
 
 
 def bind_root(rootfs: str) -> None:
-    """Make *rootfs* a mount of its own, which pivot_root(2) asks for; see EINVAL there."""
+    """Bind-mount *rootfs* on itself, because pivot_root(2) needs a mount point; see EINVAL there."""
     tree = mount.open_tree(mount.AT_FDCWD, os.fsencode(rootfs))
     place_over(tree, rootfs)
 
 
 def place_over(tree: int, path: str) -> None:
-    """Place the detached *tree* over the directory at *path*, a path of our own, and close it; see move_mount(2)."""
+    """Place the detached mount *tree* over the directory *path* and close *tree*; see move_mount(2).
+
+    Links in *path* are followed: the path must be one of tinybox, not of a container.
+    """
     target = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         mount.move_mount(tree, target)
@@ -68,10 +72,13 @@ def place_over(tree: int, path: str) -> None:
 def make_device(
     root: bytes, path: bytes, kind: str, numbers: tuple[int, int], mode: int, owner: tuple[int, int]
 ) -> None:
-    """Make a device node of *kind* c, b or p at *path* inside *root*; see mknod(2)."""
+    """Make a device file of *kind* c, b or p at *path* inside *root*; see mknod(2).
+
+    The same device file may exist already; UsageError: another file is there.
+    """
     folder, name = os.path.split(path)
     parent = mounts.open_target(root, folder, directory=True)
-    former = os.umask(0)  # chmod(2) by name, afterwards, would follow a link that another box puts there in a volume
+    former = os.umask(0)  # a later chmod(2) by name would follow a link that another container puts there in a volume
     try:
         os.mknod(name, _TYPES[kind] | mode, os.makedev(*numbers), dir_fd=parent)
         if owner != (0, 0):
@@ -79,19 +86,22 @@ def make_device(
     except FileExistsError as error:
         there = os.stat(name, dir_fd=parent, follow_symlinks=False)
         if stat.S_IFMT(there.st_mode) != _TYPES[kind] or (kind != "p" and there.st_rdev != os.makedev(*numbers)):
-            raise UsageError(f"device {os.fsdecode(path)}", "there is another file at this place") from error
+            raise UsageError(f"device {os.fsdecode(path)}", "another file has this path") from error
     finally:
         os.umask(former)
         os.close(parent)
 
 
 def bind_device(root: bytes, path: bytes, source: str) -> None:
-    """Show the host's device *source* at *path*: in a user namespace mknod(2) of a device is EPERM."""
+    """Bind-mount the host's device file *source* at *path*, because in a user namespace mknod(2) of it is EPERM."""
     mounts.bind(root, path, source, mounts.Options(["bind"]))
 
 
 def make_links(root: bytes, links: dict[str, str]) -> None:
-    """Make the links of /dev that programs expect, such as /dev/stdin; see "Default Devices" in OCI's config-linux."""
+    """Make the links in /dev that programs expect, such as /dev/stdin; see "Default Devices" in OCI's config-linux.
+
+    A file that exists already is kept.
+    """
     dev = mounts.open_target(root, b"/dev", directory=True)
     try:
         for name, target in links.items():
@@ -104,9 +114,9 @@ def make_links(root: bytes, links: dict[str, str]) -> None:
 
 
 def pivot(root: bytes) -> None:
-    """Make *root* the root and let the old one go; see pivot_root(".", ".") in the notes of pivot_root(2).
+    """Make *root* the root and unmount the old root; see pivot_root(".", ".") in the notes of pivot_root(2).
 
-    Old and new root are stacked on one another for a moment, so no directory for the old one is needed inside.
+    For a moment the old root is mounted on top of the new one, so the new root needs no directory for it.
     """
     os.chdir(root)
     mount.pivot_root(b".", b".")
@@ -115,14 +125,15 @@ def pivot(root: bytes) -> None:
 
 
 def make_readonly() -> None:
-    """Make the root mount read-only, the mounts below it stay as they are; see mount_setattr(2)."""
+    """Make the root mount read-only, but not the mounts below it; see mount_setattr(2)."""
     mount.mount_setattr(mount.AT_FDCWD, b"/", 0, attr_set=mount.MOUNT_ATTR_RDONLY)
 
 
 def _open_inside(path: str) -> int | None:
-    """Open *path* below the new root for a cover, through the links of the container's own; None when it is not there.
+    """Open *path* below the new root, to mount a cover on it; the container's links are followed; None: it is missing.
 
-    By such a link the path may lead into /proc, which must stay the kernel's: only who says /proc may mean it.
+    TinyboxError: a link leads the path into /proc, whose files must stay the kernel's. Only a *path* that itself begins
+    with /proc may be there.
     """
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -131,23 +142,24 @@ def _open_inside(path: str) -> int | None:
         return None
     finally:
         os.close(root)
-    said = os.path.normpath(f"/{path}").lstrip("/").startswith("proc/")
-    if files.file_system(target) == files.PROC_SUPER_MAGIC and not said:
+    names_proc = os.path.normpath(f"/{path}").lstrip("/").startswith("proc/")
+    if files.file_system(target) == files.PROC_SUPER_MAGIC and not names_proc:
         os.close(target)
         raise TinyboxError(f"cover on {path}", "leads into the box's /proc")
     return target
 
 
 def open_null() -> int:
-    """Open the /dev/null of this root, checked to be the real one: character device 1:3, no link (CVE-2025-31133)."""
+    """Open this root's /dev/null; TinyboxError: it is not the character device 1:3, or is a link (CVE-2025-31133)."""
     fd = os.open("/dev/null", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     return _checked_null(fd)
 
 
 def open_null_below(root: bytes) -> int:
-    """Open the /dev/null of the box at *root* to read and write; TinyboxError: it has none that is real; openat2(2).
+    """Open the /dev/null of the container at *root* for reading and writing; see openat2(2).
 
-    A pipe of that name would keep us waiting, and a terminal would become ours: hence O_NONBLOCK and O_NOCTTY.
+    TinyboxError: it is missing or not the null device. O_NONBLOCK and O_NOCTTY, because the container may have replaced
+    it by a pipe, which would block, or a terminal, which would become this process's controlling terminal.
     """
     rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -161,7 +173,7 @@ def open_null_below(root: bytes) -> int:
 
 
 def is_null(info: os.stat_result) -> bool:
-    """Tell from its *info* whether a file is the null device, whichever name it has; see null(4)."""
+    """Return whether a file with the stat *info* is the null device, under any name; see null(4)."""
     return stat.S_ISCHR(info.st_mode) and info.st_rdev == os.makedev(*STANDARD_DEVICES["null"])
 
 
@@ -173,7 +185,7 @@ def _checked_null(fd: int) -> int:
 
 
 def mask(paths: Sequence[str]) -> None:
-    """Cover files with /dev/null and directories with an empty read-only tmpfs: ``linux.maskedPaths`` of OCI."""
+    """Cover each file with /dev/null and each directory with an empty read-only tmpfs: OCI's ``linux.maskedPaths``."""
     null = open_null()
     try:
         for path in paths:
@@ -196,7 +208,10 @@ def _cover(target: int, null: int) -> int:
 
 
 def make_paths_readonly(paths: Sequence[str]) -> None:
-    """Bind each path on itself, read-only with all below: ``linux.readonlyPaths`` of OCI; see mount_setattr(2)."""
+    """Bind-mount each path on itself, read-only with all mounts below: OCI's ``linux.readonlyPaths``.
+
+    See mount_setattr(2). A path that does not exist is no error.
+    """
     for path in paths:
         target = _open_inside(path)
         if target is None:
@@ -211,7 +226,7 @@ def make_paths_readonly(paths: Sequence[str]) -> None:
 
 
 def open_proc() -> int:
-    """Open this root's /proc, checked to be the kernel's and no link; TinyboxError: it is not (CVE-2025-52881)."""
+    """Open this root's /proc; TinyboxError: it is not the proc file system. A link is not followed (CVE-2025-52881)."""
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     if files.file_system(proc) == files.PROC_SUPER_MAGIC:
         return proc
@@ -220,7 +235,7 @@ def open_proc() -> int:
 
 
 def has_proc() -> bool:
-    """Tell whether this root's /proc is the kernel's; see proc(5)."""
+    """Return whether this root's /proc is the proc file system; see proc(5)."""
     try:
         os.close(open_proc())
     except (OSError, TinyboxError):
@@ -229,9 +244,9 @@ def has_proc() -> bool:
 
 
 def set_sysctl(name: str, value: str) -> None:
-    """Write one kernel parameter of this container's namespaces; see sysctl(8) and proc_sys(5).
+    """Set a kernel parameter of this container's namespaces, such as ``net.core.somaxconn``; sysctl(8), proc_sys(5).
 
-    It follows no link below /proc.
+    It follows no link below /proc. HostError: the kernel has no such parameter, or refuses the value.
     """
     proc = open_proc()
     try:
@@ -243,7 +258,7 @@ def set_sysctl(name: str, value: str) -> None:
         finally:
             os.close(fd)
     except SyscallError as error:
-        raise HostError(f"sysctl {name}", error.strerror or "", "see /proc/sys for what this kernel has") from error
+        raise HostError(f"sysctl {name}", error.strerror or "", "see /proc/sys for this kernel's names") from error
     except OSError as error:
         raise HostError(f"sysctl {name}={value}", error.strerror or "") from error
     finally:
@@ -251,10 +266,10 @@ def set_sysctl(name: str, value: str) -> None:
 
 
 def enter_directory(path: str) -> None:
-    """Go to the working directory, making it where it is missing; see chdir(2).
+    """Change to the working directory *path*, and make it if it is missing; see chdir(2).
 
-    getcwd(3) must then give an absolute path: a directory that is not below the new root shows as "(unreachable)", and
-    a program that starts there is on the host (CVE-2024-21626).
+    TinyboxError: afterwards getcwd(3) gives no absolute path. It gives "(unreachable)" for a directory that is not
+    below the new root, and a program that starts there has access to the host (CVE-2024-21626).
     """
     try:
         os.chdir(path)

@@ -1,7 +1,8 @@
-"""A root in a mount namespace that is not the container's own: that of the runtime, or one that somebody else has made.
+"""A container's root in a mount namespace that it shares: the runtime's own, or an existing one (OCI's namespace path).
 
-pivot_root(2) would take their root from all who live there. So the new root is a mount among theirs, at its own path
-and with the container's mounts below; chroot(2) makes it the root of one process; and one umount2(2) takes all away.
+pivot_root(2) would change the root of every process in that namespace. So the new root is a mount there, at its own
+path and with the container's mounts below; chroot(2) makes it the root of one process; one umount2(2) removes it all.
+The mounts outlive a killed tinybox: `SharedRoot.remove` is the explicit undo.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ OURS = "/proc/self/ns/mnt"
 class SharedRoot:
     """The directory *path* as a root in the mount namespace at *where*; see mount_namespaces(7).
 
-    *former* is what `look` has told before the root was placed; without it nothing is taken away.
+    *former* is the result of `look` before the root was placed; without it `remove` does nothing.
     """
 
     def __init__(self, path: str, where: str, former: tuple[int, int] | None = None) -> None:
         self.path, self.where, self.former = path, where, former
 
     def look(self) -> tuple[int, int]:
-        """Return which namespace it is, and which of its mounts is at the path; UsageError: there is no such path."""
+        """Return the number of the namespace and the id of the mount at the path; UsageError: the path is missing."""
         with mounts.InNamespace(self.where) as number:
             try:
                 fd = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -38,7 +39,7 @@ class SharedRoot:
             os.close(fd)
 
     def place(self) -> None:
-        """Place a copy of the directory, as we see it, over the same path there; it is private; see move_mount(2)."""
+        """Mount a private copy of the directory, as this process sees it, over the same path there; move_mount(2)."""
         self.former = self.look()
         tree = mount.open_tree(mount.AT_FDCWD, os.fsencode(self.path))
         mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, propagation=mount.MS_PRIVATE)
@@ -46,7 +47,7 @@ class SharedRoot:
             rootfs.place_over(tree, self.path)
 
     def remove(self) -> bool:
-        """Take away what `place` has placed, and all below it; False: its namespace is not at *where* any more."""
+        """Unmount the root that `place` has mounted, with all below it; False: *where* is another namespace now."""
         try:
             number, there = self.look()
         except (UsageError, OSError):
@@ -60,19 +61,22 @@ class SharedRoot:
 
 
 def mount_of(fd: int) -> int:
-    """Return the number of the mount in which the file open as *fd* was found; see proc_pid_fdinfo(5)."""
+    """Return the id of the mount through which the file *fd* was opened; see "mnt_id" in proc_pid_fdinfo(5)."""
     with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
         fields = dict(line.split(":", 1) for line in file)
     return int(fields["mnt_id"])
 
 
 def change_root(path: bytes) -> None:
-    """Make *path* the root of this process; see chroot(2). Who may call that can leave it, as nobody leaves a pivot."""
+    """Make *path* the root of this process; see chroot(2).
+
+    Unlike the root of pivot_root(2), a process with CAP_SYS_CHROOT can leave this one by another chroot(2).
+    """
     os.chdir(path)
     os.chroot(b".")
 
 
 def take_root(fd: int) -> None:
-    """Make the directory open as *fd* the root of this process; see fchdir(2) and chroot(2)."""
+    """Make the directory of the descriptor *fd* the root of this process; see fchdir(2) and chroot(2)."""
     os.fchdir(fd)
     os.chroot(b".")

@@ -1,7 +1,8 @@
-"""Terminals: a pair of ends, of which the slave is the program's and the master is ours.
+"""Pseudo-terminals (-t/--tty): make one for the container, copy its size, and set the host's terminal to raw mode.
 
-A pseudo-terminal is a pipe that behaves like a keyboard and a screen: the kernel between its ends echoes, edits lines
-and turns Ctrl-C into a signal. The pair comes from the container's own devpts, so that /dev/pts/0 exists in the box.
+The container's program has the slave end, tinybox the master end. The kernel between the two ends echoes input, edits
+lines and turns Ctrl-C into a signal, as for a keyboard and a screen. The pair is made in the container's own devpts, so
+that /dev/pts/0 exists in the container.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _TIOCSPTLCK, _TIOCGPTPEER, _TIOCGPTN = 0x40045431, 0x5441, 0x80045430
 
 
 class Pty:
-    """The two ends of a new terminal of the devpts mounted below *root*; see pts(4) and TIOCGPTPEER, Linux 4.13."""
+    """The two ends of a new terminal in the devpts mounted below *root*; see pts(4) and TIOCGPTPEER, Linux 4.13."""
 
     def __init__(self, root: bytes) -> None:
         rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -36,7 +37,7 @@ class Pty:
 
 
 def name_of(master: int) -> str:
-    """Return what the container calls the slave of the terminal *master*; see TIOCGPTN in ioctl_tty(2)."""
+    """Return the container's path of the slave of the terminal *master*; see TIOCGPTN in ioctl_tty(2)."""
     return f"/dev/pts/{struct.unpack('i', fcntl.ioctl(master, _TIOCGPTN, bytes(4)))[0]}"
 
 
@@ -52,13 +53,17 @@ def set_size(fd: int, rows: int, columns: int) -> None:
 
 
 def follow_size(source: int, target: int) -> None:
-    """Give terminal *target* the size of terminal *source*, if that is one."""
+    """Set the size of the terminal *target* to that of *source*; do nothing if *source* is not a terminal."""
     if os.isatty(source):
         set_size(target, *size(source))
 
 
 class RawMode:
-    """Our own terminal as a mere wire while the container's does the work; given back at the end, see termios(3)."""
+    """A context manager that sets the host's terminal *fd* to raw mode, and restores it at the end; see termios(3).
+
+    In raw mode every key goes to the container's terminal, which echoes and edits. If *fd* is not a terminal, it does
+    nothing. If the process is killed, the terminal stays in raw mode.
+    """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -77,7 +82,7 @@ class RawMode:
 
 
 def raw(attributes: list[Any]) -> list[Any]:
-    """Return terminal *attributes* with all processing off, as cfmakeraw(3) defines it."""
+    """Return the terminal *attributes* with all processing off, as cfmakeraw(3) defines it."""
     iflag, oflag, cflag, lflag, *speeds, characters = attributes
     iflag &= ~(
         termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR | termios.IGNCR

@@ -1,1 +1,1 @@
-"""What the kernel offers, spelled as in section 2 of the manual; bytes, ints and fds. Knows no container."""
+"""System calls and other kernel interfaces, named as in section 2 of the manual: bytes, ints, fds; no containers."""

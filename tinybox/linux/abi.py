@@ -1,7 +1,7 @@
-"""The one door to the kernel: a system call, declared once with its types, that raises when the kernel says no.
+"""System calls through ctypes: each is declared once with its argument types, and raises SyscallError on failure.
 
-A system call is a number in a register and up to six words beside it; the kernel answers with one word. Everything
-else that a container needs is made of such calls, and each of ours passes through here.
+A system call is a number in a register and up to six arguments in other registers; the kernel returns one register.
+Python's own library makes some of the system calls of tinybox; every other one passes through this file.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# PyDLL keeps the interpreter lock, so a child born inside a call wakes up holding it; None is this process's own libc,
-# found without ldconfig (find_library starts a process, 12 ms).
+# PyDLL keeps the interpreter lock during a call, so a child made by clone3(2) holds the lock, too. None means the libc
+# that this process has loaded already: find_library would start ldconfig, which takes 12 ms.
 _libc = ctypes.PyDLL(None, use_errno=True)
 
 MACHINES = ("x86_64", "aarch64")
-NUMBERS = {  # name: (x86-64, aarch64); from 424 on, all machines count alike
+NUMBERS = {  # name: (x86-64, aarch64); from 424 on, the numbers are the same on all machines
     "clone": (56, 220),
     "shmget": (29, 194),
     "shmat": (30, 196),
@@ -67,7 +67,7 @@ NUMBERS = {  # name: (x86-64, aarch64); from 424 on, all machines count alike
 def number(name: str, machine: str = "") -> int:
     """Return the number of the system call *name* on *machine* (default: this one); see syscalls(2).
 
-    Raises HostError on a machine whose table is not written down here.
+    HostError: NUMBERS has no column for that machine.
     """
     machine = machine or os.uname().machine
     if machine not in MACHINES:
@@ -76,25 +76,25 @@ def number(name: str, machine: str = "") -> int:
 
 
 class Syscall:
-    """A typed entry point to the kernel, declared once and never changed again; see syscall(2)."""
+    """A system call with its argument types, declared once at import and called like a function; see syscall(2)."""
 
     def __init__(self, name: str, *argtypes: Any) -> None:
         self.name, self.number = name, number(name)
-        self._call = _libc["syscall"]  # a fresh object each time; _libc.syscall would be shared between all calls
+        self._call = _libc["syscall"]  # a new object each time; _libc.syscall would be shared between all calls
         self._call.restype = ctypes.c_long
         self._call.argtypes = (ctypes.c_long, *argtypes)
 
     def __call__(self, *args: Any) -> int:
-        """Make the call; return the kernel's answer, or raise SyscallError with errno(3)."""
+        """Make the call and return its result; SyscallError with the errno(3): the kernel refused it."""
         if explain.listeners:
-            return self._told(args)
+            return self._call_and_report(args)
         result: int = self._call(self.number, *args)
         if result < 0:
             raise SyscallError(ctypes.get_errno(), self.name, args)
         return result
 
-    def _told(self, args: tuple[Any, ...]) -> int:
-        """Make the call and tell of it, with the time at which it began; a refusal is told as the kernel says it."""
+    def _call_and_report(self, args: tuple[Any, ...]) -> int:
+        """Make the call and report it to the listeners with its start time; an error is reported as -errno."""
         begun = time.monotonic_ns()
         result: int = self._call(self.number, *args)
         error = ctypes.get_errno() if result < 0 else 0

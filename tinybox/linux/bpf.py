@@ -1,7 +1,7 @@
-"""BPF: small programs that the kernel checks once, compiles, and then runs itself wherever they are attached.
+"""BPF: small programs that the kernel verifies, compiles and runs at the hook to which they are attached; bpf(2).
 
-An instruction is eight bytes: what to do, with which two of the eleven registers, how far to jump, and one number.
-The kernel's verifier refuses every program of which it cannot prove that it ends and reads only what it may.
+An instruction is eight bytes: the operation, two of the eleven registers, a jump distance, and one number. The kernel's
+verifier refuses a program unless it can prove that the program ends and reads only the memory that it may read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BPF_PROG_TYPE_CGROUP_DEVICE = 15
 BPF_CGROUP_DEVICE = 6
 BPF_F_ALLOW_MULTI = 2
 
-# Operation codes of linux/bpf.h, put together from their parts: class | size or operation | source.
+# Operation codes of linux/bpf.h, each combined from its parts: class | size or operation | source.
 BPF_LDX_W = 0x61  # dst = *(u32 *)(src + offset)
 BPF_AND32 = 0x54  # dst &= immediate, as 32 bits
 BPF_RSH32 = 0x74  # dst >>= immediate
@@ -29,7 +29,7 @@ BPF_EXIT = 0x95  # return r0
 
 
 class LoadAttr(ctypes.Structure):
-    """``union bpf_attr`` for BPF_PROG_LOAD, as far as a program without maps needs it; see bpf(2)."""
+    """``union bpf_attr`` for BPF_PROG_LOAD, with only the fields that a program without maps needs; see bpf(2)."""
 
     _fields_ = (
         ("prog_type", ctypes.c_uint32),
@@ -62,26 +62,26 @@ def instruction(code: int, dst: int = 0, src: int = 0, offset: int = 0, immediat
 
 
 class Assembler:
-    """A program under construction, in which jumps go forward to labels; bpf(2) itself knows only distances."""
+    """A BPF program under construction, with forward jumps to labels; bpf(2) itself has only jump distances."""
 
     def __init__(self) -> None:
         self._lines: list[tuple[int, int, int, int, int, str]] = []
         self._labels: dict[str, int] = {}
 
     def add(self, code: int, dst: int = 0, src: int = 0, offset: int = 0, immediate: int = 0, to: str = "") -> None:
-        """Append one instruction; a jump says *to* which label, in place of an offset; see bpf(2)."""
+        """Append one instruction; a jump has the label *to* in place of an *offset*; see bpf(2)."""
         self._lines.append((code, dst, src, offset, immediate, to))
 
     def label(self, name: str) -> None:
-        """Name the place of the next instruction, for jumps from above it; see bpf(2)."""
+        """Put the label *name* before the next instruction; earlier instructions may jump to it; see bpf(2)."""
         self._labels[name] = len(self._lines)
 
     def wants(self, name: str) -> bool:
-        """Tell whether a jump goes to the label *name*; the verifier refuses what none can reach: see bpf(2)."""
+        """Return whether a jump goes to the label *name*: the verifier refuses unreachable code; see bpf(2)."""
         return any(line[-1] == name for line in self._lines)
 
     def assemble(self) -> bytes:
-        """Return the program's bytes for prog_load(); a jump counts from the instruction behind it; see bpf(2)."""
+        """Return the program's bytes for prog_load(); a jump distance counts from the next instruction; see bpf(2)."""
         program = []
         for place, (code, dst, src, offset, immediate, to) in enumerate(self._lines):
             distance = self._labels[to] - place - 1 if to else offset
@@ -90,10 +90,10 @@ class Assembler:
 
 
 def prog_load(prog_type: int, instructions: bytes, license_name: bytes = b"GPL") -> int:
-    """Let the kernel verify a program and return its close-on-exec fd; see BPF_PROG_LOAD in bpf(2).
+    """Load *instructions* into the kernel and return the program's close-on-exec fd; see BPF_PROG_LOAD in bpf(2).
 
-    EINVAL or EACCES: the verifier refused it; EPERM: no CAP_BPF (CAP_SYS_ADMIN before 5.8), or RLIMIT_MEMLOCK is used
-    up (before 5.11).
+    EINVAL or EACCES: the verifier refused the program; EPERM: CAP_BPF is missing (CAP_SYS_ADMIN before Linux 5.8), or
+    RLIMIT_MEMLOCK is used up (before 5.11).
     """
     code = ctypes.create_string_buffer(instructions, len(instructions))
     name = ctypes.create_string_buffer(license_name)
@@ -103,9 +103,9 @@ def prog_load(prog_type: int, instructions: bytes, license_name: bytes = b"GPL")
 
 
 def prog_attach(target_fd: int, prog_fd: int, attach_type: int, flags: int) -> None:
-    """Run the program of *prog_fd* at the hook *attach_type* of *target_fd*, a cgroup2 directory; see bpf(2).
+    """Attach the program *prog_fd* to the hook *attach_type* of *target_fd*, a cgroup2 directory; see bpf(2).
 
-    The attachment lives as long as the group, and the program as long as the attachment: both fds may be closed.
+    The attachment lasts as long as the group, and the program as long as the attachment: both fds may be closed.
     """
     attr = AttachAttr(target_fd, prog_fd, attach_type, flags)
     _bpf(BPF_PROG_ATTACH, ctypes.byref(attr), ctypes.sizeof(attr))

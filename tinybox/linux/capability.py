@@ -1,7 +1,7 @@
-"""Capabilities: root's power in some forty pieces, and the sets in which a process carries them.
+"""Capabilities: the names and numbers of root's forty-one privileges, and the sets of this process; capget, capset.
 
-The effective set is what counts now, the permitted one what may be put there, the inheritable and ambient ones what
-passes through execve(2), and the bounding set is the lid on all that any later program can get.
+The kernel checks the effective set. The permitted set limits what the effective set may get. The inheritable and
+ambient sets pass through execve(2). The bounding set limits what any program executed later can get.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ class Header(ctypes.Structure):
     _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
 
 
-class Words(ctypes.Structure):
-    """``struct __user_cap_data_struct`` of capset(2), twice: first the lower 32 capabilities, then the upper."""
+class Data(ctypes.Structure):
+    """``struct __user_cap_data_struct`` of capset(2); the call takes two: the lower 32 capabilities, then the upper."""
 
     _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
-_capget = Syscall("capget", ctypes.POINTER(Header), ctypes.POINTER(Words))
-_capset = Syscall("capset", ctypes.POINTER(Header), ctypes.POINTER(Words))
+_capget = Syscall("capget", ctypes.POINTER(Header), ctypes.POINTER(Data))
+_capset = Syscall("capset", ctypes.POINTER(Header), ctypes.POINTER(Data))
 
 
 def capget() -> tuple[int, int, int]:
     """Return this thread's effective, permitted and inheritable sets as bit masks; see capget(2)."""
-    words = (Words * 2)()
-    _capget(ctypes.byref(Header(_VERSION_3, 0)), words)
-    low, high = words
+    data = (Data * 2)()
+    _capget(ctypes.byref(Header(_VERSION_3, 0)), data)
+    low, high = data
     return (
         low.effective | high.effective << 32,
         low.permitted | high.permitted << 32,
@@ -53,13 +53,13 @@ def capget() -> tuple[int, int, int]:
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:
     """Set this thread's three sets from bit masks; EPERM: *permitted* may only shrink; see capset(2)."""
-    words = (Words * 2)(
+    data = (Data * 2)(
         *[
-            Words(effective >> shift & 0xFFFFFFFF, permitted >> shift & 0xFFFFFFFF, inheritable >> shift & 0xFFFFFFFF)
+            Data(effective >> shift & 0xFFFFFFFF, permitted >> shift & 0xFFFFFFFF, inheritable >> shift & 0xFFFFFFFF)
             for shift in (0, 32)
         ]
     )
-    _capset(ctypes.byref(Header(_VERSION_3, 0)), words)
+    _capset(ctypes.byref(Header(_VERSION_3, 0)), data)
 
 
 def mask(names: list[str] | set[str] | tuple[str, ...]) -> int:

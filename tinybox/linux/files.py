@@ -1,16 +1,15 @@
-"""Opening a path without being led astray: the kernel follows the links, and we say how far it may go.
+"""Safe file access: open, walk and remove paths of a container without leaving its root by a link; openat2(2).
 
-A path inside a container's root is written by strangers: every link in it is a chance to lead us out to the host.
-openat2(2) lets the kernel itself keep the walk below one directory. A tree of strangers may be deeper than a path can
-be long, and than Python or our descriptors could follow: it is walked with one descriptor, down by a name and up by
-``..``.
+A program in the container, or the author of the image, chooses the paths and the links: each link may lead out to the
+host. openat2(2) lets the kernel itself keep the path resolution below one directory. A directory tree may also be
+deeper than PATH_MAX, Python's recursion limit or the limit of open files allows. So `walk` has one directory open at a
+time: it goes down by a name and up by ``..``.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import stat
 import time
@@ -30,14 +29,14 @@ RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 PROC_SUPER_MAGIC = 0x9FA0  # linux/magic.h
-LONGEST_PATH = 4095  # bytes that a path in a system call has at most: PATH_MAX of linux/limits.h, without the zero
-_open = os.open  # of tinybox's own files: --explain tells them no more than those of Python's open()
+LONGEST_PATH = 4095  # bytes, the longest path of a system call: PATH_MAX of linux/limits.h, without the zero
+_open = os.open  # for tinybox's own files: --explain replaces os.open later, and shall not report these opens
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# File systems of the kernel's own: a file in them may have no end, or make its reader wait. See *_MAGIC in statfs(2).
+# File systems such as proc and sysfs: a file there may have no end, or may block its reader. See *_MAGIC in statfs(2).
 KERNELS_OWN = frozenset(
     (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x1CD1, 0x19800202, 0xCAFE4A11, 0x64626720, 0x74726163, 0x73636673)
 )
-_TRIES = 128  # one walk in thirty fails while one process renames as fast as it can; libpathrs has the same number
+_TRIES = 128  # one openat2(2) in thirty fails while a process renames in a loop; libpathrs has the same number
 _PAUSE = 0.05  # seconds between two tries to open a leased file
 
 
@@ -55,8 +54,8 @@ _close_range = Syscall("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uin
 def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
     """Open *path* below *dirfd* as *resolve* allows and return a close-on-exec fd; see openat2(2).
 
-    A rename anywhere on the host while the kernel walks a ``..`` below one directory makes it answer EAGAIN. That says
-    nothing about the file, so the walk is repeated; only after 128 such answers is EAGAIN raised (BlockingIOError).
+    The kernel returns EAGAIN if any file on the host is renamed while it resolves a ``..`` below *dirfd*. This does not
+    depend on the file, so the call is repeated; EAGAIN (BlockingIOError) is raised after 128 failures.
     """
     how = OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     for _ in range(_TRIES - 1):
@@ -68,10 +67,10 @@ def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) ->
 
 
 def open_at_once(path: str, flags: int, name: str = "", patience: float = 0.0) -> int:
-    """Open *path*, which a box can touch, without waiting for any process of that box; see O_NONBLOCK in open(2).
+    """Open *path*, to which a container has access, without waiting for a container's process; O_NONBLOCK, open(2).
 
-    A lease would make us wait until its holder lets go, or for lease-break-time (45 s): UnfitFileError, which calls the
-    file *name*, after *patience* seconds. See fcntl(2).
+    A lease on the file would block a normal open until its holder releases it, or for lease-break-time (45 s).
+    UnfitFileError: the lease is still there after *patience* seconds; the error calls the file *name*. See fcntl(2).
     """
     deadline = time.monotonic() + patience
     while True:
@@ -85,21 +84,23 @@ def open_at_once(path: str, flags: int, name: str = "", patience: float = 0.0) -
 
 
 def open_regular(place: int, name: str, patience: float = 0.0) -> int:
-    """Open for reading the file that is open as a *place* (O_PATH in open(2)), waiting at most *patience* seconds.
+    """Open for reading the file of the O_PATH descriptor *place*, and return the new fd; see O_PATH in open(2).
 
-    UnfitFileError, which calls the file *name*: it is no regular file, one of the kernel's own, or under a lease.
+    UnfitFileError, which calls the file *name*: it is not a regular file, it lies in a file system such as proc, or a
+    lease on it was not released within *patience* seconds.
     """
     if not stat.S_ISREG(os.fstat(place).st_mode):
-        raise UnfitFileError(name, "is no regular file")
+        raise UnfitFileError(name, "is not a regular file")
     if file_system(place) in KERNELS_OWN:
-        raise UnfitFileError(name, "is a file of the kernel's own", "such as those in /proc and /sys")
+        raise UnfitFileError(name, "is a file of the kernel", "such as those in /proc and /sys")
     return open_at_once(f"/proc/self/fd/{place}", os.O_RDONLY, name, patience)
 
 
 def read_regular(place: int, name: str, most: int) -> bytes:
-    """Return what is in the file that is open as a *place*; see read(2) and `open_regular`.
+    """Return the content of the file of the O_PATH descriptor *place*; see read(2) and `open_regular`.
 
-    UnfitFileError beyond *most* bytes: a sparse file has any length and costs its maker nothing.
+    UnfitFileError: as in `open_regular`, or the file has more than *most* bytes. A container can make a sparse file of
+    any length without using disk space.
     """
     with open(open_regular(place, name), "rb") as file:
         data = file.read(most + 1)
@@ -109,7 +110,7 @@ def read_regular(place: int, name: str, most: int) -> bytes:
 
 
 def exists(path: str, *, follow_symlinks: bool = True) -> bool:
-    """Tell whether there is a file *path*; see stat(2). Any error but its absence is raised, unlike os.path.exists."""
+    """Return whether the file *path* exists; see stat(2). Unlike os.path.exists, it raises any error but absence."""
     try:
         os.stat(path, follow_symlinks=follow_symlinks)
     except (FileNotFoundError, NotADirectoryError):
@@ -118,12 +119,12 @@ def exists(path: str, *, follow_symlinks: bool = True) -> bool:
 
 
 def replace(path: str, data: bytes, mode: int = 0o600) -> None:
-    """Make *data* the content of the file *path*, whole or not at all: on a full disk the former file stays; rename(2).
+    """Replace the file *path* by one with *data* and *mode*, whole or not at all; see rename(2).
 
-    It is a new file of this *mode*, whatever our umask is. The caller sees to it that nobody else does so meanwhile.
+    On a full disk the former file stays. The umask has no effect. Two processes must not do this at the same time.
     """
     draft = f"{path}.new"
-    _gone(os.unlink, draft, None)  # left by a command that was killed here
+    _remove(os.unlink, draft, None)  # left by a command that was killed before rename(2)
     fd = _open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with open(fd, "wb") as file:
@@ -131,19 +132,19 @@ def replace(path: str, data: bytes, mode: int = 0o600) -> None:
             file.write(data)
         os.rename(draft, path)
     except BaseException:
-        _gone(os.unlink, draft, None)
+        _remove(os.unlink, draft, None)
         raise
 
 
 def replace_link(path: str, target: str, draft: str = "") -> None:
-    """Make *path* a link to *target*, over a former link, in one step; see rename(2). It is made as *draft* first."""
+    """Make *path* a symbolic link to *target* in one step, also in place of a former one; see rename(2)."""
     draft = draft or f"{path}.new"
-    _gone(os.unlink, draft, None)
+    _remove(os.unlink, draft, None)
     os.symlink(target, draft)
     try:
         os.rename(draft, path)
     except BaseException:
-        _gone(os.unlink, draft, None)
+        _remove(os.unlink, draft, None)
         raise
 
 
@@ -163,21 +164,24 @@ def close_all_but(keep: Iterable[int]) -> None:
 
 
 def file_system(fd: int) -> int:
-    """Return which kind of file system *fd* lies on, as a magic number: ``f_type``, the first word of statfs(2)."""
+    """Return the type of the file system of *fd*, as a magic number: ``f_type``, the first field of statfs(2)."""
     answer = ctypes.create_string_buffer(128)  # struct statfs has 120 bytes on both machines
     _fstatfs(fd, answer)
     return int.from_bytes(answer.raw[:8], "little")
 
 
 def open_straight(top: int, path: bytes, flags: int = os.O_PATH) -> int:
-    """Open *path* itself, be it a link, below *top*; a link on the way is ELOOP. See openat2(2)."""
+    """Open *path* below the directory *top*; ELOOP: a directory in it is a link. See openat2(2).
+
+    A link at the end of the path is not followed: with O_PATH the link itself is opened.
+    """
     return openat2(top, path, flags | os.O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
 
 
 class Descent:
-    """One open directory *fd* of a tree, moved down and up: one descriptor, however deep the tree is.
+    """The current directory *fd* of a walk in a tree, moved down and up: one descriptor for a tree of any depth.
 
-    A context manager. No link is followed. See openat(2), and path_resolution(7) for ``..``.
+    It is a context manager. It follows no link. See openat(2), and path_resolution(7) for ``..``.
     """
 
     def __init__(self, top: int) -> None:
@@ -191,7 +195,7 @@ class Descent:
         os.close(self.fd)
 
     def down(self, name: str) -> bool:
-        """Move to the directory *name*; False where there is none, or none any more."""
+        """Move to the directory *name*; return False if there is no such directory, or it was removed."""
         try:
             below = os.open(name, _FOLDER, dir_fd=self.fd)
         except OSError as error:
@@ -204,12 +208,12 @@ class Descent:
         return True
 
     def up(self) -> None:
-        """Move back to where *down* came from; ESTALE: another has moved the directory, so that ``..`` is elsewhere."""
+        """Move to the parent directory; ESTALE: a process has moved the directory, and ``..`` is another one now."""
         above = os.open("..", _FOLDER, dir_fd=self.fd)
         os.close(self.fd)
         self.fd = above
         if _identity(above) != self._above.pop():
-            raise OSError(errno.ESTALE, "a directory has been moved away meanwhile")
+            raise OSError(errno.ESTALE, "a directory was moved away while it was read")
 
 
 def _identity(fd: int) -> tuple[int, int]:
@@ -218,10 +222,10 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def walk(top: int, *, leaves_first: bool = False) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Yield each directory from the open *top* down: its fd, the names of the directories in it, and all other names.
+    """Yield each directory of the tree *top*: its fd, the names of the directories in it, and all other names.
 
-    As os.fwalk does, for a tree of any depth; the fd is to be used before the next one. Raises ESTALE as `Descent`
-    does. See readdir(3).
+    It is os.fwalk for a tree of any depth. The fd is valid only until the next directory. ESTALE: see `Descent.up`.
+    See readdir(3).
     """
     with Descent(top) as here:
         ways = [_names(here.fd)]
@@ -245,7 +249,7 @@ def walk(top: int, *, leaves_first: bool = False) -> Iterator[tuple[int, list[st
 
 
 def _names(fd: int) -> tuple[list[str], list[str]]:
-    """List the directory *fd*: the names of directories, and the others; links are among the others."""
+    """Return the names of the directories in the directory *fd*, and all other names; a link is among the others."""
     folders: list[str] = []
     others: list[str] = []
     with os.scandir(fd) as entries:
@@ -255,9 +259,10 @@ def _names(fd: int) -> tuple[list[str], list[str]]:
 
 
 def remove_tree(path: str | bytes, dir_fd: int | None = None) -> None:
-    """Remove a directory and all below it, of any depth, following no link; what is gone already is fine; unlinkat(2).
+    """Remove the directory *path* and all below it, of any depth, following no link; see unlinkat(2).
 
-    NotADirectoryError: it is none. Another OSError names what stays: an immutable file, for one.
+    A file that does not exist is no error. NotADirectoryError: *path* is not a directory. Any other OSError has the
+    name of the file that cannot be removed, such as an immutable one.
     """
     try:
         top = os.open(path, _FOLDER, dir_fd=dir_fd)
@@ -266,31 +271,17 @@ def remove_tree(path: str | bytes, dir_fd: int | None = None) -> None:
     try:
         for fd, folders, others in walk(top, leaves_first=True):
             for name in others:
-                _gone(os.unlink, name, fd)
+                _remove(os.unlink, name, fd)
             for name in folders:
-                _gone(os.rmdir, name, fd)
-        _gone(os.rmdir, path, dir_fd)
+                _remove(os.rmdir, name, fd)
+        _remove(os.rmdir, path, dir_fd)
     finally:
         os.close(top)
 
 
-def _gone(remove: Callable[..., None], name: str | bytes, dir_fd: int | None) -> None:
+def _remove(call: Callable[..., None], name: str | bytes, dir_fd: int | None) -> None:
+    """Remove *name* with os.unlink or os.rmdir; a file that does not exist is no error."""
     try:
-        remove(name, dir_fd=dir_fd)
+        call(name, dir_fd=dir_fd)
     except FileNotFoundError:
         return
-
-
-def is_locked(path: str, flags: int = 0) -> bool:
-    """Tell whether another holds the file *path*, opened with *flags* beside O_RDONLY, for himself; see flock(2).
-
-    To ask is to take it for a moment, together with all who ask. Raises FileNotFoundError as open(2) does.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False

@@ -1,7 +1,8 @@
-"""Being told that files change, instead of looking again and again: the kernel writes down what happens to a directory.
+"""inotify(7): wait for changes in directories without polling them; `Watcher` does it for several directories.
 
-One descriptor collects the news of all that is watched; it becomes readable with the first of them. What the news say
-matters little here: whoever is woken looks for himself, so a lost event (the queue is finite) does no harm.
+One descriptor collects the events of all watched directories, and becomes readable with the first event. The content of
+an event is not used: the caller reads the directory again after each wait, so a lost event (the kernel's queue is
+finite) does no harm.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ IN_DELETE = 0x200
 IN_DELETE_SELF = 0x400
 CHANGES = IN_MODIFY | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_DELETE_SELF
 
-_EVENTS_MAX = 65536  # bytes read at once; one event has 16 and a name
+_EVENTS_MAX = 65536  # bytes read at once; an event has 16 bytes and a name
 
 _inotify_init1 = Syscall("inotify_init1", ctypes.c_int)
 _inotify_add_watch = Syscall("inotify_add_watch", ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
@@ -36,19 +37,19 @@ def inotify_init1() -> int:
 
 
 def inotify_add_watch(fd: int, path: bytes, mask: int) -> int:
-    """Have the events of *mask* at *path* collected by *fd*; see inotify_add_watch(2)."""
+    """Collect the events of *mask* at *path* in the inotify descriptor *fd*; see inotify_add_watch(2)."""
     return _inotify_add_watch(fd, path, mask)
 
 
 class Watcher:
-    """Directories that are watched for any change to what they hold; see inotify(7)."""
+    """A context manager that watches directories for any change of their entries; see inotify(7)."""
 
     def __init__(self, *folders: str) -> None:
         self.fd = inotify_init1()
         for folder in folders:
             try:
                 inotify_add_watch(self.fd, os.fsencode(folder), CHANGES)
-            except FileNotFoundError:  # it has gone already: who looks will see it
+            except FileNotFoundError:  # it was removed already: the caller finds that when it reads the directory
                 continue
 
     def __enter__(self) -> Self:

@@ -1,7 +1,7 @@
-"""Locks on files: a process waits for one that another process holds, and continues that process if it is stopped.
+"""File locks, flock(2): wait for a lock, and continue (SIGCONT) a stopped process that holds it.
 
-flock(2) ties a lock to an open file: it is given back when the last process that has that file open closes it, or dies.
-A process that is stopped does neither.
+A lock belongs to an open file: it is released when the last process that has this file open closes it or ends, also by
+SIGKILL. A stopped process does neither, so it would keep its lock.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from _thread import get_ident  # threading would be loaded for it alone
+from _thread import get_ident  # importing threading costs 2 ms more
 
 from tinybox.errors import HostError
 
@@ -17,16 +17,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-LOOK = 1.0  # seconds between two looks whether a process that holds the lock is stopped
-_PAUSE_MOST = 0.01  # seconds between two tries
+LOOK = 1.0  # seconds between two searches for a stopped process that holds the lock
+_PAUSE_MOST = 0.01  # seconds between two tries, at most
 
 
 def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
-    """Lock the open file *fd*, waiting as long as that takes; see flock(2).
+    """Lock the open file *fd*, and wait for the lock without a limit of time; see flock(2).
 
-    A stopped process keeps its locks: one that we wait for is continued. See stopped.py.
+    Every second it continues the stopped processes that hold the lock. See stopped.py.
     """
-    pause, look = 0.001, time.monotonic() + LOOK
+    pause, search_at = 0.001, time.monotonic() + LOOK
     while True:
         try:
             fcntl.flock(fd, operation | fcntl.LOCK_NB)
@@ -35,21 +35,21 @@ def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
         else:
             return
         pause = min(2 * pause, _PAUSE_MOST)
-        if time.monotonic() > look:
+        if time.monotonic() > search_at:
             from tinybox.linux import stopped
 
             stopped.wake_holders(os.fstat(fd))
-            look = time.monotonic() + LOOK
+            search_at = time.monotonic() + LOOK
 
 
 class Lock:
-    """A lock on the file *path*, held while the object is entered; see flock(2). It dies with its process.
+    """A context manager that holds a lock on the file *path*; see flock(2). The kernel releases it if the process dies.
 
-    Where this thread holds it already, shared or not, nothing more is locked: it would wait for itself.
-    HostError: the file cannot be opened.
+    The file is made if it is missing, and stays. If this thread already holds the lock, shared or not, entering it
+    again does nothing: the thread would wait for itself. HostError: the file cannot be opened.
     """
 
-    _held: set[tuple[int, str]] = set()  # noqa: RUF012  thread and path, of the whole process
+    _held: set[tuple[int, str]] = set()  # noqa: RUF012  (thread, path) of all locks that this process holds
 
     def __init__(self, path: str, operation: int = fcntl.LOCK_EX) -> None:
         self._path, self._operation, self._fd = path, operation, -1
@@ -70,3 +70,19 @@ class Lock:
             self._held.discard((get_ident(), self._path))
             os.close(self._fd)
             self._fd = -1
+
+
+def is_locked(path: str, flags: int = 0) -> bool:
+    """Return whether another process holds an exclusive lock on the file *path*; see flock(2).
+
+    The file is opened with O_RDONLY and *flags*. The test takes a shared lock for a moment, so several processes may
+    test at once. FileNotFoundError: there is no such file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -1,7 +1,8 @@
-"""Mounts: a file system is first made or copied, attached to nothing; then it is placed where everyone can see it.
+"""Mount system calls: mount, umount2, pivot_root, and the newer ones on fds, such as open_tree, fsopen and move_mount.
 
-A mount is a file system (or a part of one) seen at a directory, and which mounts there are is a matter of the mount
-namespace. The newer calls work on file descriptors: what is not yet placed cannot be seen, and goes away by itself.
+A mount shows a file system (or a part of one) at a directory; each mount namespace has its own list of mounts. With the
+newer calls a mount is first made detached, known only by its file descriptor, and then placed at a path. If a process
+is killed before that, the kernel removes the detached mount with the descriptor.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ MS_SHARED = 1 << 20
 
 MNT_DETACH = 2
 
-DATA_MAX = 4095  # bytes: a page, less the zero at its end; the kernel would cut off the rest
+DATA_MAX = 4095  # bytes: a page without the zero at its end; the kernel cuts off anything longer
 
 
 class MountAttr(ctypes.Structure):
@@ -92,27 +93,30 @@ def move_mount(tree: int, target: int) -> None:
 
 
 def fsopen(filesystemtype: bytes) -> int:
-    """Begin to make a file system of this type; return the fd of the half-made one; see fsopen(2)."""
+    """Begin to make a file system of this type; return the fd for its configuration; see fsopen(2)."""
     return _fsopen(filesystemtype, FSOPEN_CLOEXEC)
 
 
 def fsconfig_set(fs: int, key: bytes, value: bytes | None = None) -> None:
-    """Give the half-made file system an option: a flag, or *key* = *value* (FSCONFIG_VALUE_MAX); see fsconfig(2)."""
+    """Set an option of a file system that is being made: a flag *key*, or *key* = *value*; see fsconfig(2).
+
+    A value has at most FSCONFIG_VALUE_MAX bytes.
+    """
     _fsconfig(fs, FSCONFIG_SET_FLAG if value is None else FSCONFIG_SET_STRING, key, value, 0)
 
 
 def fsconfig_create(fs: int) -> None:
-    """Let the kernel make the file system as configured; see FSCONFIG_CMD_CREATE in fsconfig(2)."""
+    """Make the file system with the options set so far; see FSCONFIG_CMD_CREATE in fsconfig(2)."""
     _fsconfig(fs, FSCONFIG_CMD_CREATE, None, None, 0)
 
 
 def fspick(target: int) -> int:
-    """Pick the file system of the mount open as *target*, to configure it anew; return an fd of it; see fspick(2)."""
+    """Return an fd to change the options of the file system that is mounted at the fd *target*; see fspick(2)."""
     return _fspick(target, b"", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH)
 
 
 def fsconfig_reconfigure(fs: int) -> None:
-    """Let the kernel put what has been set into effect; see FSCONFIG_CMD_RECONFIGURE in fsconfig(2)."""
+    """Apply the options set so far to the existing file system; see FSCONFIG_CMD_RECONFIGURE in fsconfig(2)."""
     _fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, None, None, 0)
 
 
@@ -131,16 +135,19 @@ def mount_setattr(
     propagation: int = 0,
     userns_fd: int = 0,
 ) -> None:
-    """Change attributes or propagation of the mount at *path*; AT_RECURSIVE: of all below; mount_setattr(2), 5.12."""
+    """Change attributes or the propagation of the mount at *path*; see mount_setattr(2), Linux 5.12.
+
+    With AT_RECURSIVE in *flags* it also changes all mounts below.
+    """
     attr = MountAttr(attr_set, attr_clr, propagation, userns_fd)
     _mount_setattr(dirfd, path, flags | AT_EMPTY_PATH, ctypes.byref(attr), ctypes.sizeof(attr))
 
 
 def pivot_root(new_root: bytes, put_old: bytes) -> None:
-    """Make *new_root* the root mount of this namespace and hang the old one on *put_old*; see pivot_root(2)."""
+    """Make *new_root* the root mount of this namespace and move the old root to *put_old*; see pivot_root(2)."""
     _pivot_root(new_root, put_old)
 
 
 def umount2(target: bytes, flags: int = 0) -> None:
-    """Unmount *target*; MNT_DETACH: now from sight, for good when nobody uses it any more; see umount2(2)."""
+    """Unmount *target*; MNT_DETACH: remove it from the tree now, and end it when it is unused; see umount2(2)."""
     _umount2(target, flags)

@@ -1,6 +1,7 @@
-"""Netlink: how the kernel is asked about links, addresses, routes and connections, and told to change them.
+"""Netlink messages: the sockets by which the kernel lists and changes links, addresses, routes and connections.
 
-A message is a header, a struct that its type has, and attributes; each says how long it is and what. See netlink(7).
+A message is a header, a struct that depends on the message type, and attributes, each with its length and its type. See
+netlink(7).
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ ROUTE, NETFILTER = 0, 12  # families: NETLINK_ROUTE and NETLINK_NETFILTER
 NLM_F_REQUEST, NLM_F_ACK = 0x1, 0x4
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE, NLM_F_DUMP = 0x100, 0x200, 0x400, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
-NESTED = 0x8000  # NLA_F_NESTED: there are attributes in the attribute
+NESTED = 0x8000  # NLA_F_NESTED: the attribute consists of attributes
 
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port: struct nlmsghdr
 _ATTRIBUTE = struct.Struct("=HH")  # length, type: struct nlattr
 _ERROR = struct.Struct("=i")
-_TYPE_MASK = 0x3FFF  # the two bits above say that it is nested, and in which order its bytes are
+_TYPE_MASK = 0x3FFF  # the two bits above are flags: nested attributes, and network byte order
 _LONGEST = 1 << 16
 _ERRNO_MOST = 4095  # MAX_ERRNO of linux/err.h
 _NAMES = {ROUTE: "rtnetlink", NETFILTER: "nfnetlink"}
 
 
 class Conversation:
-    """A netlink socket of one *family*, in the network namespace in which it was begun. A context manager."""
+    """A context manager with a netlink socket of one *family*, in the network namespace of the process that made it."""
 
     def __init__(self, family: int) -> None:
         self._name = _NAMES[family]
@@ -45,12 +46,12 @@ class Conversation:
         self._socket.close()
 
     def tell(self, whole: bytes, about: str = "") -> None:
-        """Send one *whole* message, which asks for NLM_F_ACK, and wait for that; SyscallError is the kernel's no."""
+        """Send one *whole* message with NLM_F_ACK and wait for the answer; SyscallError, with *about*: a refusal."""
         for _ in self.ask(whole, about):
             pass
 
     def ask(self, whole: bytes, about: str = "") -> Iterator[tuple[int, bytes]]:
-        """Send one *whole* message and yield each answer, its type and what is behind its header, up to the last."""
+        """Send one *whole* message, and yield the type of each answer and its bytes after the header."""
         self._socket.send(whole)
         while True:
             for kind, body in messages(self._socket.recv(_LONGEST)):
@@ -68,12 +69,12 @@ class Conversation:
 
 
 def message(kind: int, flags: int, body: bytes) -> bytes:
-    """Return a whole message to the kernel: its header, then *body*, a struct and attributes; see netlink(7)."""
+    """Return a request to the kernel: a header, and *body*, which is a struct and attributes; see netlink(7)."""
     return _HEADER.pack(_HEADER.size + len(body), kind, NLM_F_REQUEST | flags, 1, 0) + body
 
 
 def messages(packet: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the types and bodies of the messages in a *packet*; SyscallError (EBADMSG): it is cut off; netlink(7)."""
+    """Yield the type and the body of each message in *packet*; SyscallError (EBADMSG): it is cut off; netlink(7)."""
     if not packet:
         raise malformed()
     while packet:
@@ -85,13 +86,13 @@ def messages(packet: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def attribute(kind: int, content: bytes) -> bytes:
-    """Return an attribute with this *content*, and what it takes to a multiple of 4 bytes; see netlink(7)."""
+    """Return an attribute with this *content*, padded to a multiple of 4 bytes; see netlink(7)."""
     length = _ATTRIBUTE.size + len(content)
     return _ATTRIBUTE.pack(length, kind) + content + bytes(_aligned(length) - length)
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
-    """Return the contents of the attributes in *data*, by their types; SyscallError (EBADMSG): cut off; netlink(7)."""
+    """Return the contents of the attributes in *data*, by type; SyscallError (EBADMSG): cut off; netlink(7)."""
     found = {}
     while data:
         length, kind = _ATTRIBUTE.unpack_from(data) if len(data) >= _ATTRIBUTE.size else (0, 0)
@@ -103,12 +104,12 @@ def attributes(data: bytes) -> dict[int, bytes]:
 
 
 def number(content: bytes) -> int:
-    """Return the number that is an attribute's *content*, in the machine's order of bytes; see netlink(7)."""
+    """Return the *content* of an attribute as a number (little-endian, as this machine); see netlink(7)."""
     return int.from_bytes(content, "little")
 
 
 def malformed() -> SyscallError:
-    """Return the error of an answer that cannot be read: EBADMSG; see errno(3)."""
+    """Return the error for an answer that is cut off: EBADMSG; see errno(3)."""
     return SyscallError(errno.EBADMSG, "netlink")
 
 

@@ -1,7 +1,7 @@
-"""What a process keeps in memory of how it was started: its command line and its environment.
+"""Erase this process's environment and command line from its memory, and set its title in ps(1).
 
-The kernel writes both at the top of the stack at execve(2), and shows them to others in /proc; Python has copies. A
-child by clone3(2) has all of its parent's memory, so they would be in every container.
+execve(2) puts both at the top of the stack, and /proc shows them to other processes; Python has copies of them. A child
+made by clone3(2) gets a copy of its parent's memory, so without this every container would have them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import posix
 
 from tinybox.linux import process
 
-_BYTES_HEADER = bytes.__basicsize__ - 1  # where the characters of a bytes object begin, behind its address
+_BYTES_HEADER = bytes.__basicsize__ - 1  # the offset of the characters in a bytes object
 
 
 def erase_environment() -> None:
     """Overwrite Python's copies of the environment variables, which may be secrets; see environ(7).
 
-    The kernel's copy goes with the command line: see `take_name`.
+    `set_title` overwrites the copy on the stack.
     """
     for value in posix.environ.values():
         if len(value) > 1:  # Python shares the objects of one byte
@@ -26,10 +26,10 @@ def erase_environment() -> None:
 
 
 def set_title(name: bytes, area: tuple[int, int, int]) -> None:
-    """Show *name* in ps(1) in place of the command line, and overwrite that and the environment behind it.
+    """Show *name* in ps(1) in place of the command line; overwrite the command line and the environment on the stack.
 
-    *area* is where the kernel keeps the arguments and, behind them, the environment: arg_start, arg_end and env_end of
-    proc_pid_stat(5). Where the last byte of the arguments is not zero, the kernel takes the whole for one title that
+    *area* is the place of the arguments and of the environment behind them: arg_start, arg_end and env_end of
+    proc_pid_stat(5). If the last byte of the arguments is not zero, the kernel reads the whole area as one title that
     ends at the first zero (Linux 5.3).
     """
     process.set_name(name)

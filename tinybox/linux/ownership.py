@@ -1,7 +1,7 @@
-"""Files that tinybox obeys: only root and the user of tinybox may have been able to write them.
+"""Check that only root and the user of tinybox can write a file or directory on which tinybox relies.
 
-A config.json says which programs root runs. So no other user may be able to change it, nor a directory on the way to
-it, nor a link by which the way leads: a user who may could put another one there between our look and our use.
+A config.json determines which programs root runs. So no other user may be able to change it, a directory in its path,
+or a link in its path: such a user could replace the file between the check and its use.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import stat
 
 from tinybox.errors import HostError
 
-LINKS_MAX = 40  # as many as the kernel follows; see path_resolution(7)
+LINKS_MAX = 40  # the kernel's limit of links in a path; see path_resolution(7)
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def check(path: str) -> bool:
-    """Tell whether the directory *path* is there. HostError: it, or one on the way to it, is another user's to change.
+    """Return whether the directory *path* exists. HostError: another user can change it or a directory in its path.
 
-    Links are followed, and are judged as well. On the way a sticky directory (/var/tmp) will do: nobody renames there
-    what is another's. What is not there yet cannot be judged: look again after making it. See path_resolution(7).
+    Links are followed and are checked as well. A sticky directory (/var/tmp) is allowed in the path, because there no
+    user can rename the files of another user. A directory that does not exist yet cannot be checked: the caller calls
+    this again after making it. See path_resolution(7).
     """
     place, rest, links = "", path.split("/")[:0:-1], 0
     top = os.lstat("/")
@@ -31,7 +32,7 @@ def check(path: str) -> bool:
             info = os.lstat(here)
             target = os.readlink(here) if stat.S_ISLNK(info.st_mode) else ""
         except OSError:
-            return False  # not there, or not for us to see: then it is not for us to use either
+            return False  # it does not exist, or this process may not see it, and then it cannot use it either
         if target:
             _judge_owner(here, info, top.st_uid)
             place, links = ("" if target.startswith("/") else place), links + 1
@@ -43,7 +44,10 @@ def check(path: str) -> bool:
 
 
 def check_inside(folder: str, names: tuple[str, ...]) -> None:
-    """Raise HostError if one of *names* in the checked directory *folder* is another user's to change; see stat(2)."""
+    """Raise HostError if another user can change one of the files *names* of the directory *folder*; see stat(2).
+
+    The directory itself was checked before. A file that does not exist is no error.
+    """
     for name in names:
         try:
             info = os.lstat(f"{folder}/{name}")
@@ -53,7 +57,7 @@ def check_inside(folder: str, names: tuple[str, ...]) -> None:
 
 
 def is_private(fd: int) -> bool:
-    """Tell whether nobody but root and us can have written the open file *fd*; see fstat(2)."""
+    """Return whether only root and the user of this process can have written the open file *fd*; see fstat(2)."""
     info = os.fstat(fd)
     return info.st_uid in (0, os.geteuid()) and not info.st_mode & OTHERS
 
@@ -61,18 +65,21 @@ def is_private(fd: int) -> bool:
 def _judge(path: str, info: os.stat_result, top: int, *, is_last: bool) -> None:
     _judge_owner(path, info, top)
     if info.st_mode & OTHERS and (is_last or not info.st_mode & stat.S_ISVTX):
-        who = "everyone" if info.st_mode & stat.S_IWOTH else f"the group {info.st_gid}"
-        is_shared = info.st_mode & stat.S_ISVTX  # as /tmp is, and is to stay
-        raise _distrusted(path, f"can be written by {who}", "" if is_shared else f"chmod go-w {path}")
+        writers = "everyone" if info.st_mode & stat.S_IWOTH else f"the group {info.st_gid}"
+        is_shared = info.st_mode & stat.S_ISVTX  # such as /tmp, which must stay so
+        raise _distrusted(path, f"can be written by {writers}", "" if is_shared else f"chmod go-w {path}")
 
 
 def _judge_owner(path: str, info: os.stat_result, top: int) -> None:
-    """Refuse another user's file. The owner of / is the host's root, also where a user namespace shows it as nobody."""
+    """Raise HostError for a file of another user; *top*, the owner of /, is accepted.
+
+    The owner of / is the host's root, even if this user namespace shows it as nobody.
+    """
     if info.st_uid not in (0, os.geteuid(), top):
         raise _distrusted(path, f"belongs to the user {info.st_uid}", f"chown -h root {path}")
 
 
 def _distrusted(path: str, cause: str, cure: str) -> HostError:
-    cause = f"{cause}: another user could have root run any program through it"
-    other = "name a directory of root's with --root"
-    return HostError(path, cause, f"look at what is in it, then {cure}; or {other}" if cure else other)
+    cause = f"{cause}: another user could make root run any program through it"
+    other = "choose a directory that belongs to root with --root"
+    return HostError(path, cause, f"check its content, then {cure}; or {other}" if cure else other)

@@ -1,6 +1,6 @@
-"""Reading /proc: pure functions from the kernel's text to named values; see proc(5).
+"""Parsers for /proc files: mountinfo, stat, status, cgroup and id maps, each from its text to named values; proc(5).
 
-What ps, mount and lsns print is nothing but these files, read and arranged.
+ps, mount and lsns print the content of these files in another form.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     class Mount(NamedTuple):
-        """One line of /proc/PID/mountinfo: what is mounted where, and how; see proc_pid_mountinfo(5)."""
+        """One line of /proc/PID/mountinfo: a mount with its source, mount point and options; proc_pid_mountinfo(5)."""
 
         mount_id: int
         parent_id: int
@@ -45,7 +45,7 @@ else:
 
 
 def unescape(field: str) -> str:
-    r"""Return *field* of mountinfo with ``\\040`` and its like made characters again; see proc_pid_mountinfo(5)."""
+    r"""Return *field* of mountinfo with escapes such as ``\\040`` decoded; see proc_pid_mountinfo(5)."""
     if "\\" not in field:
         return field
     head, *rest = field.split("\\")
@@ -77,22 +77,25 @@ def mountinfo(text: str) -> list[Mount]:
 
 
 def stat(text: str) -> Stat:
-    """Parse /proc/PID/stat; the name may hold spaces and brackets, so the *last* bracket ends it; proc_pid_stat(5)."""
+    """Parse /proc/PID/stat; see proc_pid_stat(5).
+
+    The name of the program may contain spaces and brackets: only the last bracket of the line ends it.
+    """
     pid, _, rest = text.partition(" (")
     comm, _, rest = rest.rpartition(") ")
-    words = rest.split()
-    state, numbers = words[0], [int(word) for word in words[1:]]
+    fields = rest.split()
+    state, numbers = fields[0], [int(field) for field in fields[1:]]
     ppid, pgrp, session, tty = numbers[:4]
     return Stat(int(pid), comm, state, ppid, pgrp, session, tty, numbers[18], numbers[44], numbers[45], numbers[47])
 
 
 def status(text: str) -> dict[str, str]:
-    """Parse /proc/PID/status into its lines, name to value; see proc_pid_status(5)."""
+    """Parse /proc/PID/status into a dict from name to value, one entry for each line; see proc_pid_status(5)."""
     return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
 
 
 def unified_cgroup(text: str) -> str:
-    """Return the path in version 2's hierarchy from /proc/PID/cgroup; ``""`` where there is none; see cgroups(7)."""
+    """Return the path of the cgroup v2 from /proc/PID/cgroup; ``""`` if the process is in none; see cgroups(7)."""
     return next((line[3:] for line in text.splitlines() if line.startswith("0::")), "")
 
 

@@ -1,7 +1,7 @@
-"""Processes: how one is born into new namespaces, joins others', and what it may set about itself.
+"""Process system calls: clone3, clone, setns, unshare, pidfd_getfd, prctl, personality and keyctl.
 
-clone3(2) is fork(2) with a list of wishes: which namespaces shall be new, which cgroup to be born into, and a pidfd,
-a handle on the child that can never mean another process.
+clone3(2) is fork(2) with options: new namespaces for the child, a cgroup in which it starts, and a pidfd, a descriptor
+that always refers to this child, also after its pid is used again.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SIGCHLD = 17
 
 
 class CloneArgs(ctypes.Structure):
-    """``struct clone_args`` of clone3(2): 88 bytes, of which ``cgroup`` stands at 80 (Linux 5.7)."""
+    """``struct clone_args`` of clone3(2): 88 bytes, with ``cgroup`` at offset 80 (Linux 5.7)."""
 
     _fields_ = tuple(
         (name, ctypes.c_uint64)
@@ -94,9 +94,10 @@ for _hook in (_before_fork, _after_fork_child, _after_fork_parent):
 def clone3(flags: int, cgroup: int | None = None, exit_signal: int = SIGCHLD) -> tuple[int, int]:
     """Make a child with the CLONE_* *flags*; return ``(pid, pidfd)`` to the parent and ``(0, -1)`` to the child.
 
-    See clone3(2). *cgroup* is an fd of a v2 control group to be born into (CLONE_INTO_CGROUP, Linux 5.7). The pid is
-    the caller's view of it; the pidfd is close-on-exec. The interpreter is told before and after, as os.fork() does,
-    so at-fork hooks, the interpreter lock and os.fork() in the child work. The caller should have one thread.
+    See clone3(2). *cgroup* is an fd of the v2 control group in which the child starts (CLONE_INTO_CGROUP, Linux 5.7).
+    The pid is that of the caller's pid namespace; the pidfd is close-on-exec. Python's fork hooks run before and after,
+    as in os.fork(), so at-fork handlers, the interpreter lock and os.fork() in the child work. The caller should have
+    only one thread.
     """
     pidfd = ctypes.c_int(-1)
     args = CloneArgs(flags=flags | CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=exit_signal)
@@ -115,8 +116,8 @@ def clone3(flags: int, cgroup: int | None = None, exit_signal: int = SIGCHLD) ->
 def clone(flags: int) -> int:
     """Make a child with the CLONE_* *flags*, which must not share memory; return its pid, and 0 to the child.
 
-    See clone(2). A filter of system calls can look into its flags, which lie in a register; into those of clone3(2) it
-    cannot, so docker's filter refuses that. The interpreter is told of it as `clone3` does.
+    See clone(2). A seccomp filter can check its flags, which are in a register; it cannot read the flags of clone3(2),
+    which are in memory, so docker's filter refuses that call. Python's fork hooks run as in `clone3`.
     """
     _before_fork()
     pid = -1
@@ -133,17 +134,17 @@ def setns(fd: int, nstype: int) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Leave the namespaces that *flags* name for new ones of this process; see unshare(2)."""
+    """Move this process into new namespaces of the kinds in *flags*; see unshare(2)."""
     _unshare(flags)
 
 
 def pidfd_getfd(pidfd: int, target: int) -> int:
-    """Return a copy of file descriptor *target* of the process behind *pidfd*; see pidfd_getfd(2)."""
+    """Return a copy of file descriptor *target* of the process of *pidfd*; see pidfd_getfd(2)."""
     return _pidfd_getfd(pidfd, target, 0)
 
 
 def pid_of(pidfd: int) -> int:
-    """Return the number of the process behind *pidfd*; -1 if it has ended; see "Pid" in proc_pid_fdinfo(5)."""
+    """Return the pid of the process of *pidfd*; -1 if it has ended; see "Pid" in proc_pid_fdinfo(5)."""
     with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
         return next(int(line[4:]) for line in file if line.startswith("Pid:"))
 
@@ -154,32 +155,35 @@ def set_name(name: bytes) -> None:
 
 
 def set_parent_death_signal(signal: int) -> None:
-    """Ask for *signal* when the parent ends; a change of identity clears it: see PR_SET_PDEATHSIG in prctl(2)."""
+    """Let the kernel send *signal* to this process when its parent thread ends; see PR_SET_PDEATHSIG in prctl(2).
+
+    A change of the user or group, or of capabilities by execve(2), clears this setting.
+    """
     _prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0)
 
 
 def set_dumpable(dumpable: bool) -> None:
-    """Hide (False) this process's memory and /proc links from others; see PR_SET_DUMPABLE in prctl(2)."""
+    """Hide (False) this process's memory and /proc links from unprivileged processes; PR_SET_DUMPABLE in prctl(2)."""
     _prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0)
 
 
 def is_dumpable() -> bool:
-    """Tell whether others with this process's rights may look into it; see PR_GET_DUMPABLE in prctl(2)."""
+    """Return whether processes of the same user may read this one's memory; see PR_GET_DUMPABLE in prctl(2)."""
     return _prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1
 
 
 def set_child_subreaper() -> None:
-    """Adopt all orphans among this process's descendants; see PR_SET_CHILD_SUBREAPER in prctl(2)."""
+    """Make this process the new parent of its orphaned descendants; see PR_SET_CHILD_SUBREAPER in prctl(2)."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def set_keep_capabilities() -> None:
-    """Keep the permitted set over the next change of user; see PR_SET_KEEPCAPS in prctl(2)."""
+    """Keep the permitted capability set at the next change of user; see PR_SET_KEEPCAPS in prctl(2)."""
     _prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
 
 
 def set_no_new_privs() -> None:
-    """Let no execve(2) from here on grant a privilege; see PR_SET_NO_NEW_PRIVS in prctl(2)."""
+    """Forbid that a later execve(2) grants privileges, as by set-user-ID; see PR_SET_NO_NEW_PRIVS in prctl(2)."""
     _prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
@@ -189,15 +193,16 @@ def setdomainname(name: bytes) -> None:
 
 
 def personality(domain: int) -> None:
-    """Run this process, and what it executes, in the execution *domain* PER_*; see personality(2)."""
+    """Run this process and the programs that it executes in the execution *domain* PER_*; see personality(2)."""
     _personality(domain)
 
 
 def join_session_keyring(name: bytes | None) -> int:
-    """Take the keyring *name* (None: a new one without a name) for this process's session keyring; return its number.
+    """Make the keyring *name* (None: a new one without a name) this process's session keyring; return its number.
 
-    It is made if this user has none of that name that may be searched; see KEYCTL_JOIN_SESSION_KEYRING in keyctl(2).
-    ENOSYS: a kernel without keys; EDQUOT: this user has too many, see keyrings(7).
+    The keyring is made if this user has no keyring of that name with search permission; see
+    KEYCTL_JOIN_SESSION_KEYRING in keyctl(2). ENOSYS: a kernel without keys; EDQUOT: this user has too many keys, see
+    keyrings(7).
     """
     return _join_session_keyring(KEYCTL_JOIN_SESSION_KEYRING, name)
 
@@ -208,12 +213,12 @@ def set_key_permissions(key: int, permissions: int) -> None:
 
 
 def bounding_set_has(capability: int) -> bool:
-    """Tell whether *capability* is in the bounding set; EINVAL: there is no such one; PR_CAPBSET_READ, prctl(2)."""
+    """Return whether the bounding set has *capability*; EINVAL: no such capability; PR_CAPBSET_READ in prctl(2)."""
     return bool(_prctl(PR_CAPBSET_READ, capability, 0, 0, 0))
 
 
 def drop_from_bounding_set(capability: int) -> None:
-    """Take *capability* away for good, from all later programs as well; see PR_CAPBSET_DROP in prctl(2)."""
+    """Remove *capability* from the bounding set, for this thread and its children; PR_CAPBSET_DROP in prctl(2)."""
     _prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
@@ -223,7 +228,7 @@ def clear_ambient_set() -> None:
 
 
 def raise_ambient(capability: int) -> None:
-    """Put *capability* in the ambient set, which execve(2) keeps; see PR_CAP_AMBIENT in prctl(2)."""
+    """Add *capability* to the ambient set, which execve(2) keeps; see PR_CAP_AMBIENT in prctl(2)."""
     _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
 
 

@@ -1,7 +1,7 @@
-"""JSON by the C half of Python's json module: the same reader and writer, without the regular expressions around them.
+"""JSON: load, dump and check values with the C part of Python's json module, which is much faster to import.
 
-`import json` takes as long as half the start of Python, most of it for patterns that only its Python half uses. What is
-written here is on one line, in ASCII. A test compares both halves.
+`import json` takes half as long as the start of Python, mostly to compile regular expressions that only the Python part
+of that module uses. The JSON written here is one line of ASCII. A test compares this file with the json module.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     from typing import IO, Any
 
 _SPACE = " \t\n\r"
-MOST = 1 << 25  # characters of a file; a config.json of ours has some thousand, and an image's config at most 4 MiB
-_WORDS = {str: "text", int: "whole number", bool: "true or false"}
+MOST = 1 << 25  # characters of a file: tinybox's config.json has some thousand, an image's config at most 4 MiB
+_KINDS = {str: "text", int: "whole number", bool: "true or false"}
 
 
 class _Settings:
-    """What the C reader asks of a json.JSONDecoder."""
+    """The attributes of a json.JSONDecoder that the C scanner reads."""
 
     strict = True
     object_hook = object_pairs_hook = None
     parse_float, parse_int = float, int
 
     @staticmethod
-    def parse_constant(word: str) -> float:
-        """Refuse NaN and Infinity, which are Python's and not JSON's."""
-        raise ValueError(f"{word} is no JSON")
+    def parse_constant(name: str) -> float:
+        """Raise ValueError for NaN and Infinity, which the json module accepts though JSON does not have them."""
+        raise ValueError(f"{name} is not valid JSON")
 
 
-_scan = make_scanner(_Settings())  # type: ignore[arg-type]  # it wants something with these attributes
+_scan = make_scanner(_Settings())  # type: ignore[arg-type]  # it reads these attributes of any object
 
 
 def loads(text: str) -> Any:
-    """Return what the JSON *text* says; ValueError tells what is wrong, and where; one nested too deeply is wrong."""
+    """Return the value of the JSON *text*; ValueError: the text is not valid JSON (and where), or nested too deeply."""
     text = text.strip(_SPACE)
     try:
         value, end = _scan(text, 0)
@@ -43,35 +43,35 @@ def loads(text: str) -> Any:
         raise ValueError(f"a value is missing at character {error.value}") from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    except SystemError as error:  # the C half raises json.JSONDecodeError, if its module happens to be loaded
-        raise ValueError(_complaint(text)) from error
+    except SystemError as error:  # the C part raises json.JSONDecodeError only if the json module is imported
+        raise ValueError(_error_in(text)) from error
     if end < len(text):
-        raise ValueError(f"there is more behind the value, at character {end}")
+        raise ValueError(f"there is more text after the value, at character {end}")
     return value
 
 
-def _complaint(text: str) -> str:
-    """Return what the whole json module, which is loaded only for this, has against *text*."""
+def _error_in(text: str) -> str:
+    """Return the error message of the json module for *text*; the module is imported only for this."""
     import json
 
     try:
         json.loads(text)
     except (ValueError, RecursionError) as error:
         return str(error)
-    return "it is no JSON"
+    return "it is not valid JSON"
 
 
 def dumps(value: Any) -> str:
-    """Return *value* as JSON; TypeError: JSON has no word for it."""
+    """Return *value* as JSON text; TypeError: JSON cannot represent it."""
     return "".join(make_encoder({}, _unknown, encode_basestring_ascii, None, ": ", ", ", False, False, False)(value, 0))
 
 
 def _unknown(value: object) -> object:
-    raise TypeError(f"JSON has no word for {type(value).__name__}")
+    raise TypeError(f"JSON cannot represent {type(value).__name__}")
 
 
 def load(file: IO[str], most: int = MOST) -> Any:
-    """Return what the JSON in an open text *file* says; ValueError: it is none, or has more than *most* characters."""
+    """Return the value of the JSON in an open text *file*; ValueError: not JSON, or more than *most* characters."""
     text = file.read(most + 1)
     if len(text) > most:
         raise ValueError(f"it is larger than {most >> 20} MiB")
@@ -92,10 +92,11 @@ def read_object(path: str) -> Any:
 
 
 def misfit(value: Any, shape: Any, place: str = "") -> str:
-    """Say which part of *value*, which JSON of somebody else's said, is not of *shape*; nothing where all of it is.
+    """Return which part of *value*, from a JSON file of another program, does not fit *shape*; "" if all of it fits.
 
-    A shape is a type; a list of one shape; or a dict: of shapes by their keys, "*" for any key, "KEY!" for one that
-    must be there. Keys that it does not name may say anything, and null is as good as nothing, as to programs in Go.
+    A shape is a type; a list of one shape; or a dict from keys to shapes, with "*" for any key, and "KEY!" for a key
+    that is required. Keys that the dict does not name may have any value, and null counts as a missing key, as it does
+    for programs in Go. *place* is the path of *value* in the file.
     """
     if isinstance(shape, list):
         if not isinstance(value, list):
@@ -106,7 +107,7 @@ def misfit(value: Any, shape: Any, place: str = "") -> str:
             return f"{place or 'it'} is no object"
         found = _misfits(value, shape, f"{place}." if place else "")
     else:
-        return "" if _is(value, shape) else f"{place} is no {_WORDS[shape]}"
+        return "" if _is(value, shape) else f"{place} is no {_KINDS[shape]}"
     return next(filter(None, found), "")
 
 
@@ -123,10 +124,13 @@ def _misfits(value: dict[str, Any], shape: dict[str, Any], place: str) -> Iterat
 
 
 def _is(value: object, kind: type) -> bool:
-    """Tell whether *value* is a *kind*; true is no number here, and what no system call can be told is no text."""
+    """Return whether *value* is a *kind*: true is not a number, and text must be a possible argument of a system call.
+
+    So a text with a zero byte, or with a character that UTF-8 cannot encode, does not count as text.
+    """
     if kind is not str:
         return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
     try:
         return isinstance(value, str) and b"\0" not in value.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half of a surrogate pair: no character
+    except UnicodeEncodeError:  # half of a surrogate pair, which is not a character
         return False

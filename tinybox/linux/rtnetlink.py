@@ -1,6 +1,6 @@
-"""The links of this network namespace, their addresses, routes and neighbours, asked of the kernel as ip(8) asks.
+"""Read the links of this network namespace, their addresses, routes and neighbours from the kernel, as ip(8) does.
 
-Each kind of object has a struct of its own in front of its attributes. See rtnetlink(7).
+Each kind of object has a struct of its own before its attributes. See rtnetlink(7); netlink.py has the messages.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ _NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type: st
 
 
 class Link:
-    """One link: its *index* and *name*, whether it is *up*, its *addresses* as ``10.0.0.2/24``, where they were asked.
+    """A link: its *index* in the namespace, its *name*, whether it is *up*, and its *addresses* as ``10.0.0.2/24``.
 
-    *peer* is the index of its other end, *master* that of the bridge it is plugged into, *port* its state there.
+    Only `links` reads the addresses. *peer* is the index of the other end, *master* that of the link's bridge, *port*
+    the link's state as a port of that bridge. A number is 0, and a text is empty, if the link has no such property.
     """
 
     def __init__(self, index: int, flags: int, parts: dict[int, bytes]) -> None:
@@ -57,26 +58,26 @@ class Link:
 
     @property
     def title(self) -> str:
-        """The link as ip-link(8) writes it: ``eth0@if12``."""
+        """The link's name as ip-link(8) prints it: ``eth0@if12``."""
         return f"{self.name}@if{self.peer}" if self.peer else self.name
 
 
 class Address:
-    """An address of the *link* with this index, as ``10.0.0.2/24``, and how far it is good; see ip-address(8)."""
+    """An address of the *link* with this index, as ``10.0.0.2/24``, and its *scope*; see ip-address(8)."""
 
     def __init__(self, link: int, text: str, scope: int) -> None:
         self.link, self.text, self.scope = link, text, scope
 
 
 class Route:
-    """A way out by a *link*: to *target*, ``10.0.0.0/24``, or with none to all else, through *gateway*, if any."""
+    """A route over the *link* with this index to *target*, ``10.0.0.0/24`` (empty: default), by *gateway*, if any."""
 
     def __init__(self, link: int, target: str, gateway: str, kind: int, table: int) -> None:
         self.link, self.target, self.gateway, self.kind, self.table = link, target, gateway, kind, table
 
 
 class Neighbour:
-    """The *mac* of an *address* on a *link*; or, learned by the bridge *master*, that is behind this port of it."""
+    """The *mac* of an *address* on a *link*; of a bridge: a *mac* that *master* has seen behind its port *link*."""
 
     def __init__(self, link: int, state: int, address: str, mac: str, master: int) -> None:
         self.link, self.state, self.address, self.mac, self.master = link, state, address, mac, master
@@ -91,14 +92,14 @@ def addresses(kernel: netlink.Conversation) -> list[Address]:
     """Return all addresses in this namespace; see rtnetlink(7)."""
     found = []
     for (family, length, _, scope, index), parts in _dump(kernel, RTM_GETADDR, RTM_NEWADDR, _ADDRESS):
-        own = parts.get(IFA_LOCAL) or parts.get(IFA_ADDRESS)  # of a cable between two IFA_ADDRESS is the other end
+        own = parts.get(IFA_LOCAL) or parts.get(IFA_ADDRESS)  # point to point: IFA_ADDRESS is the peer
         if own:
             found.append(Address(index, f"{_socket.inet_ntop(family, own)}/{length}", scope))
     return found
 
 
 def links() -> list[Link]:
-    """Return the links of this namespace, with all addresses but those of scope link; see rtnetlink(7)."""
+    """Return the links of this namespace, with all addresses except those of scope link; see rtnetlink(7)."""
     with netlink.Conversation(netlink.ROUTE) as kernel:
         found = {link.index: link for link in plain_links(kernel)}
         for address in addresses(kernel):
@@ -120,7 +121,7 @@ def routes(kernel: netlink.Conversation) -> list[Route]:
 
 
 def neighbours(kernel: netlink.Conversation, family: int = _socket.AF_UNSPEC) -> list[Neighbour]:
-    """Return what ARP and its like know; with *family* AF_BRIDGE, what bridges have learned; see rtnetlink(7)."""
+    """Return the ARP and neighbour tables; with *family* AF_BRIDGE the tables of all bridges; see rtnetlink(7)."""
     found = []
     for (kind, index, state, _, _), parts in _dump(kernel, RTM_GETNEIGH, RTM_NEWNEIGH, _NEIGHBOUR, family):
         address = _address(kind, parts.get(NDA_DST, b"")) if kind in (_socket.AF_INET, _socket.AF_INET6) else ""

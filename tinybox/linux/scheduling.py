@@ -1,7 +1,7 @@
-"""Whose turn it is: how the kernel's scheduler, and that of its disks, shall treat a process.
+"""Scheduling of a process by the kernel: CPU policy, sched_setattr(2), and disk I/O priority, ioprio_set(2).
 
-Most processes share the processor fairly; a few may ask to go first (SCHED_FIFO), to get so much of each period
-(SCHED_DEADLINE), or to run only when nobody else wants to (SCHED_IDLE).
+Most processes share the processors fairly. A process may also run before all others (SCHED_FIFO), get a fixed time in
+each period (SCHED_DEADLINE), or run only when no other process can (SCHED_IDLE).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ IOPRIO_WHO_PROCESS = 1
 
 
 class SchedAttr(ctypes.Structure):
-    """``struct sched_attr`` of sched_setattr(2), in its first form: 48 bytes."""
+    """``struct sched_attr`` of sched_setattr(2), in its first version: 48 bytes."""
 
     _fields_ = (
         ("size", ctypes.c_uint32),
@@ -52,11 +52,11 @@ _ioprio_set = Syscall("ioprio_set", ctypes.c_int, ctypes.c_int, ctypes.c_int)
 
 
 def sched_setattr(policy: int, flags: int, nice: int, priority: int, times: tuple[int, int, int]) -> None:
-    """Set how this thread is scheduled; *times*: runtime, deadline and period in nanoseconds; see sched_setattr(2)."""
+    """Set this thread's scheduling; *times*: runtime, deadline and period in nanoseconds; see sched_setattr(2)."""
     attr = SchedAttr(ctypes.sizeof(SchedAttr), policy, flags, nice, priority, *times)
     _sched_setattr(0, ctypes.byref(attr), 0)
 
 
 def ioprio_set(kind: int, level: int) -> None:
-    """Set this thread's class of I/O scheduling and the level in it, 0 (first) to 7; see ioprio_set(2)."""
+    """Set this thread's I/O scheduling class and its level there, from 0 (first) to 7; see ioprio_set(2)."""
     _ioprio_set(IOPRIO_WHO_PROCESS, 0, kind << IOPRIO_CLASS_SHIFT | level)

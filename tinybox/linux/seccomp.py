@@ -1,7 +1,8 @@
-"""seccomp(2): a process gives the kernel a small program, and from then on the kernel runs it before each system call.
+"""seccomp(2): load a filter, a small program that the kernel runs before each system call of the process.
 
-The program sees the call's number, the machine's name and the six arguments as plain words, never the memory behind a
-pointer; it answers with one word: allow, refuse with an errno, kill. It can be joined by others, never taken off.
+The program gets the call's number, the machine's name and the six arguments as integers, never the memory behind a
+pointer. It returns one integer: allow the call, refuse it with an errno, or kill the process. A process may add more
+filters, and cannot remove one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3
 SECCOMP_FILTER_FLAG_TSYNC_ESRCH = 1 << 4
 SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 1 << 5  # Linux 5.19
 
-# The answers, from the strictest on; the lower 16 bits are data, such as the errno.
+# The return values of a filter, the strictest first; the lower 16 bits are data, such as the errno.
 SECCOMP_RET_KILL_PROCESS = 0x80000000
 SECCOMP_RET_KILL_THREAD = 0x00000000
 SECCOMP_RET_TRAP = 0x00030000
@@ -39,10 +40,10 @@ AUDIT_ARCH_X86_64 = 0xC000003E
 AUDIT_ARCH_I386 = 0x40000003
 AUDIT_ARCH_AARCH64 = 0xC00000B7
 
-# ``struct seccomp_data``: where each field lies. An argument is 64 bits wide, its lower half first on these machines.
+# ``struct seccomp_data``: the offset of each field. An argument has 64 bits, its lower half first on these machines.
 NR, ARCH, ARGS = 0, 4, 16
 
-# Classic BPF, as much of it as seccomp(2) admits: one accumulator, forward jumps, no memory; linux/filter.h.
+# Classic BPF, without what seccomp(2) forbids: one accumulator, forward jumps, no memory; linux/filter.h.
 BPF_LD_W_ABS = 0x20  # accumulator = the 32-bit word at offset k of seccomp_data
 BPF_LD_IMM = 0x00  # accumulator = k
 BPF_AND_K = 0x54  # accumulator &= k
@@ -50,14 +51,14 @@ BPF_JA = 0x05  # jump k instructions on, however far
 BPF_JEQ_K = 0x15  # jump jt instructions on if accumulator == k, else jf
 BPF_JGT_K = 0x25  # the same for >, without sign
 BPF_JGE_K = 0x35  # the same for >=
-BPF_RET_K = 0x06  # answer k
+BPF_RET_K = 0x06  # return k
 BPF_MAXINSNS = 4096
 
 _sock_filter = struct.Struct("=HBBI")  # code, jt, jf, k
 
 
 class SockFprog(ctypes.Structure):
-    """``struct sock_fprog`` of seccomp(2): how many instructions there are, and where."""
+    """``struct sock_fprog`` of seccomp(2): the number of instructions, and their address."""
 
     _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
@@ -66,24 +67,25 @@ _seccomp = Syscall("seccomp", ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p)
 
 
 def sock_filter(code: int, k: int, jt: int = 0, jf: int = 0) -> bytes:
-    """Return one instruction, ``struct sock_filter``, eight bytes; see seccomp(2)."""
+    """Return one instruction of eight bytes, ``struct sock_filter``; see seccomp(2)."""
     return _sock_filter.pack(code, jt, jf, k)
 
 
 def set_mode_filter(program: bytes, flags: int = 0) -> int:
-    """Put *program* before each system call of this thread and of its children, for good; see seccomp(2).
+    """Add *program* as a filter of this thread and its later children; it cannot be removed; see seccomp(2).
 
-    Returns 0, or the listener (close-on-exec) with SECCOMP_FILTER_FLAG_NEW_LISTENER. EACCES: neither no_new_privs
-    nor CAP_SYS_ADMIN; EINVAL: the kernel refuses the program or the flags; EBUSY: there is a listener already.
+    Returns 0, or with SECCOMP_FILTER_FLAG_NEW_LISTENER the listener's fd (close-on-exec). EACCES: the thread has
+    neither no_new_privs nor CAP_SYS_ADMIN; EINVAL: the kernel refuses the program or the flags; EBUSY: there is a
+    listener already.
     """
     fprog = SockFprog(len(program) // _sock_filter.size, program)
     return _seccomp(SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(fprog))
 
 
 def action_available(action: int) -> bool:
-    """Tell whether this kernel knows the answer *action*, a SECCOMP_RET_*; see seccomp(2).
+    """Return whether this kernel knows the return value *action*, a SECCOMP_RET_*; see seccomp(2).
 
-    A kernel takes an answer that it does not know for SECCOMP_RET_KILL_PROCESS, so that asking first is wise.
+    A kernel treats an unknown return value as SECCOMP_RET_KILL_PROCESS, so a filter must not use one.
     """
     try:
         _seccomp(SECCOMP_GET_ACTION_AVAIL, 0, ctypes.byref(ctypes.c_uint32(action)))

@@ -1,7 +1,7 @@
-"""Signals as something to read: what is blocked, and so kept pending, arrives at a file descriptor instead.
+"""signalfd(2): read blocked signals from a file descriptor instead of handling them in a signal handler.
 
-A signal handler interrupts a program anywhere. A descriptor waits among all the others in one poll(2), until there is
-time for it.
+A signal handler interrupts a program at any place. A descriptor can be one of many in a poll(2), and the program reads
+the signals when it is ready for them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _signalfd4 = Syscall("signalfd4", ctypes.c_int, ctypes.POINTER(ctypes.c_uint64),
 
 
 def signalfd(signals: Iterable[int]) -> int:
-    """Return a non-blocking fd at which the blocked *signals* can be read; see signalfd(2)."""
+    """Return a non-blocking, close-on-exec fd from which the blocked *signals* can be read; see signalfd(2)."""
     mask = ctypes.c_uint64(sum(1 << (number - 1) for number in signals))
     return _signalfd4(-1, ctypes.byref(mask), ctypes.sizeof(mask), SFD_NONBLOCK | SFD_CLOEXEC)
 
 
 def read(fd: int) -> list[int]:
-    """Return the numbers of the signals that have come, in order; none if there are none; see signalfd(2)."""
+    """Return the numbers of the signals that have arrived, in order; an empty list if none has; see signalfd(2)."""
     try:
         data = os.read(fd, INFO_SIZE * 64)
     except BlockingIOError:

@@ -1,6 +1,6 @@
-"""Python's signal module by its C half alone: plain numbers, without the enumerations, which are 3 ms of each start.
+"""The C part of Python's signal module, with plain numbers: importing signal.py and its enumerations would take 3 ms.
 
-from tinybox.linux.signals import signal
+Use: from tinybox.linux.signals import signal
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Processes that a signal has stopped (state T), and what others wait for because of that: a lock, or an end.
+"""Find stopped processes (state T) that block others by a lock or an unreaped child, and continue them with SIGCONT.
 
-A stopped process keeps its locks and does not reap its children: a process that waits for either waits as long as it
-is stopped. SIGSTOP cannot be caught or refused, so the process that waits must continue it. Looking through all of
-/proc takes milliseconds: for a wait that has lasted a while. See signal(7), proc_pid_stat(5).
+A stopped process keeps its locks and does not reap its children, so a process that waits for one of these must wait
+until the stopped process continues. A process cannot catch or refuse SIGSTOP, so the waiting process continues it.
+Reading all of /proc takes milliseconds: do this only after waiting for a while. See signal(7), proc_pid_stat(5).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 def stat(pid: int) -> proc.Stat | None:
-    """Return what the kernel says of process *pid*; None of one that is gone; see proc_pid_stat(5)."""
+    """Return the fields of /proc/PID/stat of process *pid*; None if it has ended; see proc_pid_stat(5)."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
             return proc.stat(file.read())
@@ -26,12 +26,12 @@ def stat(pid: int) -> proc.Stat | None:
 
 
 def everybody() -> list[proc.Stat]:
-    """Return what the kernel says of all processes that we can see; see proc_pid_stat(5)."""
+    """Return the fields of /proc/PID/stat of every process in this /proc; see proc_pid_stat(5)."""
     return [found for name in os.listdir("/proc") if name.isdecimal() and (found := stat(int(name)))]
 
 
 def holds(pid: int, lock: os.stat_result) -> bool:
-    """Tell whether process *pid* keeps others from the file *lock*; see "lock" in proc_pid_fdinfo(5)."""
+    """Return whether process *pid* holds a flock(2) lock on the file *lock*; see "lock" in proc_pid_fdinfo(5)."""
     with suppress(*GONE):
         for fd in os.listdir(f"/proc/{pid}/fd"):
             with suppress(*GONE):
@@ -43,7 +43,7 @@ def holds(pid: int, lock: os.stat_result) -> bool:
 
 
 def namespace(pid: int) -> str:
-    """Return which pid namespace process *pid* is in, reaped or not yet; nothing if it is gone; see namespaces(7)."""
+    """Return the pid namespace of process *pid*, as ``pid:[4026531836]``; "" if it was reaped; see namespaces(7)."""
     try:
         return os.readlink(f"/proc/{pid}/ns/pid")
     except GONE:
@@ -51,10 +51,11 @@ def namespace(pid: int) -> str:
 
 
 def wake(pid: int, states: str = "T", lock: os.stat_result | None = None, number: int = signal.SIGCONT) -> bool:
-    """Continue process *pid*, or send it another signal, if it is stopped and, where one is named, holds the *lock*.
+    """Send process *pid* SIGCONT, or the signal *number*, if it is stopped and holds the *lock*, if one is given.
 
-    *states* are those that count: ``T``, stopped by a signal; ``t``, by a debugger, which SIGCONT does not end. The
-    process is looked at through a pidfd's lifetime, so that no other one can get the signal; see pidfd_open(2).
+    Returns whether the signal was sent. *states* are the states that count as stopped: ``T``, by a signal; ``t``, by a
+    debugger, which SIGCONT does not end. The state is read while a pidfd is open, so that no other process can get the
+    signal; see pidfd_open(2).
     """
     try:
         pidfd = os.pidfd_open(pid)
@@ -73,15 +74,16 @@ def wake(pid: int, states: str = "T", lock: os.stat_result | None = None, number
 
 
 def wake_holders(lock: os.stat_result, states: str = "T", number: int = signal.SIGCONT) -> bool:
-    """Continue the stopped processes that keep others from the file *lock*; tell whether there is one. See flock(2)."""
+    """Continue the stopped processes that hold the lock on the file *lock*; return whether there was one; flock(2)."""
     found = [wake(each.pid, states, lock, number) for each in everybody() if each.state in states]
     return any(found)
 
 
 def wake_parents(room: str) -> None:
-    """Continue the stopped parents of processes in the pid namespace *room*: it does not end before they have reaped.
+    """Continue the stopped parents of processes in the pid namespace *room*.
 
-    See zap_pid_ns_processes() in the kernel, and pid_namespaces(7).
+    The namespace does not end before its processes are reaped by their parents. See zap_pid_ns_processes() in the
+    kernel, and pid_namespaces(7).
     """
     found = everybody()
     parents = {each.ppid for each in found if namespace(each.pid) == room}

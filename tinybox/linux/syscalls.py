@@ -1,18 +1,18 @@
-"""Every system call has a name in the manual and a number in the register, and each machine counts in its own way.
+"""System call tables: the number of every system call on x86-64, x32, i386 and aarch64, for seccomp filters.
 
-A filter sees the number alone, so the same profile becomes other numbers on another machine. Even one machine has
-several tables: an x86-64 kernel also runs i386 programs (``int 0x80``) and, if built so, x32 ones (a bit in the
+A filter sees only the number, so the same profile gives other numbers on another machine. Even one machine has several
+tables: an x86-64 kernel also runs i386 programs (``int 0x80``) and, if so configured, x32 programs (a bit in the
 number).
 
-The tables are those of the kernel's own headers (asm/unistd_64.h, asm/unistd_32.h, asm-generic/unistd.h), up to
-Linux 6.17. They are imported only when a profile is compiled.
+The numbers are those of the kernel's headers (asm/unistd_64.h, asm/unistd_32.h, asm-generic/unistd.h), up to Linux
+6.17. This module is imported only when a profile is compiled.
 """
 
 from __future__ import annotations
 
 X32_SYSCALL_BIT = 0x40000000  # set in the numbers of x32: 64-bit registers, 32-bit pointers; see syscall(2)
 
-# A number sets the count, a name takes it and counts on: "5 open close 10 dup" is open 5, close 6, dup 10.
+# A name gets the next number; a number in the text sets the next one: "5 open close 10 dup" is open 5, close 6, dup 10.
 X86_64 = """
     read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask
     rt_sigreturn ioctl pread64 pwrite64 readv writev access pipe select sched_yield mremap msync mincore madvise
@@ -47,7 +47,7 @@ X86_64 = """
     pkey_mprotect pkey_alloc pkey_free statx io_pgetevents rseq uretprobe
 """
 
-# The calls whose structures hold pointers have numbers of their own in x32; the others share theirs with x86-64.
+# In x32, calls whose structures contain pointers have their own numbers; all others have the numbers of x86-64.
 X32 = """
     512 rt_sigaction rt_sigreturn ioctl readv writev recvfrom sendmsg recvmsg execve ptrace rt_sigpending
     rt_sigtimedwait rt_sigqueueinfo sigaltstack timer_create mq_notify kexec_load waitid set_robust_list
@@ -126,7 +126,7 @@ AARCH64 = """
     copy_file_range preadv2 pwritev2 pkey_mprotect pkey_alloc pkey_free statx io_pgetevents rseq kexec_file_load
 """
 
-# From here on, Linux numbers a new call alike on every machine.
+# From 424 on, a new call has the same number on every machine.
 COMMON = """
     424 pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount fsopen fsconfig
     fsmount fspick pidfd_open clone3 close_range openat2 pidfd_getfd faccessat2 process_madvise epoll_pwait2
@@ -136,7 +136,7 @@ COMMON = """
     getxattrat listxattrat removexattrat open_tree_attr file_getattr file_setattr
 """
 
-# What i386 once put behind one number: the first argument says which call is meant; see socketcall(2), ipc(2).
+# The calls of i386 that share one number, and are told apart by their first argument; see socketcall(2), ipc(2).
 MULTIPLEXED = {
     "socketcall": """
         1 socket bind connect listen accept getsockname getpeername socketpair send recv sendto recvfrom
@@ -147,7 +147,7 @@ MULTIPLEXED = {
 
 
 def count(table: str) -> dict[str, int]:
-    """Return the number of each name in *table*, where a later place wins; see syscalls(2)."""
+    """Return the number of each name in *table*; of a name that is there twice, the last one; see syscalls(2)."""
     numbers: dict[str, int] = {}
     number = 0
     for word in table.split():
@@ -162,8 +162,8 @@ def count(table: str) -> dict[str, int]:
 def numbers_of(architecture: str) -> dict[str, int]:
     """Return name: number for *architecture* (x86_64, x32, i386 or aarch64); see syscalls(2).
 
-    The numbers of x32 carry X32_SYSCALL_BIT. Eleven old calls that x32 lacks are numbered all the same: the kernel
-    itself answers ENOSYS to them. KeyError for any other architecture.
+    The numbers of x32 include X32_SYSCALL_BIT. Eleven old calls that x32 lacks have a number, too: the kernel itself
+    answers ENOSYS to them. KeyError: any other architecture.
     """
     tables = {"x86_64": X86_64, "x32": X86_64 + X32, "i386": I386, "aarch64": AARCH64}
     bit = X32_SYSCALL_BIT if architecture == "x32" else 0

@@ -1,6 +1,6 @@
-"""System V IPC: shared memory and semaphores that are found by a number, the key, and outlive whoever made them.
+"""System V IPC: shared memory and semaphores, which are found by a number (the key) and outlive their maker.
 
-The numbers belong to an IPC namespace: in another one the same key leads to something else, or to nothing.
+The keys belong to an IPC namespace: in another namespace the same key means another object, or none.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _shmctl = Syscall("shmctl", ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
 _semget = Syscall("semget", ctypes.c_int, ctypes.c_int, ctypes.c_int)
 _semop = Syscall("semop", ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
 _semctl = Syscall("semctl", ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
-_sembuf = struct.Struct("=Hhh")  # struct sembuf: which semaphore, by how much, how
+_sembuf = struct.Struct("=Hhh")  # struct sembuf: the semaphore's index, the number to add, flags
 
 
 def shmget(key: int, size: int = 0, flags: int = 0) -> int:
-    """Return the id of the segment of *key*, made with IPC_CREAT; FileNotFoundError: there is none; see shmget(2)."""
+    """Return the id of the segment of *key*; IPC_CREAT makes it; FileNotFoundError: there is none; see shmget(2)."""
     return _shmget(key, size, flags)
 
 
 def shmat(shmid: int) -> int:
-    """Attach a segment to our memory and return its address; see shmat(2)."""
+    """Attach a segment to this process's memory and return its address; see shmat(2)."""
     return _shmat(shmid, None, 0)
 
 
@@ -40,7 +40,7 @@ def shmdt(address: int) -> None:
 
 
 def shmctl_remove(shmid: int) -> None:
-    """Let the segment go when the last one has detached it; see IPC_RMID in shmctl(2)."""
+    """Remove the segment as soon as no process has it attached; see IPC_RMID in shmctl(2)."""
     _shmctl(shmid, IPC_RMID, None)
 
 
@@ -50,7 +50,7 @@ def semget(key: int, count: int = 0, flags: int = 0) -> int:
 
 
 def semop(semid: int, by: int) -> None:
-    """Add *by* to the first semaphore; where that would make it negative, sleep until it does not; see semop(2)."""
+    """Add *by* to the first semaphore; if the sum were negative, sleep until it is not; see semop(2)."""
     _semop(semid, _sembuf.pack(0, by, 0), 1)
 
 
@@ -65,5 +65,5 @@ def semctl_set(semid: int, value: int) -> None:
 
 
 def semctl_remove(semid: int) -> None:
-    """Remove the semaphores, and wake whoever sleeps on them; see IPC_RMID in semctl(2)."""
+    """Remove the semaphores, and wake the processes that sleep on them; see IPC_RMID in semctl(2)."""
     _semctl(semid, 0, IPC_RMID, 0)

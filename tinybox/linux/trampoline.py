@@ -1,9 +1,9 @@
-"""A program of 200 bytes that executes another one: the last step from our Python to a file that a stranger wrote.
+"""Trampoline: a machine-code program of 200 bytes that executes the container's program, so that Python never does.
 
-While a process calls execve(2), /proc/self/exe is the file that this process runs. A script that begins with
-``#!/proc/self/exe`` would therefore run the host's Python again, with the stranger's loader, inside the box; and the
-box could then open the host's file for writing (CVE-2019-5736). So our Python never executes a stranger's file. It
-executes this program, which lies in sealed memory, and this program executes the file.
+While a process calls execve(2), /proc/self/exe is the file that this process runs. So a script of the container that
+begins with ``#!/proc/self/exe`` would run the host's Python again, with the container's dynamic loader; and the
+container could then open the host's Python for writing (CVE-2019-5736). So tinybox's Python never executes a file of a
+container. It executes this program, which is in sealed memory, and this program executes the file.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 FAILED = 127  # the exit status of a trampoline whose execve(2) was refused
 
-_BASE = 0x400000  # where the program lies in memory, as by the linker's default
+_BASE = 0x400000  # the address of the program in memory, the linker's usual one
 _HEADERS = 64 + 56  # one ELF header, one program header
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-_MFD_EXEC = 0x10  # "it may be executed", Linux 6.3; see memfd_create(2)
+_MFD_EXEC = 0x10  # the file may be executed, Linux 6.3; see memfd_create(2)
 
 
 def make(report: int) -> int:
-    """Return an fd of a new trampoline in sealed memory, which tells a refusal on fd *report*; see memfd_create(2).
+    """Return an fd of a new trampoline in sealed memory, which writes an error to the fd *report*; memfd_create(2).
 
-    HostError: the host lets nobody execute memory files (sysctl vm.memfd_noexec).
+    HostError: the host forbids to execute memory files (sysctl vm.memfd_noexec).
     """
     try:
         try:
@@ -47,9 +47,10 @@ def make(report: int) -> int:
 
 
 def execute(trampoline: int | str, path: str, args: list[str], env: dict[str, str]) -> NoReturn:
-    """Execute *path* by the *trampoline*, an fd or a name of it; see execveat(2), AT_EMPTY_PATH.
+    """Execute the *trampoline*, an fd or a path of it, which executes *path*; see execveat(2), AT_EMPTY_PATH.
 
-    OSError: this very call is refused. A refusal of *path* is told on the trampoline's report, see `program`.
+    OSError: the trampoline itself cannot be executed. If *path* cannot be, the trampoline writes to its report fd, see
+    `program`.
     """
     os.execve(trampoline, [path, *args], env)
 
@@ -59,8 +60,8 @@ def program(report: int, machine: str = "") -> bytes:
 
     Its arguments are the path and then the arguments of the program to execute; its environment is the program's.
     It marks the fd *report* as close-on-exec, and calls execve(2). If that is refused, it writes the errno as one byte
-    and a newline to *report*, and exits with FAILED. So it does where *report* is closed already: then a script whose
-    interpreter is /proc/self/exe has led to this program again.
+    and a newline to *report*, and exits with FAILED. If *report* is closed already, it exits with FAILED at once: then
+    a script with the interpreter /proc/self/exe has executed the trampoline again.
     """
     machine = machine or os.uname().machine
     number, code = {"x86_64": (62, _x86_64), "aarch64": (183, _aarch64)}[machine]
@@ -75,7 +76,7 @@ def program(report: int, machine: str = "") -> bytes:
 
 
 def _x86_64(report: int) -> bytes:
-    """Return the code for x86-64; see syscall(2) for the registers. The stack begins with argc and the arguments."""
+    """Return the code for x86-64; see syscall(2) for the registers. The stack starts with argc and the arguments."""
     fd = struct.pack("<I", report).hex()
     lines = (
         f"bf {fd}          ",  # mov edi, report
@@ -86,8 +87,8 @@ def _x86_64(report: int) -> bytes:
         "85 c0             ",  # test eax, eax
         "74 0c             ",  # jz execute
         "83 f8 f7          ",  # cmp eax, -EBADF
-        "74 3d             ",  # je end                         this is the file that it should execute
-        "b8 03 00 00 00    ",  # mov eax, SYS_close             refused by a filter: then there is no report
+        "74 3d             ",  # je end                         it was executed by a #!/proc/self/exe script
+        "b8 03 00 00 00    ",  # mov eax, SYS_close             a seccomp filter refused fcntl: do without a report
         "0f 05             ",  # syscall
         "48 8b 7c 24 08    ",  # execute: mov rdi, [rsp + 8]    the path
         "48 8d 74 24 10    ",  # lea rsi, [rsp + 16]            the arguments
@@ -95,7 +96,7 @@ def _x86_64(report: int) -> bytes:
         "48 8d 54 cc 10    ",  # lea rdx, [rsp + rcx * 8 + 16]  the environment, behind them and a zero
         "b8 3b 00 00 00    ",  # mov eax, SYS_execve
         "0f 05             ",  # syscall
-        "f7 d8             ",  # neg eax               it has returned: -errno
+        "f7 d8             ",  # neg eax               execve returns only -errno
         "0d 00 0a 00 00    ",  # or eax, '\n' << 8
         "50                ",  # push rax
         f"bf {fd}          ",  # mov edi, report
@@ -111,13 +112,13 @@ def _x86_64(report: int) -> bytes:
 
 
 def _aarch64(report: int) -> bytes:
-    """Return the code for aarch64: the same, one word an instruction; see syscall(2) for the registers."""
+    """Return the code for aarch64, the same steps, 32 bits for each instruction; see syscall(2) for the registers."""
     call = 0xD4000001  # svc #0
 
     def put(register: int, value: int) -> int:  # movz wREGISTER, #value
         return 0x52800000 | value << 5 | register
 
-    words = (
+    instructions = (
         put(0, report), put(1, 2), put(2, 1), put(8, 25), call,  # fcntl(report, F_SETFD, FD_CLOEXEC)
         0x340000C0,  # cbz w0, execute
         0x3100241F, 0x54000260,  # cmn w0, #EBADF; b.eq end
@@ -134,4 +135,4 @@ def _aarch64(report: int) -> bytes:
         put(0, report), 0x910003E1, put(2, 2), put(8, 64), call,  # write(report, sp, 2)
         put(0, FAILED), put(8, 94), call,  # end: exit_group(FAILED)
     )  # fmt: skip
-    return struct.pack(f"<{len(words)}I", *words)
+    return struct.pack(f"<{len(instructions)}I", *instructions)

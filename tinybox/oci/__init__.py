@@ -1,7 +1,7 @@
-"""The command line of an OCI runtime: what podman, buildah and containerd start to make and end their containers.
+"""The command tinybox-oci, an OCI runtime: podman, buildah and containerd call it to make and end their containers.
 
-It is short to start, for an engine starts it anew for each verb: no click is loaded, and each verb loads its own file.
-`tinybox oci ...` is the same.
+An engine starts it again for each verb, so it must start fast: click is not imported, and each verb imports only its
+own file. `tinybox oci ...` is the same command line.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from tinybox.oci.words import Words
+    from tinybox.oci.command_line import CommandLine
 
-VERBS = {  # the file and the function that do it
+VERBS = {  # the file and the function of each verb
     "create": ("creation", "create"),
     "start": ("creation", "start"),
     "run": ("creation", "run"),
@@ -32,60 +32,60 @@ VERBS = {  # the file and the function that do it
 
 
 def main() -> NoReturn:
-    """Run the command that sys.argv says and exit with its status."""
+    """Run the command line in sys.argv and exit with its status."""
     from tinybox import entry
 
     entry.command("tinybox-oci", dispatch)
 
 
 def dispatch(arguments: list[str]) -> int:
-    """Run one command line and return its exit status; an error goes to the engine's log, and on to the caller."""
+    """Run one command line and return its exit status; an error is written to the engine's log, and to stderr."""
     from tinybox.errors import TinyboxError
-    from tinybox.oci import log, words
+    from tinybox.oci import command_line, log
 
-    read = words.parse(arguments)
-    if {"help", "version"} & read.flags:
-        print(words.usage(read.verb) if "help" in read.flags else version())
+    command = command_line.parse(arguments)
+    if {"help", "version"} & command.flags:
+        print(command_line.usage(command.verb) if "help" in command.flags else version())
         return 0
-    read.count_files()
-    read.log = log.Log(read.value("log"), read.value("log-format", "text"), debug="debug" in read.flags)
+    command.count_files()
+    command.log = log.Log(command.value("log"), command.value("log-format", "text"), debug="debug" in command.flags)
     try:
-        refuse(read)
-        return act(read)
+        refuse(command)
+        return act(command)
     except (TinyboxError, OSError) as error:
-        told = str(error) if isinstance(error, TinyboxError) else f"{error.filename or 'system'}: {error.strerror}"
-        if read.log.tell_error(told):
+        message = str(error) if isinstance(error, TinyboxError) else f"{error.filename or 'system'}: {error.strerror}"
+        if command.log.write_error(message):
             return getattr(error, "status", TinyboxError.status)
         raise
 
 
-def refuse(words: Words) -> None:
-    """Refuse what this runtime does not do, with the reason; UsageError."""
+def refuse(command: CommandLine) -> None:
+    """Raise UsageError, with the reason, for the options that this runtime does not carry out."""
     from tinybox.errors import UsageError
 
-    if "systemd-cgroup" in words.flags:
+    if "systemd-cgroup" in command.flags:
         cause = "control groups are made by tinybox itself, not by systemd"
         raise UsageError("--systemd-cgroup", cause, "the engine's --cgroup-manager=cgroupfs")
-    if words.value("cgroup-manager", "cgroupfs") != "cgroupfs":
-        raise UsageError(f"--cgroup-manager {words.value('cgroup-manager')}", "is not known here", "cgroupfs")
-    if "no-pivot" in words.flags:
-        cause = "a root without pivot_root(2) can be left by whoever is root in it"
+    if command.value("cgroup-manager", "cgroupfs") != "cgroupfs":
+        raise UsageError(f"--cgroup-manager {command.value('cgroup-manager')}", "is not known here", "cgroupfs")
+    if "no-pivot" in command.flags:
+        cause = "root in the container can leave a root file system that was not changed by pivot_root(2)"
         raise UsageError("--no-pivot", cause, "a root file system on a disk or a tmpfs, not on the initial ramfs")
-    if words.value("rootless", "auto") not in ("true", "false", "auto"):
-        raise UsageError(f"--rootless {words.value('rootless')}", "is none of true, false, auto")
+    if command.value("rootless", "auto") not in ("true", "false", "auto"):
+        raise UsageError(f"--rootless {command.value('rootless')}", "is none of true, false, auto")
 
 
 def version() -> str:
-    """Return what ``--version`` prints: ours and that of the specification, a line each."""
+    """Return the text of ``--version``: tinybox's version and the specification's, a line each."""
     from tinybox import __version__
     from tinybox.container.records.spec import NEWEST
 
     return f"tinybox-oci version {__version__}\nspec: {NEWEST}"
 
 
-def act(words: Words) -> int:
-    """Do what the verb says, and return the exit status."""
-    module, verb = VERBS[words.verb]
-    loaded = __import__(f"tinybox.oci.{module}", fromlist=[verb])  # importlib would load warnings, too
-    status: int = getattr(loaded, verb)(words) or 0
+def act(command: CommandLine) -> int:
+    """Run the function of the verb, and return the exit status."""
+    module, verb = VERBS[command.verb]
+    loaded = __import__(f"tinybox.oci.{module}", fromlist=[verb])  # importlib would import warnings, too
+    status: int = getattr(loaded, verb)(command) or 0
     return status

@@ -1,12 +1,12 @@
-"""A terminal's way out of the box: its master is made inside, and sent to the engine over a socket that it listens at.
+"""--console-socket: send the master of the container's terminal over a unix socket to the engine, which listens there.
 
-A file descriptor can travel in a message between processes: the kernel gives the receiver its own number for the same
-open file; see SCM_RIGHTS in unix(7).
+The terminal is made in the container. A file descriptor can be sent in a message between processes: the kernel gives
+the receiver its own descriptor of the same open file; see SCM_RIGHTS in unix(7).
 """
 
 from __future__ import annotations
 
-import _socket  # the C half alone: socket.py costs 4 ms more
+import _socket  # the C module only: importing socket.py costs 4 ms more
 import os
 import struct
 
@@ -15,24 +15,24 @@ from tinybox.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
-    from tinybox.oci.words import Words
+    from tinybox.oci.command_line import CommandLine
 
 
-def check(words: Words, *, wanted: bool, detached: bool) -> None:
-    """See that a terminal has somewhere to go, and that a socket has a terminal to wait for; else UsageError."""
-    socket = words.value("console-socket")
-    if wanted and detached and not socket:
+def check(command: CommandLine, *, terminal: bool, detached: bool) -> None:
+    """Raise UsageError for a detached terminal without a console socket, or a console socket without a terminal."""
+    socket = command.value("console-socket")
+    if terminal and detached and not socket:
         cause = "cannot allocate tty if the runtime will detach without setting console socket"
         raise UsageError("process.terminal", cause, "--console-socket SOCKET")
-    if socket and not wanted:
+    if socket and not terminal:
         cause = "cannot use console socket if the runtime will not detach or allocate tty"
         raise UsageError("--console-socket", cause, "process.terminal or --tty")
 
 
 def send(path: str, handles: Handles) -> None:
-    """Send the master of the container's terminal, and its name, to the socket at *path*; then it is not ours any more.
+    """Send the master of the container's terminal, and its name, to the socket at *path*, and close it here.
 
-    ConnectionRefusedError, FileNotFoundError: nobody listens there.
+    UsageError: no process listens there, or the socket does not exist.
     """
     channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:

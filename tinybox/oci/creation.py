@@ -1,7 +1,8 @@
-"""create, start and run: one life in pieces, each in a process of its own; see runtime.md of the OCI specification.
+"""The verbs create, start and run; create and start are separate processes, see runtime.md of the OCI specification.
 
-`create` ends when the container's first process waits at its gate; whoever started `create` (conmon, a shim) adopts
-that process, as its subreaper. `start` comes to the gate, says the word, and hears whether execve(2) has succeeded.
+`create` ends when the container's first process waits at its gate, a FIFO. Then the process that called `create`
+(conmon, a shim) adopts that process, as its subreaper. `start` writes to the gate, and reads from the report, another
+FIFO, whether execve(2) has succeeded.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from tinybox.container.records import host, spec
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import files
 from tinybox.oci import console, ending, groups, record, shared
-from tinybox.oci.words import listening
+from tinybox.oci.command_line import listening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.records.spec import Process, Spec, User
+    from tinybox.oci.command_line import CommandLine
     from tinybox.oci.log import Log
     from tinybox.oci.record import Record
-    from tinybox.oci.words import Words
 
 
 class Creation:
@@ -42,9 +43,9 @@ class Creation:
         self.runner = PlanRunner(planner.plan(task), handles)
 
     def note(self, config: Spec) -> None:
-        """Write down what is wanted before anything is made: so what a killed `create` leaves can be found.
+        """Write config.json and state.json before anything is made, so that `delete` can clean up a killed `create`.
 
-        That is the *config* of the bundle, as it is: what we add, such as HOME, depends on an exec's user, too.
+        *config* is the bundle's, unchanged: the values that tinybox adds, such as HOME, differ for each exec's user.
         """
         groups.check_free(self.cgroup)
         spec.save(config, self.entry.folder)
@@ -61,85 +62,85 @@ class Creation:
         )
 
     def note_process(self) -> None:
-        """Write down which process it is: the container is now created."""
+        """Write the first process's pid and start time to state.json: the container's status is now created."""
         self.entry.write(pid=self.handles.pid, startTicks=start_ticks(self.handles.pid))
 
 
-def create(words: Words) -> None:
-    """Make a container, and leave it to whoever adopts its first process."""
-    make(words)
+def create(command: CommandLine) -> None:
+    """Make a container, and leave its first process to the subreaper that adopts it."""
+    make(command)
 
 
-def make(words: Words) -> Creation:
-    """Make the container of a bundle, all but the start of its program; whatever goes wrong, nothing of it is left."""
-    bundle = os.path.abspath(words.value("bundle") or ".")
+def make(command: CommandLine) -> Creation:
+    """Make the container of a bundle without starting its program; after an error nothing of it is left."""
+    bundle = os.path.abspath(command.value("bundle") or ".")
     config = validate.load(bundle)
     wants_terminal = bool(config["process"].get("terminal"))
-    detached = words.verb == "create" or "detach" in words.flags
-    console.check(words, wanted=wants_terminal, detached=detached)
-    entry = record.make(words.root(), words.arguments[0])
+    detached = command.verb == "create" or "detach" in command.flags
+    console.check(command, terminal=wants_terminal, detached=detached)
+    entry = record.make(command.root(), command.arguments[0])
     creation = None
     try:
-        process = complete(config["process"], words, os.path.join(bundle, config["root"]["path"]))
-        handles = Handles(interactive=not detached, folder=entry.folder, kept=words.kept, watched=not detached)
-        keyring = "no-new-keyring" not in words.flags
+        process = complete(config["process"], command, os.path.join(bundle, config["root"]["path"]))
+        handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=not detached)
+        keyring = "no-new-keyring" not in command.flags
         creation = Creation(entry, bundle, {**config, "process": process}, handles, keyring=keyring)
         for warning in creation.runner.plan.warnings:
-            words.log.write("warning", warning)
+            command.log.write("warning", warning)
         creation.note(config)
         creation.runner.create()
-        if words.value("console-socket"):
-            console.send(words.value("console-socket"), creation.handles)
+        if command.value("console-socket"):
+            console.send(command.value("console-socket"), creation.handles)
         creation.note_process()
-        write_pid(words, creation.handles)
+        write_pid(command, creation.handles)
     except BaseException:
         made = creation is not None and bool(creation.runner.done)
         if creation is not None:
             creation.runner.undo()
         if made:
-            ending.after(entry, config, words.log)
-        if creation is None or not creation.runner.left:  # else `delete` finds by it what is left
+            ending.after(entry, config, command.log)
+        if creation is None or not creation.runner.left:  # else `delete` needs the record
             entry.remove()
         raise
     return creation
 
 
-def complete(process: Process, words: Words, root: str) -> Process:
-    """Return *process* with what a runtime adds.
+def complete(process: Process, command: CommandLine, root: str) -> Process:
+    """Return *process* with the values that a runtime adds.
 
-    That is HOME of its user, our own umask where none is asked for, and LISTEN_FDS of who activated us by a socket; see
-    sd_listen_fds(3). UsageError: a file that it shall have is not open.
+    These are HOME of its user, the caller's umask if the config has none, and LISTEN_FDS if tinybox was started by
+    socket activation; see sd_listen_fds(3). UsageError: a descriptor of --preserve-fds is not open.
     """
-    mask = os.umask(0o022)  # for what we make ourselves
+    mask = os.umask(0o022)  # for the files that this process makes
     user: User = {"umask": mask, **process.get("user", {})}
     environment = list(process.get("env", []))
     if not any(line.startswith("HOME=") for line in environment):
         environment.append(f"HOME={user_option.home(user.get('uid', 0), [root])}")
     if sockets := listening():
         environment += [f"LISTEN_FDS={sockets}", "LISTEN_PID=1"]
-    if words.kept < words.asked:
-        raise UsageError("--preserve-fds", f"file descriptor {3 + words.kept} is not open")
-    for fd in range(3, 3 + words.kept):
+    if command.kept < command.inherited:
+        raise UsageError("--preserve-fds", f"file descriptor {3 + command.kept} is not open")
+    for fd in range(3, 3 + command.kept):
         os.set_inheritable(fd, True)
     return {**process, "user": user, "env": environment}
 
 
-def write_pid(words: Words, handles: Handles) -> None:
-    """Write the process's number into --pid-file, whole or not at all: its reader may wait for the file to appear."""
-    path = words.value("pid-file")
+def write_pid(command: CommandLine, handles: Handles) -> None:
+    """Write the pid into --pid-file by rename(2): the engine may wait for the file, and must not see a part of it."""
+    path = command.value("pid-file")
     if not path:
         return
     files.replace(path, str(handles.pid).encode(), 0o644)
 
 
-def start(words: Words) -> None:
-    """Let a created container's program begin; 126 or 127 when execve(2) refuses it."""
-    with record.find(words.root(), words.arguments[0]) as entry:
-        release(entry, words.log)
+def start(command: CommandLine) -> None:
+    """Start the program of a created container; the exit status is 126 or 127 if execve(2) refuses it."""
+    with record.open_locked(command.root(), command.arguments[0]) as entry:
+        release(entry, command.log)
 
 
 def release(entry: Record, log: Log) -> None:
-    """Say the word at the container's gate, and hear what comes of it; StateError: nobody waits there."""
+    """Open the container's gate, and read whether its program was started; StateError: no process waits there."""
     status = entry.status()
     if status == record.RUNNING:
         raise StateError(f"container {entry.id}", "cannot start an already running container")
@@ -157,40 +158,40 @@ def release(entry: Record, log: Log) -> None:
         gate.hear()
         hooks.run_all(config, "poststart", ending.hook_state(entry, record.RUNNING))
     except BaseException:
-        if config.get("hooks"):  # one has failed: the container ends here, see "Lifecycle" in runtime.md
+        if config.get("hooks"):  # a hook has failed: destroy the container, see "Lifecycle" in runtime.md
             ending.destroy(entry, log)
         raise
     finally:
         gate.close()
 
 
-def run(words: Words) -> int:
+def run(command: CommandLine) -> int:
     """Create and start a container; in the foreground, wait for its end, delete it, and return its exit status."""
     with wait_loop.Signals() as signals:
-        creation = make(words)
+        creation = make(command)
         try:
             creation.runner.start()
             hooks.run_all(creation.config, "poststart", ending.hook_state(creation.entry, record.RUNNING))
         except BaseException:
-            ending.destroy(creation.entry, words.log)
+            ending.destroy(creation.entry, command.log)
             raise
-        if "detach" in words.flags:
+        if "detach" in command.flags:
             return 0
-        creation.entry.release()  # while it runs, others may act on it
+        creation.entry.release()  # while the container runs, other commands may act on it
         try:
             status = wait_loop.watch(creation, signals).status
         except BaseException:
-            remove(creation.entry, words.log)
+            remove(creation.entry, command.log)
             raise
-        if "keep" not in words.flags:
-            remove(creation.entry, words.log)
+        if "keep" not in command.flags:
+            remove(creation.entry, command.log)
         return status
 
 
 def remove(former: Record, log: Log) -> None:
-    """Delete the container of a `run` that has ended, if nobody else has done that."""
+    """Delete the container of a `run` that has ended, unless another command has deleted it."""
     try:
-        entry = record.find(former.root, former.id)
+        entry = record.open_locked(former.root, former.id)
     except StateError:
         return
     with entry:

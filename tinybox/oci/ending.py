@@ -1,4 +1,4 @@
-"""kill and delete: a signal to what runs, and the removal of what is left; see runtime.md of the OCI specification."""
+"""The verbs kill and delete: send a signal to a container, and remove a stopped one; see runtime.md."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.records.spec import Spec
     from tinybox.isolation.cgroups.group import Cgroup
+    from tinybox.oci.command_line import CommandLine
     from tinybox.oci.log import Log
     from tinybox.oci.record import Record
-    from tinybox.oci.words import Words
 
 SIGNALLED = (record.CREATED, record.RUNNING)
 PATIENCE = 10.0  # seconds that the first process may take to die
 
 
-def kill(words: Words) -> None:
+def kill(command: CommandLine) -> None:
     """Send a signal, by name or number (TERM), to a container's first process, or with --all to every one.
 
-    It waits for no other command: a `start` whose hook does not end is ended by it, too.
+    It does not wait for the lock of the container: so it can end a `start` whose hook does not end.
     """
     from tinybox.container.control import signal_number
 
-    number = signal_number((words.arguments[1:] or ["TERM"])[0])
-    with record.look(words.root(), words.arguments[0]) as entry:
-        send(entry, number, everyone="all" in words.flags)
+    number = signal_number((command.arguments[1:] or ["TERM"])[0])
+    with record.open_unlocked(command.root(), command.arguments[0]) as entry:
+        send(entry, number, everyone="all" in command.flags)
 
 
 def send(entry: Record, number: int, *, everyone: bool) -> None:
     """Send signal *number* to a container's first process, or to *everyone* in its control group.
 
-    Without process numbers of its own the first process's end would not be that of the others: KILL goes to all.
+    Without its own pid namespace, the end of the first process would not end the others: so KILL goes to all.
     """
     status = entry.status()
     if everyone and status == record.STOPPED:
@@ -50,17 +50,17 @@ def send(entry: Record, number: int, *, everyone: bool) -> None:
     else:
         signal_first(entry, number)
     if number == signal.SIGKILL:
-        group_of(entry).thaw()  # a frozen group of version 1 keeps even KILL waiting
+        group_of(entry).thaw()  # in a frozen group of version 1, even KILL waits
 
 
 def has_own_processes(entry: Record) -> bool:
-    """Tell whether the container has a pid namespace of its own, whose end ends all in it; see pid_namespaces(7)."""
+    """Return whether the container has its own pid namespace: its end kills all processes; see pid_namespaces(7)."""
     kinds = entry.config().get("linux", {}).get("namespaces", [])
     return any(kind["type"] == "pid" and not kind.get("path") for kind in kinds)
 
 
 def signal_first(entry: Record, number: int) -> None:
-    """Send signal *number* to a container's first process; one that has just ended is fine; pidfd_send_signal(2)."""
+    """Send signal *number* to a container's first process, if it has not just ended; see pidfd_send_signal(2)."""
     try:
         pidfd = entry.open_process()
     except ProcessLookupError:
@@ -80,7 +80,7 @@ def signal_all(entry: Record, number: int) -> None:
 
 
 def signal_process(pid: int, number: int) -> None:
-    """Send signal *number* to *pid*; one that has just ended is fine; see kill(2)."""
+    """Send signal *number* to *pid*, if it has not just ended; see kill(2)."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -88,18 +88,18 @@ def signal_process(pid: int, number: int) -> None:
 
 
 def group_of(entry: Record) -> Cgroup:
-    """Return the control group of a container that is written down."""
+    """Return the control group of a recorded container."""
     where = hierarchies.hierarchies()
     return groups.group(entry.id, entry.config(), where, entry.state.get("groups") or ())
 
 
-def delete(words: Words) -> None:
-    """Remove a stopped container; with --force one that runs, after KILL, and one that is not there is fine, too."""
-    container, force = words.arguments[0], "force" in words.flags
+def delete(command: CommandLine) -> None:
+    """Remove a stopped container; with --force kill a running one first, and accept that it does not exist."""
+    container, force = command.arguments[0], "force" in command.flags
     try:
         if force:
-            hasten(words.root(), container)
-        entry = record.find(words.root(), container)
+            kill_unlocked(command.root(), container)
+        entry = record.open_locked(command.root(), container)
     except StateError:
         if force:
             return
@@ -108,49 +108,55 @@ def delete(words: Words) -> None:
         status = entry.status()
         if status in SIGNALLED and not force:
             raise StateError(f"container {container}", f"cannot delete container that is not stopped: {status}")
-        destroy(entry, words.log)
+        destroy(entry, command.log)
 
 
-def hasten(root: str, container: str) -> None:
-    """Kill a container's first process without waiting for the command at work on it, which may wait for that one."""
-    with record.look(root, container) as entry:
+def kill_unlocked(root: str, container: str) -> None:
+    """Kill a container's first process without its lock: the command that holds the lock may wait for that process."""
+    with record.open_unlocked(root, container) as entry:
         if entry.status() in SIGNALLED:
             send(entry, signal.SIGKILL, everyone=False)
 
 
 def destroy(entry: Record, log: Log) -> None:
-    """End what runs of a container, and remove its control group and its record; of a killed `create`, what it made."""
+    """Kill the processes of a container, remove its control group and its record, and run its poststop hooks.
+
+    It also removes what a killed `create` has made.
+    """
     config: Spec = {}
     if os.path.exists(os.path.join(entry.folder, "config.json")) and entry.state:
         config, group = entry.config(), group_of(entry)
-        if "pid" in entry.state or groups.is_ours(group):  # else it may have been refused, for others live there
+        # Without a pid, `create` may have refused the group, because processes of others are in it.
+        if "pid" in entry.state or groups.is_ours(group):
             group.kill()
         end(entry)
         group.remove()
         root = shared.root(config, entry.state["bundle"], entry.state.get("covers"))
         if root and not root.remove():
-            log.tell_warning(f"container {entry.id}: its mounts stay: there is another mount namespace at {root.where}")
+            log.write_warning(
+                f"container {entry.id}: its mounts stay: there is another mount namespace at {root.where}"
+            )
     entry.remove()
     after(entry, config, log)
 
 
 def after(entry: Record, config: Spec, log: Log) -> None:
-    """Run the poststop hooks of a container that is no more; one that fails is a warning; see runtime.md."""
+    """Run the poststop hooks of a removed container; a hook that fails is a warning; see runtime.md."""
     for number, hook in enumerate(config.get("hooks", {}).get("poststop", [])):
         try:
             hooks.run(f"hooks.poststop[{number}] {hook['path']}", hook, hook_state(entry, record.STOPPED))
         except TinyboxError as error:
-            log.tell_warning(str(error))
+            log.write_warning(str(error))
 
 
 def hook_state(entry: Record, status: str) -> bytes:
-    """Return the state that hooks are told; see "State" in runtime.md."""
+    """Return the state that hooks read from their stdin; see "State" in runtime.md."""
     pid, annotations = entry.state.get("pid", 0), entry.state.get("annotations", {})
     return hooks.state_of(entry.id, status, pid, entry.state.get("bundle", ""), annotations)
 
 
 def end(entry: Record) -> None:
-    """Kill the first process, wherever its group is, and wait until it has ended; see pidfd_open(2)."""
+    """Kill the first process, in any control group, and wait until it has ended; see pidfd_open(2)."""
     import select
 
     if entry.status() not in SIGNALLED:

@@ -1,4 +1,4 @@
-"""spec: a config.json to begin with: a shell with a few rights, in namespaces of its own, of a root called rootfs."""
+"""The verb spec: write an example config.json, a shell with few capabilities and its own namespaces in rootfs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tinybox.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.records.spec import Mount, Spec
-    from tinybox.oci.words import Words
+    from tinybox.oci.command_line import CommandLine
 
 RIGHTS = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
 
 
-def write(words: Words) -> None:
-    """Write config.json into --bundle, or here; UsageError: there is one."""
-    path = os.path.join(words.value("bundle", "."), "config.json")
+def write(command: CommandLine) -> None:
+    """Write config.json into --bundle, or the current directory; UsageError: the file exists."""
+    path = os.path.join(command.value("bundle", "."), "config.json")
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write(json.dumps(example(), indent="\t") + "\n")
@@ -28,7 +28,7 @@ def write(words: Words) -> None:
 
 
 def example() -> Spec:
-    """Return the config.json to begin with."""
+    """Return the example config.json."""
     return {
         "ociVersion": spec.OCI_VERSION,
         "process": {
@@ -54,7 +54,7 @@ def example() -> Spec:
 
 
 def mounts() -> list[Mount]:
-    """Return the file systems that config-linux lists as the default ones, and the control groups."""
+    """Return the default file systems of config-linux.md, and the mount of the control groups."""
     closed = ["nosuid", "noexec", "nodev"]
     table = [
         ("/proc", "proc", []),

@@ -1,6 +1,6 @@
-"""exec: one more process in a container, made of what its own config.json says and of what is asked for here.
+"""The verb exec: run one more process in a container, by the container's config.json and the options of the command.
 
-The process joins the container as `tinybox exec` does it, by a pidfd of the first process; see container/execute.py.
+The process joins the container as with `tinybox exec`, by a pidfd of the first process; see container/execute.py.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tinybox.text_values import is_whole
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.records.spec import Process, Spec, User
+    from tinybox.oci.command_line import CommandLine
     from tinybox.oci.record import Record
-    from tinybox.oci.words import Words
 
 
 class Execution:
-    """One more process of the container *entry*; what monitor.watch() needs to know of it."""
+    """One more process of the container *entry*, with the attributes that wait_loop.watch() needs."""
 
     def __init__(self, entry: Record, config: Spec, handles: Handles, *, dies_with_parent: bool) -> None:
         here = host.read(entry.cache)
@@ -59,11 +59,11 @@ def open_root(entry: Record) -> int:
     raise StateError(f"container {entry.id}", "container not running", "it has just ended")
 
 
-def run(words: Words) -> int:
+def run(command: CommandLine) -> int:
     """Run the process; in the foreground wait for its end, and return its exit status."""
-    detached = "detach" in words.flags
+    detached = "detach" in command.flags
     with wait_loop.Signals() as signals:
-        execution = begin(words, detached=detached)
+        execution = begin(command, detached=detached)
         try:
             return 0 if detached else wait_loop.watch(execution, signals).status
         finally:
@@ -72,32 +72,32 @@ def run(words: Words) -> int:
             execution.handles.close()
 
 
-def begin(words: Words, *, detached: bool) -> Execution:
-    """Start the process in its container; whatever goes wrong, nothing of it is left.
+def begin(command: CommandLine, *, detached: bool) -> Execution:
+    """Start the process in its container; after an error nothing of it is left.
 
-    No lock is held: in a frozen container it begins when that goes on, and `resume` must not wait for us. Should the
-    container end meanwhile, its namespaces cannot be joined any more.
+    No lock is held: in a frozen container the process starts after `resume`, which must not wait for this command. If
+    the container ends before, joining its namespaces fails.
     """
-    with record.look(words.root(), words.arguments[0]) as entry:
+    with record.open_unlocked(command.root(), command.arguments[0]) as entry:
         if entry.status() not in ending.SIGNALLED:
             raise StateError(f"container {entry.id}", "cannot exec in a container that is not running")
-        if ending.group_of(entry).frozen() and "ignore-paused" not in words.flags:
+        if ending.group_of(entry).frozen() and "ignore-paused" not in command.flags:
             raise StateError(f"container {entry.id}", "cannot exec in a paused container", "--ignore-paused")
         config = entry.config()
-        process = wanted(config["process"], words)
-        if "oomScoreAdj" in config["process"]:  # no way to be spared, and runc's way, too
+        process = requested(config["process"], command)
+        if "oomScoreAdj" in config["process"]:  # an exec must not escape the OOM killer; runc does the same
             process.setdefault("oomScoreAdj", config["process"]["oomScoreAdj"])
-        console.check(words, wanted=bool(process.get("terminal")), detached=detached)
-        process = creation.complete(process, words, f"/proc/{entry.state['pid']}/root")
-        handles = Handles(kept=words.kept, interactive=not detached, watched=not detached)
+        console.check(command, terminal=bool(process.get("terminal")), detached=detached)
+        process = creation.complete(process, command, f"/proc/{entry.state['pid']}/root")
+        handles = Handles(kept=command.kept, interactive=not detached, watched=not detached)
         execution = Execution(entry, {**config, "process": process}, handles, dies_with_parent=not detached)
         for warning in execution.runner.plan.warnings:
-            words.log.write("warning", warning)
+            command.log.write("warning", warning)
         try:
             execution.runner.create()
-            if words.value("console-socket"):
-                console.send(words.value("console-socket"), execution.handles)
-            creation.write_pid(words, execution.handles)
+            if command.value("console-socket"):
+                console.send(command.value("console-socket"), execution.handles)
+            creation.write_pid(command, execution.handles)
             execution.runner.start()
         except BaseException:
             execution.runner.undo()
@@ -105,35 +105,35 @@ def begin(words: Words, *, detached: bool) -> Execution:
     return execution
 
 
-def wanted(former: Process, words: Words) -> Process:
-    """Return the process that is asked for: that of --process, or the container's own with what the options change."""
-    if words.value("process"):
-        return loaded(words.value("process"))
-    if len(words.arguments) < 2:
-        raise UsageError("exec", "wants a program", "exec ID PROGRAM, or --process FILE")
-    asked: Process = {**former, "args": words.arguments[1:], "terminal": "tty" in words.flags}
-    asked["env"] = [*former.get("env", []), *words.values.get("env", ())]
-    asked["cwd"] = words.value("cwd", former["cwd"])
-    if "no-new-privs" in words.flags:
-        asked["noNewPrivileges"] = True
-    if words.value("user"):
-        asked["user"] = user(words.value("user"))
-    if words.values.get("additional-gids"):
-        asked["user"] = {**asked.get("user", {}), "additionalGids": groups_of(words.values["additional-gids"])}
-    if words.values.get("cap"):
+def requested(former: Process, command: CommandLine) -> Process:
+    """Return the process to run: that of --process, or the container's process *former*, changed by the options."""
+    if command.value("process"):
+        return loaded(command.value("process"))
+    if len(command.arguments) < 2:
+        raise UsageError("exec", "needs a program", "exec ID PROGRAM, or --process FILE")
+    process: Process = {**former, "args": command.arguments[1:], "terminal": "tty" in command.flags}
+    process["env"] = [*former.get("env", []), *command.values.get("env", ())]
+    process["cwd"] = command.value("cwd", former["cwd"])
+    if "no-new-privs" in command.flags:
+        process["noNewPrivileges"] = True
+    if command.value("user"):
+        process["user"] = user(command.value("user"))
+    if command.values.get("additional-gids"):
+        process["user"] = {**process.get("user", {}), "additionalGids": groups_of(command.values["additional-gids"])}
+    if command.values.get("cap"):
         sets = former.get("capabilities", {})
-        more = [name.upper() for name in words.values["cap"]]
-        asked["capabilities"] = {
+        more = [name.upper() for name in command.values["cap"]]
+        process["capabilities"] = {
             name: list(dict.fromkeys([*sets.get(name, []), *more])) for name in ("bounding", "effective", "permitted")
         } | {name: sets.get(name, []) for name in ("inheritable", "ambient")}
     for name, field in (("apparmor", "apparmorProfile"), ("process-label", "selinuxLabel")):
-        if words.value(name):
-            asked[field] = words.value(name)  # type: ignore[literal-required]
-    return validate.check_process(asked)
+        if command.value(name):
+            process[field] = command.value(name)  # type: ignore[literal-required]
+    return validate.check_process(process)
 
 
 def user(text: str) -> User:
-    """Return ``UID[:GID]``, numbers only, as OCI's user; else UsageError."""
+    """Return ``UID[:GID]``, in numbers, as a user of config.json; UsageError if *text* is anything else."""
     uid, _, gid = text.partition(":")
     if not is_whole(uid) or not is_whole(gid or "0"):
         raise UsageError(f"--user {text}", "is no UID[:GID], in numbers")
@@ -141,8 +141,8 @@ def user(text: str) -> User:
 
 
 def groups_of(lists: list[str]) -> list[int]:
-    """Return the numbers in *lists* such as ``5,6``; else UsageError."""
-    numbers = [text for word in lists for text in word.split(",")]
+    """Return the numbers in *lists* such as ``5,6``; UsageError if a part is no number."""
+    numbers = [text for entry in lists for text in entry.split(",")]
     for text in numbers:
         if not is_whole(text):
             raise UsageError(f"--additional-gids {text}", "is no GID, in numbers")

@@ -1,6 +1,6 @@
-"""features: what this runtime can do, for engines that ask before they try; see features.md and features-linux.md.
+"""The verb features: print what this runtime supports, for engines; see features.md and features-linux.md.
 
-It is about the program, not about the host: what this host's kernel lacks is said by the container that wants it.
+It describes the program, not the host: if the host's kernel lacks a feature, the container that needs it fails.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tinybox.oci.words import Words
+    from tinybox.oci.command_line import CommandLine
 
 OLDEST = "1.0.0"
 MORE_OPTIONS = "bind rbind remount idmap ridmap tmpcopyup sync async dirsync lazytime nolazytime".split()
 
 
-def show(words: Words) -> None:  # noqa: ARG001  it has neither options nor arguments
+def show(command: CommandLine) -> None:  # noqa: ARG001  the verb has neither options nor arguments
     """Print the features object."""
     print(json.dumps(features(), indent=2))
 
@@ -49,7 +49,7 @@ def features() -> dict[str, Any]:
             "mountExtensions": {"idmap": {"enabled": True}},
         },
         "annotations": {"tinybox.version": __version__},
-        "potentiallyUnsafeConfigAnnotations": ["tinybox."],  # a prefix: such as tinybox.layers, directories of the host
+        "potentiallyUnsafeConfigAnnotations": ["tinybox."],  # a prefix: tinybox.layers names directories of the host
     }
 
 

@@ -1,7 +1,7 @@
-"""The control group of an OCI container: where its engine wants it, or in tinybox's own room.
+"""The control group of an OCI container: at the engine's linux.cgroupsPath, or below tinybox's own group.
 
-An engine that names a place also looks there for what its container uses: so there the container gets a group for every
-controller, as runc makes them. Elsewhere it has those that its limits need.
+An engine that gives a path also reads the usage of its container there: so the container gets a group there for every
+controller, as with runc. Otherwise it gets a group only for the controllers that its limits need.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
 
-def group(container: str, config: Spec, where: Hierarchies, ours: Iterable[str] | None = None) -> Cgroup:
-    """Return the group that ``linux.cgroupsPath`` names; *ours* are the directories of it that we have made.
+def group(container: str, config: Spec, where: Hierarchies, made: Iterable[str] | None = None) -> Cgroup:
+    """Return the group that ``linux.cgroupsPath`` names; *made* are its directories that tinybox has made.
 
-    A relative path begins in the room of tinybox's groups, which the specification leaves to the runtime.
+    A relative path begins at tinybox's own group; the specification leaves that place to the runtime.
     """
     path = config.get("linux", {}).get("cgroupsPath", "")
     if not path:
         return Cgroup(place(container), where, needed(config, where))
-    return SharedCgroup(path if path.startswith("/") else place(path), where, [*needed(config, where), *where.v1], ours)
+    return SharedCgroup(path if path.startswith("/") else place(path), where, [*needed(config, where), *where.v1], made)
 
 
 def is_ours(group: Cgroup) -> bool:
-    """Tell whether *group* was not there before us, so that whoever is in it is ours."""
+    """Return whether tinybox has made *group*, so that all processes in it belong to the container."""
     return not isinstance(group, SharedCgroup) or group.is_ours()
 
 
 def check_free(group: Cgroup) -> None:
-    """Raise StateError where a group without a place of the engine's is there: a box of its id below another --root."""
+    """Raise StateError if tinybox's own group for this id exists: another --root has a container of the same id."""
     directory = group.directory("freezer")
     if not isinstance(group, SharedCgroup) and directory and os.path.isdir(directory):
         raise StateError(f"cgroup {group.name}", "it exists already", "use another id, or name a cgroupsPath")

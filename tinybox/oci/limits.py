@@ -1,4 +1,4 @@
-"""pause, resume and update: what the control group of a running container is told."""
+"""The verbs pause, resume and update: freeze and thaw a container, and change its limits, by its control group."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from tinybox.oci.command_line import CommandLine
     from tinybox.oci.record import Record
-    from tinybox.oci.words import Words
 
 # option: the section and the field of linux.resources that it means; numbers, but for the lists of a cpuset
 NUMBERS = {
@@ -38,16 +38,16 @@ NUMBERS = {
 LISTS = {"cpuset-cpus": ("cpu", "cpus"), "cpuset-mems": ("cpu", "mems")}
 
 
-def pause(words: Words) -> None:
+def pause(command: CommandLine) -> None:
     """Freeze every process of a container; see cgroup.freeze in cgroups(7)."""
-    with record.find(words.root(), words.arguments[0]) as entry:
+    with record.open_locked(command.root(), command.arguments[0]) as entry:
         alive(entry)
         ending.group_of(entry).freeze()
 
 
-def resume(words: Words) -> None:
-    """Let a frozen container go on; StateError: it is not frozen."""
-    with record.find(words.root(), words.arguments[0]) as entry:
+def resume(command: CommandLine) -> None:
+    """Thaw a frozen container; StateError: it is not frozen."""
+    with record.open_locked(command.root(), command.arguments[0]) as entry:
         alive(entry)
         group = ending.group_of(entry)
         if not group.frozen():
@@ -61,11 +61,11 @@ def alive(entry: Record) -> None:
         raise StateError(f"container {entry.id}", "container not running", f"it is {entry.status()}")
 
 
-def update(words: Words) -> None:
-    """Change a running container's limits, in the kernel and in what is written down of it, or neither."""
-    with record.find(words.root(), words.arguments[0]) as entry:
+def update(command: CommandLine) -> None:
+    """Change a running container's limits, in the kernel and in its recorded config.json, or in neither."""
+    with record.open_locked(command.root(), command.arguments[0]) as entry:
         alive(entry)
-        config, changes = entry.config(), asked(words)
+        config, changes = entry.config(), requested(command)
         resources = config.setdefault("linux", {}).setdefault("resources", {})
         if changes.pop("devices", resources.get("devices")) != resources.get("devices"):
             raise UsageError("linux.resources.devices", "cannot be changed while the container runs", "leave it out")
@@ -75,42 +75,42 @@ def update(words: Words) -> None:
             resources[section] = {**resources.get(section, {}), **values} if merged else values
         where = hierarchies.hierarchies()
         group = groups.group(entry.id, config, where, entry.state.get("groups") or ())
-        limits.apply(group, {section: resources[section] for section in changes})  # whole: quota needs its period
+        limits.apply(group, {section: resources[section] for section in changes})  # a quota needs its period
         spec.save(config, entry.folder)
 
 
-def lift_swap(asked: dict[str, Any], former: dict[str, Any]) -> None:
-    """Lift the limit of memory and swap together, too, where that of memory is lifted and nothing is said of it."""
-    if asked.get("limit", 0) < 0 and former.get("swap"):
-        asked.setdefault("swap", -1)
+def lift_swap(changes: dict[str, Any], former: dict[str, Any]) -> None:
+    """If *changes* lift the memory limit and give no swap limit, lift the limit of memory and swap together, too."""
+    if changes.get("limit", 0) < 0 and former.get("swap"):
+        changes.setdefault("swap", -1)
 
 
-def asked(words: Words) -> dict[str, Any]:
-    """Return the ``linux.resources`` that --resources (a file, or - for stdin) and the single options ask for."""
-    if words.value("resources"):
-        return loaded(words.value("resources"))
+def requested(command: CommandLine) -> dict[str, Any]:
+    """Return the ``linux.resources`` of --resources (a file, or - for stdin), or else of the single options."""
+    if command.value("resources"):
+        return loaded(command.value("resources"))
     changes: dict[str, Any] = {}
     for option, (section, field) in NUMBERS.items():
-        if option in words.values:
-            changes.setdefault(section, {})[field] = amount(words, option)
+        if option in command.values:
+            changes.setdefault(section, {})[field] = amount(command, option)
     for option, (section, field) in LISTS.items():
-        if option in words.values:
-            changes.setdefault(section, {})[field] = words.value(option)
+        if option in command.values:
+            changes.setdefault(section, {})[field] = command.value(option)
     return validate.check_resources(changes)
 
 
-def amount(words: Words, option: str) -> int:
-    """Return the option as a number: one of bytes may also be said as ``64m``, as runc takes it."""
-    text = words.value(option)
+def amount(command: CommandLine, option: str) -> int:
+    """Return the option as a number; a number of bytes may also be given as ``64m``, as in runc."""
+    text = command.value(option)
     if option.startswith("memory") and not is_whole(text.removeprefix("-")):
         from tinybox.container.config.option_values import size
 
         return size(option, text)
-    return words.number(option)
+    return command.number(option)
 
 
 def loaded(path: str) -> dict[str, Any]:
-    """Read a ``linux.resources`` object; what it leaves empty (null) is left as it is."""
+    """Read a ``linux.resources`` object; a limit that is null in it stays unchanged."""
     try:
         if path == "-":
             found: Any = json.load(sys.stdin)

@@ -1,6 +1,6 @@
-"""What an OCI runtime writes into the log of its engine: lines of JSON or of ``key=value``, in runc's words.
+"""--log: write errors and warnings for the engine, as lines of JSON or of ``key=value``, in runc's format.
 
-An engine that finds our exit status to be an error reads the last one, and tells its user.
+If the exit status is an error, the engine reads the last line and shows it to its user.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FORMATS = ("text", "json")
 
 
 class Log:
-    """Where the lines go: a file, or stderr where none was named."""
+    """Writes lines to the file of --log, or to stderr without one."""
 
     def __init__(self, path: str, form: str = "text", *, debug: bool = False) -> None:
         self.path, self.format = path, form
@@ -36,20 +36,20 @@ class Log:
     def _debug(self, name: str, arguments: tuple[object, ...], result: object, begun: int) -> None:  # noqa: ARG002
         self.write("debug", f"{name}{arguments} = {result!r}"[:500])
 
-    def tell_error(self, message: str) -> bool:
-        """Write an error down; tell whether it went to stderr already."""
+    def write_error(self, message: str) -> bool:
+        """Write an error to the log; return whether that has printed it on stderr already."""
         if self.path or self.format == "json":
             self.write("error", message)
         return self.format == "json" and not self.path
 
-    def tell_warning(self, message: str) -> None:
-        """Write a warning down, and tell who called us, too: whose program's stderr it is not."""
+    def write_warning(self, message: str) -> None:
+        """Write a warning to the log, and to stderr, which is the caller's here, not the container program's."""
         self.write("warning", message)
         if self.path:
             os.write(2, f"warning: {message}\n".encode(errors="surrogateescape"))
 
     def write(self, level: str, message: str) -> None:
-        """Append one line, in one write, for others may write, too."""
+        """Append one line with one write(2), because other processes may write to the log, too."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         if self.format == "json":
             line = json.dumps({"level": level, "msg": message, "time": now})

@@ -1,4 +1,4 @@
-"""state, list and ps: what there is to see of OCI containers, in words that engines parse."""
+"""The verbs state, list and ps: print OCI containers and their processes, in formats that engines parse."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from tinybox.oci.command_line import CommandLine
     from tinybox.oci.record import Record
-    from tinybox.oci.words import Words
 
 COLUMNS = ("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")
 
@@ -37,14 +37,14 @@ def state(entry: Record) -> dict[str, Any]:
     return found
 
 
-def show_state(words: Words) -> None:
+def show_state(command: CommandLine) -> None:
     """Print the state of a container."""
-    with record.look(words.root(), words.arguments[0]) as entry:
+    with record.open_unlocked(command.root(), command.arguments[0]) as entry:
         print(json.dumps(state(entry), indent=2))
 
 
 def listed(entry: Record) -> dict[str, Any]:
-    """Return what `list` tells of a container, as runc does: its state, where its root is, since when, and whose."""
+    """Return the fields of `list` for a container, as in runc: its state, rootfs, creation time and owner."""
     try:
         rootfs = os.path.join(entry.state.get("bundle", ""), entry.config()["root"]["path"])
     except UsageError:
@@ -53,42 +53,42 @@ def listed(entry: Record) -> dict[str, Any]:
     return state(entry) | more
 
 
-def show_list(words: Words) -> None:
+def show_list(command: CommandLine) -> None:
     """Print every container below --root: a table, JSON, or ids alone."""
-    root, rows = words.root(), []
+    root, rows = command.root(), []
     for container in record.ids(root):
         try:
-            with record.look(root, container) as entry:
+            with record.open_unlocked(root, container) as entry:
                 rows.append(listed(entry))
         except StateError:
-            continue  # gone meanwhile
-    if "quiet" in words.flags:
+            continue  # deleted by another command
+    if "quiet" in command.flags:
         print("\n".join(row["id"] for row in rows), end="\n" if rows else "")
-    elif words.value("format", "table") == "json":
+    elif command.value("format", "table") == "json":
         print(json.dumps(rows))
-    elif words.value("format", "table") == "table":
+    elif command.value("format", "table") == "table":
         show_table([COLUMNS, *([str(row[column.lower()]) for column in COLUMNS] for row in rows)])
     else:
-        raise UsageError(f"--format {words.value('format')}", "is no format", "table, json")
+        raise UsageError(f"--format {command.value('format')}", "is no format", "table, json")
 
 
 def show_table(rows: list[Any]) -> None:
-    """Print rows of words, each column as wide as its widest word."""
+    """Print rows of texts, each column as wide as its longest text."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        print("   ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip())
+        print("   ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-def show_processes(words: Words) -> None:
-    """Print the numbers of a container's processes as JSON, or what ps(1) tells of them."""
-    with record.look(words.root(), words.arguments[0]) as entry:
+def show_processes(command: CommandLine) -> None:
+    """Print the pids of a container's processes as JSON, or the lines of ps(1) about them."""
+    with record.open_unlocked(command.root(), command.arguments[0]) as entry:
         pids = ending.group_of(entry).processes()
-    if words.value("format", "table") == "json":
+    if command.value("format", "table") == "json":
         print(json.dumps(pids))
         return
     import subprocess
 
-    table = subprocess.run(["ps", *(words.arguments[1:] or ["-ef"])], capture_output=True, text=True, check=False)
+    table = subprocess.run(["ps", *(command.arguments[1:] or ["-ef"])], capture_output=True, text=True, check=False)
     title, *lines = table.stdout.splitlines() or [""]
     if table.returncode or "PID" not in title.split():
         raise UsageError("ps", table.stderr.strip() or "its output has no column PID", "see ps(1)")

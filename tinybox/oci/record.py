@@ -1,11 +1,12 @@
-"""Where an OCI container is written down: ROOT/ID, a directory that a command locks while it acts on the container.
+"""The record of an OCI container on disk: the directory ROOT/ID; a command locks it while it acts on the container.
 
-    ROOT/ID/state.json   what was asked for, and which process it is
-    ROOT/ID/config.json  as it was at `create`; what changes in the bundle later means nothing
+    ROOT/ID/state.json   the bundle, the annotations, the control groups, and the pid of the first process
+    ROOT/ID/config.json  a copy from `create`; later changes in the bundle have no effect
     ROOT/ID/gate report  the pipes of container/process/sync_pipe.py
 
-Nobody watches over such a container, its engine does. So what it does now is not written down but seen: a process that
-holds its gate open waits to be started, one in a frozen group is paused, one that is a zombie has stopped.
+No process of tinybox watches such a container; its engine does. So the current status is not stored, but read each
+time: a process that holds its gate open is created, one in a frozen group is paused, a zombie has stopped. If a command
+is killed, the kernel releases its lock, and `delete` removes what the record names.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 CACHE = ".cache"  # beside the containers, whose ids begin with no dot: compiled filters
 ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 CREATING, CREATED, RUNNING, STOPPED = state.CREATING, state.CREATED, state.RUNNING, state.STOPPED
-PAUSED = "paused"  # not a word of the specification's, which allows more; engines know it
+PAUSED = "paused"  # not a status of the specification, which allows more; engines know it
 
 
 class Record:
-    """One container's directory, locked as long as this is entered; see flock(2)."""
+    """One container's directory, locked until the end of its `with` block; see flock(2)."""
 
     def __init__(self, root: str, container: str, lock: int) -> None:
         self.root, self.id, self._lock = root, container, lock
@@ -47,14 +48,14 @@ class Record:
         self.release()
 
     def release(self) -> None:
-        """Give the lock back: from now on this is only to be read."""
+        """Release the lock; from now on the record may only be read."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
     @property
     def cache(self) -> str:
-        """Where compiled filters are kept."""
+        """The directory of compiled seccomp filters."""
         return os.path.join(self.root, CACHE)
 
     def config(self) -> Spec:
@@ -62,7 +63,7 @@ class Record:
         return spec.load(self.folder)
 
     def write(self, **changes: object) -> None:
-        """Change the state and write it, whole or not at all."""
+        """Change the state and write state.json, whole or not at all."""
         self.state.update(changes)
         state.write(os.path.join(self.folder, "state.json"), self.state)  # type: ignore[arg-type]
 
@@ -71,7 +72,7 @@ class Record:
         files.remove_tree(self.folder)
 
     def status(self) -> str:
-        """Return what the container does now, without `paused`, which its control group knows."""
+        """Return the current status, but never `paused`, which only the control group shows."""
         if "pid" not in self.state:
             return CREATING
         if not is_alive(self.state["pid"], self.state["startTicks"]):
@@ -92,7 +93,7 @@ class Record:
 
 
 def is_alive(pid: int, ticks: int) -> bool:
-    """Tell whether the process that began at *ticks* still runs as *pid*; a zombie does not. See proc_pid_stat(5)."""
+    """Return whether the process that began at *ticks* still runs as *pid*; a zombie does not. See proc_pid_stat(5)."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
             found = proc.stat(file.read())
@@ -102,7 +103,7 @@ def is_alive(pid: int, ticks: int) -> bool:
 
 
 def make(root: str, container: str) -> Record:
-    """Take an id, and return its record, locked; StateError: it is taken."""
+    """Make the record of a new container, and return it locked; StateError: the id exists already."""
     _check(root, container)
     folder = os.path.join(root, container)
     try:
@@ -113,11 +114,11 @@ def make(root: str, container: str) -> Record:
         if isinstance(error, FileExistsError) and os.path.isdir(root):
             raise StateError(f"container {container}", "container with given ID already exists") from error
         raise unusable(root, error) from error
-    return find(root, container)
+    return open_locked(root, container)
 
 
-def find(root: str, container: str) -> Record:
-    """Return the record of a container that is there, when no other command is at work on it; else StateError."""
+def open_locked(root: str, container: str) -> Record:
+    """Wait for the lock of an existing container, and return its record; StateError: it does not exist."""
     _check(root, container)
     folder = os.path.join(root, container)
     try:
@@ -131,14 +132,14 @@ def find(root: str, container: str) -> Record:
         same = os.path.samestat(os.stat(folder), os.fstat(lock))
     except FileNotFoundError:
         same = False
-    if not same:  # removed while we waited
+    if not same:  # removed while this command waited
         os.close(lock)
         raise missing(container)
     return Record(root, container, lock)
 
 
-def look(root: str, container: str) -> Record:
-    """Return the record of a container without waiting for whoever is at work on it; to be read only."""
+def open_unlocked(root: str, container: str) -> Record:
+    """Return the record of a container without its lock, only for reading; StateError: it does not exist."""
     _check(root, container)
     try:
         return Record(root, container, os.open(os.path.join(root, container), os.O_PATH | os.O_CLOEXEC))
@@ -159,24 +160,24 @@ def ids(root: str) -> list[str]:
 
 
 def unusable(root: str, error: OSError) -> HostError:
-    """Return the error that nothing can be kept in *root*: it is another user's, read-only, or no directory."""
+    """Return the HostError that *root* cannot be used: it is another user's, read-only, or no directory."""
     cause = "is no directory" if isinstance(error, FileExistsError) else (error.strerror or str(error)).lower()
     return HostError(f"--root {root}", cause, "run it as root" if os.geteuid() else "name a directory on a disk")
 
 
 def missing(container: str) -> StateError:
-    """Return the error that there is no such container, in the words that engines look for."""
+    """Return the StateError that there is no such container, with the text that engines search for."""
     return StateError(f"container {container}", "container does not exist")
 
 
 def now() -> str:
-    """Return the time as RFC 3339 has it, in nanoseconds."""
+    """Return the current time in the form of RFC 3339, with nanoseconds."""
     seconds, rest = divmod(time.time_ns(), 10**9)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"
 
 
 def _check(root: str, container: str) -> None:
-    """Refuse what is no id, and a *root* that another user can have filled: hooks in it would run as root."""
+    """Refuse an invalid id, and a *root* that another user could have written: hooks in it would run as root."""
     if not container or container.startswith(".") or not set(container) <= ID_LETTERS:
         raise UsageError(f"container {container!r}", "is no id", "letters, digits, and _ + - .")
     ownership.check(root)

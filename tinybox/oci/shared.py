@@ -1,4 +1,4 @@
-"""The root of a container that has no mount namespace of its own: what create notes of it, and delete takes away."""
+"""The root of a container without its own mount namespace: `create` records its mounts, and `delete` removes them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def root(config: Spec, bundle: str, former: Sequence[int] | None = None) -> SharedRoot | None:
-    """Return the root that lies among the mounts of others; None where the mount namespace is the container's own.
+    """Return the root in a mount namespace that is shared; None if the mount namespace is the container's own.
 
-    *former* is what its `look` has told at `create`.
+    *former* is the result of its `look` at `create`.
     """
     listed = {entry["type"]: entry.get("path") for entry in config.get("linux", {}).get("namespaces", [])}
     if "mount" in listed and not listed["mount"]:

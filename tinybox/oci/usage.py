@@ -1,4 +1,4 @@
-"""events: what a container uses, in the words that runc gave to it and containerd reads."""
+"""The verb events: print what a container uses and when it is out of memory, in runc's JSON, which containerd reads."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.isolation.cgroups.group import Cgroup
+    from tinybox.oci.command_line import CommandLine
     from tinybox.oci.record import Record
-    from tinybox.oci.words import Words
 
 UNLIMITED = 2**64 - 1
-LONGEST = 24 * 24 * 3600.0  # seconds: what poll(2) can wait, in milliseconds of 32 bits
+LONGEST = 24 * 24 * 3600.0  # seconds: the longest wait of poll(2), whose milliseconds have 32 bits
 
 
-def events(words: Words) -> None:
+def events(command: CommandLine) -> None:
     """Print what a container uses: once with --stats, else every --interval until its end, and each out-of-memory."""
-    with record.look(words.root(), words.arguments[0]) as entry:
+    with record.open_unlocked(command.root(), command.arguments[0]) as entry:
         limits.alive(entry)
         group = ending.group_of(entry)
-        if "stats" in words.flags:
-            tell("stats", entry.id, usage(group))
+        if "stats" in command.flags:
+            print_event("stats", entry.id, usage(group))
             return
-        follow(entry, group, seconds(words.value("interval", "5s")))
+        follow(entry, group, seconds(command.value("interval", "5s")))
 
 
 def follow(entry: Record, group: Cgroup, pause: float) -> None:
@@ -43,29 +43,29 @@ def follow(entry: Record, group: Cgroup, pause: float) -> None:
             oom = stack.enter_context(out_of_memory.OomWatch(group))
             poll.register(oom.fileno(), oom.mask)
             struck = oom.struck
-        told = False
+        reported = False
         while entry.status() in ending.SIGNALLED:
             if poll.poll(pause * 1000) and struck():
-                tell("oom", entry.id, None)
-                told = True
+                print_event("oom", entry.id, None)
+                reported = True
             elif entry.status() in ending.SIGNALLED:
-                tell("stats", entry.id, usage(group))
-        if not told and struck():  # it was the end of the container: in version 2 the whole group goes at once
-            tell("oom", entry.id, None)
+                print_event("stats", entry.id, usage(group))
+        if not reported and struck():  # it has ended the container: in version 2 the whole group is killed at once
+            print_event("oom", entry.id, None)
 
 
 def _never() -> bool:
     return False
 
 
-def tell(kind: str, container: str, data: dict[str, Any] | None) -> None:
+def print_event(kind: str, container: str, data: dict[str, Any] | None) -> None:
     """Print one event, a line of JSON, at once."""
     event: dict[str, Any] = {"type": kind, "id": container}
     print(json.dumps(event if data is None else {**event, "data": data}), flush=True)
 
 
 def seconds(text: str) -> float:
-    """Return ``5s``, ``500ms`` or ``2m`` as seconds, which a bare number is as well; else UsageError."""
+    """Return ``5s``, ``500ms`` or a bare number as seconds; UsageError if *text* is no time or too long for poll(2)."""
     found = (duration(f"{text}s" if is_whole(text) else text) or 0) / 1e9
     if not 0 < found <= LONGEST:
         raise UsageError(f"--interval {text}", "is no time", "5s, 500ms")
@@ -73,7 +73,7 @@ def seconds(text: str) -> float:
 
 
 def usage(group: Cgroup) -> dict[str, Any]:
-    """Return all that is counted of *group*: times in ns, sizes in bytes; what nobody counts is 0."""
+    """Return all counters of *group*: times in ns, sizes in bytes; a counter that does not exist is 0."""
     counted = {name: value or 0 for name, value in stats.stats(group).items()}
     memory = files.keyed(group.read("memory", "memory.stat"))
     entry = {"limit": counted["memory_limit"] or UNLIMITED, "usage": counted["memory"], "max": counted["memory_peak"]}

@@ -1,4 +1,4 @@
-"""``hooks`` of config.json: where each of the six kinds runs, what it is told, and what its failure means."""
+"""``hooks`` of config.json: where each of the six kinds runs, its state on stdin, and the effect of its failure."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def hook(notes: Path, kind: str) -> dict[str, Any]:
 
 
 def test_all_kinds_run_in_order_with_the_container_s_state(hooked: Bundle) -> None:
-    """Each is run once, in the order of the specification, and reads the state as it is at that moment."""
+    """Each runs once, in the order of the specification, and reads the state as it is at that moment."""
     found = hooked.says("cat /notes/order; echo program >> /notes/order").split()
-    assert (found[:4], found[4:] in ([], ["poststart"])) == (list(KINDS[:4]), True)  # poststart is while it runs
+    assert (found[:4], found[4:] in ([], ["poststart"])) == (list(KINDS[:4]), True)  # poststart runs beside the program
     notes = hooked.path / "notes"
     order = (notes / "order").read_text().split()
     assert order[:4] == list(KINDS[:4])
@@ -58,13 +58,13 @@ def test_all_kinds_run_in_order_with_the_container_s_state(hooked: Bundle) -> No
     statuses = {kind: state["status"] for kind, state in states.items()}
     creating = dict.fromkeys(KINDS[:3], "creating")
     assert statuses == {**creating, "startContainer": "created", "poststart": "running", "poststop": "stopped"}
-    assert {states[kind]["pid"] for kind in INSIDE} == {1}  # as their own namespace counts
+    assert {states[kind]["pid"] for kind in INSIDE} == {1}  # as its own pid namespace counts
     ours = {states[kind]["pid"] for kind in ("prestart", "createRuntime", "poststart")}
     assert (len(ours), min(ours) > 1) == (1, True)
 
 
 def test_each_kind_runs_in_its_namespaces(hooked: Bundle) -> None:
-    """Those of the runtime run in ours; of those of the container only the last sees the new root."""
+    """Hooks of the runtime run in the host's namespaces; of the container's hooks only the last sees the new root."""
     assert hooked.says("true") == ""
     ours = [os.readlink(f"/proc/self/ns/{name}") for name in ("mnt", "pid", "net", "uts")]
     for kind in KINDS:
@@ -88,7 +88,7 @@ def test_hooks_before_the_pivot_see_the_mounts_made(hooked: Bundle) -> None:
 
 @pytest.mark.parametrize("kind", KINDS[:5])
 def test_a_hook_that_fails_ends_the_container(hooked: Bundle, kind: str) -> None:
-    """The error names the hook and has its last words; the program does not run, or no more; poststop runs."""
+    """The error names the hook and has its last output; the program does not run, or is ended; poststop runs."""
     hooked.config["hooks"][kind] = [
         {"path": "/bin/sh", "args": ["sh", "-c", "echo no luck >&2; exit 3"]},
         {"path": "/bin/touch", "args": ["touch", str(hooked.path / "notes/second")], "env": ["PATH=/bin"]},
@@ -104,7 +104,7 @@ def test_a_hook_that_fails_ends_the_container(hooked: Bundle, kind: str) -> None
 
 
 def test_a_poststop_hook_that_fails_is_a_warning(hooked: Bundle) -> None:
-    """The one behind it still runs, and the container is gone."""
+    """The hook after it still runs, and the container is gone."""
     hooked.config["hooks"]["poststop"].insert(0, {"path": "/bin/false"})
     done = hooked.run("echo ran")
     assert (done.returncode, done.stdout) == (0, "ran\n")
@@ -114,8 +114,8 @@ def test_a_poststop_hook_that_fails_is_a_warning(hooked: Bundle) -> None:
     assert not (hooked.path / "state" / hooked.name).exists()
 
 
-def test_a_warning_goes_where_errors_go(hooked: Bundle) -> None:
-    """A poststop hook that fails is told on stderr, and to the engine by its log; without it there is no warning."""
+def test_a_warning_goes_to_stderr_and_the_log(hooked: Bundle) -> None:
+    """A failing poststop hook is reported on stderr, and to the engine by its log; without it there is no warning."""
     log = hooked.path / "log"
     for hooks in ([{"path": "/bin/false"}], []):
         hooked.config["hooks"] = {"poststop": hooks}
@@ -129,16 +129,16 @@ def test_a_warning_goes_where_errors_go(hooked: Bundle) -> None:
         assert all("hooks.poststop[0] /bin/false" in entry["msg"] for entry in told)
 
 
-def test_a_hook_has_its_time(bundle: Bundle) -> None:
-    """One that takes longer than its timeout is killed, and counts as failed; one that is faster is not."""
+def test_a_hook_has_a_timeout(bundle: Bundle) -> None:
+    """A hook that takes longer than its timeout is killed, and counts as failed; a faster one is not."""
     bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "60"], "timeout": 1}]}
     bundle.refused("hooks.createRuntime[0] /bin/sleep", "has not ended after 1 s")
     bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "0"], "timeout": 60}]}
     assert bundle.says("echo ran") == "ran"
 
 
-def test_a_hook_that_is_not_there_is_an_error(bundle: Bundle) -> None:
-    """A path of the runtime's is looked up on the host, one of startContainer in the container."""
+def test_a_missing_hook_is_an_error(bundle: Bundle) -> None:
+    """A path of a runtime hook is searched on the host, one of startContainer in the container."""
     bundle.config["hooks"] = {"prestart": [{"path": "/no/such/hook"}]}
     bundle.refused("hooks.prestart[0] /no/such/hook", "no such file")
     (bundle.root / "only-here").symlink_to("/bin/busybox")

@@ -1,4 +1,4 @@
-"""The operations of runtime.md, as far as they are about the bundle: what create makes of it, what delete leaves."""
+"""The operations of runtime.md that concern the bundle: what create makes of it, what delete leaves."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ pytestmark = pytest.mark.root
 
 @pytest.mark.parametrize("verb", ["create", "start", "state", "kill", "delete"])
 def test_a_verb_without_an_id_is_an_error(bundle: Bundle, verb: str) -> None:
-    """Each of the five operations wants to know which container is meant; nothing is made without one."""
+    """Each of the five operations requires the id of a container; nothing is made without one."""
     bundle.save()
     done = bundle.oci(verb, *["--bundle", str(bundle.path)] * (verb == "create"))
-    assert done.returncode not in (0, -1)
+    assert done.returncode == 125
     assert len(done.stderr.splitlines()) == 1
     assert bundle.oci("list", "-q").stdout == ""
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a b"])
-def test_an_id_that_is_none_is_an_error(bundle: Bundle, name: str) -> None:
-    """What cannot be the name of a container is refused, and no container is made."""
+def test_an_invalid_id_is_an_error(bundle: Bundle, name: str) -> None:
+    """A name that cannot be a container's is refused, and no container is made."""
     bundle.name = name
     done = bundle.run("true")
-    assert done.returncode != 0
+    assert (done.returncode, len(done.stderr.splitlines())) == (125, 1), done
+    assert f"container '{name}'" in done.stderr
     assert bundle.oci("list", "-q").stdout == ""
 
 
 def test_an_operation_out_of_its_turn_changes_nothing(bundle: Bundle) -> None:
-    """Start twice, delete what runs, signal what has stopped, an id taken or nobody's: errors without effect."""
+    """Start twice, delete a running one, signal a stopped one, a used or unknown id: errors without effect."""
 
     def refused(*words: str) -> None:
         before = bundle.oci("list", "--format", "json").stdout
         done = bundle.oci(*words)
-        assert done.returncode != 0
-        assert len(done.stderr.splitlines()) == 1
+        assert (done.returncode, len(done.stderr.splitlines())) == (125, 1), done
         assert bundle.oci("list", "--format", "json").stdout == before
 
     for verb in ("state", "start", "delete", "kill"):
@@ -89,8 +89,8 @@ def test_create_makes_all_but_the_program(bundle: Bundle) -> None:
     assert (bundle.path / "out").read_text() == "program ran\n"
 
 
-def test_what_changes_in_the_bundle_after_create_means_nothing(bundle: Bundle) -> None:
-    """The container runs what config.json said when it was made, even when there is no config.json any more."""
+def test_changes_of_the_bundle_after_create_have_no_effect(bundle: Bundle) -> None:
+    """The container runs the config.json of its creation, even if the file is gone."""
     bundle.create("echo as it was")
     bundle.process["args"] = ["sh", "-c", "echo changed"]
     bundle.save()
@@ -101,7 +101,7 @@ def test_what_changes_in_the_bundle_after_create_means_nothing(bundle: Bundle) -
     assert bundle.oci("delete", bundle.name).returncode == 0
 
 
-def test_the_state_is_what_the_specification_lists(bundle: Bundle) -> None:
+def test_the_state_has_the_fields_of_the_specification(bundle: Bundle) -> None:
     """Version, id, status, pid, bundle and annotations, and nothing else; the pid is the host's."""
     bundle.config["annotations"] = {"org.example.key": "value"}
     bundle.create("true")
@@ -119,7 +119,7 @@ def test_the_state_is_what_the_specification_lists(bundle: Bundle) -> None:
 
 
 def test_delete_removes_what_create_made_and_nothing_else(bundle: Bundle) -> None:
-    """The control group and the record go; the bundle, the groups beside ours and a volume stay as they are."""
+    """The control group and the record go; the bundle, neighbouring groups and a volume do not change."""
     (bundle.path / "volume").mkdir()
     bundle.mount("/volume", "bind", "bind", source="volume")
     where = hierarchies.hierarchies()
@@ -145,8 +145,8 @@ def test_delete_removes_what_create_made_and_nothing_else(bundle: Bundle) -> Non
     assert bundle.oci("state", bundle.name).returncode != 0
 
 
-def test_what_create_cannot_make_leaves_nothing(bundle: Bundle) -> None:
-    """An error late in create, when groups and mounts are there already, leaves neither a record nor a group."""
+def test_a_failed_create_leaves_nothing(bundle: Bundle) -> None:
+    """An error late in create, when groups and mounts exist already, leaves neither a record nor a group."""
     bundle.process["args"] = ["/no/such/program"]
     done = bundle.run()
     assert done.returncode == 127
@@ -182,7 +182,7 @@ def test_a_terminal_has_the_size_of_the_config(bundle: Bundle) -> None:
 
 
 def all_of(master: int) -> bytes:
-    """Return all that is shown on a terminal that nobody has open any more; EIO is its end, see pts(4)."""
+    """Return all output of a terminal that no process has open any more; EIO is its end, see pts(4)."""
     shown = b""
     with contextlib.suppress(OSError):
         while piece := os.read(master, 100):
@@ -190,8 +190,8 @@ def all_of(master: int) -> bytes:
     return shown
 
 
-def test_an_exec_is_held_to_its_process_object(bundle: Bundle) -> None:
-    """--process is checked as a whole config.json is, and execCPUAffinity says on which processors it runs."""
+def test_a_process_object_of_exec_is_checked(bundle: Bundle) -> None:
+    """--process is checked as a whole config.json is, and execCPUAffinity sets the processors it runs on."""
     bundle.create("sleep 60")
     bundle.oci("start", bundle.name)
     asked = {**bundle.process, "args": ["grep", "^Cpus_allowed_list", "/proc/self/status"]}
@@ -209,8 +209,15 @@ def test_an_exec_is_held_to_its_process_object(bundle: Bundle) -> None:
     assert "process.cwd" in bundle.oci("exec", "--process", str(file), bundle.name).stderr
 
 
-def test_a_limit_below_what_is_used_is_not_set(bundle: Bundle) -> None:
-    """With checkBeforeUpdate the memory limit stays and nothing is killed; above what is used it is set."""
+def memory_limit(bundle: Bundle) -> int:
+    """Return the memory limit of the container's control group in the kernel's file, in bytes."""
+    where = hierarchies.hierarchies()
+    file = "memory.limit_in_bytes" if where.version("memory") == 1 else "memory.max"
+    return int(Path(f"{where.root('memory')}{bundle.linux['cgroupsPath']}/{file}").read_text())
+
+
+def test_a_limit_below_the_usage_is_not_set(bundle: Bundle) -> None:
+    """With checkBeforeUpdate the memory limit stays and nothing is killed; above the usage it is set."""
     bundle.linux["resources"]["memory"] = {"limit": 64 << 20, "checkBeforeUpdate": True}
     bundle.mount("/full", "tmpfs", "size=32m")
     bundle.create("head -c 20000000 /dev/zero > /full/file; echo full; sleep 60")
@@ -220,17 +227,19 @@ def test_a_limit_below_what_is_used_is_not_set(bundle: Bundle) -> None:
     resources = bundle.path / "resources.json"
     resources.write_text(json.dumps({"memory": {"limit": 1 << 20}}))
     done = bundle.oci("update", "--resources", str(resources), bundle.name)
-    assert done.returncode != 0
+    assert done.returncode == 125
     assert bundle.status() == "running"
+    assert memory_limit(bundle) == 64 << 20
     resources.write_text(json.dumps({"memory": {"limit": 48 << 20}}))
     done = bundle.oci("update", "--resources", str(resources), bundle.name)
     assert done.returncode == 0, done
+    assert memory_limit(bundle) == 48 << 20
     resources.write_text(json.dumps({"memory": {"limit": "much"}}))
     assert "linux.resources.memory.limit" in bundle.oci("update", "--resources", str(resources), bundle.name).stderr
 
 
 def test_a_bundle_of_runc_s_runs(bundle: Bundle) -> None:
-    """What `runc spec` writes runs as it is, but for its terminal."""
+    """The output of `runc spec` runs unchanged, except for its terminal."""
     runc = shutil.which("runc") or shutil.which("runc", path="/usr/sbin")
     if runc is None:
         pytest.skip("runc is not installed")

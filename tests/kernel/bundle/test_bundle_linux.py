@@ -1,4 +1,4 @@
-"""``linux`` of config.json: namespaces, devices, limits and the filter, held against what the kernel shows of them."""
+"""``linux`` of config.json: namespaces, devices, limits and the filter, compared with what the kernel shows."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ def namespaces_of(bundle: Bundle) -> dict[str, str]:
 
 
 def test_namespaces_are_new_or_the_runtime_s(bundle: Bundle) -> None:
-    """Those that are listed are the container's own, those that are not are ours."""
+    """Listed namespaces are the container's own, the others are the runtime's."""
     bundle.linux["namespaces"] = [{"type": kind} for kind in KINDS]
     found = namespaces_of(bundle)
     assert all(found[name] != os.readlink(f"/proc/self/ns/{name}") for name in KINDS.values())
     assert found["user"] == os.readlink("/proc/self/ns/user")
     (bundle.root / "bin/readlink").unlink()
     bundle.linux["namespaces"] = [{"type": "mount"}]
-    del bundle.config["hostname"], bundle.config["mounts"][2]  # a sysfs is of a network of one's own
+    del bundle.config["hostname"], bundle.config["mounts"][2]  # a sysfs needs a network namespace of its own
     found = namespaces_of(bundle)
     assert found.pop("mnt") != os.readlink("/proc/self/ns/mnt")
     assert all(found[name] == os.readlink(f"/proc/self/ns/{name}") for name in found)
 
 
 def test_namespaces_are_joined_by_their_paths(bundle: Bundle, other: int) -> None:
-    """The container is in the namespaces that the paths name, and its own name is not given to another's machine."""
+    """The container is in the namespaces of the paths, and does not set its host name in a joined UTS namespace."""
     joined = ("network", "ipc", "uts", "cgroup", "time")
     assert all(os.readlink(f"/proc/{other}/ns/{KINDS[k]}") != os.readlink(f"/proc/self/ns/{KINDS[k]}") for k in joined)
     bundle.linux["namespaces"] = [{"type": kind, "path": f"/proc/{other}/ns/{KINDS[kind]}"} for kind in joined] + [
@@ -72,8 +72,8 @@ def test_namespaces_are_joined_by_their_paths(bundle: Bundle, other: int) -> Non
     assert bundle.says("hostname") == "other"
 
 
-def test_a_path_that_is_no_such_namespace_is_an_error(bundle: Bundle) -> None:
-    """A namespace of another type, a file that is none, and one that is not there are named."""
+def test_a_path_of_no_such_namespace_is_an_error(bundle: Bundle) -> None:
+    """A namespace of another type, a file that is no namespace, and a missing one are named."""
     for path, cause in (
         ("/proc/self/ns/uts", "is no ipc namespace"),
         ("/dev/null", "is no ipc namespace"),
@@ -95,8 +95,8 @@ def test_clocks_differ_by_the_offsets(bundle: Bundle) -> None:
     assert bundle.says("cat /proc/self/timens_offsets").split() == "monotonic 5 0 boottime 1000000 5".split()
 
 
-def test_a_machine_s_names_are_the_config_s(bundle: Bundle) -> None:
-    """Hostname and domainname are those of the UTS namespace; ours stay what they are."""
+def test_host_name_and_domain_name_are_the_config_s(bundle: Bundle) -> None:
+    """Hostname and domainname are those of the UTS namespace; the host's do not change."""
     ours = Path("/proc/sys/kernel/domainname").read_text()
     bundle.config["domainname"] = "example.org"
     said = bundle.says("cat /proc/sys/kernel/hostname /proc/sys/kernel/domainname")
@@ -106,14 +106,14 @@ def test_a_machine_s_names_are_the_config_s(bundle: Bundle) -> None:
 
 @pytest.fixture
 def reachable() -> Iterator[Bundle]:
-    """Give a bundle in a directory that every user may pass through, as engines see to it for user namespaces."""
+    """Give a bundle in a directory that every user may pass, as engines make one for user namespaces."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
         yield Bundle(Path(folder) / "bundle")
 
 
 def test_users_are_mapped(reachable: Bundle) -> None:
-    """In a user namespace of its own root is the host's user of the map; files of others are nobody's."""
+    """In a new user namespace root is the host's user of the map; files of others belong to nobody."""
     bundle = reachable
     bundle.linux["namespaces"].append({"type": "user"})
     maps = [{"containerID": 0, "hostID": 100_000, "size": 1000}]
@@ -125,7 +125,7 @@ def test_users_are_mapped(reachable: Bundle) -> None:
 
 
 def test_devices_are_made_as_listed(bundle: Bundle) -> None:
-    """Kind, numbers, mode and owner are the config's, also outside /dev; the default ones are there beside them."""
+    """Kind, numbers, mode and owner are the config's, also outside /dev; the default devices are there, too."""
     bundle.linux["devices"] = [
         {"path": "/dev/zeros", "type": "c", "major": 1, "minor": 5, "fileMode": 0o20640, "uid": 3, "gid": 4},
         {"path": "/etc/block", "type": "b", "major": 7, "minor": 99},
@@ -159,8 +159,8 @@ def test_the_links_of_dev_lead_to_the_streams(bundle: Bundle) -> None:
     assert said.split() == [*links, "there"]
 
 
-def test_another_file_at_a_device_s_place_is_an_error(bundle: Bundle) -> None:
-    """A file that is not the device keeps the container from being made; it stays as it is."""
+def test_another_file_in_a_device_s_place_is_an_error(bundle: Bundle) -> None:
+    """A file that is not the device makes the creation fail; it does not change."""
     (bundle.root / "etc/taken").write_text("mine\n")
     bundle.linux["devices"] = [{"path": "/etc/taken", "type": "c", "major": 1, "minor": 5}]
     bundle.refused("/etc/taken", "another file")
@@ -168,7 +168,7 @@ def test_another_file_at_a_device_s_place_is_an_error(bundle: Bundle) -> None:
 
 
 def test_only_listed_devices_can_be_used(bundle: Bundle) -> None:
-    """With everything denied the default devices work alone; without any rules the listed one works, too."""
+    """With everything denied only the default devices work; without any rules the listed one works, too."""
     rights = ["CAP_MKNOD", "CAP_DAC_OVERRIDE"]
     bundle.process["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), rights)
     bundle.linux["devices"] = [{"path": "/dev/log", "type": "c", "major": 1, "minor": 11}]  # the kernel's: kmsg
@@ -184,12 +184,12 @@ def test_only_listed_devices_can_be_used(bundle: Bundle) -> None:
     bundle.linux["resources"]["devices"] = [
         zero,
         {"allow": False, **everything},
-    ]  # a default one, refused, is one still
+    ]  # a default device, refused, is still one
     assert bundle.says(f"mknod /dev/log c 1 11; {look}") == "zero"
 
 
-def test_masked_and_readonly_paths_are_so(bundle: Bundle) -> None:
-    """A masked file is empty, a masked directory has nothing in it, a read-only one takes no files; others do."""
+def test_masked_and_readonly_paths(bundle: Bundle) -> None:
+    """A masked file is empty, a masked directory has no entries, a read-only one refuses files; others accept them."""
     for name in ("masked", "kept", "open"):
         (bundle.root / name).mkdir()
         (bundle.root / name / "file").write_text("text\n")
@@ -202,7 +202,7 @@ def test_masked_and_readonly_paths_are_so(bundle: Bundle) -> None:
     assert said.split() == ["text", "no", "yes"]
 
 
-def test_a_covered_path_may_go_through_links(bundle: Bundle) -> None:
+def test_a_masked_path_may_go_through_links(bundle: Bundle) -> None:
     """Links such as /var/run -> ../run are followed, inside the root; one into /proc is an error; magic ones, too."""
     for name in ("run/secrets", "run/kept", "var"):
         (bundle.root / name).mkdir(parents=True)
@@ -221,7 +221,7 @@ def test_a_covered_path_may_go_through_links(bundle: Bundle) -> None:
 
 
 def test_kernel_parameters_are_set(bundle: Bundle) -> None:
-    """A sysctl is set in the container's namespaces; one that is not there is an error with its name."""
+    """A sysctl is set in the container's namespaces; an unknown one is an error with its name."""
     bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1", "kernel.shm_rmid_forced": "1"}
     said = bundle.says("cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shm_rmid_forced")
     assert said.split() == ["1", "1"]
@@ -232,7 +232,7 @@ def test_kernel_parameters_are_set(bundle: Bundle) -> None:
 
 
 def test_limits_are_found_in_the_control_group(bundle: Bundle, host: Host) -> None:
-    """What resources ask for is what the kernel's files say, in the group that cgroupsPath names."""
+    """Each limit of resources is in the kernel's files, in the group of cgroupsPath."""
     resources = bundle.linux["resources"]
     resources |= {"pids": {"limit": 55}, "memory": {"limit": 64 << 20}, "cpu": {"quota": 50_000, "period": 100_000}}
     bundle.linux["namespaces"].append({"type": "cgroup"})
@@ -245,7 +245,7 @@ def test_limits_are_found_in_the_control_group(bundle: Bundle, host: Host) -> No
 
 
 def test_one_cgroups_path_is_one_place(bundle: Bundle) -> None:
-    """An absolute path begins at the top of the hierarchies, a relative one in our room; one that leads out is none."""
+    """An absolute path begins at the top of the hierarchies, a relative one in tinybox's group; `..` is refused."""
     where = hierarchies.hierarchies()
     bundle.linux["resources"]["pids"] = {"limit": 9}
     for path in (bundle.linux["cgroupsPath"], "relative"):
@@ -261,15 +261,15 @@ def test_one_cgroups_path_is_one_place(bundle: Bundle) -> None:
 
 
 def test_a_limit_without_a_controller_is_named(bundle: Bundle) -> None:
-    """A controller that no host has is an error of the field; a host that lacks one that nobody asks for is fine."""
+    """A controller that no host has is an error of the field; a missing controller without a limit is not."""
     bundle.linux["resources"]["unified"] = {"nosuch.max": "1"}
     bundle.refused("linux.resources.unified.nosuch.max", "no nosuch controller")
     del bundle.linux["resources"]["unified"]
     assert bundle.says("echo ran") == "ran"
 
 
-def test_seccomp_answers_as_the_profile_says(bundle: Bundle) -> None:
-    """A call that the profile denies fails with its errno, others pass; an unknown action is an error of its field."""
+def test_seccomp_follows_the_profile(bundle: Bundle) -> None:
+    """A denied call fails with its errno, others pass; an unknown action is an error of its field."""
     bundle.linux["seccomp"] = {
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],
@@ -281,7 +281,7 @@ def test_seccomp_answers_as_the_profile_says(bundle: Bundle) -> None:
     bundle.refused("linux.seccomp.syscalls[0].action", "SCMP_ACT_MAYBE")
 
 
-def test_what_is_refused_leaves_nothing(bundle: Bundle) -> None:
+def test_a_refused_bundle_leaves_nothing(bundle: Bundle) -> None:
     """After an error there is neither a record nor a control group of the container."""
     bundle.linux["intelRdt"] = {"closID": "x"}
     bundle.refused("linux.intelRdt", "not supported")

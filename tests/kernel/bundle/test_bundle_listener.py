@@ -1,4 +1,4 @@
-"""``linux.seccomp.listenerPath``: the filter's listener reaches an agent, and the agent answers for the container."""
+"""``linux.seccomp.listenerPath``: the filter's listener reaches an agent, which answers for the container."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Answer(ctypes.Structure):
 
 
 class Agent(threading.Thread):
-    """Listens at *path*; answers every call that it is asked about with success, and does nothing."""
+    """An agent at *path*: it answers every call with success, and does nothing."""
 
     def __init__(self, path: str) -> None:
         super().__init__(daemon=True)
@@ -46,10 +46,10 @@ class Agent(threading.Thread):
         self.more = b"?"
 
     def run(self) -> None:
-        """Take one listener and serve it until its processes have ended."""
+        """Accept one listener and serve it until its processes have ended."""
         try:
             line, _ = self.listening.accept()
-        except OSError:  # nobody came
+        except OSError:  # no connection came
             return
         fds = array.array("i")
         with line:
@@ -62,7 +62,7 @@ class Agent(threading.Thread):
         self.serve(fds[0])
 
     def serve(self, listener: int) -> None:
-        """Answer call after call; POLLHUP: nobody has the filter any more."""
+        """Answer call after call; POLLHUP means that no process has the filter any more."""
         waiting = select.poll()
         waiting.register(listener, select.POLLIN)
         while waiting.poll(PATIENCE * 1000)[0][1] & select.POLLIN:
@@ -82,7 +82,7 @@ class Agent(threading.Thread):
 
 @pytest.fixture
 def agent(bundle: Bundle) -> Iterator[Agent]:
-    """Give an agent that listens where the bundle's profile says; its calls are those that make directories."""
+    """Give an agent that listens at the profile's path; it gets the calls that make directories."""
     path = str(bundle.path / "agent")
     listening = Agent(path)
     listening.start()
@@ -98,13 +98,13 @@ def agent(bundle: Bundle) -> Iterator[Agent]:
 
 @pytest.mark.parametrize("no_new_privileges", [True, False])
 def test_the_agent_answers_for_the_container(bundle: Bundle, agent: Agent, no_new_privileges: bool) -> None:
-    """Mkdir succeeds, for the agent said so, and there is no directory; the agent has the container's state."""
+    """Mkdir succeeds, because the agent answered so, and there is no directory; the agent has the container's state."""
     bundle.process["noNewPrivileges"] = no_new_privileges
     bundle.config["annotations"] = {"key": "value"}
     assert bundle.says("mkdir /made && echo made; test -d /made || echo nothing").split() == ["made", "nothing"]
     agent.join(PATIENCE)
     assert agent.answered == 1
-    assert agent.more == b""  # the connection was closed behind the one state
+    assert agent.more == b""  # the connection was closed after the one state
     told = agent.told
     assert (told["fds"], told["metadata"], told["ociVersion"][:2]) == (["seccompFd"], "for you", "1.")
     assert told["state"] | {"ociVersion": ""} == {
@@ -114,14 +114,14 @@ def test_the_agent_answers_for_the_container(bundle: Bundle, agent: Agent, no_ne
 
 
 def test_without_an_agent_there_is_no_container(bundle: Bundle, agent: Agent) -> None:
-    """When nobody listens at the path, create fails and names it."""
+    """If nothing listens at the path, create fails and names it."""
     bundle.linux["seccomp"]["listenerPath"] += "-nobody"
     bundle.refused("linux.seccomp.listenerPath", "-nobody")
     assert agent.told == {}
 
 
-def test_a_profile_that_notifies_nobody_needs_no_agent(bundle: Bundle, agent: Agent) -> None:
-    """Without SCMP_ACT_NOTIFY the path is passed over."""
+def test_a_profile_without_notify_needs_no_agent(bundle: Bundle, agent: Agent) -> None:
+    """Without SCMP_ACT_NOTIFY the path is ignored."""
     bundle.linux["seccomp"]["syscalls"][0]["action"] = "SCMP_ACT_ALLOW"
     assert bundle.says("mkdir /made && test -d /made && echo made") == "made"
     assert agent.told == {}

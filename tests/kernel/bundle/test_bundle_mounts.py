@@ -1,4 +1,4 @@
-"""``mounts``, ``root`` and ``rootfsPropagation`` of config.json, held against the program's own mountinfo."""
+"""``mounts``, ``root`` and ``rootfsPropagation`` of config.json, compared with the program's own mountinfo."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ pytestmark = pytest.mark.root
 
 
 def line_of(bundle: Bundle, place: str) -> str:
-    """Return the line of mountinfo of what lies on *place* in the bundle, from its mount point on."""
+    """Return the mountinfo line of the mount on *place* in the bundle, from its mount point on."""
     lines = [line.split(" ", 4)[4] for line in bundle.says("cat /proc/self/mountinfo").splitlines()]
     return [line for line in lines if line.startswith(f"{place} ")][-1]
 
 
 def test_an_absolute_root_and_a_relative_one_are_the_same(bundle: Bundle) -> None:
-    """root.path begins at the bundle, or is absolute, as podman writes it."""
+    """root.path is relative to the bundle, or absolute, as podman writes it."""
     (bundle.root / "etc/which").write_text("this one\n")
     assert bundle.says("cat /etc/which") == "this one"
     bundle.config["root"]["path"] = str(bundle.root)
     assert bundle.says("cat /etc/which") == "this one"
 
 
-def test_a_root_that_is_not_there_is_an_error(bundle: Bundle) -> None:
-    """A missing root directory is named."""
+def test_a_missing_root_is_an_error(bundle: Bundle) -> None:
+    """The missing root directory is named."""
     bundle.config["root"]["path"] = "nowhere"
     bundle.refused("nowhere")
 
 
 @pytest.mark.parametrize("readonly", [True, False])
 def test_a_readonly_root_takes_no_files(bundle: Bundle, readonly: bool) -> None:
-    """Nothing can be written to a root that is read-only; a tmpfs on it still takes files."""
+    """Nothing can be written to a read-only root; a tmpfs on it still accepts files."""
     bundle.config["root"]["readonly"] = readonly
     said = bundle.says("touch /new 2>/dev/null && echo root; touch /dev/shm 2>/dev/null && echo dev; true")
     assert said.split() == (["dev"] if readonly else ["root", "dev"])
 
 
 def test_mounts_are_made_in_their_order(bundle: Bundle) -> None:
-    """The second one of two at one place covers the first."""
+    """Of two mounts on one path the second covers the first."""
     for name in ("one", "two"):
         (bundle.path / name).mkdir()
         (bundle.path / name / name).touch()
     bundle.mount("/both", "bind", "bind", source=str(bundle.path / "one"))
-    bundle.mount("/both", "bind", "bind", source="two")  # a relative one begins at the bundle
+    bundle.mount("/both", "bind", "bind", source="two")  # a relative source begins at the bundle
     assert bundle.says("ls /both") == "two"
 
 
 def test_a_relative_destination_begins_at_the_root(bundle: Bundle) -> None:
-    """A destination without a slash in front means the same as with one."""
+    """A destination without a leading slash means the same as with one."""
     bundle.process["cwd"] = "/tmp"
     bundle.mount("tmp/here", "tmpfs", "mode=701")
     assert bundle.says("stat -c %a /tmp/here") == "701"
@@ -81,21 +81,21 @@ def test_a_relative_destination_begins_at_the_root(bundle: Bundle) -> None:
 )
 @pytest.mark.parametrize("kind", ["tmpfs", "bind"])
 def test_attributes_are_those_of_the_options(bundle: Bundle, kind: str, options: list[str], there: set[str]) -> None:
-    """Every option of mount(8) that is an attribute is found on the mount, and its opposite takes it away."""
+    """Every option of mount(8) that is an attribute is set on the mount, and its opposite clears it."""
     (bundle.path / "source").mkdir()
     more = ["bind"] if kind == "bind" else []
     bundle.mount("/there", kind, *more, *options, source="source" if kind == "bind" else "")
     found = set(line_of(bundle, "/there").split()[1].split(","))
     known = {"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "nosymfollow"}
     assert there <= found
-    if kind == "tmpfs":  # what a bind mount has of its source's mount stays, unless it is taken away by name
+    if kind == "tmpfs":  # a bind mount keeps the flags of its source's mount, unless an option clears them
         assert found & known == there & known
         assert ("relatime" in found) == (not {"noatime", "strictatime"} & set(options) or "relatime" in there)
 
 
 @pytest.mark.parametrize(("option", "shown"), [("sync", "sync"), ("dirsync", "dirsync"), ("lazytime", "lazytime")])
 def test_flags_of_the_file_system_are_set_on_it(bundle: Bundle, option: str, shown: str) -> None:
-    """Sync, dirsync and lazytime belong to the file system; async and nolazytime take them away again."""
+    """Sync, dirsync and lazytime belong to the file system; async and nolazytime clear them again."""
     bundle.mount("/there", "tmpfs", option)
     bundle.mount("/plain", "tmpfs", "async", "nolazytime")
     assert shown in line_of(bundle, "/there").split(" - ")[1]
@@ -103,8 +103,8 @@ def test_flags_of_the_file_system_are_set_on_it(bundle: Bundle, option: str, sho
 
 
 @pytest.mark.parametrize(("option", "below"), [("ro", "rw"), ("rro", "ro")])
-def test_a_recursive_option_holds_for_what_is_mounted_below(bundle: Bundle, option: str, below: str) -> None:
-    """Rro makes the mounts below a bind mount read-only as well, ro the one mount alone."""
+def test_a_recursive_option_applies_to_mounts_below(bundle: Bundle, option: str, below: str) -> None:
+    """Rro makes the mounts below a bind mount read-only as well, ro only the top one."""
     (bundle.path / "deep/inner").mkdir(parents=True)
     bundle.mount("/deep", "bind", "rbind", option, source="deep")
     script = f"mount -t tmpfs x {bundle.path}/deep/inner && exec $0 --root {bundle.path}/state run -b {bundle.path} n"
@@ -122,7 +122,7 @@ def test_a_recursive_option_holds_for_what_is_mounted_below(bundle: Bundle, opti
      ("rshared", "shared:"), ("unbindable", "unbindable"), ("runbindable", "unbindable")],
 )  # fmt: skip
 def test_propagation_is_that_of_the_options(bundle: Bundle, option: str, shown: str) -> None:
-    """Of a source that is shared, each of the four kinds of copy is found in mountinfo's optional fields."""
+    """Each of the four kinds of copy of a shared source is shown in mountinfo's optional fields."""
     (bundle.path / "source").mkdir()
     bundle.mount("/there", "bind", "rbind", option, source="source")
     bundle.process["args"] = ["cat", "/proc/self/mountinfo"]
@@ -138,8 +138,8 @@ def test_propagation_is_that_of_the_options(bundle: Bundle, option: str, shown: 
 @pytest.mark.parametrize(
     ("word", "shown"), [("shared", "shared:"), ("slave", "master:"), ("private", ""), ("unbindable", "unbindable")]
 )
-def test_the_root_spreads_mounts_as_it_is_told(bundle: Bundle, word: str, shown: str) -> None:
-    """RootfsPropagation is found on the root of the container, whose own source is a shared mount."""
+def test_the_root_has_the_requested_propagation(bundle: Bundle, word: str, shown: str) -> None:
+    """RootfsPropagation is set on the container's root, whose own source is a shared mount."""
     bundle.linux["rootfsPropagation"] = word
     bundle.process["args"] = ["cat", "/proc/self/mountinfo"]
     path = bundle.path
@@ -151,14 +151,14 @@ def test_the_root_spreads_mounts_as_it_is_told(bundle: Bundle, word: str, shown:
     assert (shown in fields) if shown else not fields
 
 
-def test_a_propagation_that_is_none_is_refused(bundle: Bundle) -> None:
-    """Another word is an error that names the field."""
+def test_an_unknown_propagation_is_refused(bundle: Bundle) -> None:
+    """Another value is an error that names the field."""
     bundle.linux["rootfsPropagation"] = "everywhere"
     bundle.refused("linux.rootfsPropagation", "'everywhere' is unknown")
 
 
-def test_remount_changes_what_is_there(bundle: Bundle) -> None:
-    """Remount takes a mount that an earlier entry made, and gives it other attributes, or another size."""
+def test_remount_changes_an_existing_mount(bundle: Bundle) -> None:
+    """Remount gives other attributes, or another size, to a mount that an earlier entry made."""
     bundle.mount("/there", "tmpfs", "size=64k")
     bundle.mount("/there", "tmpfs", "remount", "ro", "nosuid", "size=128k")
     line = line_of(bundle, "/there")
@@ -166,8 +166,8 @@ def test_remount_changes_what_is_there(bundle: Bundle) -> None:
     assert "size=128k" in line
 
 
-def test_tmpcopyup_begins_with_what_it_covers(bundle: Bundle) -> None:
-    """Files, links, owners and modes are there again, and what is written stays in the tmpfs; without it, none is."""
+def test_tmpcopyup_begins_with_the_covered_files(bundle: Bundle) -> None:
+    """Files, links, owners and modes are copied, and changes stay in the tmpfs; without it, the tmpfs is empty."""
     data = bundle.root / "data"
     (data / "sub").mkdir(parents=True)
     (data / "sub/file").write_text("kept\n")
@@ -186,7 +186,7 @@ def test_tmpcopyup_begins_with_what_it_covers(bundle: Bundle) -> None:
 
 
 def test_an_idmapped_mount_has_the_owners_of_its_maps(bundle: Bundle) -> None:
-    """A mount's own uidMappings and gidMappings change who owns its files; without them owners are the disk's."""
+    """A mount's own uidMappings and gidMappings change the owners of its files; without them they are the disk's."""
     source = bundle.path / "source"
     source.mkdir()
     (source / "file").touch()
@@ -199,15 +199,15 @@ def test_an_idmapped_mount_has_the_owners_of_its_maps(bundle: Bundle) -> None:
 
 
 def test_other_file_systems_are_mounted_by_their_names(bundle: Bundle) -> None:
-    """The kernel's own kinds can be mounted anywhere, with their own options; one that it has not is an error."""
+    """The kernel's own types can be mounted anywhere, with their own options; an unknown one is an error."""
     bundle.mount("/ram", "ramfs", "mode=711")
     assert " - ramfs ramfs " in line_of(bundle, "/ram")
     bundle.mount("/none", "nosuchfs")
     bundle.refused("nosuchfs")
 
 
-def test_options_may_be_as_long_as_mount_takes_them(bundle: Bundle) -> None:
-    """With a value of more than 255 bytes a mount is like another; a page of options is too much."""
+def test_options_may_be_as_long_as_mount_allows(bundle: Bundle) -> None:
+    """A value of more than 255 bytes works like any other; options of a page are too long."""
     lower = [bundle.path / (letter * 200) for letter in "abcdefghijklmnopqrstuvwxyz"]
     for directory in lower:
         directory.mkdir()
@@ -222,7 +222,7 @@ def test_options_may_be_as_long_as_mount_takes_them(bundle: Bundle) -> None:
 
 
 def test_nothing_but_proc_may_cover_proc(bundle: Bundle) -> None:
-    """A bind of a procfs on /proc is one, as for a shared pid namespace; a bind of anything else is refused."""
+    """A bind of a procfs on /proc counts, as for a shared pid namespace; a bind of anything else is refused."""
     bundle.config["mounts"][0] = {"destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"]}
     bundle.linux["namespaces"] = [{"type": kind} for kind in ("network", "ipc", "uts", "mount")]
     assert bundle.says("cat /proc/self/comm") == "cat"
@@ -230,7 +230,7 @@ def test_nothing_but_proc_may_cover_proc(bundle: Bundle) -> None:
     bundle.refused("/proc")
 
 
-def test_the_control_group_is_seen_and_no_other(bundle: Bundle) -> None:
+def test_only_its_own_control_group_is_seen(bundle: Bundle) -> None:
     """A mount of type cgroup shows the container's own group, also without a cgroup namespace, and no other."""
     bundle.mount("/sys/fs/cgroup", "cgroup", "ro", "nosuid")
     bundle.linux["resources"]["pids"] = {"limit": 77}
@@ -241,8 +241,8 @@ def test_the_control_group_is_seen_and_no_other(bundle: Bundle) -> None:
     assert group not in bundle.says("find /sys/fs/cgroup -type d")
 
 
-def test_the_runtime_s_own_mounts_are_as_before(bundle: Bundle) -> None:
-    """Of all that is mounted for a container nothing is seen on the host."""
+def test_the_runtime_s_own_mounts_do_not_change(bundle: Bundle) -> None:
+    """No mount of the container appears on the host."""
     before = Path("/proc/self/mountinfo").read_text()
     bundle.mount("/there", "tmpfs", "rshared")
     assert bundle.says("echo ran") == "ran"

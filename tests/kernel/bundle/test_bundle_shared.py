@@ -1,4 +1,4 @@
-"""Containers that share a mount namespace: a root of their own among the mounts of others, who keep theirs."""
+"""Containers in a joined mount namespace: they get a root of their own; the processes that are there keep theirs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOOK = "readlink /proc/self/ns/mnt; ls -d /proc/1 /mark 2>/dev/null; touch /read
 
 @pytest.fixture
 def other() -> Iterator[subprocess.Popen[str]]:
-    """Give a process in a mount namespace of its own, in which a container may be at home."""
+    """Give a process in a mount namespace of its own, for a container to join."""
     words = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs theirs /mnt; echo; read x"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -33,7 +33,7 @@ def other() -> Iterator[subprocess.Popen[str]]:
 
 
 def joined(bundle: Bundle, pid: int) -> Path:
-    """Let the bundle join the mount namespace of process *pid*, and return the list of its mounts."""
+    """Make the bundle join the mount namespace of process *pid*, and return the path of its mountinfo."""
     (bundle.root / "bin/readlink").symlink_to("busybox")
     bundle.linux["namespaces"][4] = {"type": "mount", "path": f"/proc/{pid}/ns/mnt"}
     bundle.config["root"]["readonly"] = True
@@ -42,7 +42,7 @@ def joined(bundle: Bundle, pid: int) -> Path:
 
 
 def test_a_mount_namespace_is_joined(bundle: Bundle, other: subprocess.Popen[str]) -> None:
-    """The process is in that namespace, its root is the bundle's, and its mounts go with it; what was there stays."""
+    """The process is in that namespace, its root is the bundle's, and its mounts end with it; the others stay."""
     mounts = joined(bundle, other.pid)
     before = mounts.read_text()
     said = bundle.says(LOOK).split()
@@ -51,8 +51,8 @@ def test_a_mount_namespace_is_joined(bundle: Bundle, other: subprocess.Popen[str
     assert " theirs " in before
 
 
-def test_who_lives_there_keeps_his_root(bundle: Bundle, other: subprocess.Popen[str]) -> None:
-    """While the container is there its mounts are seen below its root's path, and nowhere in our own namespace."""
+def test_other_processes_of_the_namespace_keep_their_root(bundle: Bundle, other: subprocess.Popen[str]) -> None:
+    """While the container exists its mounts are below its root's path there, and nowhere in the host's namespace."""
     mounts = joined(bundle, other.pid)
     former = mounts.read_text()
     bundle.create("sleep 60")
@@ -71,7 +71,7 @@ def test_who_lives_there_keeps_his_root(bundle: Bundle, other: subprocess.Popen[
 
 
 def test_exec_finds_the_container_s_root(bundle: Bundle, other: subprocess.Popen[str]) -> None:
-    """Joining the namespace alone would lead to somebody else's root: an exec sees the container's files."""
+    """The namespace alone has another root: an exec sees the container's files."""
     joined(bundle, other.pid)
     bundle.create("sleep 60")
     bundle.oci("start", bundle.name)
@@ -79,8 +79,8 @@ def test_exec_finds_the_container_s_root(bundle: Bundle, other: subprocess.Popen
     assert said == [os.readlink(f"/proc/{other.pid}/ns/mnt"), "/mark", "/proc/1", "refused", "inside"]
 
 
-def test_what_fails_leaves_nothing_among_their_mounts(bundle: Bundle, other: subprocess.Popen[str]) -> None:
-    """A container that cannot be made, for its last mount or its program, has been nowhere."""
+def test_a_failed_container_leaves_no_mounts_there(bundle: Bundle, other: subprocess.Popen[str]) -> None:
+    """A container that fails at its last mount or its program leaves no mount there."""
     mounts = joined(bundle, other.pid)
     former = mounts.read_text()
     assert bundle.run("/no/such/program").returncode == 127
@@ -90,12 +90,12 @@ def test_what_fails_leaves_nothing_among_their_mounts(bundle: Bundle, other: sub
     assert mounts.read_text() == former
 
 
-def test_a_mount_namespace_that_is_gone_is_a_warning(bundle: Bundle) -> None:
-    """Deleting after the namespace's own process has gone says so, and removes the rest."""
+def test_an_ended_mount_namespace_is_a_warning(bundle: Bundle) -> None:
+    """`delete` after the namespace's own process has ended warns, and removes the rest."""
     words = ["unshare", "--mount", "sh", "-c", "echo; read x"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
-        holder.stdout.readline()  # what unshare(1) does in there is done
+        holder.stdout.readline()  # unshare(1) has finished in there
         joined(bundle, holder.pid)
         bundle.create("sleep 60")
         holder.kill()
@@ -107,7 +107,7 @@ def test_a_mount_namespace_that_is_gone_is_a_warning(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("verb", ["run", "create"])
 def test_without_a_mount_namespace_it_is_the_runtime_s(bundle: Bundle, verb: str) -> None:
-    """A namespace that is not listed is inherited: the mounts are made beside ours, and deleted with the container."""
+    """A namespace that is not listed is inherited: the mounts are made beside the host's, and removed by `delete`."""
     joined(bundle, os.getpid())
     del bundle.linux["namespaces"][4]
     bundle.process["args"] = ["sh", "-c", LOOK]
@@ -125,8 +125,8 @@ def test_without_a_mount_namespace_it_is_the_runtime_s(bundle: Bundle, verb: str
     assert said == ([ours, "/mark", "/proc/1", "refused", "same"] if verb == "run" else ["1", "same"])
 
 
-def test_a_root_that_is_not_seen_there_is_named(bundle: Bundle) -> None:
-    """Where the joined namespace has something else in the bundle's place, the path of the root is an error."""
+def test_a_root_that_is_not_visible_there_is_named(bundle: Bundle) -> None:
+    """If the joined namespace has another file at the bundle's path, the path of the root is an error."""
     script = f"mount -t tmpfs theirs {bundle.path}; echo; read x"
     words = ["unshare", "--mount", "sh", "-c", script]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -137,8 +137,8 @@ def test_a_root_that_is_not_seen_there_is_named(bundle: Bundle) -> None:
         process.communicate("\n")
 
 
-def test_a_new_user_cannot_mount_among_others(bundle: Bundle) -> None:
-    """A new user namespace with an old mount namespace is refused, by the field."""
+def test_a_new_user_namespace_needs_a_new_mount_namespace(bundle: Bundle) -> None:
+    """A new user namespace with a joined mount namespace is refused, by the field."""
     del bundle.linux["namespaces"][4]
     bundle.linux["namespaces"].append({"type": "user"})
     bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = [{"containerID": 0, "hostID": 100_000, "size": 9}]

@@ -1,4 +1,4 @@
-"""The same box as a plain OCI bundle: other runtimes run it, and the program finds the same things."""
+"""A box as a plain OCI bundle: other runtimes run it, and the program finds the same things."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ stat -c '%n %a %u:%g' /bin/busybox /etc/passwd /tmp; cat /proc/self/oom_score_ad
 
 @pytest.mark.parametrize("runtime", ["runc", "crun"])
 def test_another_runtime_runs_the_bundle(tinybox: Command, host: Host, tmp_path: Path, runtime: str) -> None:
-    """What `runc run` and `crun run` print of the bundle is what `tinybox run` prints with the same options."""
+    """`runc run` and `crun run` of the bundle print the same as `tinybox run` with the same options."""
     program = shutil.which(runtime) or shutil.which(runtime, path="/usr/sbin")
     if program is None:
         pytest.skip(f"{runtime} is not installed")
@@ -47,7 +47,7 @@ def test_another_runtime_runs_the_bundle(tinybox: Command, host: Host, tmp_path:
     config["linux"]["cgroupsPath"] = f"/{no_trace.room()}-test-{os.getpid()}"
     (bundle / "config.json").write_text(json.dumps(config))
     command = [program, "--root", str(tmp_path / "state"), "run", "--bundle", str(bundle), new_name()]
-    if host.cgroups == "hybrid" and runtime == "crun":  # it refuses such hosts; so it does not see the cgroup2 mount
+    if host.cgroups == "hybrid" and runtime == "crun":  # crun refuses such hosts; so it does not see the cgroup2 mount
         command = ["unshare", "-m", "sh", "-c", 'umount /sys/fs/cgroup/unified && exec "$@"', "sh", *command]
     theirs = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=60 * SLOWNESS, stdin=subprocess.DEVNULL
@@ -56,7 +56,7 @@ def test_another_runtime_runs_the_bundle(tinybox: Command, host: Host, tmp_path:
     assert theirs.stdout == ours
 
 
-def test_a_bundle_has_what_the_specification_asks_for(tinybox: Command, tmp_path: Path) -> None:
+def test_a_bundle_follows_the_specification(tinybox: Command, tmp_path: Path) -> None:
     """A config.json of OCI's version 1.x and a root file system with the image's files, owners and modes."""
     done = tinybox("run", "--bundle", str(tmp_path / "b"), "alpine", "cat", "/etc/alpine-release")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -74,8 +74,8 @@ def test_a_bundle_has_what_the_specification_asks_for(tinybox: Command, tmp_path
     assert (root / "bin/sh").is_symlink()
 
 
-def test_a_bundle_starts_nothing_and_overwrites_nothing(tinybox: Command, tmp_path: Path) -> None:
-    """No box is made; a directory that has a bundle already is refused and stays as it is."""
+def test_bundle_starts_nothing_and_overwrites_nothing(tinybox: Command, tmp_path: Path) -> None:
+    """No box is made; a directory with a bundle is refused and does not change."""
     (tmp_path / "b" / "rootfs").mkdir(parents=True)
     (tmp_path / "b" / "rootfs" / "precious").touch()
     one_line(tinybox("run", "--bundle", str(tmp_path / "b"), "busybox", "true"), 125, "--bundle", "already")

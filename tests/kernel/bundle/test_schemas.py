@@ -1,4 +1,4 @@
-"""What we write is right by the specification's own JSON schemas, and our table of fields has all that is in them."""
+"""tinybox's files are valid by the specification's JSON schemas, and its table of fields has all their properties."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ FIELDS = [path for line in fields.TEXT.split("\n")[1:-1] for path in validate._e
 
 
 @pytest.mark.parametrize("options", [[], OPTIONS, ["--privileged", "--init", "none"], ["--userns", "private"]])
-def test_our_config_is_right_by_the_schema(tinybox: Command, tmp_path: Path, options: list[str]) -> None:
-    """Whatever is asked of `tinybox run`, the bundle that it writes passes the schema, and our own check."""
+def test_the_config_is_valid(tinybox: Command, tmp_path: Path, options: list[str]) -> None:
+    """The bundle of `tinybox run`, with any options, passes the schema, and tinybox's own check."""
     done = tinybox("run", *options, "--bundle", str(tmp_path / "b"), "busybox", "true")
     assert done.returncode == 0, done
     config = json.loads((tmp_path / "b/config.json").read_text())
@@ -45,8 +45,8 @@ def test_our_config_is_right_by_the_schema(tinybox: Command, tmp_path: Path, opt
     assert validate.check(config) == config
 
 
-def test_our_example_is_right_by_the_schema(bundle: Bundle) -> None:
-    """What `tinybox-oci spec` writes to begin with passes, too."""
+def test_the_example_is_valid(bundle: Bundle) -> None:
+    """The output of `tinybox-oci spec` passes, too."""
     folder = bundle.path / "new"
     folder.mkdir()
     done = bundle.oci("spec", "--bundle", str(folder))
@@ -54,8 +54,8 @@ def test_our_example_is_right_by_the_schema(bundle: Bundle) -> None:
     assert faults("config-schema.json", json.loads((folder / "config.json").read_text())) == []
 
 
-def test_the_state_is_right_by_the_schema(bundle: Bundle) -> None:
-    """`tinybox-oci state` prints an object of the schema's in each of a container's states."""
+def test_the_state_is_valid(bundle: Bundle) -> None:
+    """`tinybox-oci state` prints an object of the schema in each of a container's states."""
     bundle.process["args"] = ["sleep", "60"]
     bundle.create()
     statuses = []
@@ -70,15 +70,15 @@ def test_the_state_is_right_by_the_schema(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize(("field", "value"), [("ociVersion", 1), ("root", {}), ("mounts", [{}]), ("hostname", 5)])
-def test_the_schema_finds_what_is_wrong(field: str, value: object) -> None:
-    """The control: a config that is wrong does not pass the schema."""
+def test_the_schema_finds_errors(field: str, value: object) -> None:
+    """The control: a wrong config does not pass the schema."""
     assert faults("config-schema.json", CONFIG) == []
     assert faults("config-schema.json", {**copy.deepcopy(CONFIG), field: value}) != []
     assert faults("state-schema.json", {"ociVersion": "1.0.0", "id": "x", "status": "asleep", "bundle": "/"}) != []
 
 
-def test_every_property_of_the_schema_is_in_our_table() -> None:
-    """No field that the specification knows is an unknown one to us: it is carried out, or refused by its name."""
+def test_every_property_of_the_schema_is_in_the_table() -> None:
+    """Tinybox knows every field of the specification: it carries it out, or refuses it by name."""
     refused = tuple(fields.REFUSED)
     theirs = properties("config-schema.json")
     missing = {path for path in theirs - set(FIELDS) if not path.startswith(refused)}
@@ -86,8 +86,8 @@ def test_every_property_of_the_schema_is_in_our_table() -> None:
     assert missing == set()
 
 
-def test_the_versions_that_features_tells_are_accepted(bundle: Bundle) -> None:
-    """A config.json of the oldest and of the newest version runs; one of a version to come, 2, does not."""
+def test_the_versions_of_features_are_accepted(bundle: Bundle) -> None:
+    """A config.json of the oldest and of the newest version runs; one of version 2 does not."""
     told = json.loads(bundle.oci("features").stdout)
     versions = [told["ociVersionMin"], told["ociVersionMax"]]
     assert [int(number) for number in versions[0].split(".")] <= [int(number) for number in versions[1].split(".")]
@@ -98,8 +98,8 @@ def test_the_versions_that_features_tells_are_accepted(bundle: Bundle) -> None:
     bundle.refused("ociVersion", "2.0.0")
 
 
-def test_what_features_lists_is_recognized(bundle: Bundle) -> None:
-    """Each action, operator, architecture and flag may stand in a profile, each capability in a set; others may not."""
+def test_the_lists_of_features_are_recognized(bundle: Bundle) -> None:
+    """Each action, operator, architecture and flag may be in a profile, each capability in a set; others may not."""
     told = json.loads(bundle.oci("features").stdout)["linux"]
     tests = [{"index": 0, "value": 1, "valueTwo": 1, "op": operator} for operator in told["seccomp"]["operators"]]
     calls: list[dict[str, Any]] = [{"names": ["kcmp"], "action": action} for action in told["seccomp"]["actions"]]
@@ -121,8 +121,8 @@ def test_what_features_lists_is_recognized(bundle: Bundle) -> None:
     assert "CAP_NOSUCH: there is no such capability" in warned
 
 
-def test_features_are_told_in_the_specification_s_words(bundle: Bundle) -> None:
-    """`features` has the properties of features.md, and says what the engine really knows."""
+def test_features_follow_the_specification(bundle: Bundle) -> None:
+    """`features` has the properties of features.md, and their values are those of the engine."""
     told = json.loads(bundle.oci("features").stdout)
     words = "ociVersionMin ociVersionMax hooks mountOptions linux annotations potentiallyUnsafeConfigAnnotations"
     assert set(told) == set(words.split())
@@ -137,7 +137,7 @@ def test_features_are_told_in_the_specification_s_words(bundle: Bundle) -> None:
     assert set(linux["namespaces"]) == {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"}
     assert "CAP_SYS_ADMIN" in linux["capabilities"]
     groups = {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True}
-    assert linux["cgroup"] == groups  # what the program can do, on whatever host it is
+    assert linux["cgroup"] == groups  # abilities of the program, whatever the host
     enabled = {name: linux[name]["enabled"] for name in ("apparmor", "selinux", "intelRdt", "seccomp")}
     assert enabled == {"apparmor": True, "selinux": True, "intelRdt": False, "seccomp": True}
     assert linux["mountExtensions"] == {"idmap": {"enabled": True}}

@@ -1,4 +1,4 @@
-"""Compose: what the file says becomes what there is, in order, once, whole or not at all; and it goes again."""
+"""Compose: `up` makes what the file describes, in order, whole or not at all; `down` removes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.boxes import PATIENCE, one_line, patience, until
 from tests.support.compose_projects import STAYS, project
-from tests.support.detached_boxes import opened
+from tests.support.detached_boxes import open_files_of
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -26,8 +26,8 @@ volumes: {data: }
 """
 
 
-def test_up_makes_what_the_file_says_and_down_removes_it(tinybox: Command, tmp_path: Path) -> None:
-    """Containers with names, labels and limits, a volume; after `down -v` there is none of it."""
+def test_up_makes_all_of_the_file_and_down_removes_it(tinybox: Command, tmp_path: Path) -> None:
+    """Containers with names, labels and limits, and a volume; after `down -v` none of it is left."""
     with project(tinybox, tmp_path, TWO) as shop:
         said = shop.up()
         assert said.index("shop-db-1  Started") < said.index("shop-web-1  Started")
@@ -44,7 +44,7 @@ def test_up_makes_what_the_file_says_and_down_removes_it(tinybox: Command, tmp_p
 
 
 def test_up_again_changes_nothing(tinybox: Command, tmp_path: Path) -> None:
-    """The same file leaves the same containers; one that was stopped is started; another word makes one anew."""
+    """The same file leaves the same containers; a stopped one is started; a changed service gets a new container."""
     with project(tinybox, tmp_path, TWO) as shop:
         shop.up()
         before = {name: (shop.life(name).id, shop.life(name).pid) for name in ("web", "db")}
@@ -61,7 +61,7 @@ def test_up_again_changes_nothing(tinybox: Command, tmp_path: Path) -> None:
 
 
 def test_a_service_waits_until_another_is_healthy_and_a_job_is_done(tinybox: Command, tmp_path: Path) -> None:
-    """What `web` sees at its first moment is what `job` has written and what made `db` healthy."""
+    """`web` starts only when `job` has written its file and `db` is healthy."""
     text = """
 services:
   web:
@@ -80,10 +80,10 @@ volumes: {data: }
     with project(tinybox, tmp_path, text) as shop:
         shop.up("--wait", "--wait-timeout", "60")
         assert shop.states() == {"db": "running", "job": "exited", "web": "running"}
-        until(shop.life("web").log)  # that it runs is known before it has said anything
+        until(shop.life("web").log)  # it runs before it has printed anything
         assert shop.life("web").log().split() == ["done", "ready"]
         assert {row["Service"]: row["Health"] for row in shop.rows()}["db"] == "healthy"
-        shop.up("--wait")  # the job has been done, and is not done again
+        shop.up("--wait")  # the job has been done, and is not repeated
         assert shop.states()["job"] == "exited"
 
 
@@ -96,8 +96,8 @@ volumes: {data: }
         ("image: no-such-image-anywhere", "no-such-image-anywhere"),
     ],
 )
-def test_what_fails_leaves_nothing_half_made(tinybox: Command, tmp_path: Path, change: str, says: str) -> None:
-    """When one service cannot be, those before it and the volume go again; the error names it."""
+def test_a_failed_up_leaves_nothing_half_made(tinybox: Command, tmp_path: Path, change: str, says: str) -> None:
+    """If one service cannot start, those before it and the volume are removed again; the error names it."""
     text = f"""
 services:
   web: {{<<: *stays, depends_on: {{job: {{condition: service_completed_successfully}}}}, volumes: ["data:/data"]}}
@@ -114,13 +114,13 @@ volumes: {{data: }}
         assert ("job-1  | oh no" in done.stderr) == ("oh no" in change)
         assert shop.rows() == []
         assert "shop_data" not in tinybox("volume", "ls", "-q").stdout.split()
-        shop.write(TWO)  # the control: without the fault it comes up
+        shop.write(TWO)  # the control: without the fault the project comes up
         shop.up()
         assert shop.states() == {"db": "running", "web": "running"}
 
 
 def test_an_unhealthy_service_fails_the_wait(tinybox: Command, tmp_path: Path) -> None:
-    """--wait says which service is unhealthy; without it the same file comes up."""
+    """--wait names the unhealthy service; without it the same file comes up."""
     text = "services: {db: {<<: *stays, healthcheck: {test: 'false', interval: 50ms, retries: 2}}}\n"
     with project(tinybox, tmp_path, text) as shop:
         done = shop("up", "--wait")
@@ -133,7 +133,7 @@ def test_an_unhealthy_service_fails_the_wait(tinybox: Command, tmp_path: Path) -
 
 
 def test_a_program_that_ends_at_once_fails_the_wait(tinybox: Command, tmp_path: Path) -> None:
-    """--wait without a healthcheck looks for a moment: a server that dies of its config is no server that is up."""
+    """--wait without a healthcheck waits a moment: a server that ends on its configuration is not up."""
     with project(tinybox, tmp_path, "services: {db: {<<: *stays, command: [sh, -c, 'exit 3']}}\n") as shop:
         done = shop("up", "--wait")
         assert done.returncode == 1, done
@@ -141,8 +141,8 @@ def test_a_program_that_ends_at_once_fails_the_wait(tinybox: Command, tmp_path: 
         shop.up()
 
 
-def test_in_the_foreground_everyone_is_heard_and_ctrl_c_stops_all(tinybox: Command, tmp_path: Path) -> None:
-    """Each line has the name of who said it, from the first to the last; the containers stay, at rest."""
+def test_in_the_foreground_all_output_is_shown_and_ctrl_c_stops_all(tinybox: Command, tmp_path: Path) -> None:
+    """Each line has the name of its service, from the first to the last; the containers stay, at rest."""
     with project(tinybox, tmp_path, TWO) as shop, tinybox.start(*shop.words("up")) as process:
         assert process.stdout is not None
         with patience(PATIENCE):
@@ -156,7 +156,7 @@ def test_in_the_foreground_everyone_is_heard_and_ctrl_c_stops_all(tinybox: Comma
 
 
 def test_in_the_foreground_up_ends_with_the_last_container(tinybox: Command, tmp_path: Path) -> None:
-    """When all have ended there is nothing more to show."""
+    """When all containers have ended there is no more output to wait for."""
     with project(tinybox, tmp_path, "services: {job: {<<: *stays, command: echo done}}\n") as shop:
         done = shop("up")
         assert (done.returncode, done.stdout) == (0, "job-1  | done\n")
@@ -171,8 +171,8 @@ def test_a_job_can_end_the_others_and_give_its_status(tinybox: Command, tmp_path
         assert shop.states() == {"job": "exited", "web": "exited"}
 
 
-def test_logs_tell_who_said_what(tinybox: Command, tmp_path: Path) -> None:
-    """With the service's name before each line or without, of all or of one, all lines or the last."""
+def test_logs_name_their_service(tinybox: Command, tmp_path: Path) -> None:
+    """With the service's name before each line or without, of all services or one, all lines or the last."""
     with project(tinybox, tmp_path, TWO) as shop:
         shop.up()
         until(lambda: len(shop("logs").stdout.splitlines()) == 2)
@@ -188,8 +188,8 @@ def test_logs_tell_who_said_what(tinybox: Command, tmp_path: Path) -> None:
             assert process.communicate(timeout=PATIENCE)[0] == "db-1  | bye\n"
 
 
-def test_a_reader_that_goes_away_is_no_error_of_ours(tinybox: Command, tmp_path: Path) -> None:
-    """`logs -f | head -1` ends without a word when the next line finds nobody there."""
+def test_a_reader_that_goes_away_is_no_error(tinybox: Command, tmp_path: Path) -> None:
+    """`logs -f | head -1` ends without a message when the pipe of the next line has no reader."""
     with project(tinybox, tmp_path, TWO) as shop:
         shop.up()
         with tinybox.start(*shop.words("logs", "-f", "db")) as process:
@@ -204,18 +204,18 @@ def test_a_reader_that_goes_away_is_no_error_of_ours(tinybox: Command, tmp_path:
 
 
 def test_exec_runs_in_the_service(tinybox: Command, tmp_path: Path) -> None:
-    """Its status is the program's, or 127 where there is none; a service without a container is an error."""
+    """Its status is the program's, or 127 without a program; a service without a container is an error."""
     with project(tinybox, tmp_path, TWO) as shop:
         one_line(shop("exec", "web", "true"), 125, "service web", "has no container")
         shop.up()
         one_line(shop("exec", "web", "no-such-program"), 127, "no-such-program")
-        assert shop("exec", "-it", "web", "true").returncode == 0  # as it is typed
+        assert shop("exec", "-it", "web", "true").returncode == 0  # as users type it
         done = shop("exec", "-T", "-e", "WHAT=env", "web", "sh", "-c", "echo $NAME $WHAT; exit 5")
         assert (done.returncode, done.stdout) == (5, "web env\n")
 
 
-def test_an_orphan_is_named_and_removed_when_asked(tinybox: Command, tmp_path: Path) -> None:
-    """A container whose service has left the file stays until --remove-orphans; -p alone knows it by its label."""
+def test_an_orphan_is_named_and_removed_on_request(tinybox: Command, tmp_path: Path) -> None:
+    """A container whose service has left the file stays until --remove-orphans; with -p alone its label finds it."""
     with project(tinybox, tmp_path, TWO) as shop:
         shop.up()
         shop.write("services: {db: {<<: *stays, environment: {NAME: db}}}\n")
@@ -229,7 +229,7 @@ def test_an_orphan_is_named_and_removed_when_asked(tinybox: Command, tmp_path: P
 
 
 def test_an_orphan_keeps_its_network(tinybox: Command, tmp_path: Path) -> None:
-    """`down` without --remove-orphans says that the network stays, and has done all else; as docker, it succeeds."""
+    """`down` without --remove-orphans reports that the network stays, and does the rest; it succeeds, as in docker."""
     text = f"services: {{a: {{image: busybox, command: {STAYS}}}, b: {{image: busybox, command: {STAYS}}}}}\n"
     with project(tinybox, tmp_path, text) as shop:
         shop.up()
@@ -241,7 +241,7 @@ def test_an_orphan_keeps_its_network(tinybox: Command, tmp_path: Path) -> None:
 
 
 def test_containers_stop_side_by_side_but_after_those_that_depend_on_them(tinybox: Command, tmp_path: Path) -> None:
-    """Three that take two seconds each to say goodbye take no four; `db` is asked when `web` has ended."""
+    """Three containers of two seconds each need less than four; `db` is stopped after `web` has ended."""
     bye = "trap 'cat /proc/uptime > /d/$$ME-asked; sleep 2; cat /proc/uptime > /d/$$ME-ended; exit' TERM"
     slow = f'image: busybox, command: [sh, -c, "{bye}; touch /d/$$ME; while :; do sleep 0.05; done"]'
     slow += f", network_mode: none, volumes: ['{tmp_path}:/d']"
@@ -265,8 +265,8 @@ services:
                 path.unlink()
 
 
-def test_a_service_that_is_nowhere_is_an_error(tinybox: Command, tmp_path: Path) -> None:
-    """A name that is mistyped stops nothing and restarts nothing, and that is said."""
+def test_an_unknown_service_is_an_error(tinybox: Command, tmp_path: Path) -> None:
+    """A mistyped name stops nothing and restarts nothing, and the error lists the services."""
     with project(tinybox, tmp_path, TWO) as shop:
         shop.up()
         for command in ("stop", "start", "restart", "ps", "logs"):
@@ -275,7 +275,7 @@ def test_a_service_that_is_nowhere_is_an_error(tinybox: Command, tmp_path: Path)
 
 
 def test_a_project_is_known_by_its_name_alone(tinybox: Command, tmp_path: Path) -> None:
-    """Without the file its containers can be stopped, started, restarted, and heard."""
+    """Without the file its containers can be stopped, started, restarted, and their logs read."""
     with project(tinybox, tmp_path, TWO) as shop:
         shop.up()
         pid = shop.life("db").pid
@@ -290,8 +290,8 @@ def test_a_project_is_known_by_its_name_alone(tinybox: Command, tmp_path: Path) 
         assert shop.states() == {"db": "running", "web": "running"}
 
 
-def test_who_follows_another_service_is_started_again_with_it(tinybox: Command, tmp_path: Path) -> None:
-    """By `restart: true` in depends_on: when it is made anew or restarted; without that it goes on."""
+def test_a_dependent_service_is_restarted_with_its_dependency(tinybox: Command, tmp_path: Path) -> None:
+    """With `restart: true` in depends_on: when the other is made again or restarted; without it, it goes on."""
     text = """
 services:
   web: {<<: *stays, depends_on: {db: {condition: service_started, restart: true}}}
@@ -309,8 +309,8 @@ services:
         assert (shop.life("web").pid != again["web"], shop.life("api").pid == pids["api"]) == (True, True)
 
 
-def test_who_is_not_required_may_fail(tinybox: Command, tmp_path: Path) -> None:
-    """The service comes up without it, and that is said; one that is required ends the whole."""
+def test_a_dependency_that_is_not_required_may_fail(tinybox: Command, tmp_path: Path) -> None:
+    """The service comes up without it, with a warning; a required one ends the whole project."""
     text = """
 services:
   web: {<<: *stays, depends_on: {job: {condition: service_completed_successfully, required: false}}}
@@ -325,7 +325,7 @@ services:
 
 
 def test_restart_and_start(tinybox: Command, tmp_path: Path) -> None:
-    """`restart` makes other processes of the same containers; `start` starts what is at rest."""
+    """`restart` makes new processes of the same containers; `start` starts containers at rest."""
     with project(tinybox, tmp_path, TWO) as shop:
         shop.up()
         web, pid = shop.life("web").id, shop.life("web").pid
@@ -339,16 +339,16 @@ def test_restart_and_start(tinybox: Command, tmp_path: Path) -> None:
 
 
 def test_the_lock_of_a_project_does_not_live_on_in_its_monitors(tinybox: Command, tmp_path: Path) -> None:
-    """`up` killed after the first start would else lock everybody out: no monitor has the lock file open."""
+    """No monitor has the lock file open: otherwise a killed `up` would block all later commands."""
     with project(tinybox, tmp_path, TWO) as shop:
         shop.up()
-        where = opened(shop.life("web").monitor)
-        assert where  # the control: we can look
+        where = open_files_of(shop.life("web").monitor)
+        assert where  # the control: open files can be listed
         assert not [path for path in where if "compose-shop" in path]
 
 
 def test_variables_come_from_the_environment_and_dotenv(tinybox: Command, tmp_path: Path) -> None:
-    """`config` shows the file as it is read; what is required and missing is an error with its line."""
+    """`config` shows the file as tinybox reads it; a missing required variable is an error with its line."""
     with project(tinybox, tmp_path, "services: {a: {image: '${IMAGE:?say which}', command: echo $$HOME}}\n") as shop:
         done = shop("config")
         assert done.returncode == 1
@@ -365,7 +365,7 @@ def test_variables_come_from_the_environment_and_dotenv(tinybox: Command, tmp_pa
 
 
 def test_networks_of_a_project(tinybox: Command, tmp_path: Path) -> None:
-    """A service is known by its name and its aliases where it is, at the address it asks for, and not elsewhere."""
+    """A service has its name, its aliases and the requested address on its own networks, and not on others."""
     stay = STAYS.replace("$$NAME", "me")
     text = f"""
 services:
@@ -395,8 +395,8 @@ networks:
         assert not names & set(tinybox("network", "ls", "--format", "{{.Name}}").stdout.split())
 
 
-def test_a_container_made_anew_keeps_its_volumes_without_a_name(tinybox: Command, tmp_path: Path) -> None:
-    """What it wrote there is data; it goes on in the next container, survives one that fails, and goes by `down -v`."""
+def test_a_new_container_keeps_the_nameless_volumes(tinybox: Command, tmp_path: Path) -> None:
+    """Its data goes on in the next container, survives one that fails, and is removed by `down -v`."""
     text = "services: {a: {<<: *stays, environment: {NAME: one}, volumes: [/data, {type: volume, target: /more}]}}\n"
     with project(tinybox, tmp_path, text) as shop:
         before = tinybox("volume", "ls", "-q").stdout
@@ -414,8 +414,8 @@ def test_a_container_made_anew_keeps_its_volumes_without_a_name(tinybox: Command
         assert tinybox("volume", "ls", "-q").stdout == before
 
 
-def test_a_file_of_the_host_is_mounted_as_one_and_a_missing_directory_is_made(tinybox: Command, tmp_path: Path) -> None:
-    """The short form takes what is there, a file too; only where there is nothing a directory is made."""
+def test_a_file_is_mounted_as_a_file_and_a_missing_directory_is_made(tinybox: Command, tmp_path: Path) -> None:
+    """The short form takes an existing path, also a file; a missing one is made as a directory."""
     (tmp_path / "app.conf").write_text("port 80")
     text = """
 services: {a: {<<: *stays, volumes: ["./app.conf:/etc/app.conf:ro", "./new/data:/data"]}}
@@ -426,8 +426,8 @@ services: {a: {<<: *stays, volumes: ["./app.conf:/etc/app.conf:ro", "./new/data:
         assert (tmp_path / "new/data/kept").exists()
 
 
-def test_a_network_of_other_words_is_made_anew(tinybox: Command, tmp_path: Path) -> None:
-    """Who writes `internal: true` gets it: its containers are plugged into the new one, also those not asked for."""
+def test_a_changed_network_is_made_again(tinybox: Command, tmp_path: Path) -> None:
+    """With `internal: true` added, containers are connected to the new network, also those not named in the command."""
     text = f"""
 services:
   a: {{image: busybox, command: {STAYS}}}
@@ -448,8 +448,8 @@ networks: {{default: {{internal: NO}}}}
         assert shop.life("b").pid != pid
 
 
-def test_wait_timeout_is_for_all_together(tinybox: Command, tmp_path: Path) -> None:
-    """One that becomes healthy late does not give the next one the whole time once more."""
+def test_wait_timeout_covers_all_services_together(tinybox: Command, tmp_path: Path) -> None:
+    """A service that becomes healthy late does not give the next one the whole time again."""
     check = "healthcheck: {test: test -e /ready, interval: 100ms, retries: 1000}"
     late = "command: [sh, -c, 'sleep 5; touch /ready; sleep 600'], stop_signal: KILL"
     text = f"services: {{a: {{<<: *stays, {late}, {check}}}, b: {{<<: *stays, environment: {{NAME: b}}, {check}}}}}\n"
@@ -465,8 +465,8 @@ def test_wait_timeout_is_for_all_together(tinybox: Command, tmp_path: Path) -> N
         assert when["b-1  | hello from b"] - when["Container shop-b-1  Started"] < 7 + 4
 
 
-def test_a_network_or_volume_of_others_is_used_and_stays(tinybox: Command, tmp_path: Path) -> None:
-    """What is external has to be there, is not made, and is not removed."""
+def test_an_external_network_or_volume_is_used_and_stays(tinybox: Command, tmp_path: Path) -> None:
+    """An external object must exist, is not made, and is not removed."""
     stay = STAYS.replace("$$NAME", "me")
     text = f"""
 services: {{a: {{image: busybox, command: {stay}, networks: [out], volumes: ["kept:/kept"]}}}}
@@ -488,10 +488,10 @@ volumes: {{kept: {{external: true}}}}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_up_that_is_broken_off_does_not_stand_in_the_way(
+def test_an_interrupted_up_does_not_block_later_commands(
     tinybox: Command, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """Ctrl-C while it waits takes back what was made; after kill -9 that stands there, and `down` or `up` goes on."""
+    """Ctrl-C during the wait removes what was made; after kill -9 it stays, and `down` or `up` go on from there."""
     text = """
 services:
   web: {<<: *stays, depends_on: {db: {condition: service_healthy}}}

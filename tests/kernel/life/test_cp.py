@@ -1,4 +1,4 @@
-"""`tinybox cp` and `export`: docker-cp(1)'s rules, on boxes that run and that rest; and no path that leads outside."""
+"""`tinybox cp` and `export`: docker-cp(1)'s rules, on boxes running and at rest; no path leads outside the box."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ READY = "echo READY; sleep 1000"
 
 @contextmanager
 def box(tinybox: Command, script: str, *options: str, image: str = "busybox", running: bool = True) -> Iterator[str]:
-    """Keep a box in which *script* has been run, running or at rest."""
+    """Keep a box in which *script* has run, running or at rest."""
     name = new_name()
     if running:
         with kept(tinybox, "--rm", *options, "--name", name, image, "sh", "-c", f"{script}; {READY}"):
@@ -54,14 +54,14 @@ def copied(tinybox: Command, *words: str) -> None:
 
 @pytest.fixture
 def disk() -> Iterator[Path]:
-    """Give a directory that takes attributes of the user's own: /tmp may be a tmpfs, which learnt it in Linux 6.6."""
+    """Give a directory with user attributes: /tmp may be a tmpfs, which has them only since Linux 6.6."""
     with tempfile.TemporaryDirectory(prefix="tinybox-test-", dir="/var/tmp") as path:
         yield Path(path)
 
 
 @pytest.fixture
 def source(disk: Path) -> Path:
-    """Give a directory with one of each kind in it."""
+    """Give a directory with one file of each kind in it."""
     folder = disk / "source"
     (folder / "sub").mkdir(parents=True)
     (folder / "a").write_text("content\n")
@@ -79,10 +79,10 @@ def source(disk: Path) -> Path:
 @pytest.mark.parametrize("image", ["busybox", "alpine"])
 @pytest.mark.parametrize("running", [True, False], ids=["running", "at rest"])
 @pytest.mark.parametrize("users", ["host", "private"])
-def test_all_comes_back_as_it_went_in(
+def test_a_copy_in_and_out_is_unchanged(
     tinybox: Command, disk: Path, source: Path, image: str, running: bool, users: str
 ) -> None:
-    """In and out with -a, owners, modes, times, attributes and links are the same; without -a all is root's."""
+    """In and out with -a, owners, modes, times, attributes and links are the same; without -a all belongs to root."""
     with box(tinybox, "true", "--userns", users, image=image, running=running) as name:
         copied(tinybox, "-a", str(source), f"{name}:/tmp")
         copied(tinybox, "-a", f"{name}:/tmp/source", str(disk / "back"))
@@ -97,18 +97,18 @@ def test_all_comes_back_as_it_went_in(
     assert (back / "link").readlink() == Path("/etc/passwd")
     assert os.getxattr(back / "sub" / "b", "user.note") == b"\xff\0\n="
     assert {row[2] for row in rooted.values()} == {(0, 0)}
-    assert rooted["rooted/a"][1] == "0o750"  # who owns it now did not make it setuid
+    assert rooted["rooted/a"][1] == "0o750"  # its present owner did not make it setuid
     assert told(stream_of(source))["source/a"][2] == (5, 6)  # the control
 
 
 def stream_of(folder: Path) -> bytes:
-    """Pack *folder* by the host's own tar."""
+    """Pack *folder* with the host's own tar."""
     return subprocess.run(["tar", "-C", folder.parent, "-c", folder.name], capture_output=True, check=True).stdout
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["running", "at rest"])
 def test_a_link_in_the_box_never_leads_to_the_host(tinybox: Command, tmp_path: Path, running: bool) -> None:
-    """Absolute links, ``..`` and links of links are the box's own: out and in, for the last name and those before."""
+    """Absolute links, ``..`` and links of links stay in the box: out and in, for the last name and those before."""
     secret = tmp_path / "secret"
     secret.write_text("the host's\n")
     script = (
@@ -132,7 +132,7 @@ def test_a_link_in_the_box_never_leads_to_the_host(tinybox: Command, tmp_path: P
 
 
 def test_docker_s_rules_for_names(tinybox: Command, tmp_path: Path, source: Path) -> None:
-    """A file to a new name, over a file, into a directory; a directory to a new name, into one, its content only."""
+    """A file to a new name, over a file, into a directory; a directory to a new name, into one, its contents only."""
     with box(tinybox, "mkdir /d; echo old > /old; ln -s /nowhere /dangling", running=False) as name:
         one, many = str(source / "sub" / "b"), str(source / "sub")
         for src, dst in (
@@ -159,7 +159,7 @@ def test_docker_s_rules_for_names(tinybox: Command, tmp_path: Path, source: Path
 
 
 def test_a_directory_and_a_file_never_replace_one_another(tinybox: Command, source: Path) -> None:
-    """Below the target, too, docker refuses to overwrite one by the other; the box's stays."""
+    """Docker refuses that below the target, too; the files of the box stay."""
     with box(tinybox, "mkdir -p /t/source/a; mkdir -p /u/source; echo x > /u/source/sub", running=False) as name:
         one_line(tinybox("cp", str(source), f"{name}:/t"), 1, "is a directory there")
         one_line(tinybox("cp", str(source), f"{name}:/u"), 1, "is no directory there")
@@ -167,8 +167,8 @@ def test_a_directory_and_a_file_never_replace_one_another(tinybox: Command, sour
     assert (found["t/source/a"][0], found["u/source/sub"][0]) == (tarfile.DIRTYPE, tarfile.REGTYPE)
 
 
-def test_wrong_words(tinybox: Command) -> None:
-    """Two boxes, none, a box that is not there, an empty path: one line and status 1."""
+def test_wrong_arguments(tinybox: Command) -> None:
+    """Two boxes, no box, an unknown box, an empty path: one line and status 1."""
     one_line(tinybox("cp", "a:/x", "b:/y"), 1, "between containers")
     one_line(tinybox("cp", "/x", "/y"), 1, "CONTAINER:PATH")
     one_line(tinybox("cp", "none:/x", "/tmp"), 1, "no such container")
@@ -177,7 +177,7 @@ def test_wrong_words(tinybox: Command) -> None:
 
 
 def test_archives_on_stdin_and_stdout(tinybox: Command, source: Path, tmp_path: Path) -> None:
-    """``-`` takes a packed archive into a directory that exists, and gives one whose names begin with the last name."""
+    """``-`` unpacks an archive into an existing directory, and packs one whose names begin with the last name."""
     with box(tinybox, "mkdir /d; echo x > /f", running=False) as name:
         packed = subprocess.run(["tar", "-C", source, "-cz", "."], capture_output=True, check=True).stdout
         command = [tinybox.path, "cp", "-", f"{name}:/d"]
@@ -193,8 +193,8 @@ def test_archives_on_stdin_and_stdout(tinybox: Command, source: Path, tmp_path: 
         assert (done.returncode, b"leads outside" in done.stderr) == (1, True)
 
 
-def test_what_lies_on_volumes_is_copied_and_what_the_kernel_makes_up_is_not(tinybox: Command, tmp_path: Path) -> None:
-    """Of a whole box one gets its files and its volumes', running or not; /proc and /sys are empty."""
+def test_files_on_volumes_are_copied_and_kernel_files_are_not(tinybox: Command, tmp_path: Path) -> None:
+    """A copy of a whole box has its files and its volumes', running or not; /proc and /sys are empty."""
     (tmp_path / "volume").mkdir()
     (tmp_path / "volume" / "file").write_text("v")
     for running in (True, False):
@@ -207,8 +207,8 @@ def test_what_lies_on_volumes_is_copied_and_what_the_kernel_makes_up_is_not(tiny
         assert not [path for path in whole | exported if path.startswith(("proc/", "sys/"))]
 
 
-def test_sockets_are_left_out_with_a_word(tinybox: Command, tmp_path: Path) -> None:
-    """No archive holds a socket: it is named, and the rest is copied; names that look like whiteouts are just names."""
+def test_sockets_are_left_out_with_a_warning(tinybox: Command, tmp_path: Path) -> None:
+    """No archive holds a socket: it is named, the rest is copied; names that look like whiteouts are plain names."""
     (tmp_path / "s").mkdir()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "s" / "sock"))
@@ -222,7 +222,7 @@ def test_sockets_are_left_out_with_a_word(tinybox: Command, tmp_path: Path) -> N
 
 
 def test_devices_are_neither_copied_nor_replaced(tinybox: Command, tmp_path: Path) -> None:
-    """A device as the source is one line on either side; what lies where a device is does not take its place."""
+    """A device as the source is one line on either side; a file does not replace a device."""
     (tmp_path / "x").write_text("x")
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "null").write_text("x")
@@ -245,7 +245,7 @@ def test_devices_are_neither_copied_nor_replaced(tinybox: Command, tmp_path: Pat
 
 
 def test_a_read_only_box_stays_as_it_is(tinybox: Command, tmp_path: Path) -> None:
-    """A root that is read-only is so for cp, too, running or not; a volume in it is not."""
+    """A read-only root is read-only for cp, too, running or not; a volume in it is not."""
     (tmp_path / "f").write_text("x")
     for running in (True, False):
         with box(tinybox, "true", "--read-only", "-v", f"{tmp_path}:/v", running=running) as name:
@@ -255,7 +255,7 @@ def test_a_read_only_box_stays_as_it_is(tinybox: Command, tmp_path: Path) -> Non
 
 
 def test_setuid_programs_of_a_box_are_not_the_host_s(tinybox: Command, tmp_path: Path) -> None:
-    """What comes out without -a has lost the rights that root of the box gave it; with -a it is as it was."""
+    """A copy without -a loses the setuid bit that root of the box gave it; with -a it keeps it."""
     with box(tinybox, "echo x > /prog; chmod 6755 /prog", running=False) as name:
         copied(tinybox, f"{name}:/prog", str(tmp_path / "plain"))
         copied(tinybox, "-a", f"{name}:/prog", str(tmp_path / "archived"))
@@ -263,8 +263,8 @@ def test_setuid_programs_of_a_box_are_not_the_host_s(tinybox: Command, tmp_path:
     assert stat.S_IMODE((tmp_path / "archived").stat().st_mode) == 0o6755
 
 
-def test_two_commands_at_a_box_at_rest_take_turns(tinybox: Command, source: Path) -> None:
-    """An overlay is never mounted twice: several copies at once wait for one another, and all succeed."""
+def test_two_commands_on_a_box_at_rest_take_turns(tinybox: Command, source: Path) -> None:
+    """An overlay is never mounted twice: several copies at once wait for each other, and all succeed."""
     with box(tinybox, "true", running=False) as name:
         started = [tinybox.start("cp", str(source), f"{name}:/c{number}") for number in range(4)]
         ended = [(process.communicate(), process.returncode) for process in started]
@@ -273,8 +273,8 @@ def test_two_commands_at_a_box_at_rest_take_turns(tinybox: Command, source: Path
 
 
 @pytest.mark.parametrize("verb", ["export", "save"])
-def test_what_an_output_may_be(tinybox: Command, tmp_path: Path, verb: str) -> None:
-    """A device is written to and stays one; a link leads to the file; after a failure what was there is there yet."""
+def test_outputs_of_export_and_save(tinybox: Command, tmp_path: Path, verb: str) -> None:
+    """A device is written to and stays; a link's target is written; after a failure the old file is unchanged."""
     device, folder, link, old = (tmp_path / name for name in ("device", "folder", "link", "old"))
     os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 3))
     folder.mkdir()

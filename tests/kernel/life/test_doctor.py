@@ -1,4 +1,4 @@
-"""tinybox doctor: each verdict changes when the host does. The hosts are real: namespaces of their own, made poorer."""
+"""tinybox doctor: each verdict changes with the host. The hosts are real: namespaces in which something is missing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SPINNERS = 3
 
 
 def examined(tinybox: Command, script: str = ":", *flags: str) -> dict[str, dict[str, Any]]:
-    """Return the doctor's findings by fact, in namespaces in which the shell has carried out *script* before."""
+    """Return the doctor's findings by fact, in new namespaces, after the shell has run *script* there."""
     command = ["unshare", "-m", *flags, "sh", "-ec", f'{script}; exec "$@"', "sh", tinybox.path, "doctor", "--json"]
     done = subprocess.run(
         command, env=tinybox.environment, capture_output=True, text=True, check=False, timeout=60 * SLOWNESS
@@ -39,8 +39,8 @@ def examined(tinybox: Command, script: str = ":", *flags: str) -> dict[str, dict
     return findings
 
 
-def test_a_host_on_which_boxes_run_has_no_problem(tinybox: Command) -> None:
-    """Here boxes run, and so no verdict is "problem"; the controllers are those that mountinfo shows."""
+def test_a_host_that_can_run_boxes_has_no_problem(tinybox: Command) -> None:
+    """Boxes run on this host, so no verdict is "problem"; the controllers are those of mountinfo."""
     findings = examined(tinybox)
     assert tinybox("run", "--rm", "--network", "none", "busybox", "true").returncode == 0
     assert {finding["verdict"] for finding in findings.values()} <= {"ok", "note"}
@@ -60,14 +60,14 @@ def test_a_line_a_fact(tinybox: Command) -> None:
 
 
 def test_hosts_without_control_groups(tinybox: Command) -> None:
-    """Where nothing of cgroups is mounted there is a problem, and the status is 1."""
+    """Without any cgroup file system there is a problem, and the status is 1."""
     findings = examined(tinybox, "umount -l -R /sys/fs/cgroup")
     assert findings["cgroups"]["verdict"] == "problem"
     assert findings["controllers"]["verdict"] == "note"
 
 
-def test_a_store_that_carries_no_overlay(tinybox: Command) -> None:
-    """An overlay's upper directory on another overlay is refused, the doctor says so; a tmpfs is fine."""
+def test_a_store_that_cannot_hold_an_overlay(tinybox: Command) -> None:
+    """An overlay's upper directory on another overlay is refused, and the doctor reports it; a tmpfs is fine."""
     on = "mount -t tmpfs t /mnt; mkdir /mnt/l /mnt/u /mnt/w /mnt/m; "
     overlay = f"{on} mount -t overlay o -o lowerdir=/mnt/l,upperdir=/mnt/u,workdir=/mnt/w /mnt/m; "
     assert examined(tinybox, f"{on} export TINYBOX_ROOT=/mnt/store")["overlayfs"]["verdict"] == "ok"
@@ -77,7 +77,7 @@ def test_a_store_that_carries_no_overlay(tinybox: Command) -> None:
 
 @pytest.mark.parametrize("there", [True, False])
 def test_a_store_that_is_read_only(tinybox: Command, there: bool) -> None:
-    """A read-only store is a problem with a cure, one that is there and one that cannot be made; all else is told."""
+    """A read-only store, existing or to be made, is a problem with a cure; all other facts are still reported."""
     folders = "/mnt/store/containers /mnt/store/tmp /mnt/store/run /mnt/store/images" if there else "/mnt"
     script = f"mount -t tmpfs -o mode=755 t /mnt; mkdir -p {folders}; mount -o remount,ro /mnt"
     findings = examined(tinybox, f"{script}; export TINYBOX_ROOT=/mnt/store")
@@ -91,7 +91,7 @@ def test_a_store_that_is_read_only(tinybox: Command, there: bool) -> None:
 
 
 def test_propagation_is_read(tinybox: Command) -> None:
-    """`/` is said to be shared where it is, and private where it is."""
+    """`/` is reported as shared if it is, and as private if it is."""
     assert "shared" in examined(tinybox, "mount --make-rshared /")["propagation of /"]["found"]
     assert examined(tinybox, "mount --make-rprivate /")["propagation of /"]["found"] == "private"
 
@@ -105,7 +105,7 @@ def test_propagation_is_read(tinybox: Command) -> None:
     ],
 )
 def test_firewalls_that_stop_boxes_are_named(tinybox: Command, rules: str, who: str) -> None:
-    """A base chain that drops what is forwarded is named, with a cure; one that accepts is not."""
+    """A base chain that drops forwarded packets is named, with a cure; one that accepts them is not."""
 
     def firewall(policy: str) -> dict[str, Any]:
         ruleset = (rules % FORWARD.format(policy=policy)).replace(";", "\n").replace("{", "{\n").replace("}", "\n}\n")
@@ -118,14 +118,14 @@ def test_firewalls_that_stop_boxes_are_named(tinybox: Command, rules: str, who: 
     assert examined(tinybox, ":", "-n")["firewall"]["verdict"] == "ok"
 
 
-def test_our_own_table_is_no_obstacle(tinybox: Command) -> None:
-    """What tinybox itself drops, between two networks, is nothing to warn of."""
+def test_tinybox_s_own_table_is_no_obstacle(tinybox: Command) -> None:
+    """The rules by which tinybox separates two networks are no finding."""
     ours = f"table inet tinybox {{\nchain forward {{\n{FORWARD.format(policy='drop')}\n}}\n}}\n"
     assert examined(tinybox, f"printf '%s' '{ours}' | nft -f -", "-n")["firewall"]["verdict"] == "ok"
 
 
 def test_a_busy_cpu_is_noticed(tinybox: Command) -> None:
-    """With others on the only CPU that we have, less than 0.9 of it is ours."""
+    """With other processes on the only CPU of the doctor, less than 0.9 of it is left."""
     cpu = min(os.sched_getaffinity(0))
     spin = f"import os; os.sched_setaffinity(0, {{{cpu}}}); print(flush=True)\nwhile True: pass"
     spinners = [subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE) for _ in range(SPINNERS)]
@@ -140,7 +140,7 @@ def test_a_busy_cpu_is_noticed(tinybox: Command) -> None:
             spinner.communicate()
 
 
-def test_missing_rights_are_named(tinybox: Command) -> None:
+def test_missing_capabilities_are_named(tinybox: Command) -> None:
     """A capability that root lacks is named; without CAP_SYS_ADMIN there is a problem."""
     without = ["setpriv", "--bounding-set", "-sys_time", "--inh-caps", "-sys_time"]
     done = subprocess.run([*without, tinybox.path, "doctor"], env=tinybox.environment, capture_output=True, text=True,
@@ -153,8 +153,8 @@ def test_missing_rights_are_named(tinybox: Command) -> None:
     assert "CAP_SYS_ADMIN" in done.stdout
 
 
-def test_leftovers_are_told_and_removed_by_fix_alone(tinybox: Command) -> None:
-    """A box whose command was killed: told, and told again, gone with --fix; a box that lives stays as it is."""
+def test_leftovers_are_reported_and_only_fix_removes_them(tinybox: Command) -> None:
+    """A box whose command was killed: reported twice, gone after --fix; a running box does not change."""
     living, dead = new_name(), new_name()
     assert tinybox("run", "-d", "--network", "none", "--name", living, "busybox", "sleep", "1000").returncode == 0
     process = tinybox.start("run", "--rm", "--network", "none", "--name", dead, "busybox", "sleep", "1000")
@@ -172,22 +172,22 @@ def test_leftovers_are_told_and_removed_by_fix_alone(tinybox: Command) -> None:
     assert tinybox("rm", "-f", living).returncode == 0
 
 
-def test_what_else_is_left_lying(tinybox: Command) -> None:
-    """A bundle without a state, a name of nobody, a directory of a killed import; --fix removes each of them."""
+def test_other_leftovers(tinybox: Command) -> None:
+    """A bundle without a state, a name without a box, a directory of a killed import; --fix removes each of them."""
     made = [Path(tinybox.root, "containers", "f" * 64), Path(tinybox.root, "tmp", "import-left")]
     for folder in made:
         folder.mkdir()
     name = Path(tinybox.root, "container-names", new_name())
     name.symlink_to("e" * 64)
     found = examined(tinybox)["leftovers"]["found"]
-    assert all(kind in found for kind in ("unfinished containers", "names of nobody", "unfinished imports"))
+    assert all(kind in found for kind in ("unfinished containers", "names without a container", "unfinished imports"))
     tinybox("doctor", "--fix")
     assert not any(path.exists() for path in made)
     assert not name.is_symlink()
 
 
 def test_groups_that_are_empty_for_long(monkeypatch: pytest.MonkeyPatch, tinybox: Command) -> None:
-    """A group of nobody is a leftover once it is old, and a young one, or one with a process in it, is not."""
+    """A group without a box is a leftover once it is old; a young one, or one with a process in it, is not."""
     monkeypatch.setenv("TINYBOX_CGROUP_PARENT", f"{no_trace.room()}-test-doctor")
     top = next(
         Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line
@@ -201,8 +201,8 @@ def test_groups_that_are_empty_for_long(monkeypatch: pytest.MonkeyPatch, tinybox
     assert not group.parent.exists()
 
 
-def test_a_trial_takes_its_doing_with_it() -> None:
-    """What a trial mounts is gone with it; what it raises is what it says, and nothing said is nothing wrong."""
+def test_a_trial_leaves_nothing_mounted() -> None:
+    """Mounts of a trial end with it; its exception is its finding, and no exception means no finding."""
     assert tried(lambda: None) == ""
     assert tried(lambda: os.mkdir("/proc/no")) != ""
     before = Path("/proc/self/mountinfo").read_text()

@@ -36,13 +36,13 @@ def faulty(tinybox: Command, *words: str) -> subprocess.Popen[str]:
 
 
 def steps(tinybox: Command, who: str) -> list[str]:
-    """Return the names of the steps of *who*, from a dry run of the very command."""
+    """Return the names of the steps of *who*, parent or child, from a dry run of the same command."""
     lines = tinybox("run", "--dry-run", *RUN[1:]).stdout.splitlines()
     return [line.split()[2] for line in lines if line.split()[1] == who]
 
 
 def assert_nothing_is_left(tinybox: Command) -> None:
-    """Let the next command sweep, then look: no live directory, no container, no name, no control group."""
+    """Let the next command sweep, then assert: no run directory, no container, no name, no control group."""
     root = Path(tinybox.root)
     dead = set(os.listdir(root / "run"))
     tinybox("images")
@@ -53,7 +53,7 @@ def assert_nothing_is_left(tinybox: Command) -> None:
 
 
 def test_kill_after_every_step_of_the_parent(tinybox: Command) -> None:
-    """Killed behind any of its steps or states, the parent takes the container with it; what is left is swept."""
+    """Killed after any of its steps or states, the parent takes the container with it; the next command sweeps."""
     events = [f"step:{name}" for name in steps(tinybox, "parent")] + [
         "state:creating",
         "state:created",
@@ -62,17 +62,17 @@ def test_kill_after_every_step_of_the_parent(tinybox: Command) -> None:
     assert len(events) > 8
     for event in events:
         with faulty(tinybox, "kill-at", event, *RUN) as process:
-            # The end of its pipes is the end of whoever held them: the child, too.
+            # the pipes are at their end when all processes that held them have ended: the child, too
             process.communicate(timeout=20 * SLOWNESS)
         assert process.returncode == -signal.SIGKILL, event
         assert_nothing_is_left(tinybox)
 
 
 def test_kill_while_the_child_stands_at_each_of_its_steps(tinybox: Command) -> None:
-    """With the child stopped behind any of its steps, kill -9 of the parent ends it, or the next command does."""
+    """With the child stopped after any of its steps, kill -9 of the parent ends it, or the next command does."""
     names = steps(tinybox, "child")
     assert len(names) > 25
-    for name in names[:-1]:  # the last step never returns: it is the program
+    for name in names[:-1]:  # the last step never returns: execve(2)
         with faulty(tinybox, "stop-child-at", name, *RUN) as process:
             assert process.stderr is not None
             assert process.stderr.readline() == "HERE\n", name
@@ -83,12 +83,12 @@ def test_kill_while_the_child_stands_at_each_of_its_steps(tinybox: Command) -> N
 
 
 def counts() -> Iterator[int]:
-    """Yield the moments to be tried: some, or with TINYBOX_SOAK all."""
+    """Yield the numbers of calls to be tried: some, or with TINYBOX_SOAK all."""
     return iter(range(1, 400, 1 if os.environ.get("TINYBOX_SOAK") else 9))
 
 
 def test_kill_at_any_call_to_the_system(tinybox: Command) -> None:
-    """Killed at its n-th call, for n from the first to past the last, tinybox leaves nothing that stays."""
+    """Killed at its n-th call, for n from the first to past the last, tinybox leaves nothing behind."""
     killed = 0
     for count in counts():
         with faulty(tinybox, "kill-at", str(count), *RUN) as process:
@@ -98,24 +98,27 @@ def test_kill_at_any_call_to_the_system(tinybox: Command) -> None:
             break
         assert process.returncode == -signal.SIGKILL, count
         killed += 1
+    else:
+        pytest.fail("the command was killed at every call number that was tried")
     assert killed > 10
 
 
-def test_a_step_that_fails_is_undone_and_told(tinybox: Command) -> None:
-    """An error in any step, of parent or child, is one line with its name, status 125, and leaves nothing."""
+def test_a_step_that_fails_is_undone_and_reported(tinybox: Command) -> None:
+    """An error in any step of the parent or the child is reported in one line, with status 125, and leaves nothing."""
     for who in ("parent", "child"):
         for name in steps(tinybox, who):
-            if name in ("program", "close", "name", "ready"):  # behind these the parent no longer listens
+            if name in ("program", "close", "name", "ready"):  # after these steps the parent no longer reads the pipe
                 continue
             with faulty(tinybox, "fail-at", name, *RUN) as process:
                 _, told = process.communicate(timeout=20 * SLOWNESS)
             assert process.returncode == 125, (name, told)
             assert told.startswith("tinybox: "), told
+            assert "a fault of the test" in told
             assert len(told.splitlines()) == 1, told
             for path in ("run", "containers", "container-names"):
                 assert os.listdir(Path(tinybox.root) / path) == [], name
 
 
 def test_the_control_runs_through(tinybox: Command) -> None:
-    """Without a fault the same command ends with 0: so the faults above are what ended it."""
+    """Without a fault the same command ends with 0: so only the faults above ended it."""
     assert tinybox(*RUN).returncode == 0

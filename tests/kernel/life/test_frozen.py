@@ -1,4 +1,4 @@
-"""A command that is killed leaves nothing in force: no box stays frozen, and none is taken for one whose owner died."""
+"""A killed command leaves no box frozen, and no box is mistaken for one whose owner died."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import PATIENCE, one_line, until
-from tests.support.detached_boxes import Life, life, murder, said
+from tests.support.detached_boxes import Life, kill_and_wait, life, stdout_of
 from tinybox.images import intake
 from tinybox.images.store import Store
 
@@ -38,13 +38,13 @@ def killed(tinybox: Command, moment: str, *words: str) -> None:
 
 
 def status(tinybox: Command, it: Life) -> str:
-    """Return what `ps` says of a box: the next command, which sweeps."""
-    return said(tinybox, "ps", "--filter", f"name=^{it.name}$", "--format", "{{.Status}}").strip()
+    """Return the status that `ps` prints about a box; `ps` sweeps first."""
+    return stdout_of(tinybox, "ps", "--filter", f"name=^{it.name}$", "--format", "{{.Status}}").strip()
 
 
 @pytest.fixture(autouse=True)
 def swept(tinybox: Command) -> Iterator[None]:
-    """Sweep what killed commits have left half-made, as the next one would."""
+    """Remove what killed commits have left half-made, as the next commit would."""
     yield
     store = Store(tinybox.root)
     with store.locked():
@@ -53,7 +53,7 @@ def swept(tinybox: Command) -> Iterator[None]:
 
 @contextlib.contextmanager
 def at_work(tinybox: Command, it: Life, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """Give a command that has frozen the box for its work, and is itself stopped there by SIGSTOP; then kill it."""
+    """Give a command that has frozen the box for its work and is stopped there by SIGSTOP; then kill it."""
     with tinybox.start(*words) as process:
         try:
             until(lambda: frozen(it) or process.poll() is not None)
@@ -61,19 +61,19 @@ def at_work(tinybox: Command, it: Life, *words: str) -> Iterator[subprocess.Pope
             assert frozen(it), process.poll()
             yield process
         finally:
-            murder(process.pid)
+            kill_and_wait(process.pid)
 
 
 @pytest.fixture
 def hoard(tinybox: Command) -> Iterator[Life]:
-    """Give a box that has written so much that a commit of it takes its time."""
+    """Give a box with so many files that its commit takes some time."""
     with life(tinybox, "busybox", *HOARD) as it:
         until(lambda: "READY" in it.log())
         yield it
 
 
 def frozen(it: Life) -> bool:
-    """Ask the kernel whether the box's processes stand still; see cgroup.events in cgroups(7)."""
+    """Tell whether the kernel has frozen the box's processes; see cgroup.events in cgroups(7)."""
     groups = [path for top in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/freezer")
               for path in Path(top).glob(f"*/{it.id}")]  # fmt: skip
     texts = [path.read_text() for group in groups for name in ("cgroup.events", "freezer.state")
@@ -83,19 +83,19 @@ def frozen(it: Life) -> bool:
 
 
 def ended(process: subprocess.Popen[str], part: str) -> None:
-    """Wait for a command that fails, and says why in one line that has this *part*."""
+    """Wait for a command to fail with one line that contains *part*."""
     with process:
         out, err = process.communicate(timeout=PATIENCE)
     one_line(subprocess.CompletedProcess([], process.returncode, out, err), 1, part)
 
 
 @pytest.mark.parametrize("successor", [("ps",), ("doctor", "--fix"), ("run", "--rm", "busybox", "true")])
-def test_what_a_dead_commit_froze_goes_on(tinybox: Command, hoard: Life, successor: tuple[str, ...]) -> None:
-    """Kill -9 of a commit at work: the next command lets the box go on, whichever it is; doctor names it before."""
+def test_a_box_frozen_by_a_dead_commit_goes_on(tinybox: Command, hoard: Life, successor: tuple[str, ...]) -> None:
+    """After kill -9 of a commit any next command thaws the box; doctor names it before."""
     with at_work(tinybox, hoard, "commit", hoard.name, "never"):
-        assert status(tinybox, hoard).endswith("(Paused)")  # while the commit lives, no other command lets it go on
+        assert status(tinybox, hoard).endswith("(Paused)")  # while the commit lives, no other command thaws it
         assert "frozen by dead commands" not in tinybox("doctor").stdout
-    assert frozen(hoard)  # the control: nobody has done it yet
+    assert frozen(hoard)  # the control: it is still frozen
     assert "frozen by dead commands" in tinybox("doctor").stdout
     done = tinybox(*successor)
     assert done.returncode == 0, done
@@ -105,7 +105,7 @@ def test_what_a_dead_commit_froze_goes_on(tinybox: Command, hoard: Life, success
 
 
 def test_a_paused_box_stays_paused(tinybox: Command, hoard: Life) -> None:
-    """What `pause` froze stays frozen, whoever dies beside it; a pause after a dead commit is a pause."""
+    """A box frozen by `pause` stays frozen when another command dies; `pause` after a dead commit is a pause."""
     assert tinybox("pause", hoard.name).returncode == 0
     for moment in range(20, 400, 90):
         killed(tinybox, str(moment), "commit", hoard.name, "never")
@@ -122,7 +122,7 @@ def test_a_paused_box_stays_paused(tinybox: Command, hoard: Life) -> None:
 
 
 def test_commit_is_killed_at_any_call(tinybox: Command) -> None:
-    """Killed anywhere, a commit leaves a box that runs, an image or none, and nothing in the store's workshop."""
+    """Killed at any call, a commit leaves a running box, an image or none, and no temporary files in the store."""
     with life(tinybox, "busybox", *BUSY) as it:
         seen = set()
         for moment in range(10, 2000, 31):
@@ -133,19 +133,19 @@ def test_commit_is_killed_at_any_call(tinybox: Command) -> None:
             if tinybox("rmi", "perhaps").returncode == 0:
                 break
         else:
-            pytest.fail("no commit came to its end")
-        assert seen == {True, False}  # the control: some died while they kept it frozen
+            pytest.fail("every commit was killed")
+        assert seen == {True, False}  # the control: some were killed while the box was frozen
         tinybox("doctor", "--fix")
         assert os.listdir(Path(tinybox.root, "tmp")) == []
 
 
 def test_one_command_at_a_time_freezes(tinybox: Command, hoard: Life) -> None:
-    """A second commit waits for the first; what another command lets go on meanwhile is not committed, and says so."""
+    """A second commit waits for the first; a commit whose box another command has thawed fails and says why."""
     try:
         with at_work(tinybox, hoard, "commit", hoard.name, "one:1") as first:
             verbs = [("commit", hoard.name, "one:2"), ("pause", hoard.name), ("unpause", hoard.name)]
             for process in [tinybox.start(*words) for words in verbs]:
-                ended(process, "in the hands of another command")
+                ended(process, "in use by another command")
             assert frozen(hoard)
             with tinybox.start("commit", hoard.name, "one:2") as second:
                 first.send_signal(signal.SIGCONT)
@@ -159,8 +159,8 @@ def test_one_command_at_a_time_freezes(tinybox: Command, hoard: Life) -> None:
 
 
 @pytest.mark.parametrize("words", [("cp", "{}:/", "-"), ("export", "{}"), ("commit", "{}", "never")])
-def test_a_dead_visitor_is_no_dead_owner(tinybox: Command, tmp_path: Path, words: tuple[str, ...]) -> None:
-    """Killed while it looks at a box at rest that `create --rm` made, a command takes nothing with it."""
+def test_a_dead_reader_is_no_dead_owner(tinybox: Command, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """A command killed while it reads a box at rest of `create --rm` does not remove the box."""
     with life(tinybox, "--rm", "busybox", "echo", "I am here", verb="create") as it:
         big = tmp_path / "big"
         with big.open("wb") as file:
@@ -168,10 +168,10 @@ def test_a_dead_visitor_is_no_dead_owner(tinybox: Command, tmp_path: Path, words
         assert tinybox("cp", str(big), f"{it.name}:/big").returncode == 0
         with tinybox.start(*(word.format(it.name) for word in words)) as process:
             until(lambda: not it.rests() or process.poll() is not None)
-            assert process.poll() is None  # the control: it looks, with nobody to read what it says
-            murder(process.pid)
+            assert process.poll() is None  # the control: it reads, and its output has no reader
+            kill_and_wait(process.pid)
         assert not it.rests()
-        assert it.name in said(tinybox, "ps", "-a", "--format", "{{.Names}}").split()
+        assert it.name in stdout_of(tinybox, "ps", "-a", "--format", "{{.Names}}").split()
         assert it.rests()
         assert tinybox("start", "-a", it.name).stdout == "I am here\n"
-        assert it.name not in said(tinybox, "ps", "-a", "--format", "{{.Names}}").split()
+        assert it.name not in stdout_of(tinybox, "ps", "-a", "--format", "{{.Names}}").split()

@@ -1,4 +1,4 @@
-"""What health checks cost is the box's affair: they are counted with it, held by its limits, and not all the time."""
+"""Health checks run in the box's control groups, within its limits, and with a least pause between them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.boxes import children, lives, one_line, until, words_of
+from tests.support.boxes import children, command_line_of, lives, one_line, until
 from tests.support.detached_boxes import FOREVER, Life, life
 from tests.support.slowness import SLOWNESS
 from tinybox.container.monitor.health import LEAST_PAUSE
@@ -35,13 +35,13 @@ def groups(pid: int) -> set[str]:
 
 
 def test_a_check_is_in_the_box_s_control_groups(tinybox: Command) -> None:
-    """The child of the monitor that runs a check is in every group that the box's first process is in."""
+    """The monitor's child that runs a check is in every group of the box's first process."""
     options = ("--health-cmd", "sleep 900", "--health-interval", "100ms", *LIMITS)
     with life(tinybox, *options, "busybox", *FOREVER) as it:
         monitor, first = it.monitor, it.pid
-        until(lambda: any(words_of(child).startswith("tinybox:check") for child in children(monitor)))
+        until(lambda: any(command_line_of(child).startswith("tinybox:check") for child in children(monitor)))
         check = next(child for child in children(monitor) if child != first)
-        until(lambda: any(words_of(child) == "sleep 900" for child in children(check)))
+        until(lambda: any(command_line_of(child) == "sleep 900" for child in children(check)))
         assert groups(check) == groups(first)
         assert sum(it.id in line for line in groups(check)) >= 1
         assert groups(check) != groups(monitor)  # the control
@@ -49,8 +49,8 @@ def test_a_check_is_in_the_box_s_control_groups(tinybox: Command) -> None:
         assert not lives(check)
 
 
-def test_checks_without_a_pause_are_not_to_be_had(tinybox: Command) -> None:
-    """An interval of 1ns is docker's error; of 1ms it is granted, and our own least pause lies between two checks."""
+def test_checks_have_a_least_pause(tinybox: Command) -> None:
+    """An interval of 1ns is docker's error; 1ms is accepted, with tinybox's own least pause between two checks."""
     words = ("run", "--rm", "--health-cmd", "true", "--health-interval", "1ns", "busybox", "true")
     one_line(tinybox(*words), 125, "Interval in Healthcheck cannot be less than 1ms")
     with life(tinybox, "--health-cmd", "true", "--health-interval", "1ms", "busybox", *FOREVER) as it:
@@ -60,8 +60,8 @@ def test_checks_without_a_pause_are_not_to_be_had(tinybox: Command) -> None:
         assert min(pauses) >= 0.9 * LEAST_PAUSE, pauses
 
 
-def test_a_box_with_no_process_left_is_unhealthy_and_lives(tinybox: Command) -> None:
-    """At its limit of processes a check cannot begin: that is its result, and the box goes on."""
+def test_a_box_without_room_for_a_check_is_unhealthy_and_runs_on(tinybox: Command) -> None:
+    """At the box's limit of processes a check cannot begin: that is its result, and the box goes on."""
     options = ("--health-cmd", "true", "--health-interval", "100ms", "--health-retries", "2", "--pids-limit", "10")
     with life(tinybox, *options, "busybox", "sh", "-c", "sleep 900 & " * 8 + "wait") as it:
         until(lambda: len(log_of(it)) >= 2 and log_of(it)[-1]["ExitCode"] != 0)
@@ -71,8 +71,8 @@ def test_a_box_with_no_process_left_is_unhealthy_and_lives(tinybox: Command) -> 
         assert lives(it.pid)
 
 
-def test_a_paused_box_is_not_asked(tinybox: Command) -> None:
-    """While it is frozen there are no checks and no failures, as with docker; then they go on."""
+def test_a_paused_box_is_not_checked(tinybox: Command) -> None:
+    """While the box is frozen there are no checks and no failures, as with docker; then they go on."""
     with life(tinybox, "--health-cmd", "true", "--health-interval", "100ms", "busybox", *FOREVER) as it:
         until(lambda: log_of(it))
         assert tinybox("pause", it.name).returncode == 0

@@ -1,4 +1,4 @@
-"""What only root can unpack: other people's files, capabilities, overlayfs's marks; and images that really start."""
+"""Unpacking that needs root: other users' files, capabilities, overlayfs's attributes; and images that start."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ca-certificates-bundle libapk libcrypto3 libssl3 musl musl-utils scanelf ssl_cli
 
 @pytest.fixture
 def disk() -> Iterator[Path]:
-    """Give a directory that is not on overlayfs, which has no place for another overlay's marks; /tmp may be."""
+    """Give a directory that is not on overlayfs, which refuses another overlay's attributes; /tmp may be one."""
     with tempfile.TemporaryDirectory(prefix="tinybox-test-", dir="/var/tmp") as path:
         yield Path(path)
 
@@ -49,7 +49,7 @@ def store(disk: Path) -> Store:
 
 
 def test_owners_are_numbers_and_kept(place: Place) -> None:
-    """Files, directories and links belong to the numbers in the archive, also those beyond the old headers' range."""
+    """Files, directories and links belong to the numbers in the archive, also those beyond the old header's range."""
     large = 2**31
     place.unpack(
         archive(
@@ -65,7 +65,7 @@ def test_owners_are_numbers_and_kept(place: Place) -> None:
 
 
 def test_setuid_and_capabilities_survive_the_change_of_owner(place: Place) -> None:
-    """chown(2) takes both away, so they are set after it; attributes of other hosts' security modules stay behind."""
+    """chown(2) removes both, so they are set after it; attributes of other hosts' security modules are left out."""
     capability = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)  # VFS_CAP_REVISION_2 | effective, CAP_NET_RAW
     attributes = {
         "SCHILY.xattr.security.capability": capability.decode("utf-8", "surrogateescape"),
@@ -92,14 +92,14 @@ def takes_notes(place: Place) -> bool:
 
 
 def test_an_outside_hard_link_keeps_its_count(place: Place) -> None:
-    """Root could link to any file of this file system; it is refused, and the file's link count tells so."""
+    """Root could link to any file of this file system; it is refused, and the link count shows that."""
     with pytest.raises(ImageError):
         place.unpack(archive([symlink("a", ".."), hard_link("h", "a/outside/secret")]))
     assert (place.outside / "secret").stat().st_nlink == 1
 
 
 def test_whiteouts_hide_the_layer_below(disk: Path) -> None:
-    """The kernel itself reads our marks: .wh.NAME hides a file, .wh..wh..opq all that a directory had below."""
+    """The kernel reads the attributes: .wh.NAME hides a file, .wh..wh..opq all below a directory."""
     lower = archive([directory("d"), regular("d/old"), regular("gone"), directory("swap"), regular("swap/old")])
     upper = archive(
         [
@@ -111,11 +111,11 @@ def test_whiteouts_hide_the_layer_below(disk: Path) -> None:
         with io.BufferedReader(io.BytesIO(content)) as source:
             unpack(cast("io.BufferedReader", source), str(disk / name))
     assert overlaid(disk, "upper:lower") == {"d", "d/new", "swap", "swap/new"}
-    assert overlaid(disk, "lower:upper") >= {"gone", "d/old"}  # the control: the other way round nothing is hidden
+    assert overlaid(disk, "lower:upper") >= {"gone", "d/old"}  # the control, the layers exchanged: not hidden
 
 
 def overlaid(path: Path, layers: str) -> set[str]:
-    """List what an overlay of *layers*, the top one first, shows; mounted in a mount namespace of its own."""
+    """List the files in an overlay of *layers*, the top one first, mounted in a new mount namespace."""
     (path / "merged").mkdir(exist_ok=True)
     program = f"mount -t overlay overlay -o lowerdir={layers} merged && cd merged && find . -mindepth 1 -printf '%P\\n'"
     done = subprocess.run(
@@ -130,7 +130,7 @@ def overlaid(path: Path, layers: str) -> set[str]:
 
 
 def chroot(tree: str, *words: str) -> str:
-    """Run *words* with *tree* as the root, in a mount namespace of its own, and return what it prints."""
+    """Run *words* with *tree* as the root, in a new mount namespace, and return the output."""
     return subprocess.run(
         ["unshare", "-m", "--propagation", "private", "chroot", tree, *words],
         capture_output=True,
@@ -141,7 +141,7 @@ def chroot(tree: str, *words: str) -> str:
 
 
 def test_busybox_is_made_from_this_host_and_runs(store: Store) -> None:
-    """With no network, the busybox image has a shell, its commands, users and a sticky /tmp; and twice is the same."""
+    """Without a network, the busybox image has a shell, commands, users, a sticky /tmp; made twice it is the same."""
     said: list[str] = []
     image = recipe.make(store, "busybox", said.append)
     tree = image.layers[0]
@@ -155,7 +155,7 @@ def test_busybox_is_made_from_this_host_and_runs(store: Store) -> None:
 
 @pytest.mark.slow
 def test_alpine_is_genuine(store: Store) -> None:
-    """Alpine 3.23 by its own words: apk lists exactly the packages, and its audit finds nothing missing or changed."""
+    """Alpine 3.23 by its own release file: apk lists exactly the packages, and its audit finds no difference."""
     try:
         with own_network.of_the_machine():
             image = recipe.make(store, "alpine", lambda _: None)
@@ -173,6 +173,6 @@ def test_alpine_is_genuine(store: Store) -> None:
     assert [image.reference for image in store.images()] == ["alpine:3.23", "alpine:latest"]
     listed = {f"/{path}".replace("//", "/") for path in chroot(tree, "busybox", "--list-full").split()}
     assert {path for path in listed if not os.path.lexists(f"{tree}{path}")} == set()
-    Path(tree, "etc/securetty").unlink()  # the control: audit does see what is missing and what is changed
+    Path(tree, "etc/securetty").unlink()  # the control: audit finds a missing and a changed file
     Path(tree, "sbin/ldconfig").write_text("changed")
     assert chroot(tree, "apk", "audit", "--system").split() == ["U", "sbin/ldconfig", "X", "etc/securetty"]

@@ -1,4 +1,4 @@
-"""Images go out as one file and come in again: the same files, the same digests; and nothing that was tampered with."""
+"""`save` and `load`: an image as one file has the same files and digests again; a changed file is refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def elsewhere(tinybox: Command, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def layered(tinybox: Command) -> Iterator[str]:
-    """Make an image of two layers: the upper one has a file, has deleted one, and has a directory made anew."""
+    """Make an image of two layers: the upper one adds a file, deletes one, and replaces a directory."""
     name, image = new_name(), f"{new_name()}:1"
     script = (
         "echo new > /root/file; rm /etc/shells; rm -r /home; mkdir /home; ln /root/file /root/again; chmod 1777 /mnt"
@@ -67,10 +67,8 @@ def written(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
-def test_an_image_goes_out_and_comes_in_again(
-    tinybox: Command, elsewhere: Command, layered: str, tmp_path: Path
-) -> None:
-    """In another store it has its name, its layers and what they hide; saved there, it is the same to the byte."""
+def test_a_saved_image_is_loaded_unchanged(tinybox: Command, elsewhere: Command, layered: str, tmp_path: Path) -> None:
+    """In another store it has its name, its layers and their deletions; saved there, it is the same to the byte."""
     first = saved(tinybox, tmp_path / "first.tar", layered, "busybox")
     done = elsewhere("load", "-i", str(first))
     assert done.stdout == f"Loaded image: {layered}\nLoaded image: busybox:latest\n"
@@ -80,8 +78,8 @@ def test_an_image_goes_out_and_comes_in_again(
     assert again.read_bytes() == first.read_bytes()
 
 
-def test_a_saved_image_is_an_oci_layout_whose_digests_are_true(tinybox: Command, layered: str, tmp_path: Path) -> None:
-    """Every blob is called by its sha256; index, manifest, config lead from one to the next; docker's list agrees."""
+def test_a_saved_image_is_an_oci_layout_with_true_digests(tinybox: Command, layered: str, tmp_path: Path) -> None:
+    """Every blob is named by its sha256; index, manifest, config lead from one to the next; docker's list agrees."""
     found = members(saved(tinybox, tmp_path / "out.tar", layered))
     for name, content in found.items():
         if name.startswith("blobs/"):
@@ -103,10 +101,10 @@ def test_a_saved_image_is_an_oci_layout_whose_digests_are_true(tinybox: Command,
 
 
 @pytest.mark.parametrize("kind", ["docker", "compressed", "nameless"])
-def test_archives_of_others_are_taken(
+def test_archives_of_other_programs_are_loaded(
     tinybox: Command, elsewhere: Command, layered: str, tmp_path: Path, kind: str
 ) -> None:
-    """Docker's archive without the layout, one that is compressed, and one whose image has no name."""
+    """Docker's archive without the layout, a compressed one, and one whose image has no name."""
     import gzip
 
     path = saved(tinybox, tmp_path / "out.tar", layered)
@@ -149,17 +147,17 @@ def tampered(found: dict[str, bytes], how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ("layer", "is not what its name says"),
-        ("docker's layer", "speaks of other layers"),
+        ("layer", "does not have the digest of its name"),
+        ("docker's layer", "are not those in the archive"),
         ("missing", "is missing"),
         ("list", "digest is missing"),
         ("nothing", "there is no image in it"),
     ],
 )
-def test_what_was_tampered_with_does_not_come_in(
+def test_a_changed_archive_is_refused(
     tinybox: Command, elsewhere: Command, layered: str, tmp_path: Path, how: str, says: str
 ) -> None:
-    """A byte of a layer, a blob that is gone, a list without digests: one line, and the store is as it was."""
+    """A byte of a layer, a missing blob, a list without digests: one line, and the store is as it was."""
     found = members(saved(tinybox, tmp_path / "out.tar", layered))
     tampered(found, how)
     done = elsewhere("load", "-i", str(written(tmp_path / "bad.tar", found)))

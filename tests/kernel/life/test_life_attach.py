@@ -1,4 +1,4 @@
-"""Several at one container: what each gets, what a slow one may not do, and that nothing typed is lost."""
+"""Several clients at one container: the output of each, a slow client, and that no input is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import PATIENCE, kept, lives, new_name, one_line, until
-from tests.support.detached_boxes import field, life, said
+from tests.support.detached_boxes import field, life, stdout_of
 from tests.support.screens import PROMPT, screen
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 TEN_MEGABYTES = 10_000_000
-READY = "ready\n"  # what a program says when its traps are set
+READY = "ready\n"  # a program prints it when its traps are set
 
 
 def monitor_size(pid: int) -> int:
@@ -32,21 +32,21 @@ def monitor_size(pid: int) -> int:
 
 
 def guests(monitor: int) -> int:
-    """Count the lines of a monitor: all its sockets but the one that listens."""
+    """Count the attached clients of a monitor: all its sockets except the one that listens."""
     folder, found = f"/proc/{monitor}/fd", []
     for fd in os.listdir(folder):
-        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+        with contextlib.suppress(FileNotFoundError):  # it was closed a moment before
             found.append(os.readlink(f"{folder}/{fd}"))
     return sum(name.startswith("socket:") for name in found) - 1
 
 
 def arrives(client: subprocess.Popen[str], it: Life, count: int = 1) -> None:
-    """Wait until *client* is one of *count* who are attached, and keeps his signals for the container."""
+    """Wait until *client* is one of *count* attached clients, and passes its signals to the container."""
     until(lambda: guests(it.monitor) == count and int(field(client.pid, "SigBlk"), 16))
 
 
 def test_ten_megabytes_of_input(tinybox: Command) -> None:
-    """Ten megabytes typed at once all arrive, though the program reads late; the monitor stays small meanwhile."""
+    """Ten megabytes typed at once all arrive, though the program reads late; the monitor stays small all the time."""
     data = os.urandom(TEN_MEGABYTES)
     with life(tinybox, "-i", "busybox", "sh", "-c", "sleep 0.5; md5sum") as it:
         monitor = it.monitor
@@ -61,8 +61,8 @@ def test_ten_megabytes_of_input(tinybox: Command) -> None:
         assert (client.returncode, len(err)) == (0, 0)
 
 
-def test_who_does_not_read_input_lets_the_typist_wait(tinybox: Command) -> None:
-    """Typing without end into a program that does not read makes nobody grow, and a signal still goes through."""
+def test_a_program_that_does_not_read_makes_the_client_wait(tinybox: Command) -> None:
+    """Endless input to a program that does not read makes no process grow, and a signal still goes through."""
     script = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"
     with life(tinybox, "-i", "busybox", "sh", "-c", script) as it:
         until(lambda: it.log() == READY)
@@ -71,7 +71,7 @@ def test_who_does_not_read_input_lets_the_typist_wait(tinybox: Command) -> None:
         with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
             client = tinybox.start("attach", it.name, stdin=yes.stdout)
             arrives(client, it)
-            time.sleep(1)  # for those who would grow
+            time.sleep(1)  # time for a process to grow
             assert monitor_size(monitor) - before < 2 << 20
             assert monitor_size(client.pid) < 64 << 20
             client.send_signal(signal.SIGTERM)  # forwarded: the program ends with 7
@@ -80,8 +80,8 @@ def test_who_does_not_read_input_lets_the_typist_wait(tinybox: Command) -> None:
             yes.kill()
 
 
-def test_much_is_typed_on_a_terminal(tinybox: Command) -> None:
-    """A silent program in raw mode gets all that is typed at once, more than a terminal holds."""
+def test_much_input_on_a_terminal(tinybox: Command) -> None:
+    """A program in raw mode gets all that is typed at once, more than a terminal's buffer holds."""
     script = "stty raw -echo; echo READY; head -c 300000 | md5sum"
     box = life(tinybox, "-it", "busybox", "sh", "-c", f"read go; {script}")
     with box as it, screen(tinybox, "attach", it.name) as here:
@@ -96,7 +96,7 @@ def test_much_is_typed_on_a_terminal(tinybox: Command) -> None:
 
 
 def test_three_at_once(tinybox: Command, tmp_path: Path) -> None:
-    """Four are attached, one of whom never reads: the others get every byte, and the container waits 2 s for him."""
+    """Of four attached clients one never reads: the others get every byte, and the container waits 2 s for it."""
     script = "read go; head -c 20000000 /dev/zero; echo; echo the end"
     with life(tinybox, "-i", "busybox", "sh", "-c", script) as it, contextlib.ExitStack() as stack:
         reading, writing = os.pipe()
@@ -105,7 +105,7 @@ def test_three_at_once(tinybox: Command, tmp_path: Path) -> None:
         files = [stack.enter_context((tmp_path / f"{number}").open("wb")) for number in range(2)]
         readers = [tinybox.start("attach", "--no-stdin", it.name, stdout=file) for file in files]
         until(lambda: guests(it.monitor) == 3)
-        assert len(said(tinybox, "attach", it.name, text="go\n")) == 20_000_009
+        assert len(stdout_of(tinybox, "attach", it.name, text="go\n")) == 20_000_009
         for reader, file in zip(readers, files, strict=True):
             assert reader.wait(PATIENCE) == 0
             assert Path(file.name).stat().st_size == 20_000_009
@@ -116,8 +116,8 @@ def test_three_at_once(tinybox: Command, tmp_path: Path) -> None:
         silent.communicate(timeout=PATIENCE)
 
 
-def test_a_stopped_reader_holds_up_nobody(tinybox: Command) -> None:
-    """One who is attached and stopped (Ctrl-Z) neither stops the container nor its removal."""
+def test_a_stopped_reader_delays_nothing(tinybox: Command) -> None:
+    """An attached client that is stopped (Ctrl-Z) delays neither the container nor its removal."""
     with life(tinybox, "busybox", "sh", "-c", "while :; do head -c 100000 /dev/zero; echo x >> /beat; done") as it:
         client = tinybox.start("attach", "--no-stdin", it.name, stdout=subprocess.DEVNULL)
         arrives(client, it)
@@ -127,14 +127,14 @@ def test_a_stopped_reader_holds_up_nobody(tinybox: Command) -> None:
         size = beat.stat().st_size
         until(lambda: beat.stat().st_size > size + 100)
         begin = time.monotonic()
-        said(tinybox, "rm", "-f", it.name)
+        stdout_of(tinybox, "rm", "-f", it.name)
         assert time.monotonic() - begin < PATIENCE
         client.kill()
         client.communicate()
 
 
-def test_the_last_words_reach_everyone(tinybox: Command) -> None:
-    """All that was written before the end comes before the status, also while the client types without end."""
+def test_the_last_output_reaches_all_clients(tinybox: Command) -> None:
+    """All output before the end comes before the status, also while the client types without end."""
     with life(tinybox, "-i", "busybox", "sh", "-c", "read go; seq 50000; exit 9") as it:
         with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
             client = tinybox.start("attach", it.name, stdin=yes.stdout)
@@ -145,7 +145,7 @@ def test_the_last_words_reach_everyone(tinybox: Command) -> None:
 
 
 def test_a_client_that_is_killed(tinybox: Command) -> None:
-    """A kill -9 of an attached client changes nothing for the container, and the next one is served."""
+    """A kill -9 of an attached client has no effect on the container, and the next one is served."""
     with life(tinybox, "-it", "-e", f"PS1={PROMPT}", "busybox", "sh") as it:
         with screen(tinybox, "attach", it.name) as first:
             until(first.is_raw)
@@ -161,7 +161,7 @@ def test_a_client_that_is_killed(tinybox: Command) -> None:
 
 
 def test_signals_go_through_or_not(tinybox: Command) -> None:
-    """A signal to the client is the program's, unless --sig-proxy is off: then it ends the client alone."""
+    """A signal to the client reaches the program, unless --sig-proxy is off: then it ends the client alone."""
     script = "trap 'echo usr1' USR1; echo ready; while :; do sleep 0.05; done"
     with life(tinybox, "busybox", "sh", "-c", script) as it:
         until(lambda: it.log() == READY)
@@ -176,13 +176,13 @@ def test_signals_go_through_or_not(tinybox: Command) -> None:
         assert deaf.communicate(timeout=PATIENCE) == ("", "")
         assert deaf.returncode == 128 + signal.SIGTERM
         assert lives(it.pid)
-        said(tinybox, "kill", it.name)
+        stdout_of(tinybox, "kill", it.name)
         assert client.wait(PATIENCE) == 137
         client.communicate()
 
 
 def test_a_foreground_container_cannot_be_attached_to(tinybox: Command) -> None:
-    """Who runs in the foreground of another terminal has no line to attach to, and that is said in a line."""
+    """A container in the foreground of another terminal has no attach socket; the error line says so."""
     name = new_name()
     with kept(tinybox, "--rm", "--name", name, "busybox", "sh", "-c", "echo READY; sleep 50"):
         one_line(tinybox("attach", name), 1, "foreground")

@@ -1,4 +1,4 @@
-"""The no-trace fixture bites: each kind of thing that a container could leave behind is really left, and found."""
+"""The fixture that finds traces works: each kind of thing that a container could leave is really left, and found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.root
 
 
 def run(*words: str) -> None:
-    """Run a tool of the host's."""
+    """Run a tool of the host."""
     subprocess.run(words, check=True, capture_output=True)
 
 
@@ -64,7 +64,7 @@ def namespace(_: Path) -> Undo:
 
 
 def process(_: Path) -> Undo:
-    """Leave a process that its parent has left, too: an orphan."""
+    """Leave an orphan process."""
     command = ["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"]
     pid = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return lambda: os.kill(pid, signal.SIGKILL)
@@ -77,7 +77,7 @@ def descriptor(_: Path) -> Undo:
 
 
 def state(folder: Path) -> Undo:
-    """Leave the state of a container."""
+    """Leave the state directory of a container."""
     no_trace.STATE.append(str(folder))
     left = folder / "left"
     left.mkdir()
@@ -101,8 +101,8 @@ def state(folder: Path) -> Undo:
         (state, "new state"),
     ],
 )
-def test_what_is_left_is_found(leave: Callable[[Path], Undo], kind: str, tmp_path: Path) -> None:
-    """Each kind of trace fails the test, in words that name it; once it is gone, all is well again."""
+def test_a_trace_is_found(leave: Callable[[Path], Undo], kind: str, tmp_path: Path) -> None:
+    """Each kind of trace fails the test, with its name in the message; once it is gone, the check passes again."""
     before = no_trace.snapshot()
     undo = leave(tmp_path)
     try:
@@ -113,8 +113,8 @@ def test_what_is_left_is_found(leave: Callable[[Path], Undo], kind: str, tmp_pat
     no_trace.settle(before)
 
 
-def test_the_groups_of_another_run_are_not_ours() -> None:
-    """A run in a room whose name begins like ours is another run; what tests make beside our room is ours."""
+def test_the_groups_of_another_run_are_ignored() -> None:
+    """A group whose name begins like this run's belongs to another run; one that tests make beside it does not."""
     room = no_trace.room()
     assert [no_trace.is_ours(f"{room}{more}") for more in ("", "-test-1", "store", "-store")] == [
         True,
@@ -124,8 +124,8 @@ def test_the_groups_of_another_run_are_not_ours() -> None:
     ]
 
 
-def test_what_is_taken_is_found(tmp_path: Path) -> None:
-    """A mount of the host's that is gone after a test is a trace, too."""
+def test_a_loss_is_found(tmp_path: Path) -> None:
+    """A missing mount of the host after a test is a trace, too."""
     undo = mount(tmp_path)
     before = no_trace.snapshot()
     undo()
@@ -134,7 +134,7 @@ def test_what_is_taken_is_found(tmp_path: Path) -> None:
 
 
 def test_a_rule_is_found() -> None:
-    """A table in the firewall is a trace."""
+    """A new table in the firewall is a trace."""
     before = no_trace.ruleset()
     try:
         run("nft", "add", "table", "ip", "tinyboxleft")

@@ -1,4 +1,4 @@
-"""Several commands at once on one container: one wins, the others say so in a line; no deadlock, no half state."""
+"""Several commands at once on one container: one wins, each other reports it in a line; no deadlock, no half state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import new_name, until
-from tests.support.detached_boxes import FOREVER, Life, life, reap_all_but, said
+from tests.support.detached_boxes import FOREVER, Life, life, reap_all_but, stdout_of
 from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 ROUNDS = 200 if os.environ.get("TINYBOX_SOAK") else 12
 AT_ONCE = 8
-LONG = 120.0 * SLOWNESS  # seconds that a command may take at most; it has to wait for others, on a machine that is busy
+LONG = 120.0 * SLOWNESS  # seconds that a command may take at most; it has to wait for others, on a busy machine
 
-# What is raced: the words after the verb, with NAME for the container's; whether a second container of it is wanted.
+# The commands: arguments after the verb, NAME is the container; whether they need a second container of it.
 COMMANDS = (
     ("start", "NAME"),
     ("stop", "-t", "0", "NAME"),
@@ -47,7 +47,7 @@ COMMANDS = (
 
 
 def race(tinybox: Command, lines: list[list[str]]) -> list[subprocess.CompletedProcess[str]]:
-    """Start all command lines at once, and wait for each; one that hangs is a deadlock, and fails the test."""
+    """Start all command lines at once, and wait for each; one that does not end is a deadlock, and fails the test."""
     deadline = time.monotonic() + LONG
     running = [(words, tinybox.start(*words)) for words in lines]
     ended = []
@@ -66,14 +66,14 @@ def race(tinybox: Command, lines: list[list[str]]) -> list[subprocess.CompletedP
 
 
 def judge(done: subprocess.CompletedProcess[str]) -> None:
-    """Assert that a loser says in one line why, in words, and that nobody shows a traceback."""
+    """Assert that a command succeeded, was killed, or reported its error in one line without a traceback."""
     assert "Traceback" not in done.stderr, done
     if done.returncode in (0, 128 + signal.SIGKILL) and not done.stderr:
         return
     assert done.stderr.startswith("tinybox: "), done
     assert len(done.stderr.splitlines()) == 1, done
     assert "Error" not in done.stderr, done
-    is_gone = {"rm", "-f"} <= {*done.args} and "no such container" in done.stderr  # what was wanted, as docker has it
+    is_gone = {"rm", "-f"} <= {*done.args} and "no such container" in done.stderr  # the wanted result, as in docker
     assert done.returncode in ((0,) if is_gone else (1, 125)), done
 
 
@@ -84,7 +84,7 @@ def test_eight_at_once(tinybox: Command) -> None:
         name, other = new_name(), new_name()
         verb = ("run", "-d") if number % 2 else ("create",)
         policy = ("--restart", "always") if number % 5 == 4 else ()
-        said(tinybox, *verb, *policy, "--name", name, "busybox", *FOREVER)
+        stdout_of(tinybox, *verb, *policy, "--name", name, "busybox", *FOREVER)
         it = Life(tinybox, name)
         chosen = [chance.choice(COMMANDS) for _ in range(AT_ONCE)]
         if number % 3 == 2:
@@ -103,7 +103,7 @@ def test_eight_at_once(tinybox: Command) -> None:
 
 
 def test_one_name_for_eight(tinybox: Command) -> None:
-    """Eight `run -d` with one name: one container; seven are told who has the name, and leave nothing."""
+    """Eight `run -d` with one name: one container; seven errors name its owner, and leave nothing."""
     for _ in range(max(1, ROUNDS // 12)):
         name = new_name()
         ended = race(tinybox, [["run", "-d", "--name", name, "busybox", *FOREVER]] * AT_ONCE)
@@ -111,12 +111,12 @@ def test_one_name_for_eight(tinybox: Command) -> None:
             judge(done)
         assert [done.returncode for done in ended].count(0) == 1
         assert all("already in use" in done.stderr for done in ended if done.returncode)
-        assert len(said(tinybox, "ps", "-aq").split()) == 1
-        said(tinybox, "rm", "-f", name)
+        assert len(stdout_of(tinybox, "ps", "-aq").split()) == 1
+        stdout_of(tinybox, "rm", "-f", name)
 
 
 def test_eight_renames(tinybox: Command) -> None:
-    """Eight renames at once: all may win, one after the other, but in the end it has one name."""
+    """Eight renames at once: all may succeed, one after the other, but in the end there is one name."""
     for _ in range(max(1, ROUNDS // 12)):
         with life(tinybox, "busybox", "true", verb="create") as it:
             for done in race(tinybox, [["rename", it.id, new_name()] for _ in range(AT_ONCE)]):
@@ -125,7 +125,7 @@ def test_eight_renames(tinybox: Command) -> None:
 
 
 def test_eight_starts_and_eight_stops(tinybox: Command) -> None:
-    """Eight starts at once start it once; eight stops at once stop it once; all are content."""
+    """Eight starts at once start it once; eight stops at once stop it once; all succeed."""
     for _ in range(max(1, ROUNDS // 12)):
         with life(tinybox, "busybox", *FOREVER, verb="create") as it:
             for verb, event in (("start", "start"), ("stop", "die")):
@@ -136,7 +136,7 @@ def test_eight_starts_and_eight_stops(tinybox: Command) -> None:
 
 
 def test_stop_against_a_restart_policy(tinybox: Command) -> None:
-    """A container that ends and is started again all the time is stopped by one `stop`, whenever that comes."""
+    """A container that ends and is started again all the time is stopped by one `stop`, at any moment."""
     chance = random.Random(1)  # noqa: S311
     for _ in range(max(3, ROUNDS // 10)):
         with life(tinybox, "--restart", "always", "busybox", "sh", "-c", "sleep 0.05") as it:
@@ -150,7 +150,7 @@ def test_stop_against_a_restart_policy(tinybox: Command) -> None:
 
 
 def test_rm_against_start(tinybox: Command) -> None:
-    """One removes it by force while another starts it: it is gone at the end, or never there; nothing hangs."""
+    """One command removes it by force while another starts it: in the end it is gone; no command hangs."""
     for _ in range(max(3, ROUNDS // 10)):
         with life(tinybox, "busybox", *FOREVER, verb="create") as it:
             for done in race(tinybox, [["start", it.id], ["rm", "-f", it.id], ["start", it.id], ["rm", "-f", it.id]]):
@@ -158,8 +158,8 @@ def test_rm_against_start(tinybox: Command) -> None:
             until(lambda it=it: not (it.root / "containers" / it.id).exists())  # type: ignore[misc]
 
 
-def test_the_log_of_events_is_whole(tinybox: Command) -> None:
-    """What eight processes append to the log of events at once are whole lines of JSON."""
+def test_the_event_log_is_whole(tinybox: Command) -> None:
+    """Events that eight processes append at once are whole lines of JSON."""
     race(tinybox, [["run", "--rm", "busybox", "true"]] * AT_ONCE)
     lines = Path(tinybox.root, "events.log").read_text().splitlines()
     assert all(json.loads(line)["Action"] for line in lines)

@@ -1,4 +1,4 @@
-"""A process of ours that somebody has stopped (SIGSTOP) holds up no command: it is continued, or in the end killed."""
+"""A stopped tinybox process (SIGSTOP) delays no command: the command continues it, or in the end kills it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import READY, children, kept, lives, new_name, until
-from tests.support.detached_boxes import FOREVER, Life, field, life, nothing_is_left, said
+from tests.support.detached_boxes import FOREVER, Life, field, life, nothing_is_left, stdout_of
 from tests.support.slowness import SLOWNESS
 from tinybox.container.records import id_ranges
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 
-SOON = 15.0 * SLOWNESS  # seconds: without somebody who continues the owner, stop and rm -f gave up after 30
+SOON = 15.0 * SLOWNESS  # seconds: before tinybox continued a stopped owner, stop and rm -f gave up after 30
 
 
 def stop(pid: int) -> None:
-    """Stop a process, as SIGSTOP does, which nobody can catch."""
+    """Stop a process with SIGSTOP, which cannot be caught."""
     os.kill(pid, signal.SIGSTOP)
     until(lambda: field(pid, "State").startswith("T"))
 
 
 @contextlib.contextmanager
 def box(tinybox: Command, *options: str, detached: bool) -> Iterator[tuple[Life, int]]:
-    """Keep a box that ends with 7 when it is asked to; give it with the pid of its owner."""
+    """Keep a box that ends with 7 on SIGTERM; give it with the pid of its owner."""
     if detached:
         with life(tinybox, *options, "busybox", *FOREVER) as it:
             yield it, it.monitor
@@ -59,8 +59,8 @@ def box(tinybox: Command, *options: str, detached: bool) -> Iterator[tuple[Life,
     [(("stop",), "7"), (("kill",), "137"), (("restart",), "running"), (("rm", "-f"), "")],
     ids=["stop", "kill", "restart", "rm"],
 )
-def test_a_stopped_owner_holds_up_no_end(tinybox: Command, words: tuple[str, ...], status: str, detached: bool) -> None:
-    """The box ends, its owner writes down how, and nothing is left; as if nobody had stopped the owner."""
+def test_a_stopped_owner_delays_no_end(tinybox: Command, words: tuple[str, ...], status: str, detached: bool) -> None:
+    """The box ends, its owner writes down how, and nothing is left; as if the owner had not been stopped."""
     with box(tinybox, detached=detached) as (it, owner):
         pid = it.pid
         stop(owner)
@@ -81,7 +81,7 @@ def test_a_stopped_owner_holds_up_no_end(tinybox: Command, words: tuple[str, ...
 
 
 def test_an_owner_that_is_stopped_again_and_again(tinybox: Command) -> None:
-    """One that does not get to its work is ended, and the box is buried: stopped, with a status that nobody saw."""
+    """An owner that never gets to its work is killed, and the box is reaped: stopped, with an unknown status."""
     with box(tinybox, detached=True) as (it, owner):
         pid, over = it.pid, threading.Event()
 
@@ -103,8 +103,8 @@ def test_an_owner_that_is_stopped_again_and_again(tinybox: Command) -> None:
         until(lambda: not lives(owner))
 
 
-def test_a_stopped_exec_holds_up_no_end(tinybox: Command) -> None:
-    """Its process in the box cannot be reaped by anybody else, and until then the box's processes have no end."""
+def test_a_stopped_exec_delays_no_end(tinybox: Command) -> None:
+    """Only the stopped `exec` can reap its process in the box, and until then the box has not ended."""
     with box(tinybox, detached=True) as (it, _):
         with tinybox.start("exec", it.name, "sh", "-c", "echo READY; sleep 900") as process:
             assert process.stdout is not None
@@ -118,7 +118,7 @@ def test_a_stopped_exec_holds_up_no_end(tinybox: Command) -> None:
 
 
 def test_wait_and_attach_do_not_wait_for_a_stopped_owner(tinybox: Command) -> None:
-    """`wait` sees the end and its status; who attaches gets what the box says."""
+    """`wait` reports the end and its status; `attach` gets the output of the box."""
     with life(tinybox, "-i", "busybox", "sh", "-c", "read x; echo got $x; exit 5") as it:
         stop(it.monitor)
         with tinybox.start("wait", it.name) as waiting:
@@ -130,7 +130,7 @@ def test_wait_and_attach_do_not_wait_for_a_stopped_owner(tinybox: Command) -> No
         assert tinybox("wait", it.name, timeout=SOON).stdout == "6\n"
 
 
-def test_what_needs_no_owner_leaves_it_as_it_is(tinybox: Command) -> None:
+def test_commands_that_need_no_owner_leave_it_stopped(tinybox: Command) -> None:
     """Pause, unpause, rename, update and exec act on the kernel's objects: the owner stays stopped."""
     with box(tinybox, "-m", "64m", detached=True) as (it, owner):
         stop(owner)
@@ -151,8 +151,8 @@ os.kill(os.getpid(), signal.SIGSTOP)
 
 
 @pytest.mark.parametrize("lock", ["container-names", "networks", "ids", "box at rest", "config"])
-def test_a_command_that_is_stopped_with_a_lock_in_its_hands(tinybox: Command, lock: str) -> None:
-    """Another one that needs the lock continues it, and goes on when it has given the lock back."""
+def test_a_stopped_command_that_holds_a_lock(tinybox: Command, lock: str) -> None:
+    """Another command that needs the lock continues it, and goes on when the lock is released."""
     with life(tinybox, "busybox", "true") as it:
         it.ended()
         root, other = Path(tinybox.root), new_name()
@@ -186,7 +186,7 @@ def test_a_command_that_is_stopped_with_a_lock_in_its_hands(tinybox: Command, lo
 
 
 def test_the_control(tinybox: Command) -> None:
-    """A stopped owner does hold the lock, and does not see the end of its box, until somebody continues it."""
+    """A stopped owner does hold the lock, and does not see the end of its box, until it is continued."""
     with box(tinybox, detached=True) as (it, owner):
         stop(owner)
         pid = it.pid
@@ -195,5 +195,5 @@ def test_the_control(tinybox: Command) -> None:
         time.sleep(0.3)
         assert it.state["status"] == "running"
         assert pid in children(owner)  # a zombie
-        assert said(tinybox, "stop", it.name) == f"{it.name}\n"
+        assert stdout_of(tinybox, "stop", it.name) == f"{it.name}\n"
         assert it.state["exitCode"] == 137

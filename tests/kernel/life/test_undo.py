@@ -1,4 +1,4 @@
-"""What a failed start has made is undone, with few descriptors as well; what cannot be undone is not forgotten."""
+"""A failed start is undone, also with few file descriptors; what cannot be undone is removed by the next command."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def limited(tinybox: Command, count: int, *words: str) -> subprocess.CompletedPr
 
 
 @pytest.mark.parametrize("kind", ["", "-d", "--name"])
-def test_where_descriptors_are_few_nothing_is_left(tinybox: Command, kind: str) -> None:
-    """With any number of them `run` works, or says in one line that it does not, and its group is gone at once."""
+def test_with_few_descriptors_nothing_is_left(tinybox: Command, kind: str) -> None:
+    """With any number of them `run` works, or reports in one line that it cannot, and its group is gone at once."""
     assert tinybox("run", "--rm", "busybox", "true").returncode == 0
     before, outcomes = groups(), set()
     for count in range(8, 40):
@@ -65,8 +65,8 @@ def test_where_descriptors_are_few_nothing_is_left(tinybox: Command, kind: str) 
 
 
 @pytest.mark.parametrize("words", [["--rm"], [], ["-d", "--rm"], ["-d"]])
-def test_what_cannot_be_undone_is_found_by_the_next_command(tinybox: Command, words: list[str]) -> None:
-    """A control group that does not go leaves the box's record, too: the next command removes both."""
+def test_leftovers_of_a_failed_undo_are_found_by_the_next_command(tinybox: Command, words: list[str]) -> None:
+    """A control group that cannot be removed keeps the box's record, too: the next command removes both."""
     before, name = groups(), new_name()
     done = subprocess.run(
         [sys.executable, "-c", STUBBORN, "run", "--name", name, *words, "busybox", "/no/such/program"],
@@ -74,7 +74,7 @@ def test_what_cannot_be_undone_is_found_by_the_next_command(tinybox: Command, wo
         text=True, check=False, timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 127, done
-    assert len(groups() - before) > 0  # the control: it did not go
+    assert len(groups() - before) > 0  # the control: the group is still there
     assert os.listdir(Path(tinybox.root, "run")) != []
     tinybox("ps")
     assert groups() == before

@@ -1,4 +1,4 @@
-"""The pool of addresses, with real processes and real locks: never one address for two, and none that stays taken."""
+"""The pool of addresses, with real processes and locks: no address is used twice, and none stays taken."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def network_of(paths: Paths, subnet: str, *, ipv6: bool = False) -> Iterator[Network]:
-    """Make a network, and take its pool away afterwards."""
+    """Make a network, and remove its pool afterwards."""
     made = making.create(paths, "lab", NetworkOptions([subnet], ipv6=ipv6))
     yield made
     with pools.Pool(made.bridge) as pool:
@@ -57,13 +57,13 @@ def large(paths: Paths) -> Iterator[Network]:
 
 
 def number_of(number: int) -> str:
-    """Return an id that differs from others where it is cut."""
+    """Return an id that differs from others in the part that names show."""
     return f"{number:09x}".ljust(64, "0")
 
 
 @contextlib.contextmanager
 def owner(paths: Paths, number: int) -> Iterator[str]:
-    """Own a container for a while, as its monitor does: its live directory is there, and the lock in it is ours."""
+    """Lock a container for a while, as its monitor does: its run directory is there, with the lock held here."""
     container = number_of(number)
     os.makedirs(paths.run_directory(container))
     with open(os.path.join(paths.run_directory(container), "lock"), "w", encoding="ascii") as lock:
@@ -82,7 +82,7 @@ def lease(paths: Paths, network: Network, container: str, **want: str) -> str:
 
 
 def test_many_at_once(paths: Paths, large: Network) -> None:
-    """Forty processes that ask at the same moment get forty addresses, of both families; all come back."""
+    """Forty processes that ask at the same moment get forty addresses, of both families; all are released."""
     gate_out, gate_in = os.pipe()
     pids = []
     for number in range(40):
@@ -95,7 +95,7 @@ def test_many_at_once(paths: Paths, large: Network) -> None:
                 context = owner(paths, number)
                 lease(paths, large, context.__enter__())
                 status = 0
-                os.kill(os.getpid(), signal.SIGSTOP)  # keep the lock while the parent looks
+                os.kill(os.getpid(), signal.SIGSTOP)  # keep the lock while the parent reads
             os._exit(status)
         pids.append(pid)
     os.close(gate_in)
@@ -117,8 +117,8 @@ def test_many_at_once(paths: Paths, large: Network) -> None:
         assert pool.leases() == {}
 
 
-def test_what_was_freed_comes_last(paths: Paths, small: Network) -> None:
-    """The next address is the one after that given last, all the way round."""
+def test_a_released_address_is_used_last(paths: Paths, small: Network) -> None:
+    """The next address is the one after the last given, all the way round."""
     given = []
     with owner(paths, 1) as container:
         for _ in range(7):
@@ -128,7 +128,7 @@ def test_what_was_freed_comes_last(paths: Paths, small: Network) -> None:
 
 
 def test_a_full_network(paths: Paths, small: Network) -> None:
-    """Gateway, first and last address are nobody's; who comes too late is told; who dies makes room."""
+    """Gateway, first and last address are never given; with none left there is an error; a dead box frees its own."""
     with contextlib.ExitStack() as living:
         taken = [lease(paths, small, living.enter_context(owner(paths, number))) for number in range(4)]
         with owner(paths, 4) as mortal:
@@ -142,8 +142,8 @@ def test_a_full_network(paths: Paths, small: Network) -> None:
             addresses.give_back(paths, number_of(number))
 
 
-def test_an_address_that_is_wanted(paths: Paths, small: Network) -> None:
-    """--ip gets it; a second box is told who has it; the gateway's and one outside are refused; the dead yield."""
+def test_a_requested_address(paths: Paths, small: Network) -> None:
+    """--ip gets it; for a second box the error names the owner; gateway and foreign addresses are refused."""
     with owner(paths, 1) as one, owner(paths, 2) as two:
         assert lease(paths, small, one, address="10.77.0.5") == "10.77.0.5"
         with pytest.raises(
@@ -155,14 +155,14 @@ def test_an_address_that_is_wanted(paths: Paths, small: Network) -> None:
         for outside in ("10.77.0.0", "10.77.0.7", "10.77.1.2"):
             with pytest.raises(UsageError, match="no configured subnet contains IP address"):
                 lease(paths, small, two, address=outside)
-        assert addresses.endpoints(paths, two) == []  # what was refused has left nothing
+        assert addresses.endpoints(paths, two) == []  # a refused request has left nothing
     with owner(paths, 3) as heir:
         assert lease(paths, small, heir, address="10.77.0.5") == "10.77.0.5"
         addresses.give_back(paths, heir)
 
 
 def test_two_stores_share_a_bridge(paths: Paths, tmp_path: Path) -> None:
-    """The default bridge is the host's: two stores on it get different addresses, and each frees only its own."""
+    """The default bridge belongs to the host: two stores on it get different addresses; each frees only its own."""
     other = Paths(str(tmp_path / "other"))
     other.prepare()
     bridge = definitions.find(paths, "bridge")
@@ -178,7 +178,7 @@ def test_two_stores_share_a_bridge(paths: Paths, tmp_path: Path) -> None:
 
 
 def test_the_default_subnet_avoids_the_host_s(paths: Paths) -> None:
-    """A host with a route into 172.30.0.0/16 gets another subnet for `bridge`; while a box is on it, it stays."""
+    """A host with a route into 172.30.0.0/16 gets another subnet for `bridge`, which stays while a box is on it."""
     bridge = definitions.find(paths, "bridge")
     with owner(paths, 1) as one, owner(paths, 2) as two:
         first = lease(paths, bridge, one)
@@ -196,8 +196,8 @@ def test_the_default_subnet_avoids_the_host_s(paths: Paths) -> None:
         pool.remove()
 
 
-def test_what_an_endpoint_says(paths: Paths, large: Network) -> None:
-    """Interfaces are numbered as they come; the MAC is made of the address; names fit IFNAMSIZ."""
+def test_the_fields_of_an_endpoint(paths: Paths, large: Network) -> None:
+    """Interfaces are numbered in order; the MAC is made of the address; names fit IFNAMSIZ."""
     with owner(paths, 0xABC) as container:
         first, second = (addresses.lease(paths, large, container, {"name": "lab", "aliases": ["a"]}) for _ in range(2))
         assert (first.interface, second.interface) == ("eth0", "eth1")

@@ -1,4 +1,4 @@
-"""A box in a network, on real links: what it reaches, who reaches it, and what is left of it afterwards: nothing."""
+"""A box in a network, on real links: which machines it reaches, which reach it, and that nothing is left."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.root
 FOREVER = ("busybox", "sleep", "600")
 PING = "ping -c 1 -w 15"
 NO_ANSWER = "ping -c 1 -W 1"
-IS_UP = "cat /sys/class/net/eth0/operstate"  # the kernel takes note of a carrier a moment after it is there
+IS_UP = "cat /sys/class/net/eth0/operstate"  # the kernel notices a carrier a moment after it is there
 GATEWAY = "ip route | sed -n 's/default via \\([0-9.]*\\).*/\\1/p'"
 
 
 def test_a_box_reaches_another_machine(bridged: Command, machine: Machine) -> None:
-    """It connects to a machine that knows nothing of boxes, and that sees the host's address; --network none cannot."""
+    """It connects to a machine that has no route to boxes, and that sees the host's address; --network none cannot."""
     with machine.listen(9000) as server:
         with bridged.start("run", "--rm", "busybox", "nc", "-w", "5", MACHINE, "9000") as box:
             connection, (address, _) = server.accept()
@@ -41,8 +41,8 @@ def test_a_box_reaches_another_machine(bridged: Command, machine: Machine) -> No
         assert "Network is unreachable" in alone.stderr
 
 
-def test_what_a_box_sees_of_its_network(bridged: Command) -> None:
-    """An eth0 that is up, with an address, and a way out by the host's on the bridge; and all is gone afterwards."""
+def test_the_network_seen_from_inside(bridged: Command) -> None:
+    """An eth0 that is up, with an address, and a route by the host's bridge; afterwards all is gone."""
     before = everything()
     seen = facts(
         bridged,
@@ -59,8 +59,8 @@ def test_what_a_box_sees_of_its_network(bridged: Command) -> None:
     same_as(before)
 
 
-def test_box_and_host_and_box(bridged: Command) -> None:
-    """Two boxes reach one another by address, the host both, and they the host; a box with no network reaches none."""
+def test_boxes_and_host_reach_each_other(bridged: Command) -> None:
+    """Two boxes reach each other by address, the host both, and they the host; a box without a network reaches none."""
     with web(bridged, text="one") as one, web(bridged, text="two") as two:
         (first,), (second,) = addresses(one), addresses(two)
         assert first != second
@@ -78,8 +78,8 @@ def test_box_and_host_and_box(bridged: Command) -> None:
         assert alone.returncode == 1
 
 
-def test_the_cable_has_two_ends(bridged: Command) -> None:
-    """eth0 in the box is one end of a veth pair: each names the other's number, and the host's end is in tinybox0."""
+def test_a_veth_pair_has_two_ends(bridged: Command) -> None:
+    """eth0 in the box is one end of a veth pair: each end names the other's number, and the host's is in tinybox0."""
     with life(bridged, *FOREVER) as box:
         inner = {name: int(box.inside(f"cat /sys/class/net/eth0/{name}")) for name in ("ifindex", "iflink")}
         outer = next(link for link in links().values() if link["ifindex"] == inner["iflink"])
@@ -89,14 +89,14 @@ def test_the_cable_has_two_ends(bridged: Command) -> None:
 
 
 @pytest.mark.parametrize("mtu", [1280, 1500])
-def test_the_mtu_is_that_of_the_way_out(bridged: Command, machine: Machine, mtu: int) -> None:
-    """A box's link carries packets as large as the host's way to everywhere does, and no larger."""
+def test_the_mtu_is_that_of_the_default_route(bridged: Command, machine: Machine, mtu: int) -> None:
+    """A box's link carries packets as large as the host's default route does, and no larger."""
     machine.set_mtu(mtu)
     assert output(bridged, "busybox", "cat", "/sys/class/net/eth0/mtu") == f"{mtu}\n"
 
 
-def test_a_closed_door_stays_closed(bridged: Command, machine: Machine) -> None:
-    """Another machine that sends packets for a box's address by way of the host gets no answer; the host does."""
+def test_boxes_are_not_reachable_from_outside(bridged: Command, machine: Machine) -> None:
+    """Another machine that sends packets to a box's address by way of the host gets no answer; the host does."""
     with web(bridged) as box:
         (address,) = addresses(box)
         machine.run("ip", "route", "replace", f"{address}/32", "via", HOST)
@@ -105,8 +105,8 @@ def test_a_closed_door_stays_closed(bridged: Command, machine: Machine) -> None:
         assert fetched(address, 80) == "hello"
 
 
-def test_forwarding_is_put_back(bridged: Command) -> None:
-    """The host forwards packets while there is a box, and afterwards not, if it did not before; else it goes on."""
+def test_forwarding_is_restored(bridged: Command) -> None:
+    """The host forwards packets while there is a box; afterwards only if it did so before."""
     switch = Path("/proc/sys/net/ipv4/ip_forward")
     for former in ("0\n", "1\n"):
         switch.write_text(former)
@@ -116,8 +116,8 @@ def test_forwarding_is_put_back(bridged: Command) -> None:
     switch.write_text("0\n")
 
 
-def test_forwarding_is_said_once(bridged: Command) -> None:
-    """The first box of a boot says on stderr that the host forwards packets meanwhile; the second says nothing."""
+def test_forwarding_is_reported_once(bridged: Command) -> None:
+    """The first box after a boot prints on stderr that the host now forwards packets; the second prints nothing."""
     told = Path(pools.folder(), warnings.TOLD)
     told.unlink()
     first, second = (bridged("run", "--rm", "busybox", "true") for _ in range(2))

@@ -15,7 +15,7 @@ import pytest
 
 from tests.kernel.life.test_faults import faulty
 from tests.support.boxes import new_name, until
-from tests.support.detached_boxes import life, murder, nothing_is_left, said
+from tests.support.detached_boxes import kill_and_wait, life, nothing_is_left, stdout_of
 from tests.support.network_boxes import addresses, bridged, everything, same_as
 from tests.support.second_host import ip
 from tests.support.slowness import SLOWNESS
@@ -32,13 +32,13 @@ __all__ = ["bridged"]
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 RUN = ("run", "--rm", "-p", "8080:80", "busybox", "sleep", "0.05")
-KILLED = "tinybox: network: the process that lays the cables was killed\n"
+KILLED = "tinybox: network: the process that makes the network links was killed\n"
 OWN = ("ports", "addresses", "names", "network", "await-network")
 
 
 @contextlib.contextmanager
 def unfirewalled(tinybox: Command, name: str, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a box called *name*, and once it runs let nft(8) fail for its owner, in a mount namespace of its own."""
+    """Run a box called *name*; once it runs, make nft(8) fail for its owner, in a mount namespace of its own."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     command = ["unshare", "--mount", tinybox.path, "run", "--name", name, *words]
     with subprocess.Popen(command, env=tinybox.environment, text=True, **pipes) as process:  # type: ignore[call-overload]
@@ -52,14 +52,14 @@ def unfirewalled(tinybox: Command, name: str, *words: str) -> Iterator[subproces
 
 def test_the_plan_has_the_steps_of_networks(bridged: Command) -> None:
     """They are among the parent's, in this order; with --network none there are none of them."""
-    lines = said(bridged, "run", "--dry-run", "-p", "80", "busybox", "true").splitlines()
+    lines = stdout_of(bridged, "run", "--dry-run", "-p", "80", "busybox", "true").splitlines()
     assert tuple(line.split()[2] for line in lines if line.split()[2] in OWN) == OWN
-    alone = said(bridged, "run", "--dry-run", "--network", "none", "busybox", "true").splitlines()
+    alone = stdout_of(bridged, "run", "--dry-run", "--network", "none", "busybox", "true").splitlines()
     assert not {line.split()[2] for line in alone} & set(OWN)
 
 
-def test_kill_behind_each_step(bridged: Command) -> None:
-    """Killed behind any of the parent's steps: the box ends, and the next command takes back what it had."""
+def test_kill_after_each_step(bridged: Command) -> None:
+    """Killed after any of the parent's steps: the box ends, and the next command removes all that it had."""
     before = everything()
     for event in [*(f"step:{name}" for name in (*OWN, "clone", "await")), "state:created", "state:running"]:
         with faulty(bridged, "kill-at", event, *RUN) as process:
@@ -70,7 +70,7 @@ def test_kill_behind_each_step(bridged: Command) -> None:
 
 
 def test_kill_at_any_call_to_the_system(bridged: Command) -> None:
-    """Killed at its n-th call, in the midst of giving back as well: the next command leaves nothing."""
+    """Killed at its n-th call, also while it releases things: the next command leaves nothing."""
     before, killed = everything(), 0
     for count in range(60, 2000, 1 if os.environ.get("TINYBOX_SOAK") else 23):
         with faulty(bridged, "kill-at", str(count), *RUN) as process:
@@ -83,11 +83,11 @@ def test_kill_at_any_call_to_the_system(bridged: Command) -> None:
     assert killed > 5
 
 
-def test_the_fitter_is_killed_at_any_call(bridged: Command) -> None:
-    """Who lays the cables dies, early or late: the run fails with one line, and the host is as it was, at once."""
+def test_the_link_maker_is_killed_at_any_call(bridged: Command) -> None:
+    """The link maker dies, early or late: the run fails with one line, and the host is at once as it was."""
     before, killed = everything(), 0
     for count in range(3, 2000, 1 if os.environ.get("TINYBOX_SOAK") else 7):
-        with faulty(bridged, "kill-fitter-at", str(count), *RUN) as process:
+        with faulty(bridged, "kill-link-maker-at", str(count), *RUN) as process:
             _, told = process.communicate(timeout=20 * SLOWNESS)
         same_as(before)
         if process.returncode == 0:
@@ -98,7 +98,7 @@ def test_the_fitter_is_killed_at_any_call(bridged: Command) -> None:
 
 
 def test_a_step_that_fails_is_undone(bridged: Command) -> None:
-    """An error in any of these steps is one line, status 125, and the host is as it was, at once."""
+    """An error in any of these steps is one line, status 125, and the host is at once as it was."""
     before = everything()
     for name in OWN:
         with faulty(bridged, "fail-at", name, *RUN) as process:
@@ -107,27 +107,27 @@ def test_a_step_that_fails_is_undone(bridged: Command) -> None:
         same_as(before)
 
 
-def test_rules_that_cannot_be_taken_back(bridged: Command) -> None:
-    """The firewall fails when the box ends: that is one line on stderr; the doctor finds the rules, and --fix.
+def test_rules_that_cannot_be_removed(bridged: Command) -> None:
+    """The firewall fails when the box ends: one line on stderr; the doctor finds the rules, and --fix removes them.
 
-    The box itself has ended as it would have, and has given back its link and its address.
+    The box itself has ended normally, and has released its link and its address.
     """
     before, name = everything(), new_name()
     with unfirewalled(bridged, name, "--rm", "-i", "busybox", "cat") as box:
         _, told = box.communicate("", timeout=20 * SLOWNESS)
     assert (box.returncode, told) == (0, "tinybox: firewall: nft: status 1 (see nft(8))\n")
     until(lambda: {key for key, value in everything().items() if before[key] != value} == {"rules"})
-    assert "rules of no box: inet tinybox" in bridged("doctor").stdout
-    assert "removed: rules of no box: inet tinybox" in bridged("doctor", "--fix").stdout
+    assert "firewall rules without a box: inet tinybox" in bridged("doctor").stdout
+    assert "removed: firewall rules without a box: inet tinybox" in bridged("doctor", "--fix").stdout
     same_as(before)
 
 
-def test_what_the_doctor_finds_of_networks(bridged: Command) -> None:
-    """A lease of nobody, a bridge with a cable in it, and the pool of a namespace that is no more: told, and fixed.
+def test_network_findings_of_the_doctor(bridged: Command) -> None:
+    """A lease without a box, a bridge with a link in it, the pool of an ended namespace: reported, and fixed.
 
-    What a living box has is not touched: it is on another bridge.
+    Objects of a running box stay: it is on another bridge.
     """
-    said(bridged, "network", "create", "other")
+    stdout_of(bridged, "network", "create", "other")
     bridge = definitions.find(Paths(bridged.root), "other").bridge
     with life(bridged, "busybox", "sleep", "600") as box:
         before = everything()
@@ -137,8 +137,8 @@ def test_what_the_doctor_finds_of_networks(bridged: Command) -> None:
         os.symlink(f"{bridged.root}/run/nobody", f"{pools.POOLS}/1/.last")
         ip("link", "add", bridge, "type", "bridge")
         ip("link", "add", "vethnobodys0", "master", bridge, "type", "veth", "peer", "name", "vethnobodys1")
-        kinds = ("addresses of dead boxes: 172.30.9.9", "links of no box: vethnobodys0",
-                 f"links of no box: {bridge}", "pools of dead network namespaces: 1")  # fmt: skip
+        kinds = ("addresses of dead boxes: 172.30.9.9", "links without a box: vethnobodys0",
+                 f"links without a box: {bridge}", "pools of dead network namespaces: 1")  # fmt: skip
         told = " ".join(bridged("doctor").stdout.split())
         assert all(kind.partition(":")[0] in told for kind in kinds)
         fixed = bridged("doctor", "--fix").stdout.splitlines()
@@ -147,17 +147,17 @@ def test_what_the_doctor_finds_of_networks(bridged: Command) -> None:
         assert not os.path.exists(f"{pools.POOLS}/1")
         assert box.inside("ip route").startswith("default")
         assert not set(fixed[: len(kinds)]) & set(bridged("doctor", "--fix").stdout.splitlines())
-    said(bridged, "network", "rm", "other")
+    stdout_of(bridged, "network", "rm", "other")
 
 
 def test_a_monitor_is_killed(bridged: Command) -> None:
-    """The box of a killed monitor ends; its address and port are free behind the next command; it can start again."""
+    """The box of a killed monitor ends; after the next command its address and port are free; it can start again."""
     before = everything()
     with life(bridged, "-p", "8080:80", "busybox", "sleep", "600") as box:
         assert len(addresses(box)) == 1
-        murder(box.monitor)
+        kill_and_wait(box.monitor)
         bridged("images")
         same_as(before)
-        said(bridged, "start", box.name)
+        stdout_of(bridged, "start", box.name)
         assert len(addresses(box)) == 1
     same_as(before)

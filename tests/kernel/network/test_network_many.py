@@ -31,7 +31,7 @@ PAGE = b"a page of a real server\n"
 
 
 def test_thirty_boxes_at_once(bridged: Command) -> None:
-    """Started together, all alive at the same time: thirty addresses, thirty cables in one bridge; then nothing."""
+    """Started together, all running at the same time: thirty addresses, thirty links in one bridge; then nothing."""
     before, word = everything(), new_name()
     tell = "ip -o -4 address show dev eth0 | tr -s ' ' | cut -d ' ' -f 4; read go"
     words = ("run", "--rm", "-i", "busybox", "sh", "-c", tell)
@@ -69,9 +69,9 @@ def ask(count: int) -> int:
 
 
 def test_a_real_server_loses_nothing(bridged: Command, machine: Machine, tmp_path: Path) -> None:
-    """Python's http.server in a box, published: curl has the page from the host and from another machine.
+    """Python's http.server in a box, published: curl gets the page from the host and from another machine.
 
-    And of ten thousand requests, a connection each, every single one is answered.
+    Of ten thousand requests, a connection for each, every single one is answered.
     """
     (tmp_path / "page").write_bytes(PAGE)
     tmp_path.chmod(0o755)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import PATIENCE, one_line, until
-from tests.support.detached_boxes import life, said
+from tests.support.detached_boxes import life, stdout_of
 from tests.support.network_boxes import (
     addresses,
     bridged,
@@ -37,7 +37,7 @@ __all__ = ["bridged", "machine"]
 pytestmark = pytest.mark.root
 
 
-BRIDGES_ASK = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")  # there is one for each network namespace
+BRIDGES_ASK = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")  # each network namespace has its own
 
 
 def refused(address: str, port: int) -> bool:
@@ -51,9 +51,9 @@ def refused(address: str, port: int) -> bool:
 
 @pytest.mark.parametrize("filtered", ["0", "1"])
 def test_a_published_port_is_reached_from_everywhere(bridged: Command, machine: Machine, filtered: str) -> None:
-    """By another machine, the host's own address, 127.0.0.1, another box, the box itself; another port by nobody.
+    """From another machine, the host's own address, 127.0.0.1, another box, the box itself; another port from none.
 
-    And whether bridges ask the firewall about what passes through them, or not: br_netfilter.
+    With bridges that pass their packets to the firewall and without: br_netfilter.
     """
     if BRIDGES_ASK.exists():
         BRIDGES_ASK.write_text(filtered)
@@ -62,7 +62,7 @@ def test_a_published_port_is_reached_from_everywhere(bridged: Command, machine: 
         assert page(machine.connect(HOST, 8080)) == "hello"
         assert [fetched(address, 8080) for address in (HOST, "127.0.0.1", "127.0.0.5")] == ["hello"] * 3
         ask = f"wget -qO- http://{HOST}:8080"
-        assert said(bridged, "run", "--rm", "busybox", "sh", "-c", ask) == "hello\n"
+        assert stdout_of(bridged, "run", "--rm", "busybox", "sh", "-c", ask) == "hello\n"
         assert box.inside(ask) == "hello"
         assert refused(HOST, 8081)
         with pytest.raises(ConnectionRefusedError):
@@ -71,8 +71,8 @@ def test_a_published_port_is_reached_from_everywhere(bridged: Command, machine: 
     same_as(before)
 
 
-def test_a_port_can_be_the_loopback_s_alone(bridged: Command, machine: Machine) -> None:
-    """Published at 127.0.0.1 it is reached from the host, and by nobody else, not even who writes that address."""
+def test_a_port_can_be_published_on_loopback_alone(bridged: Command, machine: Machine) -> None:
+    """Published at 127.0.0.1 it is reached from the host alone, even if another machine sends to 127.0.0.1."""
     with web(bridged, "-p", "127.0.0.1:8080:80"):
         assert fetched("127.0.0.1", 8080) == "hello"
         assert refused(HOST, 8080)
@@ -85,10 +85,10 @@ def test_a_port_can_be_the_loopback_s_alone(bridged: Command, machine: Machine) 
         assert (done.returncode, done.stdout) == (28, ""), done
 
 
-def test_the_host_s_loopback_is_not_a_box_s(bridged: Command) -> None:
-    """What listens on the host's 127.0.0.1 is not reached by a box that sends packets there: a rule counts them."""
+def test_the_host_s_loopback_is_closed_to_boxes(bridged: Command) -> None:
+    """A server on the host's 127.0.0.1 is not reached by a box that sends packets there: a rule counts them."""
     with web(bridged, "-p", "8080:80") as box, socket.create_server(("127.0.0.1", 9001)) as server:
-        server.settimeout(0.1)  # he who asks has given up by then: what he sent is here, or was dropped
+        server.settimeout(0.1)  # the client has given up by then: its packets have arrived, or were dropped
         gateway = box.inside("ip route").split()[2]
         with life(bridged, "--privileged", "busybox", "sleep", "600") as other:
             other.inside("echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet")
@@ -102,7 +102,7 @@ def test_the_host_s_loopback_is_not_a_box_s(bridged: Command) -> None:
 
 
 def test_udp(bridged: Command, machine: Machine) -> None:
-    """Datagrams come to the box and its answers go back, for another machine and by 127.0.0.1."""
+    """Datagrams reach the box and its answers come back, for another machine and by 127.0.0.1."""
     echo = "nc -u -l -p 53 -e cat"
     ours = partial(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
     for make, address in ((machine.datagrams, HOST), (ours, "127.0.0.1")):
@@ -114,22 +114,22 @@ def test_udp(bridged: Command, machine: Machine) -> None:
 @pytest.fixture
 def six(bridged: Command) -> Iterator[str]:
     """Give the name of a network with IPv6."""
-    said(bridged, "network", "create", "--ipv6", "six")
+    stdout_of(bridged, "network", "create", "--ipv6", "six")
     yield "six"
-    said(bridged, "network", "rm", "six")
+    stdout_of(bridged, "network", "rm", "six")
 
 
 def test_a_port_published_for_ipv6(bridged: Command, machine: Machine, six: str) -> None:
     """Another machine, the host by its own address, another box and the box itself reach it by IPv6 as by IPv4.
 
-    At ::1, from which the kernel lets no packet leave, and at another port, it is refused; later everywhere.
+    ::1, from which the kernel lets no packet leave, and other ports are refused; after the end all are.
     """
     before = everything()
     with web(bridged, "--network", six, "-p", "8080:80") as box:
         assert [page(machine.connect(address, 8080)) for address in (HOST6, HOST)] == ["hello"] * 2
         assert [fetched(address, 8080) for address in (HOST6, HOST)] == ["hello"] * 2
         ask = f"wget -qO- http://[{HOST6}]:8080"
-        assert said(bridged, "run", "--rm", "--network", six, "busybox", "sh", "-c", ask) == "hello\n"
+        assert stdout_of(bridged, "run", "--rm", "--network", six, "busybox", "sh", "-c", ask) == "hello\n"
         assert box.inside(ask) == "hello"
         assert refused("::1", 8080)
         for address, port in ((HOST6, 8081), (HOST6, 80)):
@@ -141,7 +141,7 @@ def test_a_port_published_for_ipv6(bridged: Command, machine: Machine, six: str)
 
 
 def test_a_port_published_at_one_address_of_ipv6(bridged: Command, machine: Machine, six: str) -> None:
-    """Published at the host's IPv6 address it is reached there, and not by IPv4; without IPv6 in its network, never."""
+    """Published at the host's IPv6 address it is reached there, not by IPv4; without IPv6 in its network, never."""
     with web(bridged, "--network", six, "-p", f"[{HOST6}]:8080:80"):
         assert [page(machine.connect(HOST6, 8080)), fetched(HOST6, 8080)] == ["hello"] * 2
         assert refused(HOST, 8080)
@@ -151,12 +151,12 @@ def test_a_port_published_at_one_address_of_ipv6(bridged: Command, machine: Mach
             machine.connect(HOST6, 8080)
 
 
-def test_a_sender_of_datagrams_finds_the_box_again(bridged: Command, machine: Machine) -> None:
-    """One socket goes on sending while the box stops and starts: the kernel forgets where its datagrams were led to."""
+def test_a_udp_client_finds_the_restarted_box(bridged: Command, machine: Machine) -> None:
+    """One socket goes on sending while the box stops and starts: stale conntrack entries are removed."""
     echo = "nc -u -l -p 53 -e cat"
     with (
         machine.datagrams() as client,
-        life(bridged, "busybox", "sleep", "600"),  # so that the pool stays, and each start gets another address
+        life(bridged, "busybox", "sleep", "600"),  # so the pool stays, and each start gets another address
         life(bridged, "-p", "5353:53/udp", "alpine", "sh", "-c", f"while :; do {echo}; done") as box,
     ):
         places = []
@@ -164,16 +164,16 @@ def test_a_sender_of_datagrams_finds_the_box_again(bridged: Command, machine: Ma
             until(partial(listens, box, "udp", 53))
             until(partial(echoes, client, said_now, HOST, 5353))
             places += addresses(box)
-            said(bridged, "stop", "-t", "0", box.name)
+            stdout_of(bridged, "stop", "-t", "0", box.name)
             client.sendto(b"nobody is", (HOST, 5353))
             known = partial(conntrack.known, socket.AF_INET, socket.IPPROTO_UDP, 5353)
-            until(known)  # the control: there is what misleads
-            said(bridged, "start", box.name)
+            until(known)  # the control: the stale entry exists
+            stdout_of(bridged, "start", box.name)
         assert places[0] != places[1]
 
 
 def test_a_port_in_use_is_found_before_anything_is_made(bridged: Command) -> None:
-    """One line with the port, status 125, and no link, rule or container is there; later it is free."""
+    """One line with the port, status 125, and no link, rule or container is made; later the port is free."""
     with socket.create_server(("127.0.0.1", 8080)):
         before = everything()
         done = bridged("run", "--rm", "-p", "8080:80", "busybox", "true")
@@ -189,26 +189,26 @@ def test_a_port_in_use_is_found_before_anything_is_made(bridged: Command) -> Non
 def test_a_port_is_chosen(bridged: Command) -> None:
     """Without a port of the host a free one is taken, which `port` names; of a range the first that is free."""
     with web(bridged, "-p", "80", "-p", "8100-8102:80") as box, web(bridged, "-p", "8100-8102:80", text="two") as two:
-        lines = said(bridged, "port", box.name).splitlines()
+        lines = stdout_of(bridged, "port", box.name).splitlines()
         chosen = sorted(int(line.rpartition(":")[2]) for line in lines)
         assert fetched("127.0.0.1", chosen[-1]) == "hello"
-        assert said(bridged, "port", two.name) == "80/tcp -> 0.0.0.0:8101\n"
+        assert stdout_of(bridged, "port", two.name) == "80/tcp -> 0.0.0.0:8101\n"
         assert [fetched("127.0.0.1", port) for port in (8100, 8101)] == ["hello", "two"]
 
 
-def test_it_is_published_anew_at_each_start(bridged: Command, machine: Machine) -> None:
-    """Stopped it is refused, started again it is reached, whatever address the box has then."""
+def test_it_is_published_again_at_each_start(bridged: Command, machine: Machine) -> None:
+    """Stopped it is refused, started again it is reached, whichever address the box has then."""
     with web(bridged, "-p", "8080:80") as box, life(bridged, "busybox", "sleep", "600"):
-        said(bridged, "stop", "-t", "0", box.name)
+        stdout_of(bridged, "stop", "-t", "0", box.name)
         assert refused(HOST, 8080)
-        said(bridged, "start", box.name)
+        stdout_of(bridged, "start", box.name)
         until(lambda: listens(box))
         assert page(machine.connect(HOST, 8080)) == "hello"
         assert len(addresses(box)) == 1
 
 
 def test_flushed_rules_come_back(bridged: Command, machine: Machine) -> None:
-    """Somebody flushes all rules: the next box brings back those of the boxes, and takes away nobody else's."""
+    """If all rules were flushed, the next box restores those of all boxes, and removes no rule of other programs."""
     with web(bridged, "-p", "8080:80"):
         subprocess.run(["nft", "flush", "ruleset"], check=True)
         subprocess.run(["nft", "add", "table", "ip", "others"], check=True)

@@ -24,20 +24,20 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(params=list(VIEWS.values()), ids=list(VIEWS))
 def where(request: pytest.FixtureRequest) -> Hierarchies:
-    """Show the host as it is, and if it is hybrid also as if it had version 1 alone."""
+    """Give the host's hierarchies as they are, and on a hybrid host also as if only version 1 were there."""
     view: Hierarchies = request.param
     return view
 
 
 @pytest.fixture
 def group(where: Hierarchies) -> Iterator[Cgroup]:
-    """Make a group with memory and pids, wherever these are."""
+    """Make a group with memory and pids, in whichever hierarchies offer them."""
     with group_with(where, {"memory": {"limit": -1}, "pids": {"limit": -1}}) as group:
         yield group
 
 
 def directories(group: Cgroup) -> list[str]:
-    """List where the group stands."""
+    """List the directories of the group."""
     return [path for root in group.hierarchies.roots() if os.path.isdir(path := f"{root}/{group.name}")]
 
 
@@ -47,8 +47,8 @@ def test_a_group_stands_in_the_hierarchies_that_it_needs_and_in_no_other(group: 
     assert set(directories(group)) == needed
 
 
-def test_remove_takes_everything_and_the_empty_parent(where: Hierarchies) -> None:
-    """Groups that the container made go, too; the common parent stays while another group is in it."""
+def test_remove_deletes_groups_below_and_the_empty_parent(where: Hierarchies) -> None:
+    """Groups that the container made are removed, too; the common parent stays while another group is in it."""
     with group_with(where) as neighbour:
         with group_with(where, {"memory": {"limit": -1}}) as group:
             parents = [os.path.dirname(path) for path in directories(group)]
@@ -64,7 +64,7 @@ def test_remove_takes_everything_and_the_empty_parent(where: Hierarchies) -> Non
 def test_remove_waits_for_a_process_that_is_ending_but_not_for_one_that_stays(
     where: Hierarchies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process in the group makes rmdir(2) fail: that is reported with its pid, and nothing is removed."""
+    """A process in the group makes rmdir(2) fail: the error names its pid, and nothing is removed."""
     monkeypatch.setattr("tinybox.isolation.cgroups.group.PATIENCE", 0.05)
     with group_with(where) as group:
         pid = start(group, sleep_for_ever)
@@ -72,13 +72,13 @@ def test_remove_waits_for_a_process_that_is_ending_but_not_for_one_that_stays(
             group.remove()
         os.kill(pid, signal.SIGKILL)
         monkeypatch.undo()
-        group.remove()  # not waited for: it may be a zombie
+        group.remove()  # not waited for: the process may be a zombie
         assert directories(group) == []
         assert end(pid) == -signal.SIGKILL
 
 
 def test_a_second_group_of_the_same_name_is_refused_and_the_first_one_unharmed(group: Cgroup) -> None:
-    """Create is exclusive: a group that someone else made is never taken over, nor removed."""
+    """Creation is exclusive: a group that another program made is neither taken over nor removed."""
     before = directories(group)
     with pytest.raises(StateError, match="exists"):
         Cgroup(group.name, group.hierarchies, group.controllers).create()
@@ -86,7 +86,7 @@ def test_a_second_group_of_the_same_name_is_refused_and_the_first_one_unharmed(g
 
 
 def test_create_is_all_or_nothing(where: Hierarchies, tmp_path: object) -> None:
-    """When a later hierarchy refuses, the directories in the earlier ones are taken back."""
+    """If a later hierarchy refuses, the directories in the earlier ones are removed again."""
     broken = Hierarchies(where.unified, where.v2_controllers, {**where.v1, "net_cls": f"{tmp_path}/missing"})
     group = Cgroup(new_name(), broken, {"net_cls"})
     with pytest.raises(HostError):
@@ -95,7 +95,7 @@ def test_create_is_all_or_nothing(where: Hierarchies, tmp_path: object) -> None:
     assert not os.path.isdir(os.path.dirname(group.directory("freezer") or ""))
 
 
-def test_many_at_once_do_not_take_the_parent_from_each_other(where: Hierarchies) -> None:
+def test_parallel_creation_does_not_lose_the_common_parent(where: Hierarchies) -> None:
     """Each of four processes makes and removes a group 25 times below one parent, and none of them fails."""
     with group_with(where) as helper:
         parent = f"{helper.name.partition('/')[0]}-many"
@@ -111,8 +111,8 @@ def test_many_at_once_do_not_take_the_parent_from_each_other(where: Hierarchies)
     assert not any(os.path.isdir(f"{root}/{parent}") for root in where.roots())
 
 
-def test_kill_ends_everyone_in_the_group_and_nobody_else(where: Hierarchies) -> None:
-    """A grandchild in a session of its own, and one in a group below, end with the others; a neighbour lives."""
+def test_kill_ends_all_processes_in_the_group_and_no_others(where: Hierarchies) -> None:
+    """A grandchild in a session of its own, and one in a group below, end with the others; a neighbour goes on."""
 
     def family() -> None:
         if os.fork() == 0:
@@ -120,7 +120,7 @@ def test_kill_ends_everyone_in_the_group_and_nobody_else(where: Hierarchies) -> 
         sleep_for_ever()
 
     with group_with(where) as group, group_with(where) as neighbour:
-        for path in directories(group):  # not by create(): that would want the group above to have no processes
+        for path in directories(group):  # not with create(): it requires that the group above has no processes
             os.mkdir(f"{path}/below")
         below = Cgroup(f"{group.name}/below", where)
         pids, other = [start(group, family), start(below, sleep_for_ever)], start(neighbour, sleep_for_ever)
@@ -135,7 +135,7 @@ def test_kill_ends_everyone_in_the_group_and_nobody_else(where: Hierarchies) -> 
 
 
 def test_kill_of_an_empty_group_returns_at_once(group: Cgroup) -> None:
-    """Nobody to end is no error."""
+    """An empty group is no error."""
     group.kill()
     assert group.processes() == []
 
@@ -179,7 +179,7 @@ def test_frozen_processes_make_no_progress_until_they_are_thawed(where: Hierarch
 
 
 def test_a_group_is_opened_again_by_its_name_alone(group: Cgroup) -> None:
-    """Another process needs no more than the name to list, join, kill and remove."""
+    """The name alone is enough for another process to list, join, kill and remove the group."""
     again = Cgroup(group.name, group.hierarchies)
     pid = start(again, sleep_for_ever)
     with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
@@ -190,8 +190,8 @@ def test_a_group_is_opened_again_by_its_name_alone(group: Cgroup) -> None:
     assert directories(group) == []
 
 
-@pytest.mark.skipif(HOST.unified is None, reason="this host has no cgroup2: nothing to be born into")
-def test_a_child_is_born_into_the_group_and_joins_version_1_later() -> None:
+@pytest.mark.skipif(HOST.unified is None, reason="CLONE_INTO_CGROUP needs cgroup2")
+def test_a_child_is_made_in_the_group_and_joins_version_1_later() -> None:
     """With CLONE_INTO_CGROUP the child is in v2 before it runs; join() adds v1; without the flag it is in neither."""
     with group_with(HOST, {"memory": {"limit": -1}}) as group:
         fd = group.open()
@@ -213,8 +213,8 @@ def test_a_child_is_born_into_the_group_and_joins_version_1_later() -> None:
             end(pid)
 
 
-def test_to_put_a_process_in_that_is_gone_says_so(group: Cgroup) -> None:
-    """A pid that nobody has is ESRCH, not silence."""
+def test_a_process_that_is_gone_cannot_be_added(group: Cgroup) -> None:
+    """An unused pid is ESRCH, not silence."""
     pid = os.posix_spawn("/bin/true", ["true"], {})
     end(pid)
     with pytest.raises(ProcessLookupError):
@@ -223,7 +223,7 @@ def test_to_put_a_process_in_that_is_gone_says_so(group: Cgroup) -> None:
 
 @pytest.mark.skipif(HOST.mode != "v2", reason="only pure v2 enables controllers below the root")
 def test_a_group_with_processes_cannot_have_limited_groups_below_it() -> None:
-    """The rule of `no internal processes` is told in words."""
+    """The error explains the kernel's rule of "no internal processes"."""
     with group_with(HOST) as group:
         pid = start(group, sleep_for_ever)
         with pytest.raises(HostError, match="internal processes"):

@@ -1,4 +1,4 @@
-"""Real limits really limit: each one is met by a process that goes too far, and by one without the limit."""
+"""Limits of control groups take effect: each is met by a process that exceeds it, and by one without the limit."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ pytestmark = pytest.mark.root
 
 KMSG = os.makedev(1, 11)
 NONE: dict[str, Any] = {"allow": False, "access": "rwm"}
-BLINK = 1.0  # seconds that a quota is measured over, at least
+BLINK = 1.0  # seconds: the least time over which a quota is measured
 
 
 @pytest.fixture(params=list(VIEWS.values()), ids=list(VIEWS))
 def where(request: pytest.FixtureRequest) -> Hierarchies:
-    """Show the host as it is, and if it is hybrid also as if it had version 1 alone."""
+    """Give the host's hierarchies as they are, and on a hybrid host also as if only version 1 were there."""
     view: Hierarchies = request.param
     return view
 
 
 def hog() -> int:
-    """Use 64 MiB for good."""
+    """Allocate 64 MiB and write to all of it."""
     return 0 if len(b"x" * (64 * MIB)) else 1
 
 
 def forks() -> int:
-    """Fork up to six children and return how many there were when fork(2) said EAGAIN."""
+    """Fork up to six children and return how many there were when fork(2) failed with EAGAIN."""
     pids: list[int] = []
     try:
         for _ in range(6):
@@ -61,7 +61,7 @@ def forks() -> int:
 
 
 def spin() -> None:
-    """Use a CPU until killed."""
+    """Use a CPU until this process is killed."""
     while True:
         pass
 
@@ -79,15 +79,15 @@ def opened(path: str) -> int:
 def test_a_process_that_takes_more_memory_than_its_group_has_is_killed(
     where: Hierarchies, limit: int, status: int
 ) -> None:
-    """64 MiB in a group of 16 end by SIGKILL and are counted; without a limit the same process lives."""
+    """A process that takes 64 MiB in a group of 16 ends by SIGKILL and is counted; without a limit it goes on."""
     with group_with(where, {"memory": {"limit": limit}}) as group:
         assert run(group, hog) == status
         assert bool(oom_kills(group)) == (status != 0)
         assert memory_limit(group) == (limit if limit > 0 else None)
 
 
-def test_the_watch_tells_of_the_oom_killer_and_kill_ends_the_rest(where: Hierarchies) -> None:
-    """In 32 MiB a bystander sleeps and a hog grows: the watch wakes, and after kill() nobody is left."""
+def test_the_watch_reports_the_oom_killer_and_kill_ends_the_rest(where: Hierarchies) -> None:
+    """In 32 MiB one process sleeps and another grows: the watch wakes, and after kill() no process is left."""
     with group_with(where, {"memory": {"limit": 32 * MIB}}) as group, OomWatch(group) as watch:
         poll = select.poll()
         poll.register(watch, watch.mask)
@@ -96,14 +96,14 @@ def test_the_watch_tells_of_the_oom_killer_and_kill_ends_the_rest(where: Hierarc
         bystander = start(group, sleep_for_ever)
         victim = start(group, hog)
         until(lambda: poll.poll(100) and watch.struck())
-        until(lambda: oom_kills(group) > 0)  # version 1 wakes us before it kills: we would be faster
+        until(lambda: oom_kills(group) > 0)  # version 1 reports it before it kills: kill() would be faster
         group.kill()
         assert group.processes() == []
         assert [end(victim), end(bystander)] == [-signal.SIGKILL] * 2
 
 
 def test_a_watch_is_not_woken_by_a_process_within_its_limit(where: Hierarchies) -> None:
-    """The same hog with room enough leaves the watch asleep."""
+    """The same process with enough memory does not wake the watch."""
     with group_with(where, {"memory": {"limit": 256 * MIB}}) as group, OomWatch(group) as watch:
         assert run(group, hog) == 0
         poll = select.poll()
@@ -119,7 +119,7 @@ def test_fork_fails_at_the_pids_limit(where: Hierarchies, limit: int, children: 
         assert run(group, forks) == children
 
 
-def test_a_quota_holds_a_busy_process_to_its_share_of_a_cpu(where: Hierarchies) -> None:
+def test_a_quota_limits_a_busy_process_to_its_share_of_a_cpu(where: Hierarchies) -> None:
     """At 20 % a loop is throttled and uses 0.2 CPU; the same loop without a quota, at the same time, uses more."""
     quota = {"cpu": {"quota": 20_000, "period": 100_000}}
     with group_with(where, quota) as slow, group_with(where, {"cpu": {"quota": -1}}) as fast:
@@ -134,8 +134,8 @@ def test_a_quota_holds_a_busy_process_to_its_share_of_a_cpu(where: Hierarchies) 
         def share() -> float:
             return used(0) / (time.monotonic() - begin)
 
-        # What a hypervisor takes from a process counts as used by it: on a machine whose CPUs other machines use, the
-        # slow loop may be beyond its share for a while, until the scheduler has taken that back from it.
+        # CPU time that a hypervisor takes away counts as used by the process: on a machine that shares its CPUs, the
+        # slow loop may exceed its share for a while, until the scheduler has balanced it.
         until(lambda: stats(slow)["cpu_throttled_time"] and used(1) > 1.5 * used(0) and share() < 0.3)
         taken, counted, free = used(0), stats(slow), stats(fast)
         slow.kill()
@@ -150,7 +150,7 @@ def test_a_quota_holds_a_busy_process_to_its_share_of_a_cpu(where: Hierarchies) 
 
 
 def put_first(name: str, where: Hierarchies) -> None:
-    """Give all below a group their CPUs, whoever else on this machine wants them: the largest weight there is."""
+    """Give the group *name* the largest CPU weight, so that other programs do not take the CPUs of its children."""
     for setting in settings({"cpu": {"shares": 2**18}}, where):
         Cgroup(name, where).apply(setting)
 
@@ -162,7 +162,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def test_a_cpuset_pins_its_processes(where: Hierarchies) -> None:
-    """With ``cpus`` 0 a process may run on CPU 0 alone; the test itself has more, or the machine has but one."""
+    """With ``cpus`` 0 a process may run on CPU 0 alone; the test itself may use more, if the machine has more."""
     with group_with(where, {"cpu": {"cpus": "0"}}) as group:
         assert run(group, lambda: int(os.sched_getaffinity(0) != {0})) == 0
     with group_with(where) as group:
@@ -200,7 +200,7 @@ def test_a_device_file_may_be_made_but_not_used(where: Hierarchies, tmp_path: Pa
 
 
 def test_a_rule_for_one_device_lets_that_one_through(where: Hierarchies) -> None:
-    """A later rule for /dev/kmsg opens it again, for reading and not for writing."""
+    """A later rule for /dev/kmsg allows it again, for reading and not for writing."""
     rule = {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "r"}
 
     def write() -> int:
@@ -215,8 +215,8 @@ def test_a_rule_for_one_device_lets_that_one_through(where: Hierarchies) -> None
         assert run(group, write) == errno.EPERM
 
 
-def test_a_later_rule_takes_back_what_an_earlier_one_gave(where: Hierarchies) -> None:
-    """A refusal as wide or wider holds; out of the middle version 2 takes it, and version 1 says that it cannot."""
+def test_a_later_rule_removes_an_earlier_permission(where: Hierarchies) -> None:
+    """A rule that covers the whole permission removes it; a part is removed in version 2, refused in version 1."""
     device = {"type": "c", "major": 1, "minor": 11, "access": "rw"}
     for wide in (device, {"type": "c", "major": 1, "access": "rw"}):
         with group_with(where, {"devices": [NONE, {**device, "allow": True}]}) as group:
@@ -235,7 +235,7 @@ def test_a_later_rule_takes_back_what_an_earlier_one_gave(where: Hierarchies) ->
 
 
 def test_figures_are_those_of_the_group(where: Hierarchies) -> None:
-    """A sleeping process is one pid and some memory; a limit shows as what was written."""
+    """A sleeping process is one pid and some memory; a limit is reported as it was written."""
     with group_with(where, {"memory": {"limit": 64 * MIB}, "pids": {"limit": 9}}) as group:
         pid = start(group, sleep_for_ever)
         until(lambda: stats(group)["memory"])
@@ -247,15 +247,15 @@ def test_figures_are_those_of_the_group(where: Hierarchies) -> None:
     assert figures["oom_kills"] == 0
 
 
-def test_a_swap_limit_counts_what_version_2_leaves_out(where: Hierarchies) -> None:
+def test_a_swap_limit_excludes_memory_in_version_2(where: Hierarchies) -> None:
     """32 MiB of memory and 48 in all are 16 of swap in version 2, and 48 of both in version 1, as read back."""
     with group_with(where, {"memory": {"limit": 32 * MIB, "swap": 48 * MIB}}) as group:
         alone, both = group.read("memory", "memory.swap.max"), group.read("memory", "memory.memsw.limit_in_bytes")
-    assert (alone, both) in ((f"{16 * MIB}\n", None), (None, f"{48 * MIB}\n"))
+    assert (alone, both) == ((None, f"{48 * MIB}\n") if where.version("memory") == 1 else (f"{16 * MIB}\n", None))
 
 
-def test_a_value_that_the_kernel_refuses_is_said_with_the_file(where: Hierarchies) -> None:
-    """A wrong value and a file that this kernel does not have are errors in words."""
+def test_a_value_that_the_kernel_refuses_is_reported_with_the_file(where: Hierarchies) -> None:
+    """A wrong value, and a file that this kernel does not have, are errors that name the file."""
     with group_with(where, {"pids": {"limit": 5}}) as group:
         with pytest.raises(HostError, match=r"pids\.max = many: the kernel refuses the value"):
             group.apply(Setting("pids", "pids.max", "many"))

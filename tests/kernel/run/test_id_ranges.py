@@ -1,4 +1,4 @@
-"""Each box with `--userns private` has ids of the host to itself: what is its root's is nobody's for any other box."""
+"""Each box with `--userns private` has a range of host ids of its own: no other box can use files of its root."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Command
 from tests.support.boxes import kept, lives, new_name, output, pid_of, until
-from tests.support.detached_boxes import FOREVER, Life, life, said
+from tests.support.detached_boxes import FOREVER, Life, life, stdout_of
 from tests.support.tar_contents import stream, told
 from tinybox.container.records import id_ranges
 from tinybox.isolation import idmap
@@ -29,7 +29,7 @@ REGISTER = Path(id_ranges.FOLDER)
 
 
 def first_id(pid: int) -> int:
-    """Return the host's id behind root of process *pid*."""
+    """Return the host's uid of root of process *pid*."""
     inside, outside, length = map(int, Path(f"/proc/{pid}/uid_map").read_text().split())
     assert (inside, length) == (0, idmap.RANGE)
     assert Path(f"/proc/{pid}/gid_map").read_text().split()[1] == str(outside)
@@ -37,7 +37,7 @@ def first_id(pid: int) -> int:
 
 
 def links_to(container: str) -> list[str]:
-    """Return what the register has for a container."""
+    """Return the range in the register for a container."""
     return [path.name for path in REGISTER.iterdir() if path.is_symlink() and path.readlink().name == container]
 
 
@@ -51,7 +51,7 @@ def second_store() -> Iterator[Command]:
 
 
 def test_root_of_one_box_is_nobody_for_another(tinybox: Command, tmp_path: Path) -> None:
-    """A file on the host that root of one box keeps to itself cannot be read, owned or removed by root of another."""
+    """A file on the host that only root of one box may read cannot be read, owned or removed by root of another box."""
     tmp_path.chmod(0o1777)
     shared = ("-v", f"{tmp_path}:/s")
     with life(tinybox, *PRIVATE, *shared, "busybox", *FOREVER) as one:
@@ -69,8 +69,8 @@ def test_root_of_one_box_is_nobody_for_another(tinybox: Command, tmp_path: Path)
             assert first_id(other.pid) != first_id(one.pid)
 
 
-def test_a_range_stays_and_is_given_back(tinybox: Command) -> None:
-    """Stopped, started, killed with its monitor and started again, a box has the ids it had; removed, it has none."""
+def test_a_range_stays_and_is_released(tinybox: Command) -> None:
+    """Stopped, started, killed with its monitor and started again, a box keeps its ids; removed, it has none."""
     with life(tinybox, *PRIVATE, "busybox", *FOREVER) as it:
         first, container = first_id(it.pid), it.id
         assert links_to(container) == [str(first)]
@@ -86,11 +86,11 @@ def test_a_range_stays_and_is_given_back(tinybox: Command) -> None:
         assert first_id(it.pid) == first
     assert links_to(container) == []
     with life(tinybox, *PRIVATE, "busybox", *FOREVER) as later:
-        assert first_id(later.pid) != first  # what the former one has left on the host is nobody's yet
+        assert first_id(later.pid) != first  # the former box's files on the host get no new owner
 
 
 def test_many_at_once_in_two_stores(tinybox: Command, second_store: Command) -> None:
-    """Boxes that several commands make at the same moment, in stores that know nothing of each other, share no id."""
+    """Boxes that several commands make at the same moment, in stores without knowledge of each other, share no id."""
     places = [tinybox, second_store] * 4
     names = [new_name() for _ in places]
     begun = [place.start("run", "-d", "--name", name, *PRIVATE, "busybox", "sleep", "900")
@@ -105,23 +105,23 @@ def test_many_at_once_in_two_stores(tinybox: Command, second_store: Command) -> 
     assert not [path for path in REGISTER.iterdir() if path.readlink().is_relative_to(second_store.root)]
 
 
-def test_a_killed_command_gives_its_range_back(tinybox: Command) -> None:
-    """After kill -9 of `run --rm` the next command frees the ids; with the whole store gone, doctor --fix does."""
+def test_a_killed_command_s_range_is_released(tinybox: Command) -> None:
+    """After kill -9 of `run --rm` the next command frees the ids; if the whole store is gone, doctor --fix does."""
     name = new_name()
     with kept(tinybox, "--rm", *PRIVATE, "--name", name, "busybox", "sh", "-c", "echo READY; sleep 900") as process:
         container = os.readlink(Path(tinybox.root, "container-names", name))
         assert len(links_to(container)) == 1
         process.kill()
     assert links_to(container) == []
-    dead = REGISTER / str(idmap.END)  # none that can be given
+    dead = REGISTER / str(idmap.END)  # no range is left
     dead.symlink_to("/nowhere/containers/nobody")
     assert str(idmap.END) in tinybox("doctor").stdout
     assert tinybox("doctor", "--fix").returncode == 0
     assert not dead.is_symlink()
 
 
-def test_a_box_whose_range_is_another_s_gets_one_of_its_own(tinybox: Command) -> None:
-    """One that an older tinybox has made, or whose store was copied, starts with other ids; they are written down."""
+def test_a_box_with_the_range_of_another_gets_its_own(tinybox: Command) -> None:
+    """A box of an older tinybox, or of a copied store, starts with other ids, which are written to its config.json."""
     with life(tinybox, *PRIVATE, "busybox", *FOREVER) as one, life(tinybox, *PRIVATE, "busybox", *FOREVER) as other:
         assert tinybox("stop", "-t", "0", other.name).returncode == 0
         path = Path(tinybox.root, "containers", other.id, "config.json")
@@ -136,7 +136,7 @@ def test_a_box_whose_range_is_another_s_gets_one_of_its_own(tinybox: Command) ->
 
 
 def test_a_box_that_shares_the_users_of_another_shares_its_ids(tinybox: Command) -> None:
-    """--userns container:NAME: volumes and /etc are root's in both; the range is kept until the last of them goes."""
+    """--userns container:NAME: volumes and /etc are root's in both boxes; the range is kept until both are removed."""
     volume = new_name()
     try:
         with life(tinybox, *PRIVATE, "-v", f"{volume}:/v", "busybox", *FOREVER) as one:
@@ -158,8 +158,8 @@ def test_a_box_that_shares_the_users_of_another_shares_its_ids(tinybox: Command)
         tinybox("volume", "rm", volume)
 
 
-def test_what_comes_out_of_a_box_has_the_owners_of_inside(tinybox: Command) -> None:
-    """Diff, export, cp and commit of a box with its own or another one's users, running and at rest, see 0 and 7."""
+def test_copies_out_of_a_box_have_the_owners_seen_inside(tinybox: Command) -> None:
+    """Diff, export, cp and commit of a box with its own or a joined user namespace, running or not, show 0 and 7."""
     script = "echo x > /new; chown 7:8 /new; rm -r /media; mkdir /media; touch /media/x"
     with life(tinybox, *PRIVATE, "busybox", *FOREVER) as one:
         for users in ("private", f"container:{one.name}"):
@@ -171,11 +171,11 @@ def test_what_comes_out_of_a_box_has_the_owners_of_inside(tinybox: Command) -> N
 
 
 def _check_owners(tinybox: Command, it: Life) -> None:
-    assert {"C /media", "A /media/x", "D /media/usb", "A /new"} <= set(said(tinybox, "diff", it.name).split("\n"))
+    assert {"C /media", "A /media/x", "D /media/usb", "A /new"} <= set(stdout_of(tinybox, "diff", it.name).split("\n"))
     assert told(stream(tinybox, "cp", f"{it.name}:/new", "-"))["new"][2] == (7, 8)
     exported = told(stream(tinybox, "export", it.name))
     assert (exported["new"][2], exported["media/x"][2]) == ((7, 8), (0, 0))
-    image = said(tinybox, "commit", it.name).strip()
+    image = stdout_of(tinybox, "commit", it.name).strip()
     try:
         shown = output(tinybox, *PRIVATE, image, "sh", "-c", "stat -c %u:%g /new /media/x; ls /media")
         assert shown.split() == ["7:8", "0:0", "x"]
@@ -183,18 +183,18 @@ def _check_owners(tinybox: Command, it: Life) -> None:
         assert tinybox("rmi", image).returncode == 0
 
 
-def test_the_users_of_a_box_that_has_the_host_s(tinybox: Command) -> None:
-    """--userns container:NAME of a box without a user namespace is the host's users, as that box has them."""
+def test_joining_a_box_that_has_the_host_s_users(tinybox: Command) -> None:
+    """--userns container:NAME of a box without a user namespace means the host's users, as in that box."""
     with life(tinybox, "busybox", *FOREVER) as it:
         assert output(tinybox, "--userns", f"container:{it.name}", "busybox", "cat", "/proc/self/uid_map").split() == [
             "0", "0", "4294967295",
         ]  # fmt: skip
 
 
-def test_a_box_among_another_s_users_and_processes_is_the_one_we_hold(tinybox: Command) -> None:
+def test_a_box_in_another_one_s_user_and_pid_namespaces_keeps_its_own_pid(tinybox: Command) -> None:
     """With --userns and --pid container:NAME the pid that is written down, signalled and limited is the box's own.
 
-    Taken for a number of the host's, it is some process of the host that gets the signals and joins the limits.
+    If that pid were read as a number of the host's pid namespace, an unrelated process would be signalled and limited.
     """
     with life(tinybox, *PRIVATE, "busybox", *FOREVER) as one:
         shared = ("--userns", f"container:{one.name}", "--pid", f"container:{one.name}")

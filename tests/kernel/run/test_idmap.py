@@ -1,4 +1,4 @@
-"""User namespaces: root inside and nobody in particular outside; the image's files are root's inside all the same."""
+"""User namespaces: root inside is an unused id outside; files of the image belong to root inside nevertheless."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PRIVATE = ("--userns", "private")
 
 
 def first_id(pid: int) -> int:
-    """Return the host's id behind root of process *pid*; that no other box has it is test_id_ranges.py's."""
+    """Return the host's uid of root of process *pid*; test_id_ranges.py tests that no other box has it."""
     return int(Path(f"/proc/{pid}/uid_map").read_text().split()[1])
 
 
-def test_root_inside_is_nobody_outside(tinybox: Command) -> None:
-    """Inside it is uid 0 with docker's rights; on the host the same process is an id that no user has."""
+def test_root_inside_is_an_unused_id_outside(tinybox: Command) -> None:
+    """Inside the process is uid 0 with docker's rights; on the host the same process has an id that no user has."""
     name = new_name()
     with kept(tinybox, "--rm", *PRIVATE, "--name", name, "busybox", "sh", "-c", "id -u >&2; echo READY; sleep 100"):
         pid = pid_of(tinybox, name)
@@ -41,7 +41,7 @@ def test_root_inside_is_nobody_outside(tinybox: Command) -> None:
 
 
 def test_files_of_the_image_and_new_ones_are_root_s_inside_and_on_disk(tinybox: Command) -> None:
-    """The layers are shown with owners that fit, and what the box writes is stored as root's, for any other box."""
+    """The layers are shown with mapped owners, and new files are stored as root's, as without a user namespace."""
     name = new_name()
     script = "echo x > /new; mkdir /dir; chown 7:8 /dir; stat -c %u:%g /bin/busybox /etc /etc/passwd /new /dir"
     done = tinybox("run", *PRIVATE, "--name", name, "busybox", "sh", "-c", script)
@@ -53,7 +53,7 @@ def test_files_of_the_image_and_new_ones_are_root_s_inside_and_on_disk(tinybox: 
 
 
 def test_there_are_no_rights_over_the_host(tinybox: Command) -> None:
-    """Even with every capability inside, what belongs to the host is out of reach; without the namespace it is not."""
+    """Even with every capability, root inside can neither read nor change what is the host's; the control can."""
     tries = {
         "device": "mknod /disk b 7 0; echo $?",
         "host file": "cat /host/secret; echo x > /host/secret; echo $?",
@@ -78,7 +78,7 @@ def test_there_are_no_rights_over_the_host(tinybox: Command) -> None:
 
 
 def test_the_standard_devices_work(tinybox: Command) -> None:
-    """They cannot be made in a user namespace: they are the host's, bound, and do what they should."""
+    """Devices cannot be made in a user namespace: the host's are bind-mounted, and they work."""
     works = facts(
         tinybox, *PRIVATE, null="echo x > /dev/null; wc -c < /dev/null", zero="head -c 3 /dev/zero | wc -c",
         random="head -c 4 /dev/urandom | wc -c", pts="ls /dev/pts", shm="touch /dev/shm/x && echo ok",
@@ -99,8 +99,8 @@ def test_another_user_of_the_namespace(tinybox: Command) -> None:
     assert shown.split() == ["1000", "50", "1000:50"]
 
 
-def test_volumes_and_limits_go_along_with_it(tinybox: Command, tmp_path: Path) -> None:
-    """A bind mount shows the host's owners as nobody; memory and sysctl and a read-only root work as ever."""
+def test_volumes_and_limits_work_with_it(tinybox: Command, tmp_path: Path) -> None:
+    """A bind mount shows the host's owners as nobody; memory limit, sysctl and a read-only root work as usual."""
     (tmp_path / "x").touch()
     tmp_path.chmod(0o755)
     words = (*PRIVATE, "-m", "64m", "--read-only", "--tmpfs", "/t", "--sysctl", "net.ipv4.ip_default_ttl=9")

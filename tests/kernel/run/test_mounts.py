@@ -1,4 +1,4 @@
-"""Mounts by file descriptor, in a mount namespace of a child: the kernel's table says what was asked for."""
+"""Mounts by file descriptor, in a child's mount namespace: mountinfo shows exactly the requested mounts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FLAGS = {"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "nosymfollo
 
 
 def table() -> dict[str, set[str]]:
-    """Return what is mounted where: path to options, the uppermost mount of each place."""
+    """Return the mount table: path to options, the uppermost mount of each path."""
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         return {row.point: set(row.options) for row in proc.mountinfo(file.read())}
 
@@ -37,7 +37,7 @@ def tmpfs(path: Path, *options: str) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Make a directory that stands for a container's root, and one beside it that must not be reached."""
+    """Make a directory that stands for a container's root, and one beside it that no test may reach."""
     (tmp_path / "outside").mkdir()
     (tmp_path / "root").mkdir()
     return tmp_path / "root"
@@ -54,7 +54,7 @@ def no_descriptor_is_lost() -> Iterator[None]:
 @pytest.mark.parametrize(
     "options", [(), ("ro",), ("nosuid", "nodev", "noexec"), ("noatime", "nosymfollow"), ("ro", "rw")]
 )
-def test_attributes_are_those_that_were_asked_for(root: Path, options: tuple[str, ...]) -> None:
+def test_attributes_are_the_requested_ones(root: Path, options: tuple[str, ...]) -> None:
     """Each option of a new file system is in mountinfo, and no other; the last one of a pair holds."""
 
     def act() -> None:
@@ -69,8 +69,8 @@ def test_attributes_are_those_that_were_asked_for(root: Path, options: tuple[str
 
 
 @pytest.mark.parametrize(("option", "deep"), [("ro", False), ("rro", True), ("noexec", False), ("rnoexec", True)])
-def test_attributes_of_a_copied_tree_reach_as_deep_as_they_say(root: Path, option: str, deep: bool) -> None:
-    """`ro` holds for the uppermost mount of a bind and `rro` for all of it; the original stays as it was."""
+def test_attributes_of_a_copied_tree_reach_as_deep_as_requested(root: Path, option: str, deep: bool) -> None:
+    """`ro` applies to the top mount of a bind and `rro` to all mounts of it; the original does not change."""
 
     def act() -> None:
         tmpfs(root)
@@ -86,8 +86,8 @@ def test_attributes_of_a_copied_tree_reach_as_deep_as_they_say(root: Path, optio
     alone(act)
 
 
-def test_a_bind_without_r_leaves_out_what_is_mounted_below(root: Path) -> None:
-    """`bind` copies one mount, `rbind` all below it, too."""
+def test_a_bind_without_r_leaves_out_the_mounts_below(root: Path) -> None:
+    """`bind` copies one mount, `rbind` also all mounts below it."""
 
     def act() -> None:
         tmpfs(root)
@@ -103,7 +103,7 @@ def test_a_bind_without_r_leaves_out_what_is_mounted_below(root: Path) -> None:
 
 @pytest.mark.parametrize("private", [True, False])
 def test_mounts_stay_private(root: Path, private: bool) -> None:
-    """In a copy of a namespace a new mount is seen by the original where it is shared, and not behind make_private."""
+    """The original of a copied namespace sees a new mount if propagation is shared, and does not after make_private."""
 
     def inner() -> None:
         process.unshare(process.CLONE_NEWNS)
@@ -125,7 +125,7 @@ def test_mounts_stay_private(root: Path, private: bool) -> None:
 
 
 def test_targets_are_opened_inside(root: Path) -> None:
-    """Links and `..` mean the root; what is missing is made, as a directory or a file; without links there is ELOOP."""
+    """Links and `..` stay in the root; missing targets are made, as a directory or a file; without links: ELOOP."""
     (root / "etc").mkdir()
     for name, target in (("up", "../../outside"), ("absolute", "/etc"), ("outside", str(root.parent / "outside"))):
         (root / name).symlink_to(target)
@@ -143,8 +143,8 @@ def test_targets_are_opened_inside(root: Path) -> None:
     assert os.listdir(root.parent / "outside") == []
 
 
-def test_what_cannot_be_placed_is_said_and_closed(root: Path) -> None:
-    """A directory on a file, and a target through a file: an error that names the target; the tree is closed."""
+def test_a_mount_that_cannot_be_placed_is_an_error_and_closed(root: Path) -> None:
+    """A directory on a file, and a target below a file: an error that names the target; the tree's fd is closed."""
     (root / "file").touch()
     (root / "folder").mkdir()
 
@@ -163,8 +163,8 @@ def test_what_cannot_be_placed_is_said_and_closed(root: Path) -> None:
     alone(act)
 
 
-def test_only_who_says_proc_may_mean_it(root: Path) -> None:
-    """A link in the root that leads into procfs is refused as a target; the path itself, named, is taken."""
+def test_procfs_is_a_target_only_by_its_own_path(root: Path) -> None:
+    """A link in the root that leads into procfs is refused as a target; the path itself, written out, is accepted."""
     (root / "link").symlink_to("proc/fs")
 
     def act() -> None:
@@ -178,15 +178,15 @@ def test_only_who_says_proc_may_mean_it(root: Path) -> None:
     alone(act)
 
 
-def test_the_kernel_s_reason_is_told(tmp_path: Path) -> None:
-    """What fsconfig(2) refuses is said in the kernel's own words; a missing source in ours."""
+def test_the_kernel_s_reason_is_reported(tmp_path: Path) -> None:
+    """An error of fsconfig(2) has the kernel's own text; a missing source has tinybox's."""
     with pytest.raises(HostError, match="tmpfs: Unknown parameter 'colour'"):
         mounts.new_filesystem(b"tmpfs", b"tmpfs", mounts.Options(["colour=red"]))
     with pytest.raises(UsageError, match="no such file or directory"):
         mounts.copy_tree(str(tmp_path / "none"), mounts.Options(["bind"]))
 
 
-def test_behind_pivot_root_the_old_root_is_gone(root: Path) -> None:
+def test_after_pivot_root_the_old_root_is_gone(root: Path) -> None:
     """The new root is /, the host's mounts are out of the table, and no directory leads back."""
 
     def act() -> None:
@@ -221,7 +221,7 @@ def test_an_open_directory_of_the_old_root_is_no_working_directory(root: Path) -
 
 
 def test_masks_and_read_only_paths(root: Path) -> None:
-    """A masked file is empty, a masked directory too and read-only; a read-only path is so with all below it."""
+    """A masked file or directory is empty, the directory read-only; a read-only path is read-only with all below it."""
 
     def act() -> None:
         tmpfs(root)
@@ -248,7 +248,7 @@ def test_masks_and_read_only_paths(root: Path) -> None:
 
 
 def test_a_mask_needs_the_real_null_device(root: Path) -> None:
-    """With another file at /dev/null nothing is covered: an error says what is wrong."""
+    """If /dev/null is another file nothing is masked: the error names the reason."""
 
     def act() -> None:
         tmpfs(root)
@@ -263,7 +263,7 @@ def test_a_mask_needs_the_real_null_device(root: Path) -> None:
 
 
 def test_kernel_parameters_are_written_to_procfs_alone(root: Path) -> None:
-    """On a /proc that is a tmpfs with the very file in it nothing is written."""
+    """On a /proc that is a tmpfs with a file of that name nothing is written."""
 
     def act() -> None:
         tmpfs(root)
@@ -280,7 +280,7 @@ def test_kernel_parameters_are_written_to_procfs_alone(root: Path) -> None:
 
 
 def test_procfs_is_known_by_its_number(tmp_path: Path) -> None:
-    """/proc is procfs and a tmpfs whose root is also inode 1 is not."""
+    """/proc is procfs; a tmpfs is not, although its root has inode number 1, too."""
     for path, expected in (("/proc", True), ("/proc/sys/kernel", True), ("/dev/shm", False), (str(tmp_path), False)):
         fd = os.open(path, os.O_PATH)
         assert (files.file_system(fd) == files.PROC_SUPER_MAGIC) == expected, path
@@ -288,7 +288,7 @@ def test_procfs_is_known_by_its_number(tmp_path: Path) -> None:
 
 
 def test_another_process_s_namespace_is_left_again(tmp_path: Path) -> None:
-    """Inside `InNamespace` the mounts are that process's, behind it ours; the working directory comes back, too."""
+    """Inside `InNamespace` the mounts are that process's; afterwards mounts and working directory are as before."""
     gate, hold = os.pipe()
     ready, told = os.pipe()
     pid = os.fork()

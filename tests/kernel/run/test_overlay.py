@@ -1,4 +1,4 @@
-"""Copy-on-write: what a box changes is in its upper directory, told as docker diff does; layers never change."""
+"""Copy-on-write: a box's changes are in its upper directory, reported as docker diff does; layers never change."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def image(tinybox: Command, tmp_path: Path) -> Iterator[str]:
 
 
 def changes(tinybox: Command, image: str, script: str) -> list[str]:
-    """Run *script* in /data of a new box, and return what `tinybox diff` says of it, without the /data itself."""
+    """Run *script* in /data of a new box, and return the output of `tinybox diff`, without the line of /data itself."""
     name = new_name()
     done = tinybox("run", "--name", name, "-w", "/data", image, "sh", "-ec", script)
     assert (done.returncode, done.stderr) == (0, ""), done
@@ -57,7 +57,7 @@ def changes(tinybox: Command, image: str, script: str) -> list[str]:
 
 
 def test_a_box_that_changes_nothing_has_no_changes(tinybox: Command, image: str) -> None:
-    """Reading everything, and what tinybox itself mounts and makes, is no change."""
+    """Reading everything is no change, and neither are the mounts and files that tinybox itself makes."""
     assert changes(tinybox, image, "find / -xdev -type f | xargs cat > /dev/null; ls -lR /dev > /dev/null") == []
 
 
@@ -87,8 +87,8 @@ def test_a_box_that_changes_nothing_has_no_changes(tinybox: Command, image: str)
         ("mknod dev c 1 3", "A dev"),
     ],
 )
-def test_diff_says_what_docker_diff_says(tinybox: Command, image: str, script: str, said: str) -> None:
-    """A added, C changed, D deleted: a deleted directory is one line, a replaced one shows what has gone from it."""
+def test_diff_reports_as_docker_diff(tinybox: Command, image: str, script: str, said: str) -> None:
+    """A added, C changed, D deleted: a deleted directory is one line, a replaced one lists its lost entries."""
     expected = [f"{change[0]} /data/{change[2:]}" for change in said.split(", ") if change]
     assert sorted(changes(tinybox, image, script)) == sorted(expected)
 
@@ -99,7 +99,7 @@ def test_diff_of_a_box_that_is_not_there(tinybox: Command) -> None:
 
 
 def test_diff_reads_a_box_that_runs_with_user_namespaces(tinybox: Command, image: str) -> None:
-    """With --userns private the marks of overlayfs are other ones (user.overlay.*); they are read as well."""
+    """With --userns private overlayfs uses other attributes (user.overlay.*); they are read as well."""
     name = new_name()
     script = "cd /data; rm -r deep; mkdir deep; touch deep/new; rm a; echo x > b"
     assert tinybox("run", "--name", name, "--userns", "private", image, "sh", "-ec", script).returncode == 0
@@ -140,12 +140,12 @@ def test_the_layers_are_never_changed(tinybox: Command, image: str, options: tup
     assert tinybox("run", "--rm", *options, image, "sh", "-c", WRECK).returncode == 0
     assert fingerprint(layers) == before
     file = next(layers.glob("*/fs/data/a"))
-    file.chmod(0o600)  # the control: the least change is seen
+    file.chmod(0o600)  # the control: the smallest change is noticed
     assert fingerprint(layers) != before
     file.chmod(0o644)
 
 
-def test_boxes_share_layers_and_not_changes(tinybox: Command, image: str) -> None:
-    """What one box writes the next one does not find: each has an upper directory of its own."""
+def test_boxes_share_layers_but_not_changes(tinybox: Command, image: str) -> None:
+    """The next box does not find the changes of the first: each has an upper directory of its own."""
     assert output(tinybox, image, "sh", "-c", "echo mine > /data/a; cat /data/a") == "mine\n"
     assert output(tinybox, image, "cat", "/data/a") == "a"

@@ -1,4 +1,4 @@
-"""Our terminal stays ours: without -t no process of a box holds it, and pipes carry what passes between the two."""
+"""The host's terminal stays the host's: without -t no process of a box holds it, and pipes carry the data."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import shlex
+import signal
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import PATIENCE, children, new_name, one_line, pid_of, until
-from tests.support.detached_boxes import FOREVER, Life, life, opened
+from tests.support.detached_boxes import FOREVER, Life, life, open_files_of
 from tests.support.oci_bundles import Bundle, bundle
 from tests.support.screens import Screen, screen
 
@@ -39,7 +40,7 @@ def box(tinybox: Command) -> Iterator[Life]:
 
 
 def shell(tinybox: Command, script: str) -> contextlib.AbstractContextManager[Screen]:
-    """Run *script* by a shell on a terminal, as a person does who types commands; $T is tinybox."""
+    """Run *script* by a shell on a terminal, as a person would type it; $T is tinybox."""
     return screen(tinybox, "-c", f"T={tinybox.path}; {script}", program="/bin/sh")
 
 
@@ -49,13 +50,13 @@ def with_children(pid: int) -> list[int]:
 
 
 def holds(pid: int, it: Screen) -> bool:
-    """Tell whether a process has the terminal of *it* open, or has it for its controlling one; proc_pid_stat(5)."""
+    """Tell whether a process has the terminal of *it* open, or has it as its controlling one; see proc_pid_stat(5)."""
     tty_nr = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[4])
-    return tty_nr != 0 or os.ttyname(it.slave) in opened(pid)
+    return tty_nr != 0 or os.ttyname(it.slave) in open_files_of(pid)
 
 
-def test_what_is_typed_later_is_not_the_box_s(tinybox: Command, box: Life) -> None:
-    """A background process that `exec` has left in the box tries to read from 0, 1 and 2: it never gets a word."""
+def test_later_keys_do_not_reach_the_box(tinybox: Command, box: Life) -> None:
+    """A background process that `exec` has left in the box tries to read from 0, 1 and 2: it gets nothing."""
     thief = "for fd in 0 1 2; do (timeout 9 head -n 1 <&$fd >> /stolen 2> /dev/null &) ; done"
     for options in ("", "-i"):
         with shell(tinybox, f"$T exec {options} {box.id} sh -c '{thief}'; echo REA''DY; read w; echo G''OT $w") as it:
@@ -69,7 +70,7 @@ def test_what_is_typed_later_is_not_the_box_s(tinybox: Command, box: Life) -> No
     "options", [("--init", "forward"), ("--init", "none"), ("--privileged",), ("-i",), ("-u", "5")]
 )
 def test_run_hands_over_no_terminal(tinybox: Command, options: tuple[str, ...]) -> None:
-    """Neither the program nor PID 1 has our terminal open, or for its controlling one, which /dev/tty would open."""
+    """Neither the program nor PID 1 has the host's terminal open or as controlling terminal (/dev/tty)."""
     name = new_name()
     with screen(tinybox, *RUN, "--name", name, *options, "busybox", "sh", "-c", STAY) as it:
         it.wait_for("READY")
@@ -84,12 +85,12 @@ def test_exec_hands_over_no_terminal(tinybox: Command, box: Life, words: tuple[s
         it.wait_for("READY")
         joined = [pid for pid in children(it.process.pid) if not holds(pid, it)]
         assert len(joined) == len(children(it.process.pid)) == 1
-        it.type("\x03")  # killed instead, it would leave an orphan that only the host's PID 1 reaps
+        it.type("\x03")  # if it were killed, it would leave an orphan that only the host's PID 1 reaps
         assert it.status() == 130
 
 
 def test_python_and_compose_hand_over_no_terminal(tinybox: Command, tmp_path: Path) -> None:
-    """The same for `tinybox.run()`, also with a terminal for its stdin, and for `compose exec -T`."""
+    """The same for `tinybox.run()`, also if its stdin is a terminal, and for `compose exec -T`."""
     look = "tty; test -t 1 || test -t 2 || echo none"
     code = f"import tinybox; tinybox.run('busybox', 'sh', '-c', '{look}', rm=True, stdin=0)"
     with screen(tinybox, "-c", code, program=sys.executable) as it:
@@ -107,7 +108,7 @@ def test_python_and_compose_hand_over_no_terminal(tinybox: Command, tmp_path: Pa
 
 
 def test_an_engine_s_run_and_exec_hand_over_no_terminal(bundle: Bundle, tinybox: Command) -> None:
-    """tinybox-oci in the foreground makes pipes, as runc does; detached, the streams are the engine's affair."""
+    """tinybox-oci in the foreground makes pipes, as runc does; detached, the streams are the engine's own."""
     oci = [os.path.join(os.path.dirname(sys.executable), "tinybox-oci"), "--root", str(bundle.path / "state")]
     bundle.process["args"] = ["sh", "-c", "test -t 0 || test -t 1 || echo none; cat"]
     bundle.save()
@@ -126,7 +127,7 @@ def test_an_engine_s_run_and_exec_hand_over_no_terminal(bundle: Bundle, tinybox:
 
 
 def test_an_engine_s_terminal_in_the_foreground_takes_input(bundle: Bundle, tinybox: Command) -> None:
-    """With process.terminal, what is typed at our terminal comes to the program's, as under runc."""
+    """With process.terminal, input on the host's terminal reaches the program's terminal, as under runc."""
     oci = [os.path.join(os.path.dirname(sys.executable), "tinybox-oci"), "--root", str(bundle.path / "state")]
     bundle.process.update({"terminal": True, "args": ["sh", "-c", "echo READY; read word; echo got $word; exit 5"]})
     bundle.save()
@@ -138,7 +139,7 @@ def test_an_engine_s_terminal_in_the_foreground_takes_input(bundle: Bundle, tiny
 
 
 def test_nothing_is_lost_and_the_order_is_kept(tinybox: Command) -> None:
-    """Half a megabyte to the last line, and what is said on stderr in between comes in between."""
+    """Half a megabyte arrives to the last line, and output on stderr in between comes out in between."""
     script = "seq 50000; echo middle >&2; seq 50001 80000; exit 3"
     with screen(tinybox, *RUN, "busybox", "sh", "-c", script) as it:
         assert it.status() == 3
@@ -146,8 +147,8 @@ def test_nothing_is_lost_and_the_order_is_kept(tinybox: Command) -> None:
         assert lines == [*map(str, range(1, 50001)), "middle", *map(str, range(50001, 80001)), ""]
 
 
-def test_what_is_typed_arrives(tinybox: Command) -> None:
-    """A program that begins to read late has every line that was typed before, 200 kB of them, up to Ctrl-D."""
+def test_all_typed_input_arrives(tinybox: Command) -> None:
+    """A program that begins to read late gets every line that was typed before, 200 kB of them, up to Ctrl-D."""
     script = "echo READY; sleep 0.5; wc -l; read x || echo ended; exit 7"
     with screen(tinybox, *RUN, "-i", "busybox", "sh", "-c", script) as it:
         it.wait_for("READY")
@@ -166,8 +167,8 @@ def test_what_is_typed_arrives(tinybox: Command) -> None:
         assert it.status() == 7
 
 
-def test_a_program_need_not_read_what_is_typed(tinybox: Command) -> None:
-    """One that has closed its stdin goes on, and ends with its own status."""
+def test_a_program_need_not_read_its_input(tinybox: Command) -> None:
+    """A program that has closed its stdin goes on, and ends with its own status."""
     with screen(tinybox, *RUN, "-i", "busybox", "sh", "-c", "exec <&-; echo READY; sleep 0.5; echo end; exit 4") as it:
         it.wait_for("READY")
         for _ in range(3):
@@ -179,7 +180,7 @@ def test_a_program_need_not_read_what_is_typed(tinybox: Command) -> None:
 
 @pytest.mark.parametrize("mode", ["forward", "none"])
 def test_ctrl_c_comes_once(tinybox: Command, mode: str) -> None:
-    """The program is sent one SIGINT by Ctrl-C; who does not catch it ends, and so does the command, with 130."""
+    """Ctrl-C sends the program one SIGINT; a program that does not catch it ends, and tinybox too, with status 130."""
     script = "trap 'echo caught; n=x$n' INT; echo READY; while test -z $n; do sleep 0.1; done; sleep 0.5; echo end $n"
     with screen(tinybox, *RUN, "--init", mode, "busybox", "sh", "-c", script) as it:
         it.wait_for("READY")
@@ -193,19 +194,19 @@ def test_ctrl_c_comes_once(tinybox: Command, mode: str) -> None:
 
 
 def test_a_terminal_that_goes_away_ends_the_box(tinybox: Command) -> None:
-    """The window is closed: SIGHUP ends the program, which says ever more, or SIGPIPE where it ignores that."""
-    for trap in ("", "trap '' HUP; "):
+    """The window is closed: SIGHUP ends a program that keeps printing; if it ignores SIGHUP, SIGPIPE ends it."""
+    for trap, signal_number in (("", signal.SIGHUP), ("trap '' HUP; ", signal.SIGPIPE)):
         script = f"{trap}echo READY; while sleep 0.05; do echo more; done"
         with screen(tinybox, *RUN, "busybox", "sh", "-c", script) as it:
             it.wait_for("READY")
             os.close(it.slave)
             os.close(it.master)
             until(lambda: it.process.poll() is not None)
-            assert it.process.returncode >= 0
+            assert it.process.returncode == 128 + signal_number
 
 
-def test_who_stays_behind_is_heard_for_a_while(tinybox: Command, box: Life) -> None:
-    """As in docker: what `exec` has left running is shown for two seconds, then nobody reads its pipe any more."""
+def test_output_of_a_process_left_behind_is_shown_for_a_while(tinybox: Command, box: Life) -> None:
+    """As in docker: output of a process that `exec` has left is shown for two seconds; then its pipe has no reader."""
     script = "(trap '' PIPE; sleep 0.3; echo late; sleep 3; echo later; echo $? > /status) & echo now"
     begun = time.monotonic()
     with shell(tinybox, f"$T exec {box.id} sh -c {shlex.quote(script)} 2>/dev/null; echo EX''IT $?; read x") as it:
@@ -217,7 +218,7 @@ def test_who_stays_behind_is_heard_for_a_while(tinybox: Command, box: Life) -> N
 
 
 def test_in_the_background_the_keys_are_the_shell_s(tinybox: Command, box: Life) -> None:
-    """`exec -i ... &` reads nothing that is typed for the shell; brought to the foreground, it reads."""
+    """`exec -i ... &` reads no input meant for the shell; brought to the foreground, it reads."""
     script = (
         f"set -m; $T exec -i {box.id} cat & echo REA''DY; read w; echo G''OT $w; sleep 0.6; fg >/dev/null; echo EN''D"
     )
@@ -234,7 +235,7 @@ def test_in_the_background_the_keys_are_the_shell_s(tinybox: Command, box: Life)
 
 
 def test_pipes_and_files_are_handed_over(tinybox: Command, tmp_path: Path) -> None:
-    """Beside a terminal, what is none is the program's own: the file itself, and not a pipe to it."""
+    """If only some streams are a terminal, the program gets the others unchanged: the file, not a pipe to it."""
     look = "readlink /proc/self/fd/1; test -t 2 || echo none >&2"
     with shell(tinybox, f"$T run --rm busybox sh -c '{look}' > {tmp_path}/out") as it:
         assert it.status() == 0
@@ -243,13 +244,13 @@ def test_pipes_and_files_are_handed_over(tinybox: Command, tmp_path: Path) -> No
 
 
 def null_of_the_host() -> tuple[str, int]:
-    """Return which file the host's /dev/null is, and when it was last changed."""
+    """Return device and inode of the host's /dev/null, and the time of its last change."""
     info = os.stat("/dev/null")
     return f"{info.st_dev}:{info.st_ino}", info.st_ctime_ns
 
 
 def test_the_host_s_null_device_is_not_the_box_s(tinybox: Command) -> None:
-    """A stream that is /dev/null is the box's own: by the host's, root of a box could change its owner and mode."""
+    """A stream that is /dev/null is the box's own: through the host's, root inside could change its owner and mode."""
     before = null_of_the_host()
     look = "for fd in {}; do chmod 666 /proc/$$/fd/$fd; stat -L -c '%t:%T %d:%i' /proc/$$/fd/$fd; done"
     run = ("run", "--rm", "busybox", "sh", "-c", look.format(0))
@@ -269,8 +270,8 @@ def test_the_host_s_null_device_is_not_the_box_s(tinybox: Command) -> None:
     assert null_of_the_host() == before
 
 
-def test_a_false_null_device_is_not_opened(tinybox: Command, box: Life) -> None:
-    """Where the box has put something else there, a pipe as well, an empty stdin stays one; else there is one line."""
+def test_a_replaced_null_device_is_not_opened(tinybox: Command, box: Life) -> None:
+    """If the box replaced /dev/null, also by a pipe, an empty stdin stays empty; `exec -d` fails with one line."""
     for put in ("true", "mkfifo /dev/null", "ln -s /etc/passwd /dev/null", "mkdir /dev/null"):
         box.inside(f"rm -rf /dev/null; {put}", "-i")
         assert box.inside("cat; echo $?") == "0"

@@ -1,4 +1,4 @@
-"""Files that a box is given: binds, volumes and file systems in memory; and those that it may not write."""
+"""Files of the host in a box: binds, volumes and tmpfs; and the paths that the box may not write."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def mounted(shared: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("form", ["-v {source}:/data", "--mount type=bind,source={source},target=/data"])
 def test_a_directory_of_the_host_is_shared_both_ways(tinybox: Command, shared: Path, form: str) -> None:
-    """What the host wrote is read inside, and what is written inside is on the host; elsewhere nothing is."""
+    """A file of the host is read inside, and a file written inside is on the host; other directories do not change."""
     words = form.format(source=shared).split()
     assert facts(tinybox, *words, read="cat /data/hello", write="echo inside > /data/new") == {
         "read": "from the host", "write": "",
@@ -59,10 +59,8 @@ def test_a_directory_of_the_host_is_shared_both_ways(tinybox: Command, shared: P
         "--mount type=bind,src={source},dst=/data,ro=true",
     ],
 )
-def test_a_read_only_bind_cannot_be_written_nor_what_is_mounted_below_it(
-    tinybox: Command, mounted: Path, form: str
-) -> None:
-    """`ro` holds for the directory and for each mount below it; the same without `ro` can be written."""
+def test_a_read_only_bind_and_mounts_below_it_cannot_be_written(tinybox: Command, mounted: Path, form: str) -> None:
+    """`ro` applies to the directory and to each mount below it; the same without `ro` can be written."""
     tries = {
         "read": "cat /data/hello /data/below/deep",
         "write": "touch /data/new",
@@ -80,7 +78,7 @@ def test_a_read_only_bind_cannot_be_written_nor_what_is_mounted_below_it(
 
 
 def test_one_file_can_be_bound(tinybox: Command, shared: Path) -> None:
-    """A file of the host is placed over one of the image, and at a name that the image does not have."""
+    """A file of the host is mounted over one of the image, and at a path that the image does not have."""
     file = shared / "hello"
     words = ("-v", f"{file}:/etc/passwd:ro", "-v", f"{file}:/new/place/hello")
     shown = facts(tinybox, *words, a="cat /etc/passwd", b="cat /new/place/hello", c="echo 2 >> /new/place/hello")
@@ -97,7 +95,7 @@ def test_mounts_inside_do_not_reach_the_host(tinybox: Command, shared: Path) -> 
 
 
 def test_a_named_volume_outlives_its_boxes(tinybox: Command) -> None:
-    """Made at its first use, found again at its second, and read-only where that is asked for."""
+    """It is made at its first use, found again at its second, and read-only if requested."""
     name = new_name()
     try:
         output(tinybox, "-v", f"{name}:/data", "busybox", "sh", "-c", "echo kept > /data/file")
@@ -112,8 +110,8 @@ def test_a_named_volume_outlives_its_boxes(tinybox: Command) -> None:
             subprocess.run(["rm", "-r", folder], check=True)
 
 
-def test_rm_takes_nameless_volumes_along(tinybox: Command) -> None:
-    """`-v /data` is a new volume for this box alone: --rm removes it with the box, as docker's does."""
+def test_rm_removes_nameless_volumes(tinybox: Command) -> None:
+    """`-v /data` is a new volume for this box alone: --rm removes it with the box, as in docker."""
     volumes = Path(tinybox.root, "volumes")
     before = set(volumes.iterdir()) if volumes.exists() else set()
     assert output(tinybox, "-v", "/data", "busybox", "sh", "-c", "touch /data/x; ls /data") == "x\n"
@@ -123,7 +121,7 @@ def test_rm_takes_nameless_volumes_along(tinybox: Command) -> None:
 
 
 def test_file_systems_in_memory(tinybox: Command) -> None:
-    """--tmpfs and --mount type=tmpfs: empty, with the size and mode that were asked for, and docker's flags."""
+    """--tmpfs and --mount type=tmpfs: empty, with the requested size and mode, and docker's flags."""
     look = {
         "kind": "grep ' /t ' /proc/mounts", "mode": "stat -c %a /t",
         "fill": "head -c 2m /dev/zero > /t/x; wc -c < /t/x", "exec": "cp /bin/busybox /t/true 2>/dev/null; /t/true",
@@ -155,7 +153,7 @@ def test_a_read_only_root(tinybox: Command, shared: Path) -> None:
 
 
 def test_the_working_directory(tinybox: Command) -> None:
-    """-w is where the program starts; it is made where it is missing, also on a read-only root."""
+    """-w is where the program starts; a missing directory is made, also on a read-only root."""
     assert output(tinybox, "-w", "/etc", "busybox", "pwd") == "/etc\n"
     assert output(tinybox, "-w", "/made/for/it", "busybox", "sh", "-c", "pwd; touch x; ls") == "/made/for/it\nx\n"
     assert output(tinybox, "--read-only", "-w", "/made/for/it", "busybox", "pwd") == "/made/for/it\n"
@@ -165,7 +163,7 @@ def test_the_working_directory(tinybox: Command) -> None:
 
 
 def test_a_mount_over_another_one_lies_on_top(tinybox: Command, shared: Path) -> None:
-    """The order is by depth, not by the order of words: /a/b lies in the mount on /a."""
+    """Mounts are ordered by depth, not by the order of the options: /a/b is mounted in the mount on /a."""
     words = ("--tmpfs", "/a/b", "-v", f"{shared}:/a")
     assert output(tinybox, *words, "busybox", "ls", "/a") == "b\nhello\n"
     words = ("--tmpfs", "/a/b", "-v", f"{shared}:/a//")

@@ -1,4 +1,4 @@
-"""Who the program is, what it is told, and what is written down about it."""
+"""The program's user, groups, environment and command, and how the config.json records them."""
 
 from __future__ import annotations
 
@@ -56,22 +56,22 @@ def people(store_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     ],
 )
 def test_users_and_groups_are_those_of_the_image(tinybox: Command, people: str, user: str, shown: str) -> None:
-    """Names and numbers are looked up in the image's own files; who names no group has the supplementary ones."""
+    """Names and numbers are looked up in the image's files; without an explicit group there are supplementary ones."""
     said = output(tinybox, "-u", user, people, "id").strip()
     primary = shown.partition("gid=")[2].partition(" ")[0]  # id(1) of some builds lists it among the groups, too
     assert said.replace(f"groups={primary},", "groups=") == shown
 
 
 def test_groups_are_added_to_those_of_the_user(tinybox: Command, people: str) -> None:
-    """By name or number, also where ``--user`` names the group."""
+    """By name or number, also if ``--user`` names the group."""
     added = ("--group-add", "wheel", "--group-add", "77")
     assert set(output(tinybox, *added, "-u", "ana", people, "id", "-G").split()) == {"1000", "50", "60", "10", "77"}
     assert set(output(tinybox, *added, "-u", "ana:7", people, "id", "-G").split()) == {"7", "10", "77"}
     one_line(tinybox("run", "--rm", "--group-add", "nobodys", people, "id"), 125, "--group-add nobodys: no group")
 
 
-def test_a_user_s_files_are_that_user_s(tinybox: Command, people: str) -> None:
-    """What the program writes belongs to it; what belongs to root it cannot write; HOME is what passwd says."""
+def test_a_user_s_files_belong_to_that_user(tinybox: Command, people: str) -> None:
+    """New files belong to the user; files of root it cannot write; HOME comes from passwd."""
     shown = facts(
         tinybox, "-u", "ana", image=people, home="echo $HOME", own="> ~/x; stat -c %u:%g ~/x", root="> /etc/x"
     )
@@ -80,8 +80,8 @@ def test_a_user_s_files_are_that_user_s(tinybox: Command, people: str) -> None:
     assert facts(tinybox, image=people, home="echo $HOME", root="> /etc/x") == {"home": "/root", "root": ""}
 
 
-def test_a_user_has_no_rights_but_may_get_them_back(tinybox: Command) -> None:
-    """Who is not root has empty sets, PID 1 as well, and the default bounding set for set-user-ID programs."""
+def test_a_user_has_no_capabilities_but_may_get_them_back(tinybox: Command) -> None:
+    """A user other than root has empty sets, PID 1 as well, and the default bounding set for set-user-ID programs."""
     look = "grep -hE '^Cap(Eff|Prm|Bnd)' /proc/self/status /proc/1/status"
     rows = [line.split() for line in facts(tinybox, "-u", "1000", it=look)["it"].splitlines()]
     assert {(name, value) for name, value in rows} == {
@@ -90,13 +90,13 @@ def test_a_user_has_no_rights_but_may_get_them_back(tinybox: Command) -> None:
 
 
 @pytest.mark.parametrize("user", ["carl", "ana:nobodys", "-1", "1000:-1", "99999999999"])
-def test_nobody_of_that_name(tinybox: Command, people: str, user: str) -> None:
-    """An unknown user or group, or a number that cannot be, is one line that names the words."""
+def test_unknown_users(tinybox: Command, people: str, user: str) -> None:
+    """An unknown user or group, or an invalid number, is one line that names the option's value."""
     one_line(tinybox("run", "--rm", "-u", user, people, "id"), 125, f"--user {user}")
 
 
-def test_the_environment_is_what_was_said(tinybox: Command, tmp_path: Path) -> None:
-    """The image's variables, then --env-file, then --env; a bare name passes on ours; nothing else of ours is there."""
+def test_the_environment_is_the_requested_one(tinybox: Command, tmp_path: Path) -> None:
+    """The image's variables, then --env-file, then --env; a bare name passes on the caller's value; no others."""
     tinybox.environment |= {"OURS": "passed on", "NOT_ASKED_FOR": "stays"}
     (tmp_path / "file").write_text("# comment\nFROM_FILE=1\nBOTH=file\nOURS\n")
     words = [word for said in ("BOTH=word", "EMPTY=", "SPACE=a b=c", "MISSING") for word in ("-e", said)]
@@ -112,13 +112,13 @@ def test_the_environment_is_what_was_said(tinybox: Command, tmp_path: Path) -> N
 
 
 def test_the_entrypoint_goes_before_the_command(tinybox: Command) -> None:
-    """--entrypoint replaces the program, and what stands behind the image are its arguments, options or not."""
+    """--entrypoint replaces the program, and the arguments after the image are its arguments, options or not."""
     assert output(tinybox, "--entrypoint", "echo", "busybox", "-n", "--rm", "a b") == "--rm a b"
     assert output(tinybox, "busybox", "echo", "--name", "x") == "--name x\n"
 
 
-def test_an_empty_entrypoint_takes_the_image_s_away(tinybox: Command) -> None:
-    """--entrypoint '' leaves the words behind the image alone; inspect has entrypoint and command apart."""
+def test_an_empty_entrypoint_removes_the_image_s(tinybox: Command) -> None:
+    """--entrypoint '' leaves only the arguments after the image; inspect shows entrypoint and command separately."""
     name = new_name()
     assert tinybox("create", "--name", name, "busybox", "true").returncode == 0
     change = 'ENTRYPOINT ["echo", "point"]'

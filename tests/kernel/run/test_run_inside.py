@@ -1,4 +1,4 @@
-"""What a program finds in its box: PID 1, rights, files of the kernel, devices, descriptors; nothing of the host."""
+"""What a program finds in its box: PID 1, capabilities, kernel files, devices, descriptors; nothing of the host."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.root
 DOCKERS = "00000000a80425fb"  # CapEff of a container of docker's
 
 
-def test_pid_1_is_our_init_and_tells_nothing(tinybox: Command) -> None:
-    """Its name and command line are `tinybox:init`; the words and variables of the host's command line are not seen."""
+def test_pid_1_is_tinybox_s_init_and_reveals_nothing(tinybox: Command) -> None:
+    """Its name and command line are `tinybox:init`; arguments and variables of the host's command are not visible."""
     tinybox.environment["OF_THE_HOST"] = "do-not-tell"
     looks = {
         "comm": "cat /proc/1/comm",
@@ -38,8 +38,8 @@ def test_pid_1_is_our_init_and_tells_nothing(tinybox: Command) -> None:
     assert "s3cr3t" in shown["mine"]
 
 
-def test_pid_1_tells_nothing_even_to_who_may_trace_it(tinybox: Command) -> None:
-    """CAP_SYS_PTRACE opens /proc/1/environ and /proc/1/cmdline: nothing of the host's is in them."""
+def test_pid_1_reveals_nothing_to_a_tracer(tinybox: Command) -> None:
+    """CAP_SYS_PTRACE opens /proc/1/environ and /proc/1/cmdline: nothing of the host is in them."""
     tinybox.environment["OF_THE_HOST"] = "do-not-tell"
     words = ("--cap-add", "SYS_PTRACE", "-e", "SECRET=s3cr3t")
     shown = facts(tinybox, *words, environ="cat /proc/1/environ", cmdline="cat /proc/1/cmdline")
@@ -49,8 +49,8 @@ def test_pid_1_tells_nothing_even_to_who_may_trace_it(tinybox: Command) -> None:
     assert shown["cmdline"].strip("\0 ") == "tinybox:init"
 
 
-def test_the_rights_of_root_are_dockers(tinybox: Command) -> None:
-    """CapEff is Docker's default set, a filter is on (mode 2), no_new_privs is off; the options change each."""
+def test_the_capabilities_of_root_are_dockers(tinybox: Command) -> None:
+    """CapEff is Docker's default set, a filter is on (mode 2), no_new_privs is off; the options change each of them."""
     look = "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status"
 
     def status(*options: str) -> dict[str, str]:
@@ -75,8 +75,8 @@ def test_the_rights_of_root_are_dockers(tinybox: Command) -> None:
     assert (privileged["CapEff"], privileged["CapBnd"], privileged["Seccomp"]) == (mine, mine, "0")
 
 
-def test_rights_are_what_they_say(tinybox: Command) -> None:
-    """Without CAP_CHOWN chown fails; docker's set lacks what mount(2) asks for; --privileged has it."""
+def test_capabilities_take_effect(tinybox: Command) -> None:
+    """Without CAP_CHOWN chown fails; docker's set lacks the one that mount(2) needs; --privileged has it."""
     tries = {"chown": "chown 1 /tmp; echo $?", "mount": "mount -t tmpfs x /mnt 2>/dev/null; echo $?"}
     assert facts(tinybox, **tries) == {"chown": "0", "mount": "1"}
     dropped = facts(tinybox, "--cap-drop", "CHOWN", **tries)
@@ -84,7 +84,7 @@ def test_rights_are_what_they_say(tinybox: Command) -> None:
     assert facts(tinybox, "--privileged", **tries) == {"chown": "0", "mount": "0"}
 
 
-def test_the_filter_refuses_what_dockers_does(tinybox: Command) -> None:
+def test_the_filter_refuses_the_calls_of_dockers_filter(tinybox: Command) -> None:
     """unshare(CLONE_NEWUSER) needs no capability and is refused by the filter; without the filter it works."""
     look = "unshare -U true 2>/dev/null; echo $?"
     assert facts(tinybox, it=look) == {"it": "1"}
@@ -92,7 +92,7 @@ def test_the_filter_refuses_what_dockers_does(tinybox: Command) -> None:
 
 
 def test_descriptors_are_0_to_2_only(tinybox: Command) -> None:
-    """A file that is open and inheritable in the caller does not reach the program; nor do ours."""
+    """A file that is open and inheritable in the caller does not reach the program, and no fd of tinybox does."""
     with open("/etc/hostname", "rb") as file:
         os.set_inheritable(file.fileno(), True)
         look = ("sh", "-c", "for n in $(seq 0 99); do [ ! -L /proc/$$/fd/$n ] || echo $n; done")
@@ -106,7 +106,7 @@ def test_descriptors_are_0_to_2_only(tinybox: Command) -> None:
 
 
 def test_the_host_s_mounts_are_gone(tinybox: Command) -> None:
-    """There is the root, below it the kernel's file systems and the box's own three files; no other mount is there."""
+    """There are the root, the kernel's file systems below it and the box's own three files; no other mount is there."""
     rows = [line.split() for line in output(tinybox, "busybox", "cat", "/proc/self/mountinfo").splitlines()]
     own = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
     assert own <= {row[4] for row in rows}
@@ -119,8 +119,8 @@ def test_the_host_s_mounts_are_gone(tinybox: Command) -> None:
     assert not [row for row in rows if any(word.startswith(("shared:", "master:")) for word in row[6 : row.index("-")])]
 
 
-def test_kernel_files_cannot_be_written_or_looked_into(tinybox: Command) -> None:
-    """/proc/sys, /sys and the like are read-only, masked files are empty; --privileged opens all of it again."""
+def test_kernel_files_cannot_be_written_or_read(tinybox: Command) -> None:
+    """/proc/sys, /sys and the like are read-only, masked files are empty; --privileged opens all of them again."""
     looks = {
         "sysctl": "echo 1 > /proc/sys/kernel/panic",
         "sys": "echo x > /sys/kernel/uevent_helper",
@@ -140,7 +140,7 @@ def test_kernel_files_cannot_be_written_or_looked_into(tinybox: Command) -> None
 
 
 def test_a_sysctl_is_set_in_the_box_alone(tinybox: Command) -> None:
-    """--sysctl writes the box's own parameter; the host's stays, and one that the host shares is refused."""
+    """--sysctl sets the box's own parameter; the host's does not change; a parameter of the whole host is refused."""
     path = Path("/proc/sys/net/ipv4/ip_default_ttl")
     before = path.read_text()
     shown = output(tinybox, "--sysctl", "net.ipv4.ip_default_ttl=7", "busybox", "cat", str(path))
@@ -150,8 +150,8 @@ def test_a_sysctl_is_set_in_the_box_alone(tinybox: Command) -> None:
     assert (done.returncode, "kernel.panic=7" in done.stderr) == (125, True)
 
 
-def test_dev_has_the_standard_things(tinybox: Command) -> None:
-    """Six devices with their numbers and rights, five links, three mounts, and no more."""
+def test_dev_has_the_standard_files(tinybox: Command) -> None:
+    """Six devices with their numbers and modes, five links, three mounts, and no more."""
     look = "cd /dev; for f in *; do echo $f $(stat -c '%F %t:%T %a' $f) $(readlink $f); done"
     rows = [line.split(" ", 1) for line in output(tinybox, "busybox", "sh", "-c", look).splitlines()]
     device = "character special file {} 666"
@@ -172,14 +172,14 @@ def test_dev_has_the_standard_things(tinybox: Command) -> None:
 
 
 def test_the_terminals_of_the_host_are_not_there(tinybox: Command) -> None:
-    """/dev/pts is a new instance: another file system than the host's, and empty but for ptmx."""
+    """/dev/pts is a new instance: another file system than the host's, and empty except for ptmx."""
     shown = facts(tinybox, device="stat -c %d /dev/pts", names="ls /dev/pts")
     assert int(shown["device"]) != os.stat("/dev/pts").st_dev
     assert shown["names"] == "ptmx"
 
 
 def test_other_devices_are_denied_even_when_made(tinybox: Command) -> None:
-    """A node with /dev/kmsg's numbers can be made, to open it is EPERM; --device allows what it says, and no more."""
+    """A node with /dev/kmsg's numbers can be made, opening it is EPERM; --device allows its device, and no more."""
     looks = {
         "made": "mknod /kmsg c 1 11; ls /kmsg",
         "read": "dd if=/kmsg count=0; echo $?",

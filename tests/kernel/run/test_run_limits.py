@@ -1,4 +1,4 @@
-"""Limits of a box limit: each is met by a program that goes too far, and by the same program without the limit."""
+"""Limits of a box take effect: each is met by a program that exceeds it, and by the same program without it."""
 
 from __future__ import annotations
 
@@ -40,31 +40,31 @@ def group_files(pid: int) -> dict[str, str]:
     return found
 
 
-def test_who_takes_too_much_memory_is_killed_and_told_so(tinybox: Command) -> None:
-    """With -m 32m a hog of 128 MiB ends with 137, and one line names the limit; without the limit it is done."""
+def test_an_out_of_memory_kill_is_reported(tinybox: Command) -> None:
+    """With -m 32m a program of 128 MiB ends with 137, and one line names the limit; without the limit it succeeds."""
     done = tinybox("run", "--rm", "-m", "32m", "busybox", "sh", "-c", HOG)
     assert done.returncode == 137
     assert done.stderr.endswith("tinybox: killed: out of memory, limit 32M\n")
-    assert done.stdout in ("", "0\n")  # with version 1 wc may still count the nothing that came to it
+    assert done.stdout in ("", "0\n")  # with version 1 wc may still print that it has counted 0 bytes
     assert output(tinybox, "busybox", "sh", "-c", HOG) == f"{128 * MIB}\n"
 
 
 def test_out_of_memory_ends_the_whole_box(tinybox: Command) -> None:
-    """A hog in the background takes the program with it, although that one needs little: half a box is none."""
+    """A background process that exceeds the limit ends the program, too, although that uses little memory."""
     script = f"({HOG}) & sleep 60; echo survived"
     done = tinybox("run", "--rm", "-m", "32m", "--init", "forward", "busybox", "sh", "-c", script)
     assert done.returncode == 137
     assert "out of memory, limit 32M" in done.stderr
-    assert "survived" not in done.stdout  # with version 1 the shell may still say "Killed" before all of it is
+    assert "survived" not in done.stdout  # with version 1 "Killed" may come before that
 
 
-def test_a_box_within_its_limit_says_nothing(tinybox: Command) -> None:
-    """The control: 8 MiB in 32 is no matter, and a 137 of the program's own making is not called out of memory."""
+def test_a_box_within_its_limit_prints_nothing(tinybox: Command) -> None:
+    """The control: 8 MiB of 32 are no problem, and a 137 that the program returns itself is not called an OOM kill."""
     done = tinybox("run", "--rm", "-m", "32m", "busybox", "sh", "-c", "head -c 8m /dev/zero | tail | wc -c; kill -9 $$")
     assert (done.returncode, done.stdout, done.stderr) == (137, f"{8 * MIB}\n", "")
 
 
-def test_limits_are_written_where_the_kernel_reads_them(tinybox: Command, host: Host) -> None:
+def test_limits_are_written_to_the_kernel_s_files(tinybox: Command, host: Host) -> None:
     """Each number is in its file of the box's control groups; cpu-shares become a weight in version 2."""
     name = new_name()
     words = "-m 64m --memory-reservation 32m --cpus 0.5 --cpu-shares 512 --pids-limit 20 --cpuset-cpus 0"
@@ -82,8 +82,8 @@ def test_limits_are_written_where_the_kernel_reads_them(tinybox: Command, host: 
     assert (files["pids.max"], files[reserved]) == ("20", f"{32 * MIB}")
 
 
-def test_a_quota_and_its_period_are_written_as_they_are(tinybox: Command, host: Host) -> None:
-    """--cpu-quota and --cpu-period are what --cpus is made of; `update` changes one and keeps the other; -1 is none."""
+def test_a_quota_and_its_period_are_written_unchanged(tinybox: Command, host: Host) -> None:
+    """--cpus is made of --cpu-quota and --cpu-period; `update` changes one and keeps the other; -1 is no limit."""
     name, words = new_name(), "--cpu-quota 20000 --cpu-period 50000 --cpuset-mems 0"
     none = "max" if host.cgroups == "v2" else "-1"
     with kept(tinybox, "--rm", "--name", name, *words.split(), "busybox", "sh", "-c", "echo READY; exec sleep 100"):
@@ -100,7 +100,7 @@ def test_a_quota_and_its_period_are_written_as_they_are(tinybox: Command, host: 
 
 @pytest.mark.parametrize(("swap", "total"), [("96m", 96 * MIB), ("-1", None), ("", 128 * MIB)])
 def test_swap_is_counted_as_docker_counts_it(tinybox: Command, host: Host, swap: str, total: int | None) -> None:
-    """--memory-swap is memory and swap together; -1 is no limit; left out it is twice the memory."""
+    """--memory-swap is memory and swap together; -1 is no limit; the default is twice the memory."""
     name, options = new_name(), ("-m", "64m", *(("--memory-swap", swap) if swap else ()))
     with kept(tinybox, "--rm", "--name", name, *options, "busybox", "sh", "-c", "echo READY; exec sleep 100"):
         files = group_files(pid_of(tinybox, name))
@@ -114,7 +114,7 @@ def test_swap_is_counted_as_docker_counts_it(tinybox: Command, host: Host, swap:
 
 
 def count(pid: int, name: str) -> int:
-    """Return what the control group of process *pid* has counted in its cpu.stat under *name*; 0 if it counts none."""
+    """Return the number *name* of cpu.stat of the control group of process *pid*; 0 if it is missing."""
     words = group_files(pid).get("cpu.stat", "").split()
     return dict(zip(words[::2], map(int, words[1::2]), strict=True)).get(name, 0)
 
@@ -124,10 +124,10 @@ def cpu_time(pid: int) -> int:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
 
 
-def test_cpus_are_what_was_given(tinybox: Command) -> None:
-    """With --cpus 0.05 the kernel's quota is a twentieth and a busy loop is held back by it; without it it never is.
+def test_cpus_take_effect(tinybox: Command) -> None:
+    """With --cpus 0.05 the quota is a twentieth and throttles a busy loop; without --cpus it is never throttled.
 
-    The second one has a weight, and so a group of its own: in that of the tests others might be held back.
+    The second box has a weight, and so a group of its own: in the group of the tests others could be throttled.
     """
     loop = ("--init", "none", "busybox", "sh", "-c", "echo READY; while :; do :; done")
     with kept(tinybox, "--rm", "--name", name := new_name(), "--cpus", "0.05", *loop):
@@ -143,7 +143,7 @@ def test_cpus_are_what_was_given(tinybox: Command) -> None:
         assert count(pid, "nr_throttled") == 0
 
 
-def test_a_cpuset_is_all_that_is_seen(tinybox: Command) -> None:
+def test_a_cpuset_limits_the_visible_cpus(tinybox: Command) -> None:
     """--cpuset-cpus 0: the program may run on CPU 0 alone."""
     look = ("grep", "Cpus_allowed_list", "/proc/self/status")
     assert output(tinybox, "--cpuset-cpus", "0", "busybox", *look).split()[1] == "0"
@@ -153,7 +153,7 @@ def test_a_cpuset_is_all_that_is_seen(tinybox: Command) -> None:
 
 
 def test_a_fork_bomb_meets_its_limit(tinybox: Command) -> None:
-    """With --pids-limit 8 no more than 8 processes ever are there and fork(2) fails; with 100 it does not."""
+    """With --pids-limit 8 there are never more than 8 processes and fork(2) fails; with 100 it does not."""
     bomb = "for i in $(seq 20); do sleep 1000 & done; echo bombed"
     done = tinybox("run", "--rm", "--pids-limit", "8", "busybox", "sh", "-c", bomb)
     assert done.returncode != 0
@@ -163,7 +163,7 @@ def test_a_fork_bomb_meets_its_limit(tinybox: Command) -> None:
 
 
 def test_limits_of_each_process(tinybox: Command) -> None:
-    """--ulimit, --oom-score-adj and --shm-size are what the program finds; without them it finds the host's."""
+    """--ulimit, --oom-score-adj and --shm-size are in effect in the program; without them it has the host's values."""
     look = {
         "files": "ulimit -n", "hard": "ulimit -Hn", "core": "ulimit -c", "score": "cat /proc/self/oom_score_adj",
         "shm": "df -k /dev/shm | tail -1", "full": "head -c 2m /dev/zero > /dev/shm/x; wc -c < /dev/shm/x",
@@ -180,7 +180,7 @@ def test_limits_of_each_process(tinybox: Command) -> None:
 
 
 def disk_of(path: Path) -> str:
-    """Return the disk that *path* lies on, if its file system has the whole of it; else skip the test."""
+    """Return the whole disk on which *path* lies; skip the test if there is none."""
     device = os.stat(path).st_dev
     entry = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
     if not entry.exists() or (entry / "partition").exists():
@@ -190,7 +190,7 @@ def disk_of(path: Path) -> str:
 
 @pytest.fixture
 def block_device(store_root: Path) -> Iterator[str]:
-    """Make a block device of 4 MiB from a file; where there are no loop devices take the store's disk, to read it."""
+    """Make a block device of 4 MiB from a file; without loop devices take the store's disk, for reading."""
     (store_root / "tmp").mkdir(exist_ok=True)
     file = store_root / "tmp" / "disk"
     file.write_bytes(os.urandom(4 * MIB))
@@ -204,10 +204,10 @@ def block_device(store_root: Path) -> Iterator[str]:
     file.unlink()
 
 
-def test_reading_from_a_device_is_slowed_down(tinybox: Command, block_device: str) -> None:
-    """2 MiB at 1 MiB a second take more than a second; without the limit, or with one of writing, they need not.
+def test_reading_from_a_device_is_throttled(tinybox: Command, block_device: str) -> None:
+    """2 MiB at 1 MiB a second take more than a second; without the limit, or with one for writing, they take less.
 
-    A disk that others use may be slow by itself, but not each time.
+    A disk that other programs use may be slow by itself, but not each time.
     """
 
     def seconds(*options: str) -> float:
@@ -223,8 +223,8 @@ def test_reading_from_a_device_is_slowed_down(tinybox: Command, block_device: st
     until(lambda: seconds("--device-write-bps", f"{block_device}:1m") < 0.9)
 
 
-def test_a_limit_that_this_host_cannot_keep_is_refused(tinybox: Command) -> None:
-    """CPUs that are not there, a set that is empty, and a device that is none: one line each, and no box."""
+def test_a_limit_that_this_host_cannot_apply_is_refused(tinybox: Command) -> None:
+    """CPUs that do not exist, an empty set, and a file that is no block device: one line each, and no box."""
     many = str((os.cpu_count() or 1) + 1)
     one_line(tinybox("run", "--rm", "--cpus", many, "busybox", "true"), 125, f"--cpus {many}")
     one_line(tinybox("run", "--rm", "--cpuset-cpus", "4000", "busybox", "true"), 125, "cpuset.cpus = 4000")
@@ -232,7 +232,7 @@ def test_a_limit_that_this_host_cannot_keep_is_refused(tinybox: Command) -> None
 
 
 def test_the_limits_are_in_the_config(tinybox: Command, tmp_path: Path) -> None:
-    """The bundle says them in OCI's words, in bytes and microseconds."""
+    """The bundle has them as properties of OCI, in bytes and microseconds."""
     options = ("-m", "64m", "--cpus", "1.5", "--pids-limit", "9", "--cpu-shares", "100", "--ulimit", "nofile=7")
     assert tinybox("run", *options, "--bundle", str(tmp_path / "bundle"), "busybox", "true").returncode == 0
     config = json.loads((tmp_path / "bundle" / "config.json").read_text())

@@ -1,4 +1,4 @@
-"""Many boxes, one after the other and at once: none disturbs another, and none leaves anything."""
+"""Many boxes, one after the other and at once: none disturbs another, and none leaves a trace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIMIT = 600.0 * SLOWNESS  # seconds for each; a quick machine takes a hundredth 
 
 
 def test_a_hundred_boxes_one_after_the_other(tinybox: Command) -> None:
-    """Each ends with its own status, within its limits, and behind the last one the host is as it was."""
+    """Each ends with its own status, within its limits, and after the last one the host is as it was."""
     begin = time.monotonic()
     for number in range(100):
         done = tinybox("run", "--rm", "-m", "64m", "busybox", "sh", "-c", f"echo {number}; exit {number}")
@@ -60,7 +60,7 @@ def test_twenty_boxes_at_once(tinybox: Command) -> None:
 
 
 def test_one_name_at_a_time(tinybox: Command) -> None:
-    """Of ten boxes that want the same name at once one gets it and nine are told so; then it is free again."""
+    """Of ten boxes that want the same name at once one gets it and nine get the error; then the name is free again."""
     name = new_name()
     script = "echo READY; read go"
     boxes = [
@@ -75,7 +75,7 @@ def test_one_name_at_a_time(tinybox: Command) -> None:
             assert said == ""
             if box not in winners:
                 assert box.returncode == 125
-                assert f'"{name}" is already in use' in told or f"{name}" in told
+                assert f'"{name}": is already in use by container' in told
                 assert len(told.splitlines()) == 1
         assert winners[0].returncode == 0
     finally:
@@ -86,7 +86,7 @@ def test_one_name_at_a_time(tinybox: Command) -> None:
 
 
 def test_boxes_that_are_killed_together_leave_nothing(tinybox: Command) -> None:
-    """Eight tinybox processes are killed at once; one command later, nothing of their boxes is there."""
+    """Eight tinybox processes are killed at once; after one more command nothing of their boxes is left."""
     words = ("run", "--rm", "-m", "64m", "busybox", "sh", "-c", "echo READY; sleep 100")
     boxes = [tinybox.start(*words) for _ in range(8)]
     for box in boxes:

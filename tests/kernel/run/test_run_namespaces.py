@@ -1,4 +1,4 @@
-"""Each namespace isolates: by its number in /proc/self/ns and by what is no longer seen; MODE host shares it."""
+"""Each namespace isolates: its number in /proc/self/ns is new and the host's objects are unseen; `host` shares it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.support.boxes import (
     NAMESPACES,
     PATIENCE,
     children,
+    command_line_of,
     facts,
     kept,
     lives,
@@ -23,7 +24,6 @@ from tests.support.boxes import (
     output,
     pid_of,
     until,
-    words_of,
 )
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def ours() -> set[str]:
 
 
 def kinds(links: set[str]) -> set[str]:
-    """Return the names alone: `uts`."""
+    """Return the kinds alone: `uts`."""
     return {link.partition(":")[0] for link in links}
 
 
@@ -89,8 +89,8 @@ def test_a_box_has_no_network_but_itself(tinybox: Command) -> None:
     assert set(output(tinybox, "--network", "host", "busybox", "ls", "/sys/class/net").split()) == links
 
 
-def test_a_box_sees_its_own_processes_only(tinybox: Command) -> None:
-    """`ps` shows PID 1 and what it started; with --pid host it shows this very test, too."""
+def test_a_box_sees_only_its_own_processes(tinybox: Command) -> None:
+    """`ps` shows PID 1 and its descendants; with --pid host it shows this test's process, too."""
     pids = "for pid in /proc/[0-9]*; do echo ${pid#/proc/}; done"
     alone = {int(pid) for pid in output(tinybox, "busybox", "sh", "-c", pids).split()}
     assert {1, 2} <= alone
@@ -124,7 +124,7 @@ def test_queues_and_shared_memory_stay_apart(tinybox: Command, queue: int) -> No
 
 
 def test_the_host_name_is_the_box_s(tinybox: Command) -> None:
-    """It is the short id, or what -h says, and in $HOSTNAME too; with --uts host it is the host's."""
+    """It is the short id, or the value of -h, and in $HOSTNAME too; with --uts host it is the host's."""
     shown = facts(tinybox, name="hostname", variable="echo $HOSTNAME", group="cat /proc/self/cgroup")
     assert shown["name"] == shown["variable"]
     assert len(shown["name"]) == 12
@@ -139,7 +139,7 @@ def test_the_host_name_is_the_box_s(tinybox: Command) -> None:
 
 
 def test_a_box_is_the_top_of_its_control_groups(tinybox: Command) -> None:
-    """Each line of /proc/self/cgroup is `/` or the host's own; with --cgroupns host the group's real name is there."""
+    """Each line of /proc/self/cgroup is `/` or the host's own; with --cgroupns host it is the group's real path."""
     alone = output(tinybox, "-m", "64m", "busybox", "cat", "/proc/self/cgroup").split()
     assert not [line for line in alone if "tinybox" in line]
     shared = output(tinybox, "-m", "64m", "--cgroupns", "host", "busybox", "cat", "/proc/self/cgroup").split()
@@ -147,11 +147,11 @@ def test_a_box_is_the_top_of_its_control_groups(tinybox: Command) -> None:
 
 
 def test_a_box_can_join_another_one_s_namespaces(tinybox: Command) -> None:
-    """container:NAME: the same processes, queues, links and host name; the other box outlives who joined it."""
+    """container:NAME: the same processes, queues, links and host name; the other box outlives the joining one."""
     peer, script = new_name(), "touch /dev/shm/of-the-peer; echo READY; exec sleep 100"
     with kept(tinybox, "--rm", "--name", peer, "-h", "peer", "busybox", "sh", "-c", script) as process:
         first = pid_of(tinybox, peer)
-        until(lambda: "sleep 100" in map(words_of, children(first)))
+        until(lambda: "sleep 100" in map(command_line_of, children(first)))
         theirs = {kind: os.readlink(f"/proc/{first}/ns/{kind}") for kind in NAMESPACES}
         joined = f"container:{peer}"
         options = ("--pid", joined, "--ipc", joined, "--network", joined, "--uts", joined)
@@ -169,7 +169,7 @@ def test_a_box_can_join_another_one_s_namespaces(tinybox: Command) -> None:
 
 
 def test_a_box_that_joined_ends_with_its_status_and_signals(tinybox: Command) -> None:
-    """In another box's pid namespace it is not PID 1, and yet its status, TERM and kill -9 work as ever."""
+    """In another box's pid namespace it is not PID 1; its status, TERM and kill -9 work nevertheless."""
     peer, other = new_name(), new_name()
     with kept(tinybox, "--rm", "--name", peer, "busybox", "sh", "-c", "echo READY; exec sleep 100"):
         words = ("--rm", "--pid", f"container:{peer}")
@@ -182,7 +182,7 @@ def test_a_box_that_joined_ends_with_its_status_and_signals(tinybox: Command) ->
             process.kill()
             process.wait()
             tinybox("images")
-            until(lambda: not lives(first))  # it has left its control group, and may have a last step to its end
+            until(lambda: not lives(first))  # it has left its control group, but may not have ended yet
 
 
 def test_a_user_namespace_can_be_joined(tinybox: Command) -> None:
@@ -203,7 +203,7 @@ def test_a_user_namespace_can_be_joined(tinybox: Command) -> None:
 
 @pytest.mark.parametrize("option", ["pid", "ipc", "uts", "userns", "cgroupns"])
 def test_only_a_box_that_runs_can_be_joined(tinybox: Command, option: str) -> None:
-    """An unknown box and a word that is no mode are one line each, status 125."""
+    """An unknown box and an invalid mode are one line each, status 125."""
     one_line(tinybox("run", f"--{option}", "container:nobody", "busybox", "true"), 125, "container nobody")
     one_line(
         tinybox("run", f"--{option}", "elsewhere", "busybox", "true"), 125, f"--{option} elsewhere", "container:NAME"
@@ -211,7 +211,7 @@ def test_only_a_box_that_runs_can_be_joined(tinybox: Command, option: str) -> No
 
 
 def test_a_stopped_box_cannot_be_joined(tinybox: Command) -> None:
-    """Its namespaces ended with its last process; the line says so."""
+    """Its namespaces ended with its last process; the error line gives that reason."""
     name = new_name()
     assert tinybox("run", "--name", name, "busybox", "true").returncode == 0
     one_line(tinybox("run", "--pid", f"container:{name}", "busybox", "true"), 125, name, "is not running")

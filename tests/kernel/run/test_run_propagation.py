@@ -1,6 +1,6 @@
-"""Mounts do not leak: not on a host whose `/` is shared, as systemd has it; and they cross where that was asked for.
+"""Mounts do not leak on a host whose `/` is shared, as systemd makes it; they cross where that is requested.
 
-The host here is a mount namespace of the test's own, made shared: what leaks there leaks on a real one.
+The host here is a mount namespace of the test's own, made shared: a leak into it would be a leak on a real host.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INSIDE = f"mount -t tmpfs i /x/inner; touch /x/ready; {WAIT.format('/x/go')}; gr
 
 
 def on_a_shared_host(tinybox: Command, folder: Path, script: str) -> subprocess.CompletedProcess[str]:
-    """Run *script* in a new mount namespace; in it $0 is *folder*, and `tinybox` the command."""
+    """Run *script* in a new mount namespace; $0 is *folder*, and `tinybox` is the command."""
     lines = f'set -e; tinybox() {{ {tinybox.path} "$@"; }}; {script}'
     return subprocess.run(["unshare", "-m", "sh", "-c", lines, folder], env=tinybox.environment, capture_output=True,
                           text=True, check=False, timeout=60 * SLOWNESS, stdin=subprocess.DEVNULL)  # fmt: skip
@@ -35,8 +35,8 @@ def on_a_shared_host(tinybox: Command, folder: Path, script: str) -> subprocess.
 @pytest.mark.parametrize(
     "options", ["", "--userns private", "--privileged", "--read-only --tmpfs /t", "-v $0:/x -m 64m"]
 )
-def test_a_shared_root_is_no_matter(tinybox: Command, tmp_path: Path, options: str) -> None:
-    """The box runs, its mounts are its own, and behind it the table of mounts is what it was, to the last number."""
+def test_a_shared_root_does_no_harm(tinybox: Command, tmp_path: Path, options: str) -> None:
+    """The box runs, its mounts are its own, and afterwards the mount table is the same, to the last number."""
     look = "grep -c shared: /proc/self/mountinfo || true"
     script = f'{SHARED}; tinybox run --rm {options} busybox sh -c "{look}"; {SAME}'
     done = on_a_shared_host(tinybox, tmp_path, script)
@@ -44,18 +44,16 @@ def test_a_shared_root_is_no_matter(tinybox: Command, tmp_path: Path, options: s
     assert "shared:" in (tmp_path / "before").read_text()
 
 
-def test_a_leak_would_be_seen(tinybox: Command, tmp_path: Path) -> None:
-    """The control: a mount made there in a namespace whose mounts stay shared is in the table behind it."""
+def test_a_leak_would_be_noticed(tinybox: Command, tmp_path: Path) -> None:
+    """The control: a mount in a namespace whose mounts stay shared appears in the outer mount table."""
     leak = "unshare -m --propagation unchanged mount -t tmpfs leak /mnt"
     assert on_a_shared_host(tinybox, tmp_path, f"{SHARED}; {leak}; {SAME}").returncode == 1
     assert " - tmpfs leak " in (tmp_path / "after").read_text()
 
 
 @pytest.mark.parametrize(("propagation", "in_", "out"), [("rprivate", 0, 0), ("rslave", 1, 0), ("rshared", 1, 1)])
-def test_mounts_cross_as_they_were_asked_to(
-    tinybox: Command, tmp_path: Path, propagation: str, in_: int, out: int
-) -> None:
-    """A mount of the host comes into a slave and a shared bind, one of the box goes out of the shared one alone."""
+def test_mounts_cross_as_requested(tinybox: Command, tmp_path: Path, propagation: str, in_: int, out: int) -> None:
+    """A mount of the host appears in a slave and in a shared bind; one of the box leaves only the shared one."""
     (tmp_path / "s").mkdir()
     bind = f"--mount type=bind,source=$0/s,target=/x,bind-propagation={propagation}"
     script = f"""

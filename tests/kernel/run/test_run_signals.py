@@ -1,4 +1,4 @@
-"""Signals, and what PID 1 does about them: forward them, or only reap, or be no init at all."""
+"""Signals and PID 1, by --init: `forward` passes them on, `reap` only reaps, `none` has no init at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.boxes import PATIENCE, children, kept, lives, new_name, patience, pid_of, until, words_of
+from tests.support.boxes import PATIENCE, children, command_line_of, kept, lives, new_name, patience, pid_of, until
 
 if TYPE_CHECKING:
     import subprocess
@@ -33,7 +33,7 @@ def test_term_ends_a_sleeping_box_with_143(tinybox: Command) -> None:
     """TERM to tinybox reaches the program, which ends in milliseconds; the status is 128 + 15."""
 
     def at_once() -> bool:
-        """Tell whether it took less than two seconds: on a machine that has no time for us, not each time."""
+        """Tell whether it took less than two seconds: a busy machine may need more, but not each time."""
         with kept(tinybox, "--rm", "busybox", "sh", "-c", SLEEP) as process:
             begin = time.monotonic()
             process.terminate()
@@ -44,7 +44,7 @@ def test_term_ends_a_sleeping_box_with_143(tinybox: Command) -> None:
 
 
 def test_signals_are_forwarded(tinybox: Command) -> None:
-    """INT, HUP, USR1, USR2 and QUIT each reach the program, which has a trap for them and lives on."""
+    """INT, HUP, USR1, USR2 and QUIT each reach the program, which traps them and goes on."""
     with kept(tinybox, "--rm", "busybox", "sh", "-c", TRAPS) as process:
         for name in ("INT", "HUP", "USR1", "USR2", "QUIT", "INT"):
             process.send_signal(signal.Signals[f"SIG{name}"])
@@ -70,7 +70,7 @@ def test_reap_forwards_nothing(tinybox: Command) -> None:
 
 
 def test_without_an_init_the_program_is_pid_1_and_the_kernel_shields_it(tinybox: Command) -> None:
-    """With --init none TERM is ignored by the kernel, since PID 1 has no handler for it; with a handler it arrives."""
+    """With --init none the kernel ignores TERM, because PID 1 has no handler for it; with a handler it arrives."""
     name = new_name()
     with kept(tinybox, "--rm", "--init", "none", "--name", name, "busybox", "sh", "-c", SLEEP) as process:
         first = pid_of(tinybox, name)
@@ -88,20 +88,20 @@ def test_without_an_init_the_program_is_pid_1_and_the_kernel_shields_it(tinybox:
 
 @pytest.mark.parametrize(("mode", "zombies"), [("forward", 0), ("reap", 0), ("none", 1)])
 def test_orphans_are_reaped_by_an_init(tinybox: Command, mode: str, zombies: int) -> None:
-    """An orphan that ends is reaped by our init; under a program that waits for nobody it stays as a zombie."""
+    """An orphan that ends is reaped by tinybox's init; under a program that does not wait it stays a zombie."""
     name, script = new_name(), "(sleep 1000 &); echo READY; exec sleep 2000"
     with kept(tinybox, "--rm", "--init", mode, "--name", name, "busybox", "sh", "-c", script):
         first = pid_of(tinybox, name)
 
         def family() -> dict[str, int]:
             """Return PID 1 and its children by their command lines."""
-            return {words_of(pid): pid for pid in (first, *children(first))}
+            return {command_line_of(pid): pid for pid in (first, *children(first))}
 
-        until(lambda: {"sleep 1000", "sleep 2000"} <= family().keys())  # the shell, which would reap, is no more
+        until(lambda: {"sleep 1000", "sleep 2000"} <= family().keys())  # the shell, which would reap, has ended
         os.kill(family()["sleep 1000"], signal.SIGKILL)
 
         def settled() -> bool:
-            """Tell whether the orphan has ended: only the program sleeps, and as many zombies are there as expected."""
+            """Tell whether the orphan has ended: only the program sleeps, and there are as many zombies as expected."""
             return sorted(children(first).values()) == ["S"] * (mode != "none") + ["Z"] * zombies
 
         until(settled)
@@ -109,26 +109,26 @@ def test_orphans_are_reaped_by_an_init(tinybox: Command, mode: str, zombies: int
         assert settled()
 
 
-def test_what_the_program_leaves_running_ends_with_it(tinybox: Command) -> None:
-    """With the end of PID 1 the kernel kills all others of the box, also those that ignore every signal they can."""
+def test_processes_left_by_the_program_end_with_it(tinybox: Command) -> None:
+    """When PID 1 ends the kernel kills all others of the box, also those that ignore every signal they can."""
     script = "(trap '' TERM HUP INT; exec sleep 100) & (setsid sleep 100 &) ; sleep 0.1; exit 3"
     begin = time.monotonic()
     assert tinybox("run", "--rm", "busybox", "sh", "-c", script).returncode == 3
     assert time.monotonic() - begin < PATIENCE
 
 
-def test_what_a_box_in_the_host_s_pid_namespace_leaves_running_ends_with_it(tinybox: Command) -> None:
-    """--pid host has no PID 1 of its own: there the control group tells who belongs to the box."""
+def test_processes_left_in_the_host_s_pid_namespace_end_too(tinybox: Command) -> None:
+    """--pid host has no PID 1 of its own: there the control group lists the processes of the box."""
     sleep = f"sleep 98.{os.getpid()}"  # other tests may run on this machine
     script = f"(setsid {sleep} &) ; sleep 0.1; exit 3"
     assert tinybox("run", "--rm", "--pid", "host", "busybox", "sh", "-c", script).returncode == 3
-    assert not [pid for pid in os.listdir("/proc") if pid.isdecimal() and sleep in words_of(int(pid))]
+    assert not [pid for pid in os.listdir("/proc") if pid.isdecimal() and sleep in command_line_of(int(pid))]
 
 
 def test_a_stopped_program_can_be_continued(tinybox: Command) -> None:
-    """TSTP reaches the program, which stops itself then, and CONT lets it go on; then TERM ends it.
+    """TSTP reaches the program, which then stops itself; CONT continues it; then TERM ends it.
 
-    By TSTP alone the kernel would not stop it: nobody in its session could continue it; see setpgid(2).
+    TSTP alone would not stop it, because no process in its session could continue it; see setpgid(2).
     """
     name, stops = new_name(), "trap 'echo got TSTP; kill -STOP $$; echo going on' TSTP; echo READY; "
     words = ("--rm", "--name", name, "busybox", "sh", "-c", f"{stops} while :; do sleep 0.02; done")

@@ -1,4 +1,4 @@
-"""The three streams of a box: closed or passed on, apart from each other, and every byte as it was."""
+"""The three streams of a box: closed or passed on, apart from each other, and unchanged byte for byte."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.root
 
 
 def test_stdin_is_empty_without_i(tinybox: Command) -> None:
-    """`cat` ends at once and prints nothing, whatever is written to tinybox; with -i it is passed on."""
+    """`cat` ends at once and prints nothing, whatever input tinybox gets; with -i the input is passed on."""
     assert tinybox("run", "--rm", "busybox", "cat", text="hello").stdout == ""
     assert tinybox("run", "--rm", "-i", "busybox", "cat", text="hello").stdout == "hello"
 
 
 def test_a_megabyte_passes_through_unchanged(tinybox: Command) -> None:
-    """-i is binary safe: what cat gives back is what it was given, a megabyte of random bytes."""
+    """-i is binary safe: cat returns a megabyte of random bytes unchanged."""
     data = os.urandom(1 << 20)
     done = subprocess.run(
         [tinybox.path, "run", "--rm", "-i", "busybox", "cat"],
@@ -37,7 +37,7 @@ def test_a_megabyte_passes_through_unchanged(tinybox: Command) -> None:
 
 
 def test_stdout_and_stderr_stay_apart(tinybox: Command) -> None:
-    """What the program says on each of them comes out there, and there alone."""
+    """Output on each of them comes out on that stream alone."""
     done = tinybox("run", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2")
     assert (done.stdout, done.stderr) == ("out\n", "err\n")
 
@@ -56,7 +56,7 @@ def test_a_closed_pipe_ends_the_program(tinybox: Command) -> None:
 
 @pytest.mark.parametrize("closed", ["", "0", "1", "2", "01", "12", "012"])
 def test_closed_streams_are_not_mistaken_for_others(tinybox: Command, tmp_path: Path, closed: str) -> None:
-    """Where tinybox finds 0, 1 or 2 closed the program has /dev/null there, and never one of our own pipes."""
+    """If tinybox is started with 0, 1 or 2 closed, the program has /dev/null there, and never a pipe of tinybox's."""
     look = "seen=$(for n in 0 1 2; do readlink /proc/$$/fd/$n; done); echo $seen > /out/seen; exit 5"
     script = 'exec "$@"' + "".join(f" {fd}>&-" for fd in closed)
     words = [tinybox.path, "run", "--rm", "-i", "-v", f"{tmp_path}:/out", "busybox", "sh", "-c", look]

@@ -1,4 +1,4 @@
-"""Volumes: they outlive boxes, begin with what the image has at their place, and go when they are told to."""
+"""Volumes: they outlive boxes, begin with the image's files of that path, and are removed only on request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEX = frozenset("0123456789abcdef")
 
 @pytest.fixture(autouse=True)
 def leaves_no_volume(tinybox: Command) -> Iterator[None]:
-    """Remove what a test has left, so that the next one begins without."""
+    """Remove the volumes that a test has left, so that the next test begins with none."""
     yield
     assert tinybox("volume", "prune", "-a", "-f").returncode == 0
     assert names(tinybox) == []
@@ -40,7 +40,7 @@ def names(tinybox: Command, *words: str) -> list[str]:
 
 
 def test_volumes_are_made_listed_shown_and_removed(tinybox: Command) -> None:
-    """create, ls, inspect and rm with docker's words; a name that is taken is fine, one that is wrong is not."""
+    """create, ls, inspect and rm with docker's options; creating an existing name is fine, an invalid name is not."""
     assert tinybox("volume", "create", "--label", "a=b", "one").stdout == "one\n"
     assert tinybox("volume", "create", "one").stdout == "one\n"
     made_up = tinybox("volume", "create").stdout.strip()
@@ -66,9 +66,9 @@ def test_volumes_are_made_listed_shown_and_removed(tinybox: Command) -> None:
 
 @pytest.mark.parametrize("image", ["busybox", "alpine"])
 @pytest.mark.parametrize("users", ["host", "private"])
-def test_an_empty_volume_begins_with_what_the_image_has(tinybox: Command, image: str, users: str) -> None:
+def test_an_empty_volume_begins_with_the_image_s_files(tinybox: Command, image: str, users: str) -> None:
     """Named or not: files, owners, modes, links, the directory's own mode; later changes stay; nocopy: nothing."""
-    listing = (  # all but the three files that are each box's own, and the time at which a place was made for them
+    listing = (  # all but the three files that each box has for itself, and the mtime of directories that tinybox made
         "cd /etc; stat -c '%a %u %g' .; find . ! -name . ! -name 'host*' ! -name resolv.conf | sort |"
         " while read f; do ls -lnd $f | sed 's/^\\(.\\{10\\}\\) *[0-9]* /\\1 /'; done; id -u"
     )
@@ -82,13 +82,13 @@ def test_an_empty_volume_begins_with_what_the_image_has(tinybox: Command, image:
     )
     assert "own" in there
     assert "passwd\n" not in there
-    assert there.split()[-7:-5] == ["0", "0"]  # root's, whoever root was on the host
+    assert there.split()[-7:-5] == ["0", "0"]  # root's, in whichever user namespace the copy was made
     assert output(tinybox, "--userns", users, "-v", "other:/etc:nocopy", image, "ls", "/etc") == ""
-    assert names(tinybox) == ["named", "other"]  # those without a name went with --rm
+    assert names(tinybox) == ["named", "other"]  # the nameless ones were removed by --rm
 
 
-def test_an_empty_volume_is_not_taken_from_who_has_it(tinybox: Command) -> None:
-    """A second box that would fill the volume leaves it be while one runs with it; at rest, it is filled."""
+def test_an_empty_volume_in_use_is_not_filled(tinybox: Command) -> None:
+    """A second box does not fill the volume while another box runs with it; it does when that box is at rest."""
     name = new_name()
     image = ("busybox", "sh", "-c", "echo READY; cat; echo first > /tmp/file; ls /etc | grep -c passwd")
     with kept(tinybox, "--rm", "-i", "--name", name, "-v", "empty:/tmp", *image, stdin=subprocess.PIPE) as first:
@@ -99,7 +99,7 @@ def test_an_empty_volume_is_not_taken_from_who_has_it(tinybox: Command) -> None:
 
 
 def test_a_link_in_the_image_does_not_lead_to_the_host(tinybox: Command, tmp_path: Path) -> None:
-    """What is copied to a volume is found inside the image, whatever its links say; two layers are seen as one."""
+    """The copy to a volume stays inside the image, whatever its links say; two layers are seen as one."""
     (tmp_path / "secret").write_text("the host's")
     name = new_name()
     script = f"mkdir -p {tmp_path} /d/sub; echo box > {tmp_path}/secret; ln -s {tmp_path} /link; rm /etc/group"
@@ -116,8 +116,8 @@ def test_a_link_in_the_image_does_not_lead_to_the_host(tinybox: Command, tmp_pat
 
 
 def test_a_volume_is_filled_whole_or_not_at_all(tinybox: Command) -> None:
-    """Killed while it fills a volume, tinybox leaves it empty, and the next box fills it."""
-    words = [tinybox.path, "run", "--rm", "-v", "whole:/", "busybox", "true"]
+    """Tinybox is killed while it fills a volume: the volume is empty or complete, and the next box fills it."""
+    words, killed = [tinybox.path, "run", "--rm", "-v", "whole:/", "busybox", "true"], 0
     for delay in (0.05, 0.1, 0.15, 0.2):
         with subprocess.Popen(
             [*words[:4], "whole:/usr", "alpine", "true"], env=tinybox.environment, process_group=0
@@ -126,11 +126,13 @@ def test_a_volume_is_filled_whole_or_not_at_all(tinybox: Command) -> None:
                 process.wait(delay)
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
+                killed += 1
         data = Path(tinybox.root, "volumes", "whole", "_data")
         left = sorted(os.listdir(data)) if data.exists() else []
         assert left in ([], sorted(output(tinybox, "alpine", "ls", "/usr").split()))
         assert output(tinybox, "-v", "whole:/usr", "alpine", "ls", "/usr") == output(tinybox, "alpine", "ls", "/usr")
         assert tinybox("volume", "rm", "whole").returncode == 0
+    assert killed > 0
 
 
 def test_volumes_of_the_image(tinybox: Command, tmp_path: Path) -> None:
@@ -155,7 +157,7 @@ def test_volumes_of_the_image(tinybox: Command, tmp_path: Path) -> None:
 
 
 def test_a_volume_in_use_stays(tinybox: Command) -> None:
-    """Neither rm nor prune takes a volume from a box, be it at rest; afterwards both do; prune asks before."""
+    """Neither rm nor prune removes a volume of an existing box, even at rest; afterwards both do; prune asks first."""
     name = new_name()
     assert tinybox("run", "--name", name, "-v", "used:/v", "busybox", "true").returncode == 0
     assert tinybox("volume", "create", "unused").returncode == 0

@@ -1,4 +1,4 @@
-"""Files of a box that tinybox opens from outside: a box can make them huge, endless or slow, and gains nothing."""
+"""Files of a box that tinybox opens from outside: a box can make them huge, endless or slow, without any gain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import TIMEOUT
 from tests.oci.conftest import runtime
 from tests.support.boxes import lives, new_name, one_line, until
-from tests.support.detached_boxes import life, said
+from tests.support.detached_boxes import life, stdout_of
 from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ pytestmark = pytest.mark.root
 
 IDLE = ("busybox", "sleep", "600")
 SOON = 20 * SLOWNESS  # seconds; a lease would hold a command up for 45
-MEMORY = 1 << 30  # bytes of address space for a command of ours: more than it needs, less than a hostile file has
+MEMORY = 1 << 30  # bytes of address space for a tinybox command: more than it needs, less than a hostile file has
 FOLDERS = [folder for folder in ("/usr", "/lib", "/lib64", sys.base_prefix) if os.path.isdir(folder)]
 HOST = [word for folder in dict.fromkeys(FOLDERS) for word in ("-v", f"{folder}:{folder}:ro")]
-PYTHON = (*HOST, "busybox", os.path.realpath(sys.executable), "-uc")  # the host's Python, for what busybox cannot do
+PYTHON = (*HOST, "busybox", os.path.realpath(sys.executable), "-uc")  # the host's Python, for calls that busybox lacks
 LEASE = """
 import fcntl, signal, time
 signal.signal(signal.SIGIO, signal.SIG_IGN)
@@ -89,24 +89,24 @@ def box(tinybox: Command) -> Iterator[Life]:
 
 UNFIT = {
     "huge": ("truncate -s 3G /etc/passwd", "is larger than 1048576 bytes"),
-    "endless": ("ln -s /proc/kmsg /etc/passwd", "is a file of the kernel's own"),
+    "endless": ("ln -s /proc/kmsg /etc/passwd", "is a file of the kernel"),
     "silent": ("mkfifo /etc/passwd", "no user ana in"),
 }
 
 
 @pytest.mark.parametrize("kind", UNFIT)
 def test_a_user_list_costs_neither_memory_nor_time(box: Life, kind: str) -> None:
-    """`exec -u NAME` says in one line that /etc/passwd of the box cannot be read; UID:GID needs no file."""
+    """`exec -u NAME` reports in one line that /etc/passwd of the box cannot be read; UID:GID needs no file."""
     command, cause = UNFIT[kind]
     box.inside(f"rm /etc/passwd; {command}")
     one_line(frugal(box.tinybox, "exec", "-u", "ana", box.name, "true", timeout=SOON), 125, cause)
-    done = frugal(box.tinybox, "exec", "-u", "5:6", box.name, "env", timeout=SOON)  # sh would read the file itself
+    done = frugal(box.tinybox, "exec", "-u", "5:6", box.name, "env", timeout=SOON)  # sh itself would read the file
     assert (done.returncode, done.stderr) == (0, "")
     assert "HOME=/" in done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("kind", UNFIT)
-def test_every_exec_of_the_oci_runtime_looks_for_a_home(runtime: Runtime, kind: str) -> None:
+def test_oci_exec_does_not_read_a_hostile_passwd(runtime: Runtime, kind: str) -> None:
     """A hostile /etc/passwd costs `tinybox-oci exec` nothing, and HOME is then /."""
     runtime.change(lambda config: config["root"].update(readonly=False))
     runtime.runs("box")
@@ -118,10 +118,10 @@ def test_every_exec_of_the_oci_runtime_looks_for_a_home(runtime: Runtime, kind: 
     assert "HOME=/" in done.stdout.splitlines()
 
 
-def test_a_lease_on_the_hosts_file_holds_up_nobody(tinybox: Command) -> None:
-    """A box that never lets go of a lease on its /etc/hosts keeps its old names; others start, and find one another."""
+def test_a_lease_on_the_hosts_file_delays_no_other_box(tinybox: Command) -> None:
+    """A box that never releases a lease on its /etc/hosts keeps its old names; others start, and find each other."""
     network = f"lease{os.getpid()}"
-    said(tinybox, "network", "create", network)
+    stdout_of(tinybox, "network", "create", network)
     try:
         with (
             life(tinybox, "--network", network, *PYTHON, LEASE.format(path="/etc/hosts")) as holder,
@@ -141,17 +141,17 @@ def test_a_lease_on_the_hosts_file_holds_up_nobody(tinybox: Command) -> None:
             warning = f"tinybox: warning: container {holder.name}: its /etc/hosts stays as it is: a process holds a"
             assert (done.returncode, done.stdout) == (0, "")
             assert done.stderr.startswith(warning)
-            said(tinybox, "stop", "-t", "1", holder.name)
+            stdout_of(tinybox, "stop", "-t", "1", holder.name)
     finally:
-        said(tinybox, "network", "rm", network)
+        stdout_of(tinybox, "network", "rm", network)
 
 
-def test_a_lease_on_a_shared_hosts_file_holds_up_no_start(tinybox: Command, box: Life) -> None:
-    """The box whose files another one shares is started again at once: each start makes new files."""
+def test_a_lease_on_a_shared_hosts_file_delays_no_start(tinybox: Command, box: Life) -> None:
+    """A box whose files another one shares is started again at once: each start makes new files."""
     with life(tinybox, "--network", f"container:{box.name}", *PYTHON, LEASE.format(path="/etc/hosts")) as holder:
         until(lambda: "LEASED" in holder.log())
         begun = time.monotonic()
-        said(tinybox, "restart", "-t", "0", box.name)
+        stdout_of(tinybox, "restart", "-t", "0", box.name)
         assert time.monotonic() - begun < SOON
         assert "localhost" in box.inside("cat /etc/hosts")
 
@@ -168,7 +168,7 @@ def test_a_lease_in_a_volume_makes_a_copy_fail_by_name(tinybox: Command, tmp_pat
 
 
 def test_a_command_line_can_be_of_any_length(tinybox: Command) -> None:
-    """A process that calls 3 GiB of zeros its command line (PR_SET_MM_MAP, prctl(2)) costs `top` no memory."""
+    """A process whose command line is 3 GiB of zeros (PR_SET_MM_MAP, prctl(2)) costs `top` no memory."""
     with life(tinybox, *PYTHON, TITLE) as it:
         until(lambda: "READY" in it.log() or not lives(it.pid))
         assert "READY" in it.log(), tinybox("logs", it.name).stderr
@@ -177,7 +177,7 @@ def test_a_command_line_can_be_of_any_length(tinybox: Command) -> None:
 
 
 def test_shared_files_are_looked_up_in_the_other_box(tinybox: Command, box: Life, tmp_path: Path) -> None:
-    """Where a box has made its /etc/hosts a link to a file of the host's, a box that shares it finds no such file."""
+    """If a box has made its /etc/hosts a link to a file of the host's, a box that shares it finds no such file."""
     (tmp_path / "secret").write_text("of the host\n")
     box.inside(f"umount /etc/hosts; ln -sf {tmp_path}/secret /etc/hosts", "--privileged")
     for users in ("host", "private"):

@@ -1,4 +1,4 @@
-"""Images and packets of strangers, tried on real stores and boxes: what is wrong is one line, no more."""
+"""Malformed images and packets, on real stores and boxes: each error is one line and harms nothing else."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ IDS = [f"{number}" for number in range(len(WRONG))]
 
 @pytest.fixture
 def elsewhere(tinybox: Command) -> Iterator[Command]:
-    """Give the command with a store beside the session's, in which there is one sound image and one box of it."""
+    """Give the command with a store beside the session's, in which there is one good image and one box of it."""
     root = f"{tinybox.root}-hostile"
     command = Command(root)
     put(command, SOUND, "good:1")
@@ -68,7 +68,7 @@ def elsewhere(tinybox: Command) -> Iterator[Command]:
 
 
 def put(tinybox: Command, config: dict[str, Any], name: str) -> None:
-    """Load an image with *config* that has to come in."""
+    """Load an image with *config*; it must be accepted."""
     done = tinybox("load", "-i", str(saved(Path(tinybox.root).parent, config, name)))
     assert done.stdout == f"Loaded image: {name}\n", done
 
@@ -87,7 +87,7 @@ def saved(folder: Path, config: dict[str, Any], name: str) -> Path:
 
 
 def looks_well(tinybox: Command) -> None:
-    """Assert that the good image and the good box are listed, and nothing is left in the workspace."""
+    """Assert that the good image and the good box are listed, and the store's temporary directory is empty."""
     assert "good" in tinybox("images").stdout
     done = tinybox("ps", "-a", "--format", "{{.Names}} {{.Image}}")
     assert (done.returncode, done.stdout) == (0, "good good:1\n"), done
@@ -95,10 +95,10 @@ def looks_well(tinybox: Command) -> None:
 
 
 @pytest.mark.parametrize(("changes", "says"), WRONG, ids=IDS)
-def test_an_image_whose_config_is_wrong_does_not_come_in(
+def test_an_image_with_a_wrong_config_is_refused(
     elsewhere: Command, tmp_path: Path, changes: dict[str, Any], says: str
 ) -> None:
-    """Each wrong type in an image's config is one line at the door, and the store is as it was."""
+    """Each wrong type in an image's config is one line at the import, and the store is as it was."""
     before = elsewhere("images").stdout
     one_line(elsewhere("load", "-i", str(saved(tmp_path, {**SOUND, **changes}, "bad:1"))), 125, says)
     assert elsewhere("images").stdout == before
@@ -109,7 +109,7 @@ def test_an_image_whose_config_is_wrong_does_not_come_in(
 def test_a_broken_image_in_the_store_is_named_and_breaks_nothing_else(
     elsewhere: Command, changes: dict[str, Any], says: str
 ) -> None:
-    """One that is there already, of an older tinybox or damaged since, is named; the others are listed and removed."""
+    """A broken image that is already in the store (of an older tinybox, or damaged) is named; others can be used."""
     (good,) = os.listdir(f"{elsewhere.root}/images")
     image_id = "b" * 64
     Path(elsewhere.root, "images", image_id).write_text(json.dumps({**SOUND, **changes}))
@@ -124,7 +124,7 @@ def test_a_broken_image_in_the_store_is_named_and_breaks_nothing_else(
     for words in (("run", "--rm", "bad:1", "sh"), ("create", "bad:1"), ("save", "bad:1")):
         one_line(elsewhere(*words), 125, says)
     assert says in elsewhere("inspect", "bad:1").stderr
-    put(elsewhere, {**SOUND, "author": "another"}, "other:1")  # imports, and the sweeps before them, work as ever
+    put(elsewhere, {**SOUND, "author": "another"}, "other:1")  # imports, and the sweeps before them, work as usual
     assert elsewhere("rmi", "other:1").returncode == 0
     assert elsewhere("rmi", "bad:1").returncode == 0
     assert os.listdir(f"{elsewhere.root}/images") == [good]
@@ -132,8 +132,8 @@ def test_a_broken_image_in_the_store_is_named_and_breaks_nothing_else(
     looks_well(elsewhere)
 
 
-def test_layers_stay_while_an_image_does_not_tell_which_are_its_own(elsewhere: Command) -> None:
-    """A record that cannot be read may be mended by hand: its layers stay until it is removed; then they go."""
+def test_layers_of_an_unreadable_image_stay(elsewhere: Command) -> None:
+    """A record that cannot be read might be repaired by hand: its layers stay until it is removed; then they go."""
     assert elsewhere("rm", "good").returncode == 0
     (record,) = Path(elsewhere.root, "images").iterdir()
     content = record.read_text()
@@ -174,8 +174,8 @@ def test_a_broken_box_is_named_and_the_others_are_listed(
 
 
 @pytest.mark.parametrize("test", [["CMD-SHELL"], ["CMD"], ["curl", "x"], [], ["NONE"]])
-def test_a_health_check_that_nobody_can_carry_out_is_none(elsewhere: Command, test: list[str]) -> None:
-    """An image may ask for a check without a program: its boxes are made all the same. Its times are docker's, too."""
+def test_a_health_check_without_a_program_is_none(elsewhere: Command, test: list[str]) -> None:
+    """An image may have a health check without a program: its boxes are made without one. Its times are docker's."""
     config = {**SOUND["config"], "Healthcheck": {"Test": test, "Interval": -5, "Timeout": 10**30}}
     put(elsewhere, {**SOUND, "config": config}, "odd:1")
     assert elsewhere("create", "--name", "odd", "odd:1").returncode == 0
@@ -194,7 +194,7 @@ def test_a_health_check_that_nobody_can_carry_out_is_none(elsewhere: Command, te
 
 
 def test_a_malformed_packet_does_not_end_the_box(tinybox: Command) -> None:
-    """A client that sends what means nothing is let go; the box lives on, and one that attaches properly is served."""
+    """A client that sends a malformed packet is disconnected; the box goes on, and the next client is served."""
     name = new_name()
     assert tinybox("run", "-di", "--name", name, "busybox", "sh", "-c", "read x; echo got $x; sleep 60").returncode == 0
     try:
@@ -204,7 +204,7 @@ def test_a_malformed_packet_does_not_end_the_box(tinybox: Command) -> None:
             line = attach_protocol.connect(folder)
             line.send(packet)
             line.settimeout(20)
-            assert attach_protocol.receive(line) == b""  # let go
+            assert attach_protocol.receive(line) == b""  # disconnected
             line.close()
             assert state_of(tinybox, name)["pid"] == state["pid"]
         line = attach_protocol.connect(folder)
@@ -217,8 +217,8 @@ def test_a_malformed_packet_does_not_end_the_box(tinybox: Command) -> None:
         tinybox("rm", "-f", name)
 
 
-def test_a_seccomp_profile_that_is_none_is_one_line(tinybox: Command, tmp_path: Path) -> None:
-    """A list, a number, rules that are none: no box; an empty list was once taken for no filter at all."""
+def test_an_invalid_seccomp_profile_is_one_line(tinybox: Command, tmp_path: Path) -> None:
+    """A list, a number, invalid rules: no box; an empty list was once mistaken for no filter at all."""
     path = tmp_path / "profile.json"
     for text in ("[]", "5", "null", '{"syscalls": 5}', '{"syscalls": [5]}', '{"archMap": [5]}', "[" * 100_000, "{"):
         path.write_text(text)

@@ -1,6 +1,6 @@
-"""Keys: a box has a session keyring of its own, and neither finds the caller's keys nor leaves keys there.
+"""Keys: a box has a session keyring of its own; it neither finds the caller's keys nor leaves keys there.
 
-Each box here runs without a filter, so that it may call keyctl(2), and has the host's Python, which makes the calls.
+Each box here runs without a filter, so that it may call keyctl(2), and with the host's Python, which makes the calls.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def session_keyring() -> int:
 
 
 def in_a_session_with_a_key(words: list[str], environment: dict[str, str] | None = None) -> str:
-    """Run *words* where the session keyring has a key, and tell what they print, and which key they have left in it."""
+    """Run *words* with a key in the session keyring; return what they print, and the key that they have added to it."""
     done = subprocess.run(
         [PYTHON, "-uc", OUTSIDE, *words],
         env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT,
@@ -93,7 +93,7 @@ def test_the_caller_s_keys_are_out_of_reach(tinybox: Command, options: tuple[str
 
 @pytest.mark.parametrize("options", [(), ("--userns", "private")])
 def test_exec_has_the_container_s_keys(tinybox: Command, options: tuple[str, ...]) -> None:
-    """What `exec` adds the next one finds, and so do the box's own processes; the caller's keys neither has."""
+    """A key that `exec` adds is found by the next one and by the box's own processes; the caller's key by neither."""
     options = ("--security-opt", "seccomp=unconfined", *options, *python_of_the_host())
     reading = f"{KEYS}\nprint(read(b'of-the-box'))"
     with life(tinybox, *options, "busybox", *FOREVER) as box, life(tinybox, *options, "busybox", *FOREVER) as other:
@@ -105,7 +105,7 @@ def test_exec_has_the_container_s_keys(tinybox: Command, options: tuple[str, ...
 
 @pytest.mark.parametrize(("words", "expected"), [([], SHUT), (["--no-new-keyring"], OPEN)])
 def test_an_engine_s_container_has_keys_of_its_own(bundle: Bundle, words: list[str], expected: str) -> None:
-    """tinybox-oci does the same, for run and exec; with --no-new-keyring the keys are the caller's, as it says."""
+    """tinybox-oci does the same, for run and exec; with --no-new-keyring the keys are the caller's."""
     command = [os.path.join(os.path.dirname(sys.executable), "tinybox-oci"), "--root", str(bundle.path / "state")]
     for place in PLACES:
         bundle.mount(place, "bind", "rbind", "ro", source=place)
@@ -121,7 +121,7 @@ def test_an_engine_s_container_has_keys_of_its_own(bundle: Bundle, words: list[s
             assert in_a_session_with_a_key([*command, "exec", bundle.name, PYTHON, "-c", INSIDE]) == expected
 
 
-def test_who_may_have_no_more_keys_does_not_get_the_caller_s() -> None:
+def test_at_the_key_quota_the_caller_s_keyring_is_not_used() -> None:
     """At EDQUOT a container is refused; one that has left the caller's keyring before goes on, with an empty one."""
 
     def a_user_with_all_the_keys_that_it_may_have() -> int:
@@ -142,7 +142,7 @@ def test_who_may_have_no_more_keys_does_not_get_the_caller_s() -> None:
 
 
 @pytest.mark.parametrize("answer", [errno.EPERM, errno.ENOSYS])
-def test_where_keyctl_is_refused_there_is_nothing_to_leave(answer: int) -> None:
+def test_without_keyctl_there_is_no_keyring_to_leave(answer: int) -> None:
     """Under a filter that refuses keyctl(2), which the box inherits, and without keys in the kernel, a box starts."""
     program = compile_profile(
         {

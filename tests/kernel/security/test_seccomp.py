@@ -1,4 +1,4 @@
-"""Seccomp filters, asked of the kernel: each claim is made in a child with the filter, its control in one without."""
+"""Seccomp filters in the kernel: each claim is tested in a child with the filter, its control in one without."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ KEYCTL_GET_KEYRING_ID, SESSION_KEYRING = 0, -3
 SIGCHLD = int(signal.SIGCHLD)
 NOBODY = 65534
 SYS_SOCKET, SYS_LISTEN, NO_FD = 1, 4, 999  # of socketcall(2)
-MAP_32BIT = 0x40  # where an i386 program can point to
+MAP_32BIT = 0x40  # an address that an i386 program can use
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.argtypes = [ctypes.c_long] * 7
 _libc.syscall.restype = ctypes.c_long
 
-x86_64_only = pytest.mark.skipif(MACHINE != "x86_64", reason="a way into the kernel that only x86-64 has")
+x86_64_only = pytest.mark.skipif(MACHINE != "x86_64", reason="only x86-64 has this entry into the kernel")
 
 
 def call(number: int, *arguments: int) -> int:
@@ -73,7 +73,7 @@ def default(*capabilities: str) -> bytes:
 
 
 def denying(*names: str, action: str = "SCMP_ACT_ERRNO", **more: Any) -> bytes:
-    """Compile a profile that denies *names* alone."""
+    """Compile a profile that denies only *names*."""
     profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": list(names), "action": action}], **more}
     return compile_profile(profile, MACHINE)
 
@@ -94,14 +94,14 @@ def denying(*names: str, action: str = "SCMP_ACT_ERRNO", **more: Any) -> bytes:
     ],
 )
 def test_the_default_profile_refuses(name: str, arguments: tuple[int, ...], without: int, within: int) -> None:
-    """The filter answers in place of the kernel, whose own answer is another one."""
+    """The filter answers in place of the kernel, whose own answer would differ."""
     assert in_child(lambda: call(NUMBER[name], *arguments)) == without != within
     assert in_child(lambda: call(NUMBER[name], *arguments), default()) == within
 
 
 @pytest.mark.parametrize("name", ["getpid", "sched_yield", "gettid", "getuid", "sync"])
 def test_the_default_profile_allows(name: str) -> None:
-    """The control of the refusals: it does not simply refuse everything."""
+    """The control of the refusals: not every call is refused."""
     assert in_child(lambda: call(NUMBER[name]), default()) == 0
 
 
@@ -132,7 +132,7 @@ def test_clone_makes_processes_but_no_namespaces() -> None:
 
 @pytest.mark.parametrize("family", [socket.AF_VSOCK, socket.AF_ALG])
 def test_sockets_that_leave_the_box_are_refused(family: int) -> None:
-    """EPERM, whatever this kernel itself would say; a local socket is the control."""
+    """EPERM, whatever this kernel itself would answer; a local socket is the control."""
 
     def make(family: int) -> int:
         return call(NUMBER["socket"], family, socket.SOCK_SEQPACKET, 0)
@@ -154,13 +154,13 @@ def run(argv: list[str], program: bytes, home: Path) -> tuple[int, str]:
     return status, (home / "out").read_text()
 
 
-def test_a_shell_lives_under_the_default_profile(tmp_path: Path) -> None:
-    """Pipes, processes, files: all that busybox does in a script."""
+def test_a_shell_works_under_the_default_profile(tmp_path: Path) -> None:
+    """Pipes, processes, files: the calls of busybox in a script."""
     script = "set -e; cd /; ls | wc -l >/dev/null; (sleep 0.01 & wait); echo $(id -u)"
     assert run(["busybox", "sh", "-c", script], default(), tmp_path) == (0, "0\n")
 
 
-def test_python_lives_under_the_default_profile(tmp_path: Path) -> None:
+def test_python_works_under_the_default_profile(tmp_path: Path) -> None:
     """Threads (clone3 falls back to clone), processes, sockets and timers."""
     code = (
         "import socket, subprocess, threading, time; time.sleep(0.001); socket.socketpair()\n"
@@ -171,7 +171,7 @@ def test_python_lives_under_the_default_profile(tmp_path: Path) -> None:
 
 
 def test_the_filter_passes_through_execve(tmp_path: Path) -> None:
-    """proc(5) tells: mode 2, and one filter more than before."""
+    """proc(5) shows it: mode 2, and one filter more than before."""
     words = ["busybox", "grep", "Seccomp", "/proc/self/status"]
     _, before = run(words, b"", tmp_path)
     _, after = run(words, default(), tmp_path)
@@ -181,7 +181,7 @@ def test_the_filter_passes_through_execve(tmp_path: Path) -> None:
 
 
 def test_installing_imports_nothing() -> None:
-    """The child of a container may import nothing after clone3: an audit hook watches."""
+    """The child of a container may import nothing after clone3: an audit hook checks that."""
     program, imports = default(), []
 
     def watched() -> int:
@@ -193,7 +193,7 @@ def test_installing_imports_nothing() -> None:
 
 
 def test_without_no_new_privs_and_capability_the_kernel_refuses() -> None:
-    """EACCES; with no_new_privs the same process may."""
+    """EACCES; with no_new_privs the same process is allowed to."""
     program = default()
 
     def as_nobody(privileged: bool) -> int:
@@ -220,13 +220,13 @@ def test_without_no_new_privs_and_capability_the_kernel_refuses() -> None:
         ("SCMP_ACT_LOG", 0),
     ],
 )
-def test_each_action_does_what_it_says(action: str, outcome: int) -> None:
-    """SIGSYS, an errno, or nothing but a line in the log."""
+def test_each_action_takes_effect(action: str, outcome: int) -> None:
+    """SIGSYS, an errno, or only a line in the log."""
     assert in_child(lambda: call(NUMBER["getppid"])) == 0
     assert in_child(lambda: call(NUMBER["getppid"]), denying("getppid", action=action)) == outcome
 
 
-def test_the_longest_program_that_we_let_through_is_taken() -> None:
+def test_the_longest_accepted_program_is_accepted_by_the_kernel() -> None:
     """The kernel and the compiler agree about BPF_MAXINSNS: just below it, the program still works."""
     conditions = [{"index": 0, "value": 1000 + value, "op": "SCMP_CMP_EQ"} for value in range(582)]
     rules = [{"names": ["getppid"], "action": "SCMP_ACT_TRAP", "args": [each]} for each in conditions]
@@ -250,7 +250,7 @@ def int_0x80(number: int, first: int = 0, second: int = 0) -> int:
 
 @x86_64_only
 def test_i386_calls_are_judged_by_their_own_numbers() -> None:
-    """The old door, int 0x80, is no way round: unshare is 310 there, where x86-64 has process_vm_readv."""
+    """The old entry, int 0x80, does not evade the filter: unshare is 310 there, and process_vm_readv on x86-64."""
     i386 = numbers_of("i386")
     if in_child(lambda: int_0x80(i386["getpid"])) != 0:
         pytest.skip("this kernel runs no i386 programs (CONFIG_IA32_EMULATION)")
@@ -261,7 +261,7 @@ def test_i386_calls_are_judged_by_their_own_numbers() -> None:
 
 
 def socketcall(which: int, *arguments: int) -> int:
-    """Make a call of i386's socketcall(2), whose arguments lie in memory where no filter looks; return errno or 0."""
+    """Make a call of i386's socketcall(2), whose arguments lie in memory that no filter reads; return errno or 0."""
     page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | MAP_32BIT)
     page.write(struct.pack(f"={len(arguments)}I", *arguments))
     address = ctypes.addressof(ctypes.c_char.from_buffer(page))
@@ -270,20 +270,20 @@ def socketcall(which: int, *arguments: int) -> int:
 
 @x86_64_only
 @pytest.mark.parametrize("family", [socket.AF_VSOCK, socket.AF_ALG])
-def test_sockets_that_leave_the_box_are_not_to_be_had_by_socketcall(family: int) -> None:
-    """What socket(2) refuses, i386's second door to it refuses, too: ENOSYS; its other calls are let through."""
+def test_socketcall_does_not_open_forbidden_sockets(family: int) -> None:
+    """i386's socketcall(2) is ENOSYS for sockets that socket(2) refuses; its other calls are allowed."""
     if in_child(lambda: socketcall(SYS_SOCKET, socket.AF_UNIX, socket.SOCK_STREAM, 0)) != 0:
         pytest.skip("this kernel runs no i386 programs (CONFIG_IA32_EMULATION)")
     kind = socket.SOCK_STREAM if family == socket.AF_VSOCK else socket.SOCK_SEQPACKET
-    assert in_child(lambda: socketcall(SYS_SOCKET, family, kind, 0)) in {0, errno.EAFNOSUPPORT}  # by this kernel
+    assert in_child(lambda: socketcall(SYS_SOCKET, family, kind, 0)) in {0, errno.EAFNOSUPPORT}  # by its config
     assert in_child(lambda: socketcall(SYS_SOCKET, family, kind, 0), default()) == errno.ENOSYS
     assert in_child(lambda: socketcall(SYS_LISTEN, NO_FD, 1), default()) == errno.EBADF
 
 
 @x86_64_only
 @pytest.mark.parametrize("family", [socket.AF_VSOCK, socket.AF_ALG])
-def test_sockets_that_leave_the_box_are_not_to_be_had_by_x32(family: int) -> None:
-    """The number with x32's bit meets the same rules for the family."""
+def test_x32_does_not_open_forbidden_sockets(family: int) -> None:
+    """The number with x32's bit is checked by the same rules for the family."""
     number = numbers_of("x32")["socket"]
     assert in_child(lambda: call(number, family, socket.SOCK_SEQPACKET, 0)) != errno.EPERM
     assert in_child(lambda: call(number, family, socket.SOCK_SEQPACKET, 0), default()) == errno.EPERM
@@ -291,7 +291,7 @@ def test_sockets_that_leave_the_box_are_not_to_be_had_by_x32(family: int) -> Non
 
 
 @x86_64_only
-def test_i386_hides_nothing_in_the_upper_half() -> None:
+def test_i386_ignores_the_upper_half() -> None:
     """A denied value with a bit set above the lower half is the same value to the kernel, and to the filter."""
     i386 = numbers_of("i386")["personality"]
     if in_child(lambda: int_0x80(i386, 0xFFFFFFFF)) != 0:
@@ -306,15 +306,15 @@ def test_i386_hides_nothing_in_the_upper_half() -> None:
 
 
 @x86_64_only
-def test_the_x32_bit_is_no_way_round_a_rule() -> None:
-    """Where the profile does not list x32, a number with its bit kills."""
+def test_the_x32_bit_does_not_evade_a_rule() -> None:
+    """If the profile does not list x32, a number with its bit kills."""
     number = X32_SYSCALL_BIT | NUMBER["getpid"]
-    assert in_child(lambda: call(number)) in {0, errno.ENOSYS}  # by how the kernel was built
+    assert in_child(lambda: call(number)) in {0, errno.ENOSYS}  # it depends on how the kernel was built
     assert in_child(lambda: call(number), denying("bpf")) == -signal.SIGSYS
 
 
-def test_a_listener_answers_in_the_kernels_place() -> None:
-    """SCMP_ACT_NOTIFY: install returns a descriptor; whoever reads it decides, here that getppid fails with ENOTTY."""
+def test_a_listener_answers_for_the_kernel() -> None:
+    """SCMP_ACT_NOTIFY: install returns a descriptor; its reader decides, here that getppid fails with ENOTTY."""
     rules = [{"names": ["getppid"], "action": "SCMP_ACT_NOTIFY"}]
     profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
     program, flags = compile_profile(profile, MACHINE), filters.flags_of(profile)
@@ -343,8 +343,8 @@ def answer_one(listener: int, number: int) -> None:
     ioctl(listener, 0xC0182101, bytearray(struct.pack("=QqiI", identity, 0, -number, 0)))  # SECCOMP_IOCTL_NOTIF_SEND
 
 
-def test_a_cache_of_another_owner_is_not_believed(tmp_path: Path) -> None:
-    """Whoever else could write it would choose our filter."""
+def test_a_cache_of_another_owner_is_not_used(tmp_path: Path) -> None:
+    """Another user who can write the cache could otherwise choose tinybox's filter."""
     profile, folder = default_profile([], MACHINE), str(tmp_path)
     program = filters.compiled(profile, MACHINE, folder)
     (path,) = tmp_path.iterdir()

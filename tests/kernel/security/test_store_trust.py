@@ -1,4 +1,4 @@
-"""What lies in a store is obeyed by root: so a store that another user can have filled is not used, but refused."""
+"""Root obeys the files of a store: so tinybox refuses a store that another user could have filled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["runtime"]
 pytestmark = pytest.mark.root
 
 EVE = 65534
-ALONE = "another user could have root run any program through it"
+ALONE = "another user could make root run any program through it"
 
 
 class Planted:
@@ -52,7 +52,7 @@ class Planted:
         self.config.write_text(json.dumps(config))
 
     def refused(self, *parts: str, root: Path | None = None) -> None:
-        """Assert that commands of every kind say in one line what is wrong, and that no hook has run."""
+        """Assert that commands of every kind report the error in one line, and that no hook has run."""
         command = Command(root or self.root)
         verbs = ("ps", "start NAME", "exec NAME true", "inspect NAME", "rm -f NAME", "cp NAME:/etc -", "images",
                  "run --rm busybox true", "run --dry-run busybox true", "network ls", "volume ls", "pull busybox",
@@ -68,18 +68,18 @@ class Planted:
 
 @pytest.fixture
 def planted(tinybox: Command) -> Iterator[Planted]:
-    """Give such a store, as yet in root's hands."""
+    """Give such a store, still owned by root."""
     with tempfile.TemporaryDirectory(prefix="tinybox-test-", dir="/var/tmp") as place:
         yield Planted(tinybox, Path(place))
 
 
 def owned(path: str) -> Callable[[Planted], None]:
-    """Return what gives *path*, below the place, to Eve."""
+    """Return a change that gives *path*, below the store's directory, to Eve."""
     return lambda it: os.chown(it.place / path, EVE, EVE)
 
 
 def mode(path: str, bits: int) -> Callable[[Planted], None]:
-    """Return what gives *path*, below the place, the mode *bits*."""
+    """Return a change that gives *path*, below the store's directory, the mode *bits*."""
     return lambda it: (it.place / path).chmod(bits)
 
 
@@ -100,14 +100,14 @@ ATTACKS = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_store_of_another_user_is_refused(planted: Planted, attack: str) -> None:
-    """Whoever can change the store, what is in it, or the way to it, has no hook run: one line says who it is."""
+    """A user who can change the store, its content, or the way to it, gets no hook run: one line names that user."""
     act, part = ATTACKS[attack]
     act(planted)
     planted.refused(part)
 
 
-def test_a_hook_of_root_s_own_runs(planted: Planted) -> None:
-    """The control: the same store in root's hands is used, in a directory such as /var/tmp as well."""
+def test_a_hook_of_root_runs(planted: Planted) -> None:
+    """The control: the same store is used if root owns it, also in a directory such as /var/tmp."""
     mode("way", 0o1777)(planted)
     assert planted.command("start", planted.name).returncode == 0
     assert planted.mark.exists()
@@ -115,8 +115,8 @@ def test_a_hook_of_root_s_own_runs(planted: Planted) -> None:
     assert planted.command("rm", planted.name).returncode == 0
 
 
-def test_links_on_the_way_are_judged(planted: Planted) -> None:
-    """A link of Eve's that leads to root's store is refused, and so is root's link to hers; root's to root's is not."""
+def test_links_on_the_path_are_checked(planted: Planted) -> None:
+    """A link of Eve's to root's store is refused, and a link of root's to hers; a link of root's to root's is not."""
     links = planted.place / "links"
     links.mkdir()
     links.chmod(0o1777)
@@ -141,7 +141,7 @@ def planted_names(root: Path) -> str:
 
 
 def test_a_config_of_another_user_is_not_obeyed(planted: Planted) -> None:
-    """In a store that is root's by now lies a config.json of Eve's: its box does not start, and it can be removed."""
+    """A store of root's has a config.json of Eve's: that box does not start, and it can be removed."""
     for owner, bits in ((EVE, 0o600), (0, 0o666)):
         os.chown(planted.config, owner, owner)
         planted.config.chmod(bits)
@@ -156,8 +156,8 @@ def test_a_config_of_another_user_is_not_obeyed(planted: Planted) -> None:
     assert planted_names(planted.root) == ""
 
 
-def test_who_is_faster_than_root_is_found_out(tmp_path: Path) -> None:
-    """In /var/tmp whoever comes first makes the store: if that is Eve, between our look and our mkdir, it is hers."""
+def test_a_user_who_is_faster_than_root_is_noticed(tmp_path: Path) -> None:
+    """In /var/tmp the first user makes the store: if that is Eve, between root's stat and mkdir, it is refused."""
     tmp_path.chmod(0o1777)
     paths, images = Paths(str(tmp_path / "store")), Store(str(tmp_path / "images"))
     for name in ("containers", "run", "container-names"):
@@ -177,8 +177,8 @@ def test_who_is_faster_than_root_is_found_out(tmp_path: Path) -> None:
             images.locked()
 
 
-def test_the_directory_of_an_engine_s_containers_is_judged(runtime: Runtime) -> None:
-    """tinybox-oci obeys no --root that is another user's: `delete` would run the hooks that are written down there."""
+def test_the_directory_of_an_engine_s_containers_is_checked(runtime: Runtime) -> None:
+    """tinybox-oci refuses a --root of another user: `delete` would run the hooks that are recorded there."""
     runtime.program("true")
     runtime.root.mkdir(exist_ok=True)
     os.chown(runtime.root, EVE, EVE)

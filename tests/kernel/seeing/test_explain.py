@@ -1,4 +1,4 @@
-"""`run --explain`: every step is told as it happens, with its calls and what it changed; nothing else is different."""
+"""`run --explain`: every step is reported as it happens, with its calls and changes; the run itself is unchanged."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ESCAPE = "\x1b["
 
 
 def unfolded(told: str) -> str:
-    """Join again what was folded, with or without a space: where it was depends on how long paths and numbers are."""
+    """Join wrapped lines, with or without a space: where they break depends on the length of paths and numbers."""
     return re.sub(r"\n {13}(?=\S)", "", told)
 
 
-def test_every_step_of_the_plan_is_told_with_its_sentence(tinybox: Command) -> None:
-    """What --dry-run plans is what --explain tells, step by step, on stderr; the program's own output stays its own."""
+def test_every_step_of_the_plan_is_reported_with_its_sentence(tinybox: Command) -> None:
+    """--explain reports the steps that --dry-run plans, one by one, on stderr; stdout is the program's."""
     planned = tinybox(*RUN, "--dry-run", "busybox", "echo", "hello").stdout
     done = tinybox(*RUN, "--explain", "busybox", "echo", "hello")
     assert (done.returncode, done.stdout) == (0, "hello\n"), done
@@ -39,8 +39,8 @@ def test_every_step_of_the_plan_is_told_with_its_sentence(tinybox: Command) -> N
     assert sorted(told) == sorted(names)
 
 
-def test_what_changed_in_the_kernel_is_told(tinybox: Command) -> None:
-    """New namespaces by inode, mounts that came, the limit's file, the link that came up, the rights that went."""
+def test_kernel_changes_are_reported(tinybox: Command) -> None:
+    """New namespaces by inode, new mounts, the limit's file, the link that is up, the dropped capabilities."""
     told = unfolded(tinybox(*RUN, "-m", "32m", "--explain", "busybox", "true").stderr)
     for pattern in (
         r"mnt *namespace *\d{10} *-> *\d{10}",
@@ -76,8 +76,8 @@ def test_a_terminal_has_colours_unless_no_color_is_set(tinybox: Command, no_colo
         assert (ESCAPE in seen.shown) == (not no_color)
 
 
-def test_a_step_that_fails_is_told_and_all_is_undone(tinybox: Command) -> None:
-    """The step says why, the exit status is what it would be without --explain."""
+def test_a_failed_step_is_reported_and_all_is_undone(tinybox: Command) -> None:
+    """The step gives the reason; the exit status is the same as without --explain."""
     done = tinybox(*RUN, "--explain", "busybox", "nosuch")
     assert done.returncode == 127
     assert 'failed: exec "nosuch": executable file not found' in done.stderr
@@ -85,18 +85,18 @@ def test_a_step_that_fails_is_told_and_all_is_undone(tinybox: Command) -> None:
 
 
 @pytest.mark.parametrize("words", [("run", "-d"), ("create",)])
-def test_nobody_looks_at_what_runs_in_the_background(tinybox: Command, words: tuple[str, ...]) -> None:
-    """With -d, and before a start, --explain is refused in one line."""
+def test_explain_needs_the_foreground(tinybox: Command, words: tuple[str, ...]) -> None:
+    """With -d, and with `create`, --explain is refused in one line."""
     one_line(tinybox(*words, "--explain", "busybox", "true"), 125, "--explain", "in the foreground")
 
 
-def test_an_unknown_form_is_refused(tinybox: Command) -> None:
-    """--explain=yaml names the forms that there are."""
+def test_an_unknown_format_is_refused(tinybox: Command) -> None:
+    """--explain=yaml lists the known formats."""
     one_line(tinybox(*RUN, "--explain=yaml", "busybox", "true"), 125, "text, json, html")
 
 
-def test_an_audience_that_goes_away_does_not_end_the_box(tinybox: Command) -> None:
-    """With nobody reading stderr the box lives its life, and ends as its program ends."""
+def test_a_reader_that_goes_away_does_not_end_the_box(tinybox: Command) -> None:
+    """If stderr has no reader any more, the box goes on, and ends as its program ends."""
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run([tinybox.path, *RUN, "--explain", "busybox", "sh", "-c", "echo on; exit 5"], check=False,
@@ -105,8 +105,8 @@ def test_an_audience_that_goes_away_does_not_end_the_box(tinybox: Command) -> No
     assert (done.returncode, done.stdout) == (5, b"on\n")
 
 
-def test_each_link_is_told_with_its_own_address(tinybox: Command) -> None:
-    """In two networks, whose cables another process lays, each link comes by index and state, then with its address."""
+def test_each_link_is_reported_with_its_own_address(tinybox: Command) -> None:
+    """In two networks, whose links another process makes, each link comes by index and state, then with its address."""
     for name, subnet in (("left", "10.231.1.0/24"), ("right", "10.231.2.0/24")):
         assert tinybox("network", "create", "--subnet", subnet, name).returncode == 0
     try:

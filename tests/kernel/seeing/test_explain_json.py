@@ -1,4 +1,4 @@
-"""`run --explain=json`: what it says is what strace sees, and is written as docs/explain-schema.md says."""
+"""`run --explain=json`: its calls agree with strace, and its events with docs/explain-schema.md."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def answer(event: dict[str, Any]) -> str:
-    """Return what the kernel said, as `straced` writes it."""
+    """Return the kernel's result, as `straced` writes it."""
     result = event["result"]
     return errno.errorcode[-result] if isinstance(result, int) and result < 0 else str(result)
 
 
 def without_files(calls: list[Call]) -> list[Call]:
-    """Leave out what Python's own files do: their opening, and all on their descriptors until these are closed."""
+    """Leave out the calls by which Python reads its own files: their opening, and all on their descriptors."""
     left, fds = [], set()
     for call in calls:
         first = call.line.partition("(")[2].split(",")[0].rstrip(")")
@@ -70,14 +70,14 @@ def without_files(calls: list[Call]) -> list[Call]:
 
 
 def comparable(calls: list[Call]) -> list[Call]:
-    """Leave out the documented classes, and what libc tries inside of posix_spawn(3)."""
+    """Leave out the documented classes, and the attempts of libc inside of posix_spawn(3)."""
     return [call for call in without_files(calls) if call.name not in UNTOLD and call.answer != "ENOSYS"]
 
 
 def of_lane(events: list[dict[str, Any]], lane: str) -> list[dict[str, Any]]:
     """Return the calls of one lane: of the child up to the end of its last execve(2), of the parent from clone3(2) on.
 
-    The parent's end with its wait for the execve(2) that it has given the word for, as `until_the_word` has it: by the
+    The parent's calls end with its wait for the execve(2) that it has released, as `until_the_word` has it: by the
     clock one of the two processes may be ahead of the other.
     """
     last = max(event["at"] + event["took"] for event in events if event.get("call") == "execve")
@@ -88,14 +88,14 @@ def of_lane(events: list[dict[str, Any]], lane: str) -> list[dict[str, Any]]:
 
 
 def until_the_word(calls: list[Any], names: list[str], lines: list[str]) -> list[Any]:
-    """Return the parent's *calls* from clone3(2) to the word that the program may start, and the read(2) behind it."""
+    """Return the parent's *calls* from clone3(2) to the release of the program, and the read(2) after it."""
     start = next(number for number, line in enumerate(lines) if '"start\\n"' in line)
     return calls[names.index("clone3") : start + 2]
 
 
 @pytest.mark.parametrize("options", [(), ("--init", "none"), ("-m", "32m", "--security-opt", "no-new-privileges")])
-def test_the_calls_are_those_that_strace_sees(tinybox: Command, tmp_path: Path, options: tuple[str, ...]) -> None:
-    """From clone3 to the last execve: the same calls, answers, paths and flags, in the same order, in each process."""
+def test_the_calls_are_those_of_strace(tinybox: Command, tmp_path: Path, options: tuple[str, ...]) -> None:
+    """From clone3 to the last execve: the same calls, results, paths and flags, in the same order, in each process."""
     events, seen = strace.run(tinybox, tmp_path, *BOX, *options, "alpine", "true")
     pids = {"parent": events[0]["pid"], "child": next(e for e in events if e["event"] == "born")["pid"]["host"]}
     program = [calls for pid, calls in seen.items() if any(c.name == "execve" and "/bin/true" in c.line for c in calls)]
@@ -116,20 +116,20 @@ def test_the_calls_are_those_that_strace_sees(tinybox: Command, tmp_path: Path, 
 
 
 def renamed(call: Call) -> str:
-    """Return the call's name, as the trace has it: posix_spawn(3) makes its child by clone, clone3 or vfork."""
+    """Return the call's name in the trace: posix_spawn(3) makes its child by clone, clone3 or vfork."""
     return "clone" if call.name in ("clone", "clone3", "vfork") and "CLONE_VFORK" in call.line else call.name
 
 
 def compare_words(event: dict[str, Any], call: Call) -> None:
-    """Assert that the first path and all names of flags that the trace has are in strace's line, too."""
+    """Assert that the first path and all names of flags in the trace are in strace's line, too."""
     if event["call"] in PATHS:
         assert TEXT.findall(event["shown"])[:1] == TEXT.findall(call.line)[:1], call.line
     flags = set(FLAG.findall(TEXT.sub("", event["shown"].rpartition(") = ")[0])))
     assert flags <= set(FLAG.findall(TEXT.sub("", call.line))), (event["shown"], call.line)
 
 
-def test_a_call_that_is_left_out_is_noticed(tinybox: Command, tmp_path: Path) -> None:
-    """The control: with pivot_root taken out of what was told, the lists differ; strace has seen it once."""
+def test_a_missing_call_is_noticed(tinybox: Command, tmp_path: Path) -> None:
+    """The control: with pivot_root removed from the trace, the lists differ; strace has it once."""
     events, seen = strace.run(tinybox, tmp_path, *BOX, "alpine", "true")
     child = next(event for event in events if event["event"] == "born")["pid"]["host"]
     theirs = [call.name for call in comparable(seen[child])]
@@ -162,7 +162,7 @@ def tables() -> dict[str, dict[str, str]]:
 
 
 def wrong(event: dict[str, Any]) -> list[str]:
-    """Say in what an event differs from the document: a field too many, one too few, another type."""
+    """Return how an event differs from the document: a field too many, one too few, another type."""
     fields = tables().get(event["event"])
     if fields is None:
         return [f"no such event: {event['event']}"]
@@ -187,7 +187,7 @@ def wrong(event: dict[str, Any]) -> list[str]:
         ((*BOX, "--omit", "proc,init", "busybox", "true"), 0),
     ],
 )
-def test_every_event_is_as_the_document_says(
+def test_every_event_agrees_with_the_document(
     tinybox: Command, tmp_path: Path, words: tuple[str, ...], status: int
 ) -> None:
     """Each event of real runs has the fields of its table, all of them and no others, with their types."""
@@ -208,7 +208,7 @@ def test_the_document_is_really_read() -> None:
         assert wrong(bad)
 
 
-def test_the_state_can_be_told_from_the_changes(tinybox: Command, tmp_path: Path) -> None:
+def test_the_changes_lead_to_the_last_state(tinybox: Command, tmp_path: Path) -> None:
     """The first state with all changes applied is the last: 14 capabilities, and none of the host's mounts."""
     from tinybox.seeing import snapshot
 

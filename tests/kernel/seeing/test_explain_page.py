@@ -1,4 +1,4 @@
-"""`run --explain=html -o FILE`: one file, without a network, that a browser shows step by step and a room can read."""
+"""`run --explain=html -o FILE`: one file, without a network, that a browser shows step by step, readable in a room."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ NASTY = "</script><script>document.title='led astray'</script><b>"
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Give one browser to all tests here: its start takes longer than they do."""
+    """Give one browser to all tests here: its start takes longer than any of them."""
     if SLOWNESS > 1:
-        pytest.skip("a browser takes an hour on an emulated machine, to show there what it shows here")
+        pytest.skip("a browser takes an hour on an emulated machine, and shows the same there")
     with browser(tmp_path_factory.mktemp("browser")) as opened:
         yield opened
 
 
 def written(tinybox: Command, folder: Path, *words: str) -> Path:
-    """Return the page of a run, whose program prints what it should."""
+    """Return the page of a run, after checking the program's output."""
     path = folder / "page.html"
     done = tinybox(*RUN, "--explain=html", "-o", str(path), *words)
     assert (done.returncode, done.stderr) == (0, ""), done
@@ -43,13 +43,13 @@ def written(tinybox: Command, folder: Path, *words: str) -> Path:
 
 
 def pixels(chromium: Browser, selector: str) -> float:
-    """Return the size of the letters of the first element that matches."""
+    """Return the font size of the first element that matches."""
     return float(chromium.value(f"parseFloat(getComputedStyle(document.querySelector('{selector}')).fontSize)"))
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_a_room_can_read_it(tinybox: Command, chromium: Browser, tmp_path: Path, width: int, height: int) -> None:
-    """Nothing is cut off at the right or below, letters grow with the screen, and the console has no complaint."""
+def test_it_can_be_read_in_a_room(tinybox: Command, chromium: Browser, tmp_path: Path, width: int, height: int) -> None:
+    """Nothing is cut off at the right or below, letters grow with the screen, and the console has no errors."""
     chromium.open(written(tinybox, tmp_path, "busybox", "true"), width, height)
     for at in range(chromium.value("steps.length")):
         chromium.value(f"go({at})")
@@ -67,7 +67,7 @@ def test_a_room_can_read_it(tinybox: Command, chromium: Browser, tmp_path: Path,
 
 
 def test_arrow_keys_move_step_by_step(tinybox: Command, chromium: Browser, tmp_path: Path) -> None:
-    """Right and left are one step, Home and End the first and the last; at the ends there is nowhere to go."""
+    """Right and left are one step, Home and End the first and the last; at the ends the keys do nothing."""
     chromium.open(written(tinybox, tmp_path, "busybox", "true"), *SIZES[0])
     names = chromium.value("steps.map(step => step.name)")
     seen = [chromium.value(NOW)]
@@ -77,8 +77,8 @@ def test_arrow_keys_move_step_by_step(tinybox: Command, chromium: Browser, tmp_p
     assert seen == [names[at] for at in (0, 1, 2, 1, -1, -1, 0, 0)]
 
 
-def test_what_stood_after_a_step_stands_there(tinybox: Command, chromium: Browser, tmp_path: Path) -> None:
-    """Before pivot the mounts are the host's and the box's, after it the host's are gone; rights go at their step."""
+def test_a_step_shows_the_state_after_it(tinybox: Command, chromium: Browser, tmp_path: Path) -> None:
+    """Before pivot the mounts are the host's and the box's, after it the box's; capabilities go at their step."""
     chromium.open(written(tinybox, tmp_path, "busybox", "true"), *SIZES[0])
 
     def shown(step: str, selector: str, later: int = 0) -> str:
@@ -88,22 +88,22 @@ def test_what_stood_after_a_step_stands_there(tinybox: Command, chromium: Browse
     assert "copied from the host" in shown("pivot", "#mounts", -1)
     assert "the host's mounts are gone" in shown("pivot", "#mounts")
     assert "copied from the host" not in shown("masked-paths", "#mounts")
-    assert "not born yet" in shown("clone", "#rights", -1)
+    assert "not made yet" in shown("clone", "#rights", -1)
     assert ", 1 in the box" in shown("clone", "#rights")
     assert "14 effective" not in shown("capabilities", "#rights", -1)
     assert "14 effective" in shown("capabilities", "#rights")
 
 
-def test_what_looks_like_markup_is_text(tinybox: Command, chromium: Browser, tmp_path: Path) -> None:
-    """A program's name with a script in it is shown, and not obeyed."""
+def test_markup_is_shown_as_text(tinybox: Command, chromium: Browser, tmp_path: Path) -> None:
+    """A program's name with a script in it is shown, and not executed."""
     chromium.open(written(tinybox, tmp_path, "-e", f"A={NASTY}", "busybox", "sh", "-c", f": '{NASTY}'"), *SIZES[0])
     assert chromium.value("document.title") == "tinybox: how a box is made"
     assert NASTY in chromium.value("document.getElementById('command').textContent")
     assert chromium.complaints == []
 
 
-def test_a_complaint_of_the_page_is_heard(chromium: Browser, tmp_path: Path) -> None:
-    """The control: an error of a script, and a request to the network, are complaints."""
+def test_errors_of_the_page_are_noticed(chromium: Browser, tmp_path: Path) -> None:
+    """The control: an error of a script, and a request to the network, are errors on the console."""
     page = tmp_path / "bad.html"
     page.write_text("<script>nosuch()</script><img src='http://127.0.0.1:9/x.png'>")
     chromium.open(page, *SIZES[0])
@@ -113,7 +113,7 @@ def test_a_complaint_of_the_page_is_heard(chromium: Browser, tmp_path: Path) -> 
 
 
 def test_a_replay_writes_the_same_page(tinybox: Command, tmp_path: Path) -> None:
-    """`replay --html` makes of a trace what --explain=html makes of a run: the same events in the same page."""
+    """`replay --html` makes of a trace the page that --explain=html makes of a run: with the same events."""
     trace, page = tmp_path / "trace.json", tmp_path / "page.html"
     assert tinybox(*RUN, "--explain=json", "-o", str(trace), "busybox", "true").returncode == 0
     assert tinybox("replay", "--html", str(page), str(trace)).returncode == 0
@@ -122,8 +122,8 @@ def test_a_replay_writes_the_same_page(tinybox: Command, tmp_path: Path) -> None
     assert json.loads(inside) == events
 
 
-def test_what_comes_afterwards_is_of_no_step(tinybox: Command, chromium: Browser, tmp_path: Path) -> None:
-    """What is written when the box has ended, as cgroup.kill, is not told of the last step; a limit is of its own."""
+def test_events_after_the_end_belong_to_no_step(tinybox: Command, chromium: Browser, tmp_path: Path) -> None:
+    """Writes after the end of the box, as to cgroup.kill, are not shown at the last step; a limit is at its own."""
     chromium.open(written(tinybox, tmp_path, "-m", "32m", "busybox", "true"), *SIZES[0])
     paths = chromium.value("steps.flatMap(step => step.written.map(row => row.path))")
     assert any("/memory" in path for path in paths)

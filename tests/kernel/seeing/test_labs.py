@@ -1,4 +1,4 @@
-"""The labs: each passes, each has a control that comes out the other way, and the framework notices what does not."""
+"""The labs: each passes, each has a control with the opposite result, and the framework reports any that does not."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 
-# Only what measures a share of the CPU may say that this machine did not allow it.
+# Only labs that measure a share of the CPU may report that this machine did not allow it.
 MAY_BE_STARVED = {"cpu", "workers", "cgroup-cpu"}
 
 
 @pytest.fixture(autouse=True)
 def images(tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the labs find the images of the tests' store."""
+    """Make the labs use the images of the tests' store."""
     monkeypatch.setenv("TINYBOX_ROOT", tinybox.root)
 
 
 def both(check: Check) -> Pair:
-    """Do a lab that is nothing but *check*, and its control."""
+    """Run a lab that is nothing but *check*, and its control."""
     return course.conduct_both(Lab("?", "!", "the feature", check))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", course.ids())
 def test_the_lab_and_its_control(name: str) -> None:
-    """The lab passes, and without its feature it does not: that is what the lab is worth."""
+    """The lab passes, and without its feature it does not: this shows that the lab measures the feature."""
     pair = course.conduct_both(course.load(name))
     allowed = {course.PASS, course.INCONCLUSIVE} if name in MAY_BE_STARVED else {course.PASS}
     assert pair.verdict in allowed, (pair.reason, pair.lab, pair.control)
@@ -49,7 +49,7 @@ def test_the_lab_and_its_control(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", course.ids())
 def test_the_lab_in_a_box_of_busybox(name: str) -> None:
-    """It comes out alike; what busybox lacks of alpine, a lab does by hand."""
+    """The result is the same; the lab does by hand what busybox lacks of alpine."""
     pair = course.conduct_both(course.load(name), image="busybox")
     allowed = {course.PASS, course.INCONCLUSIVE} if name in MAY_BE_STARVED else {course.PASS}
     assert pair.verdict in allowed, (pair.reason, pair.lab, pair.control)
@@ -57,7 +57,7 @@ def test_the_lab_in_a_box_of_busybox(name: str) -> None:
 
 @pytest.mark.parametrize("name", course.ids())
 def test_the_card_of(name: str) -> None:
-    """A lab says in one line what it is about, asks a question, answers it, and names what its control takes away."""
+    """A lab has a line about its subject, a question, an answer, and the feature that its control omits."""
     lab = course.load(name)
     assert 10 < len(course.subject(name)) <= WIDTH - 17  # beside its name in the list
     assert lab.question.endswith("?")
@@ -67,7 +67,7 @@ def test_the_card_of(name: str) -> None:
 
 
 def test_a_control_that_agrees_is_broken() -> None:
-    """A lab whose claim holds without the feature, too, is a FAIL, and the reason says whose fault it is."""
+    """A lab whose claim also holds without the feature is a FAIL, and the reason names the control."""
 
     def check(bench: Bench, *, feature: bool) -> None:
         bench.claim("water is wet", holds=True)
@@ -78,12 +78,12 @@ def test_a_control_that_agrees_is_broken() -> None:
 
 
 def test_a_control_that_differs_makes_a_pass() -> None:
-    """The control for all these: the claim holds with the feature and breaks without it."""
+    """The opposite case: the claim holds with the feature and fails without it."""
     assert both(lambda bench, *, feature: bench.claim("it is there", feature)).verdict == "PASS"
 
 
-def test_a_control_that_cannot_be_done_shows_nothing() -> None:
-    """An error in the control is not "the other way": the pair fails."""
+def test_a_control_that_cannot_be_run_shows_nothing() -> None:
+    """An error in the control is not the opposite result: the pair fails."""
 
     def check(bench: Bench, *, feature: bool) -> None:
         bench.claim("it is there", feature)
@@ -100,15 +100,15 @@ def test_a_lab_that_claims_nothing_fails() -> None:
     assert both(lambda bench, *, feature: None).lab.verdict == "FAIL"  # noqa: ARG005
 
 
-def test_what_the_machine_does_not_allow_is_inconclusive() -> None:
-    """Neither a PASS nor a FAIL: the lab says what was missing, and what it had seen."""
+def test_inconclusive() -> None:
+    """Neither a PASS nor a FAIL: the lab reports what the machine did not allow, and what it had seen."""
     pair = both(lambda bench, *, feature: bench.need(fact=False, reason="no ptrace here"))  # noqa: ARG005
     assert (pair.lab.verdict, pair.verdict) == ("INCONCLUSIVE", "INCONCLUSIVE")
     assert "no ptrace" in pair.reason
 
 
-def test_a_fact_that_does_not_come_fails_the_lab() -> None:
-    """Waiting is bounded, and says for what it has waited in vain."""
+def test_a_fact_that_does_not_become_true_fails_the_lab() -> None:
+    """Waiting is bounded, and the failure names the fact that did not become true."""
 
     def check(bench: Bench, *, feature: bool) -> None:
         bench.until(lambda: False, "the end of days", seconds=0.01)
@@ -117,7 +117,7 @@ def test_a_fact_that_does_not_come_fails_the_lab() -> None:
 
 
 def test_the_box_of_a_lab_ends_with_it() -> None:
-    """A lab that breaks off in the middle leaves no box and no process; the fixture looks for traces."""
+    """A lab that fails in the middle leaves no box and no process; the fixture looks for traces."""
 
     def check(bench: Bench, *, feature: bool) -> None:
         with bench.box("sleep", "60") as box, bench.process(signal.pause):
@@ -127,21 +127,21 @@ def test_the_box_of_a_lab_ends_with_it() -> None:
     assert both(check).lab.broken
 
 
-def test_a_function_in_the_box_tells_of_its_failure() -> None:
-    """An exception in the box arrives at the lab in words."""
+def test_a_failure_in_the_box_is_reported() -> None:
+    """An exception in the box reaches the lab as text."""
 
     def stumble() -> None:
         raise ValueError("over my own feet")
 
     def check(bench: Bench, *, feature: bool) -> None:
         with bench.box(stumble) as box:
-            box.hear()
+            box.receive()
 
     assert "over my own feet" in both(check).lab.reason
 
 
 def test_the_command_checks(tinybox: Command) -> None:
-    """`lab check` ends with 0 where all is well, and its JSON has the verdict of the lab and of its control."""
+    """`lab check` ends with 0 if all labs pass, and its JSON has the verdicts of the lab and of its control."""
     done = tinybox("lab", "check", "--json", "pid")
     assert (done.returncode, done.stderr) == (0, "")
     (pair,) = json.loads(done.stdout)
@@ -149,13 +149,13 @@ def test_the_command_checks(tinybox: Command) -> None:
 
 
 def test_the_command_fails_with_a_lab(tinybox: Command) -> None:
-    """`lab run` ends with 1 when a lab fails: here the one whose feature has been taken away."""
+    """`lab run` ends with 1 when a lab fails: here one without its feature."""
     done = tinybox("lab", "run", "--control", "pid")
     assert (done.returncode, done.stderr) == (1, "")
     assert "FAIL: not true" in done.stdout
 
 
-def test_the_command_waits_for_the_room(tinybox: Command) -> None:
+def test_the_command_waits_for_enter(tinybox: Command) -> None:
     """With --step the answer comes after Enter, and before the measurement."""
     done = tinybox("lab", "run", "--step", "pid", text="\n")
     assert done.returncode == 0
@@ -163,7 +163,7 @@ def test_the_command_waits_for_the_room(tinybox: Command) -> None:
 
 
 def test_inconclusive_is_counted() -> None:
-    """The last line of the table counts what came out, and does not hide what could not be measured."""
+    """The last line of the table counts the results, also the labs that could not be measured."""
     pairs = [
         ("one", both(lambda bench, *, feature: bench.claim("it is there", feature))),
         ("two", both(lambda bench, *, feature: bench.need(fact=False, reason="no ptrace here"))),  # noqa: ARG005
@@ -174,7 +174,7 @@ def test_inconclusive_is_counted() -> None:
 
 
 def test_two_views_stand_side_by_side() -> None:
-    """What has one name on both sides stands on one line, host left, box right, and no line is wider than 100."""
+    """Facts with the same name on both sides are on one line, host left, box right; no line is wider than 100."""
 
     def check(bench: Bench, *, feature: bool) -> None:
         bench.in_box("PID", 1, "getpid(2)")
@@ -187,7 +187,7 @@ def test_two_views_stand_side_by_side() -> None:
 
 
 def test_a_page_to_hand_in(tinybox: Command, tmp_path: Path) -> None:
-    """--markdown writes the question, room for a prediction, the evidence, the verdict, and the answer folded away."""
+    """--markdown writes the question, space for a prediction, the evidence, the verdict, and the hidden answer."""
     page = tmp_path / "pid.md"
     assert tinybox("lab", "run", "--markdown", str(page), "pid").returncode == 0
     text = page.read_text()
@@ -195,8 +195,8 @@ def test_a_page_to_hand_in(tinybox: Command, tmp_path: Path) -> None:
     assert text.index("<details><summary>Answer</summary>") < text.index(course.load("pid").answer)
 
 
-def test_a_seed_repeats_what_is_drawn() -> None:
-    """The same seed draws the same, another one something else."""
+def test_a_seed_repeats_the_random_choices() -> None:
+    """The same seed gives the same choices, another seed other ones."""
     drawn = [Bench(seed=seed).random.random() for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
 
@@ -206,7 +206,7 @@ def test_the_list_imports_no_lab(tinybox: Command, monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(tinybox.environment, "PYTHONPROFILEIMPORTTIME", "1")
     done = tinybox("lab", "list")
     assert len(done.stdout.splitlines()) == len(course.ids())
-    assert "tinybox.lab.course" in done.stderr  # the control: the imports are told
+    assert "tinybox.lab.course" in done.stderr  # the control: imports are noticed
     assert "tinybox.lab.catalogue.pid" not in done.stderr
 
 

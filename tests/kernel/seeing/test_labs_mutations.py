@@ -1,6 +1,6 @@
-"""The labs measure the engine itself: take a piece out of it, and the labs about that piece fail.
+"""The labs measure the engine itself: with a piece of it removed, the labs about that piece fail.
 
-Each mutation changes one function of the engine in this process, which makes the boxes; nothing of the labs is touched.
+Each mutation changes one function of the engine in this process, which makes the boxes; the labs do not change.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 
 def without_namespace(kind: str) -> Mutation:
-    """Let clone3(2) make no namespace of this *kind*, whatever the plan says.
+    """Make clone3(2) omit the namespace of this *kind*, whatever the plan asks.
 
     Not for mount and uts: later steps of the box would then change the host's mounts, and its name.
     """
@@ -46,23 +46,23 @@ def without_namespace(kind: str) -> Mutation:
 
 
 def without_cgroup_namespace(patch: Patch) -> None:
-    """Let the box see its control groups from the top of the host's tree.
+    """Show the box its control groups from the top of the host's tree.
 
-    And let it mount none: out of the host's own namespace, that would set the options of the host's cgroup2 anew.
+    And make it mount none: from the host's own namespace, that would reset the options of the host's cgroup2.
     """
 
     def enter_cgroup_namespace() -> None:
-        """Enter none."""
+        """Enter no cgroup namespace."""
 
     def mount_cgroups(*_: object) -> None:
-        """Mount none."""
+        """Mount no cgroup file system."""
 
     patch.setattr(namespaces, "enter_cgroup_namespace", enter_cgroup_namespace)
     patch.setattr(visible_tree, "mount_cgroups", mount_cgroups)
 
 
 def without_limit(controller: str) -> Mutation:
-    """Let the planner forget all limits of this *controller*."""
+    """Make the planner omit all limits of this *controller*."""
 
     def mutate(patch: Patch) -> None:
         real = limits.settings
@@ -76,7 +76,7 @@ def without_limit(controller: str) -> Mutation:
 
 
 def with_careless_init(patch: Patch) -> None:
-    """Let PID 1 wait for the program alone, and for no orphan."""
+    """Make PID 1 wait for the program alone, and for no orphan."""
 
     def reap(pid: int) -> None:
         ended, status = os.waitpid(pid, os.WNOHANG)
@@ -89,7 +89,7 @@ def with_careless_init(patch: Patch) -> None:
 
 @pytest.fixture(autouse=True)
 def images(tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the labs find the images of the tests' store."""
+    """Make the labs use the images of the tests' store."""
     monkeypatch.setenv("TINYBOX_ROOT", tinybox.root)
 
 
@@ -109,7 +109,7 @@ NOTICED: list[tuple[str, Mutation, str]] = [
 
 @pytest.mark.parametrize(("piece", "mutate", "name"), NOTICED, ids=[f"{piece}: {name}" for piece, _, name in NOTICED])
 def test_the_lab_notices(piece: str, mutate: Mutation, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With this piece of the engine taken out, the lab can be done, and does not pass."""
+    """Without this piece of the engine, the lab can be run, and does not pass."""
     mutate(monkeypatch)
     pair = course.conduct_both(course.load(name))
     assert pair.verdict == course.FAIL, (piece, pair)
@@ -119,6 +119,6 @@ def test_the_lab_notices(piece: str, mutate: Mutation, name: str, monkeypatch: p
 
 @pytest.mark.parametrize("name", sorted({name for *_, name in NOTICED}))
 def test_the_lab_passes_with_the_engine_whole(name: str) -> None:
-    """The control: the same labs, the same process, and nothing taken out."""
+    """The control: the same labs, the same process, with the whole engine."""
     pair = course.conduct_both(course.load(name))
     assert pair.verdict == course.PASS, pair

@@ -1,4 +1,4 @@
-"""`tinybox replay`: yesterday's run again, by anybody; with --step a person goes through it key by key."""
+"""`tinybox replay`: a recorded run is shown again, without root; with --step a person goes through it by keys."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def trace(tinybox: Command, tmp_path: Path) -> str:
 
 
 def shown(text: str) -> list[str]:
-    """Return the names of the steps that are told in *text*."""
+    """Return the names of the steps in *text*."""
     return re.findall(r"^ *\d+ (?:host|box) +(\S+):", text, re.MULTILINE)
 
 
 def next_step(seen: Screen) -> str:
-    """Wait for the next stop and return the name of the step before which it is."""
+    """Wait for the next stop and return the name of the step before it."""
     before = seen.wait_for(KEYS)
     found = re.findall(r"next: step \d+, (?:host|box), (\S+):", before)
     assert len(found) == 1, before
     return str(found[0])
 
 
-def test_an_ordinary_user_sees_what_root_has_done(tinybox: Command, trace: str) -> None:
-    """Nobody, who could not run the box, sees every step of it, as root does."""
+def test_a_user_without_root_sees_root_s_run(tinybox: Command, trace: str) -> None:
+    """The user nobody, who could not run the box, sees every step of it, as root does."""
     done = as_nobody(tinybox, "replay", trace)
     assert (done.returncode, done.stderr) == (0, ""), done
     assert {"clone", "pivot", "program"} <= set(shown(done.stdout))
@@ -53,7 +53,7 @@ def test_an_ordinary_user_sees_what_root_has_done(tinybox: Command, trace: str) 
 
 
 def test_each_enter_shows_one_step(tinybox: Command, trace: str) -> None:
-    """--step stops before the first step; Enter shows it, i what stands there, c the rest; the keys are given back."""
+    """--step stops before the first step; Enter shows it, i the state, c the rest; the terminal is restored."""
     tinybox.environment["NO_COLOR"] = "1"
     with screen(tinybox, "replay", "--step", trace, columns=120) as seen:
         assert next_step(seen) == "cgroup"
@@ -78,6 +78,6 @@ def test_q_leaves_before_the_step(tinybox: Command, trace: str) -> None:
         assert not shown(seen.shown)
 
 
-def test_without_a_terminal_nobody_can_step(tinybox: Command, trace: str) -> None:
-    """There is no key to wait for: one line says so."""
+def test_step_needs_a_terminal(tinybox: Command, trace: str) -> None:
+    """Without a terminal there is no key to wait for: one line reports that."""
     one_line(tinybox("replay", "--step", trace), 1, "--step", "terminal")

@@ -1,4 +1,4 @@
-"""`run --step` and `--break-at`: a person stops a container half-way, looks around, and goes on or undoes it."""
+"""`run --step` and `--break-at`: a person stops a container half-way, examines it, and goes on or undoes it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def stopped(tinybox: Command, *words: str, name: str = "") -> Iterator[Screen]:
 
 
 def pid_in(shown: str) -> int:
-    """Return the child's pid, which the first stop after its birth tells."""
+    """Return the child's pid, which the first stop after clone3(2) shows."""
     found = re.search(r"nsenter -t (\d+) -a", shown)
     assert found, shown
     return int(found[1])
@@ -70,8 +70,8 @@ def test_each_enter_does_one_step(tinybox: Command) -> None:
 @pytest.mark.parametrize(
     ("step", "key"), [("open-cgroup", "q"), ("die-with-parent", "q"), ("pivot_root", "q"), ("program", CTRL_C)]
 )
-def test_who_leaves_leaves_nothing(tinybox: Command, step: str, key: str) -> None:
-    """Q and Ctrl-C, before a step of the parent's or the child's: status 130, no program, no trace."""
+def test_leaving_undoes_everything(tinybox: Command, step: str, key: str) -> None:
+    """Q and Ctrl-C, before a step of the parent or the child: status 130, no program, no trace."""
     with stopped(tinybox, "--break-at", step) as seen:
         seen.type(key)
         assert seen.status() == 130
@@ -80,8 +80,8 @@ def test_who_leaves_leaves_nothing(tinybox: Command, step: str, key: str) -> Non
     nothing_is_left(tinybox)
 
 
-def test_i_shows_what_there_is(tinybox: Command) -> None:
-    """At a stop, i prints the namespaces side by side, the rights and the tree of mounts."""
+def test_i_shows_the_state(tinybox: Command) -> None:
+    """At a stop, i prints the namespaces side by side, the capabilities and the tree of mounts."""
     with stopped(tinybox, "--break-at", "pivot") as seen:
         seen.type("i")
         shown = seen.wait_for(KEYS)
@@ -92,7 +92,7 @@ def test_i_shows_what_there_is(tinybox: Command) -> None:
 
 
 def test_s_is_a_shell_on_the_host(tinybox: Command) -> None:
-    """At a stop, s lends the terminal to a shell that knows the half-made box; after exit the stop is there again."""
+    """At a stop, s gives the terminal to a shell with variables for the half-made box; after exit the stop is back."""
     tinybox.environment |= {"SHELL": "/bin/sh", "PS1": PROMPT, "ENV": ""}
     with stopped(tinybox, "--break-at", "pivot") as seen:
         seen.type("s")
@@ -108,22 +108,22 @@ def test_s_is_a_shell_on_the_host(tinybox: Command) -> None:
 
 
 def pid_in_half_made(tinybox: Command) -> int:
-    """Return the pid of the one box that is being made, as `ps` finds it by its state."""
+    """Return the pid of the one box in state creating, as `ps` shows it."""
     row = tinybox("ps", "--format", "{{.ID}} {{.Status}}").stdout.split()
     assert row[1:] == ["Creating"], row
     return int(tinybox("inspect", "--format", "{{.State.Pid}}", row[0]).stdout)
 
 
 @pytest.mark.parametrize("option", [("--step",), ("--break-at", "pivot")])
-def test_without_a_terminal_there_is_nobody_to_ask(tinybox: Command, option: tuple[str, ...]) -> None:
+def test_step_needs_a_terminal(tinybox: Command, option: tuple[str, ...]) -> None:
     """In a session of its own, without a controlling terminal, both are refused in one line."""
     words = [tinybox.path, *RUN, *option, "busybox", "true"]
     done = subprocess.run(words, env=tinybox.environment, capture_output=True, text=True, check=False,
                           stdin=subprocess.DEVNULL, start_new_session=True, timeout=PATIENCE)  # fmt: skip
-    one_line(done, 125, option[0], "no terminal to ask at")
+    one_line(done, 125, option[0], "no terminal to read keys from")
 
 
-def test_a_step_that_there_is_not_is_named(tinybox: Command) -> None:
+def test_an_unknown_step_is_named(tinybox: Command) -> None:
     """--break-at nosuch lists the steps, and no container is left."""
     with screen(tinybox, *RUN, "--break-at", "nosuch", "busybox", "true") as seen:
         assert seen.status() == 125
@@ -153,7 +153,7 @@ class Panes:
         self.tmux("send-keys", "-t", f":0.{pane}", "-l", text)
 
     def shows(self, pane: int, pattern: str) -> re.Match[str]:
-        """Wait until a pane shows *pattern*; return what matched. Lines that were wrapped are one."""
+        """Wait until a pane shows *pattern*; return the match. Wrapped lines are joined."""
         found: list[re.Match[str]] = []
 
         def seen() -> bool:
@@ -166,18 +166,18 @@ class Panes:
 
 @pytest.fixture
 def panes(tinybox: Command, tmp_path: Path) -> Iterator[Panes]:
-    """Give two panes, with tinybox on their path; the server and all in it end with the test."""
+    """Give two panes, with tinybox on their path; the server and all its processes end with the test."""
     if shutil.which("tmux") is None:
         pytest.skip("tmux is not installed (apt-get install tmux)")
     path = f"{os.path.dirname(tinybox.path)}:{os.environ['PATH']}"
     two = Panes(tmp_path / "tmux", {**tinybox.environment, "PATH": path, "TERM": "xterm", "PS1": "> ", "ENV": ""})
     yield two
-    with contextlib.suppress(subprocess.CalledProcessError):  # it has ended with its last pane
+    with contextlib.suppress(subprocess.CalledProcessError):  # it ends with its last pane
         two.tmux("kill-server")
 
 
 def test_the_half_made_box_is_seen_from_another_pane(tinybox: Command, panes: Panes) -> None:
-    """--break-at pivot_root in tmux: the other pane has it in ps, ns, lsns and nsenter; q leaves no trace of it."""
+    """--break-at pivot_root in tmux: the other pane finds it by ps, ns, lsns and nsenter; q leaves no trace of it."""
     name = new_name()
     panes.type(0, f"tinybox {' '.join(RUN)} --name {name} --break-at pivot_root busybox echo it runs\n")
     pid = panes.shows(0, r"nsenter -t (\d+) -a")[1]

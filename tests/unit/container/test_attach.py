@@ -1,4 +1,4 @@
-"""The detach keys: how they are written, and how they are found among what is typed."""
+"""The detach keys: how they are written, and how they are found in the input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def visit() -> Iterator[tuple[AttachSession, list[bytes]]]:
-    """Give a visit to a terminal, and a list that what it sends comes into."""
+    """Give an attach client on a terminal, and a list of the packets that it sends."""
     ours, theirs = attach_protocol.pair()
     it = AttachSession(Paths("/nowhere"), "id", ours, terminal_inside=True, keys=key_bytes("ctrl-p,ctrl-q"))
     sent: list[bytes] = []
@@ -38,13 +38,13 @@ def test_keys(text: str, keys: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["", "ctrl-", "ab", "ctrl-ab", "alt-x", "a,,b", "ctrl-1"])
 def test_no_keys(text: str) -> None:
-    """What is no key is an error."""
+    """An invalid key is an error."""
     with pytest.raises(UsageError):
         key_bytes(text)
 
 
 def test_the_keys_detach_in_one_piece_and_in_two(visit: tuple[AttachSession, list[bytes]]) -> None:
-    """What comes before the keys is sent, the keys are not, whether they come at once or one by one."""
+    """Input before the keys is sent, the keys are not, whether they arrive at once or one by one."""
     it, sent = visit
     assert not it.type(b"before\x10\x11after")
     assert sent == [b"ibefore"]
@@ -54,8 +54,8 @@ def test_the_keys_detach_in_one_piece_and_in_two(visit: tuple[AttachSession, lis
     assert sent == [b"ibefore"]
 
 
-def test_half_of_the_keys_is_input_after_all(visit: tuple[AttachSession, list[bytes]]) -> None:
-    """The first key alone waits; another key behind it, or the end of input, sends both."""
+def test_half_of_the_keys_is_input(visit: tuple[AttachSession, list[bytes]]) -> None:
+    """The first key alone is held back; another key after it, or the end of input, sends both."""
     it, sent = visit
     assert it.type(b"x\x10")
     assert it.type(b"y")
@@ -65,7 +65,7 @@ def test_half_of_the_keys_is_input_after_all(visit: tuple[AttachSession, list[by
 
 
 def test_without_a_terminal_every_byte_is_input(visit: tuple[AttachSession, list[bytes]]) -> None:
-    """The control: where there is no terminal inside, the keys are bytes as any others."""
+    """The control: without a terminal inside, the keys are bytes like any others."""
     it, sent = visit
     it.terminal_inside = False
     assert it.type(b"\x10\x11")

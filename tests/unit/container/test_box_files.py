@@ -1,4 +1,4 @@
-"""Files that a box can touch are opened without waiting for it, and a link of its making leads nowhere outside."""
+"""Files that a box can change are opened without waiting for the box, and its links lead nowhere outside."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SOON = 10 * SLOWNESS  # seconds; a lease would hold us up for 45
+SOON = 10 * SLOWNESS  # seconds; a lease would delay tinybox for 45
 
 
 @contextlib.contextmanager
 def leased(path: Path, kind: int = fcntl.F_WRLCK) -> Iterator[None]:
-    """Have another process hold a lease on the file *path*, and never let go of it; see fcntl(2)."""
+    """Make another process hold a lease on the file *path*, and never release it; see fcntl(2)."""
     ready, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -57,8 +57,8 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_no_lease_holds_up_who_reads_or_writes(file: Path) -> None:
-    """A write lease keeps readers and writers waiting, a read lease writers: each is refused at once and by name."""
+def test_a_lease_delays_neither_readers_nor_writers(file: Path) -> None:
+    """A write lease makes readers and writers wait, a read lease writers: each is refused at once and by name."""
     begun = time.monotonic()
     with leased(file):
         with pytest.raises(UnfitFileError, match=f"{file}: a process holds a lease on it"):
@@ -75,7 +75,7 @@ def test_no_lease_holds_up_who_reads_or_writes(file: Path) -> None:
 
 
 def test_a_start_makes_new_files(file: Path) -> None:
-    """The former file may be mounted in another box, with a lease on it: it stays that box's, and nobody waits."""
+    """The former file may be mounted in another box, with a lease on it: it stays that box's, and causes no wait."""
     begun = time.monotonic()
     with open(file, encoding="utf-8") as former, leased(file, fcntl.F_RDLCK):
         etc.write(str(file.parent), {"mounts": [{"destination": "/etc/hosts", "type": "bind", "source": "hosts"}]})
@@ -86,8 +86,8 @@ def test_a_start_makes_new_files(file: Path) -> None:
     assert time.monotonic() - begun < SOON
 
 
-def test_a_lease_holds_up_a_copy_for_a_moment_only(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A holder that gives its lease up in time is waited for; one that does not makes the copy fail, with its name."""
+def test_a_lease_delays_a_copy_only_for_a_moment(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy waits for a holder that releases its lease in time; otherwise it fails, with the file's name."""
     monkeypatch.setattr(of_tree, "PATIENCE", 0.5)
     top, begun = os.open(tmp_path, os.O_PATH), time.monotonic()
     try:
@@ -102,8 +102,8 @@ def test_a_lease_holds_up_a_copy_for_a_moment_only(tmp_path: Path, file: Path, m
     assert 0.5 <= time.monotonic() - begun < SOON
 
 
-def test_what_has_become_a_pipe_is_not_copied(tmp_path: Path) -> None:
-    """A volume may be another box's, which puts a pipe where we have just seen a file: nobody waits for its writer."""
+def test_a_file_that_became_a_pipe_is_not_copied(tmp_path: Path) -> None:
+    """Another box can replace a file of a shared volume by a pipe: the copy does not wait for its writer."""
     os.mkfifo(tmp_path / "was-a-file")
     (tmp_path / "target").mkdir()
     source, target = (os.open(folder, os.O_PATH) for folder in (tmp_path, tmp_path / "target"))
@@ -120,14 +120,14 @@ def test_the_kernel_s_own_files_are_not_read(path: str) -> None:
     """A regular file of procfs or sysfs may have no end, or make its reader wait, as /proc/kmsg does."""
     fd = os.open(path, os.O_PATH)
     try:
-        with pytest.raises(UnfitFileError, match=f"{path}: is a file of the kernel's own"):
+        with pytest.raises(UnfitFileError, match=f"{path}: is a file of the kernel"):
             files.read_regular(fd, path, 100)
     finally:
         os.close(fd)
 
 
-def test_only_absence_means_that_a_file_is_not_there(tmp_path: Path) -> None:
-    """Links in a circle and names that are too long are errors; os.path.exists would say no."""
+def test_only_absence_means_a_missing_file(tmp_path: Path) -> None:
+    """Links in a circle and names that are too long are errors; os.path.exists would return False."""
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "file").touch()
     assert [files.exists(f"{tmp_path}/{name}") for name in ("file", "none", "file/none")] == [True, False, False]
@@ -137,8 +137,8 @@ def test_only_absence_means_that_a_file_is_not_there(tmp_path: Path) -> None:
             files.exists(f"{tmp_path}/{name}")
 
 
-def test_mount_points_are_not_looked_for_through_links(tmp_path: Path) -> None:
-    """A box that has made /etc a link to a directory of the host's does not make us look there."""
+def test_mount_points_are_not_searched_through_links(tmp_path: Path) -> None:
+    """If a box has made /etc a link to a directory of the host, tinybox does not search there."""
     upper, layer, host = (tmp_path / name for name in ("upper", "layer", "host"))
     for folder in (upper, layer, host):
         folder.mkdir()

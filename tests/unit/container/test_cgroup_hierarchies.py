@@ -1,4 +1,4 @@
-"""Which controller is where: read from mountinfo as other machines wrote it, without touching this one."""
+"""Which hierarchy has which controller, from the mountinfo of other machines; no file of this one is used."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ V1 = """\
     ("text", "mode"),
     [(V2, "v2"), (HYBRID, "hybrid"), (V1, "v1"), ("1 0 8:1 / / rw - ext4 /dev/vda rw\n", "none")],
 )
-def test_the_mode_is_told_by_the_mounts_alone(text: str, mode: str) -> None:
-    """The kinds of cgroup file systems that are mounted make the mode."""
+def test_the_mode_depends_on_the_mounts_alone(text: str, mode: str) -> None:
+    """The types of the mounted cgroup file systems decide the mode."""
     assert hierarchies(text, "").mode == mode
 
 
 def test_a_controller_is_found_by_its_mount_option_not_by_its_directory() -> None:
-    """Two controllers of one mount lead to the same place, whatever that place is called."""
+    """Two controllers of one mount have the same directory, whatever its name is."""
     where = hierarchies(V1, "")
     assert where.root("cpu") == where.root("cpuacct") == "/odd name"
     assert where.root("systemd") is None
 
 
 def test_on_a_hybrid_host_version_2_comes_first() -> None:
-    """What the v2 tree offers is taken there, and the rest from v1; devices and freezer need no controller in v2."""
+    """Controllers of the v2 tree are used there, the rest in v1; devices and freezer need no controller in v2."""
     where = hierarchies(HYBRID, "hugetlb pids\n")
     versions = {name: where.version(name) for name in ("hugetlb", "pids", "memory", "devices", "freezer", "rdma")}
     assert versions == {"hugetlb": 2, "pids": 2, "memory": 1, "devices": 2, "freezer": 2, "rdma": 0}
@@ -51,14 +51,14 @@ def test_on_a_hybrid_host_version_2_comes_first() -> None:
 
 
 def test_without_version_2_devices_and_freezer_are_those_of_version_1() -> None:
-    """A pure v1 host falls back to its own controllers, and ``io`` is there called blkio."""
+    """A pure v1 host uses its own controllers, and ``io`` is called blkio there."""
     where = hierarchies(V1, "")
     assert [where.version(name) for name in ("devices", "freezer", "io", "memory")] == [1, 1, 1, 0]
     assert where.root("io") == "/sys/fs/cgroup/blkio"
 
 
-def test_a_bind_mount_of_a_group_does_not_pass_for_the_hierarchy() -> None:
-    """Of several mounts of version 2 the one that shows its root counts, even if it stands later in the list."""
+def test_a_bind_mount_of_a_group_is_not_mistaken_for_the_hierarchy() -> None:
+    """Of several mounts of version 2 the one of its root counts, even if it is later in the list."""
     bound = "20 19 0:26 /machine/a /somewhere rw - cgroup2 cgroup2 rw\n"
     assert hierarchies(bound + V2, "").unified == "/sys/fs/cgroup"
     assert hierarchies(bound, "").unified == "/somewhere"

@@ -1,4 +1,4 @@
-"""OCI's resources become writes into cgroup files: which file, which words, in which order; nothing is written here."""
+"""OCI's resources become writes to cgroup files: which file, which value, in which order; nothing is written here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DISK: dict[str, Any] = {"major": 8, "minor": 16, "rate": 1024}
 
 
 def written(resources: dict[str, Any], where: Hierarchies) -> list[tuple[str, str]]:
-    """Return the files and the values, without the v2 default that every group gets."""
+    """Return the files and the values, without the default that every group gets in v2."""
     return [(s.file, s.value) for s in settings(resources, where) if (s.file, s.value) != OOM_GROUP]
 
 
@@ -71,13 +71,13 @@ def written(resources: dict[str, Any], where: Hierarchies) -> list[tuple[str, st
 def test_each_field_has_its_file_in_both_versions(
     resources: dict[str, Any], v2: list[tuple[str, str]], v1: list[tuple[str, str]] | None
 ) -> None:
-    """A field of linux.resources is one write in version 2, and its like in version 1 (None: the very same)."""
+    """A field of linux.resources is one write in version 2, and a similar one in version 1 (None: the same one)."""
     assert written(resources, V2) == v2
     assert written(resources, V1) == (v2 if v1 is None else v1)
 
 
-def test_swap_is_a_sum_in_oci_and_in_version_1_but_stands_alone_in_version_2() -> None:
-    """OCI's swap counts the memory in; version 2 wants it without; and the memory limit is written first."""
+def test_swap_is_a_sum_in_oci_and_version_1_but_not_in_version_2() -> None:
+    """OCI's swap includes the memory, version 2's does not; and the memory limit is written first."""
     memory = {"swap": 48 * MIB, "limit": 32 * MIB}
     assert written({"memory": memory}, V2) == [("memory.max", str(32 * MIB)), ("memory.swap.max", str(16 * MIB))]
     assert [file for file, _ in written({"memory": memory}, V1)] == [
@@ -89,7 +89,7 @@ def test_swap_is_a_sum_in_oci_and_in_version_1_but_stands_alone_in_version_2() -
 
 @pytest.mark.parametrize("memory", [{"swap": MIB}, {"swap": MIB, "limit": 2 * MIB}, {"swap": MIB, "limit": -1}])
 @pytest.mark.parametrize("where", [V1, V2])
-def test_a_swap_limit_that_cannot_be_meant_is_refused(memory: dict[str, int], where: Hierarchies) -> None:
+def test_an_impossible_swap_limit_is_refused(memory: dict[str, int], where: Hierarchies) -> None:
     """Memory and swap together cannot be less than memory alone."""
     with pytest.raises(UsageError, match=r"memory\.swap"):
         settings({"memory": memory}, where)
@@ -104,14 +104,14 @@ def test_cpu_shares_keep_their_default_and_their_ends(shares: int, weight: int) 
 
 
 def test_heavier_shares_never_weigh_less() -> None:
-    """Both conversions rise all the way."""
+    """Both conversions never decrease."""
     weights = [cpu_weight(2**n) for n in range(1, 19)]
     assert weights == sorted(set(weights))
     assert [io_weight(weight) for weight in (10, 1000)] == [1, 10_000]
 
 
-def test_out_of_memory_ends_the_whole_group_wherever_version_2_has_memory() -> None:
-    """The default is written without being asked for, and only there; ``unified`` has the last word."""
+def test_out_of_memory_ends_the_whole_group_in_version_2() -> None:
+    """The default is written without a request, and only if version 2 has memory; ``unified`` has priority."""
     assert settings({}, V2) == [Setting("memory", *OOM_GROUP)]
     assert settings({}, HYBRID) == settings({}, V1) == []
     assert settings({"unified": {"memory.oom.group": "0"}}, V2)[-1] == ("memory", "memory.oom.group", "0")
@@ -140,13 +140,13 @@ def test_a_hybrid_host_gets_each_limit_where_its_controller_is() -> None:
 def test_a_controller_that_the_host_lacks_is_named_together_with_the_field(
     resources: dict[str, Any], words: str
 ) -> None:
-    """The error says which field of the resources asks for which controller."""
+    """The error names the field of the resources and the controller that it needs."""
     with pytest.raises(HostError, match=words):
         settings(resources, BARE)
 
 
-def test_a_missing_controller_is_no_error_unless_it_is_asked_for() -> None:
-    """Empty sections, and the zeros and nulls that other tools write for `not set`, ask for nothing."""
+def test_a_missing_controller_is_an_error_only_if_requested() -> None:
+    """Empty sections, and the zeros and nulls that other tools write for `not set`, request nothing."""
     nothing = {"memory": {"limit": 0, "swap": None, "disableOOMKiller": False}, "cpu": {"shares": 0}, "blockIO": {}}
     assert settings({**nothing, "hugepageLimits": [], "unified": {}, "devices": [{"allow": False}]}, BARE) == []
 
@@ -159,14 +159,14 @@ def test_a_missing_controller_is_no_error_unless_it_is_asked_for() -> None:
         ({"cpu": {"realtimeRuntime": 950_000}}, "cpu.rt_runtime_us"),
     ],
 )
-def test_what_version_2_has_given_up_is_said_so(resources: dict[str, Any], file: str) -> None:
-    """A setting of version 1 alone is an error in version 2, not a silent nothing."""
+def test_settings_without_version_2_are_refused(resources: dict[str, Any], file: str) -> None:
+    """A setting of version 1 alone is an error in version 2, not silence."""
     assert [name for name, _ in written(resources, V1)] == [file]
-    with pytest.raises(HostError, match=r"cgroup v2.* knows no such setting"):
+    with pytest.raises(HostError, match=r"cgroup v2.* has no such setting"):
         settings(resources, V2)
 
 
-def test_unified_keys_are_taken_as_they_stand_but_cannot_leave_the_group() -> None:
+def test_unified_keys_are_used_unchanged_but_cannot_leave_the_group() -> None:
     """A key is a file name, and its first part a controller; a path is refused."""
     assert written({"unified": {"memory.high": "10M", "cgroup.max.depth": "2"}}, V2) == [
         ("memory.high", "10M"),
@@ -176,7 +176,7 @@ def test_unified_keys_are_taken_as_they_stand_but_cannot_leave_the_group() -> No
         settings({"unified": {"../memory.max": "max"}}, V2)
 
 
-def test_network_and_rdma_have_their_own_words() -> None:
+def test_network_and_rdma_have_their_own_format() -> None:
     """Priorities are a line for each interface; rdma is a line for each device."""
     network = {"classID": 65537, "priorities": [{"name": "lo", "priority": 5}, {"name": "eth0", "priority": 7}]}
     lines = [("net_cls.classid", "65537"), ("net_prio.ifpriomap", "lo 5"), ("net_prio.ifpriomap", "eth0 7")]
@@ -185,8 +185,8 @@ def test_network_and_rdma_have_their_own_words() -> None:
     assert written({"rdma": rdma}, V2) == [("rdma.max", "mlx5_1 hca_handle=3 hca_object=100")]
 
 
-def test_what_no_kernel_does_any_more_is_said() -> None:
-    """A limit on the kernel's memory, or groups that do not count those below, are passed over with a word each."""
+def test_settings_of_no_current_kernel_are_ignored_with_a_warning() -> None:
+    """A limit on the kernel's memory, and useHierarchy off, are ignored, each with a warning."""
     said = passed_over({"memory": {"kernel": 5, "useHierarchy": False}})
     assert [line.split(":")[0] for line in said] == [
         "linux.resources.memory.kernel",

@@ -1,4 +1,4 @@
-"""Version 1's lists of devices: what is written, tried on a small controller that keeps them as the kernel does."""
+"""Version 1's lists of devices: the lines, tested with a small controller that stores them as the kernel does."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class Controller:
         self.exceptions: dict[tuple[str, str, str], set[str]] = {}
 
     def write(self, file: str, line: str) -> None:
-        """Take a line, as the kernel does when nothing above the group is narrower."""
+        """Accept a line, as the kernel does if no group above is narrower."""
         allow = file == "devices.allow"
         if line == "a":
             self.allowing, self.exceptions = allow, {}
             return
         kind, numbers, access = line.split()
         major, minor = numbers.split(":")
-        exception = self.exceptions.setdefault((kind, major, minor), set())  # the very same numbers, or a new one
+        exception = self.exceptions.setdefault((kind, major, minor), set())  # the same numbers, or a new entry
         if allow == self.allowing:
             exception.difference_update(access)
         else:
             exception.update(access)
 
     def lets(self, device: Device, access: str) -> bool:
-        """Tell whether a process of the group gets this one access."""
+        """Tell whether a process of the group may have this one access."""
         fits = any(
             kind == device[0]
             and major in ("*", str(device[1]))
@@ -54,7 +54,7 @@ class Controller:
 
 
 def controller(rules: list[dict[str, Any]]) -> Controller:
-    """Return a group to which is written what *rules* come to."""
+    """Return a group after writing the lines for *rules*."""
     group = Controller()
     for setting in settings(rules):
         group.write(setting.file, setting.value)
@@ -62,7 +62,7 @@ def controller(rules: list[dict[str, Any]]) -> Controller:
 
 
 def test_the_default_list_is_written_a_rule_a_line() -> None:
-    """Everything is taken away once, whatever the first rule says."""
+    """First all permissions are removed, whatever the first rule says."""
     lines = [(setting.file, setting.value) for setting in settings(DEFAULT_DEVICES)]
     assert lines[:4] == [
         ("devices.deny", "a"),
@@ -74,13 +74,13 @@ def test_the_default_list_is_written_a_rule_a_line() -> None:
 
 
 def test_a_rule_for_both_types_is_two_lines() -> None:
-    """The kernel reads nothing behind the letter ``a``: it is everything."""
+    """The kernel reads nothing after the letter ``a``: it means everything."""
     rule = {"allow": True, "type": "a", "major": 10, "access": "r"}
     assert [setting.value for setting in settings([DENY_ALL, rule])] == ["a", "b 10:* r", "c 10:* r"]
 
 
-def test_a_wide_refusal_takes_away_what_was_allowed_in_it() -> None:
-    """The kernel looks for the very same numbers, so each of them is named."""
+def test_a_wide_refusal_removes_the_permissions_in_it() -> None:
+    """The kernel compares the numbers exactly, so the list names each of them."""
     wide = {"allow": False, "type": "b", "major": 8, "access": "wm"}
     lines = [setting.value for setting in settings([DENY_ALL, {**DISK, "allow": True, "access": "rw"}, wide])]
     assert lines == ["a", "b 8:0 rw", "b 8:0 w"]
@@ -96,8 +96,8 @@ def test_a_wide_refusal_takes_away_what_was_allowed_in_it() -> None:
         ),
     ],
 )
-def test_what_a_list_cannot_say_is_refused(rules: list[dict[str, Any]], says: str) -> None:
-    """The kernel would take the line and do nothing; with another access there is nothing to take out."""
+def test_rules_that_a_list_cannot_express_are_refused(rules: list[dict[str, Any]], says: str) -> None:
+    """The kernel would accept the line and do nothing; with another access there is nothing to remove."""
     with pytest.raises(UsageError, match=re.escape(says)):
         settings(rules)
     settings([*rules[:2], {**rules[2], "access": "m"}])
@@ -115,10 +115,8 @@ DEVICES = some.tuples(some.sampled_from("bc"), some.sampled_from([1, 8, 9]), som
 
 
 @given(some.lists(RULES, max_size=6), DEVICES, some.sampled_from("rwm"))
-def test_a_list_that_is_not_refused_says_what_the_program_says(
-    rules: list[dict[str, Any]], device: Device, access: str
-) -> None:
-    """Version 1 and version 2 are asked for each access alone."""
+def test_an_accepted_list_agrees_with_the_program(rules: list[dict[str, Any]], device: Device, access: str) -> None:
+    """Version 1 and version 2 are compared for each access."""
     try:
         group = controller(rules)
     except UsageError:

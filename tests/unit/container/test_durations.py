@@ -20,7 +20,7 @@ def test_durations(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "text", ["30", "s", "1x", "1m30", "1..5s", ".s", "-1s", "1 s", "1mm", "9" * 400 + "s", "9" * 12 + "s"]
 )
-def test_no_durations(text: str) -> None:
-    """What has no unit, no number or too many points is an error that names the option."""
+def test_invalid_durations(text: str) -> None:
+    """A text without a unit, without a number or with too many points is an error that names the option."""
     with pytest.raises(UsageError, match="health-interval"):
         duration("health-interval", text)

@@ -1,4 +1,4 @@
-"""The box's own hosts and resolv.conf: what is in them, and what of them is ours."""
+"""The box's own hosts and resolv.conf: their content, and the block of lines that belongs to tinybox."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ KEPT = "nameserver 192.0.2.53\nsearch example.net lan\noptions ndots:3 edns0\n"
 
 
 def test_servers_on_the_loopback_are_left_out() -> None:
-    """In a box 127.0.0.1 is the box; the rest stays, and of two search lines the last one counts."""
+    """In a box 127.0.0.1 is the box; the other lines stay, and of two search lines the last one counts."""
     assert etc.resolv_conf(HOSTS, keep=False, known={}) == KEPT
-    assert etc.resolv_conf(HOSTS, keep=True, known={}) == HOSTS  # the host's network: as it is
+    assert etc.resolv_conf(HOSTS, keep=True, known={}) == HOSTS  # the host's network: unchanged
 
 
 def test_without_any_server() -> None:
-    """Where the host knows none but itself, docker's two public ones are named."""
+    """If the host has no other server than itself, docker's two public ones are used."""
     assert etc.servers(etc.resolv_conf("nameserver 127.0.0.53\n", keep=False, known={})) == list(etc.PUBLIC)
 
 
@@ -48,14 +48,14 @@ def test_without_any_server() -> None:
     ],
 )
 def test_options_take_the_place_of_the_host_s(known: dict[str, list[str]], line: str, gone: str) -> None:
-    """--dns, --dns-search and --dns-option, each for itself; --dns-search . is none."""
+    """--dns, --dns-search and --dns-option, each by itself; --dns-search . is none."""
     text = etc.resolv_conf(HOSTS, keep=False, known=known)
     assert line in text.splitlines()
     assert gone not in text
 
 
 def test_the_block_keeps_its_place() -> None:
-    """What the box has written before and after our lines stays; the lines are replaced, and go without a trace."""
+    """Lines of the box before and after tinybox's block stay; the block is replaced, or removed without a trace."""
     first = hosts_file.placed("127.0.0.1\tlocalhost\n", ["10.5.0.2\tweb"])
     assert first == f"127.0.0.1\tlocalhost\n{hosts_file.BEGIN}\n10.5.0.2\tweb\n{hosts_file.END}\n"
     changed = hosts_file.placed(first + "1.2.3.4\tmine\n", ["10.5.0.3\tdb"])
@@ -66,15 +66,15 @@ def test_the_block_keeps_its_place() -> None:
 @pytest.mark.parametrize(
     "text", ["", "no newline", f"{hosts_file.BEGIN}\n", f"{hosts_file.BEGIN}\nunfinished", f"{hosts_file.END}\n"]
 )
-def test_whatever_the_box_has_made_of_it(text: str) -> None:
-    """A file that a box has ruined gets its block all the same, once."""
+def test_a_damaged_file_gets_its_block(text: str) -> None:
+    """A file that a box has damaged gets its block nevertheless, once."""
     twice = hosts_file.placed(hosts_file.placed(text, ["1.1.1.1\ta"]), ["2.2.2.2\tb"])
     assert twice.count("2.2.2.2\tb\n") == 1
     assert "1.1.1.1" not in twice
 
 
 def test_a_file_is_written_in_place(tmp_path: Path) -> None:
-    """The inode stays, for it is what is mounted; shorter text leaves nothing behind; all may read it."""
+    """The inode stays, because it is mounted; shorter text leaves nothing behind; all users may read it."""
     path = tmp_path / "hosts"
     path.write_text("a long text\n")
     path.chmod(0o600)
@@ -98,7 +98,7 @@ def test_a_file_is_written_in_place(tmp_path: Path) -> None:
     ],
 )
 def test_hosts_to_add(text: str, meant: str) -> None:
-    """--add-host NAME:ADDRESS, or with = as docker has it by now."""
+    """--add-host NAME:ADDRESS, or with = as in newer versions of docker."""
     assert network_checks.names({"add_host": [text]})["hosts"] == [meant]
 
 
@@ -109,21 +109,21 @@ def test_hosts_to_add(text: str, meant: str) -> None:
      ("dns_search", "a b"), ("dns_search", "")],
 )  # fmt: skip
 def test_wrong_names(option: str, word: str) -> None:
-    """The error names the option and the word; nothing that would make a line of its own gets through."""
+    """The error names the option and the value; no value can add a line of its own."""
     with pytest.raises(UsageError, match=f"--{option.replace('_', '-')}"):
         network_checks.names({option: [word]})
 
 
 @pytest.mark.parametrize("text", ["02:42:ac:12:00:09", "AA:BB:CC:DD:EE:FE"])
 def test_a_mac_address(text: str) -> None:
-    """Six octets, for one card."""
+    """Six octets, the address of one interface."""
     network_checks.check_mac(text)
 
 
 @pytest.mark.parametrize(
     "text", ["", "02:42", "01:00:5e:00:00:01", "00:00:00:00:00:00", "02:42:ac:12:00:0g", "2:4:a:1:0:9"]
 )
-def test_no_mac_address(text: str) -> None:
-    """Too short, for a group, for nobody, or no number."""
+def test_invalid_mac_addresses(text: str) -> None:
+    """Too short, a multicast address, all zeros, or no number."""
     with pytest.raises(UsageError, match="mac-address"):
         network_checks.check_mac(text)

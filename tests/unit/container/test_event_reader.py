@@ -1,4 +1,4 @@
-"""Events: docker's lines, what the filters choose, and how reading ends; on a file that the real writer wrote."""
+"""Events: docker's lines, the filters, and how reading ends; on a file of the real writer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TINYBOX = str(Path(sys.executable).with_name("tinybox"))
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    """Give a store in which three things have happened."""
+    """Give a store in which three events have happened."""
     paths = home_at(tmp_path)
     events.emit(paths, "a" * 64, "create", image="alpine:3", name="web")
     events.emit(paths, "a" * 64, "die", exitCode=3, image="alpine:3")
@@ -34,7 +34,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def seen(paths: Paths, *words: str, since: int = 0) -> list[str]:
-    """Return the actions that are wanted up to now."""
+    """Return the actions that match, up to now."""
     wanted = EventSelection(paths, since, time.time_ns(), words)
     return [event["Action"] for batch in event_reader.read(paths, wanted) for event in batch]
 
@@ -54,12 +54,12 @@ FILTERS = {
 
 @pytest.mark.parametrize("word", FILTERS)
 def test_filters(paths: Paths, word: str) -> None:
-    """Each key chooses what it says."""
+    """Each key selects its events."""
     assert seen(paths, word) == FILTERS[word]
 
 
-def test_a_name_stands_for_its_container(paths: Paths) -> None:
-    """A container that has a name is found by it, also where the event does not tell the name."""
+def test_a_name_finds_its_container(paths: Paths) -> None:
+    """A container is found by its name, also where the event does not contain the name."""
     assert seen(paths, "container=other") == []
     naming.reserve(paths, "other", "b" * 64)
     assert seen(paths, "container=other") == ["health_status: healthy"]
@@ -72,13 +72,13 @@ def test_filters_together(paths: Paths) -> None:
 
 
 def test_a_wrong_filter(paths: Paths) -> None:
-    """A key that there is not is an error."""
+    """An unknown key is an error."""
     with pytest.raises(UsageError, match="colour"):
         EventSelection(paths, 0, 0, ["colour=red"])
 
 
 def test_since_and_until(paths: Paths) -> None:
-    """Nothing from before --since; with --until in the past it ends at once; what is damaged is passed over."""
+    """Nothing from before --since; with --until in the past it ends at once; damaged lines are skipped."""
     assert seen(paths) == ["create", "die", "health_status: healthy"]
     assert seen(paths, since=time.time_ns()) == []
     with open(paths.events, "a", encoding="utf-8") as file:
@@ -88,7 +88,7 @@ def test_since_and_until(paths: Paths) -> None:
 
 
 def test_rotation_while_following(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What happened before the log was begun anew, and after, is all seen."""
+    """Events before and after the rotation of the log are all seen."""
     reading = event_reader.read(paths, EventSelection(paths, 0, None))
     assert [event["Action"] for event in next(reading)] == ["create", "die", "health_status: healthy"]
     monkeypatch.setattr(events, "LARGEST", 100)
@@ -102,7 +102,7 @@ def test_rotation_while_following(paths: Paths, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.slow
 def test_the_command_follows(paths: Paths) -> None:
-    """`tinybox events` prints docker's line at once when something happens, and goes on waiting."""
+    """`tinybox events` prints docker's line at once when an event happens, and goes on waiting."""
     settings = {**os.environ, "TINYBOX_ROOT": paths.root}
     words = [TINYBOX, "events", "--since", "1h"]
     with subprocess.Popen(words, env=settings, stdout=subprocess.PIPE, text=True) as process, patience(PATIENCE):
@@ -130,7 +130,7 @@ def test_the_command_ends_with_until(paths: Paths) -> None:
 
 
 def test_formats(paths: Paths) -> None:
-    """JSON has docker's keys; a template reaches what is known of the actor."""
+    """JSON has docker's keys; a template can use all fields of the actor."""
     settings = {**os.environ, "TINYBOX_ROOT": paths.root}
     words = [TINYBOX, "events", "--since", "1h", "--until", "0s", "-f", "event=die", "--format"]
     done = subprocess.run([*words, "json"], env=settings, capture_output=True, text=True, check=True)
@@ -141,8 +141,8 @@ def test_formats(paths: Paths) -> None:
     assert done.stdout == f"die:3:{'a' * 64}\n"
 
 
-def test_a_full_log_is_put_aside_once(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between a writer's line and its look at the size others put the log aside and begin another: no history goes."""
+def test_a_full_log_is_rotated_once(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that finds the log already rotated by another one does not rotate it again: no events are lost."""
     monkeypatch.setattr(events, "LARGEST", os.path.getsize(paths.events))
     write, began = os.write, False
 
@@ -150,8 +150,8 @@ def test_a_full_log_is_put_aside_once(paths: Paths, monkeypatch: pytest.MonkeyPa
         nonlocal began
         written, is_first, began = write(fd, data), not began, True
         if is_first:
-            events.emit(paths, "c" * 64, "start")  # the log is full: this one puts it aside
-            events.emit(paths, "d" * 64, "start")  # and this one begins the next
+            events.emit(paths, "c" * 64, "start")  # the log is full: this call renames it
+            events.emit(paths, "d" * 64, "start")  # and this one begins the next file
         return written
 
     monkeypatch.setattr(os, "write", slowly)

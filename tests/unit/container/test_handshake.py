@@ -1,4 +1,4 @@
-"""Parent and child wait for one another and never for the dead: four words over two pipes."""
+"""The sync pipes: parent and child wait for each other, and never for a dead process: four messages over two pipes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def talk() -> sync_pipe.SyncPipes:
-    """Give a handshake whose two sides are both in this process."""
+    """Give sync pipes with both sides in this process."""
     return sync_pipe.SyncPipes()
 
 
-def test_words_arrive_in_order(talk: sync_pipe.SyncPipes) -> None:
-    """What the child tells, the parent hears, word by word; then the end of the pipe is no words."""
+def test_messages_arrive_in_order(talk: sync_pipe.SyncPipes) -> None:
+    """The parent receives the child's messages one by one; at the end of the pipe there is no message."""
     talk.tell(sync_pipe.READY, b"7")
     assert talk.hear() == [b"ready", b"7"]
     os.close(talk.report)
@@ -40,7 +40,7 @@ def test_words_arrive_in_order(talk: sync_pipe.SyncPipes) -> None:
         (ValueError("a bug"), StepError),
     ],
 )
-def test_an_error_crosses_in_words(talk: sync_pipe.SyncPipes, error: Exception, kind: type[TinyboxError]) -> None:
+def test_an_error_crosses_the_pipe(talk: sync_pipe.SyncPipes, error: Exception, kind: type[TinyboxError]) -> None:
     """The child's error is raised in the parent with its status, thing, cause and cure, on one line."""
     talk.tell_error(error)
     with pytest.raises(kind) as caught:
@@ -53,7 +53,7 @@ def test_an_error_crosses_in_words(talk: sync_pipe.SyncPipes, error: Exception, 
 
 
 def test_a_child_whose_parent_is_gone_ends(talk: sync_pipe.SyncPipes) -> None:
-    """At the end of the gate pipe the child exits with 1 instead of going on; with the word, it goes on."""
+    """At the end of the gate pipe the child exits with 1; with the message, it goes on."""
     for word, status in ((b"go", 7), (None, 1)):
         again = sync_pipe.SyncPipes()
         pid = os.fork()
@@ -68,8 +68,8 @@ def test_a_child_whose_parent_is_gone_ends(talk: sync_pipe.SyncPipes) -> None:
     talk.close()
 
 
-def test_a_gate_with_a_name_waits_for_whoever_comes(tmp_path: Path) -> None:
-    """Another process than the parent says the word, and hears the end; with nobody at the gate there is no visit."""
+def test_a_named_gate_can_be_opened_by_another_process(tmp_path: Path) -> None:
+    """Another process than the parent sends the message, and reads the report; if no child waits, it is refused."""
     with pytest.raises(ProcessLookupError):
         sync_pipe.ReopenedSyncPipes(str(tmp_path))
     talk = sync_pipe.SyncPipes(str(tmp_path))
@@ -77,7 +77,7 @@ def test_a_gate_with_a_name_waits_for_whoever_comes(tmp_path: Path) -> None:
     if pid == 0:
         talk.wait(sync_pipe.START)
         os._exit(7)
-    talk.close()  # the maker of the child is gone, and its gate has no end for that
+    talk.close()  # the process that made the child is gone, and a named gate has no end of file
     visit = sync_pipe.ReopenedSyncPipes(str(tmp_path))
     visit.open_gate(sync_pipe.START)
     assert visit.hear() == []

@@ -1,4 +1,4 @@
-"""What a check's results mean: from starting to healthy to unhealthy, and what is kept of them."""
+"""The results of health checks: from starting to healthy to unhealthy, and how many results are kept."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 class Record:
-    """Keeps what would be written to state.json, or refuses as a full disk does."""
+    """Keep the values for state.json, or refuse them as a full disk does."""
 
     def __init__(self) -> None:
         self.written: list[dict[str, Any]] = []
         self.full = False
 
     def write(self, *, health: dict[str, Any]) -> None:
-        """Note it."""
+        """Store the values."""
         if self.full:
             raise StateError("state.json", "cannot be written: No space left on device")
         self.written.append(health)
 
 
 class Container:
-    """As much of a container as a check needs."""
+    """The attributes of a container that a check needs."""
 
     def __init__(self) -> None:
         self.record, self.told = Record(), list[str]()
@@ -40,14 +40,14 @@ class Container:
 
 
 def check(*, retries: int = 2, start_period: float = 0, **more: float) -> tuple[Check, Container]:
-    """Return a check of a container that is nowhere."""
+    """Return a check of a container that does not exist."""
     container = Container()
     wanted = {"test": ["true"], "interval": 1, "timeout": 1, "retries": retries, "startPeriod": start_period, **more}
     return Check(container, wanted), container  # type: ignore[arg-type]
 
 
 def results(it: Check, *codes: int) -> list[str]:
-    """Let checks end with *codes*; return the status after each."""
+    """Make checks end with *codes*; return the status after each."""
     found = []
     for code in codes:
         it._judge(code, "said")
@@ -56,14 +56,14 @@ def results(it: Check, *codes: int) -> list[str]:
 
 
 def test_up_and_down() -> None:
-    """One success makes it healthy, so many failures in a row unhealthy, and one success heals; each change is told."""
+    """One success makes it healthy, so many failures in a row unhealthy, one success healthy; changes are events."""
     it, container = check(retries=2)
     assert results(it, 0, 1, 0, 1, 1, 1, 0) == [HEALTHY, HEALTHY, HEALTHY, HEALTHY, UNHEALTHY, UNHEALTHY, HEALTHY]
     assert container.told == [f"health_status: {status}" for status in (HEALTHY, UNHEALTHY, HEALTHY)]
 
 
 def test_the_start_period(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Failures in the start period count nothing; after it, or after the first success, they do."""
+    """Failures in the start period are not counted; after it, or after the first success, they are."""
     clock = [0.0]
     monkeypatch.setattr(health.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
     it, _ = check(retries=2, start_period=10)
@@ -75,7 +75,7 @@ def test_the_start_period(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_start_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It holds within the start period and until the first success; without one there is but one interval."""
+    """It applies within the start period and until the first success; without one there is only one interval."""
     clock = [0.0]
     monkeypatch.setattr(health.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
     it, _ = check(start_period=10, startInterval=0.2)
@@ -89,7 +89,7 @@ def test_the_start_interval(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_least_pause() -> None:
-    """However short an interval was asked for, a check does not follow another one at once: that is our own time."""
+    """However short the interval, a check does not follow another one at once: that least pause is tinybox's own."""
     assert check(interval=1e-3)[0].pause() == check(start_period=10, startInterval=1e-9)[0].pause() == LEAST_PAUSE
     assert check(interval=2)[0].pause() == 2
 
@@ -98,28 +98,28 @@ KEYS = {"interval": "Interval", "timeout": "Timeout", "start-period": "StartPeri
 
 
 class Image:
-    """As much of an image as the settings need."""
+    """The attributes of an image that the settings need."""
 
     def __init__(self, **healthcheck: int) -> None:
         self.reference, self.config = "some:1", {"Healthcheck": {"Test": ["CMD", "true"], **healthcheck}}
 
 
 class Request:
-    """As much of what a user asks for."""
+    """The options of a user."""
 
     def __init__(self, image: Image, **options: str) -> None:
         self.image, self.options = image, options
 
 
 def settings(**options: str) -> dict[str, Any]:
-    """Return the settings of a check that is asked for with *options*."""
+    """Return the settings of a check with *options*."""
     made = for_monitor(Request(Image(), **options))  # type: ignore[arg-type]
     found: dict[str, Any] = json.loads(made[spec.HEALTH])
     return found
 
 
 @pytest.mark.parametrize("word", list(KEYS))
-def test_docker_s_least_time(word: str) -> None:
+def test_docker_s_shortest_times(word: str) -> None:
     """Each time is 0, which means its default, or at least 1ms; in an image's record as well."""
     option, key = f"health_{word.replace('-', '_')}", f"{KEYS[word][0].lower()}{KEYS[word][1:]}"
     for text in ("1ns", "999us", "0.5ms"):
@@ -135,8 +135,8 @@ def test_docker_s_least_time(word: str) -> None:
             for_monitor(Request(Image(**{KEYS[word]: wrong})))  # type: ignore[arg-type]
 
 
-def test_what_is_kept() -> None:
-    """The last five results are kept, with the failures in a row."""
+def test_kept_results() -> None:
+    """The last five results are kept, with the number of failures in a row."""
     it, container = check()
     results(it, *range(1, 9))
     kept = container.record.written[-1]
@@ -145,7 +145,7 @@ def test_what_is_kept() -> None:
     assert kept["FailingStreak"] == 8
 
 
-def test_a_full_disk_is_no_reason_to_end() -> None:
+def test_a_full_disk_does_not_end_the_monitor() -> None:
     """A result that cannot be written is lost; the next one is written again."""
     it, container = check()
     container.record.full = True

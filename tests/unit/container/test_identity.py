@@ -1,4 +1,4 @@
-"""Who --user is, looked up in directories that stand for an image's layers: no line in them need make sense."""
+"""--user looked up in directories that stand for an image's layers; their files may be malformed."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def layer(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-def test_lines_without_sense_are_passed_over(layer: str) -> None:
-    """Those beside them count; a group's line may end before its members."""
+def test_malformed_lines_are_skipped(layer: str) -> None:
+    """The other lines count; a group's line may end before its members."""
     assert resolve("root", [layer]) == ({"uid": 0, "gid": 0, "additionalGids": [30]}, "/root")
     assert resolve("fine:fine", [layer]) == ({"uid": 7, "gid": 30}, "/home/fine")
     assert resolve("0:short", [layer])[0] == {"uid": 0, "gid": 20}
@@ -63,15 +63,15 @@ NOBODY = ["bad", "large", "endless", "group", "negative", "nogroup", "0:large", 
 
 
 @pytest.mark.parametrize("user", [*NOBODY, str(MOST + 1), "9" * 5000, f"0:{MOST + 1}", "0:" + "9" * 5000])
-def test_nobody_of_that_name_or_number(layer: str, user: str) -> None:
-    """Who has no sound line, and is no number that a user can have, is an error that names the option."""
+def test_an_unknown_name_or_invalid_number(layer: str, user: str) -> None:
+    """A user without a valid line, or a number that no user can have, is an error that names the option."""
     with pytest.raises(UsageError, match="--user"):
         resolve(user, [layer])
 
 
 @contextlib.contextmanager
 def renaming(folder: Path) -> Iterator[None]:
-    """Have a process rename a directory in *folder* to and fro, as fast as it can, meanwhile."""
+    """Keep a process that renames a directory in *folder* to and fro, as fast as it can."""
     (folder / "to").mkdir(parents=True)
     pid = os.fork()
     if pid == 0:
@@ -86,7 +86,7 @@ def renaming(folder: Path) -> Iterator[None]:
 
 
 def is_refused(layer: Path) -> bool:
-    """Tell whether the kernel gives up a walk to the user list of *layer* within a minute."""
+    """Tell whether openat2(2) gives up looking for the user list of *layer* within a minute."""
     how, root, deadline = (
         files.OpenHow(os.O_PATH, 0, files.RESOLVE_IN_ROOT),
         os.open(layer, os.O_PATH),
@@ -102,10 +102,10 @@ def is_refused(layer: Path) -> bool:
     return False
 
 
-def test_renames_meanwhile_do_not_hide_a_file(tmp_path: Path) -> None:
-    """Of 10000 look-ups through a `..` none misses the file while directories are renamed; see EAGAIN, openat2(2).
+def test_concurrent_renames_do_not_hide_a_file(tmp_path: Path) -> None:
+    """None of 10000 look-ups through a `..` misses the file while directories are renamed; see EAGAIN, openat2(2).
 
-    The control is the bare system call, which gives up sooner or later.
+    The control is the bare system call, which fails sooner or later.
     """
     layer = tmp_path / "layer"
     (layer / "etc").mkdir(parents=True)
@@ -118,8 +118,8 @@ def test_renames_meanwhile_do_not_hide_a_file(tmp_path: Path) -> None:
     assert found == {(1000, "/home/ana")}
 
 
-def test_an_endless_rename_is_an_error_in_the_end(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The number of tries is bounded, and then the error is raised; it never means that there is no file."""
+def test_an_endless_rename_is_an_error(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of tries is bounded, and then the error is raised; it never means a missing file."""
     calls = 0
 
     def refuse(*_: object) -> int:
@@ -144,7 +144,7 @@ def test_an_error_is_not_absence(layer: str, tmp_path: Path, user: str) -> None:
 
 
 def test_a_huge_file_is_not_read(layer: str, tmp_path: Path) -> None:
-    """Of a sparse file of 3 GiB we read 1 MiB and refuse it; numbers for both user and group need no file."""
+    """Tinybox reads 1 MiB of a sparse file of 3 GiB and refuses it; numbers for user and group need no file."""
     os.truncate(tmp_path / "etc/passwd", 3 << 30)
     os.truncate(tmp_path / "etc/group", 3 << 30)
     for user in ("root", "5", "5:root"):
@@ -161,7 +161,7 @@ def test_a_huge_file_is_not_read(layer: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["fifo", "directory", "device"])
 def test_only_a_regular_file_is_read(layer: str, tmp_path: Path, kind: str) -> None:
-    """A pipe, a directory or a device in its place has no users in it, and nobody waits for it."""
+    """A pipe, a directory or a device in its place contains no users, and opening it does not wait."""
     place = tmp_path / "etc/passwd"
     place.unlink()
     if kind == "fifo":

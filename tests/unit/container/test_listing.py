@@ -1,4 +1,4 @@
-"""ps: which containers are listed, in which order, and in which words; on states that the real functions wrote."""
+"""ps: which containers are listed, in which order, and with which text; on states of the real functions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOW = 2_000_000 * SECOND
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    """Give a store with four containers: made, ended well, ended badly, and ended while nobody saw it."""
+    """Give a store with four containers: created, ended with 0, ended with an error, and ended with unknown status."""
     paths = home_at(tmp_path)
     store(paths, "made", created=1000 * SECOND, labels={"tier": "web"})
     store(paths, "well", created=1001 * SECOND, labels={"tier": "db", "x": ""}, exitCode=0)
@@ -45,7 +45,7 @@ def listed(paths: Paths, *words: str) -> list[str]:
 
 
 def test_the_newest_is_first(paths: Paths) -> None:
-    """`ps -a` lists all, the newest first; `ps` alone lists only what runs, which is nothing."""
+    """`ps -a` lists all, the newest first; `ps` alone lists only running ones, of which there are none."""
     assert listed(paths) == ["unseen", "badly", "well", "made"]
     assert listing.containers(paths, at_rest=False) == []
 
@@ -75,7 +75,7 @@ FILTERS = {
 
 @pytest.mark.parametrize("word", FILTERS)
 def test_filters(paths: Paths, word: str) -> None:
-    """Each of docker's keys chooses what it says."""
+    """Each of docker's keys selects its containers."""
     assert listed(paths, word) == FILTERS[word]
 
 
@@ -87,21 +87,21 @@ def test_filters_together(paths: Paths) -> None:
 
 
 def test_filter_by_id(paths: Paths) -> None:
-    """A part of an id is enough; another id's is not."""
+    """A part of an id is enough; the id of another container does not match."""
     first, second = (listing.find(paths, name).id for name in ("well", "badly"))
     assert listed(paths, f"id=^{first[:12]}") == ["well"]
     assert listed(paths, f"id={second}") == ["badly"]
 
 
 @pytest.mark.parametrize("word", ["foo=bar", "name", "status=asleep", "exited=no", "health=fine", "name=(", "="])
-def test_wrong_filters(paths: Paths, word: str) -> None:
-    """A filter that is none is an error that names it."""
+def test_invalid_filters(paths: Paths, word: str) -> None:
+    """An invalid filter is an error that names it."""
     with pytest.raises(UsageError, match="--filter"):
         ContainerFilter(paths, [word])
 
 
 def test_filter_by_volume(paths: Paths) -> None:
-    """A volume is found by its name, and any mount by its place; /proc, which everyone has, is none."""
+    """A volume is found by its name, and any mount by its path; /proc, which every container has, is not."""
     box = listing.find(paths, "well")
     for name in ("made", "badly", "unseen"):
         spec.save(_config([]), paths.bundle(listing.find(paths, name).id))
@@ -125,7 +125,7 @@ def _config(mounts: list[Any]) -> spec.Spec:
 
 
 def box(**now: Any) -> listing.Listed:
-    """Return a container whose state is *now* and which nobody has to ask the kernel about."""
+    """Return a container whose state is *now* and that needs no check with the kernel."""
 
     class Unfrozen(listing.Listed):
         def is_paused(self) -> bool:
@@ -156,13 +156,13 @@ STATUS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize(
     ("words", "now"), STATUS, ids=[f"{number}-{words}" for number, (words, _) in enumerate(STATUS)]
 )
-def test_status_words(words: str, now: dict[str, Any]) -> None:
-    """Each state has docker's words for it; a status that nobody has seen is unknown, as is a time."""
+def test_status_texts(words: str, now: dict[str, Any]) -> None:
+    """Each state has docker's text; an unknown status or time is called unknown."""
     assert status(box(**now), NOW) == words
 
 
 def test_columns(paths: Paths) -> None:
-    """The table is docker's; JSON has its fields; a template may ask for one label; --no-trunc cuts nothing."""
+    """The table is docker's; JSON has its fields; a template can use one label; --no-trunc shortens nothing."""
     found = listing.containers(paths, at_rest=True)
     short, full = columns(full=False, now=NOW), columns(full=True, now=NOW)
     heading, first, *_ = Table(short, "", USUAL).lines(found)
@@ -177,7 +177,7 @@ def test_columns(paths: Paths) -> None:
 
 
 def test_a_row_as_json_is_the_same_by_a_template(paths: Paths) -> None:
-    """{{json .}} says what json says: all columns but Label, which is a function of a word; {{json .Names}} one."""
+    """{{json .}} has the content of `--format json`: all columns except Label, a function; {{json .Names}} has one."""
     rows = listing.containers(paths, at_rest=True)
     table = columns(full=False, now=NOW)
     plain = Table(table, "json", USUAL).lines(rows)
@@ -186,8 +186,8 @@ def test_a_row_as_json_is_the_same_by_a_template(paths: Paths) -> None:
     assert Table(table, "{{json .Names}}", USUAL).lines(rows)[0].startswith('"')
 
 
-def test_what_could_command_a_terminal_is_shown(paths: Paths) -> None:
-    """An escape sequence in a command stands there as text."""
+def test_terminal_escapes_are_shown_as_text(paths: Paths) -> None:
+    """An escape sequence in a command is printed as visible text."""
     found = box(status="new", command=["\x1b[2J"])
     assert "\\x1b[2J" in Table(columns(full=True, now=NOW), "", "Command").lines([found])[1]
 
@@ -203,7 +203,7 @@ print(sum("config.json" in path for path in opened), sum("state.json" in path fo
 
 
 def test_ps_reads_one_small_file_a_container(tmp_path: Path) -> None:
-    """`ps -a` over 100 containers reads no config.json, and looks at two places for each state.json."""
+    """`ps -a` over 100 containers reads no config.json, and tries two paths for each state.json."""
     crowd(home_at(tmp_path), 100)
     settings = {**os.environ, "TINYBOX_ROOT": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", OPENED], env=settings, capture_output=True, text=True, check=True)
@@ -211,8 +211,8 @@ def test_ps_reads_one_small_file_a_container(tmp_path: Path) -> None:
     assert done.stderr.split() == ["0", "200"]
 
 
-def test_a_removed_container_is_passed_over(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that goes while the list is read is not in it, and the others are."""
+def test_a_removed_container_is_skipped(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that is removed while the list is read is not in it, and the others are."""
     gone = listing.find(paths, "badly").id
     read = state.read
 
@@ -225,8 +225,8 @@ def test_a_removed_container_is_passed_over(paths: Paths, monkeypatch: pytest.Mo
     assert listed(paths) == ["unseen", "well", "made"]
 
 
-def test_who_begins_to_run_between_two_looks_runs(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who finds nothing among the living, and in the store that it runs, does not take it for one that died unseen."""
+def test_a_container_that_starts_between_two_reads_runs(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that is found first at rest and then running is not mistaken for one that died unseen."""
     container = listing.find(paths, "well").id
     owner, stored = state.lock(paths, container), state.stored
 

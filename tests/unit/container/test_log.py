@@ -18,8 +18,8 @@ def rows(path: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_line_is_written_when_it_is_whole(tmp_path: Path) -> None:
-    """The beginning of a line waits for its end, each stream for itself; what never ends is written at the close."""
+def test_a_line_is_written_when_it_is_complete(tmp_path: Path) -> None:
+    """The beginning of a line waits for its end, each stream by itself; an unfinished line is written at the close."""
     log = Log(str(tmp_path / "log"))
     log.write("stdout", b"one\ntw")
     log.write("stderr", b"err")
@@ -32,7 +32,7 @@ def test_a_line_is_written_when_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_no_byte_is_lost(tmp_path: Path) -> None:
-    """Random bytes, in random pieces, come back as they were; a long line is cut into pieces that add up."""
+    """Random bytes, in random pieces, are read back unchanged; a long line is cut into pieces that add up."""
     data = os.urandom(5 * LINE_MAX).replace(b"\n", b"") + "ä".encode() * LINE_MAX + b"\n" + os.urandom(1000)
     log = Log(str(tmp_path / "log"))
     for at in range(0, len(data), 777):
@@ -44,7 +44,7 @@ def test_no_byte_is_lost(tmp_path: Path) -> None:
 
 
 def test_rotation(tmp_path: Path) -> None:
-    """No file is larger than it may be, however much comes at once; the oldest go, the newest are in order."""
+    """No file exceeds its limit, however much is written at once; the oldest are removed, the newest are in order."""
     log = Log(str(tmp_path / "log"), max_size=2000, max_files=3)
     log.write("stdout", b"".join(b"%d\n" % number for number in range(500)))
     log.close()
@@ -65,7 +65,7 @@ def test_without_a_limit_nothing_is_rotated(tmp_path: Path) -> None:
 
 
 def test_short_lines_cost_no_more_than_their_number(tmp_path: Path) -> None:
-    """What one read(2) brings, thirty thousand lines of one letter, is written in a moment: it was ten seconds once."""
+    """The data of one read(2), thirty thousand lines of one letter, is written in a moment: it once took 10 seconds."""
     log = Log(str(tmp_path / "log"))
     began = time.process_time()
     log.write("stdout", b"y\n" * 32768)
@@ -76,7 +76,7 @@ def test_short_lines_cost_no_more_than_their_number(tmp_path: Path) -> None:
 
 
 def test_a_log_goes_on(tmp_path: Path) -> None:
-    """A second life appends to the log of the first, and what is there counts for the limit."""
+    """A second run appends to the log of the first, and the existing size counts for the limit."""
     for word in (b"first\n", b"second\n"):
         log = Log(str(tmp_path / "log"), max_size=1000)
         log.write("stdout", word)

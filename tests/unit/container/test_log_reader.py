@@ -1,4 +1,4 @@
-"""Reading logs back: the order, the last lines, times, rotation while one reads, and when following ends."""
+"""Reading logs back: the order, the last lines, times, rotation during the reading, and the end of --follow."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def three_generations(path: str) -> None:
 
 @pytest.mark.parametrize("tail", [None, 0, 1, 4, 5, 7, 9, 10, 11])
 def test_the_last_lines_over_generations(paths: Paths, box: str, tail: int | None) -> None:
-    """The oldest come first; --tail counts from the end, over the borders of files."""
+    """The oldest come first; --tail counts from the end, across files."""
     three_generations(log_of(paths, box))
     expected = [str(number) for number in range(10)]
     assert (
@@ -75,7 +75,7 @@ def test_the_last_lines_over_generations(paths: Paths, box: str, tail: int | Non
 
 
 def test_the_last_lines_of_a_large_file(paths: Paths, box: str) -> None:
-    """--tail reads a file of megabytes from its end: the lines are right, and far fewer bytes than it has are read."""
+    """--tail reads a file of megabytes from its end: the lines are right, and most of its bytes are not read."""
     with open(log_of(paths, box), "w", encoding="utf-8") as file:
         file.writelines(
             json.dumps({"log": f"{n}" + "x" * 100, "stream": "stdout", "time": "2"}) + "\n" for n in range(50_000)
@@ -96,7 +96,7 @@ def _io(name: str) -> str:
 
 
 def test_times(paths: Paths, box: str) -> None:
-    """--since and --until choose by the time in the line, both ends included."""
+    """--since and --until select by the time in the line, both ends included."""
     three_generations(log_of(paths, box))
     second = 1_000_000_000
     assert text(log_reader.read(paths, box, Selection(since=4 * second, until=7 * second))) == ["4", "5", "6", "7"]
@@ -104,7 +104,7 @@ def test_times(paths: Paths, box: str) -> None:
 
 
 def test_bytes_and_streams_come_back(paths: Paths, box: str) -> None:
-    """What the writer was given comes back, on its stream, byte for byte: no UTF-8, long lines, no end of the last."""
+    """The writer's data is read back, on its stream, byte for byte: invalid UTF-8, long lines, no final newline."""
     log = Log(log_of(paths, box))
     said = {"stdout": os.urandom(3000) + b"\xff\n" + b"y" * 40_000 + b"\n", "stderr": b"\xc3\xa9 no newline"}
     for stream, data in said.items():
@@ -115,15 +115,15 @@ def test_bytes_and_streams_come_back(paths: Paths, box: str) -> None:
         assert b"".join(entry.data for entry in entries if entry.stream == stream) == data
 
 
-def test_a_damaged_line_is_passed_over(paths: Paths, box: str) -> None:
-    """A line that a full disk has cut does no harm to the others; one without its end is not shown yet."""
+def test_a_damaged_line_is_skipped(paths: Paths, box: str) -> None:
+    """A line that a full disk has cut does not affect the others; one without its end is not shown yet."""
     with open(log_of(paths, box), "w", encoding="utf-8") as file:
         file.write(row(1) + row(2)[:20] + "\n" + row(3) + row(4)[:-1])
     assert text(log_reader.read(paths, box, Selection())) == ["1", "3"]
 
 
 def test_no_log_is_an_empty_one(paths: Paths, box: str) -> None:
-    """A container that has never run has said nothing; following it ends at once."""
+    """A container that has never run has no output; following it ends at once."""
     assert text(log_reader.read(paths, box, Selection())) == []
     assert text(log_reader.follow(paths, box, Selection())) == []
 
@@ -158,7 +158,7 @@ def writer(paths: Paths, box: str, count: int, pause: float) -> subprocess.Popen
 
 @pytest.mark.slow
 def test_rotation_while_following_loses_nothing(paths: Paths, box: str) -> None:
-    """5000 lines through a log that is rotated each 60: the follower sees each once, in order, and then ends."""
+    """5000 lines through a log that is rotated every 60: the follower sees each once, in order, and then ends."""
     with writer(paths, box, 5000, 0) as process:
         assert text(log_reader.follow(paths, box, Selection())) == [*map(str, range(5000)), "without an end"]
         assert process.wait(PATIENCE) == 0
@@ -167,7 +167,7 @@ def test_rotation_while_following_loses_nothing(paths: Paths, box: str) -> None:
 
 @pytest.mark.slow
 def test_lines_come_when_they_are_written(paths: Paths, box: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A follower has each line although it would not look again by itself: the kernel tells it to."""
+    """A follower gets each line although it would not poll in time: inotify(7) wakes it."""
     monkeypatch.setattr(log_reader, "LOOK_AGAIN", 3600.0)
     with writer(paths, box, 10_000, 0.3) as process, patience(PATIENCE):
         lines = (entry.data for batch in log_reader.follow(paths, box, Selection()) for entry in batch)
@@ -180,7 +180,7 @@ def test_lines_come_when_they_are_written(paths: Paths, box: str, monkeypatch: p
 
 @pytest.mark.slow
 def test_following_ends_with_a_killed_owner(paths: Paths, box: str) -> None:
-    """A monitor that is killed writes nothing down: the follower sees that nobody holds the lock."""
+    """A killed monitor writes no end: the follower notices that no process holds the lock."""
     with writer(paths, box, 2, 1000) as process:
         following = log_reader.follow(paths, box, Selection())
         assert [entry.data for entry in next(following)] == [b"0\n"]
@@ -188,12 +188,12 @@ def test_following_ends_with_a_killed_owner(paths: Paths, box: str) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert text(following) == []
-    assert state.inherit(paths, box) is not None  # and the lock is left to whoever cleans up
+    assert state.inherit(paths, box) is not None  # and the lock is left to the command that cleans up
 
 
 @pytest.mark.slow
 def test_following_ends_with_until(paths: Paths, box: str) -> None:
-    """--until in the future: what comes until then, and no longer, though there is more."""
+    """--until in the future: lines until then, and no later ones, though there are more."""
     with writer(paths, box, 1000, 0.2) as process:
         until(lambda: text(log_reader.read(paths, box, Selection())))
         end = time.time_ns() + 500_000_000
@@ -205,10 +205,10 @@ def test_following_ends_with_until(paths: Paths, box: str) -> None:
         until(lambda: len(text(log_reader.read(paths, box, Selection()))) > len(expected))
         process.kill()
     assert followed
-    assert followed in (expected, expected[:-1])  # the last may have been written after the end, with its time before
+    assert followed in (expected, expected[:-1])  # the last may have been written after the end, with a time before it
 
 
-def test_a_reader_holds_no_files(paths: Paths, box: str) -> None:
+def test_a_reader_keeps_no_files_open(paths: Paths, box: str) -> None:
     """After reading and after leaving a follower half-way, no descriptor is open."""
     three_generations(log_of(paths, box))
     before = os.listdir("/proc/self/fd")
@@ -226,9 +226,9 @@ def test_a_reader_holds_no_files(paths: Paths, box: str) -> None:
 
 
 def test_an_unfinished_rotation_hides_nothing(tmp_path: Path) -> None:
-    """Between two renames a number is missing, or the name itself: the files are found all the same, each once."""
+    """Between two renames a number, or the name itself, is missing: each file is found nevertheless, once."""
     for name in ("log.1", "log.3"):
         (tmp_path / name).write_text(f"{name}\n")
-    os.link(tmp_path / "log.3", tmp_path / "log.4")  # seen twice, as a file that moves while we look
+    os.link(tmp_path / "log.3", tmp_path / "log.4")  # seen twice, as a file that moves during the reading
     with rotated_files.Lines(str(tmp_path / "log")) as lines:
         assert [line for batch in lines.batches() for line in batch] == [b"log.3", b"log.1"]

@@ -1,4 +1,4 @@
-"""Ages, times and sizes in docker's words, and read back."""
+"""Ages, times and sizes in docker's format, written and parsed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AGES = {
 
 @pytest.mark.parametrize("seconds", AGES)
 def test_ages(seconds: float) -> None:
-    """Both sides of every border say what docker's HumanDuration says."""
+    """Both sides of every border have the text of docker's HumanDuration."""
     assert units.age(seconds) == AGES[seconds]
 
 
@@ -57,13 +57,13 @@ MOMENTS = {
 
 @pytest.mark.parametrize("text", MOMENTS)
 def test_moments(text: str) -> None:
-    """Durations back from now, Unix seconds and dates are read to the nanosecond."""
+    """Durations before now, Unix seconds and dates are parsed to the nanosecond."""
     assert units.moment("--since", text, NOW) == MOMENTS[text]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "JST-9"])
 def test_a_date_without_a_zone_is_local(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is said without a zone is meant in the zone where it is said."""
+    """A date without a zone is in the zone of the caller."""
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     here = units.moment("--since", "2026-11-21T21:00", NOW)
@@ -76,7 +76,7 @@ def test_a_date_without_a_zone_is_local(zone: str, monkeypatch: pytest.MonkeyPat
     "text",
     ["", "yesterday", "10", "10m 5s", "2026-13-01", "2026-11-21T25:00Z", "m10", "9" * 12, "9" * 5000, "9" * 400 + "h"],
 )
-def test_what_is_no_time(text: str) -> None:
+def test_invalid_times(text: str) -> None:
     """Anything else is an error that names the option; a bare number is Unix seconds, the control."""
     if text == "10":
         assert units.moment("--since", text, NOW) == 10 * units.SECOND
@@ -85,13 +85,13 @@ def test_what_is_no_time(text: str) -> None:
         units.moment("--since", text, NOW)
 
 
-def test_a_time_before_1970_is_the_first_one() -> None:
-    """What has no stamp is at least in order: 0 would mean that nothing was asked for."""
+def test_a_time_before_1970_is_the_earliest() -> None:
+    """Logs have no such time: it becomes the least positive one, because 0 would mean that none was given."""
     assert [units.moment("--since", text, NOW) for text in ("0001-01-01", "0", "9999999h")] == [1, 1, 1]
 
 
 def test_stamps() -> None:
-    """A time is written to the nanosecond; one that never came as docker's year 1."""
+    """A time is written to the nanosecond; a time that has not happened as docker's year 1."""
     assert units.stamp(1795294800 * units.SECOND + 5) == "2026-11-21T21:00:00.000000005Z"
     assert units.stamp(0) == units.stamp(None) == "0001-01-01T00:00:00Z"
 

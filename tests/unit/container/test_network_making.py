@@ -1,4 +1,4 @@
-"""Making networks: which subnets are chosen, and what docker would refuse. Nothing of it is in the kernel yet."""
+"""Making networks: which subnets are chosen, and what docker would refuse. No kernel object is made here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
 
 
 def test_the_defaults(paths: Paths) -> None:
-    """Each network gets the next of docker's subnets; one that the host has a route to is passed over."""
+    """Each network gets the next of docker's subnets; one to which the host has a route is skipped."""
     made = [making.create(paths, name, NetworkOptions()) for name in ("one", "two", "three")]
     assert [network.subnet for network in made] == ["172.18.0.0/16", "172.20.0.0/16", "172.21.0.0/16"]
     assert [network.gateway for network in made] == ["172.18.0.1", "172.20.0.1", "172.21.0.1"]
@@ -35,7 +35,7 @@ def test_the_defaults(paths: Paths) -> None:
 
 
 def test_it_is_found_again(paths: Paths) -> None:
-    """By name, by id, by the beginning of one; with all that was said of it. Another word finds none."""
+    """By name, by id, by the beginning of an id, with all its options; another name finds none."""
     wish = NetworkOptions(["10.9.0.0/24"], ["10.9.0.254"], internal=True, labels={"a": "b"}, options={"mtu": "1400"})
     made = making.create(paths, "lab", wish)
     for word in ("lab", made.id, made.id[:12]):
@@ -46,7 +46,7 @@ def test_it_is_found_again(paths: Paths) -> None:
 
 
 def test_both_families(paths: Paths) -> None:
-    """--ipv6 alone chooses a subnet of RFC 4193, another one each time; --subnet and --gateway are for either."""
+    """--ipv6 alone chooses a random subnet of RFC 4193; --subnet and --gateway are for either family."""
     found = [making.create(paths, name, NetworkOptions(ipv6=True)).subnet6 for name in ("aa", "bb")]
     chosen = [ipaddress.IPv6Network(subnet) for subnet in found]
     assert all(subnet.subnet_of(ipaddress.IPv6Network("fd00::/8")) and subnet.prefixlen == 64 for subnet in chosen)
@@ -74,13 +74,13 @@ def test_both_families(paths: Paths) -> None:
         ("new", NetworkOptions(["10.2.0.0/24"], ["10.3.0.1"]), "no matching subnet for gateway 10.3.0.1"),
         ("new", NetworkOptions(["10.2.0.0/24"], ["10.2.0.255"]), "is the first or last address of 10.2.0.0/24"),
         ("new", NetworkOptions(["10.2.0.0/24"], ["x"]), "invalid IP address: x"),
-        ("new", NetworkOptions(options={"mtu": "67"}), "is no MTU: a number from 68 to 65535"),
-        ("new", NetworkOptions(options={"mtu": "1279"}, ipv6=True), "is no MTU: a number from 1280 to 65535"),
+        ("new", NetworkOptions(options={"mtu": "67"}), "is not an MTU: write a number from 68 to 65535"),
+        ("new", NetworkOptions(options={"mtu": "1279"}, ipv6=True), "is not an MTU: write a number from 1280 to 65535"),
         ("new", NetworkOptions(options={"colour": "red"}), "--opt colour=red: is unknown"),
     ],
 )
-def test_what_is_refused(paths: Paths, name: str, wish: NetworkOptions, said: str) -> None:
-    """One line that says why, and nothing is made."""
+def test_refused_options(paths: Paths, name: str, wish: NetworkOptions, said: str) -> None:
+    """One line with the reason, and nothing is made."""
     making.create(paths, "former", NetworkOptions(["10.1.0.0/16", "fd01::/64"]))
     before = [network.name for network in definitions.every(paths)]
     with pytest.raises(TinyboxError) as caught:
@@ -89,8 +89,8 @@ def test_what_is_refused(paths: Paths, name: str, wish: NetworkOptions, said: st
     assert [network.name for network in definitions.every(paths)] == before
 
 
-def test_when_all_are_taken(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No more default subnets is an error with docker's words; one of one's own can still be given."""
+def test_when_all_subnets_are_taken(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no default subnet left there is docker's error; an explicit one still works."""
     monkeypatch.setattr(making, "POOLS", ("172.18.0.0/16", "172.19.0.0/16"))
     making.create(paths, "last", NetworkOptions())
     with pytest.raises(StateError, match="non-overlapping IPv4 address pool"):
@@ -98,8 +98,8 @@ def test_when_all_are_taken(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> No
     assert making.create(paths, "more", NetworkOptions(["10.0.0.0/8"])).subnet == "10.0.0.0/8"
 
 
-def test_who_is_always_there(paths: Paths) -> None:
-    """bridge, host and none are listed beside those that somebody made, and are found without any file."""
+def test_predefined_networks(paths: Paths) -> None:
+    """bridge, host and none are listed beside the user-defined ones, and are found without any file."""
     assert [(network.name, network.driver) for network in definitions.every(paths)] == [
         ("bridge", "bridge"), ("host", "host"), ("none", "null"),
     ]  # fmt: skip

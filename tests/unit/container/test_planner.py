@@ -1,4 +1,4 @@
-"""Plans are plain data: what a spec and a host give, without root and without a kernel."""
+"""Plans are plain data, made from a spec and a host, without root and without a kernel."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SPEC: Any = {
 
 @pytest.fixture
 def handles() -> Iterator[Handles]:
-    """Give live parts that are closed again."""
+    """Give handles that are closed afterwards."""
     parts = Handles()
     yield parts
     parts.close()
@@ -73,7 +73,7 @@ def names(steps: list[Step]) -> list[str]:
 
 
 def test_the_order_that_makes_a_container(handles: Handles) -> None:
-    """Limits stand before the clone; private mounts before the first mount; rights fall last before the program."""
+    """Limits come before the clone, private mounts before the first mount, capabilities last before the program."""
     plan = planned(changed(linux={"resources": {"memory": {"limit": 1 << 25}}}), handles)
     parent, child = names(plan.parent), names(plan.child)
     assert (
@@ -95,7 +95,7 @@ def test_the_order_that_makes_a_container(handles: Handles) -> None:
 
 
 def test_every_step_can_be_explained(handles: Handles) -> None:
-    """Each has a sentence, a page of the manual, and a name of its own."""
+    """Each has a sentence, a manual page, and a name of its own."""
     plan = planned(SPEC, handles)
     steps = [*plan.parent, *plan.child]
     assert all(step.says and "(" in step.manual and step.call() for step in steps)
@@ -111,25 +111,25 @@ def test_the_lower_directories_are_given_top_first() -> None:
 
 
 def test_the_upper_directory_stays_readable_as_a_layer() -> None:
-    """A host whose default are redirects and copies of metadata alone does not write them into our upper directory."""
+    """A host whose defaults are redirects and metadata-only copies does not get them in tinybox's upper directory."""
     assert overlay.data(["/a"], "/u", "/w", userns=False).endswith(",redirect_dir=nofollow,metacopy=off")
 
 
 def test_a_layer_that_is_listed_twice_is_stacked_once() -> None:
-    """Overlayfs refuses a directory that lies in its stack twice; the upper one of the two covers the lower one."""
+    """Overlayfs refuses a directory that is twice in its stack; the upper one of the two hides the lower one."""
     assert overlay.stack(["/a", "/b", "/a", "/c"]) == ["/b", "/a", "/c"]
     assert "lowerdir=/a:/b," in overlay.data(["/a", "/b", "/a"], "/u", "/w", userns=False)
 
 
 def test_host_namespaces_are_not_made(handles: Handles) -> None:
-    """Without a pid namespace the first process is no PID 1: it becomes a subreaper; without uts no name is set."""
+    """Without a pid namespace the first process is not PID 1: it becomes a subreaper; without uts no name is set."""
     plan = planned(changed(linux={"namespaces": [{"type": "mount"}]}), handles)
     assert "subreaper" in names(plan.child)
     assert not {"hostname", "loopback", "cgroup-namespace"} & set(names(plan.child))
 
 
 def test_joined_namespaces_are_opened_by_the_parent_and_entered_by_the_child(handles: Handles) -> None:
-    """A pid namespace is entered last, by one more process: the child is outside of it until it has no rights left."""
+    """A pid namespace is entered last, by one more process: until then the child is outside, and has no rights left."""
     joined = [{"type": "mount"}, {"type": "pid", "path": "/proc/7/ns/pid"}, {"type": "ipc", "path": "/proc/7/ns/ipc"}]
     plan = planned(changed(linux={"namespaces": joined}), handles)
     parent, child = names(plan.parent), names(plan.child)
@@ -153,7 +153,7 @@ def test_joined_namespaces_are_opened_by_the_parent_and_entered_by_the_child(han
 
 
 def test_a_shared_mount_namespace_keeps_its_root(handles: Handles) -> None:
-    """Joined or inherited: the parent places the root, and takes it away again; the child never pivots there."""
+    """Joined or inherited: the parent places the root, and removes it again; the child never pivots there."""
     for shared in ([], [{"type": "mount", "path": "/proc/7/ns/mnt"}]):
         config = changed(linux={"namespaces": shared})
         config["annotations"] = {}
@@ -175,7 +175,7 @@ def test_a_shared_mount_namespace_keeps_its_root(handles: Handles) -> None:
         ({"process": {"rlimits": [{"type": "RLIMIT_X", "soft": 1, "hard": 1}]}}, "limit RLIMIT_X"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_made(
+def test_an_impossible_spec_is_refused_before_anything_is_made(
     handles: Handles, parts: dict[str, Any], complaint: str
 ) -> None:
     """A spec that cannot be carried out is an error of the planner that names the field."""
@@ -183,8 +183,8 @@ def test_what_cannot_be_is_refused_before_anything_is_made(
         planned(changed(**parts), handles)
 
 
-def test_a_capability_that_cannot_be_had_is_left_out_with_a_warning(handles: Handles) -> None:
-    """What this host's root lacks, and what no kernel knows, is named among the warnings; the rest is granted."""
+def test_an_unavailable_capability_is_left_out_with_a_warning(handles: Handles) -> None:
+    """Capabilities that this host's root lacks, or no kernel knows, are named in warnings; the rest is granted."""
     words = ["CAP_SYS_ADMIN", "CAP_CHOWN", "CAP_FLY"]
     plan = planned(changed(process={"capabilities": dict.fromkeys(("bounding", "permitted"), words)}), handles)
     assert plan.warnings == [
@@ -194,13 +194,13 @@ def test_a_capability_that_cannot_be_had_is_left_out_with_a_warning(handles: Han
     assert planned(SPEC, handles).warnings == []
 
 
-def test_an_old_kernel_and_a_missing_root_are_said() -> None:
+def test_an_old_kernel_is_refused() -> None:
     """Linux before 5.12 is refused by name."""
     with pytest.raises(HostError, match=r"kernel 4\.19: tinybox needs Linux 5\.12"):
         host.Host((4, 19), V2, []).check()
 
 
-def test_a_step_that_fails_says_its_name_and_the_kernels_word() -> None:
+def test_a_failed_step_has_its_name_and_the_kernels_error() -> None:
     """An OSError from a step becomes a StepError with the step's name, sentence and manual page."""
     step = Step("pivot", "Change the root", "pivot_root(2)", lambda: os.stat("/no/such/file"))
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""What -p means, in docker's words, and what it refuses."""
+"""The meaning of -p, in docker's syntax, and its errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PORT = some.integers(1, 65535)
 
 
 def plain(word: str) -> list[tuple[str, int, int, str]]:
-    """Return what *word* asks for as tuples: address, port of the host, port of the box, protocol."""
+    """Return the ports of *word* as tuples: address, port of the host, port of the box, protocol."""
     found = port_option.parsed(word)
     return [(port["hostIp"], port["hostPort"], port["containerPort"], port["protocol"]) for port in found]
 
@@ -34,13 +34,13 @@ def plain(word: str) -> list[tuple[str, int, int, str]]:
         ("80-81", [("", 0, 80, "tcp"), ("", 0, 81, "tcp")]),
     ],
 )
-def test_what_it_means(word: str, meant: list[tuple[str, int, int, str]]) -> None:
+def test_meaning(word: str, meant: list[tuple[str, int, int, str]]) -> None:
     """[ADDRESS:][HOST:]BOX[/PROTOCOL]; without HOST, or with 0, any free port; ranges one by one."""
     assert plain(word) == meant
 
 
 def test_a_range_for_one_port() -> None:
-    """Many ports of the host for one of the box: a free one among them is to be chosen."""
+    """Several ports of the host for one of the box: a free one among them is chosen later."""
     assert port_option.parsed("8000-8010:80") == [
         {"hostIp": "", "hostPort": 8000, "hostPortLast": 8010, "containerPort": 80, "protocol": "tcp"}
     ]
@@ -66,16 +66,16 @@ def test_a_range_for_one_port() -> None:
         ("::1:80:80", "invalid IP address: ::1"),
     ],
 )
-def test_what_it_refuses(word: str, cause: str) -> None:
-    """The error names the option as it was written, and says what is wrong in docker's words."""
+def test_errors(word: str, cause: str) -> None:
+    """The error names the option as it was written, with docker's text for the cause."""
     with pytest.raises(UsageError) as caught:
         port_option.parsed(word)
     assert str(caught.value).startswith(f"--publish {word}: {cause}")
 
 
 @given(PORT, PORT, some.sampled_from(("", "127.0.0.1", "10.1.2.3", "::1")), some.sampled_from(("tcp", "udp")))
-def test_what_is_shown_can_be_said(outer: int, inner: int, address: str, protocol: str) -> None:
-    """`tinybox port` shows a port the way -p takes it."""
+def test_the_output_of_port_can_be_given_to_p(outer: int, inner: int, address: str, protocol: str) -> None:
+    """`tinybox port` prints a port in the syntax of -p."""
     (port,) = port_option.parsed(f"{outer}:{inner}/{protocol}")
     port["hostIp"] = address
     word = f"{published_ports.outside(port)}:{published_ports.inside(port)}"
@@ -94,8 +94,8 @@ def test_what_is_shown_can_be_said(outer: int, inner: int, address: str, protoco
         (["80:1", "80:1"], False),
     ],
 )
-def test_a_port_leads_to_one_place(words: list[str], collide: bool) -> None:
-    """One port of the host, on one address, for two of the box's is refused before anything is made."""
+def test_a_port_leads_to_one_port(words: list[str], collide: bool) -> None:
+    """One port of the host, on one address, for two of the box is refused before anything is made."""
     if collide:
         with pytest.raises(UsageError, match="is published twice"):
             port_option.ports(words)
@@ -112,7 +112,7 @@ def test_all_exposed_ports() -> None:
 
 
 @pytest.mark.parametrize("word", ["x", "80/sctp", "0", "9-8"])
-def test_what_cannot_be_exposed(word: str) -> None:
-    """--expose is as strict."""
+def test_invalid_exposed_ports(word: str) -> None:
+    """--expose checks as strictly."""
     with pytest.raises(UsageError, match=f"--expose {word}"):
         port_option.exposed([word])

@@ -1,4 +1,4 @@
-"""Strangers' trees are walked at any depth, with one descriptor, and never out of them: removed, measured, compared."""
+"""Trees of others are walked at any depth, with one descriptor, and never left: removed, measured, compared."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MARK = overlay.opaque_mark(userns=False)
-BEYOND_PYTHON = 1500  # a recursion that deep is a RecursionError; the path is still one that the kernel takes
-BEYOND_PATHS = 2500  # and this one no more
+BEYOND_PYTHON = 1500  # directories: a recursion so deep is a RecursionError; the kernel still accepts the path
+BEYOND_PATHS = 2500  # and it refuses this one
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Give a directory that is removed again, whatever the test has left in it."""
+    """Give a directory, and remove it afterwards, whatever the test has left in it."""
     yield from removed(tmp_path)
 
 
 @contextmanager
 def few_descriptors(spare: int = 3) -> Iterator[None]:
-    """Allow only so many open files more than there are."""
+    """Allow only so many more open files than there are now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(map(int, os.listdir("/proc/self/fd")))
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + spare, hard))
@@ -49,18 +49,18 @@ def few_descriptors(spare: int = 3) -> Iterator[None]:
 
 
 def opened(path: Path) -> int:
-    """Open a directory; the test ends soon enough."""
+    """Open a directory; the end of the test process closes it."""
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
-def test_the_depth_is_beyond_pythons() -> None:
-    """The control: what is dug here is deeper than Python's stack."""
+def test_the_depth_exceeds_python_s() -> None:
+    """The control: the trees of these tests are deeper than Python's stack."""
     assert sys.getrecursionlimit() < BEYOND_PYTHON < os.pathconf("/", "PC_PATH_MAX") / 2 < BEYOND_PATHS < DEEP
 
 
 @pytest.mark.slow
-def test_a_deep_tree_goes_with_few_descriptors(folder: Path) -> None:
-    """20,000 directories in one another are removed, with a handful of descriptors."""
+def test_a_deep_tree_is_removed_with_few_descriptors(folder: Path) -> None:
+    """20,000 nested directories are removed, with a handful of descriptors."""
     (folder / "top").mkdir()
     dig(folder / "top")
     with few_descriptors():
@@ -68,8 +68,8 @@ def test_a_deep_tree_goes_with_few_descriptors(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_a_wide_tree_goes_and_links_are_not_followed(folder: Path) -> None:
-    """All kinds of files go, links as links; what they lead to stays, and so does all beside the tree."""
+def test_a_wide_tree_is_removed_and_links_are_not_followed(folder: Path) -> None:
+    """All kinds of files are removed, links as links; their targets stay, and so does all beside the tree."""
     outside = folder / "outside"
     (outside / "kept").mkdir(parents=True)
     for name in ("top/a/b", "top/a/c", "top/d"):
@@ -83,8 +83,8 @@ def test_a_wide_tree_goes_and_links_are_not_followed(folder: Path) -> None:
     assert [path.name for path in outside.iterdir()] == ["kept"]
 
 
-def test_what_is_gone_is_fine_and_what_is_no_directory_is_not(folder: Path) -> None:
-    """There may be nothing; a file or a link is refused and stays."""
+def test_a_missing_tree_is_fine_and_a_file_is_not(folder: Path) -> None:
+    """A missing path is no error; a file or a link is refused and stays."""
     files.remove_tree(str(folder / "nothing"))
     (folder / "file").write_text("")
     (folder / "link").symlink_to(folder)
@@ -94,13 +94,13 @@ def test_what_is_gone_is_fine_and_what_is_no_directory_is_not(folder: Path) -> N
     assert {path.name for path in folder.iterdir()} == {"file", "link"}
 
 
-def test_who_moves_a_directory_does_not_lead_the_walk_out(folder: Path) -> None:
-    """A directory that is moved while the walk is in it has another ``..``: the walk ends there, touching nothing."""
+def test_a_moved_directory_does_not_lead_the_walk_out(folder: Path) -> None:
+    """A directory that is moved while the walk is in it has another ``..``: the walk ends, and removes nothing else."""
     (folder / "top/a/b").mkdir(parents=True)
     (folder / "elsewhere").mkdir()
     (folder / "elsewhere/precious").mkdir()
     walking = files.walk(opened(folder / "top"), leaves_first=True)
-    assert next(walking)[1:] == ([], [])  # b, which has nothing in it
+    assert next(walking)[1:] == ([], [])  # b, which is empty
     (folder / "top/a/b").rename(folder / "elsewhere/b")
     with pytest.raises(OSError, match="moved away") as caught:
         next(walking)
@@ -132,7 +132,7 @@ def test_each_directory_is_seen_once_in_either_order(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_a_deep_tree_is_measured(folder: Path) -> None:
-    """The size of a volume counts the last file of 20,000 directories, and a file with two names once."""
+    """The size of a volume includes the last file of 20,000 directories, and a file with two names once."""
     dig(folder, content=b"x" * 1000)
     (folder / "first").write_text("x" * 50)
     os.link(folder / "first", folder / "second")
@@ -142,7 +142,7 @@ def test_a_deep_tree_is_measured(folder: Path) -> None:
 
 
 def test_an_archive_may_leave_out_the_directories_of_a_deep_file(folder: Path) -> None:
-    """The 2,000 directories on the way to the only member are made, with few descriptors."""
+    """The 2,000 directories above the only member are made, with few descriptors."""
     place = tar.Place(folder)
     with few_descriptors(6):
         place.unpack(tar.archive([tar.regular("d/" * 2000 + "end")]))
@@ -150,8 +150,8 @@ def test_an_archive_may_leave_out_the_directories_of_a_deep_file(folder: Path) -
 
 
 @pytest.mark.slow
-def test_an_archive_may_bring_a_tree_deeper_than_a_path(folder: Path) -> None:
-    """Links in the archive carry a member further down than its name is long; what comes of it can be removed."""
+def test_an_archive_may_contain_a_tree_deeper_than_a_path(folder: Path) -> None:
+    """Links in the archive put a member deeper than its name is long; the resulting tree can be removed."""
     place = tar.Place(folder)
     chain = "d/" * 1900
     found = [tar.regular(f"{chain}end")]
@@ -164,7 +164,7 @@ def test_an_archive_may_bring_a_tree_deeper_than_a_path(folder: Path) -> None:
     assert not place.inside.exists()
 
 
-def test_an_archive_with_a_path_that_no_program_could_name_is_refused(folder: Path) -> None:
+def test_an_archive_with_too_long_a_path_is_refused(folder: Path) -> None:
     """A name of 20,000 directories is refused in one line, and nothing is left; the control: one that just fits."""
     place = tar.Place(folder)
     for name in ("d/" * DEEP + "end", "d/" * 2048 + "end", "x" * 256):
@@ -174,8 +174,8 @@ def test_an_archive_with_a_path_that_no_program_could_name_is_refused(folder: Pa
     place.unpack(tar.archive([tar.regular("./" + "d/" * 2047 + "e")]))
 
 
-def test_the_names_of_directories_take_a_bounded_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Directories are kept in memory until all is in: an archive of long names, or attributes, is refused."""
+def test_names_of_directories_take_a_bounded_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Directories are kept in memory until the end: an archive of long names, or attributes, is refused."""
     monkeypatch.setattr(trees, "KEPT_MAX", 100_000)
     many = {
         "names": [tar.directory("d/" * 1000 + f"{number}") for number in range(60)],
@@ -191,19 +191,19 @@ def test_the_names_of_directories_take_a_bounded_memory(folder: Path, monkeypatc
         assert not place.inside.exists()
 
 
-def test_the_longest_path_is_told_and_a_longer_one_is_an_error(folder: Path) -> None:
-    """An archive of a tree has every path that a program can name, and loses none silently: it says so and stops."""
+def test_the_longest_path_is_packed_and_a_longer_one_is_an_error(folder: Path) -> None:
+    """An archive of a tree has every path that a program can name; at a longer one it stops with an error."""
     dig(folder, 2045)  # with "end" the last path has 4093 bytes
     assert [found.header.name for found in members(opened(folder), ".")][-1] == "d/" * 2045 + "end"
     (folder / "deep").mkdir()
     dig(folder / "deep", BEYOND_PATHS)
-    with pytest.raises(TinyboxError, match=r"deep/d/d/.* is longer than 4095 bytes, which no archive can bring back"):
+    with pytest.raises(TinyboxError, match=r"deep/d/d/.* is longer than 4095 bytes, which no program could unpack"):
         list(members(opened(folder), "."))
 
 
 @pytest.mark.slow
-def test_changes_are_told_at_any_depth_that_has_a_name(folder: Path) -> None:
-    """A change 1,500 directories down is told with those above it; beyond what a path can name, that is said."""
+def test_changes_are_reported_at_any_depth_with_a_name(folder: Path) -> None:
+    """A change 1,500 directories down is reported with those above it; deeper than a path can name, it is an error."""
     lower, upper = folder / "lower", folder / "upper"
     for path in (lower, upper):
         path.mkdir()
@@ -219,11 +219,11 @@ def test_changes_are_told_at_any_depth_that_has_a_name(folder: Path) -> None:
     with pytest.raises(TinyboxError, match="a path in it is longer than 4095 bytes"):
         seen.extend(overlay.changes(str(upper), [str(lower)], MARK))
     telling = overlay.changes(str(upper), [str(lower)], MARK)
-    assert [next(telling) for _ in found] == found  # what comes before is told
+    assert [next(telling) for _ in found] == found  # the changes before it are reported
 
 
 def test_a_layer_with_a_link_on_the_way_shows_nothing_behind_it(folder: Path) -> None:
-    """What is below is compared where it lies: a layer's link does not lead to files of the host."""
+    """Files below are compared inside the layer: a layer's link does not lead to files of the host."""
     for name in ("top/a", "middle/a", "bottom", "host"):
         (folder / name).mkdir(parents=True)
     (folder / "host/passwd").write_text("root")
@@ -251,8 +251,8 @@ def test_copy_up_of_a_deep_directory(folder: Path) -> None:
         copy_directory(opened(source / "e"), opened(target / "f"))
 
 
-def test_one_bad_thing_is_named_once_and_the_rest_is_done(capfd: pytest.CaptureFixture[str]) -> None:
-    """An error in a sweep is one line with the thing's name, in which no stranger's name can steer a terminal."""
+def test_one_failure_is_named_once_and_the_rest_is_done(capfd: pytest.CaptureFixture[str]) -> None:
+    """An error in a sweep is one line with the name of the object; escape sequences in the name are not printed."""
     done = []
     for thing in ("one", "bad", "bad", "two"):
         with Reported(thing) as outcome:

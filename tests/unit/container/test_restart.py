@@ -1,4 +1,4 @@
-"""Restart policies, without a container: who is started again, how often, and after how long."""
+"""Restart policies, without a container: whether it is started again, how often, and after how long."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tinybox.errors import UsageError
         ("unless-stopped", 0, True),
     ],
 )
-def test_who_is_started_again(text: str, status: int, again: bool) -> None:
-    """The policy and the exit status decide; an end that was asked for is one under every policy."""
+def test_when_it_is_started_again(text: str, status: int, again: bool) -> None:
+    """The policy and the exit status decide; a requested stop is final under every policy."""
     assert Policy(text).again(Ending(status), stopped=False) == again
     assert not Policy(text).again(Ending(status), stopped=True)
 
@@ -30,14 +30,14 @@ def test_who_is_started_again(text: str, status: int, again: bool) -> None:
 @pytest.mark.parametrize(
     "text", ["", "sometimes", "always:3", "on-failure:x", "on-failure:-1", "on-failure:" + "9" * 5000]
 )
-def test_no_policies(text: str) -> None:
+def test_invalid_policies(text: str) -> None:
     """Anything else is an error that names the option."""
     with pytest.raises(UsageError, match="is not a policy"):
         Policy(text)
 
 
-def test_so_often_and_no_more() -> None:
-    """on-failure:2 allows two more starts; without a number there is no end to it."""
+def test_the_limit_of_starts() -> None:
+    """on-failure:2 allows two more starts; without a number there is no limit."""
     policy, endless = Policy("on-failure:2"), Policy("on-failure")
     assert [policy.again(Ending(1), stopped=False) for _ in range(4)] == [True, True, False, False]
     assert policy.count == 2
@@ -45,7 +45,7 @@ def test_so_often_and_no_more() -> None:
 
 
 def test_the_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """0.1 s, doubled each time up to 60 s; after a run of ten seconds it begins anew."""
+    """0.1 s, doubled each time up to 60 s; after a run of ten seconds the first pause again."""
     clock = [100.0]
     monkeypatch.setattr(restart_policy.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
     policy, pauses = Policy("always"), []
@@ -59,7 +59,7 @@ def test_the_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_policy_that_is_changed() -> None:
-    """The same words keep the count; other words are another policy, which counts from nought."""
+    """The same text keeps the count; another text is another policy, which counts from zero."""
     policy = Policy("on-failure:2")
     policy.again(Ending(1), stopped=False)
     assert policy.now("on-failure:2") is policy
@@ -67,7 +67,7 @@ def test_a_policy_that_is_changed() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "sometimes", "always:3", "on-failure:x", "on-failure:-1", "no:1", "ALWAYS"])
-def test_no_policy(text: str) -> None:
-    """What docker refuses is refused."""
+def test_policies_that_docker_refuses(text: str) -> None:
+    """They are refused here, too."""
     with pytest.raises(UsageError):
         Policy(text)

@@ -1,4 +1,4 @@
-"""What /proc shows of a process, while it lives and when it has ended."""
+"""The facts of /proc about a process, while it runs and when it has ended."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 from tinybox.seeing import snapshot
 
 
-def test_one_that_has_ended_is_told_from_one_that_lives() -> None:
-    """A zombie still has two namespaces, and no links: what is missing then was not taken away by a step."""
+def test_an_ended_process_is_distinguished_from_a_running_one() -> None:
+    """A zombie still has two namespaces, and no links: the missing ones were not removed by a step."""
     pid = os.fork()
     if pid == 0:
         os._exit(0)
@@ -18,5 +18,5 @@ def test_one_that_has_ended_is_told_from_one_that_lives() -> None:
     finally:
         os.waitpid(pid, 0)
     assert ended["namespaces"]
-    assert not snapshot.is_of_the_living(ended)
-    assert snapshot.is_of_the_living(snapshot.take(os.getpid()))
+    assert not snapshot.is_complete(ended)
+    assert snapshot.is_complete(snapshot.take(os.getpid()))

@@ -1,4 +1,4 @@
-"""The arithmetic of subnets, against Python's own ipaddress."""
+"""The arithmetic of subnets, compared with Python's own ipaddress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ tinybox0\t00001EAC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
 
 @given(ADDRESS)
 def test_addresses_are_numbers(number: int) -> None:
-    """There and back is where we were, and both are what ipaddress says."""
+    """A conversion there and back changes nothing, and both agree with ipaddress."""
     text = str(ipaddress.IPv4Address(number))
     assert (subnets.number(text), subnets.dotted(number)) == (number, text)
 
@@ -30,26 +30,26 @@ def test_addresses_are_numbers(number: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "1.2.3", "1.2.3.4.5", "1.2.3.256", "a.b.c.d", "1.2.3.٤", "1..2.3", "::1", "1.2.3.-4"]
 )
-def test_what_is_no_address(text: str) -> None:
-    """Neither too few parts, nor too many, nor too large."""
+def test_invalid_addresses(text: str) -> None:
+    """Too few parts, too many parts, and too large a part are errors."""
     with pytest.raises(ValueError, match=r"invalid IP address|must be in range"):
         subnets.number(text)
 
 
 @given(SUBNET, SUBNET)
 def test_subnets(one: str, other: str) -> None:
-    """First, last and overlap are what ipaddress says."""
+    """First, last and overlap agree with ipaddress."""
     network = ipaddress.IPv4Network(one)
     assert subnets.span(one) == (int(network.network_address), int(network.broadcast_address))
     assert subnets.overlap(one, other) == network.overlaps(ipaddress.IPv4Network(other))
 
 
 def test_routes_of_the_host() -> None:
-    """/proc/net/route has its numbers the other way round; the default route is no subnet; ours can be left out."""
+    """/proc/net/route has its numbers in reverse byte order; the default route is no subnet; links can be left out."""
     assert subnets.routes(ROUTES) == ["192.0.2.0/24", "172.30.0.0/16"]
     assert subnets.routes(ROUTES, but="tinybox0") == ["192.0.2.0/24"]
     halves = "tun0\t00000000\t0100000A\t0003\t0\t0\t0\t00000080\ntun0\t00000080\t0100000A\t0003\t0\t0\t0\t00000080\n"
     assert subnets.routes(ROUTES + halves) == [
         "192.0.2.0/24",
         "172.30.0.0/16",
-    ]  # a VPN's way of writing the default one
+    ]  # a VPN writes the default route so

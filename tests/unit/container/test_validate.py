@@ -1,4 +1,4 @@
-"""A config.json that somebody else wrote: unknown fields are passed over, known ones must be right, with the field."""
+"""Checking a config.json of another program: unknown fields are ignored, an error in a known one names the field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def changed(path: str, value: object) -> dict[str, Any]:
-    """Return the config with *value* at *path*, ``linux.devices[0].type``, made where it is missing."""
+    """Return the config with *value* at *path*, as in ``linux.devices[0].type``; missing parents are made."""
     config = copy.deepcopy(CONFIG)
     place: Any = config
     names = path.replace("[0]", ".[0]").split(".")
@@ -36,13 +36,13 @@ def changed(path: str, value: object) -> dict[str, Any]:
     return config
 
 
-def test_a_config_that_is_right_is_returned_as_it_is() -> None:
-    """The control for all that follows: what podman writes is accepted, whole."""
+def test_a_valid_config_is_returned_unchanged() -> None:
+    """The control for all that follows: a config as podman writes it is accepted, whole."""
     assert validate.check(copy.deepcopy(CONFIG)) == CONFIG
 
 
 @pytest.mark.parametrize("field", ["ociVersion", "process", "root"])
-def test_what_must_be_there_is_missed(field: str) -> None:
+def test_a_missing_required_field_is_an_error(field: str) -> None:
     """A config without its version, its process or its root is an error with that name."""
     config = copy.deepcopy(CONFIG)
     del config[field]
@@ -51,16 +51,16 @@ def test_what_must_be_there_is_missed(field: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["new", "process.new", "linux.new", "linux.resources.new", "hooks.new", "root.new"])
-def test_what_nobody_has_heard_of_is_passed_over(path: str) -> None:
-    """An unknown property is ignored, whatever it is, at any depth; see "Extensibility" in config.md."""
+def test_unknown_properties_are_ignored(path: str) -> None:
+    """An unknown property is ignored, whatever its value, at any depth; see "Extensibility" in config.md."""
     checked: Any = validate.check(changed(path, {"anything": [1, None]}))
     for name in path.split(".")[:-1]:
         checked = checked[name]
     assert "new" not in checked
 
 
-def test_a_null_is_as_good_as_nothing() -> None:
-    """Programs in Go write null for an empty list; that is no error, and nobody finds a None."""
+def test_null_counts_as_missing() -> None:
+    """Programs in Go write null for an empty list; that is no error, and no None is passed on."""
     checked = validate.check(changed("linux.devices", None))
     assert "devices" not in checked["linux"]
 
@@ -94,7 +94,7 @@ def test_a_null_is_as_good_as_nothing() -> None:
         ("linux.maskedPaths", ["/proc/\0"], r"linux.maskedPaths\[0\]: .* is not a text"),
         ("hooks.poststop[0]", {"path": "/bin/true", "env": ["=x"]}, r"hooks.poststop\[0\].env\[0\]: '=x' has no name"),
         ("process.commandLine", "cmd", "process.commandLine: is for Windows"),
-        ("ociVersion", "one", "ociVersion: one is no version"),
+        ("ociVersion", "one", "ociVersion: one is not a version"),
         ("ociVersion", "2.0.0", "ociVersion: 2.0.0 is not supported"),
         ("root", {}, "root: is missing or empty|root.path: is missing or empty"),
         ("annotations", {"": "x"}, "annotations: a key is empty"),
@@ -107,7 +107,7 @@ def test_a_null_is_as_good_as_nothing() -> None:
         (
             "mounts",
             [{"destination": "/x", "source": "/y", "options": ["bind", "idmap"]}],
-            r"mounts\[0\]: idmap without mappings",
+            r"mounts\[0\]: idmap needs mappings",
         ),
         (
             "mounts",
@@ -117,7 +117,7 @@ def test_a_null_is_as_good_as_nothing() -> None:
             r"mounts\[0\]: uidMappings and gidMappings belong together",
         ),
         ("windows", {}, "windows: this is Linux"),
-        ("vm", {}, "vm: containers are made here"),
+        ("vm", {}, "vm: tinybox makes containers"),
         ("linux.namespaces", [{"type": "user"}, {"type": "uts"}], "linux.namespaces: root of a new user namespace"),
         ("linux.namespaces", [{"type": "mount"}, {"type": "mount"}], r"linux.namespaces\[1\]: mount is given twice"),
         ("linux.namespaces", [{"type": "mounts"}], r"linux.namespaces\[0\].type: \"mounts\" is not one of pid"),
@@ -135,7 +135,7 @@ def test_a_null_is_as_good_as_nothing() -> None:
         ("linux.devices[0]", {"path": "/dev/x", "type": "c", "major": -1, "minor": 1}, r"\[0\].major: -1 is not"),
         ("linux.devices[0]", {"path": "/dev/x", "type": "c", "major": 1, "minor": 1 << 20}, r"\[0\].minor: 1048576 is"),
         ("linux.resources.devices[0]", {"allow": True, "major": 4096}, r"resources.devices\[1\].major: 4096 is not"),
-        ("linux.resources.devices[0]", {"allow": True, "access": "x"}, r"resources.devices\[1\].access: 'x' has other"),
+        ("linux.resources.devices[0]", {"allow": True, "access": "x"}, r"devices\[1\].access: 'x' has letters"),
         ("linux.resources.cpu", {"quota": 5, "burst": 6}, "linux.resources.cpu.burst: 6 is above the quota 5"),
         ("linux.resources.memory.swappiness", 101, "memory.swappiness: is not from 0 to 100"),
         ("linux.resources.rdma", {"mlx": {}}, "linux.resources.rdma.mlx: limits nothing"),
@@ -152,7 +152,7 @@ def test_a_null_is_as_good_as_nothing() -> None:
         ("linux", {"sysctl": {"net.ipv4.ip_forward": "1"}, "namespaces": [{"type": "uts"}]}, "ip_forward: would be"),
         ("linux.netDevices", {"eth0": {}}, "linux.netDevices: moving network devices is not supported"),
         ("linux.personality", {"domain": "LINUX64"}, 'linux.personality.domain: "LINUX64" is not one of'),
-        ("linux.personality", {"domain": "LINUX", "flags": ["X"]}, "linux.personality.flags: the specification knows"),
+        ("linux.personality", {"domain": "LINUX", "flags": ["X"]}, "personality.flags: the specification defines"),
         ("linux.maskedPaths", ["proc"], r"linux.maskedPaths\[0\]: \"proc\" is not an absolute path"),
         ("linux.readonlyPaths", ["proc"], r"linux.readonlyPaths\[0\]: \"proc\" is not an absolute path"),
         (
@@ -167,8 +167,8 @@ def test_a_null_is_as_good_as_nothing() -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_is_known_must_be_right(path: str, value: object, complaint: str) -> None:
-    """A value that is of the wrong kind, contradicts another or cannot be carried out is an error naming its field."""
+def test_a_known_field_must_be_valid(path: str, value: object, complaint: str) -> None:
+    """A value of the wrong type, a contradiction, or an unsupported value is an error that names the field."""
     with pytest.raises(UsageError, match=complaint):
         validate.check(changed(path, value))
 
@@ -195,29 +195,29 @@ def test_what_is_known_must_be_right(path: str, value: object, complaint: str) -
         ("linux.namespaces[0]", {"type": "time", "path": "/proc/1/ns/time"}),
     ],
 )
-def test_what_is_right_passes(path: str, value: object) -> None:
-    """The controls: the same fields with values that can be meant."""
+def test_valid_values_pass(path: str, value: object) -> None:
+    """The controls: the same fields with valid values."""
     validate.check(changed(path, value))
 
 
-def test_the_process_of_an_exec_is_held_to_the_same() -> None:
-    """What is given for an exec is checked as the process of a config.json is, fields named alike."""
+def test_the_process_of_an_exec_is_checked_alike() -> None:
+    """A process for exec is checked as the process of a config.json is, with the same names of fields."""
     assert validate.check_process(copy.deepcopy(CONFIG["process"])) == CONFIG["process"]
     with pytest.raises(UsageError, match=r"process\.cwd: is missing"):
         validate.check_process({"args": ["sh"]})
 
 
 @pytest.mark.parametrize(("text", "complaint"), [("{", "is not JSON"), ("[]", "is not an object"), (None, "no such")])
-def test_a_file_that_is_no_config_is_said_to_be_none(tmp_path: Path, text: str | None, complaint: str) -> None:
-    """Not there, not JSON, or no object: one error of the words, not a traceback."""
+def test_a_file_that_is_no_config_is_an_error(tmp_path: Path, text: str | None, complaint: str) -> None:
+    """Missing, not JSON, or no object: one UsageError, not a traceback."""
     if text is not None:
         (tmp_path / "config.json").write_text(text)
     with pytest.raises(UsageError, match=complaint):
         validate.load(str(tmp_path))
 
 
-def test_the_table_says_each_field_once_and_every_parent_of_one() -> None:
-    """No path has two lines, and what lies below another is below an object or a list of objects."""
+def test_the_table_has_each_field_once_with_its_parents() -> None:
+    """No path has two lines, and the parent of every path is an object or a list of objects."""
     kinds = {}
     for line in fields.TEXT.split("\n")[1:-1]:
         paths, kind = line.split()
@@ -233,8 +233,8 @@ def test_the_table_says_each_field_once_and_every_parent_of_one() -> None:
         assert name
 
 
-def test_what_tinybox_itself_writes_is_right() -> None:
-    """Every field that `tinybox run` can write is in the table: nothing of ours is an unknown property."""
+def test_tinybox_s_own_config_is_valid() -> None:
+    """Every field that `tinybox run` can write is in the table: none of them is an unknown property."""
     from tests.unit.container.test_planner import SPEC
 
     checked = validate.check(json.loads(json.dumps(SPEC)))

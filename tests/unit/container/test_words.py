@@ -1,4 +1,4 @@
-"""Docker's words: what each means, and that a wrong one is one clear line."""
+"""The values of docker's options: the meaning of each, and one clear line for a wrong one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_sizes(text: str, size: int) -> None:
         "9" * 5000,
     ],
 )
-def test_what_is_not_a_size(text: str) -> None:
+def test_invalid_sizes(text: str) -> None:
     """The error names the option, the value as it was written, and the cure."""
     with pytest.raises(UsageError) as caught:
         option_values.size("memory", text)
@@ -61,15 +61,15 @@ def test_what_is_not_a_size(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "1.5", "--1", "٣", "9" * 50, "9" * 5000, "-" + "9" * 5000])
-def test_what_is_no_whole_number(text: str) -> None:
-    """However long the word is: int() takes 4300 digits and no more; the controls are the least and the most."""
+def test_invalid_whole_numbers(text: str) -> None:
+    """Of any length: int() accepts 4300 digits and no more; the controls are the least and the greatest."""
     with pytest.raises(UsageError, match="is not a whole number from -1 to 9"):
         option_values.whole("pids-limit", text, -1, 9)
     assert (option_values.whole("pids-limit", "-1", -1, 9), option_values.whole("pids-limit", "09", -1, 9)) == (-1, 9)
 
 
 def test_signals() -> None:
-    """Names with and without SIG, numbers, and real-time signals, by which systemd is stopped, in every command."""
+    """Names with and without SIG, numbers, and real-time signals, which stop systemd, in every command."""
     for text, number in (("TERM", 15), ("sigterm", 15), ("9", 9), ("RTMIN", 34), ("SIGRTMIN+3", 37), ("rtmin+30", 64)):
         assert (option_values.signal_number("stop-signal", text), control.signal_number(text)) == (number, number)
     for text in (
@@ -92,8 +92,8 @@ def test_signals() -> None:
             control.signal_number(text)
 
 
-def test_environment_takes_files_first_then_words_then_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """--env beats --env-file; a bare name passes on our value, or nothing where there is none."""
+def test_environment_is_files_then_options_then_the_caller_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--env has priority over --env-file; a bare name passes the caller's value, or nothing if it is unset."""
     file = tmp_path / "env"
     file.write_text("# a comment\nA=file\nB=file=2\n\n  C=blank\n")
     monkeypatch.setenv("OURS", "passed on")
@@ -108,15 +108,15 @@ def test_environment_takes_files_first_then_words_then_our_own(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("line", ["A B=1", "=x", "A =1", "A=1\0B=2"])
-def test_what_is_no_variable(line: str, tmp_path: Path) -> None:
-    """A line of a file without a name, with a blank in it, or with a NUL, is an error that shows it."""
+def test_invalid_variables(line: str, tmp_path: Path) -> None:
+    """A line of a file without a name, with a blank in the name, or with a NUL, is an error that shows it."""
     (tmp_path / "env").write_text(f"FINE=a b\n{line}\n")
     with pytest.raises(UsageError, match="is no variable"):
         option_values.environment([], [str(tmp_path / "env")])
 
 
 def test_volumes_need_a_source_that_exists(tmp_path: Path) -> None:
-    """A path is a bind mount and must be there; a bare word is a volume; a third part is options."""
+    """A path is a bind mount and must exist; a bare name is a volume; a third part is options."""
     made = option_values.volume(f"{tmp_path}:/data:ro")
     assert (made["type"], made["source"], made["options"]) == ("bind", str(tmp_path), ["rbind", "rprivate", "ro"])
     assert option_values.volume("web:/data")["type"] == "volume"
@@ -153,7 +153,7 @@ def test_devices_are_read_from_the_host() -> None:
 
 
 def test_device_rules() -> None:
-    """Type, numbers and access, each of them there; a star is any number."""
+    """Type, numbers and access are all required; a star is any number."""
     rule = {"allow": True, "type": "c", "major": 42, "minor": -1, "access": "rm"}
     assert option_values.device_rule("c 42:* rm") == rule
     for text in ("", "c", "c 42", "c 42:* x", "d 1:1 r", "c 1 r", "c :1 r", "c -1:1 r", "c 1:1 r r"):
@@ -165,7 +165,7 @@ def test_device_rules() -> None:
 
 
 def test_ulimits() -> None:
-    """One value is both limits; -1 is none; soft above hard and strange names are errors."""
+    """One value is both limits; -1 is none; soft above hard and unknown names are errors."""
     assert option_values.ulimit("nofile=64") == {"type": "RLIMIT_NOFILE", "soft": 64, "hard": 64}
     assert option_values.ulimit("core=0:-1") == {"type": "RLIMIT_CORE", "soft": 0, "hard": -1}
     for text in ("nofile=2:1", "nofile", "nofile=", "bogus=1", "nofile=x"):

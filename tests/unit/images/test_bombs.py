@@ -1,4 +1,4 @@
-"""Small files that ask for much: memory, time, or a traceback. Each ends at once in one clear error, and no trace."""
+"""Small files that would take much memory or time, or cause a traceback: each ends at once in one clear error."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SMALL = archive([regular("f", b"x" * 3000)])
-SOON = 20.0 * SLOWNESS  # seconds; the bombs take hours, or the memory of the machine
+SOON = 20.0 * SLOWNESS  # seconds; without limits these files take hours, or the memory of the machine
 
 
 @pytest.fixture
@@ -51,20 +51,20 @@ def store(tmp_path: Path) -> Store:
 
 
 def refuse(place: Place, content: bytes) -> str:
-    """Assert that the archive is refused soon, and leaves nothing; return what is said."""
+    """Assert that the archive is refused soon, and leaves nothing; return the message."""
     with patience(SOON), pytest.raises(ImageError) as caught:
         place.unpack(content)
     assert not place.inside.exists()
     return str(caught.value)
 
 
-# What unpacks.
+# Unpacking.
 
 
 def xz_of(bits: int) -> bytes:
-    """Pack the small archive, and say that the window is 2 or 3 << (bits / 2 + 11) bytes; see xz's file format."""
+    """Pack the small archive, and claim a window of 2 or 3 << (bits / 2 + 11) bytes; see xz's file format."""
     packed = bytearray(lzma.compress(SMALL, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 16}]))
-    end = 12 + (packed[12] + 1) * 4  # of the block's header, behind that of the stream
+    end = 12 + (packed[12] + 1) * 4  # of the block's header, after that of the stream
     at = packed.index(b"\x21\x01", 12, end) + 2  # filter LZMA2, one byte of properties
     packed[at] = bits
     packed[end - 4 : end] = zlib.crc32(packed[12 : end - 4]).to_bytes(4, "little")
@@ -78,20 +78,20 @@ def zstd_of(window_log: int) -> bytes:
 
 
 @pytest.mark.parametrize("content", [xz_of(32), xz_of(40), zstd_of(28), zstd_of(31)], ids="xz xz4G zstd zstd2G".split())
-def test_a_window_that_is_too_wide_is_refused(place: Place, content: bytes) -> None:
-    """An archive of some hundred bytes that wants 256 MiB to 4 GiB of memory to be unpacked is told so."""
+def test_a_window_that_is_too_large_is_refused(place: Place, content: bytes) -> None:
+    """An archive of some hundred bytes that would take 256 MiB to 4 GiB of memory is refused with that reason."""
     assert "needs more than 128 MiB of memory" in refuse(place, content)
 
 
 @pytest.mark.parametrize("content", [xz_of(30), zstd_of(27)], ids=["xz", "zstd"])
-def test_a_wide_window_is_taken(place: Place, content: bytes) -> None:
-    """The control: 128 MiB, more than ``xz -9`` and as much as ``zstd --ultra -22`` ask for, are granted."""
+def test_a_large_window_is_accepted(place: Place, content: bytes) -> None:
+    """The control: 128 MiB, more than ``xz -9`` and as much as ``zstd --ultra -22`` need, are accepted."""
     assert place.unpack(content).size == 3000
 
 
 @pytest.mark.parametrize("window_log", [27, 28])
 def test_the_program_zstd_has_the_same_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window_log: int) -> None:
-    """Where zstd(1) unpacks, it grants as much, and its complaint becomes the one line."""
+    """If zstd(1) unpacks, it has the same limit, and its error message becomes the one line."""
     monkeypatch.setitem(sys.modules, "zstandard", None)
     (tmp_path / "small.zst").write_bytes(zstd_of(window_log))
     with open(tmp_path / "small.zst", "rb") as source, stream.opened(source, 1 << 30) as read:
@@ -102,8 +102,8 @@ def test_the_program_zstd_has_the_same_limit(tmp_path: Path, monkeypatch: pytest
             read.diff_id()
 
 
-def test_xz_in_pieces_and_with_zeros_behind_is_read_whole(place: Place) -> None:
-    """Streams, one behind the other, with padding between and after them are one archive; garbage there is damage."""
+def test_xz_streams_with_padding_are_read_whole(place: Place) -> None:
+    """Streams, one after the other, with padding between and after them are one archive; other bytes are damage."""
     first, second = lzma.compress(SMALL[:700]), lzma.compress(SMALL[700:])
     content = first + bytes(8) + second + bytes(4)
     assert place.unpack(content).diff_id == f"sha256:{hashlib.sha256(SMALL).hexdigest()}"
@@ -112,7 +112,7 @@ def test_xz_in_pieces_and_with_zeros_behind_is_read_whole(place: Place) -> None:
     assert "damaged" in refuse(again, content + b"garbage")
 
 
-# What tarfile would search for hours.
+# Headers in which tarfile would search for hours.
 
 
 def pax(body: bytes, kind: bytes = tarfile.XHDTYPE) -> bytes:
@@ -143,38 +143,36 @@ def record(key: str, value: str) -> bytes:
     ],
     ids="digits value short zero long equals newline".split(),
 )
-def test_a_header_that_would_be_searched_for_hours_is_refused(
-    place: Place, kind: bytes, body: bytes, says: str
-) -> None:
+def test_a_header_that_takes_hours_is_refused(place: Place, kind: bytes, body: bytes, says: str) -> None:
     """A quarter of a megabyte took minutes or 16 GB: rows of digits, and records shorter than their keys."""
     assert says in refuse(place, pax(body, kind) + SMALL)
 
 
-def test_a_sound_header_is_taken(place: Place) -> None:
-    """The control: long values, values with newlines, equals signs and a thousand digits come through."""
+def test_a_good_header_is_accepted(place: Place) -> None:
+    """The control: long values, values with newlines, equals signs and a thousand digits are read."""
     values = {"comment": "x=1\n" * 50_000, "SCHILY.xattr.user.number": "1" * 1000}
     place.unpack(archive([regular("f", b"", pax_headers=values)]))
     assert os.path.isfile(place.inside / "f")
 
 
-def test_global_headers_of_keys_alone_are_counted(place: Place) -> None:
-    """A global header holds for all later members; a thousand of them with keys and no values would be gigabytes."""
+def test_global_headers_without_values_are_counted(place: Place) -> None:
+    """A global header applies to all later members; a thousand of them with keys and no values would be gigabytes."""
     many = [pax(b"".join(record(f"{n}.{m}", "") for m in range(4000)), tarfile.XGLTYPE) for n in range(3)]
     assert "global headers" in refuse(place, b"".join([*many, SMALL]))
 
 
-# What comes with a saved image.
+# Saved images.
 
 
 def load(store: Store, files: dict[str, bytes]) -> list[str]:
-    """Load an archive of *files*, soon."""
+    """Load an archive of *files*, within the time limit."""
     content = archive([regular(name, content) for name, content in files.items()])
     with patience(SOON):
         return loading.load(store, cast("io.BufferedReader", io.BufferedReader(io.BytesIO(content))))
 
 
 def refuse_load(store: Store, files: dict[str, bytes]) -> str:
-    """Assert that *files* do not come in, and leave nothing behind; return what is said."""
+    """Assert that *files* are refused, and leave nothing behind; return the message."""
     with pytest.raises((ImageError, UsageError)) as caught:
         load(store, files)
     assert [os.listdir(f"{store.root}/{name}") for name in ("images", "layers", "names", "tmp")] == [[], [], [], []]
@@ -182,7 +180,7 @@ def refuse_load(store: Store, files: dict[str, bytes]) -> str:
 
 
 class Layout:
-    """An OCI image layout in the making: blobs by their digests."""
+    """An OCI image layout under construction: blobs by their digests."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -195,7 +193,7 @@ class Layout:
         return {"digest": f"sha256:{digest}"}
 
     def image(self, layers: int = 1, **changes: Any) -> dict[str, Any]:
-        """Add a sound image whose one layer comes *layers* times; return the descriptor of its manifest."""
+        """Add a good image that lists its one layer *layers* times; return the descriptor of its manifest."""
         diff_id = f"sha256:{hashlib.sha256(SMALL).hexdigest()}"
         config = {"config": {"Cmd": ["x"]}, "rootfs": {"type": "layers", "diff_ids": [diff_id] * layers}, **changes}
         return self.add({"config": self.add(config), "layers": [self.add(SMALL)] * layers})
@@ -205,8 +203,8 @@ class Layout:
         return {**self.files, "index.json": json.dumps({"manifests": manifests}).encode()}
 
 
-def test_indexes_in_indexes_are_each_read_once(store: Store) -> None:
-    """Twelve levels of indexes, each of which lists the next one ten times, are 10**12 images: they are one."""
+def test_nested_indexes_are_each_read_once(store: Store) -> None:
+    """Twelve levels of indexes, each of which lists the next one ten times, are 10**12 paths to one image."""
     layout = Layout()
     inner = layout.image()
     for _ in range(12):
@@ -214,8 +212,8 @@ def test_indexes_in_indexes_are_each_read_once(store: Store) -> None:
     assert len(load(store, layout.whole(*[inner] * 10))) == 1
 
 
-def test_indexes_are_not_walked_for_ever(store: Store) -> None:
-    """A chain of thousands of indexes is walked without recursion; more descriptors than anybody needs are refused."""
+def test_indexes_have_a_limit(store: Store) -> None:
+    """A chain of thousands of indexes is walked without recursion; too many descriptors are refused."""
     layout = Layout()
     inner = layout.image()
     for _ in range(1500):
@@ -229,7 +227,7 @@ def test_indexes_are_not_walked_for_ever(store: Store) -> None:
 
 
 def test_one_blob_is_unpacked_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often images list a layer, and in how many images, it is unpacked once; too many layers are refused."""
+    """However often images list a layer, and however many images, it is unpacked once; too many layers are refused."""
     unpacked: list[str] = []
     add = intake.add_layer
 
@@ -269,13 +267,13 @@ def test_an_image_that_is_listed_twice_has_both_names(store: Store) -> None:
     ],
     ids="deep large number bytes list five fives digest annotations".split(),
 )
-def test_an_index_of_another_shape_is_one_line(store: Store, index: bytes, says: str) -> None:
-    """Nesting, size, numbers and types that no index has are named."""
+def test_a_malformed_index_is_one_line(store: Store, index: bytes, says: str) -> None:
+    """Wrong nesting, size, numbers and types are named."""
     assert says in refuse_load(store, {"index.json": index})
 
 
-def test_the_door_of_the_store_looks_at_every_config(store: Store) -> None:
-    """Not load alone: what import, a recipe or commit make of a config is held against the same shape; no trace."""
+def test_the_store_checks_every_config(store: Store) -> None:
+    """Not only load: a config of import, a recipe or commit is checked against the same shape; no trace is left."""
     for config in ({"Cmd": [1]}, {"Env": "A=b"}, {"Labels": {"a": 5}}):
         path = f"{store.root}.tar"
         with open(path, "wb") as file:
@@ -298,15 +296,15 @@ def values(luck: Any, depth: int = 0) -> Any:
 
 
 def places(tree: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield each place in a tree of JSON: what it is in, and under which key or number."""
+    """Yield each place in a tree of JSON: the container, and its key or index."""
     for key in list(tree) if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
         yield tree, key
         yield from places(tree[key])
 
 
 @pytest.mark.parametrize("kind", ["oci", "docker"])
-def test_documents_with_any_value_anywhere_are_taken_or_one_line(tmp_path: Path, kind: str) -> None:
-    """Four hundred archives, each with one wrong value in one document: an image that works, or one clear error."""
+def test_random_values_are_accepted_or_one_line(tmp_path: Path, kind: str) -> None:
+    """Two hundred archives a format, each with one wrong value in one document: a good image, or one clear error."""
     import random
 
     luck = random.Random(21)  # noqa: S311  the same values each time
@@ -341,7 +339,7 @@ def test_documents_with_any_value_anywhere_are_taken_or_one_line(tmp_path: Path,
 
 
 def written(by_kind: dict[str, Any], kind: str) -> dict[str, bytes]:
-    """Return the files of an archive with these documents, whose digests lead from one to the next where they can."""
+    """Return the files of an archive with these documents, whose digests lead from one to the next if they can."""
     layout = Layout()
     if kind == "docker":
         return {
@@ -357,11 +355,11 @@ def written(by_kind: dict[str, Any], kind: str) -> dict[str, bytes]:
     return {**layout.files, "index.json": index.encode()}
 
 
-# What compose reads.
+# Compose files.
 
 
 def read(tmp_path: Path, text: str, variables: dict[str, str] | None = None) -> document.Field:
-    """Read a compose file of this *text*, soon."""
+    """Read a compose file of this *text*, within the time limit."""
     path = tmp_path / "compose.yaml"
     path.write_text(text)
     with patience(SOON):
@@ -381,9 +379,9 @@ ALIASES = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("a: &a '" + "x" * 500_000 + "'\nb: [" + "*a," * 100 + "]", "longer than 16 MiB"),
         ("a: &a ['${LONG}']\nb: [" + "*a," * 300 + "]", "longer than 16 MiB"),
         ("a: ${LONG}${LONG}", "more than 128 KiB"),
-        ("a: " + "${A:-" * 2000 + "}" * 2000, "stand in one another"),
-        ("a: " + "[" * 5000, "goes too deep"),
-        ("a: &a [*a]", "goes too deep"),
+        ("a: " + "${A:-" * 2000 + "}" * 2000, "are nested"),
+        ("a: " + "[" * 5000, "is nested too deeply"),
+        ("a: &a [*a]", "is nested too deeply"),
         ("#" * (2 << 20), "larger than 1 MiB"),
         ('a: "\\U00110000"', "cannot be read"),
         ("{a: b}: c", "a key that is no text"),
@@ -392,29 +390,29 @@ ALIASES = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     ids="aliases merges repeated filled doubled defaults deep circle large character map list".split(),
 )
 def test_a_compose_file_that_grows_is_refused(tmp_path: Path, text: str, says: str) -> None:
-    """Nine lines of aliases are 10**9 values; so are merges, variables, nesting and size that nobody needs."""
+    """Nine lines of aliases are 10**9 values; so are merges, variables, nesting and an excessive size."""
     with pytest.raises(UsageError) as caught:
         read(tmp_path, text, {"LONG": "x" * 100_000})
     assert says in str(caught.value)
     assert len(str(caught.value)) < 2000
 
 
-def test_aliases_are_written_out(tmp_path: Path) -> None:
-    """The control: aliases that come to a few thousand values are what they stand for; long keys cost nothing."""
+def test_aliases_are_expanded(tmp_path: Path) -> None:
+    """The control: aliases of a few thousand values are expanded; long keys cost nothing."""
     found = read(tmp_path, "".join(ALIASES.splitlines(keepends=True)[:3]) + f"? {'k' * 100_000}\n: [{'x,' * 2000}]\n")
     assert len(found.mapping()["c"].entries()) == 10
     assert [field.text() for field in found.mapping()["c"].entries()[9].entries()[9].entries()] == ["x"] * 10
 
 
-def test_lists_of_two_files_are_merged_in_one_go(tmp_path: Path) -> None:
-    """Forty thousand items on forty thousand others take no time that grows with their square."""
+def test_lists_of_two_files_are_merged_in_linear_time(tmp_path: Path) -> None:
+    """Merging forty thousand items with forty thousand others does not take quadratic time."""
     base, over = (read(tmp_path, f"a: [{','.join(f'{n}.{m}' for m in range(40_000))}]") for n in range(2))
     with patience(SOON):
         assert len(overriding.merged(base, over).mapping()["a"].entries()) == 80_000
 
 
-def test_services_in_a_long_row_are_ordered() -> None:
-    """Five thousand services, each waiting for the next, come in order; the last waiting for the first is a circle."""
+def test_a_long_chain_of_services_is_ordered() -> None:
+    """Five thousand services, each of which needs the next, are ordered; if the last needs the first, it is a cycle."""
     services = {f"s{n}": service(f"s{n}", f"s{n + 1}") for n in range(5000)} | {"s5000": service("s5000")}
     with patience(SOON):
         assert [each.name for each in order.ordered(services, services)][:2] == ["s5000", "s4999"]
@@ -434,7 +432,7 @@ def service(name: str, *others: str) -> Service:
 
 
 def dotenv_of(tmp_path: Path, text: str) -> dict[str, str | None]:
-    """Read a .env file of this *text*, soon."""
+    """Read a .env file of this *text*, within the time limit."""
     (tmp_path / ".env").write_text(text)
     with patience(SOON):
         return dotenv.read(str(tmp_path / ".env"), {})
@@ -452,13 +450,13 @@ def dotenv_of(tmp_path: Path, text: str) -> dict[str, str | None]:
     ids="doubled open escaped blanks large".split(),
 )
 def test_a_file_of_variables_that_grows_is_refused(tmp_path: Path, text: str, says: str) -> None:
-    """Forty lines that double a variable are 10**13 bytes; an open quote was looked for from the start in each line."""
+    """Forty lines that double a variable are 10**13 bytes; an open quote was once searched for again in each line."""
     with pytest.raises(UsageError, match=says):
         dotenv_of(tmp_path, text)
 
 
-def test_many_variables_are_read_in_one_go(tmp_path: Path) -> None:
-    """The control: thirty thousand variables, and a value over thirty thousand lines, quotes and all."""
+def test_many_variables_are_read_in_linear_time(tmp_path: Path) -> None:
+    """The control: thirty thousand variables, and a value over thirty thousand lines, with its quotes."""
     text = "".join(f"A{n}=$A{n - 1}.\n" if n % 100 else f"A{n}=\n" for n in range(30_000))
     text += "LONG='a  \n" + "it\\'s\n" * 30_000 + 'b\' # end\nTWO="x\\"\n\\\ny"\n'
     found = dotenv_of(tmp_path, text)
@@ -467,8 +465,8 @@ def test_many_variables_are_read_in_one_go(tmp_path: Path) -> None:
     assert found["TWO"] == 'x"\n\\\ny'
 
 
-def test_env_file_has_an_end(tmp_path: Path) -> None:
-    """--env-file reads no more than a program can be given; the control: a file that is smaller."""
+def test_env_file_has_a_limit(tmp_path: Path) -> None:
+    """--env-file reads no more than execve(2) accepts; the control: a smaller file."""
     with patience(SOON), pytest.raises(UsageError, match="larger than 8 MiB"):
         option_values.environment([], ["/dev/zero"])
     (tmp_path / "env").write_text("A=b\r\n\n# no\n C=d\n")
@@ -476,10 +474,10 @@ def test_env_file_has_an_end(tmp_path: Path) -> None:
 
 
 def test_an_alarm_in_a_hundred_days_is_waited_for_in_parts() -> None:
-    """A health check every 2400 hours is more milliseconds than poll(2) counts: it ended the box's monitor."""
+    """A health check every 2400 hours is more milliseconds than poll(2) can count: this once ended the monitor."""
     watch = wait_loop.WaitLoop.__new__(wait_loop.WaitLoop)
     watch.alarms = [(time.monotonic() + 1e9, lambda: None)]
-    patience_of_poll = watch._patience()
+    patience_of_poll = watch._timeout()
     assert patience_of_poll is not None
     assert patience_of_poll < 2**31
 
@@ -490,8 +488,8 @@ def test_an_alarm_in_a_hundred_days_is_waited_for_in_parts() -> None:
 MALFORMED = ['{"a" 1}', "{", "[1,", '"open', '{"a": 1,}', "nul", "[" * 100_000, "[NaN]", "1" * 5000, '{"a": "\n"}']
 
 
-def test_malformed_json_is_an_error_where_json_is_not_loaded() -> None:
-    """The C half raises an error of json's own module, and SystemError where that is not loaded: it is a ValueError."""
+def test_malformed_json_is_an_error_before_json_is_loaded() -> None:
+    """Without json's Python module its C half raises SystemError, not JSONDecodeError: it becomes a ValueError."""
     program = """
 import sys
 from tinybox.linux import quick_json
@@ -509,8 +507,8 @@ for text in sys.stdin.read().split("|"):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_json_files_have_an_end() -> None:
-    """A file of JSON is read up to its limit; what is behind it is an error and not memory; the control: one below."""
+def test_json_files_have_a_limit() -> None:
+    """A JSON file is read up to its limit; a larger one is an error and takes no memory; the control: a smaller one."""
     with open("/dev/zero", encoding="ascii") as file, pytest.raises(ValueError, match="larger than 32 MiB"):
         quick_json.load(file)
     with pytest.raises(ValueError, match="larger than 1 MiB"):
@@ -540,14 +538,14 @@ def test_json_files_have_an_end() -> None:
         ({"r": "", "e": 1}, "e is no true or false"),
     ],
 )
-def test_what_does_not_fit_is_named(value: object, says: str) -> None:
-    """A shape says of each value where it is another one than it can be."""
+def test_a_misfit_is_named(value: object, says: str) -> None:
+    """A shape names each value that has another type than the shape allows."""
     shape = {"a": str, "b": [str], "c": {"*": str}, "d": int, "e": bool, "r!": str}
     assert quick_json.misfit(value, shape).endswith(says) if says else not quick_json.misfit(value, shape)
 
 
 def test_memory_stays_small(tmp_path: Path) -> None:
-    """All of these archives are refused by a process that may have 400 MiB: none takes what it asks for first."""
+    """All of these archives are refused by a process that may have 400 MiB: none of them gets the memory it claims."""
     contents = [xz_of(40), zstd_of(31), pax(b"2 " * 120_000 + b"=") + SMALL]
     for number, content in enumerate(contents):
         (tmp_path / f"{number}.tar").write_bytes(content)

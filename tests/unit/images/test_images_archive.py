@@ -1,4 +1,4 @@
-"""Sound archives come out as they went in; whatever else an archive is, it ends in one clear error and no trace."""
+"""Good archives are unpacked unchanged; any other archive ends in one clear error and leaves no trace."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ NOISE = random.Random(1).randbytes(200_000)  # noqa: S311 - it only has to be ha
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    """Give a directory to unpack into, beside one that nobody may touch."""
+    """Give a directory to unpack into, beside one that must not change."""
     return Place(tmp_path)
 
 
-# What an archive may bring.
+# Files that an archive may contain.
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_what_went_in_comes_out(place: Place, form: int) -> None:
-    """Contents, modes, times, links and fifos survive, in each of the three forms of tar."""
+def test_a_good_archive_is_unpacked_unchanged(place: Place, form: int) -> None:
+    """Contents, modes, times, links and fifos are kept, in each of the three forms of tar."""
     members = [
         directory("./", mode=0o750, mtime=7),
         directory("d", mode=0o2711, mtime=1000),
@@ -61,7 +61,7 @@ def test_what_went_in_comes_out(place: Place, form: int) -> None:
     times = [int((inside / name).lstat().st_mtime) for name in (".", "d", "d/f", "d/l", "d/p")]
     assert times == [7, 1000, 2000, 3000, 4000]
     assert (inside / "d/h").samefile(inside / "d/f")
-    assert os.readlink(inside / "d/l") == "/etc/../nowhere"  # verbatim: it is resolved in the container
+    assert os.readlink(inside / "d/l") == "/etc/../nowhere"  # unchanged: it is resolved in the container
     assert stat.S_ISFIFO((inside / "d/p").stat().st_mode)
     assert stat.S_IMODE((inside / "implicit").stat().st_mode) == 0o755
 
@@ -71,7 +71,7 @@ def test_what_went_in_comes_out(place: Place, form: int) -> None:
 )
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_names_are_bytes(place: Place, name: str, form: int) -> None:
-    """Long names, names in any script and names that are no UTF-8 at all are kept byte by byte."""
+    """Long names, names in any script and names that are not UTF-8 are kept byte by byte."""
     place.unpack(archive([regular(name, b"here"), symlink("link", name)], form))
     raw = name.encode("utf-8", "surrogateescape")
     with open(bytes(place.inside) + b"/" + raw, "rb") as file:
@@ -86,21 +86,19 @@ def test_fractions_of_a_second_are_kept(place: Place) -> None:
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress, zstandard.compress])
-def test_packing_is_seen_and_does_not_matter(place: Place, pack: type[bytes]) -> None:
-    """However the archive is compressed, the diff id is the hash of what is inside."""
+def test_any_compression_gives_the_same(place: Place, pack: type[bytes]) -> None:
+    """However the archive is compressed, the diff id is the hash of the uncompressed data."""
     assert place.unpack(pack(SMALL)).diff_id == f"sha256:{hashlib.sha256(SMALL).hexdigest()}"
     assert (place.inside / "d/f").read_bytes() == b"x" * 3000
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstandard.compress])
-def test_an_archive_may_be_packed_in_pieces(place: Place, pack: type[bytes]) -> None:
+def test_an_archive_may_be_compressed_in_pieces(place: Place, pack: type[bytes]) -> None:
     """Compressed pieces, cut in the middle of a header, are one archive, as parallel compressors write it."""
     assert place.unpack(pack(SMALL[:700]) + pack(SMALL[700:])).diff_id == f"sha256:{hashlib.sha256(SMALL).hexdigest()}"
 
 
-def test_zstd_is_read_by_the_program_where_the_package_is_missing(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_zstd_is_read_by_the_program_if_the_package_is_missing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package zstandard, zstd(1) unpacks a file; without both, the error names them."""
     monkeypatch.setitem(sys.modules, "zstandard", None)
     path = place.path / "small.zst"
@@ -114,8 +112,8 @@ def test_zstd_is_read_by_the_program_where_the_package_is_missing(
     assert type(caught.value).__name__ == "HostError"
 
 
-def test_the_later_of_two_wins(place: Place) -> None:
-    """A name that comes twice is replaced, whatever it was; a directory that comes twice keeps what is in it."""
+def test_the_later_member_wins(place: Place) -> None:
+    """A name that comes twice is replaced, whatever it was; a directory that comes twice keeps its entries."""
     members = [
         *(regular("file", b"1"), regular("file", b"2")),
         *(directory("d/sub"), regular("d/sub/f"), regular("d", b"file now")),
@@ -130,8 +128,8 @@ def test_the_later_of_two_wins(place: Place) -> None:
     assert (place.inside / "kept/f").exists()
 
 
-def test_a_link_that_stays_inside_is_walked(place: Place) -> None:
-    """With ``bin -> usr/bin``, the member ``bin/sh`` lands in ``usr/bin``, as on a merged-usr system."""
+def test_a_link_that_stays_inside_is_followed(place: Place) -> None:
+    """With ``bin -> usr/bin``, the member ``bin/sh`` goes to ``usr/bin``, as on a merged-usr system."""
     place.unpack(
         archive([directory("usr/bin"), symlink("bin", "usr/bin"), symlink("a", "usr/../bin"), regular("a/sh")])
     )
@@ -141,15 +139,15 @@ def test_a_link_that_stays_inside_is_walked(place: Place) -> None:
 
 @pytest.mark.parametrize("last", [regular("l"), directory("l"), symlink("l", "x"), Member("l", tarfile.FIFOTYPE)])
 @pytest.mark.parametrize("target", ["../outside/secret", "../outside"])
-def test_a_link_is_replaced_never_followed(place: Place, target: str, last: Member) -> None:
-    """A member with the name of a link that leads outside takes the link's place; what it led to stays as it was."""
+def test_a_link_outside_is_replaced_not_followed(place: Place, target: str, last: Member) -> None:
+    """A member with the name of a link that leads outside replaces the link; the link's target does not change."""
     before = place.seen()
     place.unpack(archive([symlink("l", target), last]))
     assert place.seen() == before
     assert os.path.lexists(place.inside / "l")
 
 
-def test_a_hard_link_to_a_link_is_no_way_out(place: Place) -> None:
+def test_a_hard_link_to_a_link_does_not_lead_outside(place: Place) -> None:
     """A hard link to a symbolic link is one more link; writing to its name replaces it."""
     before = place.seen()
     place.unpack(archive([symlink("l", str(place.outside / "secret")), hard_link("h", "l"), regular("h")]))
@@ -157,7 +155,7 @@ def test_a_hard_link_to_a_link_is_no_way_out(place: Place) -> None:
     assert (place.inside / "h").read_bytes() == b"evil"
 
 
-# What no archive may do. Each of these has "evil" written outside, or worse, when it is believed.
+# Forbidden archives. Each of these would write "evil" outside, or worse, if it were unpacked without checks.
 
 WAYS_OUT = {
     "absolute": [regular("/tmp/evil")],
@@ -212,7 +210,7 @@ WAYS_OUT = {
 
 
 def refuse(place: Place, content: bytes, limit: int | None = 1 << 30) -> ImageError:
-    """Unpack *content*, which must end in an ImageError, with nothing half-made inside and nothing changed outside."""
+    """Unpack *content*, which must end in an ImageError, with nothing left inside and nothing changed outside."""
     before = place.seen()
     with pytest.raises(ImageError) as caught:
         place.unpack(content, limit)
@@ -230,8 +228,8 @@ def hostile(place: Place, members: list[Member]) -> bytes:
 
 
 @pytest.mark.parametrize("members", WAYS_OUT.values(), ids=WAYS_OUT.keys())
-def test_a_way_out_is_refused(place: Place, members: list[Member]) -> None:
-    """No name, link, device or attribute leads outside, and the good members before it are taken back."""
+def test_an_escape_is_refused(place: Place, members: list[Member]) -> None:
+    """No name, link, device or attribute leads outside, and the good members before it are removed again."""
     error = refuse(place, hostile(place, [regular("good"), *members]))
     assert "archive member" in error.thing
 
@@ -239,8 +237,8 @@ def test_a_way_out_is_refused(place: Place, members: list[Member]) -> None:
 @pytest.mark.parametrize(
     "case", ["dot dot", "through a link", "through two links", "through a chain of climbing links"]
 )
-def test_the_ways_out_are_real(place: Place, case: str) -> None:
-    """The control: unpacked without care, the same archives do write outside."""
+def test_the_escapes_are_real(place: Place, case: str) -> None:
+    """The control: unpacked without checks, the same archives do write outside."""
     before = place.seen()
     place.inside.mkdir()
     with tarfile.open(fileobj=io.BytesIO(hostile(place, WAYS_OUT[case]))) as tar:
@@ -267,12 +265,12 @@ LIES = {
 
 @pytest.mark.parametrize("content", LIES.values(), ids=LIES.keys())
 def test_a_lying_header_is_refused(place: Place, content: bytes) -> None:
-    """A header that claims too much is refused before memory or disk is given to it."""
+    """A header that claims too much is refused before it gets memory or disk."""
     refuse(place, content)
 
 
 def test_large_headers_are_not_read(place: Place) -> None:
-    """A header is refused for its size and not for what follows; the control: 200 KiB of headers are read."""
+    """A header is refused because of its size, before its data is read; the control: 200 KiB of headers are read."""
     for size in (1 << 20, -512):
         content = header("f", tarfile.XHDTYPE, size) + bytes(2 << 20) + SMALL
         assert "headers are larger" in refuse(place, content).cause
@@ -280,8 +278,8 @@ def test_large_headers_are_not_read(place: Place) -> None:
     place.unpack(archive([regular("f", pax_headers={"comment": "x" * 200_000})]))
 
 
-def test_a_replaced_directory_is_not_finished_through_its_link(place: Place) -> None:
-    """The mode of a directory whose place a link has taken goes to nobody; the control: that of one that stayed."""
+def test_a_replaced_directory_s_mode_is_not_set_through_its_link(place: Place) -> None:
+    """The mode of a directory that a link has replaced is not set; the control: that of a directory that stayed is."""
     members = [directory("a", mode=0o700), directory("b", mode=0o750), symlink("a", "b")]
     place.unpack(archive(members))
     assert stat.S_IMODE((place.inside / "b").stat().st_mode) == 0o750
@@ -309,12 +307,12 @@ DAMAGE = {
 
 @pytest.mark.parametrize("content", DAMAGE.values(), ids=DAMAGE.keys())
 def test_damage_is_refused(place: Place, content: bytes) -> None:
-    """What is cut short, corrupt or no archive at all leaves nothing."""
+    """An archive that is cut short, corrupt or not an archive at all leaves nothing."""
     refuse(place, content)
 
 
 def test_a_zip_file_is_refused(place: Place) -> None:
-    """An archive of another kind is told from tar."""
+    """Another kind of archive is recognized as not tar."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as other:
         other.writestr("f", "x" * 2000)
@@ -322,7 +320,7 @@ def test_a_zip_file_is_refused(place: Place) -> None:
 
 
 def test_the_error_names_the_member(place: Place) -> None:
-    """One line says which member, why, and what to do."""
+    """One line names the member, the reason, and the cure."""
     content = archive([Member("dev/null", tarfile.CHRTYPE)])
     assert str(refuse(place, content)) == (
         "archive member 'dev/null': it is a device node (leave /dev out of the archive: tar --exclude='./dev/*')"
@@ -330,7 +328,7 @@ def test_the_error_names_the_member(place: Place) -> None:
 
 
 def test_a_bomb_stops_at_the_limit(place: Place) -> None:
-    """Ten megabytes of zeros in ten kilobytes are refused when less may be unpacked, and taken when it may."""
+    """Ten megabytes of zeros in ten kilobytes are refused if the limit is lower, and accepted if it is higher."""
     bomb = gzip.compress(archive([regular("f", bytes(10 << 20))]))
     refuse(place, bomb, limit=1 << 20)
     refuse(place, gzip.compress(SMALL + bytes(10 << 20)), limit=1 << 20)
@@ -338,14 +336,14 @@ def test_a_bomb_stops_at_the_limit(place: Place) -> None:
 
 
 def test_entries_are_counted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Too many entries are refused, and directories that names imply count like those that are named."""
+    """Too many entries are refused; directories that names imply count like explicit ones."""
     monkeypatch.setattr(tree, "ENTRIES_MAX", 10)
     refuse(place, archive([regular(f"f{i}", b"") for i in range(11)]))
     refuse(place, archive([regular("a/b/c/d/e/f/g/h/i/j/k", b"")]))
     place.unpack(archive([regular(f"f{i}", b"") for i in range(10)]))
 
 
-def test_a_whiteout_without_a_name_below_is_a_device(place: Place) -> None:
+def test_a_whiteout_without_a_file_below_is_a_device(place: Place) -> None:
     """``.wh.NAME`` becomes overlayfs's whiteout, a character device 0:0; but a file of the same layer stays."""
     if not takes_whiteouts(place.path):
         assert "store on ext4" in refuse(place, archive([regular(".wh.gone", b"")])).cure
@@ -359,7 +357,7 @@ def test_a_whiteout_without_a_name_below_is_a_device(place: Place) -> None:
 
 
 def takes_whiteouts(path: Path) -> bool:
-    """Tell whether a whiteout can be made at *path*; on overlayfs it cannot, for it would hide itself."""
+    """Tell whether a whiteout can be made at *path*; on overlayfs it cannot, because it would hide itself."""
     try:
         os.mknod(path / "probe", stat.S_IFCHR, 0)
     except PermissionError:
@@ -368,7 +366,7 @@ def takes_whiteouts(path: Path) -> bool:
 
 
 def test_flipped_bits(place: Place) -> None:
-    """Whatever bits of an archive are turned, it unpacks or it is an ImageError; nothing else, and no trace."""
+    """With any bits of an archive changed, it is unpacked or it is an ImageError; nothing else, and no trace."""
     dice = random.Random(7)  # noqa: S311 - repeatable
     whole = archive(
         [directory("d"), regular("d/f", b"x" * 600), symlink("l", "d"), regular("l/g"), hard_link("h", "d/f")]
@@ -389,7 +387,7 @@ def test_flipped_bits(place: Place) -> None:
 
 
 def mend(content: bytearray) -> None:
-    """Correct the checksum of every header, so that the flipped bits are read at all."""
+    """Correct the checksum of every header, so that headers with changed bits are read at all."""
     for start in range(0, len(content) - 511, 512):
         if content[start + 257 : start + 262] == b"ustar":
             block = content[start : start + 512]

@@ -1,4 +1,4 @@
-"""Images out of Debian packages: from a repository of our own, so that no mirror and no root is needed."""
+"""Images from Debian packages: from a repository of the test's own, so that no mirror and no root is needed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("apt-get"), reason="apt-get and
 
 
 class Repository:
-    """A repository of packages in *folder*, trusted as it is, and the only one that apt-get is told of."""
+    """A repository of packages in *folder*, trusted as it is, and the only one that apt-get may use."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder / "repository"
@@ -61,7 +61,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 
 def packed(folder: Path, source: dict[str, Any], said: list[str]) -> dict[str, str]:
-    """Return what the archive of *source* has: a path and its text, or what it links to; without directories."""
+    """Return the archive of *source*: each path with its text, or its link target; without directories."""
     with (
         workspace(Store(str(folder / "store"))) as work,
         tarfile.open(debian.archive(source, work, said.append)) as tar,
@@ -73,8 +73,8 @@ def packed(folder: Path, source: dict[str, Any], said: list[str]) -> dict[str, s
         }
 
 
-def test_packages_come_with_what_they_need_and_no_more(tmp_path: Path, repository: Repository) -> None:
-    """What is needed comes along, what is assumed does not, /bin is merged into /usr, and documents are left out."""
+def test_packages_come_with_their_dependencies_alone(tmp_path: Path, repository: Repository) -> None:
+    """Dependencies are included, assumed packages are not, /bin is merged into /usr, and documents are left out."""
     repository.add("tool", {"bin/tool": "one", "usr/share/doc/tool/x": "-"}, needs=["library", "scripts"])
     repository.add("library", {"lib64/loader": "elf", "etc/conf": "theirs"})
     repository.add("scripts", {"usr/bin/script": "perl"})
@@ -95,8 +95,8 @@ def test_packages_come_with_what_they_need_and_no_more(tmp_path: Path, repositor
     assert "usr/bin/script" in packed(tmp_path, source | {"assumed": []}, [])
 
 
-def test_old_lists_are_fetched_anew_for_us_alone(tmp_path: Path, repository: Repository) -> None:
-    """A host that has never seen the package fetches lists into the workspace; the host's own stay as they are."""
+def test_missing_lists_are_downloaded_into_the_workspace(tmp_path: Path, repository: Repository) -> None:
+    """If the host has no list with the package, new lists go to the workspace; the host's own do not change."""
     repository.add("tool", {"usr/bin/tool": "one"})
     said: list[str] = []
     assert packed(tmp_path, {"packages": ["tool"], "assumed": []}, said)["usr/bin/tool"] == "one"
@@ -104,23 +104,23 @@ def test_old_lists_are_fetched_anew_for_us_alone(tmp_path: Path, repository: Rep
     assert [path.name for path in (tmp_path / "lists").iterdir()] == ["partial"]
 
 
-def test_a_package_that_is_nowhere_is_named(tmp_path: Path, repository: Repository) -> None:
-    """One line: what apt-get said, and what may be the matter."""
+def test_an_unknown_package_is_named(tmp_path: Path, repository: Repository) -> None:
+    """One line: the message of apt-get, and the probable cause."""
     repository.add("tool", {"usr/bin/tool": "one"})
     with pytest.raises(ImageError, match=r"apt-get: .*no-such-package"):
         packed(tmp_path, {"packages": ["no-such-package"], "assumed": []}, [])
 
 
 def test_a_mirror_that_does_not_answer_is_named(tmp_path: Path, repository: Repository) -> None:
-    """Offline, the error asks for the mirror, and no half of an image is there."""
+    """Offline, the error asks whether a Debian mirror can be reached, and no half of an image is there."""
     shutil.rmtree(repository.folder)
     with pytest.raises(ImageError, match=r"apt-get: .*\(is a Debian mirror within reach\?\)"):
         packed(tmp_path, {"packages": ["tool"], "assumed": []}, [])
     assert Store(str(tmp_path / "store")).images() == []
 
 
-def test_what_is_no_debian_package_is_an_error_that_names_it(tmp_path: Path) -> None:
-    """A file that is something else makes no image."""
+def test_a_file_that_is_no_debian_package_is_named(tmp_path: Path) -> None:
+    """Another kind of file makes no image."""
     (tmp_path / "broken.deb").write_bytes(b"!<arch>\nnothing")
     with Pack(str(tmp_path / "all.tar")) as pack, pytest.raises(ImageError, match=r"broken\.deb"):
         debian._Tree(pack, []).take("dpkg-deb", str(tmp_path / "broken.deb"))

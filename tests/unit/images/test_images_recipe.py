@@ -1,4 +1,4 @@
-"""Recipes: which sources are tried and what is said; which programs are static; what a package database says."""
+"""Recipes: the order of the sources, the messages, static programs, and the package database of alpine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a directory of recipes, with a source that works (`packed`), and one that counts how often it did."""
+    """Give a directory of recipes, with a working source (`packed`), which counts its calls."""
 
     def packed(source: dict[str, Any], work: Any, say: Any) -> str:
         with (tmp_path / "made").open("a") as log:
@@ -47,13 +47,13 @@ def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(kitchen: Path, name: str, *sources: str) -> None:
-    """Write a recipe with *sources*, each the words of one table."""
+    """Write a recipe with *sources*, each the text of one table."""
     tables = "\n".join(f"[[source]]\n{source}" for source in sources)
     (kitchen / "recipes" / f"{name}.toml").write_text(f"tags = ['1.0']\n[config]\nCmd = ['/bin/sh']\n{tables}\n")
 
 
-def test_the_first_source_that_works_is_used_and_said(store: Store, kitchen: Path) -> None:
-    """Sources are tried in order; those that fail are named with their reason, later ones not touched."""
+def test_the_first_working_source_is_used_and_named(store: Store, kitchen: Path) -> None:
+    """Sources are tried in order; failed ones are named with their reason, later ones are not tried."""
     write(kitchen, "a", "kind='registry'", "kind='odd'", "kind='packed'\ntext='one'", "kind='packed'\ntext='two'")
     said: list[str] = []
     image = recipe.make(store, "a", said.append)
@@ -66,7 +66,7 @@ def test_the_first_source_that_works_is_used_and_said(store: Store, kitchen: Pat
     assert [image.reference for image in store.images()] == ["a:1.0", "a:latest"]
 
 
-def test_no_source_that_works_is_one_clear_error(store: Store, kitchen: Path) -> None:
+def test_no_working_source_is_one_clear_error(store: Store, kitchen: Path) -> None:
     """When all sources fail the error has the last one's reason, and nothing is in the store."""
     write(kitchen, "a", "kind='odd'", "kind='registry'")
     with pytest.raises(ImageError, match=r"no source .* registry: this tinybox does not talk to registries"):
@@ -76,7 +76,7 @@ def test_no_source_that_works_is_one_clear_error(store: Store, kitchen: Path) ->
 
 
 def test_recipes_are_found_by_name_and_tag(kitchen: Path) -> None:
-    """A recipe is for `latest` and the tags it names; others, hosts and paths have none, and bad names are bad."""
+    """A recipe is for `latest` and the tags it names; other tags, hosts and paths have none; invalid names fail."""
     write(kitchen, "a", "kind='odd'")
     for text in ("a", "a:latest", "a:1.0"):
         found = recipe.find(text)
@@ -89,14 +89,14 @@ def test_recipes_are_found_by_name_and_tag(kitchen: Path) -> None:
     assert recipe.names() == ["a"]
 
 
-def test_a_missing_recipe_names_those_there_are(store: Store) -> None:
+def test_a_missing_recipe_lists_the_known_ones(store: Store) -> None:
     """The cure of an unknown recipe is the list of the known ones, which are these two."""
     with pytest.raises(ImageError, match="alpine, busybox"):
         recipe.make(store, "nothing", lambda _: None)
 
 
 def test_a_recipe_with_faults_is_named(kitchen: Path) -> None:
-    """Wrong TOML and missing words are errors that name the file."""
+    """Wrong TOML and missing keys are errors that name the file."""
     for text in ("[[", "name = 1"):
         (kitchen / "recipes/a.toml").write_text(text)
         with pytest.raises(ImageError, match=r"a\.toml"):
@@ -104,7 +104,7 @@ def test_a_recipe_with_faults_is_named(kitchen: Path) -> None:
 
 
 def test_of_many_makers_one_works(store: Store, kitchen: Path) -> None:
-    """Six makers at once: the source is used once, and each of them has the image; the control is another image."""
+    """Six makers at once: the source is used once, and each of them gets the image; the control is another image."""
     write(kitchen, "a", "kind='packed'\ntext='one'")
     write(kitchen, "b", "kind='packed'\ntext='two'")
     ids: list[str] = []
@@ -120,8 +120,8 @@ def test_of_many_makers_one_works(store: Store, kitchen: Path) -> None:
     assert (kitchen / "made").read_text() == "xx"
 
 
-def test_the_recipes_of_the_house_can_be_read() -> None:
-    """Both recipes have a config that starts a shell, sources in order, and a pinned hash for each machine."""
+def test_the_own_recipes_can_be_read() -> None:
+    """Each recipe of tinybox has a config that starts a shell, sources in order, and a pinned hash for each machine."""
     alpine, box = recipe.find("alpine:3.23"), recipe.find("busybox")
     assert alpine
     assert box
@@ -139,7 +139,7 @@ def elf(*types: int) -> bytes:
 
 
 def test_a_program_with_an_interpreter_is_not_static() -> None:
-    """PT_INTERP tells them apart; the control is this Python, or whatever it runs by, and a script."""
+    """PT_INTERP distinguishes them; the control is this Python, or its interpreter, and a script."""
     assert busybox.is_static(elf(1, 2))
     assert not busybox.is_static(elf(1, 3, 2))
     assert not busybox.is_static(b"#!/bin/sh\n")
@@ -165,7 +165,7 @@ M:0:0:1777
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Make an installation of one package we want and one we do not."""
+    """Make an installation of one wanted package and one other."""
     path = tmp_path / "tree"
     for folder in ("lib/apk/db", "etc/apk", "etc/busybox-paths.d", "tmp", "bin"):
         (path / folder).mkdir(parents=True)
@@ -205,13 +205,13 @@ def compose(tree: Path, source: dict[str, Any]) -> dict[str, tuple[tarfile.TarIn
 
 
 def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    """Read what a regular file of *tar* holds."""
+    """Return the content of a regular file of *tar*."""
     file = tar.extractfile(member) if member.isreg() else None
     return file.read() if file else b""
 
 
-def test_an_installation_is_cut_down_to_some_packages(tree: Path) -> None:
-    """What the wanted package owns is taken and mended; the database, triggers and scripts know no other package."""
+def test_an_installation_is_reduced_to_some_packages(tree: Path) -> None:
+    """Files of the wanted package are included and repaired; database, triggers and scripts know no other package."""
     result = compose(tree, SOURCE)
     assert result["etc/conf"][1] == b"mine:1\n"
     assert (result["etc/conf"][0].uid, result["etc/conf"][0].gid, result["etc/conf"][0].mode) == (7, 8, 0o640)
@@ -234,13 +234,13 @@ def test_an_installation_is_cut_down_to_some_packages(tree: Path) -> None:
     ("change", "cause"),
     [
         ({"packages": ["pkg", "absent"]}, "no package absent"),
-        ({"without": {}}, "not what its package brought"),
-        ({"links": {}}, "not what its package brought"),
+        ({"without": {}}, "differs from that of its package"),
+        ({"links": {}}, "differs from that of its package"),
         ({"unowned": ["etc/absent"]}, "No such file"),
     ],
 )
-def test_what_is_missing_or_not_the_packages_own_is_an_error(tree: Path, change: dict[str, Any], cause: str) -> None:
-    """A file that differs from its checksum is refused, unless the recipe says that it may."""
+def test_a_missing_or_changed_file_is_an_error(tree: Path, change: dict[str, Any], cause: str) -> None:
+    """A file that differs from its checksum is refused, unless the recipe allows it."""
     with pytest.raises(ImageError, match=cause):
         compose(tree, SOURCE | change)
     if change == {"without": {}}:
@@ -248,7 +248,7 @@ def test_what_is_missing_or_not_the_packages_own_is_an_error(tree: Path, change:
 
 
 def test_a_missing_tool_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without qemu-img the error says what to install, before anything is fetched; the control is a tool we have."""
+    """Without qemu-img the error names its package, before anything is downloaded; the control is an installed tool."""
     assert programs.find("sh", "dash").endswith("/sh")
     with pytest.raises(Exception, match=r"no-such-tool.*apt install the-package"):
         programs.find("no-such-tool", "the-package")
@@ -260,12 +260,12 @@ def test_an_image_can_be_made_anew(store: Store, kitchen: Path) -> None:
     first = recipe.make(store, "a", lambda _: None)
     write(kitchen, "a", "kind='packed'\ntext='two'")
     assert recipe.make(store, "a", lambda _: None).id == first.id
-    second = recipe.make(store, "a", lambda _: None, anew=True)
+    second = recipe.make(store, "a", lambda _: None, again=True)
     assert Path(second.layers[0], "etc/from").read_text() == "two"
     assert {image.reference: image.id for image in store.images() if image.reference} == {
         "a:1.0": second.id,
         "a:latest": second.id,
     }
     assert store.image(first.id).id == first.id  # without a name, as docker leaves it
-    assert recipe.make(store, "a", lambda _: None, anew=True).id == second.id
+    assert recipe.make(store, "a", lambda _: None, again=True).id == second.id
     assert (kitchen / "made").read_text() == "xxx"

@@ -1,4 +1,4 @@
-"""An image's name follows Docker's grammar: what is right is taken apart, what is wrong is refused in words."""
+"""An image's name follows Docker's grammar: a valid one is parsed, an invalid one is an error with its cause."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tinybox.images.reference import Reference, parse
         ("f" * 63, "f" * 63, "latest"),
     ],
 )
-def test_a_name_is_taken_apart(text: str, name: str, tag: str) -> None:
-    """A good reference gives its name and its tag, and is written as ``name:tag``."""
+def test_a_name_is_parsed(text: str, name: str, tag: str) -> None:
+    """A valid reference gives its name and its tag, and is written as ``name:tag``."""
     reference = parse(text)
     assert (reference.name, reference.tag) == (name, tag)
     assert str(reference) == f"{name}:{tag}"
@@ -39,7 +39,7 @@ def test_a_name_is_taken_apart(text: str, name: str, tag: str) -> None:
         *("-h.x/a", "h..x/a", "../a", "a/..", "a\n", "a:b\n", "\xe4", "a%b", "h.x:\u0663/a"),
     ],
 )
-def test_a_bad_name_is_refused_in_words(text: str) -> None:
+def test_an_invalid_name_is_refused(text: str) -> None:
     """A wrong reference is a UsageError with a cause and a cure."""
     with pytest.raises(UsageError) as caught:
         parse(text)
@@ -48,7 +48,7 @@ def test_a_bad_name_is_refused_in_words(text: str) -> None:
 
 
 def test_references_are_values() -> None:
-    """Two references with the same words are equal and hash alike; another tag makes another reference."""
+    """Two references with the same text are equal and hash alike; another tag makes another reference."""
     assert parse("a") == Reference("a", "latest")
     assert len({parse("a"), parse("a:latest"), parse("a:b")}) == 2
     assert parse("a") != "a:latest"

@@ -1,4 +1,4 @@
-"""The store: one look for an image, layers shared by content, names that move, and no half-made thing ever seen."""
+"""The image store: look-up, layers shared by content, names that move, and no half-made object is ever visible."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_an_open_file_may_be_a_pipe(store: Store) -> None:
 
 
 def test_a_look_up_opens_one_file() -> None:
-    """`tinybox run` pays for one readlink(2) and one open(2); control: the size, which it does not need, opens more."""
+    """`tinybox run` needs one readlink(2) and one open(2); control: the size, which it does not need, opens more."""
     program = """
 import sys, tempfile
 from tinybox.images.store import Store
@@ -101,7 +101,7 @@ COLLECTIONS = set("_collections _operator collections itertools keyword operator
 
 
 def test_looking_for_an_image_loads_no_heavy_module() -> None:
-    """The way of `tinybox run` through this room loads nothing that only an import or a recipe needs."""
+    """`tinybox run` loads no module of this package that only an import or a recipe needs."""
     program = "import sys; a = set(sys.modules); import tinybox.images.store; print(*sorted(set(sys.modules) - a))"
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     ours = {"tinybox", "tinybox.errors", "tinybox.images", "tinybox.images.reference", "tinybox.images.store"}
@@ -112,7 +112,7 @@ def test_looking_for_an_image_loads_no_heavy_module() -> None:
 
 
 def test_content_is_stored_once(store: Store) -> None:
-    """The same files, however packed, are one layer; the same files and config are one image with two names."""
+    """The same files, in any compression, are one layer; the same files and config are one image with two names."""
     first = import_archive(store, tar(store), "a", CONFIG)
     second = import_archive(store, tar(store, gzip.compress(ROOTFS)), "b", CONFIG)
     third = import_archive(store, tar(store), "c", {"Cmd": ["/bin/true"]})
@@ -126,7 +126,7 @@ def test_content_is_stored_once(store: Store) -> None:
 
 
 def test_an_image_is_found_by_the_beginning_of_its_id(store: Store) -> None:
-    """An id works in full, with sha256:, and shortened as long as it is unambiguous; a name goes before an id."""
+    """An id works in full, with sha256:, and shortened while it is unambiguous; a name has priority over an id."""
     image = import_archive(store, tar(store), "box")
     other = import_archive(store, tar(store, OTHER), "other")
     shortest = next(image.id[:length] for length in range(1, 64) if image.id[:length] != other.id[:length])
@@ -137,8 +137,8 @@ def test_an_image_is_found_by_the_beginning_of_its_id(store: Store) -> None:
     assert store.image(image.id[:13]).id == image.id
 
 
-def test_two_ids_that_begin_alike_are_not_guessed(store: Store) -> None:
-    """An ambiguous prefix is an error that says so."""
+def test_an_ambiguous_id_is_an_error(store: Store) -> None:
+    """A prefix of two ids is an error with that reason."""
     for number in range(17):
         import_archive(store, tar(store), f"box:{number}", {"Labels": {"number": str(number)}})
     initials = [image.id[0] for image in store.images()]
@@ -149,7 +149,7 @@ def test_two_ids_that_begin_alike_are_not_guessed(store: Store) -> None:
 
 @pytest.mark.parametrize("text", ["nothing", "no/such:thing", "f" * 64, "sha256:abc", "b" * 70])
 def test_an_unknown_image_is_named_with_a_cure(store: Store, text: str) -> None:
-    """What is not there is an ImageError that names it and what to do, in an empty store and in a full one."""
+    """A missing image is an ImageError that names it and the cure, in an empty store and in a full one."""
     for _ in range(2):
         with pytest.raises(ImageError) as caught:
             store.image(text)
@@ -158,8 +158,8 @@ def test_an_unknown_image_is_named_with_a_cure(store: Store, text: str) -> None:
         import_archive(store, tar(store), "box")
 
 
-def test_bad_names_never_reach_the_disk(store: Store) -> None:
-    """A name that climbs is refused before a path is made of it, for reading and for writing."""
+def test_invalid_names_never_reach_the_disk(store: Store) -> None:
+    """A name with `..` is refused before a path is made of it, for reading and for writing."""
     for text in ("../../etc/passwd", "a/../b", "", "A"):
         with pytest.raises(UsageError):
             store.image(text)
@@ -169,13 +169,13 @@ def test_bad_names_never_reach_the_disk(store: Store) -> None:
 
 
 def test_an_empty_store_lists_nothing(store: Store) -> None:
-    """Looking does not make a store."""
+    """Listing does not make a store."""
     assert store.images() == []
     assert not os.path.exists(store.root)
 
 
 def test_removing_a_name_keeps_the_image_until_the_last(store: Store) -> None:
-    """One name of two is only untagged; with the last one image and layer go."""
+    """One name of two is only untagged; with the last one image and layer are removed."""
     image = import_archive(store, tar(store), "host.example:5000/team/box:1")
     store.tag("host.example:5000/team/box:1", "two")
     assert store.remove("two") == (["two:latest"], [])
@@ -195,7 +195,7 @@ def test_a_shared_layer_stays_with_its_last_image(store: Store) -> None:
 
 
 def test_an_id_with_several_names_is_not_removed(store: Store) -> None:
-    """By its id an image goes only when it has one name, or none."""
+    """By its id an image is removed only if it has one name, or none."""
     image = import_archive(store, tar(store), "a")
     store.tag("a", "b")
     with pytest.raises(ImageError, match="several names: a:latest, b:latest"):
@@ -205,7 +205,7 @@ def test_an_id_with_several_names_is_not_removed(store: Store) -> None:
 
 
 def test_an_image_without_a_name_is_listed_and_removed_by_id(store: Store) -> None:
-    """An image whose name went to another one stays until it is removed by its id."""
+    """An image whose name was given to another one stays until it is removed by its id."""
     old = import_archive(store, tar(store), "box")
     new = import_archive(store, tar(store, OTHER), "box")
     assert {image.id: image.reference for image in store.images()} == {old.id: "", new.id: "box:latest"}
@@ -229,8 +229,8 @@ def test_a_used_image_is_not_removed(store: Store) -> None:
     store.remove("box")
 
 
-def test_a_shared_lock_keeps_images_in_place(store: Store) -> None:
-    """While a container is being made under the shared lock no image goes; afterwards it does."""
+def test_a_shared_lock_keeps_images(store: Store) -> None:
+    """While a container is being made under the shared lock no image is removed; afterwards it can be."""
     import_archive(store, tar(store), "box")
     remover = threading.Thread(target=store.remove, args=["box"])
     with store.locked(shared=True), store.locked(shared=True):
@@ -242,8 +242,8 @@ def test_a_shared_lock_keeps_images_in_place(store: Store) -> None:
     assert store.images() == []
 
 
-def test_a_layer_is_roots_alone_whatever_the_umask(store: Store) -> None:
-    """Nobody but root passes to a layer's files, which have the modes that the image gives them."""
+def test_a_layer_is_closed_whatever_the_umask(store: Store) -> None:
+    """Only root can reach a layer's files, which have the modes that the image gives them."""
     old = os.umask(0o077)
     try:
         image = import_archive(store, tar(store, archive([regular("implied/f")])), "box")
@@ -261,13 +261,13 @@ def test_a_layer_is_roots_alone_whatever_the_umask(store: Store) -> None:
     [
         (archive([regular("oci-layout", b"{}"), directory("blobs")]), "saved images"),
         (archive([regular("manifest.json", b"[]")]), "saved images"),
-        (archive([]), "nothing in it"),
+        (archive([]), "it is empty"),
         (b"", "tar"),
         (ROOTFS[:600], "cut short"),
     ],
 )
 def test_a_failed_import_leaves_nothing(store: Store, content: bytes, cause: str) -> None:
-    """No name, record, layer or litter of an import that failed; what was there before is untouched."""
+    """No name, record, layer or temporary file of a failed import; earlier ones do not change."""
     import_archive(store, tar(store), "box")
     before = [files(store, name) for name in ("names", "images", "layers", "tmp")]
     with pytest.raises(ImageError, match=cause):
@@ -283,8 +283,8 @@ def test_a_missing_archive_is_named(store: Store) -> None:
         import_archive(store, "/", "box")
 
 
-def test_a_place_that_cannot_be_is_a_host_error(tmp_path: Path) -> None:
-    """A store below a file cannot be made, and the error says where."""
+def test_an_impossible_store_is_a_host_error(tmp_path: Path) -> None:
+    """A store below a file cannot be made, and the error names the path."""
     (tmp_path / "file").touch()
     store = Store(str(tmp_path / "file" / "store"))
     with pytest.raises(HostError, match="cannot be made"):
@@ -292,7 +292,7 @@ def test_a_place_that_cannot_be_is_a_host_error(tmp_path: Path) -> None:
 
 
 def test_a_collision_of_short_names_is_an_error(store: Store) -> None:
-    """A layer whose short name belongs to another digest is not taken for it."""
+    """A layer whose short name belongs to another digest is not used for it."""
     image = import_archive(store, tar(store), "box")
     note = Path(image.layers[0]).with_name("layer.json")
     note.write_text(note.read_text().replace(image.diff_ids[0][-8:], "00000000"))
@@ -301,11 +301,11 @@ def test_a_collision_of_short_names_is_an_error(store: Store) -> None:
     assert [image.reference for image in store.images()] == ["box:latest"]
 
 
-def test_a_lost_layer_and_a_torn_record_are_told(store: Store) -> None:
-    """Damage to the store is an ImageError with a cure, and the cure works."""
+def test_a_lost_layer_and_a_torn_record_are_reported(store: Store) -> None:
+    """Damage of the store is an ImageError with a cure, and the cure works."""
     image = import_archive(store, tar(store), "box")
     Path(image.layers[0]).rename(Path(image.layers[0]).with_name("elsewhere"))
-    with pytest.raises(ImageError, match="a layer of it is gone"):
+    with pytest.raises(ImageError, match="a layer of it is missing"):
         store.image("box")
     store.remove("box")
     image = import_archive(store, tar(store), "box")
@@ -335,15 +335,15 @@ def importer(store: Store) -> subprocess.Popen[bytes]:
 
 
 def waits_for_more(process: subprocess.Popen[bytes]) -> bool:
-    """Tell whether *process* has read its pipe empty and sleeps in read(2); only then a signal is seen at once."""
+    """Tell whether *process* has read all of its pipe and sleeps in read(2); only then a signal is handled at once."""
     assert process.stdin
     unread = struct.unpack("i", fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4)))[0]
     state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2][0]
     return bool(unread == 0 and state == "S")
 
 
-def test_a_killed_import_is_swept_and_a_living_one_is_not(store: Store) -> None:
-    """The litter of a dead importer goes with the next import; the control: while it lives, its work stays."""
+def test_a_killed_import_is_swept_and_a_running_one_is_not(store: Store) -> None:
+    """Files of a killed import are removed by the next one; the control: files of a running import stay."""
     with importer(store) as process:
         import_archive(store, tar(store), "box")
         (work,) = files(store, "tmp")
@@ -356,15 +356,15 @@ def test_a_killed_import_is_swept_and_a_living_one_is_not(store: Store) -> None:
 
 
 def test_an_interrupted_import_cleans_up_itself(store: Store) -> None:
-    """Ctrl-C in the middle of an archive leaves nothing at all."""
+    """Ctrl-C in the middle of an archive leaves nothing."""
     with importer(store) as process:
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) != 0
     assert [files(store, name) for name in ("names", "images", "layers", "tmp")] == [[], [], [], []]
 
 
-def test_orphaned_layers_and_torn_removals_are_swept(store: Store) -> None:
-    """What a kill between two steps of a commit or a removal leaves is gone after the next import."""
+def test_orphaned_layers_and_unfinished_removals_are_swept(store: Store) -> None:
+    """The remains of a commit or a removal that was killed between two steps are removed by the next import."""
     import_archive(store, tar(store), "box")
     for path in ("layers/0123456789abcdef/fs", "tmp/gone-0123456789abcdef/fs"):
         Path(store.root, path).mkdir(parents=True)
@@ -397,8 +397,8 @@ def test_many_at_once_make_one_image(store: Store) -> None:
     assert files(store, "tmp") == []
 
 
-def test_listing_beside_changes_sees_whole_images(store: Store) -> None:
-    """While images come and go, a list has only what is whole, and never fails."""
+def test_a_list_during_changes_has_whole_images(store: Store) -> None:
+    """While images are added and removed, a list has only complete images, and never fails."""
     import_archive(store, tar(store), "stays")
     done = threading.Event()
 
@@ -417,7 +417,7 @@ def test_listing_beside_changes_sees_whole_images(store: Store) -> None:
 
 
 def test_a_workspace_is_gone_with_its_block(store: Store) -> None:
-    """The directory is ours while we are in it, and goes with an error, too."""
+    """The directory belongs to its block, and is removed at its end, also after an error."""
     with workspace(store) as work:
         Path(work.path, "litter").touch()
         assert os.stat(work.path).st_mode & 0o777 == 0o700

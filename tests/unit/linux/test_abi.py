@@ -1,4 +1,4 @@
-"""What the kernel's structures look like, to the byte, and what its answers become."""
+"""The kernel's structures, to the byte, and the errors of its calls."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tinybox.linux import abi, capability, files, mount, process
         (mount.MountAttr, 32),
         (files.OpenHow, 24),
         (capability.Header, 8),
-        (capability.Words, 12),
+        (capability.Data, 12),
     ],
 )
 def test_structures_have_the_kernels_size(structure: type[ctypes.Structure], size: int) -> None:
-    """Each structure is as long as the kernel's headers say."""
+    """Each structure has the size of the kernel's headers."""
     assert ctypes.sizeof(structure) == size
 
 
@@ -41,23 +41,23 @@ def test_pivot_root_has_another_number_on_each_machine() -> None:
 
 
 def test_numbers_are_those_of_the_machines_own_headers() -> None:
-    """Every number in the table is the one by which this machine's seccomp table knows the call."""
+    """Every number in the table is that of this machine's seccomp table."""
     from tinybox.linux import syscalls
 
     numbers = syscalls.numbers_of(os.uname().machine)
     assert {name: abi.number(name) for name in abi.NUMBERS} == {name: numbers[name] for name in abi.NUMBERS}
 
 
-def test_a_refusal_is_the_oserror_that_python_would_raise() -> None:
-    """ENOENT from a call of ours is caught as FileNotFoundError, and tells the call."""
+def test_a_refusal_is_python_s_own_oserror() -> None:
+    """ENOENT of a call is caught as FileNotFoundError, and names the call."""
     with pytest.raises(FileNotFoundError) as caught:
         files.openat2(mount.AT_FDCWD, b"/no/such/file", os.O_RDONLY, 0)
     assert isinstance(caught.value, SyscallError)
     assert str(caught.value) == "openat2: No such file or directory [ENOENT]"
 
 
-def test_listeners_hear_each_call_with_its_answer() -> None:
-    """A call that succeeds is told to a listener once, with its arguments and its result."""
+def test_listeners_get_each_call_with_its_result() -> None:
+    """A successful call is reported to a listener once, with its arguments and its result."""
     heard: list[tuple[str, object]] = []
     explain.listeners.append(lambda name, arguments, result, begun: heard.append((name, result)))  # noqa: ARG005
     try:

@@ -1,4 +1,4 @@
-"""The device filter's program, checked without a kernel: by its bytes, and by a small machine that runs them."""
+"""The device filter's program, checked without a kernel: by its bytes, and by an interpreter of the test's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Device = tuple[str, int, int]
 
 
 def run(code: bytes, device: Device, access: str) -> int:
-    """Run *code* as the kernel would, when a process asks for *access* to *device*; return its answer."""
+    """Run *code* as the kernel would, for a process that requests *access* to *device*; return its result."""
     kind, major, minor = device
     asked = sum(ACCESS[letter] for letter in access) << 16 | TYPE[kind]
     context = struct.pack("=III", asked, major, minor)
@@ -49,14 +49,14 @@ def test_an_instruction_is_eight_bytes_in_the_kernels_order() -> None:
 
 
 def test_the_kernels_structures_have_their_sizes() -> None:
-    """The parts of union bpf_attr that are used end where the kernel's header says."""
+    """The used parts of union bpf_attr end where the kernel's header says."""
     assert ctypes.sizeof(bpf.LoadAttr) == 40
     assert bpf.LoadAttr.license.offset == 16
     assert ctypes.sizeof(bpf.AttachAttr) == 16
 
 
-def test_a_jump_counts_from_the_instruction_behind_it() -> None:
-    """A label is turned into a distance."""
+def test_a_jump_counts_from_the_next_instruction() -> None:
+    """A label becomes a distance."""
     code = bpf.Assembler()
     code.add(bpf.BPF_JEQ32, to="end")
     code.add(bpf.BPF_EXIT)
@@ -69,7 +69,7 @@ def test_a_jump_counts_from_the_instruction_behind_it() -> None:
     ("device", "access", "answer"),
     [
         (NULL, "rw", 1),
-        (NULL, "", 1),  # access(2) with F_OK asks for nothing, of a device that is allowed
+        (NULL, "", 1),  # access(2) with F_OK requests nothing, of an allowed device
         (("c", 136, 77), "rw", 1),
         (("c", 1, 11), "r", 0),  # /dev/kmsg
         (("c", 1, 11), "m", 1),
@@ -79,8 +79,8 @@ def test_a_jump_counts_from_the_instruction_behind_it() -> None:
         (("b", 1, 3), "r", 0),  # the numbers of /dev/null, but a block device
     ],
 )
-def test_the_default_list_opens_the_harmless_devices_and_makes_any(device: Device, access: str, answer: int) -> None:
-    """The names of devices are free; their use is not."""
+def test_the_default_list_allows_harmless_devices_and_all_mknod(device: Device, access: str, answer: int) -> None:
+    """Any device file may be made; only harmless devices may be used."""
     assert run(program(DEFAULT_DEVICES), device, access) == answer
 
 
@@ -92,7 +92,7 @@ def test_the_default_list_opens_the_harmless_devices_and_makes_any(device: Devic
         ([{"allow": True, "access": "rwm"}, {**DENY_ALL, "type": "b"}], "r", 0),  # the later rule wins
         ([DENY_ALL, {"allow": True, "type": "b", "major": 8, "minor": 0, "access": "r"}], "rw", 0),
         ([DENY_ALL, {"allow": True, "type": "b", "major": 8, "minor": -1, "access": "rw"}], "rw", 1),
-        (  # two rules that grant one access each grant both together
+        (  # two rules, each for one access, allow both together
             [
                 DENY_ALL,
                 {"allow": True, "type": "b", "major": 8, "access": "r"},
@@ -101,19 +101,19 @@ def test_the_default_list_opens_the_harmless_devices_and_makes_any(device: Devic
             "rw",
             1,
         ),
-        (  # a later refusal of one access takes both
+        (  # a later refusal of one access refuses both
             [{"allow": True, "access": "rwm"}, {"allow": False, "type": "b", "major": 8, "access": "w"}],
             "rw",
             0,
         ),
     ],
 )
-def test_rules_hold_in_their_order(rules: list[dict[str, Any]], access: str, answer: int) -> None:
-    """Each later rule has the last word on the accesses that it names, and what no rule names is refused."""
+def test_rules_apply_in_their_order(rules: list[dict[str, Any]], access: str, answer: int) -> None:
+    """For each access the last rule that names it decides, and an access without a rule is refused."""
     assert run(program(rules), DISK, access) == answer
 
 
-def test_a_program_without_an_allowing_rule_has_no_dead_end() -> None:
-    """The verifier refuses instructions that nothing reaches, so the answer 1 is left out when nobody gives it."""
+def test_a_program_without_an_allowing_rule_has_no_dead_code() -> None:
+    """The verifier refuses unreachable instructions, so the result 1 is left out if no rule gives it."""
     moves = [code for code, *_ in struct.iter_unpack("=BBhi", program([DENY_ALL])) if code == bpf.BPF_MOV64]
     assert len(moves) == 1

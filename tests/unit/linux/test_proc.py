@@ -1,4 +1,4 @@
-"""Reading /proc: what the kernel writes, and what is made of it."""
+"""Parsing of files in /proc, as the kernel writes them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def test_mountinfo_with_spaces_and_optional_fields() -> None:
 
 
 def test_mountinfo_of_this_machine_has_a_root() -> None:
-    """The real file parses, and one mount is at /."""
+    """The real file is parsed, and one mount is at /."""
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         assert any(mount.point == "/" for mount in proc.mountinfo(file.read()))
 
 
-def test_stat_of_a_process_that_lies_in_its_name() -> None:
-    """A name with blanks and brackets does not shift the fields behind it."""
+def test_stat_of_a_process_with_a_misleading_name() -> None:
+    """A name with blanks and brackets does not shift the fields after it."""
     fields = "R 7 8 9 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 " + " ".join(str(n) for n in range(23, 53))
     stat = proc.stat(f"42 (a) R (b) {fields}\n")
     assert (stat.pid, stat.comm, stat.state, stat.ppid, stat.starttime) == (42, "a) R (b", "R", 7, 4711)
 
 
 def test_status_and_id_map() -> None:
-    """Both become what their columns say."""
+    """Both are parsed as their columns are defined."""
     assert proc.status("Name:\tsh\nNSpid:\t4242\t1\n") == {"Name": "sh", "NSpid": "4242\t1"}
     assert proc.id_map("         0     524288      65536\n") == [(0, 524288, 65536)]

@@ -1,4 +1,4 @@
-"""The C half of the json module reads and writes what the whole of it does."""
+"""The C half of the json module reads and writes as the whole module does."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEXTS = [
 
 
 def anything(luck: random.Random, depth: int = 0) -> object:
-    """Make a value that JSON has a word for."""
+    """Make a random value that JSON can express."""
     kind = luck.randrange(5 if depth > 3 else 7)
     if kind == 5:
         return [anything(luck, depth + 1) for _ in range(luck.randrange(4))]
@@ -41,7 +41,7 @@ def anything(luck: random.Random, depth: int = 0) -> object:
 
 
 def test_both_halves_agree() -> None:
-    """A thousand random values are written to the same text, and read back to the same value."""
+    """A thousand random values give the same text, and the same value again."""
     luck = random.Random(7)  # noqa: S311  the same values each time
     for _ in range(1000):
         value = anything(luck)
@@ -51,14 +51,14 @@ def test_both_halves_agree() -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_is_no_json_is_refused(text: str) -> None:
-    """An incomplete or wrong text is a ValueError, as with the whole module (which lets NaN and Infinity pass)."""
+def test_malformed_json_is_refused(text: str) -> None:
+    """An incomplete or wrong text is a ValueError, as with the whole module (which accepts NaN and Infinity)."""
     with pytest.raises(ValueError, match=r".+"):
         quick_json.loads(text)
 
 
-def test_what_json_has_no_word_for() -> None:
-    """An object, NaN, or a list that holds itself cannot be written."""
+def test_values_that_json_cannot_express() -> None:
+    """An object, NaN, or a list that contains itself cannot be written."""
     endless: list[object] = []
     endless.append(endless)
     with pytest.raises(TypeError):

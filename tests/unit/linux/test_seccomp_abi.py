@@ -18,8 +18,8 @@ def test_a_program_is_a_length_and_a_pointer() -> None:
     assert SockFprog.filter.offset == 8
 
 
-def test_the_kernel_knows_its_own_answers() -> None:
-    """It can be asked without root; an answer that no kernel has is not available."""
+def test_the_kernel_knows_its_own_actions() -> None:
+    """The query needs no root; an action that no kernel has is not available."""
     assert action_available(SECCOMP_RET_ALLOW)
     assert action_available(SECCOMP_RET_KILL_PROCESS)
     assert not action_available(0x12340000)

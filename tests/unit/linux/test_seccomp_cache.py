@@ -1,4 +1,4 @@
-"""Programs compiled before are read, believed only when all is right with them, and never at the price of an error."""
+"""The cache of compiled seccomp programs: used only if all is right with it; a fault in it never causes an error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def kept(folder: Path) -> Path:
 
 
 def plant(folder: Path) -> Path:
-    """Make a cache whose file is right in every way and holds another program, to see whether it is read."""
+    """Make a cache whose file is right in every way and holds another program, to see whether it is used."""
     compiled(PROFILE, "x86_64", str(folder))
     path = kept(folder)
     origin, _, _ = path.read_bytes().partition(b"\n")
@@ -39,7 +39,7 @@ def plant(folder: Path) -> Path:
 
 
 def test_the_second_time_the_program_is_read(tmp_path: Path) -> None:
-    """The control of all tests below: a file with which all is right is believed."""
+    """The control of all tests below: a file without a fault is used."""
     assert compiled(PROFILE, "x86_64", str(tmp_path / "new" / "cache")) == FRESH
     plant(tmp_path / "cache")
     assert compiled(PROFILE, "x86_64", str(tmp_path / "cache")) == PLANTED
@@ -53,8 +53,8 @@ def test_a_cache_is_private_and_leaves_no_drafts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["truncate", "empty", "flip", "append", "origin", "writable", "link", "directory"])
-def test_a_cache_with_a_fault_is_not_believed(tmp_path: Path, change: str) -> None:
-    """Damaged, made from something else, or open to others' hands: the program is compiled anew."""
+def test_a_cache_with_a_fault_is_not_used(tmp_path: Path, change: str) -> None:
+    """Damaged, made from other sources, or writable by others: the program is compiled again."""
     path = plant(tmp_path)
     content = path.read_bytes()
     match change:
@@ -79,8 +79,8 @@ def test_a_cache_with_a_fault_is_not_believed(tmp_path: Path, change: str) -> No
     assert compiled(PROFILE, "x86_64", str(tmp_path)) == FRESH
 
 
-def test_a_fault_is_mended(tmp_path: Path) -> None:
-    """What was compiled anew replaces what was not believed."""
+def test_a_fault_is_repaired(tmp_path: Path) -> None:
+    """The newly compiled program replaces the faulty file."""
     path = plant(tmp_path)
     path.write_bytes(path.read_bytes()[:-1])
     compiled(PROFILE, "x86_64", str(tmp_path))
@@ -88,14 +88,14 @@ def test_a_fault_is_mended(tmp_path: Path) -> None:
 
 
 def test_another_profile_or_machine_is_another_program(tmp_path: Path) -> None:
-    """Neither is taken for the other."""
+    """Neither is mistaken for the other."""
     plant(tmp_path)
     assert compiled(PROFILE, "aarch64", str(tmp_path)) == compile_profile(PROFILE, "aarch64")
     other = {"defaultAction": "SCMP_ACT_ALLOW"}
     assert compiled(other, "x86_64", str(tmp_path)) == compile_profile(other, "x86_64")
 
 
-def test_a_new_compiler_makes_old_programs_void(tmp_path: Path) -> None:
+def test_a_new_compiler_invalidates_old_programs(tmp_path: Path) -> None:
     """The origin holds the sizes and times of the compiler's files."""
     path = plant(tmp_path)
     origin = path.read_bytes().partition(b"\n")[0].replace(b"compiler.py ", b"compiler.py 1", 1)
@@ -103,14 +103,14 @@ def test_a_new_compiler_makes_old_programs_void(tmp_path: Path) -> None:
     assert compiled(PROFILE, "x86_64", str(tmp_path)) == FRESH
 
 
-def test_where_nothing_can_be_kept_all_works(tmp_path: Path) -> None:
-    """The cache's place may be no directory at all."""
+def test_without_a_place_for_the_cache_all_works(tmp_path: Path) -> None:
+    """The cache's directory may be a file."""
     (tmp_path / "file").touch()
     assert compiled(PROFILE, "x86_64", str(tmp_path / "file" / "cache")) == FRESH
 
 
 def test_a_faulty_profile_leaves_nothing_in_the_cache(tmp_path: Path) -> None:
-    """The error comes before the file."""
+    """The error is raised before the file is written."""
     with pytest.raises(UsageError):
         compiled({"defaultAction": "?"}, "x86_64", str(tmp_path))
     assert os.listdir(tmp_path) == []
@@ -125,7 +125,7 @@ def test_the_check_sum_sees_every_single_bit(data: bytes) -> None:
 
 
 def test_the_flags_of_a_profile() -> None:
-    """OCI's names become the kernel's bits; an action that asks someone asks for a listener."""
+    """OCI's names become the kernel's bits; the action that notifies an agent needs a listener."""
     assert flags_of({}) == 0
     assert flags_of({"flags": ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"]}) == 2 | 4
     assert flags_of({"flags": ["SECCOMP_FILTER_FLAG_TSYNC"]}) == 1 | 16

@@ -1,4 +1,4 @@
-"""The compiler of profiles, judged by running its programs in a machine of the tests' own."""
+"""The compiler of profiles, tested by running its programs in the tests' own interpreter."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def denying(*rules: Profile, **more: object) -> bytes:
 
 
 def test_a_named_call_gets_its_rule_and_its_neighbours_get_the_default() -> None:
-    """The answer is exactly as wide as the name."""
+    """The rule applies to the named call only."""
     program = allowing(rule("getpid"), rule("bpf"))
     assert answer(program, NUMBER["getpid"]) == ALLOW
     assert answer(program, NUMBER["getpid"] - 1) == EPERM
@@ -60,8 +60,8 @@ def test_a_named_call_gets_its_rule_and_its_neighbours_get_the_default() -> None
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7])
-def test_every_number_is_found_however_many_there_are(step: int) -> None:
-    """Halving loses no number: of all calls of x86-64, each is answered by its own rule or by the default."""
+def test_every_number_is_found(step: int) -> None:
+    """Binary search loses no number: each call of x86-64 is answered by its own rule or by the default."""
     chosen = sorted(NUMBER, key=lambda name: NUMBER[name])[::step]
     program = allowing(*[rule(name, action="SCMP_ACT_ERRNO", errnoRet=NUMBER[name] + 1) for name in chosen])
     for name, number in NUMBER.items():
@@ -70,8 +70,8 @@ def test_every_number_is_found_however_many_there_are(step: int) -> None:
             assert answer(program, number) == expected, name
 
 
-def test_jumps_of_more_than_255_instructions_arrive() -> None:
-    """A jump's own reach is one byte; this program's tree needs longer ones, and still finds both of its ends."""
+def test_jumps_over_255_instructions_work() -> None:
+    """A jump's offset is one byte; this program's tree needs longer ones, and still reaches both of its ends."""
     many = [rule("openat", args=[when(1, "EQ", value)]) for value in range(300)]
     program = allowing(rule("read"), *many, rule("bpf"))
     assert len(program) // 8 > 2 * 255
@@ -79,8 +79,8 @@ def test_jumps_of_more_than_255_instructions_arrive() -> None:
     assert [answer(program, NUMBER["openat"], 0, value) for value in (0, 299, 300)] == [ALLOW, ALLOW, EPERM]
 
 
-def test_a_program_longer_than_the_kernel_takes_is_refused_in_words() -> None:
-    """The kernel would say EINVAL; we say how many instructions there are."""
+def test_a_program_that_is_too_long_is_refused() -> None:
+    """The kernel would return EINVAL; the error gives the number of instructions."""
     many = [rule("openat", args=[when(1, "EQ", value)]) for value in range(600)]
     with pytest.raises(UsageError, match="4096"):
         allowing(*many)
@@ -97,7 +97,7 @@ def test_a_comparison_is_that_of_64_bit_numbers(op: str) -> None:
 
 
 @pytest.mark.parametrize("mask", VALUES)
-def test_a_masked_comparison_looks_at_the_masked_bits_alone(mask: int) -> None:
+def test_a_masked_comparison_uses_only_the_masked_bits(mask: int) -> None:
     """MASKED_EQ compares argument & value with valueTwo."""
     for wanted in VALUES:
         program = allowing(rule("read", args=[when(5, "MASKED_EQ", mask, wanted)]))
@@ -106,8 +106,8 @@ def test_a_masked_comparison_looks_at_the_masked_bits_alone(mask: int) -> None:
             assert answer(program, NUMBER["read"], 0, 0, 0, 0, 0, argument) == expected, (argument, mask, wanted)
 
 
-def test_the_conditions_of_a_rule_must_all_hold() -> None:
-    """Several conditions on several arguments are an and: checked on random ones against plain arithmetic."""
+def test_the_conditions_of_a_rule_must_all_be_true() -> None:
+    """Several conditions on several arguments are an "and": checked on random ones against plain arithmetic."""
     chance = random.Random(5)  # noqa: S311  a seed makes the test repeatable; no secret is drawn
     for _ in range(200):
         conditions = [(index, chance.choice(list(COMPARE)), chance.choice(VALUES)) for index in range(6)]
@@ -120,39 +120,39 @@ def test_the_conditions_of_a_rule_must_all_hold() -> None:
 
 
 def test_two_conditions_on_one_argument_are_alternatives() -> None:
-    """As in runc and crun: whoever names an argument twice means either."""
+    """As in runc and crun: an argument that is named twice may have either value."""
     program = allowing(rule("read", args=[when(0, "EQ", 3), when(0, "EQ", 4)]))
     assert [answer(program, NUMBER["read"], value) for value in (3, 4, 5)] == [ALLOW, ALLOW, EPERM]
 
 
-def test_a_rule_without_conditions_outweighs_the_others() -> None:
-    """As in libseccomp, whichever of the two stands first."""
+def test_a_rule_without_conditions_has_priority() -> None:
+    """As in libseccomp, whichever of the two comes first."""
     narrow, wide = rule("read", args=[when(0, "EQ", 3)]), rule("read", action="SCMP_ACT_TRAP")
     for program in (allowing(narrow, wide), allowing(wide, narrow)):
         assert answer(program, NUMBER["read"], 3) == seccomp.SECCOMP_RET_TRAP
     assert answer(allowing(narrow), NUMBER["read"], 3) == ALLOW
 
 
-def test_a_rule_that_repeats_the_default_says_nothing() -> None:
-    """As in runc: it does not take away what another rule gives."""
+def test_a_rule_that_repeats_the_default_has_no_effect() -> None:
+    """As in runc: it does not remove the effect of another rule."""
     program = allowing(rule("read", args=[when(0, "EQ", 3)]), rule("read", action="SCMP_ACT_ERRNO"))
     assert answer(program, NUMBER["read"], 3) == ALLOW
 
 
-def test_a_name_that_the_machine_does_not_have_is_passed_over() -> None:
-    """The rest of the rule holds: profiles are written for more than one machine."""
+def test_a_name_that_the_machine_lacks_is_ignored() -> None:
+    """The rest of the rule applies: profiles are written for more than one machine."""
     assert answer(allowing(rule("riscv_flush_icache", "getpid")), NUMBER["getpid"]) == ALLOW
 
 
 def test_a_call_newer_than_the_profile_does_not_exist() -> None:
-    """A number above all named ones gets ENOSYS, unless the default lets calls through."""
+    """A number above all named ones gets ENOSYS, unless the default allows calls."""
     assert answer(allowing(rule("openat2")), NUMBER["openat2"] + 1) == ENOSYS
     assert answer(denying(rule("openat2", action="SCMP_ACT_TRAP")), NUMBER["openat2"] + 1) == ALLOW
 
 
 @pytest.mark.parametrize("compiled", [allowing, denying])
 def test_a_foreign_architecture_is_killed(compiled: Callable[..., bytes]) -> None:
-    """The same number is another call there, so that no rule can be applied."""
+    """The same number is another call there, so no rule can be applied."""
     program = compiled(rule("read", action="SCMP_ACT_LOG"))
     assert answer(program, 0) == seccomp.SECCOMP_RET_LOG
     assert [answer(program, 0, arch=arch) for arch in (I386, AARCH64, ARM, 0)] == [KILL_PROCESS] * 4
@@ -165,7 +165,7 @@ def test_a_listed_architecture_has_its_own_numbers() -> None:
     assert [answer(program, number) for number in (0, 3)] == [ALLOW, EPERM]
 
 
-def test_aarch64_counts_in_its_own_way() -> None:
+def test_aarch64_has_its_own_numbers() -> None:
     """pivot_root is 41 on aarch64 and 155 on x86-64."""
     profile = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [rule("pivot_root", "clone3")]}
     program = compile_profile(profile, "aarch64")
@@ -174,14 +174,14 @@ def test_aarch64_counts_in_its_own_way() -> None:
 
 
 @pytest.mark.parametrize("compiled", [allowing, denying])
-def test_the_x32_bit_leads_round_no_rule(compiled: Callable[..., bytes]) -> None:
-    """A number with the bit is killed where x32 is not listed, and has x32's own rules where it is."""
+def test_the_x32_bit_evades_no_rule(compiled: Callable[..., bytes]) -> None:
+    """A number with the bit is killed if x32 is not listed, and has x32's own rules if it is."""
     trap = rule("getpid", "ioctl", action="SCMP_ACT_TRAP")
     bare, listed = compiled(trap), compiled(trap, architectures=["SCMP_ARCH_X32"])
     assert answer(bare, X32_SYSCALL_BIT | NUMBER["getpid"]) == KILL_PROCESS
     assert answer(listed, X32_SYSCALL_BIT | NUMBER["getpid"]) == seccomp.SECCOMP_RET_TRAP
-    assert answer(listed, X32_SYSCALL_BIT | 514) == seccomp.SECCOMP_RET_TRAP  # ioctl, one of those that moved
-    assert answer(listed, X32_SYSCALL_BIT | NUMBER["ioctl"]) == answer(listed, NUMBER["read"])  # nobody's number
+    assert answer(listed, X32_SYSCALL_BIT | 514) == seccomp.SECCOMP_RET_TRAP  # ioctl, one of those with another number
+    assert answer(listed, X32_SYSCALL_BIT | NUMBER["ioctl"]) == answer(listed, NUMBER["read"])  # an unused number
 
 
 def test_a_call_that_a_tracer_skips_gets_the_default() -> None:
@@ -189,8 +189,8 @@ def test_a_call_that_a_tracer_skips_gets_the_default() -> None:
     assert answer(allowing(rule("read")), -1) == EPERM
 
 
-def test_i386_arguments_count_without_their_upper_half() -> None:
-    """The kernel ignores it there, so that a program could hide a denied value behind it; x86-64 has no such half."""
+def test_i386_arguments_are_compared_without_their_upper_half() -> None:
+    """The kernel ignores it there, so a program could hide a denied value behind it; x86-64 has no such half."""
     program = denying(
         rule("personality", action="SCMP_ACT_TRAP", args=[when(0, "EQ", 8)]), architectures=["SCMP_ARCH_X86"]
     )
@@ -203,8 +203,8 @@ def test_i386_arguments_count_without_their_upper_half() -> None:
     ]
 
 
-def test_socketcall_is_answered_as_the_call_that_it_stands_for() -> None:
-    """A denied socket(2) is not to be had by i386's other door; conditions cannot be seen there: ENOSYS."""
+def test_socketcall_is_answered_as_the_call_in_it() -> None:
+    """A denied socket(2) is denied by i386's socketcall, too; conditions cannot be checked there: ENOSYS."""
     trap, listed = "SCMP_ACT_TRAP", {"architectures": ["SCMP_ARCH_X86"]}
     socketcall, ipc = numbers_of("i386")["socketcall"], numbers_of("i386")["ipc"]
     program = denying(rule("socket", "shmget", action=trap), **listed)
@@ -230,13 +230,13 @@ def test_socketcall_is_answered_as_the_call_that_it_stands_for() -> None:
         ("SCMP_ACT_ALLOW", 0x7FFF0000),
     ],
 )
-def test_each_action_is_the_kernels_word(action: str, expected: int) -> None:
-    """The words of linux/seccomp.h; those that carry an errno carry EPERM unless told otherwise."""
+def test_each_action_is_the_kernels_constant(action: str, expected: int) -> None:
+    """The constants of linux/seccomp.h; actions with an errno have EPERM by default."""
     program = allowing(rule("read", action=action)) if expected != EPERM else denying(rule("read", action=action))
     assert answer(program, 0) == expected
 
 
-def test_an_errno_is_carried() -> None:
+def test_an_errno_is_passed_on() -> None:
     """Both the default's and a rule's own."""
     program = allowing(rule("read", action="SCMP_ACT_TRACE", errnoRet=7), rule("clone3"), defaultErrnoRet=13)
     assert answer(program, 0) == seccomp.SECCOMP_RET_TRACE | 7
@@ -270,7 +270,7 @@ def test_an_errno_is_carried() -> None:
     ],
 )
 def test_a_fault_is_named_with_its_field(profile: Profile, field: str) -> None:
-    """The user learns which of five hundred lines is wrong."""
+    """The error names which of five hundred lines is wrong."""
     full = {"defaultAction": "SCMP_ACT_ERRNO", **profile} if profile else profile
     with pytest.raises(UsageError, match=field):
         compile_profile(full, "x86_64")

@@ -1,4 +1,4 @@
-"""The default profile: what it lets through, what it refuses, and what a capability changes."""
+"""The default profile: which calls it allows, which it refuses, and what a capability changes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ADMIN = compile_profile(default_profile(["CAP_SYS_ADMIN"], "x86_64"), "x86_64")
 CLONE_NEWUSER, CLONE_THREAD = 0x10000000, 0x00010000
 
 
-def test_programs_get_what_they_live_on() -> None:
-    """Some calls of each subject are allowed, under all three ways into an x86-64 kernel, and on aarch64."""
+def test_programs_get_the_usual_calls() -> None:
+    """Some calls of each subject are allowed, by all three ways into an x86-64 kernel, and on aarch64."""
     calls = "read openat execve exit_group mmap futex rt_sigaction sendto clock_gettime getrandom prctl ioctl".split()
     other = compile_profile(default_profile([], "aarch64"), "aarch64")
     for name in calls:
@@ -34,13 +34,13 @@ def test_programs_get_what_they_live_on() -> None:
     "perf_event_open userfaultfd io_uring_setup open_by_handle_at settimeofday move_pages quotactl chroot".split(),
 )
 def test_dangerous_calls_are_refused(name: str) -> None:
-    """EPERM, which is what a program without the right would hear anyhow."""
+    """EPERM, as the kernel would answer a program without the capability."""
     assert answer(PLAIN, NUMBER[name]) == EPERM
 
 
 @pytest.mark.parametrize("capability", BY_CAPABILITY)
 def test_a_capability_opens_its_own_calls_and_no_others(capability: str) -> None:
-    """With the capability the calls are allowed; without it, those are refused that no rule of its own covers."""
+    """With the capability its calls are allowed; without it, those are refused that no rule of its own covers."""
     program = compile_profile(default_profile([capability], "x86_64"), "x86_64")
     gained = {name for name, number in NUMBER.items() if answer(program, number) != answer(PLAIN, number)}
     expected = set(BY_CAPABILITY[capability].split()) & NUMBER.keys()
@@ -50,7 +50,7 @@ def test_a_capability_opens_its_own_calls_and_no_others(capability: str) -> None
 
 
 def test_clone_makes_threads_but_no_namespaces() -> None:
-    """The flags are clone's first argument; clone3 hides them, and so does not exist."""
+    """The flags are clone's first argument; clone3 hides them in memory, and so is ENOSYS."""
     assert answer(PLAIN, NUMBER["clone"], CLONE_THREAD) == ALLOW
     assert answer(PLAIN, NUMBER["clone"], CLONE_THREAD | CLONE_NEWUSER) == EPERM
     assert answer(PLAIN, NUMBER["clone3"]) == ENOSYS
@@ -58,14 +58,14 @@ def test_clone_makes_threads_but_no_namespaces() -> None:
     assert answer(ADMIN, NUMBER["clone3"]) == ALLOW
 
 
-def test_shut_families_of_sockets_stay_shut() -> None:
-    """Every family below AF_MAX is open but those listed, and none above it."""
+def test_forbidden_families_of_sockets_stay_forbidden() -> None:
+    """Every family below AF_MAX is allowed except those listed, and none above it."""
     opened = {family for family in range(64) if answer(PLAIN, NUMBER["socket"], family) == ALLOW}
     assert opened == set(range(46)) - SHUT_FAMILIES.keys()
 
 
 def test_socketcall_opens_no_socket() -> None:
-    """By i386's socketcall and ipc all is to be had that has a name of its own, but socket(2): it hides the family."""
+    """i386's socketcall and ipc allow every call that has its own number, but not socket(2): its family is hidden."""
     for call, hidden in (("socketcall", {"socket"}), ("ipc", set[str]())):
         number = numbers_of("i386")[call]
         answers = {name: answer(PLAIN, number, which, arch=I386) for name, which in count(MULTIPLEXED[call]).items()}
@@ -75,14 +75,14 @@ def test_socketcall_opens_no_socket() -> None:
 
 
 def test_only_harmless_personalities_are_allowed() -> None:
-    """Turning off address randomisation (0x40000) is refused; asking is allowed."""
+    """Turning off address randomisation (0x40000) is refused; reading the personality is allowed."""
     chosen = (0, 8, 0x20000, 0x20008, 0xFFFFFFFF, 0x40000, 0x40008)
     allowed = [value for value in chosen if answer(PLAIN, NUMBER["personality"], value) == ALLOW]
     assert allowed == [0, 8, 0x20000, 0x20008, 0xFFFFFFFF]
 
 
-def test_every_name_is_known_to_some_machine_and_said_once() -> None:
-    """A name with a typing error would be passed over in silence; riscv_hwprobe alone belongs to no table here."""
+def test_every_name_is_known_to_some_machine_and_is_there_once() -> None:
+    """A misspelt name would be ignored in silence; riscv_hwprobe alone belongs to no table here."""
     known = {name for machine in ("x86_64", "i386", "aarch64") for name in numbers_of(machine)}
     known |= {name for members in MULTIPLEXED.values() for name in count(members)}
     names = [name for group in ALWAYS.values() for name in group.split()]
@@ -92,6 +92,6 @@ def test_every_name_is_known_to_some_machine_and_said_once() -> None:
 
 
 def test_the_profile_is_plain_json() -> None:
-    """It goes into config.json as it is."""
+    """It is written to config.json unchanged."""
     profile = default_profile(["CAP_SYS_ADMIN"], "x86_64")
     assert json.loads(json.dumps(profile)) == profile

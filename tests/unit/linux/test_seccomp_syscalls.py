@@ -11,8 +11,8 @@ from tinybox.linux import abi
 from tinybox.linux.syscalls import X32_SYSCALL_BIT, numbers_of
 
 HEADERS = Path("/usr/include/x86_64-linux-gnu/asm")
-GENERIC = Path("/usr/include/asm-generic/unistd.h")  # what aarch64 counts by, and any header package brings
-TIME64 = range(403, 424)  # for machines of 32 bits: the calls that tell time beyond 2038
+GENERIC = Path("/usr/include/asm-generic/unistd.h")  # aarch64 uses these numbers, and any header package has them
+TIME64 = range(403, 424)  # for machines of 32 bits: the calls with times after 2038
 DEFINITION = re.compile(r"#define __NR_(\w+) \(?(__X32_SYSCALL_BIT \+ )?(\d+)\)?")
 
 
@@ -31,7 +31,7 @@ def test_the_table_is_that_of_the_headers(architecture: str, header: str) -> Non
 
 
 def generic() -> dict[str, int]:
-    """Return name: number as the generic table has it for 64 bits; a few calls are named at its end alone."""
+    """Return name: number of the generic table for 64 bits; the names of a few calls are only at its end."""
     if not GENERIC.exists():
         pytest.skip(f"{GENERIC} is not installed (apt install linux-libc-dev)")
     text = GENERIC.read_text()
@@ -43,7 +43,7 @@ def generic() -> dict[str, int]:
 
 
 def test_the_table_of_aarch64_is_the_generic_one() -> None:
-    """Every call of the generic table has the same number here, but for two marks and a call that aarch64 has not."""
+    """Every call of the generic table has the same number here, except for two marks and a call that aarch64 lacks."""
     theirs, ours = generic(), numbers_of("aarch64")
     for name in ("syscalls", "arch_specific_syscall", "sync_file_range2"):
         del theirs[name]
@@ -52,14 +52,14 @@ def test_the_table_of_aarch64_is_the_generic_one() -> None:
 
 
 def test_aarch64_has_no_old_calls() -> None:
-    """What a newer call can do as well was never given a number there, so that a profile may not count on it."""
+    """A call that a newer one replaces never had a number there, so a profile must not rely on it."""
     old = "access dup2 epoll_wait fork mkdir open pipe poll rename rmdir select stat unlink vfork".split()
     assert not set(old) & set(numbers_of("aarch64"))
     assert set(old) <= set(numbers_of("x86_64"))
 
 
 @pytest.mark.parametrize("machine", abi.MACHINES)
-def test_the_table_agrees_with_the_one_door(machine: str) -> None:
+def test_the_table_agrees_with_abi(machine: str) -> None:
     """The few numbers of linux/abi.py are the same as here."""
     assert {name: numbers_of(machine)[name] for name in abi.NUMBERS} == {
         name: abi.number(name, machine) for name in abi.NUMBERS
@@ -67,7 +67,7 @@ def test_the_table_agrees_with_the_one_door(machine: str) -> None:
 
 
 def test_new_calls_have_one_number_everywhere() -> None:
-    """From 424 on all machines count alike, up to the newest that is known here."""
+    """From 424 on all machines use the same numbers, up to the newest known here."""
     tables = [numbers_of(machine) for machine in ("x86_64", "i386", "aarch64")]
     new = [{name: number for name, number in table.items() if number >= 424} for table in tables]
     assert new[0] == new[1] == new[2]
@@ -75,7 +75,7 @@ def test_new_calls_have_one_number_everywhere() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["x86_64", "x32", "i386", "aarch64"])
-def test_no_number_is_given_twice(architecture: str) -> None:
+def test_no_number_is_used_twice(architecture: str) -> None:
     """Each number is one call."""
     table = numbers_of(architecture)
     assert len(set(table.values())) == len(table)

@@ -1,4 +1,4 @@
-"""The trampoline: what it hands over, and what it tells when it is refused."""
+"""The trampoline: how it executes the program, and its report when execve(2) fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinybox.linux import trampoline
 
 
 def executed(path: str, args: list[str], *, report: bool = True) -> tuple[bytes, bytes, int]:
-    """Execute *path* by a trampoline; return what it printed, what the trampoline told, and the exit status."""
+    """Execute *path* by a trampoline; return its output, the trampoline's report, and the exit status."""
     out, printed = os.pipe()
     heard, told = os.pipe()
     fd = trampoline.make(told)
@@ -29,22 +29,22 @@ def executed(path: str, args: list[str], *, report: bool = True) -> tuple[bytes,
     return said, refusal, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def test_arguments_and_environment_are_handed_over() -> None:
+def test_arguments_and_environment_are_passed_on() -> None:
     """The program gets its own name, its arguments and its variables, and no trace of the trampoline."""
     script = 'echo "$0|$1|$2|$WORD"; ls /proc/self/fd | wc -w; exit 5'
     said, refusal, status = executed("/bin/sh", ["a name", "-c", script, "zero", "a b", ""])
     assert (said.splitlines()[0], refusal, status) == (b"zero|a b||said", b"", 5)
 
 
-def test_a_refusal_is_told_by_its_number() -> None:
-    """The errno of execve(2) and a newline; without a report, as behind a second trampoline, it just ends."""
+def test_a_refusal_is_reported_by_its_number() -> None:
+    """The errno of execve(2) and a newline; without a report pipe, as after a second trampoline, it just ends."""
     assert executed("/no/such", ["x"])[1:] == (b"\x02\n", trampoline.FAILED)
     assert executed("/etc", ["x"])[1:] == (b"\x0d\n", trampoline.FAILED)
     assert executed("/bin/sh", ["sh", "-c", "exit 5"], report=False) == (b"", b"", trampoline.FAILED)
 
 
-def test_nobody_can_change_it() -> None:
-    """All seals are set: it can be neither written to, nor grown, nor cut, nor unsealed; the control has none."""
+def test_it_cannot_be_changed() -> None:
+    """All seals are set: it can be neither written to, nor enlarged, nor cut, nor unsealed; the control has none."""
     fd = trampoline.make(1)
     with pytest.raises(PermissionError):
         os.pwrite(fd, b"x", 0)

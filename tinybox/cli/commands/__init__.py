@@ -1,1 +1,1 @@
-"""The commands of tinybox for click, one file a group of them."""
+"""The click commands of tinybox, one file for each group of commands."""

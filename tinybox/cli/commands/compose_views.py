@@ -1,4 +1,4 @@
-"""Looking at a project: `tinybox compose` ps, logs, port, config. Scripts read what they print: docker's words."""
+"""`tinybox compose` ps, logs, port and config: show a project in docker compose's formats, which scripts read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FIELDS = f"{USUAL} ID Project State Health ExitCode Publishers Labels CreatedAt"
 
 
 def columns(now: int) -> Columns:
-    """Return what can be told of a project's container, beside what `ps` tells of any."""
+    """Return the columns of `compose ps`: columns of `ps`, and those that only a project's containers have."""
     usual = container_columns(full=True, now=now)
     taken = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "State", "Labels", "CreatedAt", "Label")
     return {key: usual[key] for key in taken} | {
@@ -40,7 +40,7 @@ def columns(now: int) -> Columns:
 
 
 def publishers(listed: Listed) -> list[dict[str, Any]]:
-    """Return the published ports as docker compose's JSON has them."""
+    """Return the published ports in the form of docker compose's JSON."""
     return [
         {
             "URL": port["hostIp"] or "0.0.0.0",  # noqa: S104  shown, not bound
@@ -54,7 +54,7 @@ def publishers(listed: Listed) -> list[dict[str, Any]]:
 
 @click.command()
 @click.argument("services", nargs=-1, metavar="[SERVICE]...")
-@click.option("-a", "--all", "all_of_them", is_flag=True, help="Show those that have ended, too.")
+@click.option("-a", "--all", "all_of_them", is_flag=True, help="Show containers that have ended, too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
 @click.option("--services", "names_only", is_flag=True, help="Print the names of the services.")
 @format_option(FIELDS)
@@ -74,14 +74,14 @@ def ps(obj: Any, services: tuple[str, ...], style: str, *, all_of_them: bool, qu
 
 @click.command()
 @click.argument("services", nargs=-1, metavar="[SERVICE]...")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until all have ended.")
-@click.option("-n", "--tail", default="all", metavar="N", help="Only the last N lines of each.")
-@click.option("-t", "--timestamps", is_flag=True, help="Show when each line came.")
-@click.option("--no-log-prefix", "bare", is_flag=True, help="Without the name of who says it.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new output until all containers have ended.")
+@click.option("-n", "--tail", default="all", metavar="N", help="Only the last N lines of each container.")
+@click.option("-t", "--timestamps", is_flag=True, help="Show the time of each line.")
+@click.option("--no-log-prefix", "bare", is_flag=True, help="Without the container's name.")
 @click.option("--no-color", is_flag=True, expose_value=False, help="Accepted for docker's sake: there are no colours.")
 @click.pass_obj
 def logs(obj: Any, services: tuple[str, ...], tail: str, *, follow: bool, timestamps: bool, bare: bool) -> None:
-    """Show what the services have said, each line after the name of who said it."""
+    """Show the output of the services; each line begins with the name of its container."""
     paths = Paths()
     found = members.named(paths, obj.project(), services)
     selection = Selection(tail=line_count(tail))
@@ -99,14 +99,14 @@ def logs(obj: Any, services: tuple[str, ...], tail: str, *, follow: bool, timest
 @click.option("--protocol", default="tcp", metavar="PROTOCOL", help="tcp (default) or udp.")
 @click.pass_obj
 def port(obj: Any, service: str, private_port: str, protocol: str) -> None:
-    """Show which address of the host leads to a port of SERVICE: 0.0.0.0:49153."""
+    """Show the host address on which a port of SERVICE is published, such as 0.0.0.0:49153."""
     found = members.one(Paths(), obj.project().name, service)
-    wanted = private_port if "/" in private_port else f"{private_port}/{protocol}"
+    inside = private_port if "/" in private_port else f"{private_port}/{protocol}"
     for entry in found.ports:
-        if published_ports.inside(entry) == wanted:
+        if published_ports.inside(entry) == inside:
             click.echo(published_ports.outside(entry))
             return
-    raise StateError(f"service {service}", f"port {wanted} is not published", "ports: in the file publishes it")
+    raise StateError(f"service {service}", f"port {inside} is not published", "add it to ports: in the file")
 
 
 @click.command()
@@ -116,7 +116,7 @@ def port(obj: Any, service: str, private_port: str, protocol: str) -> None:
 @click.option("--format", "style", type=click.Choice(["yaml", "json"]), default="yaml", help="yaml or json.")
 @click.pass_obj
 def config(obj: Any, style: str, *, quiet: bool, names_only: bool, volumes_only: bool) -> None:
-    """Check the file and show it as it is read: variables filled in, files on top of one another."""
+    """Check the file and print it with its variables filled in and all files merged."""
     project = obj.project()
     if quiet:
         return

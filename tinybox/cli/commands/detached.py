@@ -1,8 +1,8 @@
-"""Containers that live by themselves: run -d, create, start, attach, and what comes back from them."""
+"""`run -d`, `create`, `start` and `attach`: containers in the background, each run by a monitor process."""
 
 from __future__ import annotations
 
-from tinybox.cli.before_run import refuse_audience, say_what_changes
+from tinybox.cli.before_run import refuse_seeing, warn_of_host_changes
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run(image: str, command: list[str], options: dict[str, Any]) -> int:
-    """Run a container in the background; print its id once its program really runs."""
+    """Run a container in the background; print its id as soon as its program runs."""
     container = _registered(image, command, options, at_once=True)
     begin(container)
     print(container.id)
@@ -34,15 +34,18 @@ def _registered(
     return with_image(image, lambda: launch.register(image, command, options, Handles(), at_once=at_once), policy)
 
 
-def begin(container: lifecycle.Container, guest: _socket.socket | None = None) -> None:
-    """Start a registered container under a monitor; one that fails at its first start stays, as docker's does."""
-    say_what_changes(container)
-    background.launch(container, guest)
+def begin(container: lifecycle.Container, client: _socket.socket | None = None) -> None:
+    """Start a registered container under a monitor; if its first start fails, the container is kept, as in docker.
+
+    The monitor serves the attach connection *client* from the first byte of output on.
+    """
+    warn_of_host_changes(container)
+    background.launch(container, client)
 
 
 def create(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Register a container without starting it; print its id."""
-    refuse_audience(options, "create: nothing is done yet")
+    refuse_seeing(options, "create: it executes no step")
     container = _registered(image, command, options)
     container.handles.close()
     container.record.close()
@@ -50,51 +53,51 @@ def create(image: str, command: list[str], options: dict[str, Any]) -> int:
     return 0
 
 
-def start(words: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
-    """Start containers that are at rest; with *attached*, be the wire of the one and end with its status."""
+def start(names: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
+    """Start containers; with *attached* or *interactive*, attach to the only one and return its exit status."""
     paths = Paths()
     here = host.read(paths.cache)
     here.check()
     if attached or interactive:
-        if len(words) > 1:
+        if len(names) > 1:
             raise UsageError("start -a", "several containers at once cannot be attached to", "name one of them")
-        return _start_attached(paths, here, words[0], interactive=interactive)
-    return each(words, lambda word: _start(paths, here, word))
+        return _start_attached(paths, here, names[0], interactive=interactive)
+    return each(names, lambda name: _start(paths, here, name))
 
 
-def _start(paths: Paths, here: host.Host, word: str) -> None:
-    container = launch.owned(paths, here, word)
+def _start(paths: Paths, here: host.Host, name: str) -> None:
+    container = launch.owned(paths, here, name)
     if container is not None:
         begin(container)
 
 
-def _start_attached(paths: Paths, here: host.Host, word: str, *, interactive: bool) -> int:
-    container = launch.owned(paths, here, word)
+def _start_attached(paths: Paths, here: host.Host, name: str, *, interactive: bool) -> int:
+    container = launch.owned(paths, here, name)
     if container is None:
-        return attach_to(word, stdin=interactive)
-    ours, theirs = attach_protocol.pair()
+        return attach_to(name, stdin=interactive)
+    connection, monitor_end = attach_protocol.pair()
     with wait_loop.Signals() as signals:
-        begin(container, theirs)
-        theirs.close()
+        begin(container, monitor_end)
+        monitor_end.close()
         terminal = bool(container.config["process"].get("terminal"))
-        return attach.attend(paths, container.id, ours, signals, stdin=interactive, terminal_inside=terminal)
+        return attach.attend(paths, container.id, connection, signals, stdin=interactive, terminal_inside=terminal)
 
 
-def attach_to(word: str, *, stdin: bool = True, proxy: bool = True, keys: str = "") -> int:
-    """Attach to a running container: its output is ours, our input its; ends with its status."""
+def attach_to(name: str, *, stdin: bool = True, proxy: bool = True, keys: str = "") -> int:
+    """Attach to a running container: print its output, pass stdin on to it, and return its exit status."""
     paths = Paths()
-    container = naming.find(paths, word)
+    container = naming.find(paths, name)
     now = state.read(paths, container)
     if now["status"] != state.RUNNING:
-        raise StateError(f"container {word}", "is not running", f"tinybox start -a {word}")
+        raise StateError(f"container {name}", "is not running", f"tinybox start -a {name}")
     try:
-        line = attach_protocol.connect(paths.run_directory(container))
+        connection = attach_protocol.connect(paths.run_directory(container))
     except OSError as error:
         cause = "runs in the foreground of another terminal"
-        raise StateError(f"container {word}", cause, "only a container started with -d can be attached to") from error
+        raise StateError(f"container {name}", cause, "only a container started with -d can be attached to") from error
     waking.owner_of(now["pid"])
     with wait_loop.Signals() as signals:
         terminal = bool(now.get("terminal"))
         return attach.attend(
-            paths, container, line, signals, stdin=stdin, terminal_inside=terminal, proxy=proxy, keys=keys
+            paths, container, connection, signals, stdin=stdin, terminal_inside=terminal, proxy=proxy, keys=keys
         )

@@ -1,4 +1,4 @@
-"""`tinybox diff`: what a container has changed."""
+"""`tinybox diff`: list the files that a container has added, changed or deleted."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tinybox.isolation import overlay
 
 @click.command()
 @click.option("--format", "style", metavar="json", type=click.Choice(["json", "plain"]), default="plain",
-              help="json: one line of JSON a change.")  # fmt: skip
+              help="json: one line of JSON for each change.")  # fmt: skip
 @click.argument("container", shell_complete=completion.containers)
 def diff(container: str, style: str) -> None:
-    """List what CONTAINER has changed in its files: A added, C changed, D deleted."""
+    """List the files that CONTAINER has changed: A added, C changed, D deleted."""
     paths = Paths()
     bundle = paths.bundle(naming.find(paths, container))
     config = spec.load(bundle)
     layers = config.get("annotations", {}).get(spec.LAYERS, "").split(":")
-    made = mount_placeholders.made(f"{bundle}/upper", layers)
+    placeholders = mount_placeholders.made(f"{bundle}/upper", layers)
     mark = overlay.opaque_mark(userns=spec.has_other_users(config))
     for kind, path in overlay.changes(f"{bundle}/upper", layers, mark):
-        if path not in made:
+        if path not in placeholders:
             click.echo(json.dumps({"Kind": kind, "Path": path}) if style == "json" else f"{kind} {printable(path)}")

@@ -1,4 +1,4 @@
-"""`tinybox doctor`: one line a fact, with verdict and cure; and --fix for what killed commands have left."""
+"""`tinybox doctor`: print one line for each fact about this host, with verdict and cure; --fix removes leftovers."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ COLOURS = {OK: "green", NOTE: "yellow", PROBLEM: "red"}
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="The facts as one JSON array of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print the facts as one JSON array of objects.")
 @click.option("--fix", is_flag=True, help="Remove the leftovers of dead containers first, and nothing else.")
 def doctor(*, as_json: bool, fix: bool) -> int:
-    """Look whether this host is fit for containers. The status is 1 if it is not."""
+    """Check whether this host can run containers. The exit status is 1 if it cannot."""
     try:
         paths = Paths()
-    except HostError as error:  # nothing in it may be touched, not even to examine it
+    except HostError as error:  # the store is not trusted: it must not be touched, not even for a check
         return print_findings(
             [Finding("store", PROBLEM, f"{error.thing} {error.cause}", error.cure)],
             as_json=as_json,
@@ -43,7 +43,7 @@ def doctor(*, as_json: bool, fix: bool) -> int:
 
 
 def print_findings(examination: Iterable[Finding], *, as_json: bool) -> int:
-    """Print each finding as soon as it is there, or all as JSON; return the exit status."""
+    """Print each finding as soon as its check has ended, or all as JSON; return the exit status."""
     findings = []
     for finding in examination:
         findings.append(finding)
@@ -56,7 +56,7 @@ def print_findings(examination: Iterable[Finding], *, as_json: bool) -> int:
 
 
 def shown(finding: Finding) -> str:
-    """Return the line of one finding, its cure on the next one; folded at 100 columns."""
+    """Return the text of one finding: its line, and the cure on the next line; wrapped at 100 columns."""
     head = f"{click.style(f'{finding.verdict:8}', fg=COLOURS[finding.verdict])}{finding.fact:18}"
     margin = " " * 26
     lines = textwrap.wrap(finding.found, WIDTH - len(margin), break_on_hyphens=False) or [""]

@@ -1,4 +1,4 @@
-"""`tinybox events`: what happens to containers."""
+"""`tinybox events`: print the events of containers (create, start, die ...) as text, as JSON or by a template."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 SECOND = units.SECOND
 
 
-def in_dockers_words(event: dict[str, Any]) -> dict[str, Any]:
-    """Return one event as a template sees it, and as docker's --format json prints it."""
+def in_dockers_form(event: dict[str, Any]) -> dict[str, Any]:
+    """Return one event with docker's keys, for templates and for --format json."""
     return {
         "status": event["Action"],
         "id": event["id"],
@@ -34,39 +34,39 @@ def in_dockers_words(event: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _shower(style: str) -> Callable[[dict[str, Any]], str]:
+def _formatter(style: str) -> Callable[[dict[str, Any]], str]:
     if not style:
         return lambda event: printable(event_reader.line(event))
     if style == "json":
-        return lambda event: as_json(in_dockers_words(event))
+        return lambda event: as_json(in_dockers_form(event))
     template = Template(style.replace("\\t", "\t"))
     names = {"ID": "id", "Status": "status", "From": "from", "Time": "time", "TimeNano": "timeNano", "Scope": "scope"}
 
     def render(event: dict[str, Any]) -> str:
-        known = in_dockers_words(event)
+        known = in_dockers_form(event)
         return template.render({**{name: known[key] for name, key in names.items()}, **known})
 
     return render
 
 
 @click.command()
-@click.option("--since", default="", metavar="TIME", help="Begin with what happened then: 10m, a date, Unix seconds.")
-@click.option("--until", default="", metavar="TIME", help="End there; without it, go on until Ctrl-C.")
-@click.option("-f", "--filter", "words", multiple=True, metavar="KEY=VALUE",
-              help="Show only those that agree: container, event, image, network, type.")  # fmt: skip
+@click.option("--since", default="", metavar="TIME", help="Show events since then: 10m, a date, or Unix seconds.")
+@click.option("--until", default="", metavar="TIME", help="Show events up to then; without it, go on until Ctrl-C.")
+@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE",
+              help="Show only matching events; keys: container, event, image, network, type.")  # fmt: skip
 @click.option(
     "--format", "style", default="", metavar="FORMAT", help="json, or a template such as '{{.Action}} {{.ID}}'."
 )
-def events(since: str, until: str, words: tuple[str, ...], style: str) -> None:
-    """Show what happens to containers (create, start, die, oom, stop, pause, rename, destroy ...), as it happens."""
+def events(since: str, until: str, filters: tuple[str, ...], style: str) -> None:
+    """Show the events of containers (create, start, die, oom, stop, pause, rename, destroy ...) as they happen."""
     paths, now = Paths(), time.time_ns()
-    show = _shower(style)
-    wanted = event_reader.EventSelection(
+    show = _formatter(style)
+    selection = event_reader.EventSelection(
         paths,
         units.moment("--since", since, now) if since else None,
         units.moment("--until", until, now) if until else None,
-        words,
+        filters,
     )
-    for batch in event_reader.read(paths, wanted):
+    for batch in event_reader.read(paths, selection):
         for event in batch:
             click.echo(show(event))

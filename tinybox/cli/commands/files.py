@@ -1,4 +1,4 @@
-"""Commands that move the files of containers: cp, export, commit."""
+"""`tinybox cp`, `export` and `commit`: copy a container's files, or make an archive or an image of them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tinybox.errors import UsageError
 
 
 def skipped(name: str) -> None:
-    """Tell that a socket or a device was left out."""
-    print(f"tinybox: {name}: left out, an image or a copy has no place for it", file=sys.stderr)
+    """Print a warning that the socket or device *name* was left out."""
+    print(f"tinybox: {name}: left out, an image or a copy cannot contain it", file=sys.stderr)
 
 
 def split(word: str) -> tuple[str, str]:
-    """Part ``CONTAINER:PATH``; a path of the host, with a slash or a dot in front, has no container."""
+    """Split ``CONTAINER:PATH``; for a path of the host, which begins with a slash or a dot, the container is empty."""
     container, colon, path = word.partition(":")
     if word.startswith("/") or not colon or container.startswith("."):
         return "", word
@@ -29,16 +29,16 @@ def split(word: str) -> tuple[str, str]:
 
 
 @click.command()
-@click.option("-a", "--archive", is_flag=True, help="Keep the owners; else copies are root's, or ours.")
-@click.option("-L", "--follow-link", "follow", is_flag=True, help="Copy what the link SRC points to, not the link.")
-@click.option("-q", "--quiet", is_flag=True, help="Do not say how much was copied.")
+@click.option("-a", "--archive", is_flag=True, help="Keep the owners (default: root in a box, the caller on the host).")
+@click.option("-L", "--follow-link", "follow", is_flag=True, help="If SRC is a link, copy the file it points to.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print how much was copied.")
 @click.argument("source", metavar="CONTAINER:SRC|SRC|-", shell_complete=completion.either_side)
 @click.argument("destination", metavar="DEST|-|CONTAINER:DEST", shell_complete=completion.either_side)
 def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: bool) -> None:
     """Copy files between a container, running or not, and the host; - is a tar archive on stdin or stdout."""
     (left, src), (right, dst) = split(source), split(destination)
     if left and right:
-        raise UsageError("cp", "copying between containers is not supported", "copy by way of the host")
+        raise UsageError("cp", "copying between containers is not supported", "copy to the host first")
     if not left and not right:
         raise UsageError("cp", "neither side is a container", "write CONTAINER:PATH")
     if not src or not dst:
@@ -48,27 +48,27 @@ def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: boo
         copy.copy_out_as_tar(paths, left, src, _not_terminal(1), follow=follow, told=skipped)
     elif left:
         size = copy.copy_out(paths, left, src, dst, archive=archive, follow=follow, told=skipped)
-        _say(size, dst, quiet=quiet)
+        _report(size, dst, quiet=quiet)
     elif src == "-":
         copy.copy_in_tar(paths, right, 0, dst, archive=archive)
     else:
         size = copy.copy_in(paths, right, src, dst, archive=archive, follow=follow, told=skipped)
-        _say(size, destination, quiet=quiet)
+        _report(size, destination, quiet=quiet)
 
 
-def _say(size: int, where: str, *, quiet: bool) -> None:
+def _report(size: int, where: str, *, quiet: bool) -> None:
     if not quiet:
         print(f"Successfully copied {units.decimal_size(size)} to {where}", file=sys.stderr)
 
 
 def _not_terminal(fd: int) -> int:
     if os.isatty(fd):
-        raise UsageError("stdout", "is a terminal: an archive would upset it", "redirect it")
+        raise UsageError("stdout", "is a terminal, which cannot show an archive", "redirect it")
     return fd
 
 
 @click.command()
-@click.option("-o", "--output", metavar="FILE", help="Write to FILE, which appears when it is whole; not to stdout.")
+@click.option("-o", "--output", metavar="FILE", help="Write to FILE, not to stdout; it appears when it is complete.")
 @click.argument("container", shell_complete=completion.containers)
 def export(container: str, output: str | None) -> None:
     """Write the file system of CONTAINER as a tar archive, without its volumes and other mounts."""
@@ -80,27 +80,29 @@ def export(container: str, output: str | None) -> None:
 
 
 class CommitCommand(click.Command):
-    """The command, whose flag can be written as docker writes it: ``--pause=false``."""
+    """A command whose flag can also be written in docker's form: ``--pause=false``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as click does, after ``--pause=false`` has been written as ``--no-pause``."""
-        words = {"--pause=false": "--no-pause", "--pause=0": "--no-pause", "--pause=true": "--pause"}
-        return super().parse_args(ctx, [words.get(word, word) for word in args])
+        """Parse *args* with click, after replacing ``--pause=false`` by ``--no-pause``."""
+        spellings = {"--pause=false": "--no-pause", "--pause=0": "--no-pause", "--pause=true": "--pause"}
+        return super().parse_args(ctx, [spellings.get(word, word) for word in args])
 
 
 @click.command(cls=CommitCommand)
-@click.option("-a", "--author", default="", metavar="NAME", help="Who made the image.")
-@click.option("-m", "--message", default="", metavar="TEXT", help="What the image is.")
-@click.option("-c", "--change", "changes", multiple=True, metavar="LINE", help="A Dockerfile instruction, as CMD ls.")
-@click.option("-p", "--pause/--no-pause", default=True, help="Freeze the container meanwhile (default).")
+@click.option("-a", "--author", default="", metavar="NAME", help="The author of the image.")
+@click.option("-m", "--message", default="", metavar="TEXT", help="A comment on the image.")
+@click.option(
+    "-c", "--change", "changes", multiple=True, metavar="LINE", help="A Dockerfile instruction, such as CMD ls."
+)
+@click.option("-p", "--pause/--no-pause", default=True, help="Freeze the container during the commit (default).")
 @click.argument("container", shell_complete=completion.containers)
 @click.argument("name", required=False, default="", metavar="[NAME[:TAG]]")
 def commit(container: str, name: str, author: str, message: str, changes: tuple[str, ...], *, pause: bool) -> None:
-    """Make an image of CONTAINER: what it has changed becomes one more layer. Volumes are no part of it.
+    """Make an image of CONTAINER: its changes become one more layer. Volumes are not included.
 
-    The image runs as the container does: program, variables, user, directory, labels.
+    The image has the container's program, variables, user, directory and labels.
     """
     from tinybox.container.files import commit as committing
 
-    wish = committing.CommitOptions(name, author, message, changes)
-    print(f"sha256:{committing.commit(Paths(), container, wish, pause=pause, told=skipped)}")
+    options = committing.CommitOptions(name, author, message, changes)
+    print(f"sha256:{committing.commit(Paths(), container, options, pause=pause, told=skipped)}")

@@ -1,4 +1,4 @@
-"""Commands about images: list them, make one by a recipe or from an archive, remove them."""
+"""`tinybox images`, `import`, `pull`, `rmi`, `save` and `load`: list, make, remove, write and read images."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ MEGA = 1_000_000  # docker's megabyte
 
 
 def store() -> Store:
-    """Return the store that the environment names."""
+    """Return the image store of TINYBOX_ROOT, which --root sets."""
     return Store(Paths().root)
 
 
 def say(line: str) -> None:
-    """Tell on stderr what is being done, so that stdout stays the program's."""
+    """Print a line about progress on stderr; stdout belongs to the container's program."""
     print(f"tinybox: {line}", file=sys.stderr)
 
 
 def make_missing(text: str) -> bool:
-    """Make the image *text* by its recipe if it is not in the store; tell whether there is a recipe for it."""
+    """Make the image *text* from its recipe if it is not in the store; return whether it was made."""
     try:
         store().image(text)
     except ImageError:
         if recipe.find(text) is None:
             return False
         host.read("").check()
-        say(f"image {parse(text)} is not here yet; making it by its recipe")
+        say(f"image {parse(text)} is not here yet; making it from its recipe")
         recipe.make(store(), text, say)
         return True
     return False
 
 
-def make_anew(text: str) -> None:
-    """Make the image *text* by its recipe whether it is there or not; ImageError says that it has none."""
+def make_again(text: str) -> None:
+    """Make the image *text* by its recipe, even if the store has it; ImageError if there is no recipe."""
     if recipe.find(text) is None:
         cause = "it cannot be pulled: there is no recipe for it, and this tinybox does not talk to registries yet"
         cure = f"without `always` the image that is here is used; recipes: {', '.join(recipe.names())}"
         raise ImageError(f"image {text}", cause, cure)
     host.read("").check()
-    recipe.make(store(), text, say, anew=True)
+    recipe.make(store(), text, say, again=True)
 
 
 @click.command()
@@ -62,10 +62,10 @@ def make_anew(text: str) -> None:
     "--format", "style", metavar="json", type=click.Choice(["json", "table"]), default="table", help="json or table."
 )
 def images(names: tuple[str, ...], *, quiet: bool, style: str) -> None:
-    """List the images in the store, or only those that are NAMEd."""
-    wanted = {str(parse(name)) for name in names}
+    """List the images in the store, or only those called NAME."""
+    references = {str(parse(name)) for name in names}
     listed = store().images(lambda error: print(f"tinybox: {error}", file=sys.stderr))
-    found = [image for image in listed if not wanted or image.reference in wanted]
+    found = [image for image in listed if not references or image.reference in references]
     if quiet:
         click.echo("".join(f"{image.id[:12]}\n" for image in found), nl=False)
     elif style == "json":
@@ -103,7 +103,7 @@ def import_image(file: str, name: str) -> None:
 @click.command()
 @click.argument("name", shell_complete=completion.recipes)
 def pull(name: str) -> None:
-    """Make the image NAME by its recipe: the first of its sources that works is used."""
+    """Make the image NAME from its recipe, with the first of its sources that works."""
     if recipe.find(name) is None:
         cure = f"recipes: {', '.join(recipe.names())}; or tinybox import FILE {name}"
         raise ImageError(f"image {name}", "there is no recipe for it", cure)
@@ -115,7 +115,7 @@ def pull(name: str) -> None:
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME|ID...", shell_complete=completion.images)
 def rmi(names: tuple[str, ...]) -> int:
-    """Remove images: the name, and with the last name the files."""
+    """Remove names of images; with its last name, the files of an image are removed."""
     host.read("").check()
     status = 0
     for name in names:
@@ -136,15 +136,15 @@ def rmi(names: tuple[str, ...]) -> int:
 @click.argument("names", nargs=-1, required=True, metavar="NAME|ID...", shell_complete=completion.images)
 @click.option("-o", "--output", default="", metavar="FILE", help="Write to FILE instead of stdout.")
 def save(names: tuple[str, ...], output: str) -> None:
-    """Write images as a tar archive, an OCI image layout and docker's archive in one; skopeo and podman read it.
+    """Write images to a tar archive that is both an OCI image layout and a docker archive; skopeo and podman read it.
 
-    The archives of the layers are written anew, so the id may be another one than in the store: it is that of `load`.
+    The layers are packed again, so the image's id can differ from the one in the store: `load` gives it the new id.
     """
     from tinybox.images import saved
 
     host.read("").check()
     if not output and sys.stdout.isatty():
-        raise UsageError("save", "a terminal is no place for an archive", "-o FILE")
+        raise UsageError("save", "stdout is a terminal, which cannot show an archive", "-o FILE")
     if output:
         with appearing(output) as file:
             saved.save(store(), names, file)
@@ -156,9 +156,9 @@ def save(names: tuple[str, ...], output: str) -> None:
 @click.command()
 @click.option("-i", "--input", "source", default="-", metavar="FILE|-", shell_complete=completion.files,
               help="Read from FILE instead of stdin.")  # fmt: skip
-@click.option("-q", "--quiet", is_flag=True, help="Do not say what was loaded.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print the loaded names.")
 def load(source: str, *, quiet: bool) -> None:
-    """Bring in images from an archive that `tinybox save`, `docker save` or skopeo has written."""
+    """Load images from an archive that `tinybox save`, `docker save` or skopeo has written."""
     from tinybox.images import loading
 
     host.read("").check()

@@ -1,4 +1,4 @@
-"""Commands that tell all about one thing: inspect, and port."""
+"""`tinybox inspect` and `tinybox port`: all details of containers and images, and a container's published ports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinybox.images.store import Store
 
 
 def _known(paths: Paths, name: str, kind: str) -> dict[str, Any]:
-    """Return what is known of *name*: a container, or else an image, unless *kind* says which."""
+    """Return the details of *name*: a container, or else an image; *kind* allows only one of them."""
     if kind in ("", "container"):
         try:
             return inspection.container(listing.find(paths, name))
@@ -36,10 +36,10 @@ def _known(paths: Paths, name: str, kind: str) -> dict[str, Any]:
 @click.command()
 @click.option("-f", "--format", "style", default="", metavar="FORMAT",
               help="json, or a template such as '{{.State.Status}}' or '{{json .Mounts}}'.")  # fmt: skip
-@click.option("--type", "kind", default="", metavar="TYPE", help="container or image; both are tried otherwise.")
+@click.option("--type", "kind", default="", metavar="TYPE", help="container or image (default: try both).")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.containers)
 def inspect(names: tuple[str, ...], style: str, kind: str) -> int:
-    """Show all that is known of each NAME, a container or an image, as JSON; Spec is a container's config.json."""
+    """Show all details of each NAME, a container or an image, as JSON; Spec is a container's config.json."""
     if kind not in ("", "container", "image"):
         raise UsageError(f"--type {kind}", "is unknown", "container or image")
     template = Template("{{json .}}" if style == "json" else style)
@@ -61,17 +61,17 @@ def inspect(names: tuple[str, ...], style: str, kind: str) -> int:
 
 @click.command()
 @click.argument("container", shell_complete=completion.containers)
-@click.argument("wanted", required=False, metavar="[PORT[/PROTOCOL]]")
-def port(container: str, wanted: str | None) -> None:
-    """Show which addresses of the host lead to the ports of CONTAINER; nothing if none was published."""
+@click.argument("private_port", required=False, metavar="[PORT[/PROTOCOL]]")
+def port(container: str, private_port: str | None) -> None:
+    """Show the host addresses on which ports of CONTAINER are published; nothing if there are none."""
     published = listing.find(Paths(), container).ports
-    asked = f"{wanted}/tcp" if wanted and "/" not in wanted else wanted
-    found = [entry for entry in published if asked in (None, published_ports.inside(entry))]
-    if asked and not found:
-        raise StateError(f"container {container}", f"port {asked} is not published")
+    inside = f"{private_port}/tcp" if private_port and "/" not in private_port else private_port
+    found = [entry for entry in published if inside in (None, published_ports.inside(entry))]
+    if inside and not found:
+        raise StateError(f"container {container}", f"port {inside} is not published")
     for entry in found:
         click.echo(
             published_ports.outside(entry)
-            if asked
+            if inside
             else f"{published_ports.inside(entry)} -> {published_ports.outside(entry)}"
         )

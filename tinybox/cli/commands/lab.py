@@ -1,4 +1,4 @@
-"""`tinybox lab`: demonstrations that check themselves, for the room and for hand-ins."""
+"""`tinybox lab`: run the labs, demonstrations of the kernel that check themselves, in a lecture or as homework."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-IMAGE = click.option("--image", default="alpine", metavar="IMAGE", help="What the boxes are made of (default alpine).")
-SEED = click.option("--seed", default=0, metavar="NUMBER", help="Fixes whatever a lab draws at random (default 0).")
+IMAGE = click.option("--image", default="alpine", metavar="IMAGE", help="The image of the boxes (default alpine).")
+SEED = click.option("--seed", default=0, metavar="NUMBER", help="Seed of a lab's random numbers (default 0).")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 
 
@@ -34,7 +34,7 @@ def names(_context: click.Context, _parameter: click.Parameter, begun: str) -> l
 
 @click.group()
 def lab() -> None:
-    """Show what the kernel does, measured on the spot: each lab asks, measures and judges."""
+    """Show what the kernel does, by measurement: each lab asks a question, measures, and gives a verdict."""
 
 
 @lab.command("list")
@@ -45,30 +45,30 @@ def list_labs() -> None:
 
 
 @lab.command("show")
-@click.option("--answer", "unfold", is_flag=True, help="Unfold the answer.")
+@click.option("--answer", "unfold", is_flag=True, help="Show the answer, too.")
 @click.argument("name", metavar="ID", shell_complete=names)
 def show(name: str, *, unfold: bool) -> None:
-    """Show what a lab asks, the idea behind it, and what its control takes away; nothing is run."""
+    """Show the question of a lab, the idea behind it, and what its control takes away; nothing is run."""
     one = course.load(name)
     lines = [
         *card.question(name, one),
         "",
-        *card.said("Idea", course.description(name)),
-        *card.said("Control", one.control),
+        *card.paragraph("Idea", course.description(name)),
+        *card.paragraph("Control", one.control),
     ]
     print("\n".join([*lines, *(card.answer(one) if unfold else [])]))
 
 
 @lab.command("run")
 @click.option("--step", is_flag=True, help="Wait for Enter before the answer and the measurement.")
-@click.option("--control", is_flag=True, help="Take the feature away: what the lab claims must then break.")
+@click.option("--control", is_flag=True, help="Run without the kernel's feature: the lab's claim must fail.")
 @click.option("--markdown", "page", type=click.File("w"), metavar="FILE", help="Write a page to hand in to FILE.")
 @JSON
 @SEED
 @IMAGE
-@click.argument("words", nargs=-1, required=True, metavar="ID...|all", shell_complete=names)
+@click.argument("chosen", nargs=-1, required=True, metavar="ID...|all", shell_complete=names)
 def run(
-    words: tuple[str, ...],
+    chosen: tuple[str, ...],
     image: str,
     seed: int,
     *,
@@ -77,10 +77,10 @@ def run(
     page: TextIO | None,
     as_json: bool,
 ) -> int:
-    """Do labs; the exit status is 1 if one of them fails."""
+    """Run labs; the exit status is 1 if one of them fails."""
     prepare(image)
     found = []
-    for name in course.chosen(words):
+    for name in course.chosen(chosen):
         one = course.load(name)
         if not as_json:
             print("\n".join(card.question(name, one)), flush=True)
@@ -98,7 +98,7 @@ def run(
 
 
 def pause(one: course.Lab) -> None:
-    """Wait until the room has made its predictions, then unfold the answer."""
+    """Wait for Enter, so that the audience can make its predictions, then print the answer."""
     print("\nWhat do you expect? [Enter]", end=" ", file=sys.stderr, flush=True)
     sys.stdin.readline()
     print("\n".join(card.answer(one)), flush=True)
@@ -108,14 +108,14 @@ def pause(one: course.Lab) -> None:
 @JSON
 @SEED
 @IMAGE
-@click.argument("words", nargs=-1, metavar="[ID...]", shell_complete=names)
-def check(words: tuple[str, ...], image: str, seed: int, *, as_json: bool) -> int:
-    """Do every lab and its control; the exit status is 1 if a lab fails, or a control does not come out otherwise."""
+@click.argument("chosen", nargs=-1, metavar="[ID...]", shell_complete=names)
+def check(chosen: tuple[str, ...], image: str, seed: int, *, as_json: bool) -> int:
+    """Run every lab and its control; the exit status is 1 if a lab fails, or if its control does not fail."""
     prepare(image)
     done: list[tuple[str, course.Pair]] = []
 
     def pairs() -> Iterator[tuple[str, course.Pair]]:
-        for name in course.chosen(words or ("all",)):
+        for name in course.chosen(chosen or ("all",)):
             done.append((name, course.conduct_both(course.load(name), image=image, seed=seed)))
             yield done[-1]
 
@@ -128,7 +128,7 @@ def check(words: tuple[str, ...], image: str, seed: int, *, as_json: bool) -> in
 
 
 def prepare(image: str) -> None:
-    """See that boxes can be made here, and that their image is there."""
+    """Check that this host can run boxes, and that *image* is in the store; make a missing image from its recipe."""
     paths = Paths()
     host.read(paths.cache).check()
     with_image(image, lambda: Store(paths.root).image(image))

@@ -1,4 +1,4 @@
-"""The commands of a container's life, from create to rm."""
+"""`tinybox create`, start, attach, exec, stop, kill, restart, wait, pause, unpause, rename, rm and update."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def several_names(offer: completion.Offer) -> Callable[[Any], Any]:
-    """Return the argument ``CONTAINER...``, for which the shell is offered *offer*."""
+    """Return the argument ``CONTAINER...``, for which shell completion offers the names of *offer*."""
     return click.argument("names", nargs=-1, required=True, metavar="CONTAINER...", shell_complete=offer)
 
 
@@ -38,10 +38,10 @@ NAME = click.argument("name", metavar="CONTAINER", shell_complete=completion.con
 LIVING_NAME = click.argument("name", metavar="CONTAINER", shell_complete=completion.running)
 
 
-def _patience(_context: click.Context, _option: click.Parameter, seconds: float | None) -> float | None:
-    """Refuse what is a number to Python only: nan, inf, and more than the kernel can wait."""
+def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: float | None) -> float | None:
+    """Return *seconds*; UsageError for nan, inf, and more than the kernel can wait."""
     if seconds is not None and not abs(seconds) <= option_values.TIME_MOST:
-        raise UsageError(f"--time {seconds}", "is not a time in seconds", "10 is usual; -1: wait")
+        raise UsageError(f"--time {seconds}", "is not a time in seconds", "10 is usual; -1: no limit")
     return seconds
 
 
@@ -50,8 +50,8 @@ TIME = click.option(
     "--time",
     "seconds",
     type=float,
-    callback=_patience,
-    help="Seconds before KILL (default: its own, or 10); -1: wait.",
+    callback=_check_seconds,
+    help="Seconds before SIGKILL (default: the container's, or 10); -1: no limit.",
 )
 SIGNAL = click.option("-s", "--signal", "signal_word", default="", metavar="SIGNAL", help="Send this signal.")
 
@@ -64,8 +64,8 @@ create = table_command(
 
 @click.command()
 @RESTING_NAMES
-@click.option("-a", "--attach", "attached", is_flag=True, help="Show its output and end with its status.")
-@click.option("-i", "--interactive", is_flag=True, help="Attach, and pass our input on.")
+@click.option("-a", "--attach", "attached", is_flag=True, help="Show its output and exit with its status.")
+@click.option("-i", "--interactive", is_flag=True, help="Attach, and pass stdin on.")
 def start(names: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
     """Start containers that were created, or have stopped."""
     return detached.start(names, attached=attached, interactive=interactive)
@@ -73,24 +73,24 @@ def start(names: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
 
 @click.command()
 @LIVING_NAME
-@click.option("--no-stdin", is_flag=True, help="Do not pass our input on.")
+@click.option("--no-stdin", is_flag=True, help="Do not pass stdin on.")
 @click.option("--sig-proxy", type=bool, default=True, metavar="BOOL", help="Pass signals on (default: true).")
-@click.option("--detach-keys", default="", metavar="KEYS", help="What detaches again (default ctrl-p,ctrl-q).")
+@click.option("--detach-keys", default="", metavar="KEYS", help="The keys that detach (default ctrl-p,ctrl-q).")
 def attach(name: str, *, no_stdin: bool, sig_proxy: bool, detach_keys: str) -> int:
-    """Connect our terminal with that of a running container."""
+    """Connect this terminal to a running container."""
     return detached.attach_to(name, stdin=not no_stdin, proxy=sig_proxy, keys=detach_keys)
 
 
 # By hand, though `run` has options of these names: here they mean less, and their help says what is left.
 @click.command(name="exec", context_settings={"allow_interspersed_args": False})
-@click.option("-d", "--detach", is_flag=True, help="Leave it running in the background.")
-@click.option("-i", "--interactive", is_flag=True, help="Pass our input on.")
-@click.option("-t", "--tty", is_flag=True, help="Give it a terminal.")
+@click.option("-d", "--detach", is_flag=True, help="Leave the program running in the background.")
+@click.option("-i", "--interactive", is_flag=True, help="Pass stdin on.")
+@click.option("-t", "--tty", is_flag=True, help="Give the program a terminal.")
 @click.option("-u", "--user", metavar="USER[:GROUP]", help="Run as this user.")
 @click.option("-w", "--workdir", metavar="DIR", help="The directory to start in.")
 @click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set a variable.")
 @click.option("--env-file", multiple=True, metavar="FILE", help="Read variables from a file.")
-@click.option("--privileged", is_flag=True, help="With all capabilities and without the filter.")
+@click.option("--privileged", is_flag=True, help="With all capabilities and without the seccomp filter.")
 @LIVING_NAME
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
@@ -100,7 +100,7 @@ def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
     paths = Paths()
     here = host.read(paths.cache)
     here.check()
-    options["tty"] = options["tty"] and not options["detach"]  # nobody would hold the other end of the terminal
+    options["tty"] = options["tty"] and not options["detach"]  # with -d no process would read the terminal
     if options["tty"] and options["interactive"] and not os.isatty(0):
         raise UsageError("--tty", "the input device is not a terminal", "leave -t out, or run it on a terminal")
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -120,13 +120,13 @@ def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
 @TIME
 @SIGNAL
 def stop(names: tuple[str, ...], seconds: float | None, signal_word: str) -> int:
-    """Stop containers: the stop signal first, KILL after a while."""
+    """Stop containers: send the stop signal, and SIGKILL after some seconds."""
     return each(names, lambda name: control.stop(Paths(), name, seconds, signal_word))
 
 
 @click.command()
 @LIVING_NAMES
-@click.option("-s", "--signal", "signal_word", default="KILL", metavar="SIGNAL", help="Which signal (default KILL).")
+@click.option("-s", "--signal", "signal_word", default="KILL", metavar="SIGNAL", help="The signal (default KILL).")
 def kill(names: tuple[str, ...], signal_word: str) -> int:
     """Send a signal to the first process of containers."""
     control.signal_number(signal_word)
@@ -175,7 +175,7 @@ def pause(names: tuple[str, ...]) -> int:
 @click.command()
 @LIVING_NAMES
 def unpause(names: tuple[str, ...]) -> int:
-    """Let frozen containers go on."""
+    """Resume paused containers."""
     return each(names, lambda name: control.unpause(Paths(), name))
 
 
@@ -189,14 +189,14 @@ def rename(name: str, new_name: str) -> None:
 
 @click.command()
 @NAMES
-@click.option("-f", "--force", is_flag=True, help="KILL running ones first; let names pass that no container has.")
-@click.option("-v", "--volumes", is_flag=True, help="Remove their nameless volumes, too.")
+@click.option("-f", "--force", is_flag=True, help="Kill running containers first; ignore names that no container has.")
+@click.option("-v", "--volumes", is_flag=True, help="Remove their anonymous volumes, too.")
 def rm(names: tuple[str, ...], *, force: bool, volumes: bool) -> int:
-    """Remove containers and all that they wrote."""
+    """Remove containers and all their files."""
     paths = Paths()
     here = host.read(paths.cache)
     here.check()
-    # What --force wants gone may be gone already, or go under our hands: docker counts that as no failure.
+    # With --force, a container that is already gone, or that another command removes now, is no failure, as in docker.
     is_gone = (lambda error: error.cause == naming.NO_SUCH) if force else (lambda _: False)
     return each(names, lambda name: control.remove(paths, here, name, force=force, volumes=volumes), is_gone)
 
@@ -204,11 +204,11 @@ def rm(names: tuple[str, ...], *, force: bool, volumes: bool) -> int:
 @click.command(params=[declared(option) for option in OPTIONS if option.update])
 @NAMES
 def update(names: tuple[str, ...], **options: str | None) -> int:
-    """Change the limits of containers, running ones at once."""
+    """Change the limits of containers; on running containers they take effect at once."""
     paths = Paths()
     here = host.read(paths.cache)
     here.check()
     given = {key: value for key, value in options.items() if value is not None}
     if not given:
-        raise UsageError("update", "nothing to change was named", "tinybox update --help lists what can be")
+        raise UsageError("update", "no option was given", "tinybox update --help lists them")
     return each(names, lambda name: updating.update(paths, here, name, given))

@@ -1,4 +1,4 @@
-"""`tinybox ps`: the containers there are."""
+"""`tinybox ps`: list containers as a table, as JSON or by a template."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHORT, COMMAND_WIDTH = 12, 20
 
 
 def columns(*, full: bool, now: int) -> Columns:
-    """Return what can be told of a container: docker's words, their headings, and where each comes from."""
+    """Return the columns of `ps`: docker's names, their headings, and the function that returns the value of each."""
 
     def cut(text: str, width: int) -> str:
         return text if full or len(text) <= width else f"{text[: width - 1]}…"
@@ -48,30 +48,30 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _chosen(paths: Paths, words: tuple[str, ...], *, all_of_them: bool, newest: int) -> list[Listed]:
-    wanted = ContainerFilter(paths, words)
-    at_rest = all_of_them or newest > 0 or wanted.at_rest
+def _chosen(paths: Paths, filters: tuple[str, ...], *, all_of_them: bool, newest: int) -> list[Listed]:
+    matches = ContainerFilter(paths, filters)
+    at_rest = all_of_them or newest > 0 or matches.at_rest
     found = listing.containers(
-        paths, at_rest=at_rest, is_wanted=wanted, damaged=lambda error: print(f"tinybox: {error}", file=sys.stderr)
+        paths, at_rest=at_rest, is_wanted=matches, damaged=lambda error: print(f"tinybox: {error}", file=sys.stderr)
     )
     return found[:newest] if newest > 0 else found
 
 
 @click.command()
-@click.option("-a", "--all", "all_of_them", is_flag=True, help="Show those that have ended or never began, too.")
+@click.option("-a", "--all", "all_of_them", is_flag=True, help="Show containers that do not run, too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
-@click.option("-n", "--last", type=int, default=-1, metavar="N", help="Show the N newest, in whatever state.")
-@click.option("-l", "--latest", is_flag=True, help="Show the newest, in whatever state.")
-@click.option("--no-trunc", is_flag=True, help="Print ids and commands whole.")
-@click.option("-f", "--filter", "words", multiple=True, metavar="KEY=VALUE", help="Show only those that agree: "
+@click.option("-n", "--last", type=int, default=-1, metavar="N", help="Show the N newest, in any state.")
+@click.option("-l", "--latest", is_flag=True, help="Show the newest, in any state.")
+@click.option("--no-trunc", is_flag=True, help="Do not shorten ids and commands.")
+@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Show only matching ones; keys: "
               "id, name, label, status, exited, health, ancestor, before, since, volume, network.")  # fmt: skip
 @format_option(FIELDS)
 def ps(
-    words: tuple[str, ...], style: str, *, all_of_them: bool, quiet: bool, last: int, latest: bool, no_trunc: bool
+    filters: tuple[str, ...], style: str, *, all_of_them: bool, quiet: bool, last: int, latest: bool, no_trunc: bool
 ) -> None:
-    """List the containers that run, or with -a all that there are, the newest first."""
+    """List the running containers, or with -a all containers, the newest first."""
     table = Table(columns(full=no_trunc, now=time.time_ns()), style, USUAL)
-    found = _chosen(Paths(), words, all_of_them=all_of_them, newest=1 if latest else last)
+    found = _chosen(Paths(), filters, all_of_them=all_of_them, newest=1 if latest else last)
     if quiet and not style:
         lines = [listed.id if no_trunc else listed.id[:SHORT] for listed in found]
     else:

@@ -1,4 +1,4 @@
-"""`tinybox logs`: what a container has said, on the stream on which it said it."""
+"""`tinybox logs`: print the log of a container, its stdout on stdout and its stderr on stderr."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def line_count(text: str) -> int | None:
-    """Return the number that --tail says; None for all, which is what docker makes of a negative one, too."""
+    """Return the number of lines of --tail; None for all, and for a negative number, as in docker."""
     if text == "all" or (text.startswith("-") and is_whole(text[1:])):
         return None
     if not is_whole(text):
@@ -29,7 +29,7 @@ def line_count(text: str) -> int | None:
 
 
 class Writer:
-    """Writes entries to stdout and stderr, in the order in which they came, with *timestamps* before each line."""
+    """Writes log entries to stdout and stderr in the order in which they came; *timestamps*: with times."""
 
     def __init__(self, *, timestamps: bool) -> None:
         self._timestamps = timestamps
@@ -37,7 +37,7 @@ class Writer:
         self._in_line = dict.fromkeys(self._streams, False)
 
     def write(self, entries: list[Entry]) -> None:
-        """Write one batch and see it out; before the stream changes, what is before must be out, too."""
+        """Write one batch and flush it; flush a stream before writing to the other one, so that the order is kept."""
         former = "stdout"
         for entry in entries:
             if entry.stream != former:
@@ -51,21 +51,21 @@ class Writer:
 
 
 @click.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the container has ended.")
-@click.option("--since", default="", metavar="TIME", help="Only what came since then: 10m, a date, or Unix seconds.")
-@click.option("--until", default="", metavar="TIME", help="Only what came before then.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new output until the container has ended.")
+@click.option("--since", default="", metavar="TIME", help="Only output since then: 10m, a date, or Unix seconds.")
+@click.option("--until", default="", metavar="TIME", help="Only output before then.")
 @click.option("-n", "--tail", default="all", metavar="N", help="Only the last N lines.")
-@click.option("-t", "--timestamps", is_flag=True, help="Show when each line came.")
+@click.option("-t", "--timestamps", is_flag=True, help="Show the time of each line.")
 @click.argument("container", shell_complete=completion.containers)
 def logs(container: str, since: str, until: str, tail: str, *, follow: bool, timestamps: bool) -> None:
-    """Show what CONTAINER, run with -d, has said: its stdout on stdout, its stderr on stderr."""
+    """Show the output of CONTAINER, which was started with -d: its stdout on stdout, its stderr on stderr."""
     paths, now = Paths(), time.time_ns()
     selection = log_reader.Selection(
         units.moment("--since", since, now) if since else 0,
         units.moment("--until", until, now) if until else 0,
         line_count(tail),
     )
-    look = log_reader.follow if follow else log_reader.read
+    batches = log_reader.follow if follow else log_reader.read
     writer = Writer(timestamps=timestamps)
-    for batch in look(paths, naming.find(paths, container), selection):
+    for batch in batches(paths, naming.find(paths, container), selection):
         writer.write(batch)

@@ -1,4 +1,4 @@
-"""`tinybox network`: the networks that boxes can be plugged into."""
+"""`tinybox network`: list, make, inspect, connect, draw and remove networks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 
 
 def columns(*, whole: bool) -> Columns:
-    """Return docker's columns; ids *whole* or short."""
+    """Return the columns of `network ls`, which are docker's; ids *whole* or short."""
     return {
         "ID": ("NETWORK ID", lambda network: network.id if whole else network.id[:12]),
         "Name": ("NAME", lambda network: network.name),
@@ -49,16 +49,16 @@ def columns(*, whole: bool) -> Columns:
 
 
 class NetworkFilter(Filter):
-    """Which networks the words of --filter mean."""
+    """A test whether a network matches every --filter KEY=VALUE of `network ls` or `network prune`."""
 
-    def __init__(self, paths: Paths, words: tuple[str, ...], keys: tuple[str, ...] = FILTERS) -> None:
+    def __init__(self, paths: Paths, filters: tuple[str, ...], keys: tuple[str, ...] = FILTERS) -> None:
         self._paths = paths
-        super().__init__(words, keys)
+        super().__init__(filters, keys)
 
     def _dangling(self, value: str) -> Test:
-        wanted = truth("dangling", value)
+        dangling = truth("dangling", value)
         used = {endpoint.network for _, endpoint in making.users(self._paths)}
-        return lambda network: (network.name not in used and not network.is_predefined) == wanted
+        return lambda network: (network.name not in used and not network.is_predefined) == dangling
 
     def _driver(self, value: str) -> Test:
         return lambda network: network.driver == value
@@ -78,26 +78,26 @@ class NetworkFilter(Filter):
         return lambda network: network.is_predefined == (value == "builtin")
 
 
-def pairs(words: tuple[str, ...]) -> dict[str, str]:
-    """Return ``KEY=VALUE`` words as a dictionary; without a value it is empty."""
-    return dict(word.partition("=")[::2] for word in words)
+def pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    """Return texts of the form ``KEY=VALUE`` as a dictionary; a missing value is the empty string."""
+    return dict(text.partition("=")[::2] for text in texts)
 
 
 @click.group()
 def network() -> None:
-    """List, make, show and remove networks, and connect boxes with them."""
+    """List, make, show and remove networks, and connect containers to them."""
 
 
 @network.command("ls")
 @click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
-@click.option("-f", "--filter", "words", multiple=True, metavar="KEY=VALUE", help=f"Keys: {', '.join(FILTERS)}.")
+@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help=f"Keys: {', '.join(FILTERS)}.")
 @click.option("--format", "style", default="", metavar="FORMAT", help=FORMAT_HELP)
 @click.option("--no-trunc", is_flag=True, help="Print whole ids.")
-def ls(words: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> None:
+def ls(filters: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> None:
     """List the networks."""
     paths = Paths()
-    wanted = NetworkFilter(paths, words)
-    found = [each for each in definitions.every(paths) if wanted(each)]
+    matches = NetworkFilter(paths, filters)
+    found = [each for each in definitions.every(paths) if matches(each)]
     if quiet:
         lines = [each.id if no_trunc else each.id[:12] for each in found]
     else:
@@ -106,22 +106,28 @@ def ls(words: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> No
 
 
 @network.command("create")
-@click.option("-d", "--driver", default="bridge", metavar="NAME", help="Only bridge, which is the default.")
-@click.option("--subnet", "subnets", multiple=True, metavar="SUBNET", help="172.18.0.0/16, or one of IPv6; or both.")
-@click.option("--gateway", "gateways", multiple=True, metavar="ADDRESS", help="The host's address in it.")
-@click.option("--internal", is_flag=True, help="Nothing leads out of it, or into it.")
-@click.option("--ipv6", is_flag=True, help="With an IPv6 subnet, too.")
-@click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Attach a label.")
-@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="mtu=1400.")
+@click.option("-d", "--driver", default="bridge", metavar="NAME", help="The driver; there is only bridge.")
+@click.option(
+    "--subnet",
+    "subnets",
+    multiple=True,
+    metavar="SUBNET",
+    help="Such as 172.18.0.0/16; at most one IPv4 and one IPv6 subnet.",
+)
+@click.option("--gateway", "gateways", multiple=True, metavar="ADDRESS", help="The host's address in the subnet.")
+@click.option("--internal", is_flag=True, help="Without a route out of the network or into it.")
+@click.option("--ipv6", is_flag=True, help="Also choose an IPv6 subnet.")
+@click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Add a label.")
+@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="An option of the driver: mtu=1400.")
 @click.argument("name")
-def create(name: str, driver: str, labels: tuple[str, ...], options: tuple[str, ...], **wish: Any) -> None:
+def create(name: str, driver: str, labels: tuple[str, ...], options: tuple[str, ...], **more: Any) -> None:
     """Make the network NAME, and print its id."""
     if driver != "bridge":
         raise UsageError(f"--driver {driver}", "there is no such driver", "bridge")
-    wanted = making.NetworkOptions(labels=pairs(labels), options=pairs(options), **wish)
+    network_options = making.NetworkOptions(labels=pairs(labels), options=pairs(options), **more)
     paths = Paths()
     paths.prepare()
-    print(making.create(paths, name, wanted).id)
+    print(making.create(paths, name, network_options).id)
 
 
 NAMES = click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.networks)
@@ -129,10 +135,10 @@ NAME = click.argument("name", metavar="NETWORK", shell_complete=completion.netwo
 
 
 @network.command("rm")
-@click.option("-f", "--force", is_flag=True, help="Let names pass that no network has.")
+@click.option("-f", "--force", is_flag=True, help="Ignore names that no network has.")
 @NAMES
 def rm(names: tuple[str, ...], *, force: bool) -> int:
-    """Remove networks that no box is on."""
+    """Remove networks to which no container is connected."""
     paths = Paths()
 
     def remove(name: str) -> str:
@@ -150,7 +156,7 @@ def rm(names: tuple[str, ...], *, force: bool) -> int:
 @click.option("-f", "--format", "style", default="json", metavar="FORMAT", help="json, or a template.")
 @NAMES
 def inspect(names: tuple[str, ...], style: str) -> int:
-    """Show all that is known of networks, and which boxes are on them."""
+    """Show all details of networks, and the containers that are connected to them."""
     paths, found, failed = Paths(), [], False
     for name in names:
         try:
@@ -167,39 +173,39 @@ def inspect(names: tuple[str, ...], style: str) -> int:
 
 
 @network.command("connect")
-@click.option("--ip", "address", default="", metavar="ADDRESS", help="Its IPv4 address there.")
-@click.option("--ip6", "address6", default="", metavar="ADDRESS", help="Its IPv6 address there.")
-@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="One more name for the boxes beside it.")
+@click.option("--ip", "address", default="", metavar="ADDRESS", help="Its IPv4 address in the network.")
+@click.option("--ip6", "address6", default="", metavar="ADDRESS", help="Its IPv6 address in the network.")
+@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for it in the network.")
 @NAME
 @click.argument("container", shell_complete=completion.containers)
 def connect(name: str, container: str, address: str, address6: str, aliases: tuple[str, ...]) -> None:
-    """Put CONTAINER, running or not, into NETWORK."""
+    """Connect CONTAINER, running or not, to NETWORK."""
     paths = Paths()
     found = definitions.find(paths, name)
-    want: EndpointRequest = {"name": found.name, "aliases": list(aliases), "address": address, "address6": address6}
-    connections.connect(paths, found, container, want)
+    request: EndpointRequest = {"name": found.name, "aliases": list(aliases), "address": address, "address6": address6}
+    connections.connect(paths, found, container, request)
 
 
 @network.command("disconnect")
-@click.option("-f", "--force", is_flag=True, help="Also where it is not connected, or the network is gone.")
+@click.option("-f", "--force", is_flag=True, help="No error if it is not connected or the network is gone.")
 @NAME
 @click.argument("container", shell_complete=completion.containers)
 def disconnect(name: str, container: str, *, force: bool) -> None:
-    """Take CONTAINER, running or not, out of NETWORK."""
+    """Disconnect CONTAINER, running or not, from NETWORK."""
     connections.disconnect(Paths(), name, container, force=force)
 
 
 @network.command("prune")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
-@click.option("--filter", "words", multiple=True, metavar="label=KEY[=VALUE]", help="Only those with a label.")
-def prune(words: tuple[str, ...], *, force: bool) -> None:
-    """Remove the networks that no box is on."""
+@click.option("--filter", "filters", multiple=True, metavar="label=KEY[=VALUE]", help="Only those with this label.")
+def prune(filters: tuple[str, ...], *, force: bool) -> None:
+    """Remove the networks to which no container is connected."""
     from tinybox.cli.commands.prune import confirm
 
     if not force and not confirm(["all custom networks not used by at least one container"]):
         return
     paths = Paths()
-    removed = making.prune(paths, NetworkFilter(paths, words, ("label",)))
+    removed = making.prune(paths, NetworkFilter(paths, filters, ("label",)))
     if removed:
         print("Deleted Networks:", *removed, "", sep="\n")
 
@@ -207,7 +213,7 @@ def prune(words: tuple[str, ...], *, force: bool) -> None:
 @network.command("show")
 @NAME
 def show(name: str) -> None:
-    """Draw NETWORK as it is in the kernel now: bridge, cables, both ends, addresses, routes, rules and counters."""
+    """Draw NETWORK as it is in the kernel now: bridge, veth pairs, addresses, routes, firewall rules and counters."""
     from tinybox.container.views import network_picture
 
     paths = Paths()

@@ -1,4 +1,4 @@
-"""Commands that show the processes of containers and their namespaces: top, tree, ns."""
+"""`tinybox top`, `tree` and `ns`: show the processes of containers, and the namespaces of host and box."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def top_columns(now: float) -> Columns:
 @click.argument("container", shell_complete=completion.running)
 @format_option(TOP)
 def top(container: str, style: str) -> None:
-    """List the processes of CONTAINER, with the host's numbers; the columns are those of `ps -ef`."""
+    """List the processes of CONTAINER, with their PIDs on the host; the columns are those of `ps -ef`."""
     _show(Table(top_columns(time.time()), style, TOP), processes.of(listing.find(Paths(), container)))
 
 
@@ -81,9 +81,9 @@ TREE_COLUMNS: Columns = {
 @click.argument("container", shell_complete=completion.running)
 @format_option(f"{TREE} PPID Command")
 def tree(container: str, style: str) -> None:
-    """Show the process tree of CONTAINER: each process with its number on the host and in the box, state and users.
+    """Show the process tree of CONTAINER: each process with its PID on the host and in the box, its state and users.
 
-    What stands at the left has its parent outside: PID 1 of the box, and what `tinybox exec` has brought in.
+    A process at the left margin has its parent outside the box: PID 1 of the box, and programs of `tinybox exec`.
     """
     table = Table(TREE_COLUMNS, style, TREE)
     _show(table, processes.forest(processes.of(listing.find(Paths(), container))))

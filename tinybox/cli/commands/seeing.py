@@ -1,4 +1,4 @@
-"""Commands that look at a run without making one: replay a trace, and explain a step."""
+"""`tinybox replay` and `tinybox explain`: show a recorded run again, and explain a step; no container is made."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from tinybox.seeing.text import Text, colours
 
 
 @click.command()
-@click.argument("trace", type=click.Path(readable=False))  # open(2) knows better than access(2)
-@click.option("--step", is_flag=True, help="Stop before each step, and go on by a key")
-@click.option("--html", metavar="FILE", help="Write the page of it to FILE, as --explain=html does")
+@click.argument("trace", type=click.Path(readable=False))  # no access(2): open(2) reports the error
+@click.option("--step", is_flag=True, help="Stop before each step; a key continues")
+@click.option("--html", metavar="FILE", help="Write the HTML page of the run to FILE, as --explain=html does")
 def replay(trace: str, step: bool, html: str | None) -> int:
-    """Show a run again from TRACE, which `run --explain=json -o TRACE` has written; needs no root, and does nothing."""
+    """Show a run again from TRACE, written by `run --explain=json -o TRACE`; it needs no root, and runs nothing."""
     if html:
         with open(html, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
             Replay(Page(out.write).show).run(read(trace))
         return 0
     with contextlib.ExitStack() as stack:
-        board = None
+        keys = None
         if step:
             keyboard.check("--step")
-            board = stack.enter_context(keyboard.Keyboard())
-        whole = Replay(Text(_write, colour=colours(1)).show, board).run(read(trace))
+            keys = stack.enter_context(keyboard.Keyboard())
+        whole = Replay(Text(_write, colour=colours(1)).show, keys).run(read(trace))
     return 0 if whole else 130
 
 
 @click.command()
 @click.argument("step", required=False)
 def explain(step: str | None) -> None:
-    """Show the page of the book for STEP, by its name or its manual page; without one, list the steps.
+    """Explain STEP, which is the name of a step or of a manual page; without STEP, list the steps.
 
-    The page says what the kernel does, the call, where it stands in the code, and what happens without it.
+    The text describes what the kernel does, the system call, its place in the code, and what happens without it.
     """
     lines = book.pages(step) if step else book.table()
     click.echo("\n".join(lines))

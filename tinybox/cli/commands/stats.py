@@ -1,4 +1,4 @@
-"""`tinybox stats`: what containers use, again and again, or once."""
+"""`tinybox stats`: print how much CPU, memory, network and disk containers use, once or every second."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tinybox.container.views.statistics import Sample
 from tinybox.errors import StateError
 
 USUAL = "ID Name CPUPerc MemUsage MemPerc NetIO BlockIO PIDs"
-INTERVAL = 1.0  # seconds between two looks
+INTERVAL = 1.0  # seconds between two samples
 CLEAR = "\033[H\033[J"
 UNKNOWN = "--"
 
-Pair = tuple[Sample, Sample | None]  # a look and the one before it
+Pair = tuple[Sample, Sample | None]  # a sample and the one before it
 
 
 def _percent(share: float | None) -> str:
@@ -28,7 +28,7 @@ def _percent(share: float | None) -> str:
 
 
 def _both(form: str, first: int | None, second: int | None) -> str:
-    """Return two sizes, parted by a slash; one that nobody counts is --."""
+    """Return two sizes, separated by a slash; a size that this host does not count is --."""
     size = units.binary_size if form == "binary" else units.decimal_size
     return " / ".join(UNKNOWN if count is None else size(count) for count in (first, second))
 
@@ -55,31 +55,31 @@ def _chosen(paths: Paths, names: tuple[str, ...], *, at_rest: bool) -> list[List
     return listing.containers(paths, at_rest=at_rest)
 
 
-def _look(found: list[Listed], former: dict[str, Sample]) -> list[Pair]:
+def _pairs(found: list[Listed], former: dict[str, Sample]) -> list[Pair]:
     return [(sample, former.get(sample.listed.id)) for sample in map(Sample, found)]
 
 
 @click.command()
-@click.option("--no-stream", is_flag=True, help="Look once (twice, for the CPU), and end.")
-@click.option("-a", "--all", "at_rest", is_flag=True, help="Show those that do not run, too.")
+@click.option("--no-stream", is_flag=True, help="Print once, and end (after two samples, for the CPU).")
+@click.option("-a", "--all", "at_rest", is_flag=True, help="Show containers that do not run, too.")
 @format_option(FIELDS)
 @click.argument("names", nargs=-1, metavar="[CONTAINER]...", shell_complete=completion.running)
 def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool) -> None:
-    """Show what CONTAINERs, or all that run, use: CPU, memory, network, disk and processes; until Ctrl-C.
+    """Show the CPU, memory, network, disk and processes of CONTAINERs, or of all running ones, until Ctrl-C.
 
-    CPU is in percent of one CPU. What this host does not count for a container is --. Without a memory controller
-    MEM USAGE is what its processes hold of their own, PSS.
+    CPU is in percent of one CPU. A value that this host does not count for a container is --. Without a memory
+    controller, MEM USAGE is the proportional share of its processes (PSS).
     """
     paths, table = Paths(), Table(COLUMNS, style, USUAL)
     former: dict[str, Sample] = {}
     first = True
     while True:
         try:
-            pairs = _look(_chosen(paths, names, at_rest=at_rest), former)
+            pairs = _pairs(_chosen(paths, names, at_rest=at_rest), former)
         except StateError:
             if first:
                 raise
-            return  # what was looked at has been removed
+            return  # a container was removed
         if not first:
             clear = CLEAR if table.is_table and not no_stream and sys.stdout.isatty() else ""
             click.echo(clear + "".join(f"{line}\n" for line in table.lines(pairs)), nl=False)

@@ -1,4 +1,4 @@
-"""`tinybox volume`: the directories that outlive containers."""
+"""`tinybox volume`: list, make, inspect and remove volumes, the directories that outlive containers."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ FILTERS = ("dangling", "driver", "label", "name")
 
 
 class VolumeFilter(Filter):
-    """Which volumes the words of --filter mean."""
+    """A test whether a volume matches every --filter KEY=VALUE of `volume ls` or `volume prune`."""
 
-    def __init__(self, paths: Paths, words: tuple[str, ...]) -> None:
-        self._taken = volumes.users(paths)
-        super().__init__(words, FILTERS)
+    def __init__(self, paths: Paths, filters: tuple[str, ...]) -> None:
+        self._used = volumes.users(paths)
+        super().__init__(filters, FILTERS)
 
     def _dangling(self, value: str) -> Test:
-        wanted = truth("dangling", value)
-        return lambda volume: (volume.path not in self._taken) == wanted
+        dangling = truth("dangling", value)
+        return lambda volume: (volume.path not in self._used) == dangling
 
     def _driver(self, value: str) -> Test:
         return lambda _: value == "local"
@@ -66,23 +66,23 @@ def volume() -> None:
 
 @volume.command("ls")
 @click.option("-q", "--quiet", is_flag=True, help="Print only names.")
-@click.option("-f", "--filter", "words", multiple=True, metavar="KEY=VALUE", help=f"Keys: {', '.join(FILTERS)}.")
+@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help=f"Keys: {', '.join(FILTERS)}.")
 @click.option("--format", "style", default="", metavar="FORMAT", help=FORMAT_HELP)
-def ls(words: tuple[str, ...], style: str, *, quiet: bool) -> None:
+def ls(filters: tuple[str, ...], style: str, *, quiet: bool) -> None:
     """List the volumes."""
     paths = Paths()
-    wanted = VolumeFilter(paths, words)
-    found = [each for each in volumes.every(paths) if wanted(each)]
+    matches = VolumeFilter(paths, filters)
+    found = [each for each in volumes.every(paths) if matches(each)]
     lines = [each.name for each in found] if quiet else Table(COLUMNS, style, "Driver Name").lines(found)
     click.echo("".join(f"{line}\n" for line in lines), nl=False)
 
 
 @volume.command("create")
-@click.option("-d", "--driver", default="local", metavar="NAME", help="Only local, which is the default.")
-@click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Attach a label.")
+@click.option("-d", "--driver", default="local", metavar="NAME", help="The driver; there is only local.")
+@click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Add a label.")
 @click.argument("name", required=False, default="")
 def create(name: str, driver: str, labels: tuple[str, ...]) -> None:
-    """Make the volume NAME, or one with a name made up, and print its name."""
+    """Make the volume NAME, or one with a random name, and print its name."""
     if driver != "local":
         raise UsageError(f"--driver {driver}", "there is no such driver", "local")
     paths = Paths()
@@ -91,7 +91,7 @@ def create(name: str, driver: str, labels: tuple[str, ...]) -> None:
 
 
 @volume.command("rm")
-@click.option("-f", "--force", is_flag=True, help="Let names pass that no volume has.")
+@click.option("-f", "--force", is_flag=True, help="Ignore names that no volume has.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.volumes)
 def rm(names: tuple[str, ...], *, force: bool) -> int:
     """Remove volumes that no container uses."""
@@ -115,11 +115,11 @@ def rm(names: tuple[str, ...], *, force: bool) -> int:
 @click.option("-f", "--format", "style", default="json", metavar="FORMAT", help="json, or a template.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.volumes)
 def inspect(names: tuple[str, ...], style: str) -> int:
-    """Show all that is known of volumes."""
+    """Show all details of volumes."""
     paths, found, failed = Paths(), [], False
     for name in names:
         try:
-            found.append(_told(volumes.find(paths, name)))
+            found.append(_as_dict(volumes.find(paths, name)))
         except StateError as error:
             print(f"tinybox: {error}", file=sys.stderr)
             failed = True
@@ -131,7 +131,7 @@ def inspect(names: tuple[str, ...], style: str) -> int:
     return int(failed)
 
 
-def _told(each: Volume) -> dict[str, object]:
+def _as_dict(each: Volume) -> dict[str, object]:
     return {
         "CreatedAt": units.stamp(each.created),
         "Driver": "local",
@@ -144,11 +144,11 @@ def _told(each: Volume) -> dict[str, object]:
 
 
 @volume.command("prune")
-@click.option("-a", "--all", "all_of_them", is_flag=True, help="Those with a name, too, not only anonymous ones.")
+@click.option("-a", "--all", "all_of_them", is_flag=True, help="Remove named volumes, too, not only anonymous ones.")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
-@click.option("--filter", "words", multiple=True, metavar="label=KEY[=VALUE]", help="Only those with a label.")
-def prune(words: tuple[str, ...], *, all_of_them: bool, force: bool) -> None:
-    """Remove the volumes that no container uses, and say how much that frees."""
+@click.option("--filter", "filters", multiple=True, metavar="label=KEY[=VALUE]", help="Only those with this label.")
+def prune(filters: tuple[str, ...], *, all_of_them: bool, force: bool) -> None:
+    """Remove the volumes that no container uses, and print the freed space."""
     from tinybox.cli.commands.prune import confirm
     from tinybox.container import pruning
 
@@ -156,8 +156,8 @@ def prune(words: tuple[str, ...], *, all_of_them: bool, force: bool) -> None:
     if not force and not confirm([f"all {which} not used by at least one container"]):
         return
     paths = Paths()
-    wanted = VolumeFilter(paths, words)
-    removed = pruning.volumes_of(paths, lambda each: wanted(each) and (all_of_them or each.is_anonymous))
+    matches = VolumeFilter(paths, filters)
+    removed = pruning.volumes_of(paths, lambda each: matches(each) and (all_of_them or each.is_anonymous))
     if removed.names:
         print("Deleted Volumes:", *removed.names, "", sep="\n")
     print(f"Total reclaimed space: {units.decimal_size(removed.size)}")

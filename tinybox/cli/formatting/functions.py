@@ -1,4 +1,4 @@
-"""What a --format template can call, and how it shows a value: the functions of Go's templates and docker's own."""
+"""The functions that a --format template can call (Go's and docker's), and how a template prints a value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def wrong(cause: str) -> UsageError:
-    """Return the error about a template."""
+    """Return a UsageError about the template, for the caller to raise."""
     return UsageError("template", cause)
 
 
@@ -31,7 +31,7 @@ def shown(value: Any) -> str:
 
 
 def field(value: Any, name: str) -> Any:
-    """Return the field *name* of *value*; the error tells which fields there are."""
+    """Return the field *name* of *value*; if it is missing, UsageError lists the fields that there are."""
     if not isinstance(value, Mapping):
         kind = "nothing" if value is None else "a list" if isinstance(value, list | tuple) else repr(value)
         raise wrong(f"no field .{name}: {kind} has no fields")
@@ -42,9 +42,9 @@ def field(value: Any, name: str) -> Any:
 
 
 def as_json(value: Any) -> str:
-    """Return *value* as JSON in one line, without fields that can only be asked for, as ``.Label "x"``.
+    """Return *value* as JSON in one line, without fields that are functions, such as ``.Label "x"``.
 
-    A byte that was no UTF-8 stays escaped.
+    A byte that is not UTF-8 stays escaped.
     """
     return json.dumps(_without_functions(value), default=_without_functions, separators=(",", ":"))
 
@@ -56,7 +56,7 @@ def _without_functions(value: Any) -> Any:
 
 
 def index(value: Any, *places: Any) -> Any:
-    """Return what is at *places* of a map or a list; of a map without it nothing, as in Go."""
+    """Return the item at *places* of nested maps and lists; a missing key of a map gives "", as in Go."""
     for place in places:
         if isinstance(value, Mapping):
             value = value.get(place, "")
@@ -69,9 +69,9 @@ def index(value: Any, *places: Any) -> Any:
 
 def formatted(form: str, *values: Any) -> str:
     """Return *values* put into *form*, for %s %v %d %q %x %f and their widths; see printf(3)."""
-    words = tuple(value if type(value) in (int, float) else shown(value) for value in values)
+    arguments = tuple(value if type(value) in (int, float) else shown(value) for value in values)
     try:
-        return form.replace("%v", "%s").replace("%q", '"%s"') % words
+        return form.replace("%v", "%s").replace("%q", '"%s"') % arguments
     except (TypeError, ValueError) as error:
         raise wrong(f"printf {form!r}: {error}") from error
 
@@ -86,7 +86,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "upper": lambda text: shown(text).upper(),
     "lower": lambda text: shown(text).lower(),
     "title": lambda text: shown(text).title(),
-    "join": lambda words, separator: separator.join(map(shown, words)),
+    "join": lambda items, separator: separator.join(map(shown, items)),
     "split": lambda text, separator: text.split(separator),
     "truncate": lambda text, length: text[:length],
     "pad": padded,
@@ -109,11 +109,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def call(name: str, *values: Any) -> Any:
-    """Call the function *name*; an error says which function it was and what it did not like."""
+    """Call the function *name*; UsageError names the function and the values that it cannot take."""
     if name not in FUNCTIONS:
         raise wrong(f"no function {name}; there are: {', '.join(sorted(FUNCTIONS))}")
     try:
         return FUNCTIONS[name](*values)
     except (TypeError, ValueError, AttributeError, IndexError) as error:
         given = ", ".join(map(shown, values)) or "nothing"
-        raise wrong(f"{name} cannot be done with {given}") from error
+        raise wrong(f"{name} cannot be applied to {given}") from error

@@ -1,4 +1,4 @@
-"""How a list of things is shown: as a table, as lines of JSON, or by a template; the words of docker's --format."""
+"""The option --format: print a list as a table, as lines of JSON, or by a template, as docker does."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import click
 from tinybox.cli.formatting.functions import as_json
 from tinybox.cli.formatting.template import Template
 
-GAP, NARROWEST = 3, 10  # spaces between two columns, and how narrow one may be; as docker's tables
+GAP, NARROWEST = 3, 10  # spaces between two columns, and the least width of a column; as in docker's tables
 FORMAT_HELP = "table, json, a template such as '{{.ID}}', or 'table {{.ID}}\\t{{.Names}}'."
 
 Columns = dict[str, tuple[str, Callable[[Any], Any]]]
 
 
 def format_option(fields: str) -> Callable[[Any], Any]:
-    """Return the option --format, whose help names the *fields* that a template can ask for."""
+    """Return the option --format, whose help lists the *fields* that a template can use."""
     example = f"a template such as '{{{{.{fields.split(maxsplit=1)[0]}}}}}'"
-    words = f"table, json, {example}, or 'table TEMPLATE'; fields: {fields}."
-    return click.option("--format", "style", default="", metavar="FORMAT", help=words)
+    text = f"table, json, {example}, or 'table TEMPLATE'; fields: {fields}."
+    return click.option("--format", "style", default="", metavar="FORMAT", help=text)
 
 
 class Row(Mapping[str, Any]):
-    """One thing, as a template sees it: its columns by their names, each worked out when it is asked for."""
+    """The data of one row for a template: its columns by their names; a value is computed when it is used."""
 
     def __init__(self, columns: Columns, thing: Any) -> None:
         self._columns, self._thing = columns, thing
@@ -40,9 +40,9 @@ class Row(Mapping[str, Any]):
 
 
 class Table:
-    """How to show things that have these *columns* (name: heading, and what it says of a thing).
+    """Formats things that have these *columns* (name: heading, and the function that returns a thing's value).
 
-    *style* is the word of --format; *usual* names the columns of the plain table.
+    *style* is the value of --format; *usual* names the columns of the default table.
     """
 
     def __init__(self, columns: Columns, style: str, usual: str) -> None:
@@ -54,12 +54,12 @@ class Table:
         self._template = Template(text.replace("\\t", "\t").replace("\\n", "\n"))
 
     def lines(self, things: Iterable[Any]) -> list[str]:
-        """Return what to print of *things*, a line or more each; a table has its headings above."""
+        """Return the lines to print for *things*, one or more for each; a table begins with its headings."""
         rows = [Row(self._columns, thing) for thing in things]
         if self._json:
             return [as_json(row) for row in rows]
-        said = [self._template.render(row) for row in rows]
-        return aligned([self._headings(), *said]) if self.is_table else said
+        texts = [self._template.render(row) for row in rows]
+        return aligned([self._headings(), *texts]) if self.is_table else texts
 
     def _headings(self) -> str:
         headings: dict[str, Any] = {name: heading for name, (heading, _) in self._columns.items()}
@@ -73,7 +73,7 @@ def _heading(word: str) -> str:
 
 
 def aligned(lines: list[str]) -> list[str]:
-    """Return *lines*, whose cells are parted by tabs, with their columns below one another."""
+    """Return *lines*, whose cells are separated by tabs, with aligned columns."""
     rows = [[printable(cell) for cell in line.split("\t")] for line in lines]
     widths = [max(len(row[place]) for row in rows if len(row) > place) for place in range(max(map(len, rows)))]
     return [
@@ -83,5 +83,5 @@ def aligned(lines: list[str]) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """Return *text* with what could command a terminal made visible: a container's words are a stranger's."""
+    """Return *text* with control characters escaped: text from a container could send commands to the terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

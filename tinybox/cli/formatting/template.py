@@ -2,8 +2,8 @@ r"""The templates of --format: the part of Go's text/template that docker's user
 
     {{.ID}}\t{{.Names}}   {{json .}}   {{index .Config.Labels "x"}}   {{.Name | upper}}   {{range .Mounts}}...{{end}}
 
-Text stands for itself; between the braces is a pipeline of values and functions, or one of if, with, range, else, end.
-A template is compiled from the outside in: each part becomes a function from a Scope to what the part says.
+Text is printed unchanged; between the braces is a pipeline of values and functions, or one of if, with, range, else,
+end. A template is compiled from the outside in: each part becomes a function that takes a Scope and returns its text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WORDS = {"true": True, "false": False, "nil": None}
 
 
 class Scope:
-    """What a part of a template sees: the dot, and the variables by their names; ``$`` is the whole."""
+    """The data that a part of a template can use: the dot, and the variables by their names; ``$`` is all data."""
 
     def __init__(self, dot: Any, variables: Mapping[str, Any]) -> None:
         self.dot, self.variables = dot, dict(variables)
@@ -37,22 +37,22 @@ class Scope:
 
 
 class Template:
-    """A template, compiled once and rendered for each thing; UsageError tells what is wrong with its words."""
+    """A template, compiled once and rendered for each thing; UsageError names the error in its text."""
 
     def __init__(self, text: str) -> None:
         self._parts = _Blocks(text).all()
 
     def render(self, data: Any) -> str:
-        """Return what the template says of *data*; UsageError names a field that is not there, and those that are."""
-        return _say(self._parts, Scope(data, {"$": data}))
+        """Return the text of the template for *data*; UsageError names a missing field, and lists those there are."""
+        return _rendered(self._parts, Scope(data, {"$": data}))
 
 
-def _say(parts: list[Part], scope: Scope) -> str:
+def _rendered(parts: list[Part], scope: Scope) -> str:
     return "".join(part(scope) for part in parts)
 
 
 def _split(text: str) -> list[tuple[str, bool]]:
-    """Split *text* into pieces, each with whether it is an action; ``{{-`` and ``-}}`` eat the blanks beside them."""
+    """Split *text* into pairs (piece, is it an action); ``{{-`` and ``-}}`` remove the blanks beside them."""
     pieces: list[tuple[str, bool]] = []
     at, trim = 0, False
     for match in _ACTION.finditer(text):
@@ -67,7 +67,7 @@ def _split(text: str) -> list[tuple[str, bool]]:
 
 
 class _Blocks:
-    """The blocks of a template: text, values, and what stands between if, with or range, and end."""
+    """Compiles the blocks of a template: text, values, and the parts between if, with or range, and end."""
 
     def __init__(self, text: str) -> None:
         self._pieces = _split(text)
@@ -80,7 +80,7 @@ class _Blocks:
         return parts
 
     def _block(self) -> tuple[list[Part], str]:
-        """Compile up to the next ``else`` or ``end``, which is returned, too."""
+        """Compile up to the next ``else`` or ``end``; return the parts, and the text of that action."""
         parts: list[Part] = []
         while self._at < len(self._pieces):
             text, is_action = self._pieces[self._at]
@@ -131,7 +131,7 @@ def _plain(text: str) -> Part:
 def _choose(scope: Scope, names: list[str], value: Any, body: list[Part], other: list[Part], *, moves_dot: bool) -> str:
     variables = {names[0]: value} if names else {}
     dot = value if moves_dot and value else scope.dot
-    return _say(body if value else other, scope.within(dot, **variables))
+    return _rendered(body if value else other, scope.within(dot, **variables))
 
 
 def _repeat(scope: Scope, names: list[str], value: Any, body: list[Part], other: list[Part]) -> str:
@@ -142,12 +142,12 @@ def _repeat(scope: Scope, names: list[str], value: Any, body: list[Part], other:
     else:
         raise wrong(f"range over {shown(value)}: it is neither a list nor a map")
     if not pairs:
-        return _say(other, scope)
-    said = []
+        return _rendered(other, scope)
+    texts = []
     for pair in pairs:
         variables = dict(zip(names, pair if len(names) == 2 else pair[1:], strict=True)) if names else {}
-        said.append(_say(body, scope.within(pair[1], **variables)))
-    return "".join(said)
+        texts.append(_rendered(body, scope.within(pair[1], **variables)))
+    return "".join(texts)
 
 
 def _declaration(text: str) -> tuple[list[str], Value]:
@@ -180,7 +180,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _pipeline(tokens: list[str]) -> tuple[Value, list[str]]:
-    """Compile commands joined by ``|``: what one says is the last argument of the next."""
+    """Compile commands joined by ``|``: the result of one is the last argument of the next."""
     value, tokens = _command(tokens, None)
     while tokens[:1] == ["|"]:
         value, tokens = _command(tokens[1:], value)
@@ -204,12 +204,12 @@ def _command(tokens: list[str], piped: Value | None) -> tuple[Value, list[str]]:
 
 
 def _applied(value: Any, arguments: list[Any]) -> Any:
-    """Return *value*; a field that is a function, as ``.Label "x"``, is called."""
+    """Return *value*; if it is a function, such as ``.Label "x"``, return the result of calling it."""
     if callable(value):
         try:
             return value(*arguments)
         except TypeError as error:
-            raise wrong('a field that is a function needs its words behind it, as in {{.Label "x"}}') from error
+            raise wrong('a field that is a function needs its arguments, as in {{.Label "x"}}') from error
     if arguments:
         raise wrong(f"{shown(value)} is no function: it cannot take {shown(arguments[0])}")
     return value

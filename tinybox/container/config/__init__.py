@@ -1,1 +1,1 @@
-"""Docker's options become config.json; the config.json of another tool is checked."""
+"""Docker's options are converted to a config.json; the config.json of another tool is validated."""

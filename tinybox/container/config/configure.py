@@ -1,7 +1,7 @@
-"""From docker's words to OCI's: image config and options become a config.json.
+"""Convert the image's config and docker's options to an OCI config.json: program, environment, host name, annotations.
 
-This only writes data; the planner decides how, and the engine acts. What docker gives every container by default stands
-here and in mounts.py, linux.py and limits.py.
+This only builds data; the planner decides how to do it, and the engine does it. Docker's defaults for every container
+are here and in mounts.py, linux.py and limits.py.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def configure(request: Request) -> Spec:
 
 
 def put_fields(config: Spec, options: Options) -> None:
-    """Put those of the *options* into *config* that are one field of it, by the parser that the table names."""
+    """Write each of the *options* that has a parser in the table of options to its field of *config*."""
     for option in OF_ONE_FIELD:
         text = options.get(option.key)
         if text is None:
@@ -61,33 +61,36 @@ def put_fields(config: Spec, options: Options) -> None:
 
 
 def _hostname(request: Request) -> str:
-    """Return the box's host name: whoever shares another one's network is called as that one is, as with docker."""
-    asked, shared = request.options.get("hostname"), request.modes["network"].partition("container:")[2]
+    """Return the box's host name; a box that shares another box's network has that box's name, as in docker."""
+    requested, shared = request.options.get("hostname"), request.modes["network"].partition("container:")[2]
     if not shared:
-        if asked and (" " in asked or not asked.isprintable()):  # it stands in a line of /etc/hosts
-            raise UsageError(f"--hostname {asked!r}", "invalid hostname format", "one word")
-        return asked or request.container[:12]
-    if asked:
+        if requested and (" " in requested or not requested.isprintable()):  # it becomes part of a line of /etc/hosts
+            raise UsageError(f"--hostname {requested!r}", "invalid hostname format", "one word")
+        return requested or request.container[:12]
+    if requested:
         cause = f"conflicting options: hostname and the network mode {request.modes['network']}"
-        raise UsageError(f"--hostname {asked}", cause, "leave one of them out")
+        raise UsageError(f"--hostname {requested}", cause, "leave one of them out")
     return request.find_hostname(shared)
 
 
 def everything_permitted() -> list[str]:
-    """Return the names of all capabilities that this host's root has, which is what ``--privileged`` gives."""
+    """Return the names of all capabilities that this host's root has; ``--privileged`` gives all of them."""
     return capabilities.available()
 
 
 def entrypoint(request: Request) -> list[str]:
-    """Return what comes before the command: the user's entrypoint, or none if that is empty, or else the image's."""
-    asked = request.options.get("entrypoint")
-    if asked is not None:
-        return [asked] if asked else []
+    """Return the arguments before the command: the user's entrypoint (none if it is empty), else the image's."""
+    requested = request.options.get("entrypoint")
+    if requested is not None:
+        return [requested] if requested else []
     return [*(request.image.config.get("Entrypoint") or [])]
 
 
 def arguments(request: Request) -> list[str]:
-    """Return the program and its arguments: entrypoint and command; the image's command goes with its entrypoint."""
+    """Return the program and its arguments: the entrypoint and the command.
+
+    The image's command is used only with the image's entrypoint. UsageError if there are no arguments at all.
+    """
     command = request.command or ()
     if not command and request.options.get("entrypoint") is None:
         command = request.image.config.get("Cmd") or ()
@@ -109,7 +112,7 @@ def _process(request: Request) -> Process:
         "env": _environment(request, terminal=terminal),
         "cwd": options.get("workdir") or request.image.config.get("WorkingDir") or "/",
         "capabilities": {
-            "bounding": permitted,  # all that execve(2) could ever give; a user who is not root has none of it now
+            "bounding": permitted,  # the most that execve(2) can give; a user other than root has none of it at first
             "effective": permitted if request.user["uid"] == 0 else [],
             "permitted": permitted if request.user["uid"] == 0 else [],
         },

@@ -1,11 +1,10 @@
-"""Every field of config.json that means something on Linux, with the kind of value that it takes: the dictionary.
+"""The table of all fields of an OCI config.json that have a meaning on Linux, with the kind of value of each field.
 
-One line a field: its path, where ``[]`` stands for each entry of a list, ``*`` for each name in a map and ``{a,b}`` for
-both of two fields, and its kind.
-A kind is a type, a list of types in brackets, words with ``|`` between them, or ``/``: an absolute path. An ``id`` is
-the number of a user or a group: the last one of 32 bits is none, but setresuid(2)'s word for "stay who you are", which
-is root. A ``!`` says that there is nothing without it. The text is the whole of it, so that it can be held against the
-specification.
+Each line is a field: its path, and its kind. In a path, ``[]`` stands for each entry of a list, ``*`` for each name in
+a map, and ``{a,b}`` for both of two fields. A kind is a type, a list of types in brackets, allowed values with ``|``
+between them, or ``/``: an absolute path. An ``id`` is the number of a user or a group: the largest number of 32 bits is
+none, because setresuid(2) takes it as "do not change", and the process would stay root. A ``!`` marks a required field.
+The table is plain text, so that it can be compared with the specification.
 """
 
 from __future__ import annotations
@@ -176,18 +175,18 @@ linux.personality.domain                             LINUX|LINUX32!
 linux.personality.flags                              [str]
 """
 
-# Known, and never carried out: a container that asks for it would be another one than was asked for.
+# Fields that tinybox knows, but refuses: without them the container would not be the one that config.json describes.
 REFUSED = {
     "windows": "this is Linux",
     "solaris": "this is Linux",
     "zos": "this is Linux",
     "freebsd": "this is Linux",
-    "vm": "containers are made here, no virtual machines",
-    "process.commandLine": "is for Windows: process.args is the word on Linux",
-    "process.user.username": "is for Windows: process.user.uid is the word on Linux",
+    "vm": "tinybox makes containers, not virtual machines",
+    "process.commandLine": "is for Windows: on Linux it is process.args",
+    "process.user.username": "is for Windows: on Linux it is process.user.uid",
     "linux.intelRdt": "resctrl is not supported",
-    "linux.netDevices": "moving network devices is not supported; it is of version 1.3",
-    "linux.memoryPolicy": "is not supported; it is of version 1.3",
+    "linux.netDevices": "moving network devices is not supported; it came with version 1.3",
+    "linux.memoryPolicy": "is not supported; it came with version 1.3",
     "linux.resources.blockIO.leafWeight": "is for the scheduler CFQ, which Linux 5.0 has removed",
     "linux.resources.blockIO.weightDevice[].leafWeight": "is for the scheduler CFQ, which Linux 5.0 has removed",
 }

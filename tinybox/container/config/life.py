@@ -1,4 +1,7 @@
-"""From docker's words to our annotations: what the monitor needs to know, and OCI has no word for."""
+"""Convert --restart, --stop-timeout, --log-opt, -i and --health-* to annotations, which the monitor reads.
+
+OCI has no fields for these options.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,12 @@ if TYPE_CHECKING:
 
     from tinybox.container.config.request import Request
 
-_LONGEST = 1e9  # seconds, thirty years: longer than any clock of the kernel waits
-_LEAST = 1e-3  # seconds, docker's MinimumDuration: a check is asked for every so often, not all the time
+_LONGEST = 1e9  # seconds, thirty years: longer than any wait of the kernel
+_LEAST = 1e-3  # seconds, docker's MinimumDuration: there must be a pause between two checks
 
 
 def for_monitor(request: Request) -> dict[str, str]:
-    """Return the annotations for restart, stop, log, stdin and health; UsageError names the option that is wrong."""
+    """Return the annotations for restart, stop, log, stdin and health check; UsageError names the wrong option."""
     options, made = request.options, dict[str, str]()
     if options.get("restart"):
         from tinybox.container.config.restart_policy import Policy
@@ -48,24 +51,28 @@ def for_monitor(request: Request) -> dict[str, str]:
 
 
 def _health(request: Request) -> dict[str, Any] | None:
-    """Return the settings of the health check, times in seconds; the image's are in nanoseconds, as docker has them."""
+    """Return the settings of the health check with times in seconds; None if there is no check.
+
+    An option has precedence over the image's value. Times in an image are in nanoseconds, as in docker.
+    """
     options, image = request.options, request.image.config.get("Healthcheck") or {}
     if options.get("no_healthcheck"):
         if options.get("health_cmd"):
             raise UsageError("--no-healthcheck", "conflicts with --health-cmd", "leave one of them out")
         return None
-    asked = options.get("health_cmd")  # a text for the shell, or from compose the list that an image has, too
-    test = (["CMD-SHELL", asked] if isinstance(asked, str) else asked) if asked else image.get("Test") or ["NONE"]
-    if test[0] not in ("CMD", "CMD-SHELL") or len(test) < 2:  # NONE; or an image's that nobody can carry out
+    command = options.get("health_cmd")  # a text for the shell; from compose a list, as in an image
+    chosen = ["CMD-SHELL", command] if isinstance(command, str) and command else command
+    test = chosen or image.get("Test") or ["NONE"]
+    if test[0] not in ("CMD", "CMD-SHELL") or len(test) < 2:  # NONE, or a test in the image that cannot be run
         return None
 
     def seconds(option: str, key: str, default: float) -> float:
         text = options.get(option.replace("-", "_"))
-        asked = duration(option, text) if text else 0
-        of_image = min((image.get(key) or 0) / 1e9, _LONGEST)  # what a stranger wrote may be more than a clock has
-        found = asked or of_image or default  # 0: the default
-        if found < _LEAST and (asked or of_image):
-            thing = f"--{option} {text}" if asked else f"image {request.image.reference}"
+        requested = duration(option, text) if text else 0
+        of_image = min((image.get(key) or 0) / 1e9, _LONGEST)  # an image may contain any number
+        found = requested or of_image or default  # 0 means the default
+        if found < _LEAST and (requested or of_image):
+            thing = f"--{option} {text}" if requested else f"image {request.image.reference}"
             raise UsageError(thing, f"{key} in Healthcheck cannot be less than 1ms", "30s is usual")
         return float(found)
 
@@ -83,7 +90,7 @@ def _health(request: Request) -> dict[str, Any] | None:
 
 
 def duration(option: str, text: str) -> float:
-    """Return ``1m30s`` or ``500ms`` in seconds, as docker writes times; a bare number is an error there, too."""
+    """Return a time such as ``1m30s`` or ``500ms`` in seconds; a number without a unit is an error, as in docker."""
     found = text_values.duration(text or "0s")
     if found is None:
         raise UsageError(f"--{option} {text}", "is not a time", "write 30s, 1m30s or 500ms")

@@ -1,4 +1,4 @@
-"""From docker's words to OCI's: limits of memory, CPU time, processes and devices, ``linux.resources``."""
+"""Convert --memory, --cpus, --pids-limit, --device and their like to OCI's ``linux.resources``."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from tinybox.container.records.host import Host
     from tinybox.container.records.spec import Device
 
-MEMORY_LEAST = 6 << 20  # docker's; our own init fits into it
+MEMORY_LEAST = 6 << 20  # bytes, as in docker; tinybox's init fits into it
 _DENY_ALL = {"allow": False, "access": "rwm"}
 
 
 def resources(request: Request, nodes: list[tuple[Device, str]]) -> dict[str, Any]:
-    """Return ``linux.resources``; *nodes* are the devices that were asked for, each with its access."""
+    """Return ``linux.resources``; *nodes* are the requested devices, each with its access (letters of ``rwm``)."""
     wanted = {"devices": _device_rules(request, nodes), **limits(request.options, request.host)}
     rates = {
         f"throttle{word.title()}BpsDevice": [
@@ -37,9 +37,9 @@ def resources(request: Request, nodes: list[tuple[Device, str]]) -> dict[str, An
 
 
 def limits(options: Options, here: Host) -> dict[str, Any]:
-    """Return those limits that depend on one another, and that ``update`` can change: with docker, 0 means none.
+    """Return the memory and cpu limits that depend on other options, for `run` and `update`. 0 means no limit.
 
-    The others are one field each: see `configure.put_fields`.
+    The limits that are one field of config.json are put there by `configure.put_fields`.
     """
     wanted = {"memory": _memory(options, here), "cpu": _cpu(options)}
     return {section: values for section, values in wanted.items() if values}
@@ -57,7 +57,7 @@ def _memory(options: Options, here: Host) -> dict[str, int]:
             raise UsageError(f"--memory-swap {options['memory_swap']}", "needs a memory limit", "add --memory")
         return memory
     if reservation > limit:
-        cause = f"is more than --memory {options['memory']}, which ends it before"
+        cause = f"is more than --memory {options['memory']}, which is reached first"
         raise UsageError(f"--memory-reservation {options['memory_reservation']}", cause, "reserve less")
     memory["limit"] = limit
     if _given(options, "memory_swap") or here.counts_swap():
@@ -66,29 +66,32 @@ def _memory(options: Options, here: Host) -> dict[str, int]:
 
 
 def _bytes(options: Options, name: str) -> int:
-    """Return an amount of memory that is given by the option *name*; 0: it is not."""
+    """Return the memory in bytes that the option *name* states; 0 if it is not given."""
     text = options.get(name.replace("-", "_"))
     if text in (None, "", "0"):
         return 0
     amount = option_values.size(name, text)
     if amount < MEMORY_LEAST:
-        raise UsageError(f"--{name} {text}", "is too little", "6m is the least")
+        raise UsageError(f"--{name} {text}", "is too little", "the smallest is 6m")
     return amount
 
 
 def _device_rules(request: Request, nodes: list[tuple[Device, str]]) -> list[dict[str, Any]]:
     if request.privileged:
         return [{"allow": True, "access": "rwm"}]
-    asked = [
+    requested = [
         {"allow": True, "type": node["type"], "major": node["major"], "minor": node["minor"], "access": access}
         for node, access in nodes
     ]
     ruled = [option_values.device_rule(text) for text in request.options.get("device_cgroup_rule") or ()]
-    return [_DENY_ALL, *(dict(rule) for rule in device_rules.DEFAULT_DEVICES), *asked, *ruled]
+    return [_DENY_ALL, *(dict(rule) for rule in device_rules.DEFAULT_DEVICES), *requested, *ruled]
 
 
 def _swap(options: Options, limit: int) -> int:
-    """Return memory and swap together: docker's default is as much swap as memory; -1 is no limit."""
+    """Return the limit of memory and swap together, in bytes; -1 is no limit.
+
+    Docker's default is as much swap as memory, that is twice *limit*.
+    """
     text = options["memory_swap"] if _given(options, "memory_swap") else ""
     if text == "-1":
         return -1
@@ -104,7 +107,7 @@ def _cpu(options: Options) -> dict[str, Any]:
         share = option_values.number("cpus", options["cpus"])
         most = os.cpu_count() or 1
         if not 0.01 <= share <= most:
-            raise UsageError(f"--cpus {options['cpus']}", f"this host has from 0.01 to {most}.00 CPUs to give")
+            raise UsageError(f"--cpus {options['cpus']}", f"is not from 0.01 to {most}.00, the CPUs of this host")
         cpu |= {"quota": round(share * 100_000), "period": 100_000}
     for key, most in (("quota", option_values.TIME_MOST), ("period", 1_000_000)):
         name, text = f"cpu-{key}", options.get(f"cpu_{key}")

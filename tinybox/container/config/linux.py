@@ -1,4 +1,4 @@
-"""From docker's words to OCI's: what only Linux has, namespaces, devices, kernel parameters and the filter."""
+"""Convert options for namespaces, --device, --sysctl, --cap-add and the seccomp filter to OCI's ``linux`` section."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def linux(request: Request) -> Linux:
         "readonlyPaths": [] if request.privileged else READONLY,
     }
     if private_users:
-        # Which range is its own is settled when it gets its place in the store; see id_ranges.py.
+        # The final range is chosen when the container gets its directory in the store; see id_ranges.py.
         wanted["uidMappings"] = wanted["gidMappings"] = [{"containerID": 0, "hostID": idmap.FIRST, "size": idmap.RANGE}]
     sysctls = dict(
         option_values.pair("sysctl", text, "=", "write NAME=VALUE") for text in request.options.get("sysctl") or ()
@@ -64,7 +64,7 @@ def _namespaces(request: Request) -> list[Namespace]:
         elif mode != "host":
             _refuse_mode(key, mode)
     if request.modes["pid"] == "host" and request.modes["userns"] != "host":
-        cause = "the kernel mounts no /proc of processes that its user namespace does not own"
+        cause = "the kernel mounts no /proc for a pid namespace that the user namespace does not own"
         raise UsageError(f"--pid host with --userns {request.modes['userns']}", cause, "leave one of them out")
     return made
 
@@ -74,14 +74,17 @@ def _refuse_mode(key: str, mode: str) -> None:
 
 
 def _devices(request: Request) -> list[tuple[Device, str]]:
-    asked = [option_values.device(text) for text in request.options.get("device") or ()]
+    requested = [option_values.device(text) for text in request.options.get("device") or ()]
     if request.privileged:
-        asked += [(option_values.device_node(path, path, "--privileged"), "rwm") for path in host_devices("/dev")]
-    return asked
+        requested += [(option_values.device_node(path, path, "--privileged"), "rwm") for path in host_devices("/dev")]
+    return requested
 
 
 def host_devices(folder: str) -> list[str]:
-    """Return the device nodes below *folder*, but for terminals' and shared memory's directories; see mknod(2)."""
+    """Return the device nodes below *folder*; see mknod(2).
+
+    Of /dev, the directories for terminals and shared memory and the standard devices are left out.
+    """
     skipped = (
         "pts",
         "shm",
@@ -117,7 +120,10 @@ def _is_device(path: str) -> bool:
 
 
 def _checked_sysctl(request: Request, name: str, value: str) -> str:
-    """Return *value* if *name* belongs to a namespace of the container's own; any other would change the host."""
+    """Return *value* if *name* is a parameter of one of the container's own namespaces, else raise UsageError.
+
+    Any other parameter would change the host.
+    """
     ipc = name.startswith(("kernel.msg", "kernel.shm", "fs.mqueue.")) or name == "kernel.sem"
     if (ipc and request.modes["ipc"] == "private") or (
         name.startswith("net.") and request.modes["network"] in ("none", "bridge")
@@ -125,7 +131,7 @@ def _checked_sysctl(request: Request, name: str, value: str) -> str:
         return value
     cause = "is not a parameter of a namespace that is the container's own"
     raise UsageError(
-        f"--sysctl {name}={value}", cause, "fs.mqueue.*, kernel.msg*, kernel.shm*, kernel.sem and net.* can be"
+        f"--sysctl {name}={value}", cause, "fs.mqueue.*, kernel.msg*, kernel.shm*, kernel.sem and net.* may be"
     )
 
 
@@ -148,14 +154,14 @@ def _seccomp(request: Request) -> dict[str, Any] | None:
 
 @functools.lru_cache(maxsize=4)
 def _default_profile(capabilities: tuple[str, ...], machine: str) -> dict[str, Any]:
-    """Return docker's profile; a program that runs many containers makes it once. Nobody may change it."""
+    """Return docker's default profile; a program that runs many containers makes it once. Do not change it."""
     from tinybox.isolation.seccomp.default_profile import default_profile
 
     return default_profile(capabilities, machine)
 
 
 def _profile(path: str) -> dict[str, Any]:
-    """Return the profile in the file *path*; what is in it the compiler judges, if it is one at all."""
+    """Return the seccomp profile in the file *path*; only its outer shape is checked here, the rest by the compiler."""
     option = f"--security-opt seccomp={path}"
     try:
         with open(path, encoding="utf-8") as file:
@@ -168,17 +174,17 @@ def _profile(path: str) -> dict[str, Any]:
 
 
 def capabilities_of(request: Request) -> list[str]:
-    """Return what docker's --cap-add, --cap-drop and --privileged leave of the default set, on this host's root.
+    """Return the capabilities after --cap-add, --cap-drop and --privileged are applied to docker's default set.
 
-    A default that this host's root lacks is left out; one that was asked for by name is a HostError. In a user
-    namespace its root has them all.
+    A default capability that this host's root lacks is left out; if such a capability was requested by name, HostError
+    is raised. With a user namespace there is no such error: root of a user namespace has all capabilities.
     """
     options, has = request.options, request.host.capabilities
     if request.privileged:
         return list(has)
     wanted = capabilities.wanted(options.get("cap_add") or (), options.get("cap_drop") or (), has)
-    asked = {capabilities.named(word) for word in options.get("cap_add") or () if word.upper() != "ALL"}
-    missing = asked.intersection(wanted) - set(has)
+    requested = {capabilities.named(word) for word in options.get("cap_add") or () if word.upper() != "ALL"}
+    missing = requested.intersection(wanted) - set(has)
     if missing and request.modes["userns"] == "host":
         raise HostError(", ".join(sorted(missing)), "this host's root does not have it", "leave it out of --cap-add")
-    return [name for name in wanted if name in has or name in asked]
+    return [name for name in wanted if name in has or name in requested]

@@ -1,4 +1,4 @@
-"""From docker's words to OCI's: the mounts that every container has, and those that were asked for."""
+"""Convert -v, --mount, --tmpfs and the image's VOLUME to OCI's ``mounts``, and add the mounts of every container."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def mounts(request: Request) -> list[Mount]:
-    """Return the mounts in the order to make them: /proc, /dev, /sys and what lies in them, then the asked ones."""
+    """Return the mounts in the order to make them: /proc, /dev, /sys and mounts below them, then the requested ones."""
     size = (
         option_values.size("shm-size", request.options.get("shm_size") or "64m") or 64 << 20
-    )  # with docker, 0 is the default
+    )  # 0 means the default, as in docker
     shared_ipc = request.modes["ipc"].startswith(("host", "container:"))
     readonly = [] if request.privileged else ["ro"]
     safe = ["nosuid", "noexec", "nodev"]
@@ -32,21 +32,25 @@ def mounts(request: Request) -> list[Mount]:
         made.append(_bind(_shared(request, "/dev/shm"), "/dev/shm", safe))
     else:
         made.append(_new("/dev/shm", "tmpfs", [*safe, "mode=1777", f"size={size}"]))
-    if not shared_ipc or request.modes["userns"] == "host":  # it shows the queues of whoever's IPC namespace this is
+    if not shared_ipc or request.modes["userns"] == "host":  # mqueue shows the queues of an IPC namespace
         made.append(_new("/dev/mqueue", "mqueue", safe))
-    asked = _asked_mounts(request)
-    places = {entry["destination"] for entry in asked}
-    return made + [entry for entry in networking.etc(request) if entry["destination"] not in places] + asked
+    requested = _requested_mounts(request)
+    places = {entry["destination"] for entry in requested}
+    return made + [entry for entry in networking.etc(request) if entry["destination"] not in places] + requested
 
 
 def _shared(request: Request, path: str) -> str:
-    """Return where *path* of the host, or of the container whose IPC namespace is shared, can be found."""
+    """Return a path on the host for *path* of the host or of the container whose IPC namespace is shared."""
     mode = request.modes["ipc"]
     return path if mode == "host" else f"/proc/{request.find_pid(mode.partition(':')[2])}/root{path}"
 
 
 def _sys(request: Request, options: list[str]) -> Mount:
-    """Sysfs shows the network devices of who mounts it, and a user namespace may mount it only for its own network."""
+    """Return the mount of /sys: a new sysfs, or the host's as a bind mount for a user namespace in the host's network.
+
+    sysfs shows the network devices of the process that mounts it. A process in a user namespace may mount it only if
+    that user namespace owns the network namespace.
+    """
     if request.modes["userns"] != "host" and request.modes["network"] == "host":
         return _bind("/sys", "/sys", ["rro", *options])
     return _new("/sys", "sysfs", options)
@@ -67,47 +71,47 @@ def _bind(source: str, destination: str, options: list[str]) -> Mount:
 
 
 def _place(path: str) -> str:
-    """Return the one way to write a place in the box: /x for /x/, //x and /y/../x; so that two are the same or not."""
+    """Return a destination in its one normal form, /x for /x/, //x and /y/../x, so that two can be compared."""
     return "/" + os.path.normpath(path).lstrip("/")
 
 
-def _asked_mounts(request: Request) -> list[Mount]:
+def _requested_mounts(request: Request) -> list[Mount]:
     options = request.options
-    asked = [option_values.volume(text) for text in options.get("volume") or ()]
-    asked += [option_values.mount(text) for text in options.get("mount") or ()]
-    asked += [option_values.tmpfs(text) for text in options.get("tmpfs") or ()]
-    for entry in asked:
+    requested = [option_values.volume(text) for text in options.get("volume") or ()]
+    requested += [option_values.mount(text) for text in options.get("mount") or ()]
+    requested += [option_values.tmpfs(text) for text in options.get("tmpfs") or ()]
+    for entry in requested:
         entry["destination"] = _place(entry["destination"])
-    places = {entry["destination"] for entry in asked}
-    asked += [entry for path, entry in _of_others(request).items() if path not in places]
-    places = {entry["destination"] for entry in asked}
+    places = {entry["destination"] for entry in requested}
+    requested += [entry for path, entry in _of_others(request).items() if path not in places]
+    places = {entry["destination"] for entry in requested}
     declared = dict.fromkeys(map(_place, request.image.config.get("Volumes") or {}))
-    asked += [option_values.mount_of("VOLUME", "volume", "", path, []) for path in declared if path not in places]
+    requested += [option_values.mount_of("VOLUME", "volume", "", path, []) for path in declared if path not in places]
     seen = set()
-    for entry in asked:
+    for entry in requested:
         if entry["destination"] in seen:
             raise UsageError(f"mount on {entry['destination']}", "is asked for twice", "give each place one mount")
         seen.add(entry["destination"])
         if entry["type"] == "volume":
             entry["source"] = request.volume(entry["source"], entry["destination"])
-            idmap = ["idmap"] * (request.modes["userns"] != "host")  # owners on disk are what they are inside
+            idmap = ["idmap"] * (request.modes["userns"] != "host")  # owners on disk are the same as inside
             entry["type"], entry["options"] = "bind", ["rbind", "rprivate", *idmap, *entry["options"]]
-        if entry["type"] == "bind":  # read-only with all that is mounted below it, as docker has it
+        if entry["type"] == "bind":  # read-only with all mounts below it, as in docker
             entry["options"] = ["rro" if option == "ro" else option for option in entry["options"]]
-    return sorted(asked, key=lambda entry: entry["destination"].count("/"))
+    return sorted(requested, key=lambda entry: entry["destination"].count("/"))
 
 
 def _of_others(request: Request) -> dict[str, Mount]:
-    """Return what --volumes-from asks for, by place: of two at one place the later one."""
+    """Return the mounts of --volumes-from by their place; of two at the same place the later one."""
     found: dict[str, Mount] = {}
     for text in request.options.get("volumes_from") or ():
-        word, colon, mode = text.partition(":")
-        if not word:
+        name, colon, mode = text.partition(":")
+        if not name:
             raise UsageError(f"--volumes-from {text!r}", "names no container", "CONTAINER or CONTAINER:ro")
         if colon and mode not in ("ro", "rw"):
             raise UsageError(f"--volumes-from {text}", f"invalid mode: {mode}", "ro or rw")
-        for entry in request.find_mounts(word):
-            if mode == "ro" and "ro" not in entry["options"]:  # rw takes nothing back: what is read-only there stays so
+        for entry in request.find_mounts(name):
+            if mode == "ro" and "ro" not in entry["options"]:  # rw does not make a read-only mount writable
                 entry["options"].append("ro")
             found[entry["destination"]] = entry
     return found

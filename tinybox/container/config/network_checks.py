@@ -1,4 +1,4 @@
-"""Whether a place in a network, or a name, can be as it was written: addresses, and what --dns and --add-host say."""
+"""Check the values of --ip, --ip6, --mac-address, --network-alias, --dns and --add-host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def address(option: str, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return *text* as an address; UsageError if it is none."""
+    """Return *text* as an IP address; UsageError, with the name of the *option*, if it is not one."""
     try:
         return ipaddress.ip_address(text)
     except ValueError as error:
@@ -23,7 +23,7 @@ def address(option: str, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Add
 
 
 def check(network: Network, want: EndpointRequest) -> None:
-    """Raise UsageError where *want* asks for an address outside of the network, or for what is no address or name."""
+    """Raise UsageError if *want* contains an address outside of the network, or an invalid address or name."""
     for option, text, version, subnet in (
         ("ip", want.get("address"), 4, network.subnet),
         ("ip6", want.get("address6"), 6, network.subnet6),
@@ -43,13 +43,13 @@ def check(network: Network, want: EndpointRequest) -> None:
 
 
 def check_alias(text: str) -> None:
-    """Raise UsageError if *text* cannot be one word of a line that others have in their /etc/hosts; see hosts(5)."""
+    """Raise UsageError if *text* cannot be one name in a line of other boxes' /etc/hosts; see hosts(5)."""
     if not text.isprintable() or {" ", "#"} & set(text):
         raise UsageError(f"--network-alias {text!r}", "is not a name", "one word, without blanks or #")
 
 
 def check_mac(text: str) -> None:
-    """Raise UsageError if *text* is no address for one card: six octets, the lowest bit of the first one not set."""
+    """Raise UsageError if *text* is not the address of one interface: six octets, lowest bit of the first one 0."""
     try:
         octets = [int(octet, 16) for octet in text.split(":") if len(octet) == 2]
     except ValueError:
@@ -57,11 +57,11 @@ def check_mac(text: str) -> None:
     if len(octets) != 6 or text.count(":") != 5:
         raise UsageError(f"--mac-address {text}", "is not a valid mac address", "write 02:42:ac:12:00:09")
     if octets[0] & 1 or not any(octets):
-        raise UsageError(f"--mac-address {text}", "is for groups, or for nobody", "02:... are free for own use")
+        raise UsageError(f"--mac-address {text}", "is a group address, or all zeros", "02:... are free for local use")
 
 
 def names(options: Options) -> dict[str, list[str]]:
-    """Return what --dns, --dns-search, --dns-option and --add-host say, each checked."""
+    """Return the values of --dns, --dns-search, --dns-option and --add-host, checked, as the annotation has them."""
     return {
         "nameserver": [str(address("dns", text)) for text in options.get("dns") or ()],
         "search": [_domain(text) for text in options.get("dns_search") or ()],
@@ -78,7 +78,7 @@ def _domain(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    """Return ``NAME:ADDRESS`` or ``NAME=ADDRESS`` as ``NAME:ADDRESS``; an IPv6 address may stand in brackets."""
+    """Return ``NAME:ADDRESS`` or ``NAME=ADDRESS`` as ``NAME:ADDRESS``; an IPv6 address may be in brackets."""
     name, _, word = text.partition("=" if "=" in text else ":")
     if not name or not word or not name.isprintable() or " " in name:
         raise UsageError(f"--add-host {text}", "bad format for add-host", "write NAME:ADDRESS")

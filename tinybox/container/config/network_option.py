@@ -1,4 +1,4 @@
-"""The value of --network: which networks a container is in, or which other namespace it shares; see docker-run(1)."""
+"""Parse --network: the networks that a container is in, or the network namespace that it shares; see docker-run(1)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _KEYS = {"name": "name", "alias": "aliases", "ip": "address", "ip6": "address6",
 
 
 def mode(options: Options) -> str:
-    """Return ``none``, ``host``, ``container:NAME``, or ``bridge`` for any networks with a bridge."""
-    names = [_name(word) for word in asked(options)]
+    """Return the network mode: ``none``, ``host``, ``container:NAME``, or ``bridge`` for any networks with a bridge."""
+    names = [_name(word) for word in requested(options)]
     alone = [word for word in names if word in (NONE, HOST) or word.startswith("container:")]
     if alone and len(names) > 1:
         cause = "cannot attach both user-defined and non-user-defined network-modes"
@@ -26,8 +26,8 @@ def mode(options: Options) -> str:
     return alone[0] if alone else BRIDGE
 
 
-def asked(options: Options) -> list[str]:
-    """Return what --network says, or where it is not given the variable TINYBOX_NETWORK, or else ``bridge``."""
+def requested(options: Options) -> list[str]:
+    """Return the values of --network; without the option that of the variable TINYBOX_NETWORK, or else ``bridge``."""
     return options.get("network") or [os.environ.get("TINYBOX_NETWORK") or BRIDGE]
 
 
@@ -36,12 +36,12 @@ def _name(word: str) -> str:
 
 
 def fields(word: str) -> EndpointRequest:
-    """Return ``NAME`` or docker's long form ``name=NAME,alias=A,ip=ADDRESS`` as a want."""
+    """Return one value of --network, ``NAME`` or docker's long form ``name=NAME,alias=A,ip=ADDRESS``, as a request."""
     if "=" not in word:
         return {"name": BRIDGE if word == DEFAULT else word}
     want: EndpointRequest = {"name": ""}
     for field in word.split(","):
-        key, value = option_values.pair("network", field, "=", "name=, alias=, ip=, ip6= and mac-address= can be")
+        key, value = option_values.pair("network", field, "=", "write name=, alias=, ip=, ip6= or mac-address=")
         if key not in _KEYS:
             raise UsageError(f"--network {word}", f"invalid field key {key}", ", ".join(_KEYS))
         if key == "alias":

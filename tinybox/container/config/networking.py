@@ -1,4 +1,4 @@
-"""From docker's words to our annotations: the networks to be in, the ports to publish, and the names to know."""
+"""Convert --network, --ip, --publish, --expose, --dns and --add-host to annotations; mount /etc/hosts and its like."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ ETC = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "
 
 
 def for_networks(request: Request) -> dict[str, str]:
-    """Return the annotations for networks, ports and names; UsageError names the option that is wrong."""
+    """Return the annotations for networks, ports and host names; UsageError names the option that is wrong."""
     made: dict[str, str] = {}
     if request.modes["network"] == BRIDGE:
         made[spec.NETWORKS] = json.dumps(_wants(request))
     else:
-        _refuse_places(request)
+        _refuse_endpoint_options(request)
     opened, published = _ports(request)
     if opened:
         made[spec.EXPOSED] = json.dumps(opened)
     if any(":" in port["hostIp"] for port in published):
-        _refuse_nowhere(request, published)
+        _refuse_unreachable(request, published)
     if published:
         made[spec.PORTS] = json.dumps(published)
     known = _names(request.options)
@@ -41,10 +41,10 @@ def for_networks(request: Request) -> dict[str, str]:
 
 
 def _wants(request: Request) -> list[EndpointRequest]:
-    """Return the places in networks; those of --ip and its like are asked for in the first one."""
+    """Return the requested endpoints, one for each network; --ip and its like hold for the first network."""
     options = request.options
     wants: list[EndpointRequest] = []
-    for word in network_option.asked(options):
+    for word in network_option.requested(options):
         want = network_option.fields(word)
         want["name"] = request.network(want["name"]).name
         if any(want["name"] == other["name"] for other in wants):
@@ -61,39 +61,39 @@ def _wants(request: Request) -> list[EndpointRequest]:
 
 
 def check(network: Network, want: EndpointRequest) -> None:
-    """Raise UsageError for a place that *network* cannot give: see _chosen in addresses for what is taken already."""
+    """Raise UsageError for an endpoint that *network* cannot give; `addresses.lease` refuses addresses in use."""
     if network.is_predefined:
-        for key, option, what in (
+        for key, option, feature in (
             ("address", "ip", "user specified IP address"),
             ("address6", "ip6", "user specified IP address"),
             ("aliases", "network-alias", "network-scoped alias"),
         ):
             if want.get(key):
                 cure = "tinybox network create NAME, and --network NAME"
-                raise UsageError(f"--{option}", f"{what} is supported for user-defined networks only", cure)
+                raise UsageError(f"--{option}", f"{feature} is supported for user-defined networks only", cure)
     if any(want.get(key) for key in ("address", "address6", "mac", "aliases")):
         from tinybox.container.config import network_checks
 
         network_checks.check(network, want)
 
 
-def _refuse_places(request: Request) -> None:
-    """Raise UsageError for options that only a network with a bridge can give a meaning."""
+def _refuse_endpoint_options(request: Request) -> None:
+    """Raise UsageError for options that have a meaning only in a network with a bridge."""
     chosen = request.modes["network"]
     shared = chosen.startswith("container:")
     refused = {"ip": "IP address", "ip6": "IP address", "network_alias": "network-scoped alias", "mac_address": ""}
     if shared:
         refused |= {"dns": "", "dns_search": "", "dns_option": "", "add_host": "custom host-to-IP mapping"}
         refused |= {"publish": "port publishing", "publish_all": "port publishing", "expose": "port exposing"}
-    for key, what in refused.items():
+    for key, feature in refused.items():
         if request.options.get(key):
             option = key.replace("_", "-")
-            cause = f"conflicting options: {what or option} and the network mode {chosen}"
+            cause = f"conflicting options: {feature or option} and the network mode {chosen}"
             raise UsageError(f"--{option}", cause, "leave one of them out")
 
 
 def _ports(request: Request) -> tuple[list[str], list[Port]]:
-    """Return which ports are exposed and which are published. In the host's network all are, as they are."""
+    """Return the exposed and the published ports; without a bridge none are published (in the host's all are open)."""
     options, declared = request.options, request.image.config.get("ExposedPorts") or {}
     if not (options.get("publish") or options.get("expose") or declared):
         return [], []
@@ -106,8 +106,8 @@ def _ports(request: Request) -> tuple[list[str], list[Port]]:
     return opened, published if request.modes["network"] == BRIDGE else []
 
 
-def _refuse_nowhere(request: Request, published: list[Port]) -> None:
-    """Raise UsageError for a port at an address of IPv6 from which nothing can lead into the box."""
+def _refuse_unreachable(request: Request, published: list[Port]) -> None:
+    """Raise UsageError for a port published at an IPv6 address from which no packet can reach the box."""
     from tinybox.container.network import published_ports
 
     has_six = any(request.network(want["name"]).subnet6 for want in _wants(request))
@@ -121,7 +121,7 @@ def _refuse_nowhere(request: Request, published: list[Port]) -> None:
 
 
 def _names(options: Options) -> dict[str, list[str]]:
-    """Return what --dns, its like and --add-host say, under the names of the files' own words; see resolv.conf(5)."""
+    """Return the values of --dns, its like and --add-host, with the keywords of resolv.conf(5) as keys."""
     if not any(options.get(key) for key in ("dns", "dns_search", "dns_option", "add_host")):
         return {}
     from tinybox.container.config import network_checks
@@ -130,12 +130,15 @@ def _names(options: Options) -> dict[str, list[str]]:
 
 
 def etc(request: Request) -> list[Mount]:
-    """Return the mounts of those three files of /etc that are the box's own, or those of whose network it shares."""
+    """Return the mounts of /etc/hosts, /etc/hostname and /etc/resolv.conf.
+
+    They are the box's own files in the bundle, or those of the container whose network it shares.
+    """
     options = ["rbind", "rprivate", *(["idmap"] * (request.modes["userns"] != "host"))]
     shared = request.modes["network"].startswith("container:")
     made: list[Mount] = []
     for path, name in ETC.items():
-        source = name  # in the bundle
+        source = name  # a file in the bundle
         if shared:
             source = f"/proc/{request.find_pid(request.modes['network'].partition(':')[2])}/root{path}"
         made.append({"destination": path, "type": "bind", "source": source, "options": options})

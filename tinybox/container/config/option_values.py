@@ -1,4 +1,7 @@
-"""What docker's words mean: sizes, volumes, users, devices. Text goes in; values, or one clear error, come out."""
+"""Parse the values of docker's options: sizes, numbers, -e, --ulimit, -v, --mount, --tmpfs, --device, signals.
+
+Each function takes text, and returns a value or raises a UsageError that names the option.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,16 @@ if TYPE_CHECKING:
     from tinybox.container.records.spec import Device, Mount, Rlimit
 
 _VOLUME_OPTIONS = frozenset("ro rw z Z nocopy private rprivate slave rslave shared rshared".split())
-_LARGEST = (1 << 63) - 1  # what the kernel can count, and docker
-TIME_MOST = 1 << 31  # seconds to wait for an end: docker's whole numbers end there
-_ENV_FILE_MOST = 8 << 20  # characters; execve(2) takes 6 MiB at most of all variables and arguments
+_LARGEST = (1 << 63) - 1  # bytes; the kernel and docker count in signed numbers of 64 bits
+TIME_MOST = 1 << 31  # seconds to wait for an end; docker's numbers have 32 bits there
+_ENV_FILE_MOST = 8 << 20  # characters; execve(2) takes at most 6 MiB of variables and arguments together
 _UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
-_LONGEST_NUMBER = 40  # characters: float(3) makes of more than 308 digits the number infinity
+_LONGEST_NUMBER = 40  # characters; float() turns a number of more than 308 digits into infinity
 
 
 def size(option: str, text: str) -> int:
-    """Return ``32m`` in bytes; units are b k m g t p, powers of 1024, with or without a second ``b`` or ``ib``."""
+    """Return a size such as ``32m`` in bytes; units are b k m g t p, powers of 1024, also written ``mb`` or ``mib``."""
     word = text.strip().lower()
     digits = word.rstrip("bkmgtpi")
     unit = word[len(digits) :]
@@ -38,7 +41,7 @@ def size(option: str, text: str) -> int:
 
 
 def number(option: str, text: str) -> float:
-    """Return *text* as a number of at least 0; UsageError if it is none."""
+    """Return *text* as a number of at least 0; UsageError if it is not one."""
     if not _is_number(text):
         raise UsageError(f"--{option} {text}", "is not a number")
     return float(text)
@@ -49,19 +52,19 @@ def _is_number(text: str) -> bool:
 
 
 def whole(option: str, text: str, least: int, most: int) -> int:
-    """Return *text* as a whole number between *least* and *most*; UsageError if it is none."""
+    """Return *text* as a whole number from *least* to *most*; UsageError if it is not one."""
     if not is_whole(text.removeprefix("-")) or not least <= int(text) <= most:
         raise UsageError(f"--{option} {text}", f"is not a whole number from {least} to {most}")
     return int(text)
 
 
 def limit(option: str, text: str, least: int, most: int) -> int | None:
-    """Return the same; None for nothing and for 0, which with docker is no limit."""
+    """Return *text* as `whole` does; None, which is no limit, if it is empty or 0, as in docker."""
     return None if text in ("", "0") else whole(option, text, least, most)
 
 
 def pair(option: str, text: str, separator: str, cure: str) -> tuple[str, str]:
-    """Return both sides of ``KEY=VALUE``; UsageError when one is missing."""
+    """Return both sides of ``KEY=VALUE`` (*separator* is ``=``); UsageError, with the *cure*, if one is missing."""
     left, found, right = text.partition(separator)
     if not (left and found and right):
         raise UsageError(f"--{option} {text}", f"has no {separator!r} between two values", cure)
@@ -69,7 +72,7 @@ def pair(option: str, text: str, separator: str, cure: str) -> tuple[str, str]:
 
 
 def environment(lines: list[str], files: list[str]) -> dict[str, str]:
-    """Return the variables of --env-file and --env, in this order; a bare name takes our own value, if there is one."""
+    """Return the variables of --env-file and then --env; a name without ``=`` takes tinybox's own value, if any."""
     variables: dict[str, str] = {}
     for line in [line for path in files for line in _env_lines(path)] + lines:
         name, equals, value = line.partition("=")
@@ -90,7 +93,7 @@ def _env_lines(path: str) -> list[str]:
         raise UsageError(f"--env-file {path}", getattr(error, "strerror", None) or "is not UTF-8 text") from error
     if len(text) > _ENV_FILE_MOST:
         cause = f"is larger than {_ENV_FILE_MOST >> 20} MiB"
-        raise UsageError(f"--env-file {path}", cause, "no program can be given so many variables")
+        raise UsageError(f"--env-file {path}", cause, "no program can be started with so many variables")
     lines = [line.strip("\r\n").lstrip() for line in text.split("\n")]
     lines = [line for line in lines if line and not line.startswith("#")]
     for line in lines:
@@ -100,17 +103,20 @@ def _env_lines(path: str) -> list[str]:
     return lines
 
 
-def cpus(option: str, text: str, what: str = "CPUs") -> str | None:
-    """Return *text* if it is a list of CPUs or memory nodes, ``0-1`` or ``0,3``; else UsageError; see cpuset(7)."""
+def cpus(option: str, text: str, kind: str = "CPUs") -> str | None:
+    """Return *text* if it is a list of CPUs or memory nodes (``0-1``, ``0,3``), else UsageError; see cpuset(7).
+
+    None: the text is empty.
+    """
     for part in text.split(",") if text else ():
         first, dash, last = part.partition("-")
         if not is_whole(first) or (dash and not (is_whole(last) and int(first) <= int(last))):
-            raise UsageError(f"--{option} {text}", f"is no list of {what}", "write 0-1 or 0,3")
+            raise UsageError(f"--{option} {text}", f"is no list of {kind}", "write 0-1 or 0,3")
     return text or None
 
 
 def ulimit(text: str) -> Rlimit:
-    """Return ``nofile=1024:2048`` as an OCI rlimit; -1 or ``unlimited`` is no limit; see getrlimit(2)."""
+    """Return ``nofile=1024:2048`` as an OCI rlimit; -1 or ``unlimited`` means no limit; see getrlimit(2)."""
     name, values = pair("ulimit", text, "=", "write nofile=1024 or nofile=1024:2048")
     soft, _, hard = values.partition(":")
     kind = f"RLIMIT_{name.upper()}"
@@ -144,7 +150,7 @@ def volume(text: str) -> Mount:
 
 
 def mount_of(option: str, kind: str, source: str, destination: str, options: list[str]) -> Mount:
-    """Return a bind or volume mount whose *source* exists, or will: named volumes are made when they are used."""
+    """Return a bind or volume mount; the *source* of a bind mount must exist, a volume is made when it is used."""
     path = source.startswith(("/", "./", "../", "~")) or source in (".", "..")
     if kind == "bind" or (path and kind != "volume"):
         where = os.path.abspath(source)
@@ -153,13 +159,13 @@ def mount_of(option: str, kind: str, source: str, destination: str, options: lis
         return {"destination": destination, "type": "bind", "source": where, "options": ["rbind", "rprivate", *options]}
     if source and not all(c.isalnum() or c in "_.-" for c in source):
         raise UsageError(
-            option, f"{source!r} is no name of a volume", "a-z, 0-9 and _ . - make one; a path begins with /"
+            option, f"{source!r} is no name of a volume", "use a-z, 0-9 and _ . - only; a path begins with /"
         )
     return {"destination": destination, "type": "volume", "source": source, "options": options}
 
 
 def mount(text: str) -> Mount:
-    """Return docker's ``--mount type=bind,source=/a,target=/b,readonly`` as a mount."""
+    """Return a value of docker's ``--mount``, ``type=bind,source=/a,target=/b,readonly``, as a mount."""
     fields = dict(_field(word) for word in text.split(","))
     kind = fields.pop("type", "volume")
     source, target = _either(fields, "source", "src"), _either(fields, "target", "dst", "destination")
@@ -186,11 +192,11 @@ def mount(text: str) -> Mount:
 
 
 def _truth(option: str, word: str) -> bool:
-    """Return what Go's ParseBool makes of *word*, and docker with it; nothing is false; else UsageError."""
-    said = truth(word or "false")
-    if said is None:
+    """Return *word* as Go's ParseBool, and so docker, reads it; empty text is false. UsageError for any other text."""
+    found = truth(word or "false")
+    if found is None:
         raise UsageError(option, f"{word!r} is neither true nor false")
-    return said
+    return found
 
 
 def _field(word: str) -> tuple[str, str]:
@@ -217,7 +223,7 @@ def tmpfs(text: str) -> Mount:
 
 
 def device(text: str) -> tuple[Device, str]:
-    """Return ``SRC[:DST[:rwm]]`` as a device of the container and the access that its control group shall allow."""
+    """Return ``SRC[:DST[:rwm]]`` as a device of the container, and the access that its control group allows."""
     source, _, rest = text.partition(":")
     destination, _, access = rest.partition(":")
     if destination and not destination.startswith("/"):
@@ -229,7 +235,7 @@ def device(text: str) -> tuple[Device, str]:
 
 def device_rule(text: str) -> dict[str, Any]:
     """Return ``c 42:* rwm`` as an OCI rule that allows it; see cgroup-v1/devices in the kernel's documentation."""
-    cure = "write a, b or c, the numbers, and of r, w and m what is allowed: 'c 42:* rwm'"
+    cure = "write the type (a, b or c), the numbers, and the access (letters of rwm): 'c 42:* rwm'"
     kind, numbers, access = [*text.split(), "", "", ""][:3]
     pair = numbers.split(":")
     sound = len(pair) == 2 and all(word == "*" or is_whole(word) for word in pair)
@@ -242,7 +248,7 @@ def device_rule(text: str) -> dict[str, Any]:
 
 
 def device_node(source: str, destination: str, option: str) -> Device:
-    """Describe the host's device *source* as one of the container's at *destination*; see mknod(2)."""
+    """Return the host's device *source* as a device of the container at *destination*; see mknod(2)."""
     try:
         info = os.stat(source)
     except OSError as error:
@@ -261,7 +267,7 @@ def device_node(source: str, destination: str, option: str) -> Device:
 
 
 def signal_number(option: str, text: str) -> int:
-    """Return ``TERM``, ``SIGTERM``, ``15`` or ``RTMIN+3`` as a number, else UsageError; see signal(7)."""
+    """Return the number of ``TERM``, ``SIGTERM``, ``15`` or ``RTMIN+3``; UsageError for any other text; signal(7)."""
     known = signal_named(text)
     if not known:
         raise UsageError(f"--{option} {text}", "is not a signal", "kill -l lists them")
@@ -269,12 +275,12 @@ def signal_number(option: str, text: str) -> int:
 
 
 def signal_named(text: str) -> int:
-    """Return the number of the signal that *text* means, or 0; RTMIN+3 is how systemd is asked to stop."""
+    """Return the number of the signal *text*, or 0 if there is no such signal; RTMIN+3 asks systemd to stop."""
     if is_whole(text):
         return int(text) if int(text) <= signal.SIGRTMAX else 0
     name, plus, more = text.upper().removeprefix("SIG").partition("+")
     if name.startswith("_") or not isinstance(getattr(signal, f"SIG{name}", None), int):
-        return 0  # not SIG_IGN, which is no signal
+        return 0  # among them SIG_IGN, which is not a signal
     known = int(getattr(signal, f"SIG{name}"))
     if plus and not (name == "RTMIN" and is_whole(more) and int(more) <= signal.SIGRTMAX - known):
         return 0
@@ -282,7 +288,7 @@ def signal_named(text: str) -> int:
 
 
 def throttle(option: str, text: str) -> dict[str, int]:
-    """Return ``/dev/sda:1m`` as an OCI throttle: the block device's numbers and its rate in bytes a second."""
+    """Return ``/dev/sda:1m`` as an OCI throttle: the block device's numbers and its rate in bytes per second."""
     path, rate = pair(option, text, ":", "write /dev/sda:1m")
     node = device_node(path, path, f"--{option} {text}")
     if node["type"] != "b":

@@ -17,19 +17,20 @@ WITHOUT = {"explain": "text"}  # what such an option means without a value
 
 
 class Option:
-    """One option, and all that is known of it where that is no more than a word.
+    """One option of ``run``: a row of the table.
 
-    *group*, *name* (``--name``), *short* letter, *kind*, what to call its value, and its help make the command line,
-    the Python API, docs/cli.md and the table of the README. The others are left out where an option has none:
+    The command line, the Python API, docs/cli.md and the table of the README are made from *group*, *name*
+    (``--name``), *short* letter, *kind*, *metavar* (the name of its value) and *help*. The other fields are optional:
 
-    - *update*: `tinybox update` can change it, too.
-    - *compose*: the key of a compose file that has the same value; with *mapping* it may also be ``{NAME: VALUE}``. A
-      key whose words have to be translated has a function in compose/service_keys.py instead.
-    - *field*: the one field of config.json where its value stands; *parser* puts it there: the name of a function in
-      option_values.py and what that takes beside the option and the text. Without *parser*, a file of this folder does.
-    - *inspect*: the field of docker's ``HostConfig`` that shows the same, and what stands there without the option.
-    - *terminal*: it is for the command line alone, and refused by `tinybox.run` from Python.
-    - *offer*: the function in cli/completion.py that offers values to the shell.
+    - *update*: `tinybox update` also accepts the option.
+    - *compose*: the key of a compose file that takes the same value; with *mapping* also ``{NAME: VALUE}``. A key whose
+      value is translated has a function in compose/service_keys.py instead.
+    - *field*: the field of config.json that holds the value. *parser* writes it there: the name of a function in
+      option_values.py and its further arguments, after the option's name and the text. Without *parser*, another file
+      of this folder writes the field.
+    - *inspect*: the field of docker's ``HostConfig`` that shows *field*, and its value without the option.
+    - *terminal*: only the command line carries the option out; `tinybox.run` in Python refuses it.
+    - *offer*: the function in cli/completion.py that offers values for it to the shell.
     """
 
     __slots__ = tuple(
@@ -67,18 +68,18 @@ class Option:
 
     @property
     def path(self) -> list[str]:
-        """Return the names that lead to *field*; that of an annotation has dots of its own."""
+        """Return *field* as a list of keys; the name of an annotation is one key, although it has dots."""
         return self.field.split(".", 1 if self.field.startswith("annotations.") else -1)
 
 
-# Laid out by hand: first what is typed and read, then where else it stands.
+# Formatted by hand: first the option and its help, then the optional fields.
 # fmt: off
 OPTIONS = [
     Option("life", "name", "", TEXT, "NAME", "Name the container; a name is made up otherwise"),
     Option("life", "detach", "d", FLAG, "", "Run in the background and print the container's id", terminal=True),
-    Option("life", "cidfile", "", TEXT, "FILE", "Write the container's id to FILE, which must not be there yet",
+    Option("life", "cidfile", "", TEXT, "FILE", "Write the container's id to FILE, which must not exist",
            field="annotations.tinybox.cidfile", inspect=("ContainerIDFile", ""), offer="files"),
-    Option("life", "pull", "", TEXT, "WHEN", "Get the image when it is missing (default), always, or never",
+    Option("life", "pull", "", TEXT, "WHEN", "Make the image by its recipe: missing (default), always or never",
            terminal=True),
     Option("life", "rm", "", FLAG, "", "Remove the container and all it wrote when it ends"),
     Option("life", "interactive", "i", FLAG, "", "Keep stdin open (default: on a terminal)", compose="stdin_open"),
@@ -142,7 +143,7 @@ OPTIONS = [
     Option("files", "volume", "v", LIST, "SRC:DST[:ro]", "Show a host directory, file or named volume at DST"),
     Option("files", "mount", "", LIST, "KEY=VALUE,...",
            "The same in full: type=bind|tmpfs|volume,source=,target=,readonly"),
-    Option("files", "volumes-from", "", LIST, "CONTAINER[:ro]", "Show the volumes and binds of another one, as there",
+    Option("files", "volumes-from", "", LIST, "CONTAINER[:ro]", "Mount the volumes and binds of another container",
            offer="containers"),
     Option("files", "tmpfs", "", LIST, "DST[:OPTIONS]", "An empty file system in memory at DST", compose="tmpfs"),
     Option("files", "read-only", "", FLAG, "", "Make the root file system read-only",

@@ -1,4 +1,4 @@
-"""Request: one `tinybox run` before it is a config.json; every file of this room that makes a part of that gets it."""
+"""Request: everything that one `tinybox run` asks for; the files of this folder convert it to a config.json."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ DEFAULT_MODES = {"userns": "host"}
 
 
 class Request:
-    """What a user asks for: the *image*'s config and layers, the *command*, and the *options* as they were written.
+    """One requested container: the *image* with its config and layers, the *command*, and the *options* as given.
 
-    *network_mode* is network_option.mode of these options; *modes* has that of every other namespace as well.
+    *network_mode* is network_option.mode of these options; *modes* has the mode of every namespace. The functions
+    *find_pid*, *find_hostname*, *volume* and *network* look up other containers, volumes and networks by name.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class Request:
 
 
 def users(mode: str, find_pid: Callable[[str], int]) -> str:
-    """Return the mode of the user namespace: to share the users of a container that has the host's is ``host``.
+    """Return the mode of the user namespace; ``container:NAME`` becomes ``host`` if NAME is in the host's one.
 
-    A namespace that is ours already cannot be joined, nor can mounts be mapped to it; see EINVAL in setns(2).
+    A process cannot join the user namespace that it is in already, and mounts cannot be mapped to it; see EINVAL in
+    setns(2).
     """
     if mode.startswith("container:"):
         theirs = f"/proc/{find_pid(mode.partition(':')[2])}/ns/user"

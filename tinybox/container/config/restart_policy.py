@@ -11,12 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.process.wait_loop import Ending
 
-FIRST, LONGEST, LONG_ENOUGH = 0.1, 60.0, 10.0  # seconds, docker's: doubled each time; who ran 10 s begins anew
+FIRST, LONGEST, LONG_ENOUGH = 0.1, 60.0, 10.0  # seconds, as in docker: the delay doubles, until a run lasts 10 s
 NAMES = ("no", "on-failure", "always", "unless-stopped")
 
 
 class Policy:
-    """``no``, ``on-failure[:N]``, ``always`` or ``unless-stopped``; UsageError for another word."""
+    """A restart policy, ``no``, ``on-failure[:N]``, ``always`` or ``unless-stopped``, and its counters."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -29,11 +29,11 @@ class Policy:
         self._since = time.monotonic()
 
     def now(self, text: str) -> Policy:
-        """Return the policy that is wanted by now: this one, or another one after `tinybox update`."""
+        """Return the policy for *text*: this one with its counters, or a new one if `tinybox update` has changed it."""
         return self if text == self.text else Policy(text)
 
     def again(self, ending: Ending, *, stopped: bool) -> bool:
-        """Tell whether to start again after this *ending*; an end that was asked for is one under every policy."""
+        """Return whether to start again after this *ending*, and count it; a *stopped* container is never restarted."""
         if stopped or self.name == "no" or (self.name == "on-failure" and ending.status == 0):
             return False
         if self.most and self.count >= self.most:
@@ -42,7 +42,7 @@ class Policy:
         return True
 
     def delay(self) -> float:
-        """Return how many seconds to wait: 0.1, 0.2, 0.4 ... up to 60, from 0.1 again after a run of 10 s."""
+        """Return the seconds until the next start: 0.1, 0.2, 0.4 ... up to 60; 0.1 again after a run of 10 s."""
         now = time.monotonic()
         self._delay = FIRST if now - self._since >= LONG_ENOUGH else min(self._delay * 2, LONGEST)
         self._since = now + self._delay

@@ -1,6 +1,6 @@
-"""What the fields of a config.json owe to one another: a clock's offset needs a clock of one's own, and so on.
+"""Rules between the fields of a config.json, from the OCI runtime-spec: timeOffsets need a time namespace, and so on.
 
-Each rule is a sentence of the runtime-spec. None looks at the host: what this host cannot do, the planner finds.
+No rule depends on the host: the planner finds what this host cannot do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 CLOCKS = ("monotonic", "boottime")  # the keys of linux.timeOffsets, as in time_namespaces(7)
 ACCESS = set("rwm")
-# What /proc/sys has of a namespace, by the beginnings of its names; everything else there is the machine's
+# The parameters in /proc/sys that belong to a namespace, by the beginnings of their names; all others are the host's
 PARAMETERS = {
     "ipc": ("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue."),
     "uts": ("kernel.hostname", "kernel.domainname"),
@@ -30,7 +30,7 @@ def check(config: Spec) -> None:
     """Raise UsageError, with the field, for the first rule that *config* breaks."""
     _version(config["ociVersion"])
     if "process" not in config:
-        raise UsageError("process", "is missing", "a container is started for a program")
+        raise UsageError("process", "is missing", "add it: a container runs a program")
     check_process(config["process"])
     _hooks(config)
     _annotations(config)
@@ -47,11 +47,11 @@ def check(config: Spec) -> None:
     check_resources(linux.get("resources", {}))
     _seccomp(linux.get("seccomp", {}))
     if linux.get("personality", {}).get("flags"):
-        raise UsageError("linux.personality.flags", "the specification knows none", "leave it out")
+        raise UsageError("linux.personality.flags", "the specification defines no flags", "leave it out")
 
 
 def check_process(process: Process) -> None:
-    """Raise UsageError for what a process, that of a container or of an exec, cannot be."""
+    """Raise UsageError for invalid values in a ``process`` object, that of a container or of an exec."""
     _limits(process.get("rlimits", []))
     _variables(process.get("env", []), "process.env")
     if not process["args"][0]:
@@ -89,9 +89,9 @@ def _variables(lines: list[str], place: str) -> None:
 def _version(version: str) -> None:
     numbers = version.partition("+")[0].partition("-")[0].split(".")
     if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
-        raise UsageError("ociVersion", f"{version} is no version as SemVer has them", "such as 1.2.0")
+        raise UsageError("ociVersion", f"{version} is not a version in SemVer's format", "such as 1.2.0")
     if numbers[0] != "1":
-        raise UsageError("ociVersion", f"{version} is not supported", "1.x is")
+        raise UsageError("ociVersion", f"{version} is not supported", "1.x is supported")
 
 
 def _hooks(config: Spec) -> None:
@@ -114,18 +114,19 @@ def _namespaces(linux: Linux) -> list[str]:
             raise UsageError(f"linux.namespaces[{number}]", f"{kind} is given twice")
     new = [entry["type"] for entry in linux.get("namespaces", []) if not entry.get("path")]
     if "user" in new and "mount" not in new:
-        cause = "root of a new user namespace may not mount in a mount namespace of others"
+        cause = "root of a new user namespace may not mount in a mount namespace that is not its own"
         raise UsageError("linux.namespaces", cause, "add one of type mount")
     if linux.get("timeOffsets") and "time" not in new:
         raise UsageError("linux.timeOffsets", "there is no new namespace of type time", "add one")
     for clock in linux.get("timeOffsets", {}):
         if clock not in CLOCKS:
-            raise UsageError(f"linux.timeOffsets.{clock}", "this clock has no offset", f"{' and '.join(CLOCKS)} have")
+            cure = f"only {' and '.join(CLOCKS)} have one"
+            raise UsageError(f"linux.timeOffsets.{clock}", "this clock has no offset", cure)
     return kinds
 
 
 def _parameter(name: str, kinds: list[str]) -> None:
-    """Raise UsageError for a kernel parameter that is not one of the container's own namespaces; see namespaces(7)."""
+    """Raise UsageError for a kernel parameter that belongs to none of the container's namespaces; see namespaces(7)."""
     place, dotted = f"linux.sysctl.{name}", name.replace("/", ".")
     for kind, beginnings in PARAMETERS.items():
         if dotted.startswith(beginnings):
@@ -152,13 +153,13 @@ def _mounts(config: Spec, kinds: list[str]) -> None:
             raise UsageError(place, "uidMappings and gidMappings belong together", "give both or none")
         idmapped = bool(options & {"idmap", "ridmap"}) or bool(entry.get("uidMappings"))
         if idmapped and not bind:
-            raise UsageError(place, "only a bind mount can be idmapped here", "bind or rbind among its options")
+            raise UsageError(place, "only a bind mount can be idmapped here", "add bind or rbind to its options")
         if idmapped and not entry.get("uidMappings") and "user" not in kinds:
-            raise UsageError(place, "idmap without mappings, its own or a user namespace's", "add uidMappings")
+            raise UsageError(place, "idmap needs mappings, its own or a user namespace's", "add uidMappings")
         if bind and not entry.get("source"):
-            raise UsageError(f"{place}.source", "is missing", "a bind mount shows something of the host")
+            raise UsageError(f"{place}.source", "is missing", "name the host's file or directory to mount")
         if not bind and not entry.get("type") and "remount" not in options:
-            raise UsageError(f"{place}.type", "is missing", "or bind among its options")
+            raise UsageError(f"{place}.type", "is missing", "add it, or bind to its options")
 
 
 def _devices(linux: Linux) -> None:
@@ -170,19 +171,19 @@ def _devices(linux: Linux) -> None:
 
 
 def _numbers(device: Mapping[str, Any], least: int, place: str) -> None:
-    """Raise UsageError for numbers, from *least* on, that no device can have; see makedev(3)."""
+    """Raise UsageError for device numbers below *least* or larger than the kernel's; see makedev(3)."""
     for name, bits in (("major", 12), ("minor", 20)):
         if not least <= device.get(name, 0) < 1 << bits:
             raise UsageError(f"{place}.{name}", f"{device[name]} is not from {least} to {(1 << bits) - 1}")
 
 
 def check_resources(resources: dict[str, Any]) -> None:
-    """Raise UsageError for limits, of a container or of an update, that contradict themselves."""
+    """Raise UsageError for contradictory values in ``linux.resources``, of a container or of an update."""
     for number, rule in enumerate(resources.get("devices", [])):
-        _numbers(rule, -1, f"linux.resources.devices[{number}]")  # -1 is any
+        _numbers(rule, -1, f"linux.resources.devices[{number}]")  # -1 means any
         if set(rule.get("access", "")) - ACCESS:
             place = f"linux.resources.devices[{number}].access"
-            raise UsageError(place, f"{rule['access']!r} has other letters than r, w and m")
+            raise UsageError(place, f"{rule['access']!r} has letters other than r, w and m")
     cpu, block = resources.get("cpu", {}), resources.get("blockIO", {})
     if cpu.get("burst", 0) > cpu.get("quota", 0) > 0:
         raise UsageError("linux.resources.cpu.burst", f"{cpu['burst']} is above the quota {cpu['quota']}")
@@ -201,4 +202,4 @@ def _seccomp(profile: dict[str, Any]) -> None:
     if profile.get("listenerMetadata") and not profile.get("listenerPath"):
         raise UsageError("linux.seccomp.listenerMetadata", "there is no listenerPath", "add one")
     if notifies and not profile.get("listenerPath"):
-        raise UsageError("linux.seccomp.listenerPath", "is missing", "SCMP_ACT_NOTIFY needs somebody who answers")
+        raise UsageError("linux.seccomp.listenerPath", "is missing", "SCMP_ACT_NOTIFY needs an agent that answers")

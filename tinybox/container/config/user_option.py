@@ -1,6 +1,6 @@
-"""Who ``--user`` is: names are looked up in the image's own /etc/passwd and /etc/group; see passwd(5) and group(5).
+"""Resolve --user and --group-add: look names up in the image's own /etc/passwd and /etc/group; passwd(5), group(5).
 
-The host's user list means nothing in the box. The kernel knows only numbers; a name is a line in a file.
+The host's user list has no meaning in the box. The kernel knows only numbers; a name is a line in a file.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
     from tinybox.container.records.spec import User
 
-MOST = (1 << 31) - 1  # docker's; the kernel's own is near 2**32
-_MOST_BYTES = 1 << 20  # of each file, some 15000 users: a box may have put a sparse file of any size there
+MOST = (1 << 31) - 1  # the largest number, as in docker; the kernel's largest is near 2**32
+_MOST_BYTES = 1 << 20  # of each file, enough for 15000 users; a box may have put a sparse file of any size there
 
 
 def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
-    """Return ``USER[:GROUP]``, names or numbers, as OCI's user and its home directory; else UsageError.
+    """Return ``USER[:GROUP]``, names or numbers, as OCI's user and its home directory.
 
-    Two numbers need no file. Otherwise an error other than the file's absence is raised: TinyboxError.
+    UsageError is raised for a name that is not in the image. If both are numbers, no file is needed. Otherwise a file
+    that exists, but cannot be read, raises TinyboxError.
     """
     name, _, group_name = text.partition(":")
     if is_whole(name) and is_whole(group_name):
@@ -43,7 +44,7 @@ def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
 
 
 def add_groups(user: User, names: Sequence[str], layers: Sequence[str]) -> None:
-    """Put *user* into more groups, by their names in the image or their numbers; see credentials(7)."""
+    """Add *user* to further groups, given by their names in the image or their numbers; see credentials(7)."""
     table = [] if all(map(is_whole, names)) else _table(layers, "/etc/group", 4)
     more = [_group("--group-add", name, name, table) for name in names]
     user["additionalGids"] = sorted({*user.get("additionalGids", []), *more} - {user["gid"]})
@@ -52,7 +53,7 @@ def add_groups(user: User, names: Sequence[str], layers: Sequence[str]) -> None:
 def home(uid: int, layers: Sequence[str]) -> str:
     """Return the home directory of user number *uid*; ``/`` if /etc/passwd has no such user, or cannot be read safely.
 
-    A box that has ruined its own file does not keep the host from running a program in it.
+    So a program can be run even in a box that has ruined its own file.
     """
     try:
         row = _row(_table(layers, "/etc/passwd", 7), str(uid))
@@ -75,22 +76,22 @@ def _number(option: str, text: str, digits: str) -> int:
 
 
 def _row(table: list[list[str]], word: str) -> list[str] | None:
-    """Find the line of a user or group by its name, or by its number in the third field."""
+    """Return the line of the user or group with the name or number *word*; None if there is no such line."""
     column = 2 if is_whole(word) else 0
     return next((row for row in table if row[column] == word), None)
 
 
 def _table(layers: Sequence[str], path: str, width: int) -> list[list[str]]:
-    """Read *path* from the uppermost layer that has it, following no link out of that layer; see openat2(2).
+    """Return the lines of *path* in the uppermost layer that has it; no link leads out of that layer; see openat2(2).
 
-    The image's maker may have written anything: a line of fewer fields than *width*, or whose numbers are none that
-    a user or group can have, is passed over, as the C library does. The last field may be missing.
+    The image's author may have written anything: a line with fewer fields than *width*, or with numbers that no user or
+    group can have, is skipped, as in the C library. The last field may be missing.
     """
     for layer in reversed(layers):
         try:
             root = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except PermissionError:
-            if os.geteuid() != 0:  # a dry run by someone who is not root: numbers will do
+            if os.geteuid() != 0:  # a dry run without root: only numbers can be resolved
                 return []
             raise
         try:
@@ -114,7 +115,7 @@ def _is_sound(row: list[str], width: int) -> bool:
 
 
 def _rows(fd: int, path: str, width: int) -> Iterator[list[str]]:
-    """Read the file that is open as a place; no rows where a layer has deleted it (a whiteout), or it is no file."""
+    """Yield the sound lines of the file *fd* (O_PATH); none for a whiteout (deleted by a layer) or another non-file."""
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         return
     text = files.read_regular(fd, path, _MOST_BYTES).decode("utf-8", "surrogateescape")

@@ -1,7 +1,7 @@
-"""Somebody else's config.json, looked at before anything is made of it: each value must be of the kind that it can be.
+"""Validate the config.json of another tool before it is used: each value must be of the kind in fields.py.
 
-The specification has two rules for it. What nobody has heard of is passed over, so that tomorrow's config.json runs
-today; what is known but wrong, or known and not to be had, is an error that names the field.
+The specification has two rules. An unknown field is ignored, so that a config.json of a later version runs today. A
+known field with a wrong value, or one that tinybox does not support, is an error that names the field.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EACH, ANY = "[]", "*"
 
 
 class Field:
-    """What one line of the table says, and the fields below it by their names."""
+    """One field of the table: its kind, whether it is required, why it is refused, and the fields below it by name."""
 
     def __init__(self) -> None:
         self.kind, self.required, self.refused = "", False, ""
@@ -39,9 +39,9 @@ class Field:
 
 
 def load(bundle: str) -> Spec:
-    """Read and check the config.json of a *bundle* that somebody else made; UsageError names the field that is wrong.
+    """Read and check the config.json of a *bundle* of another tool; UsageError names the field that is wrong.
 
-    A null is as good as nothing, as to all runtimes that are written in Go; so are they read here.
+    A field that is null counts as missing, as in all runtimes that are written in Go.
     """
     path = os.path.join(bundle, "config.json")
     try:
@@ -55,21 +55,21 @@ def load(bundle: str) -> Spec:
 
 
 def check(config: Any) -> Spec:
-    """Return *config* without its nulls if all of it can be meant; UsageError names the first field that cannot."""
+    """Return *config* without null and unknown fields; UsageError names the first field that is wrong."""
     checked: Spec = _object(config, _tree(), "")
     rules.check(checked)
     return checked
 
 
 def check_process(process: Any) -> Process:
-    """Return the ``process`` of an exec if all of it can be meant, as `check` does for a whole config.json."""
+    """Check the ``process`` object of an exec, and return it, as `check` does for a whole config.json."""
     checked: Process = _object(process, _tree().below["process"], "process")
     rules.check_process(checked)
     return checked
 
 
 def check_resources(resources: Any) -> dict[str, Any]:
-    """Return the ``linux.resources`` of an update if all of it can be meant, as `check` does for a config.json."""
+    """Check the ``linux.resources`` object of an update, and return it, as `check` does for a config.json."""
     place = "linux.resources"
     checked: dict[str, Any] = _object(resources, _tree().below["linux"].below["resources"], place)
     rules.check_resources(checked)
@@ -77,15 +77,15 @@ def check_resources(resources: Any) -> dict[str, Any]:
 
 
 def _tree() -> Field:
-    """Read the table of fields into a tree of them, once."""
+    """Return the tree of fields, which is made of the table at the first call."""
     if not _root.below:
         for line in fields.TEXT.splitlines()[1:]:
             paths, kind = line.split()
             for path in _each(paths):
-                field = _grown(path)
+                field = _node(path)
                 field.kind, field.required = kind.removesuffix("!"), kind.endswith("!")
         for path, why in fields.REFUSED.items():
-            _grown(path).refused = why
+            _node(path).refused = why
     return _root
 
 
@@ -93,7 +93,7 @@ _root = Field()
 
 
 def _each(paths: str) -> list[str]:
-    """Return the paths that are written as one: ``{a,b}`` stands for either."""
+    """Return the single paths that *paths* stands for: ``x.{a,b}`` is ``x.a`` and ``x.b``."""
     before, brace, rest = paths.partition("{")
     if not brace:
         return [paths]
@@ -101,7 +101,7 @@ def _each(paths: str) -> list[str]:
     return [f"{before}{choice}{end}" for choice in choices.split(",") for end in _each(after)]
 
 
-def _grown(path: str) -> Field:
+def _node(path: str) -> Field:
     field = _root
     for name in path.replace(EACH, f".{EACH}").split("."):
         field = field.below.setdefault(name, Field())
@@ -153,13 +153,13 @@ def _check_kind(value: Any, kind: str, place: str) -> None:
 
 
 def _check_text(value: str, place: str) -> None:
-    """Raise UsageError for a string that no call can be told: the kernel's are bytes, and end at the first zero."""
+    """Raise UsageError for a string that cannot be passed to the kernel, whose strings end at the first zero byte."""
     try:
         if b"\0" not in os.fsencode(value):
             return
-    except UnicodeEncodeError:  # half of a surrogate pair: no character
+    except UnicodeEncodeError:  # half of a surrogate pair, which is not a character
         pass
-    raise _wrong(place, value, "a text: it has a character that nothing can be called by")
+    raise _wrong(place, value, "a text for the kernel: it has a zero byte or half of a surrogate pair")
 
 
 def _list(value: Any, field: Field, kind: str, place: str) -> list[Any]:
@@ -169,6 +169,6 @@ def _list(value: Any, field: Field, kind: str, place: str) -> list[Any]:
     return [_value(item, entry, kind, f"{place}[{number}]") for number, item in enumerate(value)]
 
 
-def _wrong(place: str, value: object, wanted: str) -> UsageError:
+def _wrong(place: str, value: object, expected: str) -> UsageError:
     shown = json.dumps(value)
-    return UsageError(place, f"{shown if len(shown) < 60 else shown[:57] + '...'} is not {wanted}")
+    return UsageError(place, f"{shown if len(shown) < 60 else shown[:57] + '...'} is not {expected}")

@@ -1,1 +1,1 @@
-"""A container's files, seen from outside: cp, export, commit and diff."""
+"""Commands on a container's files from outside: cp, export, commit and diff."""

@@ -1,4 +1,4 @@
-"""Dockerfile instructions on an image's config: what ``commit --change`` can say; see docker-commit(1)."""
+"""commit --change: apply Dockerfile instructions (CMD, ENV, EXPOSE ...) to an image's config; see docker-commit(1)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def changed(config: Config, instructions: Sequence[str]) -> Config:
-    """Return *config*, in OCI's words, as the *instructions* change it; UsageError names the one that is wrong.
+    """Return *config*, with OCI's keys, as the *instructions* change it; UsageError names an invalid instruction.
 
-    Arguments of another entrypoint are not those of a new one: ENTRYPOINT drops the command that there was.
+    ENTRYPOINT removes the former command: that belonged to the former entrypoint as its arguments.
     """
     fresh: Config = json.loads(json.dumps(config))
     if any(line.split()[:1] and line.split()[0].upper() == "ENTRYPOINT" for line in instructions):
@@ -31,7 +31,7 @@ def changed(config: Config, instructions: Sequence[str]) -> Config:
         if change is None:
             raise UsageError(f"--change {line!r}", "is no instruction for an image", ", ".join(_INSTRUCTIONS))
         if not rest.strip():
-            raise UsageError(f"--change {line!r}", "says nothing after its name")
+            raise UsageError(f"--change {line!r}", "has no value after its name")
         try:
             change(fresh, rest.strip())
         except ValueError as error:
@@ -57,7 +57,7 @@ def _command(key: str) -> Callable[[Config, str], None]:
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
-    """Read ``KEY=VALUE KEY="a value"``, or in the old form ``KEY a value``."""
+    """Return the pairs of ``KEY=VALUE KEY="a value"``, or of the old form ``KEY a value``."""
     parts = shlex.split(text)
     if "=" not in parts[0]:
         key, blank, value = text.partition(" ")

@@ -1,6 +1,7 @@
-"""A container becomes an image: its upper directory is one more layer on those that it was made of.
+"""commit: make an image of a container: its image's layers, and its upper directory as one more layer.
 
-It is written as a layer's archive, and comes in by the same door as every archive; see images/layers.py.
+The upper directory is packed as a layer's archive, which is then checked and stored like any imported archive; see
+images/layers.py.
 """
 
 from __future__ import annotations
@@ -32,20 +33,23 @@ if TYPE_CHECKING:
 
 
 class CommitOptions:
-    """What a new image shall be called and say: *name* (or nothing), *author*, *message*, Dockerfile *changes*."""
+    """The new image's *name* (may be empty), *author*, *message* and Dockerfile *changes*."""
 
     def __init__(self, name: str = "", author: str = "", message: str = "", changes: Sequence[str] = ()) -> None:
         self.reference = parse(name) if name else None
         self.author, self.message, self.changes = author, message, changes
 
 
-def commit(paths: Paths, word: str, wish: CommitOptions, *, pause: bool, told: Told) -> str:
-    """Make an image of the container *word* and return its id; see docker-commit(1)."""
+def commit(paths: Paths, word: str, options: CommitOptions, *, pause: bool, told: Told) -> str:
+    """Make an image of the container *word* and return the image's id; see docker-commit(1).
+
+    With *pause* a running container is frozen during this call. *told* is called with the name of each skipped file.
+    """
     container = naming.find(paths, word)
     config = spec.load(paths.bundle(container))
     store = Store(paths.root)
     parent = store.record(config["annotations"][spec.IMAGE])
-    parent["config"] = changes.changed(_config(parent.get("config") or {}, config), wish.changes)
+    parent["config"] = changes.changed(_config(parent.get("config") or {}, config), options.changes)
     with intake.workspace(store) as work:
         packed = f"{work.path}/upper.tar"
         upper, below = f"{paths.bundle(container)}/upper", config["annotations"].get(spec.LAYERS, "").split(":")
@@ -54,21 +58,22 @@ def commit(paths: Paths, word: str, wish: CommitOptions, *, pause: bool, told: T
             mark = f"{XATTR}{overlay.opaque_mark(userns=spec.has_other_users(config))}"
             is_changed = layers.pack(upper, packed, mark, told, without=made)
         diff_id = intake.add_layer(work, packed).diff_id if is_changed else ""
-        image_id = intake.put(store, work, _document(parent, wish, config["process"]["args"], diff_id), wish.reference)
-    events.emit(paths, container, "commit", imageID=f"sha256:{image_id}", comment=wish.message)
+        document = _document(parent, options, config["process"]["args"], diff_id)
+        image_id = intake.put(store, work, document, options.reference)
+    events.emit(paths, container, "commit", imageID=f"sha256:{image_id}", comment=options.message)
     return image_id
 
 
 def _config(image: dict[str, Any], config: Spec) -> dict[str, Any]:
-    """Return how the new image runs, in the image-spec's words: as the container does, whatever its *image* said.
+    """Return the new image's config, with the image-spec's keys: the container's settings, not those of its *image*.
 
-    What is its image's and cannot be told of a container, such as volumes and the health check, stays the image's.
+    Settings that a container's config.json does not record, such as volumes and the health check, stay the image's.
     """
     process, annotations = config["process"], config["annotations"]
     first, user = int(annotations.get(spec.ENTRYPOINT, 0)), process["user"]["uid"]
     layers_below = annotations.get(spec.LAYERS, "").split(":")
     ours = {f"HOSTNAME={config.get('hostname', '')}", "TERM=xterm", f"HOME={user_option.home(user, layers_below)}"}
-    told: dict[str, Any] = {
+    own: dict[str, Any] = {
         "User": annotations.get(spec.USER) or image.get("User"),
         "Env": [line for line in process["env"] if line not in ours or line in (image.get("Env") or [])],
         "Entrypoint": process["args"][:first],
@@ -78,14 +83,14 @@ def _config(image: dict[str, Any], config: Spec) -> dict[str, Any]:
         "ExposedPorts": {port: {} for port in json.loads(annotations.get(spec.EXPOSED) or "[]")},
         "StopSignal": annotations[spec.STOP_SIGNAL],
     }
-    if told["StopSignal"] == "SIGTERM":
-        told["StopSignal"] = image.get("StopSignal") and "SIGTERM"
-    return {key: value for key, value in {**image, **told}.items() if value}
+    if own["StopSignal"] == "SIGTERM":
+        own["StopSignal"] = image.get("StopSignal") and "SIGTERM"
+    return {key: value for key, value in {**image, **own}.items() if value}
 
 
 @contextmanager
 def held(paths: Paths, container: str, *, pause: bool) -> Iterator[None]:
-    """Keep a container as it is: one that runs is frozen, if *pause* says so; one at rest is ours meanwhile."""
+    """Keep a container unchanged: freeze a running one if *pause* is true, hold the lock of one that does not run."""
     if state.read(paths, container)["status"] != state.RUNNING:
         record = view.lock(paths, container)
         try:
@@ -97,14 +102,14 @@ def held(paths: Paths, container: str, *, pause: bool) -> Iterator[None]:
         yield
 
 
-def _document(parent: dict[str, Any], wish: CommitOptions, command: list[str], diff_id: str) -> dict[str, Any]:
-    """Describe the new image as the OCI image-spec does: the parent's record, one layer more, and how it came to be."""
+def _document(parent: dict[str, Any], options: CommitOptions, command: list[str], diff_id: str) -> dict[str, Any]:
+    """Return the new image's config document (OCI image-spec): the parent's, with one more layer and history entry."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    step = {"created": now, "created_by": " ".join(command), "author": wish.author, "comment": wish.message}
+    step = {"created": now, "created_by": " ".join(command), "author": options.author, "comment": options.message}
     history: dict[str, Any] = {key: value for key, value in step.items() if value}
     document = {**parent, "created": now, "history": [*parent.get("history", []), history]}
-    if wish.author:
-        document["author"] = wish.author
+    if options.author:
+        document["author"] = options.author
     if diff_id:
         document["rootfs"] = {**parent["rootfs"], "diff_ids": [*parent["rootfs"]["diff_ids"], diff_id]}
     else:

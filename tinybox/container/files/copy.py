@@ -1,6 +1,6 @@
-"""Files on their way in and out of containers: `cp` and `export`. What travels is always a tar archive, in a pipe.
+"""cp and export: copy files into and out of containers, always as a tar archive through a pipe.
 
-A child at the container's side reads or writes it there; we are at the other end of the pipe.
+A child process on the container's side reads or writes the archive; tinybox is at the other end of the pipe.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NO_LIMIT = 1 << 62
 
 
 class CountingWriter:
-    """A file to write to that counts the bytes."""
+    """Writes to a file and counts the bytes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.bytes = file, 0
@@ -44,7 +44,7 @@ class CountingWriter:
 
 
 class Pipe:
-    """Both ends of a pipe(2), as files; what is still open at the end of the ``with`` is closed."""
+    """Both ends of a pipe(2), as files; an end that is still open at the end of the ``with`` block is closed."""
 
     def __enter__(self) -> Self:
         reading, writing = os.pipe()
@@ -58,8 +58,11 @@ class Pipe:
 
 
 def copy_out(paths: Paths, word: str, path: str, destination: str, *, archive: bool, follow: bool, told: Told) -> int:
-    """Copy *path* of a container to *destination* on the host, as docker-cp(1); return how many bytes went by."""
-    landing = CopyTarget(Side(), destination, as_is=False, owner=None if archive else (os.geteuid(), os.getegid()))
+    """Copy *path* of a container to *destination* on the host; return the bytes of the archive; see docker-cp(1).
+
+    *told* is called with the name of each file that is skipped, here as in the functions below.
+    """
+    target = CopyTarget(Side(), destination, as_is=False, owner=None if archive else (os.geteuid(), os.getegid()))
 
     def send(root: int) -> None:
         _send(Side(root), path, pipe.into, follow=follow, told=told)
@@ -67,7 +70,7 @@ def copy_out(paths: Paths, word: str, path: str, destination: str, *, archive: b
     with Pipe() as pipe, view.visit(paths, word, send, mounted=True, not_mine=[pipe.out]):
         pipe.into.close()
         with pipe.out:
-            return _land(Stream(pipe.out, (), _NO_LIMIT), landing)
+            return _unpack(Stream(pipe.out, (), _NO_LIMIT), target)
 
 
 def copy_out_as_tar(paths: Paths, word: str, path: str, fd: int, *, follow: bool, told: Told) -> None:
@@ -82,31 +85,31 @@ def copy_out_as_tar(paths: Paths, word: str, path: str, fd: int, *, follow: bool
 
 
 def copy_in(paths: Paths, word: str, source: str, path: str, *, archive: bool, follow: bool, told: Told) -> int:
-    """Copy *source* on the host to *path* in a container, as docker-cp(1); return how many bytes went by."""
-    coming = Side().members(source, follow=follow, skipped=told)
-    first = next(coming)  # an error about the source comes before anything else
+    """Copy *source* on the host to *path* in a container; return the bytes of the archive; see docker-cp(1)."""
+    incoming = Side().members(source, follow=follow, skipped=told)
+    first = next(incoming)  # an error about the source comes before anything else
 
     def take(root: int) -> None:
-        landing = CopyTarget(Side(root), path, as_is=False, owner=None if archive else ROOT)
-        _land(Stream(pipe.out, (), _NO_LIMIT), landing)
+        target = CopyTarget(Side(root), path, as_is=False, owner=None if archive else ROOT)
+        _unpack(Stream(pipe.out, (), _NO_LIMIT), target)
 
     with Pipe() as pipe, view.visit(paths, word, take, mounted=True, not_mine=[pipe.into]):
         pipe.out.close()
         with pipe.into:
             counted = CountingWriter(pipe.into)
-            failure = _write_as_far_as_it_goes(chain([first], coming), counted)
+            failure = _write_until_error(chain([first], incoming), counted)
     if failure is not None:
         raise failure
     return counted.bytes
 
 
-def _write_as_far_as_it_goes(coming: Iterable[Member], file: CountingWriter) -> TinyboxError | None:
-    """Write the archive to its end, and return the error that has made it end too soon, if there was one.
+def _write_until_error(incoming: Iterable[Member], file: CountingWriter) -> TinyboxError | None:
+    """Write the archive, and its end mark even after an error; return that error, or None.
 
-    The other side would call it damaged, which is not what is wrong.
+    Without the end mark the other side would report a damaged archive instead of the real error.
     """
     try:
-        write(coming, file)
+        write(incoming, file)
     except TinyboxError as error:
         file.write(bytes(2 * BLOCKSIZE))
         return error
@@ -117,16 +120,16 @@ def copy_in_tar(paths: Paths, word: str, fd: int, path: str, *, archive: bool) -
     """Unpack the tar archive that is read from *fd* in the directory *path* of a container."""
 
     def take(root: int) -> None:
-        landing = CopyTarget(Side(root), path, as_is=True, owner=None if archive else ROOT)
+        target = CopyTarget(Side(root), path, as_is=True, owner=None if archive else ROOT)
         with open(fd, "rb", closefd=False) as file, opened(file, _NO_LIMIT) as stream:
-            _land(stream, landing)
+            _unpack(stream, target)
 
     with view.visit(paths, word, take, mounted=True):
         pass
 
 
 def export(paths: Paths, word: str, fd: int, told: Told) -> None:
-    """Write a container's own files to *fd* as a tar archive, without what is mounted there; see docker-export(1)."""
+    """Write a container's own files, without its mounts, to *fd* as a tar archive; see docker-export(1)."""
 
     def send(root: int) -> None:
         with open(fd, "wb", closefd=False) as file:
@@ -137,16 +140,16 @@ def export(paths: Paths, word: str, fd: int, told: Told) -> None:
 
 
 def _send(side: Side, path: str, file: BinaryIO, *, follow: bool, told: Told) -> None:
-    """Write *path* to *file*; devices stay where they are: a copy would be a door to what they stand for."""
+    """Write *path* to *file* without devices: a copy of a device node would give access to the device."""
     write(side.members(path, follow=follow, skipped=told), file)
     file.flush()
 
 
-def _land(stream: Stream, landing: CopyTarget) -> int:
-    """Unpack the archive *stream* at its *landing*; return its length in bytes."""
-    with landing:
+def _unpack(stream: Stream, target: CopyTarget) -> int:
+    """Unpack the archive *stream* at its *target*; return the archive's length in bytes."""
+    with target:
         try:
-            fill(landing, stream)
+            fill(target, stream)
         except ImageError as error:
             raise TinyboxError(error.thing, error.cause) from error
         return stream.tell()

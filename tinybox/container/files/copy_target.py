@@ -1,6 +1,6 @@
-"""Where a copy comes from and where it lands: the two sides of `cp`, and docker's rules of what becomes of its name.
+"""The source and the target of `cp`: open paths on the host or in a container, and apply docker's rules for names.
 
-One side is the host, the other a container: there the kernel keeps every link and every ``..`` inside; openat2(2).
+In a container, the kernel keeps every link and every ``..`` inside its root; see openat2(2).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
 
 
 class Side:
-    """The files of the host, or with *root* (an fd) those of a container, from which no path leads out."""
+    """The files of the host, or with *root* (an fd) those of a container; no path leads out of that root."""
 
     def __init__(self, root: int | None = None) -> None:
         self._root, self._resolve = (AT_FDCWD, 0) if root is None else (root, _INSIDE)
         self.is_host = root is None
 
     def open(self, path: str, flags: int) -> int:
-        """Open *path* on this side; UsageError says why it cannot be; see openat2(2)."""
+        """Open *path* on this side; UsageError states why it cannot be opened; see openat2(2)."""
         try:
             return files.openat2(self._root, os.fsencode(path), flags, self._resolve)
         except OSError as error:
@@ -44,7 +44,7 @@ class Side:
             raise UsageError(path, f"{(error.strerror or '').lower()} {where}") from error
 
     def settle(self, path: str) -> tuple[str, int]:
-        """Follow the links at the end of *path*; return what they lead to, with its mode, or 0 if it is not there."""
+        """Follow the links at the end of *path*; return the final path and its mode, or mode 0 if it does not exist."""
         for _ in range(_LINKS_MAX):
             try:
                 fd = files.openat2(self._root, os.fsencode(path), os.O_PATH | os.O_NOFOLLOW, self._resolve)
@@ -62,13 +62,16 @@ class Side:
         raise UsageError(path, "too many links")
 
     def members(self, path: str, *, follow: bool, skipped: Callable[[str], None]) -> Iterator[Member]:
-        """Yield what is at *path* as members of an archive; a link itself, unless *follow* or a slash at its end."""
+        """Yield the files at *path* as members of an archive.
+
+        A link is yielded as a link unless *follow* is true or *path* ends in a slash.
+        """
         contents = means_contents(path)
         through = follow or contents or path.endswith("/")
         fd = self.open(path, os.O_PATH | (0 if through else os.O_NOFOLLOW))
         try:
             if _is_special(mode := os.fstat(fd).st_mode) or stat.S_ISSOCK(mode):
-                raise UsageError(path, "is a device or a socket: a copy has no place for it")
+                raise UsageError(path, "is a device or a socket, which cannot be copied")
             for member in members(fd, "." if contents else name_of(path), skipped):
                 if member.header.ischr() or member.header.isblk():
                     skipped(member.header.name)
@@ -83,7 +86,7 @@ def _is_special(mode: int) -> bool:
 
 
 def means_contents(path: str) -> bool:
-    """Tell whether *path* means what is in the directory, not the directory: it ends in ``/.``, or is the root."""
+    """Return whether *path* means a directory's content, not the directory: it ends in ``/.``, or is the root."""
     return os.path.basename(path) == "." or not path.strip("/")
 
 
@@ -93,10 +96,10 @@ def name_of(path: str) -> str:
 
 
 class CopyTarget(Tree):
-    """The place *path* on one *side*, where the members of one archive land; see docker-cp(1) for the rules.
+    """The target *path* on one *side*, to which the members of one archive are copied; see docker-cp(1) for the rules.
 
-    With *as_is* the archive is the user's own, and *path* an existing directory for it. All becomes
-    *owner*'s; None: owners stay who they are.
+    With *as_is* the user has given the archive, and *path* must be an existing directory. All files get the *owner*; if
+    that is None, they keep their owners.
     """
 
     is_layer = False
@@ -115,7 +118,7 @@ class CopyTarget(Tree):
             super().__exit__(*unused)
 
     def add(self, member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
-        """Put *member* in its place; a directory is never replaced by a file, nor a file by a directory."""
+        """Write *member* to its place; a file never replaces a directory, and a directory never replaces a file."""
         if not self._open_root:
             self._choose(member.name, is_directory=member.isdir())
         self._rename(member)
@@ -128,11 +131,11 @@ class CopyTarget(Tree):
         super().add(member, data)
 
     def _choose(self, first: str, *, is_directory: bool) -> None:
-        """Choose the directory to land in, and the name that the *first* member gets there."""
+        """Choose the directory to copy into, and the name that the *first* member gets there."""
         path, mode = self._side.settle(self._path)
         a_directory_is_named = self._path.endswith("/") or means_contents(self._path)
         if stat.S_ISDIR(mode):
-            self._land(path)
+            self._open_target(path)
             return
         if mode and (self._as_is or a_directory_is_named):
             raise UsageError(self._path, "is not a directory")
@@ -142,9 +145,9 @@ class CopyTarget(Tree):
             raise UsageError(self._path, "no such directory", "it must exist")
         place = os.path.normpath(path)
         self._top, self._name = first, os.path.basename(place)
-        self._land(os.path.dirname(place) or ".")
+        self._open_target(os.path.dirname(place) or ".")
 
-    def _land(self, directory: str) -> None:
+    def _open_target(self, directory: str) -> None:
         fd = self._side.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             super().__init__(f"/proc/self/fd/{fd}")
@@ -164,19 +167,22 @@ class CopyTarget(Tree):
         return f"{self._name}/{name if self._top == '.' else name.removeprefix(self._top + '/')}"
 
     def _give(self, member: tarfile.TarInfo, owner: tuple[int, int]) -> None:
-        """Make *owner* the owner; rights that a program has by its owner do not go to another one, or to the host."""
+        """Set the *owner* of *member*; remove set-id bits and file capabilities for another owner or for the host.
+
+        These rights were given to a program by its former owner.
+        """
         if member.isreg() and (self._side.is_host or (member.uid, member.gid) != owner):
             member.mode &= ~(stat.S_ISUID | stat.S_ISGID)
             member.pax_headers = {key: value for key, value in member.pax_headers.items() if key != _CAPABILITY}
         member.uid, member.gid = owner
 
     def _check_kind(self, member: tarfile.TarInfo, parts: tuple[bytes, ...]) -> None:
-        """Raise UsageError where docker would: what is there is of another kind than what comes."""
+        """Raise UsageError, as docker does, if an existing file there is of another kind than *member*."""
         try:
             parent = self._open(parts[:-1])
         except OSError as error:
             if error.errno in REPLACED:
-                return  # not there yet, or no directory: making the member will tell
+                return  # the directory is missing, or is not one: writing the member will find that
             raise
         try:
             mode = os.stat(parts[-1], dir_fd=parent, follow_symlinks=False).st_mode

@@ -1,6 +1,7 @@
-"""What a box's upper directory has only because something is mounted there, and so is no change of the box's own.
+"""Mount placeholders: empty files in a box's upper directory that are only mount points; diff and commit skip them.
 
-A mount needs a file to lie on. Where an image has no /etc/hosts, the box gets an empty one, which nobody in it sees.
+A mount needs a file to be mounted on. If an image has no /etc/hosts, tinybox makes an empty file, which no process in
+the box sees. So it is not a change that the box has made.
 """
 
 from __future__ import annotations
@@ -21,25 +22,31 @@ _STRAIGHT = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_SYMLINKS
 
 
 def made(upper: str, layers: Sequence[str]) -> set[str]:
-    """Return the paths in *upper* that were made for our three files of /etc; and /etc, if all else in it is theirs."""
+    """Return the paths in *upper* that were made as mount points for the three files of /etc.
+
+    /etc itself is among them if *upper* has nothing else in it and it is unchanged.
+    """
     found = {path for path in ETC if _is_empty_file(_look(upper, path)) and not any(_in(layers, path))}
     return found | {"/etc"} if found and _is_unchanged("/etc", upper, layers, found) else found
 
 
 def _in(layers: Iterable[str], path: str) -> list[os.stat_result]:
-    """Return what the *layers*, bottom first, have at *path*."""
+    """Return the stat results of *path* in the *layers* that have it, bottom first."""
     return [info for info in (_look(layer, path) for layer in layers if layer) if info]
 
 
 def _look(top: str, path: str) -> os.stat_result | None:
-    """Return what is at *path* below the directory *top*, itself and by no link; None if nothing is; see openat2(2)."""
+    """Return the stat result of *path* below the directory *top*, with no link followed; None if there is no such file.
+
+    See openat2(2).
+    """
     root = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fd = files.openat2(root, os.fsencode(path), os.O_PATH | os.O_NOFOLLOW, _STRAIGHT)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        if error.errno == errno.ELOOP:  # a folder of the path is a link: what that leads to is another path
+        if error.errno == errno.ELOOP:  # a directory of the path is a link: its target is another path
             return None
         raise
     finally:
@@ -55,7 +62,7 @@ def _is_empty_file(info: os.stat_result | None) -> bool:
 
 
 def _is_unchanged(folder: str, upper: str, layers: Sequence[str], found: Iterable[str]) -> bool:
-    """Tell whether *folder* is in *upper* for the sake of those *found* alone: else it is as the image has it."""
+    """Return whether *folder* in *upper* has only the files *found*, and the owner and mode that the image gives it."""
     if {f"{folder}/{name}" for name in os.listdir(upper + folder)} - set(found):
         return False
     below = [info for info in reversed(_in(layers, folder)) if stat.S_ISDIR(info.st_mode)]

@@ -1,7 +1,8 @@
-"""A container's files, seen from outside: of a running one through /proc/PID/root, of one at rest by its own overlay.
+"""Give a child process access to a container's files: through /proc/PID/root if it runs, else by mounting its overlay.
 
-An overlay must not be mounted twice, and a container that runs has mounted its own: so that one is looked into. Of one
-at rest we are the owner while we look; its overlay is mounted in a mount namespace that ends with us.
+An overlay must not be mounted twice, and a running container has mounted its own: so that mount is used. If the
+container does not run, tinybox holds the container's lock, and the child mounts the overlay in a mount namespace that
+ends with the child.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tinybox.container.records.spec import Mount, Spec
     from tinybox.container.records.state import Record
 
-PATIENCE = 5.0  # seconds, for another command to finish with a container at rest
+PATIENCE = 5.0  # seconds to wait until another command releases a container that does not run
 _KERNELS = ("/dev", "/proc", "/sys")
 
 
@@ -34,31 +35,34 @@ _KERNELS = ("/dev", "/proc", "/sys")
 def visit(
     paths: Paths, word: str, act: Callable[[int], None], *, mounted: bool, not_mine: Sequence[BinaryIO] = ()
 ) -> Iterator[RunInChild]:
-    """Send a child to do *act* with an fd of the container's root, and enter its errand.
+    """Run *act* in a child process with an fd of the container's root; the ``with`` block gets the child.
 
-    With *mounted* its volumes and other mounts are seen, too. In a user namespace the child is the container's root:
-    owners are what they are inside.
+    With *mounted* the container's volumes and other mounts are visible, too. If the container has a user namespace, the
+    child is its root user, so that owners are the same as inside. The child closes the files in *not_mine*.
     """
     container = naming.find(paths, word)
     now = state.read(paths, container)
     if now["status"] == state.RUNNING:
         with (
             control.Running(paths, container, now),
-            RunInChild(lambda: act(_enter(now["pid"], mounted)), not_mine) as errand,
+            RunInChild(lambda: act(_enter(now["pid"], mounted)), not_mine) as child,
         ):
-            yield errand
+            yield child
         return
     record = lock(paths, container)
     try:
         config, bundle = spec.load(paths.bundle(container)), paths.bundle(container)
-        with RunInChild(lambda: act(_assemble(config, bundle, mounted)), not_mine) as errand:
-            yield errand
+        with RunInChild(lambda: act(_assemble(config, bundle, mounted)), not_mine) as child:
+            yield child
     finally:
         record.close()
 
 
 def lock(paths: Paths, container: str) -> Record:
-    """Own a container at rest; wait a moment if another command has it in hands; StateError if that takes long."""
+    """Lock a container that does not run, and return its record.
+
+    If another command holds the lock, wait up to PATIENCE seconds, then raise StateError.
+    """
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -77,28 +81,28 @@ def lock(paths: Paths, container: str) -> Record:
 def _enter(pid: int, mounted: bool) -> int:
     """Open the root of the container whose first process is *pid*, and become its root user; see setns(2).
 
-    Its mount namespace is left at once: from there, our own Python's modules would be files of the container.
+    The container's mount namespace is left at once: in there, Python would load its modules from the container's files.
     """
     if mounted:
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     else:
         with mounts.InNamespace(f"/proc/{pid}/ns/mnt"):
-            root = mounts.copy_tree("/", mounts.Options(["bind"]))  # that mount alone, nothing that lies on it
-    theirs = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+            root = mounts.copy_tree("/", mounts.Options(["bind"]))  # only that mount, without mounts on top of it
+    userns = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if os.fstat(theirs).st_ino != os.stat("/proc/self/ns/user").st_ino:
-            process.setns(theirs, process.CLONE_NEWUSER)
+        if os.fstat(userns).st_ino != os.stat("/proc/self/ns/user").st_ino:
+            process.setns(userns, process.CLONE_NEWUSER)
             idmap.become_root()
             process.set_dumpable(False)
     finally:
-        os.close(theirs)
+        os.close(userns)
     return root
 
 
 def _assemble(config: Spec, bundle: str, mounted: bool) -> int:
-    """Mount the files of a container at rest in a mount namespace of our own; return an fd of their root.
+    """Mount the files of a container that does not run, in a new mount namespace; return an fd of their root.
 
-    No user namespace is entered: on disk, owners are what they are inside.
+    No user namespace is entered: owners on disk are the same as inside.
     """
     process.unshare(process.CLONE_NEWNS)
     mounts.make_private()
@@ -120,7 +124,7 @@ def _assemble(config: Spec, bundle: str, mounted: bool) -> int:
 
 
 def _is_files(entry: Mount, bundle: str) -> bool:
-    """Tell whether a mount shows files of the host, and not the kernel's own: a volume, a directory."""
+    """Return whether a mount shows files of the host, such as a volume or a directory, and not a kernel file system."""
     destination, source = entry["destination"], os.path.join(bundle, entry.get("source", ""))
     is_bind = "bind" in (entry.get("type"), *entry.get("options", [])) or "rbind" in entry.get("options", [])
     return is_bind and not f"{destination}/".startswith(tuple(f"{path}/" for path in _KERNELS)) and files.exists(source)

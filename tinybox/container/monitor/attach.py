@@ -1,4 +1,7 @@
-"""attach: be the wire between our terminal and a container that its monitor watches over; see docker-attach(1)."""
+"""attach: pass data between this process's terminal and a background container's monitor; see docker-attach(1).
+
+If this process is killed, the monitor drops the connection, and the container continues.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +23,27 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
 
 DETACH = "ctrl-p,ctrl-q"
-ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}  # us, where they are not the container's
+ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}  # end this process if they are not forwarded
 
 
 class AttachSession:
-    """One who is attached: *line* leads to the monitor, 0, 1 and 2 to the user."""
+    """The client's side of an attach: *line* is the socket to the monitor; fds 0, 1 and 2 belong to the user.
+
+    *terminal_inside* states whether the container has a terminal; *keys* are the bytes of the detach keys.
+    """
 
     def __init__(
         self, paths: Paths, container: str, line: _socket.socket, *, terminal_inside: bool, keys: bytes
     ) -> None:
         self.paths, self.container, self.line = paths, container, line
         self.terminal_inside, self.keys = terminal_inside, keys
-        self.held = b""  # the beginning of the detach keys, not yet sent
+        self.held = b""  # typed bytes that may be the beginning of the detach keys; not yet sent
         self.outbox: list[bytes] = []
         self.status: int | None = None
         line.setblocking(False)
 
     def hear(self) -> bool:
-        """Show what the container wrote; False at its end."""
+        """Read one packet and write the container's output to fd 1 or 2; return False at the container's end."""
         packet = attach_protocol.receive(self.line)
         kind, data = packet[:1], packet[1:]
         if kind == attach_protocol.EXIT:
@@ -53,7 +59,10 @@ class AttachSession:
         self.flush()
 
     def flush(self) -> None:
-        """Send what is kept, as far as it goes. A monitor that has gone is no error here: its last words come first."""
+        """Send the kept packets, as many as the socket takes.
+
+        A monitor that has ended is no error here: its last packets, the exit status among them, are still to be read.
+        """
         try:
             while self.outbox:
                 self.line.send(self.outbox[0])
@@ -64,7 +73,10 @@ class AttachSession:
             self.outbox.clear()
 
     def type(self, data: bytes) -> bool:
-        """Send what was typed (nothing: its end), but for the detach keys; False when these are complete."""
+        """Send the typed *data* without the detach keys; return False when these keys are complete.
+
+        Empty *data* is the end of the input.
+        """
         self.held += data
         at = self.held.find(self.keys) if self.terminal_inside and self.keys else -1
         if at >= 0:
@@ -81,12 +93,12 @@ class AttachSession:
         return True
 
     def size(self) -> None:
-        """Tell the monitor how large our window is."""
+        """Send the window size of the user's terminal to the monitor."""
         if self.terminal_inside and os.isatty(0):
             self.say(attach_protocol.WINDOW + "{} {}".format(*terminal.size(0)).encode())
 
     def forward(self, numbers: list[int]) -> None:
-        """Send on to the container what was sent to us."""
+        """Forward the signals that this process received to the container's program."""
         for number in numbers:
             if number == signal.SIGWINCH:
                 self.size()
@@ -109,43 +121,43 @@ def attend(
     proxy: bool = True,
     keys: str = "",
 ) -> int:
-    """Carry everything both ways until the container ends or the detach keys come; return its status, or 0.
+    """Pass data both ways until the container ends or the detach keys are typed.
 
-    With *proxy*, signals sent to us go to the container; without, they end us alone, and the status is 128+N. *stdin*
-    says whether our input is passed on.
+    Return the container's exit status, 0 after the detach keys, or 128+N after signal N without *proxy*; with *proxy*,
+    signals are forwarded to the container. *stdin*: whether input is passed on. StateError if the monitor dies.
     """
-    visit = AttachSession(paths, container, line, terminal_inside=terminal_inside, keys=key_bytes(keys or DETACH))
+    session = AttachSession(paths, container, line, terminal_inside=terminal_inside, keys=key_bytes(keys or DETACH))
     listening = stdin
     with terminal.RawMode(0 if terminal_inside and stdin else -1):
-        visit.size()
+        session.size()
         while True:
-            reading = [line.fileno(), signals.fd, *([0] if listening and not visit.outbox else [])]
-            ready, room, _ = select.select(reading, [line.fileno()] if visit.outbox else [], [])
+            reading = [line.fileno(), signals.fd, *([0] if listening and not session.outbox else [])]
+            ready, room, _ = select.select(reading, [line.fileno()] if session.outbox else [], [])
             if room:
-                visit.flush()
-            if line.fileno() in ready and not visit.hear():
+                session.flush()
+            if line.fileno() in ready and not session.hear():
                 break
             if signals.fd in ready:
-                came = signals.pending()
-                if not proxy and (fatal := ENDING.intersection(came)):
+                received = signals.pending()
+                if not proxy and (fatal := ENDING.intersection(received)):
                     return 128 + min(fatal)
-                visit.forward(came if proxy else [n for n in came if n == signal.SIGWINCH])
+                session.forward(received if proxy else [n for n in received if n == signal.SIGWINCH])
             if 0 in ready:
                 typed = os.read(0, attach_protocol.PACKET_MAX - 1)
                 listening = bool(typed)
-                if not visit.type(typed):
+                if not session.type(typed):
                     return 0
-    if visit.status is None:
-        raise StateError(f"container {container[:12]}", "its monitor let go of us", "tinybox ps -a and logs tell more")
-    return visit.status
+    if session.status is None:
+        raise StateError(f"container {container[:12]}", "its monitor closed the connection", "see tinybox ps -a, logs")
+    return session.status
 
 
 def key_bytes(text: str) -> bytes:
-    """Return ``ctrl-p,ctrl-q`` or ``a`` as the bytes that these keys send; UsageError for another word."""
+    """Return the bytes that keys such as ``ctrl-p,ctrl-q`` or ``a`` send; raise UsageError for any other text."""
     keys = b""
     for word in text.split(","):
         letter = word.removeprefix("ctrl-")
         if len(letter) != 1 or (word != letter and not 0x40 <= ord(letter.upper()) < 0x60):
-            raise UsageError(f"--detach-keys {text}", f"{word} is no key", "a letter, or ctrl- and a letter")
+            raise UsageError(f"--detach-keys {text}", f"{word} is not a key", "write a letter, or ctrl- and a letter")
         keys += bytes([ord(letter.upper()) - 0x40]) if word != letter else letter.encode()
     return keys

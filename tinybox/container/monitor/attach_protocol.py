@@ -1,6 +1,6 @@
-"""The wire between a watched container and whoever is attached to it: packets over a unix socket.
+"""The attach protocol between a container's monitor (the server) and attached clients: packets over a unix socket.
 
-A packet's first byte says what it is: to the monitor ``i`` input, ``e`` end of input, ``w`` window size; from the
+A packet's first byte is its kind: to the monitor ``i`` input, ``e`` end of input, ``w`` window size; from the
 monitor ``1`` and ``2`` output, ``x`` the exit status, the last packet. SOCK_SEQPACKET keeps packets apart; see unix(7).
 A client that sends anything else is disconnected; the container does not notice.
 """
@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 INPUT, END, WINDOW, OUT, ERR, EXIT = b"i", b"e", b"w", b"1", b"2", b"x"
 PACKET_MAX = 32768
-BACKLOG_MAX = 1 << 20  # bytes that wait for one who is attached; with more, the container waits, too
-PATIENCE = 2.0  # seconds; who reads nothing at all for so long is let go, and the container goes on: the log has it all
-PAUSE = 1.0  # seconds until the next accept(2), where no descriptor was left for a client
+BACKLOG_MAX = 1 << 20  # bytes that wait for one client; with more, the monitor reads no more output of the container
+PATIENCE = 2.0  # seconds; a client that reads nothing for so long is disconnected; the log has all of the output
+PAUSE = 1.0  # seconds until the next accept(2) after one that failed because no descriptor was free
 STREAMS = {OUT: "stdout", ERR: "stderr"}
 
 
 def _socket_at(folder: str, act: Callable[[_socket.socket, str], None]) -> _socket.socket:
-    """Return a packet socket, bound or connected below *folder*, however long its path: sun_path holds 108 bytes."""
+    """Return a packet socket that *act* has bound or connected to FOLDER/attach.sock.
+
+    The path goes through /proc/self/fd, because sun_path holds only 108 bytes and *folder* may be longer.
+    """
     where = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     try:
@@ -41,7 +44,7 @@ def _socket_at(folder: str, act: Callable[[_socket.socket, str], None]) -> _sock
 
 
 def listen(folder: str) -> _socket.socket:
-    """Return a socket that listens at FOLDER/attach.sock; one that a dead monitor left there is replaced."""
+    """Return a socket that listens at FOLDER/attach.sock; a file that a dead monitor left there is replaced."""
     path = os.path.join(folder, "attach.sock")
     if os.path.exists(path):
         os.unlink(path)
@@ -57,15 +60,16 @@ def connect(folder: str) -> _socket.socket:
 
 
 def pair() -> tuple[_socket.socket, _socket.socket]:
-    """Return both ends of a line, for who is attached from the first byte on; see socketpair(2)."""
+    """Return both ends of a connection for a client that is attached before the program starts; see socketpair(2)."""
     first, second = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     return first, second
 
 
 def receive(line: _socket.socket) -> bytes:
-    """Return the next packet, nothing at the end. A reset tells that the other side went without reading all of ours.
+    """Return the next packet, or no bytes at the end of the connection.
 
-    It is told before the packets that came earlier, which are still there: so ask once more.
+    ECONNRESET means that the peer closed its socket without reading all packets. The kernel reports it before packets
+    that arrived earlier, which are still in the queue: so read a second time.
     """
     try:
         return line.recv(PACKET_MAX)
@@ -73,9 +77,9 @@ def receive(line: _socket.socket) -> bytes:
         return line.recv(PACKET_MAX)
 
 
-def _window(said: bytes) -> tuple[int, int] | None:
-    """Return the rows and columns that a packet tells, None if they are no size: two unsigned shorts, ioctl_tty(2)."""
-    numbers = said.split(b" ")
+def _window(text: bytes) -> tuple[int, int] | None:
+    """Return the rows and columns in a packet's *text*; None unless they are two unsigned shorts, see ioctl_tty(2)."""
+    numbers = text.split(b" ")
     if len(numbers) != 2 or not all(number.isdigit() and len(number) <= 5 for number in numbers):
         return None
     rows, columns = map(int, numbers)
@@ -83,17 +87,17 @@ def _window(said: bytes) -> tuple[int, int] | None:
 
 
 class Client:
-    """One who is attached: what he has not read yet waits here."""
+    """The monitor's side of one attached client: its socket, and the packets that it has not read yet."""
 
     def __init__(self, line: _socket.socket) -> None:
         self.line = line
         self.waiting: list[bytes] = []
         self.size = 0
-        self.moved = time.monotonic()  # when he last took something, or had nothing to take
+        self.moved = time.monotonic()  # when the client last read a packet, or when no packet waited for it
         line.setblocking(False)
 
     def send(self, packet: bytes) -> bool:
-        """Send *packet*, or keep it for later; False when he has gone."""
+        """Send *packet*, or keep it until the socket has room; return False if the client has gone."""
         if not self.waiting:
             self.moved = time.monotonic()
         self.waiting.append(packet)
@@ -101,7 +105,7 @@ class Client:
         return self.flush()
 
     def flush(self) -> bool:
-        """Send what waits, as far as it goes; False when he has gone."""
+        """Send the waiting packets, as many as the socket takes; return False if the client has gone."""
         try:
             while self.waiting:
                 self.line.send(self.waiting[0], _socket.MSG_NOSIGNAL)
@@ -115,70 +119,70 @@ class Client:
 
 
 class AttachServer:
-    """Connects a container's streams with its log and with all guests."""
+    """Connects a container's streams with its log and with all clients."""
 
     def __init__(
         self, watch: WaitLoop, log: Callable[[str, bytes], None], outputs: dict[int, bytes], stdin: int
     ) -> None:
         self.watch, self.log, self.outputs, self.stdin = watch, log, dict(outputs), stdin
-        self.guests: dict[int, Client] = {}
+        self.clients: dict[int, Client] = {}
         self.typed = b""
-        self.held_up = self.alarmed = False
+        self.throttled = self.timer_set = False
         self.resize: Callable[[int, int], None] = lambda rows, columns: None  # noqa: ARG005
         self._listen()
 
     def _listen(self) -> None:
-        """Listen to the container's outputs, unless a guest is far behind; to a terminal for room for what is typed."""
+        """Poll the container's outputs, unless a client is far behind; poll a terminal also for room for input."""
         for fd, kind in self.outputs.items():
-            mask = (0 if self.held_up else select.POLLIN) | (select.POLLOUT if self.typed and fd == self.stdin else 0)
+            mask = (0 if self.throttled else select.POLLIN) | (select.POLLOUT if self.typed and fd == self.stdin else 0)
             if mask:
                 self.watch.listen(fd, lambda fd=fd, kind=kind: self._output(fd, kind), mask)  # type: ignore[misc]
             else:
                 self.watch.ignore(fd)
 
     def welcome(self, server: _socket.socket) -> None:
-        """Take in whoever connects to *server*."""
+        """Accept the client that connects to *server*; see accept(2)."""
         try:
             fd, _ = server._accept()  # type: ignore[attr-defined]  # noqa: SLF001  the C half's accept(2)
         except BlockingIOError:
             return
-        except OSError:  # no descriptor is left, and the client waits: try again later
+        except OSError:  # no descriptor is free; the client waits in the queue: try again later
             self.watch.ignore(server.fileno())
             self.watch.after(PAUSE, lambda: self.watch.listen(server.fileno(), lambda: self.welcome(server)))
             return
         self.admit(_socket.socket(fileno=fd))
 
     def admit(self, line: _socket.socket) -> None:
-        """Attach the guest at the other end of *line*."""
-        guest = self.guests[line.fileno()] = Client(line)
-        self._attend(guest)
+        """Attach the client at the other end of *line*."""
+        client = self.clients[line.fileno()] = Client(line)
+        self._attend(client)
 
-    def _attend(self, guest: Client) -> None:
-        """Listen to *guest*, but not to what he types while the container has not taken what was typed before.
+    def _attend(self, client: Client) -> None:
+        """Poll *client* for packets, and for room if output waits for it.
 
-        So what he types waits on his side, and the monitor stays small. Whether there is room for output that waits
-        for him is another question.
+        While the container has not read the former input, no further packet is read: it waits on the client's side,
+        and the monitor stays small.
         """
-        mask = (0 if self.typed else select.POLLIN) | (select.POLLOUT if guest.waiting else 0)
+        mask = (0 if self.typed else select.POLLIN) | (select.POLLOUT if client.waiting else 0)
         if mask:
-            self.watch.listen(guest.line.fileno(), lambda: self._hear(guest), mask)
+            self.watch.listen(client.line.fileno(), lambda: self._hear(client), mask)
         else:
-            self.watch.ignore(guest.line.fileno())
+            self.watch.ignore(client.line.fileno())
 
-    def _leave(self, guest: Client) -> None:
-        fd = guest.line.fileno()
-        if self.guests.pop(fd, None):
+    def _disconnect(self, client: Client) -> None:
+        fd = client.line.fileno()
+        if self.clients.pop(fd, None):
             self.watch.ignore(fd)
-            guest.line.close()
-            self._mind_the_slow()
+            client.line.close()
+            self._throttle_output()
 
     def _output(self, fd: int, kind: bytes) -> None:
-        """Carry what the container wrote to the log and to everyone; EIO: a terminal that nobody inside has open."""
+        """Copy the container's output to the log and to all clients; EIO: no process inside has its terminal open."""
         if self.typed and fd == self.stdin:
             self._type(b"")
         try:
             data = os.read(fd, PACKET_MAX - 1)
-        except BlockingIOError:  # a terminal, which only had room for what was typed
+        except BlockingIOError:  # a terminal that had room for input, but no output
             return
         except OSError:
             data = b""
@@ -192,72 +196,72 @@ class AttachServer:
             self.stdin, self.typed = -1, b""
 
     def tell(self, packet: bytes) -> None:
-        """Send *packet* to every guest; who has gone is let go."""
-        for guest in list(self.guests.values()):
-            if not guest.send(packet):
-                self._leave(guest)
-            elif guest.waiting:
-                self._attend(guest)
-        self._mind_the_slow()
+        """Send *packet* to every client; disconnect each client that has gone."""
+        for client in list(self.clients.values()):
+            if not client.send(packet):
+                self._disconnect(client)
+            elif client.waiting:
+                self._attend(client)
+        self._throttle_output()
 
-    def _mind_the_slow(self) -> None:
-        """Let the container wait while some guest is far behind, until he has read half of it."""
-        most = BACKLOG_MAX // 2 if self.held_up else BACKLOG_MAX
-        held_up = any(guest.size > most for guest in self.guests.values())
-        if held_up != self.held_up:
-            self.held_up = held_up
+    def _throttle_output(self) -> None:
+        """Stop reading the container's output while a client has too much to read, until it has read half of it."""
+        most = BACKLOG_MAX // 2 if self.throttled else BACKLOG_MAX
+        throttled = any(client.size > most for client in self.clients.values())
+        if throttled != self.throttled:
+            self.throttled = throttled
             self._listen()
-        if held_up and not self.alarmed:
-            self.alarmed = True
-            self.watch.after(PATIENCE, self._lose_patience)
+        if throttled and not self.timer_set:
+            self.timer_set = True
+            self.watch.after(PATIENCE, self._drop_stalled)
 
-    def _lose_patience(self) -> None:
-        """Let go of who has read nothing for a while: he shall not stop the container."""
-        self.alarmed = False
-        for guest in list(self.guests.values()):
-            if guest.size > BACKLOG_MAX // 2 and time.monotonic() - guest.moved >= PATIENCE:
-                self._leave(guest)
-        self._mind_the_slow()
+    def _drop_stalled(self) -> None:
+        """Disconnect each client that has read nothing for PATIENCE seconds, so that it cannot stop the container."""
+        self.timer_set = False
+        for client in list(self.clients.values()):
+            if client.size > BACKLOG_MAX // 2 and time.monotonic() - client.moved >= PATIENCE:
+                self._disconnect(client)
+        self._throttle_output()
 
-    def _hear(self, guest: Client) -> None:
-        packet = self._packet(guest)
-        if not guest.flush() or packet == b"":
-            self._leave(guest)
+    def _hear(self, client: Client) -> None:
+        packet = self._packet(client)
+        if not client.flush() or packet == b"":
+            self._disconnect(client)
             return
-        if packet and not self._take(packet):
-            self._leave(guest)
+        if packet and not self._handle(packet):
+            self._disconnect(client)
             return
-        self._attend(guest)
-        self._mind_the_slow()
+        self._attend(client)
+        self._throttle_output()
 
-    def _packet(self, guest: Client) -> bytes | None:
-        """Return the guest's next packet, nothing at his end, None while there is none or the last one still waits."""
+    def _packet(self, client: Client) -> bytes | None:
+        """Return the client's next packet: no bytes at its end, None if there is no packet or former input waits."""
         if self.typed:
             return None
         try:
-            return receive(guest.line)
+            return receive(client.line)
         except BlockingIOError:
             return None
         except OSError:
             return b""
 
-    def _take(self, packet: bytes) -> bool:
-        """Do what a guest's *packet* says; False where it says nothing that is known: he speaks another protocol."""
-        kind, said = packet[:1], packet[1:]
+    def _handle(self, packet: bytes) -> bool:
+        """Act on a client's *packet*; return False if the packet is not one of this protocol."""
+        kind, data = packet[:1], packet[1:]
         if kind == INPUT:
-            self._type(said)
+            self._type(data)
         elif kind == END:
             if self.stdin >= 0 and self.stdin not in self.outputs:
                 os.close(self.stdin)
                 self.stdin = -1
-        elif kind == WINDOW and (size := _window(said)):
+        elif kind == WINDOW and (size := _window(data)):
             self.resize(*size)
         else:
             return False
         return True
 
     def _type(self, data: bytes) -> None:
-        """Pass input on as fast as the container takes it; while some waits, nobody's further input is read."""
+        """Write input to the container as fast as it reads; while some input waits, no client's packets are read."""
         waited = bool(self.typed)
         self.typed += data if self.stdin >= 0 else b""
         try:
@@ -269,11 +273,11 @@ class AttachServer:
             self.typed = b""
         if bool(self.typed) != waited:
             self._wait_for_room()
-            for guest in self.guests.values():
-                self._attend(guest)
+            for client in self.clients.values():
+                self._attend(client)
 
     def _wait_for_room(self) -> None:
-        """Listen whether the container takes input again, or no longer: a terminal is listened to for output anyway."""
+        """Poll the container's stdin for room while input waits, else stop; a terminal is polled for output anyway."""
         if self.stdin in self.outputs:
             self._listen()
         elif self.typed:
@@ -282,15 +286,15 @@ class AttachServer:
             self.watch.ignore(self.stdin)
 
     def drain(self) -> None:
-        """Read what the container has left in its streams when it ended."""
+        """Read the output that is still in the container's streams after its end."""
         while ready := select.select(list(self.outputs), [], [], 0)[0]:
             for fd in ready:
                 self._output(fd, self.outputs[fd])
 
     def goodbye(self, status: int) -> None:
-        """Tell everyone how it ended, and close."""
-        for guest in list(self.guests.values()):
-            guest.line.setblocking(True)
-            guest.line.settimeout(1)
-            guest.send(EXIT + str(status).encode())
-            self._leave(guest)
+        """Send the exit *status* to every client, and close the connections."""
+        for client in list(self.clients.values()):
+            client.line.setblocking(True)
+            client.line.settimeout(1)
+            client.send(EXIT + str(status).encode())
+            self._disconnect(client)

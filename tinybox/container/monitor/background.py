@@ -1,7 +1,12 @@
-"""A container that nobody holds in the foreground: its monitor, one small process, watches over it instead.
+"""The monitor: the process that owns one background container (``run -d``), keeps its log and restarts it.
 
-The monitor is the container's owner and its parent. It keeps the log, serves whoever attaches, sees the end, starts the
-container again where its policy says so, and writes down what happened. There is no daemon above it.
+There is one monitor for each container, and no daemon above the monitors. The monitor is the parent of PID 1 and holds
+the container's lock. It writes BUNDLE/container.log, serves attached clients at attach.sock in the run directory, waits
+for the end, starts the container again where its restart policy says so, and records each change in state.json.
+
+If the monitor is killed, the kernel kills PID 1 (PR_SET_PDEATHSIG), and all other processes of the container with it.
+The next command that gets the lock removes the rest and records that the exit status is unknown. The container is not
+restarted then, whatever its policy says.
 """
 
 from __future__ import annotations
@@ -35,11 +40,12 @@ if TYPE_CHECKING:
 STARTED = b"started"
 
 
-def launch(container: Container, guest: _socket.socket | None = None) -> None:
-    """Hand a registered container over to a new monitor; returns when its program runs, else raises why it does not.
+def launch(container: Container, client: _socket.socket | None = None) -> None:
+    """Hand a registered container over to a new monitor; return when its program runs, or raise what prevented that.
 
-    *guest* is the monitor's end of a line for who is attached from the first byte on. The monitor is forked twice, so
-    that it is nobody's child, and leads a session of its own; see daemon(7).
+    *client*, if given, is the monitor's end of a socket pair: a client that is attached before the program starts has
+    the other end, and so gets all of its output. The monitor is forked twice, so that the caller is not its parent, and
+    leads a session of its own; see daemon(7).
     """
     report = SyncPipes()
     middle = os.fork()
@@ -47,10 +53,10 @@ def launch(container: Container, guest: _socket.socket | None = None) -> None:
         os.setsid()
         if os.fork():
             os._exit(0)
-        be_monitor(container, report, guest)
+        be_monitor(container, report, client)
     os.waitpid(middle, 0)
     container.record.hand_over()
-    container.handles.close()  # the monitor has its own; a pipe's end comes only when all its writers have closed it
+    container.handles.close()  # the monitor has copies; a pipe ends only when all writers have closed it
     report.keep_parent_side()
     try:
         if report.hear() != [STARTED]:
@@ -59,34 +65,37 @@ def launch(container: Container, guest: _socket.socket | None = None) -> None:
         report.close()
 
 
-def be_monitor(container: Container, report: SyncPipes, guest: _socket.socket | None) -> NoReturn:
-    """Be the monitor of *container* until it ends for good, and exit."""
+def be_monitor(container: Container, report: SyncPipes, client: _socket.socket | None) -> NoReturn:
+    """Be the monitor of *container*; exit when the container has ended and is not started again."""
     try:
         own_memory.set_title(b"tinybox:monitor", container.host.arguments)
-        nothing = os.open(os.devnull, os.O_RDWR)
+        devnull = os.open(os.devnull, os.O_RDWR)
         for fd in range(3):
-            os.dup2(nothing, fd)
+            os.dup2(devnull, fd)
         close_inherited()
         os.chdir("/")
-        gc.freeze()  # what is here by now stays: no collection looks at it again
+        gc.freeze()  # no later collection reads the objects that exist now, so their memory pages remain shared
         with wait_loop.Signals() as signals:
-            guard(container, signals, report, guest)
+            guard(container, signals, report, client)
     finally:
         os._exit(0)
 
 
 def close_inherited() -> None:
-    """Close what our caller had open, a lock of his or a pipe: all that is not close-on-exec, for all of ours is."""
+    """Close the fds inherited from the caller (a lock, a pipe): those without close-on-exec; tinybox's all have it."""
     for name in os.listdir("/proc/self/fd"):
         try:
             if int(name) > 2 and os.get_inheritable(int(name)):
                 os.close(int(name))
-        except OSError:  # the descriptor that has read the directory
+        except OSError:  # the fd with which this directory was read
             continue
 
 
-def guard(container: Container, signals: Signals, report: SyncPipes, guest: _socket.socket | None) -> None:
-    """Live the container, again and again where its policy says so; the first start is reported."""
+def guard(container: Container, signals: Signals, report: SyncPipes, client: _socket.socket | None) -> None:
+    """Run the container, and again as often as its restart policy says; only the first start is reported on *report*.
+
+    After an exception the container is abandoned (`lifecycle.abandon`), and the exception is reported and raised again.
+    """
     log = Log(
         os.path.join(container.bundle, "container.log"),
         int(container.annotations.get(spec.LOG_MAX_SIZE, 0)),
@@ -96,15 +105,15 @@ def guard(container: Container, signals: Signals, report: SyncPipes, guest: _soc
     policy = Policy(container.annotations.get(spec.RESTART, "no"))
     try:
         while True:
-            ending = live_once(container, signals, StreamHub(container, log, server, guest), report)
-            guest = None
+            ending = live_once(container, signals, StreamHub(container, log, server, client), report)
+            client = None
             policy = policy.now(spec.load(container.bundle).get("annotations", {}).get(spec.RESTART, "no"))
             if ending is None or not policy.again(ending, stopped=asked_to_stop(container)):
                 break
             container.record.write(restarting=True, restarts=policy.count)
             if not pause_before_restart(container, signals, policy.delay()):
                 break
-            container = renewed(container)
+            container = planned_again(container)
     except BaseException as error:
         lifecycle.abandon(container, error)
         report.tell_error(error)
@@ -117,58 +126,64 @@ def guard(container: Container, signals: Signals, report: SyncPipes, guest: _soc
         lifecycle.close(container)
 
 
-def live_once(container: Container, signals: Signals, desk: StreamHub, report: SyncPipes) -> Ending | None:
-    """Create, start, watch and stop; None when it could not be started, which is written down and reported."""
+def live_once(container: Container, signals: Signals, streams: StreamHub, report: SyncPipes) -> Ending | None:
+    """Create, start, watch and stop the container; return how it ended.
+
+    Return None if it could not be started; the error is then recorded in state.json and reported.
+    """
     try:
-        desk.open()
+        streams.open()
         lifecycle.create(container)
         health.prepare(container)
         lifecycle.start(container)
     except TinyboxError as error:
         container.runner.undo()
-        desk.close(error.status)
+        streams.close(error.status)
         container.record.write(status=state.STOPPED, exitCode=error.status, error=str(error), finishedAt=state.now())
         report.tell_error(error)
         return None
-    desk.started()
+    streams.started()
     report.tell(STARTED)
     report.close()
-    ending = wait_loop.watch(container, signals, desk.watch)
+    ending = wait_loop.watch(container, signals, streams.watch)
     lifecycle.stop(container, ending)
-    desk.close(ending.status)
+    streams.close(ending.status)
     return ending
 
 
 class StreamHub:
-    """Where a container's streams come together: its log, those attached, and what is typed."""
+    """Connects a container's stdin, stdout and stderr (pipes, or one terminal) with its log and attached clients."""
 
-    def __init__(self, container: Container, log: Log, server: _socket.socket, guest: _socket.socket | None) -> None:
-        self.container, self.log, self.server, self.guest = container, log, server, guest
+    def __init__(self, container: Container, log: Log, server: _socket.socket, client: _socket.socket | None) -> None:
+        self.container, self.log, self.server, self.client = container, log, server, client
         self.outputs: dict[int, bytes] = {}
         self.stdin = -1
-        self.childs: list[int] = []
-        self.board: attach_protocol.AttachServer | None = None
+        self.child_ends: list[int] = []
+        self.attach_server: attach_protocol.AttachServer | None = None
 
     def open(self) -> None:
-        """Make the pipes for stdin, stdout and stderr, of which a container with a terminal needs none; see pipe(2)."""
+        """Make the pipes for stdin, stdout and stderr; stdin is /dev/null without -i; see pipe(2).
+
+        A container with a terminal needs none of them: `started` closes them.
+        """
         out, out_in = os.pipe()
         err, err_in = os.pipe()
         stdin, self.stdin = os.pipe()
-        self.outputs, self.childs = {out: attach_protocol.OUT, err: attach_protocol.ERR}, [stdin, out_in, err_in]
+        self.outputs, self.child_ends = {out: attach_protocol.OUT, err: attach_protocol.ERR}, [stdin, out_in, err_in]
         if not self.container.annotations.get(spec.INTERACTIVE):
             os.close(stdin)
-            self.childs[0] = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            self.child_ends[0] = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
             os.close(self.stdin)
             self.stdin = -1
         else:
             os.set_blocking(self.stdin, False)
-        self.container.handles.streams = (self.childs[0], out_in, err_in)
+        self.container.handles.streams = (self.child_ends[0], out_in, err_in)
 
     def started(self) -> None:
-        """Close the program's ends of the pipes; with a terminal, it takes the place of them all."""
-        for fd in self.childs:
+        """Close the program's ends of the pipes; if there is a terminal, close all pipes, and use it instead."""
+        for fd in self.child_ends:
             os.close(fd)
-        self.childs = []
+        self.child_ends = []
         master = self.container.handles.master
         if master >= 0:
             for fd in [*self.outputs, *([self.stdin] if self.stdin >= 0 else [])]:
@@ -177,17 +192,17 @@ class StreamHub:
             self.outputs, self.stdin = {master: attach_protocol.OUT}, master
 
     def watch(self, watching: WaitLoop) -> None:
-        """Carry everything to where it belongs until the container ends; then what is still in the pipes."""
-        board = self.board = attach_protocol.AttachServer(watching, self.log.write, self.outputs, self.stdin)
-        board.resize = self._resize
-        if self.guest is not None:
-            board.admit(self.guest)
-        watching.listen(self.server.fileno(), lambda: board.welcome(self.server))
+        """Pass data between container, log and clients until the container ends; then drain the pipes."""
+        server = attach_protocol.AttachServer(watching, self.log.write, self.outputs, self.stdin)
+        self.attach_server, server.resize = server, self._resize
+        if self.client is not None:
+            server.admit(self.client)
+        watching.listen(self.server.fileno(), lambda: server.welcome(self.server))
         check = health.Check.of(self.container)
         if check is not None:
             check.attend(watching)
         watching.until_the_end()
-        board.drain()
+        server.drain()
         if check is not None:
             check.close()
 
@@ -196,20 +211,20 @@ class StreamHub:
             terminal.set_size(self.container.handles.master, rows, columns)
 
     def close(self, status: int) -> None:
-        """Say goodbye to those attached, and close what is open."""
-        if self.board is not None:
-            self.board.goodbye(status)
-            self.stdin = self.board.stdin
-        elif self.guest is not None:
-            self.guest.close()
-        for fd in [*self.childs, *self.outputs, *({self.stdin} - {-1} - set(self.outputs))]:
+        """Send the exit *status* to the attached clients, and close all open fds."""
+        if self.attach_server is not None:
+            self.attach_server.goodbye(status)
+            self.stdin = self.attach_server.stdin
+        elif self.client is not None:
+            self.client.close()
+        for fd in [*self.child_ends, *self.outputs, *({self.stdin} - {-1} - set(self.outputs))]:
             if fd != self.container.handles.master:
                 wait_loop.close_quietly(fd)
-        self.outputs, self.childs, self.stdin = {}, [], -1
+        self.outputs, self.child_ends, self.stdin = {}, [], -1
 
 
 def asked_to_stop(container: Container) -> bool:
-    """Tell whether somebody wanted this end, and forget it: see control.forbid_restart."""
+    """Return whether a command asked for this end (`control.forbid_restart`), and remove its mark."""
     try:
         os.unlink(os.path.join(container.paths.run_directory(container.id), state.NO_RESTART))
     except FileNotFoundError:
@@ -218,7 +233,10 @@ def asked_to_stop(container: Container) -> bool:
 
 
 def pause_before_restart(container: Container, signals: Signals, seconds: float) -> bool:
-    """Wait before the next start; False when it is stopped or removed meanwhile, or we are told to end."""
+    """Wait *seconds* before the next start; return False if a command stops or removes the container during the wait.
+
+    A SIGTERM, SIGINT or SIGHUP to the monitor has the same result.
+    """
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         select.select([signals.fd], [], [], min(left, 0.1))
@@ -227,10 +245,10 @@ def pause_before_restart(container: Container, signals: Signals, seconds: float)
     return True
 
 
-def renewed(container: Container) -> Container:
-    """Return the container planned anew, from its config.json as it is now, in the hands of the same owner.
+def planned_again(container: Container) -> Container:
+    """Return the container planned again, from its current config.json; the monitor remains its owner.
 
-    What is left of its former life goes in one sweep, now that no PID 1 shares the pages that a collection touches.
+    The objects of its former run are collected now: no PID 1 exists, so none shares the pages that a collection writes.
     """
     gc.collect()
     handles = Handles()

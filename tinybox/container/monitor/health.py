@@ -1,9 +1,12 @@
-"""Health checks: a command that the monitor runs in the box now and then; what it says is written down, no more.
+"""Health checks (HEALTHCHECK, --health-cmd): a command that the monitor runs in the box at intervals.
 
 starting --success--> healthy --N failures in a row--> unhealthy --success--> healthy
 
-What a check costs is the box's affair: the process that runs it is in the box's control groups from its birth to its
-end. The monitor is not, and its own part, a fork and a line of state.json, is kept small by a least pause.
+The results are recorded in state.json (``health``) and as events ``health_status``; an unhealthy box is not restarted.
+
+The box's limits hold for a check: the process that runs it is in the box's control groups from its first moment to its
+end. The monitor is outside of them; its own cost, a fork and a write of state.json, is limited by a shortest pause.
+When the monitor ends, a running check is killed. After SIGKILL of the monitor there are no checks: the box ends, too.
 """
 
 from __future__ import annotations
@@ -26,30 +29,33 @@ if TYPE_CHECKING:
     from tinybox.container.process.wait_loop import WaitLoop
 
 STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
-LEAST_PAUSE = 0.1  # seconds between two checks, whatever interval was asked for: to fork is the monitor's own time
-GRACE = 2.0  # seconds after the timeout, for a check that cannot even begin
-OUTPUT_MAX, LOG_MAX = 4096, 5  # bytes of output kept of a check, and checks kept, as docker's
+LEAST_PAUSE = 0.1  # seconds between two checks, even if the interval is shorter: a fork costs the monitor's own time
+GRACE = 2.0  # seconds after the timeout until the monitor kills a check that hangs before its command runs
+OUTPUT_MAX, LOG_MAX = 4096, 5  # bytes of output kept for each check, and number of checks kept, as in docker
 
 
 def prepare(container: Container) -> None:
-    """Let the state say ``starting`` from the moment in which it says that the container runs."""
+    """Set the health status ``starting``; it is written with the state ``running``, so that no reader misses it."""
     if container.annotations.get(spec.HEALTH):
         container.record.state["health"] = {"Status": STARTING, "FailingStreak": 0, "Log": []}
 
 
 class Check:
-    """One container's check: *test* is the program with its arguments; times are in seconds."""
+    """One container's health check and its results; all times are in seconds.
+
+    *settings* come from the annotation: the test (a program with its arguments), interval, timeout, retries and so on.
+    """
 
     def __init__(self, container: Container, settings: dict[str, Any]) -> None:
         self.container = container
         self.test: list[str] = settings["test"]
         self.interval, self.timeout = float(settings["interval"]), float(settings["timeout"])
         self.retries, self.start_period = int(settings["retries"]), float(settings["startPeriod"])
-        self.start_interval = float(settings.get("startInterval", self.interval))  # a box of an older tinybox has none
+        self.start_interval = float(settings.get("startInterval", self.interval))  # an older tinybox did not write it
         self.since = time.monotonic()
         self.status, self.failures, self.log = STARTING, 0, list[dict[str, object]]()
         self.pid = self.pidfd = self.output = -1
-        self.begun, self.said = 0, b""
+        self.begun, self.printed = 0, b""
 
     @classmethod
     def of(cls, container: Container) -> Check | None:
@@ -58,13 +64,13 @@ class Check:
         return cls(container, json.loads(text)) if text else None
 
     def attend(self, watch: WaitLoop) -> None:
-        """Begin: the first check comes after one interval, as docker's does."""
-        from tinybox.container import execute  # noqa: F401  loaded here once, and not by each check in the box's memory
+        """Plan the first check: after one interval, as in docker."""
+        from tinybox.container import execute  # noqa: F401  load it once here, not in each check, in the box's memory
 
         watch.after(self.pause(), lambda: self.begin(watch))
 
     def pause(self) -> float:
-        """Return how long to wait until the next check: while it starts they may come closer upon one another."""
+        """Return the seconds until the next check: the start interval during the start period, else the interval."""
         return max(LEAST_PAUSE, self.start_interval if self._hurries() else self.interval)
 
     def _hurries(self) -> bool:
@@ -74,16 +80,19 @@ class Check:
         return time.monotonic() - self.since < self.start_period
 
     def begin(self, watch: WaitLoop) -> None:
-        """Run the command in the box, in a child of ours that joins it as `exec` does; a paused box is not asked."""
+        """Run the command in the box, in a child of the monitor that joins the box as `exec` does.
+
+        A paused box is not checked: the check is put off for one pause. A check that cannot begin counts as a failure.
+        """
         if self.container.cgroup.frozen():
             self._plan_next(watch)
             return
         self.output, writing = os.pipe()
         os.set_blocking(self.output, False)
-        self.said, self.begun = b"", state.now()
+        self.printed, self.begun = b"", state.now()
         try:
             self._fork(writing)
-        except (OSError, TinyboxError) as error:  # the box may have no more processes, under its limit: EAGAIN
+        except (OSError, TinyboxError) as error:  # EAGAIN: the box already has as many processes as its limit allows
             os.close(self.output)
             self._judge(-1, f"the check cannot begin: {error}")
             self._plan_next(watch)
@@ -95,10 +104,10 @@ class Check:
         watch.after(self.timeout + GRACE, lambda pid=self.pid: self._expire(watch, pid))  # type: ignore[misc]
 
     def _fork(self, writing: int) -> None:
-        """Make the child in the box's control group of version 2; those of version 1 it joins before all else.
+        """Make the child in the box's control group of version 2; see CLONE_INTO_CGROUP in clone3(2).
 
-        See CLONE_INTO_CGROUP in clone3(2). Joining a group of version 1 may take 20 ms, in which the monitor has other
-        things to do.
+        The child joins the groups of version 1 itself, before all else. Joining such a group may take 20 ms, during
+        which the monitor must do other work.
         """
         group = self.container.cgroup.open(beside=self.container.handles.pid)
         try:
@@ -113,9 +122,10 @@ class Check:
         watch.after(self.pause(), lambda: self.begin(watch))
 
     def _be_the_check(self, writing: int, *, unified: bool) -> NoReturn:
-        """Be the child: its streams are the pipe, its end is the command's; after the timeout, both are killed.
+        """Be the child: run the command with the pipe as its output, and exit with the command's status.
 
-        Nobody may kill us first: an orphan of ours would wait for the host's PID 1, and hold up the end of the box.
+        After the timeout this process kills the command, and then itself. It must not be killed before the command: an
+        orphan would wait for the host's PID 1 to reap it, and would delay the end of the box.
         """
         status = 1
         try:
@@ -136,23 +146,26 @@ class Check:
                     spawn.kill(running.handles)
                     os.kill(os.getpid(), signal.SIGKILL)
                 status = wait_loop.watch(running, signals).status
-        except Exception as error:  # noqa: BLE001  whatever it is, it is what the check says
+        except Exception as error:  # noqa: BLE001  any error becomes the output of the check
             os.write(writing, str(error).encode())
         finally:
             os._exit(status)
 
     def _listen(self, watch: WaitLoop) -> None:
-        """Take what the check says, all of it, so that it never waits; the beginning is kept."""
+        """Read all that the check prints, so that it never waits; keep the first OUTPUT_MAX bytes."""
         try:
             data = os.read(self.output, 65536)
         except BlockingIOError:
             return
-        self.said = (self.said + data)[:OUTPUT_MAX]
+        self.printed = (self.printed + data)[:OUTPUT_MAX]
         if not data:
             watch.ignore(self.output)
 
     def _expire(self, watch: WaitLoop, pid: int) -> None:
-        """End this very check, if it still runs when its time is over. In a paused box no time passes."""
+        """Kill the check with number *pid* if it still runs after its timeout; if the box is paused, wait again.
+
+        Another check with another pid may run by now: it is left alone.
+        """
         if self.pid != pid or self.pidfd < 0:
             return
         if self.container.cgroup.frozen():
@@ -161,22 +174,22 @@ class Check:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def end(self, watch: WaitLoop) -> None:
-        """Take in what the check said, and plan the next one."""
+        """Read the check's status and output, judge them, and plan the next check."""
         watch.ignore(self.pidfd)
         _, status = os.waitpid(self.pid, 0)
         code = os.waitstatus_to_exitcode(status)
         self._listen(watch)
         watch.ignore(self.output)
-        said = self.said.decode(errors="replace")
+        output = self.printed.decode(errors="replace")
         if code < 0:
             is_late = state.now() - self.begun >= self.timeout * 1e9
             killed = f"the check was killed by signal {-code}"
-            code, said = -1, f"Health check exceeded timeout ({self.timeout:g}s)" if is_late else killed
-        self._judge(code, said)
+            code, output = -1, f"Health check exceeded timeout ({self.timeout:g}s)" if is_late else killed
+        self._judge(code, output)
         self.close()
         self._plan_next(watch)
 
-    def _judge(self, code: int, said: str) -> None:
+    def _judge(self, code: int, output: str) -> None:
         former = self.status
         if code == 0:
             self.status, self.failures = HEALTHY, 0
@@ -184,9 +197,9 @@ class Check:
             self.failures += 1
             if self.failures >= self.retries:
                 self.status = UNHEALTHY
-        row: dict[str, object] = {"Start": self.begun, "End": state.now(), "ExitCode": code, "Output": said}
+        row: dict[str, object] = {"Start": self.begun, "End": state.now(), "ExitCode": code, "Output": output}
         self.log = [*self.log, row][-LOG_MAX:]
-        if self.status != former:  # told first: who sees the new status may ask for the event at once
+        if self.status != former:  # the event comes first: a reader of the new status may ask for it at once
             self.container.tell(f"health_status: {self.status}")
         self._write()
 
@@ -194,11 +207,11 @@ class Check:
         health: dict[str, object] = {"Status": self.status, "FailingStreak": self.failures, "Log": self.log}
         try:
             self.container.record.write(health=health)
-        except StateError:  # a full disk is no reason to end the container
+        except StateError:  # a full disk: the container goes on
             return
 
     def close(self) -> None:
-        """Close what a check has open; one that still runs is ended first."""
+        """Kill the check that still runs, if there is one, and close its fds."""
         if self.pidfd >= 0:
             try:
                 signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)

@@ -1,6 +1,7 @@
-"""A container's log: what it wrote to stdout and stderr, line by line, with the time, each line a line of JSON.
+"""Write and rotate a background container's log (json-file): each line of stdout and stderr as one line of JSON.
 
-The form is docker's json-file. A byte that is no UTF-8 is kept as a lone surrogate, so that nothing is lost.
+The monitor writes it to BUNDLE/container.log; if the monitor is killed, unfinished lines and unread output are lost.
+The format is docker's json-file. A byte that is not UTF-8 is kept as a lone surrogate, so that no byte is lost.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ import json
 import os
 import time
 
-LINE_MAX = 16384  # a longer line is cut into pieces; the last of them ends with the newline
+LINE_MAX = 16384  # bytes; a longer line is cut into pieces, and only the last of them ends with the newline
 
 
 class Log:
-    """The log at *path*, kept below *max_size* bytes in each of *max_files* files (0: no limit)."""
+    """The log at *path* and its *max_files* - 1 older files, each smaller than *max_size* bytes (0: no limit)."""
 
     def __init__(self, path: str, max_size: int = 0, max_files: int = 1) -> None:
         self.path, self.max_size, self.max_files = path, max_size, max_files
@@ -26,7 +27,7 @@ class Log:
         self._size = os.fstat(self._fd).st_size
 
     def write(self, stream: str, data: bytes) -> None:
-        """Append what came from *stream*; the beginning of a line waits for its end."""
+        """Append *data* of *stream* (``stdout`` or ``stderr``); an unfinished line waits for its newline."""
         *lines, rest = (self._partial[stream] + data).split(b"\n")
         pieces = [piece for line in lines for piece in _pieces(line + b"\n")]
         *whole, self._partial[stream] = _pieces(rest)
@@ -44,7 +45,7 @@ class Log:
                 self._rotate()
                 size, waiting = self._size, []
             size += len(line)
-            waiting.append(line)  # put together once, at the end: thousands of short lines may come at once
+            waiting.append(line)  # joined once, at the end: thousands of short lines may come at once
         self._put(b"".join(waiting))
 
     def _put(self, data: bytes) -> None:
@@ -52,11 +53,11 @@ class Log:
             while data:
                 written = os.write(self._fd, data)
                 self._size, data = self._size + written, data[written:]
-        except OSError:  # a full disk: the lines are lost, the container is not
+        except OSError:  # a full disk: the lines are lost, but the container goes on
             return
 
     def _rotate(self) -> None:
-        """Let PATH become PATH.1, PATH.1 become PATH.2, and so on; the oldest goes."""
+        """Rename PATH to PATH.1, PATH.1 to PATH.2, and so on; remove the oldest file; open a new PATH."""
         os.close(self._fd)
         for number in range(self.max_files - 1, 0, -1):
             former = f"{self.path}.{number - 1}" if number > 1 else self.path
@@ -67,7 +68,7 @@ class Log:
         self._open()
 
     def close(self) -> None:
-        """Write the last lines, which had no end, and close."""
+        """Write the unfinished last lines, and close the file."""
         for stream, rest in self._partial.items():
             self._append(stream, [rest] if rest else [])
             self._partial[stream] = b""
@@ -79,6 +80,6 @@ def _pieces(line: bytes) -> list[bytes]:
 
 
 def stamp(nanoseconds: int) -> str:
-    """Return a time as RFC 3339 writes it, in UTC, to the nanosecond."""
+    """Return a time, given in *nanoseconds* since 1970, in the format of RFC 3339: UTC, to the nanosecond."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"

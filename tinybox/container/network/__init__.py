@@ -1,5 +1,5 @@
-"""Addresses, bridges, links, names and published ports of containers."""
+"""Networks of containers: addresses, bridges, links, host names and published ports."""
 
-# The networks that nobody has to make. They stand here because every `run` reads these names, and most need no more.
+# The predefined networks. Their names are here because every `run` reads them, and most need nothing else of networks.
 BRIDGE, HOST, NONE = "bridge", "host", "none"
-DEFAULT = "default"  # docker's other word for the bridge
+DEFAULT = "default"  # docker's other name for ``bridge``

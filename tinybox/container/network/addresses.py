@@ -1,8 +1,9 @@
-"""Addresses: which box has which, never one address for two; and all that one end of a box's cable is known by.
+"""IP addresses of boxes (``--ip``): lease and release them, and record a box's endpoints in RUN/ID/network.json.
 
-A lease is a link, /run/tinybox-networks/NETNS/BRIDGE/ADDRESS, that points to the live directory of the box's owner: it
-belongs to whoever could make the link. Bridges are the host's, so all stores share these pools; and who can take the
-owner's lock knows that the owner has died, and the address is free.
+A lease is a symbolic link, /run/tinybox-networks/NETNS/BRIDGE/ADDRESS, to the run directory of the container that has
+the address. symlink(2) fails if the link exists, so no two containers get one address. Bridges belong to the host, so
+all stores share these pools. If the container's owner is killed, its lock is free: the next command that needs an
+address then removes the lease.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
 
     class EndpointRequest(TypedDict, total=False):
-        """A place in a network as it is asked for: what is left out, or empty, is chosen."""
+        """A requested endpoint in a network; a value that is left out or empty is chosen."""
 
         name: str
         aliases: list[str]
@@ -33,20 +34,20 @@ if TYPE_CHECKING:
         mac: str
 
 
-LIST = "network.json"  # in a container's live directory: its endpoints
-_LAST, _SUBNET = ".last", ".subnet"  # links as well: the address given last; the subnet that was chosen for a bridge
+LIST = "network.json"  # in a container's run directory: its endpoints
+_LAST, _SUBNET = ".last", ".subnet"  # also links: to the address that was leased last, to a bridge's chosen subnet
 
 
 class Endpoint:
-    """One box's place in one network: what it has got, and what the two ends of its cable are called.
+    """One box's endpoint in one network: its addresses, and the names of the two ends of its veth pair.
 
     *interface* is the end in the box (``eth0``), *link* the end on the host. *address* and *address6* have a prefix
-    (``172.18.0.2/16``), gateways have none; what there is not is empty.
+    length (``172.18.0.2/16``), gateways have none; an address that does not exist is empty.
     """
 
     def __init__(self, **kept: Any) -> None:
         self.network: str = kept["network"]
-        self.id: str = kept["id"]  # of the network
+        self.id: str = kept["id"]  # the network's id
         self.bridge: str = kept["bridge"]
         self.interface: str = kept["interface"]
         self.link: str = kept["link"]
@@ -61,15 +62,16 @@ class Endpoint:
 
 
 def lease(paths: Paths, network: Network, container: str, want: EndpointRequest) -> Endpoint:
-    """Give *container*, which the caller owns or knows to be owned, its place in *network*; StateError if it is full.
+    """Lease *container* an address in *network*, and return the endpoint; StateError if no address is free.
 
-    It is written down in the live directory first, then taken: so whoever buries the container knows what to free.
+    The container must have a living owner. The endpoint is recorded in the run directory before the lease is made: so
+    the command that reaps the container after a crash knows which addresses to release.
     """
     owner, others = paths.run_directory(container), endpoints(paths, container)
     with Pool(network.bridge) as pool:
         if network.name == BRIDGE:
-            _settle(pool, network)
-        address = _chosen(pool, network, want.get("address", ""))
+            _choose_subnet(pool, network)
+        address = _choose_address(pool, network, want.get("address", ""))
         found = _endpoint(network, container, address, _number(others), want)
         given = [address]
         if network.subnet6:
@@ -85,7 +87,7 @@ def lease(paths: Paths, network: Network, container: str, want: EndpointRequest)
 
 
 def _number(others: list[Endpoint]) -> int:
-    """Return the lowest number for which there is no ``ethN`` yet."""
+    """Return the lowest number N for which the box has no ``ethN`` yet."""
     taken = {endpoint.interface for endpoint in others}
     return next(number for number in range(len(taken) + 1) if f"eth{number}" not in taken)
 
@@ -101,37 +103,40 @@ def _endpoint(network: Network, container: str, address: str, number: int, want:
         address=f"{address}/{subnets.prefix(network.subnet)}",
         gateway=network.gateway,
         gateway6=network.gateway6,
-        mac=want.get("mac") or "02:42:" + ":".join(f"{octet:02x}" for octet in octets),  # docker's: none has it twice
+        mac=want.get("mac") or "02:42:" + ":".join(f"{octet:02x}" for octet in octets),  # as docker's: unique per IP
         aliases=list(want.get("aliases") or ()),
         internal=network.internal,
-        mtu=min(network.mtu, links.mtu_of_way_out() or network.mtu),  # what is larger would get lost on its way out
+        mtu=min(network.mtu, links.mtu_of_way_out() or network.mtu),  # larger packets would be lost on the way out
     )
 
 
-def _settle(pool: Pool, network: Network) -> None:
-    """Choose the subnet of ``bridge``: the first one that this host does not use. It is fixed while a box is on it."""
+def _choose_subnet(pool: Pool, network: Network) -> None:
+    """Choose the subnet of ``bridge``: the first one that this host does not use; keep it while a box has a lease."""
     chosen = pool.link(_SUBNET)
     if not chosen or not pool.leases():
         used = subnets.routed(but=network.bridge)
         free = (each for each in definitions.DEFAULT_SUBNETS if not any(subnets.overlap(each, other) for other in used))
         chosen = next(free, "")
         if not chosen:
-            cause = "this host has routes to all the subnets that could be its own"
-            raise HostError("network bridge", cause, "make one: tinybox network create --subnet")
+            cause = "this host has routes to all the subnets that tinybox could choose for it"
+            raise HostError("network bridge", cause, "make another network: tinybox network create --subnet")
         pool.note(_SUBNET, chosen)
     network.subnet, network.gateway = chosen, definitions.first_address(chosen)
 
 
-def _chosen(pool: Pool, network: Network, wanted: str) -> str:
-    """Return the address that is *wanted*, or the next one after that given last: what was freed comes last."""
+def _choose_address(pool: Pool, network: Network, wanted: str) -> str:
+    """Return the address *wanted*, or if that is empty the next free one after the address that was leased last.
+
+    So an address that was released is used again as late as possible.
+    """
     if wanted:
-        return _wanted(pool, network, wanted)
+        return _check_wanted(pool, network, wanted)
     address = _next(pool, network)
     if not address:
         pool.reclaim()
         address = _next(pool, network)
     if not address:
-        raise StateError(f"network {network.name}", "no available IPv4 addresses on this network", "rm unused boxes")
+        raise StateError(f"network {network.name}", "no available IPv4 addresses on this network", "remove some boxes")
     return address
 
 
@@ -139,7 +144,7 @@ def _next(pool: Pool, network: Network) -> str:
     first, last = subnets.span(network.subnet)
     taken, former = {network.gateway, *pool.leases()}, pool.link(_LAST)
     start = subnets.number(former) if former else first
-    size = last - first - 1  # neither the network's own address nor that of broadcasts is anybody's
+    size = last - first - 1  # without the network's own address and the broadcast address: no box can have these
     for step in range(1, size + 1):
         address = subnets.dotted(first + 1 + (start - first - 1 + step) % size)
         if address not in taken:
@@ -147,7 +152,7 @@ def _next(pool: Pool, network: Network) -> str:
     return ""
 
 
-def _wanted(pool: Pool, network: Network, wanted: str) -> str:
+def _check_wanted(pool: Pool, network: Network, wanted: str) -> str:
     first, last = subnets.span(network.subnet)
     if not first < subnets.number(wanted) < last:
         cause = f"no configured subnet contains IP address {wanted}"
@@ -156,33 +161,33 @@ def _wanted(pool: Pool, network: Network, wanted: str) -> str:
         pool.reclaim()
     holder = pool.link(wanted)
     if holder or wanted == network.gateway:
-        who = f"container {os.path.basename(holder)[:12]} has it" if holder else "it is the gateway's"
-        raise StateError(f"IP address {wanted}", f"Address already in use on network {network.name}", who)
+        user = f"container {os.path.basename(holder)[:12]} has it" if holder else "it is the gateway's"
+        raise StateError(f"IP address {wanted}", f"Address already in use on network {network.name}", user)
     return wanted
 
 
 def give_back(paths: Paths, container: str, network: str = "") -> list[Endpoint]:
-    """Free all addresses of *container*, or those on one *network*; return the endpoints that it had."""
-    gone, owner = [], paths.run_directory(container)
+    """Release all addresses of *container*, or only those in *network*; return the endpoints that were removed."""
+    released, owner = [], paths.run_directory(container)
     found = endpoints(paths, container)
     for endpoint in found:
         if network in ("", endpoint.network):
             with Pool(endpoint.bridge) as pool:
                 for address in filter(None, (endpoint.address, endpoint.address6)):
                     pool.release(address.partition("/")[0], owner)
-            gone.append(endpoint)
-    if gone:
-        write(paths, container, [endpoint for endpoint in found if endpoint not in gone])
-    return gone
+            released.append(endpoint)
+    if released:
+        write(paths, container, [endpoint for endpoint in found if endpoint not in released])
+    return released
 
 
 def endpoints(paths: Paths, container: str) -> list[Endpoint]:
-    """Return the places that *container* has in networks, now that it runs; one at rest has none."""
+    """Return the endpoints of *container*; a container that does not run has none."""
     return read(paths.run_directory(container))
 
 
 def read(owner: str) -> list[Endpoint]:
-    """Return the places of the container with the live directory *owner*."""
+    """Return the endpoints of the container with the run directory *owner*; none if it has no network.json."""
     try:
         with open(os.path.join(owner, LIST), encoding="utf-8") as file:
             return [Endpoint(**kept) for kept in json.load(file)]
@@ -191,6 +196,6 @@ def read(owner: str) -> list[Endpoint]:
 
 
 def write(paths: Paths, container: str, found: list[Endpoint]) -> None:
-    """Write the endpoints of *container* down, whole or not at all; see rename(2)."""
+    """Write the endpoints *found* of *container* to network.json, whole or not at all; see rename(2)."""
     path = os.path.join(paths.run_directory(container), LIST)
     files.replace(path, json.dumps([vars(endpoint) for endpoint in found]).encode(), 0o644)

@@ -1,4 +1,4 @@
-"""IPv6 addresses of boxes: the same place in the subnet as that of the IPv4 address, unless another one is wanted."""
+"""IPv6 addresses of boxes (``--ip6``): the address asked for, or that with the same number as the IPv4 address."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def chosen(pool: Pool, network: Network, address: str, wanted: str) -> str:
-    """Return the address that is *wanted*, or the free one nearest to where *address* lies in the IPv4 subnet."""
+    """Return the address *wanted*, or the first free one from the number on that *address* has in the IPv4 subnet."""
     subnet = ipaddress.IPv6Network(network.subnet6)
     taken = {network.gateway6, *pool.leases()}
     if wanted:
@@ -24,12 +24,12 @@ def chosen(pool: Pool, network: Network, address: str, wanted: str) -> str:
         found = str(subnet[number % subnet.num_addresses])
         if found not in taken:
             return found
-    raise StateError(f"network {network.name}", "no available IPv6 addresses on this network", "rm unused boxes")
+    raise StateError(f"network {network.name}", "no available IPv6 addresses on this network", "remove some boxes")
 
 
 def _wanted(network: Network, subnet: ipaddress.IPv6Network, taken: set[str], wanted: str) -> str:
     found = ipaddress.IPv6Address(wanted)
-    if found not in subnet or found == subnet[0]:  # the first one means any router; see RFC 4291
+    if found not in subnet or found == subnet[0]:  # the first address means any router; see RFC 4291
         cause = f"no configured subnet contains IP address {wanted}"
         raise UsageError(f"network {network.name}", cause, f"its subnet is {network.subnet6}")
     if str(found) in taken:

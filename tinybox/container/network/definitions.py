@@ -1,7 +1,7 @@
-"""Networks: what a box can be plugged into. One is there always, a bridge called ``bridge``; users make more of them.
+"""Networks: their definitions in ROOT/networks/NAME.json, and the predefined ones: ``bridge``, ``host``, ``none``.
 
-ROOT/networks/NAME.json is all that is known of a network that somebody made. Its bridge, a switch in the kernel, is
-there only while a box is plugged in; see bridge in ip-link(8).
+The file is all that is recorded of a network that a user made. Its bridge, a switch in the kernel, exists only while a
+box is connected; see bridge in ip-link(8).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ MTU = 1500
 class Network:
     """A network: its bridge's link name, its subnets and gateways (``172.18.0.0/16``, ``172.18.0.1``), its labels.
 
-    Without IPv6 *subnet6* and *gateway6* are empty. From an *internal* network nothing leads out. Times in ns.
+    Without IPv6 *subnet6* and *gateway6* are empty. From an *internal* network no packet leaves. *created* is in
+    nanoseconds since 1970.
     """
 
     def __init__(self, name: str, **kept: Any) -> None:
@@ -49,12 +50,12 @@ class Network:
 
     @property
     def is_predefined(self) -> bool:
-        """Whether it is one of those that nobody made: on them boxes have no names for one another, as with docker."""
+        """Whether this is ``bridge``, ``host`` or ``none``: boxes there have no names for one another, as in docker."""
         return self.name in (BRIDGE, HOST, NONE)
 
 
 def predefined(name: str) -> Network:
-    """Return ``bridge``, ``host`` or ``none``, whose ids are made of their names."""
+    """Return the network ``bridge``, ``host`` or ``none``; its id is its name in hexadecimal, filled up with zeros."""
     number = name.encode().hex().ljust(64, "0")
     if name != BRIDGE:
         return Network(name, id=number, driver="null" if name == NONE else HOST)
@@ -63,14 +64,14 @@ def predefined(name: str) -> Network:
 
 
 def first_address(subnet: str) -> str:
-    """Return the address after the network's own, ``172.18.0.1`` of ``172.18.0.0/16``: docker's gateway."""
+    """Return the first usable address of *subnet*, ``172.18.0.1`` of ``172.18.0.0/16``: docker's default gateway."""
     base, _, _ = subnet.partition("/")
     front, _, last = base.rpartition(".")
     return f"{front}.{int(last) + 1}"
 
 
 def find(paths: Paths, word: str) -> Network:
-    """Return the network that *word* means: a name, an id, or the beginning of one; else StateError."""
+    """Return the network with the name *word*, or whose id begins with it; StateError if there is none or several."""
     if word in (BRIDGE, HOST, NONE):
         return predefined(word)
     kept = _read(os.path.join(paths.networks, f"{word}.json")) if naming.is_allowed(word) else None
@@ -79,12 +80,12 @@ def find(paths: Paths, word: str) -> Network:
     found = [network for network in every(paths) if word and network.id.startswith(word)]
     if len(found) == 1:
         return found[0]
-    cause = "is ambiguous: more than one id begins so" if found else "not found"
+    cause = "is ambiguous: more than one id begins with it" if found else "not found"
     raise StateError(f"network {word}", cause, "tinybox network ls lists them")
 
 
 def every(paths: Paths) -> list[Network]:
-    """Return all networks, sorted by name; the three that are always there included."""
+    """Return all networks, the three predefined ones included, sorted by name."""
     found = [predefined(name) for name in (BRIDGE, HOST, NONE)]
     try:
         names = [name.removesuffix(".json") for name in os.listdir(paths.networks) if name.endswith(".json")]
@@ -92,13 +93,13 @@ def every(paths: Paths) -> list[Network]:
         names = []
     for name in names:
         kept = _read(os.path.join(paths.networks, f"{name}.json"))
-        if kept is not None:  # else it has just been removed
+        if kept is not None:  # else the network has just been removed
             found.append(Network(name, **kept))
     return sorted(found, key=lambda network: network.name)
 
 
 class NetworksLock:
-    """Nobody else changes the networks of this store meanwhile; see flock(2)."""
+    """A lock on this store's network definitions: no other process changes them in the ``with`` block; see flock(2)."""
 
     def __init__(self, paths: Paths) -> None:
         self._folder = paths.networks
@@ -114,16 +115,19 @@ class NetworksLock:
 
 
 def save(paths: Paths, network: Network) -> None:
-    """Write down a new *network*, whole or not at all; the caller has checked it and holds the lock; see rename(2)."""
+    """Write the file of a new *network*, whole or not at all; see rename(2).
+
+    The caller has checked the network and holds the lock.
+    """
     if not naming.is_allowed(network.name):
-        raise UsageError(f"network name {network.name!r}", "is not allowed", "[a-zA-Z0-9][a-zA-Z0-9_.-] and so on")
+        raise UsageError(f"network name {network.name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-]+")
     path = os.path.join(paths.networks, f"{network.name}.json")
     kept = {key: value for key, value in vars(network).items() if key != "name"}
     files.replace(path, json.dumps(kept).encode(), 0o644)
 
 
 def remove(paths: Paths, network: Network) -> None:
-    """Forget *network*; the caller knows that no box is on it, and holds the lock."""
+    """Remove the file of *network*; the caller knows that no box is connected to it, and holds the lock."""
     os.unlink(os.path.join(paths.networks, f"{network.name}.json"))
 
 

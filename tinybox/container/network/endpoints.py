@@ -1,7 +1,7 @@
-"""A box and its networks: it takes its ports and addresses, has its cables laid, and gives all of it back.
+"""Endpoints: reserve, connect and release a container's ports, addresses and links in its networks.
 
-What it has is written down in its live directory before it is taken; so whoever buries a container whose owner was
-killed knows what there is to undo.
+All of it is recorded in the run directory before it is taken. So the command that reaps a container after its owner was
+killed knows what to undo.
 """
 
 from __future__ import annotations
@@ -30,76 +30,82 @@ if TYPE_CHECKING:
 
 
 class Endpoints:
-    """The part of one container's life that has to do with networks: the actions of the planner's steps."""
+    """One container's network actions: the functions that the planner's steps call."""
 
     def __init__(self, paths: Paths, container: str, annotations: dict[str, str]) -> None:
         self.paths, self.id, self.annotations = paths, container, annotations
         self.wants: list[EndpointRequest] = json.loads(annotations.get(spec.NETWORKS) or "[]")
         self.ports = published_ports.published(annotations)
-        self.claims: list[Reservation] = []
+        self.reservations: list[Reservation] = []
 
     def reserve_ports(self) -> None:
-        """Take the host's side of the published ports, before anything is made; see bind(2)."""
-        self.claims = [port_reservation.reserve(port) for port in self.ports]
-        published_ports.save(self.paths.run_directory(self.id), [claim.port for claim in self.claims])
+        """Reserve the host's side of the published ports, and record them in the run directory; see bind(2).
+
+        HostError if a port is in use; that is the first step, so that nothing has been made then.
+        """
+        self.reservations = [port_reservation.reserve(port) for port in self.ports]
+        published_ports.save(self.paths.run_directory(self.id), [reservation.port for reservation in self.reservations])
 
     def published(self) -> dict[str, str]:
-        """Return the annotation with the ports: as they are published now, or as they are asked for by one at rest."""
+        """Return the annotation with the published ports: the reserved ones, or before that the requested ones."""
         if not self.ports:
             return {}
-        return {spec.PORTS: json.dumps([claim.port for claim in self.claims] or self.ports)}
+        return {spec.PORTS: json.dumps([reservation.port for reservation in self.reservations] or self.ports)}
 
     def release_ports(self) -> None:
-        """Give the host's ports free."""
-        for claim in self.claims:
-            claim.close()
-        self.claims = []
+        """Release the reserved ports of the host."""
+        for reservation in self.reservations:
+            reservation.close()
+        self.reservations = []
 
     def assign_addresses(self) -> None:
-        """Take an address in each network, new ones at each start."""
+        """Lease an address in each network; each start gets new ones."""
         for want in self.wants:
             addresses.lease(self.paths, definitions.find(self.paths, want["name"]), self.id, want)
 
     def announce(self) -> None:
-        """Tell the box its names, and its neighbours of it: their /etc/hosts; see hosts(5)."""
+        """Write the box's names and addresses into its own /etc/hosts and those of its neighbours; see hosts(5)."""
         hosts_file.announce(self.paths, self.id, self.annotations)
 
     def order(self, handles: Handles) -> None:
-        """Have the cables laid, now that the box has a network namespace; see veth(4)."""
+        """Order the link maker to make the box's links; the box must have its network namespace by now; see veth(4)."""
         handles.link_maker = handles.link_maker or link_maker.LinkMaker()
         handles.link_maker.order(self.paths.run_directory(self.id), handles.pid)
 
     @staticmethod
     def wait(handles: Handles) -> None:
-        """Wait until the cables are laid."""
+        """Wait until the link maker has made the links; its error is raised here."""
         if handles.link_maker is not None:
             handles.link_maker.wait()
             handles.link_maker = None
 
     def release(self) -> None:
-        """Give back all that this life has taken."""
+        """Release all links, addresses and ports of the container."""
         release(self.paths, self.id)
         self.release_ports()
 
 
 def release(paths: Paths, container: str, network: str = "") -> None:
-    """Give back what a container has in networks, or in one; its owner does this, or who buries it. Twice is fine."""
+    """Release a container's links and addresses in its networks, or in one *network*; a second call does no harm.
+
+    The container's owner calls this, or the command that reaps the container.
+    """
     touched = _disconnect(paths, container, network)
     if touched:
         hosts_file.refresh(paths, touched, container if network else "")
 
 
 def _disconnect(paths: Paths, container: str, network: str = "") -> list[str]:
-    """Take a container's cables out, or that of one *network*; return the names of the networks that it was in."""
+    """Remove a container's links, or only that to one *network*; return the names of the networks that it has left."""
     owner = paths.run_directory(container)
     ends = [end for end in addresses.read(owner) if network in ("", end.network)]
     if not os.path.isdir(pools.folder()):
         return []
-    with host_bridges.HostBridges() as board:
+    with host_bridges.HostBridges() as bridges:
         try:
             if ends:
-                board.disconnect(owner, ends)
-        finally:  # while the board is ours: the next one must see who is the last
+                bridges.disconnect(owner, ends)
+        finally:  # still under the lock: the next process must see which boxes are left
             addresses.give_back(paths, container, network)
-            board.tidy()
+            bridges.tidy()
     return [end.network for end in ends]

@@ -1,7 +1,8 @@
-"""The switchboard: bridges, firewall and forwarding, which boxes share; here it is decided when they come and go.
+"""Host bridges: bridges, firewall (nft) and IP forwarding, which boxes share; they exist while a box needs them.
 
-They are there while any box needs them. Who that is say the pools of addresses: of all stores, for the bridges are the
-host's. One process at a time changes anything, and what it does can be done again by the next one, if it is killed.
+The address pools record which boxes those are, from all stores, because the bridges belong to the host. One process at
+a time changes bridges, firewall and forwarding, under a lock. If that process is killed, the next one can repeat all
+of its changes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ FORWARDING = {4: "/proc/sys/net/ipv4/ip_forward", 6: "/proc/sys/net/ipv6/conf/al
 
 
 class HostBridges:
-    """The host's side of all networks, in the hands of one process at a time; see flock(2)."""
+    """The host's side of all networks; the process in the ``with`` block holds the lock on the pools; see flock(2)."""
 
     def __init__(self) -> None:
         self.path = pools.folder()
@@ -35,7 +36,7 @@ class HostBridges:
     def __enter__(self) -> Self:
         os.makedirs(self.path, 0o700, exist_ok=True)
         self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        os.set_inheritable(self._fd, True)  # nft(8) holds the lock with us: were we killed, it would still be at work
+        os.set_inheritable(self._fd, True)  # nft(8) holds the lock, too: it goes on if tinybox is killed
         lock_file(self._fd)
         return self
 
@@ -43,7 +44,7 @@ class HostBridges:
         os.close(self._fd)
 
     def tidy(self) -> None:
-        """Remove the pools that nobody has an address of."""
+        """Remove the pools of which no box has an address."""
         for bridge in self._pools():
             with pools.Pool(bridge) as pool:
                 pool.remove()
@@ -52,34 +53,34 @@ class HostBridges:
         return [name for name in os.listdir(self.path) if not name.startswith(".")]
 
     def boxes(self, bridge: str = "") -> set[str]:
-        """Return the live directories of all boxes with an address, on *bridge* or anywhere, whose owners live."""
+        """Return the run directories of all boxes with a living owner and an address on *bridge*, or on any bridge."""
         holders = {
             owner for name in ([bridge] if bridge else self._pools()) for owner in _leases(f"{self.path}/{name}")
         }
         return {owner for owner in holders if pools.is_alive(owner)}
 
     def connect(self, owner: str, endpoints: list[Endpoint], namespace: int, messages: interfaces.Messages) -> None:
-        """Lay the cables of a box with the network *namespace*, and open the firewall for its ports."""
+        """Make a box's veth pairs into the network *namespace* (an fd), and open the firewall for its ports."""
         with interfaces.Routes(messages) as routes:
             for end in endpoints:
-                self._refuse_rival(end)
-                interfaces.ensure_bridge(routes, end.bridge, _of_the_host(end), end.mtu)
+                self._refuse_overlap(end)
+                interfaces.ensure_bridge(routes, end.bridge, _host_addresses(end), end.mtu)
                 interfaces.plug(routes, end.link, end.bridge, namespace, end.interface, end.mac, end.mtu)
         self._protect(owner, endpoints)
-        _forget_datagrams(owner)
+        _discard_datagrams(owner)
         for version in (4, 6):
             if any(not end.internal and (version == 4 or end.address6) for end in endpoints):
                 self._forward(version)
 
-    def _refuse_rival(self, end: Endpoint) -> None:
-        """Raise HostError if another store's bridge has addresses of this network: neither could be reached by them."""
+    def _refuse_overlap(self, end: Endpoint) -> None:
+        """Raise HostError if another store's bridge has addresses of this network: a route can lead to only one."""
         if interfaces.exists(end.bridge):
             return
         ours = self._pools()
         for link, subnet in subnets.by_link():
             if link in ours and link != end.bridge and subnets.overlap(subnet, end.address):
                 cause = f"another store has a network with addresses of {subnet} on this host, the bridge {link}"
-                raise HostError(f"network {end.network}", cause, "create it anew with another --subnet")
+                raise HostError(f"network {end.network}", cause, "remove it and create it again with another --subnet")
 
     def _protect(self, owner: str, endpoints: list[Endpoint]) -> None:
         every = addresses.read(owner)
@@ -88,20 +89,23 @@ class HostBridges:
         if others or len(every) > len(endpoints):
             try:
                 firewall.add([*_bridges(endpoints), *_published(owner, every)])
-            except StepError:  # somebody has flushed the ruleset: make all of it anew
+            except StepError:  # another program has flushed the ruleset: make all of it again
                 pass
             else:
                 return
         firewall.load(_members_of([*others, owner]))
 
     def _forward(self, version: int) -> None:
-        """Let the host pass packets on between its links; that it did not is noted first; see ip_forward, ip-sysctl."""
+        """Turn on IP forwarding; first note in a file if it was off; see ip_forward in the kernel's ip-sysctl."""
         if interfaces.parameter(FORWARDING[version]) == "0":
             os.close(os.open(f"{self.path}/.forwarding{version}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             interfaces.set_parameter(FORWARDING[version], "1")
 
     def disconnect(self, owner: str, endpoints: list[Endpoint]) -> None:
-        """Take back what `connect` did, as far as it got: a bridge goes with its last box, the table with the last."""
+        """Undo `connect`, also one that was interrupted.
+
+        A bridge is removed with its last box, the firewall's table and forwarding with the last box of the host.
+        """
         leaving = {end.network for end in endpoints}
         every = addresses.read(owner)
         rest = [end for end in every if end.network not in leaving]
@@ -118,17 +122,17 @@ class HostBridges:
         for end in endpoints:
             removal.remove_link(end.link)
         if not (others or rest):
-            self._forward_no_longer()
+            self._stop_forwarding()
         try:
             closing.end()
-        except StepError:  # somebody has changed what is ours: make anew what is to stay
+        except StepError:  # another program has changed tinybox's table: make the remaining rules again
             if not (others or rest):
                 raise
             firewall.load([*_members_of(others), *_members(owner, rest)])
         _open_loopback(owner, rest)
 
-    def _forward_no_longer(self) -> None:
-        """Put back what `_forward` found."""
+    def _stop_forwarding(self) -> None:
+        """Turn IP forwarding off again if `_forward` found it off."""
         for version, path in FORWARDING.items():
             note = f"{self.path}/.forwarding{version}"
             if os.path.exists(note):
@@ -137,7 +141,7 @@ class HostBridges:
 
 
 def _leases(pool: str) -> list[str]:
-    """Return who has the addresses of a *pool*; none if it has just gone."""
+    """Return the run directories of the boxes with addresses of a *pool*; none if it has just been removed."""
     try:
         names = os.listdir(pool)
     except FileNotFoundError:
@@ -145,8 +149,8 @@ def _leases(pool: str) -> list[str]:
     return [owner for name in names if name[0] != "." and (owner := naming.target(f"{pool}/{name}"))]
 
 
-def _of_the_host(end: Endpoint) -> list[str]:
-    """Return the addresses that the host has on the bridge of *end*, with their prefixes: those of the gateways."""
+def _host_addresses(end: Endpoint) -> list[str]:
+    """Return the host's addresses on the bridge of *end*, with prefix lengths: they are the gateways."""
     pairs = ((end.gateway, end.address), (end.gateway6, end.address6))
     return [f"{gateway}/{address.partition('/')[2]}" for gateway, address in pairs if gateway and address]
 
@@ -156,7 +160,7 @@ def _members_of(owners: Iterable[str]) -> list[firewall.Bridge | firewall.Publis
 
 
 def _members(owner: str, endpoints: list[Endpoint]) -> list[firewall.Bridge | firewall.Published]:
-    """Return all that the firewall must know of a box, if these are its *endpoints*."""
+    """Return all firewall entries of a box with these *endpoints*: its bridges and its published ports."""
     return [*_bridges(endpoints), *_published(owner, endpoints)]
 
 
@@ -165,19 +169,22 @@ def _bridges(endpoints: Iterable[Endpoint]) -> list[firewall.Bridge]:
 
 
 def _sharing(idle: list[firewall.Bridge], others: Iterable[str]) -> list[firewall.Bridge]:
-    """Return the bridges of *others* with addresses of one that goes, as another store's can have: these stay."""
+    """Return the bridges of *others* that share addresses with an *idle* bridge, whose firewall rules must stay.
+
+    A bridge of another store can have the same addresses.
+    """
     going = [subnet for bridge in idle for subnet in bridge.subnets if ":" not in subnet]
     ends = (end for owner in others if going for end in addresses.read(owner))
     return _bridges(end for end in ends if any(subnets.overlap(end.address, subnet) for subnet in going))
 
 
 def _way_in(endpoints: Iterable[Endpoint]) -> Endpoint | None:
-    """Return the first place that leads out of its network: it leads into the box as well."""
+    """Return the first endpoint in a network that is not internal: published ports lead to it."""
     return next((end for end in endpoints if not end.internal), None)
 
 
 def _published(owner: str, endpoints: Iterable[Endpoint]) -> list[firewall.Published]:
-    """Return where the published ports of a box lead to, if these are all its *endpoints*."""
+    """Return the firewall's entries for the published ports of a box, if these are all its *endpoints*."""
     way, found = _way_in(endpoints), []
     for place in (way.address, way.address6) if way else ():
         box = place.partition("/")[0]
@@ -188,10 +195,11 @@ def _published(owner: str, endpoints: Iterable[Endpoint]) -> list[firewall.Publi
     return found
 
 
-def _forget_datagrams(owner: str) -> None:
-    """Have the kernel forget who has sent datagrams to our ports: they came to a former box, or to nobody.
+def _discard_datagrams(owner: str) -> None:
+    """Delete the kernel's tracked flows of datagrams (conntrack) to the box's published UDP ports.
 
-    It would go on leading them there while they keep coming. A kernel that cannot be told forgets by itself, later.
+    They lead to a former box, or to no box, and stay while datagrams keep coming. If the kernel cannot delete them,
+    they expire later.
     """
     for port in published_ports.load(owner) or ():
         if port["protocol"] == "udp":
@@ -202,7 +210,10 @@ def _forget_datagrams(owner: str) -> None:
 
 
 def _open_loopback(owner: str, endpoints: Iterable[Endpoint]) -> None:
-    """Let what came to a published port of 127.0.0.1 leave by a bridge: a switch of the bridge, that goes with it."""
+    """Set route_localnet on the box's bridge, so that packets to a published port of 127.0.0.1 may leave by it.
+
+    The setting belongs to the bridge, and is removed with it; see ip-sysctl.
+    """
     way = _way_in(endpoints)
     if way is not None and published_ports.load(owner):
         interfaces.set_parameter(f"/proc/sys/net/ipv4/conf/{way.bridge}/route_localnet", "1")

@@ -1,7 +1,7 @@
-"""Names: boxes of a network that users made find one another by lines in /etc/hosts, kept as they come and go.
+"""Names of boxes: in a user-defined network, boxes find one another by lines that tinybox keeps in their /etc/hosts.
 
-Each box has a block of lines in its own file, between two marks; what stands outside of the marks is the box's affair.
-Every resolver reads /etc/hosts anew for each question, so a box that starts later is found by those that run already.
+Each box has a block of lines in its own file (BUNDLE/hosts), between two marks; text outside of the marks is the box's
+own. A resolver reads /etc/hosts again for each query, so boxes that already run find a box that starts later.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
 
 BEGIN, END = "# tinybox: this box and those beside it", "# tinybox: end"
-_ROUNDS = 8  # at most: each but the first one means that something has changed while we wrote
-MOST = 1 << 20  # bytes; a box may write to its own file, and we do not read whatever it puts there
+_ROUNDS = 8  # at most: each one after the first means that a box has started or ended while the files were written
+MOST = 1 << 20  # bytes; a box may write to its own file, so tinybox does not read a larger one
 
 
 class RunningBox:
-    """A box that runs: its *id*, its *name*, and its *endpoints*."""
+    """A running box: its id, its name, its endpoints, and the user-defined networks that it is in."""
 
     def __init__(self, paths: Paths, container: str, name: str) -> None:
         self.id, self.name = container, name
@@ -38,7 +38,7 @@ class RunningBox:
         self.networks = {endpoint.network for endpoint in self.endpoints if endpoint.network != BRIDGE}
 
     def names(self, endpoint: Endpoint) -> list[str]:
-        """Return what others in the network of *endpoint* may call it: name, aliases, short id."""
+        """Return the names of this box for other boxes in the network of *endpoint*: name, aliases, short id."""
         return list(dict.fromkeys([self.name, *endpoint.aliases, self.id[:12]]))
 
 
@@ -56,10 +56,10 @@ def announce(paths: Paths, container: str, annotations: Mapping[str, str]) -> No
 
 
 def refresh(paths: Paths, touched: Iterable[str], container: str = "") -> None:
-    """Bring the hosts files of all boxes in the networks *touched* up to date, and that of *container* anyhow.
+    """Update the hosts files of all boxes in the networks *touched*, and that of *container* in any case.
 
-    A box can make us wait at its own file, so no file is touched under a lock that other commands wait for. Instead
-    each process that has written looks again whether something is new by then; see `_writing`.
+    A box can make tinybox wait at the box's own file (a lease), so no file is opened under a lock that other commands
+    wait for. Instead each process that has written reads the networks again, until nothing has changed; see `_writing`.
     """
     wanted = set(touched) - {BRIDGE}
     if not wanted and not container:
@@ -79,30 +79,32 @@ def refresh(paths: Paths, touched: Iterable[str], container: str = "") -> None:
 
 
 def _write_all(paths: Paths, fresh: Sequence[RunningBox], members: Sequence[RunningBox], own: str) -> None:
-    """Write the files of the boxes *fresh*. What a box does to its own file keeps us from that file alone: a warning.
+    """Write the hosts files of the boxes *fresh*.
 
-    OSError where that of the box *own* cannot be written for another reason than such a lease.
+    If a box has made its own file unfit (a lease, a device), a warning is printed and only that file is left out.
+    OSError is raised if the file of the box *own* cannot be written for another reason.
     """
     for member in fresh:
         try:
             with _writing(paths, member, wait=member.id == own):
                 _rewrite(paths, member, members)
         except (FileNotFoundError, NotADirectoryError, BlockingIOError):
-            continue  # it has just been removed, or another process writes it and will look again
+            continue  # the box has just been removed, or another process writes the file and will read again
         except (UnfitFileError, OSError) as error:
             if member.id == own and isinstance(error, OSError):
                 raise
             cause = error.cause if isinstance(error, UnfitFileError) else error.strerror
-            who = f"container {member.name or member.id[:12]}"
-            sys.stderr.write(f"tinybox: warning: {who}: its /etc/hosts stays as it is: {cause}\n")
+            box = f"container {member.name or member.id[:12]}"
+            sys.stderr.write(f"tinybox: warning: {box}: its /etc/hosts stays as it is: {cause}\n")
             sys.stderr.flush()
 
 
 @contextmanager
 def _writing(paths: Paths, member: RunningBox, *, wait: bool) -> Iterator[None]:
-    """Be the only one that writes the files of *member*; BlockingIOError if another process does; see flock(2).
+    """Hold the lock for writing the files of *member*; BlockingIOError if another process has it; see flock(2).
 
-    That process looks again after it has let go, so it will see what we wanted to write.
+    With *wait*, wait for the lock instead. The other process reads the networks again after it has released the lock,
+    so it will write the change that this process wanted to write.
     """
     fd = os.open(paths.bundle(member.id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -113,11 +115,11 @@ def _writing(paths: Paths, member: RunningBox, *, wait: bool) -> Iterator[None]:
 
 
 def _rewrite(paths: Paths, member: RunningBox, members: Sequence[RunningBox]) -> None:
-    """Put the block of *member* into its file: who it is, and who is beside it."""
+    """Put the block of lines of *member* into its hosts file: its own names, and those of its neighbours."""
     path = os.path.join(paths.bundle(member.id), etc.HOSTS)
     hostname = etc.read(os.path.join(paths.bundle(member.id), etc.HOSTNAME), 65).partition("\n")[0]
     text = etc.read(path)
-    if text and len(text) < MOST:  # else it brings a file of its own, or shares another's, or has ruined its own
+    if text and len(text) < MOST:  # else the box mounts its own file, or shares another box's, or has ruined this one
         etc.put(path, placed(text, lines(member, hostname, members)))
 
 
@@ -128,7 +130,7 @@ def _append(path: str, more: Sequence[str]) -> None:
 
 
 def lines(member: RunningBox, hostname: str, members: Sequence[RunningBox]) -> list[str]:
-    """Return the lines for *member* itself and for those who share a network with it that has names."""
+    """Return the lines for *member* itself, and for the boxes that share a user-defined network with it."""
     found = []
     for endpoint in member.endpoints:
         named = endpoint.network != BRIDGE
@@ -149,7 +151,7 @@ def _lines(endpoint: Endpoint, names: Iterable[str]) -> list[str]:
 
 
 def placed(text: str, block: Sequence[str]) -> str:
-    """Return *text* with the *block* between its marks, in the place of a former one, or at the end."""
+    """Return *text* with the *block* between its marks, in place of a former block, or at the end."""
     before, mark, rest = text.partition(f"{BEGIN}\n")
     after = rest.partition(f"{END}\n")[2] if mark else ""
     if before and not before.endswith("\n"):

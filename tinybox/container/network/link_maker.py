@@ -1,7 +1,8 @@
-"""The fitter: a process of ours that lays a box's cables while we do all else.
+"""The link maker: a child process of tinybox that makes a box's network links (veth pairs) while tinybox goes on.
 
-Who speaks with the kernel about links needs pyroute2, which takes longer to load than a container to make. So a child
-is sent off first thing, has loaded it by the time there is a box, lays the cables, tells how it went, and ends.
+Links are made with pyroute2, which takes longer to load than a container takes to make. So a child is forked before all
+else. It loads pyroute2 while the box is made, makes the links, reports the result, and exits. Its name in ps(1) is
+``tinybox:fitter``. If it is killed, the start of the box fails; if its parent is killed, it ends, too.
 """
 
 from __future__ import annotations
@@ -25,67 +26,70 @@ _ORDER_MAX = 8192
 
 
 class LinkMaker:
-    """The child, from our side: it gets one order, and gives one answer."""
+    """The parent's side of the link maker: it sends one order to the child, and reads one answer."""
 
     def __init__(self) -> None:
-        self._handshake = SyncPipes()
+        self._pipes = SyncPipes()
         self._pid = os.fork()
         if self._pid == 0:
-            _work(self._handshake)
-        self._handshake.keep_parent_side()
+            _work(self._pipes)
+        self._pipes.keep_parent_side()
 
     def order(self, owner: str, pid: int) -> None:
-        """Have the box with the live directory *owner* connected; its first process is *pid*."""
-        self._handshake.open_gate(f"{pid} {owner}".encode())
+        """Order the links of the box with the run directory *owner*, whose first process is *pid*."""
+        self._pipes.open_gate(f"{pid} {owner}".encode())
 
     def wait(self) -> None:
-        """Wait until it is connected; the fitter's error is raised here."""
+        """Wait until the box is connected; an error of the link maker is raised here."""
         try:
-            if self._handshake.hear() != [DONE]:
-                raise StepError("network", "the process that lays the cables was killed")
+            if self._pipes.hear() != [DONE]:
+                raise StepError("network", "the process that makes the network links was killed")
         finally:
             self.dismiss()
 
     def dismiss(self) -> None:
-        """Let it end, whether it had an order or not: the end of its pipe is its end. May be called again."""
-        self._handshake.close()
+        """Close the pipes, upon which the link maker exits, with or without an order; a second call does no harm."""
+        self._pipes.close()
         if self._pid > 0:
             _reap(self._pid)
             self._pid = 0
 
 
 def _reap(pid: int) -> None:
-    """Wait for the end of a fitter; the monitor's may be the child of the command that made the monitor."""
+    """Wait for the end of a link maker.
+
+    ECHILD is no error: the monitor's link maker may be a child of the command that forked the monitor.
+    """
     try:
         os.waitpid(pid, 0)
     except ChildProcessError:
         return
 
 
-def _work(handshake: SyncPipes) -> NoReturn:
-    """Be the fitter: load pyroute2, wait for the order, carry it out, and exit."""
+def _work(pipes: SyncPipes) -> NoReturn:
+    """Be the link maker: load pyroute2, wait for the order, carry it out, and exit."""
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, init.SIGNALS)  # a Ctrl-C is for the box; we end with our parent
+        signal.pthread_sigmask(signal.SIG_BLOCK, init.SIGNALS)  # a Ctrl-C is for the box; this process ends by its pipe
         process.set_name(b"tinybox:fitter")
-        _let_go(handshake)
+        _close_inherited(pipes)
         messages = interfaces.Messages()
-        order = os.read(handshake.gate, _ORDER_MAX)
+        order = os.read(pipes.gate, _ORDER_MAX)
         if order:
             pid, _, owner = os.fsdecode(order.rstrip(b"\n")).partition(" ")
             connect(owner, int(pid), messages)
-            handshake.tell(DONE)
-    except BaseException as error:  # noqa: BLE001  whatever it is, the parent must hear of it
-        handshake.tell_error(error)
+            pipes.tell(DONE)
+    except BaseException as error:  # noqa: BLE001  any error must be reported to the parent
+        pipes.tell_error(error)
     os._exit(0)
 
 
-def _let_go(handshake: SyncPipes) -> None:
-    """Close what our parent has open, a lock or the other ends of our pipes: it must be able to end without us."""
-    nothing = os.open(os.devnull, os.O_RDWR)
+def _close_inherited(pipes: SyncPipes) -> None:
+    """Close the inherited fds except this side of the *pipes*: locks and pipes must not stay open after the parent."""
+    devnull = os.open(os.devnull, os.O_RDWR)
     for fd in range(3):
-        os.dup2(nothing, fd)
+        os.dup2(devnull, fd)
     first = 3
-    for fd in sorted((handshake.gate, handshake.report)):
+    for fd in sorted((pipes.gate, pipes.report)):
         if fd > first:
             files.close_range(first, fd - 1)
         first = fd + 1
@@ -95,16 +99,17 @@ def _let_go(handshake: SyncPipes) -> None:
 def connect(owner: str, pid: int, messages: interfaces.Messages, only: str = "") -> None:
     """Connect the box whose first process is *pid* with its networks, or with *only* that one.
 
-    Once the switchboard is ours the box's owner is looked for: if he lives, whoever buries him later finds all this.
+    Under the lock on the host's bridges, nothing is done unless the box's owner is alive: then its record still exists,
+    and a command that reaps the box later finds these links.
     """
     namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with host_bridges.HostBridges() as board:
+        with host_bridges.HostBridges() as bridges:
             if not pools.is_alive(owner):
                 return
             ends = [end for end in addresses.read(owner) if only in ("", end.network)]
-            board.connect(owner, ends, namespace, messages)
-        routed = bool(only)  # the way out is the first one's
+            bridges.connect(owner, ends, namespace, messages)
+        routed = bool(only)  # only the first network with a gateway gets the default route
         for end in ends:
             gateways = [] if end.internal or routed else [gateway for gateway in (end.gateway, end.gateway6) if gateway]
             routed = routed or bool(gateways)

@@ -1,4 +1,4 @@
-"""Making networks and removing them: which subnet one gets, what docker would refuse, and who still uses it."""
+"""network create, rm and prune: choose a network's subnet and gateway, refuse what docker refuses, find its users."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MTU_LEAST, MTU_LEAST_6, MTU_MOST = 68, 1280, 65535  # see RFC 791, RFC 8200 and 
 
 
 class NetworkOptions:
-    """What somebody wants of a new network; what is left out is chosen."""
+    """The options of `network create`; subnets and gateways that are left out are chosen."""
 
     def __init__(
         self,
@@ -42,24 +42,27 @@ class NetworkOptions:
         self.labels, self.options = labels or {}, options or {}
 
 
-def create(paths: Paths, name: str, wish: NetworkOptions) -> Network:
-    """Make the network *name* as *wish* says; UsageError or StateError names what cannot be. Its bridge comes later."""
+def create(paths: Paths, name: str, request: NetworkOptions) -> Network:
+    """Make the network *name* with the options in *request*; UsageError or StateError names the option that is wrong.
+
+    Only ROOT/networks/NAME.json is written; the bridge is made when the first box is connected.
+    """
     with definitions.NetworksLock(paths):
         others = definitions.every(paths)
         if name in (BRIDGE, HOST, NONE, DEFAULT):
-            raise StateError(f"network {name}", "operation is not permitted on predefined networks", "choose a name")
+            raise StateError(f"network {name}", "operation is not permitted on predefined networks", "choose another")
         if any(other.name == name for other in others):
-            raise StateError(f"network {name}", f"network with name {name} already exists", "tinybox network rm it")
+            raise StateError(f"network {name}", f"network with name {name} already exists", "choose another")
         number = os.urandom(32).hex()
-        kept = _subnets(wish, others)
+        kept = _subnets(request, others)
         made = Network(
             name,
             id=number,
-            bridge=f"tb-{number[:12]}",  # IFNAMSIZ: 15 letters
-            internal=wish.internal,
-            mtu=_mtu(wish.options, ipv6="subnet6" in kept),
-            options=wish.options,
-            labels=wish.labels,
+            bridge=f"tb-{number[:12]}",  # IFNAMSIZ: at most 15 characters
+            internal=request.internal,
+            mtu=_mtu(request.options, ipv6="subnet6" in kept),
+            options=request.options,
+            labels=request.labels,
             created=time.time_ns(),
             **kept,
         )
@@ -67,9 +70,9 @@ def create(paths: Paths, name: str, wish: NetworkOptions) -> Network:
     return made
 
 
-def _subnets(wish: NetworkOptions, others: Sequence[Network]) -> dict[str, str]:
-    """Return subnets and gateways, those of *wish* checked, the rest chosen."""
-    wanted = [_subnet(text) for text in wish.subnets]
+def _subnets(request: NetworkOptions, others: Sequence[Network]) -> dict[str, str]:
+    """Return the subnets and gateways of *request*, checked; choose those that are left out."""
+    wanted = [_subnet(text) for text in request.subnets]
     by_version = {subnet.version: subnet for subnet in wanted}
     if len(by_version) < len(wanted):
         raise UsageError("--subnet", "bridge driver doesn't support multiple subnets", "one for IPv4, one for IPv6")
@@ -80,9 +83,9 @@ def _subnets(wish: NetworkOptions, others: Sequence[Network]) -> dict[str, str]:
         by_version[4] = ipaddress.ip_network(_free(taken))
     if 6 in by_version:
         _refuse_overlap(by_version[6], [other.subnet6 for other in others if other.subnet6])
-    elif wish.ipv6:
+    elif request.ipv6:
         by_version[6] = _unique_local()
-    gateways = _gateways(wish.gateways, by_version.values())
+    gateways = _gateways(request.gateways, by_version.values())
     kept = {"subnet": str(by_version[4]), "gateway": gateways[4]}
     return kept | ({"subnet6": str(by_version[6]), "gateway6": gateways[6]} if 6 in by_version else {})
 
@@ -95,7 +98,7 @@ def _subnet(text: str) -> Subnet:
     if "/" not in text or str(found).partition("/")[0] != str(ipaddress.ip_address(text.partition("/")[0])):
         raise UsageError(f"--subnet {text}", f"invalid subnet {text}", f"it should be {found}")
     if found.num_addresses < 4:
-        raise UsageError(f"--subnet {text}", "is too small for a gateway and a box", "/30 is the least")
+        raise UsageError(f"--subnet {text}", "is too small for a gateway and a box", "the smallest is /30")
     return found
 
 
@@ -103,20 +106,20 @@ def _refuse_overlap(subnet: Subnet, taken: Iterable[str]) -> None:
     for other in taken:
         if subnet.overlaps(ipaddress.ip_network(other)):
             cause = f"Pool overlaps with other one on this address space: {other}"
-            raise StateError(f"--subnet {subnet}", cause, "ip route and tinybox network inspect show what is taken")
+            raise StateError(f"--subnet {subnet}", cause, "ip route and tinybox network inspect show used subnets")
 
 
 def _free(taken: Sequence[str]) -> str:
-    """Return the first of docker's default pools that neither a route of the host nor another network has."""
+    """Return the first of docker's default pools that overlaps no route of the host and no other network."""
     for pool in POOLS:
         if not any(subnets.overlap(pool, other) for other in taken):
             return pool
     cause = "could not find an available, non-overlapping IPv4 address pool among the defaults"
-    raise StateError("network", cause, "choose one: --subnet, or tinybox network prune")
+    raise StateError("network", cause, "name one with --subnet, or run tinybox network prune")
 
 
 def _unique_local() -> ipaddress.IPv6Network:
-    """Return a subnet of our own that nobody is likely to have, too; see RFC 4193."""
+    """Return a random unique local /64, which hardly any other network has; see RFC 4193."""
     number = int.from_bytes(b"\xfd" + os.urandom(5) + b"\0\0", "big") << 64
     return ipaddress.IPv6Network((number, 64))
 
@@ -128,11 +131,11 @@ def _gateways(wanted: Sequence[str], found: Iterable[Subnet]) -> dict[int, str]:
             gateway = ipaddress.ip_address(text)
         except ValueError as error:
             raise UsageError(f"--gateway {text}", f"invalid IP address: {text}", "write 172.18.0.1") from error
-        home = next((subnet for subnet in found if gateway in subnet), None)
-        if home is None:
+        subnet_of = next((subnet for subnet in found if gateway in subnet), None)
+        if subnet_of is None:
             raise UsageError(f"--gateway {text}", f"no matching subnet for gateway {text}", "add its --subnet")
-        if gateway in (home[0], home[-1]):
-            raise UsageError(f"--gateway {text}", f"is the first or last address of {home}", "choose one between")
+        if gateway in (subnet_of[0], subnet_of[-1]):
+            raise UsageError(f"--gateway {text}", f"is the first or last address of {subnet_of}", "choose another")
         gateways[gateway.version] = str(gateway)
     return gateways
 
@@ -140,16 +143,16 @@ def _gateways(wanted: Sequence[str], found: Iterable[Subnet]) -> dict[int, str]:
 def _mtu(options: dict[str, str], *, ipv6: bool) -> int:
     for key, value in options.items():
         if key not in MTU_KEYS:
-            raise UsageError(f"--opt {key}={value}", "is unknown", "mtu=1400")
+            raise UsageError(f"--opt {key}={value}", "is unknown", "write mtu=1400")
         least = MTU_LEAST_6 if ipv6 else MTU_LEAST
         if not (is_whole(value) and least <= int(value) <= MTU_MOST):
-            raise UsageError(f"--opt {key}={value}", f"is no MTU: a number from {least} to {MTU_MOST}")
+            raise UsageError(f"--opt {key}={value}", f"is not an MTU: write a number from {least} to {MTU_MOST}")
         return int(value)
     return definitions.MTU
 
 
 def remove(paths: Paths, word: str) -> str:
-    """Remove the network that *word* names, and return its name; StateError if a box is on it."""
+    """Remove the network with the name or id *word*, and return its name; StateError if a box is connected to it."""
     with definitions.NetworksLock(paths):
         network = definitions.find(paths, word)
         if network.is_predefined:
@@ -158,7 +161,7 @@ def remove(paths: Paths, word: str) -> str:
             if pool.leases():
                 pool.reclaim()
             if owners := sorted(set(pool.leases().values())):
-                pairs = ", ".join(_called(paths, os.path.basename(owner)) for owner in owners)
+                pairs = ", ".join(_described(paths, os.path.basename(owner)) for owner in owners)
                 cure = f"tinybox network disconnect {network.name} CONTAINER"
                 raise StateError(f"network {network.name}", f"has active endpoints ({pairs})", cure)
             definitions.remove(paths, network)
@@ -166,20 +169,20 @@ def remove(paths: Paths, word: str) -> str:
     return network.name
 
 
-def _called(paths: Paths, container: str) -> str:
+def _described(paths: Paths, container: str) -> str:
     name = "".join(naming.of(paths, container)[:1])
     return f'name:"{name}" id:"{container[:12]}"'
 
 
 def users(paths: Paths) -> Iterator[tuple[str, addresses.Endpoint]]:
-    """Yield each container that is alive with each of its endpoints."""
+    """Yield the id of each container that has a run directory, with each of its endpoints."""
     for container in paths.with_run_directory():
         for endpoint in addresses.endpoints(paths, container):
             yield container, endpoint
 
 
 def prune(paths: Paths, is_wanted: Callable[[Network], bool] = lambda _: True) -> list[str]:
-    """Remove the networks that no box is on, those that *is_wanted* says; return their names."""
+    """Remove the networks to which no box is connected and for which *is_wanted* is true; return their names."""
     used = {endpoint.network for _, endpoint in users(paths)}
     removed = []
     for network in definitions.every(paths):
@@ -188,5 +191,5 @@ def prune(paths: Paths, is_wanted: Callable[[Network], bool] = lambda _: True) -
         try:
             removed.append(remove(paths, network.name))
         except StateError:
-            continue  # a box has come, or another command was faster
+            continue  # a box has connected by now, or another command has removed the network
     return removed

@@ -1,8 +1,8 @@
-"""Pool: the addresses of one bridge. A lease is a link, /run/tinybox-networks/NETNS/BRIDGE/ADDRESS.
+"""Address pools: a directory for each bridge, with one lease for each address that a container has.
 
-It points to the run directory of the container that has the address, and belongs to the process that could make the
-link. Bridges are the host's, so all stores share these pools. A process that can take the lock in a run directory knows
-that the container's owner has died and that the address is free.
+A lease is a symbolic link, /run/tinybox-networks/NETNS/BRIDGE/ADDRESS, to the run directory of the container. Bridges
+belong to the host, so all stores share these pools. A process that can acquire the lock in a run directory knows that
+the container's owner has died and that the address is free.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import naming, state
-from tinybox.linux import files, ownership
+from tinybox.linux import files, locks, ownership
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ POOLS = "/run/tinybox-networks"
 
 
 class Pool:
-    """The addresses of one bridge of this host, in the hands of one process at a time; see flock(2)."""
+    """The address pool of one bridge; the process in the ``with`` block holds its lock; see flock(2)."""
 
     def __init__(self, bridge: str) -> None:
         self.path = f"{folder()}/{bridge}"
@@ -37,40 +37,40 @@ class Pool:
             lock_file(self._fd)
             if os.fstat(self._fd).st_nlink:
                 return self
-            os.close(self._fd)  # it has been removed with its network, just before we had the lock
+            os.close(self._fd)  # another process has removed the pool just before this one got the lock
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
     def leases(self) -> dict[str, str]:
-        """Return who has which address: address to live directory."""
+        """Return all leases: a map from each address to the run directory of the container that has it."""
         return {name: self.link(name) for name in os.listdir(self.path) if not name.startswith(".")}
 
     def link(self, name: str) -> str:
-        """Return what the link *name* says, or nothing."""
+        """Return the target of the link *name*; an empty string if there is no such link."""
         return naming.target(os.path.join(self.path, name))
 
     def note(self, name: str, text: str) -> None:
-        """Write *text* down as the link *name*, over a former one; see rename(2)."""
+        """Store *text* as the target of the link *name*, in place of a former one; see rename(2)."""
         files.replace_link(os.path.join(self.path, name), text)
 
     def give(self, address: str, owner: str) -> None:
-        """Write down that *address* is *owner*'s, in one step; see symlink(2)."""
+        """Lease *address* to *owner*, a run directory; FileExistsError if it is already leased; see symlink(2)."""
         os.symlink(owner, os.path.join(self.path, address))
 
     def release(self, address: str, owner: str) -> None:
-        """Free *address*, if it is *owner*'s."""
+        """Release *address* if *owner* has it."""
         if self.link(address) == owner:
             os.unlink(os.path.join(self.path, address))
 
     def reclaim(self) -> None:
-        """Free what belongs to the dead."""
+        """Release the addresses of all containers without a living owner."""
         for address, owner in self.leases().items():
             if not is_alive(owner):
                 self.release(address, owner)
 
     def remove(self) -> None:
-        """Remove the pool of a network that goes; one with leases stays, see rmdir(2)."""
+        """Remove the pool if no address is leased; see rmdir(2)."""
         if not self.leases():
             for name in os.listdir(self.path):
                 naming.discard(os.path.join(self.path, name))
@@ -78,14 +78,14 @@ class Pool:
 
 
 def folder() -> str:
-    """Return where the pools of this network namespace are; see network_namespaces(7)."""
+    """Return the directory with the pools of this network namespace; see network_namespaces(7)."""
     ownership.check(POOLS)
     return f"{POOLS}/{os.stat('/proc/self/ns/net').st_ino}"
 
 
 def is_alive(owner: str) -> bool:
-    """Tell whether somebody owns the container whose live directory this is: he holds its lock; see flock(2)."""
+    """Return whether a living process owns the container with the run directory *owner*: it holds its flock(2)."""
     try:
-        return files.is_locked(os.path.join(owner, "lock"))
+        return locks.is_locked(os.path.join(owner, "lock"))
     except (FileNotFoundError, NotADirectoryError):
         return False

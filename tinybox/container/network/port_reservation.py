@@ -1,12 +1,13 @@
-"""Claims: a published port of the host is taken like any other, by a socket that is bound to it.
+"""Port reservation: hold each published port of the host (``-p``) by a socket that is bound to it.
 
-Packets never reach that socket, for the firewall leads them to the box before. It is there so that a port in use is
-found at once, and so that nobody else takes it while the box lives; the kernel frees it when its owner ends.
+Packets never reach that socket, because the firewall sends them to the box first. The socket finds a port in use at
+once, and keeps other programs from taking the port while the box runs. The kernel closes the socket when the
+container's owner ends, also by SIGKILL.
 """
 
 from __future__ import annotations
 
-import _socket  # the C half alone: socket.py costs 4 ms more
+import _socket  # only the C half: importing socket.py takes 4 ms more
 import errno
 import os
 
@@ -23,19 +24,19 @@ _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class Reservation:
-    """One port of the host that is ours: *port* is what was asked for, with the number that was chosen."""
+    """A reserved port of the host: *port* is the requested port, with the host port that was chosen."""
 
     def __init__(self, port: Port, sockets: list[_socket.socket]) -> None:
         self.port, self._sockets = port, sockets
 
     def close(self) -> None:
-        """Give it free."""
+        """Release the port."""
         for socket in self._sockets:
             socket.close()
 
 
 def reserve(port: Port) -> Reservation:
-    """Take the host's side of *port*, of a range the first that is free; HostError if there is none."""
+    """Reserve the host's side of *port*; in a range, the first port that is free; HostError if none is free."""
     for number in range(port["hostPort"], port.get("hostPortLast", port["hostPort"]) + 1):
         try:
             sockets = _bound(port, number)
@@ -46,18 +47,18 @@ def reserve(port: Port) -> Reservation:
     where = f"port {published_ports.outside(port)}/{port['protocol']}"
     if refusal.errno == errno.EADDRINUSE:
         raise HostError(
-            where, "is already allocated: address already in use", "choose another; ss -tulnp says whose it is"
+            where, "is already allocated: address already in use", "choose another; ss -tulnp shows its user"
         )
     raise HostError(
-        where, f"cannot be taken: {os.strerror(refusal.errno or 0)}", "an address of this host, or none for all"
+        where, f"cannot be taken: {os.strerror(refusal.errno or 0)}", "give an address of this host, or none for all"
     )
 
 
 def _bound(port: Port, number: int) -> list[_socket.socket]:
-    """Return sockets bound to a port; one published on every address is taken for IPv6 as well, where there is any."""
+    """Return sockets bound to a port; if it is published on every address, IPv6 included, where the host has IPv6."""
     made: list[_socket.socket] = []
     try:
-        for address in [port["hostIp"]] if port["hostIp"] else ["0.0.0.0", "::"]:  # noqa: S104  that is what -p means
+        for address in [port["hostIp"]] if port["hostIp"] else ["0.0.0.0", "::"]:  # noqa: S104  that is docker's -p
             try:
                 made.append(_bind(address, made[0].getsockname()[1] if made else number, _TYPES[port["protocol"]]))
             except OSError as error:
@@ -71,10 +72,10 @@ def _bound(port: Port, number: int) -> list[_socket.socket]:
 
 
 def _bind(address: str, number: int, kind: int) -> _socket.socket:
-    """Bind a socket to *address* and port *number*, so that nobody else can, and yet nobody gets through to it.
+    """Bind a socket to *address* and port *number*, so that no other process can, but accept no connection.
 
-    SO_REUSEADDR lets it have a port on which connections have just ended (TIME-WAIT); listen(2) makes it ours alone in
-    spite of that; and once shutdown(2) has ended the listening, who knocks is refused instead of left waiting.
+    SO_REUSEADDR allows a port on which connections have just ended (TIME-WAIT). listen(2) makes the port exclusive in
+    spite of that option. shutdown(2) then ends the listening, so that a client is refused instead of left waiting.
     """
     family = _socket.AF_INET6 if ":" in address else _socket.AF_INET
     socket = _socket.socket(family, kind | _socket.SOCK_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Which ports of a container can be reached from outside, as it was written down when they were published."""
+"""Published ports of a container, recorded in RUN/ID/ports.json, and their text forms for `ps` and `port`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from typing import NotRequired, TypedDict
 
     class Port(TypedDict):
-        """One published port: what comes in at *hostIp*:*hostPort* goes to *containerPort*.
+        """One published port: packets to *hostIp*:*hostPort* of the host go to *containerPort* of the box.
 
-        An empty *hostIp* is every address. A *hostPort* of 0 is any free one; one with a *hostPortLast* is the first of
-        a range, out of which a free one is chosen.
+        An empty *hostIp* means every address. A *hostPort* of 0 means any free port; with *hostPortLast* it is the
+        first port of a range, out of which a free one is chosen.
         """
 
         hostIp: str
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
 
 ANNOTATION = spec.PORTS
-LIST = "ports.json"  # in a container's live directory: its ports, with the host's side as it was chosen
+LIST = "ports.json"  # in a container's run directory: its ports, with the chosen host ports
 
 
 def published(annotations: Mapping[str, str]) -> list[Port]:
-    """Return the ports that a container with these *annotations* has published, the lowest first."""
+    """Return the published ports in the *annotations* of a container, the lowest container port first."""
     ports: list[Port] = json.loads(annotations.get(ANNOTATION) or "[]")
     return sorted(ports, key=lambda port: (port["containerPort"], port["protocol"], port["hostIp"]))
 
 
 def chosen(owner: str, annotations: Mapping[str, str]) -> list[Port]:
-    """Return the same with the host's ports that were chosen, of the container with the live directory *owner*."""
+    """Return the published ports with the host ports chosen for the run directory *owner*, else as in *annotations*."""
     found = load(owner)
     return published(annotations) if found is None else published({ANNOTATION: json.dumps(found)})
 
 
 def load(owner: str) -> list[Port] | None:
-    """Return the published ports of the box with the live directory *owner*; None where nothing is written down."""
+    """Return the published ports recorded in the run directory *owner*; None if there is no record."""
     try:
         with open(os.path.join(owner, LIST), encoding="utf-8") as file:
             found: list[Port] = json.load(file)
@@ -53,7 +53,7 @@ def load(owner: str) -> list[Port] | None:
 
 
 def save(owner: str, taken: Sequence[Port]) -> None:
-    """Write them down there."""
+    """Write the published ports *taken* to ports.json in the run directory *owner*."""
     with open(os.path.join(owner, LIST), "w", encoding="utf-8") as file:
         file.write(json.dumps(taken))
 
@@ -70,7 +70,7 @@ def outside(port: Port) -> str:
 
 
 def as_text(found: Sequence[Port], annotations: Mapping[str, str]) -> str:
-    """Return all ports as `docker ps` shows them: ``0.0.0.0:8080->80/tcp``; those that are only exposed, ``80/tcp``."""
+    """Return all ports as `docker ps` shows them: ``0.0.0.0:8080->80/tcp``; ports that are only exposed: ``80/tcp``."""
     opened: list[str] = json.loads(annotations.get(spec.EXPOSED) or "[]")
     names = {inside(port) for port in found}
     shown = [f"{outside(port)}->{inside(port)}" for port in found]

@@ -1,6 +1,7 @@
-"""Subnets: addresses are numbers, a subnet is all numbers that begin with the same bits, and no two may overlap.
+"""IPv4 subnets: parse them, compare them, and read the host's routes (/proc/net/route) to find those that are in use.
 
-Written out for IPv4, which every start of a box needs, without Python's ipaddress, which costs more than all of this.
+An address is a number, and a subnet is a range of numbers that begin with the same bits. Every start of a box needs
+this; Python's ipaddress takes longer to load than all of this takes to run.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ def number(address: str) -> int:
 
 
 def dotted(value: int) -> str:
-    """Return a number as an address."""
+    """Return the number *value* as an address, ``172.18.0.1``."""
     return ".".join(str(byte) for byte in value.to_bytes(4, "big"))
 
 
 def span(subnet: str) -> tuple[int, int]:
-    """Return the first and the last number of ``172.18.0.0/16``; ValueError if that is no subnet."""
+    """Return the first and the last number of *subnet*, as ``172.18.0.0/16``; ValueError if it is not a subnet."""
     base, _, bits = subnet.partition("/")
     if not (bits.isascii() and bits.isdigit() and len(bits) <= 2 and int(bits) <= 32):
         raise ValueError(f"invalid CIDR address: {subnet}")
@@ -33,31 +34,32 @@ def span(subnet: str) -> tuple[int, int]:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Tell whether two subnets share an address."""
+    """Return whether two subnets share an address."""
     (first, last), (begin, end) = span(one), span(other)
     return first <= end and begin <= last
 
 
 def prefix(subnet: str) -> str:
-    """Return what stands behind the stroke: ``16``."""
+    """Return the prefix length of *subnet* as text: ``16`` for ``172.18.0.0/16``."""
     return subnet.partition("/")[2]
 
 
 def routed(but: str = "") -> list[str]:
-    """Return the subnets to which this host has a route, but for those by the link *but*; see proc_net(5)."""
+    """Return the subnets to which this host has a route, except routes by the link *but*; see proc_net(5)."""
     return [subnet for link, subnet in by_link() if link != but]
 
 
 def routes(text: str, but: str = "") -> list[str]:
-    """Read /proc/net/route: numbers in hexadecimal, the lowest byte first. The default route is everyone's, not one.
+    """Return the subnets in *text*, the content of /proc/net/route, except routes by the link *but*.
 
-    Nor are its two halves, 0.0.0.0/1 and 128.0.0.0/1, as which VPNs write it to be nearer than the former one.
+    Numbers there are hexadecimal, the lowest byte first. The default route is left out: it leads to every subnet. So
+    are its two halves, 0.0.0.0/1 and 128.0.0.0/1, which VPNs write to have precedence over the default route.
     """
     return [subnet for link, subnet in by_link(text) if link != but]
 
 
 def by_link(text: str = "") -> list[tuple[str, str]]:
-    """Return the same, each with the link that leads there; without a *text* what the kernel says now."""
+    """Return pairs of a link and a subnet to which it leads, from *text*, or if that is empty from /proc/net/route."""
     if not text:
         with open(ROUTES, encoding="ascii") as file:
             text = file.read()

@@ -1,4 +1,4 @@
-"""What boxes with a network change on the host beyond objects of their own is said: once a boot, not with each box."""
+"""Warnings about changes that box networks make to the host itself: each one is printed once per boot."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import os
 
 from tinybox.container.network import host_bridges, pools
 
-TOLD = ".told"  # in the directory of the pools, which is gone with the next boot
-FORWARDING = "the host forwards packets (net.ipv4.ip_forward) while a box is on a bridge, and then no longer"
+TOLD = ".told"  # a file in the directory of the pools (which a reboot removes) that exists if the warning was printed
+FORWARDING = "the host forwards packets (net.ipv4.ip_forward) while a box is on a bridge, and no longer after that"
 
 
 def forwarding() -> str:
-    """Return what is to be said about forwarding, and remember that it was; nothing where it is on, or was said."""
+    """Return the warning about IP forwarding, and record that it was printed.
+
+    Return an empty string if forwarding is already on, or if the warning was printed since the last boot.
+    """
     with open(host_bridges.FORWARDING[4], encoding="ascii") as file:
         if file.read().strip() != "0":
             return ""

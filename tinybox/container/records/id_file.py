@@ -1,7 +1,7 @@
-"""The file that --cidfile names: a container's id for those who start it from a script.
+"""The file of --cidfile: it contains the id of the container, for the script that started it.
 
-It is there, empty, while the container is being made: so of two commands with one file one fails. A container that came
-to nothing leaves no file.
+The file is empty while the container is being made, so of two commands with the same file one fails. If no container
+is made, the file is removed; if the command is killed before that, the empty file stays, as in docker.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class IdFile:
-    """``with IdFile(path) as file:`` make a container, then `write` its id; see O_EXCL in open(2)."""
+    """A context manager that makes the file *path* and removes it unless `write` was called; see O_EXCL in open(2)."""
 
     def __init__(self, path: str) -> None:
         self.path, self.is_written = path, False
@@ -32,7 +32,7 @@ class IdFile:
         return self
 
     def write(self, container: str) -> None:
-        """Write the id of the *container*, without a line's end, as docker does."""
+        """Write the id *container*, without a newline, as docker does."""
         try:
             os.write(self._fd, container.encode())
         except OSError as error:

@@ -1,1 +1,1 @@
-"""The directories and files that a container gets beside its image."""
+"""The directories and files that a container has in addition to its image: volumes, /etc/hosts and its like."""

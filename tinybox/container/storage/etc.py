@@ -1,8 +1,8 @@
-"""The three files of /etc that are the box's own: hosts, hostname and resolv.conf, mounted over those of the image.
+"""Write the box's own /etc/hosts, /etc/hostname and /etc/resolv.conf (``--dns``, ``--add-host``) into its bundle.
 
-They lie in the bundle, and what is mounted is the file itself, not its name: so while a box runs they are written in
-place, and the box sees at once what is new. Each start makes new files, as another box may have the former ones mounted
-and do with them what it likes. See hosts(5), hostname(5) and resolv.conf(5).
+They are mounted over the image's files. A bind mount refers to the file, not to its name: so while a box runs, the
+files are written in place, and the box sees a change at once. Each start makes new files, because another box may still
+have the former ones mounted, and write to them. See hosts(5), hostname(5) and resolv.conf(5).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.records.spec import Mount, Spec
 
-GATEWAY = "host-gateway"  # in --add-host: the host, as this box reaches it
+GATEWAY = "host-gateway"  # in --add-host: the address at which this box reaches the host
 HOSTS, HOSTNAME, RESOLV = "hosts", "hostname", "resolv.conf"
 LOCAL = (
     "127.0.0.1\tlocalhost",
@@ -29,12 +29,12 @@ LOCAL = (
     "ff02::1\tip6-allnodes",
     "ff02::2\tip6-allrouters",
 )
-PUBLIC = ("8.8.8.8", "8.8.4.4")  # docker's answer where the host knows no server but itself
+PUBLIC = ("8.8.8.8", "8.8.4.4")  # docker's name servers for a host that has none but itself
 STUB, UPSTREAM = "127.0.0.53", "/run/systemd/resolve/resolv.conf"  # see systemd-resolved(8)
 
 
 def own_files(config: Spec) -> list[str]:
-    """Return which of the three are in the bundle: a path that is not absolute is one there, says OCI."""
+    """Return the names of the files that are in the bundle: in OCI a source that is not absolute is relative to it."""
     return [name for name in map(_source, config.get("mounts", [])) if name in (HOSTS, HOSTNAME, RESOLV)]
 
 
@@ -43,7 +43,7 @@ def _source(entry: Mount) -> str:
 
 
 def write(bundle: str, config: Spec) -> None:
-    """Write those of the three files that lie in the *bundle*, as a box finds them when it starts."""
+    """Write those of the three files that *config* mounts from the *bundle*, with their content for a start."""
     known = json.loads(config.get("annotations", {}).get(spec.NAMES) or "{}")
     is_hosts = not any(entry["type"] == "network" for entry in config.get("linux", {}).get("namespaces", []))
     texts = {
@@ -58,14 +58,15 @@ def write(bundle: str, config: Spec) -> None:
 def put(path: str, text: str) -> None:
     """Write *text* to the file *path* in place, for a box that has it mounted; see open(2).
 
-    The box may hold a lease on the file: UnfitFileError at once, since others wait for us; fcntl(2).
+    UnfitFileError if the box holds a lease on the file; this does not wait, because other processes may wait for the
+    caller; see fcntl(2).
     """
     fd = files.open_at_once(path, os.O_WRONLY | os.O_NOFOLLOW)
     try:
-        os.fchmod(fd, 0o644)  # whatever our umask is: users who are not root look names up, too
+        os.fchmod(fd, 0o644)  # regardless of the umask: all users in the box look names up
         data = _encoded(text)
         os.pwrite(fd, data, 0)
-        os.ftruncate(fd, len(data))  # after, so that who reads meanwhile finds more, not nothing
+        os.ftruncate(fd, len(data))  # last, so that a process that reads now finds too much instead of nothing
     finally:
         os.close(fd)
 
@@ -75,9 +76,9 @@ def _encoded(text: str) -> bytes:
 
 
 def read(path: str, most: int = 1 << 20) -> str:
-    """Return what is in the file *path*, at *most* so many characters; of one that is not there, nothing.
+    """Return the text of the file *path*, *most* characters at most; an empty string if there is no such file.
 
-    A box can have a lease on it, for the host's own files can be mounted in a box, too: UnfitFileError; see fcntl(2).
+    UnfitFileError if a box holds a lease on it; even the host's own files can be mounted in a box; see fcntl(2).
     """
     try:
         fd = files.open_at_once(path, os.O_RDONLY)
@@ -92,7 +93,7 @@ def _text(lines: Iterable[str]) -> str:
 
 
 def added(known: dict[str, list[str]], *, is_hosts: bool) -> list[str]:
-    """Return the lines of --add-host; those for the host itself, which a box reaches by its gateway, come later."""
+    """Return the lines of --add-host, without those for ``host-gateway``: `behind` makes them when it is known."""
     pairs = [line.partition(":")[::2] for line in known.get("hosts", [])]
     if is_hosts:
         pairs = [(name, "127.0.0.1" if address == GATEWAY else address) for name, address in pairs]
@@ -100,13 +101,16 @@ def added(known: dict[str, list[str]], *, is_hosts: bool) -> list[str]:
 
 
 def behind(known: dict[str, list[str]], gateway: str) -> list[str]:
-    """Return the lines of --add-host for the host itself, now that the *gateway* is known; none without one."""
+    """Return the lines of --add-host for ``host-gateway`` with the address *gateway*; none if that is empty."""
     pairs = [line.partition(":")[::2] for line in known.get("hosts", [])]
     return [f"{gateway}\t{name}" for name, address in pairs if gateway and address == GATEWAY]
 
 
 def _of_the_host(*, keep: bool) -> tuple[str, bool]:
-    """Return the text to begin with, and whether servers on the loopback stay: of use in the host's network only."""
+    """Return the text of the host's resolv.conf, and *keep*: whether its servers on the loopback can be used.
+
+    They can be used only in the host's network.
+    """
     text = read("/etc/resolv.conf")
     if not keep and servers(text) == [STUB]:
         text = read(UPSTREAM) or text
@@ -114,12 +118,15 @@ def _of_the_host(*, keep: bool) -> tuple[str, bool]:
 
 
 def servers(text: str) -> list[str]:
-    """Return the name servers of a resolv.conf."""
+    """Return the addresses of the name servers in *text*, the content of a resolv.conf."""
     return [words[1] for words in map(str.split, text.splitlines()) if len(words) > 1 and words[0] == "nameserver"]
 
 
 def resolv_conf(text: str, keep: bool, known: dict[str, list[str]]) -> str:
-    """Return the box's resolv.conf: the host's *text*, with what the options name instead; see resolv.conf(5)."""
+    """Return the box's resolv.conf: the host's *text* with the values of --dns and its like; see resolv.conf(5).
+
+    Without *keep*, servers on the loopback are left out; if none remain, docker's PUBLIC ones are used.
+    """
     if not any(known.get(key) for key in ("nameserver", "search", "options")) and keep:
         return text
     kept = [server for server in servers(text) if keep or not is_loopback(server)] or PUBLIC
@@ -131,11 +138,11 @@ def resolv_conf(text: str, keep: bool, known: dict[str, list[str]]) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether an address means the machine itself, which in a box is the box."""
+    """Return whether *address* is a loopback address; in a box it would mean the box itself."""
     return address.startswith("127.") or address == "::1"
 
 
 def _last(text: str, names: Sequence[str]) -> list[str]:
-    """Return the words of the last line that begins with one of *names*: it is the one that counts."""
+    """Return the values of the last line that begins with one of *names*; resolvers ignore the former lines."""
     found = [words[1:] for words in map(str.split, text.splitlines()) if words and words[0] in names]
     return found[-1] if found else []

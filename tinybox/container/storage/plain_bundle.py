@@ -1,4 +1,4 @@
-"""A plain OCI bundle: the root file system copied out, so that any runtime can run it."""
+"""Copy a container's merged root file system into a plain OCI bundle, which any runtime can run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def copy_merged(layers: Sequence[str], target: str) -> None:
-    """Copy the merged view of *layers*, bottom first, to *target*: owners, modes, links and attributes; see cp(1).
+    """Copy the merged view of *layers*, bottom first, to *target* with owners, modes, links, attributes; see cp(1).
 
-    HostError: it cannot be copied whole; *target* is gone then. cp(1) takes no path that the kernel does not take.
+    If the copy fails, *target* is removed and HostError is raised. For instance, cp(1) cannot copy a path that is
+    longer than the kernel allows.
     """
     with tempfile.TemporaryDirectory() as merged:
         pid = os.fork()
@@ -26,11 +27,11 @@ def copy_merged(layers: Sequence[str], target: str) -> None:
             _become_copier(layers, merged, target)
         if os.waitpid(pid, 0)[1] != 0:
             files.remove_tree(target)
-            raise HostError(f"copy to {target}", "failed", "cp(1) has said why")
+            raise HostError(f"copy to {target}", "failed", "see the message of cp(1)")
 
 
 def _become_copier(layers: Sequence[str], merged: str, target: str) -> NoReturn:
-    """Merge the layers where nobody else sees it, in a mount namespace of our own, and become cp(1)."""
+    """Merge the layers in a new mount namespace, where no other process sees them, and execute cp(1)."""
     try:
         process.unshare(process.CLONE_NEWNS)
         mounts.make_private()

@@ -1,4 +1,4 @@
-"""What an image has at the place of a new volume goes into the volume: a copy of the merged layers' directory."""
+"""Populate a new volume: copy into it the image's directory at the place where the volume is mounted."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ _INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
 
 
 class Copy(Tree):
-    """A directory that is a copy: a file whose name looks like a whiteout is a file."""
+    """A plain copy of a directory: a file whose name looks like a whiteout (``.wh.``) is an ordinary file here."""
 
     is_layer = False
 
 
 def fill(layers: Sequence[str], destination: str, volume: str) -> None:
-    """Copy the directory *destination* of the image, whose *layers* lie bottom first, into the directory *volume*.
+    """Copy the directory *destination* of the image with these *layers*, bottom first, into the directory *volume*.
 
-    Owners, modes, links and attributes are kept, also the directory's own; without such a directory nothing is done.
+    Owners, modes, links and attributes are kept, also those of the directory itself. If there is no such directory in
+    the image, nothing is copied.
     """
     with RunInChild(lambda: _copy(layers, os.fsencode(destination), volume)):
         pass
 
 
 def _copy(layers: Sequence[str], destination: bytes, volume: str) -> None:
-    """Merge the layers where nobody else sees it, in a mount namespace of our own, and copy out of them."""
+    """Merge the layers in a new mount namespace, where no other process sees them, and copy from there."""
     with Copy(volume) as tree:  # open before anything is mounted
         if len(layers) > 1:
             process.unshare(process.CLONE_NEWNS)
             mounts.make_private()
-            overlay.mount_merged(layers, layers[-1])  # over the top layer, which overlayfs holds already
+            overlay.mount_merged(layers, layers[-1])  # over the top layer, which overlayfs has open already
         root = os.open(layers[-1], os.O_PATH | os.O_DIRECTORY)
         try:
             top = files.openat2(root, destination, os.O_PATH | os.O_DIRECTORY, _INSIDE)

@@ -1,7 +1,7 @@
 """Volumes: directories of the store that outlive the containers that use them.
 
-ROOT/volumes/NAME/_data is what a container sees, ROOT/volumes/NAME/volume.json what is known of it. A volume that is
-still empty gets what the image has at its place, whole or not at all: docker does so, with owners and modes.
+A container sees ROOT/volumes/NAME/_data; ROOT/volumes/NAME/volume.json has the labels and the time of creation. Into an
+empty volume the image's files at its mount point are copied, whole or not at all, with owners and modes, as in docker.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Mount, Spec
 
-OWN_MOUNTS = frozenset(  # what every container has; all others were asked for
+OWN_MOUNTS = frozenset(  # the mounts of every container; all other mounts were requested by the user
     "/proc /dev /dev/pts /dev/mqueue /dev/shm /sys /sys/fs/cgroup /etc/hosts /etc/hostname /etc/resolv.conf".split()
 )
 _DIGITS = frozenset("0123456789abcdef")
@@ -44,29 +44,29 @@ class Volume:
         self.is_anonymous = is_anonymous(self.path)
 
     def size(self) -> int:
-        """Sum up the bytes of its files; see du(1)."""
+        """Return the sum of the sizes of its files in bytes; see du(1)."""
         return tree_size(self.path)
 
 
 def directory(paths: Paths, name: str) -> str:
-    """Return where the volume *name* is, or will be; without a name it is an anonymous one, of this container alone."""
+    """Return the directory of the volume *name*, which need not exist; without a name, that of a new anonymous one."""
     return os.path.join(paths.volumes, checked(name) if name else made_up(), "_data")
 
 
 def made_up() -> str:
-    """Return a name for a volume that has none: 64 hex digits."""
+    """Return a new name for an anonymous volume: 64 random hex digits."""
     return os.urandom(32).hex()
 
 
 def checked(name: str) -> str:
-    """Return *name* if docker would take it for a volume; else UsageError."""
+    """Return *name* if docker allows it for a volume; else UsageError."""
     if not naming.is_allowed(name):
-        raise UsageError(f"volume name {name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-] and what follows")
+        raise UsageError(f"volume name {name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-]+")
     return name
 
 
 def is_anonymous(path: str) -> bool:
-    """Tell whether this volume has no name of its own, only 64 hex digits; it goes with its container."""
+    """Return whether the name of the volume at *path* is 64 hex digits; such a volume is removed with its container."""
     name = os.path.basename(os.path.dirname(path))
     return len(name) == 64 and set(name) <= _DIGITS
 
@@ -76,18 +76,18 @@ def used(paths: Paths, config: Spec) -> list[str]:
     return [entry["source"] for entry in spec.mounts_of_volumes(config, paths)]
 
 
-def asked(config: Spec) -> list[Mount]:
-    """Return those mounts of a container with this *config* that somebody asked for."""
+def requested(config: Spec) -> list[Mount]:
+    """Return the mounts of a container with this *config* that the user requested."""
     return [entry for entry in config.get("mounts", []) if entry["destination"] not in OWN_MOUNTS]
 
 
 def handed_on(paths: Paths, config: Spec) -> list[Mount]:
-    """Return what another container has of this one by --volumes-from: volumes and binds, in the words of --mount."""
+    """Return the volumes and binds that --volumes-from takes from a container, in the form of --mount."""
     handed: list[Mount] = []
-    for entry in asked(config):
+    for entry in requested(config):
         options = ["ro" if option == "rro" else option for option in entry.get("options", [])]
         source = entry.get("source", "")
-        if os.path.dirname(os.path.dirname(source)) == paths.volumes:  # its content is this one's, not the image's
+        if os.path.dirname(os.path.dirname(source)) == paths.volumes:  # nocopy: never filled from the other image
             own = [option for option in options if option not in ("rbind", "rprivate", "idmap", "nocopy")]
             name = os.path.basename(os.path.dirname(source))
             handed.append({**entry, "type": "volume", "source": name, "options": [*own, "nocopy"]})
@@ -97,9 +97,9 @@ def handed_on(paths: Paths, config: Spec) -> list[Mount]:
 
 
 def remove_nameless(paths: Paths, config: Spec) -> None:
-    """Remove the nameless volumes of a container that is no more, but those that others have by --volumes-from.
+    """Remove the anonymous volumes of a deleted container, except those that another container has by --volumes-from.
 
-    The store's lock is held for it, under which a container is made: so none can take them over meanwhile.
+    This holds the lock of the store. A container is made under the same lock, so no new one can take a volume over.
     """
     nameless = [path for path in used(paths, config) if is_anonymous(path)]
     if nameless:
@@ -110,19 +110,19 @@ def remove_nameless(paths: Paths, config: Spec) -> None:
 
 
 def _is_named(paths: Paths, name: str) -> bool:
-    """Tell whether some config.json names the volume *name*, 64 digits that mean nothing else; they are not parsed."""
+    """Return whether a config.json contains the 64 digits of the volume *name*; a search is faster than parsing."""
     for container in paths.stored():
         try:
             with open(os.path.join(paths.bundle(container), "config.json"), "rb") as file:
                 if name.encode() in file.read():
                     return True
         except FileNotFoundError:
-            continue  # it is just being made or removed
+            continue  # the container is being made or removed
     return False
 
 
 def make(paths: Paths, config: Spec) -> None:
-    """Make those volumes that a container uses and that are not there yet, and fill the empty ones from the image."""
+    """Make the missing volumes of a container, and fill the empty ones from the image."""
     for entry in spec.mounts_of_volumes(config, paths):
         fd = _make(paths, os.path.dirname(entry["source"]), {})
         try:
@@ -132,7 +132,10 @@ def make(paths: Paths, config: Spec) -> None:
 
 
 def _make(paths: Paths, folder: str, labels: dict[str, str]) -> int:
-    """Make the directory of a volume and its record, if need be; return it locked, so that one fills it: flock(2)."""
+    """Make the directory of a volume and its record if they are missing; return an fd of it with an flock(2).
+
+    The lock ensures that only one process fills the volume.
+    """
     os.makedirs(paths.volumes, 0o700, exist_ok=True)
     os.makedirs(folder, 0o711, exist_ok=True)
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -149,10 +152,10 @@ def _make(paths: Paths, folder: str, labels: dict[str, str]) -> int:
 
 
 def _populate(paths: Paths, config: Spec, entry: Mount) -> None:
-    """Fill the empty volume of *entry*. It is filled beside its place and then takes it; see rename(2).
+    """Fill the empty volume of *entry* from the image: fill a new directory, then rename it to _data; see rename(2).
 
-    A running container that has mounted the empty one would go on with a directory that is nowhere any more: while
-    there is one, the volume stays as it is.
+    A running container that has the empty directory mounted would keep that one, which has no name any more. So the
+    volume stays empty while such a container runs.
     """
     path = entry["source"]
     if os.path.isdir(path) and os.listdir(path):
@@ -167,17 +170,17 @@ def _populate(paths: Paths, config: Spec, entry: Mount) -> None:
     ):
         return
     fresh = path + ".new"
-    files.remove_tree(fresh)  # left by a command that was killed right here
+    files.remove_tree(fresh)  # a former command that was killed below has left it
     os.mkdir(fresh, 0o755)
     if has_some:
         from tinybox.container.storage import populate
 
         populate.fill(layers, entry["destination"], fresh)
-    os.rename(fresh, path)  # which is absent, or empty
+    os.rename(fresh, path)  # *path* is absent or empty
 
 
 def create(paths: Paths, name: str, labels: dict[str, str]) -> Volume:
-    """Make the volume *name*, or one with a name made up; one that is there stays as it is, as docker has it."""
+    """Make the volume *name*, or an anonymous one if that is empty; an existing volume stays as it is, as in docker."""
     folder = os.path.dirname(directory(paths, name))
     fd = _make(paths, folder, labels)
     try:
@@ -198,7 +201,7 @@ def every(paths: Paths) -> list[Volume]:
         try:
             found.append(Volume(paths, name))
         except (FileNotFoundError, NotADirectoryError):
-            continue  # it has just been removed
+            continue  # the volume has just been removed
     return found
 
 
@@ -210,35 +213,38 @@ def find(paths: Paths, name: str) -> Volume:
 
 
 def users(paths: Paths) -> dict[str, list[str]]:
-    """Return which containers use which volumes, by their config.json: directory to ids."""
+    """Return a map from each used volume's directory to the ids of the containers whose config.json mounts it."""
     found: dict[str, list[str]] = {}
     for container in paths.stored():
         try:
             config = spec.load(paths.bundle(container))
         except UsageError:
-            continue  # it is just being made or removed
+            continue  # the container is just being made or removed
         for path in used(paths, config):
             found.setdefault(path, []).append(container)
     return found
 
 
 def remove(paths: Paths, volume: Volume) -> None:
-    """Remove a volume that no container uses; StateError names those that do. The caller holds the store's lock."""
+    """Remove a volume; StateError names the containers that use it, if any. The caller holds the store's lock."""
     containers = users(paths).get(volume.path, [])
     if containers:
         shown = ", ".join(container[:12] for container in containers)
-        raise StateError(f"volume {volume.name}", f"is in use by {shown}", "tinybox rm them first")
+        raise StateError(f"volume {volume.name}", f"is in use by {shown}", "remove them first: tinybox rm")
     files.remove_tree(volume.folder)
 
 
 def unused(paths: Paths, is_wanted: Callable[[Volume], bool]) -> list[Volume]:
-    """Return the volumes that no container uses, those that *is_wanted* says."""
+    """Return the volumes that no container uses and for which *is_wanted* is true."""
     taken = users(paths)
     return [volume for volume in every(paths) if volume.path not in taken and is_wanted(volume)]
 
 
 def tree_size(path: str) -> int:
-    """Sum up the bytes of all files below *path*, each once; what goes or is moved meanwhile counts nothing."""
+    """Return the sum of the sizes of all files below *path* in bytes, each file counted once.
+
+    Files that are removed or moved during the walk are not counted.
+    """
     sizes: dict[tuple[int, int], int] = {}
     try:
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Which containers are meant by `--filter KEY=VALUE`: docker's keys for containers."""
+"""ps --filter KEY=VALUE: docker's filter keys for containers."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 HEALTH = ("starting", "healthy", "unhealthy", "none")
 KEYS = "ancestor before exited health id label name network since status volume".split()
-AT_REST_TOO = ("status", "before", "since")  # who asks for one of these means containers that have ended, too
+AT_REST_TOO = ("status", "before", "since")  # with one of these keys, containers that have ended are listed, too
 
 
 class ContainerFilter(Filter):
-    """What several --filter options ask of containers; UsageError tells which word is wrong."""
+    """The combined test of several --filter options for containers; UsageError names the option that is wrong."""
 
     def __init__(self, paths: Paths, words: Sequence[str]) -> None:
         self._paths = paths
         super().__init__(words, KEYS)
-        self.at_rest = any(key in self.asked for key in AT_REST_TOO)
+        self.at_rest = any(key in self.values for key in AT_REST_TOO)
 
     def _id(self, value: str) -> Test:
         pattern = _pattern("id", value)
@@ -44,7 +44,7 @@ class ContainerFilter(Filter):
 
     def _exited(self, value: str) -> Test:
         if value != "unknown" and not is_whole(value):
-            raise UsageError(f"--filter exited={value}", "is no exit status", "a number, or unknown")
+            raise UsageError(f"--filter exited={value}", "is not an exit status", "write a number, or unknown")
         wanted = None if value == "unknown" else int(value)
         return lambda listed: listed.word == "exited" and listed.state.get("exitCode") == wanted
 
@@ -57,10 +57,10 @@ class ContainerFilter(Filter):
         return lambda listed: listed.health == value
 
     def _ancestor(self, value: str) -> Test:
-        """Ask for an image by name or id, those that were made on top of it included: they have its layers below."""
+        """Match containers of the image *value* (name or id), and of images made from it, which contain its layers."""
         try:
             wanted = Store(self._paths.root).image(value)
-        except TinyboxError:  # it may be gone, and its containers still there
+        except TinyboxError:  # the image may have been removed, while its containers still exist
             return lambda listed: (
                 value in (listed.image, listed.image.rpartition(":")[0])
                 or (len(value) >= 12 and listed.image_id.startswith(value.removeprefix("sha256:")))
@@ -92,7 +92,7 @@ def _pattern(key: str, value: str) -> re.Pattern[str]:
     try:
         return re.compile(value)
     except re.error as error:
-        raise UsageError(f"--filter {key}={value}", f"is no regular expression: {error}") from error
+        raise UsageError(f"--filter {key}={value}", f"is not a regular expression: {error}") from error
 
 
 def _one_of(key: str, value: str, allowed: Sequence[str]) -> None:

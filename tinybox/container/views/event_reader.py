@@ -1,4 +1,4 @@
-"""What has happened to containers, and what happens now: the lines of events.log, read back; see events.py."""
+"""events: read past and new events from ROOT/events.log, which records/events.py writes, and select some of them."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
     Event = dict[str, Any]
 
 KEYS = ("container", "event", "image", "network", "type")
-LOOK_AGAIN = 5.0  # seconds; the kernel tells when there is something new, this is for a queue that ran over
+LOOK_AGAIN = 5.0  # seconds; inotify reports new lines; this is for events lost when its queue overflows
 
 
 class EventSelection:
-    """Which events are wanted: those between *since* and *until* (ns since 1970), of these --filter words.
+    """The events to show: between *since* and *until* (ns since 1970), and matching the --filter options *words*.
 
-    Without *since* they are those that come; without *until* there is no end to them.
+    Without *since* only new events are shown; without *until* the selection never ends.
     """
 
     def __init__(self, paths: Paths, since: int | None, until: int | None, words: Sequence[str] = ()) -> None:
         self.since = time.time_ns() if since is None else since
         self.until = until
-        self._asked = filter_values.pairs(words, KEYS)
-        for name in self._asked.get("container", [])[:]:
-            self._asked["container"] += naming.target(os.path.join(paths.names, name)).split()
+        self._filters = filter_values.pairs(words, KEYS)
+        for name in self._filters.get("container", [])[:]:
+            self._filters["container"] += naming.target(os.path.join(paths.names, name)).split()
 
     def __call__(self, event: Event) -> bool:
-        """Tell whether *event* is one of them."""
+        """Return whether *event* is selected."""
         if not self.since <= event["timeNano"] <= (self.until or event["timeNano"]):
             return False
-        return all(any(_agrees(event, key, value) for value in values) for key, values in self._asked.items())
+        return all(any(_agrees(event, key, value) for value in values) for key, values in self._filters.items())
 
     def is_over(self) -> bool:
-        """Tell whether no event can come any more that is wanted."""
+        """Return whether *until* has passed, so that no selected event can come any more."""
         return self.until is not None and time.time_ns() > self.until
 
     def patience(self) -> float:
-        """Return how many seconds to wait at most before looking again."""
+        """Return the most seconds to wait before reading the file again."""
         left = LOOK_AGAIN if self.until is None else (self.until - time.time_ns()) / units.SECOND + 0.001
         return min(LOOK_AGAIN, max(left, 0))
 
@@ -67,13 +67,13 @@ def _agrees(event: Event, key: str, value: str) -> bool:
 
 
 def read(paths: Paths, wanted: EventSelection) -> Iterator[list[Event]]:
-    """Yield the wanted events in batches: those that were, then those that come, up to *until*; see inotify(7)."""
+    """Yield the *wanted* events in batches: past events, then new ones, up to their *until*; see inotify(7)."""
     with (
         inotify.Watcher(os.path.dirname(paths.events)) as watcher,
         rotated_files.Lines(paths.events, since=wanted.since) as lines,
     ):
         while True:
-            over = wanted.is_over()  # asked before the look: what came until then is seen by it
+            over = wanted.is_over()  # tested before reading, so that all events up to that moment are read
             for batch in lines.batches():
                 yield [event for event in map(parse, batch) if event is not None and wanted(event)]
             if over:
@@ -82,7 +82,7 @@ def read(paths: Paths, wanted: EventSelection) -> Iterator[list[Event]]:
 
 
 def parse(line: bytes) -> Event | None:
-    """Read one line of events.log, or None if it is damaged."""
+    """Return one line of events.log as an event, or None if the line is damaged."""
     try:
         event: Event = json.loads(line)
         event["timeNano"], event["Action"], event["id"], event["Attributes"], event["Type"]
@@ -92,6 +92,6 @@ def parse(line: bytes) -> Event | None:
 
 
 def line(event: Event) -> str:
-    """Return one event as docker writes it: time, type, action, id, and in brackets what else is known."""
+    """Return one event in docker's format: time, type, action, id, and its other attributes in parentheses."""
     known = ", ".join(f"{key}={value}" for key, value in sorted(event["Attributes"].items()))
     return f"{units.stamp(event['timeNano'])} {event['Type']} {event['Action']} {event['id']} ({known})"

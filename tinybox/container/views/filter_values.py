@@ -1,6 +1,6 @@
-"""The words of --filter, for whatever is listed: ``KEY=VALUE``, docker's keys, and how several of them add up.
+"""Parse --filter KEY=VALUE options, and combine them as docker does: for containers, volumes, networks and events.
 
-Values of one key are alternatives; keys all have to agree, and so have labels.
+Several values of one key are alternatives; all keys must match, and all labels must match.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 class Filter:
-    """The words of several --filter options, made into one question; UsageError tells which word is wrong.
+    """One combined test of several --filter options; UsageError names the option that is wrong.
 
-    Who lists something has a method ``_KEY`` for each key, which makes a test of its value.
+    A subclass has a method ``_KEY`` for each key, which returns a test for a value of that key.
     """
 
     def __init__(self, words: Sequence[str], keys: Sequence[str]) -> None:
-        self.asked = pairs(words, keys)
+        self.values = pairs(words, keys)
         self._alternatives: list[list[Test]] = []
-        for key, values in self.asked.items():
+        for key, values in self.values.items():
             tests = [getattr(self, f"_{key}")(value) for value in values]
             self._alternatives += [[test] for test in tests] if key == "label" else [tests]
 
     def __call__(self, thing: Any) -> bool:
-        """Tell whether *thing* is meant."""
+        """Return whether *thing* matches the filter."""
         return all(any(test(thing) for test in tests) for tests in self._alternatives)
 
     def _label(self, value: str) -> Test:
@@ -39,19 +39,19 @@ class Filter:
 
 
 def pairs(words: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:
-    """Return the values of each key in *words*, ``KEY=VALUE``; UsageError if it is none of *keys*."""
-    asked: dict[str, list[str]] = {}
+    """Return the values of each key in *words*, a list of ``KEY=VALUE``; UsageError if a key is none of *keys*."""
+    values: dict[str, list[str]] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or key not in keys:
             raise UsageError(f"--filter {word}", "is no filter", f"KEY=VALUE; keys: {', '.join(keys)}")
-        asked.setdefault(key, []).append(value)
-    return asked
+        values.setdefault(key, []).append(value)
+    return values
 
 
 def truth(key: str, value: str) -> bool:
-    """Return what *value* says: true or 1, false or 0; else UsageError."""
-    said = text_values.truth(value)
-    if said is None:
+    """Return *value* as a bool, as Go's ParseBool reads it (true, 1, false, 0 ...); UsageError for any other text."""
+    found = text_values.truth(value)
+    if found is None:
         raise UsageError(f"--filter {key}={value}", "is neither true nor false")
-    return said
+    return found

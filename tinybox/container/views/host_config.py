@@ -1,7 +1,7 @@
-"""What a container was given of the host, in docker's words: `HostConfig`, worked out of the config.json.
+"""inspect: docker's `HostConfig` (limits, capabilities, modes, mounts, ports), derived from the config.json.
 
-The config.json says what is, not which options brought it about; so capabilities are those that differ from docker's
-default set, and a mode is what the namespaces say.
+The config.json has the results, not the options that led to them. So CapAdd and CapDrop are the differences from
+docker's default set, and a mode is derived from the namespaces.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MODES = {"PidMode": "pid", "IpcMode": "ipc", "UTSMode": "uts", "CgroupnsMode": 
 
 
 def as_dict(config: Spec) -> dict[str, Any]:
-    """Return ``HostConfig`` of a container with this *config*."""
+    """Return the ``HostConfig`` of a container with this *config*, with docker's keys."""
     annotations = config.get("annotations", {})
     return {
         **{option.inspect[0]: _value(option, config) for option in OPTIONS if option.inspect[0]},
@@ -43,7 +43,7 @@ def as_dict(config: Spec) -> dict[str, Any]:
 
 
 def _value(option: Option, config: Spec) -> Any:
-    """Return what stands in the one field of *config* that *option* is, or what docker shows where there is none."""
+    """Return the value of the field of *config* that *option* sets, or docker's value without the option."""
     *sections, name = option.path
     place: Any = config
     for section in sections:
@@ -52,7 +52,7 @@ def _value(option: Option, config: Spec) -> Any:
 
 
 def _limits(config: Spec) -> dict[str, Any]:
-    """Return the limits that are more than one field."""
+    """Return the limits that are more than one field of *config*."""
     cpu = config.get("linux", {}).get("resources", {}).get("cpu", {})
     quota, period = cpu.get("quota", 0), cpu.get("period", limits.DEFAULT_PERIOD)
     return {
@@ -84,7 +84,7 @@ def _rights(config: Spec) -> dict[str, Any]:
 
 
 def _modes(config: Spec) -> dict[str, str]:
-    """Return each namespace's mode: private, host, or the path of the one that was joined."""
+    """Return the mode of each namespace: private, host, or the path of the namespace that was joined."""
     joined = {entry["type"]: entry.get("path") or "private" for entry in config.get("linux", {}).get("namespaces", [])}
     network = joined.get("network", "host")
     wants = json.loads(config.get("annotations", {}).get(spec.NETWORKS) or "[]")

@@ -1,6 +1,7 @@
-"""All that is known of one container or image, in docker's words: from its state, its config.json and the kernel.
+"""inspect: everything about one container or image with docker's keys, from state.json, config.json and the kernel.
 
-What nobody has written down and the kernel does not tell is left out, or null, as an exit status that nobody saw.
+A value that is neither recorded nor known to the kernel is left out, or null: for instance the exit status of a
+container whose owner was killed.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from tinybox.container.views.listing import Listed
     from tinybox.images.store import Image
 
-    Words = dict[str, Any]
+    JsonObject = dict[str, Any]
 
 
-def container(listed: Listed) -> Words:
-    """Return everything about a container; `Spec` is its config.json, word for word."""
+def container(listed: Listed) -> JsonObject:
+    """Return everything about a container; the key `Spec` has its config.json unchanged."""
     try:
         config = spec.load(listed.paths.bundle(listed.id))
     except UsageError as error:
@@ -59,7 +60,7 @@ def container(listed: Listed) -> Words:
     }
 
 
-def _state(listed: Listed) -> Words:
+def _state(listed: Listed) -> JsonObject:
     now, word = listed.state, listed.word
     return {
         "Status": word,
@@ -77,7 +78,7 @@ def _state(listed: Listed) -> Words:
     }
 
 
-def _config(listed: Listed, config: Spec) -> Words:
+def _config(listed: Listed, config: Spec) -> JsonObject:
     process, annotations = config["process"], listed.annotations
     user = process.get("user", {})
     uid, gid = user.get("uid", 0), user.get("gid", 0)
@@ -101,8 +102,8 @@ def _config(listed: Listed, config: Spec) -> Words:
     }
 
 
-def _files(listed: Listed, config: Spec) -> Words:
-    """Return where the container's files are: the image's layers, the topmost first, and what it has written itself."""
+def _files(listed: Listed, config: Spec) -> JsonObject:
+    """Return the directories of the container's files: the image's layers, the topmost first, and its own ones."""
     bundle = listed.paths.bundle(listed.id)
     layers = config.get("annotations", {}).get(spec.LAYERS, "").split(":")
     data = {
@@ -115,7 +116,7 @@ def _files(listed: Listed, config: Spec) -> Words:
 
 
 def _source_of(bundle: str, config: Spec, place: str) -> str:
-    """Return which file of the host is mounted at *place*, or nothing; its own files lie in its *bundle*."""
+    """Return the host's file that is mounted at *place*, or an empty string; relative sources are in the *bundle*."""
     mounts = config.get("mounts", [])
     source = next((entry.get("source", "") for entry in mounts if entry["destination"] == place), "")
     return os.path.join(bundle, source) if source else ""
@@ -125,8 +126,8 @@ def _if_there(path: str) -> str:
     return path if os.path.exists(path) else ""
 
 
-def image(found: Image) -> Words:
-    """Return everything about an image."""
+def image(found: Image) -> JsonObject:
+    """Return everything about an image, with docker's keys."""
     return {
         "Id": f"sha256:{found.id}",
         "RepoTags": [found.reference] if found.reference else [],

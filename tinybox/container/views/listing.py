@@ -1,7 +1,7 @@
-"""Which containers there are, and what their owners have written down about them: all that `ps` knows.
+"""ps: list the containers of a store with their state, image, command, ports and health, from their state.json files.
 
-One small state.json a container is read, and never the config.json, which is ten times as long. Whether a container is
-paused is the kernel's knowledge, and asked of its control group.
+Only the small state.json of each container is read, not the config.json, which is ten times as long. Whether a
+container is paused is read from its control group.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from tinybox.container.records.state import State
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
-STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")  # docker's
-SHAPE = {  # of a state.json, as far as it is told; see quick_json.misfit
+STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")  # as in docker
+SHAPE = {  # the types of the values in a state.json that are shown; see quick_json.misfit
     **dict.fromkeys("pid createdAt startedAt finishedAt exitCode restarts".split(), int),
     "status!": str,
     "restarting": bool,
@@ -40,7 +40,7 @@ _PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
 
 
 class Listed:
-    """One container as it stands on disk, and what can be told of it without asking anybody else."""
+    """One container as recorded on disk, with values derived from its record and from its control group."""
 
     def __init__(self, paths: Paths, container: str, name: str, now: State, where: Hierarchies | None = None) -> None:
         self.paths, self.id, self.name, self.state, self._where = paths, container, name, now, where
@@ -48,7 +48,7 @@ class Listed:
 
     @property
     def image(self) -> str:
-        """The name of the image, as it was given; of a nameless one the id."""
+        """The name of the image as the user gave it; for an image without a name, the beginning of its id."""
         return self.annotations.get(spec.IMAGE_NAME) or self.annotations.get(spec.IMAGE, "")[:12]
 
     @property
@@ -58,74 +58,74 @@ class Listed:
 
     @property
     def command(self) -> str:
-        """The program and its arguments; those with blanks stand in quotes."""
+        """The program and its arguments; an argument with blanks is in quotes."""
         return " ".join(f"'{word}'" if " " in word else word for word in self.state.get("command", []))
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels, of the image and its own."""
+        """The labels of the image and of the container."""
         return spec.labels(self.annotations)
 
     @property
     def word(self) -> str:
-        """The state in docker's words: created, running, paused, restarting, exited.
+        """The status as docker names it: created, running, paused, restarting, exited.
 
-        One that never began, because its program is not there, is still ``created``.
+        A container that never started, because its program does not exist, is still ``created``.
         """
         status = self.state["status"]
         if self.state.get("restarting"):
             return "restarting"
         if status == state.CREATING:
-            return "creating"  # not docker's: somebody has stopped it there, to look at it
+            return "creating"  # not a status of docker's: `run --break-at` has stopped it there for inspection
         if status == state.RUNNING:
             return "paused" if self.is_paused() else "running"
         return "exited" if status == state.STOPPED and self.state.get("startedAt") else "created"
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs, paused or not."""
+        """Whether the container runs; a paused one runs, too."""
         return self.state["status"] == state.RUNNING
 
     @property
     def has_process(self) -> bool:
-        """Whether it has a first process to be looked at: it runs, or is half-made."""
+        """Whether the container has a first process: it runs, or is being created."""
         return self.is_alive or (
             self.state["status"] in (state.CREATING, state.CREATED) and self.state.get("pid", 0) > 0
         )
 
     @property
     def health(self) -> str:
-        """``healthy``, ``unhealthy``, ``starting``, or ``none`` where nobody asks after it."""
+        """``healthy``, ``unhealthy``, ``starting``, or ``none`` if it has no health check."""
         return str((self.state.get("health") or {}).get("Status") or "none")
 
     @property
     def finished_at(self) -> int:
-        """When it ended, or 0: that it ended while nobody saw it, as in a reboot, leaves no time."""
+        """When it ended (ns since 1970), or 0 if that is unknown: its owner was killed, or the host was rebooted."""
         finished = self.state.get("finishedAt", 0)
         return finished if finished >= self.state.get("startedAt", 0) else 0
 
     @property
     def ports(self) -> list[Port]:
-        """Its published ports; while it is alive with those of the host that were chosen."""
+        """Its published ports; while it runs, with the chosen host ports."""
         return ports.chosen(self.paths.run_directory(self.id), self.annotations)
 
     @property
     def group(self) -> Cgroup:
-        """Its control group, which is there while it is alive."""
+        """Its control group, which exists while it runs."""
         where = self._where or hierarchies()
         return Cgroup(place(self.id), where, where.v1)
 
     def is_paused(self) -> bool:
-        """Tell whether its processes are frozen."""
+        """Return whether its processes are frozen."""
         return self.group.frozen()
 
     def mounts(self) -> list[dict[str, Any]]:
-        """Return the volumes and directories that were mounted by a user, in docker's words; from config.json."""
+        """Return the mounts that the user requested (volumes, directories), with docker's keys; from config.json."""
         try:
             config = spec.load(self.paths.bundle(self.id))
-        except UsageError:  # removed while we were reading
+        except UsageError:  # the container was removed during this call
             return []
-        return [_mount(self.paths, entry) for entry in volumes.asked(config)]
+        return [_mount(self.paths, entry) for entry in volumes.requested(config)]
 
 
 def _mount(paths: Paths, entry: Mount) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _mount(paths: Paths, entry: Mount) -> dict[str, Any]:
 
 
 def find(paths: Paths, word: str) -> Listed:
-    """Return the container that *word* means; StateError if there is none."""
+    """Return the container with the name or id *word*; StateError if there is none."""
     container = naming.find(paths, word)
     return Listed(paths, container, "".join(naming.of(paths, container)), state.read(paths, container))
 
@@ -157,16 +157,16 @@ def containers(
     is_wanted: Callable[[Listed], bool] = lambda _: True,
     damaged: Callable[[StateError], object] = lambda _: None,
 ) -> list[Listed]:
-    """Return the containers, the newest first; those that have ended or never began only if asked for *at_rest*.
+    """Return the containers, the newest first; *at_rest* includes those that have ended or were never started.
 
-    One whose state.json is of another shape is told to *damaged*, and does not keep the others from being listed.
+    A container whose state.json is damaged is reported to *damaged* and skipped, and the others are listed.
     """
     names, where = naming.every(paths), hierarchies()
     found = []
     for container in {*paths.stored(), *paths.with_run_directory()} if at_rest else paths.with_run_directory():
         try:
             now = state.read(paths, container)
-        except StateError:  # half-made, or removed while we were reading
+        except StateError:  # the container is being created, or was removed during this call
             continue
         if wrong := json.misfit(now, SHAPE):
             thing = f"container {names.get(container) or container[:12]}"

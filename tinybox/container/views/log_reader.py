@@ -1,6 +1,7 @@
-"""What a container has said, read back from its log: the oldest first, the last lines only, or as it comes.
+"""logs: read a container's log: all of it, the last lines only (--tail), or new lines as they come (--follow).
 
-The monitor writes (see log.py), readers read; they meet nowhere but in the file, so a slow reader holds up nobody.
+The monitor writes the log (monitor/log.py), and readers share only the file with it. So a slow reader delays no other
+process.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 
 from tinybox.container.records import state
 from tinybox.container.views import rotated_files, units
-from tinybox.linux import files, inotify, proc, quick_json
+from tinybox.linux import inotify, locks, proc, quick_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
     from tinybox.container.records.paths import Paths
 
-LOOK_AGAIN = 1.0  # seconds; a monitor that is killed leaves no event behind
+LOOK_AGAIN = 1.0  # seconds; inotify does not report that a monitor was killed
 
 
 class Entry:
-    """One piece of output: when it came (RFC 3339), from which *stream*, and its bytes, most often a line."""
+    """One piece of output: its time (RFC 3339), its *stream*, and its bytes, which are usually one line."""
 
     __slots__ = ("data", "stream", "time")
 
@@ -32,7 +33,7 @@ class Entry:
 
 
 class Selection:
-    """Which entries are wanted: those between *since* and *until* (ns since 1970, 0: open), the last *tail* of all."""
+    """The entries to show: between *since* and *until* (ns since 1970; 0 is no limit), only the last *tail* of all."""
 
     def __init__(self, since: int = 0, until: int = 0, tail: int | None = None) -> None:
         self.since, self.until, self.tail = since, until, tail
@@ -40,17 +41,17 @@ class Selection:
         self._last = units.stamp(until) if until else "~"
 
     def entries(self, lines: list[bytes]) -> list[Entry]:
-        """Return the wanted entries among *lines* of JSON; one that was cut by a full disk is passed over."""
+        """Return the selected entries among *lines* of JSON; a line that a full disk has cut is skipped."""
         found = [entry for entry in map(parse, lines) if entry is not None]
         return [entry for entry in found if self._first <= entry.time <= self._last]
 
     def is_over(self) -> bool:
-        """Tell whether nothing more can come that is wanted."""
+        """Return whether *until* has passed, so that no selected entry can come any more."""
         return bool(self.until) and time.time_ns() > self.until
 
 
 def parse(line: bytes) -> Entry | None:
-    """Read one line of the log, or None if it is damaged."""
+    """Return one line of the log as an entry, or None if the line is damaged."""
     try:
         row = json.loads(line)
         return Entry(row["time"], row["stream"], row["log"].encode("utf-8", "surrogateescape"))
@@ -59,16 +60,16 @@ def parse(line: bytes) -> Entry | None:
 
 
 def read(paths: Paths, container: str, selection: Selection) -> Iterator[list[Entry]]:
-    """Yield what the log has, in batches."""
+    """Yield the selected entries that are in the log now, in batches."""
     with _lines(paths, container, selection) as lines:
         for batch in lines.batches():
             yield selection.entries(batch)
 
 
 def follow(paths: Paths, container: str, selection: Selection) -> Iterator[list[Entry]]:
-    """Yield what the log has, and then what comes, until the container has ended; see inotify(7).
+    """Yield the selected entries, and then new ones as they come, until the container has ended; see inotify(7).
 
-    That it has ended is asked *before* each look, so what it said last is seen by the last one.
+    Whether it has ended is tested *before* each reading, so that the last reading gets its last output.
     """
     folders = (paths.bundle(container), paths.run_directory(container))
     with inotify.Watcher(*folders) as watcher, _lines(paths, container, selection) as lines:
@@ -87,17 +88,17 @@ def _lines(paths: Paths, container: str, selection: Selection) -> rotated_files.
 
 
 def is_watched(paths: Paths, container: str) -> bool:
-    """Tell whether somebody watches over the container, and so may write to its log; see flock(2).
+    """Return whether the container has a living owner, which may still write to its log; see flock(2).
 
-    Its owner keeps the lock file from before the first byte until after the last one. Whether the lock is held is only
-    asked when the container's process has gone: for to ask is to take it, and others might want it just then.
+    The owner holds the lock from before the first byte until after the last one. The lock is tested only when the
+    container's process has ended: a test acquires the lock for a moment, in which another process may need it.
     """
     folder = paths.run_directory(container)
     now = quick_json.read_object(os.path.join(folder, "state.json"))
     if now is not None and _lives(now):
         return True
     try:
-        return files.is_locked(os.path.join(folder, "lock"))
+        return locks.is_locked(os.path.join(folder, "lock"))
     except FileNotFoundError:
         return False
 

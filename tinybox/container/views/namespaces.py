@@ -1,4 +1,4 @@
-"""The eight namespaces of a process beside our own: the same inode number is the same namespace; see namespaces(7)."""
+"""ns: compare a container's eight namespaces with the host's: equal inode numbers are one namespace; namespaces(7)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,25 @@ KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 
 
 class NamespacePair:
-    """One kind of namespace: the host's inode number and the box's; 0 on a kernel without it (time: Linux 5.6)."""
+    """One kind of namespace with the inode numbers of the host's and the box's; 0 if the kernel has no such kind.
+
+    Time namespaces came with Linux 5.6.
+    """
 
     def __init__(self, container: str, kind: str, host: int, box: int) -> None:
         self.container, self.kind, self.host, self.box = container, kind, host, box
 
     @property
     def differs(self) -> bool:
-        """Whether the box has one of its own."""
+        """Whether the box has its own namespace of this kind."""
         return self.host != self.box
 
 
 def pairs(listed: Listed) -> list[NamespacePair]:
-    """Return the namespaces of a running container's first process, each beside tinybox's own."""
+    """Return the namespaces of a running container's first process, each with tinybox's own of the same kind.
+
+    StateError if the container does not run; HostError without the permission to read them.
+    """
     name = listed.name or listed.id[:12]
     if not listed.has_process:
         raise StateError(f"container {name}", "is not running", "only a process has namespaces")
@@ -35,11 +41,15 @@ def pairs(listed: Listed) -> list[NamespacePair]:
     except ProcessLookupError as error:
         raise StateError(f"container {name}", "has just ended") from error
     except PermissionError as error:
-        raise HostError("permission denied", "namespaces are root's to see", "try it with sudo") from error
+        raise HostError("permission denied", "only root can read a box's namespaces", "try it with sudo") from error
 
 
 def inode(process: str, kind: str) -> int:
-    """Return the inode number of a namespace, by which the kernel names it: ``pid:[4026531836]``; see readlink(2)."""
+    """Return the inode number in the kernel's name of a namespace, ``pid:[4026531836]``; see readlink(2).
+
+    *process* is a pid or ``self``. Return 0 if the kernel has no namespaces of this *kind*; ProcessLookupError if the
+    process has ended.
+    """
     try:
         return int(os.readlink(f"/proc/{process}/ns/{kind}").partition("[")[2].rstrip("]"))
     except FileNotFoundError:

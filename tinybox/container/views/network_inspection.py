@@ -1,4 +1,4 @@
-"""All that is known of a network, and of a box's places in networks, in docker's words: as `inspect` shows it."""
+"""inspect: everything about a network, and a container's `NetworkSettings` (endpoints, ports), with docker's keys."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 
-    Words = dict[str, Any]
+    JsonObject = dict[str, Any]
 
 
-def as_dict(paths: Paths, network: Network) -> Words:
-    """Return everything about *network*, with the boxes that are on it now."""
+def as_dict(paths: Paths, network: Network) -> JsonObject:
+    """Return everything about *network*, with the boxes that are connected to it now."""
     both = ((network.subnet, network.gateway), (network.subnet6, network.gateway6))
     pairs = [{"Subnet": subnet, "Gateway": gateway} for subnet, gateway in both if subnet]
     return {
@@ -45,7 +45,7 @@ def as_dict(paths: Paths, network: Network) -> Words:
     }
 
 
-def _member(paths: Paths, container: str, end: Endpoint) -> Words:
+def _member(paths: Paths, container: str, end: Endpoint) -> JsonObject:
     return {
         "Name": "".join(naming.of(paths, container)[:1]),
         "EndpointID": end.link,
@@ -55,11 +55,11 @@ def _member(paths: Paths, container: str, end: Endpoint) -> Words:
     }
 
 
-def of_container(listed: Listed) -> Words:
-    """Return ``NetworkSettings`` of a container: its places in networks, and its ports."""
+def of_container(listed: Listed) -> JsonObject:
+    """Return the ``NetworkSettings`` of a container: its endpoints, and its ports."""
     ends = addresses.endpoints(listed.paths, listed.id)
-    places = {end.network: _place(listed, end) for end in ends} or {
-        want["name"]: _wish(want) for want in _wanted(listed) if not listed.is_alive
+    places = {end.network: _actual_endpoint(listed, end) for end in ends} or {
+        want["name"]: _requested_endpoint(want) for want in _requests(listed) if not listed.is_alive
     }
     first = next(iter(places.values()), {})
     keys = (
@@ -80,21 +80,21 @@ def of_container(listed: Listed) -> Words:
     }
 
 
-def _wanted(listed: Listed) -> list[EndpointRequest]:
+def _requests(listed: Listed) -> list[EndpointRequest]:
     try:
         return connections.wanted(spec.load(listed.paths.bundle(listed.id)))
-    except UsageError:  # removed while we were reading
+    except UsageError:  # the container was removed during this call
         return []
 
 
 def names(listed: Listed) -> list[str]:
-    """Return the names of the networks that a container is in, or when it rests, will be in."""
+    """Return the names of the networks that a container is in, or will be in after its next start."""
     return [end.network for end in addresses.endpoints(listed.paths, listed.id)] or [
-        want["name"] for want in _wanted(listed) if not listed.is_alive
+        want["name"] for want in _requests(listed) if not listed.is_alive
     ]
 
 
-def _place(listed: Listed, end: Endpoint) -> Words:
+def _actual_endpoint(listed: Listed, end: Endpoint) -> JsonObject:
     address, _, prefix = end.address.partition("/")
     address6, _, prefix6 = end.address6.partition("/")
     name = "".join(naming.of(listed.paths, listed.id)[:1])
@@ -115,10 +115,10 @@ def _place(listed: Listed, end: Endpoint) -> Words:
     }
 
 
-def _wish(want: EndpointRequest) -> Words:
-    asked = {"IPv4Address": want.get("address", ""), "IPv6Address": want.get("address6", "")}
+def _requested_endpoint(want: EndpointRequest) -> JsonObject:
+    requested = {"IPv4Address": want.get("address", ""), "IPv6Address": want.get("address6", "")}
     return {
-        "IPAMConfig": {key: value for key, value in asked.items() if value} or None,
+        "IPAMConfig": {key: value for key, value in requested.items() if value} or None,
         "Aliases": want.get("aliases") or [],
         "NetworkID": "",
         "EndpointID": "",
@@ -133,7 +133,7 @@ def _wish(want: EndpointRequest) -> Words:
 
 
 def _ports(listed: Listed) -> dict[str, list[dict[str, str]] | None]:
-    """Return the ports that it listens on, each with the addresses of the host that lead there, or null."""
+    """Return the container's exposed and published ports, each with the host's addresses for it, or null."""
     opened: list[str] = json.loads(listed.annotations.get(spec.EXPOSED) or "[]")
     bindings: dict[str, list[dict[str, str]] | None] = dict.fromkeys(opened)
     for port in listed.ports:

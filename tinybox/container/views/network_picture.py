@@ -1,7 +1,7 @@
-"""The picture of a network, as one would draw it on the board: the host on the left, its boxes on the right.
+"""network show: draw a network as text, with the host's bridge and links on the left and its boxes on the right.
 
-Nothing of it is remembered: all is read from the kernel now, the host's side in the host's network namespace and each
-box's side in its own.
+Everything is read from the kernel at that moment: the host's side in the host's network namespace, each box's side in
+its own.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from tinybox.isolation.network.facts import Facts
     from tinybox.linux.rtnetlink import Link
 
-WIDTH, LEFT = 100, 52  # letters: of the whole, and of the host's side
+WIDTH, LEFT = 100, 52  # characters: the whole width, and the host's side
 SWITCHES = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/{bridge}/route_localnet")
 
 
 class Box:
-    """One box on the network: its name, its endpoint, its ports, and what the kernel says of its side."""
+    """One box on the network: its name, its endpoint, its published ports, and the kernel's facts about its side."""
 
     def __init__(self, name: str, end: Endpoint, facts: Facts, published: list[Port]) -> None:
         self.name, self.end, self.facts, self.published = name, end, facts, published
         self.link: Link | None = next((link for link in facts.links if link.name == end.interface), None)
 
     def lines(self) -> list[str]:
-        """Return what stands on the box's side: its end of the cable, addresses, routes and neighbours."""
+        """Return the lines of the box's side: its end of the veth pair, addresses, routes and neighbours."""
         if self.link is None:
             return [f"{self.name}: {self.end.interface} is gone"]
         index = self.link.index
@@ -51,16 +51,16 @@ class Box:
         ]
 
 
-def drawn(paths: Paths, wanted: Network) -> list[str]:
-    """Return the lines of the picture of the network *wanted*; StateError if it has no bridge to be drawn."""
-    if not wanted.bridge:
-        raise StateError(f"network {wanted.name}", "has no bridge", "tinybox network show bridge")
+def drawn(paths: Paths, network: Network) -> list[str]:
+    """Return the lines of the picture of *network*; StateError if networks of this kind have no bridge."""
+    if not network.bridge:
+        raise StateError(f"network {network.name}", "has no bridge", "tinybox network show bridge")
     facts = of_kernel.facts()
-    bridge = next((link for link in facts.links if link.name == wanted.bridge), None)
+    bridge = next((link for link in facts.links if link.name == network.bridge), None)
     if bridge is None:
-        return [_title(wanted), "", "No box is on it, so there is no bridge now."]
-    boxes = _boxes(paths, wanted)
-    lines = [_title(wanted), "", f"{'HOST':<{LEFT}}BOX", "─" * WIDTH]
+        return [_title(network), "", "No box is on it, so there is no bridge now."]
+    boxes = _boxes(paths, network)
+    lines = [_title(network), "", f"{'HOST':<{LEFT}}BOX", "─" * WIDTH]
     lines += [f"{bridge.index}: {bridge.title}   bridge, {bridge.state}, mtu {bridge.mtu}"]
     lines += [f"   {address}" for address in facts.of(bridge.index)] + [f"   {bridge.mac}"]
     ports = [link for link in facts.links if link.master == bridge.index]
@@ -69,16 +69,16 @@ def drawn(paths: Paths, wanted: Network) -> list[str]:
     return [line[:WIDTH].rstrip() for line in [*lines, *_below(facts, bridge)]]
 
 
-def _title(wanted: Network) -> str:
-    subnets = " and ".join(subnet for subnet in (wanted.subnet, wanted.subnet6) if subnet)
-    return f"network {wanted.name}, {subnets}" + ", internal" * wanted.internal
+def _title(network: Network) -> str:
+    subnets = " and ".join(subnet for subnet in (network.subnet, network.subnet6) if subnet)
+    return f"network {network.name}, {subnets}" + ", internal" * network.internal
 
 
-def _boxes(paths: Paths, wanted: Network) -> dict[str, Box]:
-    """Return the boxes on the network, each by the name of its link on the host; who ends meanwhile is left out."""
+def _boxes(paths: Paths, network: Network) -> dict[str, Box]:
+    """Return the boxes on the network by the names of their links on the host; skip a box that has just ended."""
     found = {}
     for container, end in making.users(paths):
-        if end.id == wanted.id:
+        if end.id == network.id:
             try:
                 namespace = os.open(f"/proc/{state.read(paths, container)['pid']}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             except (FileNotFoundError, StateError, KeyError):
@@ -94,7 +94,7 @@ def _boxes(paths: Paths, wanted: Network) -> dict[str, Box]:
 
 
 def _port(facts: Facts, port: Link, box: Box | None, *, last: bool) -> list[str]:
-    """Draw one port of the bridge, and the cable that leads from it to the right."""
+    """Draw one port of the bridge, and the veth pair that leads from it to the box on the right."""
     corner, side = ("└─", "  ") if last else ("├─", "│ ")
     host = [f"   {corner} {port.index}: {port.title}  {port.port}"]
     host += [f"   {side}    {port.mac}"]
@@ -109,7 +109,7 @@ def _port(facts: Facts, port: Link, box: Box | None, *, last: bool) -> list[str]
 
 
 def _below(facts: Facts, bridge: Link) -> list[str]:
-    """Return what the host does with packets besides: its routes, its switches, its rules and what they counted."""
+    """Return the lines about the host's routing: its routes, its settings in /proc/sys, and its firewall rules."""
     lines = ["─" * WIDTH, "The host's routes"]
     lines += [f"   {route}  by {facts.names.get(index, '?')}" for index, route in facts.routes if index]
     lines += ["The host's switches, in /proc/sys"]
@@ -123,7 +123,7 @@ def _below(facts: Facts, bridge: Link) -> list[str]:
 
 
 def _rule(chain: str, rule: str) -> str:
-    """Return a rule with its packets in front: what it asks, and what it does."""
+    """Return the line of one firewall rule, with the number of packets that it has matched in front."""
     packets = re.search(r"counter packets (\d+) bytes \d+ ?", rule)
     count = packets[1] if packets else "?"
     plain = rule.replace(packets[0], "") if packets else rule

@@ -1,7 +1,7 @@
-"""The processes of a container, as the host sees them: ordinary processes, with a second number and a second user.
+"""top and tree: the processes of a container, with their pids and users as the host and as the box see them.
 
-There is one process, and each pid namespace that it is in has a number for it; so has each user namespace for its user.
-/proc/PID/status tells them all: ``NSpid`` lists the numbers from ours to the innermost one.
+Each pid namespace that a process is in has a number for it, and each user namespace has a number for its user. The line
+``NSpid`` in /proc/PID/status lists the process's numbers, from this pid namespace's to the innermost one's.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
     from tinybox.container.views.listing import Listed
 
-TICKS = os.sysconf("SC_CLK_TCK")  # a second has so many
-_MOST_BYTES = 128 << 10  # of each file: as much as ps(1) shows of a command line; see PR_SET_MM_MAP, prctl(2)
+TICKS = os.sysconf("SC_CLK_TCK")  # clock ticks per second
+_MOST_BYTES = 128 << 10  # read of each file, as much as ps(1) shows of a command line; see PR_SET_MM_MAP in prctl(2)
 _TTY_CONSOLE, _PTS_MAJORS = (5, 1), range(136, 144)  # see Documentation/admin-guide/devices.txt
 
 
 class Process:
-    """One process: *pid* here and *box_pid* in the box, *uid* here and *box_uid* in the box, its state and what it is.
+    """One process: *pid* and *uid* on the host, *box_pid* and *box_uid* in the box, its state and its command.
 
-    *cpu_seconds* is the CPU time that it has used; *start* is when it began, in seconds since 1970.
+    *cpu_seconds* is the CPU time that it has used; *start* is the time of its start, in seconds since 1970.
     """
 
     def __init__(self, stat_text: str, status: dict[str, str], command: str, box_level: int) -> None:
@@ -43,21 +43,22 @@ class Process:
 
     @property
     def tty(self) -> str:
-        """The controlling terminal in the words of ps(1): ``pts/0``, ``console`` or ``?``."""
+        """The controlling terminal as ps(1) shows it: ``pts/0``, ``console`` or ``?``."""
         major, minor = os.major(self.stat.tty), os.minor(self.stat.tty)
         if major in _PTS_MAJORS:
             return f"pts/{(major - _PTS_MAJORS.start) * 256 + minor}"
         return "console" if (major, minor) == _TTY_CONSOLE else f"{major}/{minor}" if major else "?"
 
     def share_of_cpu(self, now: float) -> int:
-        """Return how many percent of one CPU it has used since it began, as the column C of ps(1)."""
+        """Return the percentage of one CPU that the process has used since its start, as the column C of ps(1)."""
         return int(100 * self.cpu_seconds / max(now - self.start, 1))
 
 
 def of(listed: Listed) -> list[Process]:
-    """Return all processes of a running container, those that `exec` has brought in included, in the order of pids.
+    """Return all processes of a running container, those of `exec` included, in the order of pids.
 
-    They are those of its control group. One that ends while we look is left out; StateError if it does not run.
+    They are the processes in its control group. A process that ends during this call is left out. StateError if the
+    container does not run.
     """
     if not listed.has_process:
         raise StateError(f"container {listed.name or listed.id[:12]}", "is not running")
@@ -80,14 +81,14 @@ def of(listed: Listed) -> list[Process]:
 
 
 def inside(number: int, id_map: Sequence[tuple[int, int, int]]) -> int:
-    """Return what user *number* of the host is in the box; 65534, nobody, if it has none; see user_namespaces(7)."""
+    """Return the number in the box of user *number* of the host; 65534 (nobody) if it has none; user_namespaces(7)."""
     return next((first + number - outer for first, outer, length in id_map if 0 <= number - outer < length), 65534)
 
 
 def forest(processes: Sequence[Process]) -> Iterator[tuple[str, Process]]:
     """Yield each process with the branches to draw before it: children below their parent, in the order of pids.
 
-    A process whose parent is outside the container, as PID 1's is, stands at the left.
+    A process whose parent is outside of the container, such as PID 1, is drawn at the left edge.
     """
     ours = {process.pid for process in processes}
     below: dict[int, list[Process]] = {}
@@ -105,11 +106,11 @@ def forest(processes: Sequence[Process]) -> Iterator[tuple[str, Process]]:
 
 
 def _read(pid: int, name: str) -> str:
-    """Return what the file of /proc says: of a command line, which a process can make as long as its memory, a part."""
+    """Return the first _MOST_BYTES of a file of /proc/PID; a command line can be as long as the process's memory."""
     with open(f"/proc/{pid}/{name}", "rb") as file:
         return file.read(_MOST_BYTES).decode("utf-8", "surrogateescape")
 
 
 def _boot_time() -> float:
-    """Return when this machine was started, in seconds since 1970: starttime of proc_pid_stat(5) counts from there."""
+    """Return the time of the boot in seconds since 1970; starttime of proc_pid_stat(5) counts from there."""
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)

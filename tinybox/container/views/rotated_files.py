@@ -1,7 +1,8 @@
-"""Reading a file that grows and is rotated (PATH becomes PATH.1, PATH.1 becomes PATH.2) as one stream of lines.
+"""Read a file that grows and is rotated (PATH becomes PATH.1, PATH.1 becomes PATH.2) as one stream of lines.
 
-A rename moves a name, never the file: whoever holds the file open goes on reading it, and knows by its inode number
-where it stands now. So nothing is lost and nothing is read twice, whenever the rotation comes.
+A rename changes a file's name, not the file: a reader that has the file open goes on reading it, and finds its present
+name by the inode number. So no line is lost or read twice, whenever the file is rotated. The writers are monitor/log.py
+and records/events.py.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ BLOCK = 65536
 
 
 class Lines:
-    """The whole lines of PATH and its former generations, oldest first; *tail* skips all but so many at the end.
+    """The complete lines of PATH and its former generations, oldest first; with *tail*, only that many last lines.
 
-    What comes later is there at the next look. Files last changed before *since* (ns since 1970) are passed over.
+    Each call of `batches` yields the lines that were written since the former one. Files that were last changed before
+    *since* (ns since 1970) are skipped.
     """
 
     def __init__(self, path: str, *, tail: int | None = None, since: int = 0) -> None:
@@ -39,7 +41,7 @@ class Lines:
             os.close(self._files.pop())
 
     def _seek_to_last(self, count: int) -> None:
-        """Keep only as many files as hold the last *count* lines, the first of them at the right place."""
+        """Keep only the files with the last *count* lines, and move to the first of these lines."""
         for place in range(len(self._files) - 1, -1, -1):
             count -= seek_to_last(self._files[place], count)
             if count == 0:
@@ -49,7 +51,7 @@ class Lines:
                 return
 
     def batches(self) -> Iterator[list[bytes]]:
-        """Yield the lines that are there and were not read yet, as many at once as one read(2) gave."""
+        """Yield the lines that were not read yet, in one batch for each read(2)."""
         self._files = self._files or generations(self._path)
         while self._files:
             data = os.read(self._files[0], BLOCK)
@@ -58,21 +60,21 @@ class Lines:
                 yield lines
             elif len(self._files) > 1:
                 os.close(self._files.pop(0))
-                self._rest = b""  # the beginning of a line whose end never came
+                self._rest = b""  # an incomplete line, which will not be completed
             elif not self._find_newer():
                 return
 
     def _find_newer(self) -> bool:
-        """Look whether our last file has been rotated away, and open those after it.
+        """Open the files that are newer than the last open one, if that was rotated; return whether there are any.
 
-        The file itself is read once more after that: its last lines may have come between the two looks.
+        The caller then reads the former file once more: lines may have been written to it before it was rotated.
         """
         here = _identity(os.fstat(self._files[0]))
         try:
             if _identity(os.stat(self._path)) == here:
                 return False
         except FileNotFoundError:
-            pass  # just between two names
+            pass  # the writer has renamed PATH, and has not made the new file yet
         found = generations(self._path)
         known = [_identity(os.fstat(fd)) for fd in found]
         older = known.index(here) + 1 if here in known else 0
@@ -85,7 +87,7 @@ class Lines:
 def generations(path: str) -> list[int]:
     """Open PATH and its former generations, and return the fds, oldest first; see open(2).
 
-    The newest is opened first: a rotation meanwhile can only bring a file before our eyes twice, never hide it.
+    The newest file is opened first: so a rotation during this call can only make a file appear twice, never hide it.
     """
     folder, name = os.path.split(path)
     try:
@@ -109,7 +111,7 @@ def _identity(info: os.stat_result) -> tuple[int, int]:
 
 
 def seek_to_last(fd: int, count: int) -> int:
-    """Move *fd* to where its last *count* lines begin, reading from the end; return how many it has; see lseek(2)."""
+    """Move *fd* to the beginning of its last *count* lines; return how many of them it has; see lseek(2)."""
     at = os.lseek(fd, 0, os.SEEK_END)
     found = 0
     while at > 0:

@@ -1,7 +1,7 @@
-"""What a container uses: its control group counts CPU time, memory, processes, disk; its network devices count bytes.
+"""stats: a container's use of CPU, memory, processes and disk (from its control group) and network (from its devices).
 
-The kernel counts from the beginning on and shows the sum; how much CPU is used *now* is the difference of two looks,
-by the time between them.
+The kernel shows sums since the start. The current use of CPU is the difference between two samples, divided by the time
+between them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Sample:
-    """One look at a container. What nobody counts on this host is None.
+    """One sample of a container's statistics; a value that this host does not count is None.
 
     *cpu* is CPU time in ns since the start; *memory*, *network* (received, sent) and *disk* (read, written) in bytes.
     """
@@ -33,22 +33,22 @@ class Sample:
         self.disk = counted.get("io_read"), counted.get("io_written")
 
     def cpu_share(self, former: Sample | None) -> float | None:
-        """Return how much of one CPU was used since the *former* look: 2.0 are two whole CPUs."""
+        """Return the CPUs used since the *former* sample: 2.0 means two whole CPUs; None if that is unknown."""
         if former is None or self.cpu is None or former.cpu is None or self.time <= former.time:
             return None
         return max(self.cpu - former.cpu, 0) / (self.time - former.time)
 
     @property
     def memory_share(self) -> float | None:
-        """Memory in use, as a part of the limit, or of the machine's memory where there is no limit."""
+        """The memory in use as a fraction of the limit, or of the machine's memory if there is no limit."""
         return None if self.memory is None or not self.memory_limit else self.memory / self.memory_limit
 
 
 def _memory(listed: Listed, counted: int | None) -> int | None:
-    """Return the memory in use, without the part of the page cache that nobody misses, as docker counts it.
+    """Return the memory in use in bytes, without the inactive part of the page cache, as docker counts it.
 
-    Where no memory controller counts (a hybrid host, and no limit was set), what the processes hold of their own is
-    added up: their proportional set size. See memory.stat in cgroups(7) and proc_pid_smaps(5).
+    If no memory controller counts (a hybrid host, and no limit was set), the sum of the processes' proportional set
+    sizes is returned. See memory.stat in cgroups(7) and proc_pid_smaps(5).
     """
     if counted is None:
         return sum(_proportional_set_size(pid) for pid in listed.group.processes())
@@ -64,7 +64,7 @@ def _proportional_set_size(pid: int) -> int:
 
 
 def _pids(listed: Listed, counted: int | None) -> int:
-    """Return how many tasks there are: as ``pids.current`` counts them, or all threads of all processes."""
+    """Return the number of tasks: that of ``pids.current``, or the number of all threads of all processes."""
     if counted is not None:
         return counted
     return sum(_threads(pid) for pid in listed.group.processes())
@@ -78,9 +78,9 @@ def _threads(pid: int) -> int:
 
 
 def network(pid: int) -> tuple[int | None, int | None]:
-    """Return the bytes that the container's network devices, but for ``lo``, have received and sent.
+    """Return the bytes that the container's network devices, except ``lo``, have received and sent.
 
-    (None, None) where it shares our network: then they are not its own. See proc_pid_net(5).
+    (None, None) if the container shares the host's network: the devices are the host's then. See proc_pid_net(5).
     """
     try:
         if os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net"):
@@ -98,7 +98,7 @@ def total_memory() -> int:
 
 
 def _read(path: str) -> str:
-    """Return the text of a file of /proc; nothing of a process that has just ended."""
+    """Return the text of a file of /proc; an empty string if its process has just ended."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()

@@ -1,4 +1,4 @@
-"""What a container's state means to people: `Up 3 minutes`, `Exited (137) 2 minutes ago`; docker's words."""
+"""The STATUS column of `ps`, in docker's wording: `Up 3 minutes`, `Exited (137) 2 minutes ago`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def status(listed: Listed, now: int) -> str:
-    """Say how a container is at the time *now*; an exit status that nobody has seen is ``unknown``."""
+    """Return the status text of a container at the time *now* (ns); an exit status not recorded is ``unknown``."""
     word = listed.word
     if word in ("created", "creating"):
         return word.capitalize()

@@ -1,7 +1,6 @@
-"""Times, ages and sizes in the words that docker uses, and back: `Up 3 minutes`, `4.5MiB`, `--since 10m`.
+"""Format ages, times and sizes as docker does (`3 minutes`, `4.5MiB`), and parse times (`--since 10m`).
 
-The kernel counts in bytes and nanoseconds; people ask how long ago, and how much. All times here are nanoseconds
-since 1970, UTC.
+All times here are in nanoseconds since 1970, UTC.
 """
 
 from __future__ import annotations
@@ -16,9 +15,10 @@ from tinybox.text_values import duration
 
 SECOND = 1_000_000_000  # in nanoseconds
 MINUTE, HOUR, DAY, WEEK, MONTH, YEAR = 60, 3600, 86_400, 604_800, 2_592_000, 31_536_000  # in seconds
-NEVER = "0001-01-01T00:00:00Z"  # what docker shows for a time that has not come
+NEVER = "0001-01-01T00:00:00Z"  # docker's text for the time of an event that has not happened
 
-# (below how many seconds, in which unit, its word): from two of a unit on, but for hours, docker counts whole units
+# (used below this many seconds, seconds of the unit, name of the unit); docker uses a unit from two of it on, except
+# hours, which it rounds, and counts whole units
 _AGES = (
     (60, 1, "seconds"),
     (HOUR, MINUTE, "minutes"),
@@ -28,13 +28,13 @@ _AGES = (
     (2 * YEAR, MONTH, "months"),
 )
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")
-_UNIX = re.compile(r"(\d{1,11})(\.\d{1,9})?", re.ASCII)  # to the year 5138
+_UNIX = re.compile(r"(\d{1,11})(\.\d{1,9})?", re.ASCII)  # up to the year 5138
 
 
 def age(seconds: float) -> str:
-    """Say how long *seconds* are as docker does: ``3 minutes``, ``About an hour``; never more than two digits or so."""
+    """Return *seconds* as docker writes a duration: ``3 minutes``, ``About an hour``, in one unit and whole numbers."""
     seconds = max(seconds, 0)
-    hours = int(seconds / HOUR + 0.5)  # only hours are rounded, and all that is longer follows them
+    hours = int(seconds / HOUR + 0.5)  # only hours are rounded; longer units are counted from rounded hours
     if seconds < 2:
         return "1 second" if seconds >= 1 else "Less than a second"
     if MINUTE <= seconds < 2 * MINUTE:
@@ -48,12 +48,12 @@ def age(seconds: float) -> str:
 
 
 def ago(then: int, now: int) -> str:
-    """Say how long before *now* a time was: ``3 minutes ago``."""
+    """Return how long before *now* the time *then* was: ``3 minutes ago``."""
     return f"{age((now - then) / SECOND)} ago"
 
 
 def stamp(nanoseconds: int | None) -> str:
-    """Return a time as RFC 3339 writes it, in UTC, to the nanosecond; one that never came is docker's year 1."""
+    """Return a time in the format of RFC 3339, in UTC, to the nanosecond; for None or 0, docker's NEVER (year 1)."""
     return log.stamp(nanoseconds) if nanoseconds else NEVER
 
 
@@ -63,19 +63,19 @@ def local(nanoseconds: int) -> str:
 
 
 def moment(option: str, text: str, now: int) -> int:
-    """Return the time that the value of --since or --until means, 1 or later; UsageError names the *option*.
+    """Return the time of a value of --since or --until, 1 or later; UsageError, with the *option*, if it is not one.
 
-    It is a duration back from *now* (``10m``), seconds since 1970 (``1795294800.5``), or a date as RFC 3339 writes
-    it; one without a zone is local time.
+    The value is a duration before *now* (``10m``), seconds since 1970 (``1795294800.5``), or a date in the format of
+    RFC 3339; without a time zone it is local time.
     """
     if match := _UNIX.fullmatch(text):
         return max(int(match[1]) * SECOND + _fraction(match[2]), 1)
     if (back := duration(text)) is not None:
         return max(now - back, 1)
     if match := _DATE.fullmatch(text):
-        with contextlib.suppress(ValueError, OverflowError):  # the 31st of February
+        with contextlib.suppress(ValueError, OverflowError):  # a date that does not exist, such as the 31st of February
             return max(_date(*match.groups()), 1)
-    cure = "10m, 1795294800, 2026-11-21 or 2026-11-21T21:00:00Z can be read"
+    cure = "write 10m, 1795294800, 2026-11-21 or 2026-11-21T21:00:00Z"
     raise UsageError(f"{option} {text}", "is not a time", cure)
 
 
@@ -97,12 +97,12 @@ def _fraction(text: str | None) -> int:
 
 
 def binary_size(count: float) -> str:
-    """Return a number of bytes in units of 1024, four digits at most: ``4.5MiB``."""
+    """Return a number of bytes in units of 1024, with at most four digits: ``4.5MiB``."""
     return _size(count, 1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"), 4)
 
 
 def decimal_size(count: float) -> str:
-    """Return a number of bytes in units of 1000, three digits at most: ``1.2kB``."""
+    """Return a number of bytes in units of 1000, with at most three digits: ``1.2kB``."""
     return _size(count, 1000, ("B", "kB", "MB", "GB", "TB", "PB"), 3)
 
 
@@ -110,5 +110,5 @@ def _size(count: float, base: int, units: tuple[str, ...], digits: int) -> str:
     power = 0
     while count >= base and power < len(units) - 1:
         count, power = count / base, power + 1
-    rounded = float(f"{count:.{digits}g}")  # in two steps, else 999.9 would be 1e+03
+    rounded = float(f"{count:.{digits}g}")  # in two steps, because otherwise 999.9 would be 1e+03
     return f"{rounded:.{digits}g}{units[power]}" if rounded < 10**digits else f"{rounded:.0f}{units[power]}"

@@ -1,1 +1,1 @@
-"""Control groups of both versions: limits, counters, and the devices that a container may use."""
+"""Control groups of versions 1 and 2: limits, counters, freezing and killing, and the devices of a container."""

@@ -1,7 +1,7 @@
-"""Which devices a container may open or make: version 2 asks a small BPF program, version 1 keeps a list.
+"""Device access of a container (--device, --device-cgroup-rule): a BPF program for cgroup v2; for v1 see device_lists.
 
-A device file is only a name; the power is in its number (1:3 is /dev/null, 8:0 the first disk), and mknod(2) can write
-any number. So the kernel asks, for each open and each mknod, a program that knows the numbers which are allowed.
+A device file is only a name for a device number (1:3 is /dev/null, 8:0 the first disk), and mknod(2) can make a file
+with any number. So the kernel runs, for each open and each mknod, a program that knows the allowed numbers.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 # struct bpf_cgroup_dev_ctx and its bits, from linux/bpf.h.
 ACCESS = {"m": 1, "r": 2, "w": 4}
 CTX_ACCESS_TYPE, CTX_MAJOR, CTX_MINOR = 0, 4, 8
-TYPE_REGISTER, WANTED, MAJOR, MINOR = 2, 3, 4, 5  # r1 holds the context, r0 the answer
+TYPE_REGISTER, WANTED, MAJOR, MINOR = 2, 3, 4, 5  # registers; r1 has the context, r0 the return value
 
 
 def allow_devices(group: Cgroup, rules: Sequence[Rule]) -> None:
     """Let the processes of *group* open and make only the devices that *rules* allow; see bpf(2) and cgroups(7).
 
-    To be called once for a group: programs add up, and a device must pass them all. HostError says why the kernel
+    Call it once for a group: each call adds a program, and all of them must allow a device. HostError: the kernel
     refuses (no BPF for control groups, no privilege).
     """
     if group.hierarchies.version("devices") == 1:
-        from tinybox.isolation.cgroups import device_lists  # version 2 has no need of it
+        from tinybox.isolation.cgroups import device_lists  # version 2 does not need it
 
         return device_lists.allow_devices(group, rules)
     directory = group.open()
@@ -56,9 +56,10 @@ def allow_devices(group: Cgroup, rules: Sequence[Rule]) -> None:
 def program(rules: Sequence[Rule]) -> bytes:
     """Compile OCI device *rules* to a program of type BPF_PROG_TYPE_CGROUP_DEVICE; see bpf(2).
 
-    Rules hold in their order, so the last one that fits decides, and what no rule names is refused. The program walks
-    them backwards. In r3 it keeps the accesses still asked for: an allowing rule strikes off those it grants, and when
-    none is left the answer is 1; a refusing rule that meets one of them answers 0.
+    The last rule that matches a device decides, and a device that no rule names is refused. So the program tests the
+    rules from the last to the first. Register r3 has the requested accesses that are not decided yet: a matching rule
+    that allows removes its accesses from r3, and if none is left the program returns 1; a matching rule that refuses
+    one of them returns 0.
     """
     code = bpf.Assembler()
     code.add(bpf.BPF_LDX_W, dst=TYPE_REGISTER, src=1, offset=CTX_ACCESS_TYPE)

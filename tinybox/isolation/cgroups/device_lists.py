@@ -1,8 +1,8 @@
-"""Which devices a container may use, as version 1 keeps it: one word for all devices, and a list of exceptions.
+"""Device access on cgroup version 1: turn OCI's device rules into writes to devices.allow and devices.deny.
 
-The controller ``devices`` has no program and no order: a group either refuses everything but what is on its list, or
-allows everything but that. What rules say one after the other is brought into that shape here, or refused.
-See cgroup-v1/devices in the kernel's documentation.
+The controller ``devices`` has no program and no order of rules: a group either refuses all devices except those of its
+list, or allows all except those. OCI's rules are in an order; they are translated to such a list, or refused. See
+cgroup-v1/devices in the kernel's documentation.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def allow_devices(group: Cgroup, rules: Sequence[Rule]) -> None:
 
 
 def settings(rules: Sequence[Rule]) -> list[Setting]:
-    """Return what is to be written, in order, for the group to do as *rules* (OCI's, the last one that fits decides).
+    """Return the writes, in order, for OCI's *rules*, of which the last one that matches a device decides.
 
-    UsageError where a rule takes something out of the middle of what an earlier one has given, or gives it back: a list
-    cannot say so, and the kernel would take the line and do nothing. Lines of a list do not add up: to open a device
-    for reading and writing, one of them must allow both.
+    UsageError: a rule refuses a part of the devices that an earlier rule allows, or the reverse. A list cannot express
+    that, and the kernel would accept the line and do nothing. Lines of a list do not add up: to open a device for
+    reading and writing, a single line must allow both.
     """
-    writes = [_write(allow=False, line="a")]  # a new group begins with all that its parent has
+    writes = [_write(allow=False, line="a")]  # a new group starts with the permissions of its parent
     allowing = False
     exceptions: dict[Range, set[str]] = {}
     for rule in rules:
@@ -66,7 +66,10 @@ def _hole(rule: Rule, numbers: Range, access: set[str], other: Range, theirs: se
 
 
 def _ranges(rule: Rule) -> list[Range]:
-    """Return the devices that *rule* names: a line with the type ``a`` would mean everything, whatever follows it."""
+    """Return the devices that *rule* names, with ``a`` as both ``b`` and ``c``.
+
+    To the kernel a line with the type ``a`` means all devices, and it ignores the numbers behind it.
+    """
     kind = rule.get("type") or "a"
     return [(one, number(rule, "major"), number(rule, "minor")) for one in ("bc" if kind == "a" else kind)]
 

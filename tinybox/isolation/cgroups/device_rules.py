@@ -22,8 +22,8 @@ def _allow(kind: str, major: int | None = None, minor: int | None = None, access
 
 
 DEFAULT_DEVICES: tuple[Rule, ...] = (
-    {"allow": False, "access": EVERY_ACCESS},  # nothing, but for:
-    _allow("c", access="m"),  # a name for any device: it is harmless where opening it is refused
+    {"allow": False, "access": EVERY_ACCESS},  # all devices are refused, except:
+    _allow("c", access="m"),  # mknod(2) of any device: this is harmless, because opening it is refused
     _allow("b", access="m"),
     _allow("c", 1, 3),  # null
     _allow("c", 1, 5),  # zero
@@ -38,19 +38,19 @@ DEFAULT_DEVICES: tuple[Rule, ...] = (
 
 
 def complete(rules: Sequence[Rule] | None, nodes: Sequence[Mapping[str, Any]]) -> list[Rule]:
-    """Return *rules* with the default devices behind them, which every container has; see OCI's config-linux.
+    """Return *rules*, followed by rules for the default devices, which every container has; see OCI's config-linux.
 
-    Without any rules nothing is allowed but those and the *nodes* of ``linux.devices``.
+    If *rules* is None, only the default devices and the *nodes* of ``linux.devices`` are allowed.
     """
     if rules is None:
         listed = [_allow(node["type"], node["major"], node["minor"]) for node in nodes if node["type"] in TYPE]
         return [*DEFAULT_DEVICES, *listed]
     last = max((number for number, rule in enumerate(rules) if not rule["allow"]), default=-1)
-    said = rules[last + 1 :]  # what was allowed before the last refusal may not be so any more
-    return [*rules, *(rule for rule in DEFAULT_DEVICES[1:] if rule not in said)]
+    allowed = rules[last + 1 :]  # a later refusal may cancel an earlier permission
+    return [*rules, *(rule for rule in DEFAULT_DEVICES[1:] if rule not in allowed)]
 
 
 def number(rule: Rule, name: str) -> int | None:
-    """Return the major or minor number of *rule*, or None where it means any: left out, or -1."""
+    """Return the major or minor number of *rule*, or None for any number: it is missing, or -1."""
     found: int | None = rule.get(name)
     return None if found is None or found < 0 else found

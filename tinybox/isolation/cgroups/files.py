@@ -1,7 +1,8 @@
-"""The files of a control group: short texts that the kernel writes while you read them, and obeys when you write them.
+"""Files of a control group: read, write and parse them, list processes, wait for events, and remove groups.
 
-Version 2 also tells of changes: whoever polls ``cgroup.events`` for POLLPRI wakes when the last process has ended or
-the last one has stopped. Version 1 tells no one, and has to be asked again.
+The kernel makes the text of such a file when it is read, and acts when it is written. Version 2 also reports changes:
+poll(2) of ``cgroup.events`` for POLLPRI wakes when the last process has ended or the last one is frozen. Version 1
+reports nothing, so the file must be read again and again.
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_GONE = (errno.ENOENT, errno.ENODEV, errno.ESTALE)  # what the kernel says of a group that has been removed meanwhile
-PAUSE = 0.001  # seconds between two questions, where the kernel does not tell
+_GONE = (errno.ENOENT, errno.ENODEV, errno.ESTALE)  # the errors for a group that another process has just removed
+PAUSE = 0.001  # seconds between two reads, where the kernel reports no changes
 
-# What errno(3) means in a cgroup file system, with a cure.
+# The meaning of each errno(3) in a cgroup file system, with a cure.
 REFUSALS = {
     errno.EBUSY: (
         'a group above it holds processes itself, and in v2 only the leaves may (the rule of "no internal processes")',
-        "move them to a group of their own, or start tinybox where the whole subtree is its own",
+        "move them to a group of their own, or start tinybox in a subtree that only tinybox uses",
     ),
-    errno.EACCES: ("the control groups belong to someone else", "run as root, or have the subtree delegated"),
+    errno.EACCES: ("the control groups belong to another user", "run as root, or have the subtree delegated"),
     errno.EPERM: ("the kernel does not permit it", "run as root, outside of a restricted container"),
     errno.EROFS: ("the cgroup file system is mounted read-only", "run tinybox outside of a container"),
-    errno.ENOENT: ("this kernel's controller has no such file, or the group is gone", "leave the limit out"),
-    errno.EINVAL: ("the kernel refuses the value", "look at its range in cgroups(7)"),
-    errno.ERANGE: ("the kernel refuses the value: it is out of range", "look at its range in cgroups(7)"),
-    errno.ENODEV: ("there is no such device, or the group is gone", "look at the device numbers"),
+    errno.ENOENT: ("this kernel's controller has no such file, or the group was removed", "leave the limit out"),
+    errno.EINVAL: ("the kernel refuses the value", "see its range in cgroups(7)"),
+    errno.ERANGE: ("the kernel refuses the value: it is out of range", "see its range in cgroups(7)"),
+    errno.ENODEV: ("there is no such device, or the group was removed", "check the device numbers"),
 }
 
 
 def read(path: str) -> str | None:
-    """Return the text of *path*, or None where there is no such file, or no longer such a group; see read(2)."""
+    """Return the text of *path*, or None if there is no such file, or its group was removed; see read(2)."""
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
@@ -49,8 +50,8 @@ def read(path: str) -> str | None:
 
 
 def write(path: str, text: str) -> None:
-    """Write *text* in a single call, for the kernel takes each write(2) as one command."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)  # without O_CREAT: a missing file shall say ENOENT
+    """Write *text* in a single call, because the kernel takes each write(2) as one command."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)  # without O_CREAT: the error for a missing file must be ENOENT
     try:
         os.write(fd, text.encode())
     finally:
@@ -58,7 +59,7 @@ def write(path: str, text: str) -> None:
 
 
 def refusal(thing: str, error: OSError) -> HostError:
-    """Put errno(3) into the words of control groups: which rule it was, and what would help."""
+    """Return a HostError for *thing* that explains the errno(3) for control groups: the broken rule, and a cure."""
     cause, cure = REFUSALS.get(error.errno or 0, (error.strerror or str(error), ""))
     return HostError(thing, cause, cure)
 
@@ -70,9 +71,9 @@ def keyed(text: str | None) -> dict[str, int]:
 
 
 def groups_below(directory: str, *, leaves_first: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """Yield *directory* and the groups below it: its fd, and the names of the groups in it; nothing where it is gone.
+    """Yield *directory* and the groups below it: its fd, and the names of the groups in it; nothing if it is removed.
 
-    A box whose control groups are writable may nest them as deep as it likes.
+    A container with writable control groups may nest them to any depth.
     """
     try:
         top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -89,7 +90,7 @@ def groups_below(directory: str, *, leaves_first: bool = False) -> Iterator[tupl
 
 
 def processes(directory: str) -> list[int]:
-    """Return the pids in *directory* and in the groups below it; those of another pid namespace (0) are left out."""
+    """Return the pids in *directory* and in the groups below it, without processes of other pid namespaces (pid 0)."""
     pids = []
     for fd, _ in groups_below(directory):
         pids += [int(pid) for pid in (read(f"/proc/self/fd/{fd}/cgroup.procs") or "").split() if pid != "0"]
@@ -97,9 +98,10 @@ def processes(directory: str) -> list[int]:
 
 
 def home_of(pid: int, unified: str, group: str) -> str:
-    """Return where a process can be born beside *pid* (0: none is known): in *group*, or else in the one *pid* is in.
+    """Return the directory in which a new process can start beside *pid* (0: none is known): *group*, or that of *pid*.
 
-    Who has made groups below his own and enabled controllers for them, as systemd does, may have processes only there.
+    A container may make groups below its own and enable controllers for them, as systemd does. Then the kernel allows
+    processes only in the groups below.
     """
     directory = f"{unified}/{group}"
     if pid <= 0 or not (read(f"{directory}/cgroup.subtree_control") or "").strip():
@@ -111,7 +113,8 @@ def home_of(pid: int, unified: str, group: str) -> str:
 def wait_for_event(directory: str, line: str, deadline: float) -> bool:
     """Wait until ``cgroup.events`` has the *line* (``populated 0``), at most until *deadline* on the monotonic clock.
 
-    A group that is gone has no processes, so every wait for it is over. See poll(2) and cgroups(7).
+    Returns False if the deadline has passed. A removed group has no processes, so a wait for it ends at once. See
+    poll(2) and cgroups(7).
     """
     try:
         fd = os.open(f"{directory}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
@@ -120,7 +123,7 @@ def wait_for_event(directory: str, line: str, deadline: float) -> bool:
     try:
         events = select.poll()
         events.register(fd, select.POLLPRI)
-        while line not in os.pread(fd, 4096, 0).decode().splitlines():  # read first: poll(2) tells what came after
+        while line not in os.pread(fd, 4096, 0).decode().splitlines():  # first read: poll(2) reports later changes
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return False
@@ -134,9 +137,9 @@ def wait_for_event(directory: str, line: str, deadline: float) -> bool:
 
 
 def remove_tree(directory: str, deadline: float) -> bool:
-    """Remove *directory* and the groups below it, leaves first; False when processes stay until *deadline*; rmdir(2).
+    """Remove *directory* and the groups below it, leaves first; False: it has processes at the *deadline*; rmdir(2).
 
-    EBUSY: there are groups below, which a container may have made, or processes that are ending just now.
+    EBUSY is no error until then: there are groups below, which a container may have made, or processes are just ending.
     """
     while not rmdir(directory):
         for fd, groups in groups_below(directory, leaves_first=True):
@@ -151,7 +154,7 @@ def remove_tree(directory: str, deadline: float) -> bool:
 
 
 def mkdir(directory: str) -> None:
-    """Make a group that others may have made just before; see mkdir(2)."""
+    """Make a group; no error if it exists, because another process may have just made it; see mkdir(2)."""
     try:
         os.mkdir(directory)
     except FileExistsError:
@@ -159,16 +162,19 @@ def mkdir(directory: str) -> None:
 
 
 def fill_cpuset(directory: str) -> None:
-    """Give a new cpuset of version 1 what its parent has: it begins empty, and then no process may enter."""
+    """Copy the CPUs and memory nodes of the parent to a new cpuset of version 1; see cpuset(7).
+
+    A new cpuset is empty, and no process may enter an empty one.
+    """
     for name in ("cpuset.cpus", "cpuset.mems"):
         if not (read(f"{directory}/{name}") or "").strip():
             write(f"{directory}/{name}", read(f"{os.path.dirname(directory)}/{name}") or "")
 
 
 def rmdir(directory: str, beside: int | None = None) -> bool:
-    """Remove one group; False when it is in use, by processes or by groups below it (EBUSY); see rmdir(2).
+    """Remove one group; return False if it is in use, by processes or by groups below it (EBUSY); see rmdir(2).
 
-    A path that is relative begins at the directory *beside*.
+    A removed group is no error. A relative path begins at the directory of the fd *beside*.
     """
     try:
         os.rmdir(directory, dir_fd=beside)

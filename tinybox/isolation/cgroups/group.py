@@ -1,11 +1,12 @@
-"""A control group: a directory in which the kernel counts what its processes use, and stops them at a limit.
+"""The control group of a container: make and remove it, put processes in, set limits, freeze, thaw and kill.
 
-To make a group is mkdir, to put a process in is to write its number into a file, and a limit is a number in another.
-Version 2 has one tree for all of it; where a host keeps controllers in trees of version 1, the group stands in both.
+A group is a directory (mkdir); a process is moved into it by writing its pid to a file; a limit is a number in another
+file. Version 2 has one tree for all controllers; if a host has controllers in version 1, the group is in each of these
+trees, too. The group stays if tinybox is killed: the next command removes it.
 
 The cost, measured on 2 cores with Linux 6.18: mkdir and rmdir 0.01 ms each. To move a process into a group of version 1
-takes 5 to 20 ms for the first one, since the kernel waits until no fork is under way (an RCU grace period), and 0.1 ms
-for each one after it. CLONE_INTO_CGROUP takes nothing. So no group of version 1 is made that no limit asks for.
+takes 5 to 20 ms for the first one, because the kernel waits until no fork is running (an RCU grace period), and 0.1 ms
+for each later one. CLONE_INTO_CGROUP costs nothing. So a group of version 1 is made only if a limit needs it.
 """
 
 from __future__ import annotations
@@ -26,27 +27,27 @@ if TYPE_CHECKING:
     from tinybox.isolation.cgroups.limits import Setting
 
 V2_COUNTED = frozenset({"cpu", "memory", "pids"})  # in version 2 they cost nothing, and `tinybox stats` reads them
-PATIENCE = 10.0  # seconds until a process that neither stops nor ends is reported
-OUR_ROOM = "tinybox"  # parents whose topmost name begins so are ours, and go with the last group in them
-PARENT = "TINYBOX_CGROUP_PARENT"  # the environment may name another parent for all containers
-ATTEMPTS = 50  # against others that remove the parent at the moment in which we use it
+PATIENCE = 10.0  # seconds to wait for a process to stop or to end, before this is an error
+OUR_ROOM = "tinybox"  # a parent whose topmost name begins so is tinybox's, and is removed with the last group in it
+PARENT = "TINYBOX_CGROUP_PARENT"  # the environment variable that names another parent for all containers
+ATTEMPTS = 50  # another tinybox may remove the empty parent while this one uses it
 
 
 def place(container: str) -> str:
-    """Return the name of a container's control group: ``tinybox/ID``, or below another parent of the environment's."""
+    """Return the name of a container's control group: ``tinybox/ID``, or PARENT's value instead of ``tinybox``."""
     return f"{os.environ.get(PARENT) or OUR_ROOM}/{container}"
 
 
 class Cgroup:
     """The control group of one container: *name* (``tinybox/ID``) below the root of each hierarchy that it needs.
 
-    *controllers* are those that its settings use. A group that exists is opened again by its name alone.
+    *controllers* are those that its settings use. For an existing group, the name is enough.
     """
 
     def __init__(self, name: str, hierarchies: Hierarchies, controllers: Iterable[str] = ()) -> None:
         parts = [part for part in name.split("/") if part]
         if not parts or ".." in parts or "." in parts:
-            raise UsageError(f"cgroup {name!r}", "this is no path of a control group", "name it like tinybox/ID")
+            raise UsageError(f"cgroup {name!r}", "this is not a path of a control group", "name it like tinybox/ID")
         self.name = "/".join(parts)
         self.hierarchies = hierarchies
         self.controllers = frozenset(controllers)
@@ -55,12 +56,12 @@ class Cgroup:
         return f"Cgroup({self.name!r}, {sorted(self.controllers)})"
 
     def directory(self, controller: str) -> str | None:
-        """Return the group's path in the hierarchy of *controller*, or None where the host has no such controller."""
+        """Return the group's path in the hierarchy of *controller*, or None if the host has no such controller."""
         root = self.hierarchies.root(controller)
         return None if root is None else f"{root}/{self.name}"
 
     def read(self, controller: str, file: str) -> str | None:
-        """Return the text of *file* in the hierarchy of *controller*; None where either of them is missing."""
+        """Return the text of *file* in the hierarchy of *controller*; None if the file or the controller is missing."""
         directory = self.directory(controller)
         return None if directory is None else files.read(f"{directory}/{file}")
 
@@ -68,7 +69,7 @@ class Cgroup:
         """Make the group in every hierarchy that it needs, or in none; see mkdir(2) and cgroups(7).
 
         In version 2 this enables the controllers in ``cgroup.subtree_control`` from the root down; they stay enabled.
-        StateError: there is such a group; HostError: the kernel refuses, with the rule that it goes by.
+        StateError: the group exists; HostError: the kernel refuses, with the rule that was broken.
         """
         roots = self._needed_roots()
         if not roots:
@@ -96,7 +97,7 @@ class Cgroup:
     def open(self, beside: int = 0) -> int | None:
         """Return a close-on-exec fd of the v2 directory for CLONE_INTO_CGROUP (clone3(2), Linux 5.7).
 
-        None on a host without version 2: there, join() does it all. *beside* is a process that is in it already.
+        None on a host without version 2. *beside* is the pid of a process that is in the group; see `files.home_of`.
         """
         if self.hierarchies.unified is None:
             return None
@@ -104,10 +105,10 @@ class Cgroup:
         return os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def join(self, pid: int, *, unified: bool = False) -> None:
-        """Put the process *pid* into each group of version 1, and with *unified* into that of version 2, too.
+        """Move the process *pid* into each group of version 1, and with *unified* into that of version 2, too.
 
-        See ``cgroup.procs`` in cgroups(7). The first of version 1 takes milliseconds: best while the child is busy.
-        ProcessLookupError: there is no such process; HostError: the kernel refuses.
+        See ``cgroup.procs`` in cgroups(7). The first group of version 1 takes milliseconds: call it while the child is
+        busy. ProcessLookupError: there is no such process; HostError: the kernel refuses.
         """
         for root in self.hierarchies.roots():
             if root == self.hierarchies.unified and not unified:
@@ -115,16 +116,16 @@ class Cgroup:
             try:
                 files.write(f"{root}/{self.name}/cgroup.procs", str(pid))
             except FileNotFoundError:
-                continue  # this hierarchy was not needed
+                continue  # the group was not made in this hierarchy
             except ProcessLookupError:
                 raise
             except OSError as error:
                 raise files.refusal(f"cgroup {self.name}", error) from error
 
     def remove(self) -> None:
-        """Remove the group with the groups below it, and ``tinybox/`` behind the last one; see rmdir(2).
+        """Remove the group and the groups below it, and ``tinybox/`` after the last group in it; see rmdir(2).
 
-        Waits for processes that are on their way out. A group that is gone is no error; StateError: processes stay.
+        It waits for processes that are ending. A group that does not exist is no error; StateError: processes stay.
         """
         deadline = time.monotonic() + PATIENCE
         for root in filter(self._made_in, self.hierarchies.roots()):
@@ -134,11 +135,11 @@ class Cgroup:
             self._remove_parents(root)
 
     def processes(self) -> list[int]:
-        """Return the pids in the group and in the groups below it, as this pid namespace numbers them; cgroups(7)."""
+        """Return the pids, in this pid namespace, of the processes in the group and the groups below it; cgroups(7)."""
         return files.processes(self._home())
 
     def kill(self) -> None:
-        """End every process, frozen ones too (``cgroup.kill``, Linux 5.14); StateError: one waits in the kernel (D)."""
+        """Kill every process, also frozen ones (``cgroup.kill``, Linux 5.14); StateError: one stays in state D."""
         deadline = time.monotonic() + PATIENCE
         try:
             files.write(f"{self._home()}/cgroup.kill", "1")
@@ -148,13 +149,13 @@ class Cgroup:
             raise StateError(f"cgroup {self.name}", f"the processes {self.processes()} do not end")
 
     def freeze(self) -> None:
-        """Stop every process where it stands, and return when the last one has; see ``cgroup.freeze``, Linux 5.2."""
+        """Stop every process; return when all have stopped; StateError: one does not; ``cgroup.freeze``, Linux 5.2."""
         if not self._freeze(time.monotonic() + PATIENCE):
             self.thaw()
             raise StateError(f"cgroup {self.name}", "its processes do not stop: one waits in the kernel (state D)")
 
     def thaw(self) -> None:
-        """Let the processes go on; in a group that is gone nobody stands still. See ``cgroup.freeze`` in cgroups(7)."""
+        """Let the processes continue; a removed group is no error. See ``cgroup.freeze`` in cgroups(7)."""
         try:
             if self.hierarchies.unified is None:
                 files.write(f"{self._home()}/freezer.state", "THAWED")
@@ -166,9 +167,9 @@ class Cgroup:
                 raise
 
     def extend(self) -> None:
-        """Make the groups of version 1 that are not there yet, and put every process of the group into them, too.
+        """Make the missing groups of version 1, and move every process of the group into them, too.
 
-        In version 2, give the one group the controllers that it lacks.
+        In version 2, enable the controllers that the existing group lacks.
         """
         for root in self._needed_roots():
             directory = f"{root}/{self.name}"
@@ -177,7 +178,7 @@ class Cgroup:
             elif root == self.hierarchies.unified:
                 for above in self._above(root):
                     self._enable_controllers(above)
-            while missing := set(self.processes()) - set(files.processes(directory)):  # one may fork meanwhile
+            while missing := set(self.processes()) - set(files.processes(directory)):  # one may fork now
                 for pid in missing:
                     self._move(pid, directory)
 
@@ -188,13 +189,13 @@ class Cgroup:
             return
 
     def frozen(self) -> bool:
-        """Tell whether the processes stand still; see ``cgroup.events`` in cgroups(7)."""
+        """Return whether all processes of the group are stopped; see ``cgroup.events`` in cgroups(7)."""
         if self.hierarchies.unified is None:
             return (self.read("freezer", "freezer.state") or "").strip() == "FROZEN"
         return "frozen 1" in (self.read("freezer", "cgroup.events") or "")
 
     def _home(self) -> str:
-        """Return the directory that speaks for the processes: that of version 2, or of the freezer of version 1."""
+        """Return the directory that has all the processes: that of version 2, or of the freezer of version 1."""
         directory = self.directory("freezer")
         if directory is None:
             raise HostError(f"cgroup {self.name}", "this host has neither cgroup v2 nor the v1 controller freezer")
@@ -216,7 +217,7 @@ class Cgroup:
                 self._create_once(root)
                 break
             except OSError as error:
-                # Another tinybox has removed the empty parent under our feet; a file of a removed group says ENODEV.
+                # Another tinybox has just removed the empty parent; a file of a removed group gives ENODEV.
                 if error.errno not in (errno.ENOENT, errno.ENODEV) or attempt == ATTEMPTS - 1:
                     raise
 
@@ -231,18 +232,18 @@ class Cgroup:
         self._fill_cpuset(f"{root}/{self.name}", root)
 
     def _above(self, root: str) -> list[str]:
-        """Return the directories above the group in the hierarchy at *root*, from there down."""
+        """Return the directories above the group in the hierarchy at *root*, from the root down."""
         *parents, _ = self.name.split("/")
         return ["/".join([root, *parents[:depth]]) for depth in range(len(parents) + 1)]
 
     def _make(self, directory: str) -> None:
         os.mkdir(directory)
 
-    def _made_in(self, root: str) -> bool:  # noqa: ARG002  in a shared group it depends on where
+    def _made_in(self, root: str) -> bool:  # noqa: ARG002  SharedCgroup overrides it
         return True
 
     def _enable_controllers(self, directory: str) -> None:
-        """Offer the controllers to the groups below *directory*, which only version 2 asks for; see cgroups(7)."""
+        """Enable the controllers for the groups below *directory*, which only version 2 needs; see cgroups(7)."""
         wanted = (V2_COUNTED | self.controllers) & self.hierarchies.v2_controllers
         enabled = (files.read(f"{directory}/cgroup.subtree_control") or "").split()
         if missing := sorted(wanted.difference(enabled)):
@@ -253,7 +254,7 @@ class Cgroup:
             files.fill_cpuset(directory)
 
     def _remove_parents(self, root: str) -> None:
-        """Remove what is empty above the group, if it is ours and nobody else uses it."""
+        """Remove the empty directories above the group, if they are tinybox's."""
         *parents, _ = self.name.split("/")
         if not parents or not parents[0].startswith(OUR_ROOM):
             return
@@ -266,7 +267,7 @@ class Cgroup:
         if self.hierarchies.unified is not None:
             files.write(f"{self._home()}/cgroup.freeze", "1")
             return files.wait_for_event(self._home(), "frozen 1", deadline)
-        while True:  # version 1 tells no one; FREEZING may need to be asked again
+        while True:  # version 1 reports no change; and a group in state FREEZING may need another write
             files.write(f"{self._home()}/freezer.state", "FROZEN")
             if files.read(f"{self._home()}/freezer.state") == "FROZEN\n":
                 return True
@@ -275,9 +276,9 @@ class Cgroup:
             time.sleep(files.PAUSE)
 
     def _kill_one_by_one(self, deadline: float) -> None:
-        """Stop all, signal each, let them go on to their end: nobody can fork or take a pid over in between.
+        """Freeze all processes, send SIGKILL to each, and thaw: while frozen, none can fork, and no pid is used again.
 
-        A frozen group of version 1 keeps even SIGKILL waiting, hence the thaw behind it.
+        In a frozen group of version 1 even SIGKILL has to wait; so the group is thawed after it.
         """
         while (pids := self.processes()) and time.monotonic() < deadline:
             self._freeze(min(deadline, time.monotonic() + 1))
@@ -292,7 +293,7 @@ class Cgroup:
     def _wait_until_empty(self, deadline: float) -> bool:
         if self.hierarchies.unified is not None:
             return files.wait_for_event(self._home(), "populated 0", deadline)
-        while self.processes():  # version 1 tells no one
+        while self.processes():  # version 1 reports no change
             if time.monotonic() > deadline:
                 return False
             time.sleep(files.PAUSE)

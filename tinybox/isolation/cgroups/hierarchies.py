@@ -1,7 +1,7 @@
-"""Where this host keeps its cgroup controllers: in the one tree of version 2, in the many of version 1, or in both.
+"""Find the cgroup hierarchies of this host: the tree of version 2, the trees of version 1, and their controllers.
 
-A controller (memory, cpu, pids ...) lives in exactly one hierarchy at a time, and a hierarchy is a file system that
-someone has mounted; so mountinfo knows them all, whatever their directories are called. See cgroups(7).
+A controller (memory, cpu, pids ...) is in exactly one hierarchy at a time. A hierarchy is a mounted file system, so
+mountinfo lists all of them, with any directory names. See cgroups(7).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 V1_CONTROLLERS = frozenset(
     "blkio cpu cpuacct cpuset devices freezer hugetlb memory misc net_cls net_prio perf_event pids rdma".split()
 )
-V1_NAMES = {"io": "blkio"}  # what version 2 renamed
-# What every group of version 2 can do, whatever its controllers: cgroup.freeze (5.2), the BPF device filter (4.15).
+V1_NAMES = {"io": "blkio"}  # the names in version 1 of controllers that version 2 has renamed
+# Functions of every group of version 2, without a controller: cgroup.freeze (5.2), the BPF device filter (4.15).
 V2_ALWAYS = frozenset({"cgroup", "devices", "freezer"})
 
 
 class Hierarchies:
-    """Which controller is where on one host.
+    """The cgroup hierarchies of a host.
 
-    *unified* is where cgroup2 is mounted, or None; *v2_controllers* are those of its root; *v1* maps the name of a
+    *unified* is the mount point of cgroup2, or None; *v2_controllers* are those of its root; *v1* maps the name of a
     controller of version 1 to the mount point of its hierarchy.
     """
 
@@ -38,26 +38,26 @@ class Hierarchies:
 
     @property
     def mode(self) -> str:
-        """Say in a word what the host has: ``v2``, ``hybrid``, ``v1`` or ``none``."""
+        """Return the kind of the host: ``v2``, ``hybrid`` (both versions), ``v1`` or ``none``."""
         if self.unified is not None:
             return "hybrid" if self.v1 else "v2"
         return "v1" if self.v1 else "none"
 
     def version(self, controller: str) -> int:
-        """Return 2 or 1, the version that offers *controller* (by its v2 name: ``io``); 0 where the host lacks it."""
+        """Return 2 or 1, the version that has *controller* (with its v2 name: ``io``); 0 if the host lacks it."""
         if self.unified is not None and (controller in self.v2_controllers or controller in V2_ALWAYS):
             return 2
         return 1 if V1_NAMES.get(controller, controller) in self.v1 else 0
 
     def root(self, controller: str) -> str | None:
-        """Return the mount point of the hierarchy that offers *controller*, or None."""
+        """Return the mount point of the hierarchy that has *controller*, or None."""
         version = self.version(controller)
         if version == 2:
             return self.unified
         return self.v1[V1_NAMES.get(controller, controller)] if version else None
 
     def roots(self) -> list[str]:
-        """Return every hierarchy's mount point once, the unified one first."""
+        """Return the mount points of all hierarchies, each once, that of version 2 first."""
         unified = [self.unified] if self.unified is not None else []
         return [*unified, *dict.fromkeys(self.v1.values())]
 
@@ -65,8 +65,8 @@ class Hierarchies:
 def hierarchies(mountinfo: str | None = None, v2_controllers: str | None = None) -> Hierarchies:
     """Find the hierarchies in the text of /proc/self/mountinfo; see cgroups(7).
 
-    *v2_controllers* is the text of ``cgroup.controllers`` in the root of cgroup2. What is not given is read from this
-    host. Of several mounts of one hierarchy the one that shows its root counts, and else the first.
+    *v2_controllers* is the text of ``cgroup.controllers`` in the root of cgroup2. A text that is None is read from this
+    host. If a hierarchy has several mounts, the one that shows its root is used, or else the first.
     """
     unified: str | None = None
     v1: dict[str, str] = {}

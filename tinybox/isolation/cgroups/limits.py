@@ -1,7 +1,7 @@
-"""The limits of a container, translated from OCI's words into the files of a control group, as data.
+"""Limits of a container: translate OCI's ``linux.resources`` (memory, cpu, pids, blockIO ...) to cgroup file writes.
 
-A limit is a number written into a file: ``memory.max`` in version 2, ``memory.limit_in_bytes`` in version 1. Nothing is
-written here, so a dry run can print what a real run would do; see linux.resources in OCI's config-linux.
+A limit is a number written into a file: ``memory.max`` in version 2, ``memory.limit_in_bytes`` in version 1. This file
+writes nothing: it returns the writes, so a dry run can print them; see linux.resources in OCI's config-linux.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
-    Words = Callable[[Mapping[str, Any]], str | list[str]]  # a section of the resources -> what to write
+    Value = Callable[[Mapping[str, Any]], str | list[str]]  # a section of the resources -> the text to write
 
     class Setting(NamedTuple):
         """One write: *value* into *file* of the group's directory in the hierarchy of *controller*."""
@@ -27,72 +27,72 @@ if TYPE_CHECKING:
         value: str
 
     class Row(NamedTuple):
-        """One line of the table: the OCI *field*, its *controller*, and (file, words) for versions 2 and 1."""
+        """A row of the table: the OCI *field*, its *controller*, and (file, function of the value) for each version."""
 
         field: str
         controller: str
-        v2: tuple[str, Words] | None
-        v1: tuple[str, Words] | None
+        v2: tuple[str, Value] | None
+        v1: tuple[str, Value] | None
 else:
     Setting = namedtuple("Setting", "controller file value")
     Row = namedtuple("Row", "field controller v2 v1")
 
-DEFAULT_PERIOD = 100_000  # microseconds; the kernel's own
-UNLIMITED = -1  # OCI's word for it; version 2 says "max"
-ZERO_COUNTS = frozenset({"memory.swappiness", "cpu.idle", "pids.limit"})  # elsewhere 0 is how callers say "not set"
+DEFAULT_PERIOD = 100_000  # microseconds; the kernel's default
+UNLIMITED = -1  # OCI's value for no limit; version 2 has "max"
+ZERO_COUNTS = frozenset({"memory.swappiness", "cpu.idle", "pids.limit"})  # in other fields 0 means "not set"
 
 
 def settings(resources: Mapping[str, Any], hierarchies: Hierarchies) -> list[Setting]:
-    """Translate OCI *resources* into the writes that this host's *hierarchies* understand, in the order to make them.
+    """Return the writes for OCI *resources* on a host with these *hierarchies*, in their order.
 
-    The section ``devices`` is no limit and is left to device_filter. HostError names the field and the controller
-    that the host lacks, but only for what is asked; UsageError, limits that contradict each other.
+    The section ``devices`` is not a limit: see device_filter. HostError: a limit that is set needs a controller that
+    the host lacks (the error names the field and the controller). UsageError: two limits contradict each other.
     """
     writes = []
     if hierarchies.version("memory") == 2:
-        writes.append(Setting("memory", "memory.oom.group", "1"))  # out of memory ends the container, not half of it
+        writes.append(Setting("memory", "memory.oom.group", "1"))  # OOM kills all processes, not some of them
     for row in TABLE:
         section_name, name = row.field.split(".")
         section = resources.get(section_name) or {}
         if row.field == "cpu.shares" and section.get("idle"):
-            continue  # an idle group has no share: the kernel refuses to hear of one
+            continue  # an idle group has no share: the kernel refuses this write
         if section.get(name) or (section.get(name) == 0 and row.field in ZERO_COUNTS):
             writes += _translated(row, section, hierarchies)
     writes += _hugepages(resources.get("hugepageLimits") or (), hierarchies)
     writes += _rdma(resources.get("rdma") or {}, hierarchies)
     writes += _unified(resources.get("unified") or {}, hierarchies)
-    return list(dict.fromkeys(writes))  # quota and period are one line in version 2
+    return list(dict.fromkeys(writes))  # quota and period are the same write in version 2
 
 
 def passed_over(resources: Mapping[str, Any]) -> list[str]:
-    """Say what of OCI *resources* has no effect on any kernel of today, and why; OCI itself advises against it."""
-    memory, said = resources.get("memory") or {}, []
+    """Return a warning for each field of OCI *resources* without effect in current kernels; OCI discourages them."""
+    memory, warnings = resources.get("memory") or {}, []
     if memory.get("kernel"):
-        said.append("linux.resources.memory.kernel: is passed over: the kernel has given it up (5.16)")
+        warnings.append("linux.resources.memory.kernel: ignored: the kernel has removed it (5.16)")
     if memory.get("useHierarchy") is False:
-        said.append("linux.resources.memory.useHierarchy: false is passed over: every group counts those below (5.11)")
-    return said
+        warnings.append("linux.resources.memory.useHierarchy: false is ignored: a group counts those below it (5.11)")
+    return warnings
 
 
 def cpu_weight(shares: int) -> int:
     """Return the ``cpu.weight`` (1 to 10000) of version 2 for the ``cpu.shares`` (2 to 262144) of version 1.
 
-    The curve of runc since 1.3.2 and of crun since 1.23: it meets both ends, and the default of 1024 becomes the
-    default of 100. The straight line used before left a container with the default shares a weight of 39.
+    It is the curve of runc since 1.3.2 and of crun since 1.23: it maps minimum to minimum, maximum to maximum, and the
+    default of 1024 to the default of 100. The earlier linear formula gave the default shares a weight of 39.
     """
     import math
 
     x = math.log2(min(max(shares, 2), 262_144))
-    return math.ceil(round(10 ** ((x * x + 125 * x) / 612 - 7 / 34), 6))  # rounded, or 100.00000000000001 gives 101
+    return math.ceil(round(10 ** ((x * x + 125 * x) / 612 - 7 / 34), 6))  # not rounded, 100.00000000000001 gives 101
 
 
 def io_weight(weight: int) -> int:
-    """Return the ``io.weight`` (1 to 10000) of version 2 for OCI's blockIO.weight (10 to 1000), along a line."""
+    """Return the ``io.weight`` (1 to 10000) of version 2 for OCI's blockIO.weight (10 to 1000): a linear formula."""
     return 1 + (weight - 10) * 9999 // 990
 
 
 def _require(field: str, controller: str, hierarchies: Hierarchies) -> int:
-    """Return the version, 1 or 2, that offers *controller*; HostError names the OCI *field* that asks for it."""
+    """Return the version, 1 or 2, that has *controller*; HostError, with the OCI *field*: the host lacks it."""
     version = hierarchies.version(controller)
     if not version:
         cause = f"this host offers no {controller} controller, neither in cgroup v2 nor in v1"
@@ -104,24 +104,27 @@ def _translated(row: Row, section: Mapping[str, Any], hierarchies: Hierarchies) 
     version = _require(row.field, row.controller, hierarchies)
     translation = row.v2 if version == 2 else row.v1
     if translation is None:
-        cause = f"cgroup v{version}, where this host has its {row.controller} controller, knows no such setting"
+        cause = f"cgroup v{version}, where this host has its {row.controller} controller, has no such setting"
         raise HostError(f"linux.resources.{row.field}", cause, "leave it out")
-    file, words = translation
-    values = words(section)
+    file, value_of = translation
+    values = value_of(section)
     return [Setting(row.controller, file, value) for value in ([values] if isinstance(values, str) else values)]
 
 
-def _text(name: str) -> Words:
+def _text(name: str) -> Value:
     return lambda section: str(int(section[name])) if isinstance(section[name], bool) else str(section[name])
 
 
-def _max(name: str, lowest: int = 0) -> Words:
-    """Words for a limit that version 2 calls ``max`` where OCI has a number under *lowest*."""
+def _max(name: str, lowest: int = 0) -> Value:
+    """Return a function for the value of *name*: ``max`` if the number is under *lowest*, else the number."""
     return lambda section: "max" if section[name] < lowest else str(section[name])
 
 
 def _swap(section: Mapping[str, Any]) -> int:
-    """Return OCI's ``swap``, which is memory and swap together, after a look at whether it can be meant."""
+    """Return OCI's ``swap``, the limit of memory and swap together; UsageError: it is below the memory limit.
+
+    UsageError also if there is no memory limit.
+    """
     limit, swap = section.get("limit") or 0, int(section["swap"])
     if swap != UNLIMITED and not 0 < limit <= swap:
         cause = f"the limit of memory and swap together is {swap}, that of memory alone {limit or 'not set'}"
@@ -139,9 +142,9 @@ def _cpu_max(section: Mapping[str, Any]) -> str:
     return f"{'max' if quota < 0 else quota} {section.get('period') or DEFAULT_PERIOD}"
 
 
-def _per_device(name: str, word: str = "", value: str = "rate") -> Words:
-    """Words for a list of devices, a line each: ``8:0 1048576``, or in version 2 ``8:0 rbps=1048576``."""
-    return lambda section: [f"{d['major']}:{d['minor']} {word}{d[value]}" for d in section[name]]
+def _per_device(name: str, key: str = "", value: str = "rate") -> Value:
+    """Return a function for a list of devices: lines such as ``8:0 1048576``, or in version 2 ``8:0 rbps=1048576``."""
+    return lambda section: [f"{d['major']}:{d['minor']} {key}{d[value]}" for d in section[name]]
 
 
 def _weights(section: Mapping[str, Any]) -> list[str]:
@@ -152,14 +155,14 @@ def _priorities(section: Mapping[str, Any]) -> list[str]:
     return [f"{interface['name']} {interface['priority']}" for interface in section["priorities"]]
 
 
-def _throttle(name: str, word: str) -> Row:
-    v1_file = f"blkio.throttle.{'read' if word[0] == 'r' else 'write'}_{word[1:]}_device"
-    return Row(f"blockIO.{name}", "io", ("io.max", _per_device(name, f"{word}=")), (v1_file, _per_device(name)))
+def _throttle(name: str, key: str) -> Row:
+    v1_file = f"blkio.throttle.{'read' if key[0] == 'r' else 'write'}_{key[1:]}_device"
+    return Row(f"blockIO.{name}", "io", ("io.max", _per_device(name, f"{key}=")), (v1_file, _per_device(name)))
 
 
 TABLE: tuple[Row, ...] = (
-    # The OCI field, its controller, the file and the words of version 2, those of version 1. The order is that of the
-    # writes: memory before swap, since the kernel refuses a memory limit above that of memory and swap together.
+    # The OCI field, its controller, the file and the value of version 2, and those of version 1. The rows are in the
+    # order of the writes: memory before swap, because the kernel refuses a memory limit above that of memory and swap.
     Row("memory.limit", "memory", ("memory.max", _max("limit")), ("memory.limit_in_bytes", _text("limit"))),
     Row(
         "memory.reservation",
@@ -213,9 +216,9 @@ TABLE: tuple[Row, ...] = (
 
 
 def _hugepages(limits: Sequence[Mapping[str, Any]], hierarchies: Hierarchies) -> list[Setting]:
-    """Limit what is reserved, which is refused in time, and what is used, where the kernel can only kill.
+    """Return the writes for huge pages: a limit of reservations (Linux 5.7) and one of use, for each page size.
 
-    The kernel counts reservations since Linux 5.7.
+    At the first limit mmap(2) fails with ENOMEM; at the second the kernel can only kill the process.
     """
     if not limits:
         return []
@@ -238,12 +241,15 @@ def _rdma(devices: Mapping[str, Mapping[str, int]], hierarchies: Hierarchies) ->
 
 
 def _unified(keys: Mapping[str, str], hierarchies: Hierarchies) -> list[Setting]:
-    """Take the keys of version 2 as they stand: the part before the dot is the controller, ``cgroup`` the core."""
+    """Return the writes for ``unified``, whose keys are file names of version 2, such as ``memory.high``.
+
+    The part before the dot is the controller; ``cgroup`` is no controller, and every group has these files.
+    """
     for key in keys:
         controller = key.partition(".")[0]
         if "/" in key or "." not in key:
-            raise UsageError(f"linux.resources.unified.{key}", "this is no name of a file of cgroup v2")
+            raise UsageError(f"linux.resources.unified.{key}", "this is not a file name of cgroup v2")
         if hierarchies.unified is None or (controller != "cgroup" and controller not in hierarchies.v2_controllers):
             cause = f"this host has no {controller} controller in cgroup v2"
-            raise HostError(f"linux.resources.unified.{key}", cause, "use the fields that hold for both versions")
+            raise HostError(f"linux.resources.unified.{key}", cause, "use the fields that work for both versions")
     return [Setting(key.partition(".")[0], key, value) for key, value in keys.items()]

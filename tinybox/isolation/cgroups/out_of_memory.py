@@ -1,7 +1,8 @@
-"""Out of memory: a group at its limit, with nothing left to reclaim, loses a process to the kernel's OOM killer.
+"""Out of memory (OOM): detect that the kernel's OOM killer has killed a process of a group at its memory limit.
 
-Version 2 then ends the whole group (``memory.oom.group``) and counts it in ``memory.events``; version 1 ends one
-process and leaves the rest to whoever watches the group's eventfd.
+The kernel does this if it cannot reclaim memory of the group. Version 2 then kills the whole group
+(``memory.oom.group``) and counts it in ``memory.events``. Version 1 kills one process and writes to the group's
+eventfd: the process that watches it must kill the others.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
     from tinybox.isolation.cgroups.group import Cgroup
 
 V2_UNLIMITED = "max"
-V1_UNLIMITED = 2**62  # version 1 says LONG_MAX, rounded down to whole pages
+V1_UNLIMITED = 2**62  # the value of version 1 is LONG_MAX, rounded down to whole pages
 
 
 def oom_kills(group: Cgroup) -> int:
-    """Return how many processes of *group* the OOM killer has ended; to be read before the group is removed.
+    """Return how many processes of *group* the OOM killer has killed; read it before the group is removed.
 
     See ``memory.events`` in cgroups(7), or ``memory.oom_control`` of version 1 (there without the groups below it).
     """
@@ -32,16 +33,17 @@ def oom_kills(group: Cgroup) -> int:
 
 
 def memory_limit(group: Cgroup) -> int | None:
-    """Return the memory limit of *group* in bytes, or None where there is none; ``memory.max`` in cgroups(7)."""
+    """Return the memory limit of *group* in bytes, or None if it has none; see ``memory.max`` in cgroups(7)."""
     v2 = group.hierarchies.version("memory") == 2
     text = (group.read("memory", "memory.max" if v2 else "memory.limit_in_bytes") or V2_UNLIMITED).strip()
     return None if text == V2_UNLIMITED or int(text) > V1_UNLIMITED else int(text)
 
 
 class OomWatch:
-    """A file descriptor that wakes poll(2) with *mask* when the OOM killer comes to *group*; then ask struck().
+    """A file descriptor that wakes poll(2) with *mask* when the OOM killer kills in *group*; then call struck().
 
-    What came before it was opened wakes nobody, so ask at once. FileNotFoundError: the group is in no memory hierarchy.
+    A kill before it was opened does not wake it, so call struck() once at the start, too. FileNotFoundError: the group
+    is in no memory hierarchy.
     """
 
     def __init__(self, group: Cgroup) -> None:
@@ -52,20 +54,20 @@ class OomWatch:
         if group.hierarchies.version("memory") == 2:
             self.mask = select.POLLPRI
             self.fd = os.open(f"{self._directory}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
-            self.struck()  # poll(2) tells what came after the last read
+            self.struck()  # poll(2) reports changes after the last read
         else:
             self.mask = select.POLLIN
             self.fd = self._register_eventfd(self._directory)
 
     def fileno(self) -> int:
-        """Return the file descriptor, for select.poll() and its kin."""
+        """Return the file descriptor, for select.poll() and similar functions."""
         return self.fd
 
     def struck(self) -> bool:
-        """Tell whether the OOM killer has come; clears the wake-up. Version 1 says so just before it kills.
+        """Return whether the OOM killer has killed, and clear the wake-up. Version 1 reports it just before the kill.
 
-        Not every wake-up is one: ``memory.events`` also counts the limit being met, and version 1 wakes the watchers
-        of a group that is being removed.
+        Some wake-ups have another reason: ``memory.events`` also counts how often the limit was reached, and version 1
+        wakes the watchers of a group that is being removed.
         """
         try:
             if self.mask == select.POLLPRI:
@@ -91,7 +93,7 @@ class OomWatch:
 
     @staticmethod
     def _register_eventfd(directory: str) -> int:
-        """Ask for an eventfd(2) to be written at each OOM; see memory.oom_control in the kernel's cgroup-v1/memory."""
+        """Return an eventfd(2) that the kernel writes at each OOM; see memory.oom_control in cgroup-v1/memory."""
         control = os.open(f"{directory}/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
         fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         try:

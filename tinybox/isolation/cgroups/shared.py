@@ -1,6 +1,7 @@
-"""A control group at a path that somebody else has chosen: an engine, who also looks there for what its box uses.
+"""A control group at a path that an engine has chosen (OCI's ``cgroupsPath``), where it also reads the counters.
 
-Others may have made a directory of it before us; what was there stays there. So it is written down which ones are ours.
+The engine may have made some of its directories before; tinybox does not remove these. So tinybox's state lists the
+directories that tinybox made.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class SharedCgroup(Cgroup):
-    """A control group of which only the directories in *ours* are ours to remove: those that were missing before us."""
+    """A control group of which tinybox removes only the directories in *ours*: those that it made itself.
+
+    If *ours* is None, these are the directories that do not exist yet.
+    """
 
     def __init__(
         self, name: str, hierarchies: Hierarchies, controllers: Iterable[str] = (), ours: Iterable[str] | None = None
@@ -31,7 +35,7 @@ class SharedCgroup(Cgroup):
         self.ours = [path for path in everywhere if not os.path.isdir(path)] if ours is None else list(ours)
 
     def _make(self, directory: str) -> None:
-        """Make the directory, or take it over as it is; StateError: somebody is in it, or who comes would freeze."""
+        """Make the directory, or use an existing one; StateError: it has processes, or it is frozen."""
         try:
             os.mkdir(directory)
         except FileExistsError as error:
@@ -41,14 +45,14 @@ class SharedCgroup(Cgroup):
                 raise StateError(f"cgroup {self.name}", "it is frozen") from error
 
     def is_ours(self) -> bool:
-        """Tell whether it was not there before us, so that whoever is in it is ours."""
+        """Return whether tinybox made the group, so that all processes in it are tinybox's."""
         return self._home() in self.ours
 
     def kill(self) -> None:
-        """End every process, in a group that stays one by one; StateError: a process does not end.
+        """Kill every process, one by one if the group will stay; StateError: a process does not end.
 
-        After ``cgroup.kill`` some kernels let no child be born there any more: they compare how often it was written to
-        the group of clone3(2)'s caller with the same of CLONE_INTO_CGROUP's.
+        After a write to ``cgroup.kill``, some kernels let no child start in this group by CLONE_INTO_CGROUP any more:
+        they compare the number of such writes to the group of clone3(2)'s caller with that to the child's group.
         """
         if self.is_ours():
             super().kill()
@@ -59,16 +63,16 @@ class SharedCgroup(Cgroup):
             raise StateError(f"cgroup {self.name}", f"the processes {self.processes()} do not end")
 
     def _enable_controllers(self, directory: str) -> None:
-        """Offer those that no limit needs, too, as far as the kernel lets us: engines count by them."""
+        """Enable all controllers that the kernel allows, also without a limit: engines read their counters."""
         super()._enable_controllers(directory)
         enabled = (files.read(f"{directory}/cgroup.subtree_control") or "").split()
         for controller in sorted(self.hierarchies.v2_controllers.difference(enabled)):
-            with contextlib.suppress(OSError):  # such as that of CPU time, where a real-time process has no group
+            with contextlib.suppress(OSError):  # such as cpu, if a real-time process is in the root group
                 files.write(f"{directory}/cgroup.subtree_control", f"+{controller}")
 
     def _made_in(self, root: str) -> bool:
         return f"{root}/{self.name}" in self.ours
 
     def _needed_roots(self) -> list[str]:
-        """Return every hierarchy: the engine looks for its container in all of them."""
+        """Return every hierarchy, because the engine searches for its container in all of them."""
         return self.hierarchies.roots()

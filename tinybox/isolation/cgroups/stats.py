@@ -1,6 +1,6 @@
-"""What a container has used, read from its control group: the kernel counts anyway, one has only to look.
+"""Usage counters of a container (`tinybox stats`): CPU time, memory, pids and I/O, read from its control group.
 
-A figure that nobody counts on this host (no such controller, or version 1 without a group) is None, not 0.
+A counter that this host does not have (no such controller, or no group in version 1) is None, not 0.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ MICROSECOND = 1000  # in nanoseconds
 
 
 def stats(group: Cgroup) -> Stats:
-    """Return all that is counted of *group*, flat: times in nanoseconds, sizes in bytes; a limit of None is none."""
+    """Return all counters and limits of *group* in one dict: times in nanoseconds, sizes in bytes; cgroups(7).
+
+    A limit of None means that there is no limit.
+    """
     return {**cpu(group), **memory(group), **pids(group), **io(group)}
 
 
 def cpu(group: Cgroup) -> Stats:
-    """Return the CPU time used, and how often and how long a quota held the group back; ``cpu.stat``, cgroups(7)."""
+    """Return the CPU time, and how often and how long a quota stopped the group; see ``cpu.stat`` in cgroups(7)."""
     counted = files.keyed(group.read("cgroup", "cpu.stat"))  # version 2 counts even without the controller
     usage = counted.get("usage_usec")
     used = _number(group.read("cpuacct", "cpuacct.usage")) if usage is None else usage * MICROSECOND
@@ -40,7 +43,7 @@ def cpu(group: Cgroup) -> Stats:
 
 
 def memory(group: Cgroup) -> Stats:
-    """Return the memory in use, its highest mark (version 2: Linux 5.19), its limit and the OOM killer's count."""
+    """Return the memory in use, its maximum so far (version 2: Linux 5.19), its limit and the number of OOM kills."""
     v2 = group.hierarchies.version("memory") == 2
     return {
         "memory": _number(group.read("memory", "memory.current" if v2 else "memory.usage_in_bytes")),
@@ -51,7 +54,7 @@ def memory(group: Cgroup) -> Stats:
 
 
 def pids(group: Cgroup) -> Stats:
-    """Return how many processes and threads there are and may be; ``pids.current`` and ``pids.max``, cgroups(7)."""
+    """Return the number of processes and threads, and its limit; ``pids.current`` and ``pids.max``, cgroups(7)."""
     return {"pids": _number(group.read("pids", "pids.current")), "pids_limit": _number(group.read("pids", "pids.max"))}
 
 
@@ -67,10 +70,10 @@ def io(group: Cgroup) -> Stats:
 
 
 def _number(text: str | None) -> int | None:
-    """Return a single number; None where it is missing or ``max``."""
+    """Return a single number; None if it is missing or ``max``."""
     return int(text) if text is not None and text.strip().isdigit() else None
 
 
 def _sum(text: str, mark: str) -> int:
-    """Add up the numbers that follow *mark*, of which each line has at most one."""
+    """Return the sum of the numbers after *mark*; a line has at most one."""
     return sum(int(line.partition(mark)[2].split()[0]) for line in text.splitlines() if mark in line)

@@ -1,7 +1,7 @@
-"""What a container sees of the control groups: its own, as if it were the top of the tree; see cgroup_namespaces(7).
+"""Mount /sys/fs/cgroup of a container: its own control groups, as if they were the root; see cgroup_namespaces(7).
 
-In a cgroup namespace a freshly mounted cgroup file system shows only what lies below the process's own group. With
-version 2 that is one mount; with version 1 there is one for each controller, so they hang in a small tmpfs.
+In a cgroup namespace a newly mounted cgroup file system shows only the process's own group and those below. With
+version 2 it is one mount; with version 1 there is one for each controller, in a small tmpfs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def mount_cgroups(
 ) -> None:
     """Mount the container's view of its control groups at *destination* inside *root*; see cgroups(7).
 
-    *controllers* are those of version 1 in which the container has a group of its own; it sees no others.
+    *controllers* are those of version 1 in which the container has a group of its own; only these are visible.
     """
     if where.mode == "v2":
         mounts.mount_filesystem(root, destination, b"cgroup2", b"cgroup", options)
@@ -44,9 +44,9 @@ def mount_cgroups(
 
 
 def bind_cgroups(root: bytes, destination: bytes, group: Cgroup, options: mounts.Options) -> None:
-    """Show the container's own *group* at *destination* where it has no cgroup namespace: by binds; see cgroups(7).
+    """Bind-mount the container's own *group* at *destination*, for a container without a cgroup namespace; cgroups(7).
 
-    A freshly mounted cgroup file system would there be the host's whole tree.
+    Without such a namespace a newly mounted cgroup file system would show the host's whole tree.
     """
     where = group.hierarchies
     bind = mounts.Options(["bind"])
@@ -66,7 +66,7 @@ def bind_cgroups(root: bytes, destination: bytes, group: Cgroup, options: mounts
 
 
 def _close_folder(root: bytes, destination: bytes, options: mounts.Options) -> None:
-    """Give the tmpfs itself the attributes that are wanted, now that all has been placed in it; mount_setattr(2)."""
+    """Set the attributes of *options* on the tmpfs itself, after all mounts were placed in it; mount_setattr(2)."""
     folder = mounts.open_target(root, destination, directory=True)
     try:
         mount.mount_setattr(folder, b"", 0, attr_set=options.attr_set)

@@ -1,1 +1,1 @@
-"""Links, the kernel's answers about them, the firewall and the connection table."""
+"""Network links, addresses and routes over rtnetlink, the nftables firewall, and the connection table."""

@@ -1,7 +1,8 @@
-"""What the kernel remembers of connections: a datagram that belongs to one it knows is led where its first one was.
+"""Connection tracking: delete the kernel's entries for a published port, so that old UDP connections follow the change.
 
-So a port that leads elsewhere now is reached by new connections alone, until the old ones are forgotten. UDP has no
-end that the kernel could see; see nf_conntrack in the kernel's documentation.
+The kernel sends each packet of a known connection to the place of its first packet, also after the port was published
+for another container. A UDP connection has no end that the kernel could see, so its entry must be deleted. See
+nf_conntrack in the kernel's documentation.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ _FORM = struct.Struct("=BBH")  # family, version, resource: struct nfgenmsg
 
 
 def delete(protocol: int, port: int) -> None:
-    """Forget all connections of this network namespace whose first packet was for *port*; see conntrack(8)."""
+    """Delete the entries of all connections of this network namespace to *port*; see conntrack(8).
+
+    *protocol* is an IPPROTO_* number. *port* is the destination port of the connection's first packet.
+    """
     with netlink.Conversation(netlink.NETFILTER) as kernel:
         for family in FAMILIES:
             for connection in known(family, protocol, port):
@@ -31,7 +35,7 @@ def delete(protocol: int, port: int) -> None:
                 try:
                     kernel.tell(_asked(family, IPCTNL_MSG_CT_DELETE, netlink.NLM_F_ACK, whole))
                 except SyscallError as error:
-                    if error.errno != errno.ENOENT:  # it has been forgotten meanwhile
+                    if error.errno != errno.ENOENT:  # the entry has expired since it was read
                         raise
 
 

@@ -1,4 +1,4 @@
-"""What the kernel tells of a network namespace: links, addresses, routes, and who is where; see rtnetlink(7)."""
+"""The state of a network namespace for `tinybox network show`: links, addresses, routes, ARP and bridge tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NUD = {0x01: "incomplete", 0x02: "reachable", 0x04: "stale", 0x08: "delay", 0x10
 
 
 class Facts:
-    """All of the network namespace that we are in; each list is in the kernel's order."""
+    """The state of this process's network namespace; each list is in the kernel's order."""
 
     def __init__(self) -> None:
         with netlink.Conversation(netlink.ROUTE) as kernel:
@@ -33,14 +33,14 @@ class Facts:
                 for each in rtnetlink.neighbours(kernel)
                 if each.mac and not each.state & NUD_NOARP
             ]
-            self.learned = [  # behind which port a bridge has seen which hardware address; see fdb in bridge(8)
+            self.learned = [  # the ports behind which a bridge has seen hardware addresses; see fdb in bridge(8)
                 (each.link, each.mac)
                 for each in rtnetlink.neighbours(kernel, rtnetlink.AF_BRIDGE)
                 if each.master and not each.state & (NUD_PERMANENT | NUD_NOARP)
             ]
 
     def of(self, index: int) -> list[str]:
-        """Return the addresses of the link *index*, but for those of IPv6 that hold on the link alone."""
+        """Return the addresses of the link *index*, without IPv6 link-local ones."""
         return [address for number, address in self.addresses if number == index and not address.startswith("fe80:")]
 
 

@@ -1,7 +1,8 @@
-"""The firewall: rules that the kernel asks about every packet; see nft(8). Ours are in one table, `inet tinybox`.
+"""The firewall: published ports (-p), masquerading and isolation of networks, in the nftables table `inet tinybox`.
 
-Its rules never change while it is there: what comes and goes with boxes, bridges and published ports, are elements of
-the sets that the rules look into. So a change is a small transaction, and nobody else's table is touched.
+The rules of the table never change. Bridges, subnets and published ports are elements of the sets that the rules use:
+tinybox adds and removes these elements, so a change is a small transaction, and no other table is changed. The table
+stays in the kernel if tinybox is killed. See nft(8).
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ TABLE = "inet tinybox"
 
 RULES = """
 table inet tinybox {
-    set bridges { type ifname; comment "the bridges of our networks"; }
-    set closed { type ifname; comment "those of internal networks"; }
+    set bridges { type ifname; comment "the bridges of tinybox networks"; }
+    set closed { type ifname; comment "the bridges of internal networks"; }
     set neighbours { type ifname . ifname; comment "each bridge with itself"; }
     set boxes { type ipv4_addr; flags interval; comment "the addresses of all boxes"; }
     set boxes6 { type ipv6_addr; flags interval; }
@@ -59,14 +60,14 @@ table inet tinybox {
         oifname @closed counter drop
         ct state established,related counter accept
         ct status dnat counter accept comment "to a published port"
-        oifname @bridges counter drop comment "from elsewhere, or another network, to a box"
+        oifname @bridges counter drop comment "to a box from outside, or from another network"
     }
     chain leaving {
         type nat hook postrouting priority srcnat;
         oifname != @bridges ip saddr @boxes counter masquerade comment "the host's address instead of a box's"
         oifname != @bridges ip6 saddr @boxes6 counter masquerade
-        oifname @bridges ip saddr 127.0.0.0/8 counter masquerade comment "a published port, asked for at 127.0.0.1"
-        oifname @bridges ct status dnat ip saddr @boxes counter masquerade comment "from a box through the host"
+        oifname @bridges ip saddr 127.0.0.0/8 counter masquerade comment "to a published port at 127.0.0.1"
+        oifname @bridges ct status dnat ip saddr @boxes counter masquerade comment "from a box to a published port"
         oifname @bridges ct status dnat ip6 saddr @boxes6 counter masquerade
     }
 }
@@ -74,26 +75,26 @@ table inet tinybox {
 
 
 class Bridge:
-    """What the firewall knows of one network: the name of its bridge, its subnets, and whether it is internal."""
+    """A network in the firewall: the name of its bridge, its subnets, and whether it is internal."""
 
     def __init__(self, name: str, subnets: Iterable[str], *, internal: bool) -> None:
         self.name, self.subnets, self.internal = name, [subnet for subnet in subnets if subnet], internal
 
     def elements(self) -> list[tuple[str, str]]:
-        """Return its elements: the set and what is in it."""
+        """Return its elements in the table, each as (name of the set, element)."""
         found = [("bridges", f'"{self.name}"'), ("neighbours", f'"{self.name}" . "{self.name}"')]
         found += [("boxes6" if ":" in subnet else "boxes", subnet) for subnet in self.subnets]
         return [*found, ("closed", f'"{self.name}"')] if self.internal else found
 
 
 class Published:
-    """One published port: what comes to *host*:*port* goes to *box*:*inside*. An empty *host* means all addresses."""
+    """A published port: packets to *host*:*port* are sent to *box*:*inside*. An empty *host* means all addresses."""
 
     def __init__(self, host: str, port: int, protocol: str, box: str, inside: int) -> None:
         self.host, self.port, self.protocol, self.box, self.inside = host, port, protocol, box, inside
 
     def elements(self) -> list[tuple[str, str]]:
-        """Return its element: the map and what is in it."""
+        """Return its element in the table, as (name of the map, element)."""
         name = "published6" if ":" in self.box else "published"
         key = f"{self.protocol} . {self.port}"
         if self.host not in ("", "0.0.0.0", "::"):  # noqa: S104  compared, not bound
@@ -102,22 +103,22 @@ class Published:
 
 
 def load(everything: Members) -> None:
-    """Make the table anew, with *everything* in it: in one transaction, so that no packet finds it half-made."""
+    """Replace the table by a new one with the elements of *everything*, in one transaction; see nft(8)."""
     Transaction(f"table {TABLE}\ndelete table {TABLE}\n{RULES}{_each('add', everything)}").end()
 
 
 def add(members: Members) -> None:
-    """Let in what is new; what is there already is fine. StepError: somebody has flushed the ruleset."""
+    """Add the elements of *members*; one that exists is no error. StepError: the table is gone (nft flush ruleset)."""
     Transaction(_each("add", members)).end()
 
 
 def exchange(gone: Members, new: Members) -> Transaction:
-    """Begin to take out what has *gone*, whether it is still there or not, and to let in what is *new* in its place."""
+    """Begin to delete the elements of *gone*, if they exist, and to add those of *new* in the same transaction."""
     return Transaction(_each("add", gone) + _each("delete", gone) + _each("add", new))
 
 
 def clear() -> Transaction:
-    """Begin to remove the table, whether it is still there or not."""
+    """Begin to remove the table; no error if it does not exist."""
     return Transaction(f"table {TABLE}\ndelete table {TABLE}\n")
 
 
@@ -128,7 +129,7 @@ def _each(verb: str, members: Members) -> str:
 
 
 def exists() -> bool:
-    """Tell whether there is our table; where nft(8) is not installed, there is none."""
+    """Return whether tinybox's table exists; False if nft(8) is not installed."""
     try:
         return not Transaction(f"list table {TABLE}\n").refused()
     except HostError:
@@ -136,7 +137,7 @@ def exists() -> bool:
 
 
 def program() -> str:
-    """Return where nft(8) is; HostError where it is not."""
+    """Return the path of nft(8); HostError: it is not installed."""
     for path in NFT:
         if os.access(path, os.X_OK):
             return path
@@ -144,41 +145,41 @@ def program() -> str:
 
 
 class Transaction:
-    """A script for nft(8) on its way: all of it will be done, or nothing. Who has begun it can do else meanwhile.
+    """A running nft(8) with a script, of which the kernel does all or nothing; the caller may work until `end`.
 
-    The program takes 5 ms more than messages of ours would; in exchange the rules can be read: docs/adr/0012.
+    The program takes 5 ms more than netlink messages from here would; in exchange the rules can be read: docs/adr/0012.
     """
 
     def __init__(self, script: str) -> None:
         path = program()
         script_out, script_in = os.pipe()
-        self._said, told = os.pipe()
-        actions = [(os.POSIX_SPAWN_DUP2, script_out, 0), *((os.POSIX_SPAWN_DUP2, told, fd) for fd in (1, 2))]
+        self._output, output_in = os.pipe()
+        actions = [(os.POSIX_SPAWN_DUP2, script_out, 0), *((os.POSIX_SPAWN_DUP2, output_in, fd) for fd in (1, 2))]
         self._pid = os.posix_spawn(path, [path, "-f", "-"], {}, file_actions=actions)
         os.close(script_out)
-        os.close(told)
+        os.close(output_in)
         try:
             with open(script_in, "w", encoding="utf-8") as pipe:
                 pipe.write(script)
-        except BrokenPipeError:  # it has ended without reading it: why, is heard in the end
+        except BrokenPipeError:  # nft has ended without reading all of it: `refused` returns the reason
             return
 
     def end(self) -> None:
-        """Wait until it is done; StepError, in nft's own words, if it was refused."""
+        """Wait for the end of nft; StepError, with nft's message: the script was refused."""
         complaint = self.refused()
         if complaint:
             raise StepError("firewall", complaint, "see nft(8)")
 
     def refused(self) -> str:
-        """Wait until it is done; return the first line of what nft says, if it was refused, else nothing."""
-        with open(self._said, encoding="utf-8", errors="replace") as pipe:
-            said = pipe.read()
+        """Wait for the end of nft; return the first line of its output if the script was refused, else ""."""
+        with open(self._output, encoding="utf-8", errors="replace") as pipe:
+            output = pipe.read()
         _, status = os.waitpid(self._pid, 0)
-        return (said.partition("\n")[0] or f"nft: status {os.waitstatus_to_exitcode(status)}") if status else ""
+        return (output.partition("\n")[0] or f"nft: status {os.waitstatus_to_exitcode(status)}") if status else ""
 
 
 def counted() -> list[tuple[str, str]]:
-    """Return our rules that count packets, each with its chain, as nft(8) lists them; none where there is no table."""
+    """Return the rules of the table that count packets, each as (chain, rule of nft(8)); none if there is no table."""
     import subprocess
 
     done = subprocess.run([program(), "list", "table", *TABLE.split()], capture_output=True, text=True, check=False)

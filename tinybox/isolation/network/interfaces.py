@@ -1,7 +1,8 @@
-"""A network for a box: a virtual cable (veth) with one end in the box, the other plugged into a bridge on the host.
+"""Network interfaces: bridges on the host, and veth pairs with one end in a bridge and one in a network namespace.
 
-The kernel makes both on request, by messages of rtnetlink(7). pyroute2 knows how such messages are written; what is
-here knows which ones to send. Nothing here knows a container: links have names, and a box is a network namespace.
+The kernel makes them on request, by messages of rtnetlink(7). pyroute2 encodes such messages; this file decides which
+ones to send. It has no notion of a container: links have names, and a container is a network namespace. The kernel
+removes a veth pair with its namespace; a bridge stays until `removal.remove_bridge`, also if tinybox is killed.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ _SIOCGIFMTU = 0x8921
 
 
 class Messages:
-    """pyroute2's classes for the three kinds of message that we send; see rtnetlink(7).
+    """pyroute2's classes for the three kinds of message that tinybox sends; see rtnetlink(7).
 
-    The package's ``__init__`` loads all that pyroute2 can do, asyncio and ssl included: 180 ms, where these three take
-    40. So they are loaded from a package that was found, but not executed; where its files lie otherwise, all is.
+    The package's ``__init__`` imports all of pyroute2, with asyncio and ssl: 180 ms, while these three classes take 40.
+    So they are imported from the package without executing its ``__init__``. If a version of pyroute2 has these files
+    elsewhere, the whole package is imported.
     """
 
     def __init__(self) -> None:
@@ -40,7 +42,7 @@ class Messages:
             self._load()
 
     def _load_from(self, shell: Any) -> bool:
-        """Load them from the empty package *shell*; False where they are not in it."""
+        """Import the classes from *shell*, the package without its ``__init__``; return False if it lacks them."""
         import sys
 
         sys.modules["pyroute2"] = shell
@@ -51,7 +53,7 @@ class Messages:
                 del sys.modules[name]
             return False
         finally:
-            del sys.modules["pyroute2"]  # who imports pyroute2 after us gets all of it
+            del sys.modules["pyroute2"]  # a later import of pyroute2 gets the whole package
         return True
 
     def _load(self) -> None:
@@ -63,7 +65,7 @@ class Messages:
 
 
 def _shell() -> Any:
-    """Return the package pyroute2 as it is before its ``__init__`` is executed: a name, and where its files are."""
+    """Return the package pyroute2 before its ``__init__`` is executed: a module with a name and a search path."""
     import sys
     from importlib.machinery import PathFinder
 
@@ -81,7 +83,7 @@ class Routes(netlink.Conversation):
         self.messages = messages
 
     def add_link(self, name: str, kind: str, *, mtu: int, mac: str = "", bridge: str = "", **data: Any) -> None:
-        """Make the link *name* of this *kind* and set it up, plugged into *bridge*; see ip-link(8)."""
+        """Make the link *name* of this *kind*, set it up, and add it to *bridge*, if given; see ip-link(8)."""
         about = {
             "attrs": [("IFLA_INFO_KIND", kind), *([("IFLA_INFO_DATA", {"attrs": list(data.items())})] * bool(data))]
         }
@@ -93,10 +95,11 @@ class Routes(netlink.Conversation):
         attributes.append(("IFLA_GROUP", group_of(bridge or name)))
         self._make(RTM_NEWLINK, self.messages.link(), attributes, flags=IFF_UP, change=IFF_UP)
 
-    def let_turn_back(self, index: int) -> None:
-        """Let a bridge send packets back through the port *index* that they came by; see hairpin in bridge(8).
+    def enable_hairpin(self, index: int) -> None:
+        """Let a bridge send packets back through the port *index* by which they arrived; see hairpin in bridge(8).
 
-        So it is when a box asks for its own published port, on hosts where bridges ask the firewall (br_netfilter).
+        This is needed when a container connects to its own published port, on hosts with br_netfilter, where packets
+        in a bridge pass the firewall.
         """
         port = {
             "attrs": [
@@ -111,16 +114,16 @@ class Routes(netlink.Conversation):
         self._make(RTM_NEWLINK, self.messages.link(), [], index=index, flags=IFF_UP, change=IFF_UP, how=0)
 
     def add_address(self, index: int, address: str) -> None:
-        """Give the link *index* an *address*, ``172.30.0.2/16``; one that it has is no error; see ip-address(8)."""
+        """Add an *address* such as ``172.30.0.2/16`` to the link *index*, if it lacks it; see ip-address(8)."""
         number, _, prefix = address.partition("/")
         family = _family(number)
         attributes: list[tuple[str, Any]] = [("IFA_ADDRESS", number), ("IFA_LOCAL", number)]
-        attributes.append(("IFA_FLAGS", IFA_F_NODAD if family == _socket.AF_INET6 else 0))  # ours: nobody else has it
+        attributes.append(("IFA_FLAGS", IFA_F_NODAD if family == _socket.AF_INET6 else 0))  # no test for duplicates
         message, how = self.messages.address(), NLM_F_CREATE | NLM_F_REPLACE
         self._make(RTM_NEWADDR, message, attributes, family=family, prefixlen=int(prefix), index=index, how=how)
 
     def add_default_route(self, gateway: str) -> None:
-        """Send what has no nearer way through *gateway*; see ip-route(8)."""
+        """Add a default route through *gateway*; see ip-route(8)."""
         route = {"family": _family(gateway), "table": RT_TABLE_MAIN, "proto": RTPROT_BOOT, "type": RTN_UNICAST}
         self._make(RTM_NEWROUTE, self.messages.route(), [("RTA_GATEWAY", gateway)], **route)
 
@@ -133,7 +136,7 @@ class Routes(netlink.Conversation):
         how: int = NLM_F_CREATE | NLM_F_EXCL,
         **fields: int,
     ) -> None:
-        """Send one *message* and wait for the kernel's answer; SyscallError is its no; see netlink(7)."""
+        """Send one *message* and wait for the kernel's answer; SyscallError: the kernel refuses; see netlink(7)."""
         for name, value in fields.items():
             message[name] = value
         message["attrs"] = attributes
@@ -147,9 +150,10 @@ def _family(address: str) -> int:
 
 
 def ensure_bridge(routes: Routes, name: str, addresses: list[str], mtu: int) -> None:
-    """See that there is the bridge *name*, up, with the host's *addresses* on it; see bridge in ip-link(8).
+    """Make the bridge *name*, if it is missing, and add the host's *addresses* to it; see bridge in ip-link(8).
 
-    It keeps a hardware address of its own: by default it would have that of a port, and change it as ports come and go.
+    It gets a hardware address of its own: by default a bridge has that of one of its ports, which changes with the
+    ports.
     """
     if not exists(name):
         routes.add_link(name, "bridge", mtu=mtu, mac="02:" + os.urandom(5).hex(":"))
@@ -159,22 +163,22 @@ def ensure_bridge(routes: Routes, name: str, addresses: list[str], mtu: int) -> 
 
 
 def plug(routes: Routes, link: str, bridge: str, namespace: int, interface: str, mac: str, mtu: int) -> None:
-    """Lay a cable: its end *link* in *bridge*, the other one born as *interface* in the *namespace*; see veth(4)."""
+    """Make a veth pair: the end *link* in *bridge*, and the end *interface* in the network *namespace*; see veth(4)."""
     peer: list[tuple[str, Any]] = [
         ("IFLA_IFNAME", interface),
         ("IFLA_ADDRESS", mac),
         ("IFLA_MTU", mtu),
         ("IFLA_NET_NS_FD", namespace),
     ]
-    remove_link(link)  # that of a former start, which the kernel has not cleared away yet
+    remove_link(link)  # the link of an earlier start, which the kernel has not removed yet
     routes.add_link(link, "veth", mtu=mtu, bridge=bridge, VETH_INFO_PEER={"attrs": peer})
-    routes.let_turn_back(_socket.if_nametoindex(link))
+    routes.enable_hairpin(_socket.if_nametoindex(link))
 
 
 def configure(messages: Messages, namespace: int, interface: str, addresses: list[str], gateways: list[str]) -> None:
-    """Set up a box's end of the cable: its *addresses*, and the *gateways* to which all goes that is not near.
+    """Set up *interface*, a container's end of a veth pair: its *addresses*, and a default route to each gateway.
 
-    The box's network is its *namespace*: we go there for as long as it takes; see setns(2).
+    For this it joins the container's network *namespace*, and then returns to its own; see setns(2).
     """
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     process.setns(namespace, process.CLONE_NEWNET)
@@ -192,7 +196,7 @@ def configure(messages: Messages, namespace: int, interface: str, addresses: lis
 
 
 def exists(name: str) -> bool:
-    """Tell whether this network namespace has a link *name*; see if_nametoindex(3)."""
+    """Return whether this network namespace has a link *name*; see if_nametoindex(3)."""
     try:
         _socket.if_nametoindex(name)
     except OSError:
@@ -201,7 +205,7 @@ def exists(name: str) -> bool:
 
 
 def mtu_of_way_out() -> int:
-    """Return how large packets can be on the link of the default route; 0 where there is none; see netdevice(7)."""
+    """Return the MTU, in bytes, of the link of the default route; 0 if there is no such route; see netdevice(7)."""
     with open("/proc/net/route", encoding="ascii") as file:
         rows = [line.split() for line in file][1:]
     link = next((row[0] for row in rows if row[1] == row[7] == "00000000"), "")
@@ -216,13 +220,13 @@ def mtu_of_way_out() -> int:
 
 
 def parameter(path: str) -> str:
-    """Return a parameter of this network namespace, a file in /proc/sys/net; see proc_sys(5)."""
+    """Return the value of a parameter of this network namespace: *path* is a file in /proc/sys/net; proc_sys(5)."""
     with open(path, encoding="ascii") as file:
         return file.read().strip()
 
 
 def set_parameter(path: str, value: str) -> None:
-    """Set a parameter of this network namespace, a file in /proc/sys/net; see proc_sys(5)."""
+    """Set a parameter of this network namespace: *path* is a file in /proc/sys/net; see proc_sys(5)."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, value.encode())

@@ -1,7 +1,7 @@
-"""The end of a network's links: one short message of rtnetlink(7) each, or one for a bridge and all that is in it.
+"""Remove network links: one message of rtnetlink(7) for a link, or for a bridge with all its links.
 
-Removing is what the kernel takes longest for: it waits until no processor can be looking at a link any more. Who has
-only this to do needs no pyroute2.
+Removal is the slowest operation on a link: the kernel waits until no processor can still use it (an RCU grace period).
+This file works without pyroute2, so that a command that only removes links need not import it.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from tinybox.linux import netlink, rtnetlink
 
 
 def group_of(bridge: str) -> int:
-    """Return the number of the group that a bridge and all its cables are in; see "group" in ip-link(8)."""
+    """Return the number of the link group of a *bridge* and all its veth links; see "group" in ip-link(8)."""
     import binascii
 
     return 1 << 30 | binascii.crc32(bridge.encode()) >> 2
 
 
 def remove_bridge(name: str) -> None:
-    """Remove the bridge *name* and all the cables in it; one that is gone is fine.
+    """Remove the bridge *name* and all its veth links; no error if it does not exist; see ip-link(8).
 
-    A group goes by one message, for which the kernel waits once, and not for each link.
+    One message removes the whole group, so that the kernel waits only once, not for each link.
     """
     _delete(name, 0, netlink.attribute(rtnetlink.IFLA_GROUP, group_of(name).to_bytes(4, "little")))
-    remove_link(name)  # it is there yet if somebody has changed its group
+    remove_link(name)  # it still exists if another program has changed its group
 
 
 def remove_link(name: str) -> None:
-    """Remove the link *name*, a cable with both its ends or a bridge; one that is gone is fine."""
+    """Remove the link *name*, a veth pair or a bridge; no error if it does not exist; see ip-link(8)."""
     try:
         index = _socket.if_nametoindex(name)
     except OSError:
@@ -43,5 +43,5 @@ def _delete(name: str, index: int, attribute: bytes = b"") -> None:
         try:
             kernel.tell(rtnetlink.deletion(index, attribute), name)
         except SyscallError as error:
-            if error.errno != errno.ENODEV:  # it has gone meanwhile, with its namespace
+            if error.errno != errno.ENODEV:  # the kernel has removed it since, together with its namespace
                 raise

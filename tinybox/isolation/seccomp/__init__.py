@@ -1,1 +1,1 @@
-"""The filter of system calls: from a profile to a program of the kernel."""
+"""The seccomp filter of a container: the default profile, the compiler from a profile to BPF, and the cache."""

@@ -1,14 +1,14 @@
-"""From profile to program: rules with names go in, and out comes the little program that the kernel runs.
+"""Compile a seccomp profile (OCI's ``linux.seccomp``) to the BPF program that the kernel runs for each system call.
 
-The program asks first on which architecture the call was made, since a number means nothing without it; then it halves
-the numbers again and again until one answer is left, and only where a rule has conditions does it look at arguments.
+The program first checks the architecture of the call, because a number means nothing without it. Then it finds the
+action for the call's number by binary search, and tests arguments only for a rule that has conditions.
 
-A profile means here what it means to runc and crun, which build on libseccomp:
+A profile has the same meaning as for runc and crun, which use libseccomp:
 
-- a call that no rule names gets ``defaultAction``; a name that an architecture does not have is passed over there;
-- a rule without conditions outweighs those with conditions for the same call; a rule that only repeats the default
-  says nothing; the conditions of one rule must all hold, unless two of them test the same argument: then any will do;
-- a number above all that the profile names is a call newer than the profile: ENOSYS, so that libc tries the older way.
+- a call that no rule names gets ``defaultAction``; a name that an architecture lacks is ignored for that architecture;
+- for the same call, a rule without conditions has precedence over rules with conditions; a rule with the default action
+  has no effect; all conditions of a rule must hold, but if two of them test the same argument, one of all is enough;
+- a number above all numbers of the profile is a call newer than the profile: ENOSYS, so that libc tries an older call.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     Kind = TypeVar("Kind")
-    Test = tuple[str, int, int, int, bool]  # the operator, the argument's index, value, valueTwo, 64 bits wide or 32
+    Test = tuple[str, int, int, int, bool]  # operator, index of the argument, value, valueTwo, 64 bits (or 32)
 
 ACTIONS = {
     "SCMP_ACT_KILL": seccomp.SECCOMP_RET_KILL_THREAD,
@@ -42,12 +42,12 @@ WITH_ERRNO = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE")
 OPERATORS = ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ")
 
-# The tables of numbers that a machine's kernel may be called by, under OCI's names for them; its own comes first.
+# The system call tables of each machine's kernel, under OCI's names; the machine's native table is the first.
 TABLES = {
     "x86_64": {"SCMP_ARCH_X86_64": "x86_64", "SCMP_ARCH_X32": "x32", "SCMP_ARCH_X86": "i386"},
     "aarch64": {"SCMP_ARCH_AARCH64": "aarch64"},
 }
-ARCHES = frozenset(  # those of the specification
+ARCHES = frozenset(  # the architectures of the OCI specification
     "X86 X86_64 X32 ARM AARCH64 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE S390 S390X PARISC "
     "PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB".split()
 )
@@ -59,14 +59,15 @@ AUDIT_ARCH = {
 }
 KILL = sock_filter(seccomp.BPF_RET_K, seccomp.SECCOMP_RET_KILL_PROCESS)
 NO_SUCH_CALL = sock_filter(seccomp.BPF_RET_K, seccomp.SECCOMP_RET_ERRNO | errno.ENOSYS)
-SKIPPED = 0xFFFFFFFF  # the number -1, which a tracer leaves where a call is not to be made; see ptrace(2)
+SKIPPED = 0xFFFFFFFF  # the number -1, by which a tracer skips the call; see ptrace(2)
 
 
 def compile_profile(profile: Mapping[str, Any], machine: str) -> bytes:
     """Return the program for the OCI object ``linux.seccomp`` on *machine*, as bytes for seccomp(2).
 
-    A call by an architecture that the profile does not list, or whose numbers are not known here, kills the process.
-    Raises UsageError that names the faulty field, or says that there are more than BPF_MAXINSNS instructions.
+    A call on an architecture that the profile does not list, or that has no table here, kills the process. UsageError:
+    a field is wrong (the error names it), or the program has more than BPF_MAXINSNS instructions. HostError: there is
+    no table for *machine*.
     """
     if machine not in TABLES:
         raise HostError(f"machine {machine}", "its system call numbers are not known", f"{' and '.join(TABLES)} are")
@@ -84,18 +85,18 @@ def compile_profile(profile: Mapping[str, Any], machine: str) -> bytes:
 
 
 def checked(program: bytes) -> bytes:
-    """Return *program* if the kernel can take one so long; see BPF_MAXINSNS in seccomp(2)."""
+    """Return *program*; UsageError: it is too long for the kernel; see BPF_MAXINSNS in seccomp(2)."""
     if length(program) > seccomp.BPF_MAXINSNS:
-        cause = f"it comes to {length(program)} instructions, and the kernel takes {seccomp.BPF_MAXINSNS}"
+        cause = f"the filter has {length(program)} instructions, the kernel accepts {seccomp.BPF_MAXINSNS}"
         raise UsageError("linux.seccomp", cause, "use fewer rules with args")
     return program
 
 
-# What the profile says.
+# Reading the profile.
 
 
 def tables_of(profile: Mapping[str, Any], machine: str) -> list[str]:
-    """Return the names of the tables to compile: the machine's own, and those of its others that the profile lists."""
+    """Return the names of the tables to compile: the machine's native one, and the others that the profile lists."""
     listed = list_of(str, profile.get("architectures"), "architectures")
     for place, name in enumerate(listed):
         if not name.startswith("SCMP_ARCH_") or name.removeprefix("SCMP_ARCH_") not in ARCHES:
@@ -105,7 +106,7 @@ def tables_of(profile: Mapping[str, Any], machine: str) -> list[str]:
 
 
 def answers_of(profile: Mapping[str, Any], default: bytes, wide: bool) -> dict[str, bytes]:
-    """Return for each name in the profile the piece of program that answers its calls; *wide*: arguments of 64 bits."""
+    """Return, for each name in the profile, the code that decides its calls; *wide*: arguments have 64 bits, not 32."""
     conditional: dict[str, bytes] = {}
     always: dict[str, bytes] = {}
     for position, entry in enumerate(list_of(dict, profile.get("syscalls"), "syscalls")):
@@ -124,21 +125,22 @@ def answers_of(profile: Mapping[str, Any], default: bytes, wide: bool) -> dict[s
 
 
 def names_of(entry: Mapping[str, Any], place: str) -> list[str]:
-    """Return the entry's names, which must be a list with something in it."""
+    """Return the system call names of the *entry*; UsageError: there are none, or ``write`` is left to an agent."""
     names = list_of(str, entry.get("names"), f"{place}.names")
     if not names:
         raise UsageError(f"linux.seccomp.{place}.names", "there is none", "name a system call")
     if entry["action"] == "SCMP_ACT_NOTIFY" and "write" in names:
-        cause = "tinybox must write(2) where the listener is, and would wait for the listener's leave"
+        cause = "tinybox needs write(2) to send the listener's fd, and would wait for an answer of the listener"
         raise UsageError(f"linux.seccomp.{place}.action", cause, "leave write out")
     return names
 
 
 def action_of(action: object, errno_ret: object, place: str) -> bytes:
-    """Return the instruction that gives the answer *action*, with the errno *errno_ret* where it carries one."""
-    answer = ACTIONS[word(action, ACTIONS, place)]
+    """Return the instruction that returns *action*, with *errno_ret* if the action has an errno."""
+    answer = ACTIONS[one_of(action, ACTIONS, place)]
     if action == "SCMP_ACT_NOTIFY" and place == "defaultAction":
-        raise UsageError("linux.seccomp.defaultAction", "nobody could answer before the program runs", "name the calls")
+        cause = "no agent could answer before the program runs"
+        raise UsageError("linux.seccomp.defaultAction", cause, "name the calls")
     if action in WITH_ERRNO:
         answer |= errno.EPERM if errno_ret is None else whole(errno_ret, seccomp.SECCOMP_RET_DATA, f"{place} errnoRet")
     elif errno_ret is not None:
@@ -147,7 +149,7 @@ def action_of(action: object, errno_ret: object, place: str) -> bytes:
 
 
 def rules_of(conditions: list[dict[str, Any]], action: bytes, wide: bool, place: str) -> bytes:
-    """Return the program that gives *action* where the conditions hold and falls through where they do not."""
+    """Return the code that returns *action* if the conditions hold, and otherwise continues after its end."""
     tests = [test_of(condition, wide, f"{place}[{position}]") for position, condition in enumerate(conditions)]
     if len({condition["index"] for condition in conditions}) == len(tests):
         return all_of(tests, action) if tests else b""
@@ -155,44 +157,44 @@ def rules_of(conditions: list[dict[str, Any]], action: bytes, wide: bool, place:
 
 
 def test_of(condition: Mapping[str, Any], wide: bool, place: str) -> Test:
-    """Return a condition as a Test, each field of it checked."""
+    """Return a condition as a Test; UsageError: one of its fields is wrong."""
     names = [f"SCMP_CMP_{operator}" for operator in OPERATORS]
-    operator = word(condition.get("op"), names, f"{place}.op").removeprefix("SCMP_CMP_")
+    operator = one_of(condition.get("op"), names, f"{place}.op").removeprefix("SCMP_CMP_")
     index = whole(condition.get("index"), 5, f"{place}.index")
     value = whole(condition.get("value"), 2**64 - 1, f"{place}.value")
     return operator, index, value, whole(condition.get("valueTwo") or 0, 2**64 - 1, f"{place}.valueTwo"), wide
 
 
 def list_of(kind: type[Kind], value: object, place: str) -> list[Kind]:
-    """Return *value* if it is a list of such, or an empty one for what is not there."""
+    """Return *value* if it is a list of *kind*, or an empty list for None; UsageError: it is something else."""
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
         raise UsageError(
-            f"linux.seccomp.{place}", f"{value!r} is not a list of {'words' if kind is str else 'objects'}"
+            f"linux.seccomp.{place}", f"{value!r} is not a list of {'strings' if kind is str else 'objects'}"
         )
     return value
 
 
-def word(value: object, known: Collection[str], place: str) -> str:
-    """Return *value* if it is one of the *known* words."""
+def one_of(value: object, known: Collection[str], place: str) -> str:
+    """Return *value* if it is one of the *known* strings; UsageError: it is not."""
     if not isinstance(value, str) or value not in known:
         raise UsageError(f"linux.seccomp.{place}", f"{value!r} is not known", f"one of {', '.join(known)}")
     return value
 
 
 def whole(value: object, most: int, place: str) -> int:
-    """Return *value* if it is a whole number from 0 to *most*."""
+    """Return *value* if it is a whole number from 0 to *most*; UsageError: it is not."""
     if not isinstance(value, int) or not 0 <= value <= most:
         raise UsageError(f"linux.seccomp.{place}", f"{value!r} is not a whole number from 0 to {most}")
     return value
 
 
-# From answers to a tree of numbers.
+# From actions for names to a binary search by number.
 
 
 def marks_of(table: str, answers: dict[str, bytes], default: bytes, newer: bytes) -> dict[int, bytes]:
-    """Return {number: the answer from this number on} for one table of numbers."""
+    """Return {number: the code for calls from this number on} for one system call table."""
     if table == "i386":
         answers = multiplexed(answers, default) | answers
     numbers = {number: answers[name] for name, number in syscalls.numbers_of(table).items() if name in answers}
@@ -202,9 +204,9 @@ def marks_of(table: str, answers: dict[str, bytes], default: bytes, newer: bytes
 
 
 def multiplexed(answers: Mapping[str, bytes], default: bytes) -> dict[str, bytes]:
-    """Answer socketcall(2) and ipc(2) as the calls that they stand for, told apart by the first argument.
+    """Return code for socketcall(2) and ipc(2) that decides as for the real call, which the first argument selects.
 
-    The other arguments lie behind a pointer, where no filter can look: a call with conditions on them gets ENOSYS.
+    The other arguments are behind a pointer, where a filter cannot read: a call with conditions on them gets ENOSYS.
     """
     calls: dict[str, bytes] = {}
     for call, members in syscalls.MULTIPLEXED.items():
@@ -219,7 +221,7 @@ def multiplexed(answers: Mapping[str, bytes], default: bytes) -> dict[str, bytes
 
 
 def merge(marks: Mapping[int, bytes]) -> list[tuple[int, bytes]]:
-    """Return the marks in order, without those that repeat the answer before them."""
+    """Return the marks in order, without those with the same code as the mark before."""
     spans: list[tuple[int, bytes]] = []
     for number, answer in sorted(marks.items()):
         if not spans or spans[-1][1] != answer:
@@ -228,14 +230,14 @@ def merge(marks: Mapping[int, bytes]) -> list[tuple[int, bytes]]:
 
 
 def halve(spans: list[tuple[int, bytes]]) -> bytes:
-    """Return the program that finds the accumulator's span, by halves, and gives its answer."""
+    """Return the code that finds the span of the accumulator's value by binary search, and continues with its code."""
     if len(spans) == 1:
         return spans[0][1]
     middle = len(spans) // 2
     return branch(seccomp.BPF_JGE_K, spans[middle][0], halve(spans[middle:]), halve(spans[:middle]))
 
 
-# Pieces of program.
+# Pieces of code.
 
 
 def length(program: bytes) -> int:
@@ -244,9 +246,10 @@ def length(program: bytes) -> int:
 
 
 def branch(test: int, k: int, yes: bytes, no: bytes) -> bytes:
-    """Go on with *yes* where the accumulator passes the test, else with *no*; both must end in an answer.
+    """Return code that continues with *yes* if the accumulator passes the *test*, else with *no*; both must return.
 
-    A test's own jump reaches 255 instructions; where *no* is longer, the test jumps over a jump without that limit.
+    The jump of a test reaches 255 instructions. If *no* is longer, the test jumps over an unconditional jump, which has
+    no such limit.
     """
     if length(no) <= 255:
         return sock_filter(test, k, jt=length(no)) + no + yes
@@ -254,7 +257,10 @@ def branch(test: int, k: int, yes: bytes, no: bytes) -> bytes:
 
 
 def all_of(tests: list[Test], action: bytes) -> bytes:
-    """Give *action* where all *tests* hold, else fall through; built from its end, so that each jump is known."""
+    """Return code for *action* if all *tests* hold; else it continues after its end.
+
+    It is built from its end, because each test must know the distance to the end.
+    """
     rule = action
     for test in reversed(tests):
         rule = compare(*test, miss=length(rule)) + rule
@@ -262,11 +268,11 @@ def all_of(tests: list[Test], action: bytes) -> bytes:
 
 
 def compare(operator: str, index: int, value: int, value_two: int, wide: bool, miss: int) -> bytes:
-    """Fall through where argument *index* compares so with *value*, else jump *miss* instructions on.
+    """Return code that compares argument *index* with *value*: if true it continues, else it jumps *miss* instructions.
 
-    The accumulator has 32 bits and an argument 64, so the upper halves are compared first; where those are equal,
-    the lower halves decide. NE, LE and LT are EQ, GT and GE with their exits exchanged. For a call by i386 the kernel
-    itself ignores the upper half, where a program may leave what it likes: it counts as zero.
+    The accumulator has 32 bits and an argument 64, so the upper halves are compared first; if these are equal, the
+    lower halves decide. NE, LE and LT are EQ, GT and GE with exchanged exits. For a call of i386 (not *wide*) the
+    kernel ignores the upper half of an argument, which may have any value: it counts as zero here.
     """
     hit, miss = (miss, 0) if operator in {"NE", "LE", "LT"} else (0, miss)
     low, high = (sock_filter(seccomp.BPF_LD_W_ABS, seccomp.ARGS + 8 * index + half) for half in (0, 4))

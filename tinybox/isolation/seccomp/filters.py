@@ -1,10 +1,10 @@
-"""Seccomp: the container's last wall, for what no namespace hides is still one kernel, reached by system calls.
+"""Seccomp filters: install a compiled filter, and keep compiled profiles in the store's cache (cache/seccomp-*).
 
-A profile names the calls that programs have a use for; all others, each one a door that someone may have left ajar,
-are answered with an error before the kernel looks at them.
+All containers share one kernel and reach it by system calls, which no namespace hides. A profile names the calls that
+programs need; every other call, which might have a security hole, fails before the kernel runs it.
 
-On the way to a running container stands only this file: it reads a program compiled earlier and installs it. Compiling
-(isolation/seccomp/compiler.py) costs more than the whole rest of this, so it is done once for each profile.
+The start of a container needs only this file: it reads a program that was compiled earlier, and installs it. Compiling
+(isolation/seccomp/compiler.py) takes longer than all the rest, so it is done once for each profile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FLAGS = {
-    # Without ESRCH, a thread that cannot follow would be reported as a positive number, which looks like success.
+    # Without ESRCH, the kernel returns the id of a thread that cannot take the filter: it would look like success.
     "SECCOMP_FILTER_FLAG_TSYNC": seccomp.SECCOMP_FILTER_FLAG_TSYNC | seccomp.SECCOMP_FILTER_FLAG_TSYNC_ESRCH,
     "SECCOMP_FILTER_FLAG_LOG": seccomp.SECCOMP_FILTER_FLAG_LOG,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": seccomp.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
@@ -29,18 +29,18 @@ FLAGS = {
 
 
 def install(program: bytes, flags: int = 0) -> int:
-    """Put *program* before every system call of this process, the last act before execve(2); see seccomp(2).
+    """Install *program* as a filter for the system calls of this process, the last step before execve(2); seccomp(2).
 
-    Returns the listener's file descriptor if *flags* asks for one, else 0. It needs no_new_privs or CAP_SYS_ADMIN
-    (else SyscallError EACCES), imports nothing, and is never undone.
+    Returns the listener's file descriptor if *flags* request one, else 0. SyscallError EACCES: the process has neither
+    no_new_privs nor CAP_SYS_ADMIN. It imports nothing. A filter cannot be removed.
     """
     return seccomp.set_mode_filter(program, flags)
 
 
 def flags_of(profile: Mapping[str, Any]) -> int:
-    """Return the flags for `install` that *profile* asks for; SCMP_ACT_NOTIFY asks for a listener; see seccomp(2).
+    """Return the flags of *profile* for `install`; SCMP_ACT_NOTIFY needs a listener; see seccomp(2).
 
-    It looks at no more than it needs: `compiled`, asked first, finds what else is wrong with a profile.
+    It checks only the flags: `compiled`, which is called before, checks the rest of the profile.
     """
     flags = 0
     for position, name in enumerate(profile.get("flags") or ()):
@@ -54,15 +54,15 @@ def flags_of(profile: Mapping[str, Any]) -> int:
 
 
 def notifies(profile: Mapping[str, Any]) -> bool:
-    """Tell whether *profile* leaves some calls to an agent: then the filter has a listener; see seccomp_unotify(2)."""
+    """Return whether *profile* leaves calls to a seccomp agent: then the filter has a listener; seccomp_unotify(2)."""
     return any(entry.get("action") == "SCMP_ACT_NOTIFY" for entry in profile.get("syscalls") or ())
 
 
 def compiled(profile: Mapping[str, Any], machine: str, cache_dir: str) -> bytes:
     """Return the program for the OCI object ``linux.seccomp``, read from *cache_dir* if it was compiled before.
 
-    A cache that is absent, damaged, out of date or open to others' hands is not believed, and where it cannot be
-    written the program is compiled each time. Raises UsageError that names the faulty field.
+    A cache file is not used if it is missing, damaged, out of date, or writable by another user. If the cache cannot be
+    written, the program is compiled each time. UsageError names the wrong field of the profile.
     """
     text = repr(profile)
     path = os.path.join(cache_dir, f"seccomp-{machine}-{check_sum(text.encode()):016x}")
@@ -77,33 +77,36 @@ def compiled(profile: Mapping[str, Any], machine: str, cache_dir: str) -> bytes:
 
 
 def compiler_stamp() -> str:
-    """Tell this compiler from others by the size and time of its files, so that an upgrade makes old programs void."""
+    """Return the sizes and times of the compiler's files, so that a new version does not use old programs; stat(2)."""
     here = os.path.dirname(__file__)
     stamps = []
     for name in ("compiler.py", "../../linux/syscalls.py", "../../linux/seccomp.py"):
         try:
             status = os.stat(os.path.join(here, name))
         except OSError:
-            continue  # an installation without sources; what it has for a stamp are those that remain
+            continue  # an installation without source files: the stamp is made from the remaining ones
         stamps.append(f"{name} {status.st_size} {status.st_mtime_ns}")
     return " ".join(stamps)
 
 
 def check_sum(data: bytes) -> int:
-    """Return the remainder of *data*, read as one number, by a prime: no import, where binascii.crc32 costs 0.3 ms."""
+    """Return *data*, read as one number, modulo a prime; importing binascii.crc32 instead would take 0.3 ms."""
     return int.from_bytes(data, "big") % (2**64 - 59)
 
 
 def seal(origin: bytes, program: bytes) -> bytes:
-    """Return a cache file's content: what the program was made from, in full, a check sum, and the program.
+    """Return the content of a cache file: the *origin* (the full profile), a check sum, and the *program*.
 
-    The origin is there to be compared, not its hash: two profiles whose check sums meet can never be taken for one.
+    `read` compares the full origin, not a hash of it: so two profiles with the same check sum are never confused.
     """
     return b"%b\n%016x\n%b" % (origin, check_sum(program), program)
 
 
 def read(path: str, origin: bytes) -> bytes | None:
-    """Return the program in the cache file *path* if it was made from *origin*, whole, and ours alone to write."""
+    """Return the program in the cache file *path*; None: it is missing, damaged, or not made from *origin*.
+
+    None also if the file belongs to another user, or another user may write it.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -122,13 +125,13 @@ def read(path: str, origin: bytes) -> bytes | None:
 
 
 def write(path: str, origin: bytes, program: bytes) -> None:
-    """Put *program* into the cache file *path*, whole or not at all; rename(2) makes it so."""
+    """Write *program* into the cache file *path*, completely or not at all, by rename(2); ignore a failure."""
     draft = f"{path}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError:
-        return  # a read-only or foreign directory: nothing is kept, and nothing is lost but time
+        return  # a read-only directory, or that of another user: the next start compiles the profile again
     try:
         os.write(fd, seal(origin, program))
         os.replace(draft, path)
