@@ -16,7 +16,7 @@ listeners: list[Listener] = []
 kept: list[int] = []  # file descriptors that listeners need: the child keeps these open until execve(2)
 
 
-def tell(name: str, arguments: tuple[object, ...], result: object, begun: int = 0) -> None:
+def report(name: str, arguments: tuple[object, ...], result: object, begun: int = 0) -> None:
     """Report an event to every listener: its *name*, its *arguments*, its *result*, and the time when it had *begun*.
 
     A system call is reported under its own name (``clone3``) with the kernel's return value: a negative one is an

@@ -1,6 +1,6 @@
 """Values that are written as text, by docker's options and by the kernel: numbers, yes and no, and times.
 
-No error is raised here: who asks knows what it was that was written wrong.
+No error is raised here: the caller knows which option was wrong, and names it.
 """
 
 from __future__ import annotations

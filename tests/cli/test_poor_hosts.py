@@ -78,7 +78,7 @@ def test_no_control_groups_at_all(tinybox: Command) -> None:
     [("ro", "Read-only file system"), ("size=4k", "No space left"), ("nr_inodes=5", "No space left")],
 )
 def test_a_store_that_cannot_be_written(tinybox: Command, options: str, cause: str) -> None:
-    """A full or read-only store is an error with the kernel's reason; what was already made is removed."""
+    """A full or read-only store is an error with the kernel's reason; files that were already made are removed."""
     folder = f"{tinybox.root}/containers"
     script = f"mkdir -m 700 -p {folder}; mount -t tmpfs -o mode=700,{options} test {folder}"
     one_line(behind(tinybox, script, "run", "--rm", "-m", "64m", "busybox", "true"), 125, cause)

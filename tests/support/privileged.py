@@ -1,4 +1,4 @@
-"""Root for the tests, whoever runs them: as this process, by ``sudo -n``, in a privileged container, or not at all.
+"""Root for the tests, for any user: as this process, by ``sudo -n``, in a privileged container, or not at all.
 
 A test that needs a few commands run by root uses the fixture `privileged`. A test that must be root itself has the
 marker ``root``: if another user started pytest, all those tests are run at once by ``sudo -n pytest``. The second

@@ -41,7 +41,7 @@ def test_a_variable_is_replaced_as_specified(text: str, means: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("${UNSET:?who are you}", "UNSET is required: who are you"),
+        ("${UNSET:?your name}", "UNSET is required: your name"),
         ("${EMPTY:?}", "EMPTY is required"),
         ("${UNSET?x}", "UNSET is required: x"),
         ("${FULL", "without its }"),

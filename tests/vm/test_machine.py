@@ -1,4 +1,4 @@
-"""The machine of tests/vm: what runs in it, its output, and that nothing of it is left. Needs qemu, but no KVM."""
+"""The machine of tests/vm: programs run in it, their output is seen, and nothing is left. Needs qemu, but no KVM."""
 
 from __future__ import annotations
 

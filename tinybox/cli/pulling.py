@@ -1,7 +1,7 @@
 """Pull policies (--pull, compose's pull_policy): when the image of a new container is made by its recipe.
 
-*missing* makes an image that is not in the store, *always* makes it again each time, *never* makes none. What is made
-is reported on stderr, as docker reports a pull.
+*missing* makes an image that is not in the store, *always* makes it again each time, *never* makes none. Each image
+that is made is reported on stderr, as docker reports a pull.
 """
 
 from __future__ import annotations

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from tinybox.compose.service import COMPLETED, HEALTHY
 from tinybox.container.views import listing
 from tinybox.errors import StateError
+from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +29,9 @@ def wait(
 
     *seconds* are counted from *began*, a value of time.monotonic(), or from now.
     """
-    deadline = None if seconds is None else (time.monotonic() if began is None else began) + seconds
-    while not is_met(service, listing.find(paths, service.container), condition):
-        if deadline is not None and time.monotonic() > deadline:
-            raise failure(service, f"is not {_adjective(condition)} after {seconds:g} s")
-        time.sleep(PAUSE)
+    deadline = math.inf if seconds is None else (time.monotonic() if began is None else began) + seconds
+    if not until(lambda: is_met(service, listing.find(paths, service.container), condition), deadline, PAUSE):
+        raise failure(service, f"is not {_adjective(condition)} after {seconds:g} s")
 
 
 def is_met(service: Service, listed: Listed, condition: str) -> bool:

@@ -78,12 +78,9 @@ def _open(now: State) -> int:
         pidfd = os.pidfd_open(now["pid"])
     except ProcessLookupError as error:
         raise gone from error
-    try:
-        with open(f"/proc/{now['pid']}/stat", encoding="utf-8", errors="surrogateescape") as file:
-            if proc.stat(file.read()).starttime == now["startTicks"]:
-                return pidfd
-    except (FileNotFoundError, ProcessLookupError):
-        pass
+    found = proc.stat_of(now["pid"])
+    if found is not None and found.starttime == now["startTicks"]:
+        return pidfd
     os.close(pidfd)
     raise gone
 

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from tinybox.container.records import events, state
 from tinybox.errors import StateError
 from tinybox.isolation.cgroups.group import Cgroup, place
+from tinybox.linux.locks import share
+from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,11 +49,8 @@ class Freezer:
         self._fd = -1
 
     def __enter__(self) -> Self:
-        deadline = time.monotonic() + state.PATIENCE
-        while not self._try_lock():
-            if time.monotonic() > deadline:
-                raise StateError(f"container {self._id[:12]}", "is in use by another command", "wait for it")
-            time.sleep(state.PAUSE)
+        if not until(self._try_lock, time.monotonic() + state.PATIENCE, state.PAUSE):
+            raise StateError(f"container {self._id[:12]}", "is in use by another command", "wait for it")
         self._thaw_left_frozen()
         return self
 
@@ -134,10 +133,7 @@ def left_frozen(paths: Paths, container: str) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return bool(os.pread(fd, 1, 0))
-    except BlockingIOError:
-        return False
+        return share(fd) and bool(os.pread(fd, 1, 0))
     finally:
         os.close(fd)
 

@@ -39,15 +39,15 @@ class Container:
         self.bundle = paths.bundle(container)
         self.annotations = config.get("annotations", {})
         self.cgroup = group(container, config, host)
-        self.wiring = endpoints_of(paths, container, self.annotations)
-        task = Task(config, self.bundle, host, handles, self.cgroup, container, self.wiring)
+        self.endpoints = endpoints_of(paths, container, self.annotations)
+        task = Task(config, self.bundle, host, handles, self.cgroup, container, self.endpoints)
         self.plan: Plan = planner.plan(task)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
         self.name = self.annotations.get(spec.NAME, "")  # its first name; `tinybox rename` may have changed it since
         self.runner = PlanRunner(self.plan, handles)
         self.record: Record = state.Record(paths, container, -1)
 
-    def tell(self, action: str, **attributes: object) -> None:
+    def emit(self, action: str, **attributes: object) -> None:
         """Append the event *action* to the event log, with the image's name and further *attributes*."""
         events.emit(self.paths, self.id, action, self.annotations, **attributes)
 
@@ -105,7 +105,7 @@ def register(container: Container, *, passing: bool = False) -> None:
         container.handles.close()
         discard(container)
         raise
-    container.tell("create")
+    container.emit("create")
 
 
 def make_bundle(container: Container) -> None:
@@ -148,14 +148,14 @@ def create(container: Container) -> None:
 def _annotations(container: Container) -> dict[str, str]:
     """Return the annotations for state.json: published ports include the host port that was chosen at the start."""
     kept: dict[str, str] = container.record.state.get("annotations", {})
-    return kept if container.wiring is None else kept | container.wiring.published()
+    return kept if container.endpoints is None else kept | container.endpoints.published()
 
 
 def start(container: Container) -> None:
     """Start the program; returns when execve(2) has succeeded, else raises an error with the exit status 126 or 127."""
     container.runner.start()
     container.record.write(status=state.RUNNING, startedAt=state.now())
-    container.tell("start")
+    container.emit("start")
 
 
 def stop(container: Container, ending: Ending) -> None:
@@ -163,8 +163,8 @@ def stop(container: Container, ending: Ending) -> None:
     spawn.kill(container.handles)
     container.cgroup.kill()
     container.handles.close()
-    if container.wiring is not None:
-        ending.complaint = attempt(container.wiring.release)
+    if container.endpoints is not None:
+        ending.complaint = attempt(container.endpoints.release)
     container.cgroup.remove()
     container.record.write(
         status=state.STOPPED,
@@ -176,8 +176,8 @@ def stop(container: Container, ending: Ending) -> None:
         annotations=_annotations(container),
     )
     if ending.out_of_memory:
-        container.tell("oom")
-    container.tell("die", exitCode=ending.status)
+        container.emit("oom")
+    container.emit("die", exitCode=ending.status)
 
 
 def abandon(container: Container, error: BaseException) -> None:
@@ -194,7 +194,7 @@ def close(container: Container) -> None:
     naming.hide(container.paths, container.id, container.name)
     if container.annotations.get(spec.REMOVE):
         delete(container.paths, container.id, container.config)
-        container.tell("destroy")
+        container.emit("destroy")
     _release(container)
 
 

@@ -33,7 +33,7 @@ def free(_: Paths, paths: list[str]) -> None:
     """Remove the address files *paths*, and the pools that are empty then."""
     with HostBridges() as bridges:
         for path in paths:
-            naming.discard(path)
+            files.discard(path)
         bridges.tidy()
 
 

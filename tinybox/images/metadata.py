@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 XATTR = "SCHILY.xattr."  # PAX records of this kind are extended attributes, see star(5)
 
 
-def dress(fd: int, member: tarfile.TarInfo) -> None:
+def apply(fd: int, member: tarfile.TarInfo) -> None:
     """Set owner, attributes, mode and time of *fd*, in this order, because chown(2) removes setuid and capabilities."""
     set_owner(fd, member)
     for key, value in member.pax_headers.items():

@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
-from tinybox.images.metadata import dress, set_attribute_if_possible, set_owner, times
+from tinybox.images.metadata import apply, set_attribute_if_possible, set_owner, times
 from tinybox.linux.files import LONGEST_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2, remove_tree
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Tree:
                 return
             raise
         try:
-            dress(fd, directory)
+            apply(fd, directory)
         finally:
             os.close(fd)
 
@@ -196,7 +196,7 @@ def _make_file(parent: int, name: bytes, member: tarfile.TarInfo, data: Iterable
     with open(os.open(name, flags, 0o600, dir_fd=parent), "wb") as file:
         file.writelines(data)
         file.flush()  # before its time is set
-        dress(file.fileno(), member)
+        apply(file.fileno(), member)
 
 
 def _make_symlink(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
@@ -212,7 +212,7 @@ def _make_fifo(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
     os.mkfifo(name, 0o600, dir_fd=parent)
     fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=parent)
     try:
-        dress(fd, member)
+        apply(fd, member)
     finally:
         os.close(fd)
 

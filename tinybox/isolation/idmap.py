@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.linux import process
+from tinybox.linux import files, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,11 +80,7 @@ def text(mappings: Sequence[IDMapping]) -> bytes:
 def write_maps(pid: int, uids: Sequence[IDMapping], gids: Sequence[IDMapping]) -> None:
     """Set the maps of the new user namespace of process *pid*, each in one write(2); see user_namespaces(7)."""
     for name, mappings in (("uid_map", uids), ("gid_map", gids)):
-        fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, text(mappings))
-        finally:
-            os.close(fd)
+        files.write_once(os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC), text(mappings))
 
 
 def user_namespace(uids: Sequence[IDMapping], gids: Sequence[IDMapping]) -> int:

@@ -54,9 +54,6 @@ def label_program(field: str, file: str, text: str) -> None:
             fd = files.openat2(proc, os.fsencode(file), os.O_WRONLY, resolve)
         finally:
             os.close(proc)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
+        files.write_once(fd, text.encode())
     except OSError as error:
         raise HostError(field, f"{text!r} cannot be set: {error.strerror}", "load it first") from error

@@ -11,7 +11,7 @@ import fcntl
 import os
 
 from tinybox.errors import HostError, UsageError
-from tinybox.linux import process
+from tinybox.linux import files, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,11 +115,7 @@ def enter_time_namespace(offsets: dict[str, dict[str, int]]) -> None:
     for clock, offset in offsets.items():
         text = f"{clock} {offset.get('secs', 0)} {offset.get('nanosecs', 0)}"
         try:
-            fd = os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(fd, text.encode())
-            finally:
-                os.close(fd)
+            files.write_once(os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC), text.encode())
         except OSError as error:
             raise HostError(f"linux.timeOffsets.{clock}", f"the kernel refuses it: {error.strerror}") from error
     join("time", "/proc/self/ns/time_for_children")

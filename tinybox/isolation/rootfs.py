@@ -252,11 +252,7 @@ def set_sysctl(name: str, value: str) -> None:
     try:
         path = b"sys/" + os.fsencode(name.replace(".", "/"))
         resolve = files.RESOLVE_BENEATH | files.RESOLVE_NO_SYMLINKS | files.RESOLVE_NO_XDEV
-        fd = files.openat2(proc, path, os.O_WRONLY, resolve)
-        try:
-            os.write(fd, value.encode())
-        finally:
-            os.close(fd)
+        files.write_once(files.openat2(proc, path, os.O_WRONLY, resolve), value.encode())
     except SyscallError as error:
         raise HostError(f"sysctl {name}", error.strerror or "", "see /proc/sys for this kernel's names") from error
     except OSError as error:

@@ -15,6 +15,7 @@ from tinybox.errors import TinyboxError
 from tinybox.lab import box as boxes
 from tinybox.lab import guest as processes
 from tinybox.linux import files
+from tinybox.linux.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,12 +105,7 @@ class Bench:
 
     def comes(self, fact: Callable[[], T], seconds: float = PATIENCE) -> T | None:
         """Call *fact* until it returns something true, and return that; None after so many *seconds*."""
-        deadline = time.monotonic() + seconds
-        while not (seen := fact()):
-            if time.monotonic() > deadline:
-                return None
-            time.sleep(0.001)
-        return seen
+        return until(fact, time.monotonic() + seconds, 0.001) or None
 
     def until(self, fact: Callable[[], T], what: str = "a fact", seconds: float = PATIENCE) -> T:
         """Call *fact* until it returns something true, and return that; TinyboxError after so many *seconds*."""

@@ -98,7 +98,7 @@ class Syscall:
         begun = time.monotonic_ns()
         result: int = self._call(self.number, *args)
         error = ctypes.get_errno() if result < 0 else 0
-        explain.tell(self.name, args, -error or result, begun)
+        explain.report(self.name, args, -error or result, begun)
         if error:
             raise SyscallError(error, self.name, args)
         return result

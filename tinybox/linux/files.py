@@ -124,7 +124,7 @@ def replace(path: str, data: bytes, mode: int = 0o600) -> None:
     On a full disk the former file stays. The umask has no effect. Two processes must not do this at the same time.
     """
     draft = f"{path}.new"
-    _remove(os.unlink, draft, None)  # left by a command that was killed before rename(2)
+    discard(draft)  # left by a command that was killed before rename(2)
     fd = _open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with open(fd, "wb") as file:
@@ -132,20 +132,33 @@ def replace(path: str, data: bytes, mode: int = 0o600) -> None:
             file.write(data)
         os.rename(draft, path)
     except BaseException:
-        _remove(os.unlink, draft, None)
+        discard(draft)
         raise
 
 
 def replace_link(path: str, target: str, draft: str = "") -> None:
     """Make *path* a symbolic link to *target* in one step, also in place of a former one; see rename(2)."""
     draft = draft or f"{path}.new"
-    _remove(os.unlink, draft, None)
+    discard(draft)
     os.symlink(target, draft)
     try:
         os.rename(draft, path)
     except BaseException:
-        _remove(os.unlink, draft, None)
+        discard(draft)
         raise
+
+
+def write_once(fd: int, data: bytes) -> None:
+    """Write *data* to the open file *fd* in one call, as the kernel's own files need it, and close it; see write(2)."""
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+
+
+def discard(path: str) -> None:
+    """Remove a link or a file if it exists; see unlink(2)."""
+    _remove(os.unlink, path, None)
 
 
 def close_range(first: int, last: int = 2**32 - 1) -> None:

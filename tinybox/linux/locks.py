@@ -80,9 +80,15 @@ def is_locked(path: str, flags: int = 0) -> bool:
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not share(fd)
     finally:
         os.close(fd)
-    return False
+
+
+def share(fd: int) -> bool:
+    """Take a shared lock on the open file *fd*; False: another process holds an exclusive one. See flock(2)."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -32,7 +32,7 @@ _ERRNO_MOST = 4095  # MAX_ERRNO of linux/err.h
 _NAMES = {ROUTE: "rtnetlink", NETFILTER: "nfnetlink"}
 
 
-class Conversation:
+class NetlinkSocket:
     """A context manager with a netlink socket of one *family*, in the network namespace of the process that made it."""
 
     def __init__(self, family: int) -> None:
@@ -45,12 +45,12 @@ class Conversation:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def tell(self, whole: bytes, about: str = "") -> None:
+    def execute(self, whole: bytes, about: str = "") -> None:
         """Send one *whole* message with NLM_F_ACK and wait for the answer; SyscallError, with *about*: a refusal."""
-        for _ in self.ask(whole, about):
+        for _ in self.request(whole, about):
             pass
 
-    def ask(self, whole: bytes, about: str = "") -> Iterator[tuple[int, bytes]]:
+    def request(self, whole: bytes, about: str = "") -> Iterator[tuple[int, bytes]]:
         """Send one *whole* message, and yield the type of each answer and its bytes after the header."""
         self._socket.send(whole)
         while True:

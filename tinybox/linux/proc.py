@@ -1,4 +1,4 @@
-"""Parsers for /proc files: mountinfo, stat, status, cgroup and id maps, each from its text to named values; proc(5).
+"""Readers of /proc files: mountinfo, stat, status, cgroup and id maps, each from its text to named values; proc(5).
 
 ps, mount and lsns print the content of these files in another form.
 """
@@ -87,6 +87,21 @@ def stat(text: str) -> Stat:
     state, numbers = fields[0], [int(field) for field in fields[1:]]
     ppid, pgrp, session, tty = numbers[:4]
     return Stat(int(pid), comm, state, ppid, pgrp, session, tty, numbers[18], numbers[44], numbers[45], numbers[47])
+
+
+def stat_of(pid: int) -> Stat | None:
+    """Return the fields of /proc/PID/stat of process *pid*; None if it has ended; see proc_pid_stat(5)."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
+            return stat(file.read())
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+
+
+def is_alive(pid: int, ticks: int) -> bool:
+    """Return whether the process that began at *ticks* still runs as *pid*; a zombie does not. See proc_pid_stat(5)."""
+    found = stat_of(pid)
+    return found is not None and found.starttime == ticks and found.state not in "ZX"
 
 
 def status(text: str) -> dict[str, str]:

@@ -83,12 +83,12 @@ class Neighbour:
         self.link, self.state, self.address, self.mac, self.master = link, state, address, mac, master
 
 
-def plain_links(kernel: netlink.Conversation) -> list[Link]:
+def plain_links(kernel: netlink.NetlinkSocket) -> list[Link]:
     """Return the links of this namespace, without their addresses; see rtnetlink(7)."""
     return [Link(fields[2], fields[3], parts) for fields, parts in _dump(kernel, RTM_GETLINK, RTM_NEWLINK, _LINK)]
 
 
-def addresses(kernel: netlink.Conversation) -> list[Address]:
+def addresses(kernel: netlink.NetlinkSocket) -> list[Address]:
     """Return all addresses in this namespace; see rtnetlink(7)."""
     found = []
     for (family, length, _, scope, index), parts in _dump(kernel, RTM_GETADDR, RTM_NEWADDR, _ADDRESS):
@@ -100,7 +100,7 @@ def addresses(kernel: netlink.Conversation) -> list[Address]:
 
 def links() -> list[Link]:
     """Return the links of this namespace, with all addresses except those of scope link; see rtnetlink(7)."""
-    with netlink.Conversation(netlink.ROUTE) as kernel:
+    with netlink.NetlinkSocket(netlink.ROUTE) as kernel:
         found = {link.index: link for link in plain_links(kernel)}
         for address in addresses(kernel):
             if address.scope != RT_SCOPE_LINK and address.link in found:
@@ -108,7 +108,7 @@ def links() -> list[Link]:
     return list(found.values())
 
 
-def routes(kernel: netlink.Conversation) -> list[Route]:
+def routes(kernel: netlink.NetlinkSocket) -> list[Route]:
     """Return the routes of IPv4 and IPv6 in this namespace, of all tables; see rtnetlink(7)."""
     found = []
     for fields, parts in _dump(kernel, RTM_GETROUTE, RTM_NEWROUTE, _ROUTE):
@@ -120,7 +120,7 @@ def routes(kernel: netlink.Conversation) -> list[Route]:
     return found
 
 
-def neighbours(kernel: netlink.Conversation, family: int = _socket.AF_UNSPEC) -> list[Neighbour]:
+def neighbours(kernel: netlink.NetlinkSocket, family: int = _socket.AF_UNSPEC) -> list[Neighbour]:
     """Return the ARP and neighbour tables; with *family* AF_BRIDGE the tables of all bridges; see rtnetlink(7)."""
     found = []
     for (kind, index, state, _, _), parts in _dump(kernel, RTM_GETNEIGH, RTM_NEWNEIGH, _NEIGHBOUR, family):
@@ -136,11 +136,11 @@ def deletion(index: int, parts: bytes = b"") -> bytes:
 
 
 def _dump(
-    kernel: netlink.Conversation, request: int, answer: int, form: struct.Struct, family: int = 0
+    kernel: netlink.NetlinkSocket, request: int, answer: int, form: struct.Struct, family: int = 0
 ) -> Iterator[tuple[tuple[int, ...], dict[int, bytes]]]:
     """Ask for all objects of a kind; yield the fields of each answer's struct *form*, and its attributes."""
     asked = netlink.message(request, netlink.NLM_F_DUMP, family.to_bytes(1, "little").ljust(form.size, b"\0"))
-    for kind, body in kernel.ask(asked):
+    for kind, body in kernel.request(asked):
         if kind == answer:
             if len(body) < form.size:
                 raise netlink.malformed()

@@ -16,18 +16,9 @@ from tinybox.linux.signals import signal
 GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
-def stat(pid: int) -> proc.Stat | None:
-    """Return the fields of /proc/PID/stat of process *pid*; None if it has ended; see proc_pid_stat(5)."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
-            return proc.stat(file.read())
-    except GONE:
-        return None
-
-
 def everybody() -> list[proc.Stat]:
     """Return the fields of /proc/PID/stat of every process in this /proc; see proc_pid_stat(5)."""
-    return [found for name in os.listdir("/proc") if name.isdecimal() and (found := stat(int(name)))]
+    return [found for name in os.listdir("/proc") if name.isdecimal() and (found := proc.stat_of(int(name)))]
 
 
 def holds(pid: int, lock: os.stat_result) -> bool:
@@ -62,7 +53,7 @@ def wake(pid: int, states: str = "T", lock: os.stat_result | None = None, number
     except GONE:
         return False
     try:
-        found = stat(pid)
+        found = proc.stat_of(pid)
         if found is None or found.state not in states or (lock is not None and not holds(pid, lock)):
             return False
         signal.pidfd_send_signal(pidfd, number)

@@ -155,7 +155,7 @@ def release(entry: Record, log: Log) -> None:
     config = entry.config()
     try:
         gate.open_gate(sync_pipe.START)
-        gate.hear()
+        gate.receive()
         hooks.run_all(config, "poststart", ending.hook_state(entry, record.RUNNING))
     except BaseException:
         if config.get("hooks"):  # a hook has failed: destroy the container, see "Lifecycle" in runtime.md

@@ -14,6 +14,7 @@ from tinybox.container.process import init, plan_runner, spawn, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
 from tinybox.errors import StateError, UsageError
+from tinybox.linux import proc
 from tinybox.linux import quick_json as json
 from tinybox.oci import console, creation, ending, groups, record, shared
 from tinybox.text_values import is_whole
@@ -54,7 +55,7 @@ def open_root(entry: Record) -> int:
         root = os.open(f"/proc/{entry.state['pid']}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         root = -1
-    if root >= 0 and record.is_alive(entry.state["pid"], entry.state["startTicks"]):
+    if root >= 0 and proc.is_alive(entry.state["pid"], entry.state["startTicks"]):
         return root
     raise StateError(f"container {entry.id}", "container not running", "it has just ended")
 

@@ -75,7 +75,7 @@ class Record:
         """Return the current status, but never `paused`, which only the control group shows."""
         if "pid" not in self.state:
             return CREATING
-        if not is_alive(self.state["pid"], self.state["startTicks"]):
+        if not proc.is_alive(self.state["pid"], self.state["startTicks"]):
             return STOPPED
         try:
             ReopenedSyncPipes(self.folder).close()
@@ -86,20 +86,10 @@ class Record:
     def open_process(self) -> int:
         """Return a pidfd of the first process; ProcessLookupError if it has ended. See pidfd_open(2)."""
         pidfd = os.pidfd_open(self.state["pid"])
-        if is_alive(self.state["pid"], self.state["startTicks"]):
+        if proc.is_alive(self.state["pid"], self.state["startTicks"]):
             return pidfd
         os.close(pidfd)
         raise ProcessLookupError
-
-
-def is_alive(pid: int, ticks: int) -> bool:
-    """Return whether the process that began at *ticks* still runs as *pid*; a zombie does not. See proc_pid_stat(5)."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
-            found = proc.stat(file.read())
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return found.starttime == ticks and found.state not in "ZX"
 
 
 def make(root: str, container: str) -> Record:

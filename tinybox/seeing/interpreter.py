@@ -86,9 +86,9 @@ def reporting(call: str, function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = function(*arguments, **named)
         except OSError as error:
-            explain.tell(real_call(call, named), (*arguments, named), -(error.errno or 0), begun)
+            explain.report(real_call(call, named), (*arguments, named), -(error.errno or 0), begun)
             raise
-        explain.tell(real_call(call, named), (*arguments, named), _answer(call, result), begun)
+        explain.report(real_call(call, named), (*arguments, named), _answer(call, result), begun)
         return result
 
     return call_and_report
@@ -122,7 +122,7 @@ def reporting_socket(plain: type[_socket.socket]) -> type[_socket.socket]:
             begun = time.monotonic_ns()
             super().__init__(*arguments, **named)
             if explain.listeners:
-                explain.tell("socket", (*arguments, named), self.fileno(), begun)
+                explain.report("socket", (*arguments, named), self.fileno(), begun)
 
     return ReportingSocket
 
@@ -132,7 +132,7 @@ def reporting_execve(execve: Callable[..., Any]) -> Callable[..., Any]:
 
     def report_and_execve(path: str | int, arguments: list[str], environment: dict[str, str]) -> None:
         if explain.listeners:
-            explain.tell("execve", (path, arguments, {}), 0, time.monotonic_ns())
+            explain.report("execve", (path, arguments, {}), 0, time.monotonic_ns())
             report_trampoline(path, arguments)
         execve(path, arguments, environment)
 
@@ -142,7 +142,7 @@ def reporting_execve(execve: Callable[..., Any]) -> Callable[..., Any]:
 def report_trampoline(path: str | int, arguments: list[str]) -> None:
     """Report the second execve(2) if *path* is a trampoline, which cannot report it; see linux/trampoline.py."""
     if isinstance(path, int) or path.startswith("/proc/self/fd/"):
-        explain.tell("execve", (arguments[0], arguments[1:], {}), 0, time.monotonic_ns())
+        explain.report("execve", (arguments[0], arguments[1:], {}), 0, time.monotonic_ns())
 
 
 def reporting_posix_spawn(posix_spawn: Callable[..., int]) -> Callable[..., int]:
@@ -155,14 +155,14 @@ def reporting_posix_spawn(posix_spawn: Callable[..., int]) -> Callable[..., int]
         try:
             pid = posix_spawn(path, arguments, environment, **settings)
         except OSError as error:
-            explain.tell("posix_spawn", (path, arguments, {}), -(error.errno or 0), begun)
+            explain.report("posix_spawn", (path, arguments, {}), -(error.errno or 0), begun)
             raise
-        explain.tell("clone", ("CLONE_VM|CLONE_VFORK", {}), pid, begun)
+        explain.report("clone", ("CLONE_VM|CLONE_VFORK", {}), pid, begun)
         for name, flags in [(given[1:3]) for given in settings.get("file_actions", ())]:
-            explain.tell("open", (flags, name, {}), 0, begun)
+            explain.report("open", (flags, name, {}), 0, begun)
         if settings.get("setsid"):
-            explain.tell("setsid", ({},), pid, begun)
-        explain.tell("execve", (path, arguments, {}), 0, begun)
+            explain.report("setsid", ({},), pid, begun)
+        explain.report("execve", (path, arguments, {}), 0, begun)
         report_trampoline(path, arguments)
         return pid
 

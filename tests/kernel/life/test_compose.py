@@ -517,7 +517,7 @@ services:
 
 
 def test_a_service_has_the_volumes_of_another(tinybox: Command, tmp_path: Path) -> None:
-    """`volumes_from` shows what `db` has, and `db` comes first; who has them is made anew with it, and only then."""
+    """`volumes_from` mounts the volumes of `db`, which starts first. `web` is made again only if `db` is made again."""
     text = """
 services:
   web: {<<: *stays, volumes_from: ["db:ro"]}
@@ -540,8 +540,8 @@ services:
     assert tinybox("volume", "ls", "-q").stdout == ""
 
 
-def test_an_image_is_got_by_the_policy(tinybox: Command, tmp_path: Path) -> None:
-    """`always` makes it anew, once for all; `never` makes nothing; what has no recipe cannot be had anew."""
+def test_an_image_is_made_as_the_policy_says(tinybox: Command, tmp_path: Path) -> None:
+    """`always` makes an image once for all services, `never` makes none; an image without a recipe is an error."""
     text = """
 services:
   a: {<<: *stays, pull_policy: always}

@@ -1,4 +1,4 @@
-"""Every file and link that is written anew on a full disk: the former one stays whole, and no draft of it is left."""
+"""Files and links are replaced on a full disk: each former one stays whole, and no draft is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A failed start is undone, also with few file descriptors; what cannot be undone is removed by the next command."""
+"""A failed start is undone, also with few file descriptors; the next command removes the rest."""
 
 from __future__ import annotations
 

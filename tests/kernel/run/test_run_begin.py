@@ -1,4 +1,4 @@
-"""What `run` does before there is a container: it leaves its id in a file, and has the image that is asked for."""
+"""--cidfile writes the id of a new container to a file; --pull decides when its image is made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.root
     "words", [("run", "--rm"), ("run", "-d"), ("create",), ("run", "--explain=json", "-o", os.devnull)]
 )
 def test_the_id_is_written_to_a_file(tinybox: Command, tmp_path: Path, words: tuple[str, ...]) -> None:
-    """All 64 digits and nothing else, whichever way the container is made; `events` and `inspect` know it by them."""
+    """The file has the 64 digits of the id and nothing else, with each command that makes a container."""
     file, name = tmp_path / "id", new_name()
     done = tinybox(*words, "--cidfile", str(file), "--name", name, "busybox", "true")
     assert done.returncode == 0, done
@@ -35,15 +35,15 @@ def test_the_id_is_written_to_a_file(tinybox: Command, tmp_path: Path, words: tu
 
 
 def test_without_the_option_there_is_no_file(tinybox: Command) -> None:
-    """The control: HostConfig shows none."""
+    """Control: HostConfig.ContainerIDFile is empty."""
     name = new_name()
     assert tinybox("create", "--name", name, "busybox", "true").returncode == 0
     assert tinybox("inspect", "-f", "[{{.HostConfig.ContainerIDFile}}]", name).stdout == "[]\n"
     assert tinybox("rm", name).returncode == 0
 
 
-def test_a_file_that_is_there_is_let_be(tinybox: Command, tmp_path: Path) -> None:
-    """Docker's words, status 125, no container, and its content is as before; a link that leads nowhere counts, too."""
+def test_an_existing_file_is_an_error(tinybox: Command, tmp_path: Path) -> None:
+    """The error is docker's, with status 125; no container is made and the file is unchanged. A broken link counts."""
     file, name = tmp_path / "id", new_name()
     file.write_text("mine")
     says = f"container ID file found, make sure the other container isn't running or delete {file}"
@@ -65,10 +65,8 @@ def test_a_file_that_is_there_is_let_be(tinybox: Command, tmp_path: Path) -> Non
         (("nosuch",), "no such image"),
     ],
 )
-def test_a_container_that_came_to_nothing_leaves_no_file(
-    tinybox: Command, tmp_path: Path, words: tuple[str, ...], says: str
-) -> None:
-    """The empty file goes; the control: a program that is not there leaves a container, and so its file."""
+def test_a_failed_command_leaves_no_file(tinybox: Command, tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    """The empty file is removed. Control: a missing program fails after the container was made; the file is kept."""
     file = tmp_path / "id"
     one_line(tinybox("create", "--cidfile", str(file), *words, "true"), 125, says)
     assert not file.exists()
@@ -77,14 +75,14 @@ def test_a_container_that_came_to_nothing_leaves_no_file(
 
 
 def test_a_file_that_cannot_be_made_is_one_line(tinybox: Command, tmp_path: Path) -> None:
-    """Its folder is not there; nothing is made."""
+    """The folder does not exist; no container is made."""
     one_line(
         tinybox("run", "--cidfile", str(tmp_path / "no/id"), "busybox", "true"), 125, "cannot be made: No such file"
     )
 
 
-def test_pull_always_makes_the_image_anew(tinybox: Command) -> None:
-    """It says so, and runs what it has made; the control: without the word, and with `never`, nothing is made."""
+def test_pull_always_makes_the_image_again(tinybox: Command) -> None:
+    """It is reported on stderr, and the box runs. Control: with `missing` and `never` nothing is made."""
     done = tinybox("run", "--rm", "--pull", "always", "busybox", "echo", "hi")
     assert (done.returncode, done.stdout) == (0, "hi\n")
     assert "made from host-busybox" in done.stderr
@@ -94,7 +92,7 @@ def test_pull_always_makes_the_image_anew(tinybox: Command) -> None:
 
 @pytest.mark.parametrize("command", ["run", "create"])
 def test_pull_never_makes_nothing(tinybox: Command, command: str) -> None:
-    """An image that has a recipe and is not there: docker's words, status 125, and nobody tries."""
+    """A missing image is docker's error with status 125, although it has a recipe; the last two lines are other errors."""
     one_line(tinybox(command, "--pull", "never", "nginx", "true"), 125, "No such image: nginx:latest")
     one_line(tinybox(command, "--pull", "always", "no-recipe", "true"), 125, "image no-recipe: it cannot be pulled")
     one_line(tinybox(command, "--pull", "often", "busybox", "true"), 125, "invalid pull option: 'often'")

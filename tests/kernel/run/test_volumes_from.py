@@ -1,4 +1,4 @@
-"""--volumes-from: what another box has mounted is here, too, at the same places, and stays while one needs it."""
+"""--volumes-from: the mounts of another box, at the same places; a volume is kept while a container uses it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def data(tinybox: Command, tmp_path: Path) -> Iterator[str]:
 
 
 def test_volumes_and_binds_are_at_the_same_places(tinybox: Command, data: str) -> None:
-    """Read and written, with what is read-only still so; a tmpfs is no volume; the control is a box without it."""
+    """They can be read and written; read-only ones stay so; a tmpfs is not taken over. Control: a box without it."""
     read = "cat /named/file /bare/file /bind/file"
     seen = facts(tinybox, "--volumes-from", data, read=read, sealed="echo x > /sealed/x", memory="ls /memory")
     assert seen["read"].split() == ["named", "bare", "bind"]
@@ -53,7 +53,7 @@ def test_volumes_and_binds_are_at_the_same_places(tinybox: Command, data: str) -
 
 @pytest.mark.parametrize("mode", ["", ":rw", ":ro"])
 def test_ro_makes_them_read_only(tinybox: Command, data: str, mode: str) -> None:
-    """All of them; rw is the default, and takes nothing back of what was read-only there."""
+    """:ro makes all mounts read-only; :rw, the default, does not make a read-only mount writable."""
     wrote = {place: f"echo x > /{place}/new && echo ok" for place in ("named", "bare", "bind", "sealed")}
     seen = facts(tinybox, "--volumes-from", data + mode, **wrote)
     written = {place for place, said in seen.items() if said == "ok"}
@@ -62,7 +62,7 @@ def test_ro_makes_them_read_only(tinybox: Command, data: str, mode: str) -> None
 
 
 def test_a_running_box_and_one_that_never_ran_hand_on_as_well(tinybox: Command) -> None:
-    """What the first writes is seen, also with other users; the other has its volumes since `create`."""
+    """The files of the running box are seen, also from a user namespace; `create` already makes volumes."""
     name, other = new_name(), new_name()
     script = "echo one > /bare/file; sleep 1000"
     assert (
@@ -91,7 +91,7 @@ def test_a_running_box_and_one_that_never_ran_hand_on_as_well(tinybox: Command) 
 
 
 def test_what_is_asked_at_the_same_place_wins(tinybox: Command, data: str, tmp_path: Path) -> None:
-    """Over --volumes-from stands -v, --mount and --tmpfs; of several --volumes-from the last."""
+    """-v, --mount and --tmpfs replace the mount of --volumes-from; of several --volumes-from the last one wins."""
     other, folder = new_name(), tmp_path / "other"
     folder.mkdir()
     (folder / "file").write_text("other\n")
@@ -110,7 +110,7 @@ def test_what_is_asked_at_the_same_place_wins(tinybox: Command, data: str, tmp_p
 
 
 def test_a_volume_of_the_image_gives_way(tinybox: Command, data: str) -> None:
-    """A VOLUME at a place that is taken over is none of its own, nor is an empty one filled; elsewhere it is."""
+    """A place that is taken over gets no volume of its own, and an empty volume is not filled; other places are."""
     name, empty = new_name(), new_name()
     script = "mkdir /bare /extra /empty; touch /extra/of-image /empty/of-image"
     assert tinybox("run", "--name", name, "busybox", "sh", "-c", script).returncode == 0
@@ -130,7 +130,7 @@ def test_a_volume_of_the_image_gives_way(tinybox: Command, data: str) -> None:
 
 
 def test_inspect_shows_where_they_are_from(tinybox: Command, data: str) -> None:
-    """HostConfig.VolumesFrom as it was written, and Mounts as the other one has them, but for what is read-only."""
+    """HostConfig.VolumesFrom has the option's text, and Mounts equals that of the other box except for RW."""
     name = new_name()
     assert tinybox("create", "--name", name, "--volumes-from", f"{data}:ro", "busybox", "true").returncode == 0
     mine, other = (json.loads(tinybox("inspect", box).stdout)[0] for box in (name, data))
@@ -147,7 +147,7 @@ def test_inspect_shows_where_they_are_from(tinybox: Command, data: str) -> None:
 
 
 def test_a_volume_stays_as_long_as_one_has_it(tinybox: Command, data: str) -> None:
-    """`volume rm` names its users; `rm -v` and --rm leave what the other has, and the last one takes it along."""
+    """`volume rm` is refused; `rm -v` and --rm keep a volume that another box uses, and remove it with the last box."""
     name = new_name()
     nameless = next(volume for volume in volumes(tinybox) if volume != "kept")
     output(tinybox, "--volumes-from", data, "busybox", "true")  # --rm
@@ -165,7 +165,7 @@ def test_a_volume_stays_as_long_as_one_has_it(tinybox: Command, data: str) -> No
 
 
 def test_a_volume_is_not_removed_while_a_box_is_being_made(tinybox: Command, data: str) -> None:
-    """Whoever makes one holds the store's lock, shared: `rm -v` waits for it before it looks who has the volume."""
+    """A command that makes a box holds the store's lock, shared. `rm -v` waits for it before it looks for users."""
     nameless = next(volume for volume in volumes(tinybox) if volume != "kept")
     with Path(tinybox.root, "locks/store").open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
@@ -178,8 +178,8 @@ def test_a_volume_is_not_removed_while_a_box_is_being_made(tinybox: Command, dat
     assert nameless not in volumes(tinybox)
 
 
-def test_a_box_that_cannot_be_made_waits_for_nobody(tinybox: Command, data: str) -> None:
-    """With --rm and a nameless volume its making fails under that same lock: what it had made goes, no more."""
+def test_a_box_that_cannot_be_made_does_not_wait_for_itself(tinybox: Command, data: str) -> None:
+    """The failed command removes its own anonymous volume while it holds that lock, and keeps the other box's."""
     before = volumes(tinybox)
     for words in ((), ("--volumes-from", data)):
         done = tinybox("run", "--rm", "-v", "/fresh", *words, "--name", data, "busybox", "true", timeout=60)
@@ -196,7 +196,7 @@ def test_a_box_that_cannot_be_made_waits_for_nobody(tinybox: Command, data: str)
     ],
 )
 def test_what_names_nothing_is_one_line(tinybox: Command, data: str, word: str, says: str) -> None:
-    """Status 125, and no box is made."""
+    """The status is 125, and no box is made."""
     before = tinybox("ps", "-a", "-q").stdout
     one_line(tinybox("run", "--volumes-from", word.format(data), "busybox", "true"), 125, says)
     assert tinybox("ps", "-a", "-q").stdout == before

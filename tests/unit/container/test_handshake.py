@@ -23,11 +23,11 @@ def talk() -> sync_pipe.SyncPipes:
 
 def test_messages_arrive_in_order(talk: sync_pipe.SyncPipes) -> None:
     """The parent receives the child's messages one by one; at the end of the pipe there is no message."""
-    talk.tell(sync_pipe.READY, b"7")
-    assert talk.hear() == [b"ready", b"7"]
+    talk.send(sync_pipe.READY, b"7")
+    assert talk.receive() == [b"ready", b"7"]
     os.close(talk.report)
     talk.report = -1
-    assert talk.hear() == []
+    assert talk.receive() == []
     talk.close()
 
 
@@ -42,9 +42,9 @@ def test_messages_arrive_in_order(talk: sync_pipe.SyncPipes) -> None:
 )
 def test_an_error_crosses_the_pipe(talk: sync_pipe.SyncPipes, error: Exception, kind: type[TinyboxError]) -> None:
     """The child's error is raised in the parent with its status, thing, cause and cure, on one line."""
-    talk.tell_error(error)
+    talk.send_error(error)
     with pytest.raises(kind) as caught:
-        talk.hear()
+        talk.receive()
     assert "\n" not in str(caught.value)
     if isinstance(error, TinyboxError):
         assert caught.value.status == error.status
@@ -80,7 +80,7 @@ def test_a_named_gate_can_be_opened_by_another_process(tmp_path: Path) -> None:
     talk.close()  # the process that made the child is gone, and a named gate has no end of file
     visit = sync_pipe.ReopenedSyncPipes(str(tmp_path))
     visit.open_gate(sync_pipe.START)
-    assert visit.hear() == []
+    assert visit.receive() == []
     visit.close()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     with pytest.raises(ProcessLookupError):

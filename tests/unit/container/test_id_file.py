@@ -1,4 +1,4 @@
-"""The file of --cidfile: there while a container is made, and afterwards only with an id in it."""
+"""The file of --cidfile: it exists while a container is made, and is kept only if the id was written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_it_is_taken_at_once_and_kept_with_an_id(tmp_path: Path) -> None:
-    """Of two with one file the second fails, also while the first has not written yet."""
+    """Of two commands with the same file the second one fails, even before the first one has written."""
     path = tmp_path / "id"
     with IdFile(str(path)) as file:
         with pytest.raises(StateError, match="container ID file found"), IdFile(str(path)):
@@ -26,7 +26,7 @@ def test_it_is_taken_at_once_and_kept_with_an_id(tmp_path: Path) -> None:
 
 
 def test_without_an_id_it_goes(tmp_path: Path) -> None:
-    """Whatever came in between."""
+    """After any exception the empty file is removed."""
     path = tmp_path / "id"
     with pytest.raises(KeyError), IdFile(str(path)):
         raise KeyError
@@ -34,7 +34,7 @@ def test_without_an_id_it_goes(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_full_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One error, and no file."""
+    """The error names the cause, and the file is removed."""
 
     def full(fd: int, data: bytes) -> NoReturn:
         raise OSError(28, "No space left on device")

@@ -1,4 +1,4 @@
-"""The table of options is sound: what a row names is there, and each of its words leads to where it says."""
+"""The table of options: each row names existing fields, parsers and offers, and its value gets to that field."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANNOTATIONS = {value for name, value in vars(spec).items() if name.isupper() and
 
 
 def faults(option: Option) -> list[str]:
-    """Complain about what the row of *option* names, and nobody knows."""
+    """Complain about fields, parsers and offers that *option* names and that do not exist."""
     annotation = option.field.partition("annotations.")[2]
     known = annotation in ANNOTATIONS if annotation else option.field in KNOWN
     complaints = {
@@ -35,7 +35,7 @@ def faults(option: Option) -> list[str]:
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_what_a_row_names_is_there(option: Option) -> None:
-    """The field is the specification's or an annotation of ours; parser and offer are functions."""
+    """The field is one of the specification or an annotation of tinybox; parser and offer are functions."""
     assert faults(option) == []
 
 
@@ -51,7 +51,7 @@ def test_what_a_row_names_is_there(option: Option) -> None:
     ],
 )
 def test_a_row_that_names_nothing_is_found(words: dict[str, Any]) -> None:
-    """The test bites: a field, an annotation, a parser or an offer that is not there, and one without its field."""
+    """Control: an unknown field, annotation, parser or offer, and a parser or HostConfig without a field."""
     assert len(faults(Option("life", "x", "", "text", "X", "Help", **words))) == 1
 
 
@@ -68,7 +68,7 @@ def test_names_letters_and_keys_are_each_one_option_s() -> None:
 
 
 def test_update_offers_what_the_table_says() -> None:
-    """Those that the table calls so, and no other; and each is an option of `run` that takes one value."""
+    """`update` has exactly the options with *update* in the table."""
     offered = {param.name for param in life.update.params if param.param_type_name == "option"}
     assert offered == {option.key for option in OPTIONS if option.update}
     assert {"memory", "restart"} <= offered
@@ -87,7 +87,7 @@ def test_update_offers_what_the_table_says() -> None:
     ],
 )
 def test_an_option_that_is_one_field_is_put_there(options: dict[str, Any], config: dict[str, Any]) -> None:
-    """By its parser; nothing is put where docker's 0 or nothing means no limit, nor for options without a parser."""
+    """The parsed value is written; nothing for 0 or an empty text (no limit), or for options without a parser."""
     made: spec.Spec = {}
     configure.put_fields(made, options)
     assert made == config
@@ -95,13 +95,13 @@ def test_an_option_that_is_one_field_is_put_there(options: dict[str, Any], confi
 
 @pytest.mark.parametrize(("key", "text"), [("oom_score_adj", ""), ("pids_limit", "x"), ("cpuset_mems", "1-0")])
 def test_a_value_that_means_nothing_is_named(key: str, text: str) -> None:
-    """The error begins with the option as it is typed."""
+    """The error begins with the option and its value."""
     with pytest.raises(UsageError, match=f"^--{key.replace('_', '-')} {text}"):
         configure.put_fields({}, {key: text})
 
 
 def test_inspect_shows_the_field() -> None:
-    """What a parser has put is what HostConfig shows; without it stands docker's word for nothing."""
+    """HostConfig shows the parsed value, and docker's default without the option."""
     config: spec.Spec = {"process": {"args": ["x"]}, "root": {"path": "rootfs"}}
     bare = host_config.as_dict(config)
     configure.put_fields(config, {"pids_limit": "7", "cpuset_cpus": "0", "oom_score_adj": "3"})

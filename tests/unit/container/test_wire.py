@@ -205,12 +205,12 @@ def test_a_client_waits_while_no_descriptor_is_left(
     """accept(2) that fails for lack of descriptors ends nothing: the client is accepted when there are some again."""
     monkeypatch.setattr(attach_protocol, "PAUSE", 0.05)
     server = attach_protocol.listen(str(tmp_path))
-    served.loop.listen(server.fileno(), lambda: served.server.welcome(server))
+    served.loop.listen(server.fileno(), lambda: served.server.accept(server))
     client = attach_protocol.Client(attach_protocol.connect(str(tmp_path)))
     former = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, former[1]))
     try:
-        served.server.welcome(server)
+        served.server.accept(server)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, former)
     assert not served.server.clients

@@ -254,8 +254,8 @@ def test_a_missing_tool_is_named_with_its_package(monkeypatch: pytest.MonkeyPatc
         programs.find("no-such-tool", "the-package")
 
 
-def test_an_image_can_be_made_anew(store: Store, kitchen: Path) -> None:
-    """What is there is taken, unless it is wanted anew: then all its names lead to what the source gives now."""
+def test_an_image_can_be_made_again(store: Store, kitchen: Path) -> None:
+    """`make` returns the stored image; with *again* it makes a new one, and all names refer to the new one."""
     write(kitchen, "a", "kind='packed'\ntext='one'")
     first = recipe.make(store, "a", lambda _: None)
     write(kitchen, "a", "kind='packed'\ntext='two'")
@@ -266,6 +266,6 @@ def test_an_image_can_be_made_anew(store: Store, kitchen: Path) -> None:
         "a:1.0": second.id,
         "a:latest": second.id,
     }
-    assert store.image(first.id).id == first.id  # without a name, as docker leaves it
+    assert store.image(first.id).id == first.id  # it is kept without a name, as in docker
     assert recipe.make(store, "a", lambda _: None, again=True).id == second.id
     assert (kitchen / "made").read_text() == "xxx"

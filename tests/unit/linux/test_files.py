@@ -58,7 +58,7 @@ def test_what_was_left_is_not_written_to(path: Path, make: Callable[[str, str], 
 
 
 def test_a_former_file_stays_that_of_who_has_it_open(path: Path) -> None:
-    """The former file is not changed: whoever reads it reads all of it."""
+    """The former file is not changed: a process that has it open reads all of it."""
     files.replace(str(path), b"former")
     with open(path, encoding="ascii") as file:
         files.replace(str(path), b"later")
@@ -80,7 +80,7 @@ def test_a_link_is_replaced_and_not_followed(path: Path) -> None:
     "act", [lambda path: files.replace(path, b"text"), lambda path: files.replace_link(path, "target")]
 )
 def test_an_error_leaves_nothing(path: Path, act: Callable[[str], None]) -> None:
-    """What cannot take its place, here a directory's, is an error, and the draft of it is gone."""
+    """A file that cannot be replaced, here a directory, is an error, and the draft is removed."""
     path.mkdir()
     with pytest.raises(IsADirectoryError):
         act(str(path))
@@ -108,3 +108,24 @@ def test_a_draft_may_have_a_name_of_its_own(path: Path) -> None:
     draft.symlink_to("left-behind")
     files.replace_link(str(path), "target", draft=str(draft))
     assert (os.readlink(path), draft.is_symlink()) == ("target", False)
+
+
+def test_one_write_is_one_command(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel takes as one command is given in one call, and the file is closed, also where that is refused."""
+    calls: list[bytes] = []
+
+    def refusing(_: int, data: bytes) -> int:
+        calls.append(data)
+        raise PermissionError
+
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    files.write_once(fd, b"+memory +pids")
+    assert path.read_text() == "+memory +pids"
+    monkeypatch.setattr(os, "write", refusing)
+    other = os.open(path, os.O_WRONLY)
+    assert other == fd  # the first one is closed
+    with pytest.raises(PermissionError):
+        files.write_once(other, b"x" * 100_000)
+    assert calls == [b"x" * 100_000]
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(other)

@@ -1,4 +1,4 @@
-"""Netlink's messages and attributes: what is packed can be read; what is cut off or lies of its length is an error."""
+"""Netlink's messages and attributes: a packed one can be read; one with a wrong length is an error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DONE = struct.pack("=IHHII", 20, netlink.NLMSG_DONE, 0, 1, 0) + bytes(4)
 
 
-class Partner(netlink.Conversation):
+class Partner(netlink.NetlinkSocket):
     """A conversation with ourselves: what the kernel would answer is given, packet by packet."""
 
     def __init__(self, *packets: bytes) -> None:
@@ -43,7 +43,7 @@ def answer(kind: int, body: bytes) -> bytes:
 
 
 def test_attributes_of_any_length() -> None:
-    """What is packed is read again, padding aside, also inside another attribute."""
+    """A packed attribute can be read again, without its padding, also inside another attribute."""
     contents = {kind: os.urandom(kind) for kind in range(1, 9)}
     data = b"".join(netlink.attribute(kind, content) for kind, content in contents.items())
     assert len(data) % 4 == 0
@@ -55,16 +55,16 @@ def test_attributes_of_any_length() -> None:
 def test_answers_in_several_packets() -> None:
     """Messages are yielded in their order, over several packets, up to the last; what follows that is not read."""
     first, second = answer(16, b"abc") + answer(17, b""), answer(16, b"defgh") + DONE + answer(16, b"behind")
-    assert list(Partner(first, second).ask(b"")) == [(16, b"abc"), (17, b""), (16, b"defgh")]
+    assert list(Partner(first, second).request(b"")) == [(16, b"abc"), (17, b""), (16, b"defgh")]
 
 
 @pytest.mark.parametrize("kind", [netlink.NLMSG_ERROR, netlink.NLMSG_DONE])
 def test_a_no_is_an_error(kind: int) -> None:
     """The kernel's errno is raised, with what it was about; 0 is a yes."""
     with pytest.raises(SyscallError) as raised:
-        Partner(answer(kind, struct.pack("=i", -errno.EPERM))).tell(b"", "eth0")
+        Partner(answer(kind, struct.pack("=i", -errno.EPERM))).execute(b"", "eth0")
     assert (raised.value.errno, raised.value.arguments) == (errno.EPERM, ("eth0",))
-    Partner(answer(kind, bytes(4))).tell(b"")
+    Partner(answer(kind, bytes(4))).execute(b"")
 
 
 BROKEN = [
@@ -88,7 +88,7 @@ BROKEN = [
 def test_a_broken_packet_is_an_error(packet: bytes) -> None:
     """It is raised, and does not loop, whatever its length says; so is an end that is no message."""
     with pytest.raises(SyscallError) as raised:
-        list(Partner(packet, b"").ask(b""))
+        list(Partner(packet, b"").request(b""))
     assert raised.value.errno == errno.EBADMSG
 
 
@@ -110,7 +110,7 @@ def test_any_packet_ends() -> None:
             whole[chance.randrange(len(whole))] = chance.randrange(256)
         packet = bytes(whole[: chance.randrange(len(whole) + 1)]) if chance.random() < 0.5 else bytes(whole)
         try:
-            for kind, body in Partner(packet, DONE).ask(b""):
+            for kind, body in Partner(packet, DONE).request(b""):
                 netlink.attributes(body) if kind == 16 else None
         except SyscallError:
             continue
@@ -118,7 +118,7 @@ def test_any_packet_ends() -> None:
     assert 1000 < read < 19_000  # the control: both happen
 
 
-ASKING: list[tuple[Callable[[netlink.Conversation], object], int, int]] = [
+ASKING: list[tuple[Callable[[netlink.NetlinkSocket], object], int, int]] = [
     (rtnetlink.plain_links, rtnetlink.RTM_NEWLINK, 16),
     (rtnetlink.addresses, rtnetlink.RTM_NEWADDR, 8),
     (rtnetlink.routes, rtnetlink.RTM_NEWROUTE, 12),
@@ -127,7 +127,7 @@ ASKING: list[tuple[Callable[[netlink.Conversation], object], int, int]] = [
 
 
 @pytest.mark.parametrize(("ask", "kind", "size"), ASKING)
-def test_a_short_struct_is_an_error(ask: Callable[[netlink.Conversation], object], kind: int, size: int) -> None:
+def test_a_short_struct_is_an_error(ask: Callable[[netlink.NetlinkSocket], object], kind: int, size: int) -> None:
     """An answer in which not even the struct of its type is whole; answers of other types are passed over."""
     for length in range(size):
         with pytest.raises(SyscallError) as raised:
@@ -139,6 +139,6 @@ def test_a_short_struct_is_an_error(ask: Callable[[netlink.Conversation], object
 def test_a_conversation_ends_with_its_socket() -> None:
     """After an error no descriptor is left."""
     before = os.listdir("/proc/self/fd")
-    with pytest.raises(SyscallError), netlink.Conversation(netlink.ROUTE) as kernel:
-        kernel.tell(netlink.message(4095, netlink.NLM_F_ACK, bytes(16)))
+    with pytest.raises(SyscallError), netlink.NetlinkSocket(netlink.ROUTE) as kernel:
+        kernel.execute(netlink.message(4095, netlink.NLM_F_ACK, bytes(16)))
     assert len(os.listdir("/proc/self/fd")) == len(before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from tinybox.linux import proc
 
 
@@ -37,3 +39,19 @@ def test_status_and_id_map() -> None:
     """Both are parsed as their columns are defined."""
     assert proc.status("Name:\tsh\nNSpid:\t4242\t1\n") == {"Name": "sh", "NSpid": "4242\t1"}
     assert proc.id_map("         0     524288      65536\n") == [(0, 524288, 65536)]
+
+
+def test_a_process_is_known_by_its_beginning() -> None:
+    """Alive is who began then: not one whose number was given again, not a zombie, and not one that is gone."""
+    here = proc.stat_of(os.getpid())
+    assert here is not None
+    assert proc.is_alive(here.pid, here.starttime)
+    assert not proc.is_alive(here.pid, here.starttime - 1)
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    zombie = proc.stat_of(pid)
+    assert zombie is not None
+    assert (zombie.state, proc.is_alive(pid, zombie.starttime)) == ("Z", False)
+    os.waitpid(pid, 0)
+    assert proc.stat_of(pid) is None
+    assert not proc.is_alive(pid, zombie.starttime)

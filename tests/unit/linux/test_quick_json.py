@@ -69,5 +69,5 @@ def test_values_that_json_cannot_express() -> None:
 
 
 def test_files() -> None:
-    """What is written as text can be loaded from a file."""
+    """A value that is written as text can be loaded from a file."""
     assert quick_json.load(io.StringIO(quick_json.dumps({"a": [1, None]}))) == {"a": [1, None]}

@@ -47,7 +47,7 @@ def test_an_address_that_no_link_has_cannot_be_bound() -> None:
 
 def test_pyroute2_reads_the_same() -> None:
     """Links, addresses, routes and neighbours, each in the kernel's order, as the library reads them."""
-    with IPRoute() as library, netlink.Conversation(netlink.ROUTE) as kernel:
+    with IPRoute() as library, netlink.NetlinkSocket(netlink.ROUTE) as kernel:
         links = [
             (link["index"], *(link.get_attr(f"IFLA_{name}") for name in ("IFNAME", "MTU", "ADDRESS", "OPERSTATE")))
             for link in library.get_links()
@@ -74,6 +74,6 @@ def test_pyroute2_reads_the_same() -> None:
 def test_what_the_kernel_refuses_is_an_error() -> None:
     """A request that rtnetlink does not know is an OSError with its errno, not an empty list."""
     asked = netlink.message(4095, netlink.NLM_F_DUMP, bytes(16))
-    with netlink.Conversation(netlink.ROUTE) as kernel, pytest.raises(SyscallError, match="rtnetlink") as raised:
-        list(kernel.ask(asked))
+    with netlink.NetlinkSocket(netlink.ROUTE) as kernel, pytest.raises(SyscallError, match="rtnetlink") as raised:
+        list(kernel.request(asked))
     assert raised.value.errno == errno.EOPNOTSUPP

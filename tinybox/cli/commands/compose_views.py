@@ -11,7 +11,8 @@ import click
 
 from tinybox.cli.commands.listing import columns as container_columns
 from tinybox.cli.commands.logs import line_count
-from tinybox.cli.formatting.table import Columns, Table, format_option
+from tinybox.cli.formatting.options import format_option, print_lines, quiet_option
+from tinybox.cli.formatting.table import Columns, Table
 from tinybox.compose import document, members, output
 from tinybox.container.network import published_ports
 from tinybox.container.records.paths import Paths
@@ -55,7 +56,7 @@ def publishers(listed: Listed) -> list[dict[str, Any]]:
 @click.command()
 @click.argument("services", nargs=-1, metavar="[SERVICE]...")
 @click.option("-a", "--all", "all_of_them", is_flag=True, help="Show containers that have ended, too.")
-@click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
+@quiet_option()
 @click.option("--services", "names_only", is_flag=True, help="Print the names of the services.")
 @format_option(FIELDS)
 @click.pass_obj
@@ -69,7 +70,7 @@ def ps(obj: Any, services: tuple[str, ...], style: str, *, all_of_them: bool, qu
         lines = [members.service_of(listed) for listed in found]
     else:
         lines = Table(columns(time.time_ns()), style, USUAL).lines(found)
-    click.echo("".join(f"{line}\n" for line in lines), nl=False)
+    print_lines(lines)
 
 
 @click.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinybox.cli.formatting.functions import as_json
+from tinybox.cli.formatting.options import filter_option
 from tinybox.cli.formatting.table import printable
 from tinybox.cli.formatting.template import Template
 from tinybox.container.records.paths import Paths
@@ -52,8 +53,7 @@ def _formatter(style: str) -> Callable[[dict[str, Any]], str]:
 @click.command()
 @click.option("--since", default="", metavar="TIME", help="Show events since then: 10m, a date, or Unix seconds.")
 @click.option("--until", default="", metavar="TIME", help="Show events up to then; without it, go on until Ctrl-C.")
-@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE",
-              help="Show only matching events; keys: container, event, image, network, type.")  # fmt: skip
+@filter_option(event_reader.KEYS)
 @click.option(
     "--format", "style", default="", metavar="FORMAT", help="json, or a template such as '{{.Action}} {{.ID}}'."
 )

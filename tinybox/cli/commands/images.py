@@ -8,6 +8,7 @@ import sys
 import click
 
 from tinybox.cli import completion
+from tinybox.cli.formatting.options import print_lines, quiet_option
 from tinybox.cli.formatting.table import printable
 from tinybox.cli.whole_file import appearing
 from tinybox.container.records import host
@@ -57,7 +58,7 @@ def make_again(text: str) -> None:
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completion.images)
-@click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
+@quiet_option()
 @click.option(
     "--format", "style", metavar="json", type=click.Choice(["json", "table"]), default="table", help="json or table."
 )
@@ -67,7 +68,7 @@ def images(names: tuple[str, ...], *, quiet: bool, style: str) -> None:
     listed = store().images(lambda error: print(f"tinybox: {error}", file=sys.stderr))
     found = [image for image in listed if not references or image.reference in references]
     if quiet:
-        click.echo("".join(f"{image.id[:12]}\n" for image in found), nl=False)
+        print_lines(image.id[:12] for image in found)
     elif style == "json":
         for image in found:
             click.echo(json.dumps(_row(image)))

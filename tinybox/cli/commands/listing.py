@@ -7,11 +7,12 @@ import time
 
 import click
 
-from tinybox.cli.formatting.table import Columns, Table, format_option, printable
+from tinybox.cli.formatting.options import filter_option, format_option, no_trunc_option, print_lines, quiet_option
+from tinybox.cli.formatting.table import Columns, Table, printable
 from tinybox.container.network import published_ports
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import listing, units
-from tinybox.container.views.container_filters import ContainerFilter
+from tinybox.container.views.container_filters import KEYS, ContainerFilter
 from tinybox.container.views.listing import Listed
 from tinybox.container.views.status_text import status
 
@@ -59,12 +60,11 @@ def _chosen(paths: Paths, filters: tuple[str, ...], *, all_of_them: bool, newest
 
 @click.command()
 @click.option("-a", "--all", "all_of_them", is_flag=True, help="Show containers that do not run, too.")
-@click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
+@quiet_option()
 @click.option("-n", "--last", type=int, default=-1, metavar="N", help="Show the N newest, in any state.")
 @click.option("-l", "--latest", is_flag=True, help="Show the newest, in any state.")
-@click.option("--no-trunc", is_flag=True, help="Do not shorten ids and commands.")
-@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Show only matching ones; keys: "
-              "id, name, label, status, exited, health, ancestor, before, since, volume, network.")  # fmt: skip
+@no_trunc_option("ids and commands")
+@filter_option(KEYS)
 @format_option(FIELDS)
 def ps(
     filters: tuple[str, ...], style: str, *, all_of_them: bool, quiet: bool, last: int, latest: bool, no_trunc: bool
@@ -76,4 +76,4 @@ def ps(
         lines = [listed.id if no_trunc else listed.id[:SHORT] for listed in found]
     else:
         lines = table.lines(found)
-    click.echo("".join(f"{line}\n" for line in lines), nl=False)
+    print_lines(lines)

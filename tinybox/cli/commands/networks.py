@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinybox.cli import completion, several
-from tinybox.cli.formatting.table import FORMAT_HELP, Columns, Table
+from tinybox.cli.formatting.options import (
+    filter_option,
+    format_option,
+    label_option,
+    no_trunc_option,
+    print_lines,
+    quiet_option,
+)
+from tinybox.cli.formatting.table import Columns, Table
 from tinybox.cli.formatting.template import Template
 from tinybox.container import connections
 from tinybox.container.network import definitions, making
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
 
     Test = Callable[[Network], bool]
 
+USUAL = "ID Name Driver Scope"
 FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 
 
@@ -89,10 +98,10 @@ def network() -> None:
 
 
 @network.command("ls")
-@click.option("-q", "--quiet", is_flag=True, help="Print only ids.")
-@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help=f"Keys: {', '.join(FILTERS)}.")
-@click.option("--format", "style", default="", metavar="FORMAT", help=FORMAT_HELP)
-@click.option("--no-trunc", is_flag=True, help="Print whole ids.")
+@quiet_option()
+@filter_option(FILTERS)
+@format_option(f"{USUAL} IPv6 Internal Labels Label CreatedAt")
+@no_trunc_option()
 def ls(filters: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> None:
     """List the networks."""
     paths = Paths()
@@ -101,8 +110,8 @@ def ls(filters: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> 
     if quiet:
         lines = [each.id if no_trunc else each.id[:12] for each in found]
     else:
-        lines = Table(columns(whole=no_trunc), style, "ID Name Driver Scope").lines(found)
-    click.echo("".join(f"{line}\n" for line in lines), nl=False)
+        lines = Table(columns(whole=no_trunc), style, USUAL).lines(found)
+    print_lines(lines)
 
 
 @network.command("create")
@@ -197,7 +206,7 @@ def disconnect(name: str, container: str, *, force: bool) -> None:
 
 @network.command("prune")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
-@click.option("--filter", "filters", multiple=True, metavar="label=KEY[=VALUE]", help="Only those with this label.")
+@label_option()
 def prune(filters: tuple[str, ...], *, force: bool) -> None:
     """Remove the networks to which no container is connected."""
     from tinybox.cli.commands.prune import confirm

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinybox.cli import completion
-from tinybox.cli.formatting.table import Columns, Table, format_option
+from tinybox.cli.formatting.options import format_option, print_lines
+from tinybox.cli.formatting.table import Columns, Table
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import listing, namespaces, processes, units
 
@@ -31,7 +32,7 @@ def _user(uid: int) -> str:
 
 
 def _show(table: Table, things: Iterable[Any]) -> None:
-    click.echo("".join(f"{line}\n" for line in table.lines(things)), nl=False)
+    print_lines(table.lines(things))
 
 
 def top_columns(now: float) -> Columns:

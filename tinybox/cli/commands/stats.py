@@ -8,7 +8,8 @@ import time
 import click
 
 from tinybox.cli import completion
-from tinybox.cli.formatting.table import Columns, Table, format_option
+from tinybox.cli.formatting.options import format_option
+from tinybox.cli.formatting.table import Columns, Table
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import listing, units
 from tinybox.container.views.listing import Listed

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybox.cli import completion, several
-from tinybox.cli.formatting.table import FORMAT_HELP, Columns, Table
+from tinybox.cli.formatting.options import filter_option, format_option, label_option, print_lines, quiet_option
+from tinybox.cli.formatting.table import Columns, Table
 from tinybox.cli.formatting.template import Template
 from tinybox.container.records.paths import Paths
 from tinybox.container.storage import volumes
@@ -38,6 +39,7 @@ COLUMNS: Columns = {
     "Size": ("SIZE", lambda _: "N/A"),
     "Status": ("STATUS", lambda _: "N/A"),
 }
+USUAL = "Driver Name"
 FILTERS = ("dangling", "driver", "label", "name")
 
 
@@ -65,16 +67,16 @@ def volume() -> None:
 
 
 @volume.command("ls")
-@click.option("-q", "--quiet", is_flag=True, help="Print only names.")
-@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help=f"Keys: {', '.join(FILTERS)}.")
-@click.option("--format", "style", default="", metavar="FORMAT", help=FORMAT_HELP)
+@quiet_option("names")
+@filter_option(FILTERS)
+@format_option(f"{USUAL} Mountpoint Labels Label Scope")
 def ls(filters: tuple[str, ...], style: str, *, quiet: bool) -> None:
     """List the volumes."""
     paths = Paths()
     matches = VolumeFilter(paths, filters)
     found = [each for each in volumes.every(paths) if matches(each)]
-    lines = [each.name for each in found] if quiet else Table(COLUMNS, style, "Driver Name").lines(found)
-    click.echo("".join(f"{line}\n" for line in lines), nl=False)
+    lines = [each.name for each in found] if quiet else Table(COLUMNS, style, USUAL).lines(found)
+    print_lines(lines)
 
 
 @volume.command("create")
@@ -146,7 +148,7 @@ def _as_dict(each: Volume) -> dict[str, object]:
 @volume.command("prune")
 @click.option("-a", "--all", "all_of_them", is_flag=True, help="Remove named volumes, too, not only anonymous ones.")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
-@click.option("--filter", "filters", multiple=True, metavar="label=KEY[=VALUE]", help="Only those with this label.")
+@label_option()
 def prune(filters: tuple[str, ...], *, all_of_them: bool, force: bool) -> None:
     """Remove the volumes that no container uses, and print the freed space."""
     from tinybox.cli.commands.prune import confirm

@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import click
-
 from tinybox.cli.formatting.functions import as_json
 from tinybox.cli.formatting.template import Template
 
 GAP, NARROWEST = 3, 10  # spaces between two columns, and the least width of a column; as in docker's tables
-FORMAT_HELP = "table, json, a template such as '{{.ID}}', or 'table {{.ID}}\\t{{.Names}}'."
 
 Columns = dict[str, tuple[str, Callable[[Any], Any]]]
-
-
-def format_option(fields: str) -> Callable[[Any], Any]:
-    """Return the option --format, whose help lists the *fields* that a template can use."""
-    example = f"a template such as '{{{{.{fields.split(maxsplit=1)[0]}}}}}'"
-    text = f"table, json, {example}, or 'table TEMPLATE'; fields: {fields}."
-    return click.option("--format", "style", default="", metavar="FORMAT", help=text)
 
 
 class Row(Mapping[str, Any]):

@@ -140,7 +140,7 @@ class AttachServer:
             else:
                 self.watch.ignore(fd)
 
-    def welcome(self, server: _socket.socket) -> None:
+    def accept(self, server: _socket.socket) -> None:
         """Accept the client that connects to *server*; see accept(2)."""
         try:
             fd, _ = server._accept()  # type: ignore[attr-defined]  # noqa: SLF001  the C half's accept(2)
@@ -148,7 +148,7 @@ class AttachServer:
             return
         except OSError:  # no descriptor is free; the client waits in the queue: try again later
             self.watch.ignore(server.fileno())
-            self.watch.after(PAUSE, lambda: self.watch.listen(server.fileno(), lambda: self.welcome(server)))
+            self.watch.after(PAUSE, lambda: self.watch.listen(server.fileno(), lambda: self.accept(server)))
             return
         self.admit(_socket.socket(fileno=fd))
 

@@ -59,7 +59,7 @@ def launch(container: Container, client: _socket.socket | None = None) -> None:
     container.handles.close()  # the monitor has copies; a pipe ends only when all writers have closed it
     report.keep_parent_side()
     try:
-        if report.hear() != [STARTED]:
+        if report.receive() != [STARTED]:
             raise TinyboxError(f"container {container.id[:12]}", "its monitor ended before the program ran")
     finally:
         report.close()
@@ -116,7 +116,7 @@ def guard(container: Container, signals: Signals, report: SyncPipes, client: _so
             container = planned_again(container)
     except BaseException as error:
         lifecycle.abandon(container, error)
-        report.tell_error(error)
+        report.send_error(error)
         raise
     finally:
         log.close()
@@ -140,10 +140,10 @@ def live_once(container: Container, signals: Signals, streams: StreamHub, report
         container.runner.undo()
         streams.close(error.status)
         container.record.write(status=state.STOPPED, exitCode=error.status, error=str(error), finishedAt=state.now())
-        report.tell_error(error)
+        report.send_error(error)
         return None
     streams.started()
-    report.tell(STARTED)
+    report.send(STARTED)
     report.close()
     ending = wait_loop.watch(container, signals, streams.watch)
     lifecycle.stop(container, ending)
@@ -197,7 +197,7 @@ class StreamHub:
         self.attach_server, server.resize = server, self._resize
         if self.client is not None:
             server.admit(self.client)
-        watching.listen(self.server.fileno(), lambda: server.welcome(self.server))
+        watching.listen(self.server.fileno(), lambda: server.accept(self.server))
         check = health.Check.of(self.container)
         if check is not None:
             check.attend(watching)

@@ -200,7 +200,7 @@ class Check:
         row: dict[str, object] = {"Start": self.begun, "End": state.now(), "ExitCode": code, "Output": output}
         self.log = [*self.log, row][-LOG_MAX:]
         if self.status != former:  # the event comes first: a reader of the new status may ask for it at once
-            self.container.tell(f"health_status: {self.status}")
+            self.container.emit(f"health_status: {self.status}")
         self._write()
 
     def _write(self) -> None:

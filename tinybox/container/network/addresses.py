@@ -81,7 +81,7 @@ def lease(paths: Paths, network: Network, container: str, want: EndpointRequest)
             found.address6 = f"{given[1]}/{subnets.prefix(network.subnet6)}"
         write(paths, container, [*others, found])
         for each in given:
-            pool.give(each, owner)
+            pool.lease(each, owner)
         pool.note(_LAST, address)
     return found
 

@@ -2,7 +2,7 @@
 
 Links are made with pyroute2, which takes longer to load than a container takes to make. So a child is forked before all
 else. It loads pyroute2 while the box is made, makes the links, reports the result, and exits. Its name in ps(1) is
-``tinybox:fitter``. If it is killed, the start of the box fails; if its parent is killed, it ends, too.
+``tinybox:links``. If it is killed, the start of the box fails; if its parent is killed, it ends, too.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class LinkMaker:
     def wait(self) -> None:
         """Wait until the box is connected; an error of the link maker is raised here."""
         try:
-            if self._pipes.hear() != [DONE]:
+            if self._pipes.receive() != [DONE]:
                 raise StepError("network", "the process that makes the network links was killed")
         finally:
             self.dismiss()
@@ -70,16 +70,16 @@ def _work(pipes: SyncPipes) -> NoReturn:
     """Be the link maker: load pyroute2, wait for the order, carry it out, and exit."""
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, init.SIGNALS)  # a Ctrl-C is for the box; this process ends by its pipe
-        process.set_name(b"tinybox:fitter")
+        process.set_name(b"tinybox:links")
         _close_inherited(pipes)
         messages = interfaces.Messages()
         order = os.read(pipes.gate, _ORDER_MAX)
         if order:
             pid, _, owner = os.fsdecode(order.rstrip(b"\n")).partition(" ")
             connect(owner, int(pid), messages)
-            pipes.tell(DONE)
+            pipes.send(DONE)
     except BaseException as error:  # noqa: BLE001  any error must be reported to the parent
-        pipes.tell_error(error)
+        pipes.send_error(error)
     os._exit(0)
 
 

@@ -54,7 +54,7 @@ class Pool:
         """Store *text* as the target of the link *name*, in place of a former one; see rename(2)."""
         files.replace_link(os.path.join(self.path, name), text)
 
-    def give(self, address: str, owner: str) -> None:
+    def lease(self, address: str, owner: str) -> None:
         """Lease *address* to *owner*, a run directory; FileExistsError if it is already leased; see symlink(2)."""
         os.symlink(owner, os.path.join(self.path, address))
 
@@ -73,7 +73,7 @@ class Pool:
         """Remove the pool if no address is leased; see rmdir(2)."""
         if not self.leases():
             for name in os.listdir(self.path):
-                naming.discard(os.path.join(self.path, name))
+                files.discard(os.path.join(self.path, name))
         state.remove_empty(self.path)
 
 

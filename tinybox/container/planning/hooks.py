@@ -74,11 +74,11 @@ def run(task: Task, name: str, hook: Hook, status: str, handles: Handles | None 
 
 def await_mounts(handles: Handles) -> None:
     """Wait until the child has made its mounts; see pipe(7)."""
-    if not handles.sync.hear():
+    if not handles.sync.receive():
         raise StepError("container process", "ended before its mounts were made", "killed, or out of memory")
 
 
 def report_mounts(handles: Handles) -> None:
     """Report to the parent that the mounts are made, and wait until it sends `on`; see pipe(7)."""
-    handles.sync.tell(sync_pipe.MOUNTED)
+    handles.sync.send(sync_pipe.MOUNTED)
     handles.sync.wait(sync_pipe.ON)

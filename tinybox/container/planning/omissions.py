@@ -246,4 +246,4 @@ def try_to_escape() -> None:
     os.close(reading)
     os.wait()
     if explain.listeners:
-        explain.tell("found", (CHROOT, found), None)
+        explain.report("found", (CHROOT, found), None)

@@ -142,7 +142,7 @@ def install_listener(handles: Handles, program: bytes, flags: int) -> None:
     From here on, a system call of this process may wait for the agent's answer. The parent copies the listener with
     pidfd_getfd(2), which needs no call of this process.
     """
-    handles.sync.tell(sync_pipe.LISTENER, str(filters.install(program, flags)).encode())
+    handles.sync.send(sync_pipe.LISTENER, str(filters.install(program, flags)).encode())
 
 
 def _filter(task: Task, profile: dict[str, Any] | None) -> tuple[bytes, int]:

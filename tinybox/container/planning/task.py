@@ -35,12 +35,12 @@ class Task:
         handles: Handles,
         cgroup: Cgroup,
         container: str = "",
-        wiring: Endpoints | None = None,
+        endpoints: Endpoints | None = None,
         *,
         keyring: bool = True,
     ) -> None:
         self.config, self.bundle, self.host, self.handles, self.cgroup = config, bundle, host, handles, cgroup
-        self.container, self.wiring, self.keyring = container, wiring, keyring
+        self.container, self.wiring, self.keyring = container, endpoints, keyring
         self.warnings: list[str] = []
         self.linux = config.get("linux", {})
         self.process = config["process"]

@@ -30,7 +30,7 @@ def become(steps: list[Step], handles: Handles) -> NoReturn:
         for step in steps:
             step.run()
     except BaseException as error:  # noqa: BLE001  every kind of error must be reported to the parent
-        handles.sync.tell_error(error)
+        handles.sync.send_error(error)
     os._exit(PROGRAM_FAILED)
 
 
@@ -51,7 +51,7 @@ def join_pid_namespace(handles: Handles) -> None:
 def make_namespaces(handles: Handles, flags: int) -> None:
     """Move this process to new namespaces of the kinds in *flags*, and report that to the parent; see unshare(2)."""
     process.unshare(flags)
-    handles.sync.tell(sync_pipe.NAMESPACES)
+    handles.sync.send(sync_pipe.NAMESPACES)
 
 
 def enter_pid_namespace(handles: Handles) -> None:
@@ -62,7 +62,7 @@ def enter_pid_namespace(handles: Handles) -> None:
     """
     pid = process.clone(process.CLONE_PARENT)
     if pid:
-        handles.sync.tell(sync_pipe.BORN, str(pid).encode())
+        handles.sync.send(sync_pipe.BORN, str(pid).encode())
         os._exit(0)
     process.set_parent_death_signal(signals.SIGKILL)
     handles.sync.wait(sync_pipe.ON)
@@ -70,7 +70,7 @@ def enter_pid_namespace(handles: Handles) -> None:
 
 def report_ready(handles: Handles) -> None:
     """Report to the parent that everything except the program is ready, and wait until it sends `start`."""
-    handles.sync.tell(sync_pipe.READY, str(handles.master).encode())
+    handles.sync.send(sync_pipe.READY, str(handles.master).encode())
     handles.sync.wait(sync_pipe.START)
 
 

@@ -57,14 +57,14 @@ class Step:
 
     def _run_and_report(self) -> None:
         """Carry out the step, with an event before and after it; a listener may pause or end this process there."""
-        explain.tell(f"begin:{self.name}", self.args, None)
+        explain.report(f"begin:{self.name}", self.args, None)
         begun = time.monotonic_ns()
         try:
             self._act()
         except TinyboxError as error:
-            explain.tell(f"failed:{self.name}", self.args, str(error), begun)
+            explain.report(f"failed:{self.name}", self.args, str(error), begun)
             raise
-        explain.tell(f"step:{self.name}", self.args, None, begun)
+        explain.report(f"step:{self.name}", self.args, None, begun)
 
 
 class Plan:

@@ -63,11 +63,10 @@ def start_ticks(pid: int) -> int:
 
     ProcessLookupError: there is no such process; see ``starttime`` in proc_pid_stat(5).
     """
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
-            return proc.stat(file.read()).starttime
-    except FileNotFoundError as error:
-        raise ProcessLookupError from error
+    found = proc.stat_of(pid)
+    if found is None:
+        raise ProcessLookupError(pid)
+    return found.starttime
 
 
 def attempt(act: Callable[[], object]) -> str:

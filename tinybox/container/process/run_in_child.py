@@ -42,7 +42,7 @@ class RunInChild:
         if error is not None and not isinstance(error, Exception):
             os.kill(self._pid, signal.SIGKILL)  # after Ctrl-C; its pid cannot be reused before waitpid(2)
         try:
-            self._sync.hear()
+            self._sync.receive()
         finally:
             self._sync.close()
             _, status = os.waitpid(self._pid, 0)
@@ -66,7 +66,7 @@ class RunInChild:
         except KeyboardInterrupt:
             pass
         except BaseException as error:  # noqa: BLE001  every kind of error must be reported to the parent
-            self._sync.tell_error(_as_tinybox_error(error))
+            self._sync.send_error(_as_tinybox_error(error))
         finally:
             os._exit(status)
 

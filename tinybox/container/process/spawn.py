@@ -78,7 +78,7 @@ def _spawn_by_another(handles: Handles, flags: int, steps: list[Step]) -> None:
                 child.become(steps, handles)
             os.write(writing, str(pid).encode())
         except OSError as error:
-            handles.sync.tell_error(StepError("user namespace", f"cannot be joined: {error}"))
+            handles.sync.send_error(StepError("user namespace", f"cannot be joined: {error}"))
         finally:
             os._exit(0)
     os.close(writing)
@@ -86,7 +86,7 @@ def _spawn_by_another(handles: Handles, flags: int, steps: list[Step]) -> None:
     with open(reading, "rb") as pipe:
         number = pipe.read()
     if not number:
-        handles.sync.hear()
+        handles.sync.receive()
     handles.pid = int(number)
     handles.pidfd = os.pidfd_open(handles.pid)
 
@@ -109,7 +109,7 @@ def open_namespace(handles: Handles, kind: str, path: str) -> None:
 
 def await_namespaces(handles: Handles) -> None:
     """Wait until the child has made its namespaces; see pipe(7)."""
-    if handles.sync.hear() != [sync_pipe.NAMESPACES]:
+    if handles.sync.receive() != [sync_pipe.NAMESPACES]:
         raise StepError("container process", "ended before its namespaces were made", "killed, or out of memory")
 
 
@@ -119,7 +119,7 @@ def adopt(handles: Handles) -> None:
     The first process has ended by then. The second one is also a child of this process and is not reaped by others, so
     its pid cannot be reused before pidfd_open(2).
     """
-    message = handles.sync.hear()
+    message = handles.sync.receive()
     if message[:1] != [sync_pipe.BORN]:
         raise StepError("container process", "ended before it was in the pid namespace", "killed, or out of memory")
     os.waitid(os.P_PIDFD, handles.pidfd, os.WEXITED)
@@ -144,14 +144,14 @@ def await_child(handles: Handles) -> None:
     The listener of a seccomp filter is sent to the agent at once: the child's next step may be a system call that
     waits for the agent's answer.
     """
-    message = handles.sync.hear()
+    message = handles.sync.receive()
     while handles.agent is not None and message[:1] == [sync_pipe.LISTENER]:
         listener = process.pidfd_getfd(handles.pidfd, int(message[1]))
         try:
             handles.agent.hand_over(handles.pid, listener)
         finally:
             os.close(listener)
-        message = handles.sync.hear()
+        message = handles.sync.receive()
     if not message:
         raise StepError("container process", "ended before it was ready", "killed, or out of memory under its limit")
     if int(message[1]) >= 0:
@@ -164,7 +164,7 @@ def start(handles: Handles) -> None:
     If execve(2) is refused, the error of sync_pipe.refusal() is raised.
     """
     handles.sync.open_gate(sync_pipe.START)
-    handles.sync.hear()
+    handles.sync.receive()
 
 
 def open_cgroup(cgroup: Cgroup, handles: Handles, beside: int = -1) -> None:

@@ -78,7 +78,7 @@ class SyncPipes:
         except BrokenPipeError:
             return
 
-    def hear(self) -> list[bytes]:
+    def receive(self) -> list[bytes]:
         """Return the fields of the child's next message, [] at the end of the pipe; raise an error that it reports."""
         while b"\n" not in self._heard:
             piece = os.read(self._report_out, _LINE_MAX)
@@ -105,7 +105,7 @@ class SyncPipes:
         if heard != word + b"\n":
             os._exit(1)
 
-    def tell(self, *fields: bytes) -> None:
+    def send(self, *fields: bytes) -> None:
         """Send a message with these *fields* to the parent, in one write; do nothing if the report is closed."""
         if self.report < 0:
             return
@@ -114,14 +114,14 @@ class SyncPipes:
         except BrokenPipeError:
             return
 
-    def tell_error(self, error: BaseException) -> None:
+    def send_error(self, error: BaseException) -> None:
         """Send an error to the parent as text: exit status, thing, cause, cure."""
         if isinstance(error, TinyboxError):
             status, thing, cause, cure = error.status, error.thing, error.cause, error.cure
         else:
             status, thing, cause, cure = 125, "container process", f"{type(error).__name__}: {error}", ""
         texts = (str(status), thing, cause, cure)
-        self.tell(ERROR, *(os.fsencode(text.replace("\n", " ")) for text in texts))
+        self.send(ERROR, *(os.fsencode(text.replace("\n", " ")) for text in texts))
 
     def announce(self, program: str) -> None:
         """Begin the message that execve(2) of *program* is refused; see refuse() and linux/trampoline.py."""

@@ -65,7 +65,7 @@ class Register:
     def reclaim(self) -> None:
         """Release the ranges of containers that no longer exist, because their whole store was removed."""
         for name in unused():
-            naming.discard(f"{FOLDER}/{name}")
+            files.discard(f"{FOLDER}/{name}")
 
 
 def acquire(paths: Paths, container: str, config: Spec) -> None:
@@ -128,7 +128,7 @@ def release(paths: Paths, container: str) -> None:
     bundle = paths.bundle(container)
     for name in _links():
         if naming.target(f"{FOLDER}/{name}") == bundle:
-            naming.discard(f"{FOLDER}/{name}")
+            files.discard(f"{FOLDER}/{name}")
 
 
 def _links() -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import StateError, UsageError
+from tinybox.linux.files import discard
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -184,11 +185,3 @@ def target(link: str) -> str:
         return os.readlink(link)
     except OSError:
         return ""
-
-
-def discard(path: str) -> None:
-    """Remove a link or a file, which may be gone already; see unlink(2)."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return

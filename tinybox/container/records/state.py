@@ -15,10 +15,12 @@ import os
 import time
 
 from tinybox import explain
-from tinybox.container.records.naming import discard
 from tinybox.errors import StateError
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
+from tinybox.linux.files import discard
+from tinybox.linux.locks import share
+from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ class Record:
         """Change the state to ``creating``. No file is written: a run directory without state.json means this state."""
         self._check(CREATING)
         self.state["status"] = CREATING
-        self._tell(CREATING)
+        self._report(CREATING)
 
     def show(self, pid: int, ticks: int) -> None:
         """Write the pid of the container's first process once, so that `tinybox ns` and others see it half-made."""
@@ -95,9 +97,9 @@ class Record:
             self.state.update({"pid": pid, "startTicks": ticks})
             write(os.path.join(self.paths.run_directory(self.id), "state.json"), self.state)
 
-    def _tell(self, status: str) -> None:
+    def _report(self, status: str) -> None:
         if explain.listeners:
-            explain.tell(f"state:{status}", (self.id,), None)
+            explain.report(f"state:{status}", (self.id,), None)
 
     def _check(self, status: str) -> None:
         former = self.state.get("status")
@@ -111,7 +113,7 @@ class Record:
         self._check(status)
         self.state.update(changes)  # type: ignore[typeddict-item]
         if self.passing and status not in (CREATED, RUNNING):
-            self._tell(status)
+            self._report(status)
             return
         running, kept = (
             os.path.join(folder(self.id), "state.json") for folder in (self.paths.run_directory, self.paths.bundle)
@@ -122,7 +124,7 @@ class Record:
             write(kept, self.state)
         if status in _AT_REST and former not in (None, *_AT_REST):
             discard(running)
-        self._tell(status)
+        self._report(status)
 
     def hand_over(self) -> None:
         """Close the lock and leave the run directory: a child that has inherited the lock (the monitor) keeps it.
@@ -221,17 +223,8 @@ def wait_for_owner(paths: Paths, container: str, seconds: float) -> bool:
         fd = os.open(os.path.join(paths.run_directory(container), "lock"), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
-    deadline = time.monotonic() + seconds
     try:
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    return False
-                time.sleep(PAUSE)
-            else:
-                return True
+        return until(lambda: share(fd), time.monotonic() + seconds, PAUSE)
     finally:
         os.close(fd)
 

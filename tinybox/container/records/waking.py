@@ -13,8 +13,8 @@ from __future__ import annotations
 import os
 import time
 
+from tinybox.linux import proc, stopped
 from tinybox.linux import quick_json as json
-from tinybox.linux import stopped
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -61,7 +61,7 @@ class Wait:
 
 def owner_of(pid: int) -> None:
     """Continue the parent of *pid*, which is a container's first process: the parent owns it. This costs two reads."""
-    first = stopped.stat(pid)
+    first = proc.stat_of(pid)
     if first is not None:
         stopped.wake(first.ppid)
 

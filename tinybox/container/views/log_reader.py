@@ -10,7 +10,6 @@ import json
 import os
 import time
 
-from tinybox.container.records import state
 from tinybox.container.views import rotated_files, units
 from tinybox.linux import inotify, locks, proc, quick_json
 
@@ -95,18 +94,9 @@ def is_watched(paths: Paths, container: str) -> bool:
     """
     folder = paths.run_directory(container)
     now = quick_json.read_object(os.path.join(folder, "state.json"))
-    if now is not None and _lives(now):
+    if now is not None and proc.is_alive(now.get("pid", 0), now.get("startTicks", 0)):
         return True
     try:
         return locks.is_locked(os.path.join(folder, "lock"))
     except FileNotFoundError:
         return False
-
-
-def _lives(now: state.State) -> bool:
-    try:
-        with open(f"/proc/{now.get('pid', 0)}/stat", encoding="utf-8", errors="surrogateescape") as file:
-            stat = proc.stat(file.read())
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.starttime == now.get("startTicks") and stat.state != "Z"

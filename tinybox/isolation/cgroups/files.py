@@ -14,6 +14,7 @@ import time
 
 from tinybox.errors import HostError
 from tinybox.linux import files, proc
+from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,10 +53,7 @@ def read(path: str) -> str | None:
 def write(path: str, text: str) -> None:
     """Write *text* in a single call, because the kernel takes each write(2) as one command."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)  # without O_CREAT: the error for a missing file must be ENOENT
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
+    files.write_once(fd, text.encode())
 
 
 def refusal(thing: str, error: OSError) -> HostError:
@@ -141,16 +139,14 @@ def remove_tree(directory: str, deadline: float) -> bool:
 
     EBUSY is no error until then: there are groups below, which a container may have made, or processes are just ending.
     """
-    while not rmdir(directory):
-        for fd, groups in groups_below(directory, leaves_first=True):
-            for group in groups:
-                rmdir(group, fd)
-        if rmdir(directory):
-            break
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(PAUSE)
-    return True
+    return until(lambda: rmdir(directory) or _remove_leaves_first(directory), deadline, PAUSE)
+
+
+def _remove_leaves_first(directory: str) -> bool:
+    for fd, groups in groups_below(directory, leaves_first=True):
+        for group in groups:
+            rmdir(group, fd)
+    return rmdir(directory)
 
 
 def mkdir(directory: str) -> None:

@@ -18,6 +18,7 @@ import time
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.isolation.cgroups import files
 from tinybox.linux.signals import signal
+from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -267,13 +268,11 @@ class Cgroup:
         if self.hierarchies.unified is not None:
             files.write(f"{self._home()}/cgroup.freeze", "1")
             return files.wait_for_event(self._home(), "frozen 1", deadline)
-        while True:  # version 1 reports no change; and a group in state FREEZING may need another write
-            files.write(f"{self._home()}/freezer.state", "FROZEN")
-            if files.read(f"{self._home()}/freezer.state") == "FROZEN\n":
-                return True
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(files.PAUSE)
+        return until(self._is_frozen, deadline, files.PAUSE)  # version 1 reports no change
+
+    def _is_frozen(self) -> bool:
+        files.write(f"{self._home()}/freezer.state", "FROZEN")  # a group in state FREEZING may need another write
+        return files.read(f"{self._home()}/freezer.state") == "FROZEN\n"
 
     def _kill_one_by_one(self, deadline: float) -> None:
         """Freeze all processes, send SIGKILL to each, and thaw: while frozen, none can fork, and no pid is used again.
@@ -293,8 +292,4 @@ class Cgroup:
     def _wait_until_empty(self, deadline: float) -> bool:
         if self.hierarchies.unified is not None:
             return files.wait_for_event(self._home(), "populated 0", deadline)
-        while self.processes():  # version 1 reports no change
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(files.PAUSE)
-        return True
+        return until(lambda: not self.processes(), deadline, files.PAUSE)  # version 1 reports no change

@@ -28,12 +28,12 @@ def delete(protocol: int, port: int) -> None:
 
     *protocol* is an IPPROTO_* number. *port* is the destination port of the connection's first packet.
     """
-    with netlink.Conversation(netlink.NETFILTER) as kernel:
+    with netlink.NetlinkSocket(netlink.NETFILTER) as kernel:
         for family in FAMILIES:
             for connection in known(family, protocol, port):
                 whole = netlink.attribute(CTA_TUPLE_ORIG | netlink.NESTED, connection)
                 try:
-                    kernel.tell(_asked(family, IPCTNL_MSG_CT_DELETE, netlink.NLM_F_ACK, whole))
+                    kernel.execute(_asked(family, IPCTNL_MSG_CT_DELETE, netlink.NLM_F_ACK, whole))
                 except SyscallError as error:
                     if error.errno != errno.ENOENT:  # the entry has expired since it was read
                         raise
@@ -42,8 +42,8 @@ def delete(protocol: int, port: int) -> None:
 def known(family: int, protocol: int, port: int) -> list[bytes]:
     """Return the connections to *port*, each as what its CTA_TUPLE_ORIG says; see libnetfilter_conntrack."""
     found = []
-    with netlink.Conversation(netlink.NETFILTER) as kernel:
-        for _, body in kernel.ask(_asked(family, IPCTNL_MSG_CT_GET, netlink.NLM_F_DUMP)):
+    with netlink.NetlinkSocket(netlink.NETFILTER) as kernel:
+        for _, body in kernel.request(_asked(family, IPCTNL_MSG_CT_GET, netlink.NLM_F_DUMP)):
             first = attributes(body[_FORM.size :])[CTA_TUPLE_ORIG]
             ends = attributes(attributes(first)[CTA_TUPLE_PROTO])
             if ends[CTA_PROTO_NUM][0] == protocol and ends.get(CTA_PROTO_DST_PORT) == port.to_bytes(2, "big"):

@@ -19,7 +19,7 @@ class Facts:
     """The state of this process's network namespace; each list is in the kernel's order."""
 
     def __init__(self) -> None:
-        with netlink.Conversation(netlink.ROUTE) as kernel:
+        with netlink.NetlinkSocket(netlink.ROUTE) as kernel:
             self.links = rtnetlink.plain_links(kernel)
             self.names = {link.index: link.name for link in self.links}
             self.addresses = [(each.link, each.text) for each in rtnetlink.addresses(kernel)]

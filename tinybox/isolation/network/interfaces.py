@@ -12,7 +12,7 @@ import fcntl
 import os
 
 from tinybox.isolation.network.removal import group_of, remove_link
-from tinybox.linux import netlink, process
+from tinybox.linux import files, netlink, process
 from tinybox.linux.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST
 
 TYPE_CHECKING = False
@@ -75,7 +75,7 @@ def _shell() -> Any:
     return shell
 
 
-class Routes(netlink.Conversation):
+class Routes(netlink.NetlinkSocket):
     """A conversation with the kernel about links, addresses and routes of the network namespace it was begun in."""
 
     def __init__(self, messages: Messages) -> None:
@@ -142,7 +142,7 @@ class Routes(netlink.Conversation):
         message["attrs"] = attributes
         message["header"]["type"], message["header"]["flags"] = kind, NLM_F_REQUEST | NLM_F_ACK | how
         message.encode()
-        self.tell(bytes(message.data), str(attributes[:1]))
+        self.execute(bytes(message.data), str(attributes[:1]))
 
 
 def _family(address: str) -> int:
@@ -227,8 +227,4 @@ def parameter(path: str) -> str:
 
 def set_parameter(path: str, value: str) -> None:
     """Set a parameter of this network namespace: *path* is a file in /proc/sys/net; see proc_sys(5)."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, value.encode())
-    finally:
-        os.close(fd)
+    files.write_once(os.open(path, os.O_WRONLY | os.O_CLOEXEC), value.encode())

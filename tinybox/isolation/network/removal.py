@@ -39,9 +39,9 @@ def remove_link(name: str) -> None:
 
 
 def _delete(name: str, index: int, attribute: bytes = b"") -> None:
-    with netlink.Conversation(netlink.ROUTE) as kernel:
+    with netlink.NetlinkSocket(netlink.ROUTE) as kernel:
         try:
-            kernel.tell(rtnetlink.deletion(index, attribute), name)
+            kernel.execute(rtnetlink.deletion(index, attribute), name)
         except SyscallError as error:
             if error.errno != errno.ENODEV:  # the kernel has removed it since, together with its namespace
                 raise

@@ -78,8 +78,8 @@ def check(bench: Bench, *, feature: bool) -> None:
 
 
 LAB = Lab(
-    question="A process has a pending signal, a lock, an open file and has used CPU time. It forks. What does the child"
-    " have?",
+    question="A process has a pending signal, a lock, an open file and has used CPU time. It forks."
+    " Which of these does the child have?",
     answer="The open file with its offset, the signal mask, the memory, the directory. Not the pending signal, not the"
     " fcntl lock, not the CPU time, and not the pid: fork(2) lists all differences.",
     control="no fork: the same process reports twice",

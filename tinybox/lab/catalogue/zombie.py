@@ -1,4 +1,4 @@
-"""Zombies: what is left of a process until its parent waits for it.
+"""Zombies: the rest of a process that has ended, until its parent waits for it.
 
 A process that has ended has no memory and no open files, but its pid and its exit status stay until its parent waits
 for it. So a zombie takes a pid, and pids are limited. PID 1 becomes the parent of orphans. A PID 1 that does not wait,
