@@ -35,8 +35,9 @@ class Container:
     """The attributes of a container that a check needs."""
 
     def __init__(self) -> None:
-        self.record, self.told = Record(), list[str]()
-        self.tell: Callable[[str], None] = self.told.append
+        self.record, self.emitted = Record(), list[str]()
+        self.emitted: list[str] = []
+        self.emit: Callable[[str], None] = self.emitted.append
 
 
 def check(*, retries: int = 2, start_period: float = 0, **more: float) -> tuple[Check, Container]:
@@ -59,7 +60,7 @@ def test_up_and_down() -> None:
     """One success makes it healthy, so many failures in a row unhealthy, one success healthy; changes are events."""
     it, container = check(retries=2)
     assert results(it, 0, 1, 0, 1, 1, 1, 0) == [HEALTHY, HEALTHY, HEALTHY, HEALTHY, UNHEALTHY, UNHEALTHY, HEALTHY]
-    assert container.told == [f"health_status: {status}" for status in (HEALTHY, UNHEALTHY, HEALTHY)]
+    assert container.emitted == [f"health_status: {status}" for status in (HEALTHY, UNHEALTHY, HEALTHY)]
 
 
 def test_the_start_period(monkeypatch: pytest.MonkeyPatch) -> None:

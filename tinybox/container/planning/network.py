@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def reserve(task: Task) -> list[Step]:
     """Plan the first steps: reserve the published ports, which fails if one is in use, and assign the addresses."""
-    endpoints, steps = task.wiring, list[Step]()
+    endpoints, steps = task.endpoints, list[Step]()
     if endpoints is None:
         return steps
     if endpoints.ports:
@@ -26,7 +26,7 @@ def reserve(task: Task) -> list[Step]:
 
 def connect(task: Task) -> tuple[list[Step], list[Step]]:
     """Plan the links, in two lists: order them from the link maker as soon as there is a child, wait for them later."""
-    endpoints = task.wiring
+    endpoints = task.endpoints
     if endpoints is None:
         return [], []
     says = "Let the link maker make a veth pair for each network, and firewall rules"

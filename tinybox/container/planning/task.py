@@ -24,7 +24,7 @@ STAGING = "/run"  # every host has this directory, and the child can mount over 
 class Task:
     """The input of the planner: the spec, its bundle, the host, and the handles that its steps will fill.
 
-    *container* is the id, *wiring* has the endpoints in networks; *keyring*: the box gets its own session keyring.
+    *container* is the id, *endpoints* are those in networks; *keyring*: the box gets its own session keyring.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Task:
         keyring: bool = True,
     ) -> None:
         self.config, self.bundle, self.host, self.handles, self.cgroup = config, bundle, host, handles, cgroup
-        self.container, self.wiring, self.keyring = container, endpoints, keyring
+        self.container, self.endpoints, self.keyring = container, endpoints, keyring
         self.warnings: list[str] = []
         self.linux = config.get("linux", {})
         self.process = config["process"]
