@@ -92,7 +92,7 @@ def test_pull_always_makes_the_image_again(tinybox: Command) -> None:
 
 @pytest.mark.parametrize("command", ["run", "create"])
 def test_pull_never_makes_nothing(tinybox: Command, command: str) -> None:
-    """A missing image is docker's error with status 125, although it has a recipe; the last two lines are other errors."""
+    """A missing image is docker's error with status 125, although it has a recipe; two other errors follow."""
     one_line(tinybox(command, "--pull", "never", "nginx", "true"), 125, "No such image: nginx:latest")
     one_line(tinybox(command, "--pull", "always", "no-recipe", "true"), 125, "image no-recipe: it cannot be pulled")
     one_line(tinybox(command, "--pull", "often", "busybox", "true"), 125, "invalid pull option: 'often'")
