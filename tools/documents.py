@@ -13,8 +13,12 @@ import sys
 import textwrap
 from pathlib import Path
 
+from tinybox.container.config.options import ALIASES, OPTIONS
+
 CHECKOUT = Path(__file__).parents[1]
 ARCHITECTURE, READING_ORDER = CHECKOUT / "docs/architecture.md", CHECKOUT / "docs/reading-order.md"
+README, COMPOSE = CHECKOUT / "README.md", CHECKOUT / "docs/compose.md"
+FILLED = (ARCHITECTURE, README, COMPOSE)
 WIDTH = 100
 LINES_A_MINUTE = 30  # read aloud, with time to look at the manual
 
@@ -111,9 +115,31 @@ def drawing(name: str) -> str:
     return textwrap.indent(textwrap.dedent(text).rstrip(), "    ")
 
 
+def options() -> str:
+    """Return the options of `run` as a table, a row a group."""
+    rows: dict[str, list[str]] = {}
+    for option in OPTIONS:
+        names = [f"-{option.short}"] * bool(option.short)
+        names += [f"--{alias}" for alias, name in ALIASES.items() if name == option.name]
+        rows.setdefault(option.group, []).append(f"`{'/'.join([*names, f'--{option.name}'])}`")
+    lines = [f"| {group} | {' '.join(words)} |" for group, words in rows.items()]
+    return "\n".join(["| group | options |", "|---|---|", *lines])
+
+
+def compose_keys() -> str:
+    """Return the keys of a compose file that are an option of `run`, a row a group, with the option's other name."""
+    rows: dict[str, list[str]] = {}
+    for option in OPTIONS:
+        if option.compose:
+            other = f" (`--{option.name}`)" if option.compose != option.key else ""
+            rows.setdefault(option.group, []).append(f"`{option.compose}`{other}")
+    lines = [f"| {group} | {', '.join(words)} |" for group, words in rows.items()]
+    return "\n".join(["| group | keys |", "|---|---|", *lines])
+
+
 def made(name: str) -> str:
-    """Return the part of a document that is called *name*: `house`, `floors`, or a file with a drawing."""
-    parts = {"house": house, "floors": floors}
+    """Return the part of a document that is called *name*: one of these functions, or a file with a drawing."""
+    parts = {"house": house, "floors": floors, "options": options, "compose-keys": compose_keys}
     return parts[name]() if name in parts else drawing(name)
 
 
@@ -135,8 +161,9 @@ def timed(text: str) -> str:
 
 
 def main() -> int:
-    """Update both documents."""
-    ARCHITECTURE.write_text(filled(ARCHITECTURE.read_text()))
+    """Update the documents."""
+    for path in FILLED:
+        path.write_text(filled(path.read_text()))
     READING_ORDER.write_text(timed(READING_ORDER.read_text()))
     return 0
 

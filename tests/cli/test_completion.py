@@ -122,3 +122,12 @@ def test_each_shell_has_its_script(tinybox: Command, shell: str) -> None:
     """`completion SHELL` prints the script by which that shell asks the command; an unknown shell is refused."""
     assert f"_TINYBOX_COMPLETE={shell}_complete" in tinybox("completion", shell).stdout
     assert tinybox("completion", "tcsh").returncode == 125
+
+
+def test_values_of_options_are_offered(tinybox: Command) -> None:
+    """`--network` offers the networks, as the table of options says; `--hostname` offers nothing."""
+    assert tinybox("network", "create", "shown-net").returncode == 0
+    assert offers(tinybox, "tinybox run --network shown-") == ["shown-net"]
+    assert offers(tinybox, "tinybox create --net shown-") == ["shown-net"]
+    assert offers(tinybox, "tinybox run --hostname shown-") == []
+    assert tinybox("network", "rm", "shown-net").returncode == 0

@@ -14,7 +14,9 @@ from tools import documents
 TEST_NAME = re.compile(r"`((?:unit|kernel|cli|guards|oci)/(?:\w+/)?test_\w+\.py)::(test_\w+)`")
 REASONS = ("not applicable: ", "the check is optional", "a rule for writers")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
-PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
+NAMED = re.compile(r"`?\b((?:docs|tests|tinybox|tools)/[\w/.-]+\w|\w+\.(?:md|py|toml))\b")
+PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", CONTRIBUTING, *sorted((CHECKOUT / "docs").rglob("*.md"))]
 ORDER = documents.READING_ORDER.read_text()
 
 
@@ -43,6 +45,19 @@ def broken_links(text: str, folder: Path) -> list[str]:
     return [target for target in LINK.findall(text) if not (folder / target).exists()]
 
 
+def missing_files(text: str) -> list[str]:
+    """Complain about paths of the checkout, and names of files of tinybox/, that *text* names and that do not exist."""
+    there = {path.name for path in (CHECKOUT / "tinybox").rglob("*.py")}
+    named = [path for path in NAMED.findall(text) if "NAME" not in path]
+    return [path for path in named if path not in there and not (CHECKOUT / path).exists()]
+
+
+def missing_targets(text: str) -> list[str]:
+    """Complain about targets of make that *text* names and that the Makefile does not have."""
+    targets = re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+    return [target for target in re.findall(r"\bmake ([a-z-]+)(?=`|  )", text) if target not in targets]
+
+
 def mistimed(text: str) -> list[str]:
     """Complain about files in the reading order whose length differs by more than a quarter from the stated time."""
     complaints = []
@@ -53,10 +68,12 @@ def mistimed(text: str) -> list[str]:
     return complaints
 
 
-def test_the_map_and_the_drawings_are_up_to_date() -> None:
-    """`make docs` would write what is in docs/architecture.md."""
-    text = documents.ARCHITECTURE.read_text()
-    assert text == documents.filled(text), "docs/architecture.md is stale: make docs"
+@pytest.mark.parametrize("page", documents.FILLED, ids=lambda page: page.name)
+def test_the_made_parts_are_up_to_date(page: Path) -> None:
+    """`make docs` would write what is in the page: the map, the README's table of options, compose's keys."""
+    text = page.read_text()
+    assert "<!-- made: " in text
+    assert text == documents.filled(text), f"{page.name} is stale: make docs"
 
 
 def test_a_stale_map_is_found() -> None:
@@ -101,6 +118,22 @@ def test_a_broken_link_is_found() -> None:
     """The guard works for a missing file, and ignores addresses and anchors."""
     text = "[a](nowhere.md) [b](README.md#x) [c](https://example.org/x) [d](#here)"
     assert broken_links(text, CHECKOUT) == ["nowhere.md"]
+
+
+def test_what_contributing_names_is_there() -> None:
+    """Each file, folder and target of make that CONTRIBUTING.md names exists, and there are more than 30."""
+    text = CONTRIBUTING.read_text()
+    assert missing_files(text) == []
+    assert missing_targets(text) == []
+    assert len(NAMED.findall(text)) > 30
+    assert "CONTRIBUTING.md" in (CHECKOUT / "README.md").read_text()
+
+
+def test_a_file_that_is_not_there_is_found() -> None:
+    """The guard finds missing files, folders and targets; it accepts the place holder NAME and existing files."""
+    text = "`tests/unit/nowhere.py` `tinybox/nowhere` `tinybox/lab/catalogue/NAME.py`, `README.md`, `limits.py` `no.py`"
+    assert missing_files(text) == ["tests/unit/nowhere.py", "tinybox/nowhere", "no.py"]
+    assert missing_targets("`make check`, `make nothing`\n    make docs       # x") == ["nothing"]
 
 
 def test_the_reading_order_can_be_walked() -> None:

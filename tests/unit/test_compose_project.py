@@ -105,6 +105,10 @@ def service(folder: Path, lines: str) -> Service:
             {"dns_search": ["example.org"], "dns_option": ["ndots:2"], "mac_address": "02:00:00:00:00:09"},
         ),
         ("expose: [80]\ncontainer_name: mine\nprofiles: [x]\npull_policy: never", {}),
+        (
+            "volumes_from: [db, 'db:ro', 'container:other:ro', container:more]",
+            {"volumes_from": ["shop-db-1", "shop-db-1:ro", "other:ro", "more"]},
+        ),
     ],
 )
 def test_a_key_of_the_file_is_an_option_of_run(tmp_path: Path, lines: str, options: dict[str, Any]) -> None:
@@ -118,6 +122,22 @@ def test_every_option_that_a_service_can_have_is_one_of_run(tmp_path: Path) -> N
     lines = "hostname: h\nprivileged: true\ncap_add: [x]\ntmpfs: /t\nmem_limit: 1g\nhealthcheck: {test: x}\nuts: host\n"
     lines += "ports: [80]\ndns: 1.1.1.1\nextra_hosts: [a=b]\nlogging: {options: {max-size: 1}}\nstop_grace_period: 1s"
     assert set(service(tmp_path, lines).options) <= known
+
+
+@pytest.mark.parametrize(
+    ("word", "policy"),
+    [("missing", "missing"), ("if_not_present", "missing"), ("never", "never"), ("always", "always")],
+)
+def test_the_policy_is_that_of_pull(tmp_path: Path, word: str, policy: str) -> None:
+    """The values of `pull_policy` are those of --pull; without the key the policy is `missing`."""
+    assert service(tmp_path, f"pull_policy: {word}").pull == policy
+    assert service(tmp_path, "user: '1'").pull == "missing"
+
+
+def test_the_source_of_volumes_from_comes_first(tmp_path: Path) -> None:
+    """A service of this file is started before; a container of another project is not waited for."""
+    assert service(tmp_path, "volumes_from: ['db:ro']").depends_on == {"db": "service_started"}
+    assert service(tmp_path, "volumes_from: [container:db]").depends_on == {}
 
 
 def test_entrypoint_and_command_are_joined_as_by_docker(tmp_path: Path) -> None:
@@ -169,6 +189,8 @@ def test_networks_have_aliases_and_an_address(tmp_path: Path) -> None:
         ("depends_on: [nobody]", 4, "there is no service nobody"),
         ("depends_on: {db: {condition: bored}}", 4, "bored is no condition"),
         ("volumes: ['nothing:/x']", 4, "there is no volume nothing"),
+        ("volumes_from: [nobody]", 4, "there is no service nobody"),
+        ("pull_policy: daily", 4, "daily is no policy"),
         ("networks: [nowhere]", 4, "there is no network nowhere"),
         ("network_mode: weird", 4, "weird is no mode"),
         ("privileged: perhaps", 4, "neither true nor false"),

@@ -9,7 +9,7 @@ import os
 import sys
 
 from tinybox.cli.before_run import SEEING, refuse_seeing, warn_of_host_changes
-from tinybox.cli.pulling import with_image
+from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.container import launch
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Run *command* in a new container of *image* and return the exit status; make a missing image from its recipe."""
+    policy = checked(options.get("pull", MISSING))
     if options.get("dry_run") or options.get("bundle"):
         return show(image, command, options)
     if options.get("detach"):
@@ -43,7 +44,9 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
         foreground = seen.foreground
     else:
         foreground = launch.foreground
-    ending = with_image(image, lambda: foreground(image, command, options, handles, before_start=warn_of_host_changes))
+    ending = with_image(
+        image, lambda: foreground(image, command, options, handles, before_start=warn_of_host_changes), policy
+    )
     if ending.out_of_memory:
         print(f"tinybox: killed: out of memory, limit {options['memory'].upper()}", file=sys.stderr)
     if ending.complaint:

@@ -14,15 +14,7 @@ from tinybox.text_values import truth
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-GROUPS = {
-    "life": "Life",
-    "limits": "Limits",
-    "files": "Files",
-    "namespaces": "Namespaces",
-    "network": "Network",
-    "rights": "Rights",
-    "seeing": "Seeing",
-}
+GROUPS = {option.group: option.group.title() for option in OPTIONS}  # each with its title, in the table's order
 
 
 class RunCommand(click.Command):
@@ -79,7 +71,10 @@ def declared(option: Option) -> click.Option:
     names += [f"-{option.short}"] * bool(option.short)
     if option.kind == FLAG:
         return Flag([f"--{option.name}/--no-{option.name}", *names[1:], option.key], help=option.help, default=None)
-    return click.Option([*names, option.key], metavar=option.metavar, help=option.help, multiple=option.kind == LIST)
+    offer = getattr(completion, option.offer) if option.offer else None
+    several = option.kind == LIST
+    return click.Option([*names, option.key], metavar=option.metavar, help=option.help, multiple=several,
+                        shell_complete=offer)  # fmt: skip
 
 
 class Flag(click.Option):

@@ -61,7 +61,7 @@ class Service:
         self.joins: list[Join] = []
         self.folders: list[str] = []  # directories of the host that are made if they are missing
         self.profiles: list[str] = []
-        self.may_pull = True
+        self.pull = "missing"  # when the image is made: also "always" or "never"
         self.notes: list[str] = []  # messages for the user
 
     def add(self, option: str, *values: str) -> None:

@@ -1,5 +1,6 @@
 """The table of the keys of a service: a function for each key turns its field into options of ``tinybox run``.
 
+The keys that are options of ``run`` under another name come from the table of options, container/config/options.py.
 Every function takes the service that is being made, the field of the file, and the context of the field's values.
 """
 
@@ -10,6 +11,7 @@ import os
 
 from tinybox.compose import dotenv, service_mounts, service_networks
 from tinybox.container.config import life
+from tinybox.container.config.options import FLAG, LIST, OPTIONS, TEXT
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -203,71 +205,41 @@ def _profiles(service: Service, field: Field, _: ServiceContext) -> None:
 
 
 def _pull_policy(service: Service, field: Field, _: ServiceContext) -> None:
-    if field.text() not in ("missing", "if_not_present", "never"):
-        raise field.wrong(f"{field.text()} is no policy of tinybox", "missing or never")
-    service.may_pull = field.text() != "never"
+    service.pull = {"if_not_present": "missing"}.get(field.text(), field.text())
+    if service.pull not in ("missing", "always", "never"):
+        raise field.wrong(f"{field.text()} is no policy of tinybox", "missing, always or never")
 
 
+_PLAIN = {FLAG: _flag, TEXT: _text, LIST: _list}
 KEYS: dict[str, Reader] = {
+    option.compose: (_pairs if option.mapping else _PLAIN[option.kind])(option.key)
+    for option in OPTIONS
+    if option.compose
+} | {  # and those whose words have to be translated
     "build": _build,
-    "cap_add": _list("cap_add"),
-    "cap_drop": _list("cap_drop"),
-    "cgroup": _text("cgroupns"),
     "command": _command,
     "container_name": _nothing,  # ServiceContext.container reads it
-    "cpu_period": _text("cpu_period"),
-    "cpu_quota": _text("cpu_quota"),
-    "cpu_shares": _text("cpu_shares"),
-    "cpus": _text("cpus"),
-    "cpuset": _text("cpuset_cpus"),
     "depends_on": _depends_on,
     "deploy": _deploy,
-    "device_cgroup_rules": _list("device_cgroup_rule"),
-    "devices": _list("device"),
-    "dns": _list("dns"),
-    "dns_opt": _list("dns_option"),
-    "dns_search": _list("dns_search"),
     "entrypoint": _entrypoint,
     "env_file": _env_file,
     "environment": _environment,
     "expose": _nothing,  # within a network every port can be reached
     "extra_hosts": service_networks.extra_hosts,
-    "group_add": _list("group_add"),
     "healthcheck": _healthcheck,
-    "hostname": _text("hostname"),
     "image": _image,
     "init": _init,
     "ipc": service_networks.namespace("ipc"),
-    "labels": _pairs("label"),
     "logging": _logging,
-    "mac_address": _text("mac_address"),
-    "mem_limit": _text("memory"),
-    "mem_reservation": _text("memory_reservation"),
-    "memswap_limit": _text("memory_swap"),
     "network_mode": service_networks.namespace("network"),
     "networks": service_networks.networks,
-    "oom_score_adj": _text("oom_score_adj"),
     "pid": service_networks.namespace("pid"),
-    "pids_limit": _text("pids_limit"),
     "ports": service_networks.ports,
-    "privileged": _flag("privileged"),
     "profiles": _profiles,
     "pull_policy": _pull_policy,
-    "read_only": _flag("read_only"),
-    "restart": _text("restart"),
     "scale": _one,
-    "security_opt": _list("security_opt"),
-    "shm_size": _text("shm_size"),
-    "stdin_open": _flag("interactive"),
     "stop_grace_period": _grace,
-    "stop_signal": _text("stop_signal"),
-    "sysctls": _pairs("sysctl"),
-    "tmpfs": _list("tmpfs"),
-    "tty": _flag("tty"),
     "ulimits": _ulimits,
-    "user": _text("user"),
-    "userns_mode": _text("userns"),
-    "uts": _text("uts"),
     "volumes": service_mounts.volumes,
-    "working_dir": _text("workdir"),
+    "volumes_from": service_mounts.volumes_from,
 }

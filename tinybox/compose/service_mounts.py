@@ -19,6 +19,18 @@ def volumes(service: Service, field: Field, context: ServiceContext) -> None:
             _short(service, entry, context)
 
 
+def volumes_from(service: Service, field: Field, context: ServiceContext) -> None:
+    """Read ``SERVICE[:ro]`` or ``container:NAME[:ro]`` into --volumes-from; a service is started before this one."""
+    for entry in field.entries():
+        name, *mode = entry.text().removeprefix("container:").split(":")
+        if not entry.text().startswith("container:"):
+            if name not in context.services:
+                raise entry.wrong(f"there is no service {name}", "a container of another project is container:NAME")
+            service.needs(name)
+            name = context.container(name)
+        service.add("volumes_from", ":".join([name, *mode]))
+
+
 def _short(service: Service, field: Field, context: ServiceContext) -> None:
     """Read ``SOURCE:TARGET[:MODE]``; a missing directory of the host will be made by `up`, as in docker."""
     source, colon, rest = field.text().partition(":")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 
-    Bring = Callable[[str], object]  # makes an image that is not in the store, if it can
+    Bring = Callable[[str, str], object]  # makes an image, if possible; the policy is missing or always
 
 LAST_LINES = 10  # lines of a failed service's log that are shown
 
@@ -50,6 +50,7 @@ class Startup:
         self.paths, self.here, self.project, self.services, self.say = paths, here, project, services, say
         self.recreate = recreate
         self.renewed: set[str] = set()  # names of the containers that were started here
+        self.made: set[str] = set()  # names of the containers that were made here
         self.images: dict[str, str] = {}  # service to the id of its image
 
     def up(self, bring: Bring, *, wait: bool = False, seconds: float | None = None) -> None:
@@ -69,11 +70,13 @@ class Startup:
 
     def find_images(self, bring: Bring) -> None:
         """Get every image into the store before anything is made; ImageError if one is missing and cannot be made."""
+        brought: set[tuple[str, str]] = set()
         for service in self.services:
             for note in service.notes:
                 self.say(f"service {service.name}: {note}")
-            if service.may_pull:
-                bring(service.image)
+            if service.pull != "never" and (service.image, service.pull) not in brought:
+                bring(service.image, service.pull)
+                brought.add((service.image, service.pull))
             self.images[service.name] = Store(self.paths.root).image(service.image).id
 
     def remove_outdated_networks(self) -> list[Listed]:
@@ -118,10 +121,15 @@ class Startup:
             self.say(f"service {service.name}: goes on without {name}: {error}")
 
     def matches(self, service: Service, listed: Listed, digest: str) -> bool:
-        """Return whether a container matches the file, and shares no namespace of a container that was started here."""
+        """Return whether a container matches the file and need not follow another container that was changed here.
+
+        A namespace of another container is a new one after its start; its mounts can only change if it is made again.
+        """
         modes = [service.options.get("ipc"), service.options.get("pid"), *service.options.get("network", [])]
         shared = {str(mode).removeprefix("container:") for mode in modes}
-        return not self.recreate and listed.labels.get(members.HASH) == digest and not shared & self.renewed
+        sources = {word.partition(":")[0] for word in service.options.get("volumes_from", [])}
+        is_outdated = shared & self.renewed or sources & self.made
+        return not self.recreate and listed.labels.get(members.HASH) == digest and not is_outdated
 
     def start(self, service: Service, listed: Listed) -> None:
         """Start a container that is at rest; restart a running one if a service that it follows was started here."""
@@ -145,6 +153,7 @@ class Startup:
             )
         except UsageError as error:
             raise _misused(service, error) from error
+        self.made.add(service.container)
         if not kept:  # an undo would remove these volumes, or leave them without a container
             undo.callback(self.discard, container.id)
         self.begin(service, container)

@@ -9,7 +9,7 @@ import os
 
 from tinybox.container import lifecycle
 from tinybox.container.config import configure, network_option, request
-from tinybox.container.config.options import BY_NAME, FLAG, LIST
+from tinybox.container.config.options import BY_NAME, FLAG, LIST, OPTIONS
 from tinybox.container.network import BRIDGE
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from tinybox.container.network.definitions import Network
     from tinybox.container.process.wait_loop import Ending
+    from tinybox.container.records.spec import Mount
 
 # Options that only the command line carries out: they show the run, put it in the background, or do not run it at all.
-AT_A_TERMINAL = ("detach", "explain", "output", "step", "break_at", "omit", "chroot", "dry_run", "bundle")
+AT_A_TERMINAL = [option.key for option in OPTIONS if option.terminal]
 KEYS = {option.key: option for option in BY_NAME.values()} | {"net": BY_NAME["net"]}
 
 
@@ -92,13 +93,32 @@ def register(
         start_link_maker(handles)
     paths.prepare()
     lifecycle.sweep(paths, here)
-    try:
+
+    def place() -> lifecycle.Container:
         with Store(paths.root).locked(shared=True):
             container = prepare(paths, here, image, command, options, handles, kept, network_mode=mode)
             lifecycle.register(container, passing=passing)
+        return container
+
+    try:
+        return _with_id_file(options["cidfile"], place) if options.get("cidfile") else place()
     except BaseException:
         handles.dismiss_link_maker()
         raise
+
+
+def _with_id_file(path: str, place: Callable[[], lifecycle.Container]) -> lifecycle.Container:
+    """Call *place*, which registers a container, and write the id to *path*; StateError first if *path* exists."""
+    from tinybox.container.records.id_file import IdFile
+
+    with IdFile(path) as file:
+        container = place()
+        try:
+            file.write(container.id)
+        except BaseException:
+            container.handles.close()
+            lifecycle.discard(container)
+            raise
     return container
 
 
@@ -172,6 +192,7 @@ def prepare(
         host=here,
         find_pid=lambda word: pid_of(paths, word),
         find_hostname=lambda word: hostname_of(paths, word),
+        find_mounts=lambda word: mounts_of(paths, word),
         volume=lambda name, place: _volume(paths, name or (kept or {}).get(place, "")),
         network=lambda word: _network(paths, word),
         network_mode=network_mode or network_option.mode(options),
@@ -213,6 +234,13 @@ def pid_of(paths: Paths, word: str) -> int:
 def hostname_of(paths: Paths, word: str) -> str:
     """Return the host name of the container that *word* names: the host's own if they share the UTS namespace."""
     return spec.load(paths.bundle(naming.find(paths, word))).get("hostname") or os.uname().nodename
+
+
+def mounts_of(paths: Paths, word: str) -> list[Mount]:
+    """Return the volumes and binds of the container that *word* names, running or not, as --mount would give them."""
+    from tinybox.container.storage import volumes
+
+    return volumes.handed_on(paths, spec.load(paths.bundle(naming.find(paths, word))))
 
 
 def write_bundle(container: lifecycle.Container, folder: str) -> None:

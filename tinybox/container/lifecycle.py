@@ -215,7 +215,8 @@ def _release(container: Container) -> None:
 def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_too: bool = False) -> None:
     """Remove a stopped container: its name, its config.json and all files that it wrote. The caller must own it.
 
-    Its anonymous volumes are removed too if it was run with ``--rm``, or with *volumes_too*; named volumes stay.
+    Its anonymous volumes are removed too if it was run with ``--rm``, or with *volumes_too*, unless another container
+    uses them; named volumes stay.
     """
     config = config or spec.load_if_sound(paths.bundle(container))
     annotations = config.get("annotations", {})
@@ -223,8 +224,7 @@ def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_
     if spec.mounts_of_volumes(config, paths) and (volumes_too or annotations.get(spec.REMOVE)):
         from tinybox.container.storage import volumes
 
-        for path in filter(volumes.is_anonymous, volumes.used(paths, config)):
-            files.remove_tree(os.path.dirname(path))
+        volumes.remove_nameless(paths, config)
     if spec.has_other_users(config):
         from tinybox.container.records import id_ranges
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container import control, lifecycle
-from tinybox.container.config import limits
+from tinybox.container.config import configure, limits
 from tinybox.container.config.restart_policy import Policy
 from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import HostError
@@ -56,6 +56,7 @@ def change(config: Spec, here: Host, options: dict[str, str]) -> None:
     resources = config["linux"].setdefault("resources", {})
     for section, values in limits.limits(options, here).items():
         resources[section] = {**resources.get(section, {}), **values}
+    configure.put_fields(config, options)
 
 
 def apply(group: Cgroup, resources: Mapping[str, Any]) -> None:

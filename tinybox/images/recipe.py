@@ -73,17 +73,18 @@ def names() -> list[str]:
     return sorted({name.removesuffix(".toml") for name in files if name.endswith(".toml")})
 
 
-def make(store: Store, text: str, report: Report) -> Image:
+def make(store: Store, text: str, report: Report, *, again: bool = False) -> Image:
     """Make the image *text* by its recipe, unless the store has it; return it. *report* gets a line for each event.
 
-    If several processes make the same image, one works, and the others wait and then use its image. ImageError: there
-    is no recipe, or no source works.
+    If several processes make the same image, one works, and the others wait and then use its image. With *again* the
+    image is made even if the store has it, and its names then refer to the new one. ImageError: there is no recipe, or
+    no source works.
     """
     recipe = find(text)
     if not recipe:
         raise ImageError(f"image {text!r}", "there is no recipe for it", f"there are recipes for {', '.join(names())}")
     with store.locked(f"recipe-{recipe.name}"):
-        if any(image.reference == str(parse(text)) for image in store.images()):
+        if not again and any(image.reference == str(parse(text)) for image in store.images()):
             return store.image(text)
         image = _make(store, recipe, lambda line: report(f"{recipe.name}: {line}"))
         for tag in recipe.tags:

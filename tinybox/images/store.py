@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     Shape: TypeAlias = dict[str, Any]
 
+NO_SUCH = "there is no such image"
 ANNOTATION = "tinybox.image"  # in a container's config.json: the id of its image
 KEY_LENGTH = 16  # hex digits of a layer's digest in its path
 DIRECTORIES = {"": 0o711, "layers": 0o700, "images": 0o755, "names": 0o755, "tmp": 0o700, "locks": 0o700}
@@ -210,7 +211,7 @@ class Store:
         if found:
             raise ImageError(f"image {text!r}", f"{len(found)} image ids begin so", "give more of the id")
         cure = "'tinybox images' lists all images; 'tinybox pull' and 'tinybox import' add more"
-        raise ImageError(f"image {text!r}", f"there is no such image in {self.root}", cure)
+        raise ImageError(f"image {text!r}", f"{NO_SUCH} in {self.root}", cure)
 
     def _load(self, image_id: str, reference: str) -> Image:
         return Image(self.root, image_id, reference, self.record(image_id, reference))

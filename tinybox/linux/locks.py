@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from _thread import get_ident  # importing threading costs 2 ms more
 
 from tinybox.errors import HostError
 
@@ -44,22 +45,31 @@ def lock_file(fd: int, operation: int = fcntl.LOCK_EX) -> None:
 class Lock:
     """A context manager that holds a lock on the file *path*; see flock(2). The kernel releases it if the process dies.
 
-    The file is made if it is missing, and stays. HostError: the file cannot be opened.
+    The file is made if it is missing, and stays. If this thread already holds the lock, shared or not, entering it
+    again does nothing: the thread would wait for itself. HostError: the file cannot be opened.
     """
 
+    _held: set[tuple[int, str]] = set()  # noqa: RUF012  (thread, path) of all locks that this process holds
+
     def __init__(self, path: str, operation: int = fcntl.LOCK_EX) -> None:
-        self._path, self._operation = path, operation
+        self._path, self._operation, self._fd = path, operation, -1
 
     def __enter__(self) -> Self:
+        if (get_ident(), self._path) in self._held:
+            return self
         try:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise HostError(f"lock {self._path}", f"cannot be taken: {error.strerror}", "run as root") from error
         lock_file(self._fd, self._operation)
+        self._held.add((get_ident(), self._path))
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            self._held.discard((get_ident(), self._path))
+            os.close(self._fd)
+            self._fd = -1
 
 
 def is_locked(path: str, flags: int = 0) -> bool:

@@ -514,3 +514,44 @@ services:
             assert shop.states() == {"db": "running", "web": "running"}
         shop.down()
         assert shop.states() == {}
+
+
+def test_a_service_has_the_volumes_of_another(tinybox: Command, tmp_path: Path) -> None:
+    """`volumes_from` mounts the volumes of `db`, which starts first. `web` is made again only if `db` is made again."""
+    text = """
+services:
+  web: {<<: *stays, volumes_from: ["db:ro"]}
+  db: {<<: *stays, volumes: [/data], mem_limit: 32m}
+"""
+    with project(tinybox, tmp_path, text) as shop:
+        said = shop.up()
+        assert said.index("shop-db-1  Started") < said.index("shop-web-1  Started")
+        shop.life("db").inside("echo one > /data/file")
+        assert shop.life("web").inside("cat /data/file; touch /data/x 2>&1 || true").startswith("one\ntouch: ")
+        before = {name: shop.life(name).id for name in ("web", "db")}
+        assert shop("stop", "-t", "5").returncode == 0
+        shop.up()
+        assert {name: shop.life(name).id for name in ("web", "db")} == before
+        shop.write(text.replace("32m", "64m"))
+        shop.up()
+        assert before["web"] != shop.life("web").id
+        assert shop.life("web").inside("cat /data/file") == "one"
+        shop.down()
+    assert tinybox("volume", "ls", "-q").stdout == ""
+
+
+def test_an_image_is_made_as_the_policy_says(tinybox: Command, tmp_path: Path) -> None:
+    """`always` makes an image once for all services, `never` makes none; an image without a recipe is an error."""
+    text = """
+services:
+  a: {<<: *stays, pull_policy: always}
+  b: {<<: *stays, pull_policy: always}
+"""
+    with project(tinybox, tmp_path, text) as shop:
+        assert shop.up().count("made from host-busybox") == 1
+        shop.write(text.replace("always", "never"))
+        assert "made from" not in shop.up()
+        shop.write("services: {a: {image: nginx, pull_policy: never}}\n")
+        one_line(shop("up", "-d"), 1, "no such image")
+        shop.write("services: {a: {image: no-recipe, pull_policy: always}}\n")
+        one_line(shop("up", "-d"), 1, "image no-recipe: it cannot be pulled")

@@ -252,3 +252,20 @@ def test_a_missing_tool_is_named_with_its_package(monkeypatch: pytest.MonkeyPatc
     assert programs.find("sh", "dash").endswith("/sh")
     with pytest.raises(Exception, match=r"no-such-tool.*apt install the-package"):
         programs.find("no-such-tool", "the-package")
+
+
+def test_an_image_can_be_made_again(store: Store, kitchen: Path) -> None:
+    """`make` returns the stored image; with *again* it makes a new one, and all names refer to the new one."""
+    write(kitchen, "a", "kind='packed'\ntext='one'")
+    first = recipe.make(store, "a", lambda _: None)
+    write(kitchen, "a", "kind='packed'\ntext='two'")
+    assert recipe.make(store, "a", lambda _: None).id == first.id
+    second = recipe.make(store, "a", lambda _: None, again=True)
+    assert Path(second.layers[0], "etc/from").read_text() == "two"
+    assert {image.reference: image.id for image in store.images() if image.reference} == {
+        "a:1.0": second.id,
+        "a:latest": second.id,
+    }
+    assert store.image(first.id).id == first.id  # it is kept without a name, as in docker
+    assert recipe.make(store, "a", lambda _: None, again=True).id == second.id
+    assert (kitchen / "made").read_text() == "xxx"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.boxes import patience
+from tests.support.slowness import SLOWNESS
 from tinybox.linux import locks
+from tinybox.linux.locks import Lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,3 +43,42 @@ def test_to_ask_leaves_no_lock_and_no_descriptor(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with pytest.raises(FileNotFoundError):
         locks.is_locked(str(tmp_path / "nosuch"))
+
+
+def test_a_thread_enters_a_lock_that_it_holds(tmp_path: Path) -> None:
+    """Inside a shared lock the exclusive one is entered at once. Only the end of the outer lock releases the file."""
+    path = tmp_path / "lock"
+    with Lock(str(path), fcntl.LOCK_SH):
+        with patience(10 * SLOWNESS), Lock(str(path)):
+            assert not is_free(path)
+        assert not is_free(path)
+    assert is_free(path)
+    with Lock(str(path)):  # control: the file is really locked the next time
+        assert not is_free(path)
+
+
+def test_another_thread_waits(tmp_path: Path) -> None:
+    """A second thread enters the lock after the first thread has left it."""
+    path, order = str(tmp_path / "lock"), list[str]()
+
+    def enter() -> None:
+        with Lock(path):
+            order.append("in")
+
+    with Lock(path):
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join(0.2)
+        order.append("out")
+    thread.join()
+    assert order == ["out", "in"]
+
+
+def is_free(path: Path) -> bool:
+    """Return whether this process can lock the file *path* by a new open file."""
+    with open(path, "a", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True

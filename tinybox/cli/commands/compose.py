@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from tinybox.cli.commands import compose_views, images, life
+from tinybox.cli.commands import compose_views, life
+from tinybox.cli.pulling import bring
 from tinybox.compose import down as stopping
 from tinybox.compose import members, output
 from tinybox.compose import project as projects
@@ -110,7 +111,7 @@ def up(given: ProjectOptions, /, services: tuple[str, ...], seconds: float | Non
         stopping.remove_orphans(paths, here, project, say)
     since = time.time_ns()
     startup = Startup(paths, here, project, chosen, say, recreate=options["force_recreate"])
-    startup.up(images.make_missing, wait=options["wait"], seconds=options["wait_timeout"])
+    startup.up(bring, wait=options["wait"], seconds=options["wait_timeout"])
     if options["detach"] or options["wait"]:
         return 0
     attached = members.of(paths, project.name, [service.name for service in chosen])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinybox.cli.before_run import refuse_seeing, warn_of_host_changes
-from tinybox.cli.pulling import with_image
+from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
 from tinybox.container.monitor import attach, attach_protocol, background
@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
 def run(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Run a container in the background; print its id as soon as its program runs."""
-    container = with_image(image, lambda: launch.register(image, command, options, Handles(), at_once=True))
+    container = _registered(image, command, options, at_once=True)
     begin(container)
     print(container.id)
     return 0
+
+
+def _registered(
+    image: str, command: list[str], options: dict[str, Any], *, at_once: bool = False
+) -> lifecycle.Container:
+    policy = checked(options.get("pull", MISSING))
+    return with_image(image, lambda: launch.register(image, command, options, Handles(), at_once=at_once), policy)
 
 
 def begin(container: lifecycle.Container, client: _socket.socket | None = None) -> None:
@@ -39,7 +46,7 @@ def begin(container: lifecycle.Container, client: _socket.socket | None = None) 
 def create(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Register a container without starting it; print its id."""
     refuse_seeing(options, "create: it executes no step")
-    container = with_image(image, lambda: launch.register(image, command, options, Handles()))
+    container = _registered(image, command, options)
     container.handles.close()
     container.record.close()
     print(container.id)

@@ -46,6 +46,16 @@ def make_missing(text: str) -> bool:
     return False
 
 
+def make_again(text: str) -> None:
+    """Make the image *text* by its recipe, even if the store has it; ImageError if there is no recipe."""
+    if recipe.find(text) is None:
+        cause = "it cannot be pulled: there is no recipe for it, and this tinybox does not talk to registries yet"
+        cure = f"without `always` the image that is here is used; recipes: {', '.join(recipe.names())}"
+        raise ImageError(f"image {text}", cause, cure)
+    host.read("").check()
+    recipe.make(store(), text, say, again=True)
+
+
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completion.images)
 @quiet_option()

@@ -10,11 +10,12 @@ import click
 
 from tinybox.cli import completion
 from tinybox.cli.commands import detached
-from tinybox.cli.run_command import table_command
+from tinybox.cli.run_command import declared, table_command
 from tinybox.cli.several import each
 from tinybox.container import control, launch
 from tinybox.container import update as updating
 from tinybox.container.config import option_values
+from tinybox.container.config.options import OPTIONS
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming
@@ -80,6 +81,7 @@ def attach(name: str, *, no_stdin: bool, sig_proxy: bool, detach_keys: str) -> i
     return detached.attach_to(name, stdin=not no_stdin, proxy=sig_proxy, keys=detach_keys)
 
 
+# By hand, though `run` has options of these names: here they mean less, and their help says what is left.
 @click.command(name="exec", context_settings={"allow_interspersed_args": False})
 @click.option("-d", "--detach", is_flag=True, help="Leave the program running in the background.")
 @click.option("-i", "--interactive", is_flag=True, help="Pass stdin on.")
@@ -199,19 +201,8 @@ def rm(names: tuple[str, ...], *, force: bool, volumes: bool) -> int:
     return each(names, lambda name: control.remove(paths, here, name, force=force, volumes=volumes), is_gone)
 
 
-@click.command()
+@click.command(params=[declared(option) for option in OPTIONS if option.update])
 @NAMES
-@click.option("-m", "--memory", metavar="SIZE", help="Memory limit.")
-@click.option("--memory-reservation", metavar="SIZE", help="Memory to keep when the host runs short of it.")
-@click.option("--memory-swap", metavar="SIZE", help="Memory and swap together; -1: no limit on swap.")
-@click.option("--cpus", metavar="NUMBER", help="CPU time.")
-@click.option("--cpu-quota", metavar="MICROSECONDS", help="CPU time in each period: another form of --cpus.")
-@click.option("--cpu-period", metavar="MICROSECONDS", help="The period of --cpu-quota.")
-@click.option("--cpu-shares", metavar="NUMBER", help="CPU weight.")
-@click.option("--cpuset-cpus", metavar="CPUS", help="The CPUs to use.")
-@click.option("--cpuset-mems", metavar="NODES", help="The memory nodes to use.")
-@click.option("--pids-limit", metavar="NUMBER", help="The most processes at once; -1: no limit.")
-@click.option("--restart", metavar="POLICY", help="no, on-failure[:N], always or unless-stopped.")
 def update(names: tuple[str, ...], **options: str | None) -> int:
     """Change the limits of containers; on running containers they take effect at once."""
     paths = Paths()

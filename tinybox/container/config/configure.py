@@ -7,13 +7,18 @@ are here and in mounts.py, linux.py and limits.py.
 from __future__ import annotations
 
 from tinybox.container.config import life, linux, mounts, networking, option_values
+from tinybox.container.config.options import OF_ONE_FIELD
 from tinybox.container.process import init
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import capabilities
+from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.config.options import Options
     from tinybox.container.config.request import Request
     from tinybox.container.records.spec import Process, Spec
 
@@ -35,7 +40,24 @@ def configure(request: Request) -> Spec:
         config["hostname"] = _hostname(request)
     elif options.get("hostname"):
         raise UsageError(f"--hostname {options['hostname']}", f"conflicts with --uts {request.modes['uts']}")
+    put_fields(config, options)
     return config
+
+
+def put_fields(config: Spec, options: Options) -> None:
+    """Write each of the *options* that has a parser in the table of options to its field of *config*."""
+    for option in OF_ONE_FIELD:
+        text = options.get(option.key)
+        if text is None:
+            continue
+        parser, *bounds = option.parser
+        value = getattr(option_values, parser)(option.name, text, *bounds)
+        if value is not None:
+            *sections, name = option.path
+            place: dict[str, Any] = config  # type: ignore[assignment]
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[name] = value
 
 
 def _hostname(request: Request) -> str:
@@ -103,8 +125,6 @@ def _process(request: Request) -> Process:
         raise UsageError(f"--workdir {process['cwd']}", "is not an absolute path")
     if options.get("ulimit"):
         process["rlimits"] = [option_values.ulimit(text) for text in options["ulimit"]]
-    if options.get("oom_score_adj") is not None:
-        process["oomScoreAdj"] = option_values.whole("oom-score-adj", options["oom_score_adj"], -1000, 1000)
     return process
 
 
@@ -140,6 +160,10 @@ def _annotations(request: Request) -> dict[str, str]:
         annotations[spec.USER] = options["user"]
     annotations |= life.for_monitor(request)
     annotations |= networking.for_networks(request)
+    if options.get("cidfile"):
+        annotations[spec.CIDFILE] = options["cidfile"]
+    if options.get("volumes_from"):
+        annotations[spec.VOLUMES_FROM] = json.dumps(options["volumes_from"])
     if options.get("rm"):
         annotations[spec.REMOVE] = "true"
     labels = [f"{key}={value}" for key, value in (image.config.get("Labels") or {}).items()]

@@ -37,10 +37,11 @@ def resources(request: Request, nodes: list[tuple[Device, str]]) -> dict[str, An
 
 
 def limits(options: Options, here: Host) -> dict[str, Any]:
-    """Return the limits that ``update`` can change as well: memory, cpu and pids. 0 means no limit, as in docker."""
+    """Return the memory and cpu limits that depend on other options, for `run` and `update`. 0 means no limit.
+
+    The limits that are one field of config.json are put there by `configure.put_fields`.
+    """
     wanted = {"memory": _memory(options, here), "cpu": _cpu(options)}
-    if _given(options, "pids_limit"):
-        wanted["pids"] = {"limit": option_values.whole("pids-limit", options["pids_limit"], -1, 1 << 22)}
     return {section: values for section, values in wanted.items() if values}
 
 
@@ -115,10 +116,4 @@ def _cpu(options: Options) -> dict[str, Any]:
         if _given(options, "cpus"):
             raise UsageError(f"--{name} {text}", "conflicts with --cpus", "leave one of them out")
         cpu[key] = -1 if (key, text) == ("quota", "-1") else option_values.whole(name, text, 1000, most)
-    if _given(options, "cpu_shares"):
-        cpu["shares"] = option_values.whole("cpu-shares", options["cpu_shares"], 2, 262_144)
-    if options.get("cpuset_cpus"):
-        cpu["cpus"] = option_values.cpus("cpuset-cpus", options["cpuset_cpus"])
-    if options.get("cpuset_mems"):
-        cpu["mems"] = option_values.cpus("cpuset-mems", options["cpuset_mems"], "memory nodes")
     return cpu

@@ -83,6 +83,8 @@ def _requested_mounts(request: Request) -> list[Mount]:
     for entry in requested:
         entry["destination"] = _place(entry["destination"])
     places = {entry["destination"] for entry in requested}
+    requested += [entry for path, entry in _of_others(request).items() if path not in places]
+    places = {entry["destination"] for entry in requested}
     declared = dict.fromkeys(map(_place, request.image.config.get("Volumes") or {}))
     requested += [option_values.mount_of("VOLUME", "volume", "", path, []) for path in declared if path not in places]
     seen = set()
@@ -97,3 +99,19 @@ def _requested_mounts(request: Request) -> list[Mount]:
         if entry["type"] == "bind":  # read-only with all mounts below it, as in docker
             entry["options"] = ["rro" if option == "ro" else option for option in entry["options"]]
     return sorted(requested, key=lambda entry: entry["destination"].count("/"))
+
+
+def _of_others(request: Request) -> dict[str, Mount]:
+    """Return the mounts of --volumes-from by their place; of two at the same place the later one."""
+    found: dict[str, Mount] = {}
+    for text in request.options.get("volumes_from") or ():
+        name, colon, mode = text.partition(":")
+        if not name:
+            raise UsageError(f"--volumes-from {text!r}", "names no container", "CONTAINER or CONTAINER:ro")
+        if colon and mode not in ("ro", "rw"):
+            raise UsageError(f"--volumes-from {text}", f"invalid mode: {mode}", "ro or rw")
+        for entry in request.find_mounts(name):
+            if mode == "ro" and "ro" not in entry["options"]:  # rw does not make a read-only mount writable
+                entry["options"].append("ro")
+            found[entry["destination"]] = entry
+    return found

@@ -58,6 +58,11 @@ def whole(option: str, text: str, least: int, most: int) -> int:
     return int(text)
 
 
+def limit(option: str, text: str, least: int, most: int) -> int | None:
+    """Return *text* as `whole` does; None, which is no limit, if it is empty or 0, as in docker."""
+    return None if text in ("", "0") else whole(option, text, least, most)
+
+
 def pair(option: str, text: str, separator: str, cure: str) -> tuple[str, str]:
     """Return both sides of ``KEY=VALUE`` (*separator* is ``=``); UsageError, with the *cure*, if one is missing."""
     left, found, right = text.partition(separator)
@@ -98,13 +103,16 @@ def _env_lines(path: str) -> list[str]:
     return lines
 
 
-def cpus(option: str, text: str, kind: str = "CPUs") -> str:
-    """Return *text* if it is a list of CPUs or memory nodes (``0-1``, ``0,3``), else UsageError; see cpuset(7)."""
-    for part in text.split(","):
+def cpus(option: str, text: str, kind: str = "CPUs") -> str | None:
+    """Return *text* if it is a list of CPUs or memory nodes (``0-1``, ``0,3``), else UsageError; see cpuset(7).
+
+    None: the text is empty.
+    """
+    for part in text.split(",") if text else ():
         first, dash, last = part.partition("-")
         if not is_whole(first) or (dash and not (is_whole(last) and int(first) <= int(last))):
             raise UsageError(f"--{option} {text}", f"is no list of {kind}", "write 0-1 or 0,3")
-    return text
+    return text or None
 
 
 def ulimit(text: str) -> Rlimit:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tinybox.container.config.options import Options
     from tinybox.container.network.definitions import Network
     from tinybox.container.records.host import Host
+    from tinybox.container.records.spec import Mount
 
 NAMESPACES = {"uts": "uts", "pid": "pid", "ipc": "ipc", "network": "network", "cgroupns": "cgroup", "userns": "user"}
 DEFAULT_MODES = {"userns": "host"}
@@ -37,13 +38,14 @@ class Request:
         host: Host,
         find_pid: Callable[[str], int],
         find_hostname: Callable[[str], str],
+        find_mounts: Callable[[str], list[Mount]],
         volume: Callable[[str, str], str],
         network: Callable[[str], Network],
         network_mode: str,
     ) -> None:
         self.container, self.name, self.image, self.command, self.options = container, name, image, command, options
         self.host, self.find_pid, self.find_hostname = host, find_pid, find_hostname
-        self.volume, self.network = volume, network
+        self.find_mounts, self.volume, self.network = find_mounts, volume, network
         self.privileged = bool(options.get("privileged"))
         self.modes = {
             key: options.get(key) or DEFAULT_MODES.get(key, "private") for key in NAMESPACES if key != "network"

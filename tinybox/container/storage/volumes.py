@@ -14,7 +14,7 @@ from tinybox.container.records import naming, spec
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
-from tinybox.linux.locks import lock_file
+from tinybox.linux.locks import Lock, lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Mount, Spec
 
+OWN_MOUNTS = frozenset(  # the mounts of every container; all other mounts were requested by the user
+    "/proc /dev /dev/pts /dev/mqueue /dev/shm /sys /sys/fs/cgroup /etc/hosts /etc/hostname /etc/resolv.conf".split()
+)
 _DIGITS = frozenset("0123456789abcdef")
 _RECORD = "volume.json"
 
@@ -71,6 +74,51 @@ def is_anonymous(path: str) -> bool:
 def used(paths: Paths, config: Spec) -> list[str]:
     """Return the directories of the volumes that a container with this *config* uses."""
     return [entry["source"] for entry in spec.mounts_of_volumes(config, paths)]
+
+
+def requested(config: Spec) -> list[Mount]:
+    """Return the mounts of a container with this *config* that the user requested."""
+    return [entry for entry in config.get("mounts", []) if entry["destination"] not in OWN_MOUNTS]
+
+
+def handed_on(paths: Paths, config: Spec) -> list[Mount]:
+    """Return the volumes and binds that --volumes-from takes from a container, in the form of --mount."""
+    handed: list[Mount] = []
+    for entry in requested(config):
+        options = ["ro" if option == "rro" else option for option in entry.get("options", [])]
+        source = entry.get("source", "")
+        if os.path.dirname(os.path.dirname(source)) == paths.volumes:  # nocopy: never filled from the other image
+            own = [option for option in options if option not in ("rbind", "rprivate", "idmap", "nocopy")]
+            name = os.path.basename(os.path.dirname(source))
+            handed.append({**entry, "type": "volume", "source": name, "options": [*own, "nocopy"]})
+        elif entry.get("type") == "bind" and source.startswith("/"):
+            handed.append({**entry, "options": options})
+    return handed
+
+
+def remove_nameless(paths: Paths, config: Spec) -> None:
+    """Remove the anonymous volumes of a deleted container, except those that another container has by --volumes-from.
+
+    This holds the lock of the store. A container is made under the same lock, so no new one can take a volume over.
+    """
+    nameless = [path for path in used(paths, config) if is_anonymous(path)]
+    if nameless:
+        with Lock(os.path.join(paths.root, "locks", "store")):
+            for folder in map(os.path.dirname, nameless):
+                if not _is_named(paths, os.path.basename(folder)):
+                    files.remove_tree(folder)
+
+
+def _is_named(paths: Paths, name: str) -> bool:
+    """Return whether a config.json contains the 64 digits of the volume *name*; a search is faster than parsing."""
+    for container in paths.stored():
+        try:
+            with open(os.path.join(paths.bundle(container), "config.json"), "rb") as file:
+                if name.encode() in file.read():
+                    return True
+        except FileNotFoundError:
+            continue  # the container is being made or removed
+    return False
 
 
 def make(paths: Paths, config: Spec) -> None:

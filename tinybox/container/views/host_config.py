@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from tinybox.container.config.options import OPTIONS
 from tinybox.container.network import published_ports
 from tinybox.container.records import spec
 from tinybox.isolation import capabilities
@@ -17,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from tinybox.container.config.options import Option
     from tinybox.container.records.spec import Mount, Spec
 
 _MODES = {"PidMode": "pid", "IpcMode": "ipc", "UTSMode": "uts", "CgroupnsMode": "cgroup", "UsernsMode": "user"}
@@ -26,11 +28,13 @@ def as_dict(config: Spec) -> dict[str, Any]:
     """Return the ``HostConfig`` of a container with this *config*, with docker's keys."""
     annotations = config.get("annotations", {})
     return {
+        **{option.inspect[0]: _value(option, config) for option in OPTIONS if option.inspect[0]},
         **_limits(config),
         **_rights(config),
         **_modes(config),
         **_mounts(config),
         **_names(annotations),
+        "VolumesFrom": json.loads(annotations.get(spec.VOLUMES_FROM) or "null"),
         "RestartPolicy": _restart(annotations.get(spec.RESTART, "no")),
         "AutoRemove": spec.REMOVE in annotations,
         "Init": annotations.get(spec.INIT, "none") != "none",
@@ -38,21 +42,21 @@ def as_dict(config: Spec) -> dict[str, Any]:
     }
 
 
+def _value(option: Option, config: Spec) -> Any:
+    """Return the value of the field of *config* that *option* sets, or docker's value without the option."""
+    *sections, name = option.path
+    place: Any = config
+    for section in sections:
+        place = place.get(section, {})
+    return place.get(name, option.inspect[1])
+
+
 def _limits(config: Spec) -> dict[str, Any]:
-    """Return the limits; 0 means no limit."""
-    resources = config.get("linux", {}).get("resources", {})
-    memory, cpu = resources.get("memory", {}), resources.get("cpu", {})
+    """Return the limits that are more than one field of *config*."""
+    cpu = config.get("linux", {}).get("resources", {}).get("cpu", {})
     quota, period = cpu.get("quota", 0), cpu.get("period", limits.DEFAULT_PERIOD)
     return {
-        "Memory": memory.get("limit", 0),
-        "MemoryReservation": memory.get("reservation", 0),
-        "MemorySwap": memory.get("swap", 0),
         "NanoCpus": quota * 1_000_000_000 // period if quota > 0 and period else 0,
-        "CpuShares": cpu.get("shares", 0),
-        "CpusetCpus": cpu.get("cpus", ""),
-        "CpusetMems": cpu.get("mems", ""),
-        "PidsLimit": resources.get("pids", {}).get("limit"),
-        "OomScoreAdj": config["process"].get("oomScoreAdj", 0),
         "Ulimits": [
             {"Name": limit["type"].removeprefix("RLIMIT_").lower(), "Soft": limit["soft"], "Hard": limit["hard"]}
             for limit in config["process"].get("rlimits", [])
@@ -69,9 +73,7 @@ def _rights(config: Spec) -> dict[str, Any]:
         "CapAdd": [name for name in bounding if name not in capabilities.DEFAULT],
         "CapDrop": [name for name in capabilities.DEFAULT if name not in bounding],
         "Privileged": bool(unconfined) and not linux.get("maskedPaths") and not linux.get("readonlyPaths"),
-        "ReadonlyRootfs": bool(config["root"].get("readonly")),
         "SecurityOpt": no_new + unconfined,
-        "Sysctls": linux.get("sysctl", {}),
         "MaskedPaths": linux.get("maskedPaths", []),
         "ReadonlyPaths": linux.get("readonlyPaths", []),
         "Devices": [

@@ -10,6 +10,7 @@ import os
 
 from tinybox.container.network import published_ports as ports
 from tinybox.container.records import naming, spec, state
+from tinybox.container.storage import volumes
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.hierarchies import hierarchies
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
 STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")  # as in docker
-OWN_MOUNTS = frozenset(  # the mounts of every container; all other mounts were requested by the user
-    "/proc /dev /dev/pts /dev/mqueue /dev/shm /sys /sys/fs/cgroup /etc/hosts /etc/hostname /etc/resolv.conf".split()
-)
 SHAPE = {  # the types of the values in a state.json that are shown; see quick_json.misfit
     **dict.fromkeys("pid createdAt startedAt finishedAt exitCode restarts".split(), int),
     "status!": str,
@@ -127,8 +125,7 @@ class Listed:
             config = spec.load(self.paths.bundle(self.id))
         except UsageError:  # the container was removed during this call
             return []
-        requested = [entry for entry in config.get("mounts", []) if entry["destination"] not in OWN_MOUNTS]
-        return [_mount(self.paths, entry) for entry in requested]
+        return [_mount(self.paths, entry) for entry in volumes.requested(config)]
 
 
 def _mount(paths: Paths, entry: Mount) -> dict[str, Any]:
