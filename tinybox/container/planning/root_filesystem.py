@@ -56,7 +56,7 @@ def change_root(task: Task) -> Step:
 
         says = "Make the new root the root of this process, and of no other process in its namespace"
         return Step("own-root", says, "chroot(2)", shared_root.change_root, task.root)
-    says = "Make the new root the root, and unmount the host's root"
+    says = "Make the new root the root, and detach the old one"
     return Step("pivot", says, "pivot_root(2)", rootfs.pivot, task.root)
 
 
