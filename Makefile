@@ -1,7 +1,7 @@
-# tinybox: everything that one does with a checkout. `make help` lists it.
+# tinybox: all commands for a checkout. `make help` lists them.
 #
-# Set-up is done by whichever target needs it, says what it does, and is silent once it is done. What needs root asks
-# sudo for it, so that `sudo make run` and `make run` come to the same.
+# Each target that needs the set-up does it. The set-up prints what it does, and prints nothing when it is complete.
+# Commands that need root use sudo, so `sudo make run` and `make run` do the same.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
@@ -15,7 +15,7 @@ VENV := $(CURDIR)/.venv
 VENV_PYTHON := $(VENV)/bin/python
 TINYBOX := $(VENV)/bin/tinybox
 READY := $(VENV)/.ready
-# Not in the checkout, which may be a user's: root obeys no such store.
+# Not in the checkout, which may belong to another user: root refuses a store that another user can write.
 V2_STORE := /var/tmp/tinybox-v2-store
 JUNIT = $(if $(REPORTS),--junitxml="$(REPORTS)/$@.xml")
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -29,7 +29,7 @@ help:  ## list the targets
 # -- set-up ------------------------------------------------------------------------------------------------------------
 
 .PHONY: setup
-setup: packages $(READY)  ## Debian packages and the virtual environment .venv, no more
+setup: packages $(READY)  ## install Debian packages, make the virtual environment .venv
 	@$(VENV_PYTHON) -m compileall -q tinybox
 
 .PHONY: packages
@@ -45,42 +45,42 @@ $(READY): pyproject.toml tools/setup.sh
 	@touch $@
 
 .PHONY: images
-images: setup  ## the images alpine and busybox, in /var/lib/tinybox
+images: setup  ## make the images alpine and busybox, in /var/lib/tinybox
 	@$(SUDO) tools/setup.sh images "$(TINYBOX)" busybox alpine
 
 .PHONY: install
-install: setup  ## the command for everyone: a link in /usr/local/bin, completion, manual pages
+install: setup  ## install the command for all users: links in /usr/local/bin, completion, manual pages
 	@$(SUDO) tools/setup.sh install "$(VENV)/bin"
 
 # -- the two commands of the README ------------------------------------------------------------------------------------
 
 .PHONY: run
-run: setup  ## a shell in a box; make run IMAGE=busybox CMD='echo hi' runs that instead
+run: setup  ## run a shell in a box; make run IMAGE=busybox CMD='echo hi' runs another image and command
 	@$(SUDO) tools/setup.sh images "$(TINYBOX)" "$(IMAGE)"
 	@$(SUDO) env CMD="$$CMD" tools/run.sh "$(TINYBOX)" "$(IMAGE)"
 
 .PHONY: test
-test: setup test-packages  ## the whole test suite, for which be root; make test ARGS='-k memory' chooses
+test: setup test-packages  ## run the whole test suite, as root; make test ARGS='-k memory' selects tests
 	@$(VENV_PYTHON) -m pytest $(JUNIT) $(ARGS)
 
 .PHONY: test-v2
-test-v2: setup test-packages  ## kernel and cli tests on pure cgroup v2, in machines of their own; more than an hour
+test-v2: setup test-packages  ## run kernel and cli tests on pure cgroup v2, in virtual machines; more than an hour
 	@$(SUDO) env TINYBOX_ROOT="$(V2_STORE)" tools/setup.sh images "$(TINYBOX)" busybox alpine
 	@exec $(SUDO) $(VENV_PYTHON) -m tests.vm.suite "$(V2_STORE)" $(ARGS)
 
 .PHONY: test-provision
-test-provision: setup  ## the Vagrantfile, and vm/provision.sh on a Debian from nothing; minutes, and the network
+test-provision: setup  ## test the Vagrantfile, and vm/provision.sh on a new Debian; minutes, needs the network
 	@tools/setup.sh packages lecture-test
 	@$(VENV_PYTHON) -m pytest $(JUNIT) tests/vm/test_lecture.py $(ARGS)
 
 .PHONY: soak
-soak: setup test-packages  ## the races and the kills in their long form: 200 rounds, every call; tens of minutes
+soak: setup test-packages  ## run the long race and kill tests: 200 rounds, every system call; tens of minutes
 	@TINYBOX_SOAK=1 $(VENV_PYTHON) -m pytest $(JUNIT) tests/kernel/life/test_races.py tests/kernel/life/test_life_faults.py tests/kernel/life/test_faults.py $(ARGS)
 
-# -- for those who change it -------------------------------------------------------------------------------------------
+# -- for contributors --------------------------------------------------------------------------------------------------
 
 .PHONY: check
-check: $(READY)  ## lint, types, unit tests and guards; no root, seconds
+check: $(READY)  ## run lint, types, unit tests and guards; no root, under a minute
 	@$(MAKE) --jobs=4 --keep-going --output-sync=target lint types unit guards
 
 .PHONY: lint
@@ -100,24 +100,24 @@ guards: $(READY)
 	@$(VENV_PYTHON) -m pytest -q $(JUNIT) -m "not root and not slow" tests/guards $(ARGS)
 
 .PHONY: format
-format: $(READY)  ## let ruff lay out the code
+format: $(READY)  ## format the code with ruff
 	@ruff check --quiet --fix . ; ruff format .
 
 .PHONY: docs
-docs: $(READY)  ## write anew what the documents take from the code
+docs: $(READY)  ## update the parts of the documents that are made from the code
 	@$(VENV_PYTHON) -m tools.cli_reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 	@$(VENV_PYTHON) -m tools.documents
 
 .PHONY: bench
-bench: images  ## start-up against runc, crun, bwrap and podman
+bench: images  ## measure start-up against runc, crun, bwrap and podman
 	@$(SUDO) $(VENV_PYTHON) benchmarks/startup.py $(ARGS)
 
 .PHONY: scale
-scale: images  ## many containers at once: starts a second and memory, against podman; ps over 1000
+scale: images  ## measure many containers: starts per second, memory, against podman; ps over 1000
 	@$(SUDO) $(VENV_PYTHON) benchmarks/scale.py $(ARGS)
 
 .PHONY: clean
-clean:  ## remove what set-up and tests made here; images and containers stay
+clean:  ## remove all that set-up and tests made here; images and containers stay
 	@[ "$$(readlink /usr/local/bin/tinybox)" != "$(TINYBOX)" ] || $(SUDO) tools/setup.sh uninstall
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

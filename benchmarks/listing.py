@@ -1,9 +1,9 @@
-"""How long `tinybox ps -a` takes over many stopped containers, beside `tinybox --version`, which lists none.
+"""Measure how long `tinybox ps -a` takes for many stopped containers, compared with `tinybox --version`.
 
     python benchmarks/listing.py [-n CONTAINERS]
 
-The containers are written by the same functions that a life writes them by, each with a config.json of the usual size;
-needs no root. The bound is that of the project's plan: 300 ms over 1000 containers.
+The functions that write the records of real containers write these, too, each with a config.json of the usual size. It
+needs no root. The project's limit is 300 ms for 1000 containers.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ COMMANDS = {
 }
 
 
-def milliseconds(root: str, words: tuple[str, ...]) -> float:
-    """Run one command on the store at *root*, and return how long it took."""
+def milliseconds(root: str, arguments: tuple[str, ...]) -> float:
+    """Run one command on the store at *root*, and return how long it took, in milliseconds."""
     settings = {**os.environ, "TINYBOX_ROOT": root}
     start = time.perf_counter_ns()
-    subprocess.run([TINYBOX, *words], env=settings, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run([TINYBOX, *arguments], env=settings, stdout=subprocess.DEVNULL, check=True)
     return (time.perf_counter_ns() - start) / 1e6
 
 
 def main() -> None:
-    """Make the containers, let the commands take turns, and print a line each."""
+    """Make the containers, run the commands in turns, and print one line for each."""
     parser = argparse.ArgumentParser(description="how long ps takes over many stopped containers")
     parser.add_argument("-n", type=int, default=1000, metavar="CONTAINERS")
     count = parser.parse_args().n
@@ -46,8 +46,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tinybox-listing-") as root:
         crowd(home_at(Path(root)), count)
         for number in range(ROUNDS + 1):  # the first round warms up
-            for name, words in COMMANDS.items():
-                took = milliseconds(root, words)
+            for name, arguments in COMMANDS.items():
+                took = milliseconds(root, arguments)
                 times[name] += [took] * bool(number)
     print(f"{count} stopped containers, {ROUNDS} rounds, ms        best   median")
     for name, taken in times.items():

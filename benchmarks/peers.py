@@ -1,8 +1,8 @@
-"""The runtimes that are compared, each made ready to run `true` in the same busybox, and cleaned up after.
+"""The compared runtimes: prepare each one to run `true` in the same busybox, and clean up afterwards.
 
-They do not all do the same work, and no benchmark could make them: each row's note says what it leaves out. tinybox,
-runc and crun unshare the same six namespaces (pid, network, ipc, uts, mount, cgroup); podman and tinybox give the box a
-copy-on-write root, the others a directory.
+They do not all do the same work: the note of each row states what the runtime leaves out. tinybox, runc and crun
+unshare the same six namespaces (pid, network, ipc, uts, mount, cgroup). podman and tinybox give the box a copy-on-write
+root, the others a directory.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ for line in sys.stdin:
 """
 
 
-class Unavailable(Exception):  # noqa: N818  not an error: a row that says why it is empty
-    """This peer is not installed here, or cannot run here; the text says why."""
+class Unavailable(Exception):  # noqa: N818  not an error: its text is the note of an empty row
+    """This peer is not installed here, or cannot run here; the text is the reason."""
 
 
 class Command:
-    """A peer that is started anew for each run."""
+    """A peer that is a command, started once for each run."""
 
-    def __init__(self, name: str, note: str, *words: str) -> None:
-        self.name, self.note, self.words = name, note, list(words)
+    def __init__(self, name: str, note: str, *arguments: str) -> None:
+        self.name, self.note, self.arguments = name, note, list(arguments)
 
 
 class Interpreter:
-    """The Python API: one interpreter that runs a box for each line it reads, and answers with the nanoseconds."""
+    """The Python API: one interpreter that runs a box for each line it reads, and prints the time in nanoseconds."""
 
     def __init__(self, stack: ExitStack) -> None:
-        self.name, self.note = "tinybox.run()", "the Python API: import paid once, then a call a box"
-        self.words = [sys.executable, "-c", API]
+        self.name, self.note = "tinybox.run()", "the Python API: one import, then one call for each box"
+        self.arguments = [sys.executable, "-c", API]
         pipe = subprocess.PIPE
-        self.process = stack.enter_context(subprocess.Popen(self.words, stdin=pipe, stdout=pipe, text=True))
+        self.process = stack.enter_context(subprocess.Popen(self.arguments, stdin=pipe, stdout=pipe, text=True))
 
     def milliseconds(self) -> float:
-        """Have one box run, and return how long it took; Unavailable when it did not."""
+        """Run one box, and return how long it took, in milliseconds; Unavailable if it failed."""
         assert self.process.stdin is not None  # noqa: S101  for mypy: both are pipes
         assert self.process.stdout is not None  # noqa: S101
         self.process.stdin.write("run\n")
@@ -63,28 +63,28 @@ class Interpreter:
         return int(answer) / 1e6
 
     def close(self) -> None:
-        """Let the interpreter end, and wait for it."""
+        """Close the pipes of the interpreter, so that it ends, and wait for it."""
         self.process.communicate()
 
 
 def tool(name: str) -> str:
-    """Find an installed program, also where only root looks."""
+    """Return the path of an installed program, also from the sbin directories; Unavailable if there is none."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if found is None:
         raise Unavailable("not installed")
     return found
 
 
-def check(*words: str, cwd: Path | None = None) -> str:
-    """Run a command once and return what it prints; Unavailable, with its own last words, when it fails."""
-    done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd=cwd)
+def check(*arguments: str, cwd: Path | None = None) -> str:
+    """Run a command once and return what it prints; Unavailable, with its last line of errors, if it fails."""
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd=cwd)
     if done.returncode:
         raise Unavailable((done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1])
     return done.stdout
 
 
 def root_of_image(folder: Path) -> Path:
-    """Copy the files of tinybox's own busybox image, so that all peers run the same; Unavailable without it."""
+    """Copy the files of tinybox's busybox image, so that all peers run the same; Unavailable if there is no image."""
     from tinybox.container.records.paths import Paths
     from tinybox.errors import TinyboxError
     from tinybox.images.store import Store
@@ -101,7 +101,7 @@ def root_of_image(folder: Path) -> Path:
 
 
 def interpreter_alone(folder: Path, stack: ExitStack) -> Command:
-    """Start Python and nothing else: the floor under every command written in it."""
+    """Start Python and nothing else: no command written in Python can be faster."""
     return Command("python -c pass", "the interpreter alone, for comparison", sys.executable, "-c", "pass")
 
 
@@ -109,9 +109,9 @@ def tinybox(folder: Path, stack: ExitStack) -> Command:
     """Run the installed command."""
     check(sys.executable, "-m", "compileall", "-q", "tinybox", cwd=Path(__file__).parents[1])  # as pip would have done
     path = str(Path(sys.executable).with_name("tinybox"))
-    words = [path, "run", "--rm", "--network", "none", IMAGE, "true"]
-    check(*words)
-    return Command("tinybox run", "overlay, init, cgroup", *words)
+    arguments = [path, "run", "--rm", "--network", "none", IMAGE, "true"]
+    check(*arguments)
+    return Command("tinybox run", "overlay, init, cgroup", *arguments)
 
 
 def api(folder: Path, stack: ExitStack) -> Interpreter:
@@ -135,37 +135,37 @@ def bundle(folder: Path) -> Path:
 
 
 def tinybox_oci(folder: Path, stack: ExitStack) -> Command:
-    """Run the bundle under our own OCI command line."""
+    """Run the bundle under tinybox's OCI command line."""
     program = str(Path(sys.executable).with_name("tinybox-oci"))
-    words = [program, "--root", f"{folder}/tinybox-oci", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
-    check(*words)
-    return Command("tinybox-oci run", "no overlay, no init; cgroup", *words)
+    arguments = [program, "--root", f"{folder}/tinybox-oci", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
+    check(*arguments)
+    return Command("tinybox-oci run", "no overlay, no init; cgroup", *arguments)
 
 
 def runc(folder: Path, stack: ExitStack) -> Command:
     """Run the bundle under runc."""
-    words = [tool("runc"), "--root", f"{folder}/runc", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
-    check(*words)
-    return Command("runc run", "no overlay, no init; cgroup", *words)
+    arguments = [tool("runc"), "--root", f"{folder}/runc", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
+    check(*arguments)
+    return Command("runc run", "no overlay, no init; cgroup", *arguments)
 
 
 def crun(folder: Path, stack: ExitStack) -> Command:
-    """Run the same bundle under crun; where it refuses a hybrid host, in a mount namespace that has only cgroup v1."""
-    words = [tool("crun"), "--root", f"{folder}/crun", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
+    """Run the same bundle under crun; if it refuses a hybrid host, in a mount namespace that has only cgroup v1."""
+    arguments = [tool("crun"), "--root", f"{folder}/crun", "run", "--bundle", str(bundle(folder)), "tinybox-bench"]
     note = "no overlay, no init; cgroup"
     try:
-        check(*words)
+        check(*arguments)
     except Unavailable as refusal:
         if "hybrid" not in str(refusal):
             raise
-        words = [*without_cgroup2(stack), *words]
-        check(*words)
+        arguments = [*without_cgroup2(stack), *arguments]
+        check(*arguments)
         note += " v1 only, through nsenter (1 ms): it refuses hybrid cgroups"
-    return Command("crun run", note, *words)
+    return Command("crun run", note, *arguments)
 
 
 def without_cgroup2(stack: ExitStack) -> list[str]:
-    """Keep a mount namespace in which the cgroup2 mount is gone, and return the words that enter it."""
+    """Make a mount namespace without the cgroup2 mount, and return the command prefix that enters it."""
     mounts = [line.split(" ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     place = next(line[4] for line in mounts if line[line.index("-") + 1] == "cgroup2")
     script = f"umount {place} && echo ready && exec sleep infinity"
@@ -180,34 +180,36 @@ def without_cgroup2(stack: ExitStack) -> list[str]:
 def bwrap(folder: Path, stack: ExitStack) -> Command:
     """Run the root under bubblewrap, with all namespaces."""
     mounts = ["--ro-bind", f"{folder}/rootfs", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    words = [tool("bwrap"), "--unshare-all", *mounts, "true"]
-    check(*words)
-    return Command("bwrap", "no overlay, no cgroup, no state", *words)
+    arguments = [tool("bwrap"), "--unshare-all", *mounts, "true"]
+    check(*arguments)
+    return Command("bwrap", "no overlay, no cgroup, no state", *arguments)
 
 
 def tinybox_bridge(folder: Path, stack: ExitStack) -> Command:
-    """Run the installed command as it is without --network: the box is on a bridge that comes and goes with it."""
-    words = [str(Path(sys.executable).with_name("tinybox")), "run", "--rm", "--network", "bridge", IMAGE, "true"]
-    check(*words)
-    return Command("tinybox bridge", "the same, and bridge, cable, address, firewall", *words)
+    """Run the installed command with its default network: a bridge that is made and removed with the box."""
+    arguments = [str(Path(sys.executable).with_name("tinybox")), "run", "--rm", "--network", "bridge", IMAGE, "true"]
+    check(*arguments)
+    return Command("tinybox bridge", "the same, and bridge, veth pair, address, firewall", *arguments)
 
 
 def podman_bridge(folder: Path, stack: ExitStack) -> Command:
-    """Run the root under podman on its bridge, which stays."""
-    words = [*podman_run(folder, stack), "--network=podman", IMAGE, "true"]
-    check(*words)
-    return Command("podman bridge", "the same, and bridge, cable, address, firewall; it keeps its bridge", *words)
+    """Run the root under podman on its bridge, which podman does not remove."""
+    arguments = [*podman_run(folder, stack), "--network=podman", IMAGE, "true"]
+    check(*arguments)
+    return Command(
+        "podman bridge", "the same, and bridge, veth pair, address, firewall; it keeps its bridge", *arguments
+    )
 
 
 def podman(folder: Path, stack: ExitStack) -> Command:
     """Run the root under podman, with no network."""
-    words = [*podman_run(folder, stack), "--network=none", IMAGE, "true"]
-    check(*words)
-    return Command("podman run", "overlay, cgroup, conmon, runc", *words)
+    arguments = [*podman_run(folder, stack), "--network=none", IMAGE, "true"]
+    check(*arguments)
+    return Command("podman run", "overlay, cgroup, conmon, runc", *arguments)
 
 
 def podman_run(folder: Path, stack: ExitStack) -> list[str]:
-    """Prepare podman, whose store, state and leavings are all thrown away in the end; return the words that run it."""
+    """Prepare podman, with a store and a state that are removed at the end; return its command prefix."""
     program = tool("podman")
     places = [f"--root={folder}/podman", f"--runroot={folder}/podman-run", f"--tmpdir={folder}/podman-tmp"]
     settings = ["--cgroup-manager=cgroupfs", "--runtime=runc", "--events-backend=none", "--log-level=error"]
@@ -218,13 +220,13 @@ def podman_run(folder: Path, stack: ExitStack) -> list[str]:
         stack.callback(subprocess.run, umount, check=False, capture_output=True)
         check("tar", "-C", f"{folder}/rootfs", "-cf", f"{folder}/root.tar", ".")
         check(*base, "import", "--quiet", f"{folder}/root.tar", IMAGE)
-    # podman would raise these limits, which takes CAP_SYS_RESOURCE: lower ones are always allowed.
+    # podman would raise these limits, which needs CAP_SYS_RESOURCE; lower limits are always allowed.
     ulimits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
     return [*base, "run", "--rm", *ulimits]
 
 
 class Leavings:
-    """What podman leaves outside of the directories that it was given: removed at the exit, if it was not there."""
+    """The files that podman leaves outside of its given directories: removed at exit if they did not exist before."""
 
     FILES = ("/dev/shm/libpod_lock", "/etc/cni/net.d/cni.lock", "/var/lib/containers", "/var/lib/cni", "/run/runc")
 
@@ -240,7 +242,7 @@ class Leavings:
 
     @staticmethod
     def remove(group: Path) -> None:
-        """Remove an empty control group; the last conmon of many may need seconds to leave it."""
+        """Remove an empty control group; wait up to 20 seconds for the last conmon to leave it."""
         deadline = time.monotonic() + 20
         while group.exists():
             try:
@@ -252,7 +254,7 @@ class Leavings:
 
     @staticmethod
     def groups() -> Iterator[Path]:
-        """Find podman's control groups, the deepest first."""
+        """Yield podman's control groups, the deepest first."""
         for parent in [*Path("/sys/fs/cgroup").glob("libpod_parent"), *Path("/sys/fs/cgroup").glob("*/libpod_parent")]:
             for folder, _, _ in os.walk(parent, topdown=False):
                 yield Path(folder)

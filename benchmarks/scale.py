@@ -1,9 +1,10 @@
-"""Many containers at once: how fast they start, what each of them costs in memory, and how fast they are listed.
+"""Measure many containers at once: how fast they start, how much memory each one takes, and how fast they are listed.
 
     sudo python benchmarks/scale.py [-n CONTAINERS] [--stopped CONTAINERS] [--json]
 
-Memory is the proportional set size (PSS) of the processes that a detached container needs beside its program: private
-pages count whole, a page that ten processes share counts a tenth to each. See smaps_rollup in proc_pid_smaps(5).
+Memory is the proportional set size (PSS) of the processes that a detached container needs in addition to its program.
+A private page counts whole; a page that ten processes share counts one tenth for each. See smaps_rollup in
+proc_pid_smaps(5).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Record = dict[str, object]
 
 
 class Keepers:
-    """One container's processes beside its program: what watches it from outside, and its PID 1."""
+    """The pids of one container's processes other than its program: its monitor outside, and its PID 1."""
 
     def __init__(self, monitor: int, init: int | None) -> None:
         self.monitor, self.init = monitor, init
@@ -46,7 +47,7 @@ def pss(pid: int) -> int:
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
-    raise Unavailable("this kernel tells no PSS")
+    raise Unavailable("this kernel reports no PSS")
 
 
 def parent(pid: int) -> int:
@@ -63,7 +64,7 @@ def start_all(count: int, start: Callable[[int], str]) -> tuple[list[str], float
 
 
 def figures(name: str, note: str, rate: float, keepers: list[Keepers]) -> Record:
-    """Weigh every container's keepers and return one row."""
+    """Measure the memory of every container's keepers and return one row."""
     monitors = [pss(keeper.monitor) for keeper in keepers]
     inits = [pss(keeper.init) if keeper.init else 0 for keeper in keepers]
     record: Record = {"name": name, "note": note, "containers": len(keepers), "starts_per_s": round(rate, 1)}
@@ -77,7 +78,7 @@ def figures(name: str, note: str, rate: float, keepers: list[Keepers]) -> Record
 
 
 def tinybox(count: int) -> Record:
-    """Start *count* detached containers, weigh monitor and init of each, and remove them."""
+    """Start *count* detached containers, measure monitor and init of each, and remove them."""
     command = str(Path(sys.executable).with_name("tinybox"))
     check(sys.executable, "-m", "compileall", "-q", "tinybox", cwd=Path(__file__).parents[1])  # as pip would have done
     names = [f"bench-{os.getpid()}-{number}" for number in range(count)]
@@ -91,13 +92,13 @@ def tinybox(count: int) -> Record:
         for container in ids:
             first = json.loads(Path(Paths().run_directory(container), "state.json").read_text())["pid"]
             keepers.append(Keepers(parent(first), first))
-        return figures("tinybox run -d", "monitor + our init", rate, keepers)
+        return figures("tinybox run -d", "monitor + tinybox's init", rate, keepers)
     finally:
         subprocess.run([command, "rm", "-f", *names], capture_output=True, check=False)
 
 
 def podman(count: int) -> Record:
-    """Do the same with podman, whose store, state and leavings are all thrown away in the end."""
+    """Do the same with podman; its store, its state and the other files that it leaves are removed at the end."""
     program = tool("podman")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp")))
@@ -109,13 +110,13 @@ def podman(count: int) -> Record:
         stack.callback(subprocess.run, ["umount", "--quiet", f"{folder}/podman/overlay"], check=False)
         check("tar", "-C", f"{folder}/rootfs", "-cf", f"{folder}/root.tar", ".")
         check(*base, "import", "--quiet", f"{folder}/root.tar", IMAGE)
-        # podman would raise these limits, which takes CAP_SYS_RESOURCE: lower ones are always allowed.
-        words = ["run", "-d", "--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
+        # podman would raise these limits, which needs CAP_SYS_RESOURCE; lower limits are always allowed.
+        arguments = ["run", "-d", "--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
         init, note = [], "conmon alone: no catatonit here"
         if any(os.path.exists(path) for path in ("/usr/libexec/podman/catatonit", "/usr/bin/catatonit")):
             init, note = ["--init"], "conmon + catatonit"
         stack.callback(subprocess.run, [*base, "rm", "--force", "--all", "--time=0"], capture_output=True, check=False)
-        ids, rate = start_all(count, lambda _: check(*base, *words, *init, IMAGE, *PROGRAM).strip())
+        ids, rate = start_all(count, lambda _: check(*base, *arguments, *init, IMAGE, *PROGRAM).strip())
         keepers = []
         for line in check(*base, "inspect", "--format", "{{.State.ConmonPid}} {{.State.Pid}}", *ids).splitlines():
             monitor, first = map(int, line.split())
@@ -124,7 +125,7 @@ def podman(count: int) -> Record:
 
 
 def listing(count: int) -> Record:
-    """Measure `tinybox ps -a` over *count* stopped containers, whose state the real functions have written."""
+    """Measure `tinybox ps -a` for *count* stopped containers, whose records are written by tinybox's own functions."""
     command = str(Path(sys.executable).with_name("tinybox"))
     with tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp") as folder:
         crowd(home_at(Path(folder)), count)

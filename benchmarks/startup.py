@@ -1,10 +1,10 @@
-"""How long until `true` has run in a box, and with how much memory: tinybox beside its peers, in one run.
+"""Measure the time and the memory to run `true` in a box: tinybox and its peers, in one run.
 
     sudo python benchmarks/startup.py [-n ROUNDS] [--json]
 
-Time is the wall clock from start to end. The peers take turns, one run each a round, so that noise hits all alike;
-there is a round before the first, to warm up. Memory is what wait4(2) tells of a run: the largest resident set of any
-one process in it (ru_maxrss), not their sum, with the pages that it shares. It is taken in runs of its own.
+Time is the wall clock from start to end. The peers take turns, with one run each in a round, so that noise affects all
+of them alike. One more round comes first, to warm up. Memory is the ru_maxrss of wait4(2): the largest resident set of
+any one process of the run, with its shared pages, not the sum of all. It is measured in separate runs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MEMORY_RUNS = 3
 
 
 class Row:
-    """One peer and what was measured of it."""
+    """One peer and its measurements."""
 
     def __init__(self, name: str, peer: Command | Interpreter | None, note: str) -> None:
         self.name, self.peer, self.note = name, peer, note
@@ -40,27 +40,27 @@ class Row:
         self.memory: list[float] = []
 
     def measure(self) -> None:
-        """Run once more; a peer that fails drops out and says why."""
+        """Run the peer once more; if it fails, drop it, and note the reason."""
         try:
             if isinstance(self.peer, Interpreter):
                 self.times.append(self.peer.milliseconds())
             elif self.peer:
-                self.times.append(milliseconds(self.peer.words))
+                self.times.append(milliseconds(self.peer.arguments))
         except Unavailable as reason:
             self.peer, self.note, self.times = None, str(reason), []
 
     def weigh(self) -> None:
-        """Take the memory of a run, a few times."""
+        """Measure the memory of MEMORY_RUNS runs."""
         if self.peer:
             text = "run\n" * 5 if isinstance(self.peer, Interpreter) else ""
-            self.memory = [mebibytes(self.peer.words, text) for _ in range(MEMORY_RUNS)]
+            self.memory = [mebibytes(self.peer.arguments, text) for _ in range(MEMORY_RUNS)]
 
 
-def milliseconds(words: list[str]) -> float:
-    """Start a program, wait for it, and return how long that took."""
+def milliseconds(arguments: list[str]) -> float:
+    """Start a program, wait for it, and return how long that took, in milliseconds."""
     null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1)]
     start = time.perf_counter_ns()
-    pid = os.posix_spawn(words[0], words, os.environ, file_actions=null)
+    pid = os.posix_spawn(arguments[0], arguments, os.environ, file_actions=null)
     _, status = os.waitpid(pid, 0)
     end = time.perf_counter_ns()
     if status:
@@ -68,22 +68,23 @@ def milliseconds(words: list[str]) -> float:
     return (end - start) / 1e6
 
 
-def mebibytes(words: list[str], text: str = "") -> float:
+def mebibytes(arguments: list[str], text: str = "") -> float:
     """Return the largest resident set among the processes of one run, in MiB; see getrusage(2).
 
-    A process's figure never falls, not even by execve(2), so a child of ours would begin with the size of this Python.
-    A shell starts the program and ends at once; as subreaper we inherit it, and its figure began with the shell's.
+    The figure of a process never falls, not even by execve(2), so a child of this process would begin with the size of
+    Python. So a shell starts the program and ends at once. This process is the subreaper and becomes the program's
+    parent; the figure of the program began with that of the shell.
     """
     with tempfile.TemporaryFile() as file:
         file.write(text.encode())
         file.seek(0)
-        command = f"exec 3<&0; {shlex.join(words)} <&3 >/dev/null &"
+        command = f"exec 3<&0; {shlex.join(arguments)} <&3 >/dev/null &"
         inputs = [(os.POSIX_SPAWN_DUP2, file.fileno(), 0)]
         shell = os.posix_spawn("/bin/sh", ["sh", "-c", command], os.environ, file_actions=inputs, setpgroup=0)
     peak = 0
     while True:
         try:
-            pid, _, usage = os.wait4(-shell, 0)  # whoever stayed in the shell's process group
+            pid, _, usage = os.wait4(-shell, 0)  # a process that stayed in the shell's process group
         except ChildProcessError:
             return peak / 1024
         if pid != shell:
@@ -91,7 +92,7 @@ def mebibytes(words: list[str], text: str = "") -> float:
 
 
 def prepare(folder: Path, stack: ExitStack) -> list[Row]:
-    """Make every peer ready that can be had here; the others get a row that says why not."""
+    """Prepare every peer that is available here; each of the others gets a row with the reason."""
     root_of_image(folder)
     rows = []
     for name, build in PEERS.items():
@@ -104,7 +105,7 @@ def prepare(folder: Path, stack: ExitStack) -> list[Row]:
 
 
 def measure(rows: list[Row], rounds: int) -> None:
-    """Run all peers in turns for the time, then each alone for the memory."""
+    """Run all peers in turns to measure the time, then each one alone to measure the memory."""
     for _ in range(rounds + 1):
         for row in rows:
             row.measure()
@@ -117,7 +118,7 @@ def measure(rows: list[Row], rounds: int) -> None:
 
 
 def reap() -> None:
-    """Wait, for a second at most, for those whom the runtimes orphaned (podman's conmon): we are their subreaper."""
+    """Wait, one second at most, for processes that the runtimes orphaned (podman's conmon): this is their subreaper."""
     deadline = time.monotonic() + 1
     while time.monotonic() < deadline:
         try:
@@ -128,7 +129,7 @@ def reap() -> None:
 
 
 def figures(rows: list[Row]) -> list[dict[str, object]]:
-    """Turn the measurements into one record a peer, with ratios to runc where it was measured."""
+    """Return one record for each peer, with ratios to runc if runc was measured."""
     reference = next((row for row in rows if row.name == REFERENCE and row.times), None)
     records: list[dict[str, object]] = []
     for row in rows:
@@ -156,7 +157,7 @@ def show(records: list[dict[str, object]], host: dict[str, object]) -> None:
 
 
 def main() -> int:
-    """Measure and print; status 1 where tinybox itself could not be measured."""
+    """Measure and print; return 1 if tinybox itself could not be measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("-n", "--rounds", type=int, default=20, help="how many runs of each (default 20)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -164,7 +165,7 @@ def main() -> int:
     if os.geteuid() != 0:
         parser.error("the runtimes need root: sudo make bench")
     ctypes.PyDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    process.unshare(process.CLONE_NEWNET)  # the bridges and rules that peers leave behind go with this network
+    process.unshare(process.CLONE_NEWNET)  # bridges and rules that peers leave behind end with this network namespace
     namespaces.loopback_up()
     with tempfile.TemporaryDirectory(prefix="tinybox-bench-", dir="/var/tmp") as folder, ExitStack() as stack:
         try:

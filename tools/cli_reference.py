@@ -1,8 +1,8 @@
-"""Write docs/cli.md from what the commands say of themselves, and from the examples beside this file.
+"""Write docs/cli.md from the help of the commands and from the examples in tools/cli_examples.py.
 
     python -m tools.cli_reference > docs/cli.md
 
-A guard makes the same text in memory and compares: so a word that is changed in the code cannot stay behind here.
+A guard makes the same text in memory and compares, so the document cannot be older than the code.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ SUBJECTS = {
     "Their files": "diff cp export commit volume",
     "Their networks": "network",
     "Images": "images pull import save load rmi",
-    "Under podman and containerd": "oci",
-    "Several at once": "compose",
+    "As a runtime for podman and containerd": "oci",
+    "Several containers together": "compose",
     "Seeing it happen": "explain replay",
     "Demonstrations": "lab",
     "This host, and the command itself": "doctor completion",
@@ -41,38 +41,38 @@ SUBJECTS = {
 BEGINNING = """\
 # The command line
 
-Made by `make docs` from the commands' own help and from tools/cli_examples.py: change those.
+`make docs` makes this page from the help of the commands and from tools/cli_examples.py. Change those,
+not this page.
 
     tinybox [--root DIR] COMMAND [OPTIONS] ...
 
-Words, columns and statuses are docker's. A container is named by its name, its id, or the beginning
-of its id where no other id begins so. Commands that take several names try them all, and say of
-each that failed, on a line of its own, why. What a command has to say for itself stands on stderr
-and begins with `tinybox:`; stdout is for results.
+Options, columns and exit statuses are docker's. A container can be named by its name, by its id, or
+by the beginning of its id if no other id begins with it. A command that takes several names tries all
+of them, and prints an error line for each one that failed. Messages go to stderr and begin with
+`tinybox:`; results go to stdout.
 
-`--root DIR` or the variable `TINYBOX_ROOT` choose another store than /var/lib/tinybox. Options of
-`run`, `create` and `exec` end where the image or the container is named: what follows is the
-program's.
+`--root DIR` or the variable `TINYBOX_ROOT` choose another store than /var/lib/tinybox. The options of
+`run`, `create` and `exec` end at the name of the image or container: the arguments after it belong to
+the program.
 
 ## Exit status
 
-| status | what it means |
+| status | meaning |
 |---|---|
-| the program's own | of `run`, `exec`, `start -a` and `attach`, when the program ran |
-| 128+N | signal N ended the program: 137 is KILL (and out of memory), 143 TERM |
+| the program's own | of `run`, `exec`, `start -a` and `attach`, if the program ran |
+| 128+N | signal N ended the program: 137 is KILL (also out of memory), 143 is TERM |
 | 127 | there is no such program in the box |
-| 126 | the program is there and cannot be executed |
+| 126 | the program exists and cannot be executed |
 | 125 | tinybox failed, with {failing} |
 | 1 | another command failed, for all of its names or for one |
-| 0 | done |
+| 0 | success |
 
-Words that make no sense to a command (an unknown option, a missing name) end it with 125, whichever
-it is.
+If the command line is wrong (an unknown option, a missing name), every command ends with 125.
 """
 
 
 def described(subject: click.Command) -> str:
-    """Return what a command says of itself, in lines that are not too long."""
+    """Return the help text of a command, wrapped at WIDTH columns."""
     paragraphs = inspect.cleandoc(subject.help or "").split("\n\n")
     return "\n\n".join(textwrap.fill(" ".join(paragraph.split()), WIDTH) for paragraph in paragraphs)
 
@@ -83,7 +83,7 @@ def usage(context: click.Context) -> str:
 
 
 def option_groups(context: click.Context) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Yield the options in groups, each with its title: (words, help); those of `run` have six, all others one."""
+    """Yield the title and the rows (option, help) of each group of options; `run` has several groups, others one."""
     command = context.command
     listed = [param for param in command.params if isinstance(param, click.Option)]
     records = {param.name: param.get_help_record(context) for param in listed}
@@ -96,7 +96,7 @@ def option_groups(context: click.Context) -> Iterator[tuple[str, list[tuple[str,
 
 
 def options(context: click.Context) -> str:
-    """Return the options as they stand in the help, or where they stand if they are those of `run`."""
+    """Return the options as the help prints them; for commands with the options of `run`, a link to these."""
     if isinstance(context.command, RunCommand) and context.info_name != "run":
         return "The options are those of [run](#tinybox-run)."
     formatter = click.HelpFormatter(width=WIDTH)
@@ -109,13 +109,13 @@ def options(context: click.Context) -> str:
 
 
 def examples(name: str) -> str:
-    """Return the examples of one command, each below the sentence that says what it shows."""
+    """Return the examples of one command, each below its sentence."""
     lines = "\n\n".join(f"# {example.says}\n{example.line}" for example in EXAMPLES.get(name, ()))
     return f"```sh\n{lines}\n```" if lines else ""
 
 
 def commands(group: click.Group, above: click.Context, names: list[str]) -> Iterator[tuple[str, click.Context]]:
-    """Yield each command with its full name and its context: for `volume` its own commands behind it."""
+    """Yield the full name and the context of each command; after a group such as `volume`, those of its commands."""
     for name in names:
         command = group.get_command(above, name)
         assert command is not None, name  # noqa: S101  a subject that names no command

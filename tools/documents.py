@@ -1,8 +1,8 @@
-"""Fill in the parts of the documents that are made from the code: what each file is for, its drawings, its length.
+"""Update the parts of the documents that are made from the code: the purpose, drawings and length of each file.
 
     python -m tools.documents
 
-A part stands between ``<!-- made: NAME -->`` and ``<!-- end -->``. A guard makes them in memory and compares.
+A part is between ``<!-- made: NAME -->`` and ``<!-- end -->``. A guard makes the parts in memory, and compares.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 CHECKOUT = Path(__file__).parents[1]
 ARCHITECTURE, READING_ORDER = CHECKOUT / "docs/architecture.md", CHECKOUT / "docs/reading-order.md"
 WIDTH = 100
-LINES_A_MINUTE = 30  # read aloud, with a look at the manual now and then
+LINES_A_MINUTE = 30  # read aloud, with time to look at the manual
 
-# From the ground up; a room that is named here and not built yet is left out.
+# The packages from bottom to top; a name without a directory is left out.
 GROUND_UP = (
     "",
     "linux",
@@ -64,23 +64,23 @@ READ = re.compile(r"(\]\(\.\./([\w/.-]+)\), )\d+( min)")
 
 
 def docstring(path: Path) -> str:
-    """Return what a file says of itself."""
+    """Return the docstring of a file."""
     return ast.get_docstring(ast.parse(path.read_text())) or ""
 
 
 def purpose(path: Path) -> str:
-    """Return the first sentence, or half of one, of what a file says of itself: its first line."""
+    """Return the first line of the docstring of a file: its purpose."""
     return docstring(path).partition("\n")[0]
 
 
 def entry(path: Path) -> str:
-    """Return one file and what it is for, as an item of a list."""
+    """Return the name and the purpose of a file, as an item of a list."""
     text = f"- `{path.name}` {purpose(path)}"
     return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
 
 
 def room(name: str) -> str:
-    """Return the files of one room as a list, under the name of the room and what that says of itself."""
+    """Return a list of the files of one package, below the name and the purpose of the package."""
     folder = CHECKOUT / "tinybox" / name
     files = [path for path in sorted(folder.glob("*.py")) if path.name not in ("__init__.py", "__main__.py")]
     title = f"### tinybox/{name}{'/' if name else ''}\n\n{textwrap.fill(purpose(folder / '__init__.py'), WIDTH)}"
@@ -88,7 +88,7 @@ def room(name: str) -> str:
 
 
 def house() -> str:
-    """Return all rooms, from the ground up."""
+    """Return the lists of all packages, from bottom to top."""
     return "\n\n".join(map(room, ROOMS))
 
 
@@ -106,7 +106,7 @@ def floors() -> str:
 
 
 def drawing(name: str) -> str:
-    """Return what is drawn in the docstring of a file: its second paragraph."""
+    """Return the drawing in the docstring of a file: its second paragraph."""
     text = docstring(CHECKOUT / "tinybox" / name).split("\n\n")[1]
     return textwrap.indent(textwrap.dedent(text).rstrip(), "    ")
 
@@ -118,7 +118,7 @@ def made(name: str) -> str:
 
 
 def filled(text: str) -> str:
-    """Return a document with its made parts made anew."""
+    """Return a document with all its made parts updated."""
     return PART.sub(lambda match: f"{match[1]}\n{made(match[2])}\n\n{match[3]}", text)
 
 
@@ -128,14 +128,14 @@ def minutes(path: Path) -> int:
 
 
 def timed(text: str) -> str:
-    """Return the reading order with the minutes that its files take now, one by one and in all."""
+    """Return the reading order with the current minutes of each file and of all files."""
     total = sum(minutes(CHECKOUT / match[2]) for match in READ.finditer(text))
     text = re.sub(r"\d+ minutes in all", f"{total} minutes in all", text)
     return READ.sub(lambda match: f"{match[1]}{minutes(CHECKOUT / match[2])}{match[3]}", text)
 
 
 def main() -> int:
-    """Write both documents anew."""
+    """Update both documents."""
     ARCHITECTURE.write_text(filled(ARCHITECTURE.read_text()))
     READING_ORDER.write_text(timed(READING_ORDER.read_text()))
     return 0

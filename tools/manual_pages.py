@@ -1,9 +1,9 @@
-"""Write the manual pages, tinybox(1), tinybox-run(1) and so on, from what the commands say of themselves; see man(7).
+"""Write the manual pages, tinybox(1), tinybox-run(1) and so on, from the help of the commands; see man(7).
 
     python -m tools.manual_pages DIRECTORY
 
-They are made when they are installed, from the same words as docs/cli.md, so that nothing is kept twice. There are
-libraries for that; what is used of roff here is eight lines.
+`make install` makes them, from the same sources as docs/cli.md, so no text is kept twice. There are libraries for
+manual pages, but these pages need only eight lines of roff.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ STATUS = [
     ("128+N", "signal N ended the program: 137 is KILL (and out of memory), 143 TERM"),
     ("127", "there is no such program in the box"),
     ("126", "the program is there and cannot be executed"),
-    ("125", "tinybox failed, or the words made no sense"),
+    ("125", "tinybox failed, or the command line was wrong"),
     ("1", "another command failed, for all of its names or for one"),
 ]
 
 
 def escaped(text: str) -> str:
-    """Return *text* such that roff prints it as it is: backslashes, hyphens to type, and lines like requests."""
+    """Escape backslashes, hyphens and lines that look like requests, so that roff prints *text* unchanged."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in text.splitlines())
 
 
 def definitions(rows: list[tuple[str, str]]) -> Iterator[str]:
-    """Yield a list of words with what they mean; see .TP in man(7)."""
-    for words, meaning in rows:
-        yield f".TP\n\\fB{escaped(words)}\\fR\n{escaped(meaning)}"
+    """Yield a list of terms with their meanings; see .TP in man(7)."""
+    for term, meaning in rows:
+        yield f".TP\n\\fB{escaped(term)}\\fR\n{escaped(meaning)}"
 
 
 def options(context: click.Context) -> Iterator[str]:
@@ -89,7 +89,7 @@ def page(context: click.Context) -> str:
 
 
 def pages() -> Iterator[tuple[str, str]]:
-    """Yield the name of each file and what stands in it."""
+    """Yield the name and the text of each file."""
     root = click.Context(app.cli, info_name="tinybox")
     yield "tinybox.1", page(root)
     for name, context in commands(app.cli, root, app.cli.list_commands(root)):

@@ -2,10 +2,10 @@
 
     python tools/tally.py FILE.xml...
 
-A test that stands in several files (unit tests run in `make check` and in `make test`) counts once, by the worst that
-happened to it, save that a skip in one run is mended by a pass in another. Before that line stands each reason to skip,
-with the tests that it kept from running. The status is 0 when some test ran and none
-failed, 1 when one failed, and 5 (as pytest has it) when there was none, or when a file is missing: a run that died.
+A test that is in several files (unit tests run in `make check` and in `make test`) counts once, with its worst outcome;
+but a test that was skipped in one run and passed in another counts as passed. Before that line, each reason to skip is
+printed with its tests. The exit status is 0 if at least one test passed and none failed, 1 if one failed, and 5 (as in
+pytest) if no test passed, or if a file is missing because its run died.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ SKIPPED, PASSED, FAILED = range(3)
 
 
 def outcome(case: ET.Element) -> int:
-    """Say what happened to one ``<testcase>``: an error of a fixture, before or after, is a failure, too."""
+    """Return the outcome of one ``<testcase>``; an error of a fixture, before or after it, is a failure, too."""
     if case.find("failure") is not None or case.find("error") is not None:
         return FAILED
     return SKIPPED if case.find("skipped") is not None else PASSED
 
 
 def outcomes(paths: list[str]) -> dict[str, tuple[int, str]]:
-    """Return by its name what happened to each test in the JUnit files at *paths*, and why it was skipped."""
+    """Return the outcome of each test in the JUnit files at *paths*, by name, and the reason of a skip."""
     worst: dict[str, tuple[int, str]] = {}
     for path in paths:
-        for case in ET.parse(path).iter("testcase"):  # noqa: S314  the file is our own pytest's
+        for case in ET.parse(path).iter("testcase"):  # noqa: S314  this project's pytest wrote the file
             name = f"{case.get('classname', '')}::{case.get('name', '')}"
             skipped = case.find("skipped")
             reason = "" if skipped is None else skipped.get("message", "")
@@ -43,7 +43,7 @@ def tally(paths: list[str]) -> Counter[int]:
 
 
 def skips(paths: list[str]) -> list[str]:
-    """Return a line for each reason to skip: how many tests of the JUnit files at *paths* it held back, and which."""
+    """Return a line for each reason to skip, with the number and the names of its tests in the files at *paths*."""
     names: dict[str, list[str]] = {}
     for name, (what, reason) in sorted(outcomes(paths).items()):
         if what == SKIPPED:
@@ -52,11 +52,11 @@ def skips(paths: list[str]) -> list[str]:
 
 
 def main(paths: list[str]) -> int:
-    """Print the line that counts and return the exit status that it means."""
+    """Print the reasons to skip and the counts, and return the exit status."""
     present = [path for path in paths if Path(path).is_file()]
     counts = tally(present)
     for path in sorted(set(paths) - set(present)):
-        print(f"tally: no {path}: that run ended before it could report")
+        print(f"tally: {path} is missing: its run ended before it could report")
     print(*skips(present), sep="\n", end="\n" if counts[SKIPPED] else "")
     print(f"{counts[PASSED]} passed, {counts[FAILED]} failed, {counts[SKIPPED]} skipped")
     if counts[FAILED]:

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Make a Debian or an Ubuntu ready for the lecture: tinybox with completion and manual pages, for root and for everyone
-# who may use sudo, and two images. As root, in the checkout; the Vagrantfile runs it.
+# Prepare a Debian or an Ubuntu for the lecture: install tinybox with completion and manual pages for all users, and
+# make two images. Run it as root, in the checkout; the Vagrantfile does so.
 #
-# It does only what is missing, and needs the network for nothing else. The code stays in the checkout: what is changed
-# there is what runs.
+# It does only what is missing, and needs the network only for that. The code stays in the checkout, so a change there
+# takes effect at once.
 set -eu
 cd "$(dirname "$0")/.."
 
-VENV=/opt/tinybox # not in the checkout, whose own .venv may be another system's
+VENV=/opt/tinybox # not in the checkout, because a .venv there may have been made on another system
 
 tools/setup.sh packages lecture
 if [ ! "$VENV/.ready" -nt pyproject.toml ]; then

@@ -15,7 +15,7 @@ from tinybox.errors import UsageError
 def test_what_the_command_line_alone_does_is_refused(key: str) -> None:
     """Each of these options would have no effect, so it is an error that names the command's."""
     options: dict[str, Any] = {key: "text"}
-    with pytest.raises(UsageError, match=f"{key}: is for the command line alone .*--{key.replace('_', '-')}"):
+    with pytest.raises(UsageError, match=f"{key}: is for the command line only .*--{key.replace('_', '-')}"):
         tinybox.run("no-such-image", **options)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tinybox.linux.syscalls import numbers_of
 from tinybox.seeing.decoding import decode, manual
-from tinybox.seeing.interpreter import FUNCTIONS, REPLACED, made
+from tinybox.seeing.interpreter import FUNCTIONS, REPLACED, real_call
 
 CALLS = [call for _, _, call in FUNCTIONS if call != "fork"]  # which Python asks of libc, which makes a clone(2)
 
@@ -16,19 +16,19 @@ CALLS = [call for _, _, call in FUNCTIONS if call != "fork"]  # which Python ask
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_each_call_that_is_told_exists_there(machine: str) -> None:
     """A machine is never said to have been asked for what it has no number for."""
-    assert {made(call, {}, machine) for call in CALLS} <= numbers_of(machine).keys()
+    assert {real_call(call, {}, machine) for call in CALLS} <= numbers_of(machine).keys()
 
 
 def test_without_the_newer_names_it_would_not() -> None:
     """The control: aarch64 lacks those that are replaced, and x86-64 is told as it is."""
     assert not REPLACED.keys() & numbers_of("aarch64").keys()
-    assert [made(call, {}, "x86_64") for call in REPLACED] == list(REPLACED)
-    assert made("rmdir", {"dir_fd": 5}, "x86_64") == "unlinkat"
+    assert [real_call(call, {}, "x86_64") for call in REPLACED] == list(REPLACED)
+    assert real_call("rmdir", {"dir_fd": 5}, "x86_64") == "unlinkat"
 
 
 def test_this_machine_is_the_one_that_is_meant() -> None:
     """Without a word the machine is the one that runs."""
-    assert {made(call, {}) for call in CALLS} <= numbers_of(os.uname().machine).keys()
+    assert {real_call(call, {}) for call in CALLS} <= numbers_of(os.uname().machine).keys()
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""One container: what is wanted (spec), what will be done (plan), and the doing of it (lifecycle)."""
+"""One container: its configuration (spec), the steps that make it (plan), and its life cycle (lifecycle)."""

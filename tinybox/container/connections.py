@@ -1,7 +1,8 @@
-"""Plugging a box into one more network, and out again, while it runs or while it rests.
+"""network connect, network disconnect: add a container to a network or remove it, while it runs or at rest.
 
-That it belongs there is written into its config.json, so the next start finds it. If it runs, the cable is laid at
-once, behind the back of its owner: he gives back whatever the box's list of endpoints names when it ends.
+The networks of a container are an annotation in its config.json, which the next start reads. If the container runs, its
+veth pair is made at once by this command and not by the container's owner. When the container ends, the owner releases
+every endpoint in the container's list of endpoints, so it also finds those that were added later.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from tinybox.container.records.spec import Spec
 
 
-class WantedNetworks:
-    """The networks that a container is to be in, by its config.json, which nobody else changes meanwhile: flock(2)."""
+class NetworkRequests:
+    """The networks that a container's config.json asks for; the file is locked against other commands: flock(2)."""
 
     def __init__(self, paths: Paths, container: str) -> None:
         self.bundle = paths.bundle(container)
@@ -39,89 +40,92 @@ class WantedNetworks:
         self._fd = os.open(os.path.join(self.bundle, "config.json"), os.O_RDONLY | os.O_CLOEXEC)
         lock_file(self._fd)
         self.config: Spec = spec.load(self.bundle)
-        self.wants: list[EndpointRequest] = wanted(self.config)
+        self.requests: list[EndpointRequest] = wanted(self.config)
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
     def save(self) -> None:
-        """Write them down."""
-        self.config.setdefault("annotations", {})[spec.NETWORKS] = json.dumps(self.wants)
+        """Write the requests to config.json."""
+        self.config.setdefault("annotations", {})[spec.NETWORKS] = json.dumps(self.requests)
         spec.save(self.config, self.bundle)
 
 
 def wanted(config: Spec) -> list[EndpointRequest]:
-    """Return the places in networks that a container with this *config* is to have."""
-    wants: list[EndpointRequest] = json.loads(config.get("annotations", {}).get(spec.NETWORKS) or "[]")
-    return wants
+    """Return the endpoint requests in the annotations of *config*, one a network."""
+    requests: list[EndpointRequest] = json.loads(config.get("annotations", {}).get(spec.NETWORKS) or "[]")
+    return requests
 
 
-def connect(paths: Paths, network: Network, word: str, want: EndpointRequest) -> None:
-    """Put the container that *word* names into *network*, with an address of its own; StateError if that cannot be."""
+def connect(paths: Paths, network: Network, word: str, request: EndpointRequest) -> None:
+    """Connect the container that *word* names with *network*, under an address of its own; else StateError."""
     container = naming.find(paths, word)
-    networking.check(network, want)
-    with WantedNetworks(paths, container) as wishes:
-        _check(network, word, wishes)
+    networking.check(network, request)
+    with NetworkRequests(paths, container) as present:
+        _check(network, word, present)
         if state.read(paths, container)["status"] == state.RUNNING:
             with control.running(paths, container) as target:
-                _plug(paths, network, target, want)
-        wishes.wants.append(want)
-        wishes.save()
+                _add_link(paths, network, target, request)
+        present.requests.append(request)
+        present.save()
     events.emit_of_network(paths, network.id, network.name, "connect", container)
 
 
-def _check(network: Network, word: str, wishes: WantedNetworks) -> None:
+def _check(network: Network, word: str, present: NetworkRequests) -> None:
     thing = f"container {word}"
     if network.driver != "bridge":
         raise StateError(thing, f"cannot be connected to {network.name} network", f"--network {network.name} at run")
-    if spec.NETWORKS not in wishes.config.get("annotations", {}):
-        cause = "has no network of its own that could be connected with another one"
+    if spec.NETWORKS not in present.config.get("annotations", {}):
+        cause = "cannot be connected to a network"
         raise StateError(thing, cause, "it was made with --network none, host or container:")
-    if any(want["name"] == network.name for want in wishes.wants):
+    if any(request["name"] == network.name for request in present.requests):
         raise StateError(thing, f"endpoint already exists in network {network.name}", "disconnect it first")
 
 
-def _plug(paths: Paths, network: Network, target: control.Running, want: EndpointRequest) -> None:
-    """Lay the cable into the running box *target*; one that has ended meanwhile has nothing of it."""
+def _add_link(paths: Paths, network: Network, target: control.Running, request: EndpointRequest) -> None:
+    """Make a veth pair between *network* and the running box *target*; undo it if the box has ended meanwhile."""
     from tinybox.container.network import link_maker
 
     messages = Messages()
-    addresses.lease(paths, network, target.id, want)
+    addresses.lease(paths, network, target.id, request)
     try:
         link_maker.connect(paths.run_directory(target.id), target.state["pid"], messages, network.name)
         hosts_file.announce(paths, target.id, {})
-        _lead_out(paths, target, messages)
+        _add_default_route(paths, target, messages)
     except BaseException:
-        _unplug(paths, target.id, network.name)
+        _remove_link(paths, target.id, network.name)
         raise
     if target.ends_within(0):
-        _unplug(paths, target.id, network.name)
+        _remove_link(paths, target.id, network.name)
         raise StateError(f"container {target.id[:12]}", "has just ended")
 
 
-def _lead_out(paths: Paths, target: control.Running, messages: Messages) -> None:
-    """See that the box has a way out, if any of its networks leads out: it may just have lost or got the only one."""
-    way = next((end for end in addresses.endpoints(paths, target.id) if not end.internal), None)
-    if way is None:
+def _add_default_route(paths: Paths, target: control.Running, messages: Messages) -> None:
+    """Give the box a default route over its first network that is not internal, if it has one and has no such route.
+
+    The box may just have lost the network of its former default route, or got its first network that leads out.
+    """
+    outward = next((end for end in addresses.endpoints(paths, target.id) if not end.internal), None)
+    if outward is None:
         return
     namespace = os.open(f"/proc/{target.state['pid']}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        for gateway in filter(None, (way.gateway, way.gateway6)):
-            with contextlib.suppress(FileExistsError):  # it has one
-                configure(messages, namespace, way.interface, [], [gateway])
+        for gateway in filter(None, (outward.gateway, outward.gateway6)):
+            with contextlib.suppress(FileExistsError):  # the box has a default route
+                configure(messages, namespace, outward.interface, [], [gateway])
     finally:
         os.close(namespace)
 
 
-def _unplug(paths: Paths, container: str, network: str) -> None:
+def _remove_link(paths: Paths, container: str, network: str) -> None:
     from tinybox.container.network import endpoints
 
     endpoints.release(paths, container, network)
 
 
 def disconnect(paths: Paths, word: str, container_word: str, *, force: bool = False) -> None:
-    """Take a container out of a network it is in, else StateError; with *force* also out of one that is no more."""
+    """Disconnect a container from a network; with *force* it need not be connected, and the network may be gone."""
     container = naming.find(paths, container_word)
     try:
         network = definitions.find(paths, word)
@@ -130,14 +134,14 @@ def disconnect(paths: Paths, word: str, container_word: str, *, force: bool = Fa
             raise
         network = definitions.Network(word)
     name = network.name
-    with WantedNetworks(paths, container) as wishes:
-        left = [want for want in wishes.wants if want["name"] != name]
-        if len(left) == len(wishes.wants) and not force:
+    with NetworkRequests(paths, container) as present:
+        left = [request for request in present.requests if request["name"] != name]
+        if len(left) == len(present.requests) and not force:
             raise StateError(f"container {container_word}", f"is not connected to network {name}", "see inspect")
-        _unplug(paths, container, name)
+        _remove_link(paths, container, name)
         if state.read(paths, container)["status"] == state.RUNNING:
             with control.running(paths, container) as target:
-                _lead_out(paths, target, Messages())
-        wishes.wants = left
-        wishes.save()
+                _add_default_route(paths, target, Messages())
+        present.requests = left
+        present.save()
     events.emit_of_network(paths, network.id, network.name, "disconnect", container)

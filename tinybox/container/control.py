@@ -1,7 +1,8 @@
-"""Acting on a container that is there: signal, stop, remove, rename, wait.
+"""Commands on an existing container: kill, stop, rm, rename, pause, unpause, wait.
 
-A running container belongs to the process that watches over it. Others do not write its state; they act on the kernel's
-objects (a pidfd, a control group) and the owner sees what came of it. What is at rest is owned for a moment instead.
+The owner of a running container is the process that watches it. Other commands do not write its state: they act on
+kernel objects (a pidfd, a control group), and the owner sees and records the result. A container at rest has no owner,
+so a command that changes it becomes its owner for that time.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.state import State
 
-DYING = 10  # seconds that `kill` waits for the end after KILL, as docker's
-GRACE = 10  # seconds between the stop signal and KILL, as docker's
+DYING = 10  # seconds that `kill` waits for the end of the process after KILL, as docker does
+GRACE = 10  # seconds between the stop signal and KILL, as docker's default
 _LONGEST = (1 << 31) - 1  # milliseconds that poll(2) can wait: 24 days
 PATIENCE = 30  # seconds that the owner may take to clean up after KILL
 
@@ -48,14 +49,14 @@ class Running:
         os.close(self.pidfd)
 
     def send(self, number: int) -> None:
-        """Send it signal *number*; one that has just ended is fine; see pidfd_send_signal(2)."""
+        """Send the process signal *number*; if it has just ended, do nothing; see pidfd_send_signal(2)."""
         try:
             signal.pidfd_send_signal(self.pidfd, number)
         except ProcessLookupError:
             return
 
     def ends_within(self, seconds: float | None) -> bool:
-        """Wait until it has ended, at most so long; tell whether it has."""
+        """Wait at most *seconds* (None: without a limit) for the end of the process; return whether it has ended."""
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
         return bool(poll.poll(None if seconds is None else min(seconds * 1000, _LONGEST)))
@@ -71,7 +72,7 @@ def running(paths: Paths, word: str) -> Running:
 
 
 def _open(now: State) -> int:
-    """Open the process that *now* speaks of; StateError if its number belongs to another one already."""
+    """Return a pidfd of the process in the state *now*; StateError if its pid belongs to another process by now."""
     gone = StateError(f"container {now['id'][:12]}", "has just ended")
     try:
         pidfd = os.pidfd_open(now["pid"])
@@ -85,7 +86,7 @@ def _open(now: State) -> int:
 
 
 def signal_number(word: str) -> int:
-    """Return the number of ``TERM``, ``SIGTERM``, ``15`` or ``RTMIN+3``; UsageError if there is none; see signal(7)."""
+    """Return the number of the signal ``TERM``, ``SIGTERM``, ``15`` or ``RTMIN+3``; else UsageError; see signal(7)."""
     number = option_values.signal_named(word)
     if not number:
         raise UsageError(f"signal {word}", "no such signal", "see signal(7)")
@@ -93,7 +94,7 @@ def signal_number(word: str) -> int:
 
 
 def kill(paths: Paths, word: str, signal_word: str) -> None:
-    """Send a signal to a container's first process; a paused one gets KILL at once, others when it goes on."""
+    """Send a signal to a container's first process; KILL reaches a paused one at once, other signals after unpause."""
     number = signal_number(signal_word)
     with running(paths, word) as target:
         if number == signal.SIGKILL:
@@ -102,14 +103,14 @@ def kill(paths: Paths, word: str, signal_word: str) -> None:
         target.send(number)
         if number == signal.SIGKILL:
             _has_ended(target, DYING)
-        waking.owner_of(target.state["pid"])  # else nobody sees what comes of it
+        waking.owner_of(target.state["pid"])  # a stopped owner would not see and record the end
         events.emit(paths, target.id, "kill", signal=number)
 
 
 def forbid_restart(paths: Paths, container: str) -> None:
-    """Leave word for the owner that the end is wanted, before it comes; a restart policy heeds it.
+    """Make the file RUN/ID/no-restart: its owner then does not apply the restart policy when the container ends.
 
-    It has gone, or the disk is full: then a container that is always restarted shows that it was not told.
+    Ignored: the run directory is gone (the container has ended), or the disk is full (the user sees the restart).
     """
     try:
         os.close(
@@ -121,29 +122,29 @@ def forbid_restart(paths: Paths, container: str) -> None:
 
 
 def stop(paths: Paths, word: str, seconds: float | None = None, signal_word: str = "") -> None:
-    """Ask a container to stop by its stop signal, and KILL it after *seconds* (10); one at rest is stopped already."""
+    """Send a container its stop signal, and KILL after *seconds* (default 10); do nothing if it is at rest."""
     container = naming.find(paths, word)
-    wishes = state.read(paths, container)["annotations"]
-    number = signal_number(signal_word or wishes.get(spec.STOP_SIGNAL, "SIGTERM"))
-    grace = seconds if seconds is not None else float(wishes.get(spec.STOP_TIMEOUT, GRACE))
+    annotations = state.read(paths, container)["annotations"]
+    number = signal_number(signal_word or annotations.get(spec.STOP_SIGNAL, "SIGTERM"))
+    grace = seconds if seconds is not None else float(annotations.get(spec.STOP_TIMEOUT, GRACE))
     if bring_down(paths, container, number, None if grace < 0 else grace):
         events.emit(paths, container, "stop")
 
 
 def bring_down(paths: Paths, container: str, number: int, grace: float | None) -> bool:
-    """Signal whatever runs of a container until nobody owns it, and tell whether anything ran.
+    """End a container's processes until no process owns it any more; return whether it was running.
 
-    Others may be at work on it: one who starts it, or its own restart policy. So look again after every wait.
+    Another command or its restart policy may start it meanwhile, so its state is read again after every wait.
     """
     ended, pause, waits = -1, 0.0, waking.Wait(paths, container, to_the_end=True)
     while not state.wait_for_owner(paths, container, pause):
-        if waits.look() > PATIENCE:
-            raise StateError(f"container {container[:12]}", "does not end", "its monitor, or the kernel, holds it")
+        if waits.check() > PATIENCE:
+            raise StateError(f"container {container[:12]}", "does not end", "its monitor or the kernel keeps it alive")
         pause = state.PAUSE
         try:
             now = state.read(paths, container)
         except StateError:
-            continue  # its owner removes it, as --rm asked for
+            continue  # its owner removes it because of --rm
         if now["status"] == state.RUNNING or now.get("restarting"):
             forbid_restart(paths, container)
         if now["status"] == state.RUNNING and now["startTicks"] != ended:
@@ -153,14 +154,12 @@ def bring_down(paths: Paths, container: str, number: int, grace: float | None) -
         from tinybox.container.records import host
 
         lifecycle.sweep(paths, host.read(paths.cache))
-    state.remove_empty(
-        paths.run_directory(container)
-    )  # the last thing that its owner does, who has given it free before
+    state.remove_empty(paths.run_directory(container))  # its owner removes the lock before the directory
     return ended >= 0
 
 
 def _end(paths: Paths, now: State, number: int, grace: float | None) -> None:
-    """End the process that *now* speaks of, by signal *number*, after *grace* seconds by KILL."""
+    """End the process in the state *now* by signal *number*, and by KILL after *grace* seconds."""
     try:
         target = Running(paths, now["id"], now)
     except StateError:
@@ -169,23 +168,23 @@ def _end(paths: Paths, now: State, number: int, grace: float | None) -> None:
         freezing.group(target.id).thaw()
         target.send(number)
         if not _has_ended(target, grace):
-            freezing.group(target.id).thaw()  # a frozen group of version 1 keeps even KILL waiting
+            freezing.group(target.id).thaw()  # in a frozen group of cgroup v1, even KILL has no effect before the thaw
             target.send(signal.SIGKILL)
             _has_ended(target, PATIENCE)
 
 
 def _has_ended(target: Running, seconds: float | None) -> bool:
-    """Wait until it has ended, at most so long; a stopped process that holds that up is continued."""
+    """Wait at most *seconds* for the end of *target*, and continue stopped (SIGSTOP) processes that delay it."""
     waits = waking.Wait(target.paths, target.id)
     while not target.ends_within(waits.left(seconds)):
-        lasted = waits.look()
+        lasted = waits.check()
         if seconds is not None and lasted >= seconds:
             return False
     return True
 
 
 def remove(paths: Paths, here: Host, word: str, *, force: bool, volumes: bool) -> None:
-    """Remove a container at rest, or with *force* a running one after KILL; with *volumes* its nameless ones, too."""
+    """Remove a container at rest, or with *force* a running one after KILL; with *volumes* its anonymous volumes."""
     container = naming.find(paths, word)
     if force:
         bring_down(paths, container, signal.SIGKILL, PATIENCE)
@@ -196,7 +195,7 @@ def remove(paths: Paths, here: Host, word: str, *, force: bool, volumes: bool) -
         raise StateError(f"container {word}", error.cause, f"stop it first, or tinybox rm -f {word}") from error
     if not os.path.isdir(paths.bundle(container)):
         record.close()
-        raise StateError(f"container {word}", "no such container", "another command was faster")
+        raise StateError(f"container {word}", "no such container", "another command has just removed it")
     lifecycle.delete(paths, container, volumes_too=volumes)
     events.emit(paths, container, "destroy", record.state.get("annotations", {}))
     record.close()
@@ -220,7 +219,7 @@ def pause(paths: Paths, word: str) -> None:
 
 
 def unpause(paths: Paths, word: str) -> None:
-    """Let a frozen container go on; see docker-unpause(1)."""
+    """Thaw a container that was frozen by `pause`; see docker-unpause(1)."""
     with running(paths, word) as target, freezing.Freezer(paths, target.id) as freezer:
         if not freezer.is_frozen():
             raise StateError(f"container {word}", "is not paused")
@@ -228,15 +227,15 @@ def unpause(paths: Paths, word: str) -> None:
 
 
 def wait(paths: Paths, word: str) -> int | None:
-    """Wait until a container has ended, and return its exit status (None: nobody saw it); see docker-wait(1)."""
+    """Wait until a container has ended; return its exit status, or None if that is unknown; see docker-wait(1)."""
     container = naming.find(paths, word)
     waits = waking.Wait(paths, container)
     while not state.wait_for_owner(paths, container, state.PAUSE):
-        waits.look()
+        waits.check()
         now: State | None = json.read_object(os.path.join(paths.run_directory(container), "state.json"))
         if now and now.get("status") == state.RUNNING:
             with contextlib.suppress(StateError), Running(paths, container, now) as target:
                 if not target.ends_within(0) and _has_ended(target, None):
                     waits = waking.Wait(paths, container)
     ended = state.stored(paths, container)
-    return ended.get("exitCode", 0) if ended else None  # one that never began has none, which docker counts as 0
+    return ended.get("exitCode", 0) if ended else None  # a container that never ran has none; docker returns 0 for it

@@ -1,8 +1,9 @@
-"""exec: one more process in a running container, beside its first one.
+"""exec: run one more process in a running container, beside its first process.
 
-It joins every namespace of the container's first process (held by a pidfd, so no other process can be meant), its
-capabilities, its filter and its control groups. A pid namespace takes only children. So the child that has joined all
-the others, and has no more rights than the program will have, makes one more: that one is among the box's processes.
+The child joins every namespace of the container's first process, and gets its capabilities, its seccomp filter and its
+control groups. A pidfd identifies that first process, so no later process with the same pid can be meant. For a pid
+namespace, setns(2) has an effect only on later children. So the child joins all namespaces, gives up all rights that
+the program will not have, and makes a second process, which is in the box's pid namespace and becomes the program.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Process, Spec
 
-TARGET = "target"  # what the pidfd is called among the live parts
-ROOT = "root"  # and the root directory, of a container that has no mount namespace of its own
+TARGET = "target"  # the key of the pidfd in Handles.namespace_fds
+ROOT = "root"  # the key of the root directory there, if the container has no mount namespace of its own
 
 
 class Execution:
-    """One process to be run in the running container *target*; what monitor.watch() needs to know of it."""
+    """One process to be run in the running container *target*, with the attributes that wait_loop.watch() reads."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Execution:
         self.runner = PlanRunner(self.plan, handles)
 
     def start(self) -> None:
-        """Carry out the plan; returns when the program runs, else raises, with nothing left of it."""
+        """Carry out the plan; return when the program runs, or undo everything and raise the error."""
         try:
             self.runner.create()
             self.runner.start()
@@ -75,9 +76,11 @@ class Execution:
             raise
 
     def leave(self) -> None:
-        """Start it and leave it to the box's PID 1: an orphan of ours would wait for the host's, and hold up the end.
+        """Start the process and leave it to the box's PID 1, which reaps it; this is ``exec -d``.
 
-        When a pid namespace ends, the kernel waits until every zombie in it has been reaped: pid_namespaces(7).
+        If it were a child of tinybox and tinybox ended, the host's PID 1 would have to reap it. When a pid namespace
+        ends, the kernel waits until every zombie in it has been reaped, so the end of the box would wait for the host:
+        pid_namespaces(7).
         """
         self.start()
         if self.mode == init.LEAVE:
@@ -85,7 +88,7 @@ class Execution:
         self.handles.close()
 
     def run(self, signals: Signals) -> Ending:
-        """Start it and wait for its end."""
+        """Start the process, wait for its end, and return how it ended."""
         self.start()
         try:
             return wait_loop.watch(self, signals)
@@ -95,32 +98,32 @@ class Execution:
 
 
 def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[str, Any]) -> Spec:
-    """Return the container's own config with another process in it: docker's exec options over the container's."""
+    """Return the container's config with the new process in it: docker's exec options override the container's."""
     former = config["process"]
-    asked: Process = {**former, "args": list(arguments), "terminal": bool(options.get("tty"))}
+    new: Process = {**former, "args": list(arguments), "terminal": bool(options.get("tty"))}
     variables = dict(line.partition("=")[::2] for line in former.get("env", []))
     if options.get("user"):
-        asked["user"], directory = user_option.resolve(options["user"], [f"/proc/{pid}/root"])
+        new["user"], directory = user_option.resolve(options["user"], [f"/proc/{pid}/root"])
         variables["HOME"] = directory
-        if asked["user"].get("uid", 0) != 0 and not options.get("privileged"):
-            asked["capabilities"] = {"bounding": former.get("capabilities", {}).get("bounding", [])}
+        if new["user"].get("uid", 0) != 0 and not options.get("privileged"):
+            new["capabilities"] = {"bounding": former.get("capabilities", {}).get("bounding", [])}
     if options.get("tty"):
         variables["TERM"] = "xterm"
     variables |= option_values.environment(list(options.get("env") or ()), list(options.get("env_file") or ()))
-    asked["env"] = [f"{name}={value}" for name, value in variables.items()]
-    asked["cwd"] = options.get("workdir") or former["cwd"]
-    if not asked["cwd"].startswith("/"):
-        raise UsageError(f"--workdir {asked['cwd']}", "is not an absolute path")
-    changed: Spec = {**config, "process": asked}
+    new["env"] = [f"{name}={value}" for name, value in variables.items()]
+    new["cwd"] = options.get("workdir") or former["cwd"]
+    if not new["cwd"].startswith("/"):
+        raise UsageError(f"--workdir {new['cwd']}", "is not an absolute path")
+    changed: Spec = {**config, "process": new}
     if options.get("privileged"):
         everything = configure.everything_permitted()
-        asked["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), everything)
+        new["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), everything)
         changed["linux"] = {key: value for key, value in config["linux"].items() if key != "seccomp"}  # type: ignore[typeddict-item]
     return changed
 
 
 def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
-    """Plan how a process joins the container whose first process is held by a pidfd among the live parts."""
+    """Plan how a process joins the container whose first process has the pidfd ``namespace_fds[TARGET]``."""
     handles, kinds = task.handles, [*task.new, *task.joined]
     joins, pidfd = "pid" in kinds, handles.namespace_fds[TARGET]
     check_labels(task)
@@ -130,18 +133,18 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
     inside = [
         *([die_with_parent] if dies_with_parent else []),
         *_processors(task, "initial"),
-        Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, handles),
+        Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
         *program.erase_environment(),
-        Step("wait", "Wait for the parent's word", "pipe(7)", child.wait_for_parent, handles),
+        Step("wait", "Wait until the parent opens the gate", "pipe(7)", child.wait_for_parent, handles),
         *_processors(task, "final"),
         *program.leave_keyring(task),
-        Step("join", f"Join its namespaces: {', '.join(kinds)}", "setns(2)", join, pidfd, kinds),
+        Step("join", f"Join the container's namespaces: {', '.join(kinds)}", "setns(2)", join, pidfd, kinds),
         *_root(task),
         *_be_root(kinds),
-        *program.take_keyring(task, new=False),
+        *program.join_keyring(task, new=False),
         *streams.steps(task.process, task.handles, b"/", console=False),
         *program.limits(task.process),
-        *program.turns(task),
+        *program.scheduling(task),
         Step("directory", f"Go to {task.process['cwd']}", "chdir(2)", rootfs.enter_directory, task.process["cwd"]),
         *program.rights(task),
         *program.begin(task, mode, joins=joins, dies_with_parent=dies_with_parent),
@@ -150,24 +153,25 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
 
 
 def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
-    """Plan the parent's side: the child joins the container, and then goes on in its pid namespace and control groups.
+    """Plan the parent's side: the child joins the container, then the parent moves the second child into its cgroups.
 
-    In a pid namespace that it only shares with the host, there is nothing to go into: it is born in the groups.
+    If the container shares the host's pid namespace (not *joins*), the first child is enough; clone3(2) makes it in
+    the control group.
     """
     handles = task.handles
     pidfd = handles.namespace_fds[TARGET]
-    groups = Step("open-cgroup", "Open its control group of version 2", "open(2)",
+    groups = Step("open-cgroup", "Open the container's control group of version 2", "open(2)",
                   spawn.open_cgroup, task.cgroup, handles, pidfd)  # fmt: skip
     clone = Step("clone", "Make the child", "clone3(2)", spawn.spawn, handles, 0, inside)
     clone.undone_by("SIGKILL for the child", lambda: spawn.kill(handles))
     release = Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, handles)
-    ready = Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, handles)
+    ready = Step("await", "Wait until the child is ready", "pipe(7)", spawn.await_child, handles)
     if not joins:
-        says, act = "Put it into the control groups that clone3 could not reach", spawn.join_cgroup
+        says, act = "Put the child into the control groups that clone3 could not reach", spawn.join_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
         order = [groups, clone, join_groups, *oom_score(task), release]
     else:
-        says, act = "Put it into the container's control groups", spawn.enter_cgroup
+        says, act = "Put the child into the container's control groups", spawn.enter_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
         first, last = program.adopt(task)
         order = [clone, release, first, groups, join_groups, *oom_score(task), last]
@@ -175,10 +179,10 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
 
 
 def _processors(task: Task, moment: str) -> list[Step]:
-    """Plan on which processors an exec begins, and on which it goes on; see ``execCPUAffinity`` in OCI's config.md."""
-    wanted, field = task.process.get("execCPUAffinity", {}), f"process.execCPUAffinity.{moment}"
-    text = wanted.get(moment)
-    if not text and not (moment == "final" and wanted.get("initial")):
+    """Plan the processors for the ``initial`` or ``final`` *moment*; see ``execCPUAffinity`` in OCI's config.md."""
+    affinity, field = task.process.get("execCPUAffinity", {}), f"process.execCPUAffinity.{moment}"
+    text = affinity.get(moment)
+    if not text and not (moment == "final" and affinity.get("initial")):
         return []
     from tinybox.isolation import priorities
 
@@ -193,15 +197,15 @@ def join(pidfd: int, kinds: list[str]) -> None:
 
 
 def _root(task: Task) -> list[Step]:
-    """Plan the root of a container that shares its mount namespace, in which joining leads to somebody else's root."""
+    """Plan the root directory of a container that shares a mount namespace: setns(2) leads to that namespace's root."""
     if not task.shares_mounts:
         return []
     from tinybox.isolation import shared_root
 
-    says = "Take the container's root, which is not its mount namespace's"
+    says = "Change to the container's root directory, which is not the root of its mount namespace"
     return [Step("root", says, "chroot(2)", shared_root.take_root, task.handles.namespace_fds[ROOT])]
 
 
 def _be_root(kinds: list[str]) -> list[Step]:
-    says = "Be root of its user namespace"
+    says = "Become root of the container's user namespace"
     return [Step("become-root", says, "user_namespaces(7)", idmap.become_root)] if "user" in kinds else []

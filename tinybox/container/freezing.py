@@ -1,8 +1,9 @@
-"""Freezing a container: until `unpause` says otherwise, or only as long as a command works on it.
+"""Freezing a container: for `pause` until `unpause`, or for `commit` while it reads the container's files.
 
-A frozen control group stays frozen when the command that froze it dies. So a command that freezes for its own work says
-so in RUN/ID/freezer before, and holds that file's lock; see flock(2). A word there that nobody holds is a dead
-command's: the next command, whichever it is, lets the container go on. `pause` leaves no word.
+A frozen control group stays frozen when the command that froze it is killed. So a command that freezes a container for
+its own work first writes its reason and pid into the file RUN/ID/freezer, and keeps that file locked: flock(2). If the
+file has content and is not locked, the command was killed; the next command, whichever it is, thaws the container.
+`pause` writes no reason.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def group(container: str) -> Cgroup:
-    """Return the control group of a container that is alive, whichever hierarchies it has."""
+    """Return the control group of a running container, in every hierarchy of this host."""
     from tinybox.isolation.cgroups.hierarchies import hierarchies
 
     where = hierarchies()
@@ -35,12 +36,12 @@ def group(container: str) -> Cgroup:
 
 
 def is_paused(container: str) -> bool:
-    """Tell whether the container's control group is frozen."""
+    """Return whether the container's control group is frozen."""
     return group(container).frozen()
 
 
 class Freezer:
-    """The right to freeze a running container and to let it go on, which one command at a time has; see flock(2)."""
+    """The lock on RUN/ID/freezer: one command at a time may freeze or thaw a running container; see flock(2)."""
 
     def __init__(self, paths: Paths, container: str) -> None:
         self._paths, self._id = paths, container
@@ -48,16 +49,16 @@ class Freezer:
         self._fd = -1
 
     def __enter__(self) -> Self:
-        if not until(self._take, time.monotonic() + state.PATIENCE, state.PAUSE):
-            raise StateError(f"container {self._id[:12]}", "is in the hands of another command", "wait for it")
-        self._thaw_for_the_dead()
+        if not until(self._try_lock, time.monotonic() + state.PATIENCE, state.PAUSE):
+            raise StateError(f"container {self._id[:12]}", "is in use by another command", "wait for it")
+        self._thaw_left_frozen()
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
         self._fd = -1
 
-    def _take(self) -> bool:
+    def _try_lock(self) -> bool:
         ended = StateError(f"container {self._id[:12]}", "has just ended")
         try:
             self._fd = os.open(_path(self._paths, self._id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -73,17 +74,20 @@ class Freezer:
         os.close(self._fd)
         raise ended
 
-    def _thaw_for_the_dead(self) -> None:
-        """Let go on what a command froze that has died since: nobody else can be meant by a word that we can lock."""
+    def _thaw_left_frozen(self) -> None:
+        """Thaw the container if the file has content: this process has its lock, so the command that wrote is dead."""
         if os.pread(self._fd, 1, 0):
             self.thaw()
 
     def is_frozen(self) -> bool:
-        """Tell whether the processes stand still."""
+        """Return whether the container's processes are frozen."""
         return self._group.frozen()
 
     def freeze(self, reason: str = "") -> None:
-        """Freeze every process; with a *reason* only for our own work. See cgroup.freeze in cgroups(7), Linux 5.2."""
+        """Freeze every process; a command that freezes the container for its own work gives a *reason*.
+
+        See cgroup.freeze in cgroups(7), Linux 5.2. StateError: the container has just ended.
+        """
         if reason:
             os.pwrite(self._fd, f"{reason} {os.getpid()}\n".encode(), 0)
         try:
@@ -93,7 +97,7 @@ class Freezer:
         events.emit(self._paths, self._id, "pause")
 
     def thaw(self) -> None:
-        """Let every process go on, and then forget the reason."""
+        """Thaw every process, then erase the reason."""
         was_frozen = self._group.frozen()
         self._group.thaw()
         os.ftruncate(self._fd, 0)
@@ -103,27 +107,27 @@ class Freezer:
 
 @contextmanager
 def frozen(paths: Paths, container: str, reason: str) -> Iterator[None]:
-    """Keep a running container frozen while the caller works on it; one that is paused already stays so.
+    """Keep a running container frozen while the caller works on it; a container that is paused already stays paused.
 
-    StateError in the end: another command let it go on, or ended it, and what the caller has seen may be half of this
-    and half of that.
+    StateError at the end: another command has thawed or ended it meanwhile, so the caller may have read some files
+    before a change and others after it.
     """
     with Freezer(paths, container) as freezer:
-        ours = not freezer.is_frozen()
+        freezes = not freezer.is_frozen()
         try:
-            if ours:
+            if freezes:
                 freezer.freeze(reason)
             yield
             if not freezer.is_frozen():
-                cause = f"another command let it go on during the {reason}, or ended it"
+                cause = f"another command has thawed or ended it during the {reason}"
                 raise StateError(f"container {container[:12]}", cause, "try again")
         finally:
-            if ours:
+            if freezes:
                 freezer.thaw()
 
 
 def left_frozen(paths: Paths, container: str) -> bool:
-    """Tell whether a command has died that kept the container frozen; this changes nothing."""
+    """Return whether a command was killed while it kept the container frozen; this changes nothing."""
     try:
         fd = os.open(_path(paths, container), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -135,12 +139,12 @@ def left_frozen(paths: Paths, container: str) -> bool:
 
 
 def thaw_for_the_dead(paths: Paths, container: str) -> None:
-    """Let a container go on that a dead command has left frozen; a paused one stays as it is."""
+    """Thaw a container that a killed command has left frozen; a paused container stays paused."""
     if left_frozen(paths, container):
         try:
             with Freezer(paths, container):
-                return  # entering does it
-        except StateError:  # it has ended, or another command is faster
+                return  # __enter__() has thawed it
+        except StateError:  # the container has ended, or another command thaws it
             return
 
 

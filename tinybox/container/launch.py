@@ -1,6 +1,6 @@
-"""`tinybox run`, whole: find the image, say what is wanted, plan it, and live it.
+"""`tinybox run` and tinybox.run(): find the image, configure and plan a container, run it in the foreground.
 
-This is what the command line and the Python API share; options have docker's words, written the way Python writes them.
+The command line and the Python API share these functions; options have docker's names, with ``_`` in place of ``-``.
 """
 
 from __future__ import annotations
@@ -26,24 +26,25 @@ if TYPE_CHECKING:
     from tinybox.container.network.definitions import Network
     from tinybox.container.process.wait_loop import Ending
 
-# What the command line does with a run, beside living it: shown to a person, left to the background, not lived at all.
+# Options that only the command line carries out: they show the run, put it in the background, or do not run it at all.
 AT_A_TERMINAL = ("detach", "explain", "output", "step", "break_at", "omit", "chroot", "dry_run", "bundle")
 KEYS = {option.key: option for option in BY_NAME.values()} | {"net": BY_NAME["net"]}
 
 
 def run(image: str, *command: str, root: str = "", stdin: int | None = None, **options: Any) -> Ending:
-    """Run *command* in a new container of *image* and return how it ended; as docker-run(1), in the foreground.
+    """Run *command* in a new container of *image* and return how it ended; like docker-run(1), in the foreground.
 
-    *options* are those of ``tinybox run`` with ``_`` for ``-``: ``memory="32m", volume=["/a:/b"], rm=True``. *stdin* is
-    a file descriptor, or None for an empty input. Raises TinyboxError, whose ``status`` the command would exit with.
+    *options* are those of ``tinybox run``, with ``_`` in place of ``-``: ``memory="32m", volume=["/a:/b"], rm=True``.
+    *stdin* is a file descriptor, or None for an empty input. Raises TinyboxError, with the exit status of the command
+    as ``status``.
     """
-    words = normal(options)
-    for key in filter(words.get, AT_A_TERMINAL):
-        raise UsageError(f"option {key}", "is for the command line alone", f"tinybox run --{KEYS[key].name}")
+    normalized = normal(options)
+    for key in filter(normalized.get, AT_A_TERMINAL):
+        raise UsageError(f"option {key}", "is for the command line only", f"tinybox run --{KEYS[key].name}")
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else -1
     try:
         handles = Handles((null if stdin is None else stdin, 1, 2), watched=True)
-        return foreground(image, command, words, handles, root=root)
+        return foreground(image, command, normalized, handles, root=root)
     finally:
         if null >= 0:
             os.close(null)
@@ -77,11 +78,11 @@ def register(
     at_once: bool = False,
     kept: Mapping[str, str] | None = None,
 ) -> lifecycle.Container:
-    """Give a new container its place in the store, as ``docker create`` does; its image cannot go meanwhile.
+    """Register a new container in the store, as ``docker create`` does; its image cannot be removed meanwhile.
 
-    Where it is started *at_once*, whoever lays its cables is sent for now, and gets ready while we do all this.
+    If it is started *at_once*, its link maker process is started now and gets ready while the rest is done.
 
-    *kept* are nameless volumes of a former container, place to name, which go on where this one wants such volumes.
+    *kept* maps mount points to the anonymous volumes of a former container: the new one uses them at the same places.
     """
     paths = Paths(root)
     here = host.read(paths.cache)
@@ -102,14 +103,14 @@ def register(
 
 
 def start_link_maker(handles: Handles) -> None:
-    """Make the process that will lay a container's cables; see network/link_maker.py."""
+    """Start the process that will make a container's network links; see network/link_maker.py."""
     from tinybox.container.network.link_maker import LinkMaker
 
     handles.link_maker = LinkMaker()
 
 
 def owned(paths: Paths, here: host.Host, word: str) -> lifecycle.Container | None:
-    """Return the container at rest that *word* names, in our hands; None if it runs already, which is no error."""
+    """Become the owner of the container at rest that *word* names, and return it; None if it runs already."""
     container = naming.find(paths, word)
     try:
         record = lifecycle.acquire(paths, here, container)
@@ -131,11 +132,11 @@ def owned(paths: Paths, here: host.Host, word: str) -> lifecycle.Container | Non
 
 
 def normal(options: dict[str, Any]) -> dict[str, Any]:
-    """Return *options* as the command line would have given them: words as text, lists as lists; else UsageError.
+    """Return *options* as the command line gives them: values as text, lists of text, flags; UsageError if unknown.
 
-    None is an option that is not given.
+    An option with the value None counts as not given.
     """
-    words: dict[str, Any] = {}
+    normalized: dict[str, Any] = {}
     for key, value in options.items():
         option = KEYS.get(key)
         if option is None:
@@ -143,10 +144,10 @@ def normal(options: dict[str, Any]) -> dict[str, Any]:
         if value is None:
             continue
         if option.kind == LIST:
-            words[option.key] = [value] if isinstance(value, str) else [str(word) for word in value]
+            normalized[option.key] = [value] if isinstance(value, str) else [str(item) for item in value]
         else:
-            words[option.key] = bool(value) if option.kind == FLAG else str(value)
-    return words
+            normalized[option.key] = bool(value) if option.kind == FLAG else str(value)
+    return normalized
 
 
 def prepare(
@@ -160,9 +161,9 @@ def prepare(
     *,
     network_mode: str = "",
 ) -> lifecycle.Container:
-    """Return a planned container that is nowhere yet; needs no root."""
+    """Return a new, planned container of which nothing is on disk yet; this does not need root."""
     container = os.urandom(32).hex()
-    wanted = request.Request(
+    requested = request.Request(
         container,
         naming.checked(options["name"]) if options.get("name") else naming.made_up(),
         Store(paths.root).image(image),
@@ -175,7 +176,7 @@ def prepare(
         network=lambda word: _network(paths, word),
         network_mode=network_mode or network_option.mode(options),
     )
-    planned = lifecycle.Container(paths, container, configure.configure(wanted), here, handles)
+    planned = lifecycle.Container(paths, container, configure.configure(requested), here, handles)
     if options.get("omit") or options.get("chroot"):
         _leave_out(planned, options)
     return planned
@@ -190,7 +191,7 @@ def _leave_out(container: lifecycle.Container, options: dict[str, Any]) -> None:
 
 
 def _network(paths: Paths, word: str) -> Network:
-    from tinybox.container.network import definitions  # a run without a network or a volume loads neither
+    from tinybox.container.network import definitions  # here: a run without a network or volume loads neither
 
     return definitions.find(paths, word)
 
@@ -210,12 +211,12 @@ def pid_of(paths: Paths, word: str) -> int:
 
 
 def hostname_of(paths: Paths, word: str) -> str:
-    """Return the host name of the container that *word* names; in the host's own UTS namespace it is the host's."""
+    """Return the host name of the container that *word* names: the host's own if they share the UTS namespace."""
     return spec.load(paths.bundle(naming.find(paths, word))).get("hostname") or os.uname().nodename
 
 
 def write_bundle(container: lifecycle.Container, folder: str) -> None:
-    """Write *container* as a plain OCI bundle, root file system included, that runc and crun can run, too."""
+    """Write *container* to *folder* as a plain OCI bundle with its root file system, which runc and crun also run."""
     from tinybox.container.storage import etc, plain_bundle
 
     rootfs = os.path.join(folder, "rootfs")
@@ -225,7 +226,8 @@ def write_bundle(container: lifecycle.Container, folder: str) -> None:
     except FileExistsError as error:
         raise UsageError(f"--bundle {folder}", "has a rootfs already", "name an empty directory") from error
     plain_bundle.copy_merged(container.annotations.pop(spec.LAYERS).split(":"), rootfs)
-    # Where its groups are is for who runs it to say: runc would leave an empty parent `tinybox` in every hierarchy.
+    # The runtime that runs the bundle chooses the cgroup path: from `tinybox/ID`, runc would leave an empty directory
+    # `tinybox` behind in every hierarchy.
     container.config["linux"].pop("cgroupsPath", None)
     etc.write(folder, container.config)
     spec.save(container.config, folder)

@@ -1,7 +1,8 @@
-"""The life of a container, told in order: register, create, start, stop, delete; and what is done when its owner dies.
+"""The life cycle of a container, in order: register, create, start, stop, delete; and the clean-up if its owner dies.
 
-This file is the table of contents of the whole program. Each function is one move between states; whatever a move has
-made is undone, last thing first, when it fails half-way.
+This file is the table of contents of the whole program. Each function makes one change of state; if it fails half-way,
+its effects are undone in reverse order. The owner of a container is the process that holds the lock RUN/ID/lock. If it
+is killed, the next command finds that lock free and cleans up: see sweep().
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Container:
-    """One container in the hands of its owner."""
+    """One container, as its owner process sees it: its configuration, its plan, and its record on disk."""
 
     def __init__(self, paths: Paths, container: str, config: Spec, host: Host, handles: Handles) -> None:
         self.paths, self.id, self.config, self.host, self.handles = paths, container, config, host, handles
@@ -42,24 +43,24 @@ class Container:
         task = Task(config, self.bundle, host, handles, self.cgroup, container, self.wiring)
         self.plan: Plan = planner.plan(task)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
-        self.name = self.annotations.get(spec.NAME, "")  # the name it was given first; a rename may have changed it
+        self.name = self.annotations.get(spec.NAME, "")  # its first name; `tinybox rename` may have changed it since
         self.runner = PlanRunner(self.plan, handles)
         self.record: Record = state.Record(paths, container, -1)
 
     def tell(self, action: str, **attributes: object) -> None:
-        """Write the event *action* down, with the image's name beside it."""
+        """Append the event *action* to the event log, with the image's name and further *attributes*."""
         events.emit(self.paths, self.id, action, self.annotations, **attributes)
 
 
 def group(container: str, config: Spec, host: Host) -> Cgroup:
-    """Return the control group of a container (which may not exist yet): ``tinybox/ID`` in every hierarchy it needs."""
+    """Return a container's control group, which need not exist yet: ``tinybox/ID`` in every hierarchy that it needs."""
     resources = config.get("linux", {}).get("resources", {})
     needed = {"devices"} | {setting.controller for setting in settings(resources, host.hierarchies)}
     return Cgroup(place(container), host.hierarchies, needed)
 
 
 def endpoints_of(paths: Paths, container: str, annotations: dict[str, str]) -> Endpoints | None:
-    """Return what connects a container with its networks; nothing, and nothing loaded, where there are none."""
+    """Return a container's endpoints in its networks; None, without an import, if it has no network of its own."""
     if spec.NETWORKS not in annotations:
         return None
     from tinybox.container.network.endpoints import Endpoints
@@ -68,7 +69,7 @@ def endpoints_of(paths: Paths, container: str, annotations: dict[str, str]) -> E
 
 
 def run(container: Container, signals: Signals) -> Ending:
-    """Live a registered container in the foreground. Whatever happens, nothing half-made is left."""
+    """Run a registered container in the foreground and return how it ended; after an error, nothing of it is left."""
     try:
         create(container)
         start(container)
@@ -85,13 +86,13 @@ def run(container: Container, signals: Signals) -> Ending:
 
 
 def register(container: Container, *, passing: bool = False) -> None:
-    """Take its id, its name and its place in the store; its state is then ``new``, as after ``docker create``.
+    """Reserve a container's id, name and directory in the store; its state is then ``new``, as after ``docker create``.
 
-    A *passing* one lives in the foreground and goes with its end (``--rm``): only its life is written, not its place.
+    A *passing* one runs in the foreground and is removed at its end (``--rm``): the store does not get its state.
     """
     container.record = state.lock(container.paths, container.id)
     container.record.passing = passing
-    if not passing:  # of one that passes, nothing is in the store by which it could be taken for another
+    if not passing:  # a passing container has no state in the store, so _reap() removes it in any case
         container.record.bind()
     try:
         naming.reserve(container.paths, container.annotations[spec.NAME], container.id)
@@ -108,7 +109,7 @@ def register(container: Container, *, passing: bool = False) -> None:
 
 
 def make_bundle(container: Container) -> None:
-    """Make the bundle on disk: config.json, an empty writable layer, and a place to mount the root on."""
+    """Make the bundle on disk: config.json, state.json, an empty writable layer, and a mount point for the root."""
     if spec.mounts_of_volumes(container.config, container.paths):
         from tinybox.container.storage import volumes
 
@@ -130,7 +131,7 @@ def make_bundle(container: Container) -> None:
 
 
 def create(container: Container) -> None:
-    """Do everything short of starting the program: the state is then ``created``, and the child waits for its word."""
+    """Make the container, but do not start its program; its state is then ``created``, and the child waits."""
     container.record.begin()
     if spec.has_other_users(container.config):
         from tinybox.container.records import id_ranges
@@ -145,20 +146,20 @@ def create(container: Container) -> None:
 
 
 def _annotations(container: Container) -> dict[str, str]:
-    """Return its annotations as the state has them: published ports with the host's side that was chosen."""
+    """Return the annotations for state.json: published ports include the host port that was chosen at the start."""
     kept: dict[str, str] = container.record.state.get("annotations", {})
     return kept if container.wiring is None else kept | container.wiring.published()
 
 
 def start(container: Container) -> None:
-    """Let the program begin; returns when execve(2) has succeeded, raises 126 or 127 when it has not."""
+    """Start the program; returns when execve(2) has succeeded, else raises an error with the exit status 126 or 127."""
     container.runner.start()
     container.record.write(status=state.RUNNING, startedAt=state.now())
     container.tell("start")
 
 
 def stop(container: Container, ending: Ending) -> None:
-    """Take back what the container had while it ran, and write down how it ended."""
+    """Release everything that the container had while it ran (processes, network, cgroup), and record how it ended."""
     spawn.kill(container.handles)
     container.cgroup.kill()
     container.handles.close()
@@ -180,7 +181,7 @@ def stop(container: Container, ending: Ending) -> None:
 
 
 def abandon(container: Container, error: BaseException) -> None:
-    """End a container whose monitor has met an *error* of its own; its exit status is unknown."""
+    """End a container whose monitor has failed with *error*; the container's exit status stays unknown."""
     container.runner.undo()
     container.runner.left += filter(None, [attempt(container.cgroup.kill), attempt(container.cgroup.remove)])
     if container.record.state.get("status") not in (state.NEW, state.STOPPED):
@@ -189,22 +190,22 @@ def abandon(container: Container, error: BaseException) -> None:
 
 
 def close(container: Container) -> None:
-    """Give the container out of hand: with ``--rm`` it goes, with all it wrote; else it stays, stopped."""
+    """Release the ownership of an ended container: with ``--rm`` it is removed with its files, else it stays."""
     naming.hide(container.paths, container.id, container.name)
     if container.annotations.get(spec.REMOVE):
         delete(container.paths, container.id, container.config)
         container.tell("destroy")
-    _let_go(container)
+    _release(container)
 
 
 def discard(container: Container) -> None:
-    """Remove a container that came to nothing, and give it out of hand."""
+    """Remove a container whose start has failed, and release the ownership of it."""
     delete(container.paths, container.id, container.config)
-    _let_go(container)
+    _release(container)
 
 
-def _let_go(container: Container) -> None:
-    """Own it no longer. If not all could be undone, its live directory stays, and the next command sweeps it."""
+def _release(container: Container) -> None:
+    """Release the lock. If an undo has failed, the run directory stays, and the next command sweeps the container."""
     if container.runner.left:
         container.record.hand_over()
     else:
@@ -212,9 +213,9 @@ def _let_go(container: Container) -> None:
 
 
 def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_too: bool = False) -> None:
-    """Remove a stopped container: its name, its config.json and everything it wrote. Its owner does this.
+    """Remove a stopped container: its name, its config.json and all files that it wrote. The caller must own it.
 
-    Volumes without a name go with it if it was run with ``--rm``, or with *volumes_too*; those with a name stay.
+    Its anonymous volumes are removed too if it was run with ``--rm``, or with *volumes_too*; named volumes stay.
     """
     config = config or spec.load_if_sound(paths.bundle(container))
     annotations = config.get("annotations", {})
@@ -232,7 +233,7 @@ def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_
 
 
 def acquire(paths: Paths, host: Host, container: str) -> Record:
-    """Become the owner of a container at rest. If nobody saw its end, for /run was emptied, end what runs of it yet."""
+    """Become the owner of a container at rest. If /run was cleared (reboot, or by hand), kill what survives of it."""
     record = state.lock(paths, container)
     if record.state.get("status") == state.STOPPED and record.state.get("exitCode") is None:
         _end_group(container, host)
@@ -246,16 +247,16 @@ def _end_group(container: str, host: Host) -> None:
 
 
 def sweep(paths: Paths, host: Host) -> list[str]:
-    """Clean up after every tinybox process that was killed: end and record what it owned; return the ids.
+    """Clean up after every tinybox process that was killed: end and record its containers; return their ids.
 
-    A living container's owner holds its lock; one whose lock can be had has none any more. See flock(2). One that
-    cannot be cleaned up is named, and left to a later command: it does not keep the others from it. What one of them
-    only kept frozen goes on.
+    The owner of a running container holds its lock; if the lock is free, the owner is dead: flock(2). A container that
+    cannot be cleaned up is reported and left to a later command; the others are cleaned up all the same. A container
+    that a killed command has only frozen is thawed.
     """
     swept = []
     for container in paths.with_run_directory():
         record = None
-        with Reported(f"what is left of container {container[:12]}") as outcome:
+        with Reported(f"clean-up of container {container[:12]}") as outcome:
             record = state.inherit(paths, container)
             if record is not None:
                 _reap(paths, host, record)
@@ -276,9 +277,9 @@ def _disconnect(paths: Paths, container: str) -> None:
 
 
 def _reap(paths: Paths, host: Host, record: Record) -> None:
-    """End a container whose owner has died. How its program ended nobody has seen: its exit status is unknown.
+    """End and record a container whose owner has died. Its exit status is unknown, and no restart policy is applied.
 
-    An owner that only looked at a container at rest (`cp`, `export`, `commit`) takes nothing with it.
+    If the dead owner had only read or copied files of a container at rest (`cp`, `export`, `commit`), it is kept.
     """
     _end_group(record.id, host)
     attempt(lambda: _disconnect(paths, record.id))

@@ -1,6 +1,6 @@
-"""Removing what nobody uses: containers at rest, images without a name, volumes, and what a killed command left.
+"""prune: remove containers at rest, unused images and volumes, and what killed commands have left in the store.
 
-Whatever is removed is first owned, by the lock of the container or of the store: so nothing goes that is in use.
+Each removal first takes the lock of the container or of the store, so nothing is removed that is in use.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 
 class Removed(NamedTuple):
-    """What went: names or ids to show, and how many bytes that freed."""
+    """What a prune has removed: the names or ids to print, and the number of bytes that were freed."""
 
     names: list[str]
     size: int
 
 
 def containers(paths: Paths) -> Removed:
-    """Remove every container that is at rest, and the remains of those that were never finished; see docker-prune."""
+    """Remove every container at rest, and what is left of interrupted creations; see docker-container-prune(1)."""
     names, size = [], 0
     for container in paths.stored():
         try:
             record = state.lock(paths, container)
         except StateError:
-            continue  # it runs, or a command is at work on it
+            continue  # the container runs, or another command uses it
         try:
             if os.path.isdir(paths.bundle(container)):
                 with Reported(f"container {container[:12]}"):
@@ -48,19 +48,19 @@ def containers(paths: Paths) -> Removed:
                     size += freed
         finally:
             record.close()
-    _forget_names(paths)
+    _release_names(paths)
     return Removed(names, size)
 
 
-def _forget_names(paths: Paths) -> None:
-    """Give back the names of containers of which nothing is left."""
+def _release_names(paths: Paths) -> None:
+    """Release the names of containers that have neither a bundle nor a run directory any more."""
     for container in naming.every(paths):
         if not os.path.isdir(paths.bundle(container)) and not os.path.isdir(paths.run_directory(container)):
             naming.release(paths, container)
 
 
 def images(paths: Paths, *, all_of_them: bool) -> Removed:
-    """Remove images that no container uses: those without a name, or *all_of_them*; and litter in the store."""
+    """Remove images that no container uses: without a name, or *all_of_them*; and unfinished imports in the store."""
     store = Store(paths.root)
     lines: list[str] = []
     with store.locked():
@@ -72,7 +72,7 @@ def images(paths: Paths, *, all_of_them: bool) -> Removed:
         try:
             removal = store.remove(image.reference or image.id)
         except ImageError:
-            continue  # a container has been made of it meanwhile, or another command was faster
+            continue  # a container uses it since then, or another command has removed it
         lines += [f"untagged: {name}" for name in removal.untagged]
         lines += [f"deleted: sha256:{image_id}" for image_id in removal.deleted]
     after = store.layers()
@@ -80,7 +80,7 @@ def images(paths: Paths, *, all_of_them: bool) -> Removed:
 
 
 def volumes_of(paths: Paths, is_wanted: Callable[[Volume], bool]) -> Removed:
-    """Remove the volumes that no container uses and that *is_wanted* says."""
+    """Remove the volumes that no container uses and for which *is_wanted* returns true."""
     names, size = [], 0
     with Store(paths.root).locked():
         for volume in volumes.unused(paths, is_wanted):

@@ -1,4 +1,4 @@
-"""update: change the limits of a container that is there, in its config.json and, if it runs, in the kernel at once."""
+"""update: change the limits and the restart policy of a container, in config.json and in the cgroups if it runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def update(paths: Paths, here: Host, word: str, options: dict[str, str]) -> None:
-    """Apply docker's update *options*; all or nothing: a limit that the kernel refuses leaves config.json as it was."""
+    """Apply docker's update *options*, all or none: if the kernel refuses a limit, config.json stays unchanged."""
     container = naming.find(paths, word)
     with open(os.path.join(paths.bundle(container), "config.json"), "rb") as lock:
         lock_file(lock.fileno())
@@ -40,29 +40,29 @@ def update(paths: Paths, here: Host, word: str, options: dict[str, str]) -> None
                     apply(lifecycle.group(container, config, here), config["linux"]["resources"])
                 finally:
                     if target.ends_within(0):
-                        _leave_nothing(lifecycle.group(container, config, here))
+                        _remove_unused_groups(lifecycle.group(container, config, here))
         spec.save(config, paths.bundle(container))
     events.emit(paths, container, "update")
 
 
-def _leave_nothing(group: Cgroup) -> None:
-    """Remove the groups that we may have made behind the back of an owner who has removed his; those in use stay."""
+def _remove_unused_groups(group: Cgroup) -> None:
+    """Remove groups that apply() may have made after the container's owner had removed them; groups in use stay."""
     for root in group.hierarchies.roots():
         files.rmdir(f"{root}/{group.name}") and files.rmdir(os.path.dirname(f"{root}/{group.name}"))
 
 
 def change(config: Spec, here: Host, options: dict[str, str]) -> None:
-    """Put the new limits into *config*, over the former ones."""
+    """Write the new limits into *config*; they replace the former ones, key by key."""
     resources = config["linux"].setdefault("resources", {})
     for section, values in limits.limits(options, here).items():
         resources[section] = {**resources.get(section, {}), **values}
 
 
 def apply(group: Cgroup, resources: Mapping[str, Any]) -> None:
-    """Write every limit of *resources* to the control *group* of a running container, which may grow new ones for it.
+    """Write every limit of *resources* to the control *group* of a running container; make missing groups for them.
 
-    Some limits bind one another (memory may not exceed memory and swap together), so what is refused is tried again
-    after the others; when nothing moves any more, the former values are put back and the refusal is raised.
+    Some limits depend on others (memory may not exceed the sum of memory and swap), so a refused one is tried again
+    after the others. If all remaining ones are refused, the former values are written back and the error is raised.
     """
     _check_usage(group, resources.get("memory") or {})
     try:
@@ -80,25 +80,25 @@ def apply(group: Cgroup, resources: Mapping[str, Any]) -> None:
                 refused.append(write)
                 refusal = error
         if refusal and len(refused) == len(writes):
-            _put_back(group, former)
+            _restore(group, former)
             raise refusal
         writes = refused
 
 
 def _check_usage(group: Cgroup, memory: Mapping[str, Any]) -> None:
-    """Refuse a limit below what is used, if ``checkBeforeUpdate`` asks for it: version 2 would kill to reach it."""
+    """Refuse a memory limit below the current use if ``checkBeforeUpdate`` is set: cgroup v2 would kill to reach it."""
     limit = memory.get("limit") or -1
     used = int(group.read("memory", "memory.current") or 0)
     if memory.get("checkBeforeUpdate") and 0 < limit < used:
-        raise HostError("linux.resources.memory.limit", f"{limit} is less than the {used} bytes that are used")
+        raise HostError("linux.resources.memory.limit", f"{limit} is less than the {used} bytes that are in use")
 
 
 def _value(group: Cgroup, setting: Setting) -> str:
     return (group.read(setting.controller, setting.file) or "").strip()
 
 
-def _put_back(group: Cgroup, former: list[Setting]) -> None:
-    for setting in former * 2:  # twice, for those that bind one another
+def _restore(group: Cgroup, former: list[Setting]) -> None:
+    for setting in former * 2:  # twice, because some limits depend on others
         try:
             group.apply(setting)
         except HostError:

@@ -1,6 +1,6 @@
-"""The bench: what a lab works with, and where it writes down what it saw, claimed, and could not do.
+"""The bench: makes a lab's boxes and processes, waits for facts, and collects the lab's evidence and claims.
 
-A lab never waits for time to pass; it waits for a fact, and gives up when that does not come.
+A lab never waits for a fixed time; it waits until a fact is true, and fails if that takes too long.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE = 50.0  # seconds that a fact may take; an emulated machine is twenty times slower than a real one
-FAIR = 0.9  # of a CPU, for one busy process alone: with less, the CPU is somebody else's
+FAIR = 0.9  # of a CPU, for one busy process alone: if it gets less, other programs use the CPU
 
 
 class Inconclusive(Exception):  # noqa: N818  it is no error: the machine did not allow a fair measurement
-    """The machine does not allow this measurement; the text says why."""
+    """The machine does not allow this measurement; the text of the exception is the reason."""
 
 
 class Evidence(NamedTuple):
-    """One figure that was read, where (host, box, or neither side's), and the file or call that it came from."""
+    """One figure: its side (host, box, or empty for neither), name and value, and the file or call it came from."""
 
     side: str
     figure: str
@@ -52,7 +52,7 @@ class Claim(NamedTuple):
 
 
 class Bench:
-    """One check at work; *seed* fixes whatever it draws at random."""
+    """The bench of one run of a check; *seed* fixes the random numbers that the check draws."""
 
     def __init__(self, image: str = "alpine", seed: int = 0) -> None:
         self.image, self.random = image, random.Random(seed)
@@ -70,7 +70,7 @@ class Bench:
 
     @contextlib.contextmanager
     def box(self, *command: Any, **options: Any) -> Iterator[Box]:
-        """Keep a box of the lab's image, whose program is *command*: words, or a function and its arguments."""
+        """Keep a box of the lab's image that runs *command*: a program or a function, with its arguments."""
         image = options.pop("image", self.image)
         one = boxes.start(image, command, {"network": "none", "rm": True, **options})
         try:
@@ -80,7 +80,7 @@ class Bench:
 
     @contextlib.contextmanager
     def process(self, function: Callable[..., Any], *arguments: Any) -> Iterator[Guest]:
-        """Keep a process of the host that runs *function*, in our own namespaces; see fork(2)."""
+        """Keep a process of the host that runs *function*, in the lab's own namespaces; see fork(2)."""
         one = processes.fork(function, arguments)
         try:
             yield one
@@ -88,44 +88,44 @@ class Bench:
             one.end()
 
     def folder(self) -> str:
-        """Return a new empty directory of the host, which goes with the check; not on /tmp, which may be an overlay."""
+        """Return a new directory of the host, removed after the check; not on /tmp, which may be an overlay."""
         folder = tempfile.mkdtemp(prefix="tinybox-lab-", dir="/var/tmp")
         self.closing(lambda: files.remove_tree(folder))
         return folder
 
     def keep(self, entered: AbstractContextManager[T]) -> T:
-        """Enter a context, such as a process, until the check ends."""
+        """Enter a context, such as a process, and leave it when the check ends; return what it yields."""
         return self._open.enter_context(entered)
 
     def closing(self, act: Callable[[], object]) -> None:
-        """Do *act* when the check ends, however it ends: for what has no ``with`` of its own."""
+        """Call *act* when the check ends, in whatever way: for objects that have no ``with`` of their own."""
         self._open.callback(act)
 
     # Waiting
 
     def comes(self, fact: Callable[[], T], seconds: float = PATIENCE) -> T | None:
-        """Look until *fact* returns something true, and return that; None after so many *seconds*."""
+        """Call *fact* until it returns something true, and return that; None after so many *seconds*."""
         return until(fact, time.monotonic() + seconds, 0.001) or None
 
     def until(self, fact: Callable[[], T], what: str = "a fact", seconds: float = PATIENCE) -> T:
-        """Look until *fact* returns something true, and return that; TinyboxError when it does not come."""
+        """Call *fact* until it returns something true, and return that; TinyboxError after so many *seconds*."""
         seen = self.comes(fact, seconds)
         if seen is None:
             raise TinyboxError(what, f"has not come in {seconds:.0f} s")
         return seen
 
-    # What was seen
+    # Evidence and claims
 
     def on_host(self, figure: str, value: T, source: str) -> T:
-        """Note what was seen from the host, and return it."""
+        """Note a value that was read on the host, and return it."""
         return self._note("host", figure, value, source)
 
     def in_box(self, figure: str, value: T, source: str) -> T:
-        """Note what was seen from inside the box, and return it."""
+        """Note a value that was read inside the box, and return it."""
         return self._note("box", figure, value, source)
 
     def saw(self, figure: str, value: T, source: str) -> T:
-        """Note what was seen, where sides do not matter, and return it."""
+        """Note a value that belongs to neither side, and return it."""
         return self._note("", figure, value, source)
 
     def _note(self, side: str, figure: str, value: T, source: str) -> T:
@@ -133,18 +133,20 @@ class Bench:
         return value
 
     def claim(self, sentence: str, holds: object) -> None:
-        """Say *sentence*, which the figures bear out or not."""
+        """Note a claim: a *sentence*, and whether it *holds*."""
         self.claims.append(Claim(sentence, bool(holds)))
 
     def need(self, fact: object, reason: str) -> None:
-        """End the check as inconclusive, for this *reason*, unless *fact* is true."""
+        """Raise Inconclusive with this *reason*, unless *fact* is true."""
         if not fact:
             raise Inconclusive(reason)
 
     def need_fair(self) -> None:
-        """End the check as inconclusive where one busy process alone gets less than 0.9 of a CPU."""
+        """Raise Inconclusive if one busy process alone gets less than 0.9 of a CPU."""
         with self.process(_solo_share, 0.15) as lonely:
-            share = self.on_host("CPUs for one busy process alone", lonely.hear(), "getrusage(2) over clock_gettime(2)")
+            share = self.on_host(
+                "CPUs for one busy process alone", lonely.receive(), "getrusage(2) over clock_gettime(2)"
+            )
         self.need(share >= FAIR, f"a starved CPU: one busy process alone got {share:.2f} of it, and needs {FAIR}")
 
 

@@ -1,6 +1,7 @@
-"""A box in the hands of a lab: made, joined and ended by the functions that `tinybox run` and `exec` use.
+"""The boxes of a lab: made, joined and ended by the functions that `tinybox run` and `exec` use.
 
-The lab is the owner of its boxes, in the foreground, as `run` is: it looks at them from the host while they live.
+The process of the lab owns its boxes, as `run` in the foreground does, and reads their /proc on the host.
+If it is killed, its boxes are killed, too, and the next command of tinybox removes what is left of them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Box(Guest):
-    """One box that runs; *pid* is the host's number of its first process, which is its init or the program itself."""
+    """One running box; *pid* is the host's number of its first process, which is its init or the program itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,36 +49,36 @@ class Box(Guest):
         return children[0]
 
     def path(self, inner: str) -> str:
-        """Return where the host sees the file *inner* of the box; see /proc/PID/root in proc(5)."""
+        """Return the host's path to the file *inner* of the box; see /proc/PID/root in proc(5)."""
         return f"/proc/{self.pid}/root{inner}"
 
     def start(self, *command: Any, **options: Any) -> Guest:
-        """Start another program in the box, words or a function with its arguments, as `tinybox exec` does."""
-        guest, words, function = Guest(), *_meant(command)
+        """Start another program or function in the box, with its arguments, as `tinybox exec` does."""
+        guest, arguments, function = Guest(), *_split_command(command)
         handles = Handles((guest.stdin, guest.stdout, guest.stdout))
         with control.running(self.container.paths, self.id) as target:
-            joining = execute.Execution(self.container.paths, self.container.host, target, words, options, handles)
+            joining = execute.Execution(self.container.paths, self.container.host, target, arguments, options, handles)
         if function is not None:
             inside.end_in(joining.plan, function, command[1:])
         joining.start()
         guest.pid, guest.pidfd, guest.master = handles.pid, handles.pidfd, handles.master
-        handles.pidfd = handles.master = -1  # they are the guest's now
+        handles.pidfd = handles.master = -1  # the guest owns them now
         handles.close()
         guest.hand_over()
         self.guests.append(guest)
         return guest
 
     def run(self, *command: Any, **options: Any) -> Done:
-        """Run another program in the box to its end."""
+        """Run another program in the box to its end; return its exit status and what it printed."""
         guest = self.start(*command, **options)
-        guest.hang_up()
-        printed = guest.rest()
+        guest.close_stdin()
+        printed = guest.read_all()
         return Done(guest.wait(), printed)
 
     def wait(self, seconds: float = PATIENCE) -> int:
-        """Wait until the box has ended, at most so long, and return its exit status as `tinybox run` would.
+        """Wait until the box has ended, and return its exit status as `tinybox run` would; TimeoutError if it is late.
 
-        It is watched as `run` watches it: for memory, too. Ctrl-C ends it, and the lab.
+        The wait loop is that of `run`, so an out-of-memory kill is noticed, too. Ctrl-C ends the box and the lab.
         """
         if self.ending is None:
             stopped: list[str] = []
@@ -88,12 +89,12 @@ class Box(Guest):
 
             with wait_loop.Signals() as signals:
 
-                def wire(watching: WaitLoop) -> None:
-                    watching.after(seconds, lambda: end("late"))
-                    watching.listen(signals.fd, lambda: end("Ctrl-C") if signals.pending() else None)
-                    watching.until_the_end()
+                def add_events(loop: WaitLoop) -> None:
+                    loop.after(seconds, lambda: end("late"))
+                    loop.listen(signals.fd, lambda: end("Ctrl-C") if signals.pending() else None)
+                    loop.until_the_end()
 
-                self.ending = wait_loop.watch(self.container, signals, wire)
+                self.ending = wait_loop.watch(self.container, signals, add_events)
             if stopped == ["late"]:
                 raise TimeoutError(f"the box has not ended in {seconds:.0f} s")
             if stopped:
@@ -101,7 +102,7 @@ class Box(Guest):
         return self.ending.status
 
     def end(self) -> None:
-        """End whatever runs in it, and take back all that it had. Its guests first: their parent is here, not there."""
+        """End all processes of the box and remove it; its guests first, because the lab is their parent."""
         for guest in self.guests:
             guest.end()
         lifecycle.stop(self.container, self.ending or wait_loop.Ending(128 + signal.SIGKILL))
@@ -109,19 +110,19 @@ class Box(Guest):
         self.close()
 
 
-def _meant(command: tuple[Any, ...]) -> tuple[list[str], Any]:
-    """Return the words of *command*, and the function that it begins with, if it does."""
+def _split_command(command: tuple[Any, ...]) -> tuple[list[str], Any]:
+    """Return the arguments for the engine, and the function that *command* begins with (None for a program)."""
     if callable(command[0]):
         return [f"lab:{command[0].__name__}"], command[0]
-    return [str(word) for word in command], None
+    return [str(argument) for argument in command], None
 
 
 def start(image: str, command: tuple[Any, ...], options: dict[str, Any]) -> Box:
-    """Make a box of *image* and start *command* in it, by the steps of lifecycle.run() up to its watching."""
-    box, words, function = Box(), *_meant(command)
+    """Make a box of *image* and start *command* in it, as lifecycle.run() does, but without its wait loop."""
+    box, arguments, function = Box(), *_split_command(command)
     handles = Handles((box.stdin, box.stdout, box.stdout))
     try:
-        box.container = launch.register(image, words, launch.normal(options), handles, passing=True)
+        box.container = launch.register(image, arguments, launch.normal(options), handles, passing=True)
         try:
             if function is not None:
                 inside.end_in(box.container.plan, function, command[1:])

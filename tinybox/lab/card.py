@@ -1,6 +1,6 @@
-"""What a lab looks like: the prediction card before it, the two views, the evidence and the verdict after it.
+"""The output of a lab: the prediction card before it, then the evidence of host and box, the claims and the verdict.
 
-Where a subject has two sides they stand side by side, the host on the left and the box on the right, 100 columns wide.
+Evidence from both sides is shown side by side, the host on the left and the box on the right, 100 columns wide.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ HALF = WIDTH // 2 - 1  # and a bar between the halves
 
 
 def question(name: str, lab: Lab) -> list[str]:
-    """Return the prediction card: what will be seen? The answer stays folded away."""
-    return [f"{name}: {course.subject(name)}", "=" * WIDTH, *said("Predict", lab.question)]
+    """Return the prediction card: the name, the subject and the question, without the answer."""
+    return [f"{name}: {course.subject(name)}", "=" * WIDTH, *paragraph("Predict", lab.question)]
 
 
 def answer(lab: Lab) -> list[str]:
-    """Return the answer, unfolded."""
-    return said("Answer", lab.answer)
+    """Return the answer as a paragraph."""
+    return paragraph("Answer", lab.answer)
 
 
 def report(result: Result) -> list[str]:
-    """Return what was seen, from both sides where there are two, what it bears out, and the verdict."""
+    """Return the evidence (in two columns if there are two sides), the claims, and the verdict."""
     sides = [each for each in result.evidence if each.side]
     rest = [each for each in result.evidence if not each.side]
     lines = ["", *_two_views(sides)] if sides else []
@@ -43,9 +43,9 @@ def report(result: Result) -> list[str]:
     return lines
 
 
-def said(who: str, text: str) -> list[str]:
-    """Return a paragraph that begins with *who* speaks."""
-    return _wrapped(f"{who + ':':9} {text}", WIDTH, " " * 10)
+def paragraph(title: str, text: str) -> list[str]:
+    """Return the lines of a paragraph that begins with its *title*."""
+    return _wrapped(f"{title + ':':9} {text}", WIDTH, " " * 10)
 
 
 def _wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
@@ -57,7 +57,7 @@ def _figure(each: Evidence, width: int) -> list[str]:
 
 
 def _two_views(evidence: list[Evidence]) -> Iterator[str]:
-    """Yield the host's figures on the left and the box's on the right; those of one name begin on one line."""
+    """Yield the host's figures on the left and the box's on the right; figures of the same name begin on one line."""
     yield f"{'HOST':{HALF}} | BOX"
     yield f"{'-' * HALF}-+-{'-' * (HALF - 1)}"
     for left, right in _paired(evidence):
@@ -68,7 +68,7 @@ def _two_views(evidence: list[Evidence]) -> Iterator[str]:
 
 
 def _paired(evidence: list[Evidence]) -> Iterator[tuple[Evidence | None, Evidence | None]]:
-    """Yield what stands on one line: the next figure, and the first of the same name on the other side."""
+    """Yield the figures of each line: the next figure, and the first of the same name on the other side."""
     left = list(evidence)
     while left:
         one = left.pop(0)
@@ -79,7 +79,7 @@ def _paired(evidence: list[Evidence]) -> Iterator[tuple[Evidence | None, Evidenc
 
 
 def table(pairs: Iterable[tuple[str, Pair]]) -> Iterator[str]:
-    """Yield the table of `tinybox lab check`, a line a lab, as each is done; and a last line that counts."""
+    """Yield the table of `tinybox lab check`: one line for each lab as soon as it is done, then a line of counts."""
     verdicts = []
     yield f"{'LAB':16} {'VERDICT':12} {'WITH IT':12} {'WITHOUT':12} {'SECONDS':>7}  WHY"
     for name, pair in pairs:
@@ -118,7 +118,7 @@ def pair_as_data(name: str, pair: Pair) -> dict[str, Any]:
 
 
 def markdown(name: str, lab: Lab, result: Result) -> list[str]:
-    """Return a page to hand in, with room for the prediction, and the answer folded away."""
+    """Return a page for a hand-in, in Markdown, with room for the prediction, and the answer folded away."""
     cells = [
         " | ".join(cell.replace("|", "\\|") for cell in (each.side or "-", each.figure, each.value, f"`{each.source}`"))
         for each in result.evidence

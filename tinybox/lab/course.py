@@ -1,6 +1,7 @@
-"""A lab asks, measures and judges; its control is the same check without the feature, and has to come out otherwise.
+"""Labs and their controls: find a lab by name, run it and its control, and judge both by their claims.
 
-What holds with and without a thing says nothing about the thing: so a lab counts only together with its control.
+A control is the same check without the feature, and must have another result. A claim that holds with and without the
+feature proves nothing about the feature. So a lab counts only together with its control.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tinybox.lab.bench import Claim, Evidence
 
     class Check(Protocol):
-        """What measures: with the feature, or without it for the control."""
+        """The function that measures: with the feature, or for the control without it."""
 
         def __call__(self, bench: Bench, *, feature: bool) -> None:
             """Measure, note evidence, and claim."""
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 DEADLINE = 150.0  # seconds for one lab; most need less than one, but an emulated machine is twenty times slower
 
-# The order of the lectures; what is there is what has a file.
+# The order of the lectures. A lab exists if it has a file in the catalogue.
 ORDER = (
     "pid pid-max argv stdio cpu workers states exit proc deadlock livelock posix nohup exec fork lock orphan zombie"
     " daemon ipc-pipe ipc-signal ipc-mq ipc-shm ipc-sem ipc-socket syscall fd epoll mmap cow-fork cow-overlay"
@@ -43,7 +44,7 @@ ORDER = (
 
 
 class Lab(NamedTuple):
-    """One demonstration: *control* says what is taken away, *check* measures."""
+    """One demonstration: *control* is a sentence about what the control removes, *check* measures."""
 
     question: str
     answer: str
@@ -52,7 +53,7 @@ class Lab(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What came out of one check; *broken* when it could not be done at all, so that it shows nothing."""
+    """The result of one check; *broken* if it could not be done at all, so that it proves nothing."""
 
     verdict: str
     reason: str
@@ -70,14 +71,14 @@ class Pair(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """FAIL if the lab fails or its control does not come out the other way; INCONCLUSIVE if one of them is."""
+        """FAIL if the lab fails, or its control passes or is broken; INCONCLUSIVE if one of the two is; else PASS."""
         if self.lab.verdict == FAIL or self.control.verdict == PASS or self.control.broken:
             return FAIL
         return INCONCLUSIVE if INCONCLUSIVE in (self.lab.verdict, self.control.verdict) else PASS
 
     @property
     def reason(self) -> str:
-        """Why it is not a PASS; empty if it is."""
+        """The reason why the verdict is not PASS; empty if it is."""
         if self.lab.verdict != PASS:
             return self.lab.reason
         if self.control.verdict == PASS:
@@ -107,7 +108,7 @@ def load(name: str) -> Lab:
 
 
 def description(name: str) -> str:
-    """Return what a lab's docstring says below its first line: the idea, to be read aloud."""
+    """Return a lab's docstring below its first line: the idea, to be read aloud."""
     _path(name)
     text = importlib.import_module(f"{catalogue.__name__}.{_module(name)}").__doc__ or ""
     return " ".join(text.partition("\n")[2].split())
@@ -125,7 +126,7 @@ def _path(name: str) -> str:
 
 
 def conduct(lab: Lab, *, feature: bool = True, image: str = "alpine", seed: int = 0) -> Result:
-    """Do one check, with or without the feature, and judge it by its claims."""
+    """Run one check, with or without the feature, and judge it by its claims."""
     bench, began = Bench(image, seed), time.monotonic()
     verdict, reason, broken = FAIL, "", False
     try:
@@ -135,7 +136,7 @@ def conduct(lab: Lab, *, feature: bool = True, image: str = "alpine", seed: int 
         verdict, reason = INCONCLUSIVE, str(error)
     except (TinyboxError, OSError) as error:
         reason, broken = f"it could not be done: {error}", True
-    except Exception as error:  # noqa: BLE001  a mistake in one lab must not keep the others from being done
+    except Exception as error:  # noqa: BLE001  after a mistake in one lab the others must still be done
         reason, broken = f"it has a mistake: {type(error).__name__}: {error}", True
     else:
         refuted = [claim.sentence for claim in bench.claims if not claim.holds]
@@ -146,13 +147,13 @@ def conduct(lab: Lab, *, feature: bool = True, image: str = "alpine", seed: int 
 
 
 def conduct_both(lab: Lab, *, image: str = "alpine", seed: int = 0) -> Pair:
-    """Do a lab and its control."""
+    """Run a lab and its control."""
     return Pair(conduct(lab, image=image, seed=seed), conduct(lab, feature=False, image=image, seed=seed))
 
 
 @contextlib.contextmanager
 def _deadline(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError when what is done here takes longer; see setitimer(2)."""
+    """Raise TimeoutError if the body of the ``with`` takes longer than *seconds*; see setitimer(2)."""
 
     def late(_number: int, _frame: FrameType | None) -> None:
         raise TimeoutError(f"it took more than {seconds:.0f} s")
@@ -166,7 +167,7 @@ def _deadline(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, former)
 
 
-def chosen(words: tuple[str, ...]) -> Iterator[str]:
-    """Yield the names that *words* mean: ``all``, or each by itself."""
-    for word in words:
-        yield from ids() if word == "all" else [word]
+def chosen(arguments: tuple[str, ...]) -> Iterator[str]:
+    """Yield the names of labs in *arguments*; ``all`` stands for all labs."""
+    for argument in arguments:
+        yield from ids() if argument == "all" else [argument]

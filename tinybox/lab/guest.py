@@ -1,6 +1,7 @@
-"""A process in the hands of a lab: two pipes to talk with it, a pidfd to wait for its end, and an end in any case.
+"""A guest: a process that a lab starts in a box or on the host, with two pipes to it and a pidfd to wait for its end.
 
-A pipe carries lines both ways, so neither side guesses when the other is ready: it is told.
+Lab and guest send lines through the pipes, so each side knows when the other is ready and does not have to guess. A
+guest on the host is killed when the process of the lab dies.
 """
 
 from __future__ import annotations
@@ -24,99 +25,100 @@ PATIENCE = 50.0  # seconds
 
 
 class Done(NamedTuple):
-    """What a program in a box came to: its exit status, as ``$?`` shows it, and all that it printed."""
+    """The result of a program in a box: its exit status, as ``$?`` shows it, and all that it printed."""
 
     status: int
     output: str
 
 
 class Streams:
-    """Two pipes: what we say goes to the program's stdin, what it prints (errors, too) comes to us; see pipe(2).
+    """Two pipes: one to the program's stdin, one from its stdout and stderr; see pipe(2).
 
-    *input* and *output* are our ends of the two.
+    *input* and *output* are the lab's ends of the two, *stdin* and *stdout* are the program's.
     """
 
     def __init__(self) -> None:
         self.stdin, self.input = os.pipe()
         self.output, self.stdout = os.pipe()
         self._open = {self.stdin, self.input, self.output, self.stdout}
-        self._heard = b""
+        self._buffer = b""
 
     def hand_over(self) -> None:
-        """Close the program's ends, which it has now."""
+        """Close the program's ends in this process; the program has copies of them."""
         self.close(self.stdin, self.stdout)
 
     def close(self, *fds: int) -> None:
-        """Close these of ours that are still open; all without arguments."""
+        """Close those of *fds* that are still open in this process; without arguments, all."""
         for fd in set(fds or self._open) & self._open:
             os.close(fd)
             self._open.discard(fd)
 
-    def say(self, text: str) -> None:
-        """Write *text* and the end of a line to its stdin."""
+    def send_line(self, text: str) -> None:
+        """Write *text* and a newline to the program's stdin."""
         os.write(self.input, text.encode() + b"\n")
 
-    def says(self) -> bool:
-        """Tell whether it has said something that we have not heard yet; see select(2)."""
-        return bool(self._heard or select.select([self.output], [], [], 0)[0])
+    def has_output(self) -> bool:
+        """Return whether the program has printed something that is not read yet; see select(2)."""
+        return bool(self._buffer or select.select([self.output], [], [], 0)[0])
 
-    def hang_up(self) -> None:
-        """Close its stdin: it reads the end of the file."""
+    def close_stdin(self) -> None:
+        """Close the lab's end of the program's stdin: the program reads end of file."""
         self.close(self.input)
 
-    def turn_away(self) -> None:
-        """Close our end of its stdout: nobody reads what it prints."""
+    def close_stdout(self) -> None:
+        """Close the lab's end of the program's stdout: its writes now raise SIGPIPE; see pipe(7)."""
         self.close(self.output)
 
-    def line(self, seconds: float = PATIENCE) -> str:
-        """Return the next line that it prints; TinyboxError if none comes."""
-        while b"\n" not in self._heard:
+    def read_line(self, seconds: float = PATIENCE) -> str:
+        """Return the next line that the program prints; TinyboxError if it ends or prints nothing for *seconds*."""
+        while b"\n" not in self._buffer:
             if not self._more(seconds):
-                raise TinyboxError("a program of the lab", "ended without a word", self._heard.decode(errors="replace"))
-        line, _, self._heard = self._heard.partition(b"\n")
+                rest = self._buffer.decode(errors="replace")
+                raise TinyboxError("a program of the lab", "ended before it had printed a line", rest)
+        line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode(errors="replace")
 
-    def hear(self, seconds: float = PATIENCE) -> Any:
-        """Return what the next line says in JSON; TinyboxError if it tells of an exception."""
-        line = self.line(seconds)
+    def receive(self, seconds: float = PATIENCE) -> Any:
+        """Return the value of the next line, which is JSON; TinyboxError if it reports an exception."""
+        line = self.read_line(seconds)
         try:
-            said = json.loads(line)
+            value = json.loads(line)
         except ValueError as error:
-            raise TinyboxError("a program of the lab", f"has said something else than JSON: {line[:200]}") from error
-        if isinstance(said, dict) and inside.ERROR in said:
-            raise TinyboxError("a function of the lab", said[inside.ERROR])
-        return said
+            raise TinyboxError("a program of the lab", f"has printed a line that is not JSON: {line[:200]}") from error
+        if isinstance(value, dict) and inside.ERROR in value:
+            raise TinyboxError("a function of the lab", value[inside.ERROR])
+        return value
 
-    def rest(self, seconds: float = PATIENCE) -> str:
-        """Return all that it prints until nobody has its stdout open any more."""
+    def read_all(self, seconds: float = PATIENCE) -> str:
+        """Return all that the program prints until its stdout is closed in all processes."""
         while self._more(seconds):
             continue
-        said, self._heard = self._heard, b""
-        return said.decode(errors="replace")
+        printed, self._buffer = self._buffer, b""
+        return printed.decode(errors="replace")
 
     def _more(self, seconds: float) -> bool:
         if not select.select([self.output], [], [], seconds)[0]:
-            raise TinyboxError("a program of the lab", f"has said nothing for {seconds:.0f} s")
+            raise TinyboxError("a program of the lab", f"has printed nothing for {seconds:.0f} s")
         piece = os.read(self.output, 65536)
-        self._heard += piece
+        self._buffer += piece
         return bool(piece)
 
 
 class Guest(Streams):
-    """A child of ours with its streams: on the host, or in a box that it has joined."""
+    """A child of the lab's process, with its streams: on the host, or in a box that it has joined."""
 
     def __init__(self) -> None:
         super().__init__()
         self.pid = self.pidfd = -1
-        self.master = -1  # our end of its terminal, where it has one
+        self.master = -1  # the lab's end of its terminal, if it has one
         self._status: int | None = None
 
     def ended(self) -> bool:
-        """Tell whether it has ended; see pidfd_open(2)."""
+        """Return whether the process has ended; see pidfd_open(2)."""
         return bool(select.select([self.pidfd], [], [], 0)[0])
 
     def wait(self, seconds: float = PATIENCE) -> int:
-        """Return its exit status as ``$?`` shows it, 128+N for signal N; TinyboxError if it does not end."""
+        """Return the exit status as ``$?`` shows it, 128+N for signal N; TinyboxError if it does not end in time."""
         if self._status is None:
             if not select.select([self.pidfd], [], [], seconds)[0]:
                 raise TinyboxError(f"process {self.pid}", f"has not ended in {seconds:.0f} s")
@@ -126,16 +128,16 @@ class Guest(Streams):
                 self._status += 128
         return self._status
 
-    def send(self, number: int) -> None:
-        """Send it a signal; see pidfd_send_signal(2)."""
+    def send_signal(self, number: int) -> None:
+        """Send the process a signal; see pidfd_send_signal(2)."""
         signal.pidfd_send_signal(self.pidfd, number)
 
     def end(self) -> None:
-        """End it for good, if it has not ended, and close what is open."""
+        """Kill the process if it has not ended, wait for it, and close all descriptors."""
         if self.pidfd >= 0:
             if self._status is None:
                 with contextlib.suppress(ProcessLookupError):
-                    self.send(signal.SIGKILL)
+                    self.send_signal(signal.SIGKILL)
                 self.wait()
             os.close(self.pidfd)
             self.pidfd = -1
@@ -143,14 +145,14 @@ class Guest(Streams):
         self.close()
 
     def lose_terminal(self) -> None:
-        """Close our end of its terminal, as a window does that is closed: the kernel sends SIGHUP; see pty(7)."""
+        """Close the lab's end of its terminal, as a closed window does: the kernel sends SIGHUP; see pty(7)."""
         if self.master >= 0:
             os.close(self.master)
             self.master = -1
 
 
 def fork(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Guest:
-    """Run *function* in a child of ours on the host; it dies with us; see fork(2)."""
+    """Run *function* in a child on the host, which is killed when this process dies; see fork(2)."""
     guest = Guest()
     guest.pid = os.fork()
     if guest.pid == 0:

@@ -1,8 +1,9 @@
-"""A Python function as the program of a box: the plan is data, so a lab may let it end in a call of its own.
+"""A Python function as the program of a box: the last step of the plan calls it, in place of execve(2).
 
-Alpine has no Python, and needs none: PID 1 of a box is our own interpreter, which has run on behind pivot_root(2) with
-all it needs in memory. The function runs where execve(2) would have run the program: same namespaces, same groups,
-same rights, same filter. It cannot import, and it talks in lines of JSON over its stdin and stdout.
+This works because a plan is data. Alpine has no Python, and needs none: PID 1 of a box is tinybox's own interpreter,
+which runs on after pivot_root(2) with all that it needs in memory. The function runs where execve(2) would have run the
+program: same namespaces, same control groups, same rights, same filter. It cannot import. It sends lines of JSON to the
+lab on its stdout, and reads lines from its stdin.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 
     Function = Callable[..., Any]
 
-ERROR = "error"  # the key of a line of JSON that tells of a function's failure
-_waiting = bytearray()  # what has come in and is not yet a whole line
+ERROR = "error"  # the key of a line of JSON that reports an exception of the function
+_buffer = bytearray()  # bytes from stdin that are not yet a whole line
 
 
 def end_in(plan: Plan, function: Function, arguments: tuple[Any, ...]) -> None:
-    """Let *plan*, of a new box or of a process that joins one, end in a call of *function* instead of execve(2)."""
+    """Replace the last step of *plan* (of a new box, or of `exec`) by a call of *function*, in place of execve(2)."""
     steps = plan.child
     program = steps.pop()
     steps[:] = [step for step in steps if step.name != "find-program"]
@@ -43,14 +44,14 @@ def end_in(plan: Plan, function: Function, arguments: tuple[Any, ...]) -> None:
 
 
 def run(mode: str, program: Program, handles: Handles, function: Function, arguments: tuple[Any, ...]) -> NoReturn:
-    """Be what init.run() is, with a function: the same filter, the same PID 1 with the same duties; see fork(2)."""
+    """Do what init.run() does, but call a function: the same filter, the same PID 1 with its duties; see fork(2)."""
     if program.filter:
         filters.install(program.filter, program.filter_flags)
     pid = 0 if mode == init.NONE else os.fork()
-    os.close(handles.sync.report)  # its end tells the parent that the program runs
+    os.close(handles.sync.report)  # the parent reads end of file: the program runs
     if pid:
         init.supervise(pid, forward=mode == init.FORWARD)
-    if os.getsid(0) != os.getpid():  # it was made after the session was begun
+    if os.getsid(0) != os.getpid():  # fork(2) made this process after the session was begun
         os.setsid()
     if program.terminal:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -58,9 +59,9 @@ def run(mode: str, program: Program, handles: Handles, function: Function, argum
 
 
 def perform(function: Function, arguments: tuple[Any, ...]) -> NoReturn:
-    """Call *function* as a fresh program would begin, with default signals; tell what it returns, and exit.
+    """Call *function* with default signals, as a new program has them; send what it returns to the lab, and exit.
 
-    The exit status is 0; 1 after an exception, which is told, too.
+    The exit status is 0. After an exception, which is sent to the lab, too, it is 1.
     """
     status = 0
     try:
@@ -70,25 +71,25 @@ def perform(function: Function, arguments: tuple[Any, ...]) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         answer = function(*arguments)
         if answer is not None:
-            tell(answer)
-    except BaseException as error:  # noqa: BLE001  whatever it is, the lab must hear of it
-        tell({ERROR: f"{function.__name__}: {type(error).__name__}: {error}"})
+            send(answer)
+    except BaseException as error:  # noqa: BLE001  every exception has to be reported to the lab
+        send({ERROR: f"{function.__name__}: {type(error).__name__}: {error}"})
         status = 1
     os._exit(status)
 
 
-def tell(answer: Any) -> None:
-    """Tell the lab *answer*, as one line of JSON on stdout; see write(2)."""
-    os.write(1, json.dumps(answer).encode() + b"\n")
+def send(value: Any) -> None:
+    """Send *value* to the lab, as one line of JSON on stdout; see write(2)."""
+    os.write(1, json.dumps(value).encode() + b"\n")
 
 
-def listen() -> str:
-    """Wait for a line from the lab, from its ``say()``; the empty string when it has hung up; see read(2)."""
-    while b"\n" not in _waiting:
+def receive_line() -> str:
+    """Wait for a line from the lab, from its ``send_line()``; return the empty string at end of file; see read(2)."""
+    while b"\n" not in _buffer:
         piece = os.read(0, 4096)
         if not piece:
             return ""
-        _waiting.extend(piece)
-    line, _, rest = bytes(_waiting).partition(b"\n")
-    _waiting[:] = rest
+        _buffer.extend(piece)
+    line, _, rest = bytes(_buffer).partition(b"\n")
+    _buffer[:] = rest
     return line.decode()

@@ -1,6 +1,6 @@
-"""Looking at processes through /proc, field by field as proc(5) numbers and names them: a student can do the same.
+"""Read the figures of a process from /proc, by the numbers and names of fields in proc(5), as a student can do, too.
 
-A process that is gone has no figures: FileNotFoundError, or ProcessLookupError from a file that was still open.
+For a process that is gone, the functions raise FileNotFoundError, or ProcessLookupError if the file was still open.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def text(path: str) -> str:
-    """Return what a file of /proc says, without the end of its last line."""
+    """Return the text of a file of /proc, without its last newline."""
     with open(path, encoding="utf-8", errors="replace") as file:
         return file.read().rstrip("\n")
 
 
 def status(pid: int | str, name: str) -> str:
-    """Return one line of /proc/PID/status, such as NSpid or VmRSS; empty if it has none; see proc_pid_status(5)."""
+    """Return the value of one line of /proc/PID/status, such as NSpid; empty if it has none; see proc_pid_status(5)."""
     return proc.status(text(f"/proc/{pid}/status")).get(name, "")
 
 
@@ -45,7 +45,7 @@ def state(pid: int | str) -> str:
 
 
 def seconds(pid: int | str) -> float:
-    """Return how long a process has had a CPU: utime and stime, fields 14 and 15; see proc_pid_stat(5)."""
+    """Return the CPU time of a process in seconds: utime and stime, fields 14 and 15; see proc_pid_stat(5)."""
     return (int(stat(pid, 14)) + int(stat(pid, 15))) / os.sysconf("SC_CLK_TCK")
 
 
@@ -61,5 +61,5 @@ def signals(pid: int | str, name: str) -> set[int]:
 
 
 def asleep(pid: int, function: str = "") -> Callable[[], bool]:
-    """Return the fact that a process sleeps (in a kernel function of this name), for Bench.until()."""
+    """Return a function for Bench.until() that tests whether a process sleeps (in a kernel function of this name)."""
     return lambda: state(pid) in "SD" and function in sleeps_in(pid)

@@ -1,6 +1,7 @@
-"""What strace(1) does: a parent that traces its child is told of each system call, at its entry and at its end.
+"""Trace the system calls of a child with ptrace(2), as strace(1) does.
 
-The kernel stops the child at both, and the parent reads number and arguments (PTRACE_GET_SYSCALL_INFO, Linux 5.3).
+The kernel stops the child at the entry and at the exit of each call, and its parent reads number and arguments of the
+call (PTRACE_GET_SYSCALL_INFO, Linux 5.3).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 TRACEME, SYSCALL, SETOPTIONS, GET_SYSCALL_INFO = 0, 24, 0x4200, 0x420E
 TRACESYSGOOD, EXITKILL = 1, 0x100000
-AT_CALL = signal.SIGTRAP | 0x80  # with TRACESYSGOOD, what stops a child at a call looks like this
+AT_CALL = signal.SIGTRAP | 0x80  # the signal of a stop at a system call, with TRACESYSGOOD
 ENTRY = struct.Struct("=B3xIQQQ6Q")  # struct ptrace_syscall_info at an entry: op, arch, ip, sp, nr, args
 
 _libc = ctypes.PyDLL(None, use_errno=True)
@@ -29,7 +30,7 @@ _ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void
 
 
 class Call(NamedTuple):
-    """One system call at its entry: its number on this machine, its arguments, and the memory of who makes it."""
+    """One system call at its entry: its number on this machine, its arguments, and the pid of the calling process."""
 
     number: int
     arguments: tuple[int, ...]
@@ -43,7 +44,7 @@ class Call(NamedTuple):
 
 
 def ptrace(request: int, pid: int = 0, address: int = 0, data: object = None) -> int:
-    """Make the call; see ptrace(2)."""
+    """Call ptrace(2); SyscallError if it fails."""
     result: int = _ptrace(request, pid, address, data)
     if result < 0:
         raise SyscallError(ctypes.get_errno(), "ptrace", (request, pid))
@@ -51,7 +52,7 @@ def ptrace(request: int, pid: int = 0, address: int = 0, data: object = None) ->
 
 
 def allowed() -> bool:
-    """Tell whether this host lets a parent trace its child; a security module may forbid it; see ptrace(2)."""
+    """Return whether this host lets a parent trace its child; a security module may forbid it; see ptrace(2)."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -63,13 +64,13 @@ def allowed() -> bool:
 
 
 def traced(act: Callable[[], object], see: Callable[[Call], None]) -> int:
-    """Do *act* in a child, and let *see* look at each of its system calls, while it stands still; return its status.
+    """Do *act* in a child, and call *see* for each of its system calls, while it is stopped; return its exit status.
 
-    Its first calls are those that bring it under way; children of its own are not traced. See ptrace(2).
+    The first calls belong to the start of the tracing. The child's own children are not traced. See ptrace(2).
     """
     pid = os.fork()
     if pid == 0:
-        process.set_dumpable(True)  # who is hidden cannot be looked into by its tracer either
+        process.set_dumpable(True)  # the tracer cannot read the memory of a process that is not dumpable
         ptrace(TRACEME)
         os.kill(os.getpid(), signal.SIGSTOP)
         act()

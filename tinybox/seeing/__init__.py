@@ -1,1 +1,1 @@
-"""Seeing it happen: who listens to the engine, what the kernel looks like after each step, and how both are shown."""
+"""`--explain`, `--step`, `--omit`, replay: report each step and system call, read /proc after it, show both."""

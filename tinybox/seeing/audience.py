@@ -1,4 +1,4 @@
-"""What the audience wants to see, and where: text, JSON lines or a page; and whether it stops before steps."""
+"""The options of seeing: the form (text, JSON lines, HTML page), the output file, where to stop, what to omit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORMS = ("text", "json", "html")
 
 
 class SeeingOptions:
-    """The options that are about seeing, checked."""
+    """The checked options of seeing; the output file is open."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.form, self.output = options.get("explain") or "text", options.get("output") or ""
@@ -41,13 +41,14 @@ class SeeingOptions:
             raise UsageError(f"--explain={self.form}", "no such form", ", ".join(FORMS))
 
         if self.form == "html" and not self.output:
-            raise UsageError("--explain=html", "is a page, and needs a file", "-o FILE")
+            raise UsageError("--explain=html", "a page needs a file to be written to", "-o FILE")
         self.fd = self._open()
 
     def _open(self) -> int:
-        """Return the descriptor to write to: stderr, or a new file; UsageError now, before anything has run.
+        """Return the descriptor to write to: stderr, or a new file; UsageError if it cannot be written.
 
-        The file is its owner's alone: what is told has the words of the command, and with them the box's variables.
+        This happens before anything runs. Only the owner may read the file (0600): the output has the arguments of the
+        command, and among them the box's environment variables.
         """
         if not self.output:
             return 2
@@ -57,23 +58,23 @@ class SeeingOptions:
             raise UsageError(f"--output {self.output}", f"cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
-        """Leave the file to the process that looks."""
+        """Close the file in this process; the observer process has it open, too."""
         if self.output:
             os.close(self.fd)
 
 
-def look(wanted: SeeingOptions, ends: dict[str, _socket.socket], parent: int) -> None:
-    """Be the audience, until there is nothing more to see."""
+def observe(options: SeeingOptions, ends: dict[str, _socket.socket], parent: int) -> None:
+    """Run the observer process: show all events until both lanes are closed."""
     with contextlib.ExitStack() as stack:
-        stop = Stops(wanted.stops, stack.enter_context(Keyboard())).stop if wanted.stops else None
+        stop = Stops(options.stops, stack.enter_context(Keyboard())).stop if options.stops else None
         out = stack.enter_context(
-            open(wanted.fd, "w", encoding="utf-8", errors="backslashreplace", closefd=bool(wanted.output))
+            open(options.fd, "w", encoding="utf-8", errors="backslashreplace", closefd=bool(options.output))
         )
-        Observer(ends, parent, [_shown(wanted, out)], stop, wanted.omitted).run()
+        Observer(ends, parent, [_display(options, out)], stop, options.omitted).run()
 
 
-def _shown(wanted: SeeingOptions, out: TextIO) -> Callable[[dict[str, Any]], None]:
-    """Return who shows the events on *out*, each as soon as it is there."""
+def _display(options: SeeingOptions, out: TextIO) -> Callable[[dict[str, Any]], None]:
+    """Return the function that writes each event to *out* in the chosen form, as soon as it happens."""
 
     def write(text: str) -> None:
         out.write(text)
@@ -82,8 +83,8 @@ def _shown(wanted: SeeingOptions, out: TextIO) -> Callable[[dict[str, Any]], Non
     def write_json(event: dict[str, Any]) -> None:
         write(json.dumps(event, ensure_ascii=False) + "\n")
 
-    if wanted.form == "json":
+    if options.form == "json":
         return write_json
-    if wanted.form == "html":
+    if options.form == "html":
         return Page(write).show
-    return Text(write, colour=colours(out.fileno()), brief=wanted.brief).show
+    return Text(write, colour=colours(out.fileno()), brief=options.brief).show

@@ -1,7 +1,7 @@
-"""The page of the book for one step: what it does, its call, its manual, the lines of code, and what is without it.
+"""`tinybox explain STEP`: a page about one step: its call, manual page, lines of code, and what happens without it.
 
-Nothing of it is written here: sentences and arguments come from a plan, the rest from docstrings and from the code
-itself, so that it cannot become untrue by itself.
+The text is not written in this file. Sentences and arguments come from a plan, the rest from docstrings and from the
+code itself, so the pages always match the code.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tinybox.container.planning.omissions import OMISSIONS
 from tinybox.errors import UsageError
 from tinybox.seeing import sample
-from tinybox.seeing.stepping import means
+from tinybox.seeing.stepping import matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
 class Entry(NamedTuple):
-    """A step as it stands in a plan, and who does it."""
+    """A step of a plan, and its lane: "host" if the parent does it, "box" if the child does."""
 
     lane: str
     step: Step
@@ -41,7 +41,7 @@ def entries() -> list[Entry]:
 
 
 def _merged(lists: list[list[Step]]) -> list[Step]:
-    """Return the steps of all *lists*, each name once, behind the step that it follows in its own list."""
+    """Return the steps of all *lists*, each name once, after the step that it follows in its own list."""
     found: list[Step] = []
     for steps in lists:
         place = 0
@@ -56,9 +56,9 @@ def _merged(lists: list[list[Step]]) -> list[Step]:
 
 
 def find(word: str) -> list[Entry]:
-    """Return the steps that *word* means, by name or manual page; UsageError with the nearest names if none."""
+    """Return the steps whose name or manual page is *word*; UsageError with the nearest names if there is none."""
     every = entries()
-    found = [entry for entry in every if means(word, entry.step.name, entry.step.manual)]
+    found = [entry for entry in every if matches(word, entry.step.name, entry.step.manual)]
     if not found:
         near = difflib.get_close_matches(word, [entry.step.name for entry in every])
         raise UsageError(f"step {word}", "there is no such step", ", ".join(near) or "tinybox explain lists them")
@@ -66,18 +66,18 @@ def find(word: str) -> list[Entry]:
 
 
 def table() -> Iterator[str]:
-    """Yield the list of all steps: who does it, its name, its sentence; and what can be left out."""
+    """Yield a line for each step, with lane, name and sentence; and a line of what `--omit` can leave out."""
     listed = entries()
     width = max(len(entry.step.name) for entry in listed)
     for entry in listed:
-        said = textwrap.shorten(entry.step.says, WIDTH - width - 7, placeholder=" ...")
-        yield f"{entry.lane:4}  {entry.step.name:{width}} {said}"
+        sentence = textwrap.shorten(entry.step.says, WIDTH - width - 7, placeholder=" ...")
+        yield f"{entry.lane:4}  {entry.step.name:{width}} {sentence}"
     yield ""
     yield f"Can be left out by `run --omit`: {', '.join(OMISSIONS)}"
 
 
 def pages(word: str) -> Iterator[str]:
-    """Yield the pages of the steps that *word* means."""
+    """Yield the pages of the steps whose name or manual page is *word*."""
     for number, entry in enumerate(find(word)):
         if number:
             yield "\n" + "-" * WIDTH + "\n"

@@ -1,19 +1,19 @@
-"""Each system call as it is written in C: the same words, in the same order, as on its page of the manual."""
+"""The arguments of each system call as text: names of flags and structures, in the order of its manual page."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from tinybox.linux import capability, process
-from tinybox.seeing import words
-from tinybox.seeing.words import choice, directory, flags, mode, structure, text
+from tinybox.seeing import syscall_format
+from tinybox.seeing.syscall_format import choice, directory, flags, mode, structure, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Arguments = list[Any]
 
-UNDER = {  # where the manual tells of a call under another name
+UNDER = {  # calls that are described in the manual under another name
     "prlimit64": "getrlimit(2)",
     "capget": "capget(2)",
     "capset": "capset(2)",
@@ -38,7 +38,7 @@ UNDER = {  # where the manual tells of a call under another name
 
 
 def decode(call: str, raw: Arguments) -> list[str]:
-    """Return the arguments of *call* in words; of a call that is not known here, as they are."""
+    """Return the arguments of *call* as text, decoded if the call is in the table below, else unchanged."""
     known = CALLS.get(call)
     if known is None:
         return [text(value) for value in raw if value != {}]
@@ -46,13 +46,16 @@ def decode(call: str, raw: Arguments) -> list[str]:
 
 
 def manual(call: str) -> str:
-    """Return the page of the manual that tells of *call*; see man-pages(7)."""
+    """Return the manual page that describes *call*; see man-pages(7)."""
     return UNDER.get(call, f"{call}(2)")
 
 
 def _clone3(raw: Arguments) -> list[str]:
     args = structure(raw[0])
-    shown = [f"flags={flags(args.flags, words.CLONE)}", f"exit_signal={words.signal_name(args.exit_signal)}"]
+    shown = [
+        f"flags={flags(args.flags, syscall_format.CLONE)}",
+        f"exit_signal={syscall_format.signal_name(args.exit_signal)}",
+    ]
     if args.flags & process.CLONE_INTO_CGROUP:
         shown.append(f"cgroup={args.cgroup}")
     return [f"{{{', '.join(shown)}}}", str(raw[1])]
@@ -60,26 +63,26 @@ def _clone3(raw: Arguments) -> list[str]:
 
 def _mount_setattr(raw: Arguments) -> list[str]:
     attr = structure(raw[3])
-    shown = [f"{name}={flags(getattr(attr, name), words.MOUNT_ATTR)}" for name in ("attr_set", "attr_clr")
+    shown = [f"{name}={flags(getattr(attr, name), syscall_format.MOUNT_ATTR)}" for name in ("attr_set", "attr_clr")
              if getattr(attr, name)]  # fmt: skip
-    shown += [f"propagation={flags(attr.propagation, words.PROPAGATION)}"] * bool(attr.propagation)
+    shown += [f"propagation={flags(attr.propagation, syscall_format.PROPAGATION)}"] * bool(attr.propagation)
     shown += [f"userns_fd={attr.userns_fd}"] * bool(attr.userns_fd)
-    return [directory(raw[0]), text(raw[1]), flags(raw[2], words.AT), f"{{{', '.join(shown)}}}", str(raw[4])]
+    return [directory(raw[0]), text(raw[1]), flags(raw[2], syscall_format.AT), f"{{{', '.join(shown)}}}", str(raw[4])]
 
 
 def _openat2(raw: Arguments) -> list[str]:
     how = structure(raw[2])
-    shown = f"{{flags={flags(how.flags, words.OPEN)}, resolve={flags(how.resolve, words.RESOLVE)}}}"
+    shown = f"{{flags={flags(how.flags, syscall_format.OPEN)}, resolve={flags(how.resolve, syscall_format.RESOLVE)}}}"
     return [directory(raw[0]), text(raw[1]), shown, str(raw[3])]
 
 
 def _prctl(raw: Arguments) -> list[str]:
     option, value = raw[0], raw[1] if len(raw) > 1 else 0
-    name = choice(option, words.PRCTL)
+    name = choice(option, syscall_format.PRCTL)
     if option in (process.PR_CAPBSET_READ, process.PR_CAPBSET_DROP):
         return [name, capability.NAMES[value] if value < len(capability.NAMES) else str(value)]
     if option == process.PR_SET_PDEATHSIG:
-        return [name, words.signal_name(value)]
+        return [name, syscall_format.signal_name(value)]
     if option == process.PR_CAP_AMBIENT:
         which = {
             process.PR_CAP_AMBIENT_RAISE: "PR_CAP_AMBIENT_RAISE",
@@ -91,7 +94,7 @@ def _prctl(raw: Arguments) -> list[str]:
 
 def _keyctl(raw: Arguments) -> list[str]:
     operation, *given = raw
-    name = choice(operation, words.KEYCTL)
+    name = choice(operation, syscall_format.KEYCTL)
     if operation == process.KEYCTL_SETPERM:
         return [name, str(given[0]), f"{given[1]:#x}"]
     return [name, *map(text, given)]
@@ -102,13 +105,13 @@ def _bpf(raw: Arguments) -> list[str]:
     shown = [
         f"{name}={getattr(attr, name)}" for name in ("insn_cnt", "target_fd", "attach_bpf_fd") if hasattr(attr, name)
     ]
-    return [choice(raw[0], words.BPF), f"{{{', '.join(shown)}}}", str(raw[2])]
+    return [choice(raw[0], syscall_format.BPF), f"{{{', '.join(shown)}}}", str(raw[2])]
 
 
 def _seccomp(raw: Arguments) -> list[str]:
     program = structure(raw[2])
     shown = f"{{len={program.len}}}" if program is not None else "NULL"
-    return [choice(raw[0], words.SECCOMP), str(raw[1]), shown]
+    return [choice(raw[0], syscall_format.SECCOMP), str(raw[1]), shown]
 
 
 def _capabilities(raw: Arguments) -> list[str]:
@@ -120,7 +123,7 @@ def _capabilities(raw: Arguments) -> list[str]:
 
 
 def _path(*names: Callable[[Any], str], at: str = "dir_fd") -> Callable[[Arguments], list[str]]:
-    """Return a reader of a Python call on a path: in the kernel's order, the directory's descriptor comes first."""
+    """Return a decoder for a Python call on a path; in the kernel's order, the directory's descriptor comes first."""
 
     def read(raw: Arguments) -> list[str]:
         *given, named = raw
@@ -131,7 +134,7 @@ def _path(*names: Callable[[Any], str], at: str = "dir_fd") -> Callable[[Argumen
 
 
 def _plain(*names: Callable[[Any], str]) -> Callable[[Arguments], list[str]]:
-    """Return a reader of a call whose arguments stand in the kernel's order already."""
+    """Return a decoder for a call whose arguments are in the kernel's order already."""
 
     def read(raw: Arguments) -> list[str]:
         return [show(value) for show, value in zip(names, raw, strict=False) if value != {}]
@@ -148,7 +151,7 @@ def _chosen(names: dict[int, str]) -> Callable[[Any], str]:
 
 
 def _open_flags(value: int) -> str:
-    return flags(value, words.OPEN) if value else "O_RDONLY"
+    return flags(value, syscall_format.OPEN) if value else "O_RDONLY"
 
 
 def _symlink(raw: Arguments) -> list[str]:
@@ -167,11 +170,11 @@ def _write(raw: Arguments) -> list[str]:
 def _socket(raw: Arguments) -> list[str]:
     family, kind, *_ = [value for value in raw if isinstance(value, int)]
     close_on_exec = "|SOCK_CLOEXEC" if kind & 0o2000000 else ""
-    return [choice(family, words.FAMILIES), choice(kind & 15, words.SOCKETS) + close_on_exec, "0"]
+    return [choice(family, syscall_format.FAMILIES), choice(kind & 15, syscall_format.SOCKETS) + close_on_exec, "0"]
 
 
 def _ioctl(raw: Arguments) -> list[str]:
-    return [str(raw[0]), choice(raw[1], words.IOCTL), "..." if isinstance(raw[2], bytes) else str(raw[2])]
+    return [str(raw[0]), choice(raw[1], syscall_format.IOCTL), "..." if isinstance(raw[2], bytes) else str(raw[2])]
 
 
 def _last_fd(value: int) -> str:
@@ -188,16 +191,16 @@ CALLS: dict[str, Callable[[Arguments], list[str]]] = {
     "seccomp": _seccomp,
     "capget": _capabilities,
     "capset": _capabilities,
-    "setns": _plain(str, _named(words.CLONE)),
-    "unshare": _plain(_named(words.CLONE)),
+    "setns": _plain(str, _named(syscall_format.CLONE)),
+    "unshare": _plain(_named(syscall_format.CLONE)),
     "mount": _plain(text, text, text, str, text),
-    "open_tree": _plain(directory, text, _named(words.TREE)),
-    "move_mount": _plain(str, text, directory, text, _named(words.MOVE)),
+    "open_tree": _plain(directory, text, _named(syscall_format.TREE)),
+    "move_mount": _plain(str, text, directory, text, _named(syscall_format.MOVE)),
     "fsopen": _plain(text, lambda _: "FSOPEN_CLOEXEC"),
-    "fsconfig": _plain(str, _chosen(words.FSCONFIG), text, text, str),
-    "fsmount": _plain(str, lambda _: "FSMOUNT_CLOEXEC", _named(words.MOUNT_ATTR)),
+    "fsconfig": _plain(str, _chosen(syscall_format.FSCONFIG), text, text, str),
+    "fsmount": _plain(str, lambda _: "FSMOUNT_CLOEXEC", _named(syscall_format.MOUNT_ATTR)),
     "pivot_root": _plain(text, text),
-    "umount2": _plain(text, _named(words.UMOUNT)),
+    "umount2": _plain(text, _named(syscall_format.UMOUNT)),
     "close_range": _plain(str, _last_fd, str),
     "pidfd_getfd": _plain(str, str, str),
     "fstatfs": _plain(str, lambda _: "..."),
@@ -207,7 +210,7 @@ CALLS: dict[str, Callable[[Arguments], list[str]]] = {
     "renameat": lambda raw: [directory(None), text(raw[0]), directory(None), text(raw[1])],
     "dup3": lambda raw: [str(raw[0]), str(raw[1]), "0"],
     "mkdirat": _path(text, mode),
-    "mknodat": _path(text, mode, words.device),
+    "mknodat": _path(text, mode, syscall_format.device),
     "fchmodat": _path(text, mode),
     "fchownat": _path(text, str, str),
     "faccessat2": _path(text, str),
@@ -220,7 +223,7 @@ CALLS: dict[str, Callable[[Arguments], list[str]]] = {
         str(raw[0]),
         "F_DUPFD_CLOEXEC",
         "0",
-    ],  # os.dup() of Python, for which dup(2) is not careful enough
+    ],  # os.dup() of Python does not use dup(2), because it sets close-on-exec
     "umask": _plain(mode),
     "clone": _plain(str),
     "execve": _plain(text, text, lambda _: "environ"),

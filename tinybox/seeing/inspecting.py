@@ -1,4 +1,4 @@
-"""What stands at a stop, in lines: namespaces of host and box side by side, rights, links, and the tree of mounts."""
+"""The key `i` at a stop: namespaces of host and box side by side, rights, control groups, links, the tree of mounts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def lines(states: dict[str, Snapshot]) -> Iterator[str]:
-    """Yield what is known of the *states* of parent and child, as they were after their last steps."""
+    """Yield lines about the *states* of parent and child, as they were after their last steps."""
     host, box = states.get("parent", {}), states.get("child", {})
     if not box:
         yield "there is no child yet"
@@ -29,7 +29,7 @@ def lines(states: dict[str, Snapshot]) -> Iterator[str]:
 
 
 def tree(section: Section) -> Iterator[str]:
-    """Yield the mounts of a snapshot as a tree: each below the one on which it lies; see findmnt(8)."""
+    """Yield the mounts of a snapshot as a tree: each mount below its parent mount; see findmnt(8)."""
     mounts = proc.mountinfo("".join(f"{key} {line}\n" for key, line in section.items()))
     ids = {mount.mount_id for mount in mounts}
 

@@ -1,4 +1,4 @@
-"""One key at a time from the terminal, whatever stdin is: a person decides there when it goes on."""
+"""Read single keys from the controlling terminal, whatever stdin is; the user continues the run with them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ CTRL_C, END = "\x03", ""
 
 
 def check(option: str) -> None:
-    """Raise UsageError where there is no terminal at which to ask."""
+    """Raise UsageError if this process has no controlling terminal."""
     try:
         os.close(os.open(TTY, os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
-        cure = "run it on one; --explain needs none"
-        raise UsageError(option, "there is no terminal to ask at", cure) from error
+        cure = "run tinybox on a terminal; --explain needs none"
+        raise UsageError(option, "there is no terminal to read keys from", cure) from error
 
 
 class Keyboard:
-    """The terminal, while this is entered; Ctrl-C is a key like others, also when nobody waits for one."""
+    """The terminal, open while it is entered; Ctrl-C is a key like others, also while key() is not called."""
 
     def __enter__(self) -> Self:
         self.fd = os.open(TTY, os.O_RDWR | os.O_CLOEXEC)
@@ -44,16 +44,16 @@ class Keyboard:
         os.write(self.fd, text.encode(errors="backslashreplace"))
 
     def key(self) -> str:
-        """Wait for one key, with no Enter behind it; CTRL_C also for one that came before; see termios(3)."""
+        """Wait for one key, without Enter, and return it; CTRL_C also if Ctrl-C came before; see termios(3)."""
         former = termios.tcgetattr(self.fd)
-        wanted = termios.tcgetattr(self.fd)
-        wanted[3] &= ~(termios.ICANON | termios.ECHO)
+        single_keys = termios.tcgetattr(self.fd)
+        single_keys[3] &= ~(termios.ICANON | termios.ECHO)
         try:
-            self._waiting = True  # from here on Ctrl-C raises; so what came before is looked for afterwards
+            self._waiting = True  # from now on Ctrl-C raises; only then check for an earlier one, so that none is lost
             if self._interrupted:
                 self._interrupted = False
                 return CTRL_C
-            termios.tcsetattr(self.fd, termios.TCSADRAIN, wanted)
+            termios.tcsetattr(self.fd, termios.TCSADRAIN, single_keys)
             return os.read(self.fd, 1).decode(errors="replace")
         except KeyboardInterrupt:
             return CTRL_C
@@ -61,11 +61,11 @@ class Keyboard:
             self._waiting = False
             termios.tcsetattr(self.fd, termios.TCSADRAIN, former)
 
-    def lend(self, words: list[str], environment: dict[str, str]) -> None:
-        """Let another program have the terminal until it ends; it may have made groups of its own: tcsetpgrp(3)."""
+    def lend(self, arguments: list[str], environment: dict[str, str]) -> None:
+        """Run another program on the terminal, and take the terminal back from its process groups; see tcsetpgrp(3)."""
         import subprocess
 
-        subprocess.run(words, stdin=self.fd, stdout=self.fd, stderr=self.fd, env=environment, check=False)
+        subprocess.run(arguments, stdin=self.fd, stdout=self.fd, stderr=self.fd, env=environment, check=False)
         former = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         os.tcsetpgrp(self.fd, os.getpgrp())
         signal.signal(signal.SIGTTOU, former)

@@ -1,7 +1,8 @@
-"""The audience: a process of its own that hears what the engine tells, looks at /proc meanwhile, and makes events.
+"""The observer (`tinybox:explain`): a process that receives the engine's reports, reads /proc, and makes events.
 
-It sees the host as the host is, whatever tinybox does to itself; and the engine's own list of calls stays its own. Who
-shows the events is given to it as a list of functions; the same ones show a trace that is replayed.
+It is a separate process so that it stays in the host's namespaces, whatever tinybox does to itself, and so that its own
+system calls are not among those of the engine. Functions that show the events are passed to it; `replay` uses the same
+functions. If the observer dies, the engine goes on without it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import os
 import select
 import time
 
-from tinybox.seeing import decoding, snapshot, words
-from tinybox.seeing.teller import CHILD, CLONE, GO, LEAVE, PARENT
+from tinybox.seeing import decoding, snapshot, syscall_format
+from tinybox.seeing.reporter import CHILD, CLONE, GO, LEAVE, PARENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
     Show: TypeAlias = Callable[[Event], None]
     Stop: TypeAlias = Callable[[Event, "Observer"], bool]  # before a step: False leaves and undoes all
 
-READY = "ready"  # the step at which all of the box is there, and waits
+READY = "ready"  # the step at which the box is complete and waits
 _PACKET = 1 << 18
 
 
 class Lane:
-    """What is known of one of the two processes: its plan, where in it it is, and how it looked last."""
+    """One of the two processes, parent or child: its plan, its current step, and its last state."""
 
     def __init__(self, name: str, end: _socket.socket) -> None:
         self.name, self.end = name, end
@@ -41,23 +42,23 @@ class Lane:
         self.pid = 0
         self.ended = False
         self.state: Snapshot = {}
-        self.open: dict[int, str] = {}  # the files that it has open, by their paths
+        self.open: dict[int, str] = {}  # the paths of the files that the process has open, by descriptor
         self.written: list[dict[str, str]] = []
 
     def note(self, call: str, arguments: list[Any], result: Any) -> None:
-        """Remember which file a descriptor is, and what is written to it; what is no path is a pipe or a socket."""
+        """Record the path of a new descriptor, and values written to files; forget it if it is a pipe or a socket."""
         if call == "openat" and result >= 0:
             self.open[result] = os.fsdecode(arguments[0])
         elif call in ("openat2", "pipe", "socket", "dup", "fsopen", "fsmount", "open_tree") and isinstance(result, int):
             self.open.pop(result, None)
         elif call == "write" and arguments[0] in self.open:
             value = arguments[1].decode(errors="replace").strip()
-            error = words.answer(result) if result < 0 else ""
+            error = syscall_format.answer(result) if result < 0 else ""
             self.written.append({"path": self.open[arguments[0]], "value": value, "error": error})
 
 
 class Observer:
-    """The loop of that process: messages come in on two lanes, events go out to those who *show* them."""
+    """The loop of the observer: reads messages from two lanes, and passes events to the *show* functions."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Observer:
         self.name = self.id = ""  # the container's
 
     def run(self) -> None:
-        """Hear both lanes, until the parent's ends; the child's from when its birth has been looked at."""
+        """Read both lanes until the parent's is closed; the child's only after the event `born` has been made."""
         listening = [self.lanes[PARENT]]
         while self.lanes[PARENT] in listening:
             patience = self.omitted.patience if self.omitted else None
@@ -83,7 +84,7 @@ class Observer:
                 lane = next(lane for lane in listening if lane.end is end)
                 message = end.recv(_PACKET)
                 if message:
-                    self._hear(lane, *marshal.loads(message))  # noqa: S302  the engine wrote it
+                    self._receive(lane, *marshal.loads(message))  # noqa: S302  the engine wrote it
                     continue
                 listening.remove(lane)
                 lane.ended = True
@@ -95,20 +96,22 @@ class Observer:
                 listening.append(self.lanes[CHILD])
 
     def states(self) -> dict[str, Snapshot]:
-        """Return how parent and child looked after their last steps."""
+        """Return the states of parent and child after their last steps."""
         return {name: lane.state for name, lane in self.lanes.items()}
 
     def child_pid(self) -> int:
-        """Return the child's pid on the host; 0: it is not born yet."""
+        """Return the child's pid on the host; 0 before clone3(2)."""
         return self.lanes[CHILD].pid
 
     def emit(self, event: str, /, **content: Any) -> None:
-        """Make an event and have it shown."""
+        """Make an event and pass it to all *show* functions."""
         whole = {"event": event, **content}
         for show in self.show:
             show(whole)
 
-    def _hear(self, lane: Lane, who: str, name: str, arguments: list[Any], result: Any, begun: int, ended: int) -> None:
+    def _receive(
+        self, lane: Lane, who: str, name: str, arguments: list[Any], result: Any, begun: int, ended: int
+    ) -> None:
         kind, _, rest = name.partition(":")
         if kind == "begin":
             self._begin(lane, ended)
@@ -129,7 +132,7 @@ class Observer:
             self._call(lane, who, name, arguments, result, begun, ended)
 
     def _trace(self, lane: Lane, content: dict[str, Any]) -> None:
-        """Begin the trace: the plan of both, and how the host looks before the first step."""
+        """Begin the trace: emit the plan of both lanes, and the state of the parent before the first step."""
         number, self.name, self.id = 0, content["name"], content["container"]
         for each in self.lanes.values():
             for step in content["plan"][each.name]:
@@ -154,10 +157,10 @@ class Observer:
         lane.end.send(GO)
 
     def _done(self, lane: Lane, begun: int, ended: int, error: str | None = None) -> None:
-        """Look at what the step has changed, while the one who did it waits."""
+        """Emit what the step has changed, while the process that did it waits."""
         step = lane.step or {}
         former, now = lane.state, snapshot.take(lane.pid)
-        lane.state = now if snapshot.is_of_the_living(now) else former
+        lane.state = now if snapshot.is_complete(now) else former
         self.emit(
             "done",
             **{key: step[key] for key in ("lane", "number", "name")},
@@ -174,7 +177,7 @@ class Observer:
             self._born()
 
     def _born(self) -> None:
-        """Look at the child before its first step."""
+        """Emit the state of the child before its first step."""
         child = self.lanes[CHILD]
         child.state = snapshot.take(child.pid)
         inside = child.state["process"].get("pid", "").split(" ")[-1]
@@ -193,7 +196,7 @@ class Observer:
             call=name,
             arguments=arguments,
             result=result,
-            shown=f"{name}({', '.join(arguments)}) = {words.answer(result)}",
+            shown=f"{name}({', '.join(arguments)}) = {syscall_format.answer(result)}",
             manual=decoding.manual(name),
             at=begun - self.begun,
             took=ended - begun,

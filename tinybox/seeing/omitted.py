@@ -1,4 +1,4 @@
-"""A run with something left out: what it warns of before, and what it finds in the box, afterwards."""
+"""A run with `--omit` or `--chroot`: emit warnings before the run, and what was measured in the box afterwards."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 INIT = "init"
 HOST = "host"
-_PAUSE = 0.05  # seconds between two looks for zombies, of which the kernel tells nobody but PID 1
+_PAUSE = 0.05  # seconds between two checks for zombies: the kernel notifies only PID 1 of them, so tinybox must poll
 
 
 class Omitted:
-    """The names of what is left out, and what was measured of each."""
+    """The names of the omitted mechanisms, and the measurement of each."""
 
     def __init__(self, names: Sequence[str], *, chroot: bool) -> None:
         self.names = [*names, *[CHROOT] * chroot]
@@ -24,29 +24,29 @@ class Omitted:
         self._host: dict[str, str] = {}
 
     def before(self, emit: Callable[..., None]) -> None:
-        """Say what will go wrong, and remember how the host is."""
+        """Emit a warning of what will go wrong for each name, and record the host's mounts."""
         self._host = snapshot.mounts("self")
         for name in self.names:
             emit("warning", omitted=name, says=OMISSIONS[name].warns if name in OMISSIONS else WARNS_OF_CHROOT)
 
     def look(self, pid: int) -> None:
-        """Look for zombies among the children of the box's PID 1."""
+        """Count the zombies among the children of the box's PID 1."""
         if self.init:
             self.init.look(pid)
 
     def measure(self, emit: Callable[..., None], parent: int, child: int) -> None:
-        """Measure, while the box waits, what is wrong in it."""
+        """Measure, while the box waits, what is wrong in it, and emit a sentence for each name."""
         for name in self.names:
-            said = findings.measured(name, findings.ProcessPair(parent, child))
-            if said:
-                emit("found", omitted=name, says=said)
+            finding = findings.measured(name, findings.ProcessPair(parent, child))
+            if finding:
+                emit("found", omitted=name, says=finding)
 
     def note_escape(self, emit: Callable[..., None], found: str) -> None:
-        """Say whether the climb out of chroot(2) has succeeded."""
+        """Emit whether the climb out of chroot(2) has succeeded."""
         emit("found", omitted=CHROOT, says=findings.escaped(found))
 
     def after(self, emit: Callable[..., None]) -> None:
-        """Say what was seen until the end, and that the host is whole."""
+        """Emit the number of zombies, and whether the host's mounts are the same as before."""
         if self.init:
             emit("found", omitted=INIT, says=str(self.init))
         emit("found", omitted=HOST, says=findings.host_is_whole(self._host, snapshot.mounts("self")))

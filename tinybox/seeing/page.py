@@ -1,6 +1,6 @@
-"""A trace as a page: one file that needs no network, with two lanes of steps, and what stood after each of them.
+"""A trace as an HTML page: one file that needs no network, with two lanes of steps, and the state after each step.
 
-All that is shown is made in the browser from the events themselves, which lie in the page as JSON.
+The page contains the events as JSON; its script makes all that it shows from them, in the browser.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PLACE = "@TRACE@"
 
 
 def page(events: list[dict[str, Any]]) -> str:
-    """Return the page that shows *events*; a text in them that looks like markup stays a text."""
+    """Return the page that shows *events*; text in them that looks like markup is shown as text."""
     with open(TEMPLATE, encoding="utf-8") as file:
         template = file.read()
     trace = json.dumps(events, ensure_ascii=False).replace("<", "\\u003c")
@@ -26,7 +26,7 @@ def page(events: list[dict[str, Any]]) -> str:
 
 
 class Page:
-    """Collects events, and writes the page when the last one is there."""
+    """Collects events, and writes the page after the last one."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write

@@ -1,4 +1,4 @@
-"""Yesterday's run, on any machine and without root: a trace is read again, and shown by those who show a live one."""
+"""`tinybox replay`: read a trace again and show it, on any machine and without root, with the code that shows a run."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     Event: TypeAlias = dict[str, Any]
 
-LONGEST = 1 << 24  # characters of an event; a step tells whatever changed in the kernel's lists
+LONGEST = 1 << 24  # characters of an event; it can be long, because it has all changes of a step
 VERSION = 1  # of docs/explain-schema.md
 KEYS = "Enter: next step   i: inspect   c: continue   q: leave"
 
 
 def read(path: str) -> Iterator[Event]:
-    """Yield the events of a trace; UsageError for a file that is none, or of a later version of the schema."""
+    """Yield the events of a trace; UsageError for a file that is no trace, or has a later version of the schema."""
     with open(path, encoding="utf-8") as file:
         for number in itertools.count(1):
             line = file.readline(LONGEST)
@@ -41,7 +41,7 @@ def read(path: str) -> Iterator[Event]:
 def _event(line: str, where: str) -> Event:
     try:
         event: Any = json.loads(line)
-    except ValueError as error:  # also one that is cut off, being longer than LONGEST
+    except ValueError as error:  # also for a line that was cut because it is longer than LONGEST
         raise UsageError(where, "is no event", "tinybox run --explain=json -o FILE writes a trace") from error
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
         raise UsageError(where, "is no event", "tinybox run --explain=json -o FILE writes a trace")
@@ -54,18 +54,19 @@ def _check(event: Event, path: str) -> None:
     if event["event"] != "begin" or not isinstance(version, int):
         raise UsageError(path, "is no trace", "tinybox run --explain=json -o FILE writes one")
     if version > VERSION:
-        raise UsageError(path, f"is of version {version} of the schema, and {VERSION} is known here", "update tinybox")
+        cause = f"has version {version} of the schema, and this tinybox knows version {VERSION}"
+        raise UsageError(path, cause, "update tinybox")
 
 
 class Replay:
-    """A trace on its way to those who *show* it; with a *board*, it stops before each step as `--step` does."""
+    """Passes the events of a trace to *show*; with a *board*, it stops before each step as `--step` does."""
 
     def __init__(self, show: Callable[[Event], None], board: Keyboard | None = None) -> None:
         self.show, self.board = show, board
         self.states: dict[str, Snapshot] = {}
 
     def run(self, events: Iterator[Event]) -> bool:
-        """Show all *events*; False: somebody has left."""
+        """Show all *events*; return False if the user has left."""
         for event in events:
             if event["event"] == "step" and self.board and not self._stop(event, self.board):
                 return False
@@ -74,7 +75,7 @@ class Replay:
         return True
 
     def _note(self, event: Event) -> None:
-        """Keep the states of both, as they are told and changed."""
+        """Keep the states of parent and child up to date with the events."""
         if event["event"] == "begin":
             self.states["parent"] = event["state"]
         elif event["event"] == "born":
@@ -84,8 +85,8 @@ class Replay:
             self.states[lane] = snapshot.changed(self.states.get(lane, {}), event["changes"])
 
     def _stop(self, step: Event, board: Keyboard) -> bool:
-        said = f"next: step {step['number']}, {LANES[step['lane']]}, {step['name']}: {step['says']} [{step['manual']}]"
-        board.write("".join(f"{line}\n" for line in [*textwrap.wrap(said, WIDTH), KEYS]))
+        text = f"next: step {step['number']}, {LANES[step['lane']]}, {step['name']}: {step['says']} [{step['manual']}]"
+        board.write("".join(f"{line}\n" for line in [*textwrap.wrap(text, WIDTH), KEYS]))
         while True:
             key = board.key()
             if key in ("\n", "\r", " "):

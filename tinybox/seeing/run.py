@@ -1,4 +1,4 @@
-"""`tinybox run` before an audience: the same life of the same container, told to a process that looks and shows."""
+"""`tinybox run` with `--explain`, `--step` or `--omit`: an ordinary run whose steps are reported to an observer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinybox.errors import UsageError
 from tinybox.linux import files, process
 from tinybox.seeing import audience, stepping
 from tinybox.seeing.interpreter import Interpreter
-from tinybox.seeing.teller import LeftError, Teller
+from tinybox.seeing.reporter import LeftError, Reporter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,69 +33,69 @@ def foreground(
     *,
     before_start: Callable[[Container], None],
 ) -> Ending:
-    """Live one container here and now, while an audience of the wanted kind looks; see launch.foreground."""
-    wanted = audience.SeeingOptions(options)
-    teller = Teller()
-    watching = _fork_audience(teller, wanted)
+    """Run one container in the foreground, reported to an observer process; see launch.foreground."""
+    seeing = audience.SeeingOptions(options)
+    reporter = Reporter()
+    watching = _fork_observer(reporter, seeing)
     try:
         with wait_loop.Signals() as signals, Interpreter():
             container = launch.register(image, command, options, handles, passing=bool(options.get("rm")))
             before_start(container)
-            _check(container, wanted)
-            return _live(container, signals, teller)
+            _check(container, seeing)
+            return _run(container, signals, reporter)
     finally:
-        teller.close()
+        reporter.close()
         os.waitpid(watching, 0)
 
 
-def _fork_audience(teller: Teller, wanted: audience.SeeingOptions) -> int:
-    """Make the process that looks; it ends when both lanes do."""
+def _fork_observer(reporter: Reporter, seeing: audience.SeeingOptions) -> int:
+    """Fork the observer process and return its pid; it ends when both lanes are closed."""
     sys.stdout.flush()
     sys.stderr.flush()
     parent, pid = os.getpid(), os.fork()
     if pid:
-        wanted.close()
+        seeing.close()
         return pid
     status = 1
     try:
         process.set_name(b"tinybox:explain")
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        ends = teller.audience_side()
+        ends = reporter.observer_side()
         files.close_all_but(
-            [wanted.fd, *(end.fileno() for end in ends.values())]
-        )  # a pipe that we held would have no end
-        audience.look(wanted, ends, parent)
+            [seeing.fd, *(end.fileno() for end in ends.values())]
+        )  # if the observer kept the write end of a pipe, its reader would never get end of file
+        audience.observe(seeing, ends, parent)
         status = 0
-    except Exception as error:  # noqa: BLE001  the run goes on without its audience, and says why
+    except Exception as error:  # noqa: BLE001  the run goes on without the observer, and this line states why
         sys.stderr.write(f"tinybox: --explain has failed: {type(error).__name__}: {error}\n")
     finally:
         os._exit(status)
 
 
-def _check(container: Container, wanted: audience.SeeingOptions) -> None:
-    """Take a container back whose plan has not the steps to stop at."""
+def _check(container: Container, seeing: audience.SeeingOptions) -> None:
+    """Discard the container and raise UsageError if its plan lacks a step to stop at."""
     try:
-        stepping.check(wanted.stops, container.plan)
+        stepping.check(seeing.stops, container.plan)
     except UsageError:
         container.handles.close()
         lifecycle.discard(container)
         raise
 
 
-def _live(container: Container, signals: Signals, teller: Teller) -> Ending:
-    teller.listen()
-    teller.say("trace", **_introduction(container))
+def _run(container: Container, signals: Signals, reporter: Reporter) -> Ending:
+    reporter.start()
+    reporter.send("trace", **_introduction(container))
     try:
         ending = lifecycle.run(container, signals)
     except BaseException as error:
-        teller.say("end", status=None, error=str(error), left=getattr(error, "status", 0) == LeftError.status)
+        reporter.send("end", status=None, error=str(error), left=getattr(error, "status", 0) == LeftError.status)
         raise
-    teller.say("end", status=ending.status, error=None, left=False)
+    reporter.send("end", status=ending.status, error=None, left=False)
     return ending
 
 
 def _introduction(container: Container) -> dict[str, Any]:
-    """Return what is known before the first step: what was asked for, where, and the plan."""
+    """Return the contents of the event `begin`: command, container, kernel and plan."""
     system = os.uname()
     return {
         "trace": 1,

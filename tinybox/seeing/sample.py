@@ -1,6 +1,6 @@
-"""Containers that ask for something of each kind, as far as one can: every step there is stands in one of their plans.
+"""Sample containers for `tinybox explain`: their plans together have every step that a plan can have.
 
-They are planned as any other, and never made: that needs no root, no image and no network.
+They are planned as any other container, but never made. So this needs no root, no image and no network.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ _NETWORKS = {
     spec.PORTS: quick_json.dumps([{"hostIp": "", "hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]),
 }
 _HOOK = [{"path": "/usr/bin/true"}]
-_RARE = {  # what few containers ask for
+_RARE = {  # settings that few containers have
     "scheduler": {"policy": "SCHED_BATCH"},
     "ioPriority": {"class": "IOPRIO_CLASS_IDLE", "priority": 0},
 }
 
 
 def specs() -> Iterator[Spec]:
-    """Yield the containers: one as `tinybox run` makes it comes first, for its steps give the list its order."""
+    """Yield the config.json of each container; the first is as `tinybox run` makes it, and sets the order of steps."""
     yield _whole(annotations={**_ANNOTATIONS, **_NETWORKS}, process={"noNewPrivileges": True})
     mapped = {"uidMappings": _USERS, "gidMappings": _USERS, "timeOffsets": {"boottime": {"secs": 60}}}
     kinds = _new("user", *KINDS, "time")
@@ -107,7 +107,7 @@ def _whole(process: Any = None, linux: Any = None, annotations: Any = None, **mo
 
 
 def plans() -> Iterator[Plan]:
-    """Yield a plan for each; then how one starts later, what labels add, and what is left out on purpose."""
+    """Yield a plan for each; then one that starts later (OCI), two with omissions, and one with security labels."""
     for config in specs():
         yield _planned(config)
     first = next(specs())
@@ -119,11 +119,11 @@ def plans() -> Iterator[Plan]:
 
 def _planned(config: Spec, *, dies_with_parent: bool = True, omitted: Sequence[str] = (), chroot: bool = False) -> Plan:
     annotations = config["annotations"]
-    wiring = Endpoints(Paths(), "example", annotations) if spec.NETWORKS in annotations else None
+    endpoints = Endpoints(Paths(), "example", annotations) if spec.NETWORKS in annotations else None
     handles = Handles()
     handles.dies_with_parent, handles.terminals = dies_with_parent, [1, 2]
     try:
-        plan = planner.plan(Task(config, "/bundle", HERE, handles, CGROUP, "example", wiring))
+        plan = planner.plan(Task(config, "/bundle", HERE, handles, CGROUP, "example", endpoints))
         if omitted or chroot:
             omissions.omit(plan, handles, omitted, chroot=chroot)
     finally:
@@ -132,7 +132,7 @@ def _planned(config: Spec, *, dies_with_parent: bool = True, omitted: Sequence[s
 
 
 def _labelled() -> Plan:
-    """Return the steps that begin a program with labels: a whole plan refuses them where no module reads them."""
+    """Return the steps that start a program with security labels; a whole plan refuses labels on a host without LSM."""
     config = _whole(process={"apparmorProfile": "docker-default", "selinuxLabel": "system_u:system_r:container_t:s0"})
     handles = Handles()
     try:

@@ -1,6 +1,6 @@
-"""What the kernel shows of a process, read from /proc between two steps: namespaces, mounts, rights, links, files.
+"""The state of a process, read from /proc between two steps: namespaces, mounts, cgroups, rights, links, limits, files.
 
-A snapshot is sections of plain text by name, so that two of them can be compared without knowing what they mean.
+A snapshot maps section names to sections of plain text, so two snapshots can be compared without knowing their meaning.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STATUS = {  # a line of /proc/PID/status: the section and the name under which i
 
 
 def take(pid: int) -> Snapshot:
-    """Return what /proc/PID shows now; of a process that has just ended, what was left. See proc(5)."""
+    """Return the state of a process from /proc/PID; if it has just ended, only the remaining parts. See proc(5)."""
     sections: Snapshot = {
         "namespaces": {},
         "mounts": mounts(pid),
@@ -55,18 +55,18 @@ def take(pid: int) -> Snapshot:
             sections[section][name] = " ".join(value.split())
     with contextlib.suppress(OSError):
         sections["process"]["directory"] = os.readlink(f"/proc/{pid}/cwd")
-    # Last, for a process that ends loses its namespaces first, and only then its control groups: see do_exit in Linux.
+    # Last, because a process that ends loses its namespaces first, then its control groups: see do_exit in Linux.
     sections["namespaces"] = _links(f"/proc/{pid}/ns", lambda name: name.partition("[")[2].rstrip("]"), NAMESPACES)
     return sections
 
 
-def is_of_the_living(taken: Snapshot) -> bool:
-    """Tell whether the process had not ended while it was looked at: of a zombie's namespaces user and pid stay."""
+def is_complete(taken: Snapshot) -> bool:
+    """Return whether the process lived while the snapshot was taken; a zombie has only the user and pid namespaces."""
     return "mnt" in taken["namespaces"]
 
 
 def changes(before: Snapshot, after: Snapshot) -> list[Change]:
-    """Return what differs: section, key, and the text before and after; None where there was or is nothing."""
+    """Return the differences: section, key, and the text before and after, None if the key is missing there."""
     return [
         {"section": section, "key": key, "before": was.get(key), "after": now.get(key)}
         for section, was, now in ((name, before.get(name, {}), after.get(name, {})) for name in {**before, **after})
@@ -76,7 +76,7 @@ def changes(before: Snapshot, after: Snapshot) -> list[Change]:
 
 
 def changed(snapshot: Snapshot, differences: list[Change]) -> Snapshot:
-    """Return *snapshot* with *differences* applied: so a replay knows every state from the first."""
+    """Return *snapshot* with *differences* applied; a replay computes each state from the first one in this way."""
     result = {name: dict(section) for name, section in snapshot.items()}
     for change in differences:
         section = result.setdefault(str(change["section"]), {})

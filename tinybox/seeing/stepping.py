@@ -1,6 +1,6 @@
-"""`--step` and `--break-at`: the one who does a step waits, and a person at the terminal looks around and decides.
+"""`--step` and `--break-at`: the engine waits before a step until the user at the terminal presses a key.
 
-While nobody presses a key, the half-made container stands still, and any other terminal may look at it.
+While tinybox waits for a key, the half-made container does not change, and can be inspected from another terminal.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ ALL = "*"
 
 
 def named(options: list[str]) -> list[str]:
-    """Return the steps in *options*, of which each may be several with commas between them."""
-    return [word for option in options for word in option.split(",") if word]
+    """Return the names of steps in *options*, each of which may be several names separated by commas."""
+    return [name for option in options for name in option.split(",") if name]
 
 
-def means(word: str, name: str, manual: str) -> bool:
-    """Tell whether *word* means a step: by its name, or by the page of the manual that tells of it."""
+def matches(word: str, name: str, manual: str) -> bool:
+    """Return whether *word* is the name or the manual page of a step, or ALL."""
     return word in (ALL, name, manual, manual.partition("(")[0])
 
 
-def check(words: list[str], plan: Plan) -> None:
-    """Raise UsageError for a word that means no step of *plan*."""
+def check(wanted: list[str], plan: Plan) -> None:
+    """Raise UsageError for a name in *wanted* that matches no step of *plan*."""
     steps = [*plan.parent, *plan.child]
-    for word in words:
-        if not any(means(word, step.name, step.manual) for step in steps):
+    for word in wanted:
+        if not any(matches(word, step.name, step.manual) for step in steps):
             cure = f"{', '.join(step.name for step in steps)}"
             raise UsageError(f"--break-at {word}", "there is no such step", cure)
 
 
 class Stops:
-    """Stops before the steps that *words* mean, and asks at the *keyboard*."""
+    """Stops before the *wanted* steps, and reads keys from the keyboard *board*."""
 
-    def __init__(self, words: list[str], board: Keyboard) -> None:
-        self.words, self.board, self.explained = words, board, False
+    def __init__(self, wanted: list[str], board: Keyboard) -> None:
+        self.wanted, self.board, self.explained = wanted, board, False
 
     def stop(self, step: dict[str, Any], observer: Observer) -> bool:
-        """Stop before *step* if it is one of those; return whether it may be done."""
-        if not any(means(word, step["name"], step["manual"]) for word in self.words):
+        """Stop before *step* if it is wanted; return whether it may be done."""
+        if not any(matches(word, step["name"], step["manual"]) for word in self.wanted):
             return True
         self._announce(step, observer)
         while True:
@@ -59,7 +59,7 @@ class Stops:
             if key in ("\n", "\r", " "):
                 return True
             if key == "c":
-                self.words = [word for word in self.words if word != ALL]
+                self.wanted = [word for word in self.wanted if word != ALL]
                 return True
             if key in ("q", keyboard.CTRL_C, keyboard.END):
                 self.board.write("undoing everything\n")
@@ -67,13 +67,13 @@ class Stops:
             if key == "s":
                 self._shell(observer)
             if key == "i":
-                said = "".join(f"{line}\n" for line in inspecting.lines(observer.states()))
-                self.board.write(said.replace(observer.id, observer.id[:12]))
+                text = "".join(f"{line}\n" for line in inspecting.lines(observer.states()))
+                self.board.write(text.replace(observer.id, observer.id[:12]))
             self.board.write(f"{KEYS}\n")
 
     def _announce(self, step: dict[str, Any], observer: Observer) -> None:
-        said = f"stopped before step {step['number']}, {LANES[step['lane']]}, {step['name']}: {step['says']}"
-        lines = textwrap.wrap(f"{said} [{step['manual']}]", WIDTH)
+        text = f"stopped before step {step['number']}, {LANES[step['lane']]}, {step['name']}: {step['says']}"
+        lines = textwrap.wrap(f"{text} [{step['manual']}]", WIDTH)
         pid = observer.child_pid()
         if pid and not self.explained:
             self.explained = True
@@ -81,10 +81,10 @@ class Stops:
         self.board.write("".join(f"{line}\n" for line in [*lines, KEYS]))
 
     def _shell(self, observer: Observer) -> None:
-        """Lend the terminal to a shell on the host, which knows the container by name and pid."""
+        """Run a shell of the host on the terminal, with the name and pid of the container in its environment."""
         pid = observer.child_pid()
-        known = {"TINYBOX_NAME": observer.name, "TINYBOX_PID": str(pid or "")}
+        variables = {"TINYBOX_NAME": observer.name, "TINYBOX_PID": str(pid or "")}
         self.board.write(
             "a shell on the host; the box is $TINYBOX_NAME, its first process $TINYBOX_PID; exit to come back\n"
         )
-        self.board.lend([os.environ.get("SHELL") or "/bin/sh"], os.environ | known)
+        self.board.lend([os.environ.get("SHELL") or "/bin/sh"], os.environ | variables)

@@ -1,7 +1,7 @@
-"""A trace as text in a hundred columns: a step with its sentence, the calls it is made of, and what they changed.
+"""A trace as text in a hundred columns: each step with its sentence, its system calls, and what they changed.
 
-Host and box are told apart by a word and, on a terminal, by a colour. What is not worth a line of a lecture, such as
-which files are open, stays in the JSON.
+The words "host" and "box" mark the two lanes; on a terminal, colours do so, too. Details that a lecture does not need,
+such as the open files, are only in the JSON.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ WIDTH = 100
 MARGIN = " " * 9
 COLOURS = {"parent": "36", "child": "35", "bold": "1", "dim": "2", "new": "32", "gone": "31", "call": "33"}
 LANES = {"parent": "host", "child": "box"}
-BRIEF = ("warning", "found")  # what is shown of a run that leaves something out and is not explained
-ALIKE = 7  # so many calls alike are all shown
+BRIEF = ("warning", "found")  # the events that are shown with --omit but without --explain
+ALIKE = 7  # up to so many similar calls in a row are all shown
 SETS = ("effective", "permitted", "inheritable", "ambient", "bounding")
 HIDDEN = {"files"}
 
 
 def colours(fd: int) -> bool:
-    """Tell whether *fd* wants colours: a terminal does, if NO_COLOR is not set; see isatty(3) and no-color.org."""
+    """Return whether to colour text on *fd*: on a terminal, if NO_COLOR is not set; see isatty(3) and no-color.org."""
     return os.isatty(fd) and not os.environ.get("NO_COLOR")
 
 
 class Wrapper(textwrap.TextWrapper):
-    """Breaks lines at spaces, and behind the commas and bars of what the kernel wants in one word."""
+    """Breaks lines at spaces, and after commas and bars, because mount options and flags have no spaces."""
 
     wordsep_simple_re = re.compile(r"(\s+|(?<=[|,]))")
 
@@ -45,19 +45,19 @@ class Wrapper(textwrap.TextWrapper):
 
 
 class Text:
-    """Shows events, as they come, by *write*: each step when it is done, in one block."""
+    """Shows events by *write*: each step as one block, as soon as it is done."""
 
     def __init__(self, write: Callable[[str], object], *, colour: bool = False, brief: bool = False) -> None:
         self._write, self._colour, self._brief = write, colour, brief
         self._calls: dict[str, list[Event]] = {"parent": [], "child": []}
         self._steps: dict[str, Event] = {}
         self._names: dict[str, str] = {}
-        self._id = "-"  # the container's: of its 64 digits twelve are shown, as docker does
+        self._id = "-"  # the container's id: twelve of its 64 digits are shown, as docker does
         self._pids: dict[str, str] = {}
-        self._lost = ""  # what the set of capabilities before has lost: another that has lost the same says so
+        self._lost = ""  # what the previous set of capabilities has lost: a set with the same loss is abbreviated
 
     def show(self, event: Event) -> None:
-        """Show one event; kinds that are not known, as those of a later version, are passed over."""
+        """Show one event; ignore unknown kinds, such as those of a later version."""
         self._id = event.get("container", self._id)
         known = getattr(self, f"_{event['event']}", None)
         if known and (not self._brief or event["event"] in BRIEF):
@@ -86,30 +86,30 @@ class Text:
     def _born(self, event: Event) -> None:
         pid = event["pid"]
         self._pids["child"] = f"pid {pid['host']}, {pid['box']} in the box"
-        said = [f"the child is pid {pid['host']} on the host, {pid['box']} in the box"]
+        lines = [f"the child is pid {pid['host']} on the host, {pid['box']} in the box"]
         for kind, inode in event["state"]["namespaces"].items():
             if inode != self._names.get(kind):
-                said.append(f"{kind:7} namespace  {self._names.get(kind)} -> {inode}")
-        self._print([*(f"{MARGIN}{self._paint('new', line)}" for line in said), ""])
+                lines.append(f"{kind:7} namespace  {self._names.get(kind)} -> {inode}")
+        self._print([*(f"{MARGIN}{self._paint('new', line)}" for line in lines), ""])
 
     def _done(self, event: Event) -> None:
         lane = event["lane"]
         step = self._steps.pop(lane)
-        self._print([*self._heading(step, event), *self._told_calls(lane), *self._told_changes(step, event), ""])
+        self._print([*self._heading(step, event), *self._call_lines(lane), *self._change_lines(step, event), ""])
         self._calls[lane] = []
 
     def _heading(self, step: Event, done: Event) -> Iterator[str]:
-        """Yield the sentence of the step; below it who does it, the page of the manual, how long it took."""
+        """Yield the sentence of the step; below it the pid that does it, the manual page, and the time it took."""
         lane = self._paint(step["lane"], f"{LANES[step['lane']]:4}")
         first, *more = Wrapper(WIDTH - 10).wrap(self._short(f"{step['name']}: {step['says']}"))
         yield f"{step['number']:3} {lane} {self._paint('bold', first)}"
         for line in more:
             yield f"         {self._paint('bold', line)}"
-        said = f"{self._pids.get(step['lane'], '')}; see {step['manual']}; {done['took'] / 1e6:.2f} ms"
-        yield f"         {self._paint('dim', said)}"
+        facts = f"{self._pids.get(step['lane'], '')}; see {step['manual']}; {done['took'] / 1e6:.2f} ms"
+        yield f"         {self._paint('dim', facts)}"
 
-    def _told_calls(self, lane: str) -> Iterator[str]:
-        """Yield the calls; of many alike, the first two and how many there are: some lists are long, and all in one."""
+    def _call_lines(self, lane: str) -> Iterator[str]:
+        """Yield the calls; of many similar calls in a row, only the first two, and the number of the others."""
         for _, run in itertools.groupby(self._calls[lane], lambda event: (event["call"], _refused(event))):
             calls = list(run)
             shown = calls if len(calls) <= ALIKE else calls[:2]
@@ -118,7 +118,7 @@ class Text:
             if shown is not calls:
                 yield from self._wrapped("dim", f"... and {len(calls) - 2} more calls of {event['manual']}")
 
-    def _told_changes(self, step: Event, done: Event) -> Iterator[str]:
+    def _change_lines(self, step: Event, done: Event) -> Iterator[str]:
         for row in done["written"]:
             if row["path"].startswith("/"):
                 yield from self._wrapped("new", f"{row['path']} = {row['value']}", row["error"])
@@ -136,17 +136,18 @@ class Text:
             yield from self._mount(change["key"], before, after)
         elif change["section"] == "rights" and change["key"] in SETS and before and after:
             lost = _lost(before, after)
-            said = "without the same" if lost == self._lost else lost
+            difference = "without the same" if lost == self._lost else lost
             self._lost = lost
             left = f"{before} -> {after}: {int(after, 16).bit_count()} left"
-            yield from self._wrapped("new", f"{change['key']} capabilities {left}; {said}")
+            yield from self._wrapped("new", f"{change['key']} capabilities {left}; {difference}")
         else:
-            laid = change["section"] == "links" and change["key"] != "lo"  # by others, while this step was done
-            said = f"{'meanwhile ' * laid}{change['section']} {change['key']}  {before or '-'} -> {after or '-'}"
-            yield from self._wrapped("new", said)
+            by_link_maker = change["section"] == "links" and change["key"] != "lo"  # while this step was done
+            front = "meanwhile " * by_link_maker
+            text = f"{front}{change['section']} {change['key']}  {before or '-'} -> {after or '-'}"
+            yield from self._wrapped("new", text)
 
     def _mount(self, number: str, before: str | None, after: str | None) -> Iterator[str]:
-        """Yield a mount that went, came, or both; of one that is the same in another place, only the places."""
+        """Yield a removed mount, a new one, or both; for a mount that only moved, yield both places."""
         if before and after:
             was, now = (proc.mountinfo(f"{number} {line}\n")[0] for line in (before, after))
             if was.point != now.point and (was.device, was.root) == (now.device, now.root):
@@ -169,21 +170,20 @@ class Text:
         self._note("warning", f"without {event['omitted']}: ", event["says"])
 
     def _found(self, event: Event) -> None:
-        whole = event["omitted"] == "host"
-        self._note("found", "" if whole else f"without {event['omitted']}: ", event["says"])
+        of_host = event["omitted"] == "host"
+        self._note("found", "" if of_host else f"without {event['omitted']}: ", event["says"])
 
-    def _note(self, kind: str, front: str, said: str) -> None:
-        said = self._short(f"{kind:8} {front.replace('without chroot', 'chroot')}{said}")
-        lines = Wrapper(WIDTH, MARGIN).wrap(said)
+    def _note(self, kind: str, front: str, sentence: str) -> None:
+        text = self._short(f"{kind:8} {front.replace('without chroot', 'chroot')}{sentence}")
+        lines = Wrapper(WIDTH, MARGIN).wrap(text)
         self._print([self._paint("gone" if kind == "warning" else "new", line) for line in lines])
 
     def _end(self, event: Event) -> None:
-        calls = list(self._told_calls("parent"))
+        calls = list(self._call_lines("parent"))
         if calls:
             self._print([f"    {self._paint('parent', 'host')} {self._paint('bold', 'afterwards')}", *calls, ""])
-        said = f"the program ended with status {event['status']}"
-        said = "all that was made is undone" if event["error"] else said
-        self._print([said])
+        ending = f"the program ended with status {event['status']}"
+        self._print(["all that was made is undone" if event["error"] else ending])
 
 
 def _refused(event: Event) -> bool:
@@ -191,9 +191,9 @@ def _refused(event: Event) -> bool:
 
 
 def _lost(before: str, after: str) -> str:
-    """Return in words how a set has changed: which capabilities went, which came; see capabilities(7)."""
+    """Return as text which capabilities a set has lost, and which it has gained; see capabilities(7)."""
     was, now = int(before, 16), int(after, 16)
-    gone = [name for number, name in enumerate(capability.NAMES) if was & ~now & 1 << number]
-    come = [name for number, name in enumerate(capability.NAMES) if now & ~was & 1 << number]
-    said = [f"without {', '.join(gone)}"] * bool(gone) + [f"with {', '.join(come)}"] * bool(come)
-    return "; ".join(said)
+    lost = [name for number, name in enumerate(capability.NAMES) if was & ~now & 1 << number]
+    gained = [name for number, name in enumerate(capability.NAMES) if now & ~was & 1 << number]
+    parts = [f"without {', '.join(lost)}"] * bool(lost) + [f"with {', '.join(gained)}"] * bool(gained)
+    return "; ".join(parts)

@@ -149,7 +149,7 @@ def test_one_bad_box_does_not_keep_the_others_from_being_swept(tinybox: Command,
             murder(bad.monitor, bad.pid, good.monitor, good.pid)
             done = tinybox(*words)
             assert done.returncode == 0, done
-            line = f"tinybox: what is left of container {bad.id[:12]}: stubborn: Operation not permitted\n"
+            line = f"tinybox: clean-up of container {bad.id[:12]}: stubborn: Operation not permitted\n"
             assert done.stderr == line
             assert not Path(tinybox.root, "containers", good.id).exists()
             assert (folder / "upper/stubborn").exists()

@@ -145,7 +145,7 @@ def test_one_command_at_a_time_freezes(tinybox: Command, hoard: Life) -> None:
         with at_work(tinybox, hoard, "commit", hoard.name, "one:1") as first:
             verbs = [("commit", hoard.name, "one:2"), ("pause", hoard.name), ("unpause", hoard.name)]
             for process in [tinybox.start(*words) for words in verbs]:
-                ended(process, "in the hands of another command")
+                ended(process, "in use by another command")
             assert frozen(hoard)
             with tinybox.start("commit", hoard.name, "one:2") as second:
                 first.send_signal(signal.SIGCONT)

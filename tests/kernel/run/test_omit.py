@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 
 RUN = ("run", "--rm", "--network", "none")
-WHOLE = r"the host: its \d+ mounts are as before, and /proc is among them"
+WHOLE = r"the host: its \d+ mounts are the same as before, and /proc is one of them"
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_without_private_mounts_the_boxes_mounts_appear_outside_and_pivot_root_r
     done = omitting(tinybox, "--omit", "private-mounts", script="true")
     assert done.returncode == 125
     assert "tinybox: pivot: pivot_root: Invalid argument" in done.stderr
-    found(done, r"\d+ mounts of the box now stand outside of it: overlay on \S+/rootfs")
+    found(done, r"\d+ mounts of the box are now outside of it: overlay on \S+/rootfs")
 
 
 def test_without_pivot_the_program_sees_the_hosts_files_and_cannot_write_them(tinybox: Command) -> None:
@@ -129,7 +129,7 @@ def test_out_of_a_chroot_one_climbs_by_dot_dot(tinybox: Command) -> None:
     done = omitting(tinybox, "--chroot", script=climb)
     assert done.returncode == 0, done
     assert done.stdout.startswith("inside\n")
-    found(done, r"climbed out: it stood in a / with \d+ entries, the host's own")
+    found(done, r"climbed out: it reached a / with \d+ entries, the host's own")
 
 
 def test_several_walls_can_be_left_out_at_once(tinybox: Command) -> None:

@@ -88,7 +88,7 @@ def test_what_stood_after_a_step_stands_there(tinybox: Command, chromium: Browse
     assert "copied from the host" in shown("pivot", "#mounts", -1)
     assert "the host's mounts are gone" in shown("pivot", "#mounts")
     assert "copied from the host" not in shown("masked-paths", "#mounts")
-    assert "not born yet" in shown("clone", "#rights", -1)
+    assert "not made yet" in shown("clone", "#rights", -1)
     assert ", 1 in the box" in shown("clone", "#rights")
     assert "14 effective" not in shown("capabilities", "#rights", -1)
     assert "14 effective" in shown("capabilities", "#rights")

@@ -135,7 +135,7 @@ def test_a_function_in_the_box_tells_of_its_failure() -> None:
 
     def check(bench: Bench, *, feature: bool) -> None:
         with bench.box(stumble) as box:
-            box.hear()
+            box.receive()
 
     assert "over my own feet" in both(check).lab.reason
 

@@ -120,7 +120,7 @@ def test_without_a_terminal_there_is_nobody_to_ask(tinybox: Command, option: tup
     words = [tinybox.path, *RUN, *option, "busybox", "true"]
     done = subprocess.run(words, env=tinybox.environment, capture_output=True, text=True, check=False,
                           stdin=subprocess.DEVNULL, start_new_session=True, timeout=PATIENCE)  # fmt: skip
-    one_line(done, 125, option[0], "no terminal to ask at")
+    one_line(done, 125, option[0], "no terminal to read keys from")
 
 
 def test_a_step_that_there_is_not_is_named(tinybox: Command) -> None:

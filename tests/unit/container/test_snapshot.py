@@ -18,5 +18,5 @@ def test_one_that_has_ended_is_told_from_one_that_lives() -> None:
     finally:
         os.waitpid(pid, 0)
     assert ended["namespaces"]
-    assert not snapshot.is_of_the_living(ended)
-    assert snapshot.is_of_the_living(snapshot.take(os.getpid()))
+    assert not snapshot.is_complete(ended)
+    assert snapshot.is_complete(snapshot.take(os.getpid()))

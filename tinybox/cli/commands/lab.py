@@ -53,8 +53,8 @@ def show(name: str, *, unfold: bool) -> None:
     lines = [
         *card.question(name, one),
         "",
-        *card.said("Idea", course.description(name)),
-        *card.said("Control", one.control),
+        *card.paragraph("Idea", course.description(name)),
+        *card.paragraph("Control", one.control),
     ]
     print("\n".join([*lines, *(card.answer(one) if unfold else [])]))
 

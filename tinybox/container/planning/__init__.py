@@ -1,1 +1,1 @@
-"""config.json becomes a Plan, and no object of the kernel is touched."""
+"""Planning: config.json becomes a Plan, without any change in the kernel or on disk."""

@@ -1,6 +1,6 @@
-"""The plan's chapter on control groups: what the container may use of the machine, set before there is a process in it.
+"""The control group steps of a plan: limits (--memory, --cpus, --pids-limit ...) and the devices that may be used.
 
-A limit that came later would not hold for what has happened until then.
+All limits are set before the group has a process: a later limit would not apply to what the process has done before.
 """
 
 from __future__ import annotations
@@ -16,45 +16,48 @@ if TYPE_CHECKING:
 
 
 def make(task: Task) -> list[Step]:
-    """Plan the group with its limits, for the child to be born there; see linux.resources in OCI's config-linux."""
+    """Plan the group with its limits, in which clone3(2) makes the child; see linux.resources in OCI's config-linux."""
     resources = task.linux.get("resources", {})
     settings = limits.settings(resources, task.host.hierarchies)
     task.warnings += limits.passed_over(resources)
     made: list[Cgroup] = []
-    says = "Make the control group that will hold all of its processes"
+    says = "Make the control group for all processes of the container"
     group = Step("cgroup", says, "cgroups(7)", create, task.cgroup, made)
     steps = [group.undone_by("SIGKILL for every process in it, then rmdir(2)", lambda: _end(made))]
     for setting in settings:
         says = f"Set the limit {setting.file} = {setting.value}"
         steps.append(Step(f"limit-{setting.file}", says, "cgroups(7)", task.cgroup.apply, setting))
-    says = "Open it, for the child to be born there"
+    says = "Open the control group, so that clone3 can make the child in it"
     steps.append(Step("open-cgroup", says, "open(2)", spawn.open_cgroup, task.cgroup, task.handles))
     return steps
 
 
 def create(cgroup: Cgroup, made: list[Cgroup]) -> None:
-    """Make the group in every hierarchy that it needs, or in none; see mkdir(2). What is *made* can be undone."""
+    """Make the group in every hierarchy that it needs, or in none, and append it to *made*, for undo; see mkdir(2)."""
     cgroup.create()
     made.append(cgroup)
 
 
 def _end(made: list[Cgroup]) -> None:
-    """End a group that we have made: in one that we were refused others live."""
+    """Kill the processes of the *made* groups and remove them; a group that existed before is not in *made*."""
     for cgroup in made:
         cgroup.kill()
         cgroup.remove()
 
 
 def filter_devices(task: Task) -> list[Step]:
-    """Plan which devices may be used; see "Allowed Device list" in OCI's config-linux; UsageError: not to be had."""
+    """Plan which devices may be used; see "Allowed Device list" in OCI's config-linux.
+
+    UsageError: the lists of cgroup v1 cannot express one of the rules.
+    """
     rules = task.linux.get("resources", {}).get("devices")
-    if rules is None and task.userns:  # nothing to forbid: root of a user namespace makes no device
+    if rules is None and task.userns:  # no filter is needed: root of a user namespace cannot make devices
         return []
     complete = device_rules.complete(rules, task.linux.get("devices", []))
-    says, where = "Let the kernel ask a small program which devices may be used", "bpf(2)"
+    says, manual = "Load a BPF program that decides which devices may be used", "bpf(2)"
     if task.cgroup.hierarchies.version("devices") == 1:
-        from tinybox.isolation.cgroups import device_lists  # version 2 has no need of it
+        from tinybox.isolation.cgroups import device_lists  # only cgroup v1 needs it
 
-        device_lists.settings(complete)  # refuses what a list cannot say, before anything is made
-        says, where = "Write down for the kernel which devices may be used", "cgroups(7)"
-    return [Step("device-filter", says, where, device_filter.allow_devices, task.cgroup, complete)]
+        device_lists.settings(complete)  # raises UsageError before anything is made
+        says, manual = "Write the list of devices that may be used to the control group", "cgroups(7)"
+    return [Step("device-filter", says, manual, device_filter.allow_devices, task.cgroup, complete)]

@@ -1,7 +1,8 @@
-"""The plan's chapter on hooks: who runs which, and how parent and child take turns about it.
+"""The hook steps of a plan: which hooks the parent runs, which the child runs, and when.
 
-When all is mounted and the root not yet changed, the child waits: the parent runs those that belong to the runtime's
-namespaces, then the child those that belong to its own. The last ones run in the container, just before the program.
+After the child has made its mounts, and before it changes its root, it waits: the parent runs the hooks that belong to
+the runtime's namespaces, then the child runs those of its own namespaces. The last hooks run in the container, just
+before the program.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ _PARENTS = ("prestart", "createRuntime")
 
 
 def outside(task: Task) -> list[Step]:
-    """Plan what the parent runs while the child waits with its mounts made."""
-    wanted = _hooks(task, *_PARENTS)
-    if not wanted:
+    """Plan the parent's hooks, which run while the child waits with its mounts made."""
+    named = _hooks(task, *_PARENTS)
+    if not named:
         return []
     return [
-        Step("await-mounts", "Wait until its mounts are made", "pipe(7)", await_mounts, task.handles),
-        *_steps(task, wanted, "creating"),
+        Step("await-mounts", "Wait until the child's mounts are made", "pipe(7)", await_mounts, task.handles),
+        *_steps(task, named, "creating"),
         Step("go-on", "Let the child go on to its new root", "pipe(7)", task.handles.sync.open_gate, sync_pipe.ON),
     ]
 
@@ -37,19 +38,19 @@ def before_pivot(task: Task) -> list[Step]:
     """Plan the child's side: wait for the parent's hooks, then run those of the new namespaces."""
     steps = []
     if _hooks(task, *_PARENTS):
-        says = "Tell the parent that all is mounted, wait for its hooks"
+        says = "Report to the parent that all is mounted, and wait for its hooks"
         steps.append(Step("mounted", says, "pipe(7)", report_mounts, task.handles))
     return [*steps, *_steps(task, _hooks(task, "createContainer"), "creating")]
 
 
 def before_program(task: Task) -> list[Step]:
-    """Plan the hooks that run in the container, as its user, after the word to start."""
+    """Plan the hooks that run in the container, as its user, after `start`."""
     return _steps(task, _hooks(task, "startContainer"), "created", task.handles)
 
 
 def _hooks(task: Task, *kinds: str) -> list[tuple[str, Hook]]:
-    wanted = task.config.get("hooks", {})
-    return [(f"{kind}[{number}]", hook) for kind in kinds for number, hook in enumerate(wanted.get(kind, []))]
+    listed = task.config.get("hooks", {})
+    return [(f"{kind}[{number}]", hook) for kind in kinds for number, hook in enumerate(listed.get(kind, []))]
 
 
 def _steps(task: Task, named: list[tuple[str, Hook]], status: str, handles: Handles | None = None) -> list[Step]:
@@ -61,10 +62,10 @@ def _steps(task: Task, named: list[tuple[str, Hook]], status: str, handles: Hand
 
 
 def run(task: Task, name: str, hook: Hook, status: str, handles: Handles | None = None) -> None:
-    """Run one hook with the container's state as it is at this moment; see OCI's runtime.md.
+    """Run one hook with the container's present state; see OCI's runtime.md.
 
-    With *handles*, the hook is a file of the box. The pid is the number that the hook's own namespaces know: in the
-    parent the child's number, in the child its own.
+    With *handles*, the hook is a file of the box. The pid in the state is the one in the hook's own pid namespace: the
+    parent uses the child's pid, the child uses its own.
     """
     pid = task.handles.pid if task.handles.pidfd >= 0 else os.getpid()  # the child has no pidfd of itself
     state = hooks.state_of(task.container, status, pid, task.bundle, task.annotations)
@@ -78,6 +79,6 @@ def await_mounts(handles: Handles) -> None:
 
 
 def report_mounts(handles: Handles) -> None:
-    """Tell the parent that the mounts are made, and wait until it lets us go on; see pipe(7)."""
+    """Report to the parent that the mounts are made, and wait until it sends `on`; see pipe(7)."""
     handles.sync.tell(sync_pipe.MOUNTED)
     handles.sync.wait(sync_pipe.ON)

@@ -1,7 +1,7 @@
-"""The plan's chapter on mounts and devices, in the order in which they are made.
+"""The mount and device steps of a plan (-v, --mount, --tmpfs, --device), in the order in which they are made.
 
-What comes from the host is copied by the parent, detached, while it still sees the host as it is; the child places it.
-What is new is made by the child in its own mount namespace, so that nothing of it is ever seen outside or left behind.
+The parent copies mounts of the host as detached mounts, because the host's paths are valid for it; the child places
+them. The child makes new file systems in its own mount namespace, so the host never sees them and none is left behind.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     Maps = tuple[list[IDMapping], list[IDMapping]]
 
-_IN_PROC = (  # what lxcfs and its like may cover in /proc; anything else there would deceive us or the box
+_IN_PROC = (  # files that lxcfs and the like may cover in /proc; other mounts there could deceive tinybox or the box
     "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo sys/kernel/ns_last_pid sys/crypto/fips_enabled"
 ).split()
 _LABELLED = ("tmpfs", "mqueue", "devpts")  # these have no labels of their own: linux.mountLabel, on SELinux
 
 
 def parent_steps(task: Task) -> list[Step]:
-    """Plan what the parent copies from the host before the child is born."""
+    """Plan the parent's steps before clone3(2): write the hosts and resolv.conf files, copy mounts of the host."""
     steps = root_filesystem.parent_steps(task)
     if etc.own_files(task.config):
         says = "Write the box's own hosts, hostname and resolv.conf"
@@ -41,11 +41,11 @@ def parent_steps(task: Task) -> list[Step]:
         options = mounts.Options(entry.get("options", []))
         if _is_bind(entry, options):
             source = os.path.join(task.bundle, entry["source"])
-            says = f"Copy the mount at {source}, attached to nothing yet"
+            says = f"Copy the mount at {source} as a detached mount"
             act = (copy, task.handles, key, source, options, _maps(task, entry, options))
             steps.append(Step(f"copy{key}", says, "open_tree(2)", *act))
-        elif _is_others(task, entry):
-            says = "Make a proc of the pid namespace that the child will join"
+        elif _is_joined_proc(task, entry):
+            says = "Make a proc file system of the pid namespace that the child will join"
             steps.append(
                 Step(f"make{key}", says, "fsopen(2)", make_proc, task.handles, key, options, task.host.arguments)
             )
@@ -53,7 +53,7 @@ def parent_steps(task: Task) -> list[Step]:
 
 
 def _mounts(task: Task) -> dict[str, Mount]:
-    """Return the mounts in order, each under its destination; a second one at the same place has a number, too."""
+    """Return the mounts in order, by destination; a second one at the same destination gets a number: ``/a#2``."""
     named: dict[str, Mount] = {}
     for entry in task.config.get("mounts", []):
         key, again = entry["destination"], 2
@@ -67,20 +67,20 @@ def _is_bind(entry: Mount, options: mounts.Options) -> bool:
     return (options.bind or entry.get("type") == "bind") and not options.remount
 
 
-def _is_others(task: Task, entry: Mount) -> bool:
-    """Tell whether a proc shall show a pid namespace to which the child, when it mounts, does not belong yet."""
+def _is_joined_proc(task: Task, entry: Mount) -> bool:
+    """Return whether a mount is a proc of a pid namespace that the child joins only after it has made its mounts."""
     return entry.get("type") == "proc" and "pid" in task.joined
 
 
 def make_proc(handles: Handles, name: str, options: mounts.Options, arguments: tuple[int, int, int]) -> None:
-    """Make a proc of the pid namespace that is to be joined, detached, for the child to place; see fsopen(2)."""
+    """Make a detached proc mount of the pid namespace to join, which the child will place; see fsopen(2)."""
     from tinybox.isolation import joined_proc
 
     handles.trees[name] = joined_proc.mount_proc(handles.namespace_fds["pid"], options, arguments)
 
 
 def _maps(task: Task, entry: Mount, options: mounts.Options) -> Maps | None:
-    """Return the id maps of an idmapped mount, its own before the container's; None for a mount without."""
+    """Return the id maps of an idmapped mount: its own, or else the container's; None if it is not idmapped."""
     if entry.get("uidMappings"):
         return entry["uidMappings"], entry.get("gidMappings", [])
     if not (options.idmap and task.userns):
@@ -89,9 +89,10 @@ def _maps(task: Task, entry: Mount, options: mounts.Options) -> Maps | None:
 
 
 def copy(handles: Handles, name: str, source: str, options: mounts.Options, maps: Maps | None) -> None:
-    """Copy the tree at *source*, detached, for the child to place; see open_tree(2). With *maps* its owners are mapped.
+    """Copy the mount at *source* as a detached mount, idmapped if *maps* are given; the child places it: open_tree(2).
 
-    ``/proc/PID/root/...`` is a path in that process's mount namespace, where alone its mounts can be copied.
+    For a source ``/proc/PID/root/...``, the copy is made in that process's mount namespace, because the kernel copies
+    only mounts of the caller's namespace.
     """
     userns = None if maps is None else root_filesystem.users(handles, *maps)
     try:
@@ -104,15 +105,15 @@ def copy(handles: Handles, name: str, source: str, options: mounts.Options, maps
 
 
 def _copied(source: str, options: mounts.Options, userns: int | None) -> int:
-    words = source.split("/", 4)
-    if words[:2] == ["", "proc"] and words[2:3] and words[2].isdecimal() and words[3:4] == ["root"]:
-        with mounts.InNamespace(f"/proc/{words[2]}/ns/mnt"):  # where also a link that a box has made leads to no host
-            return mounts.copy_tree("/" + "".join(words[4:]), options, userns)
+    parts = source.split("/", 4)
+    if parts[:2] == ["", "proc"] and parts[2:3] and parts[2].isdecimal() and parts[3:4] == ["root"]:
+        with mounts.InNamespace(f"/proc/{parts[2]}/ns/mnt"):  # there, a link of the box cannot lead to the host
+            return mounts.copy_tree("/" + "".join(parts[4:]), options, userns)
     return mounts.copy_tree(source, options, userns)
 
 
 def steps(task: Task) -> list[Step]:
-    """Plan what the child does about its root, from the first mount to the last device."""
+    """Plan the child's steps for its file systems, from the root to the last device and the streams."""
     return [
         *root_filesystem.steps(task),
         *[_mount(task, key, entry) for key, entry in _mounts(task).items()],
@@ -129,11 +130,11 @@ def _mount(task: Task, key: str, entry: Mount) -> Step:
     if options.remount:
         says = f"Change the mount at {destination}"
         return Step(name, says, "mount_setattr(2)", mounts.remount, task.root, where, options)
-    if _is_bind(entry, options) or _is_others(task, entry):
+    if _is_bind(entry, options) or _is_joined_proc(task, entry):
         says = f"Place the mount at {destination}"
         return Step(name, says, "move_mount(2)", place, task.handles, key, where, task.root)
     if kind == "cgroup":
-        says = "Show the box its own control group"
+        says = "Mount the box's own control group"
         if "cgroup" not in (*task.new, *task.joined):
             return Step(name, says, "cgroups(7)", visible_tree.bind_cgroups, task.root, where, task.cgroup, options)
         return Step(
@@ -163,37 +164,37 @@ def _checked(destination: str, kind: str) -> bytes:
 
 
 def place(handles: Handles, name: str, destination: bytes, root: bytes) -> None:
-    """Place the parent's copy *name* at *destination* inside *root*; see move_mount(2)."""
+    """Place the detached mount *name*, which the parent has copied, at *destination* below *root*: move_mount(2)."""
     mounts.place(handles.trees[name], root, destination)
 
 
 def _devices(task: Task) -> list[Step]:
-    """Plan the devices; somebody's own directory on /dev has its own, and into it nothing is made."""
-    ours = _dev_is_ours(task)
+    """Plan the devices; if the user mounts a directory on /dev, no device is made in it."""
+    new = _has_new_dev(task)
     listed = [
         _device(task, device)
         for device in task.linux.get("devices", [])
-        if ours or not os.path.normpath(device["path"]).startswith("/dev/")
+        if new or not os.path.normpath(device["path"]).startswith("/dev/")
     ]
-    if not ours:
+    if not new:
         return listed
     says = "Make the standard devices: null zero full random urandom tty"
     links = rootfs.STANDARD_LINKS
     return [
-        *listed,  # first: one of the standard ones among them has an owner and a mode of its own
+        *listed,  # before the standard devices: one of these may be listed with another owner and mode
         Step("devices", says, "mknod(2)", make_standard_devices, task.root, task.userns),
-        Step("links", "Make the links in /dev: fd stdin stdout stderr ptmx", "symlink(2)",
+        Step("links", "Make the symbolic links in /dev: fd stdin stdout stderr ptmx", "symlink(2)",
              rootfs.make_links, task.root, links),
     ]  # fmt: skip
 
 
-def _dev_is_ours(task: Task) -> bool:
+def _has_new_dev(task: Task) -> bool:
     on_dev = [entry for entry in task.config.get("mounts", []) if os.path.normpath(entry["destination"]) == "/dev"]
     return not on_dev or on_dev[-1].get("type") == "tmpfs"
 
 
 def make_standard_devices(root: bytes, userns: bool) -> None:
-    """Make, or in a user namespace bind, the devices that every container has; see null(4) and mknod(2)."""
+    """Make the devices that every container has, or in a user namespace bind the host's; see null(4) and mknod(2)."""
     for name, numbers in rootfs.STANDARD_DEVICES.items():
         path = b"/dev/" + name.encode()
         if userns:

@@ -1,4 +1,4 @@
-"""The part of the plan that has to do with networks: what is taken before the box is made, and what is laid into it."""
+"""The network steps of a plan: reserve host ports and addresses first, later make the veth pairs into the box."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ if TYPE_CHECKING:
 
 
 def reserve(task: Task) -> list[Step]:
-    """Plan what must be the box's before anything is made: its ports, where one in use is found, and addresses."""
-    wiring, steps = task.wiring, list[Step]()
-    if wiring is None:
+    """Plan the first steps: reserve the published ports, which fails if one is in use, and assign the addresses."""
+    endpoints, steps = task.wiring, list[Step]()
+    if endpoints is None:
         return steps
-    if wiring.ports:
-        says = "Take the ports of the host that are to lead into the box"
-        ports = Step("ports", says, "bind(2)", wiring.reserve_ports)
-        steps.append(ports.undone_by("close(2): the host's ports are free again", wiring.release_ports))
-    says = "Take an address in each of its networks: " + ", ".join(want["name"] for want in wiring.wants)
-    addresses = Step("addresses", says, "flock(2)", wiring.assign_addresses)
-    undone = "the leases are given back, then all goes that no box needs any more: cables, bridge, rules"
-    return [*steps, addresses.undone_by(undone, wiring.release)]
+    if endpoints.ports:
+        says = "Reserve the host's ports that will be published"
+        ports = Step("ports", says, "bind(2)", endpoints.reserve_ports)
+        steps.append(ports.undone_by("close(2): the host's ports are free again", endpoints.release_ports))
+    says = "Assign an address in each network of the box: " + ", ".join(want["name"] for want in endpoints.wants)
+    addresses = Step("addresses", says, "flock(2)", endpoints.assign_addresses)
+    undone = "the leases are released; then links, bridge and firewall rules that no box needs are removed"
+    return [*steps, addresses.undone_by(undone, endpoints.release)]
 
 
 def connect(task: Task) -> tuple[list[Step], list[Step]]:
-    """Plan the cables: who lays them is told as soon as there is a box, and waited for as late as possible."""
-    wiring = task.wiring
-    if wiring is None:
+    """Plan the links, in two lists: order them from the link maker as soon as there is a child, wait for them later."""
+    endpoints = task.wiring
+    if endpoints is None:
         return [], []
-    says = "Have a cable laid into each network, and the firewall opened"
+    says = "Let the link maker make a veth pair for each network, and firewall rules"
     ordered = [
-        Step("names", "Tell the box its names, and its neighbours of it", "hosts(5)", wiring.announce),
-        Step("network", says, "veth(4)", wiring.order, task.handles),
+        Step("names", "Write the box's names and neighbours to the hosts files", "hosts(5)", endpoints.announce),
+        Step("network", says, "veth(4)", endpoints.order, task.handles),
     ]
-    return ordered, [Step("await-network", "Wait until they are laid", "pipe(7)", wiring.wait, task.handles)]
+    return ordered, [Step("await-network", "Wait until the links are made", "pipe(7)", endpoints.wait, task.handles)]

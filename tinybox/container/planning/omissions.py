@@ -1,7 +1,8 @@
-"""The classic mistakes, on purpose: a plan with a step left out, and with what keeps the host from being hurt by that.
+"""run --omit and run --chroot: a plan without some of its steps, changed so that the host cannot be damaged.
 
-A container is not one wall but many, and what each of them is for shows when it is missing. The box is born in an outer
-mount namespace, a throw-away copy of the host's; where it would see the host's files, they are read-only to it.
+A container has several walls, and the purpose of each one is seen when it is missing. To protect the host, the box is
+made in an outer mount namespace, which is a temporary copy of the host's. If the box can reach the host's files, they
+are read-only.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Plan
 
-OUTER, HOME = "outer", "home"  # among the live namespaces: the throw-away one, and the one to come back to
-CHROOT = "chroot"  # not an omission: a worse way to do the same as pivot_root(2)
+OUTER, HOME = "outer", "home"  # keys of Handles.namespace_fds: the temporary namespace, and the host's to return to
+CHROOT = "chroot"  # not an omission: chroot(2) in place of pivot_root(2), which is less safe
 
 
 class Omission:
-    """What may be left out: its *name*, the *steps* that go (``*``: all that begin so), what will follow."""
+    """One wall that may be left out: its *name*, its *steps* (``a*``: all that begin with ``a``), and a warning."""
 
     def __init__(self, name: str, steps: str, warns: str) -> None:
         self.name, self.steps, self.warns = name, steps.split(), warns
 
     def covers(self, step: Step) -> bool:
-        """Tell whether *step* goes with this omission."""
-        return any(step.name == word or (word[-1] == "*" and step.name.startswith(word[:-1])) for word in self.steps)
+        """Return whether *step* is left out by this omission."""
+        return any(step.name == name or (name[-1] == "*" and step.name.startswith(name[:-1])) for name in self.steps)
 
 
 OMISSIONS = {
@@ -43,45 +44,45 @@ OMISSIONS = {
         Omission(
             "private-mounts",
             "private-mounts",
-            "Mounts are shared as under systemd: what the box mounts appears outside as well, and pivot_root(2) "
-            "refuses with EINVAL to move a root that others share.",
+            "Mounts are shared, as under systemd: mounts of the box appear outside as well, and pivot_root(2) fails "
+            "with EINVAL, because it does not move a root whose mount is shared.",
         ),
         Omission(
             "pivot",
             "pivot",
-            "The new root is mounted, and nobody goes there: the program sees the host's files, runs the host's "
+            "The new root is mounted, but no process changes to it: the program sees the host's files, runs the host's "
             "programs, and its /proc shows the host's processes.",
         ),
         Omission(
             "proc",
             "mount/proc readonly-paths masked-paths sysctl-*",
-            "/proc is the empty directory of the image: ps, top and mount know nothing, and programs that look at "
+            "/proc is the empty directory of the image: ps, top and mount show nothing, and programs that read "
             "/proc/self fail.",
         ),
         Omission(
             "init",
             "name",
-            "The program is PID 1 itself: orphans that end stay zombies, for it does not wait for children that it did "
-            "not make; and the kernel drops every signal that it has no handler for, SIGTERM first of all.",
+            "The program is PID 1 itself: orphans that end stay zombies, because it does not wait for children that it "
+            "did not make; and the kernel drops every signal for which it has no handler, for example SIGTERM.",
         ),
         Omission(
             "cgroup",
             "cgroup limit-cpu* limit-memory* limit-pids* limit-io* limit-blkio* limit-hugetlb* open-cgroup join-cgroup "
             "device-filter cgroup-namespace mount/sys/fs/cgroup",
-            "No limit holds, nobody counts what the box uses, and there is no group by which to freeze or to kill it: "
-            "it is counted with tinybox itself. (CAP_MKNOD is taken away: without the device filter, the box could "
-            "open the host's disk.)",
+            "The box has no limits, its use of resources is counted as tinybox's own, and there is no group by which "
+            "it could be frozen or killed. (CAP_MKNOD is removed: without the device filter, the box could open the "
+            "host's disk.)",
         ),
         Omission(
             "caps",
             "bounding-set capabilities",
-            "Root in the box has all of root's power: it can mount, trace, set the clock, load modules where nothing "
-            "else refuses.",
+            "Root in the box has all of root's rights: it can mount, trace, set the clock, and load modules, if no "
+            "other wall prevents it.",
         ),
         Omission(
             "seccomp",
             "seccomp",
-            "All system calls of the kernel are open to the box, among them the old and rarely used ones in which most "
+            "The box can make all system calls of the kernel, also the old and rarely used ones in which most security "
             "holes are found.",
         ),
         Omission(
@@ -93,57 +94,58 @@ OMISSIONS = {
     )
 }
 WARNS_OF_CHROOT = (
-    "chroot(2) changes where names begin, for one process, and nothing else: the host's tree stays in the mount "
-    "namespace, and who may call chroot(2) again climbs out by `..`."
+    "chroot(2) changes only where path names of one process begin: the host's files stay in the mount namespace, and a "
+    "process that may call chroot(2) again gets back to them by `..`."
 )
 
 
 def named(options: Sequence[str]) -> list[str]:
-    """Return the names in *options*, of which each may be several with commas between them."""
+    """Return the names in *options*; each option may have several names, separated by commas."""
     return [name for option in options for name in option.split(",") if name]
 
 
 def check(names: Sequence[str], *, chroot: bool) -> None:
-    """Raise UsageError for what cannot be left out, or not at once without danger for the host."""
+    """Raise UsageError for a name that cannot be left out, and for combinations that would endanger the host."""
     for name in names:
         if name not in OMISSIONS:
             raise UsageError(f"--omit {name}", "cannot be left out", ", ".join(OMISSIONS))
     if chroot and "pivot" in names:
-        raise UsageError("--chroot", "is in place of pivot_root(2), which is left out", "give one of the two")
+        raise UsageError("--chroot", "replaces pivot_root(2), which --omit pivot leaves out", "give one of the two")
     walls = {"caps", "cgroup"} & set(names)
     if walls and (chroot or "pivot" in names):
-        cause = "and a box with the host's files in reach would be no box at all"
+        cause = "cannot be combined with --omit pivot or --chroot, by which the box can reach the host's files"
         raise UsageError(f"--omit {' '.join(sorted(walls))}", cause, "leave out one wall at a time")
 
 
 def _check_rights(steps: list[Step]) -> None:
-    """Refuse more than docker's default rights where the host's files are in reach: they could undo the guard."""
+    """Refuse more than docker's default capabilities if the box can reach the host's files: guard() would not hold."""
     ordinary = capability.mask(capabilities.DEFAULT)
     if any(mask & ~ordinary for step in steps if step.name == "capabilities" for mask in step.args):
-        cause = "with more than the default capabilities, a box with the host's files in reach would be no box at all"
-        raise UsageError("--omit pivot, --chroot", cause, "leave --privileged and --cap-add out")
+        cause = "with more than the default capabilities, a box that can reach the host's files would be no box at all"
+        raise UsageError("--omit pivot, --chroot", cause, "leave out --privileged and --cap-add")
 
 
 def omit(plan: Plan, handles: Handles, names: Sequence[str], *, chroot: bool = False) -> None:
-    """Leave out of *plan* what *names* say, see OMISSIONS; with *chroot*, take chroot(2) in place of pivot_root(2).
+    """Remove the steps of *names* from *plan*, see OMISSIONS; with *chroot*, replace pivot_root(2) by chroot(2).
 
-    What protects the host comes in: the outer namespace, and read-only files where the box would see the host's.
+    Add steps that protect the host: the outer mount namespace, and read-only mounts if the box can reach the host's
+    files.
     """
     check(names, chroot=chroot)
     if chroot or "pivot" in names:
         _check_rights(plan.child)
-    gone = [OMISSIONS[name] for name in names]
+    omitted = [OMISSIONS[name] for name in names]
     for steps in (plan.parent, plan.child):
         root = next((step.args[0] for step in steps if step.name == "pivot"), b"")
-        steps[:] = [step for step in steps if not any(omission.covers(step) for omission in gone)]
+        steps[:] = [step for step in steps if not any(omission.covers(step) for omission in omitted)]
         if root and (chroot or "pivot" in names):
             _protect_host(steps, root, chroot=chroot)
     if "cgroup" in names:
-        _take_mknod(plan.child)
+        _drop_mknod(plan.child)
     for step in plan.child:
         if step.name == "program":
             _change_program(step, names)
-    _be_born_outside(plan.parent, handles, shared="private-mounts" in names)
+    _clone_in_outer(plan.parent, handles, shared="private-mounts" in names)
 
 
 def _place(steps: list[Step], name: str) -> int:
@@ -151,16 +153,16 @@ def _place(steps: list[Step], name: str) -> int:
 
 
 def _protect_host(steps: list[Step], root: bytes, *, chroot: bool) -> None:
-    says = "For the host's sake: make its files read-only here, and hide its sockets in /run"
+    says = "Protect the host: make its files read-only here, and hide its sockets in /run"
     if chroot:
-        change = "Let names begin at the new root, and keep the host's"
+        change = "Begin path names at the new root; the host's files stay mounted"
         steps[_place(steps, "pivot")] = Step(CHROOT, change, "chroot(2)", change_root, root)
-        escape = Step("escape", "See whether that holds: climb out, as any root could", "chroot(2)", try_to_escape)
+        escape = Step("escape", "Try to leave the new root, as any root user could", "chroot(2)", try_to_escape)
         steps.insert(_place(steps, "find-program"), escape)
     steps.insert(_place(steps, "root") + 1, Step("guard", says, "mount_setattr(2)", guard, root))
 
 
-def _take_mknod(steps: list[Step]) -> None:
+def _drop_mknod(steps: list[Step]) -> None:
     without = ~capability.mask(["CAP_MKNOD"])
     for step in steps:
         if step.name in ("bounding-set", "capabilities"):
@@ -176,18 +178,19 @@ def _change_program(step: Step, names: Sequence[str]) -> None:
     step.args = (mode, program, *handles)
 
 
-def _be_born_outside(steps: list[Step], handles: Handles, *, shared: bool) -> None:
-    says = "For the host's sake: enter a throw-away copy of its mount namespace"
+def _clone_in_outer(steps: list[Step], handles: Handles, *, shared: bool) -> None:
+    says = "Protect the host: enter a temporary copy of its mount namespace"
     at = _place(steps, "clone")
-    steps.insert(at + 1, Step("home", "Go back to the host's mounts; the child stays", "setns(2)", go_home, handles))
+    back = "Return to the host's mount namespace; the child stays"
+    steps.insert(at + 1, Step("home", back, "setns(2)", go_home, handles))
     enter = Step("outer", says, "unshare(2)", enter_outer, handles, shared)
     steps.insert(at, enter.undone_by("setns(2), back into the host's mount namespace", lambda: go_home(handles)))
 
 
 def enter_outer(handles: Handles, shared: bool) -> None:
-    """Enter a copy of the mount namespace that is cut from the host's; see unshare(2) and mount_namespaces(7).
+    """Enter a copy of the mount namespace, with no propagation to the host; see unshare(2), mount_namespaces(7).
 
-    With *shared*, its mounts are shared among those who will copy it, as the host's are under systemd.
+    With *shared*, its mounts are shared with later copies of it, as the host's mounts are under systemd.
     """
     flags = os.O_RDONLY | os.O_CLOEXEC
     handles.namespace_fds[HOME] = os.open("/proc/self/ns/mnt", flags)
@@ -199,7 +202,7 @@ def enter_outer(handles: Handles, shared: bool) -> None:
 
 
 def go_home(handles: Handles) -> None:
-    """Be in the host's mount namespace again, in the directory where we were; see setns(2). Twice does no harm."""
+    """Return to the host's mount namespace and keep the working directory; see setns(2). It may be called twice."""
     if HOME in handles.namespace_fds:
         here = os.open(".", os.O_PATH | os.O_CLOEXEC)
         process.setns(handles.namespace_fds[HOME], process.CLONE_NEWNS)
@@ -208,7 +211,7 @@ def go_home(handles: Handles) -> None:
 
 
 def guard(root: bytes) -> None:
-    """Make every mount here read-only but the box's *root*, and cover /run, where sockets are; see mount_setattr(2)."""
+    """Make every mount read-only except the box's *root*, and cover /run, which has sockets; see mount_setattr(2)."""
     mount.mount_setattr(mount.AT_FDCWD, b"/", mount.AT_RECURSIVE, attr_set=mount.MOUNT_ATTR_RDONLY)
     mount.mount_setattr(mount.AT_FDCWD, root, 0, attr_clr=mount.MOUNT_ATTR_RDONLY)
     if not root.startswith(b"/run/"):
@@ -216,18 +219,18 @@ def guard(root: bytes) -> None:
 
 
 def change_root(root: bytes) -> None:
-    """Let the names of this process begin at *root*; see chroot(2), which changes neither mounts nor directory."""
+    """Let path names of this process begin at *root*; chroot(2) changes neither mounts nor the working directory."""
     os.chroot(root)
     os.chdir("/")
 
 
 def try_to_escape() -> None:
-    """Try the way out that chroot(2) warns of, in a process of its own, and tell what was found there.
+    """Try the escape that chroot(2) warns of, in another process, and emit an event with what that process found.
 
-    A second chroot, into a directory below, leaves the working directory outside of it: from there ``..`` has no end
-    but the true root.
+    A second chroot, into a directory below, leaves the working directory outside of the new root. From there, ``..``
+    ends only at the real root.
     """
-    told, telling = os.pipe()
+    reading, writing = os.pipe()
     if os.fork() == 0:
         try:
             os.chroot("/dev")
@@ -235,12 +238,12 @@ def try_to_escape() -> None:
                 os.chdir("..")
             os.chroot(".")
             info = os.stat("/")
-            os.write(telling, f"{info.st_dev}:{info.st_ino} {len(os.listdir('/'))}".encode())
+            os.write(writing, f"{info.st_dev}:{info.st_ino} {len(os.listdir('/'))}".encode())
         finally:
             os._exit(0)
-    os.close(telling)
-    found = os.read(told, 64).decode()
-    os.close(told)
+    os.close(writing)
+    found = os.read(reading, 64).decode()
+    os.close(reading)
     os.wait()
     if explain.listeners:
         explain.tell("found", (CHROOT, found), None)

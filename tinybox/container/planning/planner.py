@@ -1,7 +1,7 @@
-"""From what is wanted to what will be done: a spec and facts about the host go in, a Plan comes out.
+"""The planner: from a config.json and facts about the host it makes a Plan, the list of all steps of a container.
 
-Nothing here touches the kernel. Read `plan` as the table of contents of a container: the parent makes the cgroup and
-clones; the child mounts, pivots, drops its rights, and becomes PID 1.
+The planner changes nothing in the kernel. plan() is a table of contents of a container's start: the parent makes the
+control group and clones the child; the child makes its mounts, changes its root, drops its rights, and becomes PID 1.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 
 def plan(task: Task) -> Plan:
-    """Plan the container that the *task* describes; errors in the spec are UsageError or HostError.
+    """Plan the container that the *task* describes; an error in config.json is a UsageError or a HostError.
 
-    What cannot be had and need not be is among the plan's warnings.
+    Optional settings that this host does not support are in the plan's warnings.
     """
     _check(task)
     meanwhile, mounted, starting = _hooks(task)
     inside = [
-        *_arrive(task),
+        *_prepare_namespaces(task),
         *planned_mounts.steps(task),
         *mounted,
-        *_take_root(task),
-        *_settle(task),
+        *_change_root(task),
+        *_set_process(task),
         *program.rights(task),
         *program.begin(task, task.annotations.get(spec.INIT, init.NONE), joins="pid" in task.joined, before=starting),
     ]
@@ -56,7 +56,7 @@ def plan(task: Task) -> Plan:
 
 
 def _hooks(task: Task) -> tuple[list[Step], list[Step], list[Step]]:
-    """Return the steps about hooks: the parent's, the child's before it changes the root, and before the program."""
+    """Return the steps of hooks: the parent's, the child's before it changes the root, and those before the program."""
     if not task.config.get("hooks"):
         return [], [], []
     from tinybox.container.planning import hooks
@@ -72,21 +72,22 @@ def _check(task: Task) -> None:
         if kinds.count(kind) > 1:
             raise UsageError(f"linux.namespaces: {kind}", "is given twice")
     if task.shares_mounts and layers_of(task):
-        raise UsageError("linux.namespaces: mount", "must be new for a root of layers", "an overlay is the box's alone")
+        cure = "an overlay needs a mount namespace of its own"
+        raise UsageError("linux.namespaces: mount", "must be new if the root is made of layers", cure)
     check_labels(task)
 
 
 def check_labels(task: Task) -> None:
-    """Refuse labels of a security module that is not switched on here."""
-    asked = {
+    """Raise HostError if the process has a label of a security module that is not active on this host."""
+    requested = {
         "process.apparmorProfile": task.process.get("apparmorProfile"),
         "process.selinuxLabel": task.process.get("selinuxLabel"),
         "linux.mountLabel": task.linux.get("mountLabel"),
     }
-    if any(asked.values()):
+    if any(requested.values()):
         from tinybox.isolation import labels
 
-        for field in filter(asked.get, asked):
+        for field in filter(requested.get, requested):
             labels.check(field)
 
 
@@ -102,31 +103,31 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[S
     handles, steps = task.handles, [*program.trampoline(task), *_clone(task, inside)]
     if "user" in task.new:
         uids, gids = task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
-        says = "Say which ids of the host the ids inside stand for"
+        says = "Map the user and group ids of the box to ids of the host"
         steps.append(Step("id-maps", says, "user_namespaces(7)", _write_maps, handles, uids, gids))
-    says = "Put it into the control groups that clone3 could not reach"
+    says = "Put the child into the control groups that clone3 could not reach"
     steps.append(Step("join-cgroup", says, "cgroups(7)", spawn.join_cgroup, task.cgroup, handles))
     steps += oom_score(task)
     connect, connected = network.connect(task)
-    early = any(name.startswith("net.") for name in task.linux.get("sysctl", {}))  # they may name a link of its own
+    early = any(name.startswith("net.") for name in task.linux.get("sysctl", {}))  # such a name may contain a link's
     return [
         *steps,
         *connect,
         *(connected if early else ()),
         Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, handles),
-        *cgroups.filter_devices(task),  # meanwhile: the kernel needs half a millisecond to verify it
+        *cgroups.filter_devices(task),  # while the child works: the kernel needs 0.5 ms to verify the BPF program
         *meanwhile,
         *(program.adopt(task) if "pid" in task.joined else ()),
-        Step("await", "Wait until it is ready", "pipe(7)", spawn.await_child, handles),
+        Step("await", "Wait until the child is ready", "pipe(7)", spawn.await_child, handles),
         *(() if early else connected),
     ]
 
 
 def _clone(task: Task, inside: list[Step]) -> list[Step]:
-    """Plan the birth of the child; where it joins the pid namespace of others, it makes its other ones by itself."""
-    handles, new = task.handles, _born_into(task)
-    flags, said = namespaces.flags(new), ", ".join(new)
-    says, act = f"Make the child in new namespaces: {said}", spawn.spawn
+    """Plan clone3(2); if the child joins a pid namespace, it makes its new namespaces itself, by unshare(2)."""
+    handles, new = task.handles, _made_by_clone(task)
+    flags, kinds = namespaces.flags(new), ", ".join(new)
+    says, act = f"Make the child in new namespaces: {kinds}", spawn.spawn
     if "pid" in task.joined:
         says, flags = "Make the child, outside of the pid namespace that it will join", 0
     elif "user" in task.joined:
@@ -135,22 +136,22 @@ def _clone(task: Task, inside: list[Step]) -> list[Step]:
     undone = "SIGKILL for the child; its namespaces and all mounts in them go with it"
     steps = [clone.undone_by(undone, lambda: spawn.kill(handles))]
     if "pid" in task.joined and new:
-        says = f"Wait until it has made its namespaces: {said}"
+        says = f"Wait until the child has made its namespaces: {kinds}"
         steps.append(Step("await-namespaces", says, "pipe(7)", spawn.await_namespaces, handles))
     return steps
 
 
 def oom_score(task: Task) -> list[Step]:
-    """Plan what the OOM killer is told of a process, where its config says something."""
+    """Plan the process's OOM score, if config.json has ``process.oomScoreAdj``."""
     score = task.process.get("oomScoreAdj")
     if score is None:
         return []
-    says = "Tell the OOM killer how gladly to take it"
+    says = f"Set how likely the OOM killer ends the box's processes: {score}"
     return [Step("oom-score", says, "proc_pid_oom_score_adj(5)", spawn.set_oom_score, task.handles, score)]
 
 
-def _born_into(task: Task) -> list[str]:
-    """Return the namespaces that clone3(2) makes; the two others are made by the child when their time has come."""
+def _made_by_clone(task: Task) -> list[str]:
+    """Return the namespaces that clone3(2) makes; the child makes the other two, cgroup and time, in later steps."""
     return [kind for kind in task.new if kind not in ("cgroup", "time")]
 
 
@@ -158,7 +159,7 @@ def _write_maps(handles: Handles, uids: list[idmap.IDMapping], gids: list[idmap.
     idmap.write_maps(handles.pid, uids, gids)
 
 
-def _arrive(task: Task) -> list[Step]:
+def _prepare_namespaces(task: Task) -> list[Step]:
     handles = task.handles
     steps = [
         Step(
@@ -168,40 +169,40 @@ def _arrive(task: Task) -> list[Step]:
             child.die_with_parent,
             signal.SIGKILL,
         ),
-        Step("close-foreign", "Close what is open and not ours", "close_range(2)", child.close_foreign, handles),
+        Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
         *program.erase_environment(),
         *program.leave_keyring(task),
-        *_among_others(task),
+        *_prepare_join(task),
         Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, handles),
     ]
     steps += [_join_step(task, kind) for kind in task.joined if kind not in ("pid", "user", "mount")]
     if task.userns:
-        says = "Be root of the new user namespace"
+        says = "Become root of the new user namespace"
         steps.append(Step("become-root", says, "user_namespaces(7)", idmap.become_root))
-    steps += program.take_keyring(task, new=True)
+    steps += program.join_keyring(task, new=True)
     if "cgroup" in task.new:
-        says = "Take this control group for the top of the tree"
+        says = "Make this control group the root of the control groups that the box sees"
         steps.append(Step("cgroup-namespace", says, "cgroup_namespaces(7)", namespaces.enter_cgroup_namespace))
     if "time" in task.new:
         offsets = task.linux.get("timeOffsets", {})
-        says = f"Take clocks of our own{' with offsets' * bool(offsets)}"
+        says = f"Enter a new time namespace{', with offsets of its clocks' * bool(offsets)}"
         steps.append(Step("time-namespace", says, "time_namespaces(7)", namespaces.enter_time_namespace, offsets))
     if "network" in task.new:
         steps.append(Step("loopback", "Set the interface lo up", "netdevice(7)", namespaces.loopback_up))
-    if "mount" in task.joined:  # the last one: until here we need our own /proc
+    if "mount" in task.joined:  # the last one, because the steps before it need the host's /proc
         steps.append(_join_step(task, "mount"))
     return steps
 
 
-def _among_others(task: Task) -> list[Step]:
-    """Plan how the child prepares to join the pid namespace of others, as its last step before it is ready.
+def _prepare_join(task: Task) -> list[Step]:
+    """Plan how the child selects an existing pid namespace for its second process, which it makes in its last steps.
 
-    It needs root's rights on the host for that, so it comes before any user namespace.
+    setns(2) needs root's rights on the host for this, so it comes before any user namespace.
     """
     if "pid" not in task.joined:
         return []
-    handles, new = task.handles, _born_into(task)
-    says = "Have its own child born in the other pid namespace"
+    handles, new = task.handles, _made_by_clone(task)
+    says = "Select the other pid namespace for the next child of this process"
     steps = [Step("join-pid", says, "setns(2)", child.join_pid_namespace, handles)]
     if "user" in task.joined:
         steps.append(_join_step(task, "user"))
@@ -219,7 +220,7 @@ def _join(handles: Handles, kind: str) -> None:
     process.setns(handles.namespace_fds[kind], namespaces.KINDS[kind][0])
 
 
-def _take_root(task: Task) -> list[Step]:
+def _change_root(task: Task) -> list[Step]:
     steps = [root_filesystem.change_root(task)]
     masked, readonly = task.linux.get("maskedPaths", []), task.linux.get("readonlyPaths", [])
     if task.linux.get("sysctl"):
@@ -230,30 +231,30 @@ def _take_root(task: Task) -> list[Step]:
         says = "Make kernel files read-only"
         steps.append(Step("readonly-paths", says, "mount_setattr(2)", rootfs.make_paths_readonly, readonly))
     if masked:
-        says = "Cover what a box must not see"
+        says = "Cover kernel files that a box must not see"
         steps.append(Step("masked-paths", says, "move_mount(2)", rootfs.mask, masked))
     flag = root_filesystem.propagation_of(task)
     if flag:
-        says = f"Let mounts on the root spread as {task.linux['rootfsPropagation']}"
+        says = f"Set the mount propagation of the root to {task.linux['rootfsPropagation']}"
         steps.append(Step("propagation", says, "mount_namespaces(7)", mounts.set_root_propagation, flag))
     return steps
 
 
-def _settle(task: Task) -> list[Step]:
+def _set_process(task: Task) -> list[Step]:
     steps: list[Step] = []
     uts = "uts" in (*task.new, *task.joined)
     if task.config.get("hostname") and uts:
-        says = f"Call this machine {task.config['hostname']}"
+        says = f"Set the host name {task.config['hostname']}"
         steps.append(Step("hostname", says, "sethostname(2)", namespaces.set_hostname, task.config["hostname"]))
     if task.config.get("domainname") and uts:
-        says, name = f"Give it the domain {task.config['domainname']}", task.config["domainname"]
+        says, name = f"Set the domain name {task.config['domainname']}", task.config["domainname"]
         steps.append(Step("domainname", says, "setdomainname(2)", namespaces.set_domainname, name))
-    steps += program.turns(task)
+    steps += program.scheduling(task)
     steps += program.limits(task.process)
     directory = task.process["cwd"]
     says = f"Go to the working directory {directory}"
     steps.append(Step("directory", says, "chdir(2)", rootfs.enter_directory, directory))
     if task.config["root"].get("readonly"):
-        says = "Make the root file system read-only, now that the working directory is there"
+        says = "Make the root file system read-only; the working directory has been made by now"
         steps.append(Step("readonly-root", says, "mount_setattr(2)", rootfs.make_readonly))
     return steps

@@ -1,4 +1,4 @@
-"""The plan's last chapter: whose rights the program has, and how it begins. Shared by `run` and `exec`."""
+"""The last steps of a plan: the program's user, capabilities, seccomp filter, labels, and its start; run and exec."""
 
 from __future__ import annotations
 
@@ -23,80 +23,82 @@ if TYPE_CHECKING:
     from tinybox.container.records.spec import Process
 
 
-_former: list[Any] = []  # the last profile, its program and flags: one program's containers mostly share one
+_former: list[Any] = []  # the last profile, compiled, and its flags: containers of one command mostly have the same
 
 
 def leave_keyring(task: Task) -> list[Step]:
-    """Plan how the caller's session keyring is left before a user namespace is ours, where keys are few."""
+    """Plan to leave the caller's session keyring before a user namespace is entered, where the key quota is small."""
     if not (task.keyring and task.userns):
         return []
-    says = "Leave the caller's keys: take an empty session keyring"
+    says = "Leave the caller's session keyring for a new, empty one"
     return [Step("leave-keyring", says, "session-keyring(7)", keyring.leave)]
 
 
-def take_keyring(task: Task, *, new: bool) -> list[Step]:
-    """Plan the container's own session keyring, by runc's name for it: *new*, or that of a container that is joined."""
+def join_keyring(task: Task, *, new: bool) -> list[Step]:
+    """Plan the container's session keyring, with the name that runc uses: a *new* one, or a running container's."""
     if not task.keyring:
         return []
-    says = "Take a session keyring of the container's own, for the caller's keys are not its business"
+    says = "Join the container's own session keyring, so that it cannot use the caller's keys"
     act = (f"_ses.{task.container}", new, task.userns)
     return [Step("keyring", says, "session-keyring(7)", keyring.join, *act)]
 
 
 def rights(task: Task) -> list[Step]:
-    """Plan how the program's user, groups and capabilities come about, in the only order that works."""
+    """Plan the steps that set the program's user, groups and capabilities, in the only order that works."""
     user, sets = task.process.get("user", {}), granted(task)
     uid, gid = user.get("uid", 0), user.get("gid", 0)
     masks = {name: capability.mask(sets[name]) for name in spec.CAPABILITY_SETS}
-    who = (uid, gid, user.get("additionalGids", []), user.get("umask"))
+    identity = (uid, gid, user.get("additionalGids", []), user.get("umask"))
     steps = []
     if task.process.get("noNewPrivileges"):
-        says = "Let no program gain rights by being executed"
+        says = "Forbid that execve(2) gives a program more rights (setuid, file capabilities)"
         steps.append(Step("no-new-privs", says, "PR_SET_NO_NEW_PRIVS(2const)", process.set_no_new_privs))
-    says = "Take rights away for good"
+    says = "Remove capabilities from the bounding set, for ever"
     steps += [
         Step("bounding-set", says, "capabilities(7)", capabilities.drop_bounding_set, masks["bounding"]),
         *_early_filter(task),
-        Step("identity", f"Become user {uid}, group {gid}", "credentials(7)", capabilities.set_identity, *who),
-        Step("capabilities", "Keep only the rights that were given", "capset(2)", capabilities.set_sets,
+        Step("identity", f"Become user {uid}, group {gid}", "credentials(7)", capabilities.set_identity, *identity),
+        Step("capabilities", "Keep only the capabilities that were granted", "capset(2)", capabilities.set_sets,
              masks["effective"], masks["permitted"], masks["inheritable"], masks["ambient"]),
     ]  # fmt: skip
     return steps
 
 
 def granted(task: Task) -> dict[str, list[str]]:
-    """Return the five sets without what is not to be had; the task is warned of it, as OCI's config.md wants it.
+    """Return the five capability sets without those that root does not have here; each of these becomes a warning.
 
-    In a user namespace its root has them all, over what belongs to it.
+    OCI's config.md requires a warning instead of an error. In a user namespace, root has all capabilities, over the
+    resources of that namespace.
     """
     has = capability.NAMES if task.userns else task.host.capabilities
-    asked = {name: task.process.get("capabilities", {}).get(name, []) for name in spec.CAPABILITY_SETS}
-    for word in sorted({word for words in asked.values() for word in words} - set(has)):
-        why = "this host's root does not have it" if word in capability.NUMBERS else "there is no such capability"
-        task.warnings.append(f"process.capabilities: {word}: {why}")
-    return {name: [word for word in words if word in has] for name, words in asked.items()}
+    sets = {name: task.process.get("capabilities", {}).get(name, []) for name in spec.CAPABILITY_SETS}
+    for missing in sorted({granted for members in sets.values() for granted in members} - set(has)):
+        why = "this host's root does not have it" if missing in capability.NUMBERS else "there is no such capability"
+        task.warnings.append(f"process.capabilities: {missing}: {why}")
+    return {name: [granted for granted in members if granted in has] for name, members in sets.items()}
 
 
-def turns(task: Task) -> list[Step]:
-    """Plan what of the machine's time the program gets, and which machine it believes to be on."""
-    wanted, steps = task.process, []
-    if wanted.get("scheduler") or wanted.get("ioPriority"):
+def scheduling(task: Task) -> list[Step]:
+    """Plan the process's scheduling policy, I/O priority and personality (the machine that uname(2) returns)."""
+    settings, steps = task.process, []
+    if settings.get("scheduler") or settings.get("ioPriority"):
         from tinybox.isolation import priorities
-    if wanted.get("scheduler"):
-        says, act = "Choose how it is scheduled", priorities.scheduler(wanted["scheduler"])
+    if settings.get("scheduler"):
+        says, act = "Set the scheduling policy", priorities.scheduler(settings["scheduler"])
         steps.append(Step("scheduler", says, "sched_setattr(2)", priorities.set_scheduler, *act))
-    if wanted.get("ioPriority"):
-        says, share = "Choose its turn at the disks", priorities.io_priority(wanted["ioPriority"])
+    if settings.get("ioPriority"):
+        says, share = "Set the I/O priority", priorities.io_priority(settings["ioPriority"])
         steps.append(Step("io-priority", says, "ioprio_set(2)", priorities.set_io_priority, *share))
     domain = task.linux.get("personality", {}).get("domain")
     if domain:
         number = process.PER_LINUX32 if domain == "LINUX32" else process.PER_LINUX
-        steps.append(Step("personality", f"Be {domain}", "personality(2)", process.personality, number))
+        says = f"Set the execution domain {domain}"
+        steps.append(Step("personality", says, "personality(2)", process.personality, number))
     return steps
 
 
 def _labels(task: Task) -> list[Step]:
-    """Plan the labels of AppArmor and SELinux, for the next execve(2); whether they are there, `planner` has asked."""
+    """Plan the labels of AppArmor and SELinux for the next execve(2); planner.check_labels() has checked them."""
     steps = []
     for field, file, before in (("apparmorProfile", "apparmor/exec", "exec "), ("selinuxLabel", "exec", "")):
         label = task.process.get(field)
@@ -109,7 +111,10 @@ def _labels(task: Task) -> list[Step]:
 
 
 def _early_filter(task: Task) -> list[Step]:
-    """Without no_new_privs only CAP_SYS_ADMIN may install a filter: so before the rights go. See seccomp(2)."""
+    """Plan the seccomp filter before the capabilities are dropped: without no_new_privs it needs CAP_SYS_ADMIN.
+
+    See seccomp(2). With no_new_privs, the filter is installed as late as possible, so there is no step here.
+    """
     profile = task.linux.get("seccomp")
     if not profile or task.process.get("noNewPrivileges"):
         return []
@@ -117,13 +122,13 @@ def _early_filter(task: Task) -> list[Step]:
 
 
 def _install(task: Task, profile: dict[str, Any]) -> list[Step]:
-    """Plan the filter as a step of its own; where it notifies somebody, the listener is handed over at once."""
+    """Plan the seccomp filter as a step of its own; if it has an agent, the parent sends it the listener at once."""
     if not filters.notifies(profile):
         return [Step("seccomp", "Filter the system calls", "seccomp(2)", filters.install, *_filter(task, profile))]
     from tinybox.container.process import seccomp_agent
 
     if not profile.get("listenerPath"):
-        raise UsageError("linux.seccomp.listenerPath", "is missing", "SCMP_ACT_NOTIFY needs somebody who answers")
+        raise UsageError("linux.seccomp.listenerPath", "is missing", "SCMP_ACT_NOTIFY needs an agent that answers")
     task.handles.agent = seccomp_agent.SeccompAgent(
         profile["listenerPath"], profile.get("listenerMetadata", ""), task.container, task.bundle, task.annotations
     )
@@ -132,9 +137,10 @@ def _install(task: Task, profile: dict[str, Any]) -> list[Step]:
 
 
 def install_listener(handles: Handles, program: bytes, flags: int) -> None:
-    """Filter the system calls, and tell the parent where the listener is; see seccomp_unotify(2), Linux 5.9.
+    """Install the filter, and report the number of the listener fd to the parent; see seccomp_unotify(2), Linux 5.9.
 
-    From here on a call may wait for the agent's answer; the parent takes the listener without our help.
+    From here on, a system call of this process may wait for the agent's answer. The parent copies the listener with
+    pidfd_getfd(2), which needs no call of this process.
     """
     handles.sync.tell(sync_pipe.LISTENER, str(filters.install(program, flags)).encode())
 
@@ -148,89 +154,89 @@ def _filter(task: Task, profile: dict[str, Any] | None) -> tuple[bytes, int]:
 
 
 def trampoline(task: Task) -> list[Step]:
-    """Plan the program that executes the box's.
+    """Plan the trampoline, the program that executes the box's program.
 
-    With a label of SELinux there is none: the label is for the first program that is executed, and may not enter by a
-    file in memory. There the label keeps the box from writing to the host's programs.
+    With an SELinux label there is no trampoline: the label applies to the first program that is executed, and a file in
+    memory may not enter its domain. In that case the label prevents writes of the box to the host's programs.
     """
     if task.process.get("selinuxLabel"):
         return []
-    says = "Make the program of 200 bytes that executes the box's"
+    says = "Make the trampoline: a program of 200 bytes that executes the box's program"
     return [Step("trampoline", says, "memfd_create(2)", spawn.make_trampoline, task.handles)]
 
 
 def erase_environment() -> list[Step]:
-    """Plan that the child's memory has none of the host's variables."""
-    says = "Forget the variables that tinybox was started with"
+    """Plan to erase tinybox's environment variables from the child's memory."""
+    says = "Erase tinybox's environment variables from memory"
     return [Step("erase-environment", says, "environ(7)", own_memory.erase_environment)]
 
 
 def adopt(task: Task) -> list[Step]:
-    """Plan the parent's side of a child that joins the pid namespace of others."""
+    """Plan the parent's steps for a child that joins an existing pid namespace."""
     says = "Wait until the child goes on in the other pid namespace"
     return [
         Step("adopt", says, "clone(2)", spawn.adopt, task.handles),
-        Step("go-on-inside", "Let it go on there", "pipe(7)", spawn.go_on, task.handles),
+        Step("go-on-inside", "Let the child go on there", "pipe(7)", spawn.go_on, task.handles),
     ]
 
 
 def _go_inside(task: Task, mode: str) -> list[Step]:
-    """Plan how a child joins the pid namespace of others: with nothing of the host's left to be seen or taken.
+    """Plan how a child enters an existing pid namespace, after it has given up all data and rights of the host.
 
-    Its filter is in force before, unless an agent answers for a part of it.
+    Its seccomp filter is installed before, unless an agent answers some of the calls.
     """
     profile = task.linux.get("seccomp") if task.process.get("noNewPrivileges") else None
     return [
         *(_install(task, profile) if profile and not filters.notifies(profile) else []),
         _name(task, mode),
-        Step("go-inside", "Go on as a new process, among the others", "clone(2)", child.be_born_again, task.handles),
+        Step("go-inside", "Go on in the joined pid namespace", "clone(2)", child.enter_pid_namespace, task.handles),
     ]
 
 
 def _name(task: Task, mode: str) -> Step:
     name = b"tinybox:init" if mode in (init.FORWARD, init.REAP) else b"tinybox:child"
-    says = f"Take the name {name.decode()} and forget the host's command line"
+    says = f"Take the name {name.decode()}, and erase tinybox's command line from memory"
     return Step("name", says, "PR_SET_NAME(2const)", own_memory.set_title, name, task.host.arguments)
 
 
 def begin(
     task: Task, mode: str, *, joins: bool = False, dies_with_parent: bool = True, before: Sequence[Step] = ()
 ) -> list[Step]:
-    """Plan the last steps: find the program, say that all is ready, wait for the word, and be it, or its PID 1.
+    """Plan the last steps: find the program, report `ready`, wait for `start`, and become the program or its PID 1.
 
-    With *joins*, the child joins a pid namespace that has processes already. *before* are steps between the word and
-    the program.
+    With *joins*, the child joins a pid namespace that has processes already. The steps *before* come after `start` and
+    before the program.
     """
     handles, is_init = task.handles, mode in (init.FORWARD, init.REAP)
-    wanted, listening = _program(task, joins)
+    planned, listening = _program(task, joins)
     alone = "pid" in task.new and "mount" in task.new and not joins
     steps = [
-        Step("find-program", f"Find {task.process['args'][0]}", "execvp(3)", init.find, wanted, handles, alone),
-        Step("hide", "Hide once more: the new user has cleared it", "PR_SET_DUMPABLE(2const)", child.hide),
+        Step("find-program", f"Find {task.process['args'][0]}", "execvp(3)", init.find, planned, handles, alone),
+        Step("hide", "Hide this process again after the change of user", "PR_SET_DUMPABLE(2const)", child.hide),
         *(_go_inside(task, mode) if joins else ()),
         *_parent_death(handles, dies_with_parent, joins),
     ]
     if is_init and "pid" not in task.new:
-        says = "Adopt orphans, without being PID 1"
+        says = "Adopt orphans like a PID 1, without being one"
         steps.append(Step("subreaper", says, "PR_SET_CHILD_SUBREAPER(2const)", process.set_child_subreaper))
     steps += [
         *listening,
-        Step("ready", "Tell the parent that all is ready, wait for its word", "pipe(7)", child.report_ready, handles),
+        Step("ready", "Report that all is ready, and wait for `start`", "pipe(7)", child.report_ready, handles),
         *before,
         *_labels(task),
-        Step("close", "Keep no file open but 0, 1 and 2", "close_range(2)", child.close_inherited, handles),
+        Step("close", "Close all file descriptors except 0, 1 and 2", "close_range(2)", child.close_inherited, handles),
         *([_name(task, mode)] if is_init and not joins else []),
     ]
     endings = {init.NONE: "Become the program", init.LEAVE: "Start the program, and leave it to PID 1"}
-    says = endings.get(mode, "Start the program, and be PID 1")
-    return [*steps, Step("program", says, "execve(2)", init.run, mode, wanted, handles)]
+    says = endings.get(mode, "Start the program, and stay as PID 1")
+    return [*steps, Step("program", says, "execve(2)", init.run, mode, planned, handles)]
 
 
 def _program(task: Task, joins: bool) -> tuple[init.Program, list[Step]]:
-    """Return the program with its filter; where an agent answers for a part of that, it is a step, returned as well."""
+    """Return the program with its seccomp filter; if an agent answers some calls, the filter is a step instead."""
     profile = task.linux.get("seccomp") if task.process.get("noNewPrivileges") else None
     listening = _install(task, profile) if profile and filters.notifies(profile) else []
-    if listening or joins:  # a child that joins others has installed it before
+    if listening or joins:  # the filter has a step of its own, here or in _go_inside()
         profile = None
     program, flags = _filter(task, profile)
     terminal = bool(task.process.get("terminal"))
@@ -240,16 +246,16 @@ def _program(task: Task, joins: bool) -> tuple[init.Program, list[Step]]:
 
 def _parent_death(handles: Handles, dies_with_parent: bool, joins: bool) -> list[Step]:
     if dies_with_parent and handles.dies_with_parent:
-        says = "Die when tinybox dies: the new user has cleared it"
+        says = "Die when tinybox dies, again: the change of user has cleared that"
         return [Step("die-with-parent-again", says, "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL)]
     if joins or not handles.dies_with_parent:
-        says = "Live on when tinybox ends: another process will say when to start"
-        return [Step("outlive-parent", says, "PR_SET_PDEATHSIG(2const)", child.live_on)]
+        says = "Go on when tinybox ends"
+        return [Step("outlive-parent", says, "PR_SET_PDEATHSIG(2const)", child.outlive_parent)]
     return []
 
 
 def limits(process: Process) -> list[Step]:
-    """Return the steps of process.rlimits; an unknown name is an error of the plan, not of a step; see setrlimit(2)."""
+    """Plan process.rlimits; an unknown name is a UsageError here and not an error of a step; see setrlimit(2)."""
     if not process.get("rlimits"):
         return []
     from tinybox.isolation import rlimits

@@ -1,14 +1,14 @@
-"""The plan's chapter on the root file system: a directory of the bundle, or an image's layers under a writable one.
+"""The root file system steps of a plan: a directory of the bundle, or an overlay of image layers; the change of root.
 
-A user namespace complicates it: its root user is nobody to the host, so what it cannot open the parent hands to it as
-mounts, with the owners that the namespace needs.
+In a user namespace there are more steps: its root user has no rights on the host and cannot open the layers. So the
+parent passes them to the child as idmapped mounts, with the owners that the namespace needs.
 """
 
 from __future__ import annotations
 
 import os
 
-from tinybox.container.planning.task import BENCH, bundle_of, layers_of
+from tinybox.container.planning.task import STAGING, bundle_of, layers_of
 from tinybox.container.process.plan import Step
 from tinybox.isolation import idmap, mount_options, mounts, overlay, rootfs
 from tinybox.linux import mount
@@ -19,79 +19,80 @@ if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
 
 
-def _on_bench(task: Task) -> dict[str, str]:
-    """Return what lies on the bench: each directory's name there, and what it is a copy of; short, for overlayfs."""
+def _staged(task: Task) -> dict[str, str]:
+    """Return the directories below STAGING: from a name, which is short for overlayfs's options, to the source path."""
     return {str(number): layer for number, layer in enumerate(layers_of(task))} | {"bundle": task.bundle}
 
 
 def parent_steps(task: Task) -> list[Step]:
-    """Plan what the parent looks for on the host, and copies from it, before the child is born."""
+    """Plan the parent's steps before clone3(2): check the root directory, or copy the layers as idmapped mounts."""
     if not layers_of(task):
-        says = "Look whether the bundle's root directory is there"
+        says = "Check that the bundle's root directory exists"
         return [
             Step("find-root", says, "stat(2)", rootfs.find_root, os.fsdecode(task.root)),
-            *([_among_others(task)] if task.shares_mounts else []),
+            *([_shared_root(task)] if task.shares_mounts else []),
         ]
     if not task.userns:
         return []
-    says = "Show the layers with the owners that the new user namespace needs"
+    says = "Copy the layers as mounts with the owners that the new user namespace needs"
     maps = (task.linux.get("uidMappings", []), task.linux.get("gidMappings", []))
-    return [Step("idmap-layers", says, "mount_setattr(2)", copy_idmapped, task.handles, _on_bench(task), *maps)]
+    return [Step("idmap-layers", says, "mount_setattr(2)", copy_idmapped, task.handles, _staged(task), *maps)]
 
 
-def _among_others(task: Task) -> Step:
-    """Plan the root of a container without a mount namespace of its own, which is undone: nobody else's end does it."""
+def _shared_root(task: Task) -> Step:
+    """Plan the root of a container in a shared mount namespace; it needs an undo, because that namespace lives on."""
     from tinybox.isolation import shared_root
 
     root = shared_root.SharedRoot(os.fsdecode(task.root), task.joined.get("mount", shared_root.OURS))
-    says = "Place its root among the mounts of the namespace that it shares"
+    says = "Mount the box's root in the mount namespace that it shares"
     step = Step("share-root", says, "move_mount(2)", root.place)
-    return step.undone_by("umount2(2): it is taken away from there, with all below it", root.remove)
+    return step.undone_by("umount2(2), with all mounts below it", root.remove)
 
 
 def change_root(task: Task) -> Step:
-    """Plan how what has been mounted becomes the root: of a namespace, or where that is shared of a process."""
+    """Plan how the new mounts become the root: by pivot_root(2), or in a shared mount namespace by chroot(2)."""
     if task.shares_mounts:
         from tinybox.isolation import shared_root
 
-        says = "Make the new root the root of this process; who shares the namespace keeps his"
+        says = "Make the new root the root of this process, and of no other process in its namespace"
         return Step("own-root", says, "chroot(2)", shared_root.change_root, task.root)
-    says = "Make the new root the root, and let the host's go"
+    says = "Make the new root the root, and unmount the host's root"
     return Step("pivot", says, "pivot_root(2)", rootfs.pivot, task.root)
 
 
 def steps(task: Task) -> list[Step]:
-    """Plan how the child comes to a root of its own; see "Rootfs Mount Propagation" in OCI's config-linux."""
+    """Plan the child's own root; see "Rootfs Mount Propagation" in OCI's config-linux."""
     if task.shares_mounts:
-        return []  # the parent has placed it, and nothing that others have mounted is changed
+        return []  # the parent has mounted it, and the mounts of other processes must not change
     flag = propagation_of(task)
     if flag in (mount.MS_SHARED, mount.MS_SLAVE):
-        first = Step("receive-mounts", "Keep our mounts from the host, but see the host's", "mount_namespaces(7)",
-                     mounts.make_slave)  # fmt: skip
+        says = "Let the host's later mounts come into the box, but none of the box's go to the host"
+        first = Step("receive-mounts", says, "mount_namespaces(7)", mounts.make_slave)
     else:
-        first = Step("private-mounts", "Keep our mounts from the host", "mount_namespaces(7)", mounts.make_private)
+        says = "Stop the propagation of mounts between the box and the host"
+        first = Step("private-mounts", says, "mount_namespaces(7)", mounts.make_private)
     return [first, *_root(task)]
 
 
 def propagation_of(task: Task) -> int:
-    """Return the MS_* flag that ``linux.rootfsPropagation`` asks for, or 0."""
-    word = task.linux.get("rootfsPropagation")
-    return mount_options.propagation(word, "linux.rootfsPropagation") if word else 0
+    """Return the MS_* flag of ``linux.rootfsPropagation``, or 0 if it is not given."""
+    name = task.linux.get("rootfsPropagation")
+    return mount_options.propagation(name, "linux.rootfsPropagation") if name else 0
 
 
 def users(handles: Handles, uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]) -> int:
-    """Return an fd of a user namespace with the owners that the box will have: the joined one, or one like the new."""
+    """Return an fd of a user namespace with the box's id maps: the one that it joins, or a new one with these maps."""
     joined = handles.namespace_fds.get("user")
     return idmap.user_namespace(uids, gids) if joined is None else os.dup(joined)
 
 
 def copy_idmapped(
-    handles: Handles, bench: dict[str, str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]
+    handles: Handles, staged: dict[str, str], uids: list[idmap.IDMapping], gids: list[idmap.IDMapping]
 ) -> None:
-    """Copy what belongs on the *bench* as idmapped mounts, detached, for the child to place; see mount_setattr(2)."""
+    """Copy the *staged* directories as idmapped, detached mounts, which the child will place; see mount_setattr(2)."""
     userns = users(handles, uids, gids)
     try:
-        for name, path in bench.items():
+        for name, path in staged.items():
             handles.trees[name] = mounts.copy_tree(path, mounts.Options(["bind"]), userns)
     finally:
         os.close(userns)
@@ -104,11 +105,11 @@ def _root(task: Task) -> list[Step]:
         return [Step("root", says, "open_tree(2)", rootfs.bind_root, root)]
     placed, bundle = [], bundle_of(task)
     if task.userns:
-        says = f"Lay the idmapped layers out in a directory of our own, over {BENCH}"
-        placed = [Step("place-layers", says, "move_mount(2)", place_idmapped, task.handles, list(_on_bench(task)))]
-        layers = [os.path.join(BENCH, str(number)) for number in range(len(layers))]
+        says = f"Mount the idmapped layers in a new tmpfs over {STAGING}"
+        placed = [Step("place-layers", says, "move_mount(2)", place_idmapped, task.handles, list(_staged(task)))]
+        layers = [os.path.join(STAGING, str(number)) for number in range(len(layers))]
     upper, work = os.path.join(bundle, "upper"), os.path.join(bundle, "work")
-    says = f"Lay a writable layer over {len(layers)} read-only one{'s' * (len(layers) > 1)}"
+    says = f"Mount an overlay: a writable layer over {len(layers)} read-only one{'s' * (len(layers) > 1)}"
     return [
         *placed,
         Step("root", says, "mount(2), overlayfs", _overlay, layers, upper, work, root, task.userns),
@@ -120,11 +121,11 @@ def _overlay(layers: list[str], upper: str, work: str, root: str, userns: bool) 
 
 
 def place_idmapped(handles: Handles, names: list[str]) -> None:
-    """Cover the bench with a small tmpfs and place each idmapped copy on a directory there; see move_mount(2).
+    """Mount a small tmpfs over STAGING, and place each idmapped copy on a directory there; see move_mount(2).
 
-    This happens in the child's own mount namespace: the host's /run stays as it is.
+    This happens in the child's own mount namespace, so the host's /run does not change.
     """
-    rootfs.place_over(mounts.new_filesystem(b"tmpfs", b"tmpfs", mounts.Options(["mode=700", "size=64k"])), BENCH)
+    rootfs.place_over(mounts.new_filesystem(b"tmpfs", b"tmpfs", mounts.Options(["mode=700", "size=64k"])), STAGING)
     for name in names:
-        os.mkdir(os.path.join(BENCH, name), 0o700)
-        rootfs.place_over(handles.trees[name], os.path.join(BENCH, name))
+        os.mkdir(os.path.join(STAGING, name), 0o700)
+        rootfs.place_over(handles.trees[name], os.path.join(STAGING, name))

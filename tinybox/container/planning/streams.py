@@ -1,4 +1,4 @@
-"""The plan's chapter on stdin, stdout and stderr: those that tinybox was given, or a terminal of the box's own."""
+"""The steps for stdin, stdout and stderr: tinybox's own streams, pipes in place of a terminal, or a new pty (-t)."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ if TYPE_CHECKING:
 
 
 def pipes(process: Process, handles: Handles) -> list[Step]:
-    """Plan what the parent makes in the place of its terminal, of which the program gets no descriptor."""
+    """Plan pipes in place of tinybox's terminal: the program must not get a file descriptor of that."""
     if process.get("terminal") or not handles.terminals:
         return []
     from tinybox.container.process import relay
 
-    says = "Make pipes to carry the streams that are our terminal"
-    return [Step("pipes", says, "pipe(2)", relay.lay, handles)]
+    says = "Make pipes for the streams that are tinybox's terminal"
+    return [Step("pipes", says, "pipe(2)", relay.make_pipes, handles)]
 
 
 def steps(process: Process, handles: Handles, root: bytes, *, console: bool) -> list[Step]:
     """Return the steps that give *process* its streams; with *console*, a terminal is /dev/console as well.
 
-    *root* is the box's root, as the child sees it by then. Only who wants a terminal loads what opens one.
+    *root* is the path of the box's root in the child at that time. The module that opens a terminal is imported only if
+    the process has one.
     """
-    says = "Begin a session of its own, to which our terminal does not belong"
+    says = "Begin a new session, without tinybox's terminal"
     session = Step("session", says, "setsid(2)", begin_session)
     if not process.get("terminal"):
         return [
             session,
-            Step("streams", "Take over stdin, stdout and stderr", "dup2(2)", connect_streams, handles, root),
+            Step("streams", "Connect stdin, stdout and stderr", "dup2(2)", connect_streams, handles, root),
         ]
     from tinybox.container.planning import terminal
 
-    says = "Open a terminal of the box's own devpts for stdin, stdout and stderr"
+    says = "Open a new terminal in the box's own devpts for stdin, stdout and stderr"
     owner, size = process.get("user", {}).get("uid", 0), process.get("consoleSize", {})
     rows, columns = size.get("height", 0), size.get("width", 0)
     act = terminal.open_console if console else terminal.open_terminal
@@ -47,33 +48,33 @@ def steps(process: Process, handles: Handles, root: bytes, *, console: bool) -> 
 
 
 def begin_session() -> None:
-    """Lead a new session without a controlling terminal; see setsid(2).
+    """Make this process the leader of a new session, which has no controlling terminal; see setsid(2).
 
-    PID 1 would else stay in ours: /dev/tty would be our terminal to it, and our Ctrl-C its signal, beside the one that
-    we pass on.
+    Otherwise PID 1 would stay in tinybox's session: it could open tinybox's terminal as /dev/tty, and would get the
+    signal of Ctrl-C twice, from the terminal and from tinybox, which forwards it.
     """
     os.setsid()
 
 
 def connect_streams(handles: Handles, root: bytes) -> None:
-    """Make the streams that tinybox was given this process's 0, 1 and 2; see dup2(2).
+    """Make tinybox's streams this process's file descriptors 0, 1 and 2; see dup2(2).
 
-    A directory among them would be a way out to the host by ``..`` (CVE-2024-21626), so it is refused. The host's
-    /dev/null becomes the box's below *root*: root of a box may change owner and mode of any file that it has open.
+    A directory is refused: the program could leave the box from it by ``..`` (CVE-2024-21626). The host's /dev/null is
+    replaced by the box's, below *root*, because root of a box may change the owner and mode of every open file.
     """
     copies = [os.dup(fd) for fd in handles.streams]
     for number, fd in enumerate(copies):
         info = os.fstat(fd)
         if stat.S_ISDIR(info.st_mode):
             raise UsageError(f"file descriptor {number}", "is a directory", "redirect it from a file or a pipe")
-        ours = _null(root, number) if rootfs.is_null(info) else fd
-        os.dup2(ours, number)
-        for each in {ours, fd}:
+        source = _null(root, number) if rootfs.is_null(info) else fd
+        os.dup2(source, number)
+        for each in {source, fd}:
             os.close(each)
 
 
 def _null(root: bytes, number: int) -> int:
-    """Return the null device of the box; where it has lost that, an empty stdin is a pipe that nobody writes to."""
+    """Return an fd of the box's null device; if it has none, use a pipe without a writer as an empty stdin."""
     try:
         return rootfs.open_null_below(root)
     except TinyboxError:

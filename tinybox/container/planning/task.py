@@ -1,6 +1,6 @@
-"""Task: what the chapters of a plan share. It holds the spec, the bundle's directory, and facts about the host.
+"""Task: the input of the planner, with config.json, the bundle's directory, facts about the host, and the handles.
 
-Every file of this room gets a Task and returns steps.
+Every file of this package gets a Task and returns steps.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from tinybox.container.records.spec import Spec
     from tinybox.isolation.cgroups.group import Cgroup
 
-BENCH = "/run"  # a directory that every host has and that the child, in its own mount namespace, can cover
+STAGING = "/run"  # every host has this directory, and the child can mount over it in its own mount namespace
 
 
 class Task:
-    """What the parts of the planner share: the spec, the bundle it lies in, the host, and the live parts to come.
+    """The input of the planner: the spec, its bundle, the host, and the handles that its steps will fill.
 
-    *container* is its id, *wiring* what connects it with networks; *keyring*: it gets a session keyring of its own.
+    *container* is the id, *wiring* has the endpoints in networks; *keyring*: the box gets its own session keyring.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class Task:
 
 
 def layers_of(task: Task) -> list[str]:
-    """Return the image's layers, bottom first; none where the bundle's root is a plain directory."""
+    """Return the directories of the image's layers, bottom first; [] if the bundle's root is a plain directory."""
     return overlay.stack([layer for layer in task.annotations.get(spec.LAYERS, "").split(":") if layer])
 
 
 def bundle_of(task: Task) -> str:
-    """Return where the child finds its bundle.
+    """Return the path at which the child finds its bundle.
 
-    Root of a user namespace is nobody on the host: the store is closed to it (0700). So the parent hands it the layers
-    and the bundle as mounts, and it lays them out on a bench of its own.
+    Root of a user namespace has no rights on the host and cannot enter the store (mode 0700). So the parent passes the
+    layers and the bundle to the child as mounts, and the child places them below STAGING.
     """
-    return os.path.join(BENCH, "bundle") if task.userns and layers_of(task) else task.bundle
+    return os.path.join(STAGING, "bundle") if task.userns and layers_of(task) else task.bundle

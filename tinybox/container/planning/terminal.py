@@ -1,4 +1,4 @@
-"""A terminal for the program: the child opens it in the box's own devpts, and keeps its other end for us."""
+"""A terminal for the program (-t): the child opens a pty in the box's own devpts; the parent gets the master end."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
 
-PTY_GROUP = 5  # "tty", as everywhere
+PTY_GROUP = 5  # the group "tty", which has this number in all distributions
 
 
 def open_terminal(handles: Handles, root: bytes, owner: int, size: tuple[int, int]) -> None:
-    """Open a terminal of the devpts below *root*, and make it 0, 1 and 2; see pts(4).
+    """Open a terminal in the devpts below *root*, and make it file descriptors 0, 1 and 2; see pts(4).
 
-    *size* is (rows, columns), or zeros.
+    *owner* is a user id; *size* is (rows, columns), or zeros.
     """
-    _take(handles, _opened(root, owner, size))
+    _connect_streams(handles, _opened(root, owner, size))
 
 
 def open_console(handles: Handles, root: bytes, owner: int, size: tuple[int, int]) -> None:
-    """Open a terminal as open_terminal() does, and show it as /dev/console, too: a new box has none yet; see pts(4)."""
+    """Do the same as open_terminal(), and also mount the terminal on /dev/console of a new box; see pts(4)."""
     pty = _opened(root, owner, size)
     mounts.place(mount.open_tree(pty.slave, b"", 0), root, b"/dev/console")
-    _take(handles, pty)
+    _connect_streams(handles, pty)
 
 
 def _opened(root: bytes, owner: int, size: tuple[int, int]) -> terminal.Pty:
@@ -36,7 +36,7 @@ def _opened(root: bytes, owner: int, size: tuple[int, int]) -> terminal.Pty:
     return pty
 
 
-def _take(handles: Handles, pty: terminal.Pty) -> None:
+def _connect_streams(handles: Handles, pty: terminal.Pty) -> None:
     for number in range(3):
         os.dup2(pty.slave, number)
     os.close(pty.slave)

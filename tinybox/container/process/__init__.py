@@ -1,1 +1,1 @@
-"""A plan is carried out here, from clone3(2) to the exit status."""
+"""Carrying out a plan, from clone3(2) to the exit status: parent, child, PID 1, pipes, hooks, wait loop."""

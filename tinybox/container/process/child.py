@@ -1,7 +1,7 @@
-"""The child's side of a container's birth: it walks its steps and turns into the program. No import, no return.
+"""The child's side of a start: after clone3(2) it carries out its steps and becomes the program; it never returns.
 
-From clone3(2) on, this process is the container. Whatever it needs has been loaded and decided by the parent; it tells
-the parent how it went in words over a pipe, never on the user's terminal.
+From clone3(2) on, this process is the container's first process. It imports nothing, because the parent has loaded and
+decided everything that it needs. It reports errors to the parent over a pipe, never on the user's terminal.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ PROGRAM_FAILED = 125
 
 
 def become(steps: list[Step], handles: Handles) -> NoReturn:
-    """Carry out the child's *steps*, which end in the program, or report why not and exit with 125."""
+    """Carry out the child's *steps*, whose last one executes the program; on an error, report it and exit with 125."""
     try:
         process.set_name(b"tinybox:child")
         for step in steps:
             step.run()
-    except BaseException as error:  # noqa: BLE001  whatever it is, the parent must hear of it
+    except BaseException as error:  # noqa: BLE001  every kind of error must be reported to the parent
         handles.sync.tell_error(error)
     os._exit(PROGRAM_FAILED)
 
@@ -40,25 +40,25 @@ def wait_for_parent(handles: Handles) -> None:
 
 
 def join_pid_namespace(handles: Handles) -> None:
-    """Let the next child of this process be born in another pid namespace; this one stays outside; see setns(2).
+    """Select the pid namespace of this process's next child; this process itself stays outside of it: setns(2).
 
-    In there it would be seen while it still has the host's files and root's rights: with CAP_SYS_PTRACE the others read
-    and write both through /proc/PID/root and /proc/PID/mem.
+    Inside, the container's processes would see this process while it still has the host's files and root's rights: with
+    CAP_SYS_PTRACE they could read and write both through /proc/PID/root and /proc/PID/mem.
     """
     process.setns(handles.namespace_fds["pid"], process.CLONE_NEWPID)
 
 
 def make_namespaces(handles: Handles, flags: int) -> None:
-    """Leave the namespaces that *flags* name for new ones, and tell the parent; see unshare(2)."""
+    """Move this process to new namespaces of the kinds in *flags*, and report that to the parent; see unshare(2)."""
     process.unshare(flags)
     handles.sync.tell(sync_pipe.NAMESPACES)
 
 
-def be_born_again(handles: Handles) -> None:
-    """Go on as a new process, which is born in the pid namespace that was joined; see clone(2).
+def enter_pid_namespace(handles: Handles) -> None:
+    """Go on as a new process in the joined pid namespace, and end this one; see clone(2).
 
-    It has no rights that it could lose there. CLONE_PARENT makes it a child of tinybox, as this one is. It waits until
-    tinybox knows it.
+    By now, this process has no rights of the host left that the container's processes could take from the new one.
+    CLONE_PARENT makes the new one a child of tinybox, like this one. It waits until tinybox has its pidfd.
     """
     pid = process.clone(process.CLONE_PARENT)
     if pid:
@@ -69,40 +69,41 @@ def be_born_again(handles: Handles) -> None:
 
 
 def report_ready(handles: Handles) -> None:
-    """Tell the parent that everything but the program is there, and wait for its word to start."""
+    """Report to the parent that everything except the program is ready, and wait until it sends `start`."""
     handles.sync.tell(sync_pipe.READY, str(handles.master).encode())
     handles.sync.wait(sync_pipe.START)
 
 
 def close_foreign(handles: Handles) -> None:
-    """Close every inherited file descriptor that is not for this child; see close_range(2).
+    """Close every inherited file descriptor that this child does not need; see close_range(2).
 
-    Among them is the lock of the container, which flock(2) ties to the open file and not to a process: held here, it
-    would outlive a parent that was killed.
+    One of them is the container's lock. A flock(2) belongs to the open file and not to a process: if this child kept
+    it open, the container would stay locked after the parent was killed.
     """
     files.close_all_but([*handles.streams, *handles.kept, *explain.kept, handles.sync.gate, handles.sync.report,
                    handles.trampoline, *handles.handed_over()])  # fmt: skip
 
 
 def close_inherited(handles: Handles) -> None:
-    """Close every fd but 0, 1, 2, those to be kept, and two that execve(2) will close; see close_range(2)."""
+    """Close every fd except 0, 1, 2, those for the program, and those that execve(2) will close; see close_range(2)."""
     files.close_all_but([*handles.kept, *explain.kept, handles.sync.report, handles.trampoline])
 
 
 def hide() -> None:
-    """Let nobody in the container look into this process: its memory and /proc/1/exe are the host's Python's.
+    """Make this process not dumpable: its memory and /proc/1/exe are those of the host's Python.
 
-    See PR_SET_DUMPABLE in prctl(2), and CVE-2019-5736 for what happens otherwise. A change of user sets it anew, and
-    execve(2) of a program that may be read ends it.
+    Processes in the container can then not read or trace it: PR_SET_DUMPABLE in prctl(2). CVE-2019-5736 shows what
+    happens otherwise. A change of the user id resets this attribute; execve(2) of a readable program makes the process
+    dumpable again.
     """
     process.set_dumpable(False)
 
 
 def die_with_parent(signal: int) -> None:
-    """End with *signal* when tinybox ends, however that happens; see PR_SET_PDEATHSIG in prctl(2)."""
+    """Get *signal* when the parent, tinybox, ends for any reason; see PR_SET_PDEATHSIG in prctl(2)."""
     process.set_parent_death_signal(signal)
 
 
-def live_on() -> None:
-    """Outlive tinybox, from now on: what has been made belongs to whoever adopts it; see prctl(2)."""
+def outlive_parent() -> None:
+    """Go on when tinybox ends: the process that adopts this one is responsible for it from then on; see prctl(2)."""
     process.set_parent_death_signal(0)

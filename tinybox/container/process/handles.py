@@ -1,6 +1,7 @@
-"""What only becomes known while a plan is carried out: process numbers and file descriptors.
+"""Handles: the pids and file descriptors of a container, which exist only while its plan is carried out.
 
-Steps are data made beforehand; those that need a pid or an fd are given this object, and find it here.
+Steps are data and are made before. A step that needs a pid or a file descriptor gets this object as an argument and
+reads it from there, or stores it there.
 """
 
 from __future__ import annotations
@@ -14,35 +15,35 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class LinkMaker(Protocol):
-        """A process that makes the container's network links: container/network/link_maker.py, above this room."""
+        """A process that makes the container's network links: network/link_maker.py, which this file cannot import."""
 
         def order(self, owner: str, pid: int) -> None:
-            """Let it make the links of the container with the run directory *owner*."""
+            """Order the links from process *pid* to the networks of the container with the run directory *owner*."""
 
         def wait(self) -> None:
-            """Wait until it has made them."""
+            """Wait until the links are made."""
 
         def dismiss(self) -> None:
-            """Let it end."""
+            """End the process."""
 
     class Relay(Protocol):
-        """Pipes in the place of a terminal: relay.py, which imports this file."""
+        """Pipes in place of a terminal: relay.py, which imports this file."""
 
         def carry(self, watching: Any) -> None:
-            """Carry what the program writes and reads, in the wait loop *watching*."""
+            """Copy the program's input and output, in the wait loop *watching*."""
 
         def close(self) -> None:
             """Close the pipes."""
 
     class SeccompAgent(Protocol):
-        """A process that answers system calls: seccomp_agent.py, which imports this file."""
+        """A process on the host that answers system calls: seccomp_agent.py, which imports this package."""
 
         def hand_over(self, pid: int, listener: int) -> None:
-            """Send it the fd on which the calls arrive."""
+            """Send the agent the fd on which the calls arrive."""
 
 
 class Handles:
-    """The moving parts of one container, in the parent; the child gets its copy of it by clone3(2)."""
+    """The pids and file descriptors of one container, in the parent; clone3(2) gives the child a copy."""
 
     def __init__(
         self,
@@ -54,36 +55,34 @@ class Handles:
         watched: bool = False,
     ) -> None:
         self.streams, self.interactive = streams, interactive
-        # Which streams are a terminal of ours: it is not the program's, where we stay and can carry the bytes.
+        # The numbers of the streams that are tinybox's terminal: if tinybox stays, the program gets pipes instead.
         self.terminals = [number for number, fd in enumerate(streams) if watched and os.isatty(fd)]
-        self.relay: Relay | None = None  # it carries them
+        self.relay: Relay | None = None  # the pipes for these streams
         self.sync = SyncPipes(folder)
-        self.dies_with_parent = (
-            not folder
-        )  # who lets it in by a gate with a name need not be who made it, and may be gone
-        self.kept = list(range(3, 3 + kept))  # fds that the program gets beside 0, 1 and 2; see sd_listen_fds(3)
+        self.dies_with_parent = not folder  # with named pipes (OCI's create), the parent ends before the start
+        self.kept = list(range(3, 3 + kept))  # fds that the program gets in addition to 0, 1, 2; see sd_listen_fds(3)
         self.pid = self.pidfd = -1
-        self.master, self.terminal = -1, ""  # our end of the container's terminal, and its name inside
-        self.trees: dict[str, int] = {}  # detached mounts on their way from parent to child, by what they are for
-        self.agent: SeccompAgent | None = None  # who answers for system calls that the filter does not decide
-        self.trampoline = -1  # the program that executes the box's, see linux/trampoline.py
+        self.master, self.terminal = -1, ""  # the parent's end of the container's terminal, and its path in the box
+        self.trees: dict[str, int] = {}  # fds of detached mounts that the child will place, by the mount's name
+        self.agent: SeccompAgent | None = None  # it answers system calls that the seccomp filter does not decide
+        self.trampoline = -1  # fd of the program that executes the box's program, see linux/trampoline.py
         self.cgroup_fd: int | None = None
-        self.namespace_fds: dict[str, int] = {}
-        self.link_maker: LinkMaker | None = None  # who lays its cables, if he has been sent for already
+        self.namespace_fds: dict[str, int] = {}  # namespaces to join, by kind
+        self.link_maker: LinkMaker | None = None  # the process that makes the network links, if it runs already
 
     def handed_over(self) -> list[int]:
-        """Return the fds that the child needs until it has placed or joined what they stand for."""
+        """Return the fds of mounts and namespaces that the child needs until it has placed or joined them."""
         return [*self.trees.values(), *self.namespace_fds.values()]
 
     def close_trees(self) -> None:
-        """Close the parent's copies of what the child has taken over."""
+        """Close the parent's copies of the mount and namespace fds, which the child has by then."""
         for fd in self.namespace_fds.values():
             os.close(fd)
         self.namespace_fds.clear()
         self._close_mounts()
 
     def close_spare(self) -> None:
-        """Close what is of no use once the child is dead, and not needed to undo what was done for it."""
+        """Close the fds that are of no use after the child's death, and that no undo needs."""
         self._close_mounts()
         self.sync.close()
 
@@ -99,7 +98,7 @@ class Handles:
             self.trampoline = -1
 
     def close(self) -> None:
-        """Close every fd that is still open here."""
+        """Close every fd that is still open, and end the link maker."""
         self.close_trees()
         self.sync.close()
         self.dismiss_link_maker()
@@ -111,7 +110,7 @@ class Handles:
                 setattr(self, name, -1)
 
     def dismiss_link_maker(self) -> None:
-        """Send the fitter away, who has had his order or will not get one."""
+        """Stop the link maker process; it will get no more orders."""
         if self.link_maker is not None:
             self.link_maker.dismiss()
             self.link_maker = None

@@ -1,7 +1,8 @@
-"""Hooks: programs of others that are told of a container at six points of its life; see "POSIX-platform Hooks" of OCI.
+"""Hooks: programs that config.json names, run at six points of a container's life; see OCI's "POSIX-platform Hooks".
 
-Each gets the container's state on its standard input. One that fails before the program runs keeps it from running;
-what it has written is then part of the error. This is run by the parent and by the child, which imports nothing.
+Each hook reads the container's state from its stdin. If a hook fails before the program runs, the container is not
+started, and the end of the hook's output is part of the error. The parent and the child use this file; the child
+imports nothing.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
     from tinybox.container.records.spec import Hook, Spec
 
-_TOLD = 2000  # bytes of what a hook has written
+_QUOTED = 2000  # bytes: how much of the end of a hook's output is part of the error
 
 
 def state_of(container: str, status: str, pid: int, bundle: str, annotations: dict[str, str]) -> bytes:
-    """Return the state that hooks read, as JSON; see "State" in OCI's runtime.md."""
+    """Return the container's state for a hook's stdin, as JSON; see "State" in OCI's runtime.md."""
     state = {"ociVersion": spec.OCI_VERSION, "id": container, "status": status, "pid": pid, "bundle": bundle}
     if status == "stopped":
         del state["pid"]
@@ -33,19 +34,19 @@ def state_of(container: str, status: str, pid: int, bundle: str, annotations: di
 
 
 def run_all(config: Spec, kind: str, state: bytes) -> None:
-    """Run the hooks of this *kind* in their order, here and now; TinyboxError names the first that fails."""
+    """Run the hooks of this *kind* in order, in this process's namespaces; TinyboxError names the first that fails."""
     for number, hook in enumerate(config.get("hooks", {}).get(kind, [])):
         run(f"hooks.{kind}[{number}] {hook['path']}", hook, state)
 
 
 def run(name: str, hook: Hook, state: bytes, handles: Handles | None = None) -> None:
-    """Run one hook with *state* on its stdin and wait for it, at most its ``timeout``; see posix_spawn(3).
+    """Run one hook with *state* on its stdin and wait for it, at most its ``timeout`` seconds; see posix_spawn(3).
 
-    With *handles* its file is the box's, and the trampoline executes it. tinybox may block signals, but the hook
-    begins with none blocked and none ignored.
+    With *handles*, its file is a file of the box, so the trampoline executes it. tinybox may block signals, but in the
+    hook no signal is blocked or ignored. TinyboxError: it cannot be executed, fails, or is killed after its timeout.
     """
-    told, said = _memory(state), _memory(b"")
-    streams = ((told, 0), (said, 1), (said, 2))
+    stdin, output = _memory(state), _memory(b"")
+    streams = ((stdin, 0), (output, 1), (output, 2))
     args, env = hook.get("args") or [hook["path"]], dict(line.partition("=")[::2] for line in hook.get("env", []))
     try:
         if handles is not None and handles.trampoline >= 0:
@@ -59,12 +60,12 @@ def run(name: str, hook: Hook, state: bytes, handles: Handles | None = None) -> 
                 setsigmask=(),
                 setsigdef=init.ignored(),
             )
-        _wait(name, pid, hook.get("timeout"), said)
+        _wait(name, pid, hook.get("timeout"), output)
     except OSError as error:
         raise TinyboxError(name, (error.strerror or "").lower()) from error
     finally:
-        os.close(told)
-        os.close(said)
+        os.close(stdin)
+        os.close(output)
 
 
 def _start_inside(
@@ -72,22 +73,23 @@ def _start_inside(
 ) -> int:
     """Start a program of the box with these *streams* by the trampoline; OSError: it cannot be executed.
 
-    The trampoline tells a refusal on the report's number, so there this child has a pipe of its own; see pipe(7).
+    The trampoline reports a refusal of execve(2) on the fd number ``sync.report``, so this child gets a pipe of its own
+    under that number.
     """
-    heard, told = os.pipe()
+    reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            for fd, number in (*streams, (told, handles.sync.report)):
+            for fd, number in (*streams, (writing, handles.sync.report)):
                 os.dup2(fd, number)
             init.have_default_signals()
             trampoline.execute(handles.trampoline, path, args, env)
         except OSError as error:
-            os.write(told, bytes((error.errno or 0, 10)))
+            os.write(writing, bytes((error.errno or 0, 10)))
         finally:
             os._exit(trampoline.FAILED)
-    os.close(told)
-    with open(heard, "rb") as pipe:
+    os.close(writing)
+    with open(reading, "rb") as pipe:
         refused = pipe.read(1)
     if refused:
         os.waitpid(pid, 0)
@@ -96,14 +98,14 @@ def _start_inside(
 
 
 def _memory(content: bytes) -> int:
-    """Return a file that is nowhere, with *content* to be read from its start; see memfd_create(2)."""
+    """Return an fd of a file in memory with *content*, positioned at its start; see memfd_create(2)."""
     fd = os.memfd_create("hook")
     os.write(fd, content)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
 
 
-def _wait(name: str, pid: int, seconds: int | None, said: int) -> None:
+def _wait(name: str, pid: int, seconds: int | None, output: int) -> None:
     pidfd = os.pidfd_open(pid)
     try:
         waiting = select.poll()
@@ -118,5 +120,6 @@ def _wait(name: str, pid: int, seconds: int | None, said: int) -> None:
         raise TinyboxError(name, f"has not ended after {seconds} s", "it was killed")
     if status:
         how = f"exit status {status}" if status > 0 else f"signal {-status}"
-        last = os.pread(said, _TOLD, max(0, os.lseek(said, 0, os.SEEK_END) - _TOLD)).decode(errors="replace").strip()
+        start = max(0, os.lseek(output, 0, os.SEEK_END) - _QUOTED)
+        last = os.pread(output, _QUOTED, start).decode(errors="replace").strip()
         raise TinyboxError(name, f"{how}: {last}" if last else how)

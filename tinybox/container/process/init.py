@@ -1,9 +1,10 @@
-"""PID 1: the first process of the box, and what it is for. It reaps, it forwards, it ends as the program ended.
+"""PID 1 (--init): the first process of the box. It reaps orphans, forwards signals, and exits as the program exits.
 
-The kernel makes the first process of a pid namespace the parent of every orphan, ignores signals that PID 1 has not
-asked for, and kills everything else when PID 1 ends. Hence three duties: wait for every child, also for those of
-others; pass signals on to the program; and leave with the program's exit status. Our own Python does it, running on
-behind pivot_root(2): whatever it needs is in memory already, for there is no Python in the box to import from.
+The kernel makes the first process of a pid namespace the parent of every orphan, ignores signals for which PID 1 has no
+handler, and kills all other processes when PID 1 ends. So it has three tasks: to wait for every child, including
+adopted orphans; to forward signals to the program; and to exit with the program's exit status. tinybox's own Python
+process does this, and it goes on after pivot_root(2). All that it needs must be in memory by then, because the box has
+no Python to import from.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
 
 FORWARD, REAP, NONE = "forward", "reap", "none"
 MODES = (FORWARD, REAP, NONE)
-LEAVE = "leave"  # no PID 1 at all, see exec -d: start the program and end, so that the box's own PID 1 adopts it
+LEAVE = "leave"  # for exec -d, not a PID 1: start the program and exit, so that the box's own PID 1 adopts it
 
 _TIOCSCTTY, _FIONCLEX = 0x540E, 0x5450
-_NOT_CATCHABLE = (signal.SIGKILL, signal.SIGSTOP, 32, 33)  # 32 and 33 belong to libc
+_NOT_CATCHABLE = (signal.SIGKILL, signal.SIGSTOP, 32, 33)  # libc uses 32 and 33 itself
 SIGNALS = [number for number in range(1, 65) if number not in _NOT_CATCHABLE]
 
 
 class Program:
-    """What execve(2) needs, and how the process is prepared for it."""
+    """The program to execute: the arguments and environment for execve(2), its terminal, and its seccomp filter."""
 
     def __init__(self, args: list[str], env: list[str], *, terminal: bool, filter: bytes = b"", flags: int = 0) -> None:  # noqa: A002
         self.args, self.env = args, dict(line.partition("=")[::2] for line in env)
@@ -45,10 +46,10 @@ class Program:
 
 
 def find(program: Program, handles: Handles, alone: bool) -> None:
-    """Find the program's file as execvp(3) would, so that ``create`` fails and not ``start`` when there is none.
+    """Find the program's file as execvp(3) does; here, so that ``create`` fails and not ``start`` if there is none.
 
-    And decide how to call the trampoline. It has a name in /proc, if that is the kernel's; where the box is not *alone*
-    with its mounts, others may change that, and its fd is used.
+    Also decide how to call the trampoline: by its path in /proc, if the kernel's proc is mounted there. If the box is
+    not *alone* in its mount namespace, other processes may change that mount, so the trampoline's fd is used.
     """
     program.trampoline = handles.trampoline
     if alone and handles.trampoline >= 0 and rootfs.has_proc():
@@ -88,33 +89,31 @@ def _runnable(path: str, name: str) -> str:
 
 
 def run(mode: str, program: Program, handles: Handles) -> NoReturn:
-    """Be PID 1 in this *mode*: "forward", "reap" (which forwards nothing), or "none": be the program itself.
+    """Become PID 1 in this *mode*: "forward", "reap" (no signal is forwarded), or "none" (become the program itself).
 
-    In mode "leave", start the program and end: it becomes the child of the box's own PID 1.
+    In mode "leave", start the program and exit: it becomes a child of the box's own PID 1.
     """
     if program.filter:
         filters.install(program.filter, program.filter_flags)
     handles.sync.announce(program.args[0])
     if handles.trampoline >= 0:
-        fcntl.ioctl(
-            handles.sync.report, _FIONCLEX
-        )  # no close-on-exec: the trampoline takes it, and does not hand it on
+        fcntl.ioctl(handles.sync.report, _FIONCLEX)  # the trampoline needs it, and sets close-on-exec again
     if mode == NONE:
         execute(program, handles)
     pid = start(program, handles)
     if mode == LEAVE:
         os._exit(0)
-    for fd in (handles.sync.report, handles.trampoline, *explain.kept):  # their end tells that the program runs
+    for fd in (handles.sync.report, handles.trampoline, *explain.kept):  # their end of file means: the program runs
         if fd >= 0:
             os.close(fd)
     supervise(pid, forward=mode == FORWARD)
 
 
 def execute(program: Program, handles: Handles) -> NoReturn:
-    """Become the program: own session, its terminal, default signals, and execve(2) by the trampoline.
+    """Become the program: its own session, its terminal, default signals, and execve(2) by the trampoline.
 
-    The session was begun before, unless this process has been made since. Without a trampoline execve(2) is called
-    here: see `planned_program` for when that is.
+    This process has a session of its own already, unless it was forked since then. Without a trampoline, execve(2) is
+    called directly: planning/program.py says when that is so.
     """
     if os.getsid(0) != os.getpid():
         os.setsid()
@@ -131,11 +130,11 @@ def execute(program: Program, handles: Handles) -> NoReturn:
 
 
 def start(program: Program, handles: Handles) -> int:
-    """Start the program as our child, prepared like `execute` does, and return its pid; see posix_spawn(3).
+    """Start the program as a child of this process, prepared as by execute(), and return its pid; see posix_spawn(3).
 
-    The C library does it in one call that shares our memory until execve(2): half the time of fork(2), which would
-    first copy the page tables of the whole interpreter. But it executes names alone: without one for the trampoline it
-    is fork(2). A session leader's first terminal becomes its own: see tty(4).
+    posix_spawn(3) shares this process's memory until execve(2). It needs half the time of fork(2), which first copies
+    the page tables of the whole interpreter. But it can only execute a path; if the trampoline has none, fork(2) is
+    used. The first terminal that a session leader opens becomes its controlling terminal: see tty(4).
     """
     if not isinstance(program.trampoline, str):
         pid = os.fork()
@@ -159,7 +158,7 @@ def start(program: Program, handles: Handles) -> int:
 
 
 def have_default_signals() -> None:
-    """Ignore and block no signal: both would stay so over execve(2), see signal(7)."""
+    """Set ignored signals to their default, and unblock all signals: execve(2) would keep both, see signal(7)."""
     for number in ignored():
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -171,7 +170,7 @@ def ignored() -> list[int]:
 
 
 def supervise(pid: int, *, forward: bool) -> NoReturn:
-    """Wait for signals, all of which are blocked, until the program *pid* ends; see sigwaitinfo(2) and waitpid(2)."""
+    """Wait for signals, which are all blocked, until the program *pid* ends; see sigwaitinfo(2) and waitpid(2)."""
     while True:
         number = signal.sigwaitinfo(SIGNALS).si_signo
         if number == signal.SIGCHLD:
@@ -179,12 +178,12 @@ def supervise(pid: int, *, forward: bool) -> NoReturn:
         elif forward:
             try:
                 os.kill(pid, number)
-            except OSError:  # it has just ended (ESRCH), or runs as somebody we may not signal (EPERM)
+            except OSError:  # the program has just ended (ESRCH), or runs as a user that we may not signal (EPERM)
                 continue
 
 
 def reap(pid: int) -> None:
-    """Wait for every child that has ended; with the program's own end, end. One SIGCHLD may stand for many."""
+    """Wait for every child that has ended, as one SIGCHLD may stand for many; exit with the program's exit status."""
     while True:
         try:
             ended, status = os.waitpid(-1, os.WNOHANG)

@@ -1,7 +1,7 @@
-"""What will be done, as data: a step has a name, a sentence, a page of the manual, an action, and perhaps an undo.
+"""Plan and Step: what will be done, as data. A step has a name, a sentence, a manual page, an action, maybe an undo.
 
-The parent walks its steps and the child walks its own. Nothing is decided on the way: so a plan can be printed before
-it is carried out, stopped anywhere, and undone from there.
+The parent carries out its list of steps, and the child carries out its own. All decisions are made before, so a plan
+can be printed before it is carried out (--dry-run), stopped after any step (--step), and undone from there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Step:
-    """One thing that is done: ``act(*args)``; and how it is taken back: ``undo()``, which *undo_says* in words."""
+    """One action, ``act(*args)``, and its undo: the function ``undo()``, or None, with its sentence *undo_says*."""
 
     __slots__ = ("act", "args", "manual", "name", "says", "undo", "undo_says")
 
@@ -29,7 +29,7 @@ class Step:
         self.undo_says = ""
 
     def undone_by(self, says: str, undo: Callable[[], Any]) -> Self:
-        """Note how the step is taken back: in words, and as a function."""
+        """Set the function that undoes this step, with the sentence *says*, and return the step."""
         self.undo_says, self.undo = says, undo
         return self
 
@@ -37,13 +37,13 @@ class Step:
         return f"Step({self.name!r}, {self.call()})"
 
     def call(self) -> str:
-        """Return the action as it would be written: ``mount_filesystem(b'/proc', ...)``."""
+        """Return the call as Python code, shortened: ``mount_filesystem(b'/proc', ...)``."""
         return f"{self.act.__name__}({', '.join(_shown(arg) for arg in self.args)})"
 
     def run(self) -> None:
-        """Do it; what the kernel refuses becomes a StepError that names this step."""
+        """Carry out the step; an OSError becomes a StepError with the name of this step."""
         if explain.listeners:
-            self._run_told()
+            self._run_and_report()
         else:
             self._act()
 
@@ -53,10 +53,10 @@ class Step:
         except TinyboxError:
             raise
         except OSError as error:
-            raise StepError(self.name, _told(error), f"{self.says}; see {self.manual}") from error
+            raise StepError(self.name, _cause(error), f"{self.says}; see {self.manual}") from error
 
-    def _run_told(self) -> None:
-        """Do it, and tell before and after: whoever listens may stop us there, to look or for good."""
+    def _run_and_report(self) -> None:
+        """Carry out the step, with an event before and after it; a listener may pause or end this process there."""
         explain.tell(f"begin:{self.name}", self.args, None)
         begun = time.monotonic_ns()
         try:
@@ -68,19 +68,18 @@ class Step:
 
 
 class Plan:
-    """All the steps of one container, in order: the parent's and the child's; and what of it is not to be had here."""
+    """All steps of one container in order, the parent's and the child's; and warnings about what this host lacks."""
 
     def __init__(self, parent: list[Step], child: list[Step], warnings: Sequence[str] = ()) -> None:
         self.parent, self.child, self.warnings = parent, child, list(warnings)
 
     def lines(self) -> list[str]:
-        """Return the plan to be read: one line a step, with who does it, what, and where it is explained."""
+        """Return the plan as text, one line a step: number, process (parent or child), name, sentence, manual page."""
         width = max(len(step.name) for step in [*self.parent, *self.child])
+        sides = (("parent", self.parent), ("child", self.child))
         return [
-            f"{number:3} {who:6} {step.name:{width}}  {step.says}  [{step.manual}]"
-            for number, (who, step) in enumerate(
-                [(who, step) for who, steps in (("parent", self.parent), ("child", self.child)) for step in steps], 1
-            )
+            f"{number:3} {side:6} {step.name:{width}}  {step.says}  [{step.manual}]"
+            for number, (side, step) in enumerate([(side, step) for side, steps in sides for step in steps], 1)
         ]
 
 
@@ -90,7 +89,7 @@ def _shown(value: object) -> str:
     return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
-def _told(error: OSError) -> str:
+def _cause(error: OSError) -> str:
     call = getattr(error, "call", "")
-    said = f"{call}: {error.strerror}" if call else f"{error.strerror}"
-    return f"{said}: {error.filename!s}" if error.filename else said
+    text = f"{call}: {error.strerror}" if call else f"{error.strerror}"
+    return f"{text}: {error.filename!s}" if error.filename else text

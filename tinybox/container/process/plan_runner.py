@@ -1,7 +1,8 @@
-"""A birth: a plan while it is carried out. What has been done of it is known at any moment, and can be taken back.
+"""The plan runner: it carries out a plan, keeps a list of the steps that are done, and can undo them.
 
-`tinybox run`, `tinybox exec` and the OCI command line all go this way: create() does everything short of the program,
-start() lets it begin, undo() leaves nothing of it.
+`tinybox run`, `tinybox exec` and the OCI command line all use it: create() does everything except starting the program,
+start() starts it, undo() removes everything that was made. If this process is killed, the container's record is left
+on disk, and the next command cleans up from there: see lifecycle.sweep().
 """
 
 from __future__ import annotations
@@ -20,19 +21,17 @@ if TYPE_CHECKING:
 
 
 class PlanRunner:
-    """One *plan* and its *handles* parts, on the way from nothing to a running program."""
+    """Carries out one *plan*; *handles* gets the pids and file descriptors that its steps make."""
 
     def __init__(self, plan: Plan, handles: Handles) -> None:
         self.plan, self.handles = plan, handles
         self.done: list[Step] = []
-        self.left: list[
-            str
-        ] = []  # what could not be undone: the command that finds the container's record has to do it
+        self.left: list[str] = []  # errors of failed undo steps: the next command that sweeps has to clean up
 
     def create(self, seen: Callable[[int], None] | None = None) -> None:
-        """Walk the parent's steps: after them the child has done its own, and waits for the word to start.
+        """Carry out the parent's steps; after them the child has done its own, and waits at the gate for `start`.
 
-        Where somebody listens, and may look at what is half-made, *seen* is called with the child's pid.
+        If a listener (--explain, --step) may show the half-made container, *seen* is called with the child's pid.
         """
         for step in self.plan.parent:
             self.done.append(step)
@@ -42,13 +41,13 @@ class PlanRunner:
         self.handles.close_trees()
 
     def start(self) -> None:
-        """Let the program begin; returns when execve(2) has succeeded, raises 126 or 127 when it has not."""
+        """Start the program; return when execve(2) has succeeded, or raise an error with the exit status 126 or 127."""
         spawn.start(self.handles)
 
     def undo(self) -> None:
-        """Undo what has not begun to run, from the last step made back to the first.
+        """Kill the child and undo the steps that are done, from the last one to the first.
 
-        To undo takes file descriptors, and they may have run out (EMFILE): so ours are closed before.
+        An undo needs file descriptors, and this process may have no more of them (EMFILE), so some are closed before.
         """
         spawn.kill(self.handles)
         self.handles.close_spare()
@@ -60,9 +59,9 @@ class PlanRunner:
 
 
 def start_ticks(pid: int) -> int:
-    """Return when process *pid* began, in clock ticks since the boot: with it a pid means one process for ever.
+    """Return the start time of process *pid* in clock ticks since boot: both together identify one process for ever.
 
-    ProcessLookupError: there is none; see ``starttime`` in proc_pid_stat(5).
+    ProcessLookupError: there is no such process; see ``starttime`` in proc_pid_stat(5).
     """
     found = proc.stat_of(pid)
     if found is None:
@@ -71,7 +70,7 @@ def start_ticks(pid: int) -> int:
 
 
 def attempt(act: Callable[[], object]) -> str:
-    """Undo one step; what cannot be undone does not keep the rest from being undone: what is wrong is returned."""
+    """Call *act*, which undoes one step; return its error as text, or "", so that the other steps are still undone."""
     try:
         act()
     except (TinyboxError, OSError) as error:

@@ -1,8 +1,9 @@
-"""Pipes in the place of our terminal, where the program has none of its own: what it says comes out here, and we type.
+"""The relay: without -t, the program gets pipes in place of tinybox's terminal, and tinybox copies the bytes.
 
-A process that holds a terminal may read what is typed at it, also later and in the background, may change its settings
-and, with CAP_SYS_ADMIN, type commands at it (TIOCSTI). So a box never gets a terminal of ours: we carry the bytes.
-Streams that are pipes or files are handed over as they are. See tty(4), and terminals.md of runc for its reasons.
+A process that has a terminal open may read what is typed there, also later and in the background; it may change the
+settings of the terminal and, with CAP_SYS_ADMIN, insert commands into its input (TIOCSTI). So a box never gets the
+host's terminal. Streams that are pipes or files are passed to the program directly. See tty(4); runc's terminals.md
+gives the same reasons.
 """
 
 from __future__ import annotations
@@ -22,39 +23,39 @@ if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
     from tinybox.container.process.wait_loop import WaitLoop
 
-PATIENCE = 2.0  # seconds after the program's end for what it has left running and may still speak, as docker waits
-BACKGROUND = 0.5  # seconds between two looks whether we have come to the foreground, where a terminal may be read
+PATIENCE = 2.0  # seconds after the program's end for output of processes that it has left running, as docker waits
+BACKGROUND = 0.5  # seconds between two tries to read the terminal while tinybox is in the background
 _CHUNK = 65536
 _FIONREAD = 0x541B
 
 
-def lay(handles: Handles) -> None:
-    """Make a pipe for each stream that is a terminal of ours; the child gets their other ends; see pipe(2)."""
+def make_pipes(handles: Handles) -> None:
+    """Make a pipe for each stream that is tinybox's terminal; the child gets the other ends; see pipe(2)."""
     handles.relay = relay = Relay(handles.streams, handles.terminals)
     handles.streams = relay.streams
 
 
 class Relay:
-    """The pipes between our terminal, which is some of the *streams*, and one program."""
+    """The pipes between one program and tinybox's terminal: those of *streams* whose number is in *terminals*."""
 
     def __init__(self, streams: tuple[int, int, int], terminals: Sequence[int]) -> None:
         self.keyboard, self.input = streams[0], -1
-        self.outputs: dict[int, int] = {}  # a pipe's end that we read, and the terminal on which we show it
+        self.outputs: dict[int, int] = {}  # from the fd of a pipe's reading end to the terminal that gets its bytes
         self.typed, self.hung_up = b"", False
         ends = list(streams)
         for number in terminals:
             if number == 0:
                 ends[0], self.input = os.pipe()
             elif number == 2 and 1 in terminals and _device(streams[1]) == _device(streams[2]):
-                ends[2] = ends[1]  # one pipe for one terminal: what was said first is shown first
+                ends[2] = ends[1]  # stdout and stderr are one terminal: one pipe keeps the order of their bytes
             else:
-                ours, ends[number] = os.pipe()
-                self.outputs[ours] = streams[number]
+                reading, ends[number] = os.pipe()
+                self.outputs[reading] = streams[number]
         self.streams = (ends[0], ends[1], ends[2])
-        self._theirs = {ends[number] for number in terminals}
+        self._program_ends = {ends[number] for number in terminals}
 
     def carry(self, watching: WaitLoop) -> None:
-        """Carry everything both ways until the program ends, and then what it has said last."""
+        """Copy bytes in both directions until the program ends, then the rest of its output."""
         self.watching = watching
         self._hand_over()
         for fd in self.outputs:
@@ -67,19 +68,19 @@ class Relay:
         self._show_the_rest()
 
     def _hand_over(self) -> None:
-        """Close the program's ends, which it has now: a pipe is at its end when all its writers are gone."""
-        for fd in self._theirs:
+        """Close tinybox's copies of the program's ends, because a pipe ends when its last writing end is closed."""
+        for fd in self._program_ends:
             os.close(fd)
-        self._theirs = set()
+        self._program_ends = set()
 
     def show(self, fd: int) -> int:
-        """Show what has come through the pipe *fd*; return how much. If the terminal has gone, the pipe goes, too."""
+        """Copy bytes from the pipe *fd* to the terminal; return how many. If the terminal is gone, close the pipe."""
         try:
             shown = os.read(fd, _CHUNK)
             wait_loop.write_all(self.outputs[fd], shown)
         except BlockingIOError:
             return 0
-        except OSError:  # EIO: nobody has the other end of the terminal any more
+        except OSError:  # EIO: the other end of the terminal is closed
             shown = b""
         if not shown:
             self.watching.ignore(fd)
@@ -88,24 +89,24 @@ class Relay:
         return len(shown)
 
     def _show_the_rest(self) -> None:
-        """Show all that was in the pipes when the program ended, and for a while what other processes write to them.
+        """Copy all bytes that were in the pipes when the program ended, and for PATIENCE what other processes write.
 
-        A process that is left running and writes to the pipe afterwards gets SIGPIPE, as in docker.
+        If a process that is left running writes to the pipe later, it gets SIGPIPE, as with docker.
         """
-        owed = {fd: _unread(fd) for fd in self.outputs}
+        unread = {fd: _unread(fd) for fd in self.outputs}
         deadline = time.monotonic() + PATIENCE
         while self.outputs:
             left = deadline - time.monotonic()
-            if left <= 0 and not any(owed[fd] > 0 for fd in self.outputs):
+            if left <= 0 and not any(unread[fd] > 0 for fd in self.outputs):
                 return
             for fd in select.select(list(self.outputs), [], [], max(0.0, left))[0]:
-                owed[fd] -= self.show(fd)
+                unread[fd] -= self.show(fd)
 
     def type_in(self) -> None:
-        """Take what was typed and carry it to the program; Ctrl-D at the beginning of a line is its end; see tty(4)."""
+        """Copy typed bytes to the program; Ctrl-D at the beginning of a line ends the program's stdin; see tty(4)."""
         try:
             typed = os.read(self.keyboard, _CHUNK)
-        except OSError:  # EIO: the terminal has gone, or we are in the background and it is somebody else's
+        except OSError:  # EIO: the terminal is gone, or tinybox is in the background and may not read it
             self.watching.ignore(self.keyboard)
             if _in_background(self.keyboard):
                 self.watching.after(BACKGROUND, self._listen_again)
@@ -119,7 +120,7 @@ class Relay:
         self.carry_typed()
 
     def carry_typed(self) -> None:
-        """Write what is typed to the pipe; while that takes no more, nothing is read from the terminal; see pipe(7)."""
+        """Write typed bytes to the pipe; while the pipe is full, do not read from the terminal; see pipe(7)."""
         try:
             while self.typed:
                 self.typed = self.typed[os.write(self.input, self.typed) :]
@@ -140,14 +141,14 @@ class Relay:
             self.watching.listen(self.keyboard, self.type_in)
 
     def _hang_up(self) -> None:
-        """Let the program read the end of its stdin."""
+        """Close the pipe to the program, which then reads the end of its stdin."""
         self.watching.ignore(self.keyboard)
         self.watching.ignore(self.input)
         os.close(self.input)
         self.input, self.typed = -1, b""
 
     def close(self) -> None:
-        """Close what is open of the pipes."""
+        """Close every end of the pipes that is still open."""
         self._hand_over()
         for fd in [*self.outputs, *({self.input} - {-1})]:
             os.close(fd)
@@ -164,7 +165,10 @@ def _unread(fd: int) -> int:
 
 
 def _in_background(terminal: int) -> bool:
-    """Tell whether *terminal* is ours, and another process group's turn; see tcgetpgrp(3)."""
+    """Return whether *terminal* is tinybox's controlling terminal with another process group in the foreground.
+
+    See tcgetpgrp(3).
+    """
     try:
         return os.tcgetpgrp(terminal) != os.getpgrp()
     except OSError:

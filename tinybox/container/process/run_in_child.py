@@ -1,7 +1,7 @@
-"""An errand: a child process goes where we must not go ourselves, does one thing there, and tells how it went.
+"""Run in child: a child process enters a container's namespaces, does one task there, and reports its error or success.
 
-To see a container's files one has to enter namespaces, and who has entered a user namespace cannot come back. So a
-child goes, and only bytes return, through pipes.
+A process must enter namespaces to read a container's files, and it cannot leave a user namespace again. So a child
+enters them, and returns bytes through pipes.
 """
 
 from __future__ import annotations
@@ -22,36 +22,37 @@ _PIPE_BROKE = 128 + signal.SIGPIPE
 
 
 class RunInChild:
-    """A child that does *act*, after closing the files *not_mine*; leaving the ``with`` waits for it.
+    """A child process that closes the files *not_mine* and calls *act*; the end of the ``with`` block waits for it.
 
-    If it failed, its error is raised then, and wins over one of ours: that is usually only the pipe that broke.
+    If the child failed, its error is raised there, and replaces an error of the block, which is usually only the broken
+    pipe.
     """
 
     def __init__(self, act: Callable[[], object], not_mine: Sequence[BinaryIO] = ()) -> None:
-        self._handshake = SyncPipes()
+        self._sync = SyncPipes()
         self._pid = os.fork()
         if self._pid == 0:
             self._go(act, not_mine)
-        self._handshake.keep_parent_side()
+        self._sync.keep_parent_side()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if error is not None and not isinstance(error, Exception):
-            os.kill(self._pid, signal.SIGKILL)  # Ctrl-C; it is our child and not waited for: the number is its own
+            os.kill(self._pid, signal.SIGKILL)  # after Ctrl-C; its pid cannot be reused before waitpid(2)
         try:
-            self._handshake.hear()
+            self._sync.hear()
         finally:
-            self._handshake.close()
+            self._sync.close()
             _, status = os.waitpid(self._pid, 0)
         if error is None and os.WIFEXITED(status) and os.WEXITSTATUS(status) == _PIPE_BROKE:
             raise BrokenPipeError
         if error is None and status != 0:
-            raise TinyboxError("the process that sees the container's files", "was killed")
+            raise TinyboxError("the process that accesses the container's files", "was killed")
 
     def _go(self, act: Callable[[], object], not_mine: Sequence[BinaryIO]) -> NoReturn:
-        """Do it in the child; see fork(2). A reader who has gone away has his reasons: nothing is told."""
+        """Run *act* in the child; see fork(2). A broken pipe is not reported: the parent has stopped reading."""
         status = 1
         try:
             process.set_parent_death_signal(signal.SIGKILL)
@@ -64,13 +65,13 @@ class RunInChild:
             status = _PIPE_BROKE
         except KeyboardInterrupt:
             pass
-        except BaseException as error:  # noqa: BLE001  whatever it is, the parent must hear of it
-            self._handshake.tell_error(_in_words(error))
+        except BaseException as error:  # noqa: BLE001  every kind of error must be reported to the parent
+            self._sync.tell_error(_as_tinybox_error(error))
         finally:
             os._exit(status)
 
 
-def _in_words(error: BaseException) -> BaseException:
+def _as_tinybox_error(error: BaseException) -> BaseException:
     if not isinstance(error, OSError) or isinstance(error, TinyboxError):
         return error
     thing = os.fsdecode(error.filename) if error.filename else ""

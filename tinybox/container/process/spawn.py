@@ -1,6 +1,6 @@
-"""The parent's side of clone3(2): the moment at which one process becomes two.
+"""The parent's side of clone3(2): it makes the child, moves it into its control groups, and waits for it.
 
-Before it, everything is decided; after it, parent and child speak only through the handshake.
+Everything is decided before clone3(2); after it, parent and child communicate only through the sync pipes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 def make_trampoline(handles: Handles) -> None:
-    """Make the program that will execute the box's; it lies in memory that nobody can write to; see memfd_create(2)."""
+    """Make the trampoline, which will execute the box's program, as a sealed memory file; see memfd_create(2)."""
     handles.trampoline = trampoline.make(handles.sync.report)
 
 
 def spawn(handles: Handles, flags: int, steps: list[Step]) -> None:
-    """Clone the child into new namespaces and, where v2 allows it, into its control group; see clone3(2)."""
-    with _Unseen():
+    """Clone the child into new namespaces and, on cgroup v2, into its control group; see clone3(2)."""
+    with _Quiet():
         handles.pid, handles.pidfd = process.clone3(flags, cgroup=handles.cgroup_fd)
         if handles.pid == 0:
             child.become(steps, handles)
@@ -36,21 +36,22 @@ def spawn(handles: Handles, flags: int, steps: list[Step]) -> None:
 
 
 def spawn_among_users(handles: Handles, flags: int, steps: list[Step]) -> None:
-    """Have the child born by a process that has joined the user namespace: what is new then belongs to its users.
+    """Clone the child from a helper process that has joined the user namespace, so it owns the new ones.
 
-    That process makes it our child, not its own (CLONE_PARENT of clone3(2)), tells us its number, and ends.
+    With CLONE_PARENT of clone3(2), the child's parent is this process and not the helper. The helper reports the
+    child's pid and ends.
     """
-    with _Unseen():
+    with _Quiet():
         _spawn_by_another(handles, flags, steps)
     handles.sync.keep_parent_side()
 
 
-class _Unseen:
-    """Signals, garbage collection and the child's memory, while a child is born.
+class _Quiet:
+    """Blocks signals, stops garbage collection and makes this process not dumpable, while it makes a child.
 
-    All signals are blocked in the child from its first moment: a handler of ours must not run there, and PID 1 finds
-    what came early when it begins to wait for signals. A collection in the child would touch, and so copy, every page
-    of the heap. And the child is not dumpable, which it inherits: see prctl(2), PR_SET_DUMPABLE.
+    The child inherits all three. All signals are blocked in it from the start: a handler of tinybox must not run there,
+    and PID 1 gets early signals when it begins to wait for them. A garbage collection in the child would write to, and
+    so copy, every page of the heap. A process that is not dumpable hides its memory: PR_SET_DUMPABLE in prctl(2).
     """
 
     def __enter__(self) -> None:
@@ -67,22 +68,22 @@ class _Unseen:
 
 
 def _spawn_by_another(handles: Handles, flags: int, steps: list[Step]) -> None:
-    heard, told = os.pipe()
-    between = os.fork()
-    if between == 0:
+    reading, writing = os.pipe()
+    helper = os.fork()
+    if helper == 0:
         try:
             process.setns(handles.namespace_fds["user"], process.CLONE_NEWUSER)
             pid, _ = process.clone3(flags | process.CLONE_PARENT, cgroup=handles.cgroup_fd, exit_signal=0)
             if pid == 0:
                 child.become(steps, handles)
-            os.write(told, str(pid).encode())
+            os.write(writing, str(pid).encode())
         except OSError as error:
             handles.sync.tell_error(StepError("user namespace", f"cannot be joined: {error}"))
         finally:
             os._exit(0)
-    os.close(told)
-    os.waitpid(between, 0)
-    with open(heard, "rb") as pipe:
+    os.close(writing)
+    os.waitpid(helper, 0)
+    with open(reading, "rb") as pipe:
         number = pipe.read()
     if not number:
         handles.sync.hear()
@@ -91,7 +92,7 @@ def _spawn_by_another(handles: Handles, flags: int, steps: list[Step]) -> None:
 
 
 def kill(handles: Handles) -> None:
-    """End the child for good and wait for it; see pidfd_send_signal(2). A dead one is only waited for."""
+    """Kill the child, if it has not ended, and wait for it; see pidfd_send_signal(2) and waitid(2)."""
     if handles.pidfd < 0:
         return
     try:
@@ -102,7 +103,7 @@ def kill(handles: Handles) -> None:
 
 
 def open_namespace(handles: Handles, kind: str, path: str) -> None:
-    """Open a namespace that the child will join, while its path can still be seen; see namespaces(7)."""
+    """Open a namespace that the child will join; its path is on the host, so the parent opens it; see namespaces(7)."""
     handles.namespace_fds[kind] = namespaces.open_path(kind, path)
 
 
@@ -113,71 +114,76 @@ def await_namespaces(handles: Handles) -> None:
 
 
 def adopt(handles: Handles) -> None:
-    """Wait until the child goes on as another process of ours, in the pid namespace it joined; see clone(2).
+    """Wait until the child goes on as a second process in the pid namespace that it has joined; see clone(2).
 
-    The first one has ended then. Nobody else waits for the second one, so its number is its own.
+    The first process has ended by then. The second one is also a child of this process and is not reaped by others, so
+    its pid cannot be reused before pidfd_open(2).
     """
-    words = handles.sync.hear()
-    if words[:1] != [sync_pipe.BORN]:
-        raise StepError("container process", "ended before it was among the others", "killed, or out of memory")
+    message = handles.sync.hear()
+    if message[:1] != [sync_pipe.BORN]:
+        raise StepError("container process", "ended before it was in the pid namespace", "killed, or out of memory")
     os.waitid(os.P_PIDFD, handles.pidfd, os.WEXITED)
     os.close(handles.pidfd)
-    handles.pid = int(words[1])
+    handles.pid = int(message[1])
     handles.pidfd = os.pidfd_open(handles.pid)
 
 
 def go_on(handles: Handles) -> None:
-    """Let the second process begin: we know it; see pipe(7)."""
+    """Let the second process go on: this process has its pidfd; see pipe(7)."""
     handles.sync.open_gate(sync_pipe.ON)
 
 
 def release(handles: Handles) -> None:
-    """Let the child begin its steps: it is in its control groups, and its users are known; see pipe(7)."""
+    """Let the child begin its steps: it is in its control groups, and its id maps are written; see pipe(7)."""
     handles.sync.open_gate(sync_pipe.GO)
 
 
 def await_child(handles: Handles) -> None:
-    """Wait until the child has done all its steps, and take over its terminal; see pidfd_getfd(2).
+    """Wait until the child has done all its steps, and get the parent's end of its terminal; see pidfd_getfd(2).
 
-    A filter's listener is handed on as soon as there is one: the child's next step may be a call that asks its agent.
+    The listener of a seccomp filter is sent to the agent at once: the child's next step may be a system call that
+    waits for the agent's answer.
     """
-    words = handles.sync.hear()
-    while handles.agent is not None and words[:1] == [sync_pipe.LISTENER]:
-        listener = process.pidfd_getfd(handles.pidfd, int(words[1]))
+    message = handles.sync.hear()
+    while handles.agent is not None and message[:1] == [sync_pipe.LISTENER]:
+        listener = process.pidfd_getfd(handles.pidfd, int(message[1]))
         try:
             handles.agent.hand_over(handles.pid, listener)
         finally:
             os.close(listener)
-        words = handles.sync.hear()
-    if not words:
+        message = handles.sync.hear()
+    if not message:
         raise StepError("container process", "ended before it was ready", "killed, or out of memory under its limit")
-    if int(words[1]) >= 0:
-        handles.master = process.pidfd_getfd(handles.pidfd, int(words[1]))
+    if int(message[1]) >= 0:
+        handles.master = process.pidfd_getfd(handles.pidfd, int(message[1]))
 
 
 def start(handles: Handles) -> None:
-    """Let the child execute the program; returns when execve(2) has succeeded and its report pipe is closed."""
+    """Let the child execute the program; return when execve(2) has succeeded, which closes the report pipe.
+
+    If execve(2) is refused, the error of sync_pipe.refusal() is raised.
+    """
     handles.sync.open_gate(sync_pipe.START)
     handles.sync.hear()
 
 
 def open_cgroup(cgroup: Cgroup, handles: Handles, beside: int = -1) -> None:
-    """Open the v2 control group for the child to be born in; see CLONE_INTO_CGROUP in clone3(2).
+    """Open the cgroup v2 directory in which clone3(2) will make the child; see CLONE_INTO_CGROUP there.
 
-    *beside* is a pidfd of a process that is in it already.
+    *beside* is a pidfd of a process that is in this group already, or -1.
     """
     handles.cgroup_fd = cgroup.open(0 if beside < 0 else process.pid_of(beside))
 
 
 def join_cgroup(cgroup: Cgroup, handles: Handles) -> None:
-    """Put the child into the groups that clone3(2) could not: those of version 1, or all where there is no v2."""
+    """Put the child into the control groups that clone3(2) could not reach: version 1, and all on a host without v2."""
     cgroup.join(handles.pid, unified=handles.cgroup_fd is None)
 
 
 def enter_cgroup(cgroup: Cgroup, handles: Handles) -> None:
-    """Put the child into all its groups, that of version 2 by its directory, which is open; see cgroups(7).
+    """Put the child into all its control groups; into that of version 2 by its open directory; see cgroups(7).
 
-    A process that comes in this way is not refused by pids.max: so one can look into a box that has reached it.
+    The kernel does not refuse such a move because of pids.max, so `exec` works in a box that has reached this limit.
     """
     if handles.cgroup_fd is not None:
         fd = os.open("cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=handles.cgroup_fd)
@@ -189,7 +195,7 @@ def enter_cgroup(cgroup: Cgroup, handles: Handles) -> None:
 
 
 def set_oom_score(handles: Handles, score: int) -> None:
-    """Tell the OOM killer how gladly to take this container, from -1000 to 1000; see proc_pid_oom_score_adj(5)."""
+    """Set how likely the OOM killer ends this container, from -1000 to 1000; see proc_pid_oom_score_adj(5)."""
     fd = os.open(f"/proc/{handles.pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, str(score).encode())

@@ -1,24 +1,25 @@
-"""How parent and child wait for one another: two pipes, four words and sometimes three more.
+"""Sync pipes: two pipes, gate and report, by which parent and child wait for each other, with a few short messages.
 
     parent                                child
     ------                                -----
     clone3                         ->     waits at the gate
     control groups, id maps
     b"go"                          ->     its steps: mounts, pivot_root, capabilities ...
-    waits at the report            <-     b"ready"        (or b"error", in words)
+    waits at the report            <-     b"ready"        (or b"error" and the text of an error)
     state: created
     b"start"                       ->     execve
     state: running                 <-     end of file: the report pipe was close-on-exec
 
-In between, where a config.json has hooks of the runtime's namespaces, the child says b"mounted" and waits for b"on";
-where its filter leaves calls to an agent, it says b"listener". A child that joins the pid namespace of others says
-b"namespaces" when it has made its own, and b"born" with the number of the process that goes on for it in there.
+Other messages come in between. If config.json has hooks of the runtime's namespaces, the child sends b"mounted" and
+waits for b"on". If its seccomp filter leaves system calls to an agent, it sends b"listener". A child that joins another
+container's pid namespace sends b"namespaces" when it has made its own namespaces, and b"born" with the pid of a second
+child, which goes on in the joined namespace.
 
-The last sentence on the report is begun by us, b"exec" and the program's name, and ended by the trampoline, if
-execve(2) is refused, with the errno. A sentence without an end means that the program runs.
+The child begins the last message on the report: b"exec" and the program's name. If execve(2) is refused, the trampoline
+completes that message with the errno. If the message stays incomplete, the program runs.
 
-A pipe whose other side has died is at its end: so neither waits for a dead one. Where the word to start comes from
-another process than the one that made the child, as OCI's ``create`` and ``start`` do it, both pipes have names.
+When one side dies, the other side reads the end of its pipe, so it does not wait for a dead process. If another process
+than the child's parent sends b"start", as OCI's ``create`` and ``start`` do, both pipes are named pipes in a directory.
 """
 
 from __future__ import annotations
@@ -33,22 +34,23 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 GO, START, READY, ERROR = b"go", b"start", b"ready", b"error"
-MOUNTED, ON = b"mounted", b"on"  # where hooks of the runtime's are to be run in between
-NAMESPACES, BORN = b"namespaces", b"born"  # where the child joins the pid namespace of others
-EXEC = b"exec"  # a sentence that only a refusal of execve(2) ends
-LISTENER = b"listener"  # where the filter notifies somebody: the number of its fd, on the child's side
+MOUNTED, ON = b"mounted", b"on"  # only if the parent has to run hooks in between
+NAMESPACES, BORN = b"namespaces", b"born"  # only if the child joins another container's pid namespace
+EXEC = b"exec"  # a message that stays incomplete unless execve(2) is refused
+LISTENER = b"listener"  # only with a seccomp agent: the number of the listener fd in the child
 _SEPARATOR = b"\0"
 _LINE_MAX, _NAME_MAX = 8192, 4096
-GATE, REPORT = "gate", "report"  # the names of the pipes, where they have names
+GATE, REPORT = "gate", "report"  # the file names of the named pipes
 
 
 class SyncPipes:
     """The gate (parent to child) and the report (child to parent), both pipes; see pipe(2), and fifo(7) in a *folder*.
 
-    A gate with a name is open in the child for reading and writing: it has no end, and waits for whoever comes.
+    The child opens a named gate for reading and writing. So it never reads an end of file there, and can wait for a
+    process that opens the gate later.
     """
 
-    _heard = b""  # what has come behind the last words, two of which may come at once
+    _heard = b""  # bytes after the last message; one read(2) can return more than one
 
     def __init__(self, folder: str = "") -> None:
         if not folder:
@@ -66,63 +68,63 @@ class SyncPipes:
     # The parent's side
 
     def keep_parent_side(self) -> None:
-        """Close the child's ends, so that the end of the child is the end of the report."""
+        """Close the parent's copies of the child's ends, so that the report ends when the child ends."""
         self._close("gate", "report")
 
     def open_gate(self, word: bytes) -> None:
-        """Let the child go on to its next part; a dead child is noticed at the report."""
+        """Send *word* to the child, which waits for it; do nothing if it is dead: the report shows that."""
         try:
             os.write(self._gate_in, word + b"\n")
         except BrokenPipeError:
             return
 
     def hear(self) -> list[bytes]:
-        """Return the child's next words; none at the end of the pipe. An error it reports is raised here."""
+        """Return the fields of the child's next message, [] at the end of the pipe; raise an error that it reports."""
         while b"\n" not in self._heard:
             piece = os.read(self._report_out, _LINE_MAX)
             if not piece:
                 return []
             self._heard += piece
         line, _, self._heard = self._heard.partition(b"\n")
-        words = line.split(_SEPARATOR)
-        if words[0] == ERROR:
-            _raise(*(os.fsdecode(word) for word in words[1:5]))
-        if words[0] == EXEC:
-            raise refusal(os.fsdecode(words[1]), words[2][0])
-        return words
+        fields = line.split(_SEPARATOR)
+        if fields[0] == ERROR:
+            _raise(*(os.fsdecode(field) for field in fields[1:5]))
+        if fields[0] == EXEC:
+            raise refusal(os.fsdecode(fields[1]), fields[2][0])
+        return fields
 
     def close(self) -> None:
-        """Close whatever is still open, on either side."""
+        """Close every end that is still open in this process."""
         self._close("gate", "_gate_in", "_report_out", "report")
 
     # The child's side
 
     def wait(self, word: bytes) -> None:
-        """Wait for the parent's *word*; if the parent is gone, so are we."""
+        """Wait for the parent's *word*; exit with 1 if the parent is dead."""
         heard = os.read(self.gate, len(word) + 1)
         if heard != word + b"\n":
             os._exit(1)
 
-    def tell(self, *words: bytes) -> None:
-        """Report *words* to the parent, in one write; who has hung up before has nothing more to say."""
+    def tell(self, *fields: bytes) -> None:
+        """Send a message with these *fields* to the parent, in one write; do nothing if the report is closed."""
         if self.report < 0:
             return
         try:
-            os.write(self.report, _SEPARATOR.join(words)[: _LINE_MAX - 1] + b"\n")
+            os.write(self.report, _SEPARATOR.join(fields)[: _LINE_MAX - 1] + b"\n")
         except BrokenPipeError:
             return
 
     def tell_error(self, error: BaseException) -> None:
-        """Report an error in words: exit status, thing, cause, cure."""
+        """Send an error to the parent as text: exit status, thing, cause, cure."""
         if isinstance(error, TinyboxError):
             status, thing, cause, cure = error.status, error.thing, error.cause, error.cure
         else:
             status, thing, cause, cure = 125, "container process", f"{type(error).__name__}: {error}", ""
-        words = (str(status), thing, cause, cure)
-        self.tell(ERROR, *(os.fsencode(word.replace("\n", " ")) for word in words))
+        texts = (str(status), thing, cause, cure)
+        self.tell(ERROR, *(os.fsencode(text.replace("\n", " ")) for text in texts))
 
     def announce(self, program: str) -> None:
-        """Begin the sentence that execve(2) of *program* is refused; see `refuse` and linux/trampoline.py."""
+        """Begin the message that execve(2) of *program* is refused; see refuse() and linux/trampoline.py."""
         name = os.fsencode(program)[:_NAME_MAX].replace(b"\n", b" ")
         try:
             os.write(self.report, _SEPARATOR.join((EXEC, name, b"")))
@@ -130,7 +132,7 @@ class SyncPipes:
             return
 
     def refuse(self, number: int) -> None:
-        """End the sentence with errno *number*, as the trampoline does."""
+        """Complete that message with errno *number*, as the trampoline does."""
         try:
             os.write(self.report, bytes((number, 10)))
         except BrokenPipeError:
@@ -145,30 +147,30 @@ class SyncPipes:
 
 
 class ReopenedSyncPipes(SyncPipes):
-    """The parent's side, for a process that did not make the child: it comes to one that waits at the gate in *folder*.
+    """The parent's side of named pipes in *folder*, opened by a process that is not the parent of the waiting child.
 
-    To open a pipe for writing only, and without waiting, succeeds if somebody reads from it (ENXIO in open(2)): else
-    there is a ProcessLookupError.
+    An open(2) for writing only, with O_NONBLOCK, succeeds if a process has the pipe open for reading (else ENXIO).
+    ProcessLookupError: no child waits at this gate.
     """
 
-    def __init__(self, folder: str) -> None:  # the child's side is the child's
+    def __init__(self, folder: str) -> None:  # only the child has the child's ends
         self.gate = self.report = -1
         try:
             self._gate_in = os.open(os.path.join(folder, GATE), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise ProcessLookupError(errno.ESRCH, "nobody waits at the gate", folder) from error
+            raise ProcessLookupError(errno.ESRCH, "no process waits at the gate", folder) from error
         self._report_out = _reading(os.path.join(folder, REPORT))
 
 
 def _reading(path: str) -> int:
-    """Open the pipe *path* to read from it, without waiting for somebody who writes; see fifo(7)."""
+    """Open the named pipe *path* for reading, without waiting for a writer, and return its fd; see fifo(7)."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     os.set_blocking(fd, True)
     return fd
 
 
 def refusal(name: str, number: int) -> TinyboxError:
-    """Return what execve(2) of the program *name* meant by errno *number*, in docker's words and with its status."""
+    """Return the error for errno *number* of execve(2) of the program *name*, with docker's text and exit status."""
     thing = f'exec "{name}"'
     if number == errno.ENOENT:
         return NotFoundError(thing, "no such file or directory", "its interpreter is missing")

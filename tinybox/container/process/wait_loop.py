@@ -1,7 +1,7 @@
-"""Who watches a container: signals go in, what the terminal says comes out, and its end is seen and told.
+"""The wait loop of a running container: it forwards signals, copies terminal bytes, and returns its exit status.
 
-Everything to wait for is a file descriptor (a pidfd becomes readable when its process has ended; a pipe of our own
-says that a signal came), so one poll(2) waits for all of it.
+Each event is a file descriptor that becomes readable (a pidfd when its process has ended, a signalfd when a signal has
+arrived), so one poll(2) waits for all of them. The foreground command, the monitor and `exec` use this loop.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tinybox.isolation.cgroups.group import Cgroup
 
     class Watched(Protocol):
-        """What a watch has to know of a container, or of one process in it."""
+        """The attributes that the wait loop reads, of a container or of one process in it (`exec`)."""
 
         handles: Handles
         cgroup: Cgroup
@@ -38,9 +38,9 @@ _LONGEST_WAIT = 1 << 30  # milliseconds, twelve days: poll(2) counts them in an 
 
 
 class Ending:
-    """How a container ended: the status that its first process left, and whether it was out of memory.
+    """How a container ended: the exit status of its first process, and whether it ran out of memory.
 
-    A *complaint* says what could not be taken back of what it had.
+    *complaint* is the error of a network clean-up that failed, or "".
     """
 
     def __init__(self, status: int, *, out_of_memory: bool = False) -> None:
@@ -48,10 +48,10 @@ class Ending:
 
 
 class Signals:
-    """Every signal that can be caught, kept pending while this is entered, and read at *fd* when there is time.
+    """Blocks every signal that can be caught, inside a ``with`` block; the wait loop reads them from *fd*.
 
-    From the first step of a container to its last, a Ctrl-C or a TERM cannot end tinybox between two steps; what came
-    and was not read is thrown away at the end. See signalfd(2).
+    So Ctrl-C or TERM cannot end tinybox between two steps, from the first step of a container to its last. Signals that
+    were not read are discarded at the end of the block. See signalfd(2).
     """
 
     def __init__(self) -> None:
@@ -69,58 +69,58 @@ class Signals:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._former)
 
     def pending(self) -> list[int]:
-        """Return the numbers of the signals that came since the last call."""
+        """Return the numbers of the signals that have arrived since the last call."""
         return signalfd.read(self.fd)
 
 
 class WaitLoop:
-    """One container under watch: a table of file descriptors and what each of them means."""
+    """Waits for one container: a table from file descriptors to the functions that handle them."""
 
     def __init__(self, container: Watched, signals: Signals) -> None:
         self.container, self.handles, self.signals = container, container.handles, signals
         self.poll = select.poll()
-        self.meaning: dict[int, Callable[[], object]] = {}
+        self.handlers: dict[int, Callable[[], object]] = {}
         self.ended = False
         self.out_of_memory = False
         self.typed = b""
         self.alarms: list[tuple[float, Callable[[], None]]] = []
 
-    def listen(self, fd: int, meaning: Callable[[], object], mask: int = select.POLLIN) -> None:
-        """From now on, call *meaning* when *fd* is ready; see poll(2)."""
-        self.meaning[fd] = meaning
+    def listen(self, fd: int, handler: Callable[[], object], mask: int = select.POLLIN) -> None:
+        """Call *handler* whenever *fd* is ready, from now on; see poll(2)."""
+        self.handlers[fd] = handler
         self.poll.register(fd, mask)
 
     def ignore(self, fd: int) -> None:
-        """Listen to *fd* no longer."""
-        if self.meaning.pop(fd, None):
+        """Stop listening to *fd*."""
+        if self.handlers.pop(fd, None):
             self.poll.unregister(fd)
 
     def until_the_end(self) -> None:
-        """Wait and answer until the container's first process has ended."""
+        """Handle events until the container's first process has ended."""
         while not self.ended:
-            for fd, _ in self.poll.poll(self._patience()):
-                if fd in self.meaning:
-                    self.meaning[fd]()
-            self._ring()
+            for fd, _ in self.poll.poll(self._timeout()):
+                if fd in self.handlers:
+                    self.handlers[fd]()
+            self._run_due_alarms()
 
     def after(self, seconds: float, act: Callable[[], None]) -> None:
-        """Call *act* once, when so many *seconds* have passed."""
+        """Call *act* once, after *seconds* have passed."""
         self.alarms.append((time.monotonic() + seconds, act))
 
-    def _patience(self) -> float | None:
-        """Return for how many milliseconds poll(2) may wait: until the next alarm, or for ever."""
+    def _timeout(self) -> float | None:
+        """Return for how many milliseconds poll(2) may wait: until the next alarm, or None for ever."""
         if not self.alarms:
             return None
         return min(max(0.0, min(when for when, _ in self.alarms) - time.monotonic()) * 1000, _LONGEST_WAIT)
 
-    def _ring(self) -> None:
+    def _run_due_alarms(self) -> None:
         due = [(when, act) for when, act in self.alarms if when <= time.monotonic()]
         for alarm in due:
             self.alarms.remove(alarm)
             alarm[1]()
 
     def forward_signals(self) -> None:
-        """Pass on to the container what was sent to us; a new window size is set; see pidfd_send_signal(2)."""
+        """Send pending signals to the container; for SIGWINCH, set its terminal's size; see pidfd_send_signal(2)."""
         for number in self.signals.pending():
             if number == signal.SIGWINCH and self.handles.master >= 0:
                 from tinybox.isolation import terminal
@@ -133,11 +133,11 @@ class WaitLoop:
                     return
 
     def note_end(self) -> None:
-        """Note that the first process has ended."""
+        """Record that the container's first process has ended."""
         self.ended = True
 
     def type_in(self) -> None:
-        """Take what was typed and carry it to the container's terminal, as fast as that takes it."""
+        """Copy typed bytes to the container's terminal, as fast as that accepts them."""
         typed = os.read(0, _CHUNK)
         self.typed += typed
         if not typed:
@@ -145,9 +145,10 @@ class WaitLoop:
         self.carry_typed()
 
     def carry_typed(self) -> None:
-        """Write what is typed to the terminal; while it takes no more, nothing is read from ours; see EAGAIN, write(2).
+        """Write typed bytes to the container's terminal; while it is full (EAGAIN, write(2)), do not read more input.
 
-        Waiting here instead would be a deadlock: a program that echoes stops reading while nobody reads its output.
+        To wait here instead would be a deadlock: a program that echoes its input stops reading while its output is not
+        read, and this process reads it.
         """
         master = self.handles.master
         try:
@@ -160,7 +161,7 @@ class WaitLoop:
             self.typed = b""
 
     def show_output(self) -> None:
-        """Carry what the container's terminal shows to ours; EIO: nobody inside has it open any more; see pts(4)."""
+        """Copy the output of the container's terminal to stdout; EIO: no process has the terminal open; see pts(4)."""
         if self.typed:
             self.carry_typed()
             if not self.typed:
@@ -179,7 +180,7 @@ class WaitLoop:
 
 
 def close_quietly(fd: int) -> None:
-    """Close *fd*, which may be closed already."""
+    """Close *fd*; ignore the error if it is closed already."""
     try:
         os.close(fd)
     except OSError:
@@ -187,18 +188,18 @@ def close_quietly(fd: int) -> None:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write all of *data*, waiting as long as it takes; see write(2) for why one call may not be enough."""
+    """Write all of *data*, and wait as long as that takes; see write(2) for why one call may not be enough."""
     while data:
         try:
             data = data[os.write(fd, data) :]
-        except BlockingIOError:  # another process that has this terminal has set O_NONBLOCK
+        except BlockingIOError:  # another process that has this terminal open has set O_NONBLOCK
             select.select([], [fd], [])
 
 
 def watch(container: Watched, signals: Signals, wire: Callable[[WaitLoop], None] | None = None) -> Ending:
-    """Watch *container* until its first process ends, and say how it ended.
+    """Wait until the first process of *container* ends, handle its events meanwhile, and return how it ended.
 
-    *wire* connects the streams of a container that nobody holds in the foreground; see monitor/background.py.
+    *wire* connects the streams of a background container, which has a monitor; see monitor/background.py.
     """
     handles = container.handles
     watching = WaitLoop(container, signals)
@@ -207,7 +208,7 @@ def watch(container: Watched, signals: Signals, wire: Callable[[WaitLoop], None]
     oom = cgroup_oom.OomWatch(container.cgroup) if container.limits_memory else None
     if oom is not None:
         watching.listen(oom.fileno(), lambda: _out_of_memory(watching, oom), oom.mask)
-        _out_of_memory(watching, oom)  # the program runs already: version 1 does not tell twice what came before
+        _out_of_memory(watching, oom)  # the program runs already, and cgroup v1 does not repeat earlier events
     try:
         if wire is not None:
             wire(watching)
@@ -228,20 +229,20 @@ def watch(container: Watched, signals: Signals, wire: Callable[[WaitLoop], None]
 
 
 def _relay(watching: WaitLoop) -> None:
-    """Be the wire between our terminal and the container's, to the last byte that it shows."""
+    """Copy bytes between tinybox's terminal and the container's, up to the last byte of its output."""
     os.set_blocking(watching.handles.master, False)
     watching.listen(watching.handles.master, watching.show_output)
     if watching.handles.interactive:
         watching.listen(0, watching.type_in)
     watching.until_the_end()
-    while select.select([watching.handles.master], [], [], 0)[0] and watching.handles.master in watching.meaning:
+    while select.select([watching.handles.master], [], [], 0)[0] and watching.handles.master in watching.handlers:
         watching.show_output()
 
 
 def _out_of_memory(watching: WaitLoop, oom: cgroup_oom.OomWatch) -> None:
-    """End the whole container, as memory.oom.group has the kernel do on version 2: half a container is none.
+    """Kill the whole container if it ran out of memory, as memory.oom.group does on cgroup v2: no half of it is left.
 
-    It is remembered here: version 1 wakes us before it kills, and if we are faster its own count stays at zero.
+    The event is recorded in *watching*: cgroup v1 sends it before it kills, so the kernel's own count may stay at zero.
     """
     if oom.struck():
         watching.out_of_memory = True
@@ -249,9 +250,9 @@ def _out_of_memory(watching: WaitLoop, oom: cgroup_oom.OomWatch) -> None:
 
 
 def _ending(watching: WaitLoop, oom: cgroup_oom.OomWatch | None) -> Ending:
-    """Collect the first process's exit status; see waitid(2). Whoever ran out of memory ended with 137, all of it."""
+    """Reap the first process and return how it ended; see waitid(2). Out of memory, the status is always 137."""
     result = os.waitid(os.P_PIDFD, watching.handles.pidfd, os.WEXITED)
-    assert result is not None  # noqa: S101  without WNOHANG there is always one
+    assert result is not None  # noqa: S101  waitid(2) returns None only with WNOHANG
     status = result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
     if watching.out_of_memory or (oom is not None and oom.struck()):
         return Ending(128 + signal.SIGKILL, out_of_memory=True)

@@ -1,1 +1,1 @@
-"""What is written down about a container, and where."""
+"""What tinybox records on disk about a container, and in which files."""

@@ -1,7 +1,7 @@
-"""What happened to containers, one line of JSON each, appended to a file that every tinybox process shares.
+"""The event log ROOT/events.log: what happened to containers and networks, one line of JSON an event.
 
-An append of less than a page is one write(2) with O_APPEND: lines of several writers never mix. A full log is put aside
-by the one that has its lock and has seen that it still has its name; see flock(2).
+All tinybox processes append to it, each line by one write(2) with O_APPEND, so lines of several processes never mix. A
+full log is renamed by one process: it takes a lock on the file and checks that it still has its name; see flock(2).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
 
-LARGEST = 4 << 20  # bytes; then the log is kept as events.log.1 and begun anew
+LARGEST = 4 << 20  # bytes; a larger log is renamed to events.log.1, and a new one is begun
 
 
 def emit(
@@ -25,8 +25,8 @@ def emit(
 ) -> None:
     """Append the event *action* (create, start, die, oom, kill, pause, rename, destroy ...); see docker-events(1).
 
-    The container's *annotations* tell its image and its first name; not given, they are read from its state. An event
-    that cannot be written (a full disk) is lost, and the container lives on.
+    The container's *annotations* have its image and its first name; if None, they are read from its state. An event
+    that cannot be written (a full disk) is lost; the command goes on.
     """
     if annotations is None:
         now = json.read_object(os.path.join(paths.run_directory(container), "state.json")) or state.stored(
@@ -43,7 +43,7 @@ def emit(
 
 
 def emit_of_network(paths: Paths, network: str, name: str, action: str, container: str) -> None:
-    """Append connect or disconnect of *container* and the network with this id and *name*; see docker-events(1)."""
+    """Append the event connect or disconnect of *container* with a network; *network* is its id, *name* its name."""
     _append(paths, "network", action, network, {"container": container, "name": name, "type": "bridge"})
 
 
@@ -61,7 +61,7 @@ def _append(paths: Paths, kind: str, action: str, identity: str, attributes: dic
 
 
 def _put_aside(path: str, fd: int) -> None:
-    """Rename the full log *fd*, unless that was done meanwhile: then PATH is a young one, and PATH.1 is ours."""
+    """Rename the full log *fd* to PATH.1, unless another process has just done so: PATH is then a new file."""
     fcntl.flock(fd, fcntl.LOCK_EX)
     if os.path.samestat(os.stat(path), os.fstat(fd)):
         os.rename(path, f"{path}.1")

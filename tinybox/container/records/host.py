@@ -1,7 +1,7 @@
-"""Facts about this host that a plan depends on, read once and then only looked at.
+"""Host: the facts about this host that a plan depends on (kernel version, cgroups, capabilities), read once a command.
 
-The planner gets them as an argument, so that a plan for another host, or for one that lacks something, can be made and
-tested anywhere.
+The planner gets them as an argument. So a test on any machine can plan for another host, or for a host that lacks a
+feature.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MINIMUM = (5, 12)  # mount_setattr(2); clone3(2)'s CLONE_INTO_CGROUP is 5.7, ope
 
 
 class Host:
-    """The kernel's version, where its cgroup controllers are, what root may do here, and where our arguments lie."""
+    """The kernel's version, the cgroup hierarchies, root's capabilities, and where this process has its arguments."""
 
     def __init__(
         self,
@@ -29,16 +29,16 @@ class Host:
     ) -> None:
         self.release, self.hierarchies = release, where
         self.capabilities, self.arguments = capabilities, arguments
-        self.cache = cache  # where compiled filters are kept
+        self.cache = cache  # the directory of compiled seccomp filters
 
     def counts_swap(self) -> bool:
-        """Tell whether this kernel can limit swap: version 1 may have been booted without (swapaccount=0)."""
+        """Return whether this kernel can limit swap; with cgroup v1, a boot with swapaccount=0 turns that off."""
         if self.hierarchies.version("memory") == 1:
             return os.path.exists(f"{self.hierarchies.root('memory')}/memory.memsw.limit_in_bytes")
         return os.path.exists("/proc/swaps")
 
     def check(self) -> None:
-        """Raise HostError where no container can be made: not root, or a kernel that is too old."""
+        """Raise HostError if no container can be made here: the user is not root, or the kernel is too old."""
         if self.release < MINIMUM:
             major, minor = self.release
             raise HostError(f"kernel {major}.{minor}", "tinybox needs Linux 5.12", "boot a newer kernel")

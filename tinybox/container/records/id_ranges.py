@@ -1,10 +1,11 @@
-"""Ranges of ids: each container with `--userns private` has 65536 ids of the host to itself, for as long as it exists.
+"""Ranges of user ids: each container with `--userns private` has 65536 ids of the host for itself while it exists.
 
-The ids are the host's, so all stores share one register: /var/lib/tinybox-ids/FIRST is a link to the bundle of the
-container whose range begins with that id, FIRST@ID to that of one that shares it (`--userns container:NAME`). It lies
-beside the stores and not below /run, for a container at rest keeps its range over a reboot. The range that was given
-last is remembered, and what is given back comes last: so what a removed container has left on the host, in a bind
-mount, is nobody's for long. See docs/adr/0028-id-ranges.md.
+The ids belong to the host, so all stores share one register: /var/lib/tinybox-ids/FIRST is a link to the bundle of the
+container whose range begins with that id; FIRST@ID is a link to the bundle of a container that shares the range
+(`--userns container:NAME`). The register is not below /run, because a container at rest keeps its range over a reboot.
+The search for a free range begins after the range that was given last, so a released range is given again only after
+all others: files of a removed container, in a bind mount, then belong to no container for a long time. A link that a
+killed command has left is removed when no range is free. See docs/adr/0028-id-ranges.md.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _SHARED = "@"  # between the first id of a range and the id of a container that 
 
 
 class Register:
-    """The register, in the hands of one process at a time; see flock(2)."""
+    """The register of ranges, locked: one process at a time uses it; see flock(2)."""
 
     def __enter__(self) -> Self:
         try:
@@ -46,31 +47,31 @@ class Register:
         os.close(self._fd)
 
     def free(self) -> Iterator[int]:
-        """Yield the first ids of ranges that overlap with nobody's, the one after the last given first."""
+        """Yield the first ids of ranges that overlap with no given range; start after the one that was given last."""
         taken = held()
-        # The very first one comes last: boxes that an older tinybox has made may run with it.
+        # The range at idmap.FIRST comes last: containers that an older tinybox has made may run with it.
         last = int(naming.target(f"{FOLDER}/{_LAST}") or idmap.FIRST)
         for first in _allotment().after(last):
             if not any(abs(first - other) < idmap.RANGE for other in taken):
                 yield first
 
     def note(self, name: str, target: str) -> None:
-        """Make the link *name*, over a former one: it is whole or not there, whenever we are killed; see rename(2)."""
+        """Make or replace the link *name* atomically, so it is complete even if tinybox is killed; see rename(2)."""
         try:
             files.replace_link(f"{FOLDER}/{name}", target, draft=f"{FOLDER}/.new")
         except OSError as error:
             raise _refusal(error) from error
 
     def reclaim(self) -> None:
-        """Give back the ranges of containers of which nothing is left: their store was removed as a whole."""
+        """Release the ranges of containers that no longer exist, because their whole store was removed."""
         for name in unused():
             files.discard(f"{FOLDER}/{name}")
 
 
 def acquire(paths: Paths, container: str, config: Spec) -> None:
-    """Give a new container, whose live directory the caller owns, a range of its own, and put it into *config*.
+    """Reserve a range for a new container, and write it into *config*; the caller owns its run directory.
 
-    One that will share the users of another has nothing to take. StateError: all ranges are given.
+    A container that will share the users of another gets no range. StateError: no range is free.
     """
     mappings = [*config["linux"].get("uidMappings", ()), *config["linux"].get("gidMappings", ())]
     if not mappings:
@@ -81,18 +82,19 @@ def acquire(paths: Paths, container: str, config: Spec) -> None:
             register.reclaim()
             first = next(register.free(), None)
         if first is None:
-            cure = "tinybox rm boxes that are not needed, or give tinybox more ids in /etc/subuid"
+            cure = "remove containers that are not needed, or give tinybox more ids in /etc/subuid"
             raise StateError("--userns private", f"no range of {idmap.RANGE} ids is free on this host", cure)
         register.note(_LAST, str(first))
         register.note(str(first), paths.bundle(container))
     for mapping in mappings:
-        mapping["hostID"] = first  # in place: the steps of the plan hold these very mappings
+        mapping["hostID"] = first  # in place, because the steps of the plan have references to these dicts
 
 
 def keep(paths: Paths, container: str, config: Spec) -> None:
-    """See that a container that is about to start has its range to itself; *config* and its file may get another one.
+    """Make sure that a container that is about to start has its range for itself, else give it another one.
 
-    It has, but for one that an older tinybox has made, and one whose store has been copied or was away for a while.
+    The other range is written into *config* and config.json. This happens to containers that an older tinybox has made,
+    and to those whose store was copied, or was unmounted for a time.
     """
     if not config["linux"].get("uidMappings"):
         _share(paths, container, config)
@@ -110,19 +112,19 @@ def keep(paths: Paths, container: str, config: Spec) -> None:
 
 
 def _share(paths: Paths, container: str, config: Spec) -> None:
-    """Note that a container uses the range of another: it is not given to a third one when that other one has gone."""
+    """Record that a container shares another's range, so it is not given to a third one after the other's removal."""
     path = next(entry["path"] for entry in config["linux"]["namespaces"] if entry["type"] == "user")
     try:
         with open(f"{os.path.dirname(os.path.dirname(path))}/uid_map", encoding="ascii") as file:
             first = proc.id_map(file.read())[0][1]
-    except (FileNotFoundError, ProcessLookupError, IndexError):  # it has just ended, which the plan's own step will say
+    except (FileNotFoundError, ProcessLookupError, IndexError):  # it has just ended: the step that joins it will fail
         return
     with Register() as register:
         register.note(f"{first}{_SHARED}{container}", paths.bundle(container))
 
 
 def release(paths: Paths, container: str) -> None:
-    """Give back the range of a container that is being removed, or its share of another's."""
+    """Release the range of a container that is being removed, or its share of another container's range."""
     bundle = paths.bundle(container)
     for name in _links():
         if naming.target(f"{FOLDER}/{name}") == bundle:
@@ -137,17 +139,17 @@ def _links() -> list[str]:
 
 
 def held() -> list[int]:
-    """Return the first ids of all ranges that are given."""
+    """Return the first ids of all ranges that are given to containers."""
     return [int(name.partition(_SHARED)[0]) for name in _links()]
 
 
 def unused() -> list[str]:
-    """Return the links whose container is gone: a killed command leaves them, or the removal of a whole store."""
+    """Return the links whose container is gone: left by a killed command, or by the removal of a whole store."""
     return [name for name in _links() if not _is_alive(naming.target(f"{FOLDER}/{name}"))]
 
 
 def _is_alive(bundle: str) -> bool:
-    """Tell whether there is a container with this bundle, or one is about to get it: its live directory comes first."""
+    """Return whether a container has this bundle, or will have it: its run directory is made before the bundle."""
     folder, container = os.path.split(bundle)
     return os.path.exists(bundle) or os.path.exists(Paths(os.path.dirname(folder)).run_directory(container))
 
@@ -160,9 +162,9 @@ def _text(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
-    except OSError:  # there need not be one
+    except OSError:  # the file need not exist
         return ""
 
 
 def _refusal(error: OSError) -> HostError:
-    return HostError(FOLDER, f"a range of ids cannot be noted there: {error.strerror}", "leave out --userns private")
+    return HostError(FOLDER, f"a range of ids cannot be recorded there: {error.strerror}", "leave out --userns private")

@@ -1,7 +1,8 @@
-"""Names: how a container gets one, keeps it alone, and is found by it.
+"""Container names (--name, rename): made up, reserved for one container, and resolved to its id.
 
-A name is a link in ROOT/container-names that points to an id. To make a link is one step, so of two who want the same
-name one gets it; and the link is the only place where the name is written down, so it cannot be wrong elsewhere.
+A name is a symbolic link ROOT/container-names/NAME, which points to an id. symlink(2) is atomic: if two commands want
+the same name, one gets it and the other fails. No other file of the store has the current name (config.json has the
+first one), so there is nothing that could disagree.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _MOODS = (
     "mild neat nimble noble patient placid plain polite proud quick quiet ready rosy silent sincere smart snug "
     "sober steady still sunny sure swift tidy true trusty vivid warm wise witty young zesty"
 ).split()
-_PEOPLE = (  # who made the machines, the kernels and the ideas that a container is made of
+_PEOPLE = (  # pioneers of computers, of operating systems, and of the ideas behind containers
     "allen amdahl babbage backus bartik bell berners boole brooks cerf cheriton church clark codd corbato cox "
     "dahl dijkstra eckert engelbart fagin floyd goldberg gosling hamilton hamming hoare holberton hopper iverson "
     "johnson joy kahn karp kay kernighan kildall kleinrock knuth lampson leffler liskov lovelace mcilroy mckusick "
@@ -36,34 +37,34 @@ _LATER = _FIRST | frozenset("_.-")
 
 
 def made_up() -> str:
-    """Return a name such as ``brisk_ritchie``, with a few digits so that thousands do not collide."""
+    """Return a random name such as ``brisk_ritchie042``; the digits make it unlikely that thousands collide."""
     mood, person, number = (int.from_bytes(os.urandom(4), "little") for _ in range(3))
     return f"{_MOODS[mood % len(_MOODS)]}_{_PEOPLE[person % len(_PEOPLE)]}{number % 1000:03}"
 
 
 def checked(name: str) -> str:
-    """Return *name* if docker would take it: a letter or digit, then letters, digits and ``_.-``; else UsageError."""
+    """Return *name* if docker would accept it: a letter or digit, then letters, digits and ``_.-``; else UsageError."""
     if not is_allowed(name):
-        raise UsageError(f"container name {name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-] and what follows")
+        raise UsageError(f"container name {name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-]+")
     return name
 
 
 def is_allowed(name: str) -> bool:
-    """Tell whether docker would take *name* for a container or a volume."""
+    """Return whether docker would accept *name* for a container or a volume."""
     return len(name) > 1 and name[0] in _FIRST and _LATER.issuperset(name)
 
 
 def reserve(paths: Paths, name: str, container: str) -> None:
-    """Take *name* for *container*, a link made in one step; StateError if another container has it; see symlink(2)."""
-    alone = _alone(paths)
+    """Reserve *name* for *container* by an atomic symlink(2); StateError if another container has the name."""
+    lock = _lock(paths)
     try:
         os.symlink(container, _free(paths, name))
     finally:
-        os.close(alone)
+        os.close(lock)
 
 
 def _free(paths: Paths, name: str) -> str:
-    """Return where the link for *name* will be; StateError if a container has it. One that leads nowhere goes."""
+    """Return the path of the link for *name*, after removing a dangling one; StateError if a container has the name."""
     link = os.path.join(paths.names, name)
     other = target(link)
     if other and (os.path.exists(paths.bundle(other)) or os.path.exists(paths.run_directory(other))):
@@ -74,27 +75,28 @@ def _free(paths: Paths, name: str) -> str:
 
 
 def release(paths: Paths, container: str, hint: str = "") -> None:
-    """Give the container's name back; see unlink(2). *hint* is the name that it once had, and may have still.
+    """Release the container's name; see unlink(2). *hint* is a former name of it, which it may still have.
 
-    Its config.json goes in the same moment: so it can neither be renamed nor started while the rest of it is removed.
+    Under the same lock its config.json is removed: it can then neither be renamed nor started while its other files
+    are removed.
     """
-    alone = _alone(paths)
+    lock = _lock(paths)
     try:
         discard(os.path.join(paths.bundle(container), "config.json"))
         for folder in (paths.names, paths.run):
             for name in of(paths, container, folder, hint):
                 discard(os.path.join(folder, name))
     finally:
-        os.close(alone)
+        os.close(lock)
 
 
 def show(paths: Paths, container: str, hint: str = "") -> None:
-    """Let people find what is alive by its name: RUN/NAME becomes a link to RUN/ID."""
-    alone = _alone(paths)
+    """Make the link RUN/NAME, which points to RUN/ID, so that users find a running container's files by its name."""
+    lock = _lock(paths)
     try:
         _show(paths, container, hint)
     finally:
-        os.close(alone)
+        os.close(lock)
 
 
 def _show(paths: Paths, container: str, hint: str = "") -> None:
@@ -104,22 +106,25 @@ def _show(paths: Paths, container: str, hint: str = "") -> None:
         os.symlink(container, link)
 
 
-def _alone(paths: Paths) -> int:
-    """Return the open directory of names; until it is closed, nobody else renames anything; see flock(2)."""
+def _lock(paths: Paths) -> int:
+    """Open and lock the directory of names, return its fd; until that is closed, other commands wait: flock(2)."""
     fd = os.open(paths.names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     lock_file(fd)
     return fd
 
 
 def hide(paths: Paths, container: str, hint: str = "") -> None:
-    """Remove the links that `show` has made."""
+    """Remove the links that show() has made."""
     for name in of(paths, container, paths.run, hint):
         discard(os.path.join(paths.run, name))
 
 
 def rename(paths: Paths, container: str, name: str) -> None:
-    """Give the container another name, in one step: whoever is killed here leaves it with one; see rename(2)."""
-    alone = _alone(paths)
+    """Give the container another name by an atomic rename(2): if this process is killed, it has one of the two names.
+
+    StateError if another container has the name, or this one has just been removed.
+    """
+    lock = _lock(paths)
     try:
         if not os.path.exists(os.path.join(paths.bundle(container), "config.json")):
             raise StateError(f"container {container[:12]}", "no such container", "another command has just removed it")
@@ -133,11 +138,11 @@ def rename(paths: Paths, container: str, name: str) -> None:
         if os.path.isdir(paths.run_directory(container)):
             _show(paths, container)
     finally:
-        os.close(alone)
+        os.close(lock)
 
 
 def every(paths: Paths, folder: str = "") -> dict[str, str]:
-    """Return all containers that have a name, id to name."""
+    """Return all containers that have a name, as a dict from id to name; *folder* is ROOT/container-names or RUN."""
     folder = folder or paths.names
     try:
         return {target(entry.path): entry.name for entry in os.scandir(folder) if entry.is_symlink()}
@@ -146,7 +151,7 @@ def every(paths: Paths, folder: str = "") -> dict[str, str]:
 
 
 def of(paths: Paths, container: str, folder: str = "", hint: str = "") -> list[str]:
-    """Return the names of one container: one, none, or for a moment of a rename two; a true *hint* saves the search."""
+    """Return a container's names: one, none, or two during a rename; a *hint* that is true saves the search."""
     folder = folder or paths.names
     if hint and target(os.path.join(folder, hint)) == container:
         return [hint]
@@ -157,9 +162,9 @@ def of(paths: Paths, container: str, folder: str = "", hint: str = "") -> list[s
 
 
 def find(paths: Paths, word: str) -> str:
-    """Return the id of the container that *word* means: a name, an id, or the beginning of one; else StateError.
+    """Return the id of the container whose name, id or beginning of an id is *word*; StateError if there is none.
 
-    A name may have a slash before it, as `inspect` shows it.
+    A name may have a leading slash, as `inspect` prints it.
     """
     word = word.removeprefix("/")
     named = target(os.path.join(paths.names, word)) if word and "/" not in word else ""
@@ -170,12 +175,12 @@ def find(paths: Paths, word: str) -> str:
     ]
     if len(found) == 1:
         return found[0]
-    cause = "more than one id begins so" if found else NO_SUCH
+    cause = "more than one id begins with it" if found else NO_SUCH
     raise StateError(f"container {word}", cause, "tinybox ps -a lists them")
 
 
 def target(link: str) -> str:
-    """Return what a symbolic link points to, or nothing; see readlink(2)."""
+    """Return the target of a symbolic link, or "" if there is no such link; see readlink(2)."""
     try:
         return os.readlink(link)
     except OSError:

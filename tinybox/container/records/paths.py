@@ -1,15 +1,15 @@
-"""Where everything lies on disk: the store, which stays, and what is alive, which does not outlive a boot.
+"""The paths of all files: the store ROOT, which is kept, and the run directory RUN, which is gone after a reboot.
 
-ROOT/images names layers     what the images are made of: images/store.py
-ROOT/containers/ID           a container: config.json, upper work rootfs, state.json, its log
-ROOT/container-names/NAME    a link to ID: a name belongs to whoever could make the link
+ROOT/images names layers     the images: images/store.py
+ROOT/containers/ID           a container's bundle: config.json, upper work rootfs, state.json, its log
+ROOT/container-names/NAME    a link to ID: the name belongs to the container whose command made the link
 ROOT/volumes/NAME/_data      volumes
-ROOT/networks/NAME.json      networks that somebody made
-ROOT/events.log              what happened to containers
-RUN/ID                       while somebody owns it: lock, state.json, attach.sock
-RUN/NAME                     a link to RUN/ID, for people
+ROOT/networks/NAME.json      the networks that users have made
+ROOT/events.log              the event log of containers and networks
+RUN/ID                       while a process owns the container: lock, state.json, attach.sock
+RUN/NAME                     a link to RUN/ID, for users
 
-Who has which address is the whole host's affair, and lies beside: container/network/addresses.py.
+IP addresses belong to the whole host and not to a store: container/network/addresses.py has their files.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ INSIDE = tuple("containers container-names volumes networks cache images layers 
 
 
 class Paths:
-    """*root*, the store; *run*, what is alive. Another store than the default one has its own ``run`` inside."""
+    """The paths of one store (*root*) and its run directory (*run*), which is ROOT/run for a store elsewhere."""
 
     def __init__(self, root: str = "") -> None:
         self.root = os.path.abspath(root or os.environ.get("TINYBOX_ROOT") or DEFAULT_ROOT)
-        if ":" in self.root:  # it stands between the layers of an image, as it does in overlayfs's own words
+        if ":" in self.root:  # a colon separates the layers of an image, here and in overlayfs's mount options
             raise UsageError(f"store {self.root}", "has a colon in its path", "--root DIR or TINYBOX_ROOT without one")
         self.run = DEFAULT_RUN if self.root == DEFAULT_ROOT else os.path.join(self.root, "run")
         self.containers = os.path.join(self.root, "containers")
@@ -40,22 +40,22 @@ class Paths:
         self._check()
 
     def _check(self) -> None:
-        """Refuse a store that another user may have filled: what lies in it is obeyed. See ownership.py, ADR 27."""
+        """Refuse a store that another user can have filled: tinybox trusts its files. See ownership.py and ADR 27."""
         self._is_checked = ownership.check(self.root)
         if self.run == DEFAULT_RUN:
             ownership.check(self.run)
         ownership.check_inside(self.root, INSIDE)
 
     def bundle(self, container: str) -> str:
-        """Return the directory of this container's bundle."""
+        """Return the directory of this container's bundle: ROOT/containers/ID."""
         return os.path.join(self.containers, container)
 
     def run_directory(self, container: str) -> str:
-        """Return the directory that this container has while somebody owns it."""
+        """Return the directory that this container has while a process owns it: RUN/ID."""
         return os.path.join(self.run, container)
 
     def prepare(self) -> None:
-        """Make the directories; what boxes are made of is root's alone (CVE-2021-41091): setuid programs lie there."""
+        """Make the directories, closed to other users: images bring setuid programs (CVE-2021-41091)."""
         for path, mode in ((self.root, 0o711), (self.containers, 0o700), (self.run, 0o700), (self.names, 0o700)):
             try:
                 os.mkdir(path, mode)
@@ -63,18 +63,18 @@ class Paths:
                 continue
             except FileNotFoundError:
                 os.makedirs(path, mode)
-        if not self._is_checked:  # another user may have been faster, in a directory such as /var/tmp
+        if not self._is_checked:  # another user may have made it since, in a directory such as /var/tmp
             self._check()
 
     def with_run_directory(self) -> list[str]:
-        """Return the ids of all containers that somebody owns, or whose dead owner has left something behind."""
+        """Return the ids of all containers that a process owns, or whose owner died and left its run directory."""
         try:
             return [entry.name for entry in os.scandir(self.run) if entry.is_dir(follow_symlinks=False)]
         except FileNotFoundError:
             return []
 
     def stored(self) -> list[str]:
-        """Return the ids of all containers of the store, half-made ones included."""
+        """Return the ids of all containers in the store, including those that are half-made."""
         try:
             return os.listdir(self.containers)
         except FileNotFoundError:

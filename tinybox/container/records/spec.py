@@ -1,7 +1,7 @@
-"""What is wanted, in the words of the OCI runtime specification: config.json, typed but otherwise untouched.
+"""config.json of the OCI runtime specification: its types, tinybox's annotations, load and save.
 
-A bundle is a directory with a config.json and a root file system. The engine runs bundles and nothing else, so the
-same bundle can be given to runc or crun; sections named here are those of the runtime-spec 1.1.
+A bundle is a directory with a config.json and a root file system. tinybox runs only bundles, so runc or crun can run
+the same bundle. The section names in the docstrings are those of the runtime-spec 1.1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tinybox.isolation.idmap import IDMapping
 
     class User(TypedDict, total=False):
-        """``process.user``: numbers only; names have been looked up in the image before."""
+        """``process.user``: numbers only; user names have already been looked up in the image."""
 
         uid: int
         gid: int
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
         gidMappings: list[IDMapping]
 
     class Namespace(TypedDict, total=False):
-        """``linux.namespaces``: a new one, or with ``path`` one to join."""
+        """``linux.namespaces``: a new namespace, or with ``path`` an existing one to join."""
 
         type: str
         path: str
@@ -87,7 +87,7 @@ if TYPE_CHECKING:
         gid: int
 
     class Linux(TypedDict, total=False):
-        """``linux``: namespaces, limits, devices, and what of /proc and /sys is covered."""
+        """``linux``: namespaces, limits, devices, seccomp filter, and masked and read-only paths in /proc and /sys."""
 
         namespaces: list[Namespace]
         uidMappings: list[IDMapping]
@@ -105,7 +105,7 @@ if TYPE_CHECKING:
         timeOffsets: dict[str, dict[str, int]]
 
     class Hook(TypedDict, total=False):
-        """``hooks.*[]``: a program to be run at some point of a container's life."""
+        """``hooks.*[]``: a program to be run at one point of a container's life cycle."""
 
         path: str
         args: list[str]
@@ -126,17 +126,17 @@ if TYPE_CHECKING:
         linux: Linux
 
 
-NEWEST = "1.2.1"  # the last version of the specification of which everything is known here
-OCI_VERSION = "1.1.0"  # the first one with all the words that we write; older crun refuses what it does not know
+NEWEST = "1.2.1"  # the newest version of the specification whose keys tinybox knows completely
+OCI_VERSION = "1.1.0"  # the oldest version with all keys that tinybox writes; older crun refuses unknown versions
 CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 
-# Annotations: what docker's words mean beyond OCI's. Other runtimes pass over them.
-LAYERS = "tinybox.layers"  # directories, bottom first, separated by ":"; the overlay's upper lies in the bundle
+# Annotations: the values of docker's options that have no key in OCI's config.json. Other runtimes ignore them.
+LAYERS = "tinybox.layers"  # directories, bottom first, separated by ":"; the overlay's upper is in the bundle
 IMAGE = "tinybox.image"
 IMAGE_NAME = "tinybox.image-name"
 NAME = "tinybox.name"
 ENTRYPOINT = "tinybox.entrypoint"  # how many of the arguments are the entrypoint; the others are the command
-USER = "tinybox.user"  # as --user was written; without, it is the image's
+USER = "tinybox.user"  # the text of --user; absent if the user is the image's
 INIT = "tinybox.init"
 REMOVE = "tinybox.remove"
 CREATED = "tinybox.created"
@@ -147,13 +147,13 @@ LOG_MAX_SIZE = "tinybox.log-max-size"  # bytes
 LOG_MAX_FILES = "tinybox.log-max-files"
 HEALTH = "tinybox.health"  # JSON: test, interval, timeout, retries, startPeriod
 INTERACTIVE = "tinybox.interactive"  # stdin is kept open
-NETWORKS = "tinybox.networks"  # JSON: a list of name, aliases, address, address6, mac; see addresses.Want
-PORTS = "tinybox.ports"  # JSON: see ports.Port
+NETWORKS = "tinybox.networks"  # JSON: a list of name, aliases, address, address6, mac; see addresses.EndpointRequest
+PORTS = "tinybox.ports"  # JSON: see network/published_ports.py
 EXPOSED = "tinybox.exposed"  # JSON: ports such as 80/tcp that the program listens on, published or not
 NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
 LABEL = "tinybox.label."
 
-_SHAPE: dict[str, Any] = {  # of what is read again and again; see quick_json.misfit
+_SHAPE: dict[str, Any] = {  # the types of the keys that tinybox reads; see quick_json.misfit
     "process": {"args": [str], "env": [str], "cwd": str, "user": {"uid": int, "gid": int}},
     "root": {"path": str},
     "mounts": [{"destination!": str}],
@@ -163,31 +163,31 @@ _SHAPE: dict[str, Any] = {  # of what is read again and again; see quick_json.mi
 
 
 def labels(annotations: dict[str, str]) -> dict[str, str]:
-    """Return the labels among the annotations, of the image and the container's own."""
+    """Return the labels among the annotations: those of the image and of the container."""
     return {key.removeprefix(LABEL): value for key, value in annotations.items() if key.startswith(LABEL)}
 
 
 def mounts_of_volumes(config: Spec, paths: Paths) -> list[Mount]:
-    """Return those mounts of *config* whose source is a volume of the store: ROOT/volumes/NAME/_data."""
+    """Return the mounts of *config* whose source is a volume of the store: ROOT/volumes/NAME/_data."""
     mounts = config.get("mounts", [])
     return [entry for entry in mounts if os.path.dirname(os.path.dirname(entry.get("source", ""))) == paths.volumes]
 
 
 def has_other_users(config: Spec) -> bool:
-    """Tell whether a container's users are not the host's: it is in a user namespace, its own or another container's.
+    """Return whether a container is in a user namespace, its own or another container's.
 
-    There, overlayfs keeps its notes as user.overlay.*.
+    Its user ids are then not the host's, and overlayfs uses the extended attributes user.overlay.*.
     """
     return any(entry["type"] == "user" for entry in config.get("linux", {}).get("namespaces", []))
 
 
 def load(bundle: str) -> Spec:
-    """Read the config.json of a *bundle* of ours; UsageError says what cannot be in it, or that it is not ours."""
+    """Read the config.json of a *bundle*; UsageError: it is missing, not valid, or another user can write to it."""
     path = os.path.join(bundle, "config.json")
     try:
         with open(path, encoding="utf-8") as file:
             if not ownership.is_private(file.fileno()):
-                raise UsageError(path, "another user can have written it", "look at it, then chown root and chmod 600")
+                raise UsageError(path, "another user can have written it", "check it, then chown root and chmod 600")
             config = json.load(file)
     except FileNotFoundError as error:
         raise UsageError(path, "no such file", "a bundle is a directory with config.json and rootfs") from error
@@ -197,7 +197,7 @@ def load(bundle: str) -> Spec:
 
 
 def load_if_sound(bundle: str) -> Spec:
-    """Read the config.json of a *bundle* of ours; an empty one if it is missing (a kill came before it) or damaged."""
+    """Read the config.json of a *bundle*; {} if it is damaged, or missing because a command was killed before."""
     try:
         return load(bundle)
     except UsageError:
@@ -205,12 +205,12 @@ def load_if_sound(bundle: str) -> Spec:
 
 
 def save(config: Spec, bundle: str) -> None:
-    """Write *config* as the config.json of *bundle*, whole or not at all; root's alone: it has the environment."""
+    """Replace the config.json of *bundle* as a whole; only root can read it, because it has the environment."""
     files.replace(os.path.join(bundle, "config.json"), json.dumps(config).encode())
 
 
 def check(config: Any) -> Spec:
-    """Return *config* if it has the parts that every container needs; UsageError names the one that is wrong."""
+    """Return *config* if it has the keys that every container needs; UsageError names the key that is wrong."""
     if wrong := json.misfit(config, _SHAPE):
         raise UsageError("config.json", wrong)
     required: list[tuple[str, type, bool]] = [
@@ -222,6 +222,6 @@ def check(config: Any) -> Spec:
     ]
     for field, _, present in required:
         if not present:
-            raise UsageError(f"config.json: {field}", "is missing or empty, or not absolute where it must be")
+            raise UsageError(f"config.json: {field}", "is missing, empty, or not an absolute path")
     checked: Spec = config
     return checked

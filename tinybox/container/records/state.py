@@ -1,10 +1,11 @@
-"""Which states a container goes through, which moves are allowed, and how they are written down.
+"""state.json and the container's lock: the states of a container, the allowed changes of state, and the owner process.
 
-    new --> creating --create--> created --start--> running --end--> stopped --> (creating, or gone)
+    new --> creating --create--> created --start--> running --end--> stopped --> (creating, or removed)
 
-Whoever changes a container owns it: he holds RUN/ID/lock by flock(2). The owner of a running container is the process
-that watches over it; so who can take that lock knows that the watcher has died. While a container is new or stopped
-its state.json lies in its bundle, else in RUN/ID; each is written whole, by rename(2).
+A process that changes a container must own it: it holds a flock(2) on RUN/ID/lock. The owner of a running container is
+the process that watches it (tinybox in the foreground, or the monitor). If another process can take the lock of a
+running container, its owner has died. The state.json of a new or stopped container is in its bundle, else in RUN/ID;
+a running one has both. Each is replaced as a whole, by rename(2).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
 
     class State(TypedDict, total=False):
-        """state.json: OCI's ``state`` object and what docker's words need beside it; times in ns since 1970."""
+        """state.json: OCI's ``state`` object, and the fields that docker's commands need; times in ns since 1970."""
 
         ociVersion: str
         id: str
@@ -59,36 +60,39 @@ _MOVES = {
     STOPPED: (CREATING,),
 }
 _AT_REST = (NEW, STOPPED)
-PATIENCE, PAUSE = 10.0, 0.005  # seconds: how long a command waits for another one, and between two looks
-NO_RESTART = "no-restart"  # a file in the live directory: the end that comes now was asked for
-FREEZER = "freezer"  # another: the command that freezes the container, and its reason; see freezing.py
+PATIENCE, PAUSE = 10.0, 0.005  # seconds: how long a command waits for another one, and between two tries
+NO_RESTART = "no-restart"  # a file in the run directory: the user has ended the container, do not restart it
+FREEZER = "freezer"  # another file there: why and by which pid the container is frozen; see freezing.py
 now = time.time_ns
 
 
 class Record:
-    """One container's state on disk, in the hands of its owner."""
+    """One container's state.json and lock, as its owner process reads and writes them."""
 
     def __init__(self, paths: Paths, container: str, lock: int, state: State | None = None) -> None:
         self.paths, self.id, self._lock = paths, container, lock
         self.state: State = state or {}
-        self.passing = False  # it goes with its end: only that it is there, and runs, is written down
+        self.passing = False  # removed at its end (--rm in the foreground): only `created` and `running` are written
 
     def bind(self) -> None:
-        """Note, in a mode, which needs no room, that the container ends when we do: see lifecycle._bury."""
+        """Record that the container ends with its owner, by a mode bit of the lock (works on a full disk).
+
+        See lifecycle._reap().
+        """
         os.fchmod(self._lock, 0o700)
 
     def is_bound(self) -> bool:
-        """Tell whether the container lives, or lived, by its owner, and was not only looked at."""
+        """Return whether the container ends with its owner; false if the owner only reads or copies its files."""
         return bool(self.state or os.fstat(self._lock).st_mode & 0o100)
 
     def begin(self) -> None:
-        """Move to ``creating``: a live directory without a state.json says so already."""
+        """Change the state to ``creating``. No file is written: a run directory without state.json means this state."""
         self._check(CREATING)
         self.state["status"] = CREATING
         self._tell(CREATING)
 
     def show(self, pid: int, ticks: int) -> None:
-        """Write down whose process it will be, once, so that others can look at the container while it is half-made."""
+        """Write the pid of the container's first process once, so that `tinybox ns` and others see it half-made."""
         if self.state.get("pid") != pid:
             self.state.update({"pid": pid, "startTicks": ticks})
             write(os.path.join(self.paths.run_directory(self.id), "state.json"), self.state)
@@ -103,7 +107,7 @@ class Record:
             raise StateError(f"container {self.id[:12]}", f"is {former}: it cannot become {status}")
 
     def write(self, **changes: object) -> None:
-        """Change the state and write it, whole or not at all; a move that is not allowed is a StateError."""
+        """Update the state with *changes* and replace state.json as a whole; StateError if that is not allowed."""
         former = self.state.get("status")
         status = str(changes.get("status", former))
         self._check(status)
@@ -111,28 +115,28 @@ class Record:
         if self.passing and status not in (CREATED, RUNNING):
             self._tell(status)
             return
-        alive, kept = (
+        running, kept = (
             os.path.join(folder(self.id), "state.json") for folder in (self.paths.run_directory, self.paths.bundle)
         )
         if status not in _AT_REST:
-            write(alive, self.state)
-        if status in (RUNNING, *_AT_REST) and not self.passing:  # that it ran must be known after a reboot, too
+            write(running, self.state)
+        if status in (RUNNING, *_AT_REST) and not self.passing:  # RUNNING too: after a reboot, only the store is left
             write(kept, self.state)
         if status in _AT_REST and former not in (None, *_AT_REST):
-            discard(alive)
+            discard(running)
         self._tell(status)
 
     def hand_over(self) -> None:
-        """Leave all as it is, and close the lock: a child that has inherited it has it yet, else a later command may.
+        """Close the lock and leave the run directory: a child that has inherited the lock (the monitor) keeps it.
 
-        flock(2) holds until the last of both has closed it.
+        flock(2) ends when the last process has closed it. Without a child, a later command can take the lock.
         """
         if self._lock >= 0:
             os.close(self._lock)
         self._lock = -1
 
     def close(self) -> None:
-        """Own it no longer: remove what the container has while it is owned, the lock last; see flock(2)."""
+        """Release the container: remove the files of its run directory, the lock as the last one; see flock(2)."""
         if self._lock < 0:
             return
         folder = self.paths.run_directory(self.id)
@@ -144,16 +148,16 @@ class Record:
 
 
 def lock(paths: Paths, container: str) -> Record:
-    """Become the owner of a container; StateError if it runs. Another command at work on it is waited for, a while."""
+    """Become the owner of a container; StateError if it runs, or if another command owns it for more than 10 s."""
     deadline, waits = time.monotonic() + PATIENCE, None
-    paths.prepare()  # what is under /run does not outlive a boot
+    paths.prepare()  # the directory below /run is gone after a reboot
     while True:
         folder = paths.run_directory(container)
         try:
             os.makedirs(folder, 0o700, exist_ok=True)
             lock = _lock(os.path.join(folder, "lock"), make=True)
         except FileExistsError:
-            continue  # it was there, and its former owner has just removed it
+            continue  # the directory was there, and its former owner has just removed it
         except BlockingIOError as error:
             cause, for_long = _occupation(paths, container)
             if for_long or time.monotonic() > deadline:
@@ -167,35 +171,36 @@ def lock(paths: Paths, container: str) -> Record:
 
 
 def _occupation(paths: Paths, container: str) -> tuple[str, bool]:
-    """Say what becomes of a container that somebody owns, and whether it stays so."""
-    alive = json.read_object(os.path.join(paths.run_directory(container), "state.json")) or {}
+    """Return why another process owns the container, as text, and whether that will last."""
+    now = json.read_object(os.path.join(paths.run_directory(container), "state.json")) or {}
     kept = json.read_object(os.path.join(paths.bundle(container), "state.json")) or {}
-    if alive.get("status") == RUNNING:
+    if now.get("status") == RUNNING:
         return "is running", True
     if kept.get("restarting"):
         return "is about to be started again by its restart policy", True
-    return "is in the hands of another command", False
+    return "is in use by another command", False
 
 
 def inherit(paths: Paths, container: str) -> Record | None:
-    """Become the owner of a container whose owner has died; None if that one lives, or all has gone meanwhile."""
+    """Become the owner of a container whose owner has died; None if the owner is alive, or the container is gone."""
     folder = paths.run_directory(container)
     try:
         lock = _lock(os.path.join(folder, "lock"), make=False)
     except BlockingIOError:
         return None
     if lock is None:
-        for name in (NO_RESTART, FREEZER):  # left by a command that came just when its owner went
+        for name in (NO_RESTART, FREEZER):  # made by another command while the owner removed the directory's files
             discard(os.path.join(folder, name))
-        remove_empty(folder)  # its owner died before it had made the lock, or after removing it
+        remove_empty(folder)  # its owner was killed before it had made the lock, or after it had removed it
         return None
     return Record(paths, container, lock, json.read_object(os.path.join(folder, "state.json")))
 
 
 def _lock(path: str, *, make: bool) -> int | None:
-    """Take the lock file at *path*; None if it is gone or goes meanwhile; BlockingIOError if another has it: flock(2).
+    """Lock the file at *path*, return its fd; None if the file is removed; BlockingIOError if it is locked: flock(2).
 
-    Only who wants to own the container makes the file: else a sweep could bring it back while its owner removes it.
+    *make* is for a command that wants to own the container. A sweep must not make the file: it could bring it back
+    while its owner removes it.
     """
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o600)
@@ -213,7 +218,7 @@ def _lock(path: str, *, make: bool) -> int | None:
 
 
 def wait_for_owner(paths: Paths, container: str, seconds: float) -> bool:
-    """Wait until nobody owns the container any more: its lock can be shared; False after *seconds*; see flock(2)."""
+    """Wait until no process owns the container (a shared lock succeeds); False after *seconds*; see flock(2)."""
     try:
         fd = os.open(os.path.join(paths.run_directory(container), "lock"), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -225,26 +230,28 @@ def wait_for_owner(paths: Paths, container: str, seconds: float) -> bool:
 
 
 def read(paths: Paths, container: str) -> State:
-    """Return a container's state as it is on disk: of the living, else of the stored; StateError if there is none.
+    """Return a container's state.json from its run directory, else from its bundle; StateError if it has none.
 
-    Between the two looks it may have begun to run: then the store alone says so, as after a reboot. So look again.
+    If the container is started between these two reads, only the bundle's is found, and `running` there looks like the
+    state after a reboot. So both are then read again.
     """
-    state = _look(paths, container)
+    state = _read(paths, container)
     if state is not None and state.get("status") == STOPPED and state.get("exitCode") is None:
-        state = _look(paths, container)
+        state = _read(paths, container)
     if state is None:
         raise StateError(f"container {container[:12]}", "no such container", "tinybox ps -a lists them")
     return state
 
 
-def _look(paths: Paths, container: str) -> State | None:
+def _read(paths: Paths, container: str) -> State | None:
     return json.read_object(os.path.join(paths.run_directory(container), "state.json")) or stored(paths, container)
 
 
 def stored(paths: Paths, container: str) -> State | None:
-    """Return the state in the container's bundle. If it says that the container runs, nobody saw its end.
+    """Return the state.json in the container's bundle, or None.
 
-    So it is after a reboot, which takes all that is alive and leaves the store: stopped, with an unknown exit status.
+    If the status there is `running`, the owner did not see the end, as after a reboot: it then counts as stopped, with
+    an unknown exit status (None).
     """
     state: State | None = json.read_object(os.path.join(paths.bundle(container), "state.json"))
     if state is not None and state.get("status") not in _AT_REST:
@@ -253,7 +260,7 @@ def stored(paths: Paths, container: str) -> State | None:
 
 
 def write(path: str, state: State) -> None:
-    """Write *state* to *path*, whole or not at all; on a full disk the former state stays; see rename(2)."""
+    """Replace the file *path* with *state* as a whole; if that fails (full disk), the former file stays: rename(2)."""
     try:
         files.replace(path, json.dumps(state).encode())
     except OSError as error:
@@ -261,7 +268,7 @@ def write(path: str, state: State) -> None:
 
 
 def remove_empty(folder: str) -> None:
-    """Remove an empty directory; one that is gone, or in use after all, is left to others; see rmdir(2)."""
+    """Remove a directory if it is empty; do nothing if it is gone or has files again; see rmdir(2)."""
     try:
         os.rmdir(folder)
     except OSError:

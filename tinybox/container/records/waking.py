@@ -1,11 +1,11 @@
-"""Waking: a command that waits for another process of ours continues it, where somebody has stopped it (SIGSTOP).
+"""Waking stopped processes: a command that waits for another tinybox process sends it SIGCONT if it is stopped.
 
-The owner of a container writes down its end and takes back what it had; a stopped one does neither, and `stop`,
-`rm -f`, `wait` and `attach` would wait in vain. Continued, it does all of that itself, and knows the exit status. One
-that stays stopped (somebody stops it again and again, or a debugger holds it) is ended by `stop` and `rm -f`: a sweep
-then buries its container, whose status nobody saw.
+The owner of a container records its end and releases its resources. An owner that was stopped (SIGSTOP) does neither,
+so `stop`, `rm -f`, `wait` and `attach` would wait for ever. They therefore continue it; it then does its work and
+records the exit status. An owner that stays stopped (it is stopped again and again, or a debugger holds it) is killed
+by `stop` and `rm -f`; a sweep then cleans up its container, with an unknown exit status.
 
-No other command needs the owner: signals, control groups and names are the kernel's.
+Other commands do not need the owner: they use signals, control groups and links on disk.
 """
 
 from __future__ import annotations
@@ -21,55 +21,55 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
 
-FIRST_LOOK = 0.3  # seconds that a command waits before it looks whether somebody is stopped; then ever more rarely
-RARELY = 30.0  # seconds between two looks at most
-LAST_LOOK = 3.0  # seconds after which one that is stopped all the same is ended
+FIRST_CHECK = 0.3  # seconds that a command waits before it searches for stopped processes the first time
+LONGEST_PAUSE = 30.0  # seconds between two searches at most
+KILL_AFTER = 3.0  # seconds after which an owner that is still stopped is killed
 
 
 class Wait:
-    """One command's wait for a container, in which it looks now and then whether somebody stopped holds that up.
+    """One command's wait for a container; from time to time it searches for stopped processes that delay the wait.
 
-    A look goes through all of /proc, so each comes after twice the time of the one before, at most RARELY apart. With
-    *to_the_end* one that is stopped all the same is ended after LAST_LOOK; it *is_orphan* then: it is to be buried.
+    A search reads all of /proc, so the time between two searches doubles, up to LONGEST_PAUSE. With *to_the_end*, an
+    owner that is still stopped after KILL_AFTER is killed; *is_orphan* is then true, and the caller has to sweep.
     """
 
     def __init__(self, paths: Paths, container: str, *, to_the_end: bool = False) -> None:
         self.paths, self.container, self.to_the_end = paths, container, to_the_end
-        self.begun, self.next = time.monotonic(), FIRST_LOOK
+        self.begun, self.next = time.monotonic(), FIRST_CHECK
         self.is_orphan = False
 
     def rest(self, seconds: float) -> None:
-        """Wait for so many *seconds*, and look."""
+        """Sleep for *seconds*, then check()."""
         time.sleep(seconds)
-        self.look()
+        self.check()
 
     def left(self, seconds: float | None) -> float:
-        """Return how long to wait for something until the next look, of *seconds* in all."""
+        """Return how many seconds the caller may wait until the next check(); *seconds* (or None) limit all of it."""
         lasted = time.monotonic() - self.begun
         return max(0.0, (self.next if seconds is None else min(self.next, seconds)) - lasted)
 
-    def look(self) -> float:
-        """Continue stopped processes, if it is time to look; return how many seconds the wait has lasted."""
+    def check(self) -> float:
+        """Continue stopped processes if a search is due; return how many seconds the wait has lasted."""
         lasted = time.monotonic() - self.begun
         if lasted >= self.next:
-            self.next = lasted + min(lasted, RARELY)
-            whoever_holds_up(self.paths, self.container)
-            if self.to_the_end and lasted > LAST_LOOK:
-                self.is_orphan = end_the_stopped(self.paths, self.container) or self.is_orphan
+            self.next = lasted + min(lasted, LONGEST_PAUSE)
+            wake_blockers(self.paths, self.container)
+            if self.to_the_end and lasted > KILL_AFTER:
+                self.is_orphan = kill_stopped_owner(self.paths, self.container) or self.is_orphan
         return lasted
 
 
 def owner_of(pid: int) -> None:
-    """Continue the owner of the container whose first process is *pid*: its parent. This costs two short reads."""
+    """Continue the parent of *pid*, which is a container's first process: the parent owns it. This costs two reads."""
     first = proc.stat_of(pid)
     if first is not None:
         stopped.wake(first.ppid)
 
 
-def whoever_holds_up(paths: Paths, container: str) -> None:
-    """Continue those whose stop keeps a container from its end: its owner, or a command that is at work on it.
+def wake_blockers(paths: Paths, container: str) -> None:
+    """Continue stopped processes that delay a container's end: holders of its lock, and parents of its processes.
 
-    Or one that has made a process in it (`exec`): a pid namespace ends when the last of its processes has been reaped.
+    An `exec` is such a parent: a pid namespace ends only when all of its processes have been reaped.
     """
     folder = paths.run_directory(container)
     try:
@@ -77,13 +77,13 @@ def whoever_holds_up(paths: Paths, container: str) -> None:
     except FileNotFoundError:
         return
     first = (json.read_object(os.path.join(folder, "state.json")) or {}).get("pid", 0)
-    room = stopped.namespace(first) if first else ""
-    if room and room != os.readlink("/proc/self/ns/pid"):
-        stopped.wake_parents(room)
+    namespace = stopped.namespace(first) if first else ""
+    if namespace and namespace != os.readlink("/proc/self/ns/pid"):
+        stopped.wake_parents(namespace)
 
 
-def end_the_stopped(paths: Paths, container: str) -> bool:
-    """Kill an owner that is stopped all the same, and tell whether there was one: its container is to be buried."""
+def kill_stopped_owner(paths: Paths, container: str) -> bool:
+    """Kill a container's owner if it is still stopped; return whether it was, because a sweep is needed then."""
     try:
         lock = os.stat(os.path.join(paths.run_directory(container), "lock"))
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""The labs, one file each; `tinybox lab list` reads their first lines."""
+"""The demonstrations of `tinybox lab`, one file each; `tinybox lab list` prints the first line of each file."""

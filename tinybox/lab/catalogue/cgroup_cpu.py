@@ -1,7 +1,7 @@
 """The CPU limit of a control group: a ration for each tenth of a second.
 
-With a limit of 0.2 a group gets 20 milliseconds of CPU in each period of 100. Who has used them up stands still until
-the next period begins, however idle the machine is: that is throttling, and cpu.stat counts it.
+With a limit of 0.2 a group gets 20 milliseconds of CPU in each period of 100. When it has used them up, it stands still
+until the next period begins, however idle the machine is. This is throttling, and cpu.stat counts it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 LIMIT, PERIODS = 0.2, 12
 SECOND = 10**9  # in nanoseconds
-GENEROUS = {"cpus": "1.0"}  # more than one process can use: the group counts, and never holds it back
+GENEROUS = {"cpus": "1.0"}  # one process cannot use more: the group counts its time, and never throttles it
 
 
 def spin() -> None:
-    """In the box: be busy for ever."""
+    """In the box: use the CPU for ever."""
     while True:
         pass
 
@@ -33,12 +33,12 @@ def used(box: Box) -> int:
 
 
 def throttled(box: Box) -> int:
-    """Return in how many periods the box was held back: nr_throttled in cpu.stat."""
+    """Return in how many periods the box was throttled: nr_throttled in cpu.stat."""
     return stats.cpu(box.container.cgroup)["cpu_throttled"] or 0
 
 
 def window(bench: Bench, box: Box) -> tuple[float, int]:
-    """Return which share of a CPU the box got over some periods, and in how many of them it was held back."""
+    """Return which share of a CPU the box got over some periods, and in how many of them it was throttled."""
     periods = stats.cpu(box.container.cgroup)["cpu_periods"] or 0
     began, before, held_before = time.monotonic_ns(), used(box), throttled(box)
     bench.until(lambda: (stats.cpu(box.container.cgroup)["cpu_periods"] or 0) >= periods + PERIODS)
@@ -46,10 +46,10 @@ def window(bench: Bench, box: Box) -> tuple[float, int]:
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Let a busy program run through some periods, and compare its CPU time with the time.
+    """Let a busy program run through some periods, and compare its CPU time with the time of the clock.
 
-    Where our own CPU is taken away, as in a virtual machine, a period may seem to have more in it, or less: hence a
-    second look. Who does not get as much as the limit allows is not held back by it.
+    In a virtual machine the host may take the CPU away, and then a period seems longer or shorter than it is. So a bad
+    measurement is repeated once. A box that gets less than its limit is not throttled by it.
     """
     with bench.box(spin, **({"cpus": str(LIMIT)} if feature else GENEROUS)) as box:
         bench.until(lambda: stats.cpu(box.container.cgroup)["cpu_periods"], "the first period")
@@ -58,16 +58,16 @@ def check(bench: Bench, *, feature: bool) -> None:
             share, held = window(bench, box)
         name = box.container.cgroup.name
     bench.on_host("share of a CPU", f"{share:.2f}", f"CPU time of the group {name} over time")
-    bench.on_host("periods held back", f"{held} of {PERIODS}", "nr_throttled in cpu.stat, after and before")
+    bench.on_host("throttled periods", f"{held} of {PERIODS}", "nr_throttled in cpu.stat, after and before")
     if feature:
         bench.need(share > LIMIT * 0.9, f"a starved CPU: the box got {share:.2f}, less than its limit")
     bench.claim("it gets a fifth of a CPU", share < LIMIT * 1.4)
-    bench.claim("it is held back in most periods", held > PERIODS / 2)
+    bench.claim("it is throttled in most periods", held > PERIODS / 2)
 
 
 LAB = Lab(
     question="A busy loop runs in a box with --cpus 0.2, on an idle machine. How much of a CPU does it get?",
-    answer="A fifth, and not a bit of what lies idle: it runs 20 ms, and is held back for the other 80 of each period.",
-    control="--cpus 1.0, which one process cannot exceed: it is not held back",
+    answer="A fifth, although the rest is idle: it runs for 20 ms of each period, and is throttled for 80 ms.",
+    control="--cpus 1.0, which one process cannot exceed: it is not throttled",
     check=check,
 )

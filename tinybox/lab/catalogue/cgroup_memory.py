@@ -1,7 +1,8 @@
 """The memory limit of a control group, and what happens at it.
 
-The kernel counts every page that the processes of a group touch. At the limit it first takes back what it can; when
-there is nothing to take, the OOM killer ends a process of the group. Its end is SIGKILL: status 137, without a word.
+The kernel counts every page that the processes of a group touch. At the limit it first reclaims memory; when it can
+reclaim no more, the OOM killer kills a process of the group. It does so by SIGKILL: the status is 137, and the program
+cannot print a message.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from tinybox.lab.course import Lab
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
-LIMIT, WANTED = 32 << 20, 160 << 20  # bytes
+LIMIT, NEEDED = 32 << 20, 160 << 20  # bytes
 FILES = {1: ("memory.limit_in_bytes", "memory.oom_control"), 2: ("memory.max", "memory.events")}
 
 
 def fill(size: int) -> str:
-    """In the box: write to so many bytes of memory, and tell if we live to do so."""
+    """In the box: write to *size* bytes of memory; return "survived" if the program lives to the end."""
     held = bytearray(size)
     for at in range(0, size, 4096):
         held[at] = 1
@@ -28,30 +29,30 @@ def fill(size: int) -> str:
 
 def check(bench: Bench, *, feature: bool) -> None:
     """Let a program write to more memory than its box may have."""
-    with bench.box(fill, WANTED, **({"memory": str(LIMIT)} if feature else {"pids_limit": "100"})) as box:
+    with bench.box(fill, NEEDED, **({"memory": str(LIMIT)} if feature else {"pids_limit": "100"})) as box:
         group = box.container.cgroup
-        status, said = box.wait(), box.rest().strip()
+        status, printed = box.wait(), box.read_all().strip()
         version = group.hierarchies.version("memory")
         limit, events = FILES.get(version, FILES[2])
         bench.on_host("limit", memory_limit(group) or "none", f"{limit} of the group {group.name}")
         kills = oom_kills(group) if feature else 0
-        # At a group of version 1 we hear of it before the kernel has chosen, and may be faster than its count.
-        told = box.ending is not None and box.ending.out_of_memory
+        # In a group of version 1 the event comes before the kernel chooses a process, so the count may still be 0.
+        notified = box.ending is not None and box.ending.out_of_memory
         bench.on_host("oom_kill", kills, events)
-        bench.on_host("told to tinybox", told, "the event of that file")
-    bench.saw("the program wrote to", f"{WANTED} bytes", "a loop, page by page")
+        bench.on_host("tinybox was notified", notified, "the event of that file")
+    bench.saw("the program wrote to", f"{NEEDED} bytes", "a loop, page by page")
     bench.saw("exit status", status, "echo $? after tinybox run")
-    bench.in_box("last words", said or "none", "its stdout")
+    bench.in_box("printed", printed or "nothing", "its stdout")
     bench.claim("the program was ended with status 137", status == 137)
-    bench.claim("it had no last words", said == "")
-    bench.claim("the kernel told of it, and counted a kill", told and (kills >= 1 or version == 1))
+    bench.claim("it could not print a message", printed == "")
+    bench.claim("the kernel sent an event, and counted a kill", notified and (kills >= 1 or version == 1))
 
 
 LAB = Lab(
-    question=f"A program in a box with {LIMIT >> 20} MiB writes to {WANTED >> 20} MiB. Does malloc fail, does it swap,"
-    " or what?",
-    answer="It is killed by the OOM killer: status 137, oom_kill 1. No call has failed; the memory was promised, and"
-    " then it was not there.",
+    question=f"A program in a box with {LIMIT >> 20} MiB writes to {NEEDED >> 20} MiB. Does malloc fail, does it swap,"
+    " or does something else happen?",
+    answer="The OOM killer kills it: status 137, oom_kill 1. No system call failed: the kernel had promised the memory,"
+    " and could not provide it.",
     control="no limit: it survives",
     check=check,
 )

@@ -1,8 +1,8 @@
 """Copy-on-write of memory: fork copies nothing; Redis's snapshot.
 
-After fork(2) parent and child have the same pages, marked read-only. Who stores first gets a copy of that one page, by
-a page fault. So a child that only reads costs nothing, and its picture of the memory stands still: a snapshot. But each
-page that the busy parent writes meanwhile exists twice.
+After fork(2) parent and child have the same pages, marked read-only. The process that stores into a page first gets a
+copy of that page, by a page fault. So a child that only reads costs no memory, and what it sees does not change: it is
+a snapshot. But each page that the parent writes while the snapshot lives exists twice.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def rollup(pid: int | str, name: str) -> int:
 
 
 def faults() -> int:
-    """Return how often our memory was not there when touched: minflt, field 10; see proc_pid_stat(5)."""
+    """Return the number of page faults of this process without disk access: minflt, field 10; see proc_pid_stat(5)."""
     return int(look.stat("self", 10))
 
 
@@ -51,7 +51,7 @@ def filled() -> mmap.mmap:
 
 
 def writing_child(write: bool) -> None:
-    """In the box: fork, and let the child tell what it has for itself, and what its stores cost; see fork(2)."""
+    """In the box: fork, and let the child report its private memory, and the cost of its stores; see fork(2)."""
     memory = filled()
     child = os.fork()
     if child:
@@ -61,52 +61,52 @@ def writing_child(write: bool) -> None:
     if write:
         touch(memory)
     met = faults() - before
-    inside.tell({"fork": forked, "dirty": rollup("self", "Private_Dirty") - forked, "faults": met})
+    inside.send({"fork": forked, "dirty": rollup("self", "Private_Dirty") - forked, "faults": met})
     os._exit(0)
 
 
 def writing_parent(write: bool) -> None:
-    """In the box: fork a snapshot, which only keeps what it has, and go on writing; see fork(2)."""
+    """In the box: fork a snapshot, a child that only keeps its memory, and go on writing; see fork(2)."""
     memory = filled()
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.close(writing)
-        inside.tell("snapshot")
+        inside.send("snapshot")
         os.read(reading, 1)  # until the parent has ended
         os._exit(0)
-    inside.listen()
+    inside.receive_line()
     if write:
         touch(memory)
-    inside.tell("written")
-    inside.listen()
+    inside.send("written")
+    inside.receive_line()
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Let a child write into what it shares with its parent, then the parent into what it shares with a snapshot."""
+    """Let a child write into memory that it shares with its parent, then a parent into memory of its snapshot."""
     with bench.box(writing_child, feature) as box:
-        child = box.hear()
+        child = box.receive()
     with bench.box(writing_parent, feature) as box:
-        box.hear()
+        box.receive()
         both = [box.program, *look.children(box.program)]
         before = sum(rollup(pid, "Pss") for pid in both)
-        box.say("go on")
-        box.hear()
+        box.send_line("go on")
+        box.receive()
         more = sum(rollup(pid, "Pss") for pid in both) - before
-    bench.in_box("its own after fork", f"{child['fork']} kB", "Private_Dirty in the child's /proc/self/smaps_rollup")
+    bench.in_box("private after fork", f"{child['fork']} kB", "Private_Dirty in the child's /proc/self/smaps_rollup")
     bench.in_box("more after its stores", f"{child['dirty']} kB", "the same, afterwards")
     bench.in_box("page faults", child["faults"], "field 10 of the child's /proc/self/stat")
     bench.on_host("busy parent", f"+{more} kB", "Pss of parent and snapshot, /proc/PID/smaps_rollup")
     near = range(SIZE // 1024 - MIB, SIZE // 1024 + MIB)
     bench.claim("fork(2) has copied next to nothing", child["fork"] < 6 * MIB)
-    bench.claim("16 MiB written are 16 MiB more", child["dirty"] in near)
-    bench.claim("a fault a page", PAGES <= child["faults"] < PAGES * 1.1)
-    bench.claim("a parent that writes all makes its snapshot cost as much again", more in near)
+    bench.claim("writing 16 MiB takes 16 MiB more", child["dirty"] in near)
+    bench.claim("there is one fault for each page", PAGES <= child["faults"] < PAGES * 1.1)
+    bench.claim("if the parent writes all its memory, the snapshot takes as much again", more in near)
 
 
 LAB = Lab(
-    question="A process with 16 MiB of data forks. How much does the child take, before and after it writes all?",
-    answer=f"Next to nothing before; 16 MiB more after it, in some {PAGES} page faults, one a page. A parent that"
-    " goes on writing makes its snapshot just as dear.",
-    control="nobody writes: nothing is copied",
+    question="A process with 16 MiB of data forks. How much does the child take, before and after it writes all of it?",
+    answer=f"Next to nothing before; 16 MiB more afterwards, in about {PAGES} page faults, one for each page. If the"
+    " parent goes on writing, its snapshot takes just as much.",
+    control="neither process writes: nothing is copied",
     check=check,
 )

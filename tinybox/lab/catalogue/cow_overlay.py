@@ -1,8 +1,9 @@
 """Copy-on-write of files: the image below, the box's changes above.
 
-overlayfs shows two directories as one. What is only read comes from the lower one, the image, which all boxes share.
-The first store copies the whole file up, however small the change; a deletion leaves a mark in the upper directory, a
-character device with the number 0:0, that hides what lies below. So the upper directory is what the box has changed.
+overlayfs shows two directories as one. Files that are only read come from the lower one, the image, which all boxes
+share. The first write to a file copies the whole file up, however small the change. A deletion makes a mark in the
+upper directory, a character device with the number 0:0, which hides the file below. So the upper directory contains all
+that the box has changed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ WRITTEN, DELETED = "bin/busybox", "etc/group"
 
 
 class Sum(NamedTuple):
-    """What a file is, in a size and a digest."""
+    """The size and the digest of a file."""
 
     size: int
     digest: str
@@ -37,8 +38,8 @@ def change(written: str, deleted: str) -> None:
     os.write(fd, b"!")
     os.close(fd)
     os.unlink(deleted)
-    inside.tell("done")
-    inside.listen()
+    inside.send("done")
+    inside.receive_line()
 
 
 def summed(path: str) -> Sum:
@@ -49,7 +50,7 @@ def summed(path: str) -> Sum:
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Change files in a box, in its root or in a volume, and look into the two directories below it."""
+    """Change files in a box, in its root or in a volume, and compare the lower and the upper directory."""
     folder = tempfile.TemporaryDirectory(prefix="tinybox-lab-")
     bench.closing(folder.cleanup)
     for name in (WRITTEN, DELETED):
@@ -61,7 +62,7 @@ def check(bench: Bench, *, feature: bool) -> None:
         lower = box.container.annotations[spec.LAYERS].split(":")[-1]
         upper = os.path.join(box.container.bundle, "upper")
         before = summed(f"{lower}/{WRITTEN}")
-        box.hear()
+        box.receive()
         after = summed(f"{lower}/{WRITTEN}")
         seen = os.stat(box.path(f"{top}/{WRITTEN}")).st_size
         opened = os.open(upper, os.O_RDONLY | os.O_DIRECTORY)
@@ -76,12 +77,12 @@ def check(bench: Bench, *, feature: bool) -> None:
     if mark is not None:
         bench.on_host("deleted", f"{stat.filemode(mark.st_mode)} {mark.st_rdev}", f"stat upper/{DELETED}: mode, device")
     bench.claim("the image below is unchanged", before == after and os.path.exists(f"{lower}/{DELETED}"))
-    bench.claim("one byte more copied the whole file up", copied is not None and copied.st_size == before.size + 1)
+    bench.claim("writing one byte copied the whole file up", copied is not None and copied.st_size == before.size + 1)
     bench.claim("a deletion is a character device 0:0", mark is not None and is_whiteout(mark))
 
 
 def status(path: str) -> os.stat_result | None:
-    """Return what lstat(2) says of *path*, None where nothing is."""
+    """Return the result of lstat(2) for *path*, None if there is no such file."""
     try:
         return os.lstat(path)
     except FileNotFoundError:
@@ -89,14 +90,14 @@ def status(path: str) -> os.stat_result | None:
 
 
 def is_whiteout(mark: os.stat_result) -> bool:
-    """Tell whether this is the mark of a deletion; see "whiteouts" in the kernel's overlayfs documentation."""
+    """Return whether this is the mark of a deletion; see "whiteouts" in the kernel's overlayfs documentation."""
     return stat.S_ISCHR(mark.st_mode) and mark.st_rdev == 0
 
 
 LAB = Lab(
-    question="A box appends one byte to a file of its image, and deletes another. How much of that is written where?",
-    answer="Nothing below: the image stays as it is. The whole file and one byte lie in the upper directory, and beside"
-    " it a character device 0:0, which hides the deleted one.",
-    control="the files lie in a volume: no overlay, no copy, no mark",
+    question="A box appends one byte to a file of its image, and deletes another file. How much is written, and where?",
+    answer="Nothing below: the image does not change. The upper directory has the whole file and the one byte, and"
+    " beside it a character device 0:0, which hides the deleted file.",
+    control="the files are in a volume: no overlay, no copy, no mark",
     check=check,
 )

@@ -1,8 +1,8 @@
-"""Daemons: how a process lets go of everything it was started with.
+"""Daemons: how a process gives up the terminal and all else it started with.
 
-A daemon leaves its parent, its session and its terminal, its working directory and its three streams. It forks twice:
-the first child leads a new session, and a leader could get a terminal again by opening one; the second child is no
-leader, so it never can. Its parent ends, and PID 1 adopts it.
+A daemon leaves its parent, its session and its terminal, its working directory and its three streams. It forks twice.
+The first child leads a new session, and a session leader gets a terminal again if it opens one. The second child is not
+a leader, so it never gets one. Its parent ends, and PID 1 adopts it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PID_FILE = "/tmp/daemon.pid"
 
 
 def become_daemon(forks_twice: bool) -> None:
-    """In the box, on a terminal: become a daemon as daemon(7) has it for SysV, and leave our number in a file."""
+    """In the box, on a terminal: become a SysV daemon, see daemon(7), and write the pid into a file."""
     os.chdir("/tmp")
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the end of a session's leader, which we are, hangs up on the others
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # when a session leader, as this process, ends, the others get SIGHUP
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -41,7 +41,7 @@ def become_daemon(forks_twice: bool) -> None:
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Start a daemon on a terminal of the box, and look at what it has kept of it."""
+    """Start a daemon on a terminal of the box, and read which streams, terminal and directory it still has."""
     with bench.box("sh", "-c", "read line") as box:
         starter = box.start(become_daemon, feature, tty=True)
         bench.until(lambda: os.path.exists(box.path(PID_FILE)), "the PID file")
@@ -60,21 +60,21 @@ def check(bench: Bench, *, feature: bool) -> None:
         bench.on_host("streams", " ".join(streams), f"ls -l /proc/{pid}/fd")
         folder = bench.on_host("directory", os.readlink(f"/proc/{pid}/cwd"), f"readlink /proc/{pid}/cwd")
     bench.claim("it has no terminal", terminal == 0)
-    bench.claim("it is in a session, and not its leader: it cannot get a terminal again", session not in (0, inner))
+    bench.claim("it does not lead its session, so it cannot get a terminal again", session not in (0, inner))
     bench.claim("PID 1 is its parent", parent == 1)
-    bench.claim("its streams are /dev/null, three times", streams == ["/dev/null"] * 3)
-    bench.claim("its directory is /, so that nothing is kept from being unmounted", folder == "/")
+    bench.claim("its three streams are /dev/null", streams == ["/dev/null"] * 3)
+    bench.claim("its directory is /, so it keeps no file system from being unmounted", folder == "/")
 
 
 def is_named(pid: int, inner: int) -> bool:
-    """Tell whether the process *pid* is number *inner* in its own pid namespace."""
+    """Return whether the process *pid* is number *inner* in its own pid namespace."""
     return look.status(pid, "NSpid").split()[-1:] == [str(inner)]
 
 
 LAB = Lab(
-    question="A daemon is started from a terminal. What does it still have of it, and why does it fork twice?",
+    question="A daemon is started on a terminal. What does it still have of that terminal, and why does it fork twice?",
     answer="Nothing: no terminal, /dev/null for its streams, / as its directory, PID 1 as its parent. After the second"
-    " fork it does not lead its session (sid is not its pid), and only a leader can get a terminal.",
+    " fork it does not lead its session (sid is not its pid), and only a session leader can get a terminal.",
     control="it forks only once: it leads its session, sid is its pid",
     check=check,
 )

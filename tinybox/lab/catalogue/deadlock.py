@@ -1,8 +1,9 @@
-"""Deadlock: two hold what the other one wants.
+"""Deadlock: two processes each hold the lock that the other one needs.
 
-Each has one lock and waits for the second, so neither can go on, and neither gives back. flock(2) does not notice:
-both sleep until somebody kills one. fcntl(2) looks for such circles: the one who would close the circle gets EDEADLK.
-Locks belong to files, and so reach across every namespace: here one of the two is on the host, the other in a box.
+Each holds one lock and waits for the other, so neither goes on, and neither releases its lock. flock(2) does not
+notice: both processes sleep until one is killed. fcntl(2) looks for such circles: the process that would close the
+circle gets EDEADLK. Locks belong to files, so they work across all namespaces: here one process is on the host, the
+other in a box.
 """
 
 from __future__ import annotations
@@ -26,37 +27,37 @@ FIRST, SECOND = "/tmp/first", "/tmp/second"
 
 
 def take_both(paths: list[str], record_locks: bool) -> None:
-    """Take two locks, one after the other, the second when we are told; tell the error, 0 if there is none."""
+    """Take the first lock, wait for a line, take the second; send the errno, or 0 if there is no error."""
     lock: Callable[[int, int], None] = fcntl.lockf if record_locks else fcntl.flock
     files = [os.open(path, os.O_CREAT | os.O_RDWR, 0o600) for path in paths]
     lock(files[0], fcntl.LOCK_EX)
-    inside.tell("has the first")
-    inside.listen()
+    inside.send("has the first")
+    inside.receive_line()
     try:
         lock(files[1], fcntl.LOCK_EX)
     except OSError as error:
-        inside.tell(error.errno)
+        inside.send(error.errno)
     else:
-        inside.tell(0)
+        inside.send(0)
 
 
 def waiting(*pids: int) -> list[str]:
-    """Return the lines of /proc/locks that say that one of *pids* waits; see proc_locks(5)."""
+    """Return the lines of /proc/locks in which one of *pids* waits for a lock; see proc_locks(5)."""
     lines = [line for line in look.text("/proc/locks").splitlines() if "->" in line]
     return [line for line in lines if set(line.split()) & {str(pid) for pid in pids}]
 
 
 def meet(bench: Bench, box: Box, *, record_locks: bool, crosswise: bool) -> tuple[Guest, Guest, int]:
-    """Let a process of the host and one of the box take both locks; return them, and how many wait in the end."""
-    ours = [box.path(FIRST), box.path(SECOND)]
-    theirs = [SECOND, FIRST] if crosswise else [FIRST, SECOND]
-    one = bench.keep(bench.process(take_both, ours, record_locks))
-    one.hear()
-    two = box.start(take_both, theirs, record_locks)
+    """Let a process of the host and one of the box take both locks; return both, and how many wait in the end."""
+    host_paths = [box.path(FIRST), box.path(SECOND)]
+    box_paths = [SECOND, FIRST] if crosswise else [FIRST, SECOND]
+    one = bench.keep(bench.process(take_both, host_paths, record_locks))
+    one.receive()
+    two = box.start(take_both, box_paths, record_locks)
     if crosswise:
-        two.hear()
+        two.receive()
     for each in (one, two):
-        each.say("and the second")
+        each.send_line("and the second")
     bench.until(lambda: len(waiting(one.pid, two.pid)) == 2 or one.ended() or two.ended(), "a wait, or an end")
     return one, two, len(waiting(one.pid, two.pid))
 
@@ -75,18 +76,18 @@ def check(bench: Bench, *, feature: bool) -> None:
             each.end()
         one, two, _ = meet(bench, box, record_locks=True, crosswise=feature)
         if not feature:
-            two.hear()  # only now has it the first
-        answers = [one.hear(), two.hear()]
+            two.receive()  # only now does it have the first lock
+        answers = [one.receive(), two.receive()]
         names = ["EDEADLK" if answer == errno.EDEADLK else str(answer or "taken") for answer in answers]
         bench.on_host("fcntl's answer", names[0], "F_SETLKW of fcntl(2)")
         bench.in_box("fcntl's answer", names[1], "F_SETLKW of fcntl(2)")
-    bench.claim("fcntl: the kernel finds the circle, and tells one of them: EDEADLK", "EDEADLK" in names)
+    bench.claim("fcntl: the kernel finds the circle, and one process gets EDEADLK", "EDEADLK" in names)
 
 
 LAB = Lab(
     question="Two processes take the same two locks in opposite order. What happens with flock, what with fcntl?",
-    answer="With flock both sleep for ever. With fcntl the kernel sees the circle: one of them gets EDEADLK. The cure"
-    " is older than both: everyone takes the locks in one order.",
-    control="both take the locks in one order: no deadlock",
+    answer="With flock both sleep for ever. With fcntl the kernel finds the circle: one process gets EDEADLK. The cure"
+    " is older than both calls: all processes take the locks in the same order.",
+    control="both take the locks in the same order: no deadlock",
     check=check,
 )

@@ -1,8 +1,8 @@
-"""Exit codes, and which last words are spoken: exit, _exit and atexit.
+"""Exit codes, and which exit handlers run: exit, _exit and atexit.
 
-A process ends with eight bits for its parent, or by a signal; the shell writes a signal as 128 plus its number.
-exit(3) is the C library's: it first calls what atexit(3) was given, then _exit(2), which is the kernel's and calls
-nobody. Nor does SIGKILL.
+A process ends with eight bits for its parent, or by a signal; the shell shows a signal as 128 plus its number.
+exit(3) is a function of the C library: it first calls the handlers that were registered with atexit(3), then _exit(2).
+_exit(2) is a system call and calls no handler. SIGKILL calls none, either.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _libc = ctypes.PyDLL(None)
 
 
 def say_goodbye() -> None:
-    """Be a handler, and say so."""
+    """Print "handler"; this is the exit handler."""
     os.write(1, b"handler\n")
 
 
@@ -34,13 +34,13 @@ LAST_WORDS = ctypes.PYFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p)(lambda _stat
 
 
 def exit_by_library(code: int) -> None:
-    """Register a handler and leave by exit(3), which calls it."""
+    """Register a handler and end by exit(3), which calls it."""
     _libc.on_exit(LAST_WORDS, None)  # as atexit(3), which has no symbol of its own
     _libc.exit(code)
 
 
 def exit_by_kernel(code: int) -> None:
-    """Register a handler and leave by _exit(2), which calls nobody."""
+    """Register a handler and end by _exit(2), which does not call it."""
     _libc.on_exit(LAST_WORDS, None)  # as atexit(3), which has no symbol of its own
     os._exit(code)
 
@@ -55,14 +55,14 @@ def lived(bench: Bench, *command: Any) -> tuple[int, str]:
     """Return the status of a box, as ``$?`` after `tinybox run`, and what it printed."""
     try:
         with bench.box(*command) as box:
-            printed = box.rest()
+            printed = box.read_all()
             return box.wait(), printed
     except TinyboxError as error:
         return error.status, ""
 
 
 def codes(bench: Bench) -> None:
-    """End boxes in six ways, and compare what `tinybox run` ends with."""
+    """End boxes in six ways, and compare the exit statuses of `tinybox run`."""
     code = bench.random.randrange(1, 125)
     ways = {
         ("sh", "-c", f"exit {code}"): code,
@@ -80,25 +80,25 @@ def codes(bench: Bench) -> None:
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Collect exit codes, then last words."""
+    """Collect exit codes, then what exit handlers print."""
     codes(bench)
     leave: Callable[[int], None] = exit_by_library if feature else exit_by_kernel
-    polite, words = lived(bench, leave, 256 + 3)
-    bench.on_host("status of 259", polite, "waitid(2)")
-    bench.in_box("last words at exit(259)", words.strip() or "none", "atexit(3)")
-    _, abrupt_words = lived(bench, exit_by_kernel, 3)
-    bench.in_box("last words at _exit(3)", abrupt_words.strip() or "none", "_exit(2)")
-    _, killed_words = lived(bench, exit_by_signal, signal.SIGKILL.value)
-    bench.in_box("last words at SIGKILL", killed_words.strip() or "none", "kill(2)")
-    bench.claim("only the lower eight bits arrive: 259 is 3", polite == 3)
-    bench.claim("exit(3) calls the handlers", words == "handler\n")
-    bench.claim("_exit(2) and SIGKILL call none", not abrupt_words and not killed_words)
+    status, at_exit = lived(bench, leave, 256 + 3)
+    bench.on_host("status of 259", status, "waitid(2)")
+    bench.in_box("printed at exit(259)", at_exit.strip() or "nothing", "atexit(3)")
+    _, at_kernel_exit = lived(bench, exit_by_kernel, 3)
+    bench.in_box("printed at _exit(3)", at_kernel_exit.strip() or "nothing", "_exit(2)")
+    _, at_kill = lived(bench, exit_by_signal, signal.SIGKILL.value)
+    bench.in_box("printed at SIGKILL", at_kill.strip() or "nothing", "kill(2)")
+    bench.claim("only the lower eight bits arrive: 259 becomes 3", status == 3)
+    bench.claim("exit(3) calls the handlers", at_exit == "handler\n")
+    bench.claim("_exit(2) and SIGKILL call none", not at_kernel_exit and not at_kill)
 
 
 LAB = Lab(
-    question="A program says exit 256. What does its parent hear? And who still gets to say something at the end?",
+    question="A program calls exit(256). Which status does its parent get? And at which ends do exit handlers run?",
     answer="0: only eight bits are passed on. 126 means not executable, 127 not found, 128+N signal N. Handlers of"
-    " atexit(3) run on exit(3) and on return from main, not on _exit(2) and not on a signal's default.",
-    control="the program leaves by _exit(2) in place of exit(3): its handler is silent",
+    " atexit(3) run at exit(3) and at return from main, not at _exit(2) and not when a signal ends the process.",
+    control="the program ends by _exit(2) in place of exit(3): its handler does not run",
     check=check,
 )

@@ -1,8 +1,8 @@
 """File descriptors, and the limit on them.
 
-A file descriptor is an index into a table that each process has in the kernel; a new one is always the lowest that is
-free. RLIMIT_NOFILE is the length of the table: with 64 the last index is 63, and whoever wants one more gets EMFILE.
-The limit can be set from outside, while the process runs, with prlimit(2).
+A file descriptor is an index into a table that each process has in the kernel; a new descriptor is always the lowest
+free index. RLIMIT_NOFILE is the length of the table: with 64 the last index is 63, and the next open(2) fails with
+EMFILE. The limit can be set from outside, while the process runs, with prlimit(2).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ LIMIT, ENOUGH = 64, 100
 
 
 def open_many(most: int) -> tuple[int, str]:
-    """In the box: open /dev/null until it is refused, or *most* are open; return the last fd and why it ended."""
-    inside.tell("ready")
-    inside.listen()
+    """In the box: open /dev/null until open(2) fails, or *most* are open; return the last fd and the errno's name."""
+    inside.send("ready")
+    inside.receive_line()
     last = -1
     while last < most:
         try:
@@ -35,27 +35,28 @@ def open_many(most: int) -> tuple[int, str]:
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Shorten the table of a running process from the host, and let it open files to the end."""
+    """Shorten the table of a running process from the host, and let it open files until the table is full."""
     with bench.box(open_many, ENOUGH) as box:
-        box.hear()
+        box.receive()
         pid = box.program
         if feature:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
         lines = look.text(f"/proc/{pid}/limits").splitlines()
         limit = next(line for line in lines if line.startswith("Max open files")).split()[3]
         bench.on_host("Max open files", limit, f"prlimit -p {pid} -n; /proc/{pid}/limits")
-        box.say("go")
-        last, refusal = box.hear()
+        box.send_line("go")
+        last, refusal = box.receive()
     bench.in_box("the last fd", last, "open(2) of /dev/null, again and again")
     bench.in_box("then errno", refusal, "open(2)")
     bench.claim("the host has set the limit of a process in the box", limit == str(LIMIT))
     bench.claim(f"the last fd is {LIMIT - 1}", last == LIMIT - 1)
-    bench.claim("one more is EMFILE", refusal == "EMFILE")
+    bench.claim("one more open(2) fails with EMFILE", refusal == "EMFILE")
 
 
 LAB = Lab(
-    question=f"A program may have {LIMIT} open files. Which number has the last one, and what does one more give?",
-    answer=f"{LIMIT - 1}, for they are counted from 0; and EMFILE. The host has set the limit while the program ran.",
-    control="no prlimit(2): the program goes on opening",
+    question=f"A program may have {LIMIT} open files. What is the number of the last, and what happens at one more?",
+    answer=f"{LIMIT - 1}, because numbers begin at 0; and open(2) fails with EMFILE. The host has set the limit while"
+    " the program ran.",
+    control="no prlimit(2): the program can open more files",
     check=check,
 )

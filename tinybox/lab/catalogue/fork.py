@@ -1,7 +1,7 @@
-"""Fork: what a child gets from its parent, and what not.
+"""Fork: what a child gets from its parent, and what it does not get.
 
-The child is a copy, but not of everything: it has a pid of its own, no signals waiting for it, none of its parent's
-record locks, and has used no CPU yet. Memory, open files, the working directory and the signal mask are as they were.
+The child is a copy, but not of everything: it has a pid of its own, no pending signals, none of its parent's record
+locks, and has used no CPU time yet. Memory, open files, the working directory and the signal mask are its parent's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2): type, whence, star
 
 
 def self_portrait(file: int) -> dict[str, Any]:
-    """Tell what this process is and has."""
+    """Return the pid, signals, lock, CPU time, memory, directory and file offset of this process."""
     kind, *_, holder = FLOCK.unpack(fcntl.fcntl(file, fcntl.F_GETLK, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)))
     return {
         "pid": os.getpid(),
@@ -39,7 +39,7 @@ def self_portrait(file: int) -> dict[str, Any]:
 
 
 def have_a_child(forks: bool) -> None:
-    """In the box: collect what a child might inherit; tell what we have, then what the child has."""
+    """In the box: set up all that a child might inherit; send what this process has, then what the child has."""
     MEMORY[0] = "another word"
     os.chdir("/tmp")
     file = os.open(FILE, os.O_CREAT | os.O_RDWR, 0o600)
@@ -49,11 +49,11 @@ def have_a_child(forks: bool) -> None:
     os.kill(os.getpid(), signal.SIGUSR1)
     while time.process_time() < 0.05:
         continue
-    inside.tell(self_portrait(file))
+    inside.send(self_portrait(file))
     if not forks:
-        inside.tell(self_portrait(file))
+        inside.send(self_portrait(file))
     elif os.fork() == 0:
-        inside.tell(self_portrait(file))
+        inside.send(self_portrait(file))
         os.read(0, 1)
         os._exit(0)
     os.read(0, 1)
@@ -62,7 +62,7 @@ def have_a_child(forks: bool) -> None:
 def check(bench: Bench, *, feature: bool) -> None:
     """Compare a parent in a box with its child."""
     with bench.box(have_a_child, feature) as box:
-        parent, child = box.hear(), box.hear()
+        parent, child = box.receive(), box.receive()
         numbers = [look.status(pid, "NSpid") for pid in (box.program, *look.children(box.program))]
         bench.on_host("NSpid of both", "; ".join(numbers), "/proc/PID/status")
     sources = ("getpid(2)", "sigpending(2)", "sigprocmask(2)", "F_GETLK of fcntl(2)", "getrusage(2)", "a variable",
@@ -71,16 +71,17 @@ def check(bench: Bench, *, feature: bool) -> None:
         bench.in_box(name, f"{parent[name]}; the child: {child[name]}", source)
     bench.claim("the child has a pid of its own", child["pid"] != parent["pid"])
     bench.claim("no signal is pending for it", parent["pending"] == [signal.SIGUSR1] and not child["pending"])
-    bench.claim("its parent's lock is not its own: it stands in its way", child["lock held by"] == parent["pid"])
+    bench.claim("it does not hold its parent's lock: the lock keeps it out", child["lock held by"] == parent["pid"])
     bench.claim("it has used no CPU time yet", child["CPU"] < parent["CPU"] / 2)
     kept = ("blocked", "memory", "directory", "offset")
     bench.claim("mask, memory, directory and files are as its parent's", all(child[key] == parent[key] for key in kept))
 
 
 LAB = Lab(
-    question="A process with a pending signal, a lock, an open file and CPU time used forks. What has the child?",
+    question="A process has a pending signal, a lock, an open file and has used CPU time. It forks. What does the child"
+    " have?",
     answer="The open file with its offset, the signal mask, the memory, the directory. Not the pending signal, not the"
-    " fcntl lock, not the CPU time, and not the pid: fork(2) lists it all.",
-    control="no fork: the same process is asked twice",
+    " fcntl lock, not the CPU time, and not the pid: fork(2) lists all differences.",
+    control="no fork: the same process reports twice",
     check=check,
 )

@@ -1,7 +1,7 @@
 """IPC by a message queue: a name that belongs to an IPC namespace.
 
-POSIX message queues keep messages whole and in order of priority. They have names, and these are the IPC namespace's:
-the host's queue is not missing in the box, it was never there. The file of a queue says how many bytes wait in it.
+POSIX message queues keep messages whole and in order of priority. They have names, and each IPC namespace has its own
+names: the host's queue does not exist in the box. The file of a queue shows how many bytes wait in it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 
 
 def mq(call: str, *arguments: Any) -> int:
-    """Make a call of mq_overview(7) by the C library; SyscallError if it fails."""
+    """Call a function of mq_overview(7) in the C library; SyscallError if it fails."""
     result: int = _libc[call](*arguments)
     if result < 0:
         raise SyscallError(ctypes.get_errno(), call)
@@ -30,17 +30,17 @@ def mq(call: str, *arguments: Any) -> int:
 
 
 def look_for(name: str) -> None:
-    """In the box: tell which queues there are, and what opening this one comes to."""
+    """In the box: send the list of queues, the result of opening the queue *name*, and the text of its file."""
     try:
         opened = mq("mq_open", name.encode(), os.O_RDONLY)
     except SyscallError as error:
-        inside.tell([os.listdir("/dev/mqueue"), errno.errorcode[error.errno or 0], ""])
+        inside.send([os.listdir("/dev/mqueue"), errno.errorcode[error.errno or 0], ""])
     else:
-        inside.tell([os.listdir("/dev/mqueue"), "open", os.pread(opened, 100, 0).decode()])
+        inside.send([os.listdir("/dev/mqueue"), "open", os.pread(opened, 100, 0).decode()])
 
 
 def make(bench: Bench, name: str) -> int:
-    """Make a queue of the host that goes with the lab, with three messages in it; return its descriptor."""
+    """Make a queue on the host with three messages, removed at the end of the lab; return its descriptor."""
     try:
         queue = mq("mq_open", name.encode(), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, None)
     except SyscallError as error:
@@ -58,20 +58,20 @@ def check(bench: Bench, *, feature: bool) -> None:
     name = f"/lab-{os.getpid()}"
     queue = make(bench, name)
     with bench.box(look_for, name, ipc="private" if feature else "host") as box:
-        listed, outcome, text = box.hear()
+        listed, outcome, text = box.receive()
         size = os.pread(queue, 100, 0).decode().split()[0]
         bench.on_host("queue", size, f"cat /dev/mqueue{name}, where an mqueue is mounted; mq_open(3)")
         bench.in_box("queue", text.split()[0] if text else "none", f"cat /dev/mqueue{name}")
         bench.in_box("queues listed", " ".join(listed) or "none", "ls /dev/mqueue")
         bench.in_box("mq_open", outcome, "mq_open(3)")
     bench.claim("the host's queue holds three bytes", size == "QSIZE:3")
-    bench.claim("the box lists none", not listed)
-    bench.claim("and cannot open it by its name", outcome == "ENOENT")
+    bench.claim("the box lists no queue", not listed)
+    bench.claim("and cannot open the host's queue by its name", outcome == "ENOENT")
 
 
 LAB = Lab(
     question="The host has a message queue with three messages. What does `ls /dev/mqueue` show in a box?",
-    answer="Nothing: names of queues belong to the IPC namespace, and the box has its own. mq_open(3) says ENOENT.",
+    answer="Nothing: names of queues belong to the IPC namespace, and the box has its own. mq_open(3) fails (ENOENT).",
     control="a shared IPC namespace (--ipc host): the queue is listed, and can be opened",
     check=check,
 )

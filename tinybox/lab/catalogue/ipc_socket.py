@@ -1,7 +1,7 @@
-"""IPC by sockets: three kinds of address, and whose namespace each is in.
+"""IPC by sockets: three kinds of address, and the namespace that each belongs to.
 
-A socket with a path is a file: who reaches the file reaches the socket, so it crosses by a bind mount. A name in the
-abstract space and a port of 127.0.0.1 belong to a network namespace: in another one nobody listens there.
+A socket with a path is a file: a process that can open the file can connect, so a bind mount makes it reachable in a
+box. An abstract name and a port of 127.0.0.1 belong to a network namespace: in another one, no process listens there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ REACHED = "reached"
 
 
 def attempts(path: str, name: str, port: int) -> dict[str, str]:
-    """Connect to each kind of address, and return what became of it; see connect(2), unix(7) and ip(7)."""
+    """Connect to each kind of address, and return the results; see connect(2), unix(7) and ip(7)."""
     return {
         "path": attempt(socket.AF_UNIX, path),
         "abstract": attempt(socket.AF_UNIX, f"\0{name}"),
@@ -61,19 +61,19 @@ def check(bench: Bench, *, feature: bool) -> None:
 
     network = "none" if feature else "host"
     with bench.box(attempts, "/shared/socket", name, port, network=network, volume=[f"{folder.name}:/shared"]) as box:
-        became = box.hear()
+        became = box.receive()
     for kind in became:
         bench.in_box(kind, became[kind], "connect(2)")
     bench.claim("a socket with a path is reached through a bind mount", became["path"] == REACHED)
-    bench.claim("an abstract name of the host has no listener here", became["abstract"] == "ECONNREFUSED")
-    bench.claim("127.0.0.1 is another one here", became["127.0.0.1"] != REACHED)
+    bench.claim("an abstract name of the host has no listener in the box", became["abstract"] == "ECONNREFUSED")
+    bench.claim("127.0.0.1 in the box is not the host's", became["127.0.0.1"] != REACHED)
 
 
 LAB = Lab(
     question="The host listens at /shared/socket (bind-mounted into the box), at an abstract name, and at 127.0.0.1."
     " Which of them can a program in the box connect to?",
-    answer="Only the one with a path. Abstract names and 127.0.0.1 belong to the network namespace, and the box has"
-    " its own.",
+    answer="Only to the socket with a path. Abstract names and 127.0.0.1 belong to the network namespace, and the box"
+    " has its own.",
     control="the host's network namespace (--network host): all three are reached",
     check=check,
 )

@@ -1,7 +1,7 @@
-"""The two signals that nobody can catch: SIGKILL and SIGSTOP.
+"""The two signals that no program can catch: SIGKILL and SIGSTOP.
 
-A program may catch, ignore or block nearly every signal. Two are the kernel's alone, so that there is always a way to
-end or stop a process: sigaction(2) refuses them with EINVAL, and in a mask their bits are silently left out.
+A program may catch, ignore or block nearly every signal. Two are exceptions, so that there is always a way to end or
+stop a process: for them sigaction(2) fails with EINVAL, and in a signal mask the kernel clears their bits silently.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CATCHABLE = (signal.SIGTERM, signal.SIGHUP)
 
 
 def resist(numbers: list[int]) -> None:
-    """In the box: block every signal, and try to ignore these; tell how that was answered; see sigaction(2)."""
+    """In the box: block every signal, try to ignore these, and send the results to the lab; see sigaction(2)."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     answers = []
     for number in numbers:
@@ -32,16 +32,16 @@ def resist(numbers: list[int]) -> None:
             answers.append(errno.errorcode[error.errno or 0])
         else:
             answers.append("ignored")
-    inside.tell(answers)
-    inside.listen()
+    inside.send(answers)
+    inside.receive_line()
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Let a program do all it can against two signals, read its masks, and send the first of them."""
+    """Let a program block and ignore two signals, read its masks, and send it the first of them."""
     numbers = UNCATCHABLE if feature else CATCHABLE
     names = [number.name for number in numbers]
     with bench.box(resist, [int(number) for number in numbers], init="none", pid="private") as box:
-        answers = box.hear()
+        answers = box.receive()
         blocked, ignored = look.signals(box.pid, "SigBlk"), look.signals(box.pid, "SigIgn")
         for name, answer in zip(names, answers, strict=True):
             bench.in_box(f"to ignore {name}", answer, "sigaction(2)")
@@ -52,14 +52,14 @@ def check(bench: Bench, *, feature: bool) -> None:
         gone = bench.comes(lambda: look.state(box.pid) in "ZX", 2 if feature else 0.2)
         bench.on_host(f"after {names[0]}", "ended" if gone else "lives", f"kill -{names[0]} {box.pid}")
     bench.claim("sigaction(2) refuses both with EINVAL", answers == ["EINVAL", "EINVAL"])
-    bench.claim("a mask of all signals leaves them out", not blocked & set(numbers))
+    bench.claim("they are missing in the mask of all signals", not blocked & set(numbers))
     bench.claim("they are never ignored", not ignored & set(numbers))
     bench.claim("the first of them ends the program in any case", gone)
 
 
 LAB = Lab(
-    question="A program blocks every signal there is, and asks to ignore SIGKILL and SIGSTOP. What is the answer?",
-    answer="EINVAL, twice. In SigBlk all bits are set but 8 and 18, of signals 9 and 19; and SIGKILL ends it.",
+    question="A program blocks every signal, and tries to ignore SIGKILL and SIGSTOP. What does the kernel answer?",
+    answer="EINVAL, twice. In SigBlk all bits are set except 8 and 18, of signals 9 and 19; and SIGKILL ends it.",
     control="SIGTERM and SIGHUP instead: both are ignored, and the program lives",
     check=check,
 )

@@ -1,9 +1,9 @@
 """File locks, the PID file, and the script cache "Run".
 
-A lock belongs to a file, that is to an inode: all who open that inode meet there, on the host or in any box. A daemon
-locks its PID file, so a second one cannot start. Run does the same for a script: whoever comes first locks, fetches
-and caches; who comes meanwhile waits, and finds it there. But two boxes of one image share no inode to write on: the
-first write to a file of the image copies it up, for each box anew.
+A lock belongs to a file, that is, to an inode: all processes that open the same inode share the lock, on the host or in
+any box. A daemon locks its PID file, so a second daemon cannot start. Run does the same for a script: the first process
+locks, fetches and caches it; a second process waits for the lock, and then finds the script. But two boxes of one image
+share no inode that they can write to: the first write to a file of the image copies it up, once for each box.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SCRIPT = "echo hello from the cache\n"
 
 
 def try_lock(path: str) -> int:
-    """Lock a PID file without waiting, write our number into it; return 0 or the errno; see F_SETLK in fcntl(2)."""
+    """Lock a PID file without waiting, and write the pid into it; return 0 or the errno; see F_SETLK in fcntl(2)."""
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -35,18 +35,18 @@ def try_lock(path: str) -> int:
 
 
 def be_daemon(path: str) -> None:
-    """In the box: hold the PID file until the lab hangs up; tell whether we got it."""
-    inside.tell(try_lock(path))
+    """In the box: try to lock the PID file, send the result, and keep the lock until stdin is closed."""
+    inside.send(try_lock(path))
     os.read(0, 1)
 
 
 def run_cached(lock: str, cache: str) -> None:
-    """In the box, "Run": under a lock, fetch the script unless it is there; then execute it."""
+    """In the box, "Run": under a lock, fetch the script unless it is in the cache; then execute it."""
     file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     fcntl.flock(file, fcntl.LOCK_EX)
     if not os.path.exists(cache):
-        inside.tell("fetching")
-        inside.listen()  # the network is slow
+        inside.send("fetching")
+        inside.receive_line()  # the network is slow
         with open(f"{cache}.new", "w", encoding="utf-8") as new:
             new.write(SCRIPT)
         os.rename(f"{cache}.new", cache)
@@ -55,57 +55,57 @@ def run_cached(lock: str, cache: str) -> None:
 
 
 def answers(bench: Bench, boxes: list[Box], path: str) -> list[int]:
-    """Let two boxes and then the host lock the same path; return what each of them was answered."""
-    first, second = (box.start(be_daemon, path).hear() for box in boxes)
-    with bench.process(try_lock, boxes[0].path(path)) as ours:
-        here = ours.hear()
-    told = [errno.errorcode.get(answer, "has the lock") for answer in (first, second, here)]
-    bench.in_box(f"{path}, first box", told[0], "F_SETLK of fcntl(2)")
-    bench.in_box(f"{path}, second box", told[1], "F_SETLK of fcntl(2)")
-    bench.on_host(f"{path}, first box", told[2], "F_SETLK of fcntl(2), by the host")
+    """Let two boxes and then the host lock the same path; return the errno of each, 0 if it got the lock."""
+    first, second = (box.start(be_daemon, path).receive() for box in boxes)
+    with bench.process(try_lock, boxes[0].path(path)) as host_process:
+        here = host_process.receive()
+    names = [errno.errorcode.get(answer, "has the lock") for answer in (first, second, here)]
+    bench.in_box(f"{path}, first box", names[0], "F_SETLK of fcntl(2)")
+    bench.in_box(f"{path}, second box", names[1], "F_SETLK of fcntl(2)")
+    bench.on_host(f"{path}, first box", names[2], "F_SETLK of fcntl(2), by the host")
     inode = os.stat(boxes[0].path(path)).st_ino
     lines = [line for line in look.text("/proc/locks").splitlines() if f":{inode} " in line]
-    bench.on_host("who holds it: pid, inode", "; ".join(lines), f"grep :{inode} /proc/locks")
+    bench.on_host("holder of the lock: pid, inode", "; ".join(lines), f"grep :{inode} /proc/locks")
     return [first, second, here]
 
 
 def fetched(bench: Bench, boxes: list[Box], folder: str) -> tuple[int, list[str]]:
     """Let two boxes Run one script at once; return how often it was fetched, and what both printed."""
     one = boxes[0].start(run_cached, f"{folder}/lock", f"{folder}/script")
-    one.hear()  # it is fetching, until we say that the network has answered
+    one.receive()  # it is fetching, until the lab sends it a line
     two = boxes[1].start(run_cached, f"{folder}/lock", f"{folder}/script")
-    bench.until(lambda: waits(two.pid) or two.says(), "the second run")
-    fetching = [one, two] if two.says() else [one]
+    bench.until(lambda: waits(two.pid) or two.has_output(), "the second run")
+    fetching = [one, two] if two.has_output() else [one]
     for each in fetching:
-        each.say("the network has answered")
-    printed = [each.rest().splitlines()[-1:] for each in (one, two)]
+        each.send_line("the network has answered")
+    printed = [each.read_all().splitlines()[-1:] for each in (one, two)]
     bench.in_box("times fetched", len(fetching), "a counter in the lab")
     bench.in_box("printed", printed, "the last line of each run")
     return len(fetching), [*printed[0], *printed[1]]
 
 
 def waits(pid: int) -> bool:
-    """Tell whether a process waits for a lock; see proc_locks(5)."""
+    """Return whether a process waits for a lock; see proc_locks(5)."""
     return any("->" in line and f" {pid} " in line for line in look.text("/proc/locks").splitlines())
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Let the host and two boxes want one lock; then let two boxes run one script that has yet to be fetched."""
+    """Let two boxes and the host try to take one lock; then let two boxes run a script that is not cached."""
     options = {"volume": [f"{bench.folder()}:/shared"]} if feature else {}
     with bench.box("cat", **options) as one, bench.box("cat", **options) as two:
         boxes = [one, two]
         first, second, here = answers(bench, boxes, "/shared/app.pid" if feature else "/etc/passwd")
         fetches, printed = fetched(bench, boxes, "/shared" if feature else "/tmp")
     bench.claim("while a box holds the lock, the host gets EAGAIN", (first, here) == (0, errno.EAGAIN))
-    bench.claim("and so does the other box", second == errno.EAGAIN)
-    bench.claim("two runs at once fetch once", fetches == 1)
-    bench.claim("and both run", printed == [SCRIPT.split(maxsplit=1)[1].strip()] * 2)
+    bench.claim("and the other box gets EAGAIN, too", second == errno.EAGAIN)
+    bench.claim("two runs at the same time fetch once", fetches == 1)
+    bench.claim("and both run the script", printed == [SCRIPT.split(maxsplit=1)[1].strip()] * 2)
 
 
 LAB = Lab(
-    question="Two boxes and the host lock one file. Who gets it? And if the file came with the boxes' image?",
+    question="Two boxes and the host lock one file. How many get the lock? And if the file is part of the image?",
     answer="One inode, one holder: the others get EAGAIN, whatever their namespaces. A file of the image is copied"
     ' up by each box that opens it for writing: two inodes, and both "hold" the lock.',
-    control="no shared volume: copy-up makes two of the image's file, both boxes hold it, and both fetch",
+    control="no shared volume: copy-up makes two files, both boxes hold the lock, and both fetch",
     check=check,
 )

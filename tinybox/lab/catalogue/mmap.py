@@ -1,8 +1,8 @@
 """Shared memory by mmap: a file's pages in two address spaces.
 
-With MAP_SHARED both processes have the very same pages of the page cache in their tables: a store by one is there for
-the other at once, without any call. With MAP_PRIVATE the first store makes a copy of the page, which nobody else sees.
-/proc/PID/maps says which it is, by the letter s or p, and which file, by its inode.
+With MAP_SHARED both processes have the same pages of the page cache in their page tables: the other process reads a
+store at once, without any system call. With MAP_PRIVATE the first store makes a copy of the page, which no other
+process sees. /proc/PID/maps shows the kind of mapping, by the letter s or p, and the file, by its inode.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ BEFORE, AFTER = b"before", b"stored"
 
 
 def read_twice(path: str) -> None:
-    """In the box: map the file *path*, and tell what is in it, before and after the host has stored; see mmap(2)."""
+    """In the box: map the file *path*, and send its text before and after the host has stored; see mmap(2)."""
     fd = os.open(path, os.O_RDWR)
     memory = mmap.mmap(fd, SIZE, flags=mmap.MAP_SHARED)
-    inside.tell(memory[: len(BEFORE)].decode())
-    inside.listen()
-    inside.tell(memory[: len(AFTER)].decode())
-    inside.listen()
+    inside.send(memory[: len(BEFORE)].decode())
+    inside.receive_line()
+    inside.send(memory[: len(AFTER)].decode())
+    inside.receive_line()
 
 
 def mapping(pid: int | str, name: str) -> tuple[str, str]:
@@ -53,21 +53,21 @@ def check(bench: Bench, *, feature: bool) -> None:
     bench.closing(memory.close)
 
     with bench.box(read_twice, "/shared/page", volume=[f"{folder.name}:/shared"]) as box:
-        first = bench.in_box("reads first", box.hear(), "its own memory")
-        ours, theirs = mapping("self", "/page"), mapping(box.program, "/page")
-        bench.on_host("letter, inode", " ".join(ours), "/proc/self/maps")
-        bench.in_box("letter, inode", " ".join(theirs), f"/proc/{box.program}/maps")
+        first = bench.in_box("reads first", box.receive(), "its own memory")
+        host_mapping, box_mapping = mapping("self", "/page"), mapping(box.program, "/page")
+        bench.on_host("letter, inode", " ".join(host_mapping), "/proc/self/maps")
+        bench.in_box("letter, inode", " ".join(box_mapping), f"/proc/{box.program}/maps")
         memory[: len(AFTER)] = bench.on_host("stores", AFTER, "its own memory; no system call")
-        box.say("look again")
-        then = bench.in_box("reads then", box.hear(), "its own memory")
-    bench.claim("both map the same inode", ours[1] == theirs[1] != "")
-    bench.claim("both share its pages: the letter s", (ours[0], theirs[0]) == ("s", "s"))
+        box.send_line("look again")
+        then = bench.in_box("reads then", box.receive(), "its own memory")
+    bench.claim("both map the same inode", host_mapping[1] == box_mapping[1] != "")
+    bench.claim("both mappings are shared: the letter s", (host_mapping[0], box_mapping[0]) == ("s", "s"))
     bench.claim("the box reads what the host has stored", (first, then) == ("before", "stored"))
 
 
 LAB = Lab(
     question="Host and box map the same file. The host stores six bytes into its memory. What does the box read?",
     answer="The six bytes, at once: both have the same pages. No system call was made.",
-    control="the host maps it MAP_PRIVATE: its store goes into a copy, and the box never sees it",
+    control="the host maps the file with MAP_PRIVATE: its store goes into a copy, and the box never reads it",
     check=check,
 )

@@ -1,7 +1,7 @@
 """Eight kinds of namespace, and which of them a box has for itself.
 
-A namespace is an object in the kernel with an inode number. Each process has eight links in /proc/PID/ns that say in
-which ones it is: the same number is the same namespace, and whoever looks, from inside or outside, reads the same.
+A namespace is an object in the kernel with an inode number. Each process has eight links in /proc/PID/ns that show its
+namespaces: the same number is the same namespace. Inside and outside of the box, the links show the same numbers.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ OWN = {"cgroup", "ipc", "mnt", "net", "pid", "uts"}
 
 
 def links() -> None:
-    """In the box: tell the inode numbers of our own namespaces; see namespaces(7)."""
-    inside.tell({kind: inode("self", kind) for kind in KINDS})
-    inside.listen()
+    """In the box: send the inode numbers of this process's namespaces; see namespaces(7)."""
+    inside.send({kind: inode("self", kind) for kind in KINDS})
+    inside.receive_line()
 
 
 def check(bench: Bench, *, feature: bool) -> None:
     """Read the links of one process from both sides, and those of the host beside them."""
     with bench.box(links, uts="private" if feature else "host") as box:
-        read_inside = box.hear()
+        read_inside = box.receive()
         read_outside = {kind: inode(str(box.program), kind) for kind in KINDS}
     host = {kind: inode("self", kind) for kind in KINDS}
     for kind in KINDS:
@@ -41,8 +41,7 @@ def check(bench: Bench, *, feature: bool) -> None:
 
 LAB = Lab(
     question="Of the eight kinds of namespace, which does a box have for itself, which does it share with the host?",
-    answer="cgroup, ipc, mnt, net, pid and uts are its own; time and user are the host's, unless --userns asks for"
-    " one.",
-    control="the host's uts namespace (--uts host): one fewer differs",
+    answer="cgroup, ipc, mnt, net, pid and uts are its own; time is the host's, and so is user without --userns.",
+    control="the host's uts namespace (--uts host): one less differs",
     check=check,
 )

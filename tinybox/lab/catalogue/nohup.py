@@ -1,7 +1,7 @@
 """Nohup, SIGHUP and terminals: what happens when the window is closed.
 
-When a terminal goes away the kernel sends SIGHUP to the leader of its session, and who has not asked for that signal
-is ended by it. nohup(1) only ignores SIGHUP and then executes the command: what is ignored stays ignored over
+When a terminal is closed, the kernel sends SIGHUP to the leader of its session. The signal ends a process that has no
+handler for it. nohup(1) only ignores SIGHUP and then executes the command: an ignored signal stays ignored over
 execve(2).
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
 HUP = signal.SIGHUP.value
-BY_HAND = ("sh", "-c", 'trap "" HUP; exec "$@"', "nohup")  # what the program comes to, where an image lacks it
+BY_HAND = ("sh", "-c", 'trap "" HUP; exec "$@"', "nohup")  # does the same as nohup(1), for an image without it
 
 
 def check(bench: Bench, *, feature: bool) -> None:
@@ -40,14 +40,14 @@ def check(bench: Bench, *, feature: bool) -> None:
         state = bench.on_host("nohup: state", "Z" if kept.ended() else look.state(kept.pid), f"/proc/{kept.pid}/stat")
         if state != "Z":
             bench.on_host("nohup: terminal", look.stat(kept.pid, 7), f"field 7 of /proc/{kept.pid}/stat")
-    bench.claim("the plain one dies by signal 1: 129", status == 128 + HUP)
-    bench.claim("under nohup it lives on, without a terminal", state == "S")
+    bench.claim("the plain program dies by signal 1: 129", status == 128 + HUP)
+    bench.claim("under nohup the program lives on, without a terminal", state == "S")
 
 
 LAB = Lab(
     question="You start a long job in a terminal and close the window. What ends it, and how does nohup prevent that?",
-    answer="SIGHUP, which the kernel sends when the terminal is gone; its default is to end the process. nohup has it"
-    " ignored, and that is inherited through execve(2).",
-    control="nohup is left out: both die",
+    answer="SIGHUP, which the kernel sends when the terminal is closed; its default is to end the process. nohup"
+    " ignores the signal, and the program inherits that through execve(2).",
+    control="nohup is left out: both programs die",
     check=check,
 )

@@ -1,8 +1,8 @@
-"""PID 1 is immune from inside, and its end is the end of the box.
+"""PID 1 is immune to signals from inside, and its end is the end of the box.
 
 The kernel protects the first process of a pid namespace: a signal from inside for which it has no handler does nothing,
-not even SIGKILL. From outside only SIGKILL and SIGSTOP are forced upon it. And when it ends, by whatever hand, the
-kernel kills every other process of the namespace: a box has no life after its PID 1.
+not even SIGKILL. From outside, only SIGKILL and SIGSTOP work without a handler. And when PID 1 ends, for whatever
+reason, the kernel kills every other process of the namespace: a box does not outlive its PID 1.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tinybox.lab.course import Lab
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
-UNHARMED = 0.05  # seconds: a signal that is ignored has been dropped by the time that kill(2) returns
+UNHARMED = 0.05  # seconds: the kernel has dropped an ignored signal by the time that kill(2) returns
 STATUS_OF_KILL = 128 + signal.SIGKILL
 
 
 def stay() -> None:
-    """In the box: stay, without any handler, until somebody ends us."""
+    """In the box: stay, without any handler, until a signal ends this process."""
     os.write(1, b"here\n")
     while True:
         signal.pause()
@@ -36,9 +36,9 @@ def send(number: int, victim: int) -> str:
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Send TERM and KILL to the program from inside, TERM and KILL from outside, and look who is left each time."""
+    """Send TERM and KILL to the program from inside, then from outside, and check each time whether it lives."""
     with bench.box(stay, init="none" if feature else "forward") as box:
-        box.line()
+        box.read_line()
         victim, inside = box.program, 1 if feature else 2
         for number in (signal.SIGTERM, signal.SIGKILL) if feature else (signal.SIGTERM,):
             box.run(send, int(number), inside)
@@ -47,7 +47,7 @@ def check(bench: Bench, *, feature: bool) -> None:
             bench.in_box(f"after kill -{number.name[3:]} {inside}", "it lives" if lives else "gone", "kill(2)")
             bench.claim(f"SIG{number.name[3:]} from inside does nothing", lives)
         if not feature:
-            return  # the program has gone, and with it the box
+            return  # the program has ended, and so has the box
         neighbour = box.start("sleep", "1000")
         os.kill(victim, signal.SIGTERM)
         lives = look.state(victim) not in "ZX"
@@ -59,7 +59,7 @@ def check(bench: Bench, *, feature: bool) -> None:
         bench.on_host("after kill -KILL", f"status {status}", f"kill -KILL {victim}; echo $?")
         bench.on_host("its neighbour", f"status {other}", f"wait(2) for {neighbour.pid}")
     bench.claim("SIGKILL from outside ends it: 137", status == STATUS_OF_KILL)
-    bench.claim("and everybody else in the box", other == STATUS_OF_KILL)
+    bench.claim("and all other processes of the box", other == STATUS_OF_KILL)
 
 
 LAB = Lab(

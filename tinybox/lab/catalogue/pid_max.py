@@ -1,8 +1,8 @@
 """How pids are given out: the next number, the wrap, and reuse.
 
-A pid namespace counts upwards: a new process gets the last number plus one, whether lower ones are free or not. At
-pid_max the count begins again at 300, and a number whose process is long gone is given to a stranger. Who kept the
-old number in a file will then signal the stranger: hence pidfds.
+A pid namespace counts upwards: a new process gets the last number plus one, whether lower numbers are free or not.
+After pid_max the count begins again at 300, and the number of a process that ended long ago is given to another one. A
+program that kept the old number in a file then signals the wrong process. This is the reason for pidfds.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
 LAST, MAX = "/proc/sys/kernel/ns_last_pid", "/proc/sys/kernel/pid_max"
-OTHERS = 1000  # processes that others may start on the host meanwhile
-WRAP = 300  # the kernel keeps the numbers below for what was started at boot
+OTHERS = 1000  # processes that other programs may start on the host during the lab
+WRAP = 300  # the kernel keeps the numbers below for processes that were started at boot
 
 
-def birth() -> int:
+def new_pid() -> int:
     """Make a child, wait for its end, and return the number that it had; see fork(2)."""
     pid = os.fork()
     if pid == 0:
@@ -31,33 +31,33 @@ def birth() -> int:
 
 
 def count_from(last: int) -> None:
-    """Tell this pid namespace which number it gave out last; see ns_last_pid in proc_sys_kernel(5)."""
+    """Set the number that this pid namespace gave out last; see ns_last_pid in proc_sys_kernel(5)."""
     with open(LAST, "w", encoding="utf-8") as file:
         file.write(str(last))
 
 
-def give_birth(set_back: bool) -> None:
-    """In the box: have children, set the counter back, have another one, and one at the very end of the count."""
-    births = [birth(), birth()]
+def use_numbers(set_back: bool) -> None:
+    """In the box: make children, set the counter back, make another child, and two at the end of the count."""
+    pids = [new_pid(), new_pid()]
     if set_back:
-        count_from(births[0] - 1)
-    births.append(birth())
-    inside.tell(births)
+        count_from(pids[0] - 1)
+    pids.append(new_pid())
+    inside.send(pids)
     with open(MAX, encoding="utf-8") as file:
         limit = int(file.read())
     if set_back:
         count_from(limit - 2)
-    inside.tell([limit, birth(), birth()])
-    inside.listen()
+    inside.send([limit, new_pid(), new_pid()])
+    inside.receive_line()
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Watch which numbers the children of a box get."""
+    """Record which numbers the children in a box get."""
     bench.need(os.path.exists(LAST), f"this kernel has no {LAST} (CONFIG_CHECKPOINT_RESTORE)")
     before = bench.on_host("last pid, before", int(look.text(LAST)), LAST)
-    with bench.box(give_birth, feature, privileged=True) as box:
-        first, second, third = box.hear()
-        limit, last, wrapped = box.hear()
+    with bench.box(use_numbers, feature, privileged=True) as box:
+        first, second, third = box.receive()
+        limit, last, wrapped = box.receive()
         bench.in_box("two children", f"{first} {second}", "fork(2)")
         bench.in_box(f"after `echo {first - 1} > ns_last_pid`" if feature else "next", third, "fork(2)")
         bench.in_box("pid_max", limit, MAX)
@@ -66,14 +66,14 @@ def check(bench: Bench, *, feature: bool) -> None:
         after = bench.on_host("last pid, after", int(look.text(LAST)), LAST)
     bench.claim("the next pid is the last one plus one", second == first + 1)
     bench.claim("with the counter set back, a number is given out again", third == first)
-    bench.claim(f"behind pid_max the count begins again, at {WRAP}", (last, wrapped) == (limit - 1, WRAP))
-    bench.claim("the host's own counter was not moved", (after - before) % int(look.text(MAX)) < OTHERS)
+    bench.claim(f"after pid_max the count begins again, at {WRAP}", (last, wrapped) == (limit - 1, WRAP))
+    bench.claim("the counter of the host was not changed", (after - before) % int(look.text(MAX)) < OTHERS)
 
 
 LAB = Lab(
-    question="A process ends. When is its pid given to another one: at once, never, or later?",
+    question="A process ends. When is its pid given to another process: at once, never, or later?",
     answer="Later: numbers are given out in a circle, up to pid_max, then from 300 on. Each pid namespace has a circle"
-    " of its own; whoever may write ns_last_pid there can have any free number next.",
-    control="ns_last_pid is left alone: the numbers go on, and none comes again",
+    " of its own. A process that may write ns_last_pid there can choose the next free number.",
+    control="ns_last_pid is not written: the numbers go on, and none is used again",
     check=check,
 )

@@ -1,7 +1,7 @@
-"""POSIX: what is common to a big shell and a small one.
+"""POSIX: the common part of a big shell and a small one.
 
-POSIX is the agreement about what a program may expect of any Unix: calls, commands, the shell's language. What a
-shell offers beyond it, such as bash's arrays, is gone in the next box, whose /bin/sh is another program.
+POSIX is the standard of what a program may expect of any Unix: system calls, commands, the shell's language. Features
+beyond it, such as the arrays of bash, are missing in a box whose /bin/sh is another program.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EDITION = 200809  # IEEE Std 1003.1-2008
 
 
 def version() -> int:
-    """In the box: tell the edition of POSIX that the system follows; see sysconf(3)."""
+    """In the box: return the edition of POSIX that the system follows; see sysconf(3)."""
     return os.sysconf("SC_VERSION")
 
 
@@ -40,17 +40,18 @@ def check(bench: Bench, *, feature: bool) -> None:
             within = box.run("sh", "-c", text)
             there.append((within.status, within.output))
             bench.in_box(text, within.output if not within.status else f"status {within.status}", f"sh -c '{text}'")
-        ours = bench.on_host("POSIX version", os.sysconf("SC_VERSION"), "getconf _POSIX_VERSION; sysconf(3)")
+        host_version = bench.on_host("POSIX version", os.sysconf("SC_VERSION"), "getconf _POSIX_VERSION; sysconf(3)")
         guest = box.start(version)
-        theirs = bench.in_box("POSIX version", guest.hear(), "getconf _POSIX_VERSION; sysconf(3)")
-    bench.claim("both follow POSIX of 2008", ours == theirs == EDITION)
+        box_version = bench.in_box("POSIX version", guest.receive(), "getconf _POSIX_VERSION; sysconf(3)")
+    bench.claim("both follow POSIX of 2008", host_version == box_version == EDITION)
     bench.claim("arrays work in bash, and fail in the box's ash", here[0][0] == 0 and there[0][0] != 0)
-    bench.claim("the line of POSIX gives the same in both", here[1] == there[1] == (0, "two\n"))
+    bench.claim("the POSIX script prints the same in both", here[1] == there[1] == (0, "two\n"))
 
 
 LAB = Lab(
     question="A script with an array runs on your machine. Does it run in an Alpine box? What would run in both?",
-    answer="No: arrays are bash's, and /bin/sh of Alpine is busybox ash. What POSIX describes runs in both alike.",
-    control="the script is written in POSIX's words: the box's shell runs it, too",
+    answer="No: arrays are a feature of bash, and /bin/sh of Alpine is busybox ash. A script that uses only POSIX runs"
+    " in both.",
+    control="the script uses only POSIX: the box's shell runs it, too",
     check=check,
 )

@@ -1,8 +1,8 @@
-"""/proc as a process's resources, and what in it is not namespaced.
+"""/proc shows a process's resources; some of its files are not namespaced.
 
-/proc shows the processes of a pid namespace, so a box sees only its own. But meminfo and cpuinfo speak of the
-machine: there is no namespace for them. A program that takes a share of "all memory" in a box takes it of the host's,
-and dies at a limit that it has not looked for: that is in its control group.
+/proc shows the processes of a pid namespace, so a box sees only its own. But meminfo and cpuinfo describe the whole
+machine: there is no namespace for them. A program in a box that takes a share of "all memory" takes a share of the
+host's memory, and is killed at a limit that it has not read: the limit is in its control group.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def check(bench: Bench, *, feature: bool) -> None:
     """Read the same files on both sides, and the limit beside them."""
     limits = {"memory": "32m", "cpuset_cpus": str(min(os.sched_getaffinity(0)))} if feature else {}
     with bench.box("sh", "-c", "echo here; read line", **limits) as box:
-        box.line()
+        box.read_line()
         host_total = bench.on_host("MemTotal", total(look.text("/proc/meminfo")), "/proc/meminfo")
         box_total = bench.in_box("MemTotal", total(box.run("cat", "/proc/meminfo").output), "/proc/meminfo")
         limit = memory_limit(box.container.cgroup)
@@ -48,14 +48,14 @@ def check(bench: Bench, *, feature: bool) -> None:
         bench.in_box("processes", own, "ls -d /proc/[0-9]*")
     bench.claim("MemTotal inside is the host's", box_total == host_total)
     bench.claim("the processors inside are the host's", shown == cpus)
-    bench.claim("in spite of a limit far below", limit is not None and limit == 32 * MIB < box_total)
-    bench.claim("the processes are namespaced: the box lists its own only", own < 6 and own <= everyone)
+    bench.claim("although the box's limit is far below", limit is not None and limit == 32 * MIB < box_total)
+    bench.claim("the processes are namespaced: the box lists only its own", own < 6 and own <= everyone)
 
 
 LAB = Lab(
-    question="A box is limited to 32 MiB and one CPU. What do `free` and `nproc`'s /proc/cpuinfo say inside?",
-    answer="The host's whole memory and all its CPUs: meminfo and cpuinfo belong to no namespace. What a box may take"
-    " stands in its control group (memory.max), and in Cpus_allowed_list.",
-    control="no limits: then MemTotal promises nothing that is not there",
+    question="A box is limited to 32 MiB and one CPU. What does `free` (/proc/meminfo) show inside, and /proc/cpuinfo?",
+    answer="The host's whole memory and all its CPUs: meminfo and cpuinfo belong to no namespace. The limits of a box"
+    " are in its control group (memory.max), and in Cpus_allowed_list.",
+    control="no limits: then the box may use all that MemTotal shows",
     check=check,
 )

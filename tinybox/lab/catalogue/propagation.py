@@ -1,9 +1,9 @@
-"""Why mounts are made private first: propagation.
+"""Why a runtime makes mounts private first: mount propagation.
 
-Under systemd the host's mounts are shared: what is mounted in one namespace appears in its peers, copies of it in other
-namespaces included. A runtime that mounts its box's /proc without leaving that circle mounts it over the host's, and
-when the box's pid namespace ends the host's /proc is empty. pivot_root(2) refuses a shared root, too. All of it happens
-here in an outer mount namespace that plays the host, and is thrown away.
+Under systemd the host's mounts are shared: a new mount in one mount namespace appears in the peers of its parent mount,
+also in other namespaces. A runtime that does not make the mounts private before it mounts a box's /proc mounts it over
+the host's, too. When the box's pid namespace ends, the host's /proc is empty. And pivot_root(2) refuses a shared root.
+In this lab all of it happens in an outer mount namespace that stands for the host, and is discarded.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tinybox.linux import mount, proc, process
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
-PLACE = b"/tmp"  # in the throw-away namespace: the new root, which has to be a mount
+PLACE = b"/tmp"  # in the outer namespace: the new root, which has to be a mount
 
 
 def host(private: bool) -> dict[str, Any]:
-    """Play a host with shared mounts; let a box mount its /proc there, and return what is left of ours."""
+    """Act as a host with shared mounts: let a box mount its /proc there; return whether this /proc still works."""
     process.unshare(process.CLONE_NEWNS)
-    mounts.make_private()  # of the true host, before anything else
+    mounts.make_private()  # first of all, so that nothing reaches the real host
     mount.mount_setattr(mount.AT_FDCWD, b"/", mount.AT_RECURSIVE, propagation=mount.MS_SHARED)
     fields = next(one.fields for one in proc.mountinfo(look.text("/proc/self/mountinfo")) if one.point == "/")
     reading, writing = os.pipe()
@@ -41,7 +41,7 @@ def host(private: bool) -> dict[str, Any]:
 
 
 def box(private: bool) -> str:
-    """Be the box: leave the host's mounts, or do not; mount /proc, and try to pivot; return how that was answered."""
+    """Act as the box: make the mounts private or not, mount /proc, call pivot_root(2); return "done" or the errno."""
     process.unshare(process.CLONE_NEWNS)
     if private:
         mounts.make_private()
@@ -55,33 +55,33 @@ def box(private: bool) -> str:
 
 
 def alive() -> bool:
-    """Tell whether /proc still knows the process that asks; see /proc/self in proc(5)."""
+    """Return whether /proc still shows the calling process; see /proc/self in proc(5)."""
     return os.path.exists("/proc/self/status")
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Do it once with private mounts and once with shared ones, and look after the host's /proc."""
+    """Make a box once with private mounts and once with shared ones, and check the host's /proc afterwards."""
     before = look.text("/proc/self/mountinfo")
     with bench.process(host, feature) as one:
-        private = one.hear()
+        private = one.receive()
     with bench.process(host, False) as other:
-        shared = other.hear()
+        shared = other.receive()
     bench.saw("the host's /", private["fields"], "optional fields of / in /proc/self/mountinfo")
     for name, seen in (("private", private), ("shared", shared)):
         bench.in_box(f"{name}: pivot_root", seen["pivot"], "pivot_root(2)")
         bench.on_host(f"{name}: /proc/self", "there" if seen["self"] else "gone", "after the box has ended")
-    bench.claim("private first: pivot_root(2) works", private["pivot"] == "done")
+    bench.claim("with private mounts, pivot_root(2) works", private["pivot"] == "done")
     bench.claim("and the host keeps its /proc", private["self"])
-    bench.claim("left shared: pivot_root(2) is refused with EINVAL", shared["pivot"] == "EINVAL")
+    bench.claim("with shared mounts, pivot_root(2) fails with EINVAL", shared["pivot"] == "EINVAL")
     bench.claim("and the host's /proc is lost", not shared["self"])
-    bench.claim("the true host has noticed nothing", look.text("/proc/self/mountinfo") == before)
+    bench.claim("the mounts of the real host have not changed", look.text("/proc/self/mountinfo") == before)
 
 
 LAB = Lab(
-    question="The host's mounts are shared. A runtime mounts a box's /proc in a new mount namespace and pivots, without"
-    " making the mounts private before. What happens?",
-    answer="The box's /proc covers the host's, and is empty as soon as the box has ended; and pivot_root(2) says"
-    " EINVAL, for it refuses to move a root that others share.",
+    question="The host's mounts are shared. A runtime mounts a box's /proc in a new mount namespace and calls"
+    " pivot_root(2), without making the mounts private before. What happens?",
+    answer="The box's /proc covers the host's, and is empty as soon as the box has ended. And pivot_root(2) fails with"
+    " EINVAL, because it refuses to move a shared root.",
     control="the first box leaves the mounts shared, too",
     check=check,
 )

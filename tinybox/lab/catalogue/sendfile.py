@@ -1,7 +1,8 @@
 """sendfile: a file is copied without passing through the program.
 
-To copy with read(2) and write(2) each piece goes from the kernel into the program's memory and back, two calls a piece.
-sendfile(2) says to the kernel: from this descriptor to that one, so many bytes. One call, and the bytes never come up.
+With read(2) and write(2), each piece is copied from the kernel into the program's memory and back, with two calls for
+each piece. sendfile(2) asks the kernel to copy a number of bytes from one descriptor to another: one call, and the
+bytes never come into the program's memory.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ FROM, TO = "/tmp/from", "/tmp/to"
 
 
 def counts() -> tuple[int, int]:
-    """Return how many reads and writes we have made: syscr and syscw; see proc_pid_io(5)."""
+    """Return how many reads and writes this process has made: syscr and syscw; see proc_pid_io(5)."""
     counted = dict(line.split(": ") for line in look.text("/proc/self/io").splitlines())
     return int(counted["syscr"]), int(counted["syscw"])
 
@@ -36,7 +37,7 @@ def piece_by_piece(source: int, target: int) -> None:
 
 
 def at_once(source: int, target: int) -> None:
-    """Copy with sendfile(2), which may need to be asked again for what is left."""
+    """Copy with sendfile(2), which may copy less than all and is then called again for the rest."""
     done = 0
     while done < SIZE:
         done += os.sendfile(target, source, done, SIZE - done)
@@ -68,19 +69,19 @@ def copy_twice(with_sendfile: bool) -> list[dict[str, Any]]:
 def check(bench: Bench, *, feature: bool) -> None:
     """Copy 8 MiB in two ways, and count the calls."""
     with bench.box(copy_twice, feature, tmpfs=["/tmp"]) as box:
-        looped, sent = box.hear()
+        looped, sent = box.receive()
     for name, one in (("read, write", looped), ("sendfile", sent)):
         bench.in_box(f"{name}: calls", f"{one['reads']} + {one['writes']}", "syscr + syscw in /proc/self/io")
         bench.in_box(f"{name}: CPU", f"{one['ms']:.1f} ms", "clock(3)")
     bench.claim("both copies are equal to the file", looped["equal"] and sent["equal"])
     bench.claim(f"piece by piece takes {PIECES} reads and as many writes", PIECES <= looped["reads"] < PIECES + 8)
     bench.claim("and writes", PIECES <= looped["writes"] < PIECES + 4)
-    bench.claim("sendfile(2) takes a handful", sent["reads"] + sent["writes"] < 16)
+    bench.claim("with sendfile(2) there are fewer than 16 calls", sent["reads"] + sent["writes"] < 16)
 
 
 LAB = Lab(
     question=f"{SIZE >> 20} MiB are copied in pieces of {PIECE} bytes. How many calls is that? And with sendfile?",
-    answer=f"{PIECES} reads and {PIECES} writes; with sendfile(2) one call, and a few more to look at the count.",
+    answer=f"{PIECES} reads and {PIECES} writes; with sendfile(2) one call, and a few more to read the counters.",
     control="the second copy is made with read and write, too",
     check=check,
 )

@@ -1,7 +1,8 @@
-"""SIGCHLD coalesces: twenty ends, one signal.
+"""Several SIGCHLD become one: twenty children end, one signal arrives.
 
-A pending signal is one bit: that it has come, not how often. So twenty children that end while SIGCHLD is blocked
-leave one SIGCHLD. Whoever reaps one child for each signal leaves nineteen zombies; right is to reap until none is left.
+A pending signal is one bit: it records that the signal has come, not how often. So twenty children that end while
+SIGCHLD is blocked leave one SIGCHLD. A program that reaps one child for each signal leaves nineteen zombies. The right
+way is to reap in a loop until no child is left.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ CHILDREN = 20
 
 
 def reap(in_a_loop: bool) -> None:
-    """In the box: let children end while SIGCHLD is blocked, then take the signal as often as it has come."""
+    """In the box: let children end while SIGCHLD is blocked, then take the signal as long as it is pending."""
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     children = [start_and_end() for _ in range(CHILDREN)]
     while any(look.state(child) != "Z" for child in children):
         os.sched_yield()
-    inside.tell(children)
-    inside.listen()
+    inside.send(children)
+    inside.receive_line()
     signals = reaped = 0
     while signal.sigtimedwait([signal.SIGCHLD], 0):
         signals += 1
         reaped += reap_all() if in_a_loop else reap_one()
-    inside.tell({"signals": signals, "reaped": reaped, "zombies": sum(look.state(child) == "Z" for child in children)})
-    inside.listen()
+    inside.send({"signals": signals, "reaped": reaped, "zombies": sum(look.state(child) == "Z" for child in children)})
+    inside.receive_line()
 
 
 def start_and_end() -> int:
@@ -44,12 +45,12 @@ def start_and_end() -> int:
 
 
 def reap_one() -> int:
-    """Reap one child; see wait(2)."""
+    """Reap one child; return 1, or 0 if none has ended; see wait(2)."""
     return int(os.waitpid(-1, os.WNOHANG)[0] > 0)
 
 
 def reap_all() -> int:
-    """Reap until no child is left; return how many that were."""
+    """Reap until no child is left; return the number of reaped children."""
     count = 0
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
@@ -60,28 +61,28 @@ def reap_all() -> int:
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Count children, signals, and who was reaped."""
+    """Count the children, the signals, and the reaped children."""
     with bench.box(reap, feature) as box:
-        children = box.hear()
+        children = box.receive()
         pending = look.signals(box.program, "ShdPnd")
         mask = look.status(box.program, "ShdPnd")
         bench.on_host("pending", mask, f"ShdPnd of /proc/{box.program}/status; bit 16 is signal 17, SIGCHLD")
-        box.say("take them")
-        told = box.hear()
+        box.send_line("take them")
+        counts = box.receive()
         zombies = sum(look.state(child) == "Z" for child in look.children(box.program))
     bench.in_box("children that ended", len(children), "fork(2), _exit(2)")
-    bench.in_box("signals taken", told["signals"], "sigtimedwait(2), until there is none")
-    bench.in_box("reaped", told["reaped"], "waitpid(2)")
+    bench.in_box("signals taken", counts["signals"], "sigtimedwait(2), until there is none")
+    bench.in_box("reaped", counts["reaped"], "waitpid(2)")
     bench.on_host("zombies left", zombies, "state Z in /proc/PID/stat")
-    bench.claim("the kernel keeps one bit for them all", signal.SIGCHLD in pending)
-    bench.claim("twenty ends are one signal", told["signals"] == 1)
-    bench.claim("a loop reaps all of them", told["reaped"] == CHILDREN)
-    bench.claim("nobody is left as a zombie", (told["zombies"], zombies) == (0, 0))
+    bench.claim("the kernel keeps one bit for all of them", signal.SIGCHLD in pending)
+    bench.claim("twenty children end, one signal arrives", counts["signals"] == 1)
+    bench.claim("a loop reaps all of them", counts["reaped"] == CHILDREN)
+    bench.claim("no zombie is left", (counts["zombies"], zombies) == (0, 0))
 
 
 LAB = Lab(
-    question=f"{CHILDREN} children end while SIGCHLD is blocked. How many SIGCHLD come when it is let through?",
-    answer="One: a pending signal is a bit, not a count. So a handler reaps in a loop until there is none left.",
+    question=f"{CHILDREN} children end while SIGCHLD is blocked. How many SIGCHLD arrive when it is unblocked?",
+    answer="One: a pending signal is a bit, not a count. So a handler must reap in a loop until no child is left.",
     control="one wait for each signal: nineteen zombies stay",
     check=check,
 )

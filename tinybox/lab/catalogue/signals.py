@@ -1,8 +1,8 @@
 """The common signals, and what each one does by default.
 
-For a program that says nothing about them, most signals are an end; QUIT and SEGV also leave a core file; STOP stops,
-CONT continues, and CHLD is ignored. A handler changes all of that, but for KILL and STOP. Nothing here is recited: each
-signal is sent, and the parent asks wait(2) what became of the child.
+Most signals end a program that has no handler for them; QUIT and SEGV also leave a core file; STOP stops it, CONT
+continues it, and CHLD is ignored. A handler changes all of that, except for KILL and STOP. The lab measures this table:
+it sends each signal, and the parent reads with wait(2) what happened to the child.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ NAMES = "CHLD CONT STOP TERM KILL INT HUP QUIT PIPE SEGV".split()
 ENDS, CORE, STOPS, GOES_ON, IGNORED = "ends", "ends, core", "stops", "continues", "ignored"
 EXPECTED = dict.fromkeys(NAMES, ENDS) | {"CHLD": IGNORED, "CONT": GOES_ON, "STOP": STOPS, "QUIT": CORE, "SEGV": CORE}
 FIXED = {"KILL", "STOP"}
-CORE_SIZE = 4096  # bytes: it is only to be seen that there is one
+CORE_SIZE = 4096  # bytes: enough to see that there is a core file
 NO_PIPE = 1  # RLIMIT_CORE 1 keeps a core from the program that core_pattern may name: see core(5)
 
 
 def table(handled: bool, core_size: int) -> dict[str, str]:
-    """In the box: send each signal to a child, and return what became of it."""
+    """In the box: send each signal to a child, and return its effect on the child."""
     os.chdir("/tmp")
     resource.setrlimit(resource.RLIMIT_CORE, (core_size, core_size))
     process.set_dumpable(True)
@@ -37,7 +37,7 @@ def table(handled: bool, core_size: int) -> dict[str, str]:
 
 
 def effect(number: int, handled: bool) -> str:
-    """Send a signal to a fresh child; tell what wait(2) says of it, or what the child itself says if it lives on."""
+    """Send a signal to a new child; return the effect by wait(2), or by the child's own answer if it lives on."""
     ask, answer = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
@@ -58,7 +58,7 @@ def effect(number: int, handled: bool) -> str:
 
 
 def answer_questions(number: int, handled: bool, ask: int, answer: int) -> None:
-    """Be the child: take the signal by a handler if so told, and tell whoever asks how often it came; sigaction(2)."""
+    """Be the child: if *handled*, set a handler; answer each byte with the number of caught signals; sigaction(2)."""
     caught = []
     if handled and number not in (signal.SIGKILL, signal.SIGSTOP):
         signal.signal(number, lambda *_: caught.append(number))
@@ -69,11 +69,11 @@ def answer_questions(number: int, handled: bool, ask: int, answer: int) -> None:
 
 
 def what_became(child: int, answer: int) -> str:
-    """Wait for the child's answer, or for news of it from the kernel; see waitpid(2)."""
+    """Wait for the child's answer, or for a change of its state; return the effect; see waitpid(2)."""
     while True:
-        pid, word = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+        pid, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
         if pid:
-            return reap(child, word)
+            return reap(child, status)
         if select.select([answer], [], [], 0.001)[0]:
             count = int(os.read(answer, 8) or b"0")
             os.kill(child, signal.SIGKILL)
@@ -81,38 +81,38 @@ def what_became(child: int, answer: int) -> str:
             return "caught" if count else IGNORED
 
 
-def reap(child: int, word: int) -> str:
-    """Read the *word* of wait(2), and end a child that is only stopped."""
-    if os.WIFSTOPPED(word):
+def reap(child: int, status: int) -> str:
+    """Decode the *status* from wait(2), and kill a child that is only stopped."""
+    if os.WIFSTOPPED(status):
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         return STOPS
-    return CORE if os.WCOREDUMP(word) else ENDS
+    return CORE if os.WCOREDUMP(status) else ENDS
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Measure the table twice: for a program without handlers, and for one that has a handler for each signal."""
+    """Measure the table twice: for a program without handlers, and for a program with a handler for each signal."""
     pattern = look.text("/proc/sys/kernel/core_pattern")
     files = not pattern.startswith(("|", "/", "@"))
     size = CORE_SIZE if files else NO_PIPE
     expected = EXPECTED if files else {name: ENDS if row == CORE else row for name, row in EXPECTED.items()}
     with bench.box(table, False, size, tmpfs=["/tmp"]) as box:
-        plain = box.hear()
+        plain = box.receive()
     with bench.box(table, feature, size, tmpfs=["/tmp"]) as box:
-        handled = box.hear()
+        handled = box.receive()
     bench.saw("core files", "in the box's /tmp" if files else "none", f"core_pattern is {pattern}")
     for name in NAMES:
         bench.in_box(name, f"{plain[name]}; with a handler: {handled[name]}", "wait(2)")
     changed = {name for name in NAMES if handled[name] != plain[name]}
-    bench.claim("without handlers the table is the manual's: see signal(7)", plain == expected)
-    bench.claim("a handler changes every row but KILL and STOP", changed == set(NAMES) - FIXED)
+    bench.claim("without handlers the table is that of signal(7)", plain == expected)
+    bench.claim("a handler changes every row except KILL and STOP", changed == set(NAMES) - FIXED)
 
 
 LAB = Lab(
     question="What do CHLD CONT STOP TERM KILL INT HUP QUIT PIPE and SEGV do to a program that has no handlers? And"
     " which of these rows can a handler not change?",
-    answer="CHLD is ignored, CONT continues, STOP stops, the others end it, QUIT and SEGV with a core file. A handler"
-    " changes all but KILL and STOP.",
-    control="the second program has no handlers either: no row changes",
+    answer="CHLD is ignored, CONT continues it, STOP stops it, the others end it, QUIT and SEGV with a core file. A"
+    " handler changes all rows except KILL and STOP.",
+    control="the second program has no handlers, either: no row changes",
     check=check,
 )

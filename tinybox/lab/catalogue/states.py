@@ -1,8 +1,9 @@
 """The states R S D T t Z X, and the moves between them.
 
 Running, sleeping, sleeping so that no signal wakes it, stopped, stopped by a tracer, ended but not waited for, gone.
-The letter is the kernel's, so both sides of a box read the same one. D is mostly the disk; here it is a parent that
-waits for its vfork(2) child to execute, which that child never does, for it waits at a FIFO that nobody opens.
+The letter comes from the kernel, so host and box read the same one. A process in state D mostly waits for a disk. Here
+it is a parent that waits until its vfork(2) child calls execve(2). The child never does, because it waits at a FIFO
+that no process opens.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FIFO = "/tmp/nobody-opens-me"
 
 
 def run() -> None:
-    """R: be busy."""
+    """R: use the CPU."""
     while True:
         pass
 
@@ -34,13 +35,13 @@ def sleep_deeply() -> None:
 
 
 def be_stopped() -> None:
-    """T: stop, and sleep when we are continued; see SIGSTOP in signal(7)."""
+    """T: stop, and sleep after SIGCONT; see SIGSTOP in signal(7)."""
     os.kill(os.getpid(), signal.SIGSTOP)
     signal.pause()
 
 
 def be_traced() -> None:
-    """t: stop for our parent as a tracer; see PTRACE_TRACEME in ptrace(2)."""
+    """t: stop with the parent as tracer; see PTRACE_TRACEME in ptrace(2)."""
     tracing.ptrace(tracing.TRACEME)
     os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -51,7 +52,7 @@ def stay() -> None:
 
 
 def end() -> None:
-    """Z, until our parent waits for us: end."""
+    """Z until the parent waits, then X: end."""
 
 
 WAYS: dict[str, Callable[[], None]] = {
@@ -60,35 +61,35 @@ WAYS: dict[str, Callable[[], None]] = {
 
 
 def stage(active: bool) -> None:
-    """In the box: have a child for each letter, tell their numbers, then look at them; without *active*, all sleep."""
+    """In the box: make a child for each letter; send the pids, then the states; without *active*, all of them sleep."""
     os.mkfifo(FIFO)
-    cast = {}
+    pids = {}
     for letter, act in WAYS.items():
-        cast[letter] = os.fork()
-        if cast[letter] == 0:
+        pids[letter] = os.fork()
+        if pids[letter] == 0:
             inside.perform(act if active else stay, ())
     if active:
-        os.waitpid(cast["X"], 0)
-    inside.tell(cast)
-    inside.listen()
-    inside.tell({letter: look.state(pid) for letter, pid in cast.items()})
-    os.kill(cast["T"], signal.SIGCONT)
+        os.waitpid(pids["X"], 0)
+    inside.send(pids)
+    inside.receive_line()
+    inside.send({letter: look.state(pid) for letter, pid in pids.items()})
+    os.kill(pids["T"], signal.SIGCONT)
     if active:
-        os.waitpid(cast["Z"], 0)
-    inside.listen()
+        os.waitpid(pids["Z"], 0)
+    inside.receive_line()
 
 
 def check(bench: Bench, *, feature: bool) -> None:
     """Bring seven processes into seven states, and read the letters on both sides."""
     bench.need(tracing.allowed(), "this host allows no ptrace(2)")
     with bench.box(stage, feature) as box:
-        inner = box.hear()
+        inner = box.receive()
         numbers = {look.status(pid, "NSpid").split()[-1]: pid for pid in look.children(box.program)}
         pids = {letter: numbers.get(str(pid), 0) for letter, pid in inner.items()}
         bench.comes(lambda: all(look.state(pids[letter]) == letter for letter in WAYS), 10 if feature else 0.2)
         outside = {letter: look.state(pid) for letter, pid in pids.items()}
-        box.say("look")
-        within = box.hear()
+        box.send_line("look")
+        within = box.receive()
         for letter, act in WAYS.items():
             figure = f"{act.__name__}, for {letter}"
             bench.on_host(figure, outside[letter], f"field 3 of /proc/{pids[letter] or 'PID'}/stat")
@@ -105,9 +106,10 @@ def check(bench: Bench, *, feature: bool) -> None:
 
 
 LAB = Lab(
-    question="Which states of a process can you bring about on purpose, and does the host see other ones than the box?",
+    question="Which states of a process can you produce on purpose, and does the host see other states than the box?",
     answer="All seven: R by work, S by waiting, D by waiting for a vfork child, T by SIGSTOP, t by ptrace, Z by ending"
-    " without being waited for, X by waiting: the entry in /proc is gone (ENOENT). Both sides read one letter.",
-    control="the same seven processes just sleep: S everywhere",
+    " without being waited for, X when the parent has waited: the entry in /proc is gone (ENOENT). Both sides read the"
+    " same letter.",
+    control="the same seven processes only sleep: S everywhere",
     check=check,
 )

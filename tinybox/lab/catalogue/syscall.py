@@ -1,8 +1,8 @@
-"""System calls: where a program leaves its own code, and how often.
+"""System calls: where a program enters the kernel, and how often.
 
-A program computes by itself, in user mode; for everything else it asks the kernel. While it waits for an answer,
-/proc/PID/syscall shows the number of the question and wchan the place in the kernel where it sleeps. Output is a
-question, too: five lines that are echoed one by one are five calls of write(2).
+A program computes by itself, in user mode; for everything else it calls the kernel. While it waits in a system call,
+/proc/PID/syscall shows the number of the call, and wchan the function of the kernel in which it sleeps. Output is a
+system call, too: five lines that are echoed one by one are five calls of write(2).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SLEEPER, SPINNER = "exec sleep 1000", "while :; do :; done"
 FIVE = "read go; echo 1; echo 2; echo 3; echo 4; echo 5; read go"
 ONE = "read go; printf '1\\n2\\n3\\n4\\n5\\n'; read go"
-READING = ("read", "poll", "ppoll")  # aarch64 has no poll(2) of its own; what the shell is in while it waits for a line
+READING = ("read", "poll", "ppoll")  # the calls in which the shell waits for a line; aarch64 has no poll(2)
 LINES = ["1", "2", "3", "4", "5"]
 
 
@@ -32,13 +32,13 @@ def call_of(pid: int) -> str:
 
 
 def writes(pid: int) -> int:
-    """Return how many calls of write(2) and its kin a process has made: syscw; see proc_pid_io(5)."""
+    """Return how many calls of write(2) and similar calls a process has made: syscw; see proc_pid_io(5)."""
     counted = dict(line.split(": ") for line in look.text(f"/proc/{pid}/io").splitlines())
     return int(counted["syscw"])
 
 
 def sleeps(bench: Bench, script: str) -> str:
-    """Return the call in which a box's program is, once it has left the shell's beginnings."""
+    """Return the call in which a box's program is, after the shell has started it."""
     with bench.box("sh", "-c", script) as box:
         pid = bench.until(lambda: box.program, "the program")
         if script == SPINNER:
@@ -56,8 +56,8 @@ def counted(bench: Bench, script: str) -> tuple[int, list[str]]:
         pid = bench.until(lambda: box.program, "the program")
         bench.until(lambda: call_of(pid) in READING, "the shell's read")
         before = writes(pid)
-        box.say("go")
-        lines = [box.line() for _ in LINES]
+        box.send_line("go")
+        lines = [box.read_line() for _ in LINES]
         bench.until(lambda: call_of(pid) in READING, "the shell's second read")
         made = writes(pid) - before
         bench.in_box("lines", " ".join(lines), script)
@@ -66,18 +66,18 @@ def counted(bench: Bench, script: str) -> tuple[int, list[str]]:
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Look at a program while it waits, and count what it asks for."""
+    """Read the call in which a program waits, and count the calls of another program."""
     name = sleeps(bench, SLEEPER if feature else SPINNER)
     made, lines = counted(bench, FIVE if feature else ONE)
     bench.claim("a sleeping program is in nanosleep(2) or clock_nanosleep(2)", name.endswith("nanosleep"))
     bench.claim("all five lines came", lines == LINES)
-    bench.claim("five echoes are five writes", made == len(LINES))
+    bench.claim("five echoes are five calls of write(2)", made == len(LINES))
 
 
 LAB = Lab(
     question="A program sleeps for 1000 seconds. Where is it? And how many system calls do five echoes take?",
     answer="In the kernel, in clock_nanosleep(2): /proc/PID/syscall has its number. Five echoes are five calls of"
     " write(2).",
-    control="a program that spins is in no call at all; five lines printed at once are one write",
+    control="a program in a busy loop is in no call; five lines printed at once are one write",
     check=check,
 )

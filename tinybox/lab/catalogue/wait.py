@@ -1,7 +1,8 @@
-"""waitpid: a parent hears not only of the end.
+"""waitpid: a parent can wait for the end, a stop or a continuation.
 
-wait(2) returns when a child has ended. With WUNTRACED it returns also when one was stopped, with WCONTINUED when one
-goes on. What happened is packed into one number: 0x137f is "stopped by 19", 0xffff "continued", 0x000f "ended by 15".
+wait(2) returns when a child has ended. With WUNTRACED it also returns when a child was stopped, with WCONTINUED when a
+child was continued. The event is packed into one number: 0x137f is "stopped by 19", 0xffff "continued", 0x000f "ended
+by 15".
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def watch(untraced: int, continued: int) -> dict[str, int]:
-    """In the box: stop, continue and end a child, and return what wait says of it each time; see waitpid(2).
+    """In the box: stop, continue and end a child, and return the status of each waitpid(2).
 
-    Each time the child is seen in its new state first. So an answer of 0 to WNOHANG means: it would wait on.
+    Before each call the child is in its new state. So the result 0 with WNOHANG means that waitpid(2) would wait on.
     """
     child = os.fork()
     if child == 0:
@@ -40,31 +41,32 @@ def watch(untraced: int, continued: int) -> dict[str, int]:
 
 
 def settle(fact: Callable[[], bool]) -> None:
-    """In the box: look until *fact* holds; the lab outside knows how long that may take."""
+    """In the box: wait until *fact* is true; the lab outside limits the time."""
     while not fact():
         os.sched_yield()
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Let a parent ask for a child that was stopped, continued and ended, with and without the two flags."""
+    """Let a parent wait for a child that is stopped, continued and ended, with or without the two flags."""
     flags = (os.WUNTRACED, os.WCONTINUED) if feature else (0, 0)
     with bench.box(watch, *flags) as box:
-        words = box.hear()
-    for what, word in words.items():
-        shown = f"{word:#06x}" if word else "nothing: it would wait on"
-        bench.in_box(what, shown, "the status of waitpid(2)")
-    bench.claim("stopped by SIGSTOP is 0x137f", words["stopped"] == 0x137F)
-    bench.claim("continued is 0xffff", words["continued"] == 0xFFFF)
-    bench.claim("ended by SIGTERM is 0x000f", words["ended"] == 0x000F)
+        status = box.receive()
+    for event, number in status.items():
+        shown = f"{number:#06x}" if number else "nothing: it would wait on"
+        bench.in_box(event, shown, "the status of waitpid(2)")
+    bench.claim("stopped by SIGSTOP is 0x137f", status["stopped"] == 0x137F)
+    bench.claim("continued is 0xffff", status["continued"] == 0xFFFF)
+    bench.claim("ended by SIGTERM is 0x000f", status["ended"] == 0x000F)
+    stopped, ended = status["stopped"], status["ended"]
     bench.claim(
-        "the macros read the same",
-        os.WIFSTOPPED(words["stopped"]) and os.WSTOPSIG(words["stopped"]) == 19 and os.WTERMSIG(words["ended"]) == 15,
+        "the macros of wait(2) decode the same",
+        os.WIFSTOPPED(stopped) and os.WSTOPSIG(stopped) == 19 and os.WTERMSIG(ended) == 15,
     )
 
 
 LAB = Lab(
-    question="A child is stopped, goes on, and is ended. Of which of these does its parent hear from waitpid(2)?",
-    answer="Of its end always: 0x000f. Of the stop (0x137f) with WUNTRACED, of its going on (0xffff) with WCONTINUED.",
-    control="without the flags: of the stop and the going on it hears nothing",
+    question="A child is stopped, continued, and ended. Which of these events does waitpid(2) report to its parent?",
+    answer="The end always: 0x000f. The stop (0x137f) with WUNTRACED, the continuation (0xffff) with WCONTINUED.",
+    control="without the flags: the stop and the continuation are not reported",
     check=check,
 )

@@ -1,7 +1,8 @@
 """Are more processes better? Why nginx has a worker for each CPU.
 
-Busy workers share the CPUs that are there: beyond that number, more of them give more switches and no more work.
-Workers that wait, for a disk or a network, do not use a CPU meanwhile: there, more of them do more, up to many.
+Busy workers share the CPUs of the machine: with more workers than CPUs there are more context switches, and no more
+work is done. Workers that wait for a disk or a network use no CPU while they wait: there, more workers do more work, up
+to a high number.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tinybox.lab.course import Lab
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
 
-SPAN, PAUSE = 0.25, 0.01  # seconds: one measurement; one answer of a slow disk
+SPAN, PAUSE = 0.25, 0.01  # seconds: the time of one measurement; the time that a slow disk takes to answer
 CLOCK = struct.Struct("d")  # one reading of the clock that all processes share; see CLOCK_MONOTONIC in clock_gettime(2)
 
 
@@ -28,12 +29,12 @@ def busy_task() -> None:
 
 
 def blocking_task() -> None:
-    """Wait for somebody else, as for a disk; see nanosleep(2)."""
+    """Wait, as for a disk; see nanosleep(2)."""
     time.sleep(PAUSE)
 
 
 def worker(gate: int, results: int, blocking: bool) -> None:
-    """Wait for the starting shot, which says when time is up, do tasks until then, write down how many are done."""
+    """Wait for the start message, which has the time of the end; do tasks until then, and write their number."""
     (until,) = CLOCK.unpack(os.read(gate, CLOCK.size))
     task, done = blocking_task if blocking else busy_task, 0
     while True:
@@ -46,32 +47,32 @@ def worker(gate: int, results: int, blocking: bool) -> None:
 
 
 def crew(number: int, blocking: bool) -> tuple[int, int]:
-    """In the box: let *number* workers run; return their tasks a second, and how often they were switched."""
-    (gate, shot), (heard, results) = os.pipe(), os.pipe()
+    """In the box: let *number* workers run; return their tasks a second, and their involuntary context switches."""
+    (gate, start), (counts, results) = os.pipe(), os.pipe()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     pids = []
     for _ in range(number):
         pids.append(os.fork())
         if pids[-1] == 0:
             worker(gate, results, blocking)
-    os.write(shot, CLOCK.pack(time.monotonic() + SPAN) * number)
+    os.write(start, CLOCK.pack(time.monotonic() + SPAN) * number)
     for pid in pids:
         os.waitpid(pid, 0)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = sum(int.from_bytes(os.read(heard, 4), "little") for _ in pids)
-    for fd in (gate, shot, heard, results):
+    done = sum(int.from_bytes(os.read(counts, 4), "little") for _ in pids)
+    for fd in (gate, start, counts, results):
         os.close(fd)
     return round(done / SPAN), after.ru_nivcsw - before.ru_nivcsw
 
 
 def serve(sizes: list[int], busy: bool) -> None:
-    """In the box: tell of crews of all *sizes*, first of busy workers (unless none is), then of waiting ones."""
+    """In the box: measure crews of all *sizes* and send the results, first of *busy* workers, then of waiting ones."""
     for blocking in (not busy, True):
-        inside.tell([crew(size, blocking) for size in sizes])
+        inside.send([crew(size, blocking) for size in sizes])
 
 
 def need_steady(bench: Bench, alone: int, together: int, again: int) -> None:
-    """End the check as inconclusive where the same crew does not do the same twice, or two CPUs do no more than one."""
+    """Raise Inconclusive if the same crew does not do the same twice, or if two CPUs do no more than one."""
     slow, fast = sorted((together, again))
     bench.need(fast < 1.3 * slow, f"a starved CPU: the same crew did {together} tasks a second, then {again}")
     bench.need(slow > 1.05 * alone, f"a starved CPU: one worker did {alone} tasks a second, one for each CPU {slow}")
@@ -80,13 +81,13 @@ def need_steady(bench: Bench, alone: int, together: int, again: int) -> None:
 def check(bench: Bench, *, feature: bool) -> None:
     """Measure the work of 1, 2, 4 ... 64 workers of both kinds."""
     cpus = len(os.sched_getaffinity(0))
-    bench.need(cpus > 1, "this machine has only one CPU for us")
+    bench.need(cpus > 1, "tinybox may use only one CPU of this machine")
     sizes = sorted({1, 2, 4, 16, 64, cpus})
     if feature:
         bench.need_fair()
     with bench.box(serve, [*sizes, cpus], feature) as box:
-        *rows, again = box.hear()
-        busy, blocking = dict(zip(sizes, rows, strict=True)), dict(zip(sizes, box.hear()[:-1], strict=True))
+        *rows, again = box.receive()
+        busy, blocking = dict(zip(sizes, rows, strict=True)), dict(zip(sizes, box.receive()[:-1], strict=True))
     for size in sizes:
         source = "tasks a second; ru_nivcsw of getrusage(2)"
         bench.in_box(f"{size} busy", f"{busy[size][0]} a second, {busy[size][1]} switches", source)
@@ -95,15 +96,15 @@ def check(bench: Bench, *, feature: bool) -> None:
         bench.need_fair()
         need_steady(bench, busy[1][0], busy[cpus][0], again[0])
     bench.claim(f"busy: 64 workers do no more than {cpus}, one for each CPU", busy[64][0] < 1.5 * busy[cpus][0])
-    fewest = min(busy[cpus][1], again[1])  # of the two times, for others may have come between in one of them
-    bench.claim("busy: and they are switched more often", busy[64][1] > fewest)
+    fewest = min(busy[cpus][1], again[1])  # of two measurements: other programs may have disturbed one of them
+    bench.claim("busy: and there are more context switches", busy[64][1] > fewest)
     bench.claim("blocking: 64 workers do much more than one", blocking[64][0] > 8 * blocking[1][0])
 
 
 LAB = Lab(
-    question="Twice as many worker processes: twice as much work? On this machine, from 1 to 64?",
-    answer="Busy workers: up to the number of CPUs, then not at all, and the switches grow. Workers that wait for"
-    " something: yes, far beyond the CPUs.",
+    question="Do twice as many worker processes do twice as much work, on this machine, from 1 to 64?",
+    answer="Busy workers: up to the number of CPUs; beyond it only the context switches grow. Workers that wait for a"
+    " disk or a network: yes, far beyond the number of CPUs.",
     control="the busy workers wait, too: now 64 of them do more than one for each CPU",
     check=check,
 )

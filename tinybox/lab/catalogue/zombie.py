@@ -1,8 +1,8 @@
-"""Zombies: what is left of a process until somebody asks how it ended.
+"""Zombies: what is left of a process until its parent waits for it.
 
-A process that has ended has no memory and no files any more, but its number and its exit status stay until its parent
-waits. That costs a pid, and pids are limited. Orphans end up with PID 1: so a PID 1 that does not wait, such as an
-ordinary program in a box, collects zombies. That is what an init is for.
+A process that has ended has no memory and no open files, but its pid and its exit status stay until its parent waits
+for it. So a zombie takes a pid, and pids are limited. PID 1 becomes the parent of orphans. A PID 1 that does not wait,
+such as an ordinary program in a box, collects zombies. An init waits for them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ORPHANS = 5
 
 
 def orphan_some() -> None:
-    """In the box: leave orphans to PID 1; they end when we are told."""
+    """In the box: leave orphans to PID 1; they end after a line from the lab."""
     gate, opened = os.pipe()
     middle = os.fork()
     if middle == 0:
@@ -32,19 +32,19 @@ def orphan_some() -> None:
                 os._exit(0)
         os._exit(0)
     os.waitpid(middle, 0)
-    inside.tell("orphaned")
-    inside.listen()
+    inside.send("orphaned")
+    inside.receive_line()
     os.close(opened)
     os.read(0, 1)
 
 
 def check(bench: Bench, *, feature: bool) -> None:
-    """Leave orphans to a PID 1 that never waits, and look at what remains of them when they have ended."""
+    """Leave orphans to a PID 1 that never waits, and measure what remains of them when they have ended."""
     with bench.box(orphan_some, init="none" if feature else "forward", pids_limit=100) as box:
-        box.hear()
+        box.receive()
         orphans = [pid for pid in look.children(box.pid) if pid != box.program]
         before = bench.on_host("pids.current, all alive", pids_current(box), "pids.current of its control group")
-        box.say("end")
+        box.send_line("end")
         bench.until(lambda: set(map(look.state, orphans)) <= {"Z", "X"}, "the end of the orphans")
         bench.comes(lambda: set(map(look.state, orphans)) == {"X"}, 0.3 if feature else 10)
         states = [look.state(pid) for pid in orphans]
@@ -52,19 +52,19 @@ def check(bench: Bench, *, feature: bool) -> None:
         zombies = [pid for pid in orphans if look.state(pid) == "Z"]
         after = bench.on_host("pids.current, all ended", pids_current(box), "pids.current of its control group")
         listed = set(box.container.cgroup.processes())
-        bench.on_host("cgroup.procs", len(listed - set(zombies)), "cgroup.procs of its control group, the living")
+        bench.on_host("cgroup.procs", len(listed - set(zombies)), "cgroup.procs of its control group, without zombies")
         sizes = [look.status(pid, "VmRSS") for pid in zombies]
         bench.on_host("VmRSS of a zombie", sizes[0] if any(sizes) else "none", "/proc/PID/status")
         seen = box.run("sh", "-c", "grep -l '^State:.Z' /proc/[0-9]*/status").output.split()
         bench.in_box("zombies", len(seen), "grep -l '^State:.Z' /proc/[0-9]*/status")
-    bench.claim(f"{ORPHANS} orphans have ended, and nobody has waited: {ORPHANS} zombies", len(zombies) == ORPHANS)
+    bench.claim(f"{ORPHANS} orphans have ended, and PID 1 has not waited: {ORPHANS} zombies", len(zombies) == ORPHANS)
     bench.claim("both sides see them", len(seen) == len(zombies))
     bench.claim("a zombie has no memory", not any(sizes))
-    bench.claim("and costs a pid all the same", after == before)
+    bench.claim("but it still takes a pid", after == before)
 
 
 def pids_current(box: Box) -> int:
-    """Return how many pids the box's group is charged with; see pids.current in cgroups(7)."""
+    """Return the number of pids in the box's control group; see pids.current in cgroups(7)."""
     return int(box.container.cgroup.read("pids", "pids.current") or -1)
 
 

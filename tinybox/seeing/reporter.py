@@ -1,8 +1,8 @@
-"""The listener inside the engine: it passes on what happens, as raw words, to a process that looks and shows.
+"""The listener inside the engine: it sends each step and system call, as raw data, to the observer process.
 
-Parent and child each have a lane of their own, a socket on which a message stays whole. Before and after each step the
-one who does it waits for an answer: so the state can be read while nothing moves, and a step can be stopped or refused.
-Nothing is imported, printed or formatted here, for half of it runs between clone3(2) and execve(2).
+Parent and child each have a lane, a SOCK_SEQPACKET socket that keeps messages whole. Before and after each step, the
+process that does it waits for an answer. So the observer can read the state while nothing changes, and can stop or
+refuse a step. This file imports, prints and formats nothing, because half of it runs between clone3(2) and execve(2).
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from typing import Any
 
 PARENT, CHILD = "parent", "child"
-ASIDE = "aside"  # a process that helps for a moment, such as the one in whose user namespace ids are mapped
-CLONE = "clone"  # the step in which the child is born
+ASIDE = "aside"  # a short-lived process that helps, such as the process whose user namespace maps ids
+CLONE = "clone"  # the step that makes the child
 GO, LEAVE = b"go", b"leave"
-LONGEST = 4096  # bytes of one argument; a seccomp filter is longer, and nobody reads it as bytes
+LONGEST = 4096  # bytes of one argument; a seccomp filter is longer, but it is not shown as bytes
 _WAITING = ("begin", "step", "failed")
 
 
 class LeftError(TinyboxError):
-    """Somebody looked, and chose to leave: all is undone; the status is that of Ctrl-C."""
+    """The user left the run at a stop: all steps are undone; the exit status is that of Ctrl-C."""
 
     status = 130
 
 
-class Teller:
-    """What the engine's processes know of their audience: two lanes, and on which of them they are."""
+class Reporter:
+    """The engine's ends of the two lanes, and the lane of the current process."""
 
     def __init__(self) -> None:
         kind = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
@@ -44,23 +44,23 @@ class Teller:
         self.who = PARENT
         self.step = ""
 
-    def audience_side(self) -> dict[str, _socket.socket]:
-        """Return the ends for the process that looks; the engine's ends are closed here."""
+    def observer_side(self) -> dict[str, _socket.socket]:
+        """Close the engine's ends, and return those of the observer; called in the observer process."""
         for end in self._ours.values():
             end.close()
         return self._theirs
 
-    def listen(self) -> None:
-        """From now on, pass on what the engine tells."""
+    def start(self) -> None:
+        """Begin to send all that the engine reports."""
         for end in self._theirs.values():
             end.close()
         explain.kept.append(self._ours[CHILD].fileno())
-        explain.listeners.append(self.hear)
+        explain.listeners.append(self.forward)
 
-    def hear(self, name: str, arguments: tuple[object, ...], result: object, begun: int) -> None:
-        """Pass one event on; for a step, wait until it may go on. LeftError: it may not."""
+    def forward(self, name: str, arguments: tuple[object, ...], result: object, begun: int) -> None:
+        """Send one event; for a step, wait for the answer. LeftError: the step is refused."""
         ended = time.monotonic_ns()
-        if name in ("clone3", "fork") and result == 0:  # nobody made this call: it is where a new process begins
+        if name in ("clone3", "fork") and result == 0:  # the result in the new process: this is its first report
             self._begin_as(CHILD if name == "clone3" and self.step == CLONE else ASIDE)
             return
         kind, _, step = name.partition(":")
@@ -73,7 +73,7 @@ class Teller:
             self._ours[CHILD].close()
 
     def _begin_as(self, who: str) -> None:
-        """Be another process: the child, a help at its birth, or one that goes its own way and tells nothing."""
+        """Note that this is a new process: the child, a helper of the clone step, or another one that sends nothing."""
         self.who = who
         if who == ASIDE and self.step != CLONE:
             self.close()
@@ -81,12 +81,12 @@ class Teller:
             self.lane = CHILD
             self._ours[PARENT].close()
 
-    def say(self, kind: str, /, **words: object) -> None:
-        """Tell the audience what the engine does not know of: the beginning of the trace, and its end."""
-        self._pass(kind, (words,), None, 0, time.monotonic_ns())
+    def send(self, kind: str, /, **content: object) -> None:
+        """Send an event that the engine does not report: the beginning of the trace, and its end."""
+        self._pass(kind, (content,), None, 0, time.monotonic_ns())
 
     def close(self) -> None:
-        """Stop passing on; the audience hears the end of this lane."""
+        """Stop sending, and close the lanes in this process."""
         explain.listeners.clear()
         explain.kept.clear()
         for end in self._ours.values():
@@ -97,7 +97,7 @@ class Teller:
         message = marshal.dumps((self.who, name, [raw(argument) for argument in arguments], plain, begun, ended))
         try:
             self._ours[self.lane].send(message)
-        except OSError:  # nobody looks any more: the engine goes on without
+        except OSError:  # the observer has ended: the engine goes on without it
             explain.listeners.clear()
 
     def _answer(self) -> bytes:
@@ -108,12 +108,12 @@ class Teller:
 
 
 def raw(argument: Any) -> object:
-    """Return *argument* as plain data: of a structure its type and its bytes; see ctypes.byref in the Python manual."""
+    """Return *argument* as plain data; for a structure, its type and bytes; see ctypes.byref in the Python manual."""
     plain: object = argument
     if isinstance(argument, bytes | str):
         plain = argument[:LONGEST]
     elif isinstance(argument, int) and not isinstance(argument, bool):
-        plain = int(argument)  # marshal takes plain numbers only, and a signal is more than that
+        plain = int(argument)  # marshal takes only plain numbers, not subclasses such as signal.Signals
     elif isinstance(argument, list | tuple):
         plain = [raw(item) for item in argument]
     elif isinstance(argument, dict):

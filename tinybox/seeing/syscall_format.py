@@ -1,7 +1,7 @@
-"""From raw words to readable ones: the flags of a system call by name, its paths as text, its answer or its errno.
+"""Format the parts of a system call as text: flags by name, paths in quotes, structures, the result or the errno.
 
-The names are those of the kernel's headers, taken from the constants of linux/; what is in no table is shown as a
-number, and never guessed.
+The names are those of the kernel's headers, taken from the constants in tinybox/linux/. A value without a name is shown
+as a number, and never guessed.
 """
 
 from __future__ import annotations
@@ -55,19 +55,19 @@ SOCKETS = {1: "SOCK_STREAM", 2: "SOCK_DGRAM", 3: "SOCK_RAW"}
 
 
 def flags(value: int, names: dict[int, str]) -> str:
-    """Return *value* as names joined by ``|``; what is left without a name stands there as a number."""
-    said = []
+    """Return *value* as names joined by ``|``; bits without a name are added as a number."""
+    shown = []
     for bits, name in sorted(names.items(), key=lambda row: (-row[0].bit_count(), row[0])):
         if bits and value & bits == bits:
-            said.append(name)
+            shown.append(name)
             value &= ~bits
-    if value or not said:
-        said.append(hex(value) if value > 9 else str(value))
-    return "|".join(said)
+    if value or not shown:
+        shown.append(hex(value) if value > 9 else str(value))
+    return "|".join(shown)
 
 
 def choice(value: int, names: dict[int, str]) -> str:
-    """Return the one name that *value* has, or the number."""
+    """Return the name of *value*, or the number if it has none."""
     return names.get(value, str(value))
 
 
@@ -90,12 +90,12 @@ def text(value: object) -> str:
 
 
 def directory(value: object) -> str:
-    """Return a directory's descriptor, by name where it is the working directory."""
+    """Return a directory's descriptor as text, AT_FDCWD for the working directory."""
     return "AT_FDCWD" if value in (mount.AT_FDCWD, None) else str(value)
 
 
 def mode(value: object) -> str:
-    """Return the bits of chmod(2) in octal, with the kind of file in front where there is one."""
+    """Return the bits of chmod(2) in octal, after the kind of file if it has one."""
     if not isinstance(value, int):
         return str(value)
     kinds = {stat.S_IFCHR: "S_IFCHR|", stat.S_IFBLK: "S_IFBLK|", stat.S_IFIFO: "S_IFIFO|"}
@@ -103,7 +103,7 @@ def mode(value: object) -> str:
 
 
 def device(value: int) -> str:
-    """Return a device number as makedev(3) would be asked for it."""
+    """Return a device number as a call of makedev(3)."""
     return f"makedev({os.major(value)}, {os.minor(value)})"
 
 
@@ -116,13 +116,13 @@ def signal_name(value: int) -> str:
 
 
 def structure(value: Any) -> Any:
-    """Return the structure that a raw argument stands for, or None where it is of an unknown kind."""
+    """Return the ctypes structure of a raw argument, or None if its kind is unknown."""
     kind = STRUCTURES.get(value["structure"]) if isinstance(value, dict) and "structure" in value else None
     return kind.from_buffer_copy(value["bytes"]) if kind else None
 
 
 def answer(result: object) -> str:
-    """Return what the kernel answered: a number, or -1 with errno(3) in name and words."""
+    """Return the result of a call as text: a number, or -1 with the name and the message of the errno(3)."""
     if isinstance(result, int) and result < 0:
         return f"-1 {errno.errorcode.get(-result, -result)} ({os.strerror(-result)})"
     return str(result) if result is not None else "?"
