@@ -7,6 +7,7 @@ that /dev/pts/0 exists in the container.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -77,8 +78,17 @@ class RawMode:
 
     def __exit__(self, *_: object) -> None:
         if self._former is not None:
-            termios.tcsetattr(self.fd, termios.TCSADRAIN, self._former)
+            restore(self.fd, self._former)
             self._former = None
+
+
+def restore(fd: int, attributes: list[Any]) -> None:
+    """Set the *attributes* of the terminal *fd*; do nothing if the terminal was closed (EIO); see tcsetattr(3)."""
+    try:
+        termios.tcsetattr(fd, termios.TCSADRAIN, attributes)
+    except termios.error as error:
+        if error.args[0] not in (errno.EIO, errno.ENOTTY):
+            raise
 
 
 def raw(attributes: list[Any]) -> list[Any]:

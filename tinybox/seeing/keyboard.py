@@ -7,6 +7,7 @@ import signal
 import termios
 
 from tinybox.errors import UsageError
+from tinybox.isolation.terminal import restore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,9 +45,14 @@ class Keyboard:
         os.write(self.fd, text.encode(errors="backslashreplace"))
 
     def key(self) -> str:
-        """Wait for one key, without Enter, and return it; CTRL_C also if Ctrl-C came before; see termios(3)."""
-        former = termios.tcgetattr(self.fd)
-        single_keys = termios.tcgetattr(self.fd)
+        """Wait for one key, without Enter, and return it; see termios(3).
+
+        CTRL_C is returned also if Ctrl-C came before, and if the terminal was closed.
+        """
+        try:
+            former, single_keys = termios.tcgetattr(self.fd), termios.tcgetattr(self.fd)
+        except termios.error:
+            return CTRL_C
         single_keys[3] &= ~(termios.ICANON | termios.ECHO)
         try:
             self._waiting = True  # from now on Ctrl-C raises; only then check for an earlier one, so that none is lost
@@ -54,12 +60,12 @@ class Keyboard:
                 self._interrupted = False
                 return CTRL_C
             termios.tcsetattr(self.fd, termios.TCSADRAIN, single_keys)
-            return os.read(self.fd, 1).decode(errors="replace")
-        except KeyboardInterrupt:
+            return os.read(self.fd, 1).decode(errors="replace") or CTRL_C  # end of file: the terminal was closed
+        except (KeyboardInterrupt, OSError, termios.error):
             return CTRL_C
         finally:
             self._waiting = False
-            termios.tcsetattr(self.fd, termios.TCSADRAIN, former)
+            restore(self.fd, former)
 
     def lend(self, arguments: list[str], environment: dict[str, str]) -> None:
         """Run another program on the terminal, and take the terminal back from its process groups; see tcsetpgrp(3)."""

@@ -129,9 +129,6 @@ def test_a_terminal_that_goes_away_ends_the_box(tinybox: Command) -> None:
     close_the_window(tinybox)
 
 
-@pytest.mark.xfail(
-    reason="RawMode's tcsetattr(3) on the closed terminal raises EIO as termios.error: tinybox ends with 1"
-)
 def test_the_status_is_the_program_s_without_a_terminal(tinybox: Command) -> None:
     """The terminal has gone, and the exit status is still the program's."""
     assert close_the_window(tinybox) == 9

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +78,16 @@ def test_leaving_undoes_everything(tinybox: Command, step: str, key: str) -> Non
         assert seen.status() == 130
         assert "it runs" not in seen.shown
         assert "everything is undone" in seen.shown
+    nothing_is_left(tinybox)
+
+
+def test_a_terminal_that_is_closed_at_a_stop_undoes_everything(tinybox: Command) -> None:
+    """The window is closed while a step waits for a key: tinybox ends as for Ctrl-C, and leaves nothing."""
+    with stopped(tinybox, "--break-at", "pivot_root") as seen:
+        os.close(seen.slave)
+        os.close(seen.master)
+        until(lambda: seen.process.poll() is not None)
+        assert seen.process.returncode in (130, -signal.SIGHUP, 128 + signal.SIGHUP)
     nothing_is_left(tinybox)
 
 
