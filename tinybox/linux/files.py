@@ -124,24 +124,29 @@ def replace(path: str, data: bytes, mode: int = 0o600) -> None:
     On a full disk the former file stays. The umask has no effect. Two processes must not do this at the same time.
     """
     draft = f"{path}.new"
-    discard(draft)  # left by a command that was killed before rename(2)
-    fd = _open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with open(fd, "wb") as file:
-            os.fchmod(fd, mode)
+
+    def write() -> None:
+        with open(_open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            if mode != 0o600:
+                os.fchmod(file.fileno(), mode)
             file.write(data)
-        os.rename(draft, path)
-    except BaseException:
-        discard(draft)
-        raise
+
+    _rename_made(write, draft, path)
 
 
 def replace_link(path: str, target: str, draft: str = "") -> None:
     """Make *path* a symbolic link to *target* in one step, also in place of a former one; see rename(2)."""
     draft = draft or f"{path}.new"
-    discard(draft)
-    os.symlink(target, draft)
+    _rename_made(lambda: os.symlink(target, draft), draft, path)
+
+
+def _rename_made(make: Callable[[], None], draft: str, path: str) -> None:
     try:
+        try:
+            make()
+        except FileExistsError:  # left by a command that was killed before rename(2)
+            discard(draft)
+            make()
         os.rename(draft, path)
     except BaseException:
         discard(draft)
@@ -156,9 +161,12 @@ def write_once(fd: int, data: bytes) -> None:
         os.close(fd)
 
 
-def discard(path: str) -> None:
-    """Remove a link or a file if it exists; see unlink(2)."""
-    _remove(os.unlink, path, None)
+def discard(path: str | bytes, dir_fd: int | None = None, remove: Callable[..., None] = os.unlink) -> None:
+    """Remove a link or a file, or with os.rmdir a directory, if it exists; see unlink(2)."""
+    try:
+        remove(path, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return
 
 
 def close_range(first: int, last: int = 2**32 - 1) -> None:
@@ -284,17 +292,9 @@ def remove_tree(path: str | bytes, dir_fd: int | None = None) -> None:
     try:
         for fd, folders, others in walk(top, leaves_first=True):
             for name in others:
-                _remove(os.unlink, name, fd)
+                discard(name, fd)
             for name in folders:
-                _remove(os.rmdir, name, fd)
-        _remove(os.rmdir, path, dir_fd)
+                discard(name, fd, os.rmdir)
+        discard(path, dir_fd, os.rmdir)
     finally:
         os.close(top)
-
-
-def _remove(call: Callable[..., None], name: str | bytes, dir_fd: int | None) -> None:
-    """Remove *name* with os.unlink or os.rmdir; a file that does not exist is no error."""
-    try:
-        call(name, dir_fd=dir_fd)
-    except FileNotFoundError:
-        return
