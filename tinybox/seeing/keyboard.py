@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import termios
@@ -41,8 +42,12 @@ class Keyboard:
         os.close(self.fd)
 
     def write(self, text: str) -> None:
-        """Write *text* to the terminal; see tty(4)."""
-        os.write(self.fd, text.encode(errors="backslashreplace"))
+        """Write *text* to the terminal; do nothing if it was closed (EIO), which `key` reports; see tty(4)."""
+        try:
+            os.write(self.fd, text.encode(errors="backslashreplace"))
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
 
     def key(self) -> str:
         """Wait for one key, without Enter, and return it; see termios(3).
