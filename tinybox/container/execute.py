@@ -20,7 +20,7 @@ from tinybox.container.process import child, init, spawn, wait_loop
 from tinybox.container.process.plan import Plan, Step
 from tinybox.container.process.plan_runner import PlanRunner
 from tinybox.container.records import spec
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import UsageError
 from tinybox.isolation import idmap, namespaces, rootfs
 from tinybox.linux import process
 
@@ -52,10 +52,9 @@ class Execution:
         options: dict[str, Any],
         handles: Handles,
     ) -> None:
-        if freezing.is_paused(target.id):
-            raise StateError(f"container {target.id[:12]}", "is paused", f"tinybox unpause {target.id[:12]}")
+        freezing.refuse_paused(target.id)
         config = spec.load(paths.bundle(target.id))
-        self.handles, self.limits_memory = handles, False
+        self.paths, self.handles, self.limits_memory = paths, handles, False
         self.cgroup = lifecycle.group(target.id, config, here)
         self.mode = init.NONE
         if options.get("detach") and config.get("annotations", {}).get(spec.INIT) in (init.FORWARD, init.REAP):
@@ -67,7 +66,15 @@ class Execution:
         self.runner = PlanRunner(self.plan, handles)
 
     def start(self) -> None:
-        """Carry out the plan; return when the program runs, or undo everything and raise the error."""
+        """Carry out the plan; return when the program runs, or undo everything and raise the error.
+
+        No other command can pause the container meanwhile; StateError: it is paused.
+        """
+        with freezing.kept_from_pausing(self.paths, self.task.container):
+            self.start_in_group()
+
+    def start_in_group(self) -> None:
+        """Do the same in a process that is in the container's control groups, so that it is paused with them."""
         try:
             self.runner.create()
             self.runner.start()

@@ -106,6 +106,33 @@ class Freezer:
 
 
 @contextmanager
+def kept_from_pausing(paths: Paths, container: str) -> Iterator[None]:
+    """Let no command freeze a running container while the caller starts a process in it; StateError: it is paused.
+
+    A process that is made in a frozen control group does not run, and its parent would wait for it until `unpause`. So
+    the caller shares the lock on RUN/ID/freezer, which a command that freezes has alone. It must not be in the group.
+    """
+    try:
+        fd = os.open(_path(paths, container), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError as error:
+        raise StateError(f"container {container[:12]}", "has just ended") from error
+    try:
+        while not share(fd):
+            refuse_paused(container)  # a command that freezes has the lock: it has done so, or will
+            time.sleep(state.PAUSE)
+        refuse_paused(container)
+        yield
+    finally:
+        os.close(fd)
+
+
+def refuse_paused(container: str) -> None:
+    """Raise StateError if the container is paused."""
+    if is_paused(container):
+        raise StateError(f"container {container[:12]}", "is paused", f"tinybox unpause {container[:12]}")
+
+
+@contextmanager
 def frozen(paths: Paths, container: str, reason: str) -> Iterator[None]:
     """Keep a running container frozen while the caller works on it; a container that is paused already stays paused.
 

@@ -46,8 +46,10 @@ def wake(pid: int, states: str = "T", lock: os.stat_result | None = None, number
 
     Returns whether the signal was sent. *states* are the states that count as stopped: ``T``, by a signal; ``t``, by a
     debugger, which SIGCONT does not end. The state is read while a pidfd is open, so that no other process can get the
-    signal; see pidfd_open(2).
+    signal; see pidfd_open(2). A *pid* of 0 is no process: /proc has it as the parent of a process that is being reaped.
     """
+    if pid <= 0:  # EINVAL in pidfd_open(2)
+        return False
     try:
         pidfd = os.pidfd_open(pid)
     except GONE:

@@ -14,6 +14,11 @@ import pytest
 
 from tests.support.boxes import PATIENCE, one_line, until
 from tests.support.detached_boxes import Life, kill_and_wait, life, stdout_of
+from tinybox.container import control, execute, freezing
+from tinybox.container.process.handles import Handles
+from tinybox.container.records import host
+from tinybox.container.records.paths import Paths
+from tinybox.errors import StateError
 from tinybox.images import intake
 from tinybox.images.store import Store
 
@@ -175,3 +180,32 @@ def test_a_dead_reader_is_no_dead_owner(tinybox: Command, tmp_path: Path, words:
         assert it.rests()
         assert tinybox("start", "-a", it.name).stdout == "I am here\n"
         assert it.name not in stdout_of(tinybox, "ps", "-a", "--format", "{{.Names}}").split()
+
+
+def test_a_pause_after_the_check_of_exec_stops_no_exec(tinybox: Command) -> None:
+    """Between exec's look at the box and its start another command pauses the box: exec refuses, and does not wait."""
+    paths = Paths(tinybox.root)
+    with life(tinybox, "busybox", *BUSY) as it, control.running(paths, it.id) as target:
+        handles = Handles()
+        running = execute.Execution(paths, host.read(paths.cache), target, ["true"], {}, handles)
+        stdout_of(tinybox, "pause", it.name)
+        with pytest.raises(StateError, match="is paused"):
+            running.start()
+        handles.close()
+        stdout_of(tinybox, "unpause", it.name)
+        assert stdout_of(tinybox, "exec", it.name, "echo", "done") == "done\n"
+
+
+def test_pause_waits_for_an_exec_that_starts(tinybox: Command) -> None:
+    """While a process is started in a box, pause waits; afterwards the box is paused, and exec refuses in one line."""
+    paths = Paths(tinybox.root)
+    with life(tinybox, "busybox", *BUSY) as it:
+        with freezing.kept_from_pausing(paths, it.id):
+            process = tinybox.start("pause", it.name)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(1)
+            assert not frozen(it)
+        assert process.communicate(timeout=PATIENCE) == (f"{it.name}\n", "")
+        assert frozen(it)
+        one_line(tinybox("exec", it.name, "true"), 1, "is paused")
+        stdout_of(tinybox, "unpause", it.name)

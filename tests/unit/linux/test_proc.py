@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.linux import proc
+from tinybox.linux import proc, stopped
 
 
 def test_mountinfo_with_spaces_and_optional_fields() -> None:
@@ -55,3 +55,10 @@ def test_a_process_is_known_by_its_beginning() -> None:
     os.waitpid(pid, 0)
     assert proc.stat_of(pid) is None
     assert not proc.is_alive(pid, zombie.starttime)
+
+
+def test_the_parent_of_a_reaped_process_is_no_process() -> None:
+    """While a process is reaped, /proc shows the parent 0: waking that is no error, as `tinybox kill` may do it."""
+    assert stopped.wake(0) is False
+    with pytest.raises(OSError, match="Invalid argument"):  # the control: the kernel refuses it
+        os.pidfd_open(0)

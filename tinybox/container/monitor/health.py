@@ -140,7 +140,7 @@ class Check:
             os.dup2(writing, 2)
             with control.running(container.paths, container.id) as target, wait_loop.Signals() as signals:
                 running = execute.Execution(container.paths, container.host, target, self.test, {}, Handles())
-                running.start()
+                running.start_in_group()
                 ended = select.select([running.handles.pidfd], [], [], self.timeout)[0]
                 if not ended:
                     spawn.kill(running.handles)
