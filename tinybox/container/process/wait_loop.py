@@ -11,7 +11,6 @@ import select
 import time
 
 from tinybox.container.process import init
-from tinybox.isolation.cgroups import out_of_memory as cgroup_oom
 from tinybox.linux import signalfd
 from tinybox.linux.signals import signal
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.process.handles import Handles
     from tinybox.isolation.cgroups.group import Cgroup
+    from tinybox.isolation.cgroups.out_of_memory import OomWatch
 
     class Watched(Protocol):
         """The attributes that the wait loop reads, of a container or of one process in it (`exec`)."""
@@ -205,7 +205,7 @@ def watch(container: Watched, signals: Signals, wire: Callable[[WaitLoop], None]
     watching = WaitLoop(container, signals)
     watching.listen(handles.pidfd, watching.note_end)
     watching.listen(signals.fd, watching.forward_signals)
-    oom = cgroup_oom.OomWatch(container.cgroup) if container.limits_memory else None
+    oom = _oom_watch(container)
     if oom is not None:
         watching.listen(oom.fileno(), lambda: _out_of_memory(watching, oom), oom.mask)
         _out_of_memory(watching, oom)  # the program runs already, and cgroup v1 does not repeat earlier events
@@ -239,7 +239,15 @@ def _relay(watching: WaitLoop) -> None:
         watching.show_output()
 
 
-def _out_of_memory(watching: WaitLoop, oom: cgroup_oom.OomWatch) -> None:
+def _oom_watch(container: Watched) -> OomWatch | None:
+    if not container.limits_memory:
+        return None
+    from tinybox.isolation.cgroups.out_of_memory import OomWatch
+
+    return OomWatch(container.cgroup)
+
+
+def _out_of_memory(watching: WaitLoop, oom: OomWatch) -> None:
     """Kill the whole container if it ran out of memory, as memory.oom.group does on cgroup v2: no half of it is left.
 
     The event is recorded in *watching*: cgroup v1 sends it before it kills, so the kernel's own count may stay at zero.
@@ -249,7 +257,7 @@ def _out_of_memory(watching: WaitLoop, oom: cgroup_oom.OomWatch) -> None:
         watching.container.cgroup.kill()
 
 
-def _ending(watching: WaitLoop, oom: cgroup_oom.OomWatch | None) -> Ending:
+def _ending(watching: WaitLoop, oom: OomWatch | None) -> Ending:
     """Reap the first process and return how it ended; see waitid(2). Out of memory, the status is always 137."""
     result = os.waitid(os.P_PIDFD, watching.handles.pidfd, os.WEXITED)
     assert result is not None  # noqa: S101  waitid(2) returns None only with WNOHANG
