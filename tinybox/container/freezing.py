@@ -8,6 +8,7 @@ file has content and is not locked, the command was killed; the next command, wh
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -111,11 +112,17 @@ def kept_from_pausing(paths: Paths, container: str) -> Iterator[None]:
 
     A process that is made in a frozen control group does not run, and its parent would wait for it until `unpause`. So
     the caller shares the lock on RUN/ID/freezer, which a command that freezes has alone. It must not be in the group.
+    Where the file cannot be made because the disk is full, no command can freeze either.
     """
     try:
         fd = os.open(_path(paths, container), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileNotFoundError as error:
         raise StateError(f"container {container[:12]}", "has just ended") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        yield
+        return
     try:
         while not share(fd):
             refuse_paused(container)  # a command that freezes has the lock: it has done so, or will
