@@ -29,7 +29,7 @@ def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:
         status = dispatch(sys.argv[1:])
         sys.stdout.flush()
     except TinyboxError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print_error(f"{name}: {error}")
         status = error.status
     except BrokenPipeError:  # the reader of this command's output has ended, as in `tinybox images | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -37,10 +37,18 @@ def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:
     except KeyboardInterrupt:
         status = 128 + 2
     except OSError as error:
-        print(f"{name}: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
+        print_error(f"{name}: {error.filename or 'system'}: {error.strerror or error}")
         status = 125
-    sys.stderr.flush()
+    print_error("")
     os._exit(status)  # a normal exit would take 4 ms to free memory, which the kernel frees; there is no exit handler
+
+
+def print_error(line: str) -> None:
+    """Print *line*, and all text before it, on stderr; the exit status stays if that fails (EIO: a closed terminal)."""
+    try:
+        print(line, end="\n" if line else "", file=sys.stderr, flush=True)
+    except OSError:
+        return
 
 
 def open_streams() -> None:
