@@ -70,11 +70,11 @@ def images(paths: Paths, *, all_of_them: bool) -> Removed:
         if (image.reference and not all_of_them) or store.containers_using(image.id):
             continue
         try:
-            removal = store.remove(image.reference or image.id)
+            untagged, deleted = store.remove(image.reference or image.id)
         except ImageError:
             continue  # a container uses it since then, or another command has removed it
-        lines += [f"untagged: {name}" for name in removal.untagged]
-        lines += [f"deleted: sha256:{image_id}" for image_id in removal.deleted]
+        lines += [f"untagged: {name}" for name in untagged]
+        lines += [f"deleted: sha256:{image_id}" for image_id in deleted]
     after = store.layers()
     return Removed(lines, sum(size for layer, size in before.items() if layer not in after))
 

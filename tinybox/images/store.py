@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections import namedtuple
 
 from tinybox.errors import HostError, ImageError, Reported
 from tinybox.images.reference import Reference, is_id, parse
@@ -45,8 +44,6 @@ _CONFIG |= {"Healthcheck": {"Test": _TEXTS, **_TIMES}}
 _STEP = {**dict.fromkeys("created created_by author comment".split(), str), "empty_layer": bool}
 RECORD: Shape = {**dict.fromkeys("created author architecture os variant".split(), str), "config": _CONFIG, **LAYERED}
 RECORD["history"] = [_STEP]
-
-Removal = namedtuple("Removal", ["untagged", "deleted"])  # two lists of str: references, image ids
 
 
 class Image:
@@ -122,7 +119,7 @@ class Store:
             self.point(new, image_id)
         return self._load(image_id, str(new))
 
-    def remove(self, text: str) -> Removal:
+    def remove(self, text: str) -> tuple[list[str], list[str]]:
         """Remove the name *text*, and with an image's last name also its files, as docker-rmi(1) does.
 
         ImageError: a container uses the image, or *text* is an id, and the image has several names.
@@ -132,13 +129,13 @@ class Store:
             names = [name for name, owner in self._names() if owner == image_id]
             if reference and len(names) > 1:
                 os.unlink(self._link(parse(reference)))
-                return Removal([reference], [])
+                return [reference], []
             self._check_unused(text, image_id, names)
             for name in names:
                 os.unlink(self._link(parse(name)))
             os.unlink(f"{self.root}/images/{image_id}")
             self.collect()
-        return Removal(names, [image_id])
+        return names, [image_id]
 
     def locked(self, name: str = "store", *, shared: bool = False) -> Lock:
         """Make the store's directories and return a lock; a *shared* one keeps all images while a container is made."""

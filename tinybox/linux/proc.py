@@ -5,43 +5,34 @@ ps, mount and lsns print the content of these files in another form.
 
 from __future__ import annotations
 
-from collections import namedtuple
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NamedTuple
+class Mount:
+    """One line of /proc/PID/mountinfo: a mount with its source, mount point and options; proc_pid_mountinfo(5)."""
 
-    class Mount(NamedTuple):
-        """One line of /proc/PID/mountinfo: a mount with its source, mount point and options; proc_pid_mountinfo(5)."""
+    def __init__(self, line: str) -> None:
+        left, _, right = line.partition(" - ")
+        mount_id, parent_id, self.device, root, point, options, *self.fields = left.split(" ")
+        self.type, source, super_options = [*right.split(" ", 2), ""][:3]
+        self.mount_id, self.parent_id = int(mount_id), int(parent_id)
+        self.root, self.point, self.source = unescape(root), unescape(point), unescape(source)
+        self.options, self.super_options = options.split(","), super_options.split(",")
 
-        mount_id: int
-        parent_id: int
-        device: str
-        root: str
-        point: str
-        options: list[str]
-        fields: list[str]
-        type: str
-        source: str
-        super_options: list[str]
 
-    class Stat(NamedTuple):
-        """The first fields of /proc/PID/stat and the start time in clock ticks after boot; see proc_pid_stat(5)."""
+class Stat:
+    """The first fields of /proc/PID/stat, and some later ones by name; see proc_pid_stat(5).
 
-        pid: int
-        comm: str
-        state: str
-        ppid: int
-        pgrp: int
-        session: int
-        tty: int
-        starttime: int
-        arg_start: int
-        arg_end: int
-        env_end: int
-else:
-    Mount = namedtuple("Mount", "mount_id parent_id device root point options fields type source super_options")
-    Stat = namedtuple("Stat", "pid comm state ppid pgrp session tty starttime arg_start arg_end env_end")
+    *starttime* is in clock ticks after boot. The name of the program, *comm*, may contain spaces and brackets: only the
+    last bracket of the line ends it.
+    """
+
+    def __init__(self, text: str) -> None:
+        pid, _, rest = text.partition(" (")
+        self.comm, _, rest = rest.rpartition(") ")
+        self.state, *fields = rest.split()
+        numbers = [int(field) for field in fields]
+        self.pid = int(pid)
+        self.ppid, self.pgrp, self.session, self.tty = numbers[:4]
+        self.starttime, self.arg_start, self.arg_end, self.env_end = numbers[18], numbers[44], numbers[45], numbers[47]
 
 
 def unescape(field: str) -> str:
@@ -54,39 +45,12 @@ def unescape(field: str) -> str:
 
 def mountinfo(text: str) -> list[Mount]:
     """Parse /proc/PID/mountinfo, in the order in which the kernel lists the mounts; see proc_pid_mountinfo(5)."""
-    mounts = []
-    for line in text.splitlines():
-        left, _, right = line.partition(" - ")
-        mount_id, parent_id, device, root, point, options, *fields = left.split(" ")
-        fstype, source, super_options = [*right.split(" ", 2), ""][:3]
-        mounts.append(
-            Mount(
-                int(mount_id),
-                int(parent_id),
-                device,
-                unescape(root),
-                unescape(point),
-                options.split(","),
-                fields,
-                fstype,
-                unescape(source),
-                super_options.split(","),
-            )
-        )
-    return mounts
+    return [Mount(line) for line in text.splitlines()]
 
 
 def stat(text: str) -> Stat:
-    """Parse /proc/PID/stat; see proc_pid_stat(5).
-
-    The name of the program may contain spaces and brackets: only the last bracket of the line ends it.
-    """
-    pid, _, rest = text.partition(" (")
-    comm, _, rest = rest.rpartition(") ")
-    fields = rest.split()
-    state, numbers = fields[0], [int(field) for field in fields[1:]]
-    ppid, pgrp, session, tty = numbers[:4]
-    return Stat(int(pid), comm, state, ppid, pgrp, session, tty, numbers[18], numbers[44], numbers[45], numbers[47])
+    """Parse /proc/PID/stat; see proc_pid_stat(5)."""
+    return Stat(text)
 
 
 def stat_of(pid: int) -> Stat | None:

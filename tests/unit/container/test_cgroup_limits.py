@@ -8,7 +8,7 @@ import pytest
 
 from tinybox.errors import HostError, UsageError
 from tinybox.isolation.cgroups.hierarchies import Hierarchies
-from tinybox.isolation.cgroups.limits import Setting, cpu_weight, io_weight, passed_over, settings
+from tinybox.isolation.cgroups.limits import cpu_weight, io_weight, passed_over, settings
 
 MIB = 2**20
 V2 = Hierarchies("/c", "cpuset cpu io memory hugetlb pids rdma".split(), {})
@@ -110,11 +110,16 @@ def test_heavier_shares_never_weigh_less() -> None:
     assert [io_weight(weight) for weight in (10, 1000)] == [1, 10_000]
 
 
+def writes(resources: dict[str, Any], where: Hierarchies) -> list[tuple[str, str, str]]:
+    """Return the settings as tuples: controller, file, value."""
+    return [(each.controller, each.file, each.value) for each in settings(resources, where)]
+
+
 def test_out_of_memory_ends_the_whole_group_in_version_2() -> None:
     """The default is written without a request, and only if version 2 has memory; ``unified`` has priority."""
-    assert settings({}, V2) == [Setting("memory", *OOM_GROUP)]
+    assert writes({}, V2) == [("memory", *OOM_GROUP)]
     assert settings({}, HYBRID) == settings({}, V1) == []
-    assert settings({"unified": {"memory.oom.group": "0"}}, V2)[-1] == ("memory", "memory.oom.group", "0")
+    assert writes({"unified": {"memory.oom.group": "0"}}, V2)[-1] == ("memory", "memory.oom.group", "0")
 
 
 def test_a_hybrid_host_gets_each_limit_where_its_controller_is() -> None:

@@ -121,14 +121,14 @@ def rmi(names: tuple[str, ...]) -> int:
     status = 0
     for name in names:
         try:
-            removal = store().remove(name)
+            untagged, deleted = store().remove(name)
         except TinyboxError as error:
             print(f"tinybox: {error}", file=sys.stderr)
             status = error.status
             continue
-        for reference in removal.untagged:
+        for reference in untagged:
             click.echo(f"Untagged: {reference}")
-        for image_id in removal.deleted:
+        for image_id in deleted:
             click.echo(f"Deleted: sha256:{image_id}")
     return status
 

@@ -6,36 +6,38 @@ writes nothing: it returns the writes, so a dry run can print them; see linux.re
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from tinybox.errors import HostError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, NamedTuple
+    from typing import Any
 
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
     Value = Callable[[Mapping[str, Any]], str | list[str]]  # a section of the resources -> the text to write
 
-    class Setting(NamedTuple):
-        """One write: *value* into *file* of the group's directory in the hierarchy of *controller*."""
 
-        controller: str
-        file: str
-        value: str
+class Setting:
+    """One write: *value* into *file* of the group's directory in the hierarchy of *controller*."""
 
-    class Row(NamedTuple):
-        """A row of the table: the OCI *field*, its *controller*, and (file, function of the value) for each version."""
+    __slots__ = ("controller", "file", "value")
 
-        field: str
-        controller: str
-        v2: tuple[str, Value] | None
-        v1: tuple[str, Value] | None
-else:
-    Setting = namedtuple("Setting", "controller file value")
-    Row = namedtuple("Row", "field controller v2 v1")
+    def __init__(self, controller: str, file: str, value: str) -> None:
+        self.controller, self.file, self.value = controller, file, value
+
+    def __repr__(self) -> str:
+        return f"Setting(controller={self.controller!r}, file={self.file!r}, value={self.value!r})"
+
+
+class Row:
+    """A row of the table: the OCI *field*, its *controller*, and (file, function of the value) for each version."""
+
+    __slots__ = ("controller", "field", "v1", "v2")
+
+    def __init__(self, field: str, controller: str, v2: tuple[str, Value] | None, v1: tuple[str, Value] | None) -> None:
+        self.field, self.controller, self.v2, self.v1 = field, controller, v2, v1
+
 
 DEFAULT_PERIOD = 100_000  # microseconds; the kernel's default
 UNLIMITED = -1  # OCI's value for no limit; version 2 has "max"
@@ -61,7 +63,8 @@ def settings(resources: Mapping[str, Any], hierarchies: Hierarchies) -> list[Set
     writes += _hugepages(resources.get("hugepageLimits") or (), hierarchies)
     writes += _rdma(resources.get("rdma") or {}, hierarchies)
     writes += _unified(resources.get("unified") or {}, hierarchies)
-    return list(dict.fromkeys(writes))  # quota and period are the same write in version 2
+    once = {(each.controller, each.file, each.value): each for each in writes}
+    return list(once.values())  # quota and period are the same write in version 2
 
 
 def passed_over(resources: Mapping[str, Any]) -> list[str]:
