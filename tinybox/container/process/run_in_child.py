@@ -56,7 +56,7 @@ class RunInChild:
         status = 1
         try:
             process.set_parent_death_signal(signal.SIGKILL)
-            process.set_name(b"tinybox:errand")
+            process.set_name(b"tinybox:in-box")
             for file in not_mine:
                 os.close(file.fileno())
             act()
