@@ -67,8 +67,11 @@ def check(bench: Bench, *, feature: bool) -> None:
 
 
 def is_named(pid: int, inner: int) -> bool:
-    """Return whether the process *pid* is number *inner* in its own pid namespace."""
-    return look.status(pid, "NSpid").split()[-1:] == [str(inner)]
+    """Return whether the process *pid* is number *inner* in its own pid namespace; one that has just ended is not."""
+    try:
+        return look.status(pid, "NSpid").split()[-1:] == [str(inner)]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 LAB = Lab(
