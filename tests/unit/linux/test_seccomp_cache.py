@@ -9,7 +9,7 @@ import pytest
 
 from tinybox.errors import UsageError
 from tinybox.isolation.seccomp.compiler import compile_profile
-from tinybox.isolation.seccomp.filters import check_sum, compiled, flags_of, seal
+from tinybox.isolation.seccomp.filters import check_sum, compiled, compiler_stamp, flags_of, seal
 from tinybox.linux import seccomp
 
 if TYPE_CHECKING:
@@ -133,3 +133,9 @@ def test_the_flags_of_a_profile() -> None:
     assert flags_of(notify) == seccomp.SECCOMP_FILTER_FLAG_NEW_LISTENER
     with pytest.raises(UsageError, match=r"flags\[0\]"):
         flags_of({"flags": ["LOUD"]})
+
+
+def test_the_stamp_names_every_file_of_the_compiler() -> None:
+    """A file that is moved without its name in the stamp would be passed over: old programs would stay valid."""
+    names = compiler_stamp().split()[::3]
+    assert [name.rpartition("/")[2] for name in names] == ["compiler.py", "syscalls.py", "seccomp.py"]
