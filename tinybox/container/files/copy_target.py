@@ -44,8 +44,12 @@ class Side:
             raise UsageError(path, f"{(error.strerror or '').lower()} {where}") from error
 
     def settle(self, path: str) -> tuple[str, int]:
-        """Follow the links at the end of *path*; return the final path and its mode, or mode 0 if it does not exist."""
+        """Follow the links at the end of *path*; return the final path and its mode, or mode 0 if it does not exist.
+
+        The final path has no slash and no ``/.`` at its end, so that its last part is the name of the file.
+        """
         for _ in range(_LINKS_MAX):
+            path = _bare(path)
             try:
                 fd = files.openat2(self._root, os.fsencode(path), os.O_PATH | os.O_NOFOLLOW, self._resolve)
             except FileNotFoundError:
@@ -72,13 +76,28 @@ class Side:
         try:
             if _is_special(mode := os.fstat(fd).st_mode) or stat.S_ISSOCK(mode):
                 raise UsageError(path, "is a device or a socket, which cannot be copied")
-            for member in members(fd, "." if contents else name_of(path), skipped):
+            for member in members(fd, "." if contents else self._name_of(path, fd), skipped):
                 if member.header.ischr() or member.header.isblk():
                     skipped(member.header.name)
                 else:
                     yield member
         finally:
             os.close(fd)
+
+    def _name_of(self, path: str, fd: int) -> str:
+        """Return the name that a copy of *path*, opened as *fd*, has; ``.`` if it is the root.
+
+        A path that ends in ``..`` does not contain the name of its directory. The kernel knows it: see proc_pid_fd(5).
+        """
+        name = os.path.basename(_bare(path))
+        if name not in ("", "..", "."):
+            return name
+        root = files.openat2(self._root, b"/", os.O_PATH, self._resolve)
+        try:
+            is_root = os.path.sameopenfile(root, fd)
+        finally:
+            os.close(root)
+        return "." if is_root else os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))
 
 
 def _is_special(mode: int) -> bool:
@@ -87,12 +106,14 @@ def _is_special(mode: int) -> bool:
 
 def means_contents(path: str) -> bool:
     """Return whether *path* means a directory's content, not the directory: it ends in ``/.``, or is the root."""
-    return os.path.basename(path) == "." or not path.strip("/")
+    return os.path.basename(path.rstrip("/")) in ("", ".")
 
 
-def name_of(path: str) -> str:
-    """Return the name that a copy of *path* has."""
-    return os.path.basename(os.path.normpath(path)).replace("..", "") or os.path.basename(os.path.abspath(path)) or "."
+def _bare(path: str) -> str:
+    """Return *path* without the slashes and the ``/.`` at its end; no other part of it is changed."""
+    while len(path) > 1 and path.endswith(("/", "/.")):
+        path = path[:-1]
+    return path
 
 
 class CopyTarget(Tree):
@@ -143,9 +164,9 @@ class CopyTarget(Tree):
             raise UsageError(self._path, "is a file: a directory cannot be copied there")
         if not mode and (self._as_is or (a_directory_is_named and not is_directory)):
             raise UsageError(self._path, "no such directory", "it must exist")
-        place = os.path.normpath(path)
-        self._top, self._name = first, os.path.basename(place)
-        self._open_target(os.path.dirname(place) or ".")
+        parent, name = os.path.split(path)
+        self._top, self._name = first, name
+        self._open_target(parent or ".")
 
     def _open_target(self, directory: str) -> None:
         fd = self._side.open(directory, os.O_RDONLY | os.O_DIRECTORY)
