@@ -1,4 +1,4 @@
-"""Names that `cp` is given, and names inside the archives it reads: each is resolved, and none is rewritten."""
+"""Names that `cp` is given, and names inside the archives it reads: each is resolved inside the box, as written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.boxes import new_name, one_line
+from tests.support import image_archives
+from tests.support.boxes import kept, new_name, one_line
 from tests.support.tar_contents import stream, told
 
 if TYPE_CHECKING:
@@ -95,3 +96,70 @@ def test_a_new_target_is_made_where_its_path_leads(tinybox: Command, box: str, t
     (tmp_path / "way").symlink_to("host/deep")
     assert tinybox("cp", f"{box}:/tmp/t/file", str(tmp_path / "way/../v1..v2")).returncode == 0
     assert (tmp_path / "host" / "v1..v2").read_text() == "x\n"
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["running", "at rest"])
+def test_links_of_the_box_are_followed_inside_it(tinybox: Command, tmp_path: Path, running: bool) -> None:
+    """An archive's ``var/run/act/f`` is /run/act/f where /var/run is a link, absolute, climbing, long or dangling."""
+    (tmp_path / "run").mkdir()  # with this name the links lead to a directory of the host as well
+    script = (
+        "mkdir -p /var /run /tmp/t; rm -rf /var/run; ln -s /run /var/run; ln -s ../../../../run /var/climb; "
+        f"ln -s /var/climb/../run /var/chain; ln -s /gone/far /var/dangling; ln -s {tmp_path}/run /var/host; "
+        "ln -s /run /tmp/t/run; ln -s loop /var/loop; ln -s /proc/self/root /var/magic; echo READY; sleep 1000"
+    )
+    name = new_name()
+    names = ("run/act", "climb/act2", "chain/act3", "dangling/x", "host/x", "run/a..b")
+    for folder in names:
+        (tmp_path / "tree" / "var" / folder).mkdir(parents=True)
+        (tmp_path / "tree" / "var" / folder / "f").write_text(folder)
+
+    def put(where: str, *files: str) -> subprocess.CompletedProcess[bytes]:
+        packed = subprocess.run(["tar", "-C", tmp_path / "tree", "-c", *files], capture_output=True, check=True).stdout
+        command = [tinybox.path, "cp", "-", f"{name}:{where}"]
+        return subprocess.run(command, env=tinybox.environment, input=packed, capture_output=True, check=False)
+
+    with kept(tinybox, "--name", name, "busybox", "sh", "-c", script):
+        if not running:
+            assert tinybox("stop", "-t", "0", name).returncode == 0
+        for folder in names:
+            done = put("/", f"var/{folder}/f")
+            assert done.returncode == 0, done
+        (tmp_path / "tree" / "run").mkdir()
+        (tmp_path / "tree" / "run" / "below").write_text("below a target")
+        assert put("/tmp/t", "run/below").returncode == 0  # the box's root, not the target directory
+        for folder in ("loop", "magic")[: 1 + running]:  # at rest, /proc is an empty directory
+            (tmp_path / "tree" / "var" / folder).mkdir()
+            (tmp_path / "tree" / "var" / folder / "f").touch()
+            one = put("/", f"var/{folder}/f")
+            assert (one.returncode, one.stderr.count(b"\n")) == (1, 1), one
+        for path, text in (("run/act", "run/act"), ("climb/act2", "climb/act2"), ("dangling/x", "dangling/x")):
+            assert tinybox("cp", f"{name}:/var/{path}/f", str(tmp_path / "back")).returncode == 0
+            assert (tmp_path / "back").read_text() == text
+        exported = set(told(stream(tinybox, "export", name)))
+        assert tinybox("cp", f"{tmp_path}/tree/run/.", f"{name}:/var/run").returncode == 0
+    assert tinybox("rm", "-f", name).returncode == 0
+    inside = str(tmp_path)[1:]
+    expected = {"run/act/f", "run/act2/f", "run/act3/f", "gone/far/x/f", f"{inside}/run/x/f", "run/a..b/f", "run/below"}
+    assert expected <= exported, expected - exported
+    assert os.listdir(tmp_path / "run") == []
+
+
+def test_an_image_s_links_are_followed_when_it_is_imported(tinybox: Command, tmp_path: Path) -> None:
+    """`import` and `load` put ``var/run/act/f`` into /run/act, whether /run comes before it or not at all."""
+    members = [image_archives.symlink("var/run", "/run"), image_archives.regular("var/run/act/f", b"x")]
+    (tmp_path / "image.tar").write_bytes(image_archives.archive(members))
+    assert tinybox("import", str(tmp_path / "image.tar"), "test-linked").returncode == 0
+    try:
+        assert tinybox("save", "-o", str(tmp_path / "saved.tar"), "test-linked").returncode == 0
+        for made in (True, False):
+            name = new_name()
+            assert tinybox("create", "--name", name, "test-linked", "/bin/x").returncode == 0
+            found = told(stream(tinybox, "export", name))
+            assert {"run/act/f", "var/run"} <= found.keys()
+            assert "var/run/act/f" not in found
+            assert tinybox("rm", name).returncode == 0
+            assert tinybox("rmi", "test-linked").returncode == 0
+            if made:
+                assert tinybox("load", "-i", str(tmp_path / "saved.tar")).returncode == 0
+    finally:
+        tinybox("rmi", "test-linked")

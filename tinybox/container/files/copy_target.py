@@ -5,6 +5,7 @@ In a container, the kernel keeps every link and every ``..`` inside its root; se
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from tinybox.errors import UsageError
 from tinybox.images.members import members
 from tinybox.images.metadata import XATTR
 from tinybox.images.tree import REPLACED, Tree, parts_of
-from tinybox.linux import files
+from tinybox.linux import files, inside
 from tinybox.linux.mount import AT_FDCWD
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from tinybox.images.members import Member
 
-_LINKS_MAX = 40  # as many as the kernel follows; see path_resolution(7)
 _CAPABILITY = f"{XATTR}security.capability"
 _INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
 
@@ -43,12 +43,20 @@ class Side:
             where = "on the host" if self.is_host else "in the container"
             raise UsageError(path, f"{(error.strerror or '').lower()} {where}") from error
 
+    def open_below(self, directory: bytes, path: bytes, flags: int) -> int:
+        """Open *path* below *directory*, where a link may lead to another place on this side; see openat2(2)."""
+        return files.openat2(self._root, directory + b"/" + path, flags, self._resolve)
+
+    def make_below(self, directory: bytes, path: bytes, before: Callable[[], None]) -> None:
+        """Make the missing directories of *path* below *directory* of the container; see mkdirat(2)."""
+        inside.make(self._root, directory + b"/" + path, before=before)
+
     def settle(self, path: str) -> tuple[str, int]:
         """Follow the links at the end of *path*; return the final path and its mode, or mode 0 if it does not exist.
 
         The final path has no slash and no ``/.`` at its end, so that its last part is the name of the file.
         """
-        for _ in range(_LINKS_MAX):
+        for _ in range(inside.LINKS_MAX):
             path = _bare(path)
             try:
                 fd = files.openat2(self._root, os.fsencode(path), os.O_PATH | os.O_NOFOLLOW, self._resolve)
@@ -128,6 +136,7 @@ class CopyTarget(Tree):
     def __init__(self, side: Side, path: str, *, as_is: bool, owner: tuple[int, int] | None) -> None:
         self._side, self._path, self._as_is, self._owner = side, path, as_is, owner
         self._top, self._name, self._open_root = "", "", False
+        self._directory = b""
 
     def __enter__(self) -> Self:
         if self._as_is:
@@ -170,11 +179,32 @@ class CopyTarget(Tree):
 
     def _open_target(self, directory: str) -> None:
         fd = self._side.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        self._directory = os.fsencode(directory)
         try:
             super().__init__(f"/proc/self/fd/{fd}")
             self._open_root = True
         finally:
             os.close(fd)
+
+    def _open(self, parts: tuple[bytes, ...], flags: int = 0) -> int:
+        """Open the directory *parts* below the target; EXDEV: on the host, a link leads out of the target; openat2(2).
+
+        In a container a link may lead out of the target, to anywhere below the container's root.
+        """
+        flags |= os.O_RDONLY | os.O_DIRECTORY
+        path = b"/".join(parts) or b"."
+        try:
+            return files.openat2(self._root, path, flags, files.RESOLVE_BENEATH | files.RESOLVE_NO_MAGICLINKS)
+        except OSError as error:
+            if error.errno != errno.EXDEV or self._side.is_host:
+                raise
+        return self._side.open_below(self._directory, path, flags)
+
+    def _make_missing(self, path: bytes) -> None:
+        if self._side.is_host:
+            super()._make_missing(path)
+        else:
+            self._side.make_below(self._directory, path, self._count)
 
     def _rename(self, member: tarfile.TarInfo) -> None:
         if self._name:
