@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.boxes import facts, new_name, one_line, output
+from tests.support.boxes import facts, new_name, one_line, output, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,8 +158,44 @@ def test_the_working_directory(tinybox: Command) -> None:
     assert output(tinybox, "-w", "/made/for/it", "busybox", "sh", "-c", "pwd; touch x; ls") == "/made/for/it\nx\n"
     assert output(tinybox, "--read-only", "-w", "/made/for/it", "busybox", "pwd") == "/made/for/it\n"
     assert output(tinybox, "busybox", "pwd") == "/\n"
+    name = new_name()
+    assert tinybox("run", "--name", name, "busybox", "ln", "-s", "../gone/far", "/dangling").returncode == 0
+    assert tinybox("commit", name, "test-dangling").returncode == 0
+    assert output(tinybox, "-w", "/dangling/x", "test-dangling", "readlink", "-f", ".") == "/gone/far/x\n"
+    assert (tinybox("rm", name).returncode, tinybox("rmi", "test-dangling").returncode) == (0, 0)
     one_line(tinybox("run", "--rm", "-w", "etc", "busybox", "pwd"), 125, "--workdir etc", "not an absolute path")
     one_line(tinybox("run", "--rm", "-w", "/etc/passwd", "busybox", "pwd"), 125, "working directory /etc/passwd")
+
+
+def test_exec_makes_no_working_directory(tinybox: Command, shared: Path) -> None:
+    """A missing one is 127 and one that is no directory 126, in one line; nothing is made, also not on a volume."""
+    name = new_name()
+    script = "mkdir -m 700 /private; touch /file; ln -s gone /dangling; ln -s loop /loop; cd /; rmdir /own; sleep 1000"
+    words = ("--health-cmd", "true", "--health-interval", "100ms", "--health-retries", "1", "-w", "/own")
+    assert (
+        tinybox("run", "-d", "-v", f"{shared}:/v", *words, "--name", name, "busybox", "sh", "-c", script).stderr == ""
+    )
+    try:
+        until(lambda: tinybox("exec", "-w", "/", name, "test", "!", "-e", "/own").returncode == 0)
+        before = sorted(os.listdir(shared))
+        for users in (("-u", "0"), ("-u", "1000"), ("-d",)):
+            for place, status, cause in (
+                ("/missing/deep", 127, "No such file"), ("/v/missing", 127, "No such"), ("/file", 126, "Not a d"),
+                ("/dangling", 127, "No such file"), ("/file/x", 126, "Not a dir"), ("/loop", 126, "symbolic links"),
+            ):  # fmt: skip
+                done = tinybox("exec", *users, "-w", place, name, "pwd")
+                one_line(done, status, f"working directory {place}", cause)
+        one_line(tinybox("exec", name, "pwd"), 127, "working directory /own")  # the box's own, which it has removed
+        until(lambda: tinybox("inspect", "--format", "{{.State.Health.Status}}", name).stdout == "unhealthy\n")
+        there = tinybox("exec", "-w", "/", name, "ls", "/", "/v").stdout.split()
+        assert not {"missing", "gone", "own"} & set(there)
+        assert sorted(os.listdir(shared)) == before
+        assert tinybox("exec", "-u", "1000", "-w", "/private", name, "pwd").stdout == "/private\n"  # entered as root
+    finally:
+        assert tinybox("rm", "-f", name).returncode == 0
+    made = ("-v", f"{shared}:/v", "-w", "/v/missing", "busybox", "pwd")
+    assert output(tinybox, *made) == "/v/missing\n"  # the control: run makes it, as docker
+    assert (shared / "missing").is_dir()
 
 
 def test_a_mount_over_another_one_lies_on_top(tinybox: Command, shared: Path) -> None:
