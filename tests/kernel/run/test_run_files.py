@@ -137,6 +137,25 @@ def test_file_systems_in_memory(tinybox: Command) -> None:
     assert facts(tinybox, kind="grep -c ' /t ' /proc/mounts") == {"kind": "0"}
 
 
+def test_a_file_system_in_memory_has_one_mode_at_every_start(tinybox: Command) -> None:
+    """1777 where tinybox makes its place, the image's mode where the image has one, the requested mode if any."""
+    places = {"/cache": "1777", "/deep/er": "1777", "/etc": "755", "/tmp": "1777", "/secret": "700", "/link": "755"}
+    options = ["--tmpfs", "/cache", "--tmpfs", "/deep/er", "--tmpfs", "/etc", "--tmpfs", "/secret:mode=700"]
+    options += ["--mount", "type=tmpfs,dst=/tmp", "--tmpfs", "/link/end"]
+    script = f"for d in {' '.join(places)} /link/end; do stat -c '%n %a %u:%g' $d; done"
+    expected = [f"{path} {mode} 0:0" for path, mode in places.items()]
+    expected.append("/link/end 1777 0:0")
+    for users in (("--userns", "host"), ("--userns", "private", "-u", "1000")):
+        name = new_name()
+        first = tinybox("run", "--name", name, *options, *users, "busybox", "sh", "-c", script)
+        assert first.stdout.splitlines() == expected, first
+        for _ in range(2):
+            assert tinybox("start", "-a", name).stdout.splitlines() == expected, users
+        assert tinybox("commit", name, "test-modes").returncode == 0
+        assert output(tinybox, *options, "test-modes", "sh", "-c", script).splitlines() == expected
+        assert (tinybox("rm", name).returncode, tinybox("rmi", "test-modes").returncode) == (0, 0)
+
+
 def test_a_read_only_root(tinybox: Command, shared: Path) -> None:
     """--read-only refuses writes to the root, not to /dev, tmpfs mounts and volumes; without it all can be written."""
     tries = {
