@@ -182,7 +182,7 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
         first, last = program.adopt(task)
         order = [clone, release, first, groups, join_groups, *oom_score(task), last]
-    return [*streams.pipes(task.process, handles), *program.trampoline(task), *order, ready]
+    return [*streams.pipes(task), *program.trampoline(task), *order, ready, *streams.give(task)]
 
 
 def _processors(task: Task, moment: str) -> list[Step]:

@@ -49,7 +49,7 @@ def plan(task: Task) -> Plan:
         *cgroups.make(task),
         *_open_namespaces(task),
         *planned_mounts.parent_steps(task),
-        *streams.pipes(task.process, task.handles),
+        *streams.pipes(task),
         *_make_child(task, inside, meanwhile),
     ]
     return Plan(outside, inside, task.warnings)
@@ -119,6 +119,7 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[S
         *meanwhile,
         *(program.adopt(task) if "pid" in task.joined else ()),
         Step("await", "Wait until the child is ready", "pipe(7)", spawn.await_child, handles),
+        *streams.give(task),
         *(() if early else connected),
     ]
 

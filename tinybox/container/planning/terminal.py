@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from tinybox.isolation import mounts, terminal
@@ -32,7 +33,12 @@ def open_console(handles: Handles, root: bytes, owner: int, size: tuple[int, int
 def _opened(root: bytes, owner: int, size: tuple[int, int]) -> terminal.Pty:
     pty = terminal.Pty(root)
     terminal.set_size(pty.master, *size)
-    os.fchown(pty.slave, owner, PTY_GROUP)
+    try:
+        os.fchown(pty.slave, owner, PTY_GROUP)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        os.fchown(pty.slave, owner, -1)  # the user namespace does not map the group tty
     return pty
 
 

@@ -54,9 +54,10 @@ class Handles:
         kept: int = 0,
         watched: bool = False,
     ) -> None:
-        self.streams, self.interactive = streams, interactive
-        # The numbers of the streams that are tinybox's terminal: if tinybox stays, the program gets pipes instead.
-        self.terminals = [number for number, fd in enumerate(streams) if watched and os.isatty(fd)]
+        self.streams, self.interactive, self.watched = streams, interactive, watched
+        # The numbers of the streams that the program does not get: if tinybox stays, it gets pipes instead of tinybox's
+        # terminal, and of pipes and files that its user may not open; see planning/streams.py.
+        self.relayed = [number for number, fd in enumerate(streams) if watched and os.isatty(fd)]
         self.relay: Relay | None = None  # the pipes for these streams
         self.sync = SyncPipes(folder)
         self.dies_with_parent = not folder  # with named pipes (OCI's create), the parent ends before the start
