@@ -108,6 +108,7 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
     """Return the container's config with the new process in it: docker's exec options override the container's."""
     former = config["process"]
     new: Process = {**former, "args": list(arguments), "terminal": bool(options.get("tty"))}
+    new.pop("consoleSize", None)  # that of the terminal of the container's own program
     variables = dict(line.partition("=")[::2] for line in former.get("env", []))
     if options.get("user"):
         new["user"], directory = user_option.resolve(options["user"], [f"/proc/{pid}/root"])

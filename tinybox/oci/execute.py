@@ -90,7 +90,8 @@ def begin(command: CommandLine, *, detached: bool) -> Execution:
             process.setdefault("oomScoreAdj", config["process"]["oomScoreAdj"])
         console.check(command, terminal=bool(process.get("terminal")), detached=detached)
         process = creation.complete(process, command, f"/proc/{entry.state['pid']}/root")
-        handles = Handles(kept=command.kept, interactive=not detached, watched=not detached)
+        watched = not detached and not command.value("console-socket")
+        handles = Handles(kept=command.kept, interactive=not detached, watched=watched)
         execution = Execution(entry, {**config, "process": process}, handles, dies_with_parent=not detached)
         for warning in execution.runner.plan.warnings:
             command.log.write("warning", warning)

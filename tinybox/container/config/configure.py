@@ -123,6 +123,12 @@ def _process(request: Request) -> Process:
     }
     if not process["cwd"].startswith("/"):
         raise UsageError(f"--workdir {process['cwd']}", "is not an absolute path")
+    if terminal:
+        from tinybox.isolation.terminal import window
+
+        rows, columns = window()
+        if rows or columns:  # docker's client sends the size, too: HostConfig.ConsoleSize
+            process["consoleSize"] = {"height": rows, "width": columns}
     if options.get("ulimit"):
         process["rlimits"] = [option_values.ulimit(text) for text in options["ulimit"]]
     return process

@@ -99,10 +99,8 @@ def steps(process: Process, handles: Handles, root: bytes, *, console: bool) -> 
     from tinybox.container.planning import terminal
 
     says = "Open a new terminal in the box's own devpts for stdin, stdout and stderr"
-    owner, size = process.get("user", {}).get("uid", 0), process.get("consoleSize", {})
-    rows, columns = size.get("height", 0), size.get("width", 0)
-    act = terminal.open_console if console else terminal.open_terminal
-    return [session, Step("terminal", says, "pts(4)", act, handles, root, owner, (rows, columns))]
+    owner, act = process.get("user", {}).get("uid", 0), terminal.open_console if console else terminal.open_terminal
+    return [session, Step("terminal", says, "pts(4)", act, handles, root, owner, terminal.first_size(process, handles))]
 
 
 def begin_session() -> None:

@@ -11,8 +11,19 @@ from tinybox.linux import mount
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
+    from tinybox.container.records.spec import Process
 
 PTY_GROUP = 5  # the group "tty", which has this number in all distributions
+
+
+def first_size(process: Process, handles: Handles) -> tuple[int, int]:
+    """Return the (rows, columns) that the terminal has before the program's first instruction; zeros: no size is known.
+
+    A terminal that is relayed to this process's own has its size, as with runc; else config.json says the size.
+    """
+    window = terminal.window() if handles.watched else handles.window
+    size = process.get("consoleSize", {})
+    return window if any(window) else (size.get("height", 0), size.get("width", 0))
 
 
 def open_terminal(handles: Handles, root: bytes, owner: int, size: tuple[int, int]) -> None:
