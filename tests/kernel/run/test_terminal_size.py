@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -26,7 +27,6 @@ __all__ = ["bundle"]
 
 pytestmark = pytest.mark.root
 
-WINDOW = {"rows": 41, "columns": 123}
 LOOK = ("busybox", "stty", "size")
 NONE = "stty: standard input"  # what busybox prints if the size is zero
 OCI = os.path.join(os.path.dirname(sys.executable), "tinybox-oci")
@@ -39,6 +39,11 @@ def box(tinybox: Command) -> Iterator[Life]:
         yield it
 
 
+def window(tinybox: Command, *words: str, program: str = "") -> contextlib.AbstractContextManager[Screen]:
+    """Run ``tinybox WORDS`` (or *program*) on a terminal of 41 rows and 123 columns."""
+    return screen(tinybox, *words, rows=41, columns=123, program=program)
+
+
 def shown(it: Screen) -> str:
     """Return all that a command has printed on the screen by its end, which must be a success."""
     assert it.status() == 0, it.shown
@@ -49,17 +54,17 @@ def shown(it: Screen) -> str:
 def test_run_has_the_size_at_once(tinybox: Command, options: tuple[str, ...]) -> None:
     """`stty size` is the program itself: it prints the window's size each time."""
     for _ in range(5):
-        with screen(tinybox, "run", "--rm", "-it", *options, *LOOK, **WINDOW) as it:
+        with window(tinybox, "run", "--rm", "-it", *options, *LOOK) as it:
             assert shown(it) == "41 123"
 
 
 def test_exec_has_the_size_at_once(tinybox: Command, box: Life) -> None:
     """The same for `exec -it`, and for `exec -t` whose stdin is no terminal."""
     for _ in range(5):
-        with screen(tinybox, "exec", "-it", box.name, "stty", "size", **WINDOW) as it:
+        with window(tinybox, "exec", "-it", box.name, "stty", "size") as it:
             assert shown(it) == "41 123"
     script = f"{tinybox.path} exec -t {box.name} stty size < /dev/null"
-    with screen(tinybox, "-c", script, program="/bin/sh", **WINDOW) as it:
+    with window(tinybox, "-c", script, program="/bin/sh") as it:
         assert shown(it) == "41 123"
 
 
@@ -70,7 +75,7 @@ def test_a_started_box_has_the_size_of_the_terminal_that_is_attached(tinybox: Co
         with screen(tinybox, "create", "-it", "--name", name, *LOOK, rows=11, columns=22) as it:
             assert it.status() == 0
         try:
-            with screen(tinybox, "start", "-ai", name, **WINDOW) as it:
+            with window(tinybox, "start", "-ai", name) as it:
                 assert shown(it) == "41 123"
             assert tinybox("start", name).returncode == 0
             until(lambda: "11 22" in tinybox("logs", name).stdout)  # noqa: B023
@@ -82,9 +87,7 @@ def test_a_detached_box_has_the_size_of_the_terminal_it_was_typed_on(tinybox: Co
     """`run -dt`: as with docker, whose client sends the size; without a terminal, and for `exec -t`, there is none."""
     name = new_name()
     try:
-        with screen(
-            tinybox, "run", "-dt", "--name", name, "busybox", "sh", "-c", "stty size; sleep 99", **WINDOW
-        ) as it:
+        with window(tinybox, "run", "-dt", "--name", name, "busybox", "sh", "-c", "stty size; sleep 99") as it:
             assert it.status() == 0
         until(lambda: "41 123" in tinybox("logs", name).stdout)
         assert tinybox("exec", "-t", name, "stty", "size").stdout.strip() == NONE
@@ -96,7 +99,7 @@ def test_a_restarted_box_keeps_the_size_of_its_client(tinybox: Command) -> None:
     """After an attached client has changed the size, the next start by the restart policy has it from the beginning."""
     script = "stty size 2> /dev/null; echo up; while [ ! -e /again ]; do sleep 0.05; done; rm /again; exit 1"
     with life(tinybox, "-t", "--restart", "always", "busybox", "sh", "-c", script) as box:
-        with screen(tinybox, "attach", box.name, **WINDOW) as it:
+        with window(tinybox, "attach", box.name) as it:
             until(lambda: box.inside("stty size < /dev/pts/0 2>&1") == "41 123")
             it.type("\x10\x11")
             assert it.status() == 0
@@ -108,10 +111,10 @@ def test_compose_exec_has_the_size_at_once(tinybox: Command, tmp_path: Path) -> 
     """The same for `compose exec`, and a service with `tty: true` has the size of the terminal of `up`."""
     one = "image: busybox, tty: true, network_mode: none, stop_signal: KILL, command: [sh, -c, stty size; sleep 99]"
     with project(tinybox, tmp_path, f"services: {{one: {{{one}}}}}\n", new_name()) as shop:
-        with screen(tinybox, *shop.words("up", "-d"), **WINDOW) as it:
+        with window(tinybox, *shop.words("up", "-d")) as it:
             assert it.status() == 0, it.shown
         until(lambda: "41 123" in shop("logs").stdout)
-        with screen(tinybox, *shop.words("exec", "one", "stty", "size"), **WINDOW) as it:
+        with window(tinybox, *shop.words("exec", "one", "stty", "size")) as it:
             assert shown(it) == "41 123"
 
 
@@ -123,7 +126,7 @@ def test_an_engine_s_terminal_has_the_caller_s_size(tinybox: Command, bundle: Bu
     bundle.save()
     for _ in range(3):
         run = (*state, "run", "--bundle", str(bundle.path), bundle.name)
-        with screen(tinybox, *run, program=OCI, **WINDOW) as it:
+        with window(tinybox, *run, program=OCI) as it:
             assert shown(it) == "41 123"
     done = subprocess.run([OCI, *run], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["5", "6"]  # without a terminal of the caller
@@ -133,7 +136,7 @@ def test_an_engine_s_terminal_has_the_caller_s_size(tinybox: Command, bundle: Bu
     process = {"args": ["stty", "size"], "cwd": "/", "env": ["PATH=/bin"], "terminal": True}
     Path(bundle.path / "process.json").write_text(json.dumps(process))
     for words in (("-t", bundle.name, "stty", "size"), ("-p", str(bundle.path / "process.json"), bundle.name)):
-        with screen(tinybox, *state, "exec", *words, program=OCI, **WINDOW) as it:
+        with window(tinybox, *state, "exec", *words, program=OCI) as it:
             assert shown(it) == "41 123"
 
 
@@ -141,7 +144,7 @@ def test_the_size_follows_the_window_of_stdout(tinybox: Command, box: Life) -> N
     """If only stdout is the terminal, a later size of the window is passed on, too."""
     script = "trap 'echo winch $(stty size)' WINCH; echo READY; while :; do sleep 0.02; done"
     command = f'{tinybox.path} exec -t {box.name} sh -c "{script}" < /dev/null'
-    with screen(tinybox, "-c", command.replace("$", "\\$"), program="/bin/sh", **WINDOW) as it:
+    with window(tinybox, "-c", command.replace("$", "\\$"), program="/bin/sh") as it:
         it.wait_for("READY")
         it.resize(51, 133)
         it.wait_for("winch 51 133")

@@ -6,7 +6,7 @@ are here and in mounts.py, linux.py and limits.py.
 
 from __future__ import annotations
 
-from tinybox.container.config import life, linux, mounts, networking, option_values
+from tinybox.container.config import life, linux, mounts, networking, option_values, signal_option
 from tinybox.container.config.options import OF_ONE_FIELD
 from tinybox.container.process import init
 from tinybox.container.records import spec
@@ -151,7 +151,7 @@ def _annotations(request: Request) -> dict[str, str]:
     if mode not in init.MODES:
         raise UsageError(f"--init {mode}", "is not a mode of PID 1", "forward, reap or none")
     stop_signal = options.get("stop_signal") or image.config.get("StopSignal") or "SIGTERM"
-    option_values.signal_number("stop-signal", stop_signal)
+    signal_option.signal_number("stop-signal", stop_signal)
     annotations = {
         spec.NAME: request.name,
         spec.IMAGE: image.id,
