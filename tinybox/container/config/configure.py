@@ -38,8 +38,9 @@ def configure(request: Request) -> Spec:
     }
     if request.modes["uts"] == "private":
         config["hostname"] = _hostname(request)
-    elif options.get("hostname"):
-        raise UsageError(f"--hostname {options['hostname']}", f"conflicts with --uts {request.modes['uts']}")
+    else:
+        for key in filter(options.get, ("hostname", "domainname")):
+            raise UsageError(f"--{key} {options[key]}", f"conflicts with --uts {request.modes['uts']}")
     put_fields(config, options)
     return config
 

@@ -265,6 +265,13 @@ def device_node(source: str, destination: str, option: str) -> Device:
     }
 
 
+def domain_name(option: str, text: str) -> str | None:
+    """Return *text*, which becomes a part of a line of /etc/hosts; None if it is empty."""
+    if len(text) > 64 or " " in text or not (text or "-").isprintable():
+        raise UsageError(f"--{option} {text!r}", "invalid domain name format", "one word of 64 characters at most")
+    return text or None
+
+
 def throttle(option: str, text: str) -> dict[str, int]:
     """Return ``/dev/sda:1m`` as an OCI throttle: the block device's numbers and its rate in bytes per second."""
     path, rate = pair(option, text, ":", "write /dev/sda:1m")
