@@ -1,7 +1,8 @@
 """Make the files of an untrusted archive in a directory, which no member can leave by ``..`` or by a link.
 
 An archive may have a link and then a file behind that link. So no path is built from strings: the parent of each new
-file is opened with openat2(2) and RESOLVE_BENEATH, and the file is made in that open directory.
+file is opened with openat2(2) and RESOLVE_IN_ROOT, and the file is made in that open directory. A link such as
+``/var/run -> /run`` leads to where it leads in a system with this root.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
 from tinybox.images.metadata import apply, set_attribute_if_possible, set_owner, times
-from tinybox.linux.files import LONGEST_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2, remove_tree
+from tinybox.linux import inside
+from tinybox.linux.files import LONGEST_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2, remove_tree
 
 if TYPE_CHECKING:
     import tarfile
@@ -144,35 +146,16 @@ class Tree:
         try:
             return self._open(parts)
         except FileNotFoundError:
-            depth = self._depth(parts)
-        here = self._open(parts[:depth])
-        for name in parts[depth:]:
-            above = here
-            try:
-                self._count()
-                os.mkdir(name, dir_fd=above)
-                os.chmod(name, 0o755, dir_fd=above)  # with any umask
-                here = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
-            finally:
-                os.close(above)
-        return here
+            self._make_missing(b"/".join(parts))
+        return self._open(parts)
 
-    def _depth(self, parts: tuple[bytes, ...]) -> int:
-        """Return how many of the directories *parts* exist, by binary search: a path may have two thousand parts."""
-        there, missing = 0, len(parts)
-        while missing - there > 1:
-            middle = (there + missing) // 2
-            try:
-                os.close(self._open(parts[:middle]))
-                there = middle
-            except FileNotFoundError:
-                missing = middle
-        return there
+    def _make_missing(self, path: bytes) -> None:
+        inside.make(self._root, path, before=self._count)
 
     def _open(self, parts: tuple[bytes, ...], flags: int = 0) -> int:
-        """Open the directory *parts* below the root; EXDEV: a link leads outside; see openat2(2)."""
+        """Open the directory *parts*; a link on the way leads to where it leads inside this root; see openat2(2)."""
         flags |= os.O_RDONLY | os.O_DIRECTORY
-        return openat2(self._root, b"/".join(parts) or b".", flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+        return openat2(self._root, b"/".join(parts) or b".", flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
     def _count(self) -> None:
         self._entries += 1
