@@ -23,6 +23,7 @@ from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import idmap, namespaces, rootfs
 from tinybox.linux import process
+from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +112,10 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
     new.pop("consoleSize", None)  # that of the terminal of the container's own program
     variables = dict(line.partition("=")[::2] for line in former.get("env", []))
     if options.get("user"):
-        new["user"], directory = user_option.resolve(options["user"], [f"/proc/{pid}/root"])
+        root = [f"/proc/{pid}/root"]
+        new["user"], directory = user_option.resolve(options["user"], root)
+        if added := config.get("annotations", {}).get(spec.GROUP_ADD):
+            user_option.add_groups(new["user"], json.loads(added), root)
         variables["HOME"] = directory
         if new["user"].get("uid", 0) != 0 and not options.get("privileged"):
             new["capabilities"] = {"bounding": former.get("capabilities", {}).get("bounding", [])}

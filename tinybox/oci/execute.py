@@ -119,9 +119,10 @@ def requested(former: Process, command: CommandLine) -> Process:
     if "no-new-privs" in command.flags:
         process["noNewPrivileges"] = True
     if command.value("user"):
-        process["user"] = user(command.value("user"))
+        process["user"] = {**process.get("user", {}), **user(command.value("user"))}
     if command.values.get("additional-gids"):
-        process["user"] = {**process.get("user", {}), "additionalGids": groups_of(command.values["additional-gids"])}
+        groups = [*process.get("user", {}).get("additionalGids", []), *groups_of(command.values["additional-gids"])]
+        process["user"] = {**process.get("user", {}), "additionalGids": groups}
     if command.values.get("cap"):
         sets = former.get("capabilities", {})
         more = [name.upper() for name in command.values["cap"]]
@@ -135,11 +136,15 @@ def requested(former: Process, command: CommandLine) -> Process:
 
 
 def user(text: str) -> User:
-    """Return ``UID[:GID]``, in numbers, as a user of config.json; UsageError if *text* is anything else."""
+    """Return ``UID[:GID]``, in numbers, as a user of config.json; UsageError if *text* is anything else.
+
+    The result replaces only these fields of the container's user, as in runc: all others stay, and the group stays
+    without a GID. So a program does not lose a group that a file may deny.
+    """
     uid, _, gid = text.partition(":")
     if not is_whole(uid) or not is_whole(gid or "0"):
         raise UsageError(f"--user {text}", "is no UID[:GID], in numbers")
-    return {"uid": int(uid), "gid": int(gid or 0)}
+    return {"uid": int(uid), "gid": int(gid)} if gid else {"uid": int(uid)}
 
 
 def groups_of(lists: list[str]) -> list[int]:
