@@ -50,7 +50,7 @@ def open_path(kind: str, where: str) -> int:
     """Open the namespace at path *where*; UsageError: it is not of this OCI *kind*; see NS_GET_NSTYPE(2const)."""
     thing = f"linux.namespaces: {kind}: {where}"
     try:
-        fd = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # it may be a FIFO
     except OSError as error:
         raise UsageError(thing, (error.strerror or "").lower()) from error
     try:

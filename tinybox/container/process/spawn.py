@@ -11,7 +11,7 @@ import os
 from tinybox.container.process import child, init, sync_pipe
 from tinybox.errors import StepError
 from tinybox.isolation import namespaces
-from tinybox.linux import process, trampoline
+from tinybox.linux import process, trampoline, waiting
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Step
     from tinybox.isolation.cgroups.group import Cgroup
+
+MOMENT = 1.0  # seconds in which a process ends after SIGKILL, if it is not frozen
 
 
 def make_trampoline(handles: Handles) -> None:
@@ -92,11 +94,18 @@ def _spawn_by_another(handles: Handles, flags: int, steps: list[Step]) -> None:
 
 
 def kill(handles: Handles) -> None:
-    """Kill the child, if it has not ended, and wait for it; see pidfd_send_signal(2) and waitid(2)."""
+    """Kill the child, if it has not ended, and wait for it; see pidfd_send_signal(2) and waitid(2).
+
+    In a frozen control group of version 1, SIGKILL has no effect: so a child that does not end is taken out of it.
+    """
     if handles.pidfd < 0:
         return
     try:
         signal.pidfd_send_signal(handles.pidfd, signal.SIGKILL)
+        if not waiting.readable(handles.pidfd, MOMENT):
+            from tinybox.isolation.cgroups import frozen, hierarchies
+
+            frozen.take_out(handles.pid, hierarchies.hierarchies())
         os.waitid(os.P_PIDFD, handles.pidfd, os.WEXITED)
     except (ProcessLookupError, ChildProcessError):
         return

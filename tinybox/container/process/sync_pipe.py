@@ -28,11 +28,14 @@ import errno
 import os
 
 from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError
+from tinybox.linux import waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
+LOOKS = 1.0  # seconds
 GO, START, READY, ERROR = b"go", b"start", b"ready", b"error"
 MOUNTED, ON = b"mounted", b"on"  # only if the parent has to run hooks in between
 NAMESPACES, BORN = b"namespaces", b"born"  # only if the child joins another container's pid namespace
@@ -51,6 +54,7 @@ class SyncPipes:
     """
 
     _heard = b""  # bytes after the last message; one read(2) can return more than one
+    meanwhile: Callable[[], object] | None = None  # called each second that receive() waits; its error ends the wait
 
     def __init__(self, folder: str = "") -> None:
         if not folder:
@@ -81,6 +85,8 @@ class SyncPipes:
     def receive(self) -> list[bytes]:
         """Return the fields of the child's next message, [] at the end of the pipe; raise an error that it reports."""
         while b"\n" not in self._heard:
+            while self.meanwhile and not waiting.readable(self._report_out, LOOKS):
+                self.meanwhile()
             piece = os.read(self._report_out, _LINE_MAX)
             if not piece:
                 return []
