@@ -37,11 +37,12 @@ def spawn(handles: Handles, flags: int, steps: list[Step]) -> None:
     handles.sync.keep_parent_side()
 
 
-def spawn_among_users(handles: Handles, flags: int, steps: list[Step]) -> None:
-    """Clone the child from a helper process that has joined the user namespace, so it owns the new ones.
+def spawn_from_inside(handles: Handles, flags: int, steps: list[Step]) -> None:
+    """Clone the child from a helper process that has joined the namespaces to be joined, the user namespace last.
 
-    With CLONE_PARENT of clone3(2), the child's parent is this process and not the helper. The helper reports the
-    child's pid and ends.
+    As the host's root, the helper may join a namespace that the host owns; root of a user namespace may not. In a
+    joined user namespace the child owns its new namespaces. With CLONE_PARENT of clone3(2), the child's parent is this
+    process and not the helper. The helper reports the child's pid and ends.
     """
     with _Quiet():
         _spawn_by_another(handles, flags, steps)
@@ -74,13 +75,15 @@ def _spawn_by_another(handles: Handles, flags: int, steps: list[Step]) -> None:
     helper = os.fork()
     if helper == 0:
         try:
-            process.setns(handles.namespace_fds["user"], process.CLONE_NEWUSER)
+            child.join_namespaces(handles)
+            if "user" in handles.namespace_fds:
+                child.join_namespace(handles, "user")
             pid, _ = process.clone3(flags | process.CLONE_PARENT, cgroup=handles.cgroup_fd, exit_signal=0)
             if pid == 0:
                 child.become(steps, handles)
             os.write(writing, str(pid).encode())
         except OSError as error:
-            handles.sync.send_error(StepError("user namespace", f"cannot be joined: {error}"))
+            handles.sync.send_error(StepError("linux.namespaces", f"the child cannot be made there: {error}"))
         finally:
             os._exit(0)
     os.close(writing)
@@ -120,6 +123,14 @@ def await_namespaces(handles: Handles) -> None:
     """Wait until the child has made its namespaces; see pipe(7)."""
     if handles.sync.receive() != [sync_pipe.NAMESPACES]:
         raise StepError("container process", "ended before its namespaces were made", "killed, or out of memory")
+
+
+def set_clocks(handles: Handles, offsets: dict[str, dict[str, int]]) -> None:
+    """Set the clocks of the child's new time namespace, and let it go on; see time_namespaces(7)."""
+    if handles.sync.receive() != [sync_pipe.CLOCKS]:
+        raise StepError("container process", "ended before it had a time namespace", "killed, or out of memory")
+    namespaces.set_clocks(handles.pid, offsets)
+    handles.sync.open_gate(sync_pipe.ON)
 
 
 def adopt(handles: Handles) -> None:

@@ -11,9 +11,10 @@
     state: running                 <-     end of file: the report pipe was close-on-exec
 
 Other messages come in between. If config.json has hooks of the runtime's namespaces, the child sends b"mounted" and
-waits for b"on". If its seccomp filter leaves system calls to an agent, it sends b"listener". A child that joins another
-container's pid namespace sends b"namespaces" when it has made its own namespaces, and b"born" with the pid of a second
-child, which goes on in the joined namespace.
+waits for b"on". With clock offsets in a user namespace it sends b"clocks" and waits for b"on". If its seccomp filter
+leaves system calls to an agent, it sends b"listener". A child that joins another container's pid namespace sends
+b"namespaces" when it has made its own namespaces, and b"born" with the pid of a second child, which goes on in the
+joined namespace.
 
 The child begins the last message on the report: b"exec" and the program's name. If execve(2) is refused, the trampoline
 completes that message with the errno. If the message stays incomplete, the program runs.
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 LOOKS = 1.0  # seconds
 GO, START, READY, ERROR = b"go", b"start", b"ready", b"error"
 MOUNTED, ON = b"mounted", b"on"  # only if the parent has to run hooks in between
+CLOCKS = b"clocks"  # only if a new time namespace in a user namespace has offsets: the parent sets them
 NAMESPACES, BORN = b"namespaces", b"born"  # only if the child joins another container's pid namespace
 EXEC = b"exec"  # a message that stays incomplete unless execve(2) is refused
 LISTENER = b"listener"  # only with a seccomp agent: the number of the listener fd in the child
