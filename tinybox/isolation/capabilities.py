@@ -73,7 +73,7 @@ def set_identity(uid: int, gid: int, groups: Sequence[int], umask: int | None) -
 
 def set_sets(effective: int, permitted: int, inheritable: int, ambient: int) -> None:
     """Set the effective, permitted, inheritable and ambient sets from masks; see capset(2) and prctl(2)."""
-    capability.capset(effective, permitted, inheritable | ambient)
+    capability.capset(effective, permitted, inheritable)
     process.clear_ambient_set()
     for number in range(ambient.bit_length()):
         if ambient >> number & 1:
