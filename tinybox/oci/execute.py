@@ -13,6 +13,7 @@ from tinybox.container.planning.task import Task
 from tinybox.container.process import init, plan_runner, spawn, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
+from tinybox.container.records.spec import CAPABILITY_SETS
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import proc
 from tinybox.linux import quick_json as json
@@ -126,9 +127,11 @@ def requested(former: Process, command: CommandLine) -> Process:
     if command.values.get("cap"):
         sets = former.get("capabilities", {})
         more = [name.upper() for name in command.values["cap"]]
+        inherited = [name for name in more if name in sets.get("inheritable", [])]  # only these can become ambient
+        added = dict.fromkeys(("bounding", "effective", "permitted"), more) | {"ambient": inherited}
         process["capabilities"] = {
-            name: list(dict.fromkeys([*sets.get(name, []), *more])) for name in ("bounding", "effective", "permitted")
-        } | {name: sets.get(name, []) for name in ("inheritable", "ambient")}
+            name: list(dict.fromkeys([*sets.get(name, []), *added.get(name, [])])) for name in CAPABILITY_SETS
+        }
     for name, field in (("apparmor", "apparmorProfile"), ("process-label", "selinuxLabel")):
         if command.value(name):
             process[field] = command.value(name)  # type: ignore[literal-required]
