@@ -17,7 +17,14 @@ from tinybox.errors import ImageError
 from tinybox.images import whiteouts
 from tinybox.images.metadata import apply, set_owner, times
 from tinybox.linux import inside
-from tinybox.linux.files import LONGEST_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, open_straight, openat2, remove_tree
+from tinybox.linux.files import (
+    LONGEST_PATH,
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_MAGICLINKS,
+    open_straight,
+    openat2,
+    remove_tree,
+)
 
 if TYPE_CHECKING:
     import tarfile
