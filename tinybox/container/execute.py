@@ -137,7 +137,7 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
 def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
     """Plan how a process joins the container whose first process has the pidfd ``namespace_fds[TARGET]``."""
     handles, kinds = task.handles, [*task.new, *task.joined]
-    joins, pidfd = "pid" in kinds, handles.namespace_fds[TARGET]
+    joins, pidfd, directory = "pid" in kinds, handles.namespace_fds[TARGET], task.process["cwd"]
     check_labels(task)
     die_with_parent = Step(
         "die-with-parent", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL
@@ -157,7 +157,7 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
         *streams.steps(task.process, task.handles, b"/", console=False),
         *program.limits(task.process),
         *program.scheduling(task),
-        Step("directory", f"Go to {task.process['cwd']}", "chdir(2)", rootfs.enter_directory, task.process["cwd"]),
+        Step("directory", f"Go to {directory}", "chdir(2)", rootfs.enter_existing_directory, directory),
         *program.rights(task),
         *program.begin(task, mode, joins=joins, dies_with_parent=dies_with_parent),
     ]
