@@ -11,7 +11,8 @@
     state: running                 <-     end of file: the report pipe was close-on-exec
 
 Other messages come in between. If config.json has hooks of the runtime's namespaces, the child sends b"mounted" and
-waits for b"on". If its seccomp filter leaves system calls to an agent, it sends b"listener". A child that joins another
+waits for b"on". If its seccomp filter leaves system calls to an agent, it sends b"listener", and if it has opened a
+terminal, b"terminal": then it waits for b"on", until the parent has a copy of that fd. A child that joins another
 container's pid namespace sends b"namespaces" when it has made its own namespaces, and b"born" with the pid of a second
 child, which goes on in the joined namespace.
 
@@ -28,6 +29,7 @@ import errno
 import os
 
 from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError
+from tinybox.linux import trampoline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ MOUNTED, ON = b"mounted", b"on"  # only if the parent has to run hooks in betwee
 NAMESPACES, BORN = b"namespaces", b"born"  # only if the child joins another container's pid namespace
 EXEC = b"exec"  # a message that stays incomplete unless execve(2) is refused
 LISTENER = b"listener"  # only with a seccomp agent: the number of the listener fd in the child
+TERMINAL = b"terminal"  # only with a terminal: the number of the master's fd in the child
 _SEPARATOR = b"\0"
 _LINE_MAX, _NAME_MAX = 8192, 4096
 GATE, REPORT = "gate", "report"  # the file names of the named pipes
@@ -172,6 +175,11 @@ def _reading(path: str) -> int:
 def refusal(name: str, number: int) -> TinyboxError:
     """Return the error for errno *number* of execve(2) of the program *name*, with docker's text and exit status."""
     thing = f'exec "{name}"'
+    if number & trampoline.UNCONFINED:
+        cause = os.strerror(number & ~trampoline.UNCONFINED)
+        return StepError(
+            "linux.seccomp", f"the filter is not installed before {thing}: {cause}", "does it allow capset?"
+        )
     if number == errno.ENOENT:
         return NotFoundError(thing, "no such file or directory", "its interpreter is missing")
     if number == errno.ENOEXEC:
