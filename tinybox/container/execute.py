@@ -62,6 +62,7 @@ class Execution:
             self.mode = init.LEAVE
         changed = configured(config, target.state["pid"], arguments, options)
         self.task = Task(changed, paths.bundle(target.id), here, handles, self.cgroup, target.id)
+        self.task.first_process = config["process"]
         handles.namespace_fds[TARGET] = os.dup(target.pidfd)
         self.plan = plan(self.task, self.mode, dies_with_parent=not options.get("detach"))
         self.runner = PlanRunner(self.plan, handles)
@@ -146,7 +147,7 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
         *([die_with_parent] if dies_with_parent else []),
         *_processors(task, "initial"),
         Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
-        *program.erase_environment(),
+        *program.erase_environment(task),
         Step("wait", "Wait until the parent opens the gate", "pipe(7)", child.wait_for_parent, handles),
         *_processors(task, "final"),
         *program.leave_keyring(task),
@@ -158,7 +159,7 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
         *program.limits(task.process),
         *program.scheduling(task),
         Step("directory", f"Go to {directory}", "chdir(2)", rootfs.enter_existing_directory, directory),
-        *program.rights(task),
+        *program.rights(task, joins=joins),
         *program.begin(task, mode, joins=joins, dies_with_parent=dies_with_parent),
     ]
     return Plan(_outside(task, inside, joins), inside, task.warnings)

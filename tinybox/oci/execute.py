@@ -39,6 +39,7 @@ class Execution:
             handles.namespace_fds[execute.ROOT] = open_root(entry)
         keyring = entry.state.get("keyring", True)
         task = Task(config, entry.state["bundle"], here, handles, self.cgroup, entry.id, keyring=keyring)
+        task.first_process = entry.config()["process"]
         self.runner = plan_runner.PlanRunner(execute.plan(task, init.NONE, dies_with_parent=dies_with_parent), handles)
 
 

@@ -40,7 +40,7 @@ def plan(task: Task) -> Plan:
         *mounted,
         *_change_root(task),
         *_set_process(task),
-        *program.rights(task),
+        *program.rights(task, joins="pid" in task.joined),
         *program.begin(task, task.annotations.get(spec.INIT, init.NONE), joins="pid" in task.joined, before=starting),
     ]
     outside = [
@@ -187,7 +187,7 @@ def _prepare_namespaces(task: Task) -> list[Step]:
             signal.SIGKILL,
         ),
         Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
-        *program.erase_environment(),
+        *(() if task.config.get("hooks", {}).get("createContainer") else program.erase_environment(task)),
         *program.leave_keyring(task),
         *_prepare_join(task),
         Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, handles),
