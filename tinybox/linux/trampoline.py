@@ -113,6 +113,13 @@ def program(report: int, machine: str = "", lock: Lock | None = None) -> bytes:
     )  # fmt: skip
 
 
+_END_X86_64 = (
+    "bf 7f 00 00 00    ",  # mov edi, FAILED
+    "b8 e7 00 00 00    ",  # mov eax, SYS_exit_group
+    "0f 05             ",  # syscall
+)
+
+
 def _x86_64(report: int, lock: Lock | None, address: int) -> bytes:
     """Return the code for x86-64; see syscall(2) for the registers. The stack starts with argc and the arguments."""
     fd = _word(report)
@@ -149,15 +156,18 @@ def _x86_64(report: int, lock: Lock | None, address: int) -> bytes:
         "b8 01 00 00 00    ",  # mov eax, SYS_write
         "0f 05             ",  # syscall
     )
-    end = (
-        "bf 7f 00 00 00    ",  # mov edi, FAILED
-        "b8 e7 00 00 00    ",  # mov eax, SYS_exit_group
-        "0f 05             ",  # syscall
-    )
     closing, running, failing = (bytes.fromhex("".join(part)) for part in (close, execute, failed))
     locking = _lock_x86_64(lock, address, len(running)) if lock is not None else b""
     distance = struct.pack("<i", len(closing) + len(locking) + len(running) + len(failing))
-    return bytes.fromhex("".join(head)) + distance + closing + locking + running + failing + bytes.fromhex("".join(end))
+    return (
+        bytes.fromhex("".join(head))
+        + distance
+        + closing
+        + locking
+        + running
+        + failing
+        + bytes.fromhex("".join(_END_X86_64))
+    )
 
 
 def _lock_x86_64(lock: Lock, address: int, behind: int) -> bytes:
