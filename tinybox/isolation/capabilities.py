@@ -50,8 +50,14 @@ def available() -> list[str]:
     return [name for number, name in enumerate(capability.NAMES) if permitted >> number & 1]
 
 
-def drop_bounding_set(keep: int) -> None:
-    """Remove every capability that is not in the mask *keep* from the bounding set; see capabilities(7)."""
+def drop_bounding_set(keep: int, inherit: int = 0) -> None:
+    """Remove every capability that is not in the mask *keep* from the bounding set; see capabilities(7).
+
+    Before that, make those in *inherit* inheritable: later only members of the bounding set can become so.
+    """
+    if inherit:
+        effective, permitted, inheritable = capability.capget()
+        capability.capset(effective, permitted, inheritable | inherit)
     number = 0
     while True:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.linux import files, process
+from tinybox.linux import files, proc, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,6 +103,16 @@ def user_namespace(uids: Sequence[IDMapping], gids: Sequence[IDMapping]) -> int:
         os.close(hold)
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         os.close(pidfd)
+
+
+def outside(pid: int, number: int) -> int:
+    """Return the user id by which this process knows user *number* of process *pid*'s user namespace, or -1.
+
+    The kernel translates uid_map for its reader; see user_namespaces(7).
+    """
+    with open(f"/proc/{pid}/uid_map", encoding="ascii") as file:
+        rows = proc.id_map(file.read())
+    return next((outer + number - first for first, outer, length in rows if 0 <= number - first < length), -1)
 
 
 def become_root() -> None:

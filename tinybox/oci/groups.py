@@ -1,7 +1,7 @@
 """The control group of an OCI container: at the engine's linux.cgroupsPath, or below tinybox's own group.
 
-An engine reads the usage of its container in that group, and programs in the container do: so the container gets a group
-for every controller of the host, as with runc, and sees all of them in its /sys/fs/cgroup.
+An engine reads the usage of its container in that group, and programs in the container do: so the container gets a
+group for every controller of the host, as with runc, and sees all of them in its /sys/fs/cgroup.
 """
 
 from __future__ import annotations

@@ -86,6 +86,7 @@ def specs() -> Iterator[Spec]:
     yield _whole(annotations={}, linux={**users, "namespaces": [*_new("user", "mount"), *_joined("pid", "network")]})
     others = _joined("user", "time")
     yield _whole(linux={"namespaces": [*_new(*KINDS), *others]})
+    yield _whole(linux={**mapped, "namespaces": [*_new("user", "mount", "time"), *joined]})
     yield _whole(annotations={}, linux={"namespaces": [*_new("pid", "uts", "cgroup"), *_joined("mount")]})
 
 
@@ -123,7 +124,7 @@ def _planned(config: Spec, *, dies_with_parent: bool = True, omitted: Sequence[s
     annotations = config["annotations"]
     endpoints = Endpoints(Paths(), "example", annotations) if spec.NETWORKS in annotations else None
     handles = Handles()
-    handles.dies_with_parent, handles.terminals = dies_with_parent, [1, 2]
+    handles.dies_with_parent, handles.relayed = dies_with_parent, [1, 2]
     try:
         task = Task(config, "/bundle", HERE, handles, CGROUP, "example", endpoints)
         task.inherited = [*inherited.OF_CHILD, *inherited.OWN] if dies_with_parent else []

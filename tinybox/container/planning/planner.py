@@ -40,7 +40,7 @@ def plan(task: Task) -> Plan:
         *mounted,
         *_change_root(task),
         *_set_process(task),
-        *program.rights(task),
+        *program.rights(task, joins="pid" in task.joined),
         *program.begin(task, task.annotations.get(spec.INIT, init.NONE), joins="pid" in task.joined, before=starting),
     ]
     outside = [
@@ -48,7 +48,7 @@ def plan(task: Task) -> Plan:
         *cgroups.make(task),
         *_open_namespaces(task),
         *planned_mounts.parent_steps(task),
-        *streams.pipes(task.process, task.handles),
+        *streams.pipes(task),
         *_make_child(task, inside, meanwhile),
     ]
     return Plan(outside, inside, task.warnings)
@@ -119,6 +119,7 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[S
         *meanwhile,
         *(program.adopt(task) if "pid" in task.joined else ()),
         Step("await", "Wait until the child is ready", "pipe(7)", spawn.await_child, handles),
+        *streams.give(task),
         *(() if early else connected),
     ]
 
@@ -186,7 +187,7 @@ def _prepare_namespaces(task: Task) -> list[Step]:
             signal.SIGKILL,
         ),
         Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
-        *program.erase_environment(),
+        *(() if task.config.get("hooks", {}).get("createContainer") else program.erase_environment(task)),
         *program.reset_own(task),
         *program.leave_keyring(task),
         *_prepare_join(task),

@@ -19,13 +19,22 @@ if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Step
     from tinybox.isolation.cgroups.group import Cgroup
+    from tinybox.isolation.confinement import Confinement
 
 MOMENT = 1.0  # seconds in which a process ends after SIGKILL, if it is not frozen
 
 
-def make_trampoline(handles: Handles) -> None:
-    """Make the trampoline, which will execute the box's program, as a sealed memory file; see memfd_create(2)."""
-    handles.trampoline = trampoline.make(handles.sync.report)
+def make_trampoline(handles: Handles, confinement: Confinement | None = None) -> None:
+    """Make the trampoline, which will execute the box's program, as a sealed memory file; see memfd_create(2).
+
+    It also installs the filter of the *confinement*. A flag that the kernel does not know is found here, not then.
+    """
+    lock = confinement.lock(handles.sync.gate) if confinement is not None else None
+    if lock is not None and lock.flags:
+        from tinybox.isolation import confinement as checks
+
+        checks.check_flags(lock.flags)
+    handles.trampoline = trampoline.make(handles.sync.report, lock)
 
 
 def spawn(handles: Handles, flags: int, steps: list[Step]) -> None:
@@ -139,7 +148,7 @@ def adopt(handles: Handles) -> None:
     The first process has ended by then. The second one is also a child of this process and is not reaped by others, so
     its pid cannot be reused before pidfd_open(2).
     """
-    message = handles.sync.receive()
+    message = _receive(handles)
     if message[:1] != [sync_pipe.BORN]:
         raise StepError("container process", "ended before it was in the pid namespace", "killed, or out of memory")
     os.waitid(os.P_PIDFD, handles.pidfd, os.WEXITED)
@@ -159,23 +168,35 @@ def release(handles: Handles) -> None:
 
 
 def await_child(handles: Handles) -> None:
-    """Wait until the child has done all its steps, and get the parent's end of its terminal; see pidfd_getfd(2).
+    """Wait until the child has done all its steps; see pipe(7)."""
+    if not _receive(handles):
+        raise StepError("container process", "ended before it was ready", "killed, or out of memory under its limit")
 
-    The listener of a seccomp filter is sent to the agent at once: the child's next step may be a system call that
-    waits for the agent's answer.
+
+def _receive(handles: Handles) -> list[bytes]:
+    """Return the child's next message, after those that hand over an fd, which is copied by pidfd_getfd(2).
+
+    The master of a terminal is kept. The listener of a seccomp filter is sent to the agent at once: the child's next
+    system call may wait for the agent's answer.
     """
     message = handles.sync.receive()
-    while handles.agent is not None and message[:1] == [sync_pipe.LISTENER]:
-        listener = process.pidfd_getfd(handles.pidfd, int(message[1]))
-        try:
-            handles.agent.hand_over(handles.pid, listener)
-        finally:
-            os.close(listener)
+    while message[:1] in ([sync_pipe.LISTENER], [sync_pipe.TERMINAL]):
+        fd = process.pidfd_getfd(handles.pidfd, int(message[1]))
+        if message[0] == sync_pipe.TERMINAL:
+            handles.master = fd
+        else:
+            _serve(handles, fd)
+        handles.sync.open_gate(sync_pipe.ON)
         message = handles.sync.receive()
-    if not message:
-        raise StepError("container process", "ended before it was ready", "killed, or out of memory under its limit")
-    if int(message[1]) >= 0:
-        handles.master = process.pidfd_getfd(handles.pidfd, int(message[1]))
+    return message
+
+
+def _serve(handles: Handles, listener: int) -> None:
+    try:
+        if handles.agent is not None:
+            handles.agent.hand_over(handles.pid, listener)
+    finally:
+        os.close(listener)
 
 
 def start(handles: Handles) -> None:
