@@ -148,6 +148,7 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
         *_processors(task, "initial"),
         Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
         *program.erase_environment(task),
+        *program.reset_own(task),
         Step("wait", "Wait until the parent opens the gate", "pipe(7)", child.wait_for_parent, handles),
         *_processors(task, "final"),
         *program.leave_keyring(task),
@@ -182,12 +183,12 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
     if not joins:
         says, act = "Put the child into the control groups that clone3 could not reach", spawn.join_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
-        order = [groups, clone, join_groups, *oom_score(task), release]
+        order = [groups, clone, *program.reset_child(task), join_groups, *oom_score(task), release]
     else:
         says, act = "Put the child into the container's control groups", spawn.enter_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
         first, last = program.adopt(task)
-        order = [clone, release, first, groups, join_groups, *oom_score(task), last]
+        order = [clone, *program.reset_child(task), release, first, groups, join_groups, *oom_score(task), last]
     return [*streams.pipes(task), *program.trampoline(task), *order, ready, *streams.give(task)]
 
 

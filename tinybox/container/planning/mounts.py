@@ -255,7 +255,7 @@ def make_standard_devices(root: bytes, userns: bool) -> None:
 
 
 def _device(task: Task, device: Device) -> Step:
-    path, kind = device["path"], device.get("type", "c")
+    path, kind = device["path"].rstrip("/") or "/", device.get("type", "c")
     says = f"Make the device {path}"
     if task.userns and kind != "p":
         return Step(f"device{path}", says, "open_tree(2)", device_files.bind_device, task.root, os.fsencode(path), path)
