@@ -150,8 +150,7 @@ def volume(text: str) -> Mount:
 
 def mount_of(option: str, kind: str, source: str, destination: str, options: list[str]) -> Mount:
     """Return a bind or volume mount; the *source* of a bind mount must exist, a volume is made when it is used."""
-    path = source.startswith(("/", "./", "../", "~")) or source in (".", "..")
-    if kind == "bind" or (path and kind != "volume"):
+    if kind == "bind" or (is_path(source) and kind != "volume"):
         where = os.path.abspath(source)
         if not os.path.exists(where):
             raise UsageError(option, f"{where}: no such file or directory on the host", "make it first")
@@ -163,9 +162,14 @@ def mount_of(option: str, kind: str, source: str, destination: str, options: lis
     return {"destination": destination, "type": "volume", "source": source, "options": options}
 
 
+def is_path(source: str) -> bool:
+    """Return whether the *source* of -v is a path of the host, and not the name of a volume."""
+    return source.startswith(("/", "./", "../", "~")) or source in (".", "..")
+
+
 def mount(text: str) -> Mount:
     """Return a value of docker's ``--mount``, ``type=bind,source=/a,target=/b,readonly``, as a mount."""
-    fields = dict(_field(word) for word in text.split(","))
+    fields = dict(field_of(word) for word in text.split(","))
     kind = fields.pop("type", "volume")
     source, target = _either(fields, "source", "src"), _either(fields, "target", "dst", "destination")
     options = ["ro"] if _truth(f"--mount {text}", _either(fields, "readonly", "ro")) else []
@@ -198,7 +202,8 @@ def _truth(option: str, word: str) -> bool:
     return found
 
 
-def _field(word: str) -> tuple[str, str]:
+def field_of(word: str) -> tuple[str, str]:
+    """Return one part of a value of --mount, ``KEY=VALUE`` or ``KEY``, as a pair."""
     key, equals, value = word.partition("=")
     return key, value if equals else "true"
 
