@@ -85,15 +85,19 @@ def environment(lines: list[str], files: list[str]) -> dict[str, str]:
 
 
 def _env_lines(path: str) -> list[str]:
+    """Return the lines of an --env-file as docker does: without a byte order mark, and without CR before a newline.
+
+    A CR elsewhere, and blanks at the end of a line, belong to the value.
+    """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig", newline="") as file:
             text = file.read(_ENV_FILE_MOST + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--env-file {path}", getattr(error, "strerror", None) or "is not UTF-8 text") from error
     if len(text) > _ENV_FILE_MOST:
         cause = f"is larger than {_ENV_FILE_MOST >> 20} MiB"
         raise UsageError(f"--env-file {path}", cause, "no program can be started with so many variables")
-    lines = [line.strip("\r\n").lstrip() for line in text.split("\n")]
+    lines = [line.removesuffix("\r").lstrip() for line in text.split("\n")]
     lines = [line for line in lines if line and not line.startswith("#")]
     for line in lines:
         name = line.partition("=")[0]
