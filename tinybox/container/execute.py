@@ -23,6 +23,7 @@ from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import idmap, namespaces, rootfs
 from tinybox.linux import process
+from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Execution:
             self.mode = init.LEAVE
         changed = configured(config, target.state["pid"], arguments, options)
         self.task = Task(changed, paths.bundle(target.id), here, handles, self.cgroup, target.id)
+        self.task.first_process = config["process"]
         handles.namespace_fds[TARGET] = os.dup(target.pidfd)
         self.plan = plan(self.task, self.mode, dies_with_parent=not options.get("detach"))
         self.runner = PlanRunner(self.plan, handles)
@@ -111,7 +113,10 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
     new.pop("consoleSize", None)  # that of the terminal of the container's own program
     variables = dict(line.partition("=")[::2] for line in former.get("env", []))
     if options.get("user"):
-        new["user"], directory = user_option.resolve(options["user"], [f"/proc/{pid}/root"])
+        root = [f"/proc/{pid}/root"]
+        new["user"], directory = user_option.resolve(options["user"], root)
+        if added := config.get("annotations", {}).get(spec.GROUP_ADD):
+            user_option.add_groups(new["user"], json.loads(added), root)
         variables["HOME"] = directory
         if new["user"].get("uid", 0) != 0 and not options.get("privileged"):
             new["capabilities"] = {"bounding": former.get("capabilities", {}).get("bounding", [])}
@@ -133,7 +138,7 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
 def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
     """Plan how a process joins the container whose first process has the pidfd ``namespace_fds[TARGET]``."""
     handles, kinds = task.handles, [*task.new, *task.joined]
-    joins, pidfd = "pid" in kinds, handles.namespace_fds[TARGET]
+    joins, pidfd, directory = "pid" in kinds, handles.namespace_fds[TARGET], task.process["cwd"]
     check_labels(task)
     die_with_parent = Step(
         "die-with-parent", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL
@@ -142,7 +147,7 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
         *([die_with_parent] if dies_with_parent else []),
         *_processors(task, "initial"),
         Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
-        *program.erase_environment(),
+        *program.erase_environment(task),
         Step("wait", "Wait until the parent opens the gate", "pipe(7)", child.wait_for_parent, handles),
         *_processors(task, "final"),
         *program.leave_keyring(task),
@@ -153,8 +158,8 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
         *streams.steps(task.process, task.handles, b"/", console=False),
         *program.limits(task.process),
         *program.scheduling(task),
-        Step("directory", f"Go to {task.process['cwd']}", "chdir(2)", rootfs.enter_directory, task.process["cwd"]),
-        *program.rights(task),
+        Step("directory", f"Go to {directory}", "chdir(2)", rootfs.enter_existing_directory, directory),
+        *program.rights(task, joins=joins),
         *program.begin(task, mode, joins=joins, dies_with_parent=dies_with_parent),
     ]
     return Plan(_outside(task, inside, joins), inside, task.warnings)

@@ -117,6 +117,20 @@ def outside(pid: int, number: int) -> int:
 
 def become_root() -> None:
     """Become user and group 0 of this process's new user namespace, without other groups; see setresuid(2)."""
-    os.setgroups([])
+    set_groups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
+
+
+def set_groups(groups: Sequence[int]) -> None:
+    """Set the supplementary groups; see setgroups(2).
+
+    A user namespace may forbid this call, if one of its users without rights on the host has made it: then its
+    processes keep their groups, which are of no use there; see /proc/PID/setgroups in user_namespaces(7).
+    """
+    try:
+        os.setgroups(groups)
+    except PermissionError:
+        with open("/proc/self/setgroups", encoding="ascii") as file:
+            if groups or file.read().strip() != "deny":
+                raise

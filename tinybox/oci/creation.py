@@ -157,7 +157,7 @@ def release(entry: Record, log: Log) -> None:
     try:
         gate.open_gate(sync_pipe.START)
         gate.receive()
-        hooks.run_all(config, "poststart", ending.hook_state(entry, record.RUNNING))
+        hooks.run_all(config, "poststart", ending.hook_state(entry, record.RUNNING), entry.state["bundle"])
     except BaseException:
         if config.get("hooks"):  # a hook has failed: destroy the container, see "Lifecycle" in runtime.md
             ending.destroy(entry, log)
@@ -172,7 +172,8 @@ def run(command: CommandLine) -> int:
         creation = make(command)
         try:
             creation.runner.start()
-            hooks.run_all(creation.config, "poststart", ending.hook_state(creation.entry, record.RUNNING))
+            state = ending.hook_state(creation.entry, record.RUNNING)
+            hooks.run_all(creation.config, "poststart", state, creation.bundle)
         except BaseException:
             ending.destroy(creation.entry, command.log)
             raise

@@ -173,6 +173,8 @@ def _annotations(request: Request) -> dict[str, str]:
         annotations[spec.ENTRYPOINT] = str(len(first))
     if options.get("user"):
         annotations[spec.USER] = options["user"]
+    if options.get("group_add"):
+        annotations[spec.GROUP_ADD] = json.dumps(options["group_add"])
     annotations |= life.for_monitor(request)
     annotations |= networking.for_networks(request)
     if options.get("cidfile"):
