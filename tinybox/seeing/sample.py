@@ -84,6 +84,7 @@ def specs() -> Iterator[Spec]:
     yield _whole(annotations={}, linux={"rootfsPropagation": "slave"}, domainname="lecture")
     others = _joined("user", "time")
     yield _whole(linux={"namespaces": [*_new(*KINDS), *others]})
+    yield _whole(linux={**mapped, "namespaces": [*_new("user", "mount", "time"), *joined]})
     yield _whole(annotations={}, linux={"namespaces": [*_new("pid", "uts", "cgroup"), *_joined("mount")]})
 
 
