@@ -71,7 +71,8 @@ def images(names: tuple[str, ...], *, quiet: bool, style: str) -> None:
         print_lines(image.id[:12] for image in found)
     elif style == "json":
         for image in found:
-            click.echo(json.dumps(_row(image)))
+            known = _row(image)
+            click.echo(json.dumps({**known, "CreatedAt": f"{known['CreatedAt'] or '0001-01-01 00:00:00'} +0000 UTC"}))
     else:
         rows = [("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"), *(tuple(_row(image).values()) for image in found)]
         widths = [max(len(row[column]) for row in rows) for column in range(5)]

@@ -153,6 +153,7 @@ INTERACTIVE = "tinybox.interactive"  # stdin is kept open
 NETWORKS = "tinybox.networks"  # JSON: a list of name, aliases, address, address6, mac; see addresses.EndpointRequest
 PORTS = "tinybox.ports"  # JSON: see network/published_ports.py
 EXPOSED = "tinybox.exposed"  # JSON: ports such as 80/tcp that the program listens on, published or not
+ASKED = "tinybox.asked"  # JSON: options as they were written, with docker's keys; see config/asked.py
 NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
 LABEL = "tinybox.label."
 

@@ -18,7 +18,7 @@ from tinybox.linux.locks import Lock, lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from typing import Any
 
     from tinybox.container.records.paths import Paths
@@ -76,9 +76,17 @@ def used(paths: Paths, config: Spec) -> list[str]:
     return [entry["source"] for entry in spec.mounts_of_volumes(config, paths)]
 
 
-def requested(config: Spec) -> list[Mount]:
-    """Return the mounts of a container with this *config* that the user requested."""
-    return [entry for entry in config.get("mounts", []) if entry["destination"] not in OWN_MOUNTS]
+def requested(config: Spec, also: Collection[str] = ()) -> list[Mount]:
+    """Return the mounts of a container with this *config* that the user requested.
+
+    *also*: places of tinybox's own mounts, such as /etc/hosts, where the user has put a directory or file of the host.
+    """
+    return [
+        entry
+        for entry in config.get("mounts", [])
+        if entry["destination"] not in OWN_MOUNTS
+        or (entry["destination"] in also and os.path.isabs(entry.get("source", "")))
+    ]
 
 
 def handed_on(paths: Paths, config: Spec) -> list[Mount]:
