@@ -76,11 +76,14 @@ def import_archive(
     return store.image(str(name))
 
 
-def add_layer(work: Workspace, source: str | BufferedReader, number: int = 0) -> Unpacked:
-    """Unpack the tar archive *source* as the layer *number* in *work*, which `put` moves into the store."""
+def add_layer(work: Workspace, source: str | BufferedReader, number: int = 0, limit: int | None = None) -> Unpacked:
+    """Unpack the tar archive *source* as the layer *number* in *work*, which `put` moves into the store.
+
+    *limit* is the most that it may unpack to, in bytes, by default the free space.
+    """
     layer = f"{work.path}/{LAYER}{number}"
     os.mkdir(layer, 0o700)
-    unpacked = _unpack(source, f"{layer}/fs")
+    unpacked = _unpack(source, f"{layer}/fs", limit)
     _write(f"{layer}/layer.json", {"diff_id": unpacked.diff_id, "size": unpacked.size})
     return unpacked
 
@@ -113,15 +116,15 @@ def put(
     return image_id
 
 
-def _unpack(source: str | BufferedReader, destination: str) -> Unpacked:
+def _unpack(source: str | BufferedReader, destination: str, limit: int | None) -> Unpacked:
     if not isinstance(source, str):
-        return unpack(source, destination)
+        return unpack(source, destination, limit)
     try:
         file = open(source, "rb")  # noqa: SIM115 - only this call's errors are translated, and "with" is two lines below
     except OSError as error:
         raise ImageError(f"archive {source}", f"cannot be opened: {error.strerror}", "give a .tar file") from error
     with file:
-        return unpack(file, destination)
+        return unpack(file, destination, limit)
 
 
 def _check_content(tree: str) -> None:
