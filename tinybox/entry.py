@@ -25,7 +25,7 @@ def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:
     other OSError is 125, a broken pipe is 128 + SIGPIPE, and Ctrl-C is 128 + SIGINT.
     """
     gc.disable()  # the process is short-lived: its end frees the memory sooner than a collection would
-    from tinybox.errors import TinyboxError
+    from tinybox.errors import TinyboxError, printable
 
     open_streams()
     wait_for_children()
@@ -41,7 +41,7 @@ def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:
     except KeyboardInterrupt:
         status = 128 + 2
     except OSError as error:
-        print_error(f"{name}: {error.filename or 'system'}: {error.strerror or error}")
+        print_error(printable(f"{name}: {error.filename or 'system'}: {error.strerror or error}"))
         status = 125
     print_error("")
     os._exit(status)  # a normal exit would take 4 ms to free memory, which the kernel frees; there is no exit handler

@@ -20,7 +20,7 @@ from tinybox.container.process import child, init, spawn, wait_loop
 from tinybox.container.process.plan import Plan, Step
 from tinybox.container.process.plan_runner import PlanRunner
 from tinybox.container.records import spec
-from tinybox.errors import UsageError
+from tinybox.errors import DamagedError, UsageError
 from tinybox.isolation import idmap, namespaces, rootfs
 from tinybox.linux import process
 from tinybox.linux import quick_json as json
@@ -63,6 +63,8 @@ class Execution:
         changed = configured(config, target.state["pid"], arguments, options)
         self.task = Task(changed, paths.bundle(target.id), here, handles, self.cgroup, target.id)
         self.task.first_process = config["process"]
+        if self.task.shares_mounts:  # tinybox has made none without; `oci/execute.py` has a root directory for them
+            raise DamagedError(f"container {target.id[:12]}", "its config.json is damaged: no mount namespace is new")
         handles.namespace_fds[TARGET] = os.dup(target.pidfd)
         self.plan = plan(self.task, self.mode, dies_with_parent=not options.get("detach"))
         self.runner = PlanRunner(self.plan, handles)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 from tinybox.container.process import hooks
-from tinybox.errors import StateError, TinyboxError
+from tinybox.container.records import spec
+from tinybox.errors import DamagedError, StateError, TinyboxError
 from tinybox.isolation.cgroups import hierarchies
+from tinybox.isolation.cgroups.shared import SharedCgroup
 from tinybox.linux.signals import signal
 from tinybox.oci import groups, record, shared
 
@@ -92,7 +94,12 @@ def signal_process(pid: int, number: int) -> None:
 def group_of(entry: Record) -> Cgroup:
     """Return the control group of a recorded container."""
     where = hierarchies.hierarchies()
-    return groups.group(entry.id, entry.config(), where, entry.state.get("groups") or ())
+    return groups.group(
+        entry.id,
+        spec.load_if_sound(entry.folder) if entry.damage else entry.config(),
+        where,
+        entry.state.get("groups") or (),
+    )
 
 
 def delete(command: CommandLine) -> None:
@@ -101,13 +108,13 @@ def delete(command: CommandLine) -> None:
     try:
         if force:
             kill_unlocked(command.root(), container)
-        entry = record.open_locked(command.root(), container)
+        entry = record.open_locked(command.root(), container, damaged_too=force)
     except StateError:
         if force:
             return
         raise
     with entry:
-        status = entry.status()
+        status = record.STOPPED if entry.damage else entry.status()
         if status in SIGNALLED and not force:
             raise StateError(f"container {container}", f"cannot delete container that is not stopped: {status}")
         destroy(entry, command.log)
@@ -115,9 +122,12 @@ def delete(command: CommandLine) -> None:
 
 def kill_unlocked(root: str, container: str) -> None:
     """Kill a container's first process without its lock: the command that holds the lock may wait for that process."""
-    with record.open_unlocked(root, container) as entry:
-        if entry.status() in SIGNALLED:
-            send(entry, signal.SIGKILL, everyone=False)
+    try:
+        with record.open_unlocked(root, container) as entry:
+            if entry.status() in SIGNALLED:
+                send(entry, signal.SIGKILL, everyone=False)
+    except DamagedError:  # destroy() kills what is in the group
+        return
 
 
 def destroy(entry: Record, log: Log) -> None:
@@ -126,6 +136,9 @@ def destroy(entry: Record, log: Log) -> None:
     It also removes what a killed `create` has made.
     """
     config: Spec = {}
+    if entry.damage:
+        _destroy_damaged(entry, log)
+        return
     if os.path.exists(os.path.join(entry.folder, "config.json")) and entry.state:
         config, group = entry.config(), group_of(entry)
         # Without a pid, `create` may have refused the group, because processes of others are in it.
@@ -140,6 +153,17 @@ def destroy(entry: Record, log: Log) -> None:
             )
     entry.remove()
     after(entry, config, log)
+
+
+def _destroy_damaged(entry: Record, log: Log) -> None:
+    """Remove a container whose state.json is damaged, with its processes, if only its own can be in its group."""
+    group = group_of(entry)
+    if isinstance(group, SharedCgroup):
+        log.write_warning(f"container {entry.id}: its record is damaged: processes in {group.name} are not killed")
+    else:
+        group.kill()
+        group.remove()
+    entry.remove()
 
 
 def after(entry: Record, config: Spec, log: Log) -> None:

@@ -261,6 +261,6 @@ def test_one_failure_is_named_once_and_the_rest_is_done(capfd: pytest.CaptureFix
             done.append(thing)
         assert outcome.failed == (thing == "bad")
     assert done == ["one", "two"]
-    assert capfd.readouterr().err == "tinybox: bad: ?[2J?x: Operation not permitted\n"
+    assert capfd.readouterr().err == "tinybox: bad: \\x1b[2J\\nx: Operation not permitted\n"
     with pytest.raises(KeyboardInterrupt), Reported("me"):
         raise KeyboardInterrupt

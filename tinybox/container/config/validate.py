@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.config import fields, rules
+from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.linux import quick_json as json
 
@@ -58,6 +59,8 @@ def check(config: Any) -> Spec:
     """Return *config* without null and unknown fields; UsageError names the first field that is wrong."""
     checked: Spec = _object(config, _tree(), "")
     rules.check(checked)
+    if wrong := spec.misfit_of_annotations(checked.get("annotations", {})):
+        raise UsageError("annotations", wrong, "leave it out: tinybox sets it")
     return checked
 
 
