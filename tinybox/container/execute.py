@@ -23,6 +23,7 @@ from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import idmap, namespaces, rootfs
 from tinybox.linux import process
+from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,9 +110,13 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
     """Return the container's config with the new process in it: docker's exec options override the container's."""
     former = config["process"]
     new: Process = {**former, "args": list(arguments), "terminal": bool(options.get("tty"))}
+    new.pop("consoleSize", None)  # that of the terminal of the container's own program
     variables = dict(line.partition("=")[::2] for line in former.get("env", []))
     if options.get("user"):
-        new["user"], directory = user_option.resolve(options["user"], [f"/proc/{pid}/root"])
+        root = [f"/proc/{pid}/root"]
+        new["user"], directory = user_option.resolve(options["user"], root)
+        if added := config.get("annotations", {}).get(spec.GROUP_ADD):
+            user_option.add_groups(new["user"], json.loads(added), root)
         variables["HOME"] = directory
         if new["user"].get("uid", 0) != 0 and not options.get("privileged"):
             new["capabilities"] = {"bounding": former.get("capabilities", {}).get("bounding", [])}
@@ -183,7 +188,7 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
         first, last = program.adopt(task)
         order = [clone, release, first, groups, join_groups, *oom_score(task), last]
-    return [*streams.pipes(task.process, handles), *program.trampoline(task), *order, ready]
+    return [*streams.pipes(task), *program.trampoline(task), *order, ready, *streams.give(task)]
 
 
 def _processors(task: Task, moment: str) -> list[Step]:

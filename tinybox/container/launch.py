@@ -129,8 +129,11 @@ def start_link_maker(handles: Handles) -> None:
     handles.link_maker = LinkMaker()
 
 
-def owned(paths: Paths, here: host.Host, word: str) -> lifecycle.Container | None:
-    """Become the owner of the container at rest that *word* names, and return it; None if it runs already."""
+def owned(paths: Paths, here: host.Host, word: str, window: tuple[int, int] = (0, 0)) -> lifecycle.Container | None:
+    """Become the owner of the container at rest that *word* names, and return it; None if it runs already.
+
+    *window* is the (rows, columns) of the terminal that will be attached to it, if there is one.
+    """
     container = naming.find(paths, word)
     try:
         record = lifecycle.acquire(paths, here, container)
@@ -141,8 +144,10 @@ def owned(paths: Paths, here: host.Host, word: str) -> lifecycle.Container | Non
     if not record.state:
         record.close()
         raise StateError(f"container {word}", "no such container", "another command has just removed it")
+    handles = Handles()
+    handles.window = window
     try:
-        found = lifecycle.Container(paths, container, spec.load(paths.bundle(container)), here, Handles())
+        found = lifecycle.Container(paths, container, spec.load(paths.bundle(container)), here, handles)
     except BaseException:
         record.close()
         raise

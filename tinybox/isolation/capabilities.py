@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import UsageError
+from tinybox.isolation import idmap
 from tinybox.linux import capability, process
 
 TYPE_CHECKING = False
@@ -70,7 +71,7 @@ def drop_bounding_set(keep: int, inherit: int = 0) -> None:
 def set_identity(uid: int, gid: int, groups: Sequence[int], umask: int | None) -> None:
     """Become the container's user; the permitted set is kept until the next step sets it; see credentials(7)."""
     process.set_keep_capabilities()
-    os.setgroups(groups)
+    idmap.set_groups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     os.umask(0o022 if umask is None else umask)
@@ -78,7 +79,7 @@ def set_identity(uid: int, gid: int, groups: Sequence[int], umask: int | None) -
 
 def set_sets(effective: int, permitted: int, inheritable: int, ambient: int) -> None:
     """Set the effective, permitted, inheritable and ambient sets from masks; see capset(2) and prctl(2)."""
-    capability.capset(effective, permitted, inheritable | ambient)
+    capability.capset(effective, permitted, inheritable)
     process.clear_ambient_set()
     for number in range(ambient.bit_length()):
         if ambient >> number & 1:

@@ -11,7 +11,7 @@ import stat
 
 from tinybox.errors import HostError, SyscallError, TinyboxError, UsageError
 from tinybox.isolation.mount_options import Options as Options  # noqa: PLC0414  other modules use mounts.Options
-from tinybox.linux import files, mount, process
+from tinybox.linux import files, inside, mount, process
 
 
 def make_private() -> None:
@@ -168,7 +168,8 @@ class InNamespace:
 def open_target(root: bytes, destination: bytes, *, directory: bool, links: bool = True) -> int:
     """Open the mount point *destination* inside *root*, and make it if it is missing; see RESOLVE_IN_ROOT, openat2(2).
 
-    Absolute links and ``..`` in it start at the container's root. With *links* false, a symbolic link in it is ELOOP.
+    Absolute links and ``..`` in it start at the container's root; the target of a dangling link is made. With *links*
+    false, a symbolic link in it is ELOOP.
     """
     resolve = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS | (0 if links else files.RESOLVE_NO_SYMLINKS)
     rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -176,26 +177,10 @@ def open_target(root: bytes, destination: bytes, *, directory: bool, links: bool
         try:
             return files.openat2(rootfd, destination, os.O_PATH, resolve)
         except FileNotFoundError:
-            _make_target(rootfd, destination, resolve, directory=directory)
+            inside.make(rootfd, destination, directory=directory)
             return files.openat2(rootfd, destination, os.O_PATH, resolve)
     finally:
         os.close(rootfd)
-
-
-def _make_target(rootfd: int, destination: bytes, resolve: int, *, directory: bool) -> None:
-    """Make the missing directories of *destination*, and the file or directory at its end, name by name."""
-    names = [name for name in destination.split(b"/") if name not in (b"", b".")]
-    for depth, name in enumerate(names):
-        parent = files.openat2(rootfd, b"/" + b"/".join(names[:depth]), os.O_PATH | os.O_DIRECTORY, resolve)
-        try:
-            if depth < len(names) - 1 or directory:
-                os.mkdir(name, 0o755, dir_fd=parent)
-            else:
-                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent))
-        except FileExistsError:
-            pass
-        finally:
-            os.close(parent)
 
 
 def place(tree: int, root: bytes, destination: bytes, *, links: bool = True) -> None:

@@ -13,7 +13,7 @@ import stat
 
 from tinybox.errors import HostError, SyscallError, TinyboxError, UsageError
 from tinybox.isolation import mounts
-from tinybox.linux import files, mount
+from tinybox.linux import files, inside, mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,22 +74,44 @@ def make_device(
 ) -> None:
     """Make a device file of *kind* c, b or p at *path* inside *root*; see mknod(2).
 
-    The same device file may exist already; UsageError: another file is there.
+    A link there is followed inside *root*. The same device file may exist already; UsageError: another file is there.
     """
     folder, name = os.path.split(path)
     parent = mounts.open_target(root, folder, directory=True)
     former = os.umask(0)  # a later chmod(2) by name would follow a link that another container puts there in a volume
     try:
-        os.mknod(name, _TYPES[kind] | mode, os.makedev(*numbers), dir_fd=parent)
-        if owner != (0, 0):
-            os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
-    except FileExistsError as error:
-        there = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        if stat.S_IFMT(there.st_mode) != _TYPES[kind] or (kind != "p" and there.st_rdev != os.makedev(*numbers)):
-            raise UsageError(f"device {os.fsdecode(path)}", "another file has this path") from error
+        if not _make_node(parent, name, kind, numbers, mode, owner):
+            former_parent = parent
+            parent, name = _behind_links(root, path)
+            os.close(former_parent)
+            if not _make_node(parent, name, kind, numbers, mode, owner):
+                raise UsageError(f"device {os.fsdecode(path)}", "another file has this path")
     finally:
         os.umask(former)
         os.close(parent)
+
+
+def _make_node(
+    parent: int, name: bytes, kind: str, numbers: tuple[int, int], mode: int, owner: tuple[int, int]
+) -> bool:
+    """Make a device file, unless the same one exists already; return False if another file has the *name*."""
+    try:
+        os.mknod(name, _TYPES[kind] | mode, os.makedev(*numbers), dir_fd=parent)
+    except FileExistsError:
+        there = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        return stat.S_IFMT(there.st_mode) == _TYPES[kind] and (kind == "p" or there.st_rdev == os.makedev(*numbers))
+    if owner != (0, 0):
+        os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
+    return True
+
+
+def _behind_links(root: bytes, path: bytes) -> tuple[int, bytes]:
+    """Follow the links in *path* inside *root*; return an fd of the directory that they lead to, and the last name."""
+    rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return inside.open_parent(rootfd, path)
+    finally:
+        os.close(rootfd)
 
 
 def bind_device(root: bytes, path: bytes, source: str) -> None:

@@ -53,10 +53,25 @@ def set_size(fd: int, rows: int, columns: int) -> None:
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
 
 
-def follow_size(source: int, target: int) -> None:
-    """Set the size of the terminal *target* to that of *source*; do nothing if *source* is not a terminal."""
-    if os.isatty(source):
-        set_size(target, *size(source))
+def window() -> tuple[int, int]:
+    """Return the (rows, columns) of this process's terminal: its stdout, stdin or stderr; zeros if there is none.
+
+    A terminal that has just been closed (EIO) counts as none. The order is docker's, which looks at stdout first.
+    """
+    for fd in (1, 0, 2):
+        try:
+            if any(found := size(fd)):
+                return found
+        except OSError:
+            continue
+    return 0, 0
+
+
+def follow_window(target: int) -> None:
+    """Set the size of the terminal *target* to that of this process's terminal, if it has one with a size."""
+    found = window()
+    if any(found):
+        set_size(target, *found)
 
 
 class RawMode:

@@ -82,7 +82,8 @@ def make(command: CommandLine) -> Creation:
     creation = None
     try:
         process = complete(config["process"], command, os.path.join(bundle, config["root"]["path"]))
-        handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=not detached)
+        watched = not detached and not command.value("console-socket")
+        handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=watched)
         keyring = "no-new-keyring" not in command.flags
         creation = Creation(entry, bundle, {**config, "process": process}, handles, keyring=keyring)
         for warning in creation.runner.plan.warnings:

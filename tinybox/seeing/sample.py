@@ -121,7 +121,7 @@ def _planned(config: Spec, *, dies_with_parent: bool = True, omitted: Sequence[s
     annotations = config["annotations"]
     endpoints = Endpoints(Paths(), "example", annotations) if spec.NETWORKS in annotations else None
     handles = Handles()
-    handles.dies_with_parent, handles.terminals = dies_with_parent, [1, 2]
+    handles.dies_with_parent, handles.relayed = dies_with_parent, [1, 2]
     try:
         plan = planner.plan(Task(config, "/bundle", HERE, handles, CGROUP, "example", endpoints))
         if omitted or chroot:

@@ -11,7 +11,7 @@ import os
 import stat
 
 from tinybox.container.config.networking import ETC
-from tinybox.linux import files
+from tinybox.linux import files, inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,10 +24,48 @@ _STRAIGHT = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_SYMLINKS
 def made(upper: str, layers: Sequence[str]) -> set[str]:
     """Return the paths in *upper* that were made as mount points for the three files of /etc.
 
-    /etc itself is among them if *upper* has nothing else in it and it is unchanged.
+    If the image has a dangling link there, the file was made where the link leads. A directory is among the paths if
+    *upper* has nothing else in it and it is unchanged.
     """
-    found = {path for path in ETC if _is_empty_file(_look(upper, path)) and not any(_in(layers, path))}
-    return found | {"/etc"} if found and _is_unchanged("/etc", upper, layers, found) else found
+    found = set()
+    for path in ETC:
+        end = _end_of(path, [upper, *reversed(layers)])
+        if _is_empty_file(_look(upper, end)) and not any(_in(layers, end)):
+            found.add(end)
+    folders = {path[:at] for path in found for at in range(1, len(path)) if path[at] == "/"}
+    for folder in sorted(folders, key=lambda path: path.count("/"), reverse=True):
+        if _is_unchanged(folder, upper, layers, found):
+            found.add(folder)
+    return found
+
+
+def _end_of(path: str, stack: Sequence[str]) -> str:
+    """Return the path to which *path* leads, by the links in the directories *stack*, top first; path_resolution(7)."""
+    pending, done = path.split("/")[::-1], list[str]()
+    for _ in range(inside.LINKS_MAX):
+        while pending:
+            name = pending.pop()
+            if name in ("", ".", ".."):
+                done = done[:-1] if name == ".." else done
+                continue
+            target = _target(stack, "/".join(["", *done, name]))
+            if target is not None:
+                break
+            done.append(name)
+        else:
+            break
+        pending += target.split("/")[::-1]
+        done = [] if target.startswith("/") else done
+    return "/" + "/".join(done)
+
+
+def _target(stack: Sequence[str], path: str) -> str | None:
+    """Return the target of the topmost file *path* in the directories *stack*, if that is a link."""
+    for top in stack:
+        info = _look(top, path) if top else None
+        if info is not None:
+            return os.readlink(top + path) if stat.S_ISLNK(info.st_mode) else None
+    return None
 
 
 def _in(layers: Iterable[str], path: str) -> list[os.stat_result]:

@@ -94,8 +94,8 @@ class AttachSession:
 
     def size(self) -> None:
         """Send the window size of the user's terminal to the monitor."""
-        if self.terminal_inside and os.isatty(0):
-            self.say(attach_protocol.WINDOW + "{} {}".format(*terminal.size(0)).encode())
+        if self.terminal_inside and any(size := terminal.window()):
+            self.say(attach_protocol.WINDOW + "{} {}".format(*size).encode())
 
     def forward(self, numbers: list[int]) -> None:
         """Forward the signals that this process received to the container's program."""

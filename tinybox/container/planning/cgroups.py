@@ -19,6 +19,7 @@ def make(task: Task) -> list[Step]:
     """Plan the group with its limits, in which clone3(2) makes the child; see linux.resources in OCI's config-linux."""
     resources = task.linux.get("resources", {})
     settings = limits.settings(resources, task.host.hierarchies)
+    task.handles.sync.meanwhile = task.cgroup.refuse_frozen
     task.warnings += limits.passed_over(resources)
     made: list[Cgroup] = []
     says = "Make the control group for all processes of the container"

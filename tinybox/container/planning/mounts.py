@@ -135,7 +135,8 @@ def _mount(task: Task, key: str, entry: Mount) -> Step:
         return Step(name, says, "move_mount(2)", place, task.handles, key, where, task.root)
     if kind == "cgroup":
         says = "Mount the box's own control group"
-        if "cgroup" not in (*task.new, *task.joined):
+        # Root of a new user namespace may mount it only in a cgroup namespace of its own.
+        if "cgroup" not in task.new and ("cgroup" not in task.joined or "user" in task.new):
             return Step(name, says, "cgroups(7)", visible_tree.bind_cgroups, task.root, where, task.cgroup, options)
         return Step(
             name, says, "cgroups(7)", visible_tree.mount_cgroups,

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from tinybox.container.records.spec import Process
 
 
+# The kernel grants the first set nothing that the second one lacks; see capset(2) and PR_CAP_AMBIENT in prctl(2).
+_WITHIN = (
+    ("effective", "permitted"),
+    ("inheritable", "bounding"),
+    ("ambient", "permitted"),
+    ("ambient", "inheritable"),
+)
+
+
 def leave_keyring(task: Task) -> list[Step]:
     """Plan to leave the caller's session keyring before a user namespace is entered, where the key quota is small."""
     if not (task.keyring and task.userns):
@@ -64,17 +73,22 @@ def rights(task: Task, *, joins: bool) -> list[Step]:
 
 
 def granted(task: Task) -> dict[str, list[str]]:
-    """Return the five capability sets without those that root does not have here; each of these becomes a warning.
+    """Return the five capability sets without those that cannot be granted here; each of these becomes a warning.
 
-    OCI's config.md requires a warning instead of an error. In a user namespace, root has all capabilities, over the
-    resources of that namespace.
+    OCI's config.md requires a warning instead of an error, and a set gets nothing that it does not list. In a user
+    namespace, root has all capabilities, over the resources of that namespace.
     """
     has = capability.NAMES if task.userns else task.host.capabilities
     sets = {name: task.process.get("capabilities", {}).get(name, []) for name in spec.CAPABILITY_SETS}
     for missing in sorted({granted for members in sets.values() for granted in members} - set(has)):
         why = "this host's root does not have it" if missing in capability.NUMBERS else "there is no such capability"
         task.warnings.append(f"process.capabilities: {missing}: {why}")
-    return {name: [granted for granted in members if granted in has] for name, members in sets.items()}
+    sets = {name: [granted for granted in members if granted in has] for name, members in sets.items()}
+    for name, other in _WITHIN:
+        for missing in [member for member in sets[name] if member not in sets[other]]:
+            task.warnings.append(f"process.capabilities.{name}: {missing}: it is not in {other}, too")
+        sets[name] = [member for member in sets[name] if member in sets[other]]
+    return sets
 
 
 def scheduling(task: Task) -> list[Step]:

@@ -11,6 +11,7 @@ import os
 
 from tinybox import explain
 from tinybox.container.process import sync_pipe
+from tinybox.isolation import namespaces
 from tinybox.linux import files, process
 from tinybox.linux.signals import signal as signals
 
@@ -48,6 +49,40 @@ def join_pid_namespace(handles: Handles) -> None:
     CAP_SYS_PTRACE they could read and write both through /proc/PID/root and /proc/PID/mem.
     """
     process.setns(handles.namespace_fds["pid"], process.CLONE_NEWPID)
+
+
+def join_namespaces(handles: Handles) -> None:
+    """Join the namespaces that are to be joined, while this process has the rights of the host's root: setns(2).
+
+    Those of the kinds user, pid and mount are not among them. One that may only be joined from inside a user namespace,
+    which is to be joined, too, stays in *handles* for then.
+    """
+    for kind in [kind for kind in handles.namespace_fds if kind not in ("user", "pid", "mount")]:
+        try:
+            join_namespace(handles, kind)
+        except PermissionError:
+            if "user" not in handles.namespace_fds:
+                raise
+
+
+def join_namespace(handles: Handles, kind: str) -> None:
+    """Join the other namespace of this *kind*, unless that has been done already; see setns(2)."""
+    fd = handles.namespace_fds.get(kind, -1)
+    if fd >= 0:
+        process.setns(fd, namespaces.KINDS[kind][0])
+        del handles.namespace_fds[kind]
+        os.close(fd)
+
+
+def make_time_namespace(handles: Handles) -> None:
+    """Move to a new time namespace, of which the parent sets the clocks; see time_namespaces(7).
+
+    Root of a user namespace may not write into its own /proc/self, because this process is not dumpable.
+    """
+    namespaces.make_time_namespace()
+    handles.sync.send(sync_pipe.CLOCKS)
+    handles.sync.wait(sync_pipe.ON)
+    namespaces.join_made_time_namespace()
 
 
 def make_namespaces(handles: Handles, flags: int) -> None:

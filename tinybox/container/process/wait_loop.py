@@ -125,7 +125,7 @@ class WaitLoop:
             if number == signal.SIGWINCH and self.handles.master >= 0:
                 from tinybox.isolation import terminal
 
-                terminal.follow_size(0, self.handles.master)
+                terminal.follow_window(self.handles.master)
             elif number not in _NOT_FORWARDED:
                 try:
                     signal.pidfd_send_signal(self.handles.pidfd, number)
@@ -216,7 +216,7 @@ def watch(container: Watched, signals: Signals, wire: Callable[[WaitLoop], None]
             from tinybox.isolation import terminal
 
             with terminal.RawMode(0):
-                terminal.follow_size(0, handles.master)
+                terminal.follow_window(handles.master)  # it may have changed since the plan was made
                 _relay(watching)
         elif handles.relay is not None:
             handles.relay.carry(watching)
