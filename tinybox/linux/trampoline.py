@@ -130,7 +130,10 @@ _END_X86_64 = (
 
 
 def _x86_64(report: int, lock: Lock | None, address: int) -> bytes:
-    """Return the code for x86-64; see syscall(2) for the registers. The stack starts with argc and the arguments."""
+    """Return the code for x86-64; see syscall(2) for the registers. The stack starts with argc and the arguments.
+
+    The environment is behind the arguments and a zero: rcx is the number of the arguments, with the path.
+    """
     fd = _word(report)
     head = (
         f"bf {fd}          ",  # mov edi, report
