@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def tree_size(path: str) -> int:
-    """Return the sum of the sizes of all files below *path* in bytes, each file counted once.
+    """Return the sum of the sizes of all files below *path* in bytes, each file counted once; see stat(2).
 
     Files that are removed or moved during the walk are not counted.
     """
