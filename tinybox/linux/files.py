@@ -15,8 +15,8 @@ import stat
 import time
 
 from tinybox.errors import UnfitFileError
+from tinybox.linux import descriptors
 from tinybox.linux.abi import Syscall
-from tinybox.linux.descriptors import close_all_but, close_range  # noqa: F401  closing is expected here as well
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class OpenHow(ctypes.Structure):
 
 
 _openat2 = Syscall("openat2", ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(OpenHow), ctypes.c_size_t)
+close_range, close_all_but = descriptors.close_range, descriptors.close_all_but
 _fstatfs = Syscall("fstatfs", ctypes.c_int, ctypes.c_char_p)
 
 

@@ -215,7 +215,7 @@ def watch(container: Watched, signals: Signals, wire: Callable[[WaitLoop], None]
         elif handles.master >= 0:
             from tinybox.isolation import terminal
 
-            with terminal.RawMode(0):
+            with terminal.RawMode(0, output=handles.newlines):
                 terminal.follow_window(handles.master)  # it may have changed since the plan was made
                 _relay(watching)
         elif handles.relay is not None:
