@@ -15,6 +15,7 @@ import stat
 import time
 
 from tinybox.errors import UnfitFileError
+from tinybox.linux import descriptors
 from tinybox.linux.abi import Syscall
 
 TYPE_CHECKING = False
@@ -47,6 +48,7 @@ class OpenHow(ctypes.Structure):
 
 
 _openat2 = Syscall("openat2", ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(OpenHow), ctypes.c_size_t)
+close_range, close_all_but = descriptors.close_range, descriptors.close_all_but
 _fstatfs = Syscall("fstatfs", ctypes.c_int, ctypes.c_char_p)
 
 

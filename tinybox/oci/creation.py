@@ -90,8 +90,7 @@ def make(command: CommandLine) -> Creation:
             command.log.write("warning", warning)
         creation.note(config)
         creation.runner.create()
-        if command.value("console-socket"):
-            console.send(command.value("console-socket"), creation.handles)
+        console.connect(command, creation.handles)
         creation.note_process()
         write_pid(command, creation.handles)
     except BaseException:

@@ -99,8 +99,7 @@ def begin(command: CommandLine, *, detached: bool) -> Execution:
             command.log.write("warning", warning)
         try:
             execution.runner.create()
-            if command.value("console-socket"):
-                console.send(command.value("console-socket"), execution.handles)
+            console.connect(command, execution.handles)
             creation.write_pid(command, execution.handles)
             execution.runner.start()
         except BaseException:
