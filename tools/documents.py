@@ -58,6 +58,7 @@ CONTAINER_FLOORS: tuple[tuple[str, ...], ...] = (
     ("storage",),
     ("network",),
     ("planning", "config"),
+    ("checkpoints",),
     ("",),
     ("files", "monitor"),
     ("views",),

@@ -71,10 +71,47 @@ def _start(paths: Paths, here: host.Host, name: str) -> None:
         begin(container)
 
 
+def restore(names: tuple[str, ...], checkpoint: str, folder: str, *, attached: bool, interactive: bool) -> int:
+    """Let one container at rest go on from a *checkpoint*, in *folder* or among its own; return as `start` does."""
+    if len(names) > 1:
+        raise UsageError("start --checkpoint", "you cannot restore multiple containers at once", "name one of them")
+    paths = Paths()
+    here = host.read(paths.cache)
+    here.check()
+
+    def own(name: str) -> lifecycle.Container:
+        return _owned_with_checkpoint(paths, here, name, checkpoint, folder)
+
+    if attached or interactive:
+        return _begin_attached(paths, own(names[0]), interactive=interactive)
+    return each(names, lambda name: begin(own(name)))
+
+
+def _owned_with_checkpoint(
+    paths: Paths, here: host.Host, name: str, checkpoint: str, folder: str
+) -> lifecycle.Container:
+    from tinybox.container import checkpoint as checkpoints
+
+    container = launch.owned(paths, here, name)
+    if container is None:
+        raise StateError(f"container {name}", "is running: it cannot be restored", f"tinybox stop {name}")
+    try:
+        checkpoints.resume(container, checkpoint, folder)
+    except BaseException:
+        container.handles.close()
+        container.record.close()
+        raise
+    return container
+
+
 def _start_attached(paths: Paths, here: host.Host, name: str, *, interactive: bool) -> int:
     container = launch.owned(paths, here, name)
     if container is None:
         return attach_to(name, stdin=interactive)
+    return _begin_attached(paths, container, interactive=interactive)
+
+
+def _begin_attached(paths: Paths, container: lifecycle.Container, *, interactive: bool) -> int:
     connection, monitor_end = attach_protocol.pair()
     with wait_loop.Signals() as signals:
         begin(container, monitor_end)

@@ -37,9 +37,9 @@ def parent_steps(task: Task) -> list[Step]:
     if etc.own_files(task.config):
         says = "Write the box's own hosts, hostname and resolv.conf"
         steps.append(Step("etc", says, "hosts(5), resolv.conf(5)", etc.write, task.bundle, task.config))
-    for key, entry in _mounts(task).items():
+    for key, entry in entries(task).items():
         options = mounts.Options(entry.get("options", []))
-        if _is_bind(entry, options):
+        if is_bind(entry, options):
             source = os.path.join(task.bundle, entry["source"])
             says = f"Copy the mount at {source} as a detached mount"
             act = (copy, task.handles, key, source, options, _maps(task, entry, options))
@@ -52,7 +52,7 @@ def parent_steps(task: Task) -> list[Step]:
     return steps
 
 
-def _mounts(task: Task) -> dict[str, Mount]:
+def entries(task: Task) -> dict[str, Mount]:
     """Return the mounts in order, by destination; a second one at the same destination gets a number: ``/a#2``."""
     named: dict[str, Mount] = {}
     for entry in task.config.get("mounts", []):
@@ -63,7 +63,8 @@ def _mounts(task: Task) -> dict[str, Mount]:
     return named
 
 
-def _is_bind(entry: Mount, options: mounts.Options) -> bool:
+def is_bind(entry: Mount, options: mounts.Options) -> bool:
+    """Return whether a mount is a copy of a mount of the host, which the parent makes."""
     return (options.bind or entry.get("type") == "bind") and not options.remount
 
 
@@ -116,7 +117,7 @@ def steps(task: Task) -> list[Step]:
     """Plan the child's steps for its file systems, from the root to the last device and the streams."""
     return [
         *root_filesystem.steps(task),
-        *[_mount(task, key, entry) for key, entry in _mounts(task).items()],
+        *[_mount(task, key, entry) for key, entry in entries(task).items()],
         *_devices(task),
         *streams.steps(task.process, task.handles, task.root, console=True),
     ]
@@ -125,12 +126,12 @@ def steps(task: Task) -> list[Step]:
 def _mount(task: Task, key: str, entry: Mount) -> Step:
     destination, kind = entry["destination"], entry.get("type", "")
     options = mounts.Options(entry.get("options", []))
-    where = _checked(destination, "proc" if _is_bind(entry, options) and _is_proc(destination) else kind)
+    where = _checked(destination, "proc" if is_bind(entry, options) and _is_proc(destination) else kind)
     name = f"mount{key}"
     if options.remount:
         says = f"Change the mount at {destination}"
         return Step(name, says, "mount_setattr(2)", mounts.remount, task.root, where, options)
-    if _is_bind(entry, options) or _is_joined_proc(task, entry):
+    if is_bind(entry, options) or _is_joined_proc(task, entry):
         says = f"Place the mount at {destination}"
         return Step(name, says, "move_mount(2)", place, task.handles, key, where, task.root)
     if kind == "cgroup":
