@@ -14,7 +14,7 @@ from tinybox.container import control, freezing
 from tinybox.container.checkpoints import criu, dump, files, outside, restore
 from tinybox.container.network import addresses
 from tinybox.container.records import events, naming, spec, state
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import HostError, StateError, UsageError
 from tinybox.linux import files as trees
 from tinybox.linux.waiting import until
 
@@ -89,9 +89,11 @@ def _dump(paths: Paths, target: Running, program: str, known: files.Notes, folde
     try:
         options: dict[str, bool | str] = {"leave_running": leave_running, "file_locks": True, "link_remap": True}
         dump.dump(program, target.state["pid"], known, folder, folder, options)
-    except BaseException:
+    except BaseException as error:
         if not leave_running and not target.ends_within(0):
             trees.discard(mark)
+        if isinstance(error, HostError):
+            error.cure = "the container goes on" if not target.ends_within(0) else ""  # the log goes with the images
         raise
 
 

@@ -11,7 +11,7 @@ from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, state, waking
 from tinybox.container.records.paths import Paths
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import StateError, TinyboxError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +80,11 @@ def restore(names: tuple[str, ...], checkpoint: str, folder: str, *, attached: b
     here.check()
 
     def own(name: str) -> lifecycle.Container:
-        return _owned_with_checkpoint(paths, here, name, checkpoint, folder)
+        try:
+            return _owned_with_checkpoint(paths, here, name, checkpoint, folder)
+        except TinyboxError as error:
+            error.status = 1  # as docker start
+            raise
 
     if attached or interactive:
         return _begin_attached(paths, own(names[0]), interactive=interactive)

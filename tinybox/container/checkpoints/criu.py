@@ -27,7 +27,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # criu it
 DUMP_LOG, RESTORE_LOG = "dump.log", "restore.log"
 _DETAILS = 4  # the log level at which criu writes all that its own developers ask for
 _ERROR = re.compile(r"^(?:\([\d.]+\) )?\s*(?:\d+: )?Error \(([^)]*)\): (.*)$", re.MULTILINE)
-_GENERAL = ("Dumping FAILED", "Restoring FAILED", "Pre-dumping FAILED")
+_GENERAL = re.compile(r"(Pre-d|D)umping FAILED|Restoring FAILED|.* failed with -1 ")  # these say nothing of the cause
 _MESSAGE_MAX, _LOG_MAX = 1 << 16, 1 << 22
 _SHOWN = 2  # errors of the log; the first one is the cause, and those after it follow from it
 
@@ -138,9 +138,9 @@ class Criu:
 
 
 def errors_in(log: str) -> list[str]:
-    """Return the errors in a *log* of criu, each as one printable text, without the general ones at its end."""
+    """Return the errors in a *log* of criu, each as one printable text, without general ones."""
     found = (f"{printable(text)} [{printable(where)}]" for where, text in _ERROR.findall(log))
-    return [each for each in dict.fromkeys(found) if not each.startswith(_GENERAL)]
+    return [each for each in dict.fromkeys(found) if not _GENERAL.match(each)]
 
 
 def printable(text: str) -> str:

@@ -26,13 +26,11 @@ HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # they wa
 def notes(config: Spec, pid: int, pids: list[int], addresses: dict[str, str] | None = None) -> Notes:
     """Return what the container with the first process *pid*, and all processes *pids*, has from outside."""
     living = outside.mounts(pid)
-    streams = outside.streams(pid, living)
-    files = outside.external_files(pids, living)
     network = "" if outside.same_namespace(pid, "network") else NETWORK
     return Notes(
         outside.external_mounts(config, living),
-        {key: file for key, file in files.items() if key not in streams},
-        streams,
+        outside.external_files(pids, living),
+        outside.streams(pid),
         network,
         terminal=bool(config["process"].get("terminal")),
         addresses=addresses,
@@ -66,7 +64,7 @@ def dump(program: str, pid: int, known: Notes, folder: str, work: str, options: 
 def _settings(pid: int, known: Notes, images: int, work: int) -> dict[str, Value | list[bytes]]:
     """Return the options of criu that follow from the container; the others are the user's."""
     external = [f"mnt[{point}]:{point}" for point in known.mounts]
-    external += [*known.files, *(key for key in known.streams if key.startswith("file["))]
+    external += known.files
     if known.network:
         external.append(f"net[{outside.inode(f'/proc/{pid}/ns/net')}]:{NETWORK}")
     return {

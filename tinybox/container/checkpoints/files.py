@@ -25,7 +25,7 @@ VERSION = 1  # of NOTES
 _SHAPE = {
     "version!": int,
     "mounts!": [str],
-    "files!": {"*": {"path!": str, "size!": int, "changed!": int}},
+    "files!": {"*": {"path!": str, "size!": int, "changed!": int, "mode!": int}},
     "streams!": [str],
     "network!": str,
     "terminal": bool,

@@ -5,8 +5,9 @@ criu dumps all that the container's processes share among themselves. Where some
 
     bind mounts, control groups   made again from config.json, as for a start
     the network namespace         a new one, with links as for a start
-    stdin, stdout and stderr      the streams of the command or the monitor that restores
-    mapped files of the host      opened again by their path: those of tinybox's own PID 1, which is the host's Python
+    stdin, stdout and stderr      the streams of the command or the monitor that restores, in place of pipes
+    files of the host             opened again by their path: those that tinybox's own PID 1 has mapped, as it is the
+                                  host's Python, and files to which the streams of the container were redirected
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
     from tinybox.linux.proc import Mount as LivingMount
 
     class File(NamedTuple):
-        """A file of the host, and what has to be the same when it is opened again: its size, its time of change."""
+        """A file of the host: how it is opened again, and what has to be the same then, its size and time of change."""
 
         path: str
         size: int
         changed: int
+        mode: int
 else:
-    File = namedtuple("File", "path size changed")
+    File = namedtuple("File", "path size changed mode")
 
 _MADE_AGAIN = ("bind", "cgroup")  # kinds of mounts that tinybox makes again; criu makes all others
 _FULL = ("user", "pid", "mount", "ipc", "uts")  # criu makes these new; one that is shared with others would be lost
@@ -103,24 +105,31 @@ def is_made_again(entry: Mount | None) -> bool:
 
 def external_files(pids: list[int], living: list[LivingMount]) -> dict[str, File]:
     """Return the regular files that the processes have open or mapped and that are on none of their mounts, by key."""
-    inside = {each.mount_id for each in living}
-    return {key: file for pid in pids for key, mount, file in _files(pid) if mount not in inside}
+    inside, found = {each.mount_id for each in living}, dict[str, File]()
+    for pid in pids:
+        for key, mount, file in _files(pid):
+            if mount not in inside:
+                mode = file.mode if key not in found or found[key].mode == os.O_RDONLY else found[key].mode
+                found[key] = file._replace(mode=mode)
+    return found
 
 
 def _files(pid: int) -> Iterator[tuple[str, int, File]]:
     """Yield the key, the mount and the description of each regular file that *pid* has open or mapped."""
-    for folder in (f"/proc/{pid}/map_files", f"/proc/{pid}/fd"):
-        for name in _names(folder):
+    for folder in ("map_files", "fd"):
+        for name in _names(f"/proc/{pid}/{folder}"):
+            path = f"/proc/{pid}/{folder}/{name}"
             try:
-                fd = os.open(f"{folder}/{name}", os.O_PATH | os.O_CLOEXEC)
+                fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
             except OSError:  # closed since
                 continue
             try:
                 info = os.fstat(fd)
                 if stat.S_ISREG(info.st_mode):
-                    mount = _mount_of(fd)
-                    path = os.readlink(f"{folder}/{name}")
-                    yield f"file[{mount:x}:{info.st_ino:x}]", mount, File(path, info.st_size, info.st_mtime_ns)
+                    mount = int(_fdinfo("self", str(fd))["mnt_id"])
+                    mode = int(_fdinfo(str(pid), name)["flags"], 8) & os.O_ACCMODE if folder == "fd" else os.O_RDONLY
+                    key = f"file[{mount:x}:{info.st_ino:x}]"
+                    yield key, mount, File(os.readlink(path), info.st_size, info.st_mtime_ns, mode)
             finally:
                 os.close(fd)
 
@@ -132,33 +141,26 @@ def _names(folder: str) -> list[str]:
         return []
 
 
-def _mount_of(fd: int) -> int:
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
-        return int(proc.status(file.read())["mnt_id"])
+def _fdinfo(pid: str, fd: str) -> dict[str, str]:
+    """Return what the kernel says of an open file; see proc_pid_fdinfo(5)."""
+    with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii", errors="replace") as file:
+        return proc.status(file.read())
 
 
-def streams(pid: int, living: list[LivingMount]) -> list[str]:
-    """Return the keys by which criu knows the first process's stdin, stdout and stderr; "" for one from inside."""
-    inside, keys = {each.mount_id for each in living}, []
+def streams(pid: int) -> list[str]:
+    """Return the keys by which criu knows the pipes and sockets that are the first process's stdin, stdout and stderr.
+
+    "" stands for another stream: a file of the host is opened again, and criu makes what is the container's own.
+    """
+    keys = []
     for number in range(3):
         path = f"/proc/{pid}/fd/{number}"
         try:
-            link, info = os.readlink(path), os.stat(path)
+            mode = os.stat(path).st_mode
+            keys.append(os.readlink(path) if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else "")
         except OSError:  # closed
             keys.append("")
-            continue
-        if stat.S_ISFIFO(info.st_mode) or stat.S_ISSOCK(info.st_mode):
-            keys.append(link)
-        elif stat.S_ISREG(info.st_mode) and (mount := _mount_of_stream(pid, number)) not in inside:
-            keys.append(f"file[{mount:x}:{info.st_ino:x}]")
-        else:
-            keys.append("")
     return keys
-
-
-def _mount_of_stream(pid: int, number: int) -> int:
-    with open(f"/proc/{pid}/fdinfo/{number}", encoding="ascii") as file:
-        return int(proc.status(file.read())["mnt_id"])
 
 
 def strangers(first: int, pids: list[int]) -> list[int]:
@@ -177,14 +179,14 @@ def _descends(pid: int, first: int, parents: dict[int, int]) -> bool:
 
 
 def reopened(key: str, file: File) -> int:
-    """Open a *file* of the host again, read-only; StateError: it has changed since the checkpoint was made."""
+    """Open a *file* of the host again, as it was open; StateError: it is gone, or one that was read has changed."""
     try:
-        fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(file.path, file.mode | os.O_CLOEXEC)
     except OSError as error:
         cause = f"cannot be opened: {error.strerror}"
-        raise StateError(f"file {file.path}", cause, "the checkpoint's processes have it mapped") from error
+        raise StateError(f"file {file.path}", cause, "the checkpoint's processes have it open") from error
     info = os.fstat(fd)
-    if (info.st_size, info.st_mtime_ns) == (file.size, file.changed):
+    if file.mode != os.O_RDONLY or (info.st_size, info.st_mtime_ns) == (file.size, file.changed):
         return fd
     os.close(fd)
     cause = f"has changed since the checkpoint was made, whose processes use it ({key})"

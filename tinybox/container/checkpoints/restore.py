@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 
 from tinybox.container.checkpoints import messages, outside
 from tinybox.container.checkpoints.criu import RESTORE_LOG, Criu
@@ -265,6 +266,8 @@ def _inside(restoration: Restoration) -> list[Step]:
         Step("staging", f"Mount a tmpfs over {staging}", "move_mount(2)", stage, staging),
         Step("root", "Mount the root file system there", "mount(2), overlayfs", make_root, task, restoration.root),
     ]
+    says = "Make missing mount points in it: criu makes none"
+    steps.append(Step("mount-points", says, "mkdir(2)", make_mount_points, task, os.fsencode(restoration.root)))
     if task.config["root"].get("readonly"):
         says, root = "Make the root file system read-only", os.fsencode(restoration.root)
         steps.append(Step("readonly-root", says, "mount_setattr(2)", rootfs.make_readonly, root))
@@ -306,6 +309,16 @@ def make_root(task: Task, target: str) -> None:
         overlay.mount_overlay(layers, upper, work, target)
     else:
         rootfs.place_over(mounts.copy_tree(os.fsdecode(task.root), mounts.Options(["rbind"])), target)
+
+
+def make_mount_points(task: Task, root: bytes) -> None:
+    """Make the mount points that are missing in the *root*, as in a container that has never been started."""
+    points = {outside.destination(entry): key for key, entry in planned_mounts.entries(task).items()}
+    for point, key in points.items():
+        if not any(point.startswith(f"{other}/") for other in points):  # else it is in a mount, not in the root
+            tree = task.handles.trees.get(key)
+            directory = tree is None or stat.S_ISDIR(os.fstat(tree).st_mode)
+            os.close(mounts.open_target(root, os.fsencode(point), directory=directory))
 
 
 def console_of(criu: Criu) -> int:
