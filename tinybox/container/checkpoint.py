@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tinybox.container.lifecycle import Container
     from tinybox.container.records.paths import Paths
 
+OPTIONS: dict[str, bool | str] = {"file_locks": True, "link_remap": True}  # of criu
 PATIENCE = 10.0  # seconds that programs of `exec` and health checks may take to end
 
 
@@ -87,8 +88,7 @@ def _dump(paths: Paths, target: Running, program: str, known: files.Notes, folde
     if not leave_running:
         control.forbid_restart(paths, target.id)
     try:
-        options: dict[str, bool | str] = {"leave_running": leave_running, "file_locks": True, "link_remap": True}
-        dump.dump(program, target.state["pid"], known, folder, folder, options)
+        dump.dump(program, target.state["pid"], known, folder, folder, OPTIONS | {"leave_running": leave_running})
     except BaseException as error:
         if not leave_running and not target.ends_within(0):
             trees.discard(mark)
@@ -118,7 +118,7 @@ def resume(container: Container, name: str, directory: str = "") -> None:
         container.endpoints.former = known.addresses
     _check_memory(container, folder, name)
     staging = os.path.join(container.bundle, container.config["root"]["path"])
-    restoration = restore.Restoration(container.task, known, folder, program, staging, file_locks=True, link_remap=True)
+    restoration = restore.Restoration(container.task, known, folder, program, staging, options=dict(OPTIONS))
     container.runner = restore.RestoreRunner(restoration)
     container.plan = container.runner.plan
 

@@ -40,7 +40,7 @@ class Criu:
         self.line, self.end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.words = os.memfd_create("criu", os.MFD_CLOEXEC)  # what criu writes to stderr before it has a log
         self.pidfd = -1
-        self.heard: list[int] = []  # file descriptors that came with the last message
+        self.received: dict[str, int] = {}  # file descriptors that came with notices, by the notice's name
 
     def spawn(self) -> None:
         """Start criu as a process that goes on if this one is killed: half a dump would kill the container."""
@@ -87,7 +87,7 @@ class Criu:
         The name of an answer is empty. HostError, with the errors of criu's log: criu has failed or ended.
         """
         while True:
-            message, self.heard, _, _ = socket.recv_fds(self.line, _MESSAGE_MAX, 1, socket.MSG_CMSG_CLOEXEC)
+            message, fds, _, _ = socket.recv_fds(self.line, _MESSAGE_MAX, 1, socket.MSG_CMSG_CLOEXEC)
             fields = messages.decode(message) if message else {}
             if not fields.get(messages.SUCCESS):
                 reason = fields.get(messages.REASON, b"")
@@ -96,8 +96,10 @@ class Criu:
             if not isinstance(notice, bytes):
                 return "", fields
             inner = messages.decode(notice)
-            name = inner.get(messages.SCRIPT, b"")
-            if isinstance(name, bytes) and name.decode(errors="replace") == stop:
+            script = inner.get(messages.SCRIPT, b"")
+            name = script.decode(errors="replace") if isinstance(script, bytes) else ""
+            self.received.update((name, fd) for fd in fds)
+            if name == stop:
                 return stop, inner
             self.agree()
 
@@ -120,6 +122,9 @@ class Criu:
         """Close the connection, upon which criu ends, and wait for its end."""
         self.line.close()
         self.end.close()
+        for fd in self.received.values():
+            os.close(fd)
+        self.received.clear()
         if self.words >= 0:
             os.close(self.words)
             self.words = -1

@@ -133,5 +133,10 @@ def find(where: str, name: str, container: str) -> str:
     if "/" in name or not name.strip(".") or not is_complete(folder):
         cause = f"checkpoint {name} does not exist for container {container}"
         raise StateError("", cause, f"tinybox checkpoint ls {container}")
-    ownership.check(folder)  # processes come out of it, with the rights of root
+    check_owner(folder)
     return folder
+
+
+def check_owner(folder: str) -> None:
+    """Raise HostError if another user can have written to *folder*: processes come out of it, with root's rights."""
+    ownership.check(folder)

@@ -57,7 +57,15 @@ class Restoration:
     """
 
     def __init__(
-        self, task: Task, known: Notes, folder: str, program: str, staging: str, *, work: str = "", **options: bool
+        self,
+        task: Task,
+        known: Notes,
+        folder: str,
+        program: str,
+        staging: str,
+        *,
+        options: dict[str, bool | str],
+        work: str = "",
     ) -> None:
         self.task, self.known, self.handles = task, known, task.handles
         self.folder, self.work, self.program, self.staging = folder, work or folder, program, staging
@@ -122,6 +130,7 @@ class Restoration:
             raise HostError("criu", "it did not say which process it has restored")
         os.close(handles.pidfd)
         handles.pid, handles.pidfd = pid, os.pidfd_open(pid)
+        handles.master = criu.received.pop(CONSOLE, -1)
 
     def _settings(self) -> dict[str, messages.Value | list[bytes]]:
         keys = [(key, fd) for key, fds in self.inherited.items() for fd in fds]
@@ -136,6 +145,7 @@ class Restoration:
             "manage_cgroups_mode": messages.IGNORE,
             "rst_sibling": True,
             "notify_scripts": True,
+            "orphan_pts_master": True,
             **self.options,
         }
 
@@ -206,7 +216,7 @@ def plan(restoration: Restoration) -> Plan:
     task, handles = restoration.task, restoration.handles
     limits = cgroups.set_limits(task)
     restoration.late = [step for step in limits if step.name.startswith(f"limit-{LATE}")]
-    connect, connected = network.connect(task)
+    connect, connected, hooks = *network.connect(task), _hooks(task)
     inside = _inside(restoration)
     says = f"Make the child in new namespaces, for criu: {', '.join(_kinds(task))}"
     clone = Step("clone", says, "clone3(2)", spawn.spawn, handles, namespaces.flags(_kinds(task)), inside)
@@ -226,11 +236,21 @@ def plan(restoration: Restoration) -> Plan:
         Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, handles),
         Step("await-criu", "Wait until the child has become criu", "pipe(7)", restoration.await_criu),
         *connected,
+        *hooks,
         Step("restore", "Let criu make the processes again", "criu(8)", restoration.restore),
         *(step for step in limits if step not in restoration.late),
         *cgroups.filter_devices(task),
     ]  # fmt: skip
     return Plan(outside_steps, inside, task.warnings)
+
+
+def _hooks(task: Task) -> list[Step]:
+    """Plan the hooks that prepare the network, in the parent; criu is in the container's network namespace by then."""
+    if not task.config.get("hooks"):
+        return []
+    from tinybox.container.planning import hooks
+
+    return hooks.of_runtime(task)
 
 
 def _kinds(task: Task) -> list[str]:
@@ -319,8 +339,3 @@ def make_mount_points(task: Task, root: bytes) -> None:
             tree = task.handles.trees.get(key)
             directory = tree is None or stat.S_ISDIR(os.fstat(tree).st_mode)
             os.close(mounts.open_target(root, os.fsencode(point), directory=directory))
-
-
-def console_of(criu: Criu) -> int:
-    """Return the master of the container's terminal that came with the last message of *criu*, or -1."""
-    return criu.heard.pop() if criu.heard else -1
