@@ -37,6 +37,7 @@ GROUND_UP = (
     "container/network",
     "container/planning",
     "container/config",
+    "container/checkpoints",
     "container",
     "container/files",
     "container/monitor",

@@ -11,8 +11,9 @@ import os
 import time
 
 from tinybox.container import control, freezing
-from tinybox.container.checkpoints import criu, dump, files, outside, restore
+from tinybox.container.checkpoints import criu, dump, files, outside, restoration, restore
 from tinybox.container.network import addresses
+from tinybox.container.process import init
 from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import HostError, StateError, UsageError
 from tinybox.linux import files as trees
@@ -28,10 +29,13 @@ OPTIONS: dict[str, bool | str] = {"file_locks": True, "link_remap": True}  # of 
 PATIENCE = 10.0  # seconds that programs of `exec` and health checks may take to end
 
 
-def create(paths: Paths, word: str, name: str, *, directory: str = "", leave_running: bool = False) -> None:
+def create(
+    paths: Paths, word: str, name: str, *, directory: str = "", leave_running: bool = False, wait: bool = True
+) -> None:
     """Make the checkpoint *name* of a running container, which then ends, or goes on with *leave_running*.
 
-    If it cannot be made, the container goes on, and nothing is left of the checkpoint.
+    If it cannot be made, the container goes on, and nothing is left of the checkpoint. With *wait*, this returns when
+    the container's owner has recorded the end; the owner itself must not wait for that.
     """
     with _target(paths, word) as target:
         config = spec.load(paths.bundle(target.id))
@@ -52,7 +56,7 @@ def create(paths: Paths, word: str, name: str, *, directory: str = "", leave_run
             except BaseException:
                 trees.remove_tree(folder)
                 raise
-        if not leave_running:
+        if wait and not leave_running:
             control.await_end(target)
     events.emit(paths, target.id, "checkpoint")
 
@@ -65,10 +69,13 @@ def _target(paths: Paths, word: str) -> Running:
 
 
 def _check(config: spec.Spec, word: str) -> None:
-    """Raise UsageError for a container of which no checkpoint can be made."""
-    if config["process"].get("terminal"):
+    """Raise UsageError for a container of which no checkpoint can be made.
+
+    criu restores a terminal only if the first process is in its session, and tinybox's init is not.
+    """
+    if config["process"].get("terminal") and config.get("annotations", {}).get(spec.INIT) in (init.FORWARD, init.REAP):
         cause = "checkpoints of containers with a terminal are not supported"
-        raise UsageError(f"container {word}", cause, "run it without -t")
+        raise UsageError(f"container {word}", cause, "run it without -t, or with --init none")
     outside.check(config)
 
 
@@ -118,8 +125,8 @@ def resume(container: Container, name: str, directory: str = "") -> None:
         container.endpoints.former = known.addresses
     _check_memory(container, folder, name)
     staging = os.path.join(container.bundle, container.config["root"]["path"])
-    restoration = restore.Restoration(container.task, known, folder, program, staging, options=dict(OPTIONS))
-    container.runner = restore.RestoreRunner(restoration)
+    made = restoration.Restoration(container.task, known, folder, program, staging, options=dict(OPTIONS))
+    container.runner = restore.RestoreRunner(made)
     container.plan = container.runner.plan
 
 

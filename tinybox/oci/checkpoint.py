@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.checkpoints import criu, dump, files, outside
+from tinybox.container.checkpoints import criu, dump, files, outside, restoration
 from tinybox.container.checkpoints import restore as restoring
 from tinybox.errors import StateError, UsageError
 from tinybox.oci import creation, ending, record
@@ -39,7 +39,7 @@ def checkpoint(command: CommandLine) -> None:
     with record.open_locked(command.root(), command.arguments[0]) as entry:
         _check(entry)
         program = criu.find()
-        folder, work = _folders(command)
+        folder, work = _made(command)
         pid, pids = entry.state["pid"], ending.group_of(entry).processes()
         if outside.strangers(pid, pids):
             cause = "a program of `exec` runs in it, and could not be restored"
@@ -76,11 +76,16 @@ def _options(command: CommandLine) -> dict[str, bool | str]:
     return options
 
 
-def _folders(command: CommandLine, *, make: bool = True) -> tuple[str, str]:
-    """Return the directories of the images and of the log; *make* those that are missing."""
-    folder = os.path.abspath(command.value("image-path") or FOLDER)
+def _images(command: CommandLine) -> str:
+    """Return the directory of the images."""
+    return os.path.abspath(command.value("image-path") or FOLDER)
+
+
+def _made(command: CommandLine) -> tuple[str, str]:
+    """Return the directories of the images and of the log, and make them if they are missing."""
+    folder = _images(command)
     work = os.path.abspath(command.value("work-path") or folder)
-    for path in (folder, work) if make else (work,):
+    for path in (folder, work):
         try:
             os.makedirs(path, 0o700, exist_ok=True)
         except OSError as error:
@@ -91,18 +96,19 @@ def _folders(command: CommandLine, *, make: bool = True) -> tuple[str, str]:
 def restore(command: CommandLine) -> int:
     """Make a container from a bundle, and let it go on with the processes of a checkpoint; return as `run` does."""
     options = _options(command)
-    folder, work = _folders(command, make=False)
+    folder = _images(command)
     name = f"checkpoint {folder}"
     if not files.is_complete(folder):
         raise StateError(name, "there is none", "--image-path DIR")
     files.check_owner(folder)
     known, program = files.load(folder, name), criu.find()
+    _, work = _made(command)
 
     def adapt(made: Creation) -> None:
         outside.check(made.config)
         entry = made.entry
         made.runner = restoring.RestoreRunner(
-            restoring.Restoration(made.task, known, folder, program, entry.folder, work=work, options=options)
+            restoration.Restoration(made.task, known, folder, program, entry.folder, work=work, options=options)
         )
 
     return creation.run(command, adapt)

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 
 from tinybox.container.checkpoints import messages
 from tinybox.errors import HostError
@@ -87,7 +88,10 @@ class Criu:
         The name of an answer is empty. HostError, with the errors of criu's log: criu has failed or ended.
         """
         while True:
-            message, fds, _, _ = socket.recv_fds(self.line, _MESSAGE_MAX, 1, socket.MSG_CMSG_CLOEXEC)
+            try:
+                message, fds, _, _ = socket.recv_fds(self.line, _MESSAGE_MAX, 1, socket.MSG_CMSG_CLOEXEC)
+            except ConnectionResetError:  # it has ended without reading all that was sent
+                message, fds = b"", []
             fields = messages.decode(message) if message else {}
             if not fields.get(messages.SUCCESS):
                 reason = fields.get(messages.REASON, b"")
@@ -170,11 +174,22 @@ def _check(program: str) -> None:
         criu.spawn()
         criu.ask(messages.VERSION)
         inner = criu.hear()[1].get(messages.RELEASE, b"")
-        fields = messages.decode(inner) if isinstance(inner, bytes) else {}
     except OSError as error:
         raise HostError("criu", f"{program} cannot be started: {error.strerror}", "apt-get install criu") from error
     finally:
         criu.kill()
+    fields = messages.decode(inner) if isinstance(inner, bytes) else {}
     major, minor = (int(fields.get(number, 0)) for number in (messages.MAJOR, messages.MINOR))
     if (major, minor) < LEAST:
         raise HostError("criu", f"version {major}.{minor} is too old", f"criu {LEAST[0]}.{LEAST[1]} or newer")
+
+
+def trouble() -> str:
+    """Return why criu cannot work on this host, or "": it is missing or too old, or cannot deal with this kernel."""
+    try:
+        program = find()
+    except HostError as error:
+        return str(error)
+    done = subprocess.run([program, "check"], capture_output=True, text=True, errors="replace", check=False)
+    said = errors_in(done.stderr) or [f"`criu check` ends with {done.returncode}"]
+    return f"criu: {said[0]}" if done.returncode else ""
