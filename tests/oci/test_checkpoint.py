@@ -47,7 +47,8 @@ def test_the_container_is_deleted_and_goes_on_under_another_id(counting: Bundle)
     done = counting.oci(*words, counting.name)
     assert (done.returncode, done.stderr) == (0, ""), done
     counting.until(lambda: len(count(counting)) > len(before) + 1)
-    assert count(counting) == list(range(1, len(count(counting)) + 1))
+    after = count(counting)
+    assert after == list(range(1, len(after) + 1))
     assert counting.status() == "running"
     assert os.readlink(f"/proc/{pid_file.read_text()}/root") == "/"
     assert counting.oci("exec", counting.name, "cat", "/proc/1/comm").stdout == "sh\n"
@@ -55,7 +56,7 @@ def test_the_container_is_deleted_and_goes_on_under_another_id(counting: Bundle)
 
 @pytest.mark.usefixtures("working_criu")
 def test_it_may_go_on_running_and_be_dumped_in_two_parts(counting: Bundle) -> None:
-    """--leave-running and --pre-dump leave it running; what was dumped with --parent-path needs both parts."""
+    """--leave-running and --pre-dump leave it running; a dump with --parent-path needs both parts."""
     for options in (["--leave-running", "--image-path", "one"], ["--pre-dump", "--image-path", "two"]):
         words = [str(counting.path / word) if word in ("one", "two") else word for word in options]
         assert counting.oci("checkpoint", *words, counting.name).returncode == 0
