@@ -199,7 +199,7 @@ def usage(verb: str) -> str:
         table = f"{VERBS[verb].options} h/help"
     else:
         lines = ["tinybox-oci [OPTION...] VERB [OPTION...] ...", ""]
-        lines += [f"  {name:10}{row.help}" for name, row in VERBS.items()] + [""]
+        lines += [f"  {name:12}{row.help}" for name, row in VERBS.items()] + [""]
         table = GLOBALS
     for entry in table.split():
         spellings, _, metavar = entry.partition("=")
