@@ -14,7 +14,7 @@ import select
 import signal
 
 from tinybox.container import freezing, lifecycle
-from tinybox.container.config import option_values
+from tinybox.container.config import signal_option
 from tinybox.container.network import addresses, hosts_file
 from tinybox.container.records import events, naming, spec, state, waking
 from tinybox.errors import StateError, UsageError
@@ -86,8 +86,8 @@ def _open(now: State) -> int:
 
 
 def signal_number(word: str) -> int:
-    """Return the number of the signal ``TERM``, ``SIGTERM``, ``15`` or ``RTMIN+3``; else UsageError; see signal(7)."""
-    number = option_values.signal_named(word)
+    """Return the number of the signal ``TERM``, ``SIGTERM``, ``15`` or ``RTMAX-3``; else UsageError; see signal(7)."""
+    number = signal_option.signal_named(word)
     if not number:
         raise UsageError(f"signal {word}", "no such signal", "see signal(7)")
     return number

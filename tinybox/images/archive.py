@@ -72,6 +72,7 @@ def fill(tree: Tree, stream: Stream) -> Unpacked:
             size += member.size if member.isreg() else 0
             newest = max(newest, int(member.mtime))
             context.thing = f"archive, after {member.name[:200]!r}"
+        tree.end()
         for directory in tree.directories():
             context.thing = f"archive member {directory.name[:200]!r}"
             tree.finish(directory)

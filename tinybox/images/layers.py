@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tinybox.images.members import Member, members, write
 from tinybox.images.metadata import XATTR
-from tinybox.images.tree import OPAQUE, OVERLAY_OPAQUE, WHITEOUT
+from tinybox.images.whiteouts import OPAQUE, OVERLAY_OPAQUE, WHITEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator

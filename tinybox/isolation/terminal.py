@@ -7,9 +7,9 @@ that /dev/pts/0 exists in the container.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
+import select
 import struct
 import termios
 
@@ -53,17 +53,52 @@ def set_size(fd: int, rows: int, columns: int) -> None:
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
 
 
-def follow_size(source: int, target: int) -> None:
-    """Set the size of the terminal *target* to that of *source*; do nothing if *source* is not a terminal."""
-    if os.isatty(source):
-        set_size(target, *size(source))
+def window() -> tuple[int, int]:
+    """Return the (rows, columns) of this process's terminal: its stdout, stdin or stderr; zeros if there is none.
+
+    A terminal that has just been closed (EIO) counts as none. The order is docker's, which looks at stdout first.
+    """
+    for fd in (1, 0, 2):
+        try:
+            if any(found := size(fd)):
+                return found
+        except OSError:
+            continue
+    return 0, 0
+
+
+def follow_window(target: int) -> None:
+    """Set the size of the terminal *target* to that of this process's terminal, if it has one with a size."""
+    found = window()
+    if any(found):
+        set_size(target, *found)
+
+
+def in_background(fd: int) -> bool:
+    """Return whether *fd* is tinybox's controlling terminal with another process group in the foreground.
+
+    See tcgetpgrp(3).
+    """
+    try:
+        return os.tcgetpgrp(fd) != os.getpgrp()
+    except OSError:
+        return False
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of *data*, and wait as long as that takes; see write(2) for why one call may not be enough."""
+    while data:
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:  # another process that has this terminal open has set O_NONBLOCK
+            select.select([], [fd], [])
 
 
 class RawMode:
     """A context manager that sets the host's terminal *fd* to raw mode, and restores it at the end; see termios(3).
 
-    In raw mode every key goes to the container's terminal, which echoes and edits. If *fd* is not a terminal, it does
-    nothing. If the process is killed, the terminal stays in raw mode.
+    In raw mode every key goes to the container's terminal, which echoes and edits. If *fd* is not a terminal, or is one
+    that was closed, it does nothing. If the process is killed, the terminal stays in raw mode.
     """
 
     def __init__(self, fd: int) -> None:
@@ -72,8 +107,12 @@ class RawMode:
 
     def __enter__(self) -> Self:
         if os.isatty(self.fd):
-            self._former = termios.tcgetattr(self.fd)
-            termios.tcsetattr(self.fd, termios.TCSADRAIN, raw(self._former))
+            try:
+                former = termios.tcgetattr(self.fd)
+                termios.tcsetattr(self.fd, termios.TCSADRAIN, raw(former))
+            except termios.error:  # EIO: it was closed at this moment, as when ssh is cut
+                return self
+            self._former = former
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -86,9 +125,8 @@ def restore(fd: int, attributes: list[Any]) -> None:
     """Set the *attributes* of the terminal *fd*; do nothing if the terminal was closed (EIO); see tcsetattr(3)."""
     try:
         termios.tcsetattr(fd, termios.TCSADRAIN, attributes)
-    except termios.error as error:
-        if error.args[0] not in (errno.EIO, errno.ENOTTY):
-            raise
+    except termios.error:
+        return
 
 
 def raw(attributes: list[Any]) -> list[Any]:

@@ -60,6 +60,7 @@ NUMBERS = {  # name: (x86-64, aarch64); from 424 on, the numbers are the same on
     "close_range": (436, 436),
     "openat2": (437, 437),
     "pidfd_getfd": (438, 438),
+    "faccessat2": (439, 439),
     "mount_setattr": (442, 442),
 }
 

@@ -14,12 +14,13 @@ import os
 import stat
 import time
 
-from tinybox.errors import UnfitFileError
+from tinybox.errors import SyscallError, UnfitFileError
+from tinybox.linux import descriptors
 from tinybox.linux.abi import Syscall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from typing import Self
 
 RESOLVE_NO_XDEV = 0x01
@@ -37,6 +38,7 @@ KERNELS_OWN = frozenset(
     (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x1CD1, 0x19800202, 0xCAFE4A11, 0x64626720, 0x74726163, 0x73636673)
 )
 _TRIES = 128  # one openat2(2) in thirty fails while a process renames in a loop; libpathrs has the same number
+_AT_FDCWD, _AT_EACCESS = -100, 0x200
 _PAUSE = 0.05  # seconds between two tries to open a leased file
 
 
@@ -48,7 +50,7 @@ class OpenHow(ctypes.Structure):
 
 _openat2 = Syscall("openat2", ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(OpenHow), ctypes.c_size_t)
 _fstatfs = Syscall("fstatfs", ctypes.c_int, ctypes.c_char_p)
-_close_range = Syscall("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
+_faccessat2 = Syscall("faccessat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_int)
 
 
 def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
@@ -169,19 +171,16 @@ def discard(path: str | bytes, dir_fd: int | None = None, remove: Callable[..., 
         return
 
 
-def close_range(first: int, last: int = 2**32 - 1) -> None:
-    """Close every file descriptor from *first* to *last*; see close_range(2), Linux 5.9."""
-    _close_range(first, last, 0)
+def may_execute(path: str) -> bool:
+    """Return whether this process may execute the file *path*, by its effective ids and capabilities; faccessat2(2).
 
-
-def close_all_but(keep: Iterable[int]) -> None:
-    """Close every file descriptor above 2 that is not in *keep*; see close_range(2)."""
-    first = 3
-    for fd in sorted(set(keep)):
-        if fd > first:
-            close_range(first, fd - 1)
-        first = max(first, fd + 1)
-    close_range(first)
+    Where a filter of an outer container refuses that call, access(2) answers, by the real ids and permitted set.
+    """
+    try:
+        _faccessat2(_AT_FDCWD, os.fsencode(path), os.X_OK, _AT_EACCESS)
+    except SyscallError as error:
+        return error.errno in descriptors.NOT_OFFERED and os.access(path, os.X_OK)
+    return True
 
 
 def file_system(fd: int) -> int:

@@ -87,7 +87,8 @@ def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: Non
     creation = None
     try:
         process = complete(config["process"], command, os.path.join(bundle, config["root"]["path"]))
-        handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=not detached)
+        watched = not detached and not command.value("console-socket")
+        handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=watched)
         keyring = "no-new-keyring" not in command.flags
         creation = Creation(entry, bundle, {**config, "process": process}, handles, keyring=keyring)
         adapt(creation)
@@ -162,7 +163,7 @@ def release(entry: Record, log: Log) -> None:
     try:
         gate.open_gate(sync_pipe.START)
         gate.receive()
-        hooks.run_all(config, "poststart", ending.hook_state(entry, record.RUNNING))
+        hooks.run_all(config, "poststart", ending.hook_state(entry, record.RUNNING), entry.state["bundle"])
     except BaseException:
         if config.get("hooks"):  # a hook has failed: destroy the container, see "Lifecycle" in runtime.md
             ending.destroy(entry, log)
@@ -177,7 +178,8 @@ def run(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: None
         creation = make(command, adapt)
         try:
             creation.runner.start()
-            hooks.run_all(creation.config, "poststart", ending.hook_state(creation.entry, record.RUNNING))
+            state = ending.hook_state(creation.entry, record.RUNNING)
+            hooks.run_all(creation.config, "poststart", state, creation.bundle)
         except BaseException:
             ending.destroy(creation.entry, command.log)
             raise

@@ -142,9 +142,10 @@ def destroy(entry: Record, log: Log) -> None:
 
 def after(entry: Record, config: Spec, log: Log) -> None:
     """Run the poststop hooks of a removed container; a hook that fails is a warning; see runtime.md."""
+    place = hooks.Place(entry.state.get("bundle", ""))
     for number, hook in enumerate(config.get("hooks", {}).get("poststop", [])):
         try:
-            hooks.run(f"hooks.poststop[{number}] {hook['path']}", hook, hook_state(entry, record.STOPPED))
+            hooks.run(f"hooks.poststop[{number}] {hook['path']}", hook, hook_state(entry, record.STOPPED), place)
         except TinyboxError as error:
             log.write_warning(str(error))
 

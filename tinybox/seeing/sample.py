@@ -84,6 +84,7 @@ def specs() -> Iterator[Spec]:
     yield _whole(annotations={}, linux={"rootfsPropagation": "slave"}, domainname="lecture")
     others = _joined("user", "time")
     yield _whole(linux={"namespaces": [*_new(*KINDS), *others]})
+    yield _whole(linux={**mapped, "namespaces": [*_new("user", "mount", "time"), *joined]})
     yield _whole(annotations={}, linux={"namespaces": [*_new("pid", "uts", "cgroup"), *_joined("mount")]})
 
 
@@ -121,7 +122,7 @@ def _planned(config: Spec, *, dies_with_parent: bool = True, omitted: Sequence[s
     annotations = config["annotations"]
     endpoints = Endpoints(Paths(), "example", annotations) if spec.NETWORKS in annotations else None
     handles = Handles()
-    handles.dies_with_parent, handles.terminals = dies_with_parent, [1, 2]
+    handles.dies_with_parent, handles.relayed = dies_with_parent, [1, 2]
     try:
         plan = planner.plan(Task(config, "/bundle", HERE, handles, CGROUP, "example", endpoints))
         if omitted or chroot:

@@ -166,6 +166,16 @@ def test_remount_changes_an_existing_mount(bundle: Bundle) -> None:
     assert "size=128k" in line
 
 
+def test_a_tmpfs_has_the_same_mode_in_every_container_of_a_root(bundle: Bundle) -> None:
+    """The place that the first container made does not change the second's; long options change nothing, too."""
+    bundle.mount("/cache", "tmpfs")
+    for _ in range(2):
+        assert bundle.says("stat -c %a /cache") == "1777"
+    (bundle.root / "there").mkdir(mode=0o750)
+    bundle.mount("/there", "tmpfs", "size=" + "0" * 300 + "65536")
+    assert bundle.says("stat -c %a /there") == "750"
+
+
 def test_tmpcopyup_begins_with_the_covered_files(bundle: Bundle) -> None:
     """Files, links, owners and modes are copied, and changes stay in the tmpfs; without it, the tmpfs is empty."""
     data = bundle.root / "data"

@@ -102,6 +102,51 @@ def test_capabilities_are_the_five_sets(bundle: Bundle) -> None:
     }
 
 
+KILL, BIND = "CAP_KILL", "CAP_NET_BIND_SERVICE"
+
+
+@pytest.mark.parametrize("uid", [0, 1000])
+@pytest.mark.parametrize(
+    ("sets", "inherited", "warned"),
+    [
+        ({"bounding": [KILL], "permitted": [KILL], "ambient": [KILL]}, "0 0", "ambient: CAP_KILL: it is not in inher"),
+        (
+            {"bounding": [KILL], "inheritable": [KILL], "ambient": [KILL]},
+            "20 0",
+            "ambient: CAP_KILL: it is not in pe",
+        ),
+        ({"bounding": [KILL], "permitted": [KILL], "inheritable": [KILL, BIND]}, "20 0", f"inheritable: {BIND}: it is"),
+        ({"bounding": [KILL], "permitted": [KILL], "effective": [KILL, BIND]}, "0 0", f"effective: {BIND}: it is not"),
+        ({name: [KILL] for name in ("bounding", "permitted", "inheritable", "ambient")}, "20 20", ""),
+    ],
+)
+def test_what_cannot_be_granted_is_a_warning(
+    bundle: Bundle, sets: dict[str, list[str]], inherited: str, warned: str, uid: int
+) -> None:
+    """No set gets what it does not list, and the container runs; an ambient capability must be inheritable, too."""
+    bundle.process.update(capabilities=sets, user={"uid": uid, "gid": uid})
+    done = bundle.run("grep Cap /proc/self/status")
+    found = {line.split()[0]: int(line.split()[1], 16) for line in done.stdout.splitlines()}
+    assert [found["CapInh:"], found["CapAmb:"]] == [int(word, 16) for word in inherited.split()]
+    assert (found["CapBnd:"], done.returncode) == (1 << 5, 0)
+    assert found["CapEff:"] == found["CapPrm:"] & found["CapEff:"]
+    assert warned in done.stderr
+    assert bool(done.stderr) == bool(warned)
+
+
+def test_exec_adds_an_ambient_capability_if_it_is_inheritable(bundle: Bundle) -> None:
+    """`exec --cap` gives a user the capability for its program, if the container's inheritable set has it."""
+    both = ["CAP_KILL", "CAP_NET_BIND_SERVICE"]
+    bundle.process["capabilities"] = {"bounding": both, "inheritable": ["CAP_KILL"]}
+    bundle.create("sleep 60")
+    assert bundle.oci("start", bundle.name).returncode == 0
+    for words, effective in ((both, 0x20), (["CAP_KILL"], 0x20), (["CAP_NET_BIND_SERVICE"], 0), ([], 0)):
+        caps = [word for cap in words for word in ("--cap", cap)]
+        done = bundle.oci("exec", "--user", "1000", *caps, bundle.name, "grep", "Cap[EA]", "/proc/self/status")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [int(line.split()[1], 16) for line in done.stdout.splitlines()] == [effective] * 2
+
+
 def test_an_unknown_capability_is_a_warning(bundle: Bundle) -> None:
     """The container runs without it; the log names it."""
     bundle.process["capabilities"]["bounding"] = ["CAP_CHOWN", "CAP_FLY"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tinybox.container import control
-from tinybox.container.config import option_values
+from tinybox.container.config import option_values, signal_option
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,8 +70,11 @@ def test_invalid_whole_numbers(text: str) -> None:
 
 def test_signals() -> None:
     """Names with and without SIG, numbers, and real-time signals, which stop systemd, in every command."""
-    for text, number in (("TERM", 15), ("sigterm", 15), ("9", 9), ("RTMIN", 34), ("SIGRTMIN+3", 37), ("rtmin+30", 64)):
-        assert (option_values.signal_number("stop-signal", text), control.signal_number(text)) == (number, number)
+    numbers = {"TERM": 15, "sigterm": 15, "9": 9, "RTMIN": 34, "SIGRTMIN+3": 37, "rtmin+30": 64, "64": 64}
+    numbers |= {"RTMAX": 64, "SIGRTMAX-3": 61, "rtmax-30": 34, "SigRtMax-0": 64, "CLD": 17, "IOT": 6, "POLL": 29}
+    numbers |= {f"SIGRTMIN+{n}": 34 + n for n in range(31)} | {f"rtmax-{n}": 64 - n for n in range(31)}
+    for text, number in numbers.items():
+        assert (signal_option.signal_number("stop-signal", text), control.signal_number(text)) == (number, number)
     for text in (
         "",
         "0",
@@ -82,12 +85,17 @@ def test_signals() -> None:
         "_BLOCK",
         "RTMIN+31",
         "RTMIN+",
+        "RTMAX-31",
+        "RTMAX-",
+        "RTMAX+1",
+        "RTMIN-1",
+        "RTMAX--1",
         "TERM+1",
         "RTMIN+x",
         "9" * 5000,
     ):
         with pytest.raises(UsageError):
-            option_values.signal_number("stop-signal", text)
+            signal_option.signal_number("stop-signal", text)
         with pytest.raises(UsageError):
             control.signal_number(text)
 

@@ -12,6 +12,7 @@ from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, state, waking
 from tinybox.container.records.paths import Paths
 from tinybox.errors import StateError, TinyboxError, UsageError
+from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _owned_with_checkpoint(
 
 
 def _start_attached(paths: Paths, here: host.Host, name: str, *, interactive: bool) -> int:
-    container = launch.owned(paths, here, name)
+    container = launch.owned(paths, here, name, terminal.window())
     if container is None:
         return attach_to(name, stdin=interactive)
     return _begin_attached(paths, container, interactive=interactive)
@@ -120,8 +121,8 @@ def _begin_attached(paths: Paths, container: lifecycle.Container, *, interactive
     with wait_loop.Signals() as signals:
         begin(container, monitor_end)
         monitor_end.close()
-        terminal = bool(container.config["process"].get("terminal"))
-        return attach.attend(paths, container.id, connection, signals, stdin=interactive, terminal_inside=terminal)
+        inside = bool(container.config["process"].get("terminal"))
+        return attach.attend(paths, container.id, connection, signals, stdin=interactive, terminal_inside=inside)
 
 
 def attach_to(name: str, *, stdin: bool = True, proxy: bool = True, keys: str = "") -> int:
@@ -138,7 +139,7 @@ def attach_to(name: str, *, stdin: bool = True, proxy: bool = True, keys: str = 
         raise StateError(f"container {name}", cause, "only a container started with -d can be attached to") from error
     waking.owner_of(now["pid"])
     with wait_loop.Signals() as signals:
-        terminal = bool(now.get("terminal"))
+        inside = bool(now.get("terminal"))
         return attach.attend(
-            paths, container, connection, signals, stdin=stdin, terminal_inside=terminal, proxy=proxy, keys=keys
+            paths, container, connection, signals, stdin=stdin, terminal_inside=inside, proxy=proxy, keys=keys
         )

@@ -75,7 +75,7 @@ def plan(restoration: Restoration) -> Plan:
         cgroups.open_group(task),
         *open_namespaces(task),
         *planned_mounts.parent_steps(task),
-        *streams.pipes(task.process, handles),
+        *streams.pipes(task),
         Step("criu", "Make a socket to criu, and open what the processes inherit", "criu(8)", restoration.prepare),
         clone.undone_by(undone, lambda: spawn.kill(handles)),
         Step("join-cgroup", "Put the child into the control groups that clone3 could not reach", "cgroups(7)",

@@ -46,12 +46,13 @@ def _shared(request: Request, path: str) -> str:
 
 
 def _sys(request: Request, options: list[str]) -> Mount:
-    """Return the mount of /sys: a new sysfs, or the host's as a bind mount for a user namespace in the host's network.
+    """Return the mount of /sys: a new sysfs, or the host's as a bind mount for a user namespace in another's network.
 
     sysfs shows the network devices of the process that mounts it. A process in a user namespace may mount it only if
     that user namespace owns the network namespace.
     """
-    if request.modes["userns"] != "host" and request.modes["network"] == "host":
+    users, network = request.modes["userns"], request.modes["network"]
+    if users != "host" and (network == "host" or (network.startswith("container:") and network != users)):
         return _bind("/sys", "/sys", ["rro", *options])
     return _new("/sys", "sysfs", options)
 

@@ -1,4 +1,4 @@
-"""Parse the values of docker's options: sizes, numbers, -e, --ulimit, -v, --mount, --tmpfs, --device, signals.
+"""Parse the values of docker's options: sizes, numbers, -e, --ulimit, -v, --mount, --tmpfs, --device.
 
 Each function takes text, and returns a value or raises a UsageError that names the option.
 """
@@ -9,7 +9,6 @@ import os
 import stat
 
 from tinybox.errors import UsageError
-from tinybox.linux.signals import signal
 from tinybox.text_values import is_whole, truth
 
 TYPE_CHECKING = False
@@ -266,25 +265,11 @@ def device_node(source: str, destination: str, option: str) -> Device:
     }
 
 
-def signal_number(option: str, text: str) -> int:
-    """Return the number of ``TERM``, ``SIGTERM``, ``15`` or ``RTMIN+3``; UsageError for any other text; signal(7)."""
-    known = signal_named(text)
-    if not known:
-        raise UsageError(f"--{option} {text}", "is not a signal", "kill -l lists them")
-    return known
-
-
-def signal_named(text: str) -> int:
-    """Return the number of the signal *text*, or 0 if there is no such signal; RTMIN+3 asks systemd to stop."""
-    if is_whole(text):
-        return int(text) if int(text) <= signal.SIGRTMAX else 0
-    name, plus, more = text.upper().removeprefix("SIG").partition("+")
-    if name.startswith("_") or not isinstance(getattr(signal, f"SIG{name}", None), int):
-        return 0  # among them SIG_IGN, which is not a signal
-    known = int(getattr(signal, f"SIG{name}"))
-    if plus and not (name == "RTMIN" and is_whole(more) and int(more) <= signal.SIGRTMAX - known):
-        return 0
-    return known + int(more or 0)
+def domain_name(option: str, text: str) -> str | None:
+    """Return *text*, which becomes a part of a line of /etc/hosts; None if it is empty."""
+    if len(text) > 64 or " " in text or not (text or "-").isprintable():
+        raise UsageError(f"--{option} {text!r}", "invalid domain name format", "one word of 64 characters at most")
+    return text or None
 
 
 def throttle(option: str, text: str) -> dict[str, int]:

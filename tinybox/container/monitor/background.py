@@ -207,6 +207,7 @@ class StreamHub:
             check.close()
 
     def _resize(self, rows: int, columns: int) -> None:
+        self.container.handles.window = (rows, columns)  # also for the next start by the restart policy
         if self.container.handles.master >= 0:
             terminal.set_size(self.container.handles.master, rows, columns)
 
@@ -252,6 +253,7 @@ def planned_again(container: Container) -> Container:
     """
     gc.collect()
     handles = Handles()
+    handles.window = container.handles.window
     again = lifecycle.Container(container.paths, container.id, spec.load(container.bundle), container.host, handles)
     again.record = container.record
     again.record.write(restarting=False)

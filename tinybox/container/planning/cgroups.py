@@ -22,6 +22,7 @@ def make(task: Task) -> list[Step]:
 
 def make_group(task: Task) -> Step:
     """Plan the group, without limits."""
+    task.handles.sync.meanwhile = task.cgroup.refuse_frozen
     made: list[Cgroup] = []
     says = "Make the control group for all processes of the container"
     group = Step("cgroup", says, "cgroups(7)", create, task.cgroup, made)

@@ -12,7 +12,7 @@ from tinybox.container.planning import root_filesystem, streams
 from tinybox.container.process.plan import Step
 from tinybox.container.storage import etc
 from tinybox.errors import UsageError
-from tinybox.isolation import mounts, rootfs
+from tinybox.isolation import device_files, mounts
 from tinybox.isolation.cgroups import visible_tree
 from tinybox.linux import files
 
@@ -136,7 +136,8 @@ def _mount(task: Task, key: str, entry: Mount) -> Step:
         return Step(name, says, "move_mount(2)", place, task.handles, key, where, task.root)
     if kind == "cgroup":
         says = "Mount the box's own control group"
-        if "cgroup" not in (*task.new, *task.joined):
+        # Root of a new user namespace may mount it only in a cgroup namespace of its own.
+        if "cgroup" not in task.new and ("cgroup" not in task.joined or "user" in task.new):
             return Step(name, says, "cgroups(7)", visible_tree.bind_cgroups, task.root, where, task.cgroup, options)
         return Step(
             name, says, "cgroups(7)", visible_tree.mount_cgroups,
@@ -180,12 +181,12 @@ def _devices(task: Task) -> list[Step]:
     if not new:
         return listed
     says = "Make the standard devices: null zero full random urandom tty"
-    links = rootfs.STANDARD_LINKS
+    links = device_files.STANDARD_LINKS
     return [
         *listed,  # before the standard devices: one of these may be listed with another owner and mode
         Step("devices", says, "mknod(2)", make_standard_devices, task.root, task.userns),
         Step("links", "Make the symbolic links in /dev: fd stdin stdout stderr ptmx", "symlink(2)",
-             rootfs.make_links, task.root, links),
+             device_files.make_links, task.root, links),
     ]  # fmt: skip
 
 
@@ -196,22 +197,22 @@ def _has_new_dev(task: Task) -> bool:
 
 def make_standard_devices(root: bytes, userns: bool) -> None:
     """Make the devices that every container has, or in a user namespace bind the host's; see null(4) and mknod(2)."""
-    for name, numbers in rootfs.STANDARD_DEVICES.items():
+    for name, numbers in device_files.STANDARD_DEVICES.items():
         path = b"/dev/" + name.encode()
         if userns:
-            rootfs.bind_device(root, path, f"/dev/{name}")
+            device_files.bind_device(root, path, f"/dev/{name}")
         else:
-            rootfs.make_device(root, path, "c", numbers, 0o666, (0, 0))
+            device_files.make_device(root, path, "c", numbers, 0o666, (0, 0))
 
 
 def _device(task: Task, device: Device) -> Step:
     path, kind = device["path"], device.get("type", "c")
     says = f"Make the device {path}"
     if task.userns and kind != "p":
-        return Step(f"device{path}", says, "open_tree(2)", rootfs.bind_device, task.root, os.fsencode(path), path)
+        return Step(f"device{path}", says, "open_tree(2)", device_files.bind_device, task.root, os.fsencode(path), path)
     numbers = (device.get("major", 0), device.get("minor", 0))
     owner = (device.get("uid", 0), device.get("gid", 0))
     return Step(
-        f"device{path}", says, "mknod(2)", rootfs.make_device,
+        f"device{path}", says, "mknod(2)", device_files.make_device,
         task.root, os.fsencode(path), kind, numbers, device.get("fileMode", 0o666) & 0o7777, owner,
     )  # fmt: skip

@@ -137,6 +137,7 @@ IMAGE_NAME = "tinybox.image-name"
 NAME = "tinybox.name"
 ENTRYPOINT = "tinybox.entrypoint"  # how many of the arguments are the entrypoint; the others are the command
 USER = "tinybox.user"  # the text of --user; absent if the user is the image's
+GROUP_ADD = "tinybox.group-add"  # JSON: a list, as --group-add was written
 INIT = "tinybox.init"
 REMOVE = "tinybox.remove"
 CIDFILE = "tinybox.cidfile"  # as --cidfile was written

@@ -34,6 +34,7 @@ def as_dict(config: Spec) -> dict[str, Any]:
         **_modes(config),
         **_mounts(config),
         **_names(annotations),
+        "GroupAdd": json.loads(annotations.get(spec.GROUP_ADD) or "null"),
         "VolumesFrom": json.loads(annotations.get(spec.VOLUMES_FROM) or "null"),
         "RestartPolicy": _restart(annotations.get(spec.RESTART, "no")),
         "AutoRemove": spec.REMOVE in annotations,
