@@ -188,6 +188,14 @@ def _has_ended(target: Running, seconds: float | None) -> bool:
     return True
 
 
+def await_end(target: Running) -> None:
+    """Wait until *target*, which another process has killed, has ended, and its owner has recorded that."""
+    _has_ended(target, PATIENCE)
+    waits = waking.Wait(target.paths, target.id, to_the_end=True)
+    while not state.wait_for_owner(target.paths, target.id, state.PAUSE) and waits.check() <= PATIENCE:
+        continue
+
+
 def remove(paths: Paths, here: Host, word: str, *, force: bool, volumes: bool) -> None:
     """Remove a container at rest, or with *force* a running one after KILL; with *volumes* its anonymous volumes."""
     container = naming.find(paths, word)

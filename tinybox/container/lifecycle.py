@@ -40,8 +40,8 @@ class Container:
         self.annotations = config.get("annotations", {})
         self.cgroup = group(container, config, host)
         self.endpoints = endpoints_of(paths, container, self.annotations)
-        task = Task(config, self.bundle, host, handles, self.cgroup, container, self.endpoints)
-        self.plan: Plan = planner.plan(task)
+        self.task = Task(config, self.bundle, host, handles, self.cgroup, container, self.endpoints)
+        self.plan: Plan = planner.plan(self.task)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
         self.name = self.annotations.get(spec.NAME, "")  # its first name; `tinybox rename` may have changed it since
         self.runner = PlanRunner(self.plan, handles)
