@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container import lifecycle
+from tinybox.container import register as registration
 from tinybox.container.config import configure, network_option, request
 from tinybox.container.config.options import BY_NAME, FLAG, LIST, OPTIONS
 from tinybox.container.network import BRIDGE
@@ -97,7 +98,7 @@ def register(
     def place() -> lifecycle.Container:
         with Store(paths.root).locked(shared=True):
             container = prepare(paths, here, image, command, options, handles, kept, network_mode=mode)
-            lifecycle.register(container, passing=passing)
+            registration.register(container, passing=passing)
         return container
 
     try:

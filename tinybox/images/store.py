@@ -44,6 +44,7 @@ _CONFIG |= {"Healthcheck": {"Test": _TEXTS, **_TIMES}}
 _STEP = {**dict.fromkeys("created created_by author comment".split(), str), "empty_layer": bool}
 RECORD: Shape = {**dict.fromkeys("created author architecture os variant".split(), str), "config": _CONFIG, **LAYERED}
 RECORD["history"] = [_STEP]
+LAYER: Shape = {"diff_id!": str, "size!": range(1 << 63)}
 
 
 class Image:
@@ -63,7 +64,7 @@ class Image:
     @property
     def size(self) -> int:
         """Return the sum of the layers' sizes in bytes; this opens one small file for each layer."""
-        return sum(read_json(f"{os.path.dirname(layer)}/layer.json")["size"] for layer in self.layers)
+        return sum(layer_record(os.path.dirname(layer))["size"] for layer in self.layers)
 
 
 class Store:
@@ -99,14 +100,15 @@ class Store:
     def record(self, image_id: str, reference: str = "", shape: Shape = RECORD) -> dict[str, Any]:
         """Return the record of an image, an OCI image config; ImageError: it is damaged, or only root may read it."""
         try:
-            document = read_json(f"{self.root}/images/{image_id}")
-            wrong = json.misfit(document, shape)
+            path = f"{self.root}/images/{image_id}"
+            document: dict[str, Any] | None = json.read_own(path, shape, with_nulls=True)  # they count for its id
+            wrong = "no such file"
         except PermissionError as error:
             thing = f"image {reference or image_id[:12]}"
             raise ImageError(thing, "only root may read its record", "try it with sudo") from error
-        except (FileNotFoundError, ValueError) as error:
-            wrong = str(error)
-        if wrong:
+        except ValueError as error:
+            document, wrong = None, str(error)
+        if document is None:
             cure = f"tinybox rmi {image_id[:12]}, then pull or import it again"
             raise ImageError(f"image {reference or image_id[:12]}", f"its record is damaged: {wrong}", cure)
         return document
@@ -170,17 +172,17 @@ class Store:
     def layers(self) -> dict[str, int]:
         """Return the size in bytes of each layer of the store, by its short name."""
         folder = f"{self.root}/layers"
-        return {key: read_json(f"{folder}/{key}/layer.json")["size"] for key in _entries(folder)}
+        return {key: layer_record(f"{folder}/{key}")["size"] for key in _entries(folder)}
 
     def containers_using(self, image_id: str) -> list[str]:
         """Return the ids of the containers whose config.json names *image_id* in its annotations."""
         users = []
         for container in _entries(f"{self.root}/containers"):
             try:
-                config = read_json(f"{self.root}/containers/{container}/config.json")
-            except (FileNotFoundError, ValueError):
-                continue  # it is being made or removed, or is damaged: it cannot be started
-            if not json.misfit(config, {"annotations!": {}}) and config["annotations"].get(ANNOTATION) == image_id:
+                config = json.read_own(f"{self.root}/containers/{container}/config.json", {"annotations": {}})
+            except ValueError:
+                continue  # it is damaged: it cannot be started
+            if config is not None and config.get("annotations", {}).get(ANNOTATION) == image_id:
                 users.append(container)
         return users
 
@@ -262,10 +264,16 @@ def _is_gone(path: str) -> bool:
     return False
 
 
-def read_json(path: str) -> dict[str, Any]:
-    """Return the object in the JSON file *path*; OSError: it cannot be read; ValueError: it is not JSON."""
-    with open(path, "rb") as file:
-        document: dict[str, Any] = json.loads(file.read(json.MOST).decode())
+def layer_record(folder: str) -> dict[str, Any]:
+    """Return the layer.json in *folder*: the layer's diff id and size; ImageError: it is missing or damaged."""
+    try:
+        document: dict[str, Any] | None = json.read_own(f"{folder}/layer.json", LAYER)
+        wrong = "no such file" if document is None else ""
+    except ValueError as error:
+        document, wrong = None, str(error)
+    if document is None:
+        cure = "tinybox rmi its images, then pull or import them again"
+        raise ImageError(f"layer {os.path.basename(folder)}", f"its layer.json is damaged: {wrong}", cure)
     return document
 
 

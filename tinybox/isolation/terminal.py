@@ -7,9 +7,9 @@ that /dev/pts/0 exists in the container.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
+import select
 import struct
 import termios
 
@@ -74,11 +74,32 @@ def follow_window(target: int) -> None:
         set_size(target, *found)
 
 
+def in_background(fd: int) -> bool:
+    """Return whether *fd* is tinybox's controlling terminal with another process group in the foreground.
+
+    See tcgetpgrp(3).
+    """
+    try:
+        return os.tcgetpgrp(fd) != os.getpgrp()
+    except OSError:
+        return False
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of *data*, and wait as long as that takes; see write(2) for why one call may not be enough."""
+    while data:
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:  # another process that has this terminal open has set O_NONBLOCK
+            select.select([], [fd], [])
+
+
 class RawMode:
     """A context manager that sets the host's terminal *fd* to raw mode, and restores it at the end; see termios(3).
 
-    In raw mode every key goes to the container's terminal, which echoes and edits. If *fd* is not a terminal, it does
-    nothing. If the process is killed, the terminal stays in raw mode. With *output*, it goes on to process output.
+    In raw mode every key goes to the container's terminal, which echoes and edits. If *fd* is not a terminal, or is one
+    that was closed, it does nothing. If the process is killed, the terminal stays in raw mode. With *output*, it goes
+    on to process output.
     """
 
     def __init__(self, fd: int, *, output: bool = False) -> None:
@@ -87,8 +108,12 @@ class RawMode:
 
     def __enter__(self) -> Self:
         if os.isatty(self.fd):
-            self._former = termios.tcgetattr(self.fd)
-            termios.tcsetattr(self.fd, termios.TCSADRAIN, raw(self._former, output=self.output))
+            try:
+                former = termios.tcgetattr(self.fd)
+                termios.tcsetattr(self.fd, termios.TCSADRAIN, raw(former, output=self.output))
+            except termios.error:  # EIO: it was closed at this moment, as when ssh is cut
+                return self
+            self._former = former
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,9 +126,8 @@ def restore(fd: int, attributes: list[Any]) -> None:
     """Set the *attributes* of the terminal *fd*; do nothing if the terminal was closed (EIO); see tcsetattr(3)."""
     try:
         termios.tcsetattr(fd, termios.TCSADRAIN, attributes)
-    except termios.error as error:
-        if error.args[0] not in (errno.EIO, errno.ENOTTY):
-            raise
+    except termios.error:
+        return
 
 
 def keep_newlines(master: int) -> None:

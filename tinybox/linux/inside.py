@@ -20,17 +20,19 @@ LINKS_MAX = 40  # as many as the kernel follows; see path_resolution(7)
 _PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def make(root: int, path: bytes, *, directory: bool = True, before: Callable[[], None] | None = None) -> None:
+def make(
+    root: int, path: bytes, *, directory: bool = True, mode: int = 0o755, before: Callable[[], None] | None = None
+) -> None:
     """Make what is missing of *path* inside the directory *root*: at its end a *directory*, or an empty file.
 
-    Both have the modes 755 and 644 with any umask. See `open_parent`, and mkdirat(2).
+    With any umask, the last directory has the *mode*, others 755, and the file 644. See `open_parent`, mkdirat(2).
     """
     parent, name = open_parent(root, path, before)
     try:
         if not name:
             return
         if directory:
-            os.close(_entered(parent, name, before))
+            os.close(_entered(parent, name, before, mode))
         else:
             _make_file(parent, name, before)
     finally:
@@ -100,7 +102,7 @@ def _target(here: int, name: bytes) -> bytes | None:
         raise
 
 
-def _entered(here: int, name: bytes, before: Callable[[], None] | None) -> int:
+def _entered(here: int, name: bytes, before: Callable[[], None] | None, mode: int = 0o755) -> int:
     """Open the directory *name*, and make it if it is missing."""
     try:
         return os.open(name, _PLACE | os.O_NOFOLLOW, dir_fd=here)
@@ -112,7 +114,7 @@ def _entered(here: int, name: bytes, before: Callable[[], None] | None) -> int:
     except FileExistsError:  # another process has just made it
         return os.open(name, _PLACE | os.O_NOFOLLOW, dir_fd=here)
     fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
-    os.fchmod(fd, 0o755)
+    os.fchmod(fd, mode)
     return fd
 
 

@@ -114,11 +114,19 @@ def program(report: int, machine: str = "", lock: Lock | None = None) -> bytes:
 
 
 _EXECUTE_X86_64 = (
-    bytes.fromhex("""
-    48 8b 7c 24 08  48 8d 74 24 10     48 8b 0c 24 48 8d 54 cc 10  b8 3b 00 00 00  0f 05    f7 d8
-""")
-)  # rdi = the path; rsi = the arguments; rdx = the environment; eax = SYS_execve; syscall; neg eax: it returns -errno
-_END_X86_64 = bytes.fromhex("bf 7f 00 00 00  b8 e7 00 00 00  0f 05")  # edi = FAILED; eax = SYS_exit_group; syscall
+    "48 8b 7c 24 08    ",  # mov rdi, [rsp + 8]             the path
+    "48 8d 74 24 10    ",  # lea rsi, [rsp + 16]            the arguments
+    "48 8b 0c 24       ",  # mov rcx, [rsp]                 their number, with the path
+    "48 8d 54 cc 10    ",  # lea rdx, [rsp + rcx * 8 + 16]  the environment, behind them and a zero
+    "b8 3b 00 00 00    ",  # mov eax, SYS_execve
+    "0f 05             ",  # syscall
+    "f7 d8             ",  # neg eax                        execve returns only -errno
+)
+_END_X86_64 = (
+    "bf 7f 00 00 00    ",  # mov edi, FAILED
+    "b8 e7 00 00 00    ",  # mov eax, SYS_exit_group
+    "0f 05             ",  # syscall
+)
 
 
 def _x86_64(report: int, lock: Lock | None, address: int) -> bytes:
@@ -138,7 +146,10 @@ def _x86_64(report: int, lock: Lock | None, address: int) -> bytes:
         "83 f8 f7          ",  # cmp eax, -EBADF
         "0f 84             ",  # je end (its distance follows)  it was executed by a #!/proc/self/exe script
     )
-    closing = bytes.fromhex("b8 03 00 00 00 0f 05")  # eax = SYS_close; syscall: a seccomp filter has refused fcntl
+    close = (
+        "b8 03 00 00 00    ",  # mov eax, SYS_close             a seccomp filter refused fcntl: do without a report
+        "0f 05             ",  # syscall
+    )
     failed = (
         "0d 00 0a 00 00    ",  # or eax, '\n' << 8
         "50                ",  # push rax
@@ -148,10 +159,11 @@ def _x86_64(report: int, lock: Lock | None, address: int) -> bytes:
         "b8 01 00 00 00    ",  # mov eax, SYS_write
         "0f 05             ",  # syscall
     )
-    running, failing = _EXECUTE_X86_64, bytes.fromhex("".join(failed))
+    closing, running, failing = (bytes.fromhex("".join(part)) for part in (close, _EXECUTE_X86_64, failed))
     locking = _lock_x86_64(lock, address, len(running)) if lock is not None else b""
     distance = struct.pack("<i", len(closing) + len(locking) + len(running) + len(failing))
-    return bytes.fromhex("".join(head)) + distance + closing + locking + running + failing + _END_X86_64
+    end = bytes.fromhex("".join(_END_X86_64))
+    return bytes.fromhex("".join(head)) + distance + closing + locking + running + failing + end
 
 
 def _lock_x86_64(lock: Lock, address: int, behind: int) -> bytes:

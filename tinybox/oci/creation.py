@@ -39,7 +39,7 @@ class Creation:
         self.entry, self.bundle, self.config, self.handles, self.keyring = entry, bundle, config, handles, keyring
         self.cgroup = groups.group(entry.id, config, here.hierarchies)
         self.limits_memory = False
-        task = Task(config, bundle, here, handles, self.cgroup, entry.id, keyring=keyring)
+        task = Task(config, bundle, here, handles, self.cgroup, entry.id, keyring=keyring, engine=True)
         self.runner = PlanRunner(planner.plan(task), handles)
 
     def note(self, config: Spec) -> None:

@@ -38,7 +38,7 @@ class Execution:
         if shared.root(config, entry.state["bundle"]):
             handles.namespace_fds[execute.ROOT] = open_root(entry)
         keyring = entry.state.get("keyring", True)
-        task = Task(config, entry.state["bundle"], here, handles, self.cgroup, entry.id, keyring=keyring)
+        task = Task(config, entry.state["bundle"], here, handles, self.cgroup, entry.id, keyring=keyring, engine=True)
         task.first_process = entry.config()["process"]
         self.runner = plan_runner.PlanRunner(execute.plan(task, init.NONE, dies_with_parent=dies_with_parent), handles)
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import shutil
-import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import Command
 from tests.support.boxes import output
-from tests.support.image_archives import Member, archive, directory, hard_link, regular, symlink
+from tests.support.image_archives import Member, archive, directory, hard_link, regular, saved, symlink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.root
@@ -55,21 +51,6 @@ def moved(member: Member, number: int) -> Member:
         path.replace("t/", f"t{number}/", 1) if path.startswith("t/") else path for path in (member.name, member.link)
     )
     return member._replace(name=f"t{number}" if name == "t" else name, link=link)
-
-
-def saved(path: Path, layers: Sequence[bytes], name: str) -> Path:
-    """Write an archive of `docker save` with these *layers*, bottom first, and return its path."""
-    files = {f"{number}.tar": layer for number, layer in enumerate(layers)}
-    diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
-    config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}}
-    listed = [{"Config": "config.json", "RepoTags": [name], "Layers": list(files)}]
-    files |= {"config.json": json.dumps(config).encode(), "manifest.json": json.dumps(listed).encode()}
-    with tarfile.open(path, "w") as tar:
-        for member, content in files.items():
-            info = tarfile.TarInfo(member)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
 
 
 def wh(name: str) -> Member:

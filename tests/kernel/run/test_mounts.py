@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.mount_namespaces import alone
 from tinybox.errors import HostError, TinyboxError, UsageError
-from tinybox.isolation import mounts, rootfs
+from tinybox.isolation import device_files, mounts, rootfs
 from tinybox.linux import files, mount, proc, process
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def test_masks_and_read_only_paths(root: Path) -> None:
         tmpfs(root / "fixed" / "below")
         (root / "secret" / "x").touch()
         (root / "file").write_text("secret")
-        rootfs.make_device(os.fsencode(root), b"/dev/null", "c", (1, 3), 0o666, (0, 0))
+        device_files.make_device(os.fsencode(root), b"/dev/null", "c", (1, 3), 0o666, (0, 0))
         (root / "proc").mkdir()
         mounts.mount_filesystem(os.fsencode(root), b"/proc", b"proc", b"proc", mounts.Options([]))
         rootfs.pivot(os.fsencode(root))

@@ -9,6 +9,7 @@ import os
 import stat
 
 from tinybox.errors import TinyboxError, UnfitFileError, UsageError
+from tinybox.isolation import merged
 from tinybox.linux import files
 from tinybox.text_values import is_whole
 
@@ -88,31 +89,28 @@ def _row(table: list[list[str]], word: str) -> list[str] | None:
 
 
 def _table(layers: Sequence[str], path: str, width: int) -> list[list[str]]:
-    """Return the lines of *path* in the uppermost layer that has it; no link leads out of that layer; see openat2(2).
+    """Return the lines of *path* in what *layers* come to; no link leads out of it; see merged.py.
 
     The image's author may have written anything: a line with fewer fields than *width*, or with numbers that no user or
     group can have, is skipped, as in the C library. The last field may be missing.
     """
-    for layer in reversed(layers):
+    try:
+        image = merged.Merged(layers)
+    except PermissionError:
+        if os.geteuid() != 0:  # a dry run without root: only numbers can be resolved
+            return []
+        raise
+    with image:
         try:
-            root = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except PermissionError:
-            if os.geteuid() != 0:  # a dry run without root: only numbers can be resolved
-                return []
-            raise
-        try:
-            fd = files.openat2(root, path.encode(), os.O_PATH, files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS)
+            fd = image.open(path.encode())
         except (FileNotFoundError, NotADirectoryError):
-            continue
+            return []
         except OSError as error:
             raise TinyboxError(path, f"cannot be looked up in the box: {error.strerror}") from error
-        finally:
-            os.close(root)
-        try:
-            return [*_rows(fd, path, width)]
-        finally:
-            os.close(fd)
-    return []
+    try:
+        return [*_rows(fd, path, width)]
+    finally:
+        os.close(fd)
 
 
 def _is_sound(row: list[str], width: int) -> bool:

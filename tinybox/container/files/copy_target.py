@@ -200,11 +200,11 @@ class CopyTarget(Tree):
                 raise
         return self._side.open_below(self._directory, path, flags)
 
-    def _make_missing(self, path: bytes) -> None:
+    def _make_missing(self, parts: tuple[bytes, ...]) -> None:
         if self._side.is_host:
-            super()._make_missing(path)
+            super()._make_missing(parts)
         else:
-            self._side.make_below(self._directory, path, self._count)
+            self._side.make_below(self._directory, b"/".join(parts), self._count)
 
     def _rename(self, member: tarfile.TarInfo) -> None:
         if self._name:

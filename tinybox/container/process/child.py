@@ -12,7 +12,7 @@ import os
 from tinybox import explain
 from tinybox.container.process import sync_pipe
 from tinybox.isolation import namespaces
-from tinybox.linux import files, process
+from tinybox.linux import descriptors, process
 from tinybox.linux.signals import signal as signals
 
 TYPE_CHECKING = False
@@ -125,7 +125,7 @@ def close_foreign(handles: Handles) -> None:
     One of them is the container's lock. A flock(2) belongs to the open file and not to a process: if this child kept
     it open, the container would stay locked after the parent was killed.
     """
-    files.close_all_but([*handles.streams, *handles.kept, *explain.kept, handles.sync.gate, handles.sync.report,
+    descriptors.close_all_but([*handles.streams, *handles.kept, *explain.kept, handles.sync.gate, handles.sync.report,
                    handles.trampoline, *handles.handed_over()])  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def close_inherited(handles: Handles) -> None:
     Let the trampoline inherit the report, on which it reports an error; it sets close-on-exec again.
     """
     sync = handles.sync
-    files.close_all_but([*handles.kept, *explain.kept, sync.gate, sync.report, handles.trampoline])
+    descriptors.close_all_but([*handles.kept, *explain.kept, sync.gate, sync.report, handles.trampoline])
     if handles.trampoline >= 0:
         fcntl.ioctl(sync.report, _FIONCLEX)
 

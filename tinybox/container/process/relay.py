@@ -11,10 +11,11 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import stat
 import struct
 import time
 
-from tinybox.container.process import wait_loop
+from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,14 +75,19 @@ class Relay:
         self._program_ends = set()
 
     def show(self, fd: int) -> int:
-        """Copy bytes from the pipe *fd* to the terminal; return how many. If the terminal is gone, close the pipe."""
+        """Copy bytes from the pipe *fd* to its target, and return how many.
+
+        If the target is a terminal that is gone, drop them: the program goes on. If it is a pipe without a reader, or a
+        file on a full disk, close the pipe: the program gets SIGPIPE, as it would with the target itself.
+        """
         try:
             shown = os.read(fd, _CHUNK)
-            wait_loop.write_all(self.outputs[fd], shown)
         except BlockingIOError:
             return 0
-        except OSError:  # EIO: the other end of the terminal is closed
-            shown = b""
+        try:
+            terminal.write_all(self.outputs[fd], shown)
+        except OSError:  # EIO of a terminal: its other end is closed
+            shown = shown if stat.S_ISCHR(os.fstat(self.outputs[fd]).st_mode) else b""
         if not shown:
             self.watching.ignore(fd)
             del self.outputs[fd]
@@ -108,7 +114,7 @@ class Relay:
             typed = os.read(self.keyboard, _CHUNK)
         except OSError:  # EIO: the terminal is gone, or tinybox is in the background and may not read it
             self.watching.ignore(self.keyboard)
-            if _in_background(self.keyboard):
+            if terminal.in_background(self.keyboard):
                 self.watching.after(BACKGROUND, self._listen_again)
             else:
                 self._hang_up()
@@ -164,14 +170,3 @@ def _file(fd: int) -> tuple[int, int]:
 def _unread(fd: int) -> int:
     """Return how many bytes are in the pipe *fd*; see FIONREAD in pipe(7)."""
     return int(struct.unpack("i", fcntl.ioctl(fd, _FIONREAD, bytes(4)))[0])
-
-
-def _in_background(terminal: int) -> bool:
-    """Return whether *terminal* is tinybox's controlling terminal with another process group in the foreground.
-
-    See tcgetpgrp(3).
-    """
-    try:
-        return os.tcgetpgrp(terminal) != os.getpgrp()
-    except OSError:
-        return False
