@@ -241,7 +241,7 @@ def test_the_relayed_output_of_a_terminal_has_plain_newlines(bundle: Bundle, ver
 
     The container's terminal does not add them (ONLCR), and that of the caller goes on to process output, as with runc.
     """
-    script = "echo one; stty -a | tr ';' '\\n' | grep -o -e '-*onlcr'"
+    script = "echo one; stty -a 2>/dev/null | tr ';' '\\n' | grep -o -e '-*onlcr'"
     (bundle.root / "bin/stty").symlink_to("busybox")
     (bundle.root / "bin/tr").symlink_to("busybox")
     command = f"{Path(sys.executable).with_name('tinybox-oci')} --root {bundle.path}/state"
@@ -255,12 +255,8 @@ def test_the_relayed_output_of_a_terminal_has_plain_newlines(bundle: Bundle, ver
         words = f"{command} exec -t {bundle.name} sh -c {shlex.quote(script)}"
     out = bundle.path / "printed"
     for redirected, newline in ((f" > {out}", b"\n"), ("", b"\r\n")):
-        screen = subprocess.run(
-            ["script", "-qec", words + redirected, "/dev/null"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        command_line = ["script", "-qec", words + redirected, "/dev/null"]
+        screen = subprocess.run(command_line, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         assert screen.returncode == 0, screen.stdout
         printed = (out.read_bytes() if redirected else screen.stdout).replace(b"^@", b"").replace(b"\b\b", b"")
         assert [line for line in printed.split(newline) if line] == [b"one", b"-onlcr"]
