@@ -35,7 +35,10 @@ def emit(
         annotations = now.get("annotations") if now else {}
     annotations = annotations if isinstance(annotations, dict) else {}  # else state.json is damaged; rm still works
     known = annotations.get(spec.NAME, "")
-    name = next(iter(naming.of(paths, container, hint=known)), known)
+    try:
+        name = next(iter(naming.of(paths, container, hint=known)), known)
+    except OSError:  # no free descriptor
+        name = known
     more = {key: str(value) for key, value in attributes.items()}
     _append(
         paths, "container", action, container, {"image": annotations.get(spec.IMAGE_NAME, ""), "name": name, **more}
