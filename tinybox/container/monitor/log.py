@@ -64,7 +64,8 @@ class Log:
                 self._torn = written < len(data)
                 self._size, data = self._size + written, data[written:]
         except OSError as error:
-            self._lost += max(1, data.count(b"\n") - bool(self._lost))  # without the line about the former ones
+            left = min(data.count(b"\n"), len(lines))
+            self._lost += left - bool(self._lost and left == len(lines))  # without the line about the former ones
             self._fail(error)
         else:
             self._lost = 0 if lines else self._lost
