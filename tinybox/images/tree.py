@@ -14,9 +14,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
-from tinybox.images import whiteouts
+from tinybox.images import sparse, whiteouts
 from tinybox.images.metadata import apply, set_owner, times
-from tinybox.linux import inside
+from tinybox.linux import holes, inside
 from tinybox.linux.files import (
     LONGEST_PATH,
     RESOLVE_IN_ROOT,
@@ -138,8 +138,8 @@ class Tree:
         elif member.isdir():
             self._make_directory(parent, parts)
             self._keep(b"/".join(parts), member)
-        elif member.isreg() and not member.issparse():
-            _make_file(parent, name, member, data)
+        elif member.isreg():
+            self._make_file(parent, name, member, data)
         elif member.issym():
             _make_symlink(parent, name, member)
         elif member.islnk():
@@ -159,6 +159,17 @@ class Tree:
         if self._kept > KEPT_MAX:
             cause = f"the names and attributes of the archive's directories take more than {KEPT_MAX >> 20} MiB"
             raise ImageError("", cause, "the archive is unsafe")
+
+    def _make_file(self, parent: int, name: bytes, member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
+        """Make the regular file *name*, with its holes; in a layer, blocks of zeros are holes as well."""
+        parts = sparse.parts(member)
+        _clear(parent, name)
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
+        try:
+            holes.put(fd, member.size, parts, data, finds_zeros=self.is_layer)
+            apply(fd, member)
+        finally:
+            os.close(fd)
 
     def _make_link(self, parent: int, name: bytes, member: tarfile.TarInfo) -> None:
         """Make *name* a hard link to an earlier file of the archive; see linkat(2)."""
@@ -249,15 +260,6 @@ class Tree:
             raise ImageError("", f"the archive has more than {ENTRIES_MAX} entries", "the archive is unsafe")
 
 
-def _make_file(parent: int, name: bytes, member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
-    _clear(parent, name)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with open(os.open(name, flags, 0o600, dir_fd=parent), "wb") as file:
-        file.writelines(data)
-        file.flush()  # before its time is set
-        apply(file.fileno(), member)
-
-
 def _make_symlink(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
     """Make the symbolic link with an unchanged target, which only the container resolves."""
     _clear(parent, name)
@@ -288,6 +290,4 @@ def _clear(parent: int, name: bytes) -> None:
 def _refusal(member: tarfile.TarInfo) -> ImageError:
     if member.ischr() or member.isblk():
         return ImageError("", "it is a device node", "leave /dev out of the archive: tar --exclude='./dev/*'")
-    if member.issparse():
-        return ImageError("", "it is a sparse file", "make the archive without tar's --sparse")
     return ImageError("", f"it is not {KINDS}", "the archive is unsafe")

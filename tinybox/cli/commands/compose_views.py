@@ -18,7 +18,7 @@ from tinybox.container.network import published_ports
 from tinybox.container.records.paths import Paths
 from tinybox.container.views.inspection import LOST
 from tinybox.container.views.log_reader import Selection
-from tinybox.errors import StateError
+from tinybox.errors import StateError, printable
 
 if TYPE_CHECKING:
     from tinybox.container.views.listing import Listed
@@ -71,7 +71,7 @@ def ps(obj: Any, services: tuple[str, ...], style: str, *, all_of_them: bool, qu
     if quiet:
         lines = [listed.id for listed in found]
     elif names_only:
-        lines = [members.service_of(listed) for listed in found]
+        lines = [printable(members.service_of(listed)) for listed in found]
     else:
         lines = Table(columns(time.time_ns()), style, USUAL).lines(found)
     print_lines(lines)
@@ -126,7 +126,7 @@ def config(obj: Any, style: str, *, quiet: bool, names_only: bool, volumes_only:
     if quiet:
         return
     if names_only or volumes_only:
-        click.echo("\n".join(project.services if names_only else project.volumes))
+        click.echo("\n".join(map(printable, project.services if names_only else project.volumes)))
         return
     tree = {"name": project.name} | project.tree.plain()
     click.echo(json.dumps(tree, indent=2, default=str) + "\n" if style == "json" else document.written(tree), nl=False)

@@ -6,7 +6,7 @@ from tinybox.container import connections
 from tinybox.container.network import addresses, making, published_ports
 from tinybox.container.records import naming, spec
 from tinybox.container.views.units import stamp
-from tinybox.errors import UsageError
+from tinybox.errors import DamagedError, UsageError
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
@@ -92,7 +92,7 @@ def of_container(listed: Listed) -> JsonObject:
 def _requests(listed: Listed) -> list[EndpointRequest]:
     try:
         return connections.wanted(spec.load(listed.paths.bundle(listed.id)))
-    except UsageError:  # the container was removed during this call
+    except (UsageError, DamagedError):  # the container was removed during this call, or `inspect` names the damage
         return []
 
 
