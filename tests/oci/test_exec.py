@@ -211,6 +211,17 @@ def test_a_terminal_in_the_foreground_has_the_size_of_the_config(runtime: Runtim
     assert runtime("exec", f"--process={path}", "box").stdout.split() == ["11", "22"]
 
 
+def test_exec_needs_an_existing_directory(runtime: Runtime) -> None:
+    """A working directory that is missing is an error, as in runc and crun, and is not made; create's is made."""
+    runtime.change(lambda config: config["process"].update(cwd="/made"))
+    runtime.runs("box")
+    done = runtime("exec", "--cwd", "/missing", "box", "true")
+    assert done.returncode == 127
+    assert "working directory /missing: No such file or directory" in done.stderr
+    assert "missing" not in runtime("exec", "--cwd", "/", "box", "ls", "/").stdout
+    assert runtime("exec", "box", "pwd").stdout == "/made\n"
+
+
 def test_exec_needs_an_existing_program(runtime: Runtime) -> None:
     """127 for a missing program, 126 for one that may not be executed, and nothing stays."""
     runtime.runs("box")

@@ -20,7 +20,7 @@ from tinybox.errors import ImageError, Reported
 from tinybox.images.archive import Unpacked, unpack
 from tinybox.images.original import Recorder, move_missing
 from tinybox.images.reference import parse
-from tinybox.images.store import RECORD, Image, Store, layer_key, read_json
+from tinybox.images.store import RECORD, Image, Store, layer_key, layer_record
 from tinybox.linux import files, locks, quick_json
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def put(
     os.chmod(record, PUBLIC if public else PRIVATE)
     with store.locked():
         for layer in fresh:
-            _place(store, layer, read_json(f"{layer}/layer.json")["diff_id"])
+            _place(store, layer, layer_record(layer)["diff_id"])
         there = store.layers()
         missing = [key for key in map(layer_key, document["rootfs"]["diff_ids"]) if key not in there]
         if missing:
@@ -169,7 +169,7 @@ def _place(store: Store, layer: str, diff_id: str) -> None:
     if not os.path.isdir(place):
         os.rename(layer, place)
         return
-    present = read_json(f"{place}/layer.json")["diff_id"]
+    present = layer_record(place)["diff_id"]
     if present != diff_id:
         raise ImageError(f"layer {diff_id}", f"its short name is taken by {present}", "remove the other image first")
     move_missing(layer, place)  # an older tinybox has not kept its archive
@@ -216,7 +216,8 @@ def _close_records(store: Store) -> None:
     """
     for name in os.listdir(f"{store.root}/images"):
         path = f"{store.root}/images/{name}"
-        if stat.S_IMODE(os.stat(path).st_mode) != PRIVATE and b'"history"' in _content(path):
+        mode = os.lstat(path).st_mode
+        if stat.S_ISREG(mode) and stat.S_IMODE(mode) != PRIVATE and b'"history"' in _content(path):
             os.chmod(path, PRIVATE)
 
 

@@ -1,7 +1,8 @@
 """Make the files of an untrusted archive in a directory, which no member can leave by ``..`` or by a link.
 
 An archive may have a link and then a file behind that link. So no path is built from strings: the parent of each new
-file is opened with openat2(2) and RESOLVE_BENEATH, and the file is made in that open directory.
+file is opened with openat2(2) and RESOLVE_IN_ROOT, and the file is made in that open directory. A link such as
+``/var/run -> /run`` leads to where it leads in a system with this root.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING
 from tinybox.errors import ImageError
 from tinybox.images import sparse, whiteouts
 from tinybox.images.metadata import apply, set_owner, times
-from tinybox.linux import holes
+from tinybox.linux import holes, inside
 from tinybox.linux.files import (
     LONGEST_PATH,
-    RESOLVE_BENEATH,
+    RESOLVE_IN_ROOT,
     RESOLVE_NO_MAGICLINKS,
     open_straight,
     openat2,
@@ -196,21 +197,30 @@ class Tree:
         try:
             return self._open(parts)
         except (FileNotFoundError, NotADirectoryError):
-            depth = self._depth(parts)
-        here = self._open(parts[:depth])
-        for level, name in enumerate(parts[depth:], depth + 1):
-            above = here
+            self._make_missing(parts)
+        return self._open(parts)
+
+    def _make_missing(self, parts: tuple[bytes, ...]) -> None:
+        """Make the missing directories of *parts*; one that this layer has hidden becomes opaque."""
+        while True:
             try:
-                self._count()
-                if self._is_whiteout(above, name):
-                    self._make_directory(above, parts[:level])
-                else:
-                    os.mkdir(name, dir_fd=above)
-                os.chmod(name, 0o755, dir_fd=above)  # with any umask
-                here = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
-            finally:
-                os.close(above)
-        return here
+                inside.make(self._root, b"/".join(parts), before=self._count)
+            except NotADirectoryError:
+                self._replace_whiteout(parts)
+            else:
+                return
+
+    def _replace_whiteout(self, parts: tuple[bytes, ...]) -> None:
+        """Make a directory of the first whiteout among *parts*; NotADirectoryError: another file is in the way."""
+        depth = self._depth(parts)
+        parent = self._open(parts[:depth])
+        try:
+            if not self._is_whiteout(parent, parts[depth]):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            self._make_directory(parent, parts[: depth + 1])
+            os.chmod(parts[depth], 0o755, dir_fd=parent)  # with any umask
+        finally:
+            os.close(parent)
 
     def _depth(self, parts: tuple[bytes, ...]) -> int:
         """Return how many of the directories *parts* exist, by binary search: a path may have two thousand parts."""
@@ -225,9 +235,9 @@ class Tree:
         return there
 
     def _open(self, parts: tuple[bytes, ...], flags: int = 0) -> int:
-        """Open the directory *parts* below the root; EXDEV: a link leads outside; see openat2(2)."""
+        """Open the directory *parts*; a link on the way leads to where it leads inside this root; see openat2(2)."""
         flags |= os.O_RDONLY | os.O_DIRECTORY
-        return openat2(self._root, b"/".join(parts) or b".", flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+        return openat2(self._root, b"/".join(parts) or b".", flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
     def _make_directory(self, parent: int, parts: tuple[bytes, ...]) -> None:
         """Make the directory *parts* in the open directory *parent*, or keep an existing one.

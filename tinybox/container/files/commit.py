@@ -93,7 +93,7 @@ def _config(image: dict[str, Any], config: Spec) -> dict[str, Any]:
 @contextmanager
 def held(paths: Paths, container: str, *, pause: bool) -> Iterator[None]:
     """Keep a container unchanged: freeze a running one if *pause* is true, hold the lock of one that does not run."""
-    if state.read(paths, container)["status"] != state.RUNNING:
+    if view.seen(paths, container).get("status") != state.RUNNING:
         record = view.lock(paths, container)
         try:
             yield
