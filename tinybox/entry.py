@@ -11,8 +11,11 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
     from typing import NoReturn
+else:
+    import _signal as signal  # the C module alone, as in linux/signals.py, which is above this file
 
 
 def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:
@@ -25,6 +28,7 @@ def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:
     from tinybox.errors import TinyboxError, printable
 
     open_streams()
+    wait_for_children()
     try:
         status = dispatch(sys.argv[1:])
         sys.stdout.flush()
@@ -58,3 +62,9 @@ def open_streams() -> None:
     os.close(fd)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def wait_for_children() -> None:
+    """Take the default for SIGCHLD: if the caller ignores it, the kernel reaps children unseen; see waitpid(2)."""
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)

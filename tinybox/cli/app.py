@@ -18,6 +18,11 @@ from tinybox.images import tidying
 
 # command: (module, function, the line that `tinybox --help` shows)
 COMMANDS = {
+    "checkpoint": (
+        "tinybox.cli.commands.checkpoint",
+        "checkpoint",
+        "Keep the processes of a container, so that they go on later",
+    ),
     "attach": ("tinybox.cli.commands.life", "attach", "Connect this terminal to a running container"),
     "create": ("tinybox.cli.commands.life", "create", "Make a container without starting it"),
     "exec": ("tinybox.cli.commands.life", "execute", "Run a program in a running container"),

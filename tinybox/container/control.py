@@ -14,7 +14,7 @@ import select
 import signal
 
 from tinybox.container import freezing, lifecycle
-from tinybox.container.config import option_values
+from tinybox.container.config import signal_option
 from tinybox.container.network import addresses, hosts_file
 from tinybox.container.records import events, naming, spec, state, waking
 from tinybox.errors import DamagedError, StateError, UsageError
@@ -85,8 +85,8 @@ def _open(now: State) -> int:
 
 
 def signal_number(word: str) -> int:
-    """Return the number of the signal ``TERM``, ``SIGTERM``, ``15`` or ``RTMIN+3``; else UsageError; see signal(7)."""
-    number = option_values.signal_named(word)
+    """Return the number of the signal ``TERM``, ``SIGTERM``, ``15`` or ``RTMAX-3``; else UsageError; see signal(7)."""
+    number = signal_option.signal_named(word)
     if not number:
         raise UsageError(f"signal {word}", "no such signal", "see signal(7)")
     return number
@@ -186,6 +186,14 @@ def _has_ended(target: Running, seconds: float | None) -> bool:
         if seconds is not None and lasted >= seconds:
             return False
     return True
+
+
+def await_end(target: Running) -> None:
+    """Wait until *target*, which another process has killed, has ended, and its owner has recorded that."""
+    _has_ended(target, PATIENCE)
+    waits = waking.Wait(target.paths, target.id, to_the_end=True)
+    while not state.wait_for_owner(target.paths, target.id, state.PAUSE) and waits.check() <= PATIENCE:
+        continue
 
 
 def remove(paths: Paths, here: Host, word: str, *, force: bool, volumes: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container import lifecycle
+from tinybox.container import register as registration
 from tinybox.container.config import configure, network_option, request
 from tinybox.container.config.options import BY_NAME, FLAG, LIST, OPTIONS
 from tinybox.container.network import BRIDGE
@@ -99,7 +100,7 @@ def register(
     def place() -> lifecycle.Container:
         with Store(paths.root).locked(shared=True):
             container = prepare(paths, here, image, command, options, handles, kept, network_mode=mode)
-            lifecycle.register(container, passing=passing)
+            registration.register(container, passing=passing)
         return container
 
     try:
@@ -131,8 +132,11 @@ def start_link_maker(handles: Handles) -> None:
     handles.link_maker = LinkMaker()
 
 
-def owned(paths: Paths, here: host.Host, word: str) -> lifecycle.Container | None:
-    """Become the owner of the container at rest that *word* names, and return it; None if it runs already."""
+def owned(paths: Paths, here: host.Host, word: str, window: tuple[int, int] = (0, 0)) -> lifecycle.Container | None:
+    """Become the owner of the container at rest that *word* names, and return it; None if it runs already.
+
+    *window* is the (rows, columns) of the terminal that will be attached to it, if there is one.
+    """
     container = naming.find(paths, word)
     try:
         record = lifecycle.acquire(paths, here, container)
@@ -143,8 +147,10 @@ def owned(paths: Paths, here: host.Host, word: str) -> lifecycle.Container | Non
     if not record.state:
         record.close()
         raise StateError(f"container {word}", "no such container", "another command has just removed it")
+    handles = Handles()
+    handles.window = window
     try:
-        found = lifecycle.Container(paths, container, spec.load(paths.bundle(container)), here, Handles())
+        found = lifecycle.Container(paths, container, spec.load(paths.bundle(container)), here, handles)
     except BaseException:
         record.close()
         raise

@@ -1,8 +1,8 @@
-"""The life cycle of a container, in order: register, create, start, stop, delete; and the clean-up if its owner dies.
+"""The life cycle of a container, in order: create, start, stop, delete; and the clean-up if its owner dies.
 
-This file is the table of contents of the whole program. Each function makes one change of state; if it fails half-way,
-its effects are undone in reverse order. The owner of a container is the process that holds the lock RUN/ID/lock. If it
-is killed, the next command finds that lock free and cleans up: see sweep().
+This file is the table of contents of the whole program; register.py comes before it. Each function makes one change of
+state; if it fails half-way, its effects are undone in reverse order. The owner of a container is the process that holds
+the lock RUN/ID/lock. If it is killed, the next command finds that lock free and cleans up: see sweep().
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tinybox.container.planning.task import Task
 from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
-from tinybox.errors import DamagedError, Reported, report
+from tinybox.errors import DamagedError, Reported, StateError, report
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.limits import settings
 from tinybox.linux import files
@@ -40,8 +40,8 @@ class Container:
         self.annotations = config.get("annotations", {})
         self.cgroup = group(container, config, host)
         self.endpoints = endpoints_of(paths, container, self.annotations)
-        task = Task(config, self.bundle, host, handles, self.cgroup, container, self.endpoints)
-        self.plan: Plan = planner.plan(task)
+        self.task = Task(config, self.bundle, host, handles, self.cgroup, container, self.endpoints)
+        self.plan: Plan = planner.plan(self.task)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
         self.name = self.annotations.get(spec.NAME, "")  # its first name; `tinybox rename` may have changed it since
         self.runner = PlanRunner(self.plan, handles)
@@ -69,65 +69,32 @@ def endpoints_of(paths: Paths, container: str, annotations: dict[str, str]) -> E
 
 
 def run(container: Container, signals: Signals) -> Ending:
-    """Run a registered container in the foreground and return how it ended; after an error, nothing of it is left."""
+    """Run a registered container in the foreground and return how it ended.
+
+    After an error before its program runs, nothing of it is left. After a later one, it is stopped and its files are
+    kept (without ``--rm``): the program may have written some.
+    """
     try:
         create(container)
-        start(container)
-        ending = wait_loop.watch(container, signals)
+        container.runner.start()
     except BaseException:
         try:
             container.runner.undo()
         finally:
             discard(container)
         raise
-    stop(container, ending)
+    try:
+        record_start(container)
+        ending = wait_loop.watch(container, signals)
+        stop(container, ending)
+    except BaseException as error:
+        try:
+            abandon(container, error)
+        finally:
+            close(container)
+        raise
     close(container)
     return ending
-
-
-def register(container: Container, *, passing: bool = False) -> None:
-    """Reserve a container's id, name and directory in the store; its state is then ``new``, as after ``docker create``.
-
-    A *passing* one runs in the foreground and is removed at its end (``--rm``): the store does not get its state.
-    """
-    container.record = state.lock(container.paths, container.id)
-    container.record.passing = passing
-    if not passing:  # a passing container has no state in the store, so _reap() removes it in any case
-        container.record.bind()
-    try:
-        naming.reserve(container.paths, container.annotations[spec.NAME], container.id)
-        if spec.has_other_users(container.config):
-            from tinybox.container.records import id_ranges
-
-            id_ranges.acquire(container.paths, container.id, container.config)
-        make_bundle(container)
-    except BaseException:
-        container.handles.close()
-        discard(container)
-        raise
-    container.emit("create")
-
-
-def make_bundle(container: Container) -> None:
-    """Make the bundle on disk: config.json, state.json, an empty writable layer, and a mount point for the root."""
-    if spec.mounts_of_volumes(container.config, container.paths):
-        from tinybox.container.storage import volumes
-
-        volumes.make(container.paths, container.config)
-    os.mkdir(container.bundle, 0o711)
-    for folder in ("upper", "work", container.config["root"]["path"]):
-        os.mkdir(os.path.join(container.bundle, folder), 0o755)
-    spec.save(container.config, container.bundle)
-    container.record.write(
-        ociVersion=spec.OCI_VERSION,
-        id=container.id,
-        status=state.NEW,
-        bundle=container.bundle,
-        annotations=container.annotations,
-        command=container.config["process"]["args"],
-        terminal=bool(container.config["process"].get("terminal")),
-        createdAt=state.now(),
-    )
 
 
 def create(container: Container) -> None:
@@ -154,34 +121,45 @@ def _annotations(container: Container) -> dict[str, str]:
 def start(container: Container) -> None:
     """Start the program; returns when execve(2) has succeeded, else raises an error with the exit status 126 or 127."""
     container.runner.start()
+    record_start(container)
+
+
+def record_start(container: Container) -> None:
+    """Record that the program runs; its state is then ``running``."""
     container.record.write(status=state.RUNNING, startedAt=state.now())
     container.emit("start")
 
 
 def stop(container: Container, ending: Ending) -> None:
-    """Release everything that the container had while it ran (processes, network, cgroup), and record how it ended."""
+    """Release everything that the container had while it ran (processes, network, cgroup), and record how it ended.
+
+    If the record cannot be written (a full disk), that becomes the complaint; the status in the record is then unknown.
+    """
     spawn.kill(container.handles)
     container.cgroup.kill()
     container.handles.close()
     if container.endpoints is not None:
-        ending.complaint = attempt(container.endpoints.release)
+        ending.complaint = attempt(container.endpoints.release) or ending.complaint
     container.cgroup.remove()
-    container.record.write(
-        status=state.STOPPED,
-        pid=0,
-        finishedAt=state.now(),
-        exitCode=ending.status,
-        oomKilled=ending.out_of_memory,
-        error=ending.complaint,
-        annotations=_annotations(container),
-    )
+    try:
+        container.record.write(
+            status=state.STOPPED,
+            pid=0,
+            finishedAt=state.now(),
+            exitCode=ending.status,
+            oomKilled=ending.out_of_memory,
+            error=ending.complaint,
+            annotations=_annotations(container),
+        )
+    except StateError as error:
+        ending.complaint = ending.complaint or str(error)
     if ending.out_of_memory:
         container.emit("oom")
     container.emit("die", exitCode=ending.status)
 
 
 def abandon(container: Container, error: BaseException) -> None:
-    """End a container whose monitor has failed with *error*; the container's exit status stays unknown."""
+    """End a container whose owner has failed with *error*; the container's exit status stays unknown."""
     container.runner.undo()
     container.runner.left += filter(None, [attempt(container.cgroup.kill), attempt(container.cgroup.remove)])
     if container.record.state.get("status") not in (state.NEW, state.STOPPED):

@@ -31,7 +31,8 @@ def kill(command: CommandLine) -> None:
     """
     from tinybox.container.control import signal_number
 
-    number = signal_number((command.arguments[1:] or ["TERM"])[0])
+    word = (command.arguments[1:] or ["TERM"])[0]
+    number = 0 if word == "0" else signal_number(word)  # 0 sends nothing: it asks whether the process is there; kill(2)
     with record.open_unlocked(command.root(), command.arguments[0]) as entry:
         send(entry, number, everyone="all" in command.flags)
 
@@ -42,7 +43,8 @@ def send(entry: Record, number: int, *, everyone: bool) -> None:
     Without its own pid namespace, the end of the first process would not end the others: so KILL goes to all.
     """
     status = entry.status()
-    if everyone and status == record.STOPPED:
+    left = number == signal.SIGKILL and not has_own_processes(entry)  # others of the group outlive the first process
+    if status == record.STOPPED and (everyone or (left and group_of(entry).processes())):
         signal_all(entry, number)
         return
     if status not in SIGNALLED:
@@ -166,9 +168,10 @@ def _destroy_damaged(entry: Record, log: Log) -> None:
 
 def after(entry: Record, config: Spec, log: Log) -> None:
     """Run the poststop hooks of a removed container; a hook that fails is a warning; see runtime.md."""
+    place = hooks.Place(entry.state.get("bundle", ""))
     for number, hook in enumerate(config.get("hooks", {}).get("poststop", [])):
         try:
-            hooks.run(f"hooks.poststop[{number}] {hook['path']}", hook, hook_state(entry, record.STOPPED))
+            hooks.run(f"hooks.poststop[{number}] {hook['path']}", hook, hook_state(entry, record.STOPPED), place)
         except TinyboxError as error:
             log.write_warning(str(error))
 

@@ -16,6 +16,7 @@ from tinybox.cli.formatting.table import Columns, Table
 from tinybox.compose import document, members, output
 from tinybox.container.network import published_ports
 from tinybox.container.records.paths import Paths
+from tinybox.container.views.inspection import LOST
 from tinybox.container.views.log_reader import Selection
 from tinybox.errors import StateError, printable
 
@@ -35,7 +36,10 @@ def columns(now: int) -> Columns:
         "Service": ("SERVICE", members.service_of),
         "Project": ("PROJECT", lambda c: c.labels.get(members.PROJECT, "")),
         "Health": ("HEALTH", lambda c: "" if c.health == "none" else c.health),
-        "ExitCode": ("EXIT CODE", lambda c: c.state.get("exitCode") or 0),
+        "ExitCode": (
+            "EXIT CODE",
+            lambda c: 0 if c.is_alive else LOST if c.state.get("exitCode", 0) is None else c.state.get("exitCode", 0),
+        ),
         "Publishers": ("PUBLISHERS", publishers),
     }
 

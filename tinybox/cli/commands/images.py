@@ -70,7 +70,8 @@ def images(names: tuple[str, ...], *, quiet: bool, style: str) -> None:
         print_lines(image.id[:12] for image in found)
     elif style == "json":
         for image in found:
-            click.echo(json.dumps(_row(image)))
+            known = _row(image)
+            click.echo(json.dumps({**known, "CreatedAt": f"{known['CreatedAt'] or '0001-01-01 00:00:00'} +0000 UTC"}))
     else:
         rows = [("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"), *(tuple(_row(image).values()) for image in found)]
         widths = [max(len(row[column]) for row in rows) for column in range(5)]
@@ -138,7 +139,7 @@ def rmi(names: tuple[str, ...]) -> int:
 def save(names: tuple[str, ...], output: str) -> None:
     """Write images to a tar archive that is both an OCI image layout and a docker archive; skopeo and podman read it.
 
-    The layers are packed again, so the image's id can differ from the one in the store: `load` gives it the new id.
+    An image keeps its id: its config and the archives of its layers are written as they came in.
     """
     from tinybox.images import saved
 

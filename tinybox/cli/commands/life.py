@@ -66,8 +66,12 @@ create = table_command(
 @RESTING_NAMES
 @click.option("-a", "--attach", "attached", is_flag=True, help="Show its output and exit with its status.")
 @click.option("-i", "--interactive", is_flag=True, help="Attach, and pass stdin on.")
-def start(names: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
+@click.option("--checkpoint", default="", metavar="NAME", help="Let the container go on from this checkpoint.")
+@click.option("--checkpoint-dir", "folder", default="", metavar="DIR", help="The checkpoint is in DIR.")
+def start(names: tuple[str, ...], *, attached: bool, interactive: bool, checkpoint: str, folder: str) -> int:
     """Start containers that were created, or have stopped."""
+    if checkpoint:
+        return detached.restore(names, checkpoint, folder, attached=attached, interactive=interactive)
     return detached.start(names, attached=attached, interactive=interactive)
 
 

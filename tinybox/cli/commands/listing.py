@@ -39,7 +39,7 @@ def columns(*, full: bool, now: int) -> Columns:
         "Names": ("NAMES", lambda c: c.name),
         "Labels": ("LABELS", lambda c: ",".join(f"{key}={value}" for key, value in sorted(c.labels.items()))),
         "Label": ("", lambda c: lambda key: c.labels.get(key, "")),
-        "Mounts": ("MOUNTS", lambda c: ",".join(cut(mount["Name"] or mount["Source"], 15) for mount in c.mounts())),
+        "Mounts": ("MOUNTS", lambda c: ",".join(cut(mount.get("Name") or mount["Source"], 15) for mount in c.mounts())),
         "LocalVolumes": ("LOCAL VOLUMES", lambda c: str(sum(mount["Type"] == "volume" for mount in c.mounts()))),
     }
 

@@ -120,6 +120,8 @@ def _object(value: Any, field: Field, place: str) -> Any:
         below = field.below.get(name) or field.below.get(ANY)
         if part is None or below is None:
             continue
+        if below.refused and not part and place:
+            continue  # the empty value of such a field asks for nothing; a section of another platform does
         if below.refused:
             raise UsageError(where, below.refused, "leave it out")
         kept[name] = _value(part, below, below.kind, where)

@@ -11,7 +11,6 @@ import signal
 
 from tinybox.container import control
 from tinybox.container.monitor import attach_protocol
-from tinybox.container.process import wait_loop
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation import terminal
 
@@ -40,6 +39,7 @@ class AttachSession:
         self.held = b""  # typed bytes that may be the beginning of the detach keys; not yet sent
         self.outbox: list[bytes] = []
         self.status: int | None = None
+        self.terminals = [fd for fd in range(3) if os.isatty(fd)]
         line.setblocking(False)
 
     def hear(self) -> bool:
@@ -50,8 +50,23 @@ class AttachSession:
             self.status = int(data) if data.isdigit() and len(data) < 4 else None
             return False
         if kind in (attach_protocol.OUT, attach_protocol.ERR):
-            wait_loop.write_all(1 if kind == attach_protocol.OUT else 2, data)
+            terminal.write_all(1 if kind == attach_protocol.OUT else 2, data)
         return bool(packet)
+
+    def read_keys(self) -> tuple[bool, int | None]:
+        """Pass on what was typed; return whether more may come, and the exit status if this client is to end now.
+
+        A terminal that was closed seems to be at its end, but is no terminal any more: the program's stdin stays open.
+        """
+        try:
+            typed = os.read(0, attach_protocol.PACKET_MAX - 1)
+        except OSError:  # EIO: the terminal is gone, or this process is in the background and may not read it
+            typed = b""
+            if os.isatty(0):
+                return False, None
+        if 0 in self.terminals and not os.isatty(0):
+            return False, 128 + signal.SIGHUP
+        return bool(typed), None if self.type(typed) else 0
 
     def say(self, packet: bytes) -> None:
         """Send *packet* to the monitor, or keep it until there is room."""
@@ -94,8 +109,17 @@ class AttachSession:
 
     def size(self) -> None:
         """Send the window size of the user's terminal to the monitor."""
-        if self.terminal_inside and os.isatty(0):
-            self.say(attach_protocol.WINDOW + "{} {}".format(*terminal.size(0)).encode())
+        if self.terminal_inside and any(size := terminal.window()):
+            self.say(attach_protocol.WINDOW + "{} {}".format(*size).encode())
+
+    def ending(self, *, proxy: bool) -> set[signal.Signals]:
+        """Return the signals that end this process; with *proxy* only SIGHUP, if this process is on a terminal.
+
+        That terminal goes, as when ssh is cut, and the container is to go on. All other signals are forwarded then.
+        """
+        if not proxy:
+            return ENDING
+        return {signal.SIGHUP} if self.terminals else set()
 
     def forward(self, numbers: list[int]) -> None:
         """Forward the signals that this process received to the container's program."""
@@ -139,14 +163,13 @@ def attend(
                 break
             if signals.fd in ready:
                 received = signals.pending()
-                if not proxy and (fatal := ENDING.intersection(received)):
+                if fatal := session.ending(proxy=proxy).intersection(received):
                     return 128 + min(fatal)
                 session.forward(received if proxy else [n for n in received if n == signal.SIGWINCH])
             if 0 in ready:
-                typed = os.read(0, attach_protocol.PACKET_MAX - 1)
-                listening = bool(typed)
-                if not session.type(typed):
-                    return 0
+                listening, status = session.read_keys()
+                if status is not None:
+                    return status
     if session.status is None:
         raise StateError(f"container {container[:12]}", "its monitor closed the connection", "see tinybox ps -a, logs")
     return session.status

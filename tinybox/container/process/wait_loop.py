@@ -1,7 +1,10 @@
-"""The wait loop of a running container: it forwards signals, copies terminal bytes, and returns its exit status.
+"""The wait loop of a running container: it forwards signals, handles all other events, and returns its exit status.
 
 Each event is a file descriptor that becomes readable (a pidfd when its process has ended, a signalfd when a signal has
 arrived), so one poll(2) waits for all of them. The foreground command, the monitor and `exec` use this loop.
+
+The program runs already, so no failure here may end it: a handler that fails is not called again, and the first
+failure is what `Ending.complaint` says. Terminals, logs and health checks are handlers.
 """
 
 from __future__ import annotations
@@ -40,11 +43,11 @@ _LONGEST_WAIT = 1 << 30  # milliseconds, twelve days: poll(2) counts them in an 
 class Ending:
     """How a container ended: the exit status of its first process, and whether it ran out of memory.
 
-    *complaint* is the error of a network clean-up that failed, or "".
+    *complaint* is what else went wrong while it ran or was cleaned up, or "".
     """
 
-    def __init__(self, status: int, *, out_of_memory: bool = False) -> None:
-        self.status, self.out_of_memory, self.complaint = status, out_of_memory, ""
+    def __init__(self, status: int, *, out_of_memory: bool = False, complaint: str = "") -> None:
+        self.status, self.out_of_memory, self.complaint = status, out_of_memory, complaint
 
 
 class Signals:
@@ -82,7 +85,7 @@ class WaitLoop:
         self.handlers: dict[int, Callable[[], object]] = {}
         self.ended = False
         self.out_of_memory = False
-        self.typed = b""
+        self.complaint = ""
         self.alarms: list[tuple[float, Callable[[], None]]] = []
 
     def listen(self, fd: int, handler: Callable[[], object], mask: int = select.POLLIN) -> None:
@@ -99,9 +102,22 @@ class WaitLoop:
         """Handle events until the container's first process has ended."""
         while not self.ended:
             for fd, _ in self.poll.poll(self._timeout()):
-                if fd in self.handlers:
-                    self.handlers[fd]()
+                if fd in self.handlers and not self.survives(self.handlers[fd]) and fd != self.signals.fd:
+                    self.ignore(fd)
             self._run_due_alarms()
+
+    def survives(self, act: Callable[[], object]) -> bool:
+        """Call *act*; if it fails, keep its error as the complaint and return False."""
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001  an error of any kind must not end the program that runs
+            self.complain(f"{type(error).__name__}: {error}")
+            return False
+        return True
+
+    def complain(self, text: str) -> None:
+        """Keep the first *text* that says what went wrong; the program goes on."""
+        self.complaint = self.complaint or text
 
     def after(self, seconds: float, act: Callable[[], None]) -> None:
         """Call *act* once, after *seconds* have passed."""
@@ -117,7 +133,7 @@ class WaitLoop:
         due = [(when, act) for when, act in self.alarms if when <= time.monotonic()]
         for alarm in due:
             self.alarms.remove(alarm)
-            alarm[1]()
+            self.survives(alarm[1])
 
     def forward_signals(self) -> None:
         """Send pending signals to the container; for SIGWINCH, set its terminal's size; see pidfd_send_signal(2)."""
@@ -125,7 +141,7 @@ class WaitLoop:
             if number == signal.SIGWINCH and self.handles.master >= 0:
                 from tinybox.isolation import terminal
 
-                terminal.follow_size(0, self.handles.master)
+                terminal.follow_window(self.handles.master)
             elif number not in _NOT_FORWARDED:
                 try:
                     signal.pidfd_send_signal(self.handles.pidfd, number)
@@ -136,48 +152,6 @@ class WaitLoop:
         """Record that the container's first process has ended."""
         self.ended = True
 
-    def type_in(self) -> None:
-        """Copy typed bytes to the container's terminal, as fast as that accepts them."""
-        typed = os.read(0, _CHUNK)
-        self.typed += typed
-        if not typed:
-            self.ignore(0)
-        self.carry_typed()
-
-    def carry_typed(self) -> None:
-        """Write typed bytes to the container's terminal; while it is full (EAGAIN, write(2)), do not read more input.
-
-        To wait here instead would be a deadlock: a program that echoes its input stops reading while its output is not
-        read, and this process reads it.
-        """
-        master = self.handles.master
-        try:
-            while self.typed:
-                self.typed = self.typed[os.write(master, self.typed) :]
-        except BlockingIOError:
-            self.ignore(0)
-            self.listen(master, self.show_output, select.POLLIN | select.POLLOUT)
-        except OSError:
-            self.typed = b""
-
-    def show_output(self) -> None:
-        """Copy the output of the container's terminal to stdout; EIO: no process has the terminal open; see pts(4)."""
-        if self.typed:
-            self.carry_typed()
-            if not self.typed:
-                self.listen(self.handles.master, self.show_output)
-                self.listen(0, self.type_in)
-        try:
-            shown = os.read(self.handles.master, _CHUNK)
-        except BlockingIOError:
-            return
-        except OSError:
-            shown = b""
-        if shown:
-            write_all(1, shown)
-        else:
-            self.ignore(self.handles.master)
-
 
 def close_quietly(fd: int) -> None:
     """Close *fd*; ignore the error if it is closed already."""
@@ -185,15 +159,6 @@ def close_quietly(fd: int) -> None:
         os.close(fd)
     except OSError:
         return
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write all of *data*, and wait as long as that takes; see write(2) for why one call may not be enough."""
-    while data:
-        try:
-            data = data[os.write(fd, data) :]
-        except BlockingIOError:  # another process that has this terminal open has set O_NONBLOCK
-            select.select([], [fd], [])
 
 
 def watch(container: Watched, signals: Signals, wire: Callable[[WaitLoop], None] | None = None) -> Ending:
@@ -205,22 +170,12 @@ def watch(container: Watched, signals: Signals, wire: Callable[[WaitLoop], None]
     watching = WaitLoop(container, signals)
     watching.listen(handles.pidfd, watching.note_end)
     watching.listen(signals.fd, watching.forward_signals)
-    oom = _oom_watch(container)
-    if oom is not None:
-        watching.listen(oom.fileno(), lambda: _out_of_memory(watching, oom), oom.mask)
-        _out_of_memory(watching, oom)  # the program runs already, and cgroup v1 does not repeat earlier events
+    oom = _oom_watch(watching)
     try:
-        if wire is not None:
-            wire(watching)
-        elif handles.master >= 0:
-            from tinybox.isolation import terminal
-
-            with terminal.RawMode(0):
-                terminal.follow_size(0, handles.master)
-                _relay(watching)
-        elif handles.relay is not None:
-            handles.relay.carry(watching)
-        else:
+        try:
+            (wire or _relay)(watching)
+        except Exception as error:  # noqa: BLE001  the streams have failed, not the program
+            watching.complain(f"{type(error).__name__}: {error}")
             watching.until_the_end()
         return _ending(watching, oom)
     finally:
@@ -229,22 +184,33 @@ def watch(container: Watched, signals: Signals, wire: Callable[[WaitLoop], None]
 
 
 def _relay(watching: WaitLoop) -> None:
-    """Copy bytes between tinybox's terminal and the container's, up to the last byte of its output."""
-    os.set_blocking(watching.handles.master, False)
-    watching.listen(watching.handles.master, watching.show_output)
-    if watching.handles.interactive:
-        watching.listen(0, watching.type_in)
-    watching.until_the_end()
-    while select.select([watching.handles.master], [], [], 0)[0] and watching.handles.master in watching.handlers:
-        watching.show_output()
+    """Wait for the end of the container, and copy bytes between tinybox's streams and its terminal or pipes."""
+    if watching.handles.master >= 0:
+        from tinybox.container.process.terminal_relay import TerminalRelay
+
+        TerminalRelay(watching).carry()
+    elif watching.handles.relay is not None:
+        watching.handles.relay.carry(watching)
+    else:
+        watching.until_the_end()
 
 
-def _oom_watch(container: Watched) -> OomWatch | None:
-    if not container.limits_memory:
+def _oom_watch(watching: WaitLoop) -> OomWatch | None:
+    """Listen for a lack of memory; None if the container has no limit, or no descriptor is free for it."""
+    if not watching.container.limits_memory:
         return None
     from tinybox.isolation.cgroups.out_of_memory import OomWatch
 
-    return OomWatch(container.cgroup)
+    try:
+        oom = OomWatch(watching.container.cgroup)
+    except OSError as error:
+        watching.complain(f"out of memory would not be noticed: {error.strerror}")
+        return None
+    watching.listen(oom.fileno(), lambda: _out_of_memory(watching, oom), oom.mask)
+    watching.survives(
+        lambda: _out_of_memory(watching, oom)
+    )  # the program runs already, and cgroup v1 does not repeat earlier events
+    return oom
 
 
 def _out_of_memory(watching: WaitLoop, oom: OomWatch) -> None:
@@ -263,5 +229,5 @@ def _ending(watching: WaitLoop, oom: OomWatch | None) -> Ending:
     assert result is not None  # noqa: S101  waitid(2) returns None only with WNOHANG
     status = result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
     if watching.out_of_memory or (oom is not None and oom.struck()):
-        return Ending(128 + signal.SIGKILL, out_of_memory=True)
-    return Ending(status)
+        return Ending(128 + signal.SIGKILL, out_of_memory=True, complaint=watching.complaint)
+    return Ending(status, complaint=watching.complaint)

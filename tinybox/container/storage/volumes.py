@@ -6,7 +6,6 @@ empty volume the image's files at its mount point are copied, whole or not at al
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 
@@ -18,7 +17,7 @@ from tinybox.linux.locks import Lock, lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection
     from typing import Any
 
     from tinybox.container.records.paths import Paths
@@ -45,6 +44,8 @@ class Volume:
 
     def size(self) -> int:
         """Return the sum of the sizes of its files in bytes; see du(1)."""
+        from tinybox.linux.trees import tree_size
+
         return tree_size(self.path)
 
 
@@ -76,9 +77,17 @@ def used(paths: Paths, config: Spec) -> list[str]:
     return [entry["source"] for entry in spec.mounts_of_volumes(config, paths)]
 
 
-def requested(config: Spec) -> list[Mount]:
-    """Return the mounts of a container with this *config* that the user requested."""
-    return [entry for entry in config.get("mounts", []) if entry["destination"] not in OWN_MOUNTS]
+def requested(config: Spec, also: Collection[str] = ()) -> list[Mount]:
+    """Return the mounts of a container with this *config* that the user requested.
+
+    *also*: places of tinybox's own mounts, such as /etc/hosts, where the user has put a directory or file of the host.
+    """
+    return [
+        entry
+        for entry in config.get("mounts", [])
+        if entry["destination"] not in OWN_MOUNTS
+        or (entry["destination"] in also and os.path.isabs(entry.get("source", "")))
+    ]
 
 
 def handed_on(paths: Paths, config: Spec) -> list[Mount]:
@@ -256,38 +265,6 @@ def unused(paths: Paths, is_wanted: Callable[[Volume], bool]) -> list[Volume]:
     """Return the volumes that no container uses and for which *is_wanted* is true."""
     taken = users(paths, _refuse)
     return [volume for volume in every(paths) if volume.path not in taken and is_wanted(volume)]
-
-
-def tree_size(path: str) -> int:
-    """Return the sum of the sizes of all files below *path* in bytes, each file counted once.
-
-    Files that are removed or moved during the walk are not counted.
-    """
-    sizes: dict[tuple[int, int], int] = {}
-    try:
-        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return 0
-    try:
-        for fd, _, names in files.walk(top):
-            for info in _infos(names, fd):
-                sizes[info.st_dev, info.st_ino] = info.st_size
-    except OSError as error:
-        if error.errno != errno.ESTALE:
-            raise
-    finally:
-        os.close(top)
-    return sum(sizes.values())
-
-
-def _infos(names: Sequence[str], fd: int) -> list[os.stat_result]:
-    infos = []
-    for name in names:
-        try:
-            infos.append(os.stat(name, dir_fd=fd, follow_symlinks=False))
-        except FileNotFoundError:
-            continue
-    return infos
 
 
 def _read(name: str, folder: str) -> dict[str, Any]:

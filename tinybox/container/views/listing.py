@@ -14,6 +14,7 @@ from tinybox.container.storage import volumes
 from tinybox.errors import DamagedError, StateError, UsageError, report
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.hierarchies import hierarchies
+from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,22 +117,34 @@ class Listed:
             config = spec.load(self.paths.bundle(self.id))
         except (UsageError, DamagedError):  # the container was removed during this call, or `inspect` names the damage
             return []
-        return [_mount(self.paths, entry) for entry in volumes.requested(config)]
+        asked = json.loads(self.annotations.get(spec.ASKED) or "{}").get("HostConfig", {})
+        modes = dict(_place_and_mode(text) for text in asked.get("Binds", []))
+        memory = set(map(os.path.normpath, asked.get("Tmpfs", {})))  # docker does not list --tmpfs here
+        named = {*modes, *(os.path.normpath(entry["Target"]) for entry in asked.get("Mounts") or ())}
+        entries = [entry for entry in volumes.requested(config, also=named) if entry["destination"] not in memory]
+        return [_mount(self.paths, entry, modes.get(entry["destination"], "")) for entry in entries]
 
 
-def _mount(paths: Paths, entry: Mount) -> dict[str, Any]:
+def _place_and_mode(bind: str) -> tuple[str, str]:
+    _, place, mode = [*bind.split(":"), ""][:3]
+    return os.path.normpath(place), mode
+
+
+def _mount(paths: Paths, entry: Mount, mode: str) -> dict[str, Any]:
+    """Return a mount with docker's keys: those of a volume, a bind mount or a tmpfs; *mode* is the text of -v."""
     source, options = entry.get("source", ""), entry.get("options", [])
     is_volume = os.path.dirname(os.path.dirname(source)) == paths.volumes
-    propagation = next((option for option in options if option in _PROPAGATIONS), "")
-    mode = [option for option in options if option not in ("rbind", "bind", propagation)]
+    kind = "volume" if is_volume else entry.get("type", "bind")
+    propagation = next((option for option in reversed(options) if option in _PROPAGATIONS), "")
     return {
-        "Type": "volume" if is_volume else entry.get("type", "bind"),
+        "Type": kind,
         "Name": os.path.basename(os.path.dirname(source)) if is_volume else "",
         "Source": source if source.startswith("/") else "",
         "Destination": entry["destination"],
-        "Mode": ",".join(mode),
+        **({"Driver": "local"} if is_volume else {}),
+        "Mode": mode,
         "RW": not {"ro", "rro"}.intersection(options),
-        "Propagation": propagation,
+        "Propagation": propagation if kind == "bind" else "",
     }
 
 

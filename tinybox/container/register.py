@@ -1,0 +1,61 @@
+"""Register a new container: its id, its name and its directory in the store, as ``docker create`` does.
+
+If this process is killed meanwhile, the run directory of the container is left, and the next command removes the rest;
+see lifecycle.sweep().
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container import lifecycle
+from tinybox.container.records import naming, spec, state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.lifecycle import Container
+
+
+def register(container: Container, *, passing: bool = False) -> None:
+    """Reserve a container's id, name and directory in the store; its state is then ``new``, as after ``docker create``.
+
+    A *passing* one runs in the foreground and is removed at its end (``--rm``): the store does not get its state.
+    """
+    container.record = state.lock(container.paths, container.id)
+    container.record.passing = passing
+    if not passing:  # a passing container has no state in the store, so _reap() removes it in any case
+        container.record.bind()
+    try:
+        naming.reserve(container.paths, container.annotations[spec.NAME], container.id)
+        if spec.has_other_users(container.config):
+            from tinybox.container.records import id_ranges
+
+            id_ranges.acquire(container.paths, container.id, container.config)
+        _make_bundle(container)
+    except BaseException:
+        container.handles.close()
+        lifecycle.discard(container)
+        raise
+    container.emit("create")
+
+
+def _make_bundle(container: Container) -> None:
+    """Make the bundle on disk: config.json, state.json, an empty writable layer, and a mount point for the root."""
+    if spec.mounts_of_volumes(container.config, container.paths):
+        from tinybox.container.storage import volumes
+
+        volumes.make(container.paths, container.config)
+    os.mkdir(container.bundle, 0o711)
+    for folder in ("upper", "work", container.config["root"]["path"]):
+        os.mkdir(os.path.join(container.bundle, folder), 0o755)
+    spec.save(container.config, container.bundle)
+    container.record.write(
+        ociVersion=spec.OCI_VERSION,
+        id=container.id,
+        status=state.NEW,
+        bundle=container.bundle,
+        annotations=container.annotations,
+        command=container.config["process"]["args"],
+        terminal=bool(container.config["process"].get("terminal")),
+        createdAt=state.now(),
+    )
