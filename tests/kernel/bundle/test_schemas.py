@@ -14,7 +14,7 @@ from tests.support.oci_schemas import faults, properties
 from tinybox.container.config import fields, validate
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
-from tinybox.isolation import mounts
+from tinybox.isolation import memory_policy, mounts
 from tinybox.isolation.seccomp import compiler, filters
 
 if TYPE_CHECKING:
@@ -132,14 +132,17 @@ def test_features_follow_the_specification(bundle: Bundle) -> None:
         path.split(".")[1] for path in FIELDS if path.startswith("hooks.") and path.count(".") == 1
     ]
     linux = told["linux"]
-    parts = "namespaces capabilities cgroup seccomp apparmor selinux intelRdt mountExtensions".split()
-    assert set(linux) == set(parts)
+    parts = "namespaces capabilities cgroup seccomp apparmor selinux memoryPolicy intelRdt mountExtensions netDevices"
+    assert set(linux) == set(parts.split())
     assert set(linux["namespaces"]) == {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"}
     assert "CAP_SYS_ADMIN" in linux["capabilities"]
     groups = {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True}
     assert linux["cgroup"] == groups  # abilities of the program, whatever the host
-    enabled = {name: linux[name]["enabled"] for name in ("apparmor", "selinux", "intelRdt", "seccomp")}
-    assert enabled == {"apparmor": True, "selinux": True, "intelRdt": False, "seccomp": True}
+    enabled = {name: linux[name]["enabled"] for name in ("apparmor", "selinux", "intelRdt", "seccomp", "netDevices")}
+    assert enabled == dict.fromkeys(enabled, True)
+    assert linux["intelRdt"] == {"enabled": True, "schemata": True, "monitoring": True}
+    for mode in linux["memoryPolicy"]["modes"]:
+        assert memory_policy.values({"mode": mode, "flags": linux["memoryPolicy"]["flags"]})[0] & 7 < 7
     assert linux["mountExtensions"] == {"idmap": {"enabled": True}}
     assert set(linux["seccomp"]) == {"enabled", "actions", "operators", "archs", "knownFlags", "supportedFlags"}
     assert {"SCMP_ACT_NOTIFY"} <= set(linux["seccomp"]["actions"])
