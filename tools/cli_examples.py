@@ -26,6 +26,11 @@ EXAMPLES = {
         ),
         Example("tinybox run --rm -it alpine sh", "Run a shell; on a terminal, -it may be left out.", alone=False),
         Example(
+            "tinybox run --name work -it alpine sh",
+            "Without --rm it is kept; ctrl-p ctrl-q leave it running, `tinybox attach work` returns to it.",
+            alone=False,
+        ),
+        Example(
             "tinybox run --rm -m 32m busybox sh -c 'head -c 128m /dev/zero | tail | wc -c'",
             "A program that takes more memory than the limit is killed, and the status is 137.",
         ),

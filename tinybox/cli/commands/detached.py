@@ -7,7 +7,7 @@ from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
 from tinybox.container.monitor import attach, attach_protocol, background
-from tinybox.container.process import wait_loop
+from tinybox.container.process import detaching, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, state, waking
 from tinybox.container.records.paths import Paths
@@ -53,7 +53,7 @@ def create(image: str, command: list[str], options: dict[str, Any]) -> int:
     return 0
 
 
-def start(names: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
+def start(names: tuple[str, ...], *, attached: bool, interactive: bool, keys: str = "") -> int:
     """Start containers; with *attached* or *interactive*, attach to the only one and return its exit status."""
     paths = Paths()
     here = host.read(paths.cache)
@@ -61,7 +61,7 @@ def start(names: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
     if attached or interactive:
         if len(names) > 1:
             raise UsageError("start -a", "several containers at once cannot be attached to", "name one of them")
-        return _start_attached(paths, here, names[0], interactive=interactive)
+        return _start_attached(paths, here, names[0], interactive=interactive, keys=keys)
     return each(names, lambda name: _start(paths, here, name))
 
 
@@ -71,16 +71,19 @@ def _start(paths: Paths, here: host.Host, name: str) -> None:
         begin(container)
 
 
-def _start_attached(paths: Paths, here: host.Host, name: str, *, interactive: bool) -> int:
+def _start_attached(paths: Paths, here: host.Host, name: str, *, interactive: bool, keys: str) -> int:
+    detaching.key_bytes(keys or detaching.DETACH)
     container = launch.owned(paths, here, name)
     if container is None:
-        return attach_to(name, stdin=interactive)
+        return attach_to(name, stdin=interactive, keys=keys)
     connection, monitor_end = attach_protocol.pair()
     with wait_loop.Signals() as signals:
         begin(container, monitor_end)
         monitor_end.close()
         terminal = bool(container.config["process"].get("terminal"))
-        return attach.attend(paths, container.id, connection, signals, stdin=interactive, terminal_inside=terminal)
+        return attach.attend(
+            paths, container.id, connection, signals, stdin=interactive, terminal_inside=terminal, keys=keys
+        )
 
 
 def attach_to(name: str, *, stdin: bool = True, proxy: bool = True, keys: str = "") -> int:
@@ -93,8 +96,8 @@ def attach_to(name: str, *, stdin: bool = True, proxy: bool = True, keys: str = 
     try:
         connection = attach_protocol.connect(paths.run_directory(container))
     except OSError as error:
-        cause = "runs in the foreground of another terminal"
-        raise StateError(f"container {name}", cause, "only a container started with -d can be attached to") from error
+        cause = "runs in the foreground, with --rm and without a terminal of its own"
+        raise StateError(f"container {name}", cause, "run it with -d, with -it, or without --rm") from error
     waking.owner_of(now["pid"])
     with wait_loop.Signals() as signals:
         terminal = bool(now.get("terminal"))

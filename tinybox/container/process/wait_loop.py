@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         limits_memory: bool
 
 
-_NOT_FORWARDED = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH)
+NOT_FORWARDED = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH)
 FORWARDED = [number for number in init.SIGNALS if number != signal.SIGCHLD]
 _CHUNK = 65536
 _LONGEST_WAIT = 1 << 30  # milliseconds, twelve days: poll(2) counts them in an int; a longer wait is made of several
@@ -142,7 +142,7 @@ class WaitLoop:
                 from tinybox.isolation import terminal
 
                 terminal.follow_size(0, self.handles.master)
-            elif number not in _NOT_FORWARDED:
+            elif number not in NOT_FORWARDED:
                 try:
                     signal.pidfd_send_signal(self.handles.pidfd, number)
                 except ProcessLookupError:
