@@ -26,11 +26,6 @@ EXAMPLES = {
         ),
         Example("tinybox run --rm -it alpine sh", "Run a shell; on a terminal, -it may be left out.", alone=False),
         Example(
-            "tinybox run --name work -it alpine sh",
-            "Without --rm it is kept; ctrl-p ctrl-q leave it running, `tinybox attach work` returns to it.",
-            alone=False,
-        ),
-        Example(
             "tinybox run --rm -m 32m busybox sh -c 'head -c 128m /dev/zero | tail | wc -c'",
             "A program that takes more memory than the limit is killed, and the status is 137.",
         ),
@@ -61,6 +56,15 @@ EXAMPLES = {
         ),
         Example("tinybox run --dry-run busybox true", "Print the plan with its manual pages; do nothing."),
     ],
+    "checkpoint create": [
+        Example(
+            "tinybox checkpoint create web before-lunch",
+            "Keep the processes of web as files, and end them; `tinybox start --checkpoint before-lunch web` goes on.",
+            alone=False,
+        ),
+    ],
+    "checkpoint ls": [Example("tinybox checkpoint ls web", "List the checkpoints of web.")],
+    "checkpoint rm": [Example("tinybox checkpoint rm web before-lunch", "Remove a checkpoint.", alone=False)],
     "explain": [
         Example("tinybox explain", "List all steps that a plan can have."),
         Example("tinybox explain pivot_root", "Explain one step: the kernel, the call, the code."),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import no_trace
+from tests.support.engine_directories import remove_groups
 from tests.support.no_trace import leaves_no_rules, leaves_no_trace
 from tests.support.oci_runtimes import Runtime
 from tinybox.images.store import Store
@@ -27,3 +29,11 @@ def runtime(store_root: Path) -> Iterator[Runtime]:
     yield runtime
     runtime.close()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def room() -> Iterator[str]:
+    """Give a path for control groups as an engine would choose it, and remove it."""
+    room = f"/{no_trace.room()}-test-of-an-engine"
+    yield room
+    remove_groups(room)

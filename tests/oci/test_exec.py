@@ -86,6 +86,22 @@ def test_exec_applies_its_own_options(runtime: Runtime) -> None:
     assert plain == ["0", "0", "0", "/", "CapBnd:", "0000000020000420", "NoNewPrivs:", "0"]
 
 
+def test_the_user_of_exec_keeps_the_container_s_groups(runtime: Runtime) -> None:
+    """As in runc: --user replaces only the numbers that it gives, and -g adds to the groups of the config.
+
+    A program of exec would otherwise lose a group that a file denies; without a GID it would get root's group.
+    """
+    runtime.change(lambda config: config["process"].update(user={"uid": 5, "gid": 6, "additionalGids": [7, 8]}))
+    runtime.runs("box")
+    script = "id -u; id -g; while read -r key rest; do [ $key = Groups: ] && echo $rest; done < /proc/self/status"
+    for words, shown in (
+        ((), "5 6 7 8"), (("-u", "9:10"), "9 10 7 8"), (("-u", "9"), "9 6 7 8"), (("-g", "11"), "5 6 7 8 11"),
+        (("-u", "9:10", "-g", "11,12"), "9 10 7 8 11 12"),
+    ):  # fmt: skip
+        said = runtime("exec", *words, "box", "sh", "-c", f"{script}; true").stdout
+        assert said.split() == shown.split(), words
+
+
 def test_home_is_that_of_the_exec_s_user(runtime: Runtime) -> None:
     """Without HOME in the options it comes from the container's /etc/passwd, for each process by its own user."""
     (runtime.bundle / "rootfs/etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nfive:x:5:5::/five:/bin/sh\n")
@@ -193,6 +209,17 @@ def test_a_terminal_in_the_foreground_has_the_size_of_the_config(runtime: Runtim
     process = {"args": ["stty", "size"], "cwd": "/", "env": ["PATH=/bin"], "terminal": True}
     path.write_text(json.dumps({**process, "consoleSize": {"height": 11, "width": 22}}))
     assert runtime("exec", f"--process={path}", "box").stdout.split() == ["11", "22"]
+
+
+def test_exec_needs_an_existing_directory(runtime: Runtime) -> None:
+    """A working directory that is missing is an error, as in runc and crun, and is not made; create's is made."""
+    runtime.change(lambda config: config["process"].update(cwd="/made"))
+    runtime.runs("box")
+    done = runtime("exec", "--cwd", "/missing", "box", "true")
+    assert done.returncode == 127
+    assert "working directory /missing: No such file or directory" in done.stderr
+    assert "missing" not in runtime("exec", "--cwd", "/", "box", "ls", "/").stdout
+    assert runtime("exec", "box", "pwd").stdout == "/made\n"
 
 
 def test_exec_needs_an_existing_program(runtime: Runtime) -> None:

@@ -11,27 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import no_trace
-from tests.support.engine_directories import RUNTIME, remove_groups
+from tests.support.engine_directories import RUNTIME
 from tests.support.slowness import SLOWNESS
 from tinybox.isolation.cgroups.hierarchies import hierarchies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.support.oci_runtimes import Runtime
 
 pytestmark = pytest.mark.root
 
 MEBIBYTE = 1 << 20
 FILES = {("memory", 1): "memory.limit_in_bytes", ("memory", 2): "memory.max", ("pids", 1): "pids.max"}
-
-
-@pytest.fixture
-def room() -> Iterator[str]:
-    """Give a path for control groups as an engine would choose it, and remove it."""
-    room = f"/{no_trace.room()}-test-of-an-engine"
-    yield room
-    remove_groups(room)
 
 
 def limit(group: str, controller: str) -> str:
@@ -159,65 +149,6 @@ def test_a_relative_path_is_below_tinybox_s_group(runtime: Runtime) -> None:
         pid = runtime.runs("box")["pid"]
         assert f":{group}\n" in Path(f"/proc/{pid}/cgroup").read_text()
         assert runtime("delete", "--force", "box").returncode == 0
-
-
-def test_limits_are_changed_while_it_runs(room: str, runtime: Runtime) -> None:
-    """update: by single options, by a file, from stdin; other limits stay; a bad value changes nothing."""
-    runtime.change(lambda config: config["linux"].update(cgroupsPath=f"{room}/box"))
-    runtime.change(lambda config: config["linux"]["resources"].update(memory={"limit": 64 * MEBIBYTE}))
-    runtime.runs("box")
-    group = f"{room}/box"
-    assert (limit(group, "memory"), limit(group, "pids")) == (str(64 * MEBIBYTE), "max")
-    assert runtime("update", "--pids-limit=33", "box").returncode == 0
-    assert (limit(group, "memory"), limit(group, "pids")) == (str(64 * MEBIBYTE), "33")
-    assert runtime("update", "--resources=-", "box", text='{"pids": {"limit": 44}, "cpu": null}').returncode == 0
-    path = runtime.folder / "resources.json"
-    path.write_text(json.dumps({"memory": {"limit": 128 * MEBIBYTE}}))
-    assert runtime("update", f"--resources={path}", "box").returncode == 0
-    assert (limit(group, "memory"), limit(group, "pids")) == (str(128 * MEBIBYTE), "44")
-    assert runtime("update", "--memory=96M", "box").returncode == 0
-    assert limit(group, "memory") == str(96 * MEBIBYTE)
-    assert runtime("update", f"--memory={128 * MEBIBYTE}", "box").returncode == 0
-    for words in (["--pids-limit=" + "9" * 5000], [f"--pids-limit={2**63}"], ["--memory=1x"], ["--cpu-share=-1"]):
-        done = runtime("update", *words, "box")
-        assert (done.returncode, len(done.stderr.splitlines())) == (125, 1), done.stderr
-    for words in (["--pids-limit=many"], ["--resources=/nosuch"], ["--cpuset-cpus=4095"]):
-        assert runtime("update", *words, "box").returncode
-    assert (limit(group, "memory"), limit(group, "pids")) == (str(128 * MEBIBYTE), "44")
-
-
-def test_a_changed_limit_keeps_the_related_ones(room: str, runtime: Runtime) -> None:
-    """A quota keeps its period, a limit of memory and swap that of memory; an idle group can be changed further."""
-    runtime.change(lambda config: config["linux"].update(cgroupsPath=f"{room}/box"))
-    limits = {"memory": {"limit": 64 * MEBIBYTE}, "cpu": {"period": 50000, "quota": 20000, "shares": 512}}
-    runtime.change(lambda config: config["linux"]["resources"].update(limits))
-    runtime.runs("box")
-    where = hierarchies()
-
-    def kept(controller: str, v1: str, v2: str) -> str:
-        file = v1 if where.version(controller) == 1 else v2
-        return Path(f"{where.root(controller)}{room}/box/{file}").read_text().strip()
-
-    def update(*words: str) -> None:
-        done = runtime("update", *words, "box")
-        assert done.returncode == 0, done.stderr
-
-    update("--cpu-quota=30000")
-    assert kept("cpu", "cpu.cfs_period_us", "cpu.max").split()[-1] == "50000"
-    assert kept("cpu", "cpu.cfs_quota_us", "cpu.max").split()[0] == "30000"
-    update("--cpu-idle=1")
-    update("--cpu-quota=20000")
-    update("--cpu-idle=0")
-    assert kept("cpu", "cpu.shares", "cpu.weight") == ("512" if where.version("cpu") == 1 else "59")
-    swap = ("memory", "memory.memsw.limit_in_bytes", "memory.swap.max")
-    if os.path.exists(f"{where.root('memory')}{room}/box/{swap[where.version('memory')]}"):
-        update(f"--memory-swap={96 * MEBIBYTE}")
-        assert kept(*swap) == str((96 if where.version("memory") == 1 else 32) * MEBIBYTE)
-        update("--memory=-1")
-        assert kept(*swap) in ("max", "9223372036854771712")
-        assert limit(f"{room}/box", "memory") in ("max", "9223372036854771712")
-    else:
-        assert limit(f"{room}/box", "memory") == str(64 * MEBIBYTE)
 
 
 def test_usage_is_reported(runtime: Runtime) -> None:

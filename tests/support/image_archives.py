@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 import tarfile
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from tinybox.images.archive import Unpacked, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 class Member(NamedTuple):
@@ -59,6 +61,21 @@ def archive(members: Iterable[Member], form: int = tarfile.PAX_FORMAT) -> bytes:
                 setattr(info, field, value)
             tar.addfile(info, io.BytesIO(member.content))
     return result.getvalue()
+
+
+def saved(path: Path, layers: Sequence[bytes], name: str) -> Path:
+    """Write an archive of `docker save` with these *layers*, bottom first, and return its path."""
+    files = {f"{number}.tar": layer for number, layer in enumerate(layers)}
+    diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
+    config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+    listed = [{"Config": "config.json", "RepoTags": [name], "Layers": list(files)}]
+    files |= {"config.json": json.dumps(config).encode(), "manifest.json": json.dumps(listed).encode()}
+    with tarfile.open(path, "w") as tar:
+        for member, content in files.items():
+            info = tarfile.TarInfo(member)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
 
 
 def header(name: str, kind: bytes, size: int) -> bytes:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_a_long_line_is_one_line(tmp_path: Path) -> None:
-    """40,000 characters are several entries of the log, and one line with one name and one time; --tail counts it so."""
+    """40,000 characters are several entries of the log, but one line with one name and one time, also for --tail."""
     paths = home_at(tmp_path)
     box = store(paths, "project-web-1", created=1, exitCode=0)
     lines = [b"first\n", b"x" * 40_000 + b"\n", b"last, unfinished"]

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tinybox.linux.syscalls import numbers_of
+from tinybox.seeing import syscall_format
 from tinybox.seeing.decoding import decode, manual
 from tinybox.seeing.interpreter import FUNCTIONS, REPLACED, real_call
 
@@ -43,3 +44,9 @@ def test_the_default_is_this_machine() -> None:
 def test_the_newer_calls_are_written_as_in_c(call: str, raw: list[object], shown: list[str], page: str) -> None:
     """The kernel's order, with the arguments that Python leaves out, and the page of the manual."""
     assert (decode(call, raw), manual(call)) == (shown, page)
+
+
+def test_a_real_time_signal_has_a_name() -> None:
+    """A real-time signal is named by its distance from the nearer end, as `kill -l` of bash does."""
+    names = {15: "SIGTERM", 34: "SIGRTMIN", 37: "SIGRTMIN+3", 61: "SIGRTMAX-3", 64: "SIGRTMAX", 32: "32", 0: "0"}
+    assert {number: syscall_format.signal_name(number) for number in names} == names

@@ -20,9 +20,10 @@ from tinybox.container.process import child, init, spawn, wait_loop
 from tinybox.container.process.plan import Plan, Step
 from tinybox.container.process.plan_runner import PlanRunner
 from tinybox.container.records import spec
-from tinybox.errors import UsageError
+from tinybox.errors import DamagedError, UsageError
 from tinybox.isolation import idmap, namespaces, rootfs
 from tinybox.linux import process
+from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ class Execution:
             self.mode = init.LEAVE
         changed = configured(config, target.state["pid"], arguments, options)
         self.task = Task(changed, paths.bundle(target.id), here, handles, self.cgroup, target.id)
+        self.task.first_process = config["process"]
+        if self.task.shares_mounts:  # tinybox has made none without; `oci/execute.py` has a root directory for them
+            raise DamagedError(f"container {target.id[:12]}", "its config.json is damaged: no mount namespace is new")
         handles.namespace_fds[TARGET] = os.dup(target.pidfd)
         self.plan = plan(self.task, self.mode, dies_with_parent=not options.get("detach"))
         self.runner = PlanRunner(self.plan, handles)
@@ -108,9 +112,13 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
     """Return the container's config with the new process in it: docker's exec options override the container's."""
     former = config["process"]
     new: Process = {**former, "args": list(arguments), "terminal": bool(options.get("tty"))}
+    new.pop("consoleSize", None)  # that of the terminal of the container's own program
     variables = dict(line.partition("=")[::2] for line in former.get("env", []))
     if options.get("user"):
-        new["user"], directory = user_option.resolve(options["user"], [f"/proc/{pid}/root"])
+        root = [f"/proc/{pid}/root"]
+        new["user"], directory = user_option.resolve(options["user"], root)
+        if added := config.get("annotations", {}).get(spec.GROUP_ADD):
+            user_option.add_groups(new["user"], json.loads(added), root)
         variables["HOME"] = directory
         if new["user"].get("uid", 0) != 0 and not options.get("privileged"):
             new["capabilities"] = {"bounding": former.get("capabilities", {}).get("bounding", [])}
@@ -131,8 +139,12 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
 
 def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
     """Plan how a process joins the container whose first process has the pidfd ``namespace_fds[TARGET]``."""
-    handles, kinds = task.handles, [*task.new, *task.joined]
-    joins, pidfd = "pid" in kinds, handles.namespace_fds[TARGET]
+    handles, directory = task.handles, task.process["cwd"]
+    pidfd = handles.namespace_fds[TARGET]
+    kinds = [*task.new, *task.joined]
+    if "time" not in kinds and has_own_clocks(process.pid_of(pidfd)):
+        kinds.append("time")
+    joins = "pid" in kinds
     check_labels(task)
     die_with_parent = Step(
         "die-with-parent", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL
@@ -141,7 +153,8 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
         *([die_with_parent] if dies_with_parent else []),
         *_processors(task, "initial"),
         Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
-        *program.erase_environment(),
+        *program.erase_environment(task),
+        *program.reset_own(task),
         Step("wait", "Wait until the parent opens the gate", "pipe(7)", child.wait_for_parent, handles),
         *_processors(task, "final"),
         *program.leave_keyring(task),
@@ -152,8 +165,8 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
         *streams.steps(task.process, task.handles, b"/", console=False),
         *program.limits(task.process),
         *program.scheduling(task),
-        Step("directory", f"Go to {task.process['cwd']}", "chdir(2)", rootfs.enter_directory, task.process["cwd"]),
-        *program.rights(task),
+        Step("directory", f"Go to {directory}", "chdir(2)", rootfs.enter_existing_directory, directory),
+        *program.rights(task, joins=joins),
         *program.begin(task, mode, joins=joins, dies_with_parent=dies_with_parent),
     ]
     return Plan(_outside(task, inside, joins), inside, task.warnings)
@@ -176,13 +189,13 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
     if not joins:
         says, act = "Put the child into the control groups that clone3 could not reach", spawn.join_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
-        order = [groups, clone, join_groups, *oom_score(task), release]
+        order = [groups, clone, *program.reset_child(task), join_groups, *oom_score(task), release]
     else:
         says, act = "Put the child into the container's control groups", spawn.enter_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
         first, last = program.adopt(task)
-        order = [clone, release, first, groups, join_groups, *oom_score(task), last]
-    return [*streams.pipes(task.process, handles), *program.trampoline(task), *order, ready]
+        order = [clone, *program.reset_child(task), release, first, groups, join_groups, *oom_score(task), last]
+    return [*streams.pipes(task), *program.trampoline(task), *order, ready, *streams.give(task)]
 
 
 def _processors(task: Task, moment: str) -> list[Step]:
@@ -201,6 +214,17 @@ def _processors(task: Task, moment: str) -> list[Step]:
 def join(pidfd: int, kinds: list[str]) -> None:
     """Join all the namespaces of the process behind *pidfd* at once; see setns(2), Linux 5.8."""
     process.setns(pidfd, namespaces.flags(kinds))
+
+
+def has_own_clocks(pid: int) -> bool:
+    """Return whether *pid* has another time namespace than this process: criu gives restored processes their own.
+
+    If *pid* has ended, the process that is to join it will find that out; see time_namespaces(7).
+    """
+    try:
+        return not os.path.samestat(os.stat(namespaces.path(pid, "time")), os.stat("/proc/self/ns/time"))
+    except FileNotFoundError:  # a kernel without time namespaces
+        return False
 
 
 def _root(task: Task) -> list[Step]:

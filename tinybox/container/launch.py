@@ -17,6 +17,7 @@ from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, spec, state
 from tinybox.container.records.paths import Paths
 from tinybox.errors import StateError, UsageError
+from tinybox.images import tidying
 from tinybox.images.store import Store
 
 TYPE_CHECKING = False
@@ -76,6 +77,7 @@ def register(
         start_link_maker(handles)
     paths.prepare()
     lifecycle.sweep(paths, here)
+    tidying.tidy(paths.root)
 
     def place() -> lifecycle.Container:
         with Store(paths.root).locked(shared=True):
@@ -112,8 +114,11 @@ def start_link_maker(handles: Handles) -> None:
     handles.link_maker = LinkMaker()
 
 
-def owned(paths: Paths, here: host.Host, word: str) -> lifecycle.Container | None:
-    """Become the owner of the container at rest that *word* names, and return it; None if it runs already."""
+def owned(paths: Paths, here: host.Host, word: str, window: tuple[int, int] = (0, 0)) -> lifecycle.Container | None:
+    """Become the owner of the container at rest that *word* names, and return it; None if it runs already.
+
+    *window* is the (rows, columns) of the terminal that will be attached to it, if there is one.
+    """
     container = naming.find(paths, word)
     try:
         record = lifecycle.acquire(paths, here, container)
@@ -124,8 +129,10 @@ def owned(paths: Paths, here: host.Host, word: str) -> lifecycle.Container | Non
     if not record.state:
         record.close()
         raise StateError(f"container {word}", "no such container", "another command has just removed it")
+    handles = Handles()
+    handles.window = window
     try:
-        found = lifecycle.Container(paths, container, spec.load(paths.bundle(container)), here, Handles())
+        found = lifecycle.Container(paths, container, spec.load(paths.bundle(container)), here, handles)
     except BaseException:
         record.close()
         raise

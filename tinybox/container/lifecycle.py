@@ -14,38 +14,21 @@ from tinybox.container.planning.task import Task
 from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
-from tinybox.errors import Reported, StateError, TinyboxError
+from tinybox.errors import DamagedError, Reported, StateError, TinyboxError, report
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.limits import settings
 from tinybox.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
-
     from tinybox.container.network.endpoints import Endpoints
     from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Plan
-    from tinybox.container.process.wait_loop import Ending, Signals, WaitLoop
+    from tinybox.container.process.wait_loop import Ending, Signals, Streams
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Spec
     from tinybox.container.records.state import Record
-
-    class Streams(Protocol):
-        """The streams of a container with a log: monitor/stream_hub.py, which this file cannot import."""
-
-        def open(self) -> None:
-            """Make the pipes."""
-
-        def started(self) -> None:
-            """Close the program's ends."""
-
-        def watch(self, watching: WaitLoop) -> None:
-            """Pass data in both directions until the container ends."""
-
-        def close(self, status: int) -> None:
-            """Close all, and say farewell to clients."""
 
 
 class Container:
@@ -57,8 +40,8 @@ class Container:
         self.annotations = config.get("annotations", {})
         self.cgroup = group(container, config, host)
         self.endpoints = endpoints_of(paths, container, self.annotations)
-        task = Task(config, self.bundle, host, handles, self.cgroup, container, self.endpoints)
-        self.plan: Plan = planner.plan(task)
+        self.task = Task(config, self.bundle, host, handles, self.cgroup, container, self.endpoints)
+        self.plan: Plan = planner.plan(self.task)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
         self.name = self.annotations.get(spec.NAME, "")  # its first name; `tinybox rename` may have changed it since
         self.runner = PlanRunner(self.plan, handles)
@@ -235,10 +218,10 @@ def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_
     files.remove_tree(paths.bundle(container))
 
 
-def acquire(paths: Paths, host: Host, container: str) -> Record:
+def acquire(paths: Paths, host: Host, container: str, *, damaged_too: bool = False) -> Record:
     """Become the owner of a container at rest. If /run was cleared (reboot, or by hand), kill what survives of it."""
-    record = state.lock(paths, container)
-    if record.state.get("status") == state.STOPPED and record.state.get("exitCode") is None:
+    record = state.lock(paths, container, damaged_too=damaged_too)
+    if not record.state or (record.state["status"] == state.STOPPED and record.state.get("exitCode") is None):
         _end_group(container, host)
     return record
 
@@ -287,7 +270,12 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
     _end_group(record.id, host)
     attempt(lambda: _disconnect(paths, record.id))
     naming.hide(paths, record.id)
-    kept = state.stored(paths, record.id)
+    try:
+        kept = state.stored(paths, record.id)
+    except DamagedError as error:  # its files stay, and `ps` names it
+        report(error)
+        record.close()
+        return
     if kept is None or (record.is_bound() and kept["annotations"].get(spec.REMOVE)):
         delete(paths, record.id)
     elif record.state.get("status") == state.RUNNING:

@@ -9,8 +9,8 @@ from tinybox.container.config import configure, limits
 from tinybox.container.config.restart_policy import Policy
 from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import HostError
-from tinybox.isolation.cgroups import files
-from tinybox.isolation.cgroups.limits import Setting, settings
+from tinybox.isolation.cgroups import changes, files
+from tinybox.isolation.cgroups.limits import Setting, changed_settings
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -27,17 +27,18 @@ if TYPE_CHECKING:
 def update(paths: Paths, here: Host, word: str, options: dict[str, str]) -> None:
     """Apply docker's update *options*, all or none: if the kernel refuses a limit, config.json stays unchanged."""
     container = naming.find(paths, word)
-    with open(os.path.join(paths.bundle(container), "config.json"), "rb") as lock:
-        lock_file(lock.fileno())
+    lock = os.open(os.path.join(paths.bundle(container), "config.json"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(lock, "rb"):
+        lock_file(lock)
         config = spec.load(paths.bundle(container))
         if "restart" in options:
             Policy(options["restart"])
             config.setdefault("annotations", {})[spec.RESTART] = options["restart"]
-        change(config, here, options)
+        requested = change(config, here, options)
         if state.read(paths, container)["status"] == state.RUNNING:
             with control.running(paths, container) as target:
                 try:
-                    apply(lifecycle.group(container, config, here), config["linux"]["resources"])
+                    apply(lifecycle.group(container, config, here), config["linux"]["resources"], requested)
                 finally:
                     if target.ends_within(0):
                         _remove_unused_groups(lifecycle.group(container, config, here))
@@ -51,26 +52,32 @@ def _remove_unused_groups(group: Cgroup) -> None:
         files.rmdir(f"{root}/{group.name}") and files.rmdir(os.path.dirname(f"{root}/{group.name}"))
 
 
-def change(config: Spec, here: Host, options: dict[str, str]) -> None:
-    """Write the new limits into *config*; they replace the former ones, key by key."""
+def change(config: Spec, here: Host, options: dict[str, str]) -> dict[str, Any]:
+    """Write the new limits into *config*, beside those that *options* do not name; return the new ones alone."""
     resources = config["linux"].setdefault("resources", {})
-    for section, values in limits.limits(options, here).items():
-        resources[section] = {**resources.get(section, {}), **values}
-    configure.put_fields(config, options)
+    if options.get("pids_limit") == "0":
+        options = {**options, "pids_limit": "-1"}  # no limit, as in docker; in the other options 0 changes nothing
+    alone: Any = {"linux": {"resources": limits.limits(options, here, resources)}}
+    configure.put_fields(alone, options)
+    requested: dict[str, Any] = alone["linux"]["resources"]
+    resources.update(changes.merged(resources, requested))
+    return requested
 
 
-def apply(group: Cgroup, resources: Mapping[str, Any]) -> None:
-    """Write every limit of *resources* to the control *group* of a running container; make missing groups for them.
+def apply(group: Cgroup, resources: Mapping[str, Any], requested: Mapping[str, Any]) -> None:
+    """Write the limits that were *requested*, a part of *resources*, to the control *group* of a running container.
 
-    Some limits depend on others (memory may not exceed the sum of memory and swap), so a refused one is tried again
-    after the others. If all remaining ones are refused, the former values are written back and the error is raised.
+    Groups that are missing for them are made. Some limits depend on others (memory may not exceed the sum of memory and
+    swap), so a refused one is tried again after the others. If all remaining ones are refused, the former values are
+    written back and the error is raised.
     """
-    _check_usage(group, resources.get("memory") or {})
+    if "limit" in requested.get("memory", {}):
+        _check_usage(group, resources["memory"])
     try:
         group.extend()
     except OSError as error:
         raise files.refusal(f"cgroup {group.name}", error) from error
-    writes = settings(resources, group.hierarchies)
+    writes = changed_settings(resources, requested, group.hierarchies)
     former = [Setting(write.controller, write.file, value) for write in writes if (value := _value(group, write))]
     while writes:
         refused, refusal = [], None

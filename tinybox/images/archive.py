@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.errors import ImageError, TinyboxError
+from tinybox.images import sparse
 from tinybox.images.stream import Stream, opened
 from tinybox.images.tree import Tree
 from tinybox.linux.files import LONGEST_PATH, remove_tree
@@ -68,10 +69,11 @@ def fill(tree: Tree, stream: Stream) -> Unpacked:
     with ErrorContext() as context:
         for member in headers(stream):
             context.thing = f"archive member {member.name[:200]!r}"
-            tree.add(member, stream.data(member.size))
+            tree.add(member, stream.data(sparse.stored(member)))
             size += member.size if member.isreg() else 0
             newest = max(newest, int(member.mtime))
             context.thing = f"archive, after {member.name[:200]!r}"
+        tree.end()
         for directory in tree.directories():
             context.thing = f"archive member {directory.name[:200]!r}"
             tree.finish(directory)
@@ -110,6 +112,7 @@ class _Header(tarfile.TarInfo):
         if self.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
             archive.fileobj.expect_records()  # type: ignore[attr-defined]
         member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        sparse.correct(member, archive)
         return member
 
 

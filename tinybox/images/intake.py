@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tinybox.errors import ImageError, Reported
 from tinybox.images.archive import Unpacked, unpack
 from tinybox.images.reference import parse
-from tinybox.images.store import RECORD, Image, Store, layer_key, read_json
+from tinybox.images.store import RECORD, Image, Store, layer_key, layer_record
 from tinybox.linux import files, locks, quick_json
 
 if TYPE_CHECKING:
@@ -76,11 +76,14 @@ def import_archive(
     return store.image(str(name))
 
 
-def add_layer(work: Workspace, source: str | BufferedReader, number: int = 0) -> Unpacked:
-    """Unpack the tar archive *source* as the layer *number* in *work*, which `put` moves into the store."""
+def add_layer(work: Workspace, source: str | BufferedReader, number: int = 0, limit: int | None = None) -> Unpacked:
+    """Unpack the tar archive *source* as the layer *number* in *work*, which `put` moves into the store.
+
+    *limit* is the most that it may unpack to, in bytes, by default the free space.
+    """
     layer = f"{work.path}/{LAYER}{number}"
     os.mkdir(layer, 0o700)
-    unpacked = _unpack(source, f"{layer}/fs")
+    unpacked = _unpack(source, f"{layer}/fs", limit)
     _write(f"{layer}/layer.json", {"diff_id": unpacked.diff_id, "size": unpacked.size})
     return unpacked
 
@@ -101,7 +104,7 @@ def put(
     os.chmod(record, PUBLIC if public else PRIVATE)
     with store.locked():
         for layer in fresh:
-            _place(store, layer, read_json(f"{layer}/layer.json")["diff_id"])
+            _place(store, layer, layer_record(layer)["diff_id"])
         there = store.layers()
         missing = [key for key in map(layer_key, document["rootfs"]["diff_ids"]) if key not in there]
         if missing:
@@ -113,15 +116,15 @@ def put(
     return image_id
 
 
-def _unpack(source: str | BufferedReader, destination: str) -> Unpacked:
+def _unpack(source: str | BufferedReader, destination: str, limit: int | None) -> Unpacked:
     if not isinstance(source, str):
-        return unpack(source, destination)
+        return unpack(source, destination, limit)
     try:
         file = open(source, "rb")  # noqa: SIM115 - only this call's errors are translated, and "with" is two lines below
     except OSError as error:
         raise ImageError(f"archive {source}", f"cannot be opened: {error.strerror}", "give a .tar file") from error
     with file:
-        return unpack(file, destination)
+        return unpack(file, destination, limit)
 
 
 def _check_content(tree: str) -> None:
@@ -152,7 +155,7 @@ def _place(store: Store, layer: str, diff_id: str) -> None:
     if not os.path.isdir(place):
         os.rename(layer, place)
         return
-    present = read_json(f"{place}/layer.json")["diff_id"]
+    present = layer_record(place)["diff_id"]
     if present != diff_id:
         raise ImageError(f"layer {diff_id}", f"its short name is taken by {present}", "remove the other image first")
 
@@ -191,7 +194,8 @@ def _close_records(store: Store) -> None:
     """
     for name in os.listdir(f"{store.root}/images"):
         path = f"{store.root}/images/{name}"
-        if stat.S_IMODE(os.stat(path).st_mode) != PRIVATE and b'"history"' in _content(path):
+        mode = os.lstat(path).st_mode
+        if stat.S_ISREG(mode) and stat.S_IMODE(mode) != PRIVATE and b'"history"' in _content(path):
             os.chmod(path, PRIVATE)
 
 

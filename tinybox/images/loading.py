@@ -19,6 +19,7 @@ from tinybox.images.store import RECORD
 from tinybox.images.stream import opened
 from tinybox.images.tree import ENTRIES_MAX
 from tinybox.linux import quick_json
+from tinybox.linux.holes import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,8 +81,9 @@ class _Parts:
                     self._keep(member.name, stream.data(member.size))
 
     def _keep(self, name: str, pieces: Iterable[bytes]) -> None:
-        with open(self.path(name), "wb") as file:
-            file.writelines(pieces)
+        with open(self.path(name), "wb", buffering=0) as file, Writer(file.fileno()) as writer:
+            for piece in pieces:
+                writer.write(piece)
 
     def path(self, name: str) -> str:
         """Return the path of the file with the member *name*."""

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tinybox.images import layers
 from tinybox.images.intake import workspace
+from tinybox.linux.holes import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ def save(store: Store, names: Sequence[str], file: IO[bytes]) -> None:
         blobs = _Blobs(work)
         found = [_saved(store, store.image(name), blobs) for name in names]
         index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry for entry, _ in found]}
-        with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        with Writer(file.fileno()) as out, _opened(out) as archive:
             blobs.write(archive)
             _add(archive, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
             _add(archive, "index.json", _json(index))
@@ -89,6 +90,10 @@ class _Blobs:
                 member = tarfile.TarInfo(f"blobs/sha256/{digest}")
                 member.size = os.fstat(file.fileno()).st_size
                 archive.addfile(member, file)
+
+
+def _opened(out: Writer) -> tarfile.TarFile:
+    return tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT)  # type: ignore[call-overload,no-any-return]
 
 
 def _path(descriptor: dict[str, Any]) -> str:

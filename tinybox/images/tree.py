@@ -1,7 +1,8 @@
 """Make the files of an untrusted archive in a directory, which no member can leave by ``..`` or by a link.
 
 An archive may have a link and then a file behind that link. So no path is built from strings: the parent of each new
-file is opened with openat2(2) and RESOLVE_BENEATH, and the file is made in that open directory.
+file is opened with openat2(2) and RESOLVE_IN_ROOT, and the file is made in that open directory. A link such as
+``/var/run -> /run`` leads to where it leads in a system with this root.
 """
 
 from __future__ import annotations
@@ -9,11 +10,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
-from tinybox.images.metadata import apply, set_attribute_if_possible, set_owner, times
-from tinybox.linux.files import LONGEST_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2, remove_tree
+from tinybox.images import sparse, whiteouts
+from tinybox.images.metadata import apply, set_owner, times
+from tinybox.linux import holes, inside
+from tinybox.linux.files import (
+    LONGEST_PATH,
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_MAGICLINKS,
+    open_straight,
+    openat2,
+    remove_tree,
+)
 
 if TYPE_CHECKING:
     import tarfile
@@ -24,10 +35,6 @@ if TYPE_CHECKING:
 
 ENTRIES_MAX = 1_000_000
 KEPT_MAX = 1 << 26  # bytes of names and attributes of directories, which stay in memory until the end
-OVERLAY_OPAQUE = "trusted.overlay.opaque"  # overlayfs's mark of an opaque directory; its whiteout is a device 0:0
-OVERLAY_OPAQUE_USER = "user.overlay.opaque"  # the mark of an opaque directory in a user namespace
-OPAQUE = b".wh..wh..opq"  # OCI image-spec, layer: hide all files of lower layers in this directory
-WHITEOUT = b".wh."  # OCI image-spec, layer: hide the lower layers' file of this name
 REPLACED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV}  # a later member took the directory's place
 KINDS = "a file, directory, symbolic link, hard link or fifo"
 
@@ -62,6 +69,7 @@ class Tree:
         self._entries = 0
         self._kept = 0
         self._directories: dict[bytes, tarfile.TarInfo] = {}
+        self._marks = whiteouts.Marks()
 
     def __enter__(self) -> Self:
         return self
@@ -84,6 +92,25 @@ class Tree:
         finally:
             os.close(parent)
 
+    def end(self) -> None:
+        """Remove what the archive needed, but a layer does not have; call this after all members.
+
+        That are AUFS's own files, and whiteouts in opaque directories, which overlayfs would show as broken files.
+        """
+        for folder in self._marks.useless():
+            try:
+                here = open_straight(self._root, b"/".join(folder) or b".", os.O_RDONLY | os.O_DIRECTORY)
+            except OSError as error:
+                if error.errno in REPLACED:
+                    continue
+                raise
+            try:
+                whiteouts.remove(here)
+            finally:
+                os.close(here)
+        for name in self._marks.aufs:
+            _clear(self._root, name)
+
     def directories(self) -> list[tarfile.TarInfo]:
         """Return the directories of the archive, the last one first, to call `finish` for each after all members."""
         return list(reversed(self._directories.values()))
@@ -103,13 +130,16 @@ class Tree:
 
     def _put(self, parent: int, parts: tuple[bytes, ...], member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
         name = parts[-1]
-        if self.is_layer and name.startswith(WHITEOUT):
-            _white_out(parent, name)
+        if self.is_layer and len(parts) > 1 and parts[0].startswith(whiteouts.AUFS):
+            self._marks.aufs.add(parts[0])
+        if self.is_layer and name.startswith(whiteouts.WHITEOUT):
+            self._keep_bytes(sum(map(len, parts)))
+            self._marks.add(parent, parts)
         elif member.isdir():
-            _make_directory(parent, name)
+            self._make_directory(parent, parts)
             self._keep(b"/".join(parts), member)
-        elif member.isreg() and not member.issparse():
-            _make_file(parent, name, member, data)
+        elif member.isreg():
+            self._make_file(parent, name, member, data)
         elif member.issym():
             _make_symlink(parent, name, member)
         elif member.islnk():
@@ -121,11 +151,25 @@ class Tree:
 
     def _keep(self, path: bytes, directory: tarfile.TarInfo) -> None:
         """Keep the headers of a *directory* until `finish`."""
-        self._kept += len(path) + sum(map(len, directory.pax_headers.values()))
+        self._keep_bytes(len(path) + sum(map(len, directory.pax_headers.values())))
+        self._directories[path] = directory
+
+    def _keep_bytes(self, count: int) -> None:
+        self._kept += count
         if self._kept > KEPT_MAX:
             cause = f"the names and attributes of the archive's directories take more than {KEPT_MAX >> 20} MiB"
             raise ImageError("", cause, "the archive is unsafe")
-        self._directories[path] = directory
+
+    def _make_file(self, parent: int, name: bytes, member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
+        """Make the regular file *name*, with its holes; in a layer, blocks of zeros are holes as well."""
+        parts = sparse.parts(member)
+        _clear(parent, name)
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
+        try:
+            holes.put(fd, member.size, parts, data, finds_zeros=self.is_layer)
+            apply(fd, member)
+        finally:
+            os.close(fd)
 
     def _make_link(self, parent: int, name: bytes, member: tarfile.TarInfo) -> None:
         """Make *name* a hard link to an earlier file of the archive; see linkat(2)."""
@@ -134,6 +178,8 @@ class Tree:
             raise ImageError("", "it is a hard link to the root", "the archive is unsafe")
         directory = self._open(target[:-1])
         try:
+            if self._is_whiteout(directory, target[-1]):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             _clear(parent, name)
             os.link(target[-1], name, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
         finally:
@@ -143,19 +189,31 @@ class Tree:
         """Open the directory *parts*, and make missing ones, because an archive need not contain every directory."""
         try:
             return self._open(parts)
-        except FileNotFoundError:
-            depth = self._depth(parts)
-        here = self._open(parts[:depth])
-        for name in parts[depth:]:
-            above = here
+        except (FileNotFoundError, NotADirectoryError):
+            self._make_missing(parts)
+        return self._open(parts)
+
+    def _make_missing(self, parts: tuple[bytes, ...]) -> None:
+        """Make the missing directories of *parts*; one that this layer has hidden becomes opaque."""
+        while True:
             try:
-                self._count()
-                os.mkdir(name, dir_fd=above)
-                os.chmod(name, 0o755, dir_fd=above)  # with any umask
-                here = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
-            finally:
-                os.close(above)
-        return here
+                inside.make(self._root, b"/".join(parts), before=self._count)
+            except NotADirectoryError:
+                self._replace_whiteout(parts)
+            else:
+                return
+
+    def _replace_whiteout(self, parts: tuple[bytes, ...]) -> None:
+        """Make a directory of the first whiteout among *parts*; NotADirectoryError: another file is in the way."""
+        depth = self._depth(parts)
+        parent = self._open(parts[:depth])
+        try:
+            if not self._is_whiteout(parent, parts[depth]):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            self._make_directory(parent, parts[: depth + 1])
+            os.chmod(parts[depth], 0o755, dir_fd=parent)  # with any umask
+        finally:
+            os.close(parent)
 
     def _depth(self, parts: tuple[bytes, ...]) -> int:
         """Return how many of the directories *parts* exist, by binary search: a path may have two thousand parts."""
@@ -165,38 +223,41 @@ class Tree:
             try:
                 os.close(self._open(parts[:middle]))
                 there = middle
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 missing = middle
         return there
 
     def _open(self, parts: tuple[bytes, ...], flags: int = 0) -> int:
-        """Open the directory *parts* below the root; EXDEV: a link leads outside; see openat2(2)."""
+        """Open the directory *parts*; a link on the way leads to where it leads inside this root; see openat2(2)."""
         flags |= os.O_RDONLY | os.O_DIRECTORY
-        return openat2(self._root, b"/".join(parts) or b".", flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+        return openat2(self._root, b"/".join(parts) or b".", flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+
+    def _make_directory(self, parent: int, parts: tuple[bytes, ...]) -> None:
+        """Make the directory *parts* in the open directory *parent*, or keep an existing one.
+
+        In place of a whiteout or a file of this layer it is opaque: that has replaced the lower layers' directory.
+        """
+        name = parts[-1]
+        mode = whiteouts.mode_of(parent, name)
+        if stat.S_ISDIR(mode):
+            return
+        is_whiteout = self._is_whiteout(parent, name)
+        _clear(parent, name)
+        os.mkdir(name, dir_fd=parent)  # finish() sets its mode
+        if is_whiteout:
+            self._marks.hide(parent, parts)
+        elif mode and self.is_layer:
+            with suppress(ImageError):  # a file system without the mark cannot have lower layers, either
+                self._marks.hide(parent, parts)
+
+    def _is_whiteout(self, parent: int, name: bytes) -> bool:
+        """Return whether *name* is a whiteout of this layer; no other device is ever made in a layer."""
+        return self.is_layer and stat.S_ISCHR(whiteouts.mode_of(parent, name))
 
     def _count(self) -> None:
         self._entries += 1
         if self._entries > ENTRIES_MAX:
             raise ImageError("", f"the archive has more than {ENTRIES_MAX} entries", "the archive is unsafe")
-
-
-def _make_directory(parent: int, name: bytes) -> None:
-    """Make the directory *name*, or keep an existing one; in place of a whiteout, make it opaque."""
-    mode = _mode(parent, name)
-    if not stat.S_ISDIR(mode):
-        _clear(parent, name)
-        os.mkdir(name, dir_fd=parent)  # finish() sets its mode
-    if stat.S_ISCHR(mode):  # the only devices here are whiteouts that `_white_out` has made
-        _hide_below(parent, name)
-
-
-def _make_file(parent: int, name: bytes, member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
-    _clear(parent, name)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with open(os.open(name, flags, 0o600, dir_fd=parent), "wb") as file:
-        file.writelines(data)
-        file.flush()  # before its time is set
-        apply(file.fileno(), member)
 
 
 def _make_symlink(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
@@ -217,55 +278,9 @@ def _make_fifo(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
         os.close(fd)
 
 
-def _white_out(parent: int, marker: bytes) -> None:
-    """Make overlayfs's mark for an OCI *marker*: the attribute of an opaque directory, or a device 0:0 of that name."""
-    name = marker.removeprefix(WHITEOUT)
-    if marker == OPAQUE:
-        _hide_below(parent, b".")
-    elif name in {b"", b".", b".."}:
-        raise ImageError("", "it is a whiteout without a name", "the archive is unsafe")
-    elif not name.startswith(WHITEOUT):  # .wh..wh.* are files of AUFS itself
-        _hide_below(parent, name)
-
-
-def _hide_below(parent: int, name: bytes) -> None:
-    """Hide the file *name* of lower layers, unless this layer has a file of that name, which hides it already.
-
-    If this layer has a directory *name*, mark it as opaque.
-    """
-    mode = _mode(parent, name)
-    try:
-        if stat.S_ISDIR(mode):
-            _set_opaque(parent, name)
-        elif not mode:
-            os.mknod(name, stat.S_IFCHR, os.makedev(0, 0), dir_fd=parent)
-    except OSError as error:
-        if error.errno not in {errno.EPERM, errno.ENOTSUP}:
-            raise
-        cause = "tinybox cannot make a whiteout on this file system"  # such as overlayfs
-        raise ImageError("", cause, "be root, and have the store on ext4, xfs or btrfs (--root)") from error
-
-
-def _set_opaque(parent: int, name: bytes) -> None:
-    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-    try:
-        os.setxattr(fd, OVERLAY_OPAQUE, b"y")
-        set_attribute_if_possible(fd, OVERLAY_OPAQUE_USER, b"y")
-    finally:
-        os.close(fd)
-
-
-def _mode(parent: int, name: bytes) -> int:
-    """Return the type and mode of the file *name*, without following a link; 0 if it does not exist."""
-    try:
-        return os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
-    except FileNotFoundError:
-        return 0
-
-
 def _clear(parent: int, name: bytes) -> None:
     """Remove the file *name* of an earlier member; a link is removed, never followed."""
-    mode = _mode(parent, name)
+    mode = whiteouts.mode_of(parent, name)
     if stat.S_ISDIR(mode):
         remove_tree(name, parent)
     elif mode:
@@ -275,6 +290,4 @@ def _clear(parent: int, name: bytes) -> None:
 def _refusal(member: tarfile.TarInfo) -> ImageError:
     if member.ischr() or member.isblk():
         return ImageError("", "it is a device node", "leave /dev out of the archive: tar --exclude='./dev/*'")
-    if member.issparse():
-        return ImageError("", "it is a sparse file", "make the archive without tar's --sparse")
     return ImageError("", f"it is not {KINDS}", "the archive is unsafe")

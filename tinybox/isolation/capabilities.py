@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import UsageError
+from tinybox.isolation import idmap
 from tinybox.linux import capability, process
 
 TYPE_CHECKING = False
@@ -49,8 +50,14 @@ def available() -> list[str]:
     return [name for number, name in enumerate(capability.NAMES) if permitted >> number & 1]
 
 
-def drop_bounding_set(keep: int) -> None:
-    """Remove every capability that is not in the mask *keep* from the bounding set; see capabilities(7)."""
+def drop_bounding_set(keep: int, inherit: int = 0) -> None:
+    """Remove every capability that is not in the mask *keep* from the bounding set; see capabilities(7).
+
+    Before that, make those in *inherit* inheritable: later only members of the bounding set can become so.
+    """
+    if inherit:
+        effective, permitted, inheritable = capability.capget()
+        capability.capset(effective, permitted, inheritable | inherit)
     number = 0
     while True:
         try:
@@ -64,7 +71,7 @@ def drop_bounding_set(keep: int) -> None:
 def set_identity(uid: int, gid: int, groups: Sequence[int], umask: int | None) -> None:
     """Become the container's user; the permitted set is kept until the next step sets it; see credentials(7)."""
     process.set_keep_capabilities()
-    os.setgroups(groups)
+    idmap.set_groups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     os.umask(0o022 if umask is None else umask)
@@ -72,7 +79,7 @@ def set_identity(uid: int, gid: int, groups: Sequence[int], umask: int | None) -
 
 def set_sets(effective: int, permitted: int, inheritable: int, ambient: int) -> None:
     """Set the effective, permitted, inheritable and ambient sets from masks; see capset(2) and prctl(2)."""
-    capability.capset(effective, permitted, inheritable | ambient)
+    capability.capset(effective, permitted, inheritable)
     process.clear_ambient_set()
     for number in range(ambient.bit_length()):
         if ambient >> number & 1:

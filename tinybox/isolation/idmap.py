@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.linux import files, process
+from tinybox.linux import files, proc, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,8 +105,32 @@ def user_namespace(uids: Sequence[IDMapping], gids: Sequence[IDMapping]) -> int:
         os.close(pidfd)
 
 
+def outside(pid: int, number: int) -> int:
+    """Return the user id by which this process knows user *number* of process *pid*'s user namespace, or -1.
+
+    The kernel translates uid_map for its reader; see user_namespaces(7).
+    """
+    with open(f"/proc/{pid}/uid_map", encoding="ascii") as file:
+        rows = proc.id_map(file.read())
+    return next((outer + number - first for first, outer, length in rows if 0 <= number - first < length), -1)
+
+
 def become_root() -> None:
     """Become user and group 0 of this process's new user namespace, without other groups; see setresuid(2)."""
-    os.setgroups([])
+    set_groups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
+
+
+def set_groups(groups: Sequence[int]) -> None:
+    """Set the supplementary groups; see setgroups(2).
+
+    A user namespace may forbid this call, if one of its users without rights on the host has made it: then its
+    processes keep their groups, which are of no use there; see /proc/PID/setgroups in user_namespaces(7).
+    """
+    try:
+        os.setgroups(groups)
+    except PermissionError:
+        with open("/proc/self/setgroups", encoding="ascii") as file:
+            if groups or file.read().strip() != "deny":
+                raise

@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from tinybox.errors import HostError
 from tinybox.isolation import mounts, rootfs
-from tinybox.linux import files, mount, own_memory, process
+from tinybox.linux import descriptors, files, mount, own_memory, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def _enter(line: _socket.socket, pid_namespace: int, arguments: tuple[int, int, 
         process.set_dumpable(False)
         own_memory.erase_environment()
         own_memory.set_title(b"tinybox:proc", arguments)
-        files.close_range(0, 2)
-        files.close_all_but([line.fileno(), pid_namespace])
+        descriptors.close_range(0, 2)
+        descriptors.close_all_but([line.fileno(), pid_namespace])
         process.unshare(process.CLONE_NEWNS)
         mounts.make_private()
         rootfs.place_over(mounts.new_filesystem(b"tmpfs", b"tmpfs", mounts.Options(["ro", "size=0k"])), _EMPTY)

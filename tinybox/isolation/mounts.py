@@ -11,7 +11,9 @@ import stat
 
 from tinybox.errors import HostError, SyscallError, TinyboxError, UsageError
 from tinybox.isolation.mount_options import Options as Options  # noqa: PLC0414  other modules use mounts.Options
-from tinybox.linux import files, mount, process
+from tinybox.linux import files, inside, mount, process
+
+_MODE_OF_TMPFS = 0o1777  # of a new one: see tmpfs(5)
 
 
 def make_private() -> None:
@@ -85,7 +87,7 @@ def _configure(fs: int, options: Options) -> None:
 
 def remount(root: bytes, destination: bytes, options: Options) -> None:
     """Change the attributes of the mount at *destination* inside *root*, and its file system's options; mount(8)."""
-    target = open_target(root, destination, directory=True)
+    target = open_existing(root, destination)
     try:
         mount.mount_setattr(target, b"", 0, attr_set=options.attr_set, attr_clr=options.attr_clr)
         if options.data and not options.bind:
@@ -122,11 +124,16 @@ def copy_tree(source: str, options: Options, userns: int | None = None) -> int:
         tree = mount.open_tree(mount.AT_FDCWD, os.fsencode(source), deep)
     except FileNotFoundError as error:
         raise UsageError(f"mount source {source}", "no such file or directory", "make it first") from error
+    return _changed(tree, options, userns)
+
+
+def _changed(tree: int, options: Options, userns: int | None = None) -> int:
+    """Give the detached *tree* the propagation, the attributes and the id map of a bind mount, and return it."""
     try:
         # A copy of a shared mount is in the same peer group; once it was private, it could not become a slave of that.
         mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, propagation=options.propagation or mount.MS_PRIVATE)
         if options.attr_set or options.attr_clr:
-            mount.mount_setattr(tree, b"", 0, attr_set=options.attr_set, attr_clr=options.attr_clr)
+            mount.mount_setattr(tree, b"", 0, attr_set=options.attr_set, attr_clr=options.cleared())
         if options.deep_set or options.deep_clr:
             mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, attr_set=options.deep_set, attr_clr=options.deep_clr)
         if userns is not None:
@@ -165,10 +172,11 @@ class InNamespace:
         os.close(self._directory)
 
 
-def open_target(root: bytes, destination: bytes, *, directory: bool, links: bool = True) -> int:
+def open_target(root: bytes, destination: bytes, *, directory: bool, links: bool = True, mode: int = 0o755) -> int:
     """Open the mount point *destination* inside *root*, and make it if it is missing; see RESOLVE_IN_ROOT, openat2(2).
 
-    Absolute links and ``..`` in it start at the container's root. With *links* false, a symbolic link in it is ELOOP.
+    Absolute links and ``..`` in it start at the container's root; the target of a dangling link is made. With *links*
+    false, a symbolic link in it is ELOOP. A directory that is made has the *mode*.
     """
     resolve = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS | (0 if links else files.RESOLVE_NO_SYMLINKS)
     rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -176,37 +184,21 @@ def open_target(root: bytes, destination: bytes, *, directory: bool, links: bool
         try:
             return files.openat2(rootfd, destination, os.O_PATH, resolve)
         except FileNotFoundError:
-            _make_target(rootfd, destination, resolve, directory=directory)
+            inside.make(rootfd, destination, directory=directory, mode=mode)
             return files.openat2(rootfd, destination, os.O_PATH, resolve)
     finally:
         os.close(rootfd)
 
 
-def _make_target(rootfd: int, destination: bytes, resolve: int, *, directory: bool) -> None:
-    """Make the missing directories of *destination*, and the file or directory at its end, name by name."""
-    names = [name for name in destination.split(b"/") if name not in (b"", b".")]
-    for depth, name in enumerate(names):
-        parent = files.openat2(rootfd, b"/" + b"/".join(names[:depth]), os.O_PATH | os.O_DIRECTORY, resolve)
-        try:
-            if depth < len(names) - 1 or directory:
-                os.mkdir(name, 0o755, dir_fd=parent)
-            else:
-                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent))
-        except FileExistsError:
-            pass
-        finally:
-            os.close(parent)
-
-
-def place(tree: int, root: bytes, destination: bytes, *, links: bool = True) -> None:
-    """Place the detached mount *tree* at *destination* inside *root* and close it; see move_mount(2).
+def place(tree: int, root: bytes, destination: bytes, *, links: bool = True, mode: int = 0o755) -> None:
+    """Place the detached mount *tree* at *destination* inside *root* and close it; see move_mount(2), `open_target`.
 
     TinyboxError: a link in the image leads the path into /proc, whose files must stay the kernel's. Only a
     *destination* that itself begins with /proc may be there.
     """
     try:
         directory = stat.S_ISDIR(os.fstat(tree).st_mode)
-        target = open_target(root, destination, directory=directory, links=links)
+        target = open_target(root, destination, directory=directory, links=links, mode=mode)
         try:
             _check_target(target, destination, directory=directory)
             mount.move_mount(tree, target)
@@ -233,32 +225,40 @@ def mount_filesystem(root: bytes, destination: bytes, kind: bytes, source: bytes
     """Make a new file system and place it at *destination* inside *root*; see fsopen(2) and move_mount(2).
 
     For proc and sysfs, a link in the path is an error. A tmpfs gets the mode of the directory that it covers, unless
-    ``mode=`` sets another, and with ``tmpcopyup`` a copy of the directory's content, too.
+    ``mode=`` sets another, and with ``tmpcopyup`` a copy of its content. A directory that is made for it gets the mode
+    of a new tmpfs: so it has this mode at the next start as well.
     """
     links = kind not in (b"proc", b"sysfs")
-    if any(len(value) > mount.FSCONFIG_VALUE_MAX for value in (source, *map(os.fsencode, options.data))):
-        return place(_mounted_once(kind, source, options, root), root, destination, links=links)
-    covered = _existing(root, destination) if kind == b"tmpfs" else None
-    if covered is None:
-        return place(new_filesystem(kind, source, options), root, destination, links=links)
+    if kind != b"tmpfs":
+        return place(_new(kind, source, options, root), root, destination, links=links)
+    has_mode = any(option.startswith("mode=") for option in options.data)
     try:
-        if not any(option.startswith("mode=") for option in options.data):
+        covered = open_existing(root, destination, os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        mode = 0o755 if has_mode else _MODE_OF_TMPFS
+        return place(_new(kind, source, options, root), root, destination, mode=mode)
+    try:
+        if not has_mode:
             options.data.append(f"mode={stat.S_IMODE(os.fstat(covered).st_mode):o}")
-        tree = new_filesystem(kind, source, options)
+        tree = _new(kind, source, options, root)
         _copy_up(tree, options, covered)
     finally:
         os.close(covered)
-    return place(tree, root, destination, links=links)
+    return place(tree, root, destination)
 
 
-def _existing(root: bytes, destination: bytes) -> int | None:
-    """Return an fd of the directory *destination* inside *root*; None if it is missing or not a directory."""
+def _new(kind: bytes, source: bytes, options: Options, where: bytes) -> int:
+    """Make a file system by fsopen(2), or for long options by mount(2) on *where*; return an fd of its mount."""
+    if any(len(value) > mount.FSCONFIG_VALUE_MAX for value in (source, *map(os.fsencode, options.data))):
+        return _mounted_once(kind, source, options, where)
+    return new_filesystem(kind, source, options)
+
+
+def open_existing(root: bytes, path: bytes, flags: int = 0) -> int:
+    """Open *path* inside *root* with O_PATH; its links are resolved there; see openat2(2)."""
     rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        resolve = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
-        return files.openat2(rootfd, destination, os.O_PATH | os.O_DIRECTORY, resolve)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        return files.openat2(rootfd, path, os.O_PATH | flags, files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS)
     finally:
         os.close(rootfd)
 
@@ -275,3 +275,25 @@ def _copy_up(tree: int, options: Options, covered: int) -> None:
 def bind(root: bytes, destination: bytes, source: str, options: Options) -> None:
     """Bind-mount the file or directory *source* of this mount namespace at *destination* in *root*; open_tree(2)."""
     place(copy_tree(source, options), root, destination)
+
+
+def bind_from_inside(root: bytes, destination: bytes, source: bytes, options: Options) -> None:
+    """Bind-mount *source*, a path inside *root*, where former mounts may have made it; open_tree(2), `copy_tree`."""
+    try:
+        fd = open_existing(root, source)
+    except FileNotFoundError as error:
+        raise UsageError(f"mount source {os.fsdecode(root + source)}", "no such file or directory") from error
+    try:
+        tree = mount.open_tree(fd, b"", mount.AT_RECURSIVE if options.recursive else 0)
+        place(_changed(tree, options), root, destination)
+    finally:
+        os.close(fd)
+
+
+def make_readonly(root: bytes, destination: bytes) -> None:
+    """Make the mount at *destination* inside *root* read-only, after all was made in it; see mount_setattr(2)."""
+    target = open_existing(root, destination)
+    try:
+        mount.mount_setattr(target, b"", 0, attr_set=mount.MOUNT_ATTR_RDONLY)
+    finally:
+        os.close(target)

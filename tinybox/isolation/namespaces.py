@@ -50,7 +50,7 @@ def open_path(kind: str, where: str) -> int:
     """Open the namespace at path *where*; UsageError: it is not of this OCI *kind*; see NS_GET_NSTYPE(2const)."""
     thing = f"linux.namespaces: {kind}: {where}"
     try:
-        fd = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # it may be a FIFO
     except OSError as error:
         raise UsageError(thing, (error.strerror or "").lower()) from error
     try:
@@ -108,14 +108,28 @@ def set_domainname(name: str) -> None:
 def enter_time_namespace(offsets: dict[str, dict[str, int]]) -> None:
     """Move to a new time namespace whose clocks differ from the host's by *offsets*; see time_namespaces(7).
 
-    unshare(2) makes the namespace for later children only. The clocks can be set until a process is in it; then this
-    process joins it. HostError names the offset that the kernel refuses.
+    The clocks can be set until a process is in the namespace. HostError names the offset that the kernel refuses.
     """
+    make_time_namespace()
+    set_clocks("self", offsets)
+    join_made_time_namespace()
+
+
+def make_time_namespace() -> None:
+    """Make a time namespace, into which unshare(2) moves only later children; see time_namespaces(7)."""
     process.unshare(process.CLONE_NEWTIME)
+
+
+def set_clocks(pid: int | str, offsets: dict[str, dict[str, int]]) -> None:
+    """Set the clocks of the time namespace that process *pid* has made and is not in yet; see time_namespaces(7)."""
     for clock, offset in offsets.items():
         text = f"{clock} {offset.get('secs', 0)} {offset.get('nanosecs', 0)}"
         try:
-            files.write_once(os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC), text.encode())
+            files.write_once(os.open(f"/proc/{pid}/timens_offsets", os.O_WRONLY | os.O_CLOEXEC), text.encode())
         except OSError as error:
             raise HostError(f"linux.timeOffsets.{clock}", f"the kernel refuses it: {error.strerror}") from error
+
+
+def join_made_time_namespace() -> None:
+    """Join the time namespace that this process has made; see time_namespaces(7)."""
     join("time", "/proc/self/ns/time_for_children")

@@ -1,4 +1,4 @@
-"""The root file system: device files, pivot_root, masked and read-only paths, sysctls, working directory.
+"""The root file system: pivot_root, masked and read-only paths, sysctls, working directory.
 
 pivot_root(2) makes a mount the root of the mount namespace and moves the old root to another place. Unmounted there,
 the host's tree is not only hidden: this mount namespace no longer has it. After chroot(2) alone, a program could still
@@ -7,36 +7,17 @@ reach it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 
-from tinybox.errors import HostError, SyscallError, TinyboxError, UsageError
-from tinybox.isolation import mounts
-from tinybox.linux import files, mount
+from tinybox.errors import HostError, NotExecutableError, NotFoundError, SyscallError, TinyboxError, UsageError
+from tinybox.isolation import device_files, mounts
+from tinybox.linux import files, inside, mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# name: (major, minor); see null(4), full(4), random(4), tty(4)
-STANDARD_DEVICES = {
-    "null": (1, 3),
-    "zero": (1, 5),
-    "full": (1, 7),
-    "random": (1, 8),
-    "urandom": (1, 9),
-    "tty": (5, 0),
-}
-STANDARD_LINKS = {
-    "fd": "/proc/self/fd",
-    "stdin": "/proc/self/fd/0",
-    "stdout": "/proc/self/fd/1",
-    "stderr": "/proc/self/fd/2",
-    "ptmx": "pts/ptmx",
-}
-_TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
-_FIONBIO = 0x5421  # O_NONBLOCK on or off; see ioctl_tty(2)
 _INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
 
 
@@ -69,50 +50,6 @@ def place_over(tree: int, path: str) -> None:
         os.close(tree)
 
 
-def make_device(
-    root: bytes, path: bytes, kind: str, numbers: tuple[int, int], mode: int, owner: tuple[int, int]
-) -> None:
-    """Make a device file of *kind* c, b or p at *path* inside *root*; see mknod(2).
-
-    The same device file may exist already; UsageError: another file is there.
-    """
-    folder, name = os.path.split(path)
-    parent = mounts.open_target(root, folder, directory=True)
-    former = os.umask(0)  # a later chmod(2) by name would follow a link that another container puts there in a volume
-    try:
-        os.mknod(name, _TYPES[kind] | mode, os.makedev(*numbers), dir_fd=parent)
-        if owner != (0, 0):
-            os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
-    except FileExistsError as error:
-        there = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        if stat.S_IFMT(there.st_mode) != _TYPES[kind] or (kind != "p" and there.st_rdev != os.makedev(*numbers)):
-            raise UsageError(f"device {os.fsdecode(path)}", "another file has this path") from error
-    finally:
-        os.umask(former)
-        os.close(parent)
-
-
-def bind_device(root: bytes, path: bytes, source: str) -> None:
-    """Bind-mount the host's device file *source* at *path*, because in a user namespace mknod(2) of it is EPERM."""
-    mounts.bind(root, path, source, mounts.Options(["bind"]))
-
-
-def make_links(root: bytes, links: dict[str, str]) -> None:
-    """Make the links in /dev that programs expect, such as /dev/stdin; see "Default Devices" in OCI's config-linux.
-
-    A file that exists already is kept.
-    """
-    dev = mounts.open_target(root, b"/dev", directory=True)
-    try:
-        for name, target in links.items():
-            try:
-                os.symlink(target, name, dir_fd=dev)
-            except FileExistsError:
-                continue
-    finally:
-        os.close(dev)
-
-
 def pivot(root: bytes) -> None:
     """Make *root* the root and unmount the old root; see pivot_root(".", ".") in the notes of pivot_root(2).
 
@@ -124,9 +61,9 @@ def pivot(root: bytes) -> None:
     os.chdir("/")
 
 
-def make_readonly() -> None:
-    """Make the root mount read-only, but not the mounts below it; see mount_setattr(2)."""
-    mount.mount_setattr(mount.AT_FDCWD, b"/", 0, attr_set=mount.MOUNT_ATTR_RDONLY)
+def make_readonly(path: bytes = b"/") -> None:
+    """Make the root mount, or that at *path*, read-only, but not the mounts below it; see mount_setattr(2)."""
+    mount.mount_setattr(mount.AT_FDCWD, path, 0, attr_set=mount.MOUNT_ATTR_RDONLY)
 
 
 def _open_inside(path: str) -> int | None:
@@ -149,56 +86,29 @@ def _open_inside(path: str) -> int | None:
     return target
 
 
-def open_null() -> int:
-    """Open this root's /dev/null; TinyboxError: it is not the character device 1:3, or is a link (CVE-2025-31133)."""
-    fd = os.open("/dev/null", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    return _checked_null(fd)
-
-
-def open_null_below(root: bytes) -> int:
-    """Open the /dev/null of the container at *root* for reading and writing; see openat2(2).
-
-    TinyboxError: it is missing or not the null device. O_NONBLOCK and O_NOCTTY, because the container may have replaced
-    it by a pipe, which would block, or a terminal, which would become this process's controlling terminal.
-    """
-    rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fd = files.openat2(rootfd, b"/dev/null", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY, _INSIDE)
-    except OSError as error:
-        raise TinyboxError("/dev/null", f"{(error.strerror or '').lower()} in the box") from error
-    finally:
-        os.close(rootfd)
-    fcntl.ioctl(_checked_null(fd), _FIONBIO, bytes(4))
-    return fd
-
-
-def is_null(info: os.stat_result) -> bool:
-    """Return whether a file with the stat *info* is the null device, under any name; see null(4)."""
-    return stat.S_ISCHR(info.st_mode) and info.st_rdev == os.makedev(*STANDARD_DEVICES["null"])
-
-
-def _checked_null(fd: int) -> int:
-    if not is_null(os.fstat(fd)):
-        os.close(fd)
-        raise TinyboxError("/dev/null", "is not the null device", "the image or a volume has replaced it")
-    return fd
-
-
 def mask(paths: Sequence[str]) -> None:
     """Cover each file with /dev/null and each directory with an empty read-only tmpfs: OCI's ``linux.maskedPaths``."""
-    null = open_null()
+    null = device_files.open_null()
+    covers: set[tuple[int, int]] = set()  # a path may be given twice, or lead to a former one: one cover is enough
     try:
         for path in paths:
             target = _open_inside(path)
             if target is None:
                 continue
             try:
-                mount.move_mount(cover := _cover(target, null), target)
-                os.close(cover)
+                if _identity(target) not in covers:
+                    mount.move_mount(cover := _cover(target, null), target)
+                    covers.add(_identity(cover))
+                    os.close(cover)
             finally:
                 os.close(target)
     finally:
         os.close(null)
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    info = os.fstat(fd)
+    return info.st_dev, info.st_ino
 
 
 def _cover(target: int, null: int) -> int:
@@ -210,9 +120,9 @@ def _cover(target: int, null: int) -> int:
 def make_paths_readonly(paths: Sequence[str]) -> None:
     """Bind-mount each path on itself, read-only with all mounts below: OCI's ``linux.readonlyPaths``.
 
-    See mount_setattr(2). A path that does not exist is no error.
+    See mount_setattr(2). A path that does not exist is no error; one that is given twice is mounted once.
     """
-    for path in paths:
+    for path in dict.fromkeys(map(os.path.normpath, paths)):
         target = _open_inside(path)
         if target is None:
             continue
@@ -262,17 +172,44 @@ def set_sysctl(name: str, value: str) -> None:
 
 
 def enter_directory(path: str) -> None:
-    """Change to the working directory *path*, and make it if it is missing; see chdir(2).
+    """Change to the working directory *path* of the container, and make it if it is missing; see chdir(2), mkdir(2).
 
-    TinyboxError: afterwards getcwd(3) gives no absolute path. It gives "(unreachable)" for a directory that is not
-    below the new root, and a program that starts there has access to the host (CVE-2024-21626).
+    It is made where its links lead inside this root. TinyboxError: it is no directory, or lies outside.
     """
+    thing = f"working directory {path}"
+    try:
+        try:
+            os.chdir(path)
+        except FileNotFoundError:
+            root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            inside.make(root, os.fsencode(path))
+            os.close(root)
+            os.chdir(path)
+    except OSError as error:
+        raise TinyboxError(thing, error.strerror or str(error)) from error
+    _check_inside(thing)
+
+
+def enter_existing_directory(path: str) -> None:
+    """Change to the working directory *path* of one more process of a container, and make nothing; see chdir(2).
+
+    NotFoundError, NotExecutableError: it is missing, or no directory. TinyboxError: it lies outside.
+    """
+    thing = f"working directory {path}"
     try:
         os.chdir(path)
-    except FileNotFoundError:
-        os.makedirs(path, 0o755)
-        os.chdir(path)
+    except FileNotFoundError as error:
+        raise NotFoundError(thing, error.strerror or "", "exec makes none: make it first") from error
     except OSError as error:
-        raise TinyboxError(f"working directory {path}", error.strerror or str(error)) from error
+        raise NotExecutableError(thing, error.strerror or str(error)) from error
+    _check_inside(thing)
+
+
+def _check_inside(thing: str) -> None:
+    """Raise TinyboxError if getcwd(3) gives no absolute path.
+
+    It gives "(unreachable)" for a directory that is not below the new root, and a program that starts there has access
+    to the host (CVE-2024-21626).
+    """
     if not os.getcwd().startswith("/"):
-        raise TinyboxError(f"working directory {path}", "lies outside the container")
+        raise TinyboxError(thing, "lies outside the container")

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from tinybox.container.process import init
 from tinybox.container.process.plan import Step
-from tinybox.isolation.seccomp import filters
 from tinybox.linux import process
 
 if TYPE_CHECKING:
@@ -45,8 +44,7 @@ def end_in(plan: Plan, function: Function, arguments: tuple[Any, ...]) -> None:
 
 def run(mode: str, program: Program, handles: Handles, function: Function, arguments: tuple[Any, ...]) -> NoReturn:
     """Do what init.run() does, but call a function: the same filter, the same PID 1 with its duties; see fork(2)."""
-    if program.filter:
-        filters.install(program.filter, program.filter_flags)
+    init.confine(program.confinement)
     pid = 0 if mode == init.NONE else os.fork()
     os.close(handles.sync.report)  # the parent reads end of file: the program runs
     if pid:

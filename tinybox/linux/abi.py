@@ -41,6 +41,9 @@ NUMBERS = {  # name: (x86-64, aarch64); from 424 on, the numbers are the same on
     "setdomainname": (171, 162),
     "keyctl": (250, 219),
     "ioprio_set": (251, 30),
+    "ioprio_get": (252, 31),
+    "set_mempolicy": (238, 237),
+    "get_mempolicy": (239, 236),
     "sched_setattr": (314, 274),
     "personality": (135, 92),
     "inotify_add_watch": (254, 27),
@@ -60,6 +63,7 @@ NUMBERS = {  # name: (x86-64, aarch64); from 424 on, the numbers are the same on
     "close_range": (436, 436),
     "openat2": (437, 437),
     "pidfd_getfd": (438, 438),
+    "faccessat2": (439, 439),
     "mount_setattr": (442, 442),
 }
 

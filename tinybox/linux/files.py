@@ -15,11 +15,12 @@ import stat
 import time
 
 from tinybox.errors import UnfitFileError
+from tinybox.linux import descriptors
 from tinybox.linux.abi import Syscall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from typing import Self
 
 RESOLVE_NO_XDEV = 0x01
@@ -47,8 +48,8 @@ class OpenHow(ctypes.Structure):
 
 
 _openat2 = Syscall("openat2", ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(OpenHow), ctypes.c_size_t)
+close_range, close_all_but = descriptors.close_range, descriptors.close_all_but
 _fstatfs = Syscall("fstatfs", ctypes.c_int, ctypes.c_char_p)
-_close_range = Syscall("close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
 
 
 def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
@@ -167,21 +168,6 @@ def discard(path: str | bytes, dir_fd: int | None = None, remove: Callable[..., 
         remove(path, dir_fd=dir_fd)
     except FileNotFoundError:
         return
-
-
-def close_range(first: int, last: int = 2**32 - 1) -> None:
-    """Close every file descriptor from *first* to *last*; see close_range(2), Linux 5.9."""
-    _close_range(first, last, 0)
-
-
-def close_all_but(keep: Iterable[int]) -> None:
-    """Close every file descriptor above 2 that is not in *keep*; see close_range(2)."""
-    first = 3
-    for fd in sorted(set(keep)):
-        if fd > first:
-            close_range(first, fd - 1)
-        first = max(first, fd + 1)
-    close_range(first)
 
 
 def file_system(fd: int) -> int:

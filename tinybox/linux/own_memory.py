@@ -14,11 +14,14 @@ from tinybox.linux import process
 _BYTES_HEADER = bytes.__basicsize__ - 1  # the offset of the characters in a bytes object
 
 
-def erase_environment() -> None:
-    """Overwrite Python's copies of the environment variables, which may be secrets; see environ(7).
+def erase_environment(area: tuple[int, int, int] = (0, 0, 0)) -> None:
+    """Overwrite the environment variables, which may be secrets: on the stack, and Python's copies; see environ(7).
 
-    `set_title` overwrites the copy on the stack.
+    *area* is as for `set_title`; by default, the stack is left as it is.
     """
+    _, end, environment_end = area
+    if environment_end > end:
+        ctypes.memset(end, 0, environment_end - end)
     for value in posix.environ.values():
         if len(value) > 1:  # Python shares the objects of one byte
             ctypes.memset(id(value) + _BYTES_HEADER, 0, len(value))

@@ -71,13 +71,15 @@ def sock_filter(code: int, k: int, jt: int = 0, jf: int = 0) -> bytes:
     return _sock_filter.pack(code, jt, jf, k)
 
 
-def set_mode_filter(program: bytes, flags: int = 0) -> int:
+def set_mode_filter(program: bytes | None, flags: int = 0) -> int:
     """Add *program* as a filter of this thread and its later children; it cannot be removed; see seccomp(2).
 
     Returns 0, or with SECCOMP_FILTER_FLAG_NEW_LISTENER the listener's fd (close-on-exec). EACCES: the thread has
     neither no_new_privs nor CAP_SYS_ADMIN; EINVAL: the kernel refuses the program or the flags; EBUSY: there is a
-    listener already.
+    listener already; EFAULT: the program is None, and the flags are known.
     """
+    if program is None:
+        return _seccomp(SECCOMP_SET_MODE_FILTER, flags, None)
     fprog = SockFprog(len(program) // _sock_filter.size, program)
     return _seccomp(SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(fprog))
 

@@ -1,7 +1,8 @@
-"""Waiting for a condition that the kernel does not report: test it again and again, up to a deadline."""
+"""Waiting up to a deadline: for a condition that the kernel does not report, or for a file descriptor."""
 
 from __future__ import annotations
 
+import select
 import time
 
 TYPE_CHECKING = False
@@ -20,3 +21,10 @@ def until(look: Callable[[], T], deadline: float, pause: float) -> T:
     while not (seen := look()) and time.monotonic() <= deadline:
         time.sleep(pause)
     return seen
+
+
+def readable(fd: int, seconds: float) -> bool:
+    """Wait until *fd* can be read without waiting, also at its end of file; False after *seconds*; see poll(2)."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))

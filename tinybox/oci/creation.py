@@ -24,6 +24,8 @@ from tinybox.oci.command_line import listening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinybox.container.records.spec import Process, Spec, User
     from tinybox.oci.command_line import CommandLine
     from tinybox.oci.log import Log
@@ -39,8 +41,8 @@ class Creation:
         self.entry, self.bundle, self.config, self.handles, self.keyring = entry, bundle, config, handles, keyring
         self.cgroup = groups.group(entry.id, config, here.hierarchies)
         self.limits_memory = False
-        task = Task(config, bundle, here, handles, self.cgroup, entry.id, keyring=keyring)
-        self.runner = PlanRunner(planner.plan(task), handles)
+        self.task = Task(config, bundle, here, handles, self.cgroup, entry.id, keyring=keyring, engine=True)
+        self.runner = PlanRunner(planner.plan(self.task), handles)
 
     def note(self, config: Spec) -> None:
         """Write config.json and state.json before anything is made, so that `delete` can clean up a killed `create`.
@@ -71,8 +73,11 @@ def create(command: CommandLine) -> None:
     make(command)
 
 
-def make(command: CommandLine) -> Creation:
-    """Make the container of a bundle without starting its program; after an error nothing of it is left."""
+def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: None) -> Creation:
+    """Make the container of a bundle without starting its program; after an error nothing of it is left.
+
+    *adapt* gets the creation before anything is made: a restore gives it another plan.
+    """
     bundle = os.path.abspath(command.value("bundle") or ".")
     config = validate.load(bundle)
     wants_terminal = bool(config["process"].get("terminal"))
@@ -82,15 +87,16 @@ def make(command: CommandLine) -> Creation:
     creation = None
     try:
         process = complete(config["process"], command, os.path.join(bundle, config["root"]["path"]))
-        handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=not detached)
+        watched = not detached and not command.value("console-socket")
+        handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=watched)
         keyring = "no-new-keyring" not in command.flags
         creation = Creation(entry, bundle, {**config, "process": process}, handles, keyring=keyring)
+        adapt(creation)
         for warning in creation.runner.plan.warnings:
             command.log.write("warning", warning)
         creation.note(config)
         creation.runner.create()
-        if command.value("console-socket"):
-            console.send(command.value("console-socket"), creation.handles)
+        console.connect(command, creation.handles)
         creation.note_process()
         write_pid(command, creation.handles)
     except BaseException:
@@ -156,7 +162,7 @@ def release(entry: Record, log: Log) -> None:
     try:
         gate.open_gate(sync_pipe.START)
         gate.receive()
-        hooks.run_all(config, "poststart", ending.hook_state(entry, record.RUNNING))
+        hooks.run_all(config, "poststart", ending.hook_state(entry, record.RUNNING), entry.state["bundle"])
     except BaseException:
         if config.get("hooks"):  # a hook has failed: destroy the container, see "Lifecycle" in runtime.md
             ending.destroy(entry, log)
@@ -165,13 +171,14 @@ def release(entry: Record, log: Log) -> None:
         gate.close()
 
 
-def run(command: CommandLine) -> int:
+def run(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: None) -> int:
     """Create and start a container; in the foreground, wait for its end, delete it, and return its exit status."""
     with wait_loop.Signals() as signals:
-        creation = make(command)
+        creation = make(command, adapt)
         try:
             creation.runner.start()
-            hooks.run_all(creation.config, "poststart", ending.hook_state(creation.entry, record.RUNNING))
+            state = ending.hook_state(creation.entry, record.RUNNING)
+            hooks.run_all(creation.config, "poststart", state, creation.bundle)
         except BaseException:
             ending.destroy(creation.entry, command.log)
             raise

@@ -13,6 +13,7 @@ from tinybox.container.planning.task import Task
 from tinybox.container.process import init, plan_runner, spawn, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
+from tinybox.container.records.spec import CAPABILITY_SETS
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import proc
 from tinybox.linux import quick_json as json
@@ -37,7 +38,8 @@ class Execution:
         if shared.root(config, entry.state["bundle"]):
             handles.namespace_fds[execute.ROOT] = open_root(entry)
         keyring = entry.state.get("keyring", True)
-        task = Task(config, entry.state["bundle"], here, handles, self.cgroup, entry.id, keyring=keyring)
+        task = Task(config, entry.state["bundle"], here, handles, self.cgroup, entry.id, keyring=keyring, engine=True)
+        task.first_process = entry.config()["process"]
         self.runner = plan_runner.PlanRunner(execute.plan(task, init.NONE, dies_with_parent=dies_with_parent), handles)
 
 
@@ -90,14 +92,14 @@ def begin(command: CommandLine, *, detached: bool) -> Execution:
             process.setdefault("oomScoreAdj", config["process"]["oomScoreAdj"])
         console.check(command, terminal=bool(process.get("terminal")), detached=detached)
         process = creation.complete(process, command, f"/proc/{entry.state['pid']}/root")
-        handles = Handles(kept=command.kept, interactive=not detached, watched=not detached)
+        watched = not detached and not command.value("console-socket")
+        handles = Handles(kept=command.kept, interactive=not detached, watched=watched)
         execution = Execution(entry, {**config, "process": process}, handles, dies_with_parent=not detached)
         for warning in execution.runner.plan.warnings:
             command.log.write("warning", warning)
         try:
             execution.runner.create()
-            if command.value("console-socket"):
-                console.send(command.value("console-socket"), execution.handles)
+            console.connect(command, execution.handles)
             creation.write_pid(command, execution.handles)
             execution.runner.start()
         except BaseException:
@@ -118,15 +120,18 @@ def requested(former: Process, command: CommandLine) -> Process:
     if "no-new-privs" in command.flags:
         process["noNewPrivileges"] = True
     if command.value("user"):
-        process["user"] = user(command.value("user"))
+        process["user"] = {**process.get("user", {}), **user(command.value("user"))}
     if command.values.get("additional-gids"):
-        process["user"] = {**process.get("user", {}), "additionalGids": groups_of(command.values["additional-gids"])}
+        groups = [*process.get("user", {}).get("additionalGids", []), *groups_of(command.values["additional-gids"])]
+        process["user"] = {**process.get("user", {}), "additionalGids": groups}
     if command.values.get("cap"):
         sets = former.get("capabilities", {})
         more = [name.upper() for name in command.values["cap"]]
+        inherited = [name for name in more if name in sets.get("inheritable", [])]  # only these can become ambient
+        added = dict.fromkeys(("bounding", "effective", "permitted"), more) | {"ambient": inherited}
         process["capabilities"] = {
-            name: list(dict.fromkeys([*sets.get(name, []), *more])) for name in ("bounding", "effective", "permitted")
-        } | {name: sets.get(name, []) for name in ("inheritable", "ambient")}
+            name: list(dict.fromkeys([*sets.get(name, []), *added.get(name, [])])) for name in CAPABILITY_SETS
+        }
     for name, field in (("apparmor", "apparmorProfile"), ("process-label", "selinuxLabel")):
         if command.value(name):
             process[field] = command.value(name)  # type: ignore[literal-required]
@@ -134,11 +139,15 @@ def requested(former: Process, command: CommandLine) -> Process:
 
 
 def user(text: str) -> User:
-    """Return ``UID[:GID]``, in numbers, as a user of config.json; UsageError if *text* is anything else."""
+    """Return ``UID[:GID]``, in numbers, as a user of config.json; UsageError if *text* is anything else.
+
+    The result replaces only these fields of the container's user, as in runc: all others stay, and the group stays
+    without a GID. So a program does not lose a group that a file may deny.
+    """
     uid, _, gid = text.partition(":")
     if not is_whole(uid) or not is_whole(gid or "0"):
         raise UsageError(f"--user {text}", "is no UID[:GID], in numbers")
-    return {"uid": int(uid), "gid": int(gid or 0)}
+    return {"uid": int(uid), "gid": int(gid)} if gid else {"uid": int(uid)}
 
 
 def groups_of(lists: list[str]) -> list[int]:

@@ -9,6 +9,7 @@ from tinybox.container.config import validate
 from tinybox.container.records import spec
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation.cgroups import hierarchies
+from tinybox.isolation.cgroups.changes import merged, sent, with_swap
 from tinybox.linux import quick_json as json
 from tinybox.oci import ending, groups, record
 from tinybox.text_values import is_whole
@@ -69,20 +70,12 @@ def update(command: CommandLine) -> None:
         resources = config.setdefault("linux", {}).setdefault("resources", {})
         if changes.pop("devices", resources.get("devices")) != resources.get("devices"):
             raise UsageError("linux.resources.devices", "cannot be changed while the container runs", "leave it out")
-        lift_swap(changes.get("memory", {}), resources.get("memory", {}))
-        for section, values in changes.items():
-            merged = isinstance(values, dict) and section != "rdma"
-            resources[section] = {**resources.get(section, {}), **values} if merged else values
         where = hierarchies.hierarchies()
+        changes = with_swap(sent(changes), resources, where)
+        resources.update(merged(resources, changes))
         group = groups.group(entry.id, config, where, entry.state.get("groups") or ())
-        limits.apply(group, {section: resources[section] for section in changes})  # a quota needs its period
+        limits.apply(group, resources, changes)
         spec.save(config, entry.folder)
-
-
-def lift_swap(changes: dict[str, Any], former: dict[str, Any]) -> None:
-    """If *changes* lift the memory limit and give no swap limit, lift the limit of memory and swap together, too."""
-    if changes.get("limit", 0) < 0 and former.get("swap"):
-        changes.setdefault("swap", -1)
 
 
 def requested(command: CommandLine) -> dict[str, Any]:

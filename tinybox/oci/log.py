@@ -5,11 +5,12 @@ If the exit status is an error, the engine reads the last line and shows it to i
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 
 from tinybox import explain
-from tinybox.errors import UsageError
+from tinybox.errors import UsageError, printable
 from tinybox.linux import quick_json as json
 
 FORMATS = ("text", "json")
@@ -24,6 +25,8 @@ class Log:
             raise UsageError(f"--log-format {self.format}", "is no format", ", ".join(FORMATS))
         self.fd = self._open() if self.path else 2
         if debug:
+            if not self.path:  # the container's first process writes here, too, when its own stderr is a terminal
+                self.fd = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3)
             explain.listeners.append(self._debug)
             explain.kept.append(self.fd)
 
@@ -46,7 +49,7 @@ class Log:
         """Write a warning to the log, and to stderr, which is the caller's here, not the container program's."""
         self.write("warning", message)
         if self.path:
-            os.write(2, f"warning: {message}\n".encode(errors="surrogateescape"))
+            os.write(2, f"{printable(f'warning: {message}')}\n".encode())
 
     def write(self, level: str, message: str) -> None:
         """Append one line with one write(2), because other processes may write to the log, too."""

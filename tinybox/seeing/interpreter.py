@@ -40,7 +40,8 @@ FUNCTIONS: list[tuple[ModuleType, str, str]] = [
     (os, "dup", "fcntl"),
     (os, "dup2", "dup2"),
     (os, "rename", "rename"),
-    (os, "access", "faccessat2"),
+    (os, "access", "access"),
+    (os, "eventfd", "eventfd2"),
     (os, "fork", "fork"),
     (os, "setgroups", "setgroups"),
     (os, "setresgid", "setresgid"),
@@ -54,7 +55,7 @@ FUNCTIONS: list[tuple[ModuleType, str, str]] = [
 ]
 
 # Old calls and the newer calls that replace them. aarch64 has only the newer ones, and libc uses them; see syscalls(2).
-REPLACED = {"dup2": "dup3", "rename": "renameat", "rmdir": "unlinkat"}
+REPLACED = {"access": "faccessat", "dup2": "dup3", "rename": "renameat", "rmdir": "unlinkat"}
 MACHINE = os.uname().machine
 
 
@@ -103,7 +104,7 @@ def _answer(call: str, result: Any) -> object:
     """Return the kernel's result where Python returns another one, such as None for 0 or a text for its length."""
     if call == "setsid":
         return os.getpid()  # the number of the new session, which Python does not return
-    if call == "faccessat2":
+    if call == "access":
         return 0 if result else -13
     if call == "getcwd":
         return len(os.fsencode(result)) + 1  # with the null byte at its end

@@ -8,8 +8,8 @@ import sys
 
 from tinybox.container import launch, lifecycle
 from tinybox.container.process import wait_loop
-from tinybox.errors import UsageError
-from tinybox.linux import files, process
+from tinybox.errors import UsageError, report
+from tinybox.linux import descriptors, process
 from tinybox.seeing import audience, stepping
 from tinybox.seeing.interpreter import Interpreter
 from tinybox.seeing.reporter import LeftError, Reporter
@@ -62,13 +62,13 @@ def _fork_observer(reporter: Reporter, seeing: audience.SeeingOptions) -> int:
         process.set_name(b"tinybox:explain")
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         ends = reporter.observer_side()
-        files.close_all_but(
+        descriptors.close_all_but(
             [seeing.fd, *(end.fileno() for end in ends.values())]
         )  # if the observer kept the write end of a pipe, its reader would never get end of file
         audience.observe(seeing, ends, parent)
         status = 0
     except Exception as error:  # noqa: BLE001  the run goes on without the observer, and this line states why
-        sys.stderr.write(f"tinybox: --explain has failed: {type(error).__name__}: {error}\n")
+        report(f"--explain has failed: {type(error).__name__}: {error}")
     finally:
         os._exit(status)
 

@@ -108,11 +108,15 @@ def device(value: int) -> str:
 
 
 def signal_name(value: int) -> str:
-    """Return the name of a signal; see signal(7)."""
+    """Return the name of a signal, a real-time one by its distance from SIGRTMIN or SIGRTMAX; see signal(7)."""
     try:
         return signal.Signals(value).name
     except ValueError:
+        pass
+    if not signal.SIGRTMIN < value < signal.SIGRTMAX:
         return str(value)
+    above, below = value - signal.SIGRTMIN, signal.SIGRTMAX - value
+    return f"SIGRTMIN+{above}" if above <= below else f"SIGRTMAX-{below}"
 
 
 def structure(value: Any) -> Any:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.oci_bundles import Bundle, bundle
+from tests.support.process_memory import memory
 
 __all__ = ["bundle"]
 
@@ -71,6 +74,65 @@ def test_each_kind_runs_in_its_namespaces(hooked: Bundle) -> None:
         found = (hooked.path / f"notes/{kind}.ns").read_text().split()
         assert [a != b for a, b in zip(found, ours, strict=True)] == [kind in INSIDE] * 4, kind
         assert (hooked.path / f"notes/{kind}.root").exists() == (kind == "startContainer")
+
+
+def seen_by(bundle: Bundle, kind: str, env: list[str] | None) -> tuple[list[str], dict[str, str]]:
+    """Run a hook of this *kind* by a caller with variables; return its environment, and its directory and status."""
+    notes = bundle.path / "notes"
+    where = "/notes" if kind == "startContainer" else notes
+    script = f"env | sort > {where}/env; pwd > {where}/pwd; grep ^Seccomp: /proc/self/status > {where}/seccomp"
+    new: dict[str, Any] = {"path": "/bin/busybox", "args": ["sh", "-c", script]}
+    bundle.config["hooks"] = {kind: [new if env is None else {**new, "env": env}]}
+    bundle.process["args"] = ["true"]
+    bundle.save()
+    command = str(Path(sys.executable).with_name("tinybox-oci"))
+    words = [command, "--root", str(bundle.path / "state"), "run", "--bundle", str(bundle.path), bundle.name]
+    callers = {"PATH": os.environ["PATH"], "CALLER": "yes", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(words, env=callers, cwd="/", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {name: (notes / name).read_text().strip() for name in ("env", "pwd", "seccomp")}
+    added = ("PWD=", "SHLVL=", "OLDPWD=")  # by the shell
+    return [line for line in found.pop("env").splitlines() if not line.startswith(added)], found
+
+
+@pytest.mark.parametrize("no_new_privileges", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_environment_and_directory_of_a_hook(hooked: Bundle, kind: str, no_new_privileges: bool) -> None:
+    """Without ``env`` a hook has the runtime's variables, and that of startContainer the program's, as with runc.
+
+    It begins in the bundle, in the root's directory before the pivot, or in the program's. Only the hook of
+    startContainer has the program's filter.
+    """
+    for name in ("env", "sort", "pwd"):
+        (hooked.root / "bin" / name).unlink(missing_ok=True)
+        (hooked.root / "bin" / name).symlink_to("busybox")
+    hooked.config["process"] |= {"cwd": "/tmp", "noNewPrivileges": no_new_privileges, "env": ["PATH=/bin", "OWN=x"]}
+    rule = {"names": ["acct"], "action": "SCMP_ACT_ERRNO"}
+    hooked.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
+    variables, found = seen_by(hooked, kind, None)
+    if kind == "startContainer":
+        assert variables == ["HOME=/", "OWN=x", "PATH=/bin"]
+    else:
+        assert variables == ["CALLER=yes", "LC_ALL=C.UTF-8", f"PATH={os.environ['PATH']}"]
+    places = {"createContainer": str(hooked.root), "startContainer": "/tmp"}
+    assert found["pwd"] == places.get(kind, str(hooked.path))
+    assert found["seccomp"].split()[1] == ("2" if kind == "startContainer" else "0")
+    path = ["PATH=/bin:/usr/bin"]
+    assert seen_by(hooked, kind, path)[0] == path
+
+
+def test_the_environment_is_erased_after_the_hooks_that_need_it(
+    hooked: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The memory of a created container has the caller's variables no more, with a createContainer hook or without."""
+    for hooks in ({}, {"createContainer": [{"path": "/bin/true"}]}):
+        hooked.config["hooks"] = hooks
+        monkeypatch.setenv("VARIABLE_OF_THE_CALLER", "a very long secret value")
+        hooked.create("true")
+        pid = json.loads(hooked.oci("state", hooked.name).stdout)["pid"]
+        assert b"a very long secret value" not in memory(pid)
+        assert b"tinybox" in memory(pid)  # the control: its memory can be read
+        hooked.close()
 
 
 def test_hooks_before_the_pivot_see_the_mounts_made(hooked: Bundle) -> None:

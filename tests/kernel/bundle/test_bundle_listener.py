@@ -9,11 +9,15 @@ import json
 import os
 import select
 import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import strace
 from tests.support.boxes import PATIENCE
 from tests.support.oci_bundles import Bundle, bundle
 
@@ -38,6 +42,7 @@ class Agent(threading.Thread):
 
     def __init__(self, path: str) -> None:
         super().__init__(daemon=True)
+        self.path = path
         self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listening.bind(path)
         self.listening.listen(1)
@@ -111,6 +116,48 @@ def test_the_agent_answers_for_the_container(bundle: Bundle, agent: Agent, no_ne
         "ociVersion": "", "id": bundle.name, "status": "creating", "pid": told["pid"], "bundle": str(bundle.path),
         "annotations": {"key": "value"},
     }  # fmt: skip
+
+
+def test_the_message_is_sent_by_one_call(bundle: Bundle, agent: Agent) -> None:
+    """An agent that has read all closes the connection at once: a second write, even of nothing, could fail."""
+    bundle.process["args"] = ["true"]
+    bundle.save()
+    log = bundle.path / "strace"
+    command = [str(Path(sys.executable).with_name("tinybox-oci")), "--root", str(bundle.path / "state"), "run"]
+    words = [strace.strace(), "-f", "-e", "trace=connect,sendmsg,sendto", "-o", str(log), *command]
+    done = subprocess.run([*words, "--bundle", str(bundle.path), bundle.name], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    calls = [line.split(None, 1)[1] for line in log.read_text().splitlines()]
+    mine = [line.partition("(")[0] for line in calls if line.startswith(("connect", "send"))]
+    assert mine[-2:] == ["connect", "sendmsg"]
+    assert "SCM_RIGHTS" in next(line for line in calls if line.startswith("sendmsg"))
+
+
+def test_a_long_message_comes_in_pieces(bundle: Bundle, agent: Agent) -> None:
+    """A message that is longer than the socket's buffer arrives whole, its descriptor with the first piece."""
+    bundle.linux["seccomp"]["listenerMetadata"] = "x" * 1_000_000
+    assert bundle.says("mkdir /made && echo made") == "made"
+    agent.join(PATIENCE)
+    assert (agent.answered, agent.told["metadata"]) == (1, "x" * 1_000_000)
+
+
+@pytest.mark.parametrize("no_new_privileges", [True, False])
+def test_an_exec_has_a_listener_of_its_own(bundle: Bundle, agent: Agent, no_new_privileges: bool) -> None:
+    """Each process that installs the filter sends its listener: that of `exec` arrives while the first is served."""
+    bundle.process["noNewPrivileges"] = no_new_privileges
+    bundle.create("sleep 1000")
+    assert bundle.oci("start", bundle.name).returncode == 0
+    second = Agent(f"{bundle.path}/second")
+    second.start()
+    Path(agent.path).unlink()
+    Path(f"{bundle.path}/second").rename(agent.path)
+    done = bundle.oci("exec", bundle.name, "mkdir", "/made")
+    assert (done.returncode, done.stderr) == (0, "")
+    second.join(PATIENCE)
+    assert (second.answered, second.told["metadata"]) == (1, "for you")
+    assert not (bundle.root / "made").exists()
+    second.end()
+    bundle.oci("kill", bundle.name, "KILL")
 
 
 def test_without_an_agent_there_is_no_container(bundle: Bundle, agent: Agent) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +105,51 @@ def test_capabilities_are_the_five_sets(bundle: Bundle) -> None:
     }
 
 
+KILL, BIND = "CAP_KILL", "CAP_NET_BIND_SERVICE"
+
+
+@pytest.mark.parametrize("uid", [0, 1000])
+@pytest.mark.parametrize(
+    ("sets", "inherited", "warned"),
+    [
+        ({"bounding": [KILL], "permitted": [KILL], "ambient": [KILL]}, "0 0", "ambient: CAP_KILL: it is not in inher"),
+        (
+            {"bounding": [KILL], "inheritable": [KILL], "ambient": [KILL]},
+            "20 0",
+            "ambient: CAP_KILL: it is not in pe",
+        ),
+        ({"bounding": [KILL], "permitted": [KILL], "inheritable": [KILL, BIND]}, "20 0", f"inheritable: {BIND}: it is"),
+        ({"bounding": [KILL], "permitted": [KILL], "effective": [KILL, BIND]}, "0 0", f"effective: {BIND}: it is not"),
+        ({name: [KILL] for name in ("bounding", "permitted", "inheritable", "ambient")}, "20 20", ""),
+    ],
+)
+def test_what_cannot_be_granted_is_a_warning(
+    bundle: Bundle, sets: dict[str, list[str]], inherited: str, warned: str, uid: int
+) -> None:
+    """No set gets what it does not list, and the container runs; an ambient capability must be inheritable, too."""
+    bundle.process.update(capabilities=sets, user={"uid": uid, "gid": uid})
+    done = bundle.run("grep Cap /proc/self/status")
+    found = {line.split()[0]: int(line.split()[1], 16) for line in done.stdout.splitlines()}
+    assert [found["CapInh:"], found["CapAmb:"]] == [int(word, 16) for word in inherited.split()]
+    assert (found["CapBnd:"], done.returncode) == (1 << 5, 0)
+    assert found["CapEff:"] == found["CapPrm:"] & found["CapEff:"]
+    assert warned in done.stderr
+    assert bool(done.stderr) == bool(warned)
+
+
+def test_exec_adds_an_ambient_capability_if_it_is_inheritable(bundle: Bundle) -> None:
+    """`exec --cap` gives a user the capability for its program, if the container's inheritable set has it."""
+    both = ["CAP_KILL", "CAP_NET_BIND_SERVICE"]
+    bundle.process["capabilities"] = {"bounding": both, "inheritable": ["CAP_KILL"]}
+    bundle.create("sleep 60")
+    assert bundle.oci("start", bundle.name).returncode == 0
+    for words, effective in ((both, 0x20), (["CAP_KILL"], 0x20), (["CAP_NET_BIND_SERVICE"], 0), ([], 0)):
+        caps = [word for cap in words for word in ("--cap", cap)]
+        done = bundle.oci("exec", "--user", "1000", *caps, bundle.name, "grep", "Cap[EA]", "/proc/self/status")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [int(line.split()[1], 16) for line in done.stdout.splitlines()] == [effective] * 2
+
+
 def test_an_unknown_capability_is_a_warning(bundle: Bundle) -> None:
     """The container runs without it; the log names it."""
     bundle.process["capabilities"]["bounding"] = ["CAP_CHOWN", "CAP_FLY"]
@@ -185,3 +233,30 @@ def test_a_size_without_a_terminal_is_ignored(bundle: Bundle) -> None:
     """Without a terminal consoleSize has no effect, not even an absurd one."""
     bundle.process["consoleSize"] = {"height": 33, "width": 77}
     assert bundle.says("test -t 0 || echo none") == "none"
+
+
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_the_relayed_output_of_a_terminal_has_plain_newlines(bundle: Bundle, verb: str) -> None:
+    """Who reads the output of `run` or `exec -t` in the foreground gets no carriage returns; a screen gets them.
+
+    The container's terminal does not add them (ONLCR), and that of the caller goes on to process output, as with runc.
+    """
+    script = "echo one; stty -a 2>/dev/null | tr ';' '\\n' | grep -o -e '-*onlcr'"
+    (bundle.root / "bin/stty").symlink_to("busybox")
+    (bundle.root / "bin/tr").symlink_to("busybox")
+    command = f"{Path(sys.executable).with_name('tinybox-oci')} --root {bundle.path}/state"
+    if verb == "run":
+        bundle.config["process"] |= {"terminal": True, "args": ["sh", "-c", script]}
+        bundle.save()
+        words = f"{command} run --bundle {bundle.path} {bundle.name}"
+    else:
+        bundle.create("sleep 1000")
+        assert bundle.oci("start", bundle.name).returncode == 0
+        words = f"{command} exec -t {bundle.name} sh -c {shlex.quote(script)}"
+    out = bundle.path / "printed"
+    for redirected, newline in ((f" > {out}", b"\n"), ("", b"\r\n")):
+        command_line = ["script", "-qec", words + redirected, "/dev/null"]
+        screen = subprocess.run(command_line, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        assert screen.returncode == 0, screen.stdout
+        printed = (out.read_bytes() if redirected else screen.stdout).replace(b"^@", b"").replace(b"\b\b", b"")
+        assert [line for line in printed.split(newline) if line] == [b"one", b"-onlcr"]

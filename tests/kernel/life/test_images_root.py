@@ -111,6 +111,9 @@ def test_whiteouts_hide_the_layer_below(disk: Path) -> None:
         with io.BufferedReader(io.BytesIO(content)) as source:
             unpack(cast("io.BufferedReader", source), str(disk / name))
     assert overlaid(disk, "upper:lower") == {"d", "d/new", "swap", "swap/new"}
+    with io.BufferedReader(io.BytesIO(archive([symlink("a", "../up"), regular("a/.wh.gone", b"")]))) as source:
+        unpack(cast("io.BufferedReader", source), str(disk / "linked"))
+    assert stat.S_ISCHR((disk / "linked" / "up" / "gone").stat().st_mode)  # behind a link, inside the layer
     assert overlaid(disk, "lower:upper") >= {"gone", "d/old"}  # the control, the layers exchanged: not hidden
 
 

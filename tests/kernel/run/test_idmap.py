@@ -109,3 +109,27 @@ def test_volumes_and_limits_work_with_it(tinybox: Command, tmp_path: Path) -> No
         root="touch /x; echo $?", tmp="touch /t/x; stat -c %u /t/x",
     )  # fmt: skip
     assert (shown["owner"], shown["ttl"], shown["root"].split()[-1], shown["tmp"]) == ("65534", "9", "1", "0")
+
+
+def test_namespaces_of_other_boxes_are_shared(tinybox: Command) -> None:
+    """A box with a user namespace joins those of a box without one, and a box in its user namespace joins all of its.
+
+    The control is uid_map: the user namespace of the joining box is its own, or the other's.
+    """
+    plain, private = new_name(), new_name()
+    script = ("sh", "-c", "readlink /proc/self/ns/net; cat /proc/self/uid_map; cat /etc/hostname")
+    sleep = ("busybox", "sh", "-c", "echo READY; exec sleep 100")
+    with (
+        kept(tinybox, "--rm", "--name", plain, *sleep),
+        kept(tinybox, "--rm", *PRIVATE, "--name", private, *sleep),
+    ):
+        pids = pid_of(tinybox, plain), pid_of(tinybox, private)
+        networks = [Path(f"/proc/{pid}/ns/net").readlink() for pid in pids]
+        for kind in ("network", "ipc", "uts", "pid", "cgroupns"):
+            found = output(tinybox, *PRIVATE, f"--{kind}", f"container:{plain}", "busybox", *script).split()
+            assert (found[0] == str(networks[0])) == (kind == "network"), kind
+            assert int(found[2]) >= idmap.FIRST, kind
+        for other, network in ((plain, networks[0]), (private, networks[1])):
+            modes = ("--userns", f"container:{private}", "--network", f"container:{other}")
+            found = output(tinybox, *modes, "busybox", *script).split()
+            assert (found[0], int(found[2])) == (str(network), first_id(pids[1])), other

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.boxes import facts, new_name, one_line, output
+from tests.support.boxes import facts, new_name, one_line, output, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +77,18 @@ def test_a_read_only_bind_and_mounts_below_it_cannot_be_written(tinybox: Command
     assert (mounted / "below" / "new").exists()
 
 
+def test_a_volume_keeps_the_flags_of_its_source(tinybox: Command, shared: Path) -> None:
+    """Whether or not -v says ro or rw: nosuid and nodev of the host's mount stay, and a read-only one stays that."""
+    (shared / "flagged").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,nosuid,nodev", "test", shared / "flagged"], check=True)
+    try:
+        for mode in ("", ":ro", ":rw"):
+            words = ("-v", f"{shared}/flagged:/data{mode}", "busybox", "grep", " /data ", "/proc/mounts")
+            assert output(tinybox, *words).split()[3].startswith("ro,nosuid,nodev,"), mode
+    finally:
+        subprocess.run(["umount", shared / "flagged"], check=True)
+
+
 def test_one_file_can_be_bound(tinybox: Command, shared: Path) -> None:
     """A file of the host is mounted over one of the image, and at a path that the image does not have."""
     file = shared / "hello"
@@ -137,6 +149,25 @@ def test_file_systems_in_memory(tinybox: Command) -> None:
     assert facts(tinybox, kind="grep -c ' /t ' /proc/mounts") == {"kind": "0"}
 
 
+def test_a_file_system_in_memory_has_one_mode_at_every_start(tinybox: Command) -> None:
+    """1777 where tinybox makes its place, the image's mode where the image has one, the requested mode if any."""
+    places = {"/cache": "1777", "/deep/er": "1777", "/etc": "755", "/tmp": "1777", "/secret": "700", "/link": "755"}
+    options = ["--tmpfs", "/cache", "--tmpfs", "/deep/er", "--tmpfs", "/etc", "--tmpfs", "/secret:mode=700"]
+    options += ["--mount", "type=tmpfs,dst=/tmp", "--tmpfs", "/link/end"]
+    script = f"for d in {' '.join(places)} /link/end; do stat -c '%n %a %u:%g' $d; done"
+    expected = [f"{path} {mode} 0:0" for path, mode in places.items()]
+    expected.append("/link/end 1777 0:0")
+    for users in (("--userns", "host"), ("--userns", "private", "-u", "1000")):
+        name = new_name()
+        first = tinybox("run", "--name", name, *options, *users, "busybox", "sh", "-c", script)
+        assert first.stdout.splitlines() == expected, first
+        for _ in range(2):
+            assert tinybox("start", "-a", name).stdout.splitlines() == expected, users
+        assert tinybox("commit", name, "test-modes").returncode == 0
+        assert output(tinybox, *options, "test-modes", "sh", "-c", script).splitlines() == expected
+        assert (tinybox("rm", name).returncode, tinybox("rmi", "test-modes").returncode) == (0, 0)
+
+
 def test_a_read_only_root(tinybox: Command, shared: Path) -> None:
     """--read-only refuses writes to the root, not to /dev, tmpfs mounts and volumes; without it all can be written."""
     tries = {
@@ -158,8 +189,44 @@ def test_the_working_directory(tinybox: Command) -> None:
     assert output(tinybox, "-w", "/made/for/it", "busybox", "sh", "-c", "pwd; touch x; ls") == "/made/for/it\nx\n"
     assert output(tinybox, "--read-only", "-w", "/made/for/it", "busybox", "pwd") == "/made/for/it\n"
     assert output(tinybox, "busybox", "pwd") == "/\n"
+    name = new_name()
+    assert tinybox("run", "--name", name, "busybox", "ln", "-s", "../gone/far", "/dangling").returncode == 0
+    assert tinybox("commit", name, "test-dangling").returncode == 0
+    assert output(tinybox, "-w", "/dangling/x", "test-dangling", "readlink", "-f", ".") == "/gone/far/x\n"
+    assert (tinybox("rm", name).returncode, tinybox("rmi", "test-dangling").returncode) == (0, 0)
     one_line(tinybox("run", "--rm", "-w", "etc", "busybox", "pwd"), 125, "--workdir etc", "not an absolute path")
     one_line(tinybox("run", "--rm", "-w", "/etc/passwd", "busybox", "pwd"), 125, "working directory /etc/passwd")
+
+
+def test_exec_makes_no_working_directory(tinybox: Command, shared: Path) -> None:
+    """A missing one is 127 and one that is no directory 126, in one line; nothing is made, also not on a volume."""
+    name = new_name()
+    script = "mkdir -m 700 /private; touch /file; ln -s gone /dangling; ln -s loop /loop; cd /; rmdir /own; sleep 1000"
+    words = ("--health-cmd", "true", "--health-interval", "100ms", "--health-retries", "1", "-w", "/own")
+    assert (
+        tinybox("run", "-d", "-v", f"{shared}:/v", *words, "--name", name, "busybox", "sh", "-c", script).stderr == ""
+    )
+    try:
+        until(lambda: tinybox("exec", "-w", "/", name, "test", "!", "-e", "/own").returncode == 0)
+        before = sorted(os.listdir(shared))
+        for users in (("-u", "0"), ("-u", "1000"), ("-d",)):
+            for place, status, cause in (
+                ("/missing/deep", 127, "No such file"), ("/v/missing", 127, "No such"), ("/file", 126, "Not a d"),
+                ("/dangling", 127, "No such file"), ("/file/x", 126, "Not a dir"), ("/loop", 126, "symbolic links"),
+            ):  # fmt: skip
+                done = tinybox("exec", *users, "-w", place, name, "pwd")
+                one_line(done, status, f"working directory {place}", cause)
+        one_line(tinybox("exec", name, "pwd"), 127, "working directory /own")  # the box's own, which it has removed
+        until(lambda: tinybox("inspect", "--format", "{{.State.Health.Status}}", name).stdout == "unhealthy\n")
+        there = tinybox("exec", "-w", "/", name, "ls", "/", "/v").stdout.split()
+        assert not {"missing", "gone", "own"} & set(there)
+        assert sorted(os.listdir(shared)) == before
+        assert tinybox("exec", "-u", "1000", "-w", "/private", name, "pwd").stdout == "/private\n"  # entered as root
+    finally:
+        assert tinybox("rm", "-f", name).returncode == 0
+    made = ("-v", f"{shared}:/v", "-w", "/v/missing", "busybox", "pwd")
+    assert output(tinybox, *made) == "/v/missing\n"  # the control: run makes it, as docker
+    assert (shared / "missing").is_dir()
 
 
 def test_a_mount_over_another_one_lies_on_top(tinybox: Command, shared: Path) -> None:

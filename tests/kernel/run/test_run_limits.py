@@ -82,6 +82,29 @@ def test_limits_are_written_to_the_kernel_s_files(tinybox: Command, host: Host) 
     assert (files["pids.max"], files[reserved]) == ("20", f"{32 * MIB}")
 
 
+def test_an_update_of_one_limit_keeps_the_others(tinybox: Command) -> None:
+    """Swap alone needs no new memory limit, memory alone keeps that of both; 0 processes: no limit, as in docker."""
+    name = new_name()
+    shown = "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.HostConfig.PidsLimit}}"
+
+    def kept_by(*words: str) -> list[float]:
+        done = tinybox("update", *words, name)
+        assert done.returncode == 0, done.stderr
+        memory, swap, tasks = tinybox("inspect", "-f", shown, name).stdout.split()
+        return [int(memory) / MIB, int(swap) / MIB, int(tasks)]
+
+    words = "-m 32m --memory-swap 64m --pids-limit 30"
+    with kept(tinybox, "--rm", "--name", name, *words.split(), "busybox", "sh", "-c", "echo READY; exec sleep 100"):
+        assert kept_by("--memory-swap", "80m") == [32, 80, 30]
+        assert kept_by("-m", "48m") == [48, 80, 30]
+        assert kept_by("--pids-limit", "0") == [48, 80, -1]
+        assert kept_by("--memory", "0", "--cpus", "0.5") == [48, 80, -1]
+        done = tinybox("update", "-m", "128m", name)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done
+        assert "--memory-swap" in done.stderr
+        assert kept_by("-m", "128m", "--memory-swap", "-1") == [128, -1 / MIB, -1]
+
+
 def test_a_quota_and_its_period_are_written_unchanged(tinybox: Command, host: Host) -> None:
     """--cpus is made of --cpu-quota and --cpu-period; `update` changes one and keeps the other; -1 is no limit."""
     name, words = new_name(), "--cpu-quota 20000 --cpu-period 50000 --cpuset-mems 0"

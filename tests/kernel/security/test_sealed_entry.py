@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import struct
 import subprocess
@@ -22,6 +21,7 @@ import pytest
 from tests.conftest import TIMEOUT
 from tests.support.boxes import kept, new_name, pid_of, until
 from tests.support.oci_bundles import Bundle, bundle
+from tests.support.process_memory import memory
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -252,20 +252,6 @@ def test_the_memory_of_pid_1_has_none_of_the_host_s_variables(
         assert b"a secret of the caller's" in memory(process.pid)
         assert b"a secret of the caller's" not in memory(first)
         assert b"tinybox:init" in memory(first)
-
-
-def memory(pid: int) -> bytes:
-    """Return all memory of process *pid* that can be read; see proc_pid_mem(5)."""
-    found = []
-    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as file:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            start, end = (int(number, 16) for number in re.split("[- ]", line)[:2])
-            try:
-                file.seek(start)
-                found.append(file.read(end - start))
-            except (OSError, OverflowError, ValueError):
-                continue  # the kernel's own, such as [vvar]
-    return b"".join(found)
 
 
 def test_proc_of_a_joined_pid_namespace(tinybox: Command) -> None:

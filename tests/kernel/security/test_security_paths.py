@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import image_archives as tar
-from tests.support.boxes import facts, one_line, output
+from tests.support.boxes import facts, new_name, one_line, output
 from tests.support.slowness import SLOWNESS
+from tests.support.tar_contents import stream, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,11 +95,62 @@ def test_links_at_mount_targets_lead_nowhere_outside(tinybox: Command, tmp_path:
         assert facts(tinybox, image=image, there=f"cat {outside}/secret") == {"there": "of the image"}
 
 
-def test_a_dangling_link_is_an_error(tinybox: Command, tmp_path: Path, outside: Path) -> None:
-    """A mount on a dangling link makes nothing on the host, wherever the link leads."""
-    with image_with(tinybox, tmp_path, tar.symlink("bind", f"{outside}/new")) as image:
-        one_line(tinybox("run", "--rm", "-v", f"{outside}:/bind", image, "true"), 125, "mount on /bind", "No such file")
-        assert untouched(outside)
+def test_the_target_of_a_dangling_link_is_made_inside(tinybox: Command, tmp_path: Path, outside: Path) -> None:
+    """A mount follows dangling links, the last part's and a middle one's, in chains; nothing is made on the host."""
+    (outside / "new").mkdir()  # the same links lead to a directory of the host
+    (tmp_path / "given").mkdir(mode=0o755)
+    (tmp_path / "given" / "gift").write_text("gift\n")
+    up = "../" * 20
+    links = [
+        tar.symlink("etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf"), tar.symlink("etc/hosts", "chain"),
+        tar.symlink("etc/chain", "/run/hosts"), tar.symlink("etc/localtime", f"{up}zone/info"),
+        tar.symlink("bind", f"{outside}/new/er"), tar.symlink("middle", f"{up}gone/far"),
+        tar.symlink("memory", "middle/../near"), tar.symlink("loop", "pool"), tar.symlink("pool", "loop"),
+    ]  # fmt: skip
+    given = f"{tmp_path}/given/gift"
+    null = {"host": ("--device", "/dev/null:/middle/null"), "private": ("-v", "/dev/null:/middle/null")}
+    with image_with(tinybox, tmp_path, *links) as image:
+        for users in ("host", "private"):
+            shown = facts(
+                tinybox, "--userns", users, "-v", f"{given}:/etc/localtime", "-v", f"{tmp_path}/given:/bind",
+                "--mount", f"type=bind,src={given},dst=/middle/x", "--tmpfs", "/memory", "-v", "/middle/v",
+                *null[users], "--add-host", "me:1.2.3.4", image=image,
+                resolv="cat /run/systemd/resolve/stub-resolv.conf >/dev/null && readlink /etc/resolv.conf",
+                hosts="grep -c me /run/hosts", zone="cat /zone/info", bind=f"cat {outside}/new/er/gift",
+                middle="cat /gone/far/x", memory="grep -c ' /gone/near tmpfs' /proc/mounts",
+                volume="ls -d /gone/far/v", null="echo x >/gone/far/null",
+            )  # fmt: skip
+            assert shown == {
+                "resolv": "../run/systemd/resolve/stub-resolv.conf", "hosts": "1", "zone": "gift", "bind": "gift",
+                "middle": "gift", "memory": "1", "volume": "/gone/far/v", "null": "",
+            }  # fmt: skip
+        for words in (("-v", f"{given}:/loop"), ("-v", f"{given}:/pool/x"), ("--tmpfs", "/loop")):
+            one_line(tinybox("run", "--rm", *words, image, "true"), 125, "mount", "symbolic links")
+    assert os.listdir(outside / "new") == []
+    (outside / "new").rmdir()
+    assert untouched(outside)
+
+
+def test_a_place_that_was_made_behind_a_link_is_no_change(tinybox: Command, tmp_path: Path) -> None:
+    """`diff` and `commit` leave out the file to which the image's dangling /etc/resolv.conf leads, and its folders."""
+    link = tar.symlink("etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf")
+    with image_with(tinybox, tmp_path, link, tar.directory("run")) as image:
+        name = new_name()
+        assert tinybox("run", "--name", name, image, "sh", "-c", "echo x >/run/own").returncode == 0
+        assert tinybox("diff", name).stdout == "C /run\nA /run/own\n"
+        assert tinybox("start", name).returncode == 0  # the file that was made is a place for a mount again
+        assert tinybox("commit", name, "test-committed").returncode == 0
+        assert tinybox("rm", name).returncode == 0
+        try:
+            assert (
+                output(tinybox, "-v", "/dev/null:/etc/resolv.conf", "test-committed", "ls", "/run") == "own\nsystemd\n"
+            )
+            created = tinybox("create", "--name", name, "test-committed", "true")
+            assert created.returncode == 0
+            assert "run/systemd" not in told(stream(tinybox, "export", name))
+            assert tinybox("rm", name).returncode == 0
+        finally:
+            assert tinybox("rmi", "test-committed").returncode == 0
 
 
 @pytest.mark.parametrize("name", ["proc", "sys"])

@@ -16,13 +16,14 @@ from tinybox.container.files import mount_placeholders
 from tinybox.container.storage import etc
 from tinybox.errors import UnfitFileError
 from tinybox.images import members as of_tree
-from tinybox.isolation import copy_up
+from tinybox.isolation import copy_up, overlay
 from tinybox.linux import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+MARK = overlay.opaque_mark(userns=False)
 SOON = 10 * SLOWNESS  # seconds; a lease would delay tinybox for 45
 
 
@@ -144,14 +145,14 @@ def test_mount_points_are_not_searched_through_links(tmp_path: Path) -> None:
         folder.mkdir()
     (host / "hosts").touch()
     (upper / "etc").symlink_to(host)
-    assert mount_placeholders.made(str(upper), [str(layer)]) == set()
+    assert mount_placeholders.made(str(upper), [str(layer)], MARK) == set()
     (upper / "etc").unlink()
     (upper / "etc").mkdir()
     (upper / "etc/hosts").touch()
-    assert mount_placeholders.made(str(upper), [str(layer)]) == {"/etc/hosts", "/etc"}
-    (layer / "etc").symlink_to(host)
-    assert mount_placeholders.made(str(upper), [str(layer)]) == {"/etc/hosts", "/etc"}
+    assert mount_placeholders.made(str(upper), [str(layer)], MARK) == {"/etc/hosts", "/etc"}
+    (layer / "etc").symlink_to(host)  # so the box has replaced the link by a directory, which is a change
+    assert mount_placeholders.made(str(upper), [str(layer)], MARK) == {"/etc/hosts"}
     (layer / "etc").unlink()
     (layer / "etc").mkdir()
     (layer / "etc/hosts").symlink_to("/none")
-    assert mount_placeholders.made(str(upper), [str(layer)]) == set()
+    assert mount_placeholders.made(str(upper), [str(layer)], MARK) == set()

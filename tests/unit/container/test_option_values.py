@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tinybox.container import control
-from tinybox.container.config import option_values
+from tinybox.container.config import option_values, signal_option
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,8 +70,11 @@ def test_invalid_whole_numbers(text: str) -> None:
 
 def test_signals() -> None:
     """Names with and without SIG, numbers, and real-time signals, which stop systemd, in every command."""
-    for text, number in (("TERM", 15), ("sigterm", 15), ("9", 9), ("RTMIN", 34), ("SIGRTMIN+3", 37), ("rtmin+30", 64)):
-        assert (option_values.signal_number("stop-signal", text), control.signal_number(text)) == (number, number)
+    numbers = {"TERM": 15, "sigterm": 15, "9": 9, "RTMIN": 34, "SIGRTMIN+3": 37, "rtmin+30": 64, "64": 64}
+    numbers |= {"RTMAX": 64, "SIGRTMAX-3": 61, "rtmax-30": 34, "SigRtMax-0": 64, "CLD": 17, "IOT": 6, "POLL": 29}
+    numbers |= {f"SIGRTMIN+{n}": 34 + n for n in range(31)} | {f"rtmax-{n}": 64 - n for n in range(31)}
+    for text, number in numbers.items():
+        assert (signal_option.signal_number("stop-signal", text), control.signal_number(text)) == (number, number)
     for text in (
         "",
         "0",
@@ -82,12 +85,17 @@ def test_signals() -> None:
         "_BLOCK",
         "RTMIN+31",
         "RTMIN+",
+        "RTMAX-31",
+        "RTMAX-",
+        "RTMAX+1",
+        "RTMIN-1",
+        "RTMAX--1",
         "TERM+1",
         "RTMIN+x",
         "9" * 5000,
     ):
         with pytest.raises(UsageError):
-            option_values.signal_number("stop-signal", text)
+            signal_option.signal_number("stop-signal", text)
         with pytest.raises(UsageError):
             control.signal_number(text)
 
@@ -105,6 +113,15 @@ def test_environment_is_files_then_options_then_the_caller_s(tmp_path: Path, mon
         "OURS": "passed on",
         "E": "",
     }
+
+
+def test_files_of_other_editors(tmp_path: Path) -> None:
+    """A byte order mark and CR LF are left out, as docker does; another CR, and blanks at the end, are kept."""
+    (tmp_path / "env").write_bytes(b"\xef\xbb\xbfA=1\r\n\r\n# x\r\nB=a\rb \r\nC=2\r\r\nD=e\xc2\x85f")
+    found = option_values.environment([], [str(tmp_path / "env")])
+    assert found == {"A": "1", "B": "a\rb ", "C": "2\r", "D": "e\x85f"}
+    (tmp_path / "env").write_bytes(b"A=1\n\xef\xbb\xbfB=2\n")  # only the first mark is one
+    assert list(option_values.environment([], [str(tmp_path / "env")])) == ["A", "\ufeffB"]
 
 
 @pytest.mark.parametrize("line", ["A B=1", "=x", "A =1", "A=1\0B=2"])

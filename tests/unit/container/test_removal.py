@@ -13,13 +13,13 @@ import pytest
 
 from tests.support import image_archives as tar
 from tests.support.deep_trees import DEEP, depth, dig, removed
-from tinybox.container.storage import volumes
 from tinybox.errors import ImageError, Reported, TinyboxError
 from tinybox.images import tree as trees
 from tinybox.images.members import members
-from tinybox.isolation import overlay
+from tinybox.isolation import overlay, overlay_changes
 from tinybox.isolation.copy_up import copy_directory
 from tinybox.linux import files
+from tinybox.linux.trees import tree_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,8 +137,8 @@ def test_a_deep_tree_is_measured(folder: Path) -> None:
     (folder / "first").write_text("x" * 50)
     os.link(folder / "first", folder / "second")
     with few_descriptors():
-        assert volumes.tree_size(str(folder)) == 1050
-    assert volumes.tree_size(str(folder / "nothing")) == 0
+        assert tree_size(str(folder)) == 1050
+    assert tree_size(str(folder / "nothing")) == 0
 
 
 def test_an_archive_may_leave_out_the_directories_of_a_deep_file(folder: Path) -> None:
@@ -208,7 +208,7 @@ def test_changes_are_reported_at_any_depth_with_a_name(folder: Path) -> None:
     for path in (lower, upper):
         path.mkdir()
         dig(path, BEYOND_PYTHON, content=path.name.encode() * 7)
-    found = list(overlay.changes(str(upper), ["", str(lower)], MARK))
+    found = list(overlay_changes.changes(str(upper), ["", str(lower)], MARK))
     assert found == [
         *(("C", "/d" * number) for number in range(1, BEYOND_PYTHON + 1)),
         ("C", "/d" * BEYOND_PYTHON + "/end"),
@@ -217,8 +217,8 @@ def test_changes_are_reported_at_any_depth_with_a_name(folder: Path) -> None:
     dig(upper / "e", BEYOND_PATHS)
     seen: list[tuple[str, str]] = []
     with pytest.raises(TinyboxError, match="a path in it is longer than 4095 bytes"):
-        seen.extend(overlay.changes(str(upper), [str(lower)], MARK))
-    telling = overlay.changes(str(upper), [str(lower)], MARK)
+        seen.extend(overlay_changes.changes(str(upper), [str(lower)], MARK))
+    telling = overlay_changes.changes(str(upper), [str(lower)], MARK)
     assert [next(telling) for _ in found] == found  # the changes before it are reported
 
 
@@ -229,7 +229,7 @@ def test_a_layer_with_a_link_on_the_way_shows_nothing_behind_it(folder: Path) ->
     (folder / "host/passwd").write_text("root")
     (folder / "top/a/passwd").write_text("new")
     (folder / "bottom/a").symlink_to(folder / "host")
-    found = overlay.changes(str(folder / "top"), [str(folder / "bottom"), str(folder / "middle")], MARK)
+    found = overlay_changes.changes(str(folder / "top"), [str(folder / "bottom"), str(folder / "middle")], MARK)
     assert list(found) == [("C", "/a"), ("A", "/a/passwd")]
 
 
@@ -261,6 +261,6 @@ def test_one_failure_is_named_once_and_the_rest_is_done(capfd: pytest.CaptureFix
             done.append(thing)
         assert outcome.failed == (thing == "bad")
     assert done == ["one", "two"]
-    assert capfd.readouterr().err == "tinybox: bad: ?[2J?x: Operation not permitted\n"
+    assert capfd.readouterr().err == "tinybox: bad: \\x1b[2J\\nx: Operation not permitted\n"
     with pytest.raises(KeyboardInterrupt), Reported("me"):
         raise KeyboardInterrupt

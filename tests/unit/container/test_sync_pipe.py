@@ -9,7 +9,7 @@ import pytest
 
 from tinybox.container.process import sync_pipe
 from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError, UsageError
-from tinybox.linux import files
+from tinybox.linux import descriptors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ def test_a_child_whose_parent_is_gone_ends(talk: sync_pipe.SyncPipes) -> None:
         again = sync_pipe.SyncPipes()
         pid = os.fork()
         if pid == 0:
-            files.close_all_but([again.gate])
+            descriptors.close_all_but([again.gate])
             again.wait(sync_pipe.GO)
             os._exit(7)
         if word:

@@ -53,10 +53,10 @@ def layer(tmp_path: Path) -> str:
 
 def test_malformed_lines_are_skipped(layer: str) -> None:
     """The other lines count; a group's line may end before its members."""
-    assert resolve("root", [layer]) == ({"uid": 0, "gid": 0, "additionalGids": [30]}, "/root")
-    assert resolve("fine:fine", [layer]) == ({"uid": 7, "gid": 30}, "/home/fine")
-    assert resolve("0:short", [layer])[0] == {"uid": 0, "gid": 20}
-    assert resolve("8", [layer]) == ({"uid": 8, "gid": 0, "additionalGids": []}, "/")
+    assert resolve("root", [layer]) == ({"uid": 0, "gid": 0, "additionalGids": [0, 30]}, "/root")
+    assert resolve("fine:fine", [layer]) == ({"uid": 7, "gid": 30, "additionalGids": [30]}, "/home/fine")
+    assert resolve("0:short", [layer])[0] == {"uid": 0, "gid": 20, "additionalGids": [20]}
+    assert resolve("8", [layer]) == ({"uid": 8, "gid": 0, "additionalGids": [0]}, "/")
 
 
 NOBODY = ["bad", "large", "endless", "group", "negative", "nogroup", "0:large", "0:none", "0:word", "٣", "-1"]
@@ -150,7 +150,7 @@ def test_a_huge_file_is_not_read(layer: str, tmp_path: Path) -> None:
     for user in ("root", "5", "5:root"):
         with pytest.raises(UnfitFileError, match="/etc/passwd: is larger than 1048576 bytes"):
             resolve(user, [layer])
-    assert resolve("5:6", [layer]) == ({"uid": 5, "gid": 6}, "/")
+    assert resolve("5:6", [layer]) == ({"uid": 5, "gid": 6, "additionalGids": [6]}, "/")
     assert home(0, [layer]) == "/"
     grouped: User = {"uid": 0, "gid": 0}
     add_groups(grouped, ["7"], [layer])
@@ -173,6 +173,6 @@ def test_only_a_regular_file_is_read(layer: str, tmp_path: Path, kind: str) -> N
         if os.geteuid() != 0:
             pytest.skip("mknod(2) needs root")
         os.mknod(tmp_path / "etc/null", 0o20666, os.makedev(1, 3))
-    assert resolve("7", [layer]) == ({"uid": 7, "gid": 0, "additionalGids": []}, "/")
+    assert resolve("7", [layer]) == ({"uid": 7, "gid": 0, "additionalGids": [0]}, "/")
     with pytest.raises(UsageError, match="no user fine"):
         resolve("fine", [layer])

@@ -15,7 +15,7 @@ import struct
 import sys
 import tarfile
 import zipfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -23,9 +23,6 @@ import zstandard
 from tests.support.image_archives import Member, Place, archive, directory, hard_link, header, regular, symlink
 from tinybox.errors import ImageError
 from tinybox.images import stream, tree
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SMALL = archive([directory("d"), regular("d/f", b"x" * 3000), symlink("d/l", "f")])
 NOISE = random.Random(1).randbytes(200_000)  # noqa: S311 - it only has to be hard to compress
@@ -155,6 +152,47 @@ def test_a_hard_link_to_a_link_does_not_lead_outside(place: Place) -> None:
     assert (place.inside / "h").read_bytes() == b"evil"
 
 
+# Each of these would write "evil" outside if it were unpacked without checks. Inside, it is where the link leads.
+
+EVIL = {
+    "through a link": ([symlink("a", "../outside"), regular("a/evil")], "outside/evil"),
+    "through an absolute link": ([symlink("a", "/run"), regular("a/evil"), symlink("b", "OUTSIDE")], "run/evil"),
+    "through a link that climbs": ([symlink("v/run", "../../../run"), regular("v/run/evil")], "run/evil"),
+    "through two links": ([symlink("a", "b"), symlink("b", "../outside"), regular("a/evil")], "outside/evil"),
+    "through a chain of climbing links": (
+        [directory("d"), symlink("d/up", ".."), symlink("e", "d/up/.."), regular("e/outside/evil")], "outside/evil"
+    ),
+    "through a link below a link": (
+        [symlink("a", "."), symlink("a/b", "../outside"), regular("a/b/c/evil")], "outside/c/evil"
+    ),
+    "directory through a link": ([symlink("a", "../outside"), directory("a/evil")], "outside/evil"),
+    "link through a link": ([symlink("a", "../outside"), symlink("a/evil", "x")], "outside/evil"),
+    "fifo through a link": ([symlink("a", "../outside"), Member("a/evil", tarfile.FIFOTYPE)], "outside/evil"),
+    "late link for a directory": (
+        [directory("a"), directory("a/b"), symlink("a", "../outside"), regular("a/evil")], "outside/evil"
+    ),
+    "magic link": ([symlink("a", "/proc/self/cwd"), regular("a/evil")], "proc/self/cwd/evil"),
+    "hard link into a link": ([symlink("a", "../outside"), regular("f"), hard_link("a/evil", "f")], "outside/evil"),
+    "hard link behind a link": (
+        [directory("run"), regular("run/f"), symlink("a", "/run"), hard_link("evil", "a/f")], "evil"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("members", "where"), EVIL.values(), ids=EVIL.keys())
+def test_a_link_leads_to_its_place_inside(place: Place, members: list[Member], where: str) -> None:
+    """An absolute link begins at the root of the tree, ``..`` does not leave it, and a missing target is made."""
+    before = place.seen()
+    place.unpack(hostile(place, [regular("good"), *members]))
+    assert place.seen() == before
+    assert os.path.lexists(place.inside / where)
+    assert not (place.inside / where).is_symlink() or (place.inside / where).readlink() == Path("x")
+    for folder in (place.inside / where).parents:
+        if folder.is_relative_to(place.inside) and folder != place.inside:
+            assert not folder.is_symlink()
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o755  # with any umask
+
+
 # Forbidden archives. Each of these would write "evil" outside, or worse, if it were unpacked without checks.
 
 WAYS_OUT = {
@@ -163,28 +201,14 @@ WAYS_OUT = {
     "dot dot": [regular("../outside/evil")],
     "dot dot in the middle": [directory("a"), regular("a/../../outside/evil")],
     "dot dot at the end": [directory("a"), directory("a/..", mode=0o777)],
-    "through a link": [symlink("a", "../outside"), regular("a/evil")],
-    "through an absolute link": [symlink("a", "OUTSIDE"), regular("a/evil")],
-    "through two links": [symlink("a", "b"), symlink("b", "../outside"), regular("a/evil")],
-    "through a chain of climbing links": [
-        *(directory("d"), symlink("d/up", ".."), symlink("e", "d/up/.."), regular("e/outside/evil"))
-    ],
-    "through a link below a link": [symlink("a", "."), symlink("a/b", "../outside"), regular("a/b/c/evil")],
-    "directory through a link": [symlink("a", "../outside"), directory("a/evil")],
-    "link through a link": [symlink("a", "../outside"), symlink("a/evil", "x")],
-    "fifo through a link": [symlink("a", "../outside"), Member("a/evil", tarfile.FIFOTYPE)],
-    "late link for a directory": [directory("a"), directory("a/b"), symlink("a", "../outside"), regular("a/evil")],
     "links in a circle": [symlink("a", "b"), symlink("b", "a"), regular("a/evil")],
-    "magic link": [symlink("a", "/proc/self/cwd"), regular("a/evil")],
     "hard link absolute": [hard_link("h", "OUTSIDE/secret"), regular("h")],
     "hard link dot dot": [hard_link("h", "../outside/secret")],
     "hard link through a link": [symlink("a", "../outside"), hard_link("h", "a/secret")],
-    "hard link into a link": [symlink("a", "../outside"), regular("f"), hard_link("a/h", "f")],
     "hard link to nothing": [hard_link("h", "missing")],
     "hard link to itself": [hard_link("h", "h")],
     "hard link to the root": [hard_link("h", ".")],
     "hard link to a directory": [directory("d"), hard_link("h", "d")],
-    "whiteout outside": [symlink("a", "../outside"), regular("a/.wh.secret", b"")],
     "whiteout of nothing": [regular(".wh.", b"")],
     "whiteout of dot": [regular(".wh..", b"")],
     "whiteout of dot dot": [regular("a/.wh...", b"")],
@@ -204,8 +228,12 @@ WAYS_OUT = {
     "time that is no number": [regular("f", pax_headers={"mtime": "nan"})],
     "time beyond all times": [regular("f", pax_headers={"mtime": "1e300"})],
     "empty link": [symlink("l", "")],
-    "sparse file": [regular("f", b"1\n0\n4\n".ljust(512, b"\0") + b"evil", pax_headers={
-        "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9999999999"})],
+    **{f"sparse file, {how}": [regular("f", listed.ljust(512, b"\0") + b"evil", pax_headers={
+        "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": size})]
+       for how, listed, size in (
+           ("backwards", b"2\n4\n2\n0\n2\n", "9"), ("below zero", b"1\n-4\n4\n", "9"),
+           ("beyond its end", b"1\n8\n4\n", "9"), ("too little data", b"1\n0\n9999\n", "9999"),
+           ("too much data", b"1\n0\n0\n", "9999"), ("a size below zero", b"1\n0\n4\n", "-4"))},
 }  # fmt: skip
 
 
@@ -241,7 +269,8 @@ def test_the_escapes_are_real(place: Place, case: str) -> None:
     """The control: unpacked without checks, the same archives do write outside."""
     before = place.seen()
     place.inside.mkdir()
-    with tarfile.open(fileobj=io.BytesIO(hostile(place, WAYS_OUT[case]))) as tar:
+    members = EVIL[case][0] if case in EVIL else WAYS_OUT[case]
+    with tarfile.open(fileobj=io.BytesIO(hostile(place, members))) as tar:
         tar.extractall(place.inside, filter="fully_trusted")  # noqa: S202 - this is the point
     assert place.seen() != before
     assert (place.outside / "evil").exists()

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import select
 import struct
 
 import pytest
 
-from tinybox.linux import trampoline
+from tinybox.linux import process, seccomp, trampoline
 
 
-def executed(path: str, args: list[str], *, report: bool = True) -> tuple[bytes, bytes, int]:
+def executed(
+    path: str, args: list[str], *, report: bool = True, lock: trampoline.Lock | None = None
+) -> tuple[bytes, bytes, int]:
     """Execute *path* by a trampoline; return its output, the trampoline's report, and the exit status."""
     out, printed = os.pipe()
     heard, told = os.pipe()
-    fd = trampoline.make(told)
+    fd = trampoline.make(told, lock)
     pid = os.fork()
     if pid == 0:
         os.dup2(printed, 1)
         os.set_inheritable(told, report)
+        if lock is not None:
+            process.set_no_new_privs()
         trampoline.execute(fd, path, args, {"WORD": "said"})
     os.close(printed)
     os.close(told)
@@ -67,3 +73,66 @@ def test_it_is_an_elf_file_of_its_machine(machine: str, number: int) -> None:
     kind, flags, _, start, _, size, _, _ = struct.unpack_from("<IIQQQQQQ", program, 64)
     assert (kind, flags, size) == (1, 5, len(program))
     assert struct.unpack_from("<Q", program, 24) == (start + 120,)
+
+
+def returning(value: int) -> bytes:
+    """Return a filter that answers mkdir(2) and mkdirat(2) with *value*, and allows all other calls."""
+    number = {"x86_64": (83, 258), "aarch64": (1030, 34)}[os.uname().machine]
+    return b"".join([
+        seccomp.sock_filter(seccomp.BPF_LD_W_ABS, seccomp.NR),
+        seccomp.sock_filter(seccomp.BPF_JEQ_K, number[0], jt=2),
+        seccomp.sock_filter(seccomp.BPF_JEQ_K, number[1], jt=1),
+        seccomp.sock_filter(seccomp.BPF_RET_K, seccomp.SECCOMP_RET_ALLOW),
+        seccomp.sock_filter(seccomp.BPF_RET_K, value),
+    ])  # fmt: skip
+
+
+def test_the_lock_installs_the_filter() -> None:
+    """The program has one filter more, and mkdir is refused with its errno; the control has no lock."""
+    script = ["sh", "-c", "grep ^Seccomp_filters /proc/self/status; mkdir /tmp 2>&1"]
+    refused = trampoline.Lock(-1, returning(seccomp.SECCOMP_RET_ERRNO | errno.EXDEV), 0, None)
+    without, within = executed("/bin/sh", script)[0], executed("/bin/sh", script, lock=refused)[0]
+    assert b"File exists" in without
+    assert os.strerror(errno.EXDEV).encode() in within
+    assert int(within.split()[1]) == int(without.split()[1]) + 1
+
+
+def test_the_lock_waits_at_its_gate() -> None:
+    """For eight bytes of an eventfd, which the program does not get; a gate that is closed lets it go on at once."""
+    allowed, gate = returning(seccomp.SECCOMP_RET_ALLOW), os.eventfd(0, os.EFD_CLOEXEC)
+    heard, told = os.pipe()
+    fd = trampoline.make(told, trampoline.Lock(gate, allowed, 0, None))
+    pid = os.fork()
+    if pid == 0:
+        process.set_no_new_privs()
+        os.set_inheritable(gate, True)
+        os.set_inheritable(told, True)
+        trampoline.execute(fd, "/bin/sh", ["sh", "-c", f"test ! -e /proc/self/fd/{gate}"], {"PATH": "/bin:/usr/bin"})
+    os.close(told)
+    os.close(fd)
+    assert select.select([heard], [], [], 0.2)[0] == []  # it waits: its report is still open
+    os.eventfd_write(gate, 1)
+    assert os.read(heard, 1) == b""
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(heard)
+    os.close(gate)
+
+
+def test_a_filter_that_the_kernel_refuses_is_reported() -> None:
+    """The errno with the bit UNCONFINED; the program does not run."""
+    for program, number in ((b"\xff" * 8, errno.EINVAL), (returning(0) * 1000, errno.EINVAL)):
+        lock = trampoline.Lock(-1, program, 0, None)
+        said, refusal, status = executed("/bin/sh", ["sh", "-c", "echo ran"], lock=lock)
+        assert (said, refusal, status) == (b"", bytes((number | trampoline.UNCONFINED, 10)), trampoline.FAILED)
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_lock_is_behind_the_code(machine: str) -> None:
+    """The addresses in the code are those of the structures and of the filter in the file."""
+    lock = trampoline.Lock(4, returning(0), 0, (1 << 40 | 2, 1 << 33 | 4))
+    program = trampoline.program(7, machine, lock)
+    address = 0x400000 + len(program) - len(lock.data(0))
+    assert program.endswith(lock.data(address))
+    count, where = struct.unpack_from("<HxxxxxxQ", program, len(program) - len(lock.data(0)))
+    assert (count, program[where - 0x400000 :]) == (5, lock.filter)
+    assert struct.unpack_from("<6I", lock.data(address), 24) == (2, 2, 4, 1 << 8, 1 << 8, 2)

@@ -11,7 +11,8 @@ from tinybox.container.process import detaching, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, state, waking
 from tinybox.container.records.paths import Paths
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import StateError, TinyboxError, UsageError
+from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,18 +72,62 @@ def _start(paths: Paths, here: host.Host, name: str) -> None:
         begin(container)
 
 
-def _start_attached(paths: Paths, here: host.Host, name: str, *, interactive: bool, keys: str) -> int:
-    detaching.key_bytes(keys or detaching.DETACH)
+def restore(
+    names: tuple[str, ...], checkpoint: str, folder: str, *, attached: bool, interactive: bool, keys: str = ""
+) -> int:
+    """Let one container at rest go on from a *checkpoint*, in *folder* or among its own; return as `start` does."""
+    if len(names) > 1:
+        raise UsageError("start --checkpoint", "you cannot restore multiple containers at once", "name one of them")
+    paths = Paths()
+    here = host.read(paths.cache)
+    here.check()
+
+    def own(name: str) -> lifecycle.Container:
+        try:
+            return _owned_with_checkpoint(paths, here, name, checkpoint, folder)
+        except TinyboxError as error:
+            error.status = 1  # as docker start
+            raise
+
+    if attached or interactive:
+        detaching.key_bytes(keys or detaching.DETACH)
+        return _begin_attached(paths, own(names[0]), interactive=interactive, keys=keys)
+    return each(names, lambda name: begin(own(name)))
+
+
+def _owned_with_checkpoint(
+    paths: Paths, here: host.Host, name: str, checkpoint: str, folder: str
+) -> lifecycle.Container:
+    from tinybox.container import checkpoint as checkpoints
+
     container = launch.owned(paths, here, name)
     if container is None:
+        raise StateError(f"container {name}", "is running: it cannot be restored", f"tinybox stop {name}")
+    try:
+        checkpoints.resume(container, checkpoint, folder)
+    except BaseException:
+        container.handles.close()
+        container.record.close()
+        raise
+    return container
+
+
+def _start_attached(paths: Paths, here: host.Host, name: str, *, interactive: bool, keys: str) -> int:
+    detaching.key_bytes(keys or detaching.DETACH)
+    container = launch.owned(paths, here, name, terminal.window())
+    if container is None:
         return attach_to(name, stdin=interactive, keys=keys)
+    return _begin_attached(paths, container, interactive=interactive, keys=keys)
+
+
+def _begin_attached(paths: Paths, container: lifecycle.Container, *, interactive: bool, keys: str) -> int:
     connection, monitor_end = attach_protocol.pair()
     with wait_loop.Signals() as signals:
         begin(container, monitor_end)
         monitor_end.close()
-        terminal = bool(container.config["process"].get("terminal"))
+        inside = bool(container.config["process"].get("terminal"))
         return attach.attend(
-            paths, container.id, connection, signals, stdin=interactive, terminal_inside=terminal, keys=keys
+            paths, container.id, connection, signals, stdin=interactive, terminal_inside=inside, keys=keys
         )
 
 
@@ -100,7 +145,7 @@ def attach_to(name: str, *, stdin: bool = True, proxy: bool = True, keys: str = 
         raise StateError(f"container {name}", cause, "run it with -d, with -it, or without --rm") from error
     waking.owner_of(now["pid"])
     with wait_loop.Signals() as signals:
-        terminal = bool(now.get("terminal"))
+        inside = bool(now.get("terminal"))
         return attach.attend(
-            paths, container, connection, signals, stdin=stdin, terminal_inside=terminal, proxy=proxy, keys=keys
+            paths, container, connection, signals, stdin=stdin, terminal_inside=inside, proxy=proxy, keys=keys
         )

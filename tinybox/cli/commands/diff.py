@@ -7,11 +7,11 @@ import json
 import click
 
 from tinybox.cli import completion
-from tinybox.cli.formatting.table import printable
 from tinybox.container.files import mount_placeholders
 from tinybox.container.records import naming, spec
 from tinybox.container.records.paths import Paths
-from tinybox.isolation import overlay
+from tinybox.errors import printable
+from tinybox.isolation import overlay, overlay_changes
 
 
 @click.command()
@@ -24,8 +24,8 @@ def diff(container: str, style: str) -> None:
     bundle = paths.bundle(naming.find(paths, container))
     config = spec.load(bundle)
     layers = config.get("annotations", {}).get(spec.LAYERS, "").split(":")
-    placeholders = mount_placeholders.made(f"{bundle}/upper", layers)
     mark = overlay.opaque_mark(userns=spec.has_other_users(config))
-    for kind, path in overlay.changes(f"{bundle}/upper", layers, mark):
+    placeholders = mount_placeholders.made(f"{bundle}/upper", layers, mark)
+    for kind, path in overlay_changes.changes(f"{bundle}/upper", layers, mark):
         if path not in placeholders:
             click.echo(json.dumps({"Kind": kind, "Path": path}) if style == "json" else f"{kind} {printable(path)}")

@@ -76,9 +76,13 @@ create = table_command(
 @click.option("-a", "--attach", "attached", is_flag=True, help="Show its output and exit with its status.")
 @click.option("-i", "--interactive", is_flag=True, help="Attach, and pass stdin on.")
 @DETACH_KEYS
-def start(names: tuple[str, ...], *, attached: bool, interactive: bool, detach_keys: str) -> int:
+@click.option("--checkpoint", default="", metavar="NAME", help="Let the container go on from this checkpoint.")
+@click.option("--checkpoint-dir", "folder", default="", metavar="DIR", help="The checkpoint is in DIR.")
+def start(names: tuple[str, ...], *, detach_keys: str, checkpoint: str, folder: str, **how: bool) -> int:
     """Start containers that were created, or have stopped."""
-    return detached.start(names, attached=attached, interactive=interactive, keys=detach_keys)
+    if checkpoint:
+        return detached.restore(names, checkpoint, folder, keys=detach_keys, **how)
+    return detached.start(names, keys=detach_keys, **how)
 
 
 @click.command()

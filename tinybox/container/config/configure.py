@@ -6,7 +6,7 @@ are here and in mounts.py, linux.py and limits.py.
 
 from __future__ import annotations
 
-from tinybox.container.config import life, linux, mounts, networking, option_values
+from tinybox.container.config import life, linux, mounts, networking, option_values, signal_option
 from tinybox.container.config.options import OF_ONE_FIELD
 from tinybox.container.process import init
 from tinybox.container.records import spec
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from tinybox.container.config.request import Request
     from tinybox.container.records.spec import Process, Spec
 
+_AS_WRITTEN = tuple(  # options that inspect shows as they were written; see asked.py
+    "user pid ipc uts network cgroupns userns cap_add cap_drop security_opt group_add device device_cgroup_rule "
+    "device_read_bps device_write_bps volume mount tmpfs publish publish_all log_opt cpu_quota cpu_period".split()
+)
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -38,9 +42,14 @@ def configure(request: Request) -> Spec:
     }
     if request.modes["uts"] == "private":
         config["hostname"] = _hostname(request)
-    elif options.get("hostname"):
-        raise UsageError(f"--hostname {options['hostname']}", f"conflicts with --uts {request.modes['uts']}")
+    else:
+        for key in filter(options.get, ("hostname", "domainname")):
+            raise UsageError(f"--{key} {options[key]}", f"conflicts with --uts {request.modes['uts']}")
     put_fields(config, options)
+    if any(map(options.get, _AS_WRITTEN)) or any(map(request.image.config.get, ("User", "Volumes"))):
+        from tinybox.container.config import asked
+
+        config["annotations"][spec.ASKED] = asked.as_text(request)
     return config
 
 
@@ -123,6 +132,12 @@ def _process(request: Request) -> Process:
     }
     if not process["cwd"].startswith("/"):
         raise UsageError(f"--workdir {process['cwd']}", "is not an absolute path")
+    if terminal:
+        from tinybox.isolation.terminal import window
+
+        rows, columns = window()
+        if rows or columns:  # docker's client sends the size, too: HostConfig.ConsoleSize
+            process["consoleSize"] = {"height": rows, "width": columns}
     if options.get("ulimit"):
         process["rlimits"] = [option_values.ulimit(text) for text in options["ulimit"]]
     return process
@@ -145,7 +160,7 @@ def _annotations(request: Request) -> dict[str, str]:
     if mode not in init.MODES:
         raise UsageError(f"--init {mode}", "is not a mode of PID 1", "forward, reap or none")
     stop_signal = options.get("stop_signal") or image.config.get("StopSignal") or "SIGTERM"
-    option_values.signal_number("stop-signal", stop_signal)
+    signal_option.signal_number("stop-signal", stop_signal)
     annotations = {
         spec.NAME: request.name,
         spec.IMAGE: image.id,
@@ -158,6 +173,8 @@ def _annotations(request: Request) -> dict[str, str]:
         annotations[spec.ENTRYPOINT] = str(len(first))
     if options.get("user"):
         annotations[spec.USER] = options["user"]
+    if options.get("group_add"):
+        annotations[spec.GROUP_ADD] = json.dumps(options["group_add"])
     annotations |= life.for_monitor(request)
     annotations |= networking.for_networks(request)
     if options.get("cidfile"):

@@ -36,12 +36,13 @@ def resources(request: Request, nodes: list[tuple[Device, str]]) -> dict[str, An
     return wanted
 
 
-def limits(options: Options, here: Host) -> dict[str, Any]:
+def limits(options: Options, here: Host, former: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the memory and cpu limits that depend on other options, for `run` and `update`. 0 means no limit.
 
-    The limits that are one field of config.json are put there by `configure.put_fields`.
+    `update` gives the *former* resources of the box: a limit that *options* do not name stays as it is there. The
+    limits that are one field of config.json are put there by `configure.put_fields`.
     """
-    wanted = {"memory": _memory(options, here), "cpu": _cpu(options)}
+    wanted = {"memory": _memory(options, here, (former or {}).get("memory", {})), "cpu": _cpu(options)}
     return {section: values for section, values in wanted.items() if values}
 
 
@@ -49,20 +50,29 @@ def _given(options: Options, key: str) -> bool:
     return options.get(key) not in (None, "", "0")
 
 
-def _memory(options: Options, here: Host) -> dict[str, int]:
+def _memory(options: Options, here: Host, former: dict[str, int]) -> dict[str, int]:
     limit, reservation = _bytes(options, "memory"), _bytes(options, "memory-reservation")
-    memory = {"reservation": reservation} if reservation else {}
-    if not limit:
-        if _given(options, "memory_swap"):
-            raise UsageError(f"--memory-swap {options['memory_swap']}", "needs a memory limit", "add --memory")
-        return memory
-    if reservation > limit:
+    memory = {name: amount for name, amount in (("limit", limit), ("reservation", reservation)) if amount}
+    if reservation > limit > 0:
         cause = f"is more than --memory {options['memory']}, which is reached first"
         raise UsageError(f"--memory-reservation {options['memory_reservation']}", cause, "reserve less")
-    memory["limit"] = limit
-    if _given(options, "memory_swap") or here.counts_swap():
+    if _given(options, "memory_swap"):
+        if not (limit or former.get("limit", 0) > 0):
+            raise UsageError(f"--memory-swap {options['memory_swap']}", "needs a memory limit", "add --memory")
+        memory["swap"] = _swap(options, limit or former["limit"])
+    elif limit and former.get("swap"):
+        memory["swap"] = _former_swap(options, limit, former["swap"])
+    elif limit and here.counts_swap():
         memory["swap"] = _swap(options, limit)
     return memory
+
+
+def _former_swap(options: Options, limit: int, swap: int) -> int:
+    """Return the box's limit of memory and swap together, which stays; UsageError: the new memory *limit* is above."""
+    if 0 < swap < limit:
+        cause = f"is above the box's limit of memory and swap together, {swap} bytes"
+        raise UsageError(f"--memory {options['memory']}", cause, "give --memory-swap, too")
+    return swap
 
 
 def _bytes(options: Options, name: str) -> int:

@@ -46,12 +46,13 @@ def _shared(request: Request, path: str) -> str:
 
 
 def _sys(request: Request, options: list[str]) -> Mount:
-    """Return the mount of /sys: a new sysfs, or the host's as a bind mount for a user namespace in the host's network.
+    """Return the mount of /sys: a new sysfs, or the host's as a bind mount for a user namespace in another's network.
 
     sysfs shows the network devices of the process that mounts it. A process in a user namespace may mount it only if
     that user namespace owns the network namespace.
     """
-    if request.modes["userns"] != "host" and request.modes["network"] == "host":
+    users, network = request.modes["userns"], request.modes["network"]
+    if users != "host" and (network == "host" or (network.startswith("container:") and network != users)):
         return _bind("/sys", "/sys", ["rro", *options])
     return _new("/sys", "sysfs", options)
 
@@ -96,8 +97,8 @@ def _requested_mounts(request: Request) -> list[Mount]:
             entry["source"] = request.volume(entry["source"], entry["destination"])
             idmap = ["idmap"] * (request.modes["userns"] != "host")  # owners on disk are the same as inside
             entry["type"], entry["options"] = "bind", ["rbind", "rprivate", *idmap, *entry["options"]]
-        if entry["type"] == "bind":  # read-only with all mounts below it, as in docker
-            entry["options"] = ["rro" if option == "ro" else option for option in entry["options"]]
+        if entry["type"] == "bind":  # read-only with all mounts below it; rw is the default, and clears nothing: docker
+            entry["options"] = ["rro" if option == "ro" else option for option in entry["options"] if option != "rw"]
     return sorted(requested, key=lambda entry: entry["destination"].count("/"))
 
 

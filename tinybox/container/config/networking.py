@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinybox.container.config import network_option
+from tinybox.container.config.request import users
 from tinybox.container.network import BRIDGE
 from tinybox.container.records import spec
 from tinybox.errors import UsageError
@@ -134,12 +135,13 @@ def etc(request: Request) -> list[Mount]:
 
     They are the box's own files in the bundle, or those of the container whose network it shares.
     """
-    options = ["rbind", "rprivate", *(["idmap"] * (request.modes["userns"] != "host"))]
-    shared = request.modes["network"].startswith("container:")
+    other = request.modes["network"].partition("container:")[2]
+    pid = request.find_pid(other) if other else 0
+    # The mounts of a box in a user namespace are idmapped, which cannot be done twice
+    maps = request.modes["userns"] != "host" and not (pid and users(f"container:{other}", request.find_pid) != "host")
+    options = ["rbind", "rprivate", *(["idmap"] * maps)]
     made: list[Mount] = []
     for path, name in ETC.items():
-        source = name  # a file in the bundle
-        if shared:
-            source = f"/proc/{request.find_pid(request.modes['network'].partition(':')[2])}/root{path}"
+        source = f"/proc/{pid}/root{path}" if pid else name  # name: a file in the bundle
         made.append({"destination": path, "type": "bind", "source": source, "options": options})
     return made

@@ -112,6 +112,8 @@ OPTIONS = [
            compose="group_add"),
     Option("life", "entrypoint", "", TEXT, "PROGRAM", "Run this in place of the image's entrypoint"),
     Option("life", "hostname", "h", TEXT, "NAME", "Its host name (default: the short id)", compose="hostname"),
+    Option("life", "domainname", "", TEXT, "NAME", "Its domain name, after the host name in /etc/hosts",
+           compose="domainname", field="domainname", parser=("domain_name",)),
     Option("life", "label", "l", LIST, "KEY[=VALUE]", "Attach a label", compose="labels", mapping=True),
     Option("limits", "memory", "m", TEXT, "SIZE", "Memory limit, for example 32m; at least 6m",
            update=True, compose="mem_limit", field="linux.resources.memory.limit", inspect=("Memory", 0)),

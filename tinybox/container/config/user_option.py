@@ -9,6 +9,7 @@ import os
 import stat
 
 from tinybox.errors import TinyboxError, UnfitFileError, UsageError
+from tinybox.isolation import merged
 from tinybox.linux import files
 from tinybox.text_values import is_whole
 
@@ -25,29 +26,35 @@ _MOST_BYTES = 1 << 20  # of each file, enough for 15000 users; a box may have pu
 def resolve(text: str, layers: Sequence[str]) -> tuple[User, str]:
     """Return ``USER[:GROUP]``, names or numbers, as OCI's user and its home directory.
 
+    The primary group is one of the supplementary groups, too. Otherwise a set-group-ID program, which changes the
+    primary group, could read a file whose mode denies it to the user's group: CVE-2022-36109, credentials(7).
+
     UsageError is raised for a name that is not in the image. If both are numbers, no file is needed. Otherwise a file
     that exists, but cannot be read, raises TinyboxError.
     """
     name, _, group_name = text.partition(":")
     if is_whole(name) and is_whole(group_name):
-        user: User = {"uid": _number("--user", text, name), "gid": _number("--user", text, group_name)}
-        return user, home(user["uid"], layers)
+        uid, gid = _number("--user", text, name), _number("--user", text, group_name)
+        return _user(uid, gid), home(uid, layers)
     users, groups = _table(layers, "/etc/passwd", 7), _table(layers, "/etc/group", 4)
     row = _row(users, name or "0")
     if row is None and not is_whole(name) and name:
         raise UsageError(f"--user {text}", f"no user {name} in the image's /etc/passwd")
     uid, gid, folder = (int(row[2]), int(row[3]), row[5]) if row else (_number("--user", text, name or "0"), 0, "/")
     if group_name:
-        return {"uid": uid, "gid": _group("--user", text, group_name, groups)}, folder
-    more = [int(line[2]) for line in groups if row and row[0] in line[3].split(",")]
-    return {"uid": uid, "gid": gid, "additionalGids": sorted(set(more) - {gid})}, folder
+        return _user(uid, _group("--user", text, group_name, groups)), folder
+    return _user(uid, gid, [int(line[2]) for line in groups if row and row[0] in line[3].split(",")]), folder
 
 
 def add_groups(user: User, names: Sequence[str], layers: Sequence[str]) -> None:
     """Add *user* to further groups, given by their names in the image or their numbers; see credentials(7)."""
     table = [] if all(map(is_whole, names)) else _table(layers, "/etc/group", 4)
     more = [_group("--group-add", name, name, table) for name in names]
-    user["additionalGids"] = sorted({*user.get("additionalGids", []), *more} - {user["gid"]})
+    user["additionalGids"] = sorted({*user.get("additionalGids", []), *more})
+
+
+def _user(uid: int, gid: int, more: Sequence[int] = ()) -> User:
+    return {"uid": uid, "gid": gid, "additionalGids": sorted({gid, *more})}
 
 
 def home(uid: int, layers: Sequence[str]) -> str:
@@ -82,31 +89,28 @@ def _row(table: list[list[str]], word: str) -> list[str] | None:
 
 
 def _table(layers: Sequence[str], path: str, width: int) -> list[list[str]]:
-    """Return the lines of *path* in the uppermost layer that has it; no link leads out of that layer; see openat2(2).
+    """Return the lines of *path* in what *layers* come to; no link leads out of it; see merged.py.
 
     The image's author may have written anything: a line with fewer fields than *width*, or with numbers that no user or
     group can have, is skipped, as in the C library. The last field may be missing.
     """
-    for layer in reversed(layers):
+    try:
+        image = merged.Merged(layers)
+    except PermissionError:
+        if os.geteuid() != 0:  # a dry run without root: only numbers can be resolved
+            return []
+        raise
+    with image:
         try:
-            root = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except PermissionError:
-            if os.geteuid() != 0:  # a dry run without root: only numbers can be resolved
-                return []
-            raise
-        try:
-            fd = files.openat2(root, path.encode(), os.O_PATH, files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS)
+            fd = image.open(path.encode())
         except (FileNotFoundError, NotADirectoryError):
-            continue
+            return []
         except OSError as error:
             raise TinyboxError(path, f"cannot be looked up in the box: {error.strerror}") from error
-        finally:
-            os.close(root)
-        try:
-            return [*_rows(fd, path, width)]
-        finally:
-            os.close(fd)
-    return []
+    try:
+        return [*_rows(fd, path, width)]
+    finally:
+        os.close(fd)
 
 
 def _is_sound(row: list[str], width: int) -> bool:

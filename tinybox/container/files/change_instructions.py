@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from tinybox.container.config import option_values
+from tinybox.container.config import signal_option
 from tinybox.errors import UsageError
 from tinybox.linux import quick_json as json
 from tinybox.text_values import is_whole
@@ -106,7 +106,7 @@ def _user(config: Config, text: str) -> None:
 
 
 def _stop_signal(config: Config, text: str) -> None:
-    option_values.signal_number("change STOPSIGNAL", text)
+    signal_option.signal_number("change STOPSIGNAL", text)
     config["StopSignal"] = text
 
 

@@ -5,6 +5,7 @@ In a container, the kernel keeps every link and every ``..`` inside its root; se
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from tinybox.errors import UsageError
 from tinybox.images.members import members
 from tinybox.images.metadata import XATTR
 from tinybox.images.tree import REPLACED, Tree, parts_of
-from tinybox.linux import files
+from tinybox.linux import files, inside
 from tinybox.linux.mount import AT_FDCWD
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from tinybox.images.members import Member
 
-_LINKS_MAX = 40  # as many as the kernel follows; see path_resolution(7)
 _CAPABILITY = f"{XATTR}security.capability"
 _INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
 
@@ -43,9 +43,21 @@ class Side:
             where = "on the host" if self.is_host else "in the container"
             raise UsageError(path, f"{(error.strerror or '').lower()} {where}") from error
 
+    def open_below(self, directory: bytes, path: bytes, flags: int) -> int:
+        """Open *path* below *directory*, where a link may lead to another place on this side; see openat2(2)."""
+        return files.openat2(self._root, directory + b"/" + path, flags, self._resolve)
+
+    def make_below(self, directory: bytes, path: bytes, before: Callable[[], None]) -> None:
+        """Make the missing directories of *path* below *directory* of the container; see mkdirat(2)."""
+        inside.make(self._root, directory + b"/" + path, before=before)
+
     def settle(self, path: str) -> tuple[str, int]:
-        """Follow the links at the end of *path*; return the final path and its mode, or mode 0 if it does not exist."""
-        for _ in range(_LINKS_MAX):
+        """Follow the links at the end of *path*; return the final path and its mode, or mode 0 if it does not exist.
+
+        The final path has no slash and no ``/.`` at its end, so that its last part is the name of the file.
+        """
+        for _ in range(inside.LINKS_MAX):
+            path = _bare(path)
             try:
                 fd = files.openat2(self._root, os.fsencode(path), os.O_PATH | os.O_NOFOLLOW, self._resolve)
             except FileNotFoundError:
@@ -72,13 +84,28 @@ class Side:
         try:
             if _is_special(mode := os.fstat(fd).st_mode) or stat.S_ISSOCK(mode):
                 raise UsageError(path, "is a device or a socket, which cannot be copied")
-            for member in members(fd, "." if contents else name_of(path), skipped):
+            for member in members(fd, "." if contents else self._name_of(path, fd), skipped):
                 if member.header.ischr() or member.header.isblk():
                     skipped(member.header.name)
                 else:
                     yield member
         finally:
             os.close(fd)
+
+    def _name_of(self, path: str, fd: int) -> str:
+        """Return the name that a copy of *path*, opened as *fd*, has; ``.`` if it is the root.
+
+        A path that ends in ``..`` does not contain the name of its directory. The kernel knows it: see proc_pid_fd(5).
+        """
+        name = os.path.basename(_bare(path))
+        if name not in ("", "..", "."):
+            return name
+        root = files.openat2(self._root, b"/", os.O_PATH, self._resolve)
+        try:
+            is_root = os.path.sameopenfile(root, fd)
+        finally:
+            os.close(root)
+        return "." if is_root else os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))
 
 
 def _is_special(mode: int) -> bool:
@@ -87,12 +114,14 @@ def _is_special(mode: int) -> bool:
 
 def means_contents(path: str) -> bool:
     """Return whether *path* means a directory's content, not the directory: it ends in ``/.``, or is the root."""
-    return os.path.basename(path) == "." or not path.strip("/")
+    return os.path.basename(path.rstrip("/")) in ("", ".")
 
 
-def name_of(path: str) -> str:
-    """Return the name that a copy of *path* has."""
-    return os.path.basename(os.path.normpath(path)).replace("..", "") or os.path.basename(os.path.abspath(path)) or "."
+def _bare(path: str) -> str:
+    """Return *path* without the slashes and the ``/.`` at its end; no other part of it is changed."""
+    while len(path) > 1 and path.endswith(("/", "/.")):
+        path = path[:-1]
+    return path
 
 
 class CopyTarget(Tree):
@@ -107,6 +136,7 @@ class CopyTarget(Tree):
     def __init__(self, side: Side, path: str, *, as_is: bool, owner: tuple[int, int] | None) -> None:
         self._side, self._path, self._as_is, self._owner = side, path, as_is, owner
         self._top, self._name, self._open_root = "", "", False
+        self._directory = b""
 
     def __enter__(self) -> Self:
         if self._as_is:
@@ -143,17 +173,38 @@ class CopyTarget(Tree):
             raise UsageError(self._path, "is a file: a directory cannot be copied there")
         if not mode and (self._as_is or (a_directory_is_named and not is_directory)):
             raise UsageError(self._path, "no such directory", "it must exist")
-        place = os.path.normpath(path)
-        self._top, self._name = first, os.path.basename(place)
-        self._open_target(os.path.dirname(place) or ".")
+        parent, name = os.path.split(path)
+        self._top, self._name = first, name
+        self._open_target(parent or ".")
 
     def _open_target(self, directory: str) -> None:
         fd = self._side.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        self._directory = os.fsencode(directory)
         try:
             super().__init__(f"/proc/self/fd/{fd}")
             self._open_root = True
         finally:
             os.close(fd)
+
+    def _open(self, parts: tuple[bytes, ...], flags: int = 0) -> int:
+        """Open the directory *parts* below the target; EXDEV: on the host, a link leads out of the target; openat2(2).
+
+        In a container a link may lead out of the target, to anywhere below the container's root.
+        """
+        flags |= os.O_RDONLY | os.O_DIRECTORY
+        path = b"/".join(parts) or b"."
+        try:
+            return files.openat2(self._root, path, flags, files.RESOLVE_BENEATH | files.RESOLVE_NO_MAGICLINKS)
+        except OSError as error:
+            if error.errno != errno.EXDEV or self._side.is_host:
+                raise
+        return self._side.open_below(self._directory, path, flags)
+
+    def _make_missing(self, parts: tuple[bytes, ...]) -> None:
+        if self._side.is_host:
+            super()._make_missing(parts)
+        else:
+            self._side.make_below(self._directory, b"/".join(parts), self._count)
 
     def _rename(self, member: tarfile.TarInfo) -> None:
         if self._name:

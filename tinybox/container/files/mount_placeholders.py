@@ -1,70 +1,56 @@
 """Mount placeholders: empty files in a box's upper directory that are only mount points; diff and commit skip them.
 
 A mount needs a file to be mounted on. If an image has no /etc/hosts, tinybox makes an empty file, which no process in
-the box sees. So it is not a change that the box has made.
+the box sees. So it is not a change that the box has made. It is where the links of the image lead: /etc may be a link.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
 from tinybox.container.config.networking import ETC
-from tinybox.linux import files
+from tinybox.isolation.merged import Merged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 
-_STRAIGHT = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_SYMLINKS
-
-
-def made(upper: str, layers: Sequence[str]) -> set[str]:
+def made(upper: str, layers: Sequence[str], mark: str) -> set[str]:
     """Return the paths in *upper* that were made as mount points for the three files of /etc.
 
-    /etc itself is among them if *upper* has nothing else in it and it is unchanged.
+    Their directories are among them, if *upper* has nothing else in them and they are unchanged. *mark* is the
+    overlay's attribute of opaque directories; see overlay.opaque_mark.
     """
-    found = {path for path in ETC if _is_empty_file(_look(upper, path)) and not any(_in(layers, path))}
-    return found | {"/etc"} if found and _is_unchanged("/etc", upper, layers, found) else found
-
-
-def _in(layers: Iterable[str], path: str) -> list[os.stat_result]:
-    """Return the stat results of *path* in the *layers* that have it, bottom first."""
-    return [info for info in (_look(layer, path) for layer in layers if layer) if info]
-
-
-def _look(top: str, path: str) -> os.stat_result | None:
-    """Return the stat result of *path* below the directory *top*, with no link followed; None if there is no such file.
-
-    See openat2(2).
-    """
-    root = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fd = files.openat2(root, os.fsencode(path), os.O_PATH | os.O_NOFOLLOW, _STRAIGHT)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        if error.errno == errno.ELOOP:  # a directory of the path is a link: its target is another path
-            return None
-        raise
-    finally:
-        os.close(root)
-    try:
-        return os.fstat(fd)
-    finally:
-        os.close(fd)
+    found: set[bytes] = set()
+    layers = [layer for layer in layers if layer]
+    with Merged([*layers, upper], mark) as box, Merged(layers) as image, Merged([upper]) as own:
+        for path in ETC:
+            try:
+                place = box.resolve(os.fsencode(path))
+            except OSError:
+                continue  # the box has removed it, or has made a loop of links
+            if image.stat(place) is None and _is_empty_file(own.stat(place)):
+                found.add(place)
+        for place in list(found):
+            folder = place.rpartition(b"/")[0]
+            while folder and _is_unchanged(folder, own, image, found):
+                found.add(folder)
+                folder = folder.rpartition(b"/")[0]
+    return {f"/{os.fsdecode(place)}" for place in found}
 
 
 def _is_empty_file(info: os.stat_result | None) -> bool:
     return info is not None and stat.S_ISREG(info.st_mode) and info.st_size == 0
 
 
-def _is_unchanged(folder: str, upper: str, layers: Sequence[str], found: Iterable[str]) -> bool:
-    """Return whether *folder* in *upper* has only the files *found*, and the owner and mode that the image gives it."""
-    if {f"{folder}/{name}" for name in os.listdir(upper + folder)} - set(found):
+def _is_unchanged(folder: bytes, own: Merged, image: Merged, found: set[bytes]) -> bool:
+    """Return whether *folder* in *own* has only the files *found*, and the owner and mode that the image gives it."""
+    names = map(os.fsencode, own.names(own.root, folder))
+    ours, theirs = own.stat(folder), image.stat(folder)
+    if ours is None or not {folder + b"/" + name for name in names} <= found:
         return False
-    below = [info for info in reversed(_in(layers, folder)) if stat.S_ISDIR(info.st_mode)]
-    ours = os.lstat(upper + folder)
-    return not below or (ours.st_mode, ours.st_uid, ours.st_gid) == (below[0].st_mode, below[0].st_uid, below[0].st_gid)
+    if theirs is None or not stat.S_ISDIR(theirs.st_mode):
+        return theirs is None
+    return (ours.st_mode, ours.st_uid, ours.st_gid) == (theirs.st_mode, theirs.st_uid, theirs.st_gid)

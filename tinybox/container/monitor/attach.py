@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-from contextlib import suppress
 
 from tinybox.container import control
 from tinybox.container.monitor import attach_protocol
@@ -99,9 +98,8 @@ class AttachSession:
 
     def size(self) -> None:
         """Send the window size of the user's terminal to the monitor."""
-        if self.terminal_inside and os.isatty(0):
-            with suppress(OSError):  # EIO: the terminal was closed at this moment
-                self.say(attach_protocol.WINDOW + "{} {}".format(*terminal.size(0)).encode())
+        if self.terminal_inside and any(size := terminal.window()):
+            self.say(attach_protocol.WINDOW + "{} {}".format(*size).encode())
 
     def ending(self, *, proxy: bool) -> set[signal.Signals]:
         """Return the signals that end this process; with *proxy* only SIGHUP, if this process is on a terminal.

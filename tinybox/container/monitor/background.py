@@ -202,6 +202,7 @@ def planned_again(container: Container) -> Container:
     """
     gc.collect()
     handles = Handles()
+    handles.window = container.handles.window
     again = lifecycle.Container(container.paths, container.id, spec.load(container.bundle), container.host, handles)
     again.record = container.record
     note(again, restarting=False)

@@ -39,9 +39,9 @@ def run(image: str, *command: str, root: str = "", stdin: int | None = None, **o
     for key in filter(normalized.get, launch.AT_A_TERMINAL):
         raise UsageError(f"option {key}", "is for the command line only", f"tinybox run --{launch.KEYS[key].name}")
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else -1
-    passing, at_terminal = bool(normalized.get("rm")), stdin is not None and os.isatty(stdin)
+    passing = bool(normalized.get("rm"))
     try:
-        handles = Handles((null if stdin is None else stdin, 1, 2), watched=passing, interactive=at_terminal)
+        handles = Handles((null if stdin is None else stdin, 1, 2), watched=passing, interactive=stdin is not None)
         carry_out = lifecycle.run if passing else run_logged
         return launch.foreground(image, command, normalized, handles, root=root, carry_out=carry_out)
     finally:
@@ -88,7 +88,7 @@ class OwnStreams(StreamHub):
             super().watch(watching)
             return
         with self.raw:
-            terminal.follow_size(0, self.container.handles.master)
+            terminal.follow_window(self.container.handles.master)
             super().watch(watching)
 
     def admit_first(self) -> None:

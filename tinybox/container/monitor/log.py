@@ -133,7 +133,7 @@ def opened(container: Container) -> Log:
 
 
 def _file_at(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
 
 
 def _row(stream: str, text: str, when: str) -> bytes:

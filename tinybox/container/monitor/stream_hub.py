@@ -86,6 +86,7 @@ class StreamHub:
             self.attach_server.admit(attach_server.Client(self.client))
 
     def _resize(self, rows: int, columns: int) -> None:
+        self.container.handles.window = (rows, columns)  # also for the next start by the restart policy
         if self.container.handles.master >= 0:
             terminal.set_size(self.container.handles.master, rows, columns)
 

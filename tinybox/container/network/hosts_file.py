@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from tinybox.container.network import BRIDGE, addresses, definitions
 from tinybox.container.records import naming, spec
 from tinybox.container.storage import etc
-from tinybox.errors import UnfitFileError
+from tinybox.errors import UnfitFileError, report
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
@@ -70,7 +70,7 @@ def refresh(paths: Paths, touched: Iterable[str], container: str = "") -> None:
             names = naming.every(paths)
             members = [RunningBox(paths, each, names.get(each, "")) for each in paths.with_run_directory()]
         affected = [member for member in members if member.id == container or member.networks & wanted]
-        known = {member.id: lines(member, "", members) for member in affected}
+        known = {member.id: lines(member, [], members) for member in affected}
         fresh = [member for member in affected if written.get(member.id) != known[member.id]]
         if not fresh:
             return
@@ -95,7 +95,7 @@ def _write_all(paths: Paths, fresh: Sequence[RunningBox], members: Sequence[Runn
                 raise
             cause = error.cause if isinstance(error, UnfitFileError) else error.strerror
             box = f"container {member.name or member.id[:12]}"
-            sys.stderr.write(f"tinybox: warning: {box}: its /etc/hosts stays as it is: {cause}\n")
+            report(f"warning: {box}: its /etc/hosts stays as it is: {cause}")
             sys.stderr.flush()
 
 
@@ -117,10 +117,10 @@ def _writing(paths: Paths, member: RunningBox, *, wait: bool) -> Iterator[None]:
 def _rewrite(paths: Paths, member: RunningBox, members: Sequence[RunningBox]) -> None:
     """Put the block of lines of *member* into its hosts file: its own names, and those of its neighbours."""
     path = os.path.join(paths.bundle(member.id), etc.HOSTS)
-    hostname = etc.read(os.path.join(paths.bundle(member.id), etc.HOSTNAME), 65).partition("\n")[0]
+    own = etc.host_names(paths.bundle(member.id))
     text = etc.read(path)
     if text and len(text) < MOST:  # else the box mounts its own file, or shares another box's, or has ruined this one
-        etc.put(path, placed(text, lines(member, hostname, members)))
+        etc.put(path, placed(text, lines(member, own, members)))
 
 
 def _append(path: str, more: Sequence[str]) -> None:
@@ -129,13 +129,15 @@ def _append(path: str, more: Sequence[str]) -> None:
         etc.put(path, text + "".join(f"{line}\n" for line in more))
 
 
-def lines(member: RunningBox, hostname: str, members: Sequence[RunningBox]) -> list[str]:
-    """Return the lines for *member* itself, and for the boxes that share a user-defined network with it."""
+def lines(member: RunningBox, own: Sequence[str], members: Sequence[RunningBox]) -> list[str]:
+    """Return the lines for *member* itself, with its *own* host names, and for the boxes that share a network with it.
+
+    These are its user-defined networks: in the default network, boxes have no names for one another.
+    """
     found = []
     for endpoint in member.endpoints:
         named = endpoint.network != BRIDGE
-        own = [hostname, *(member.names(endpoint) if named else [])]
-        found += _lines(endpoint, own)
+        found += _lines(endpoint, [*own, *(member.names(endpoint) if named else [])])
         for other in members if named else ():
             if other.id != member.id:
                 for place in other.endpoints:

@@ -14,7 +14,7 @@ from tinybox.container.process import init
 from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.errors import StepError
 from tinybox.isolation.network import interfaces
-from tinybox.linux import files, process
+from tinybox.linux import descriptors, process
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -91,9 +91,9 @@ def _close_inherited(pipes: SyncPipes) -> None:
     first = 3
     for fd in sorted((pipes.gate, pipes.report)):
         if fd > first:
-            files.close_range(first, fd - 1)
+            descriptors.close_range(first, fd - 1)
         first = fd + 1
-    files.close_range(first)
+    descriptors.close_range(first)
 
 
 def connect(owner: str, pid: int, messages: interfaces.Messages, only: str = "") -> None:

@@ -120,7 +120,7 @@ def check(names: Sequence[str], *, chroot: bool) -> None:
 def _check_rights(steps: list[Step]) -> None:
     """Refuse more than docker's default capabilities if the box can reach the host's files: guard() would not hold."""
     ordinary = capability.mask(capabilities.DEFAULT)
-    if any(mask & ~ordinary for step in steps if step.name == "capabilities" for mask in step.args):
+    if any(step.args[0] & ~ordinary for step in steps if step.name == "capabilities"):
         cause = "with more than the default capabilities, a box that can reach the host's files would be no box at all"
         raise UsageError("--omit pivot, --chroot", cause, "leave out --privileged and --cap-add")
 
@@ -167,12 +167,16 @@ def _drop_mknod(steps: list[Step]) -> None:
     for step in steps:
         if step.name in ("bounding-set", "capabilities"):
             step.args = tuple(mask & without for mask in step.args)
+        if step.name == "program" and step.args[1].confinement:
+            step.args[1].confinement.remove(~without)
 
 
 def _change_program(step: Step, names: Sequence[str]) -> None:
     mode, program, *handles = step.args
-    if "seccomp" in names:
-        program.filter = b""
+    if "seccomp" in names and program.confinement:
+        program.confinement.forget_filter()
+    if "caps" in names and program.confinement:
+        program.confinement.sets = None
     if "init" in names:
         mode, step.says = init.NONE, "Become the program, as PID 1"
     step.args = (mode, program, *handles)

@@ -19,7 +19,6 @@ from tinybox.isolation import (
     namespaces,
     rootfs,
 )
-from tinybox.linux import process
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -41,15 +40,15 @@ def plan(task: Task) -> Plan:
         *mounted,
         *_change_root(task),
         *_set_process(task),
-        *program.rights(task),
+        *program.rights(task, joins="pid" in task.joined),
         *program.begin(task, task.annotations.get(spec.INIT, init.NONE), joins="pid" in task.joined, before=starting),
     ]
     outside = [
         *network.reserve(task),
         *cgroups.make(task),
-        *_open_namespaces(task),
+        *open_namespaces(task),
         *planned_mounts.parent_steps(task),
-        *streams.pipes(task.process, task.handles),
+        *streams.pipes(task),
         *_make_child(task, inside, meanwhile),
     ]
     return Plan(outside, inside, task.warnings)
@@ -91,7 +90,8 @@ def check_labels(task: Task) -> None:
             labels.check(field)
 
 
-def _open_namespaces(task: Task) -> list[Step]:
+def open_namespaces(task: Task) -> list[Step]:
+    """Plan the parent's steps that open the existing namespaces which the child will join."""
     return [
         Step(f"open-{kind}-namespace", f"Open the {kind} namespace to join", "namespaces(7)",
              spawn.open_namespace, task.handles, kind, path)
@@ -100,7 +100,7 @@ def _open_namespaces(task: Task) -> list[Step]:
 
 
 def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[Step]:
-    handles, steps = task.handles, [*program.trampoline(task), *_clone(task, inside)]
+    handles, steps = task.handles, [*program.trampoline(task), *_clone(task, inside), *program.reset_child(task)]
     if "user" in task.new:
         uids, gids = task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
         says = "Map the user and group ids of the box to ids of the host"
@@ -115,10 +115,12 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[S
         *connect,
         *(connected if early else ()),
         Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, handles),
+        *_clocks(task),
         *cgroups.filter_devices(task),  # while the child works: the kernel needs 0.5 ms to verify the BPF program
         *meanwhile,
         *(program.adopt(task) if "pid" in task.joined else ()),
         Step("await", "Wait until the child is ready", "pipe(7)", spawn.await_child, handles),
+        *streams.give(task),
         *(() if early else connected),
     ]
 
@@ -130,8 +132,10 @@ def _clone(task: Task, inside: list[Step]) -> list[Step]:
     says, act = f"Make the child in new namespaces: {kinds}", spawn.spawn
     if "pid" in task.joined:
         says, flags = "Make the child, outside of the pid namespace that it will join", 0
-    elif "user" in task.joined:
-        act = spawn.spawn_among_users
+    elif task.userns and _joined_early(task):
+        act = spawn.spawn_from_inside
+        if kinds_joined := ", ".join(_joined_early(task)):
+            says += f"; a helper joins first: {kinds_joined}"
     clone = Step("clone", says, "clone3(2)", act, handles, flags, inside)
     undone = "SIGKILL for the child; its namespaces and all mounts in them go with it"
     steps = [clone.undone_by(undone, lambda: spawn.kill(handles))]
@@ -139,6 +143,20 @@ def _clone(task: Task, inside: list[Step]) -> list[Step]:
         says = f"Wait until the child has made its namespaces: {kinds}"
         steps.append(Step("await-namespaces", says, "pipe(7)", spawn.await_namespaces, handles))
     return steps
+
+
+def _clocks(task: Task) -> list[Step]:
+    """Plan the parent's part in a time namespace of a user namespace: only the host's root may set its clocks here."""
+    offsets = task.linux.get("timeOffsets", {})
+    if not (task.userns and offsets and "time" in task.new):
+        return []
+    says = "Set the clocks of the child's time namespace"
+    return [Step("clocks", says, "time_namespaces(7)", spawn.set_clocks, task.handles, offsets)]
+
+
+def _joined_early(task: Task) -> list[str]:
+    """Return the namespaces that the child joins before it is in a user namespace, or by being made in one."""
+    return [kind for kind in task.joined if kind not in ("pid", "mount")]
 
 
 def oom_score(task: Task) -> list[Step]:
@@ -170,12 +188,14 @@ def _prepare_namespaces(task: Task) -> list[Step]:
             signal.SIGKILL,
         ),
         Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
-        *program.erase_environment(),
+        *(() if task.config.get("hooks", {}).get("createContainer") else program.erase_environment(task)),
+        *program.reset_own(task),
         *program.leave_keyring(task),
         *_prepare_join(task),
         Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, handles),
     ]
-    steps += [_join_step(task, kind) for kind in task.joined if kind not in ("pid", "user", "mount")]
+    if "user" not in task.new:  # a new user namespace has no rights over those of the host: joined before, see _clone()
+        steps += [join_step(task, kind) for kind in task.joined if kind not in ("pid", "user", "mount")]
     if task.userns:
         says = "Become root of the new user namespace"
         steps.append(Step("become-root", says, "user_namespaces(7)", idmap.become_root))
@@ -186,11 +206,16 @@ def _prepare_namespaces(task: Task) -> list[Step]:
     if "time" in task.new:
         offsets = task.linux.get("timeOffsets", {})
         says = f"Enter a new time namespace{', with offsets of its clocks' * bool(offsets)}"
-        steps.append(Step("time-namespace", says, "time_namespaces(7)", namespaces.enter_time_namespace, offsets))
+        act = (
+            (child.make_time_namespace, handles)
+            if task.userns and offsets
+            else (namespaces.enter_time_namespace, offsets)
+        )
+        steps.append(Step("time-namespace", says, "time_namespaces(7)", *act))
     if "network" in task.new:
         steps.append(Step("loopback", "Set the interface lo up", "netdevice(7)", namespaces.loopback_up))
     if "mount" in task.joined:  # the last one, because the steps before it need the host's /proc
-        steps.append(_join_step(task, "mount"))
+        steps.append(join_step(task, "mount"))
     return steps
 
 
@@ -204,20 +229,22 @@ def _prepare_join(task: Task) -> list[Step]:
     handles, new = task.handles, _made_by_clone(task)
     says = "Select the other pid namespace for the next child of this process"
     steps = [Step("join-pid", says, "setns(2)", child.join_pid_namespace, handles)]
+    if task.userns and (kinds := [kind for kind in _joined_early(task) if kind != "user"]):
+        says = f"Join the other namespaces as the host's root: {', '.join(kinds)}"
+        steps.append(Step("join-early", says, "setns(2)", child.join_namespaces, handles))
     if "user" in task.joined:
-        steps.append(_join_step(task, "user"))
+        steps.append(join_step(task, "user"))
     if new:
         says = f"Make new namespaces: {', '.join(new)}"
         steps.append(Step("unshare", says, "unshare(2)", child.make_namespaces, handles, namespaces.flags(new)))
     return steps
 
 
-def _join_step(task: Task, kind: str) -> Step:
-    return Step(f"join-{kind}", f"Join the other {kind} namespace", "setns(2)", _join, task.handles, kind)
-
-
-def _join(handles: Handles, kind: str) -> None:
-    process.setns(handles.namespace_fds[kind], namespaces.KINDS[kind][0])
+def join_step(task: Task, kind: str) -> Step:
+    """Plan how the child joins an existing namespace of this OCI *kind*."""
+    return Step(
+        f"join-{kind}", f"Join the other {kind} namespace", "setns(2)", child.join_namespace, task.handles, kind
+    )
 
 
 def _change_root(task: Task) -> list[Step]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import spec
-from tinybox.isolation import overlay
+from tinybox.isolation import inherited, overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tinybox.container.records.host import Host
     from tinybox.container.records.spec import Spec
     from tinybox.isolation.cgroups.group import Cgroup
+    from tinybox.isolation.confinement import Confinement
 
 STAGING = "/run"  # every host has this directory, and the child can mount over it in its own mount namespace
 
@@ -24,7 +25,9 @@ STAGING = "/run"  # every host has this directory, and the child can mount over 
 class Task:
     """The input of the planner: the spec, its bundle, the host, and the handles that its steps will fill.
 
-    *container* is the id, *endpoints* are those in networks; *keyring*: the box gets its own session keyring.
+    *container* is the id, *endpoints* are those in networks; *keyring*: the box gets its own session keyring. The
+    *first_process* differs from *process* only for an exec. *engine*: the caller is an engine, which chooses the
+    attributes that the container inherits; see `inherited`.
     """
 
     def __init__(
@@ -38,12 +41,15 @@ class Task:
         endpoints: Endpoints | None = None,
         *,
         keyring: bool = True,
+        engine: bool = False,
     ) -> None:
         self.config, self.bundle, self.host, self.handles, self.cgroup = config, bundle, host, handles, cgroup
         self.container, self.endpoints, self.keyring = container, endpoints, keyring
+        self.inherited = inherited.differing(engine=engine)
         self.warnings: list[str] = []
         self.linux = config.get("linux", {})
-        self.process = config["process"]
+        self.process = self.first_process = config["process"]
+        self.confinement: Confinement | None = None  # the program's seccomp filter; planning/program.py sets it
         listed = self.linux.get("namespaces", [])
         self.new = [entry["type"] for entry in listed if not entry.get("path")]
         self.joined = {entry["type"]: entry["path"] for entry in listed if entry.get("path")}

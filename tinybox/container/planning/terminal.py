@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from tinybox.isolation import mounts, terminal
@@ -10,8 +11,19 @@ from tinybox.linux import mount
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
+    from tinybox.container.records.spec import Process
 
 PTY_GROUP = 5  # the group "tty", which has this number in all distributions
+
+
+def first_size(process: Process, handles: Handles) -> tuple[int, int]:
+    """Return the (rows, columns) that the terminal has before the program's first instruction; zeros: no size is known.
+
+    A terminal that is relayed to this process's own has its size, as with runc; else config.json says the size.
+    """
+    window = terminal.window() if handles.watched else handles.window
+    size = process.get("consoleSize", {})
+    return window if any(window) else (size.get("height", 0), size.get("width", 0))
 
 
 def open_terminal(handles: Handles, root: bytes, owner: int, size: tuple[int, int]) -> None:
@@ -32,7 +44,12 @@ def open_console(handles: Handles, root: bytes, owner: int, size: tuple[int, int
 def _opened(root: bytes, owner: int, size: tuple[int, int]) -> terminal.Pty:
     pty = terminal.Pty(root)
     terminal.set_size(pty.master, *size)
-    os.fchown(pty.slave, owner, PTY_GROUP)
+    try:
+        os.fchown(pty.slave, owner, PTY_GROUP)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        os.fchown(pty.slave, owner, -1)  # the user namespace does not map the group tty
     return pty
 
 

@@ -6,11 +6,13 @@ decided everything that it needs. It reports errors to the parent over a pipe, n
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 from tinybox import explain
 from tinybox.container.process import sync_pipe
-from tinybox.linux import files, process
+from tinybox.isolation import namespaces
+from tinybox.linux import descriptors, process
 from tinybox.linux.signals import signal as signals
 
 TYPE_CHECKING = False
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from tinybox.container.process.plan import Step
 
 PROGRAM_FAILED = 125
+_FIONCLEX = 0x5450
 
 
 def become(steps: list[Step], handles: Handles) -> NoReturn:
@@ -48,6 +51,40 @@ def join_pid_namespace(handles: Handles) -> None:
     process.setns(handles.namespace_fds["pid"], process.CLONE_NEWPID)
 
 
+def join_namespaces(handles: Handles) -> None:
+    """Join the namespaces that are to be joined, while this process has the rights of the host's root: setns(2).
+
+    Those of the kinds user, pid and mount are not among them. One that may only be joined from inside a user namespace,
+    which is to be joined, too, stays in *handles* for then.
+    """
+    for kind in [kind for kind in handles.namespace_fds if kind not in ("user", "pid", "mount")]:
+        try:
+            join_namespace(handles, kind)
+        except PermissionError:
+            if "user" not in handles.namespace_fds:
+                raise
+
+
+def join_namespace(handles: Handles, kind: str) -> None:
+    """Join the other namespace of this *kind*, unless that has been done already; see setns(2)."""
+    fd = handles.namespace_fds.get(kind, -1)
+    if fd >= 0:
+        process.setns(fd, namespaces.KINDS[kind][0])
+        del handles.namespace_fds[kind]
+        os.close(fd)
+
+
+def make_time_namespace(handles: Handles) -> None:
+    """Move to a new time namespace, of which the parent sets the clocks; see time_namespaces(7).
+
+    Root of a user namespace may not write into its own /proc/self, because this process is not dumpable.
+    """
+    namespaces.make_time_namespace()
+    handles.sync.send(sync_pipe.CLOCKS)
+    handles.sync.wait(sync_pipe.ON)
+    namespaces.join_made_time_namespace()
+
+
 def make_namespaces(handles: Handles, flags: int) -> None:
     """Move this process to new namespaces of the kinds in *flags*, and report that to the parent; see unshare(2)."""
     process.unshare(flags)
@@ -70,8 +107,16 @@ def enter_pid_namespace(handles: Handles) -> None:
 
 def report_ready(handles: Handles) -> None:
     """Report to the parent that everything except the program is ready, and wait until it sends `start`."""
-    handles.sync.send(sync_pipe.READY, str(handles.master).encode())
+    handles.sync.send(sync_pipe.READY)
     handles.sync.wait(sync_pipe.START)
+
+
+def hand_over_terminal(handles: Handles) -> None:
+    """Wait until the parent has copied the master of the terminal by pidfd_getfd(2), and close it; see pts(4)."""
+    handles.sync.send(sync_pipe.TERMINAL, str(handles.master).encode())
+    handles.sync.wait(sync_pipe.ON)
+    os.close(handles.master)
+    handles.master = -1
 
 
 def close_foreign(handles: Handles) -> None:
@@ -80,13 +125,24 @@ def close_foreign(handles: Handles) -> None:
     One of them is the container's lock. A flock(2) belongs to the open file and not to a process: if this child kept
     it open, the container would stay locked after the parent was killed.
     """
-    files.close_all_but([*handles.streams, *handles.kept, *explain.kept, handles.sync.gate, handles.sync.report,
+    descriptors.close_all_but([*handles.streams, *handles.kept, *explain.kept, handles.sync.gate, handles.sync.report,
                    handles.trampoline, *handles.handed_over()])  # fmt: skip
 
 
 def close_inherited(handles: Handles) -> None:
-    """Close every fd except 0, 1, 2, those for the program, and those that execve(2) will close; see close_range(2)."""
-    files.close_all_but([*handles.kept, *explain.kept, handles.sync.report, handles.trampoline])
+    """Close every fd except 0, 1, 2, those for the program, and those to wait for `start`; see close_range(2).
+
+    Let the trampoline inherit the report, on which it reports an error; it sets close-on-exec again.
+    """
+    sync = handles.sync
+    descriptors.close_all_but([*handles.kept, *explain.kept, sync.gate, sync.report, handles.trampoline])
+    if handles.trampoline >= 0:
+        fcntl.ioctl(sync.report, _FIONCLEX)
+
+
+def close_gate(handles: Handles) -> None:
+    """Close the gate, at which this process has waited for `start`; see close(2)."""
+    os.close(handles.sync.gate)
 
 
 def hide() -> None:

@@ -63,9 +63,10 @@ class Handles:
         kept: int = 0,
         watched: bool = False,
     ) -> None:
-        self.streams, self.interactive = streams, interactive
-        # The numbers of the streams that are tinybox's terminal: if tinybox stays, the program gets pipes instead.
-        self.terminals = [number for number, fd in enumerate(streams) if watched and os.isatty(fd)]
+        self.streams, self.interactive, self.watched = streams, interactive, watched
+        # The numbers of the streams that the program does not get: if tinybox stays, it gets pipes instead of tinybox's
+        # terminal, and of pipes and files that its user may not open; see planning/streams.py.
+        self.relayed = [number for number, fd in enumerate(streams) if watched and os.isatty(fd)]
         self.relay: Relay | None = None  # the pipes for these streams
         self.leaving: Leaving | None = None  # the detach keys of a terminal, for `exec`
         self.sync = SyncPipes(folder)
@@ -73,9 +74,12 @@ class Handles:
         self.kept = list(range(3, 3 + kept))  # fds that the program gets in addition to 0, 1, 2; see sd_listen_fds(3)
         self.pid = self.pidfd = -1
         self.master, self.terminal = -1, ""  # the parent's end of the container's terminal, and its path in the box
+        self.newlines = False  # this terminal passes them on as they are, and tinybox's adds the carriage returns
+        self.window = (0, 0)  # (rows, columns) that the terminal begins with, if an attached client's are known
         self.trees: dict[str, int] = {}  # fds of detached mounts that the child will place, by the mount's name
         self.agent: SeccompAgent | None = None  # it answers system calls that the seccomp filter does not decide
         self.trampoline = -1  # fd of the program that executes the box's program, see linux/trampoline.py
+        self.springboard: int | str = -1  # what execve(2) is called with: that fd, or its path in the box's /proc
         self.cgroup_fd: int | None = None
         self.namespace_fds: dict[str, int] = {}  # namespaces to join, by kind
         self.link_maker: LinkMaker | None = None  # the process that makes the network links, if it runs already

@@ -19,7 +19,9 @@ from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.process.handles import Handles
+    from collections.abc import Callable
+    from typing import NoReturn
+
     from tinybox.container.records.spec import Hook, Spec
 
 _QUOTED = 2000  # bytes: how much of the end of a hook's output is part of the error
@@ -33,33 +35,38 @@ def state_of(container: str, status: str, pid: int, bundle: str, annotations: di
     return json.dumps(state | {"annotations": annotations}).encode()
 
 
-def run_all(config: Spec, kind: str, state: bytes) -> None:
+def run_all(config: Spec, kind: str, state: bytes, bundle: str) -> None:
     """Run the hooks of this *kind* in order, in this process's namespaces; TinyboxError names the first that fails."""
     for number, hook in enumerate(config.get("hooks", {}).get(kind, [])):
-        run(f"hooks.{kind}[{number}] {hook['path']}", hook, state)
+        run(f"hooks.{kind}[{number}] {hook['path']}", hook, state, Place(bundle))
 
 
-def run(name: str, hook: Hook, state: bytes, handles: Handles | None = None) -> None:
-    """Run one hook with *state* on its stdin and wait for it, at most its ``timeout`` seconds; see posix_spawn(3).
+class Place:
+    """Where a hook runs: its working *directory*, "" if that is this process's, and its environment if it names none.
 
-    With *handles*, its file is a file of the box, so the trampoline executes it. tinybox may block signals, but in the
-    hook no signal is blocked or ignored. TinyboxError: it cannot be executed, fails, or is killed after its timeout.
+    That is this process's *environment*, unless another one is given. With *inside*, which executes a path with
+    arguments and an environment, the hook is a program of the box; otherwise it is one of the host.
+    """
+
+    def __init__(
+        self,
+        directory: str = "",
+        environment: dict[str, str] | None = None,
+        report: int = -1,
+        inside: Callable[[str, list[str], dict[str, str]], NoReturn] | None = None,
+    ) -> None:
+        self.directory, self.environment = directory, environment
+        self.report, self.inside = report, inside
+
+
+def run(name: str, hook: Hook, state: bytes, place: Place) -> None:
+    """Run one hook with *state* on its stdin and wait for it, at most its ``timeout`` seconds; see execve(2).
+
+    TinyboxError: it cannot be executed, fails, or is killed after its timeout.
     """
     stdin, output = _memory(state), _memory(b"")
-    streams = ((stdin, 0), (output, 1), (output, 2))
-    args, env = hook.get("args") or [hook["path"]], dict(line.partition("=")[::2] for line in hook.get("env", []))
     try:
-        if handles is not None and handles.trampoline >= 0:
-            pid = _start_inside(hook["path"], args, env, streams, handles)
-        else:
-            pid = os.posix_spawn(
-                hook["path"],
-                args,
-                env,
-                file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for fd, number in streams],
-                setsigmask=(),
-                setsigdef=init.ignored(),
-            )
+        pid = _start(hook, {0: stdin, 1: output, 2: output}, place)
         _wait(name, pid, hook.get("timeout"), output)
     except OSError as error:
         raise TinyboxError(name, (error.strerror or "").lower()) from error
@@ -68,22 +75,24 @@ def run(name: str, hook: Hook, state: bytes, handles: Handles | None = None) -> 
         os.close(output)
 
 
-def _start_inside(
-    path: str, args: list[str], env: dict[str, str], streams: tuple[tuple[int, int], ...], handles: Handles
-) -> int:
-    """Start a program of the box with these *streams* by the trampoline; OSError: it cannot be executed.
+def _start(hook: Hook, streams: dict[int, int], place: Place) -> int:
+    """Start the hook with these *streams* and return its pid; OSError: it cannot be executed.
 
-    The trampoline reports a refusal of execve(2) on the fd number ``sync.report``, so this child gets a pipe of its own
-    under that number.
+    An error of execve(2) comes back through a pipe. The trampoline reports it on the fd number ``place.report``, so
+    this child gets its end of the pipe under that number, too.
     """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            for fd, number in (*streams, (writing, handles.sync.report)):
+            if place.directory:
+                _enter(place.directory)
+            for number, fd in streams.items():
                 os.dup2(fd, number)
+            if place.report >= 0:
+                os.dup2(writing, place.report)
             init.have_default_signals()
-            trampoline.execute(handles.trampoline, path, args, env)
+            _execute(hook, place)
         except OSError as error:
             os.write(writing, bytes((error.errno or 0, 10)))
         finally:
@@ -93,8 +102,32 @@ def _start_inside(
         refused = pipe.read(1)
     if refused:
         os.waitpid(pid, 0)
-        raise OSError(refused[0], os.strerror(refused[0]))
+        number = refused[0] & ~trampoline.UNCONFINED
+        raise OSError(number, os.strerror(number))
     return pid
+
+
+def _enter(directory: str) -> None:
+    """Change to the working directory of a hook, if it is there and this process may; see chdir(2).
+
+    The root of a user namespace may not enter each directory of the host.
+    """
+    try:
+        os.chdir(directory)
+    except (FileNotFoundError, PermissionError):
+        return
+
+
+def _execute(hook: Hook, place: Place) -> None:
+    """Execute the hook's file, with the variables of its ``env``; without that field, with those of its place.
+
+    tinybox may block and ignore signals; in the hook, no signal is blocked or ignored.
+    """
+    args = hook.get("args") or [hook["path"]]
+    env: dict[str, str] = dict(os.environ) if place.environment is None else place.environment
+    if hook.get("env") is not None:
+        env = dict(line.partition("=")[::2] for line in hook["env"])
+    (place.inside or os.execve)(hook["path"], args, env)
 
 
 def _memory(content: bytes) -> int:

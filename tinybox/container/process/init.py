@@ -16,8 +16,7 @@ import stat
 from tinybox import explain
 from tinybox.errors import NotExecutableError, NotFoundError
 from tinybox.isolation import rootfs
-from tinybox.isolation.seccomp import filters
-from tinybox.linux import trampoline
+from tinybox.linux import capability, descriptors, trampoline
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -25,12 +24,13 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from tinybox.container.process.handles import Handles
+    from tinybox.isolation.confinement import Confinement
 
 FORWARD, REAP, NONE = "forward", "reap", "none"
 MODES = (FORWARD, REAP, NONE)
 LEAVE = "leave"  # for exec -d, not a PID 1: start the program and exit, so that the box's own PID 1 adopts it
 
-_TIOCSCTTY, _FIONCLEX = 0x540E, 0x5450
+_TIOCSCTTY = 0x540E
 _NOT_CATCHABLE = (signal.SIGKILL, signal.SIGSTOP, 32, 33)  # libc uses 32 and 33 itself
 SIGNALS = [number for number in range(1, 65) if number not in _NOT_CATCHABLE]
 
@@ -38,22 +38,23 @@ SIGNALS = [number for number in range(1, 65) if number not in _NOT_CATCHABLE]
 class Program:
     """The program to execute: the arguments and environment for execve(2), its terminal, and its seccomp filter."""
 
-    def __init__(self, args: list[str], env: list[str], *, terminal: bool, filter: bytes = b"", flags: int = 0) -> None:  # noqa: A002
+    def __init__(
+        self, args: list[str], env: list[str], *, terminal: bool, confinement: Confinement | None = None
+    ) -> None:
         self.args, self.env = args, dict(line.partition("=")[::2] for line in env)
-        self.terminal, self.filter, self.filter_flags = terminal, filter, flags
+        self.terminal, self.confinement = terminal, confinement
         self.path = ""
-        self.trampoline: int | str = -1
 
 
-def find(program: Program, handles: Handles, alone: bool) -> None:
+def find(program: Program, handles: Handles, keeps_proc: bool) -> None:
     """Find the program's file as execvp(3) does; here, so that ``create`` fails and not ``start`` if there is none.
 
-    Also decide how to call the trampoline: by its path in /proc, if the kernel's proc is mounted there. If the box is
-    not *alone* in its mount namespace, other processes may change that mount, so the trampoline's fd is used.
+    Also decide how to call the trampoline: by its path in /proc, if the kernel's proc is mounted there. Unless the box
+    *keeps_proc*, a process of it may cover that mount, so the trampoline's fd is used.
     """
-    program.trampoline = handles.trampoline
-    if alone and handles.trampoline >= 0 and rootfs.has_proc():
-        program.trampoline = f"/proc/self/fd/{handles.trampoline}"
+    handles.springboard = handles.trampoline
+    if keeps_proc and handles.trampoline >= 0 and rootfs.has_proc():
+        handles.springboard = f"/proc/self/fd/{handles.trampoline}"
     program.path = _found(program)
 
 
@@ -83,7 +84,7 @@ def _runnable(path: str, name: str) -> str:
         raise NotFoundError(f'exec "{name}"', (error.strerror or "").lower()) from error
     if stat.S_ISDIR(info.st_mode):
         raise NotExecutableError(f'exec "{name}"', "is a directory: permission denied")
-    if not os.access(path, os.X_OK, effective_ids=True):
+    if not descriptors.may_execute(path):
         raise NotExecutableError(f'exec "{name}"', "permission denied", "chmod +x in the image")
     return path
 
@@ -93,20 +94,45 @@ def run(mode: str, program: Program, handles: Handles) -> NoReturn:
 
     In mode "leave", start the program and exit: it becomes a child of the box's own PID 1.
     """
-    if program.filter:
-        filters.install(program.filter, program.filter_flags)
     handles.sync.announce(program.args[0])
-    if handles.trampoline >= 0:
-        fcntl.ioctl(handles.sync.report, _FIONCLEX)  # the trampoline needs it, and sets close-on-exec again
     if mode == NONE:
         execute(program, handles)
+    event = _hold_back(program, handles) if mode != LEAVE else -1
     pid = start(program, handles)
     if mode == LEAVE:
         os._exit(0)
-    for fd in (handles.sync.report, handles.trampoline, *explain.kept):  # their end of file means: the program runs
-        if fd >= 0:
+    explain.listeners.clear()
+    if program.confinement is not None and program.confinement.comes_late():
+        program.confinement.relinquish()
+    if event >= 0:
+        os.eventfd_write(event, 1)
+    for fd in (event, handles.sync.report, handles.trampoline, *explain.kept):
+        if fd >= 0:  # the end of file of the report means: the program runs
             os.close(fd)
     supervise(pid, forward=mode == FORWARD)
+
+
+def _hold_back(program: Program, handles: Handles) -> int:
+    """Let the trampoline wait, if it has the filter to install; return the fd that lets it go on, else -1; eventfd(2).
+
+    PID 1 may have to keep a capability for it until it runs. The trampoline waits at the number of the gate, which is
+    closed by now.
+    """
+    if program.confinement is None or handles.trampoline < 0 or not program.confinement.comes_late():
+        return -1
+    event = os.eventfd(0, os.EFD_CLOEXEC)
+    if event != handles.sync.gate:
+        os.dup2(event, handles.sync.gate)
+        os.close(event)
+    else:
+        os.set_inheritable(event, True)
+    return handles.sync.gate
+
+
+def confine(limit: Confinement | None) -> None:
+    """Do in this process what the trampoline does for the program, if no step has done so: install the filter."""
+    if limit is not None and limit.comes_late():
+        limit.install()
 
 
 def execute(program: Program, handles: Handles) -> NoReturn:
@@ -121,12 +147,26 @@ def execute(program: Program, handles: Handles) -> NoReturn:
         fcntl.ioctl(0, _TIOCSCTTY, 0)
     have_default_signals()
     try:
-        if handles.trampoline < 0:
-            os.execve(program.path, program.args, program.env)
-        trampoline.execute(program.trampoline, program.path, program.args, program.env)
+        jump(program.confinement, handles, program.path, program.args, program.env)
     except OSError as error:
         handles.sync.refuse(error.errno or 0)
     os._exit(trampoline.FAILED)
+
+
+def jump(limit: Confinement | None, handles: Handles, path: str, args: list[str], env: dict[str, str]) -> NoReturn:
+    """Execute *path* by the trampoline, if there is one; OSError: it cannot be.
+
+    Either this function or the trampoline carries out the confinement *limit* before. The trampoline may be read only
+    by capabilities. Without them, it is not dumpable: so no process of the box can trace it before it has its filter.
+    execve(2) computes its effective set from the others; see PR_SET_DUMPABLE.
+    """
+    if handles.springboard == -1:
+        confine(limit)
+        os.execve(path, args, env)
+    if limit is not None and limit.comes_late():
+        _, permitted, inheritable = capability.capget()
+        capability.capset(0, permitted, inheritable)
+    trampoline.execute(handles.springboard, path, args, env)
 
 
 def start(program: Program, handles: Handles) -> int:
@@ -136,15 +176,16 @@ def start(program: Program, handles: Handles) -> int:
     the page tables of the whole interpreter. But it can only execute a path; if the trampoline has none, fork(2) is
     used. The first terminal that a session leader opens becomes its controlling terminal: see tty(4).
     """
-    if not isinstance(program.trampoline, str):
-        pid = os.fork()
+    filtered = program.confinement is not None and program.confinement.early
+    if filtered or not isinstance(handles.springboard, str):
+        pid = os.fork()  # a filter may refuse clone3(2) and vfork(2), which posix_spawn(3) uses
         if pid == 0:
             execute(program, handles)
         return pid
     terminal = [(os.POSIX_SPAWN_OPEN, 0, handles.terminal, os.O_RDWR, 0)] if handles.terminal else []
     try:
         return os.posix_spawn(
-            program.trampoline,
+            handles.springboard,
             [program.path, *program.args],
             program.env,
             file_actions=terminal,

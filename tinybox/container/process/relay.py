@@ -1,9 +1,9 @@
-"""The relay: without -t, the program gets pipes in place of tinybox's terminal, and tinybox copies the bytes.
+"""The relay: the program gets pipes in place of tinybox's terminal (without -t), and tinybox copies the bytes.
 
 A process that has a terminal open may read what is typed there, also later and in the background; it may change the
 settings of the terminal and, with CAP_SYS_ADMIN, insert commands into its input (TIOCSTI). So a box never gets the
-host's terminal. Streams that are pipes or files are passed to the program directly. See tty(4); runc's terminals.md
-gives the same reasons.
+host's terminal. Streams that are pipes or files are passed to the program directly, except one that its user may not
+open (planning/streams.py). See tty(4); runc's terminals.md gives the same reasons.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import stat
 import struct
 import time
-from contextlib import suppress
 
 from tinybox.isolation import terminal
 
@@ -31,29 +31,29 @@ _FIONREAD = 0x541B
 
 
 def make_pipes(handles: Handles) -> None:
-    """Make a pipe for each stream that is tinybox's terminal; the child gets the other ends; see pipe(2)."""
-    handles.relay = relay = Relay(handles.streams, handles.terminals)
+    """Make a pipe for each stream that the program does not get itself; the child gets the other ends; see pipe(2)."""
+    handles.relay = relay = Relay(handles.streams, handles.relayed)
     handles.streams = relay.streams
 
 
 class Relay:
-    """The pipes between one program and tinybox's terminal: those of *streams* whose number is in *terminals*."""
+    """The pipes between one program and tinybox's terminal or files: *streams* whose number is in *relayed*."""
 
-    def __init__(self, streams: tuple[int, int, int], terminals: Sequence[int]) -> None:
+    def __init__(self, streams: tuple[int, int, int], relayed: Sequence[int]) -> None:
         self.keyboard, self.input = streams[0], -1
-        self.outputs: dict[int, int] = {}  # from the fd of a pipe's reading end to the terminal that gets its bytes
+        self.outputs: dict[int, int] = {}  # from the fd of a pipe's reading end to the fd that gets its bytes
         self.typed, self.hung_up = b"", False
         ends = list(streams)
-        for number in terminals:
+        for number in relayed:
             if number == 0:
                 ends[0], self.input = os.pipe()
-            elif number == 2 and 1 in terminals and _device(streams[1]) == _device(streams[2]):
-                ends[2] = ends[1]  # stdout and stderr are one terminal: one pipe keeps the order of their bytes
+            elif number == 2 and 1 in relayed and _file(streams[1]) == _file(streams[2]):
+                ends[2] = ends[1]  # stdout and stderr are one terminal or file: one pipe keeps the order of their bytes
             else:
                 reading, ends[number] = os.pipe()
                 self.outputs[reading] = streams[number]
         self.streams = (ends[0], ends[1], ends[2])
-        self._program_ends = {ends[number] for number in terminals}
+        self._program_ends = {ends[number] for number in relayed}
 
     def carry(self, watching: WaitLoop) -> None:
         """Copy bytes in both directions until the program ends, then the rest of its output."""
@@ -75,13 +75,19 @@ class Relay:
         self._program_ends = set()
 
     def show(self, fd: int) -> int:
-        """Copy bytes from the pipe *fd* to the terminal, and return how many; drop them if the terminal is gone."""
+        """Copy bytes from the pipe *fd* to its target, and return how many.
+
+        If the target is a terminal that is gone, drop them: the program goes on. If it is a pipe without a reader, or a
+        file on a full disk, close the pipe: the program gets SIGPIPE, as it would with the target itself.
+        """
         try:
             shown = os.read(fd, _CHUNK)
         except BlockingIOError:
             return 0
-        with suppress(OSError):  # EIO: the other end of the terminal is closed; the program goes on
+        try:
             terminal.write_all(self.outputs[fd], shown)
+        except OSError:  # EIO of a terminal: its other end is closed
+            shown = shown if stat.S_ISCHR(os.fstat(self.outputs[fd]).st_mode) else b""
         if not shown:
             self.watching.ignore(fd)
             del self.outputs[fd]
@@ -155,8 +161,10 @@ class Relay:
         self.outputs, self.input = {}, -1
 
 
-def _device(fd: int) -> int:
-    return os.fstat(fd).st_rdev
+def _file(fd: int) -> tuple[int, int]:
+    """Return what identifies the terminal or the file *fd*; a terminal may have several names, as /dev/tty is one."""
+    info = os.fstat(fd)
+    return (0, info.st_rdev) if info.st_rdev else (info.st_dev, info.st_ino)
 
 
 def _unread(fd: int) -> int:

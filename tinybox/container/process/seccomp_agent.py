@@ -37,7 +37,8 @@ class SeccompAgent:
             line.settimeout(CONNECTION_LASTS)
             line.connect(self.path)
             sent = line.sendmsg([data], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
-            line.sendall(data[sent:])
+            if sent < len(data):  # an agent that has read all may have closed the connection: write nothing more
+                line.sendall(data[sent:])
         except OSError as error:
             cause = f"the agent does not accept the listener: {error.strerror or error}"
             raise HostError(f"linux.seccomp.listenerPath: {self.path}", cause, "start the agent first") from error

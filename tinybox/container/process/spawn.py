@@ -10,8 +10,8 @@ import os
 
 from tinybox.container.process import child, init, sync_pipe
 from tinybox.errors import StepError
-from tinybox.isolation import namespaces
-from tinybox.linux import process, trampoline
+from tinybox.isolation import inherited, namespaces
+from tinybox.linux import process, trampoline, waiting
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -19,11 +19,22 @@ if TYPE_CHECKING:
     from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Step
     from tinybox.isolation.cgroups.group import Cgroup
+    from tinybox.isolation.confinement import Confinement
+
+MOMENT = 1.0  # seconds in which a process ends after SIGKILL, if it is not frozen
 
 
-def make_trampoline(handles: Handles) -> None:
-    """Make the trampoline, which will execute the box's program, as a sealed memory file; see memfd_create(2)."""
-    handles.trampoline = trampoline.make(handles.sync.report)
+def make_trampoline(handles: Handles, confinement: Confinement | None = None) -> None:
+    """Make the trampoline, which will execute the box's program, as a sealed memory file; see memfd_create(2).
+
+    It also installs the filter of the *confinement*. A flag that the kernel does not know is found here, not then.
+    """
+    lock = confinement.lock(handles.sync.gate) if confinement is not None else None
+    if lock is not None and lock.flags:
+        from tinybox.isolation import confinement as checks
+
+        checks.check_flags(lock.flags)
+    handles.trampoline = trampoline.make(handles.sync.report, lock)
 
 
 def spawn(handles: Handles, flags: int, steps: list[Step]) -> None:
@@ -35,11 +46,12 @@ def spawn(handles: Handles, flags: int, steps: list[Step]) -> None:
     handles.sync.keep_parent_side()
 
 
-def spawn_among_users(handles: Handles, flags: int, steps: list[Step]) -> None:
-    """Clone the child from a helper process that has joined the user namespace, so it owns the new ones.
+def spawn_from_inside(handles: Handles, flags: int, steps: list[Step]) -> None:
+    """Clone the child from a helper process that has joined the namespaces to be joined, the user namespace last.
 
-    With CLONE_PARENT of clone3(2), the child's parent is this process and not the helper. The helper reports the
-    child's pid and ends.
+    As the host's root, the helper may join a namespace that the host owns; root of a user namespace may not. In a
+    joined user namespace the child owns its new namespaces. With CLONE_PARENT of clone3(2), the child's parent is this
+    process and not the helper. The helper reports the child's pid and ends.
     """
     with _Quiet():
         _spawn_by_another(handles, flags, steps)
@@ -72,13 +84,15 @@ def _spawn_by_another(handles: Handles, flags: int, steps: list[Step]) -> None:
     helper = os.fork()
     if helper == 0:
         try:
-            process.setns(handles.namespace_fds["user"], process.CLONE_NEWUSER)
+            child.join_namespaces(handles)
+            if "user" in handles.namespace_fds:
+                child.join_namespace(handles, "user")
             pid, _ = process.clone3(flags | process.CLONE_PARENT, cgroup=handles.cgroup_fd, exit_signal=0)
             if pid == 0:
                 child.become(steps, handles)
             os.write(writing, str(pid).encode())
         except OSError as error:
-            handles.sync.send_error(StepError("user namespace", f"cannot be joined: {error}"))
+            handles.sync.send_error(StepError("linux.namespaces", f"the child cannot be made there: {error}"))
         finally:
             os._exit(0)
     os.close(writing)
@@ -92,11 +106,18 @@ def _spawn_by_another(handles: Handles, flags: int, steps: list[Step]) -> None:
 
 
 def kill(handles: Handles) -> None:
-    """Kill the child, if it has not ended, and wait for it; see pidfd_send_signal(2) and waitid(2)."""
+    """Kill the child, if it has not ended, and wait for it; see pidfd_send_signal(2) and waitid(2).
+
+    In a frozen control group of version 1, SIGKILL has no effect: so a child that does not end is taken out of it.
+    """
     if handles.pidfd < 0:
         return
     try:
         signal.pidfd_send_signal(handles.pidfd, signal.SIGKILL)
+        if not waiting.readable(handles.pidfd, MOMENT):
+            from tinybox.isolation.cgroups import frozen, hierarchies
+
+            frozen.take_out(handles.pid, hierarchies.hierarchies())
         os.waitid(os.P_PIDFD, handles.pidfd, os.WEXITED)
     except (ProcessLookupError, ChildProcessError):
         return
@@ -113,13 +134,21 @@ def await_namespaces(handles: Handles) -> None:
         raise StepError("container process", "ended before its namespaces were made", "killed, or out of memory")
 
 
+def set_clocks(handles: Handles, offsets: dict[str, dict[str, int]]) -> None:
+    """Set the clocks of the child's new time namespace, and let it go on; see time_namespaces(7)."""
+    if handles.sync.receive() != [sync_pipe.CLOCKS]:
+        raise StepError("container process", "ended before it had a time namespace", "killed, or out of memory")
+    namespaces.set_clocks(handles.pid, offsets)
+    handles.sync.open_gate(sync_pipe.ON)
+
+
 def adopt(handles: Handles) -> None:
     """Wait until the child goes on as a second process in the pid namespace that it has joined; see clone(2).
 
     The first process has ended by then. The second one is also a child of this process and is not reaped by others, so
     its pid cannot be reused before pidfd_open(2).
     """
-    message = handles.sync.receive()
+    message = _receive(handles)
     if message[:1] != [sync_pipe.BORN]:
         raise StepError("container process", "ended before it was in the pid namespace", "killed, or out of memory")
     os.waitid(os.P_PIDFD, handles.pidfd, os.WEXITED)
@@ -139,23 +168,35 @@ def release(handles: Handles) -> None:
 
 
 def await_child(handles: Handles) -> None:
-    """Wait until the child has done all its steps, and get the parent's end of its terminal; see pidfd_getfd(2).
+    """Wait until the child has done all its steps; see pipe(7)."""
+    if not _receive(handles):
+        raise StepError("container process", "ended before it was ready", "killed, or out of memory under its limit")
 
-    The listener of a seccomp filter is sent to the agent at once: the child's next step may be a system call that
-    waits for the agent's answer.
+
+def _receive(handles: Handles) -> list[bytes]:
+    """Return the child's next message, after those that hand over an fd, which is copied by pidfd_getfd(2).
+
+    The master of a terminal is kept. The listener of a seccomp filter is sent to the agent at once: the child's next
+    system call may wait for the agent's answer.
     """
     message = handles.sync.receive()
-    while handles.agent is not None and message[:1] == [sync_pipe.LISTENER]:
-        listener = process.pidfd_getfd(handles.pidfd, int(message[1]))
-        try:
-            handles.agent.hand_over(handles.pid, listener)
-        finally:
-            os.close(listener)
+    while message[:1] in ([sync_pipe.LISTENER], [sync_pipe.TERMINAL]):
+        fd = process.pidfd_getfd(handles.pidfd, int(message[1]))
+        if message[0] == sync_pipe.TERMINAL:
+            handles.master = fd
+        else:
+            _serve(handles, fd)
+        handles.sync.open_gate(sync_pipe.ON)
         message = handles.sync.receive()
-    if not message:
-        raise StepError("container process", "ended before it was ready", "killed, or out of memory under its limit")
-    if int(message[1]) >= 0:
-        handles.master = process.pidfd_getfd(handles.pidfd, int(message[1]))
+    return message
+
+
+def _serve(handles: Handles, listener: int) -> None:
+    try:
+        if handles.agent is not None:
+            handles.agent.hand_over(handles.pid, listener)
+    finally:
+        os.close(listener)
 
 
 def start(handles: Handles) -> None:
@@ -192,6 +233,11 @@ def enter_cgroup(cgroup: Cgroup, handles: Handles) -> None:
         finally:
             os.close(fd)
     join_cgroup(cgroup, handles)
+
+
+def reset_inherited(handles: Handles, names: list[str]) -> None:
+    """Give the child the defaults of attributes that it has inherited from tinybox's caller; see sched(7)."""
+    inherited.reset_child(handles.pid, names)
 
 
 def set_oom_score(handles: Handles, score: int) -> None:

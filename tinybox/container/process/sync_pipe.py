@@ -11,9 +11,10 @@
     state: running                 <-     end of file: the report pipe was close-on-exec
 
 Other messages come in between. If config.json has hooks of the runtime's namespaces, the child sends b"mounted" and
-waits for b"on". If its seccomp filter leaves system calls to an agent, it sends b"listener". A child that joins another
-container's pid namespace sends b"namespaces" when it has made its own namespaces, and b"born" with the pid of a second
-child, which goes on in the joined namespace.
+waits for b"on". With clock offsets in a user namespace it sends b"clocks" and waits for b"on". If its seccomp filter
+leaves system calls to an agent, it sends b"listener", and if it has opened a terminal, b"terminal": then it waits for
+b"on", until the parent has a copy of that fd. A child that joins another container's pid namespace sends b"namespaces"
+when it has made its own namespaces, and b"born" with the pid of a second child, which goes on in the joined namespace.
 
 The child begins the last message on the report: b"exec" and the program's name. If execve(2) is refused, the trampoline
 completes that message with the errno. If the message stays incomplete, the program runs.
@@ -28,16 +29,21 @@ import errno
 import os
 
 from tinybox.errors import NotExecutableError, NotFoundError, StepError, TinyboxError
+from tinybox.linux import trampoline, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
+LOOKS = 1.0  # seconds
 GO, START, READY, ERROR = b"go", b"start", b"ready", b"error"
 MOUNTED, ON = b"mounted", b"on"  # only if the parent has to run hooks in between
+CLOCKS = b"clocks"  # only if a new time namespace in a user namespace has offsets: the parent sets them
 NAMESPACES, BORN = b"namespaces", b"born"  # only if the child joins another container's pid namespace
 EXEC = b"exec"  # a message that stays incomplete unless execve(2) is refused
 LISTENER = b"listener"  # only with a seccomp agent: the number of the listener fd in the child
+TERMINAL = b"terminal"  # only with a terminal: the number of the master's fd in the child
 _SEPARATOR = b"\0"
 _LINE_MAX, _NAME_MAX = 8192, 4096
 GATE, REPORT = "gate", "report"  # the file names of the named pipes
@@ -51,6 +57,7 @@ class SyncPipes:
     """
 
     _heard = b""  # bytes after the last message; one read(2) can return more than one
+    meanwhile: Callable[[], object] | None = None  # called each second that receive() waits; its error ends the wait
 
     def __init__(self, folder: str = "") -> None:
         if not folder:
@@ -81,6 +88,8 @@ class SyncPipes:
     def receive(self) -> list[bytes]:
         """Return the fields of the child's next message, [] at the end of the pipe; raise an error that it reports."""
         while b"\n" not in self._heard:
+            while self.meanwhile and not waiting.readable(self._report_out, LOOKS):
+                self.meanwhile()
             piece = os.read(self._report_out, _LINE_MAX)
             if not piece:
                 return []
@@ -172,6 +181,11 @@ def _reading(path: str) -> int:
 def refusal(name: str, number: int) -> TinyboxError:
     """Return the error for errno *number* of execve(2) of the program *name*, with docker's text and exit status."""
     thing = f'exec "{name}"'
+    if number & trampoline.UNCONFINED:
+        cause = os.strerror(number & ~trampoline.UNCONFINED)
+        return StepError(
+            "linux.seccomp", f"the filter is not installed before {thing}: {cause}", "does it allow capset?"
+        )
     if number == errno.ENOENT:
         return NotFoundError(thing, "no such file or directory", "its interpreter is missing")
     if number == errno.ENOEXEC:

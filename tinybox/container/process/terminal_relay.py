@@ -53,12 +53,12 @@ class TerminalRelay:
         self.watching, self.handles = watching, watching.handles
         self.typed = b""  # typed bytes for which the box's terminal has no room yet
         self.reads, self.shows = self.handles.interactive, True
-        self.raw = terminal.RawMode(0)
+        self.raw = terminal.RawMode(0, output=self.handles.newlines)
 
     def carry(self) -> None:
         """Copy bytes in both directions until the program ends, and then the rest of its output."""
         with self.raw:
-            terminal.follow_size(0, self.handles.master)
+            terminal.follow_window(self.handles.master)  # it may have changed since the plan was made
             os.set_blocking(self.handles.master, False)
             self.watching.listen(self.handles.master, self.show_output)
             self._listen_to_keys()

@@ -33,6 +33,21 @@ if TYPE_CHECKING:
         cgroup: Cgroup
         limits_memory: bool
 
+    class Streams(Protocol):
+        """The streams of a container with a log: monitor/stream_hub.py, which this package cannot import."""
+
+        def open(self) -> None:
+            """Make the pipes."""
+
+        def started(self) -> None:
+            """Close the program's ends."""
+
+        def watch(self, watching: WaitLoop) -> None:
+            """Pass data in both directions until the container ends."""
+
+        def close(self, status: int) -> None:
+            """Close all, and say farewell to clients."""
+
 
 NOT_FORWARDED = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH)
 FORWARDED = [number for number in init.SIGNALS if number != signal.SIGCHLD]
@@ -141,7 +156,7 @@ class WaitLoop:
             if number == signal.SIGWINCH and self.handles.master >= 0:
                 from tinybox.isolation import terminal
 
-                terminal.follow_size(0, self.handles.master)
+                terminal.follow_window(self.handles.master)
             elif number not in NOT_FORWARDED:
                 try:
                     signal.pidfd_send_signal(self.handles.pidfd, number)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 GATEWAY = "host-gateway"  # in --add-host: the address at which this box reaches the host
 HOSTS, HOSTNAME, RESOLV = "hosts", "hostname", "resolv.conf"
+DOMAIN = "domainname"  # only if the box has one; not mounted: network/hosts_file.py reads it
 LOCAL = (
     "127.0.0.1\tlocalhost",
     "::1\tlocalhost ip6-localhost ip6-loopback",
@@ -29,6 +30,7 @@ LOCAL = (
     "ff02::1\tip6-allnodes",
     "ff02::2\tip6-allrouters",
 )
+NAME_MAX = 64  # HOST_NAME_MAX of gethostname(2); a domain name has the same limit
 PUBLIC = ("8.8.8.8", "8.8.4.4")  # docker's name servers for a host that has none but itself
 STUB, UPSTREAM = "127.0.0.53", "/run/systemd/resolve/resolv.conf"  # see systemd-resolved(8)
 
@@ -53,6 +55,18 @@ def write(bundle: str, config: Spec) -> None:
     }
     for name in own_files(config):
         files.replace(os.path.join(bundle, name), _encoded(texts[name]()), 0o644)
+    if config.get("domainname"):
+        files.replace(os.path.join(bundle, DOMAIN), _encoded(f"{config['domainname']}\n"), 0o644)
+
+
+def host_names(bundle: str) -> list[str]:
+    """Return the names of the box itself for its hosts file: the full name, and the part before the first dot.
+
+    The full name is the host name, and the domain name after it if the box has one; see hosts(5) and hostname(1) -f.
+    """
+    words = [read(os.path.join(bundle, name), NAME_MAX + 1).partition("\n")[0] for name in (HOSTNAME, DOMAIN)]
+    full = ".".join(filter(None, words))
+    return list(dict.fromkeys(filter(None, (full, full.partition(".")[0]))))
 
 
 def put(path: str, text: str) -> None:

@@ -35,6 +35,7 @@ def _become_copier(layers: Sequence[str], merged: str, target: str) -> NoReturn:
     try:
         process.unshare(process.CLONE_NEWNS)
         mounts.make_private()
+        layers = overlay.stack(layers)
         source = layers[0]
         if len(layers) > 1:
             overlay.mount_merged(layers, source := merged)

@@ -35,6 +35,7 @@ def fill(layers: Sequence[str], destination: str, volume: str) -> None:
 
 def _copy(layers: Sequence[str], destination: bytes, volume: str) -> None:
     """Merge the layers in a new mount namespace, where no other process sees them, and copy from there."""
+    layers = overlay.stack(layers)
     with Copy(volume) as tree:  # open before anything is mounted
         if len(layers) > 1:
             process.unshare(process.CLONE_NEWNS)

@@ -16,7 +16,7 @@ import os
 import time
 
 from tinybox.errors import HostError, StateError, UsageError
-from tinybox.isolation.cgroups import files
+from tinybox.isolation.cgroups import files, frozen
 from tinybox.linux.signals import signal
 from tinybox.linux.waiting import until
 
@@ -70,11 +70,12 @@ class Cgroup:
         """Make the group in every hierarchy that it needs, or in none; see mkdir(2) and cgroups(7).
 
         In version 2 this enables the controllers in ``cgroup.subtree_control`` from the root down; they stay enabled.
-        StateError: the group exists; HostError: the kernel refuses, with the rule that was broken.
+        StateError: the group exists, or is frozen; HostError: the kernel refuses, with the rule that was broken.
         """
         roots = self._needed_roots()
         if not roots:
             raise HostError(f"cgroup {self.name}", "no cgroup file system is mounted on this host", "mount cgroup2")
+        self.refuse_frozen()
         made: list[str] = []
         try:
             for root in roots:
@@ -157,15 +158,7 @@ class Cgroup:
 
     def thaw(self) -> None:
         """Let the processes continue; a removed group is no error. See ``cgroup.freeze`` in cgroups(7)."""
-        try:
-            if self.hierarchies.unified is None:
-                files.write(f"{self._home()}/freezer.state", "THAWED")
-            else:
-                files.write(f"{self._home()}/cgroup.freeze", "0")
-                files.wait_for_event(self._home(), "frozen 0", time.monotonic() + PATIENCE)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENODEV):
-                raise
+        frozen.thaw(self.name, self.hierarchies, time.monotonic() + PATIENCE)
 
     def extend(self) -> None:
         """Make the missing groups of version 1, and move every process of the group into them, too.
@@ -191,9 +184,11 @@ class Cgroup:
 
     def frozen(self) -> bool:
         """Return whether all processes of the group are stopped; see ``cgroup.events`` in cgroups(7)."""
-        if self.hierarchies.unified is None:
-            return (self.read("freezer", "freezer.state") or "").strip() == "FROZEN"
-        return "frozen 1" in (self.read("freezer", "cgroup.events") or "")
+        return frozen.is_frozen(self.name, self.hierarchies)
+
+    def refuse_frozen(self) -> None:
+        """Raise StateError if the group, or one above it, is frozen: a process in it would not run."""
+        frozen.refuse(self.name, self.hierarchies, self._needed_roots())
 
     def _home(self) -> str:
         """Return the directory that has all the processes: that of version 2, or of the freezer of version 1."""

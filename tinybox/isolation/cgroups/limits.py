@@ -56,15 +56,47 @@ def settings(resources: Mapping[str, Any], hierarchies: Hierarchies) -> list[Set
     for row in TABLE:
         section_name, name = row.field.split(".")
         section = resources.get(section_name) or {}
-        if row.field == "cpu.shares" and section.get("idle"):
-            continue  # an idle group has no share: the kernel refuses this write
         if section.get(name) or (section.get(name) == 0 and row.field in ZERO_COUNTS):
-            writes += _translated(row, section, hierarchies)
-    writes += _hugepages(resources.get("hugepageLimits") or (), hierarchies)
+            writes += _row(row, section, hierarchies)
+    return _once([*writes, *_lists(resources, hierarchies)])
+
+
+def changed_settings(
+    resources: Mapping[str, Any], changes: Mapping[str, Any], hierarchies: Hierarchies
+) -> list[Setting]:
+    """Return the writes for *changes*, a part of *resources* that already contain them; see `changes.sent`.
+
+    A file that no changed field determines is not written. In a file that two fields determine, the other one keeps its
+    value. The end of idleness gives a group the kernel's default of shares, so its own are written again.
+    """
+    writes = []
+    for row in TABLE:
+        section_name, name = row.field.split(".")
+        part = changes.get(section_name) or {}
+        if name in part or (row.field == "cpu.shares" and "idle" in part):
+            section = {**(resources.get(section_name) or {}), **part}
+            unset = section.get(name) is False and hierarchies.version(row.controller) == 2  # a flag of version 1 alone
+            if name in section and not unset:
+                writes += _row(row, section, hierarchies)
+    writes.sort(key=lambda write: write.file in ("cpu.shares", "cpu.weight"))  # after the end of idleness
+    return _once([*writes, *_lists(changes, hierarchies)])
+
+
+def _row(row: Row, section: Mapping[str, Any], hierarchies: Hierarchies) -> list[Setting]:
+    if row.field == "cpu.shares" and section.get("idle"):
+        return []  # an idle group has no share: the kernel refuses this write
+    return _translated(row, section, hierarchies)
+
+
+def _lists(resources: Mapping[str, Any], hierarchies: Hierarchies) -> list[Setting]:
+    writes = _hugepages(resources.get("hugepageLimits") or (), hierarchies)
     writes += _rdma(resources.get("rdma") or {}, hierarchies)
-    writes += _unified(resources.get("unified") or {}, hierarchies)
-    once = {(each.controller, each.file, each.value): each for each in writes}
-    return list(once.values())  # quota and period are the same write in version 2
+    return writes + _unified(resources.get("unified") or {}, hierarchies)
+
+
+def _once(writes: list[Setting]) -> list[Setting]:
+    """Return *writes* without repetitions: quota and period are the same write in version 2."""
+    return list({(each.controller, each.file, each.value): each for each in writes}.values())
 
 
 def passed_over(resources: Mapping[str, Any]) -> list[str]:

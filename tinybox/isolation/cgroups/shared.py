@@ -35,14 +35,12 @@ class SharedCgroup(Cgroup):
         self.ours = [path for path in everywhere if not os.path.isdir(path)] if ours is None else list(ours)
 
     def _make(self, directory: str) -> None:
-        """Make the directory, or use an existing one; StateError: it has processes, or it is frozen."""
+        """Make the directory, or use an existing one; StateError: it has processes."""
         try:
             os.mkdir(directory)
         except FileExistsError as error:
             if pids := files.processes(directory):
                 raise StateError(f"cgroup {self.name}", f"it holds processes already: {pids}") from error
-            if self.frozen():
-                raise StateError(f"cgroup {self.name}", "it is frozen") from error
 
     def is_ours(self) -> bool:
         """Return whether tinybox made the group, so that all processes in it are tinybox's."""

@@ -1,0 +1,135 @@
+"""Device files: make or bind those of a container, its links in /dev, and open its null device; see mknod(2), null(4).
+
+An image or a volume may have put another file in the place of a device: so each one is checked before it is used.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+
+from tinybox.errors import TinyboxError, UsageError
+from tinybox.isolation import mounts
+from tinybox.linux import files, inside
+
+# name: (major, minor); see null(4), full(4), random(4), tty(4)
+STANDARD_DEVICES = {
+    "null": (1, 3),
+    "zero": (1, 5),
+    "full": (1, 7),
+    "random": (1, 8),
+    "urandom": (1, 9),
+    "tty": (5, 0),
+}
+STANDARD_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}
+_TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+_FIONBIO = 0x5421  # O_NONBLOCK on or off; see ioctl_tty(2)
+
+
+def make_device(
+    root: bytes, path: bytes, kind: str, numbers: tuple[int, int], mode: int, owner: tuple[int, int]
+) -> None:
+    """Make a device file of *kind* c, b or p at *path* inside *root*; see mknod(2).
+
+    A link there is followed inside *root*. The same device file may exist already; UsageError: another file is there.
+    """
+    folder, name = os.path.split(path)
+    parent = mounts.open_target(root, folder, directory=True)
+    former = os.umask(0)  # a later chmod(2) by name would follow a link that another container puts there in a volume
+    try:
+        if not _make_node(parent, name, kind, numbers, mode, owner):
+            former_parent = parent
+            parent, name = _behind_links(root, path)
+            os.close(former_parent)
+            if not _make_node(parent, name, kind, numbers, mode, owner):
+                raise UsageError(f"device {os.fsdecode(path)}", "another file has this path")
+    finally:
+        os.umask(former)
+        os.close(parent)
+
+
+def _make_node(
+    parent: int, name: bytes, kind: str, numbers: tuple[int, int], mode: int, owner: tuple[int, int]
+) -> bool:
+    """Make a device file, unless the same one exists already; return False if another file has the *name*."""
+    try:
+        os.mknod(name, _TYPES[kind] | mode, os.makedev(*numbers), dir_fd=parent)
+    except FileExistsError:
+        there = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        return stat.S_IFMT(there.st_mode) == _TYPES[kind] and (kind == "p" or there.st_rdev == os.makedev(*numbers))
+    if owner != (0, 0):
+        os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
+    return True
+
+
+def _behind_links(root: bytes, path: bytes) -> tuple[int, bytes]:
+    """Follow the links in *path* inside *root*; return an fd of the directory that they lead to, and the last name."""
+    rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return inside.open_parent(rootfd, path)
+    finally:
+        os.close(rootfd)
+
+
+def bind_device(root: bytes, path: bytes, source: str) -> None:
+    """Bind-mount the host's device file *source* at *path*, because in a user namespace mknod(2) of it is EPERM."""
+    mounts.bind(root, path, source, mounts.Options(["bind"]))
+
+
+def make_links(root: bytes, links: dict[str, str]) -> None:
+    """Make the links in /dev that programs expect, such as /dev/stdin; see "Default Devices" in OCI's config-linux.
+
+    A file that exists already is kept.
+    """
+    dev = mounts.open_target(root, b"/dev", directory=True)
+    try:
+        for name, target in links.items():
+            try:
+                os.symlink(target, name, dir_fd=dev)
+            except FileExistsError:
+                continue
+    finally:
+        os.close(dev)
+
+
+def open_null() -> int:
+    """Open this root's /dev/null; TinyboxError: it is not the character device 1:3, or is a link (CVE-2025-31133)."""
+    fd = os.open("/dev/null", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    return _checked_null(fd)
+
+
+def open_null_below(root: bytes) -> int:
+    """Open the /dev/null of the container at *root* for reading and writing; see openat2(2).
+
+    TinyboxError: it is missing or not the null device. O_NONBLOCK and O_NOCTTY, because the container may have replaced
+    it by a pipe, which would block, or a terminal, which would become this process's controlling terminal.
+    """
+    rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        resolve = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
+        fd = files.openat2(rootfd, b"/dev/null", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY, resolve)
+    except OSError as error:
+        raise TinyboxError("/dev/null", f"{(error.strerror or '').lower()} in the box") from error
+    finally:
+        os.close(rootfd)
+    fcntl.ioctl(_checked_null(fd), _FIONBIO, bytes(4))
+    return fd
+
+
+def is_null(info: os.stat_result) -> bool:
+    """Return whether a file with the stat *info* is the null device, under any name; see null(4)."""
+    return stat.S_ISCHR(info.st_mode) and info.st_rdev == os.makedev(*STANDARD_DEVICES["null"])
+
+
+def _checked_null(fd: int) -> int:
+    if not is_null(os.fstat(fd)):
+        os.close(fd)
+        raise TinyboxError("/dev/null", "is not the null device", "the image or a volume has replaced it")
+    return fd

@@ -1,0 +1,132 @@
+"""Make the missing parts of a path inside a root, where each link leads to where it leads for a process with that root.
+
+openat2(2) resolves such a path with RESOLVE_IN_ROOT, but it makes no directory. So here the parts are walked one by
+one. No part is opened through a link: a link is read, and the walk goes on at the root, or in the directory of the
+link. A process that changes links meanwhile cannot lead the walk out of the root.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from tinybox.linux.files import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, openat2
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LINKS_MAX = 40  # as many as the kernel follows; see path_resolution(7)
+_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def make(
+    root: int, path: bytes, *, directory: bool = True, mode: int = 0o755, before: Callable[[], None] | None = None
+) -> None:
+    """Make what is missing of *path* inside the directory *root*: at its end a *directory*, or an empty file.
+
+    With any umask, the last directory has the *mode*, others 755, and the file 644. See `open_parent`, mkdirat(2).
+    """
+    parent, name = open_parent(root, path, before)
+    try:
+        if not name:
+            return
+        if directory:
+            os.close(_entered(parent, name, before, mode))
+        else:
+            _make_file(parent, name, before)
+    finally:
+        os.close(parent)
+
+
+def open_parent(root: int, path: bytes, before: Callable[[], None] | None = None) -> tuple[int, bytes]:
+    """Open the directory of the file to which *path* leads inside *root*; return its fd and the file's name in it.
+
+    Missing directories are made. Links are followed, also the last one, and a dangling one to the place where it leads.
+    Without a name the path leads to that directory itself. *before* is called before a file is made. ELOOP: more than
+    40 links. See path_resolution(7).
+    """
+    pending, done, links = _parts(path), list[bytes](), 0
+    here = os.open(".", _PLACE, dir_fd=root)
+    try:
+        while pending:
+            name = pending.pop()
+            if name == b"..":
+                del done[-1:]
+                here = _instead(here, _walked(root, done))
+            elif (target := _target(here, name)) is not None:
+                links = _one_more(links, path)
+                pending += _parts(target)
+                if target.startswith(b"/"):
+                    done.clear()
+                    here = _instead(here, _walked(root, done))
+            elif not pending:
+                return here, name
+            else:
+                here = _instead(here, _entered(here, name, before))
+                done.append(name)
+    except BaseException:
+        os.close(here)
+        raise
+    return here, b""
+
+
+def _one_more(links: int, path: bytes) -> int:
+    if links == LINKS_MAX:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fsdecode(path))
+    return links + 1
+
+
+def _parts(path: bytes) -> list[bytes]:
+    """Return the parts of *path*, the last one first."""
+    return [name for name in reversed(path.split(b"/")) if name not in (b"", b".")]
+
+
+def _instead(former: int, fd: int) -> int:
+    os.close(former)
+    return fd
+
+
+def _walked(root: int, names: list[bytes]) -> int:
+    """Open the directory that the *names*, none of which is a link, lead to."""
+    return openat2(root, b"/".join(names) or b".", _PLACE, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS)
+
+
+def _target(here: int, name: bytes) -> bytes | None:
+    """Return the target of the link *name*; None if it is no link, or does not exist."""
+    try:
+        return os.readlink(name, dir_fd=here)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):
+            return None
+        raise
+
+
+def _entered(here: int, name: bytes, before: Callable[[], None] | None, mode: int = 0o755) -> int:
+    """Open the directory *name*, and make it if it is missing."""
+    try:
+        return os.open(name, _PLACE | os.O_NOFOLLOW, dir_fd=here)
+    except FileNotFoundError:
+        if before is not None:
+            before()
+    try:
+        os.mkdir(name, 0o755, dir_fd=here)
+    except FileExistsError:  # another process has just made it
+        return os.open(name, _PLACE | os.O_NOFOLLOW, dir_fd=here)
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+    os.fchmod(fd, mode)
+    return fd
+
+
+def _make_file(here: int, name: bytes, before: Callable[[], None] | None) -> None:
+    """Make the empty file *name*, if no file has this name."""
+    if before is not None:
+        before()
+    try:
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=here)
+    except FileExistsError:
+        return
+    try:
+        os.fchmod(fd, 0o644)
+    finally:
+        os.close(fd)
