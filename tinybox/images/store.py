@@ -5,6 +5,7 @@ rename(2), complete or not at all, also if tinybox is killed, and every change i
 
     ROOT/layers/<16 hex>/fs          a layer's files; a short name, because overlayfs takes all layers in one string
     ROOT/layers/<16 hex>/layer.json  its full diff id, to detect a collision of the short one, and its size
+    ROOT/layers/<16 hex>/archive.gz  its archive without the content of the files in fs; see original.py
     ROOT/images/<id>                 an OCI image config: the id is the sha256 of this file. It has the image's
                                      environment, so only root may read it (0600), unless it comes from a recipe
     ROOT/names/<name:tag>            a symbolic link to the image; a slash in the name is written %
@@ -113,6 +114,11 @@ class Store:
             cure = f"tinybox rmi {image_id[:12]}, then pull or import it again"
             raise ImageError(f"image {reference or image_id[:12]}", f"its record is damaged: {wrong}", cure)
         return document
+
+    def content(self, image_id: str) -> bytes:
+        """Return the record of an image as it is on the disk; its digest is the image's id; see `record`."""
+        with open(f"{self.root}/images/{image_id}", "rb") as file:
+            return file.read(json.MOST)
 
     def tag(self, text: str, reference: str) -> Image:
         """Add the name *reference* to the image *text*, as docker-tag(1) does; another image loses that name."""
