@@ -20,7 +20,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
-from tinybox.images.store import read_json
+from tinybox.images.store import layer_record
 from tinybox.linux.files import open_straight, remove_tree
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Original:
 
     def __init__(self, tree: str) -> None:
         self._layer = os.path.dirname(tree)
-        self.digest: str = read_json(f"{self._layer}/layer.json")["diff_id"]
+        self.digest: str = layer_record(self._layer)["diff_id"]
         self.size, found = 0, hashlib.sha256()
         for piece in self.pieces():
             self.size += len(piece)
