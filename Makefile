@@ -74,8 +74,8 @@ test-provision: setup  ## test the Vagrantfile, and vm/provision.sh on a new Deb
 	@$(VENV_PYTHON) -m pytest $(JUNIT) tests/vm/test_lecture.py $(ARGS)
 
 .PHONY: soak
-soak: setup test-packages  ## run the long race and kill tests: 200 rounds, every system call; tens of minutes
-	@TINYBOX_SOAK=1 $(VENV_PYTHON) -m pytest $(JUNIT) tests/kernel/life/test_races.py tests/kernel/life/test_life_faults.py tests/kernel/life/test_faults.py $(ARGS)
+soak: setup test-packages  ## run the long tests of races, kills and hostile input: every call, every value; an hour
+	@TINYBOX_SOAK=1 $(VENV_PYTHON) -m pytest $(JUNIT) tests/kernel/life/test_races.py tests/kernel/life/test_life_faults.py tests/kernel/life/test_faults.py tests/hostile $(ARGS)
 
 # -- for contributors --------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,11 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
     from typing import NoReturn
+else:
+    import _signal as signal  # the C module alone, as in linux/signals.py, which is above this file
 
 
 def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:
@@ -22,9 +25,10 @@ def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:
     other OSError is 125, a broken pipe is 128 + SIGPIPE, and Ctrl-C is 128 + SIGINT.
     """
     gc.disable()  # the process is short-lived: its end frees the memory sooner than a collection would
-    from tinybox.errors import TinyboxError
+    from tinybox.errors import TinyboxError, printable
 
     open_streams()
+    wait_for_children()
     try:
         status = dispatch(sys.argv[1:])
         sys.stdout.flush()
@@ -37,7 +41,7 @@ def command(name: str, dispatch: Callable[[list[str]], int]) -> NoReturn:
     except KeyboardInterrupt:
         status = 128 + 2
     except OSError as error:
-        print_error(f"{name}: {error.filename or 'system'}: {error.strerror or error}")
+        print_error(printable(f"{name}: {error.filename or 'system'}: {error.strerror or error}"))
         status = 125
     print_error("")
     os._exit(status)  # a normal exit would take 4 ms to free memory, which the kernel frees; there is no exit handler
@@ -58,3 +62,9 @@ def open_streams() -> None:
     os.close(fd)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def wait_for_children() -> None:
+    """Take the default for SIGCHLD: if the caller ignores it, the kernel reaps children unseen; see waitpid(2)."""
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)

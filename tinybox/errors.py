@@ -6,6 +6,7 @@
     ├── ImageError             125  an image or an archive is missing, damaged or unsafe
     ├── UnfitFileError         125  a file of a container or an image cannot be read safely
     ├── StateError             125  a container is not in the state that the command needs
+    │   └── DamagedError       125  a file that tinybox has written was damaged by something else
     ├── StepError              125  a step of the plan failed; the steps before it were undone
     ├── NotExecutableError     126  the program exists, but execve(2) refuses it
     └── NotFoundError          127  there is no such program in the container
@@ -37,7 +38,16 @@ class TinyboxError(Exception):
 
     def __str__(self) -> str:
         line = f"{self.thing}: {self.cause}" if self.thing else self.cause
-        return f"{line} ({self.cure})" if self.cure else line
+        return printable(f"{line} ({self.cure})" if self.cure else line)
+
+
+def printable(text: str) -> str:
+    r"""Return *text* in one line, with each character that is not printed escaped: ``\x1b``, ``\n``, ``\u202e``.
+
+    It may be the word of a stranger: of an image, an archive, a compose file, a process in a box. Its control
+    characters would be commands to the terminal (ESC ] 0 sets its title), another line, or text from right to left.
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class UsageError(TinyboxError):
@@ -58,6 +68,10 @@ class UnfitFileError(TinyboxError):
 
 class StateError(TinyboxError):
     """A container is not in the state that the command needs, or there is no such container."""
+
+
+class DamagedError(StateError):
+    """A file that tinybox has written has another content now: a thing is recorded, but cannot be read."""
 
 
 class StepError(TinyboxError):
@@ -84,8 +98,6 @@ class Reported:
     is true after an error.
     """
 
-    _printed: set[str] = set()  # noqa: RUF012  shared by the whole process: a command may sweep more than once
-
     def __init__(self, thing: str) -> None:
         self._thing, self.failed = thing, False
 
@@ -96,12 +108,19 @@ class Reported:
         if not isinstance(error, Exception):
             return False
         self.failed = True
-        message = f"tinybox: {self._thing}: {_in_a_line(error)}"
-        line = "".join(letter if letter.isprintable() else "?" for letter in message)  # an attacker may choose names
-        if line not in self._printed:
-            self._printed.add(line)
-            sys.stderr.write(f"{line}\n")
+        report(f"{self._thing}: {_in_a_line(error)}")
         return True
+
+
+_reported: set[str] = set()  # of the whole process: a command may sweep, or list containers, more than once
+
+
+def report(error: object) -> None:
+    """Print *error* as one line on stderr, once in a process: the command passes over its thing and goes on."""
+    line = printable(f"tinybox: {error}")
+    if line not in _reported:
+        _reported.add(line)
+        sys.stderr.write(f"{line}\n")
 
 
 def _in_a_line(error: Exception) -> str:

@@ -173,6 +173,18 @@ def test_a_file_of_variables_is_read_as_by_a_shell(tmp_path: Path) -> None:
     }
 
 
+def test_files_of_other_editors(tmp_path: Path) -> None:
+    """A byte order mark at the beginning and CR LF are left out of variables and of compose files.
+
+    A character that Unicode calls a line boundary, such as NEL, does not end a line.
+    """
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfA=1\r\nB=\"x\r\ny\"\r\n\r\nC='e\xc2\x85f\xe2\x80\xa8g'\r\n")
+    assert dotenv.read(str(tmp_path / ".env"), {}) == {"A": "1", "B": "x\ny", "C": "e\x85f\u2028g"}
+    (tmp_path / "compose.yaml").write_bytes(b"\xef\xbb\xbfa: ${A}\r\nb: |\r\n  two\r\n  lines\r\n")
+    found = document.read(str(tmp_path / "compose.yaml"), {"A": "1"})
+    assert {key: each.content for key, each in found.content.items()} == {"a": "1", "b": "two\nlines\n"}
+
+
 @pytest.mark.parametrize(("line", "says"), [("A='x", "not closed"), ("=x", "is not NAME=VALUE"), ("A=${B?x}", "B is")])
 def test_a_bad_line_of_variables_is_named(tmp_path: Path, line: str, says: str) -> None:
     """The error has the file and the line."""

@@ -14,6 +14,7 @@ from tinybox.container import lifecycle
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import HostError, TinyboxError, UsageError
+from tinybox.images import tidying
 
 # command: (module, function, the line that `tinybox --help` shows)
 COMMANDS = {
@@ -124,6 +125,7 @@ def sweep() -> None:
         return
     if paths.with_run_directory():
         lifecycle.sweep(paths, host.read(paths.cache))
+    tidying.tidy(paths.root)
 
 
 def start(arguments: list[str]) -> int:

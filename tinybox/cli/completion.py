@@ -7,6 +7,8 @@ to root), nothing is offered: an error message would disturb the user in the mid
 
 from __future__ import annotations
 
+import contextlib
+import io
 from typing import TYPE_CHECKING
 
 import click
@@ -32,7 +34,8 @@ def offered(names: Callable[[Paths], Iterable[str]]) -> Offer:
         given = ctx.params.get(param.name or "") or ()
         root = ctx.find_root().params.get("root") or ""
         try:
-            found = sorted(set(names(Paths(root))))
+            with contextlib.redirect_stderr(io.StringIO()):  # a message would be printed into the user's command line
+                found = sorted(set(names(Paths(root))))
         except (OSError, TinyboxError):
             return []
         return [name for name in found if name.startswith(incomplete) and name not in given]

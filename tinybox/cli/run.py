@@ -14,7 +14,7 @@ from tinybox.container import launch
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
-from tinybox.errors import UsageError
+from tinybox.errors import UsageError, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     if ending.out_of_memory:
         print(f"tinybox: killed: out of memory, limit {options['memory'].upper()}", file=sys.stderr)
     if ending.complaint:
-        print(f"tinybox: {ending.complaint}", file=sys.stderr)
+        print(printable(f"tinybox: {ending.complaint}"), file=sys.stderr)
     return ending.status
 
 

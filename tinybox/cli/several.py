@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tinybox.errors import TinyboxError
+from tinybox.errors import TinyboxError, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ def each(
     status = 0
     for name in names:
         try:
-            print(act(name) or name, flush=True)
+            print(printable(act(name) or name), flush=True)
         except TinyboxError as error:
             print(f"tinybox: {error}", file=sys.stderr)
             status = status if passes(error) else 1
         except BrokenPipeError:
             raise
         except OSError as error:
-            print(f"tinybox: {name}: {error.strerror or error}", file=sys.stderr)
+            print(printable(f"tinybox: {name}: {error.strerror or error}"), file=sys.stderr)
             status = 1
     return status

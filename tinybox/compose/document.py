@@ -145,7 +145,7 @@ def read(path: str, variables: Mapping[str, str]) -> Field:
     """Read the compose file *path*, with ``${NAME}`` in its values filled in; UsageError names the line at fault."""
     yaml = _yaml()
     try:
-        with open(0 if path == STDIN else path, encoding="utf-8", closefd=path != STDIN) as file:
+        with open(0 if path == STDIN else path, encoding="utf-8-sig", closefd=path != STDIN) as file:
             text = file.read(LARGEST + 1)
         if len(text) > LARGEST:
             raise UsageError(path, f"is larger than {LARGEST >> 20} MiB", "is it a compose file?")

@@ -46,14 +46,15 @@ def read(path: str, outside: Mapping[str, str]) -> dict[str, str | None]:
 
 
 def _lines(path: str) -> list[str]:
+    """Return the lines of the file *path*, without a byte order mark; editors of Windows write one, and CR LF."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig", newline="") as file:
             text = file.read(LARGEST + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(path, getattr(error, "strerror", None) or "is not UTF-8 text") from error
     if len(text) > LARGEST:
         raise UsageError(path, f"is larger than {LARGEST >> 20} MiB", "no program can receive so many variables")
-    return text.splitlines()
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
 
 
 def _whole(first: str, numbered: Iterator[tuple[int, str]]) -> str:

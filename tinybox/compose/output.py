@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from tinybox.compose import members
 from tinybox.container.views import log_reader
+from tinybox.errors import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Output:
     def __init__(
         self, stream: BinaryIO, containers: Iterable[Listed], *, prefix: bool, timestamps: bool = False
     ) -> None:
-        names = {listed.id: members.short_name(listed) for listed in containers}
+        names = {listed.id: printable(members.short_name(listed)) for listed in containers}
         width = max(map(len, names.values()), default=0)
         self._prefixes = {key: f"{name.ljust(width)}  | ".encode() if prefix else b"" for key, name in names.items()}
         self._stream, self._timestamps, self._alone = stream, timestamps, threading.Lock()

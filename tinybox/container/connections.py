@@ -37,7 +37,7 @@ class NetworkRequests:
         self._fd = -1
 
     def __enter__(self) -> Self:
-        self._fd = os.open(os.path.join(self.bundle, "config.json"), os.O_RDONLY | os.O_CLOEXEC)
+        self._fd = os.open(os.path.join(self.bundle, "config.json"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         lock_file(self._fd)
         self.config: Spec = spec.load(self.bundle)
         self.requests: list[EndpointRequest] = wanted(self.config)

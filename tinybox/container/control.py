@@ -17,9 +17,8 @@ from tinybox.container import freezing, lifecycle
 from tinybox.container.config import signal_option
 from tinybox.container.network import addresses, hosts_file
 from tinybox.container.records import events, naming, spec, state, waking
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import DamagedError, StateError, UsageError
 from tinybox.linux import proc
-from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
-    from tinybox.container.records.state import State
+    from tinybox.container.records.state_file import State
 
 DYING = 10  # seconds that `kill` waits for the end of the process after KILL, as docker does
 GRACE = 10  # seconds between the stop signal and KILL, as docker's default
@@ -143,6 +142,12 @@ def bring_down(paths: Paths, container: str, number: int, grace: float | None) -
         pause = state.PAUSE
         try:
             now = state.read(paths, container)
+        except DamagedError:
+            if number != signal.SIGKILL:
+                raise
+            forbid_restart(paths, container)
+            freezing.group(container).kill()  # only the control group tells which processes are its own
+            continue
         except StateError:
             continue  # its owner removes it because of --rm
         if now["status"] == state.RUNNING or now.get("restarting"):
@@ -198,7 +203,7 @@ def remove(paths: Paths, here: Host, word: str, *, force: bool, volumes: bool) -
         bring_down(paths, container, signal.SIGKILL, PATIENCE)
         lifecycle.sweep(paths, here)
     try:
-        record = lifecycle.acquire(paths, here, container)
+        record = lifecycle.acquire(paths, here, container, damaged_too=True)
     except StateError as error:
         raise StateError(f"container {word}", error.cause, f"stop it first, or tinybox rm -f {word}") from error
     if not os.path.isdir(paths.bundle(container)):
@@ -240,8 +245,8 @@ def wait(paths: Paths, word: str) -> int | None:
     waits = waking.Wait(paths, container)
     while not state.wait_for_owner(paths, container, state.PAUSE):
         waits.check()
-        now: State | None = json.read_object(os.path.join(paths.run_directory(container), "state.json"))
-        if now and now.get("status") == state.RUNNING:
+        now = state.seen(paths, container)
+        if now.get("status") == state.RUNNING:
             with contextlib.suppress(StateError), Running(paths, container, now) as target:
                 if not target.ends_within(0) and _has_ended(target, None):
                     waits = waking.Wait(paths, container)

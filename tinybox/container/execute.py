@@ -20,7 +20,7 @@ from tinybox.container.process import child, init, spawn, wait_loop
 from tinybox.container.process.plan import Plan, Step
 from tinybox.container.process.plan_runner import PlanRunner
 from tinybox.container.records import spec
-from tinybox.errors import UsageError
+from tinybox.errors import DamagedError, UsageError
 from tinybox.isolation import idmap, namespaces, rootfs
 from tinybox.linux import process
 from tinybox.linux import quick_json as json
@@ -63,6 +63,8 @@ class Execution:
         changed = configured(config, target.state["pid"], arguments, options)
         self.task = Task(changed, paths.bundle(target.id), here, handles, self.cgroup, target.id)
         self.task.first_process = config["process"]
+        if self.task.shares_mounts:  # tinybox has made none without; `oci/execute.py` has a root directory for them
+            raise DamagedError(f"container {target.id[:12]}", "its config.json is damaged: no mount namespace is new")
         handles.namespace_fds[TARGET] = os.dup(target.pidfd)
         self.plan = plan(self.task, self.mode, dies_with_parent=not options.get("detach"))
         self.runner = PlanRunner(self.plan, handles)
@@ -152,6 +154,7 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
         *_processors(task, "initial"),
         Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
         *program.erase_environment(task),
+        *program.reset_own(task),
         Step("wait", "Wait until the parent opens the gate", "pipe(7)", child.wait_for_parent, handles),
         *_processors(task, "final"),
         *program.leave_keyring(task),
@@ -186,12 +189,12 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
     if not joins:
         says, act = "Put the child into the control groups that clone3 could not reach", spawn.join_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
-        order = [groups, clone, join_groups, *oom_score(task), release]
+        order = [groups, clone, *program.reset_child(task), join_groups, *oom_score(task), release]
     else:
         says, act = "Put the child into the container's control groups", spawn.enter_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
         first, last = program.adopt(task)
-        order = [clone, release, first, groups, join_groups, *oom_score(task), last]
+        order = [clone, *program.reset_child(task), release, first, groups, join_groups, *oom_score(task), last]
     return [*streams.pipes(task), *program.trampoline(task), *order, ready, *streams.give(task)]
 
 

@@ -163,7 +163,7 @@ def frozen(paths: Paths, container: str, reason: str) -> Iterator[None]:
 def left_frozen(paths: Paths, container: str) -> bool:
     """Return whether a command was killed while it kept the container frozen; this changes nothing."""
     try:
-        fd = os.open(_path(paths, container), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(_path(paths, container), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

@@ -17,6 +17,7 @@ from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, spec, state
 from tinybox.container.records.paths import Paths
 from tinybox.errors import StateError, UsageError
+from tinybox.images import tidying
 from tinybox.images.store import Store
 
 TYPE_CHECKING = False
@@ -94,6 +95,7 @@ def register(
         start_link_maker(handles)
     paths.prepare()
     lifecycle.sweep(paths, here)
+    tidying.tidy(paths.root)
 
     def place() -> lifecycle.Container:
         with Store(paths.root).locked(shared=True):

@@ -14,7 +14,7 @@ from tinybox.container.planning.task import Task
 from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
-from tinybox.errors import Reported, StateError
+from tinybox.errors import DamagedError, Reported, StateError, report
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.limits import settings
 from tinybox.linux import files
@@ -210,10 +210,10 @@ def delete(paths: Paths, container: str, config: Spec | None = None, *, volumes_
     files.remove_tree(paths.bundle(container))
 
 
-def acquire(paths: Paths, host: Host, container: str) -> Record:
+def acquire(paths: Paths, host: Host, container: str, *, damaged_too: bool = False) -> Record:
     """Become the owner of a container at rest. If /run was cleared (reboot, or by hand), kill what survives of it."""
-    record = state.lock(paths, container)
-    if record.state.get("status") == state.STOPPED and record.state.get("exitCode") is None:
+    record = state.lock(paths, container, damaged_too=damaged_too)
+    if not record.state or (record.state["status"] == state.STOPPED and record.state.get("exitCode") is None):
         _end_group(container, host)
     return record
 
@@ -262,7 +262,12 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
     _end_group(record.id, host)
     attempt(lambda: _disconnect(paths, record.id))
     naming.hide(paths, record.id)
-    kept = state.stored(paths, record.id)
+    try:
+        kept = state.stored(paths, record.id)
+    except DamagedError as error:  # its files stay, and `ps` names it
+        report(error)
+        record.close()
+        return
     if kept is None or (record.is_bound() and kept["annotations"].get(spec.REMOVE)):
         delete(paths, record.id)
     elif record.state.get("status") == state.RUNNING:

@@ -15,6 +15,7 @@ from tinybox.errors import ImageError, Reported, StateError
 from tinybox.images import intake
 from tinybox.images.store import Store
 from tinybox.linux import files
+from tinybox.linux.trees import tree_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,7 @@ def containers(paths: Paths) -> Removed:
         try:
             if os.path.isdir(paths.bundle(container)):
                 with Reported(f"container {container[:12]}"):
-                    freed = volumes.tree_size(paths.bundle(container))
+                    freed = tree_size(paths.bundle(container))
                     lifecycle.delete(paths, container)
                     events.emit(paths, container, "destroy", record.state.get("annotations", {}))
                     names.append(container)

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 def update(paths: Paths, here: Host, word: str, options: dict[str, str]) -> None:
     """Apply docker's update *options*, all or none: if the kernel refuses a limit, config.json stays unchanged."""
     container = naming.find(paths, word)
-    with open(os.path.join(paths.bundle(container), "config.json"), "rb") as lock:
-        lock_file(lock.fileno())
+    lock = os.open(os.path.join(paths.bundle(container), "config.json"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(lock, "rb"):
+        lock_file(lock)
         config = spec.load(paths.bundle(container))
         if "restart" in options:
             Policy(options["restart"])

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.errors import ImageError, TinyboxError
+from tinybox.images import sparse
 from tinybox.images.stream import Stream, opened
 from tinybox.images.tree import Tree
 from tinybox.linux.files import LONGEST_PATH, remove_tree
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
     from typing import Self
+
+    from tinybox.images.original import Recorder
 
 CAUSES = {
     errno.EXDEV: "its path leads outside through a link",
@@ -43,16 +46,19 @@ class Unpacked(NamedTuple):
     newest: int
 
 
-def unpack(source: BufferedReader, destination: str, limit: int | None = None) -> Unpacked:
+def unpack(
+    source: BufferedReader, destination: str, limit: int | None = None, recorder: Recorder | None = None
+) -> Unpacked:
     """Make the directory *destination* from the archive *source*; see tar(5) and the OCI image-spec on layers.
 
     At most *limit* bytes are unpacked, by default the free space of the file system. ImageError: the archive is
-    damaged, unsafe or too large; then the directory is removed.
+    damaged, unsafe or too large; then the directory is removed. The *recorder* gets the archive.
     """
     os.mkdir(destination)
     try:
         os.chmod(destination, 0o755)  # with any umask; the archive may set another mode
         with opened(source, free(destination) if limit is None else limit) as stream, Tree(destination) as tree:
+            stream.recorder = tree.recorder = recorder
             return fill(tree, stream)
     except BaseException as error:
         with suppress(OSError):  # report the first error, not this one
@@ -68,7 +74,7 @@ def fill(tree: Tree, stream: Stream) -> Unpacked:
     with ErrorContext() as context:
         for member in headers(stream):
             context.thing = f"archive member {member.name[:200]!r}"
-            tree.add(member, stream.data(member.size))
+            tree.add(member, stream.data(sparse.stored(member)))
             size += member.size if member.isreg() else 0
             newest = max(newest, int(member.mtime))
             context.thing = f"archive, after {member.name[:200]!r}"
@@ -111,6 +117,7 @@ class _Header(tarfile.TarInfo):
         if self.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
             archive.fileobj.expect_records()  # type: ignore[attr-defined]
         member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        sparse.correct(member, archive)
         return member
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tinybox.images.members import Member, members, write
 from tinybox.images.metadata import XATTR
 from tinybox.images.whiteouts import OPAQUE, OVERLAY_OPAQUE, WHITEOUT
+from tinybox.linux.holes import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -38,8 +39,8 @@ def pack(upper: str, path: str, mark: str, omitted: Report, without: Collection[
                 yield member
 
     try:
-        with open(path, "wb") as file:
-            write(layer(kept(), mark, omitted), file)
+        with open(path, "wb", buffering=0) as file, Writer(file.fileno()) as writer:
+            write(layer(kept(), mark, omitted), writer)
         return packed > 1  # the first member is the directory itself
     finally:
         os.close(fd)

@@ -13,7 +13,9 @@ import tarfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.errors import TinyboxError
+from tinybox.images import sparse
 from tinybox.images.metadata import XATTR
+from tinybox.linux import holes
 from tinybox.linux.files import KERNELS_OWN, LONGEST_PATH, file_system, open_regular, open_straight
 
 if TYPE_CHECKING:
@@ -44,7 +46,10 @@ _LINKED = (tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE)  # not devices, b
 
 
 class Member(NamedTuple):
-    """One member: its *header*, and its *data* if it is a file; read the data before you request the next member."""
+    """One member: its *header*, and its *data* if it is a file; read the data before you request the next member.
+
+    If the file has holes, *header.sparse* lists the parts that have data, and *data* has only these.
+    """
 
     header: tarfile.TarInfo
     data: Iterable[bytes]
@@ -79,21 +84,30 @@ def members(
             if header.isdir():
                 pending += _children(fd, path)
             if header.isreg() and header.size:
-                yield Member(header, _content(fd, where, header.size))
+                _list_parts(fd, where, header)
+                yield Member(header, _content(fd, where, sparse.parts(header)))
             else:
                 yield Member(header, ())
         finally:
             os.close(fd)
 
 
-def write(found: Iterable[Member], file: Writable) -> None:
-    """Write the members to *file* as a tar archive in the PAX format; see pax(1)."""
+def write(found: Iterable[Member], file: Writable, *, with_holes: bool = False) -> None:
+    """Write the members to *file* as a tar archive in the PAX format; see pax(1).
+
+    With *with_holes*, the holes of a file are only listed, for GNU tar or `cp`; else they are written as zeros.
+    """
     for header, data in found:
-        file.write(header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+        is_sparse = with_holes and header.sparse is not None
+        if is_sparse:
+            head, size = sparse.head(header)
+        else:
+            head, size = header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"), header.size
+        file.write(head)
         if header.isreg():
-            for piece in data:
+            for piece in data if is_sparse else sparse.filled(header, data):
                 file.write(piece)
-            file.write(bytes(-header.size % tarfile.BLOCKSIZE))
+            file.write(bytes(-size % tarfile.BLOCKSIZE))
     file.write(bytes(2 * tarfile.BLOCKSIZE))  # the end marker
 
 
@@ -165,13 +179,29 @@ def _attributes(fd: int) -> Iterator[tuple[str, str]]:
         yield XATTR + name, value.decode("utf-8", "surrogateescape")
 
 
-def _content(fd: int, name: str, size: int) -> Iterator[bytes]:
-    """Yield exactly *size* bytes of the file *fd*: if it grows now, its beginning; if it shrinks, zeros at the end."""
+def _list_parts(fd: int, name: str, header: tarfile.TarInfo) -> None:
+    """List in its *header* the parts of the file *fd* that have data, if it has holes; see SEEK_HOLE, lseek(2)."""
+    if not holes.is_sparse(os.fstat(fd)):
+        return
+    reading = open_regular(fd, name, PATIENCE)
+    try:
+        found = holes.spans(reading, header.size)
+    finally:
+        os.close(reading)
+    if found != [(0, header.size)]:
+        header.sparse = found  # type: ignore[assignment]
+
+
+def _content(fd: int, name: str, parts: Iterable[holes.Span]) -> Iterator[bytes]:
+    """Yield exactly the *parts* of the file *fd*: if it grows now, they stay the same; if it shrinks, zeros."""
     with open(open_regular(fd, name, PATIENCE), "rb", buffering=0) as file:
-        while size:
-            piece = file.read(min(CHUNK, size)) or bytes(min(CHUNK, size))
-            size -= len(piece)
-            yield piece
+        for start, length in parts:
+            file.seek(start)
+            left = length
+            while left:
+                piece = file.read(min(CHUNK, left)) or bytes(min(CHUNK, left))
+                left -= len(piece)
+                yield piece
 
 
 def _by_number(fd: int) -> str:

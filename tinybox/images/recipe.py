@@ -61,7 +61,7 @@ def read(path: str) -> Recipe:
     name = os.path.basename(path).removesuffix(".toml")
     try:
         with open(path, "rb") as file:
-            content = tomllib.load(file)
+            content = tomllib.loads(file.read().decode("utf-8-sig"))
         return Recipe(name, [DEFAULT_TAG, *content.get("tags", [])], content["config"], content["source"])
     except (OSError, ValueError, KeyError) as error:
         raise ImageError(f"recipe {path}", f"it cannot be read: {error!r}", "correct the recipe") from error

@@ -5,10 +5,11 @@ rename(2), complete or not at all, also if tinybox is killed, and every change i
 
     ROOT/layers/<16 hex>/fs          a layer's files; a short name, because overlayfs takes all layers in one string
     ROOT/layers/<16 hex>/layer.json  its full diff id, to detect a collision of the short one, and its size
+    ROOT/layers/<16 hex>/archive.gz  its archive without the content of the files in fs; see original.py
     ROOT/images/<id>                 an OCI image config: the id is the sha256 of this file. It has the image's
                                      environment, so only root may read it (0600), unless it comes from a recipe
     ROOT/names/<name:tag>            a symbolic link to the image; a slash in the name is written %
-    ROOT/tmp/                        files that are being made or removed; a workspace without a lock is removed
+    ROOT/tmp/                        directories of commands that add or remove an image; see tidying.py
     ROOT/containers/<id>/            not the store's; an annotation in its config.json has the id of its image
 """
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 NO_SUCH = "there is no such image"
 ANNOTATION = "tinybox.image"  # in a container's config.json: the id of its image
+REMOVAL = "removal"  # a directory in ROOT/tmp while `rmi` removes an image
 KEY_LENGTH = 16  # hex digits of a layer's digest in its path
 DIRECTORIES = {"": 0o711, "layers": 0o700, "images": 0o755, "names": 0o755, "tmp": 0o700, "locks": 0o700}
 
@@ -44,6 +46,7 @@ _CONFIG |= {"Healthcheck": {"Test": _TEXTS, **_TIMES}}
 _STEP = {**dict.fromkeys("created created_by author comment".split(), str), "empty_layer": bool}
 RECORD: Shape = {**dict.fromkeys("created author architecture os variant".split(), str), "config": _CONFIG, **LAYERED}
 RECORD["history"] = [_STEP]
+LAYER: Shape = {"diff_id!": str, "size!": range(1 << 63)}
 
 
 class Image:
@@ -63,7 +66,7 @@ class Image:
     @property
     def size(self) -> int:
         """Return the sum of the layers' sizes in bytes; this opens one small file for each layer."""
-        return sum(read_json(f"{os.path.dirname(layer)}/layer.json")["size"] for layer in self.layers)
+        return sum(layer_record(os.path.dirname(layer))["size"] for layer in self.layers)
 
 
 class Store:
@@ -99,17 +102,23 @@ class Store:
     def record(self, image_id: str, reference: str = "", shape: Shape = RECORD) -> dict[str, Any]:
         """Return the record of an image, an OCI image config; ImageError: it is damaged, or only root may read it."""
         try:
-            document = read_json(f"{self.root}/images/{image_id}")
-            wrong = json.misfit(document, shape)
+            path = f"{self.root}/images/{image_id}"
+            document: dict[str, Any] | None = json.read_own(path, shape, with_nulls=True)  # they count for its id
+            wrong = "no such file"
         except PermissionError as error:
             thing = f"image {reference or image_id[:12]}"
             raise ImageError(thing, "only root may read its record", "try it with sudo") from error
-        except (FileNotFoundError, ValueError) as error:
-            wrong = str(error)
-        if wrong:
+        except ValueError as error:
+            document, wrong = None, str(error)
+        if document is None:
             cure = f"tinybox rmi {image_id[:12]}, then pull or import it again"
             raise ImageError(f"image {reference or image_id[:12]}", f"its record is damaged: {wrong}", cure)
         return document
+
+    def content(self, image_id: str) -> bytes:
+        """Return the record of an image as it is on the disk; its digest is the image's id; see `record`."""
+        with open(f"{self.root}/images/{image_id}", "rb") as file:
+            return file.read(json.MOST)
 
     def tag(self, text: str, reference: str) -> Image:
         """Add the name *reference* to the image *text*, as docker-tag(1) does; another image loses that name."""
@@ -131,10 +140,13 @@ class Store:
                 os.unlink(self._link(parse(reference)))
                 return [reference], []
             self._check_unused(text, image_id, names)
+            mark = f"{self.root}/tmp/{REMOVAL}"
+            os.makedirs(mark, 0o700, exist_ok=True)
             for name in names:
                 os.unlink(self._link(parse(name)))
             os.unlink(f"{self.root}/images/{image_id}")
             self.collect()
+            os.rmdir(mark)
         return names, [image_id]
 
     def locked(self, name: str = "store", *, shared: bool = False) -> Lock:
@@ -146,7 +158,11 @@ class Store:
         """Let *reference* name *image_id* from now on; the caller holds the lock."""
         from tinybox.linux import files
 
-        files.replace_link(self._link(reference), f"../images/{image_id}", draft=f"{self.root}/tmp/name")
+        draft = f"{self.root}/tmp/name"  # a directory, which tidying.py sees if this process is killed here
+        files.remove_tree(draft)
+        os.mkdir(draft, 0o700)
+        files.replace_link(self._link(reference), f"../images/{image_id}", draft=f"{draft}/link")
+        os.rmdir(draft)
 
     def collect(self) -> None:
         """Remove the layers that no image lists; the caller holds the lock.
@@ -170,17 +186,17 @@ class Store:
     def layers(self) -> dict[str, int]:
         """Return the size in bytes of each layer of the store, by its short name."""
         folder = f"{self.root}/layers"
-        return {key: read_json(f"{folder}/{key}/layer.json")["size"] for key in _entries(folder)}
+        return {key: layer_record(f"{folder}/{key}")["size"] for key in _entries(folder)}
 
     def containers_using(self, image_id: str) -> list[str]:
         """Return the ids of the containers whose config.json names *image_id* in its annotations."""
         users = []
         for container in _entries(f"{self.root}/containers"):
             try:
-                config = read_json(f"{self.root}/containers/{container}/config.json")
-            except (FileNotFoundError, ValueError):
-                continue  # it is being made or removed, or is damaged: it cannot be started
-            if not json.misfit(config, {"annotations!": {}}) and config["annotations"].get(ANNOTATION) == image_id:
+                config = json.read_own(f"{self.root}/containers/{container}/config.json", {"annotations": {}})
+            except ValueError:
+                continue  # it is damaged: it cannot be started
+            if config is not None and config.get("annotations", {}).get(ANNOTATION) == image_id:
                 users.append(container)
         return users
 
@@ -262,10 +278,16 @@ def _is_gone(path: str) -> bool:
     return False
 
 
-def read_json(path: str) -> dict[str, Any]:
-    """Return the object in the JSON file *path*; OSError: it cannot be read; ValueError: it is not JSON."""
-    with open(path, "rb") as file:
-        document: dict[str, Any] = json.loads(file.read(json.MOST).decode())
+def layer_record(folder: str) -> dict[str, Any]:
+    """Return the layer.json in *folder*: the layer's diff id and size; ImageError: it is missing or damaged."""
+    try:
+        document: dict[str, Any] | None = json.read_own(f"{folder}/layer.json", LAYER)
+        wrong = "no such file" if document is None else ""
+    except ValueError as error:
+        document, wrong = None, str(error)
+    if document is None:
+        cure = "tinybox rmi its images, then pull or import them again"
+        raise ImageError(f"layer {os.path.basename(folder)}", f"its layer.json is damaged: {wrong}", cure)
     return document
 
 

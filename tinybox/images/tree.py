@@ -14,9 +14,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
-from tinybox.images import whiteouts
+from tinybox.images import sparse, whiteouts
 from tinybox.images.metadata import apply, set_owner, times
-from tinybox.linux import inside
+from tinybox.linux import holes, inside
 from tinybox.linux.files import (
     LONGEST_PATH,
     RESOLVE_IN_ROOT,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import tarfile
     from collections.abc import Callable, Iterable
     from typing import Self
+
+    from tinybox.images.original import Recorder
 
     Maker = Callable[[int, bytes, tarfile.TarInfo], None]
 
@@ -70,6 +72,7 @@ class Tree:
         self._kept = 0
         self._directories: dict[bytes, tarfile.TarInfo] = {}
         self._marks = whiteouts.Marks()
+        self.recorder: Recorder | None = None  # it is told about the content of files, and keeps replaced files
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +112,7 @@ class Tree:
             finally:
                 os.close(here)
         for name in self._marks.aufs:
-            _clear(self._root, name)
+            self._clear(self._root, name)
 
     def directories(self) -> list[tarfile.TarInfo]:
         """Return the directories of the archive, the last one first, to call `finish` for each after all members."""
@@ -138,13 +141,15 @@ class Tree:
         elif member.isdir():
             self._make_directory(parent, parts)
             self._keep(b"/".join(parts), member)
-        elif member.isreg() and not member.issparse():
-            _make_file(parent, name, member, data)
+        elif member.isreg():
+            self._make_file(parent, name, member, data)
         elif member.issym():
+            self._clear(parent, name)
             _make_symlink(parent, name, member)
         elif member.islnk():
             self._make_link(parent, name, member)
         elif member.isfifo():
+            self._clear(parent, name)
             _make_fifo(parent, name, member)
         else:
             raise _refusal(member)
@@ -160,6 +165,19 @@ class Tree:
             cause = f"the names and attributes of the archive's directories take more than {KEPT_MAX >> 20} MiB"
             raise ImageError("", cause, "the archive is unsafe")
 
+    def _make_file(self, parent: int, name: bytes, member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
+        """Make the regular file *name*, with its holes; in a layer, blocks of zeros are holes as well."""
+        parts = sparse.parts(member)
+        self._clear(parent, name)
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
+        try:
+            holes.put(fd, member.size, parts, data, finds_zeros=self.is_layer)
+            if self.recorder is not None and member.size:
+                self.recorder.file(parent, name, parts)
+            apply(fd, member)
+        finally:
+            os.close(fd)
+
     def _make_link(self, parent: int, name: bytes, member: tarfile.TarInfo) -> None:
         """Make *name* a hard link to an earlier file of the archive; see linkat(2)."""
         target = parts_of(member.linkname)
@@ -169,7 +187,7 @@ class Tree:
         try:
             if self._is_whiteout(directory, target[-1]):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            _clear(parent, name)
+            self._clear(parent, name)
             os.link(target[-1], name, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
         finally:
             os.close(directory)
@@ -231,13 +249,24 @@ class Tree:
         if stat.S_ISDIR(mode):
             return
         is_whiteout = self._is_whiteout(parent, name)
-        _clear(parent, name)
+        self._clear(parent, name)
         os.mkdir(name, dir_fd=parent)  # finish() sets its mode
         if is_whiteout:
             self._marks.hide(parent, parts)
         elif mode and self.is_layer:
             with suppress(ImageError):  # a file system without the mark cannot have lower layers, either
                 self._marks.hide(parent, parts)
+
+    def _clear(self, parent: int, name: bytes) -> None:
+        """Remove the file *name* of an earlier member; a link is removed, never followed."""
+        mode = whiteouts.mode_of(parent, name)
+        has_content = stat.S_ISDIR(mode) or stat.S_ISREG(mode)
+        if has_content and self.recorder is not None and self.recorder.take(parent, name):
+            return
+        if stat.S_ISDIR(mode):
+            remove_tree(name, parent)
+        elif mode:
+            os.unlink(name, dir_fd=parent)
 
     def _is_whiteout(self, parent: int, name: bytes) -> bool:
         """Return whether *name* is a whiteout of this layer; no other device is ever made in a layer."""
@@ -249,25 +278,14 @@ class Tree:
             raise ImageError("", f"the archive has more than {ENTRIES_MAX} entries", "the archive is unsafe")
 
 
-def _make_file(parent: int, name: bytes, member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
-    _clear(parent, name)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with open(os.open(name, flags, 0o600, dir_fd=parent), "wb") as file:
-        file.writelines(data)
-        file.flush()  # before its time is set
-        apply(file.fileno(), member)
-
-
 def _make_symlink(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
     """Make the symbolic link with an unchanged target, which only the container resolves."""
-    _clear(parent, name)
     os.symlink(member.linkname.encode("utf-8", "surrogateescape"), name, dir_fd=parent)
     set_owner(name, member, dir_fd=parent, follow_symlinks=False)
     os.utime(name, ns=times(member), dir_fd=parent, follow_symlinks=False)
 
 
 def _make_fifo(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
-    _clear(parent, name)
     os.mkfifo(name, 0o600, dir_fd=parent)
     fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=parent)
     try:
@@ -276,18 +294,7 @@ def _make_fifo(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
         os.close(fd)
 
 
-def _clear(parent: int, name: bytes) -> None:
-    """Remove the file *name* of an earlier member; a link is removed, never followed."""
-    mode = whiteouts.mode_of(parent, name)
-    if stat.S_ISDIR(mode):
-        remove_tree(name, parent)
-    elif mode:
-        os.unlink(name, dir_fd=parent)
-
-
 def _refusal(member: tarfile.TarInfo) -> ImageError:
     if member.ischr() or member.isblk():
         return ImageError("", "it is a device node", "leave /dev out of the archive: tar --exclude='./dev/*'")
-    if member.issparse():
-        return ImageError("", "it is a sparse file", "make the archive without tar's --sparse")
     return ImageError("", f"it is not {KINDS}", "the archive is unsafe")

@@ -8,9 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
-from tinybox.linux import files
-
-_PIECE = 1 << 20  # bytes
+from tinybox.linux import files, holes
 
 
 def copy_directory(source: int, target: int) -> None:
@@ -60,8 +58,8 @@ def _copy_content(name: bytes, source: int, target: int) -> None:
     try:
         writing = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
         try:
-            while stat.S_ISREG(os.fstat(reading).st_mode) and os.sendfile(writing, reading, None, _PIECE):
-                pass
+            if stat.S_ISREG(os.fstat(reading).st_mode):
+                holes.copy(reading, writing)
         finally:
             os.close(writing)
     finally:

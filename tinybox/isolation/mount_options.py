@@ -37,6 +37,13 @@ ATTRIBUTES = {
     "nostrictatime": _RELATIME,
     "norelatime": _NONE,  # mount(8) refers to strictatime; the option itself changes nothing
 }
+_REPLACED = (  # the attributes of the source of a bind mount that are not kept, if others are named
+    mount.MOUNT_ATTR_RDONLY
+    | mount.MOUNT_ATTR_NOSUID
+    | mount.MOUNT_ATTR_NODEV
+    | mount.MOUNT_ATTR_NOEXEC
+    | mount.MOUNT_ATTR_NOSYMFOLLOW
+)
 PROPAGATION = {
     "private": mount.MS_PRIVATE,
     "slave": mount.MS_SLAVE,
@@ -54,6 +61,7 @@ class Options:
 
     def __init__(self, options: Iterable[str]) -> None:
         self.attr_set = self.attr_clr = 0
+        self.is_exact = False  # an attribute of the one mount is named
         self.deep_set = self.deep_clr = 0
         self.propagation = 0
         self.bind = self.recursive = self.remount = False
@@ -68,12 +76,13 @@ class Options:
         if option in ATTRIBUTES or deep:
             on, off = ATTRIBUTES[option[1:] if deep else option]
             self.attr_set, self.attr_clr = self.attr_set & ~off | on, self.attr_clr & ~on | off
+            self.is_exact = self.is_exact or not deep
             if deep:
                 self.deep_set, self.deep_clr = self.deep_set & ~off | on, self.deep_clr & ~on | off
         elif option in PROPAGATION or (option[:1] == "r" and option[1:] in PROPAGATION):
             self.propagation = propagation(option)
         elif option in ("bind", "rbind"):
-            self.bind, self.recursive = True, option == "rbind"
+            self.bind, self.recursive = True, self.recursive or option == "rbind"  # flags: no option clears another
         elif option in ("idmap", "ridmap"):
             self.idmap, self.deep_idmap = True, option == "ridmap"
         elif option == "remount":
@@ -84,6 +93,14 @@ class Options:
             self.copy_up = copy_directory  # imported here, by the parent: the child that calls it must not import
         elif option not in WITHOUT_EFFECT and option not in _DOCKERS:
             self.data.append(option)  # also sync, dirsync and lazytime: fsconfig(2) accepts them by their names
+
+    def cleared(self) -> int:
+        """Return the attributes that a bind mount must lose: if one is named, also those of its source's mount.
+
+        Without any, the source's stay. So do runc and crun it: as mount(2) with MS_REMOUNT and MS_BIND, where the flags
+        replace the former ones, except the times of access. Recursive options replace nothing.
+        """
+        return self.attr_clr | (_REPLACED & ~self.attr_set if self.is_exact else 0)
 
 
 def propagation(option: str, field: str = "propagation") -> int:

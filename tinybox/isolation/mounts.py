@@ -87,7 +87,7 @@ def _configure(fs: int, options: Options) -> None:
 
 def remount(root: bytes, destination: bytes, options: Options) -> None:
     """Change the attributes of the mount at *destination* inside *root*, and its file system's options; mount(8)."""
-    target = open_target(root, destination, directory=True)
+    target = open_existing(root, destination)
     try:
         mount.mount_setattr(target, b"", 0, attr_set=options.attr_set, attr_clr=options.attr_clr)
         if options.data and not options.bind:
@@ -124,11 +124,16 @@ def copy_tree(source: str, options: Options, userns: int | None = None) -> int:
         tree = mount.open_tree(mount.AT_FDCWD, os.fsencode(source), deep)
     except FileNotFoundError as error:
         raise UsageError(f"mount source {source}", "no such file or directory", "make it first") from error
+    return _changed(tree, options, userns)
+
+
+def _changed(tree: int, options: Options, userns: int | None = None) -> int:
+    """Give the detached *tree* the propagation, the attributes and the id map of a bind mount, and return it."""
     try:
         # A copy of a shared mount is in the same peer group; once it was private, it could not become a slave of that.
         mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, propagation=options.propagation or mount.MS_PRIVATE)
         if options.attr_set or options.attr_clr:
-            mount.mount_setattr(tree, b"", 0, attr_set=options.attr_set, attr_clr=options.attr_clr)
+            mount.mount_setattr(tree, b"", 0, attr_set=options.attr_set, attr_clr=options.cleared())
         if options.deep_set or options.deep_clr:
             mount.mount_setattr(tree, b"", mount.AT_RECURSIVE, attr_set=options.deep_set, attr_clr=options.deep_clr)
         if userns is not None:
@@ -220,15 +225,16 @@ def mount_filesystem(root: bytes, destination: bytes, kind: bytes, source: bytes
     """Make a new file system and place it at *destination* inside *root*; see fsopen(2) and move_mount(2).
 
     For proc and sysfs, a link in the path is an error. A tmpfs gets the mode of the directory that it covers, unless
-    ``mode=`` sets another, and with ``tmpcopyup`` a copy of the directory's content, too. If there is no directory, the
-    one that is made for it gets the mode of a new tmpfs: so it has this mode at the next start as well.
+    ``mode=`` sets another, and with ``tmpcopyup`` a copy of its content. A directory that is made for it gets the mode
+    of a new tmpfs: so it has this mode at the next start as well.
     """
     links = kind not in (b"proc", b"sysfs")
     if kind != b"tmpfs":
         return place(_new(kind, source, options, root), root, destination, links=links)
     has_mode = any(option.startswith("mode=") for option in options.data)
-    covered = _existing(root, destination)
-    if covered is None:
+    try:
+        covered = open_existing(root, destination, os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
         mode = 0o755 if has_mode else _MODE_OF_TMPFS
         return place(_new(kind, source, options, root), root, destination, mode=mode)
     try:
@@ -248,14 +254,11 @@ def _new(kind: bytes, source: bytes, options: Options, where: bytes) -> int:
     return new_filesystem(kind, source, options)
 
 
-def _existing(root: bytes, destination: bytes) -> int | None:
-    """Return an fd of the directory *destination* inside *root*; None if it is missing or not a directory."""
+def open_existing(root: bytes, path: bytes, flags: int = 0) -> int:
+    """Open *path* inside *root* with O_PATH; its links are resolved there; see openat2(2)."""
     rootfd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        resolve = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS
-        return files.openat2(rootfd, destination, os.O_PATH | os.O_DIRECTORY, resolve)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        return files.openat2(rootfd, path, os.O_PATH | flags, files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS)
     finally:
         os.close(rootfd)
 
@@ -272,3 +275,25 @@ def _copy_up(tree: int, options: Options, covered: int) -> None:
 def bind(root: bytes, destination: bytes, source: str, options: Options) -> None:
     """Bind-mount the file or directory *source* of this mount namespace at *destination* in *root*; open_tree(2)."""
     place(copy_tree(source, options), root, destination)
+
+
+def bind_from_inside(root: bytes, destination: bytes, source: bytes, options: Options) -> None:
+    """Bind-mount *source*, a path inside *root*, where former mounts may have made it; open_tree(2), `copy_tree`."""
+    try:
+        fd = open_existing(root, source)
+    except FileNotFoundError as error:
+        raise UsageError(f"mount source {os.fsdecode(root + source)}", "no such file or directory") from error
+    try:
+        tree = mount.open_tree(fd, b"", mount.AT_RECURSIVE if options.recursive else 0)
+        place(_changed(tree, options), root, destination)
+    finally:
+        os.close(fd)
+
+
+def make_readonly(root: bytes, destination: bytes) -> None:
+    """Make the mount at *destination* inside *root* read-only, after all was made in it; see mount_setattr(2)."""
+    target = open_existing(root, destination)
+    try:
+        mount.mount_setattr(target, b"", 0, attr_set=mount.MOUNT_ATTR_RDONLY)
+    finally:
+        os.close(target)

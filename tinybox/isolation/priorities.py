@@ -47,9 +47,10 @@ def set_scheduler(policy: int, flags: int, nice: int, priority: int, times: tupl
 
 def io_priority(field: Mapping[str, Any]) -> tuple[int, int]:
     """Return OCI's *field* ``process.ioPriority`` as (class, level); UsageError: a wrong level; see ioprio_set(2)."""
-    if not 0 <= field["priority"] <= 7:
-        raise UsageError("process.ioPriority.priority", f"{field['priority']} is not from 0 to 7")
-    return scheduling.IOPRIO_CLASSES[field["class"]], field["priority"]
+    level = field.get("priority", 0)
+    if not 0 <= level <= 7:
+        raise UsageError("process.ioPriority.priority", f"{level} is not from 0 to 7")
+    return scheduling.IOPRIO_CLASSES[field["class"]], level
 
 
 def set_io_priority(kind: int, level: int) -> None:

@@ -89,18 +89,26 @@ def _open_inside(path: str) -> int | None:
 def mask(paths: Sequence[str]) -> None:
     """Cover each file with /dev/null and each directory with an empty read-only tmpfs: OCI's ``linux.maskedPaths``."""
     null = device_files.open_null()
+    covers: set[tuple[int, int]] = set()  # a path may be given twice, or lead to a former one: one cover is enough
     try:
         for path in paths:
             target = _open_inside(path)
             if target is None:
                 continue
             try:
-                mount.move_mount(cover := _cover(target, null), target)
-                os.close(cover)
+                if _identity(target) not in covers:
+                    mount.move_mount(cover := _cover(target, null), target)
+                    covers.add(_identity(cover))
+                    os.close(cover)
             finally:
                 os.close(target)
     finally:
         os.close(null)
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    info = os.fstat(fd)
+    return info.st_dev, info.st_ino
 
 
 def _cover(target: int, null: int) -> int:
@@ -112,9 +120,9 @@ def _cover(target: int, null: int) -> int:
 def make_paths_readonly(paths: Sequence[str]) -> None:
     """Bind-mount each path on itself, read-only with all mounts below: OCI's ``linux.readonlyPaths``.
 
-    See mount_setattr(2). A path that does not exist is no error.
+    See mount_setattr(2). A path that does not exist is no error; one that is given twice is mounted once.
     """
-    for path in paths:
+    for path in dict.fromkeys(map(os.path.normpath, paths)):
         target = _open_inside(path)
         if target is None:
             continue

@@ -98,18 +98,19 @@ class RawMode:
     """A context manager that sets the host's terminal *fd* to raw mode, and restores it at the end; see termios(3).
 
     In raw mode every key goes to the container's terminal, which echoes and edits. If *fd* is not a terminal, or is one
-    that was closed, it does nothing. If the process is killed, the terminal stays in raw mode.
+    that was closed, it does nothing. If the process is killed, the terminal stays in raw mode. With *output*, it goes
+    on to process output.
     """
 
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
+    def __init__(self, fd: int, *, output: bool = False) -> None:
+        self.fd, self.output = fd, output
         self._former: list[Any] | None = None
 
     def __enter__(self) -> Self:
         if os.isatty(self.fd):
             try:
                 former = termios.tcgetattr(self.fd)
-                termios.tcsetattr(self.fd, termios.TCSADRAIN, raw(former))
+                termios.tcsetattr(self.fd, termios.TCSADRAIN, raw(former, output=self.output))
             except termios.error:  # EIO: it was closed at this moment, as when ssh is cut
                 return self
             self._former = former
@@ -129,14 +130,21 @@ def restore(fd: int, attributes: list[Any]) -> None:
         return
 
 
-def raw(attributes: list[Any]) -> list[Any]:
-    """Return the terminal *attributes* with all processing off, as cfmakeraw(3) defines it."""
+def keep_newlines(master: int) -> None:
+    """Let the terminal *master* add no carriage return to a newline of the program: ONLCR in termios(3)."""
+    attributes = termios.tcgetattr(master)
+    attributes[1] &= ~termios.ONLCR
+    termios.tcsetattr(master, termios.TCSANOW, attributes)
+
+
+def raw(attributes: list[Any], *, output: bool = False) -> list[Any]:
+    """Return the terminal *attributes* with all processing off, as cfmakeraw(3) defines it; *output*: except output."""
     iflag, oflag, cflag, lflag, *speeds, characters = attributes
     iflag &= ~(
         termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR | termios.IGNCR
         | termios.ICRNL | termios.IXON
     )  # fmt: skip
-    oflag &= ~termios.OPOST
+    oflag &= ~0 if output else ~termios.OPOST
     lflag &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
     cflag = cflag & ~(termios.CSIZE | termios.PARENB) | termios.CS8
     characters = list(characters)

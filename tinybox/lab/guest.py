@@ -83,7 +83,7 @@ class Streams:
         line = self.read_line(seconds)
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TinyboxError("a program of the lab", f"has printed a line that is not JSON: {line[:200]}") from error
         if isinstance(value, dict) and inside.ERROR in value:
             raise TinyboxError("a function of the lab", value[inside.ERROR])

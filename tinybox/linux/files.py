@@ -14,7 +14,7 @@ import os
 import stat
 import time
 
-from tinybox.errors import SyscallError, UnfitFileError
+from tinybox.errors import UnfitFileError
 from tinybox.linux import descriptors
 from tinybox.linux.abi import Syscall
 
@@ -38,7 +38,6 @@ KERNELS_OWN = frozenset(
     (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x1CD1, 0x19800202, 0xCAFE4A11, 0x64626720, 0x74726163, 0x73636673)
 )
 _TRIES = 128  # one openat2(2) in thirty fails while a process renames in a loop; libpathrs has the same number
-_AT_FDCWD, _AT_EACCESS = -100, 0x200
 _PAUSE = 0.05  # seconds between two tries to open a leased file
 
 
@@ -49,8 +48,8 @@ class OpenHow(ctypes.Structure):
 
 
 _openat2 = Syscall("openat2", ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(OpenHow), ctypes.c_size_t)
+close_range, close_all_but = descriptors.close_range, descriptors.close_all_but
 _fstatfs = Syscall("fstatfs", ctypes.c_int, ctypes.c_char_p)
-_faccessat2 = Syscall("faccessat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_int)
 
 
 def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
@@ -169,18 +168,6 @@ def discard(path: str | bytes, dir_fd: int | None = None, remove: Callable[..., 
         remove(path, dir_fd=dir_fd)
     except FileNotFoundError:
         return
-
-
-def may_execute(path: str) -> bool:
-    """Return whether this process may execute the file *path*, by its effective ids and capabilities; faccessat2(2).
-
-    Where a filter of an outer container refuses that call, access(2) answers, by the real ids and permitted set.
-    """
-    try:
-        _faccessat2(_AT_FDCWD, os.fsencode(path), os.X_OK, _AT_EACCESS)
-    except SyscallError as error:
-        return error.errno in descriptors.NOT_OFFERED and os.access(path, os.X_OK)
-    return True
 
 
 def file_system(fd: int) -> int:

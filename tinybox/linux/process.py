@@ -192,9 +192,9 @@ def setdomainname(name: bytes) -> None:
     _setdomainname(name, len(name))
 
 
-def personality(domain: int) -> None:
-    """Run this process and the programs that it executes in the execution *domain* PER_*; see personality(2)."""
-    _personality(domain)
+def personality(domain: int) -> int:
+    """Run this process and its programs in the execution *domain* PER_*; return the former one; see personality(2)."""
+    return _personality(domain)
 
 
 def join_session_keyring(name: bytes | None) -> int:

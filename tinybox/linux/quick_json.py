@@ -6,16 +6,21 @@ of that module uses. The JSON written here is one line of ASCII. A test compares
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from _json import encode_basestring_ascii, make_encoder, make_scanner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import IO, Any
 
 _SPACE = " \t\n\r"
 MOST = 1 << 25  # characters of a file: tinybox's config.json has some thousand, an image's config at most 4 MiB
-_KINDS = {str: "text", int: "whole number", bool: "true or false"}
+DEEPEST = 100  # levels of lists and objects: Python's own limit is 1000, and a config.json of OCI needs 10
+_KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+_DAMAGE = (errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EIO)  # a file of tinybox that is no readable file any more
 
 
 class _Settings:
@@ -47,7 +52,22 @@ def loads(text: str) -> Any:
         raise ValueError(_error_in(text)) from error
     if end < len(text):
         raise ValueError(f"there is more text after the value, at character {end}")
+    if text.count("[") + text.count("{") > DEEPEST and _is_deep(value):
+        raise ValueError("it is nested too deeply")
     return value
+
+
+def _is_deep(value: object) -> bool:
+    """Return whether *value* has more than DEEPEST levels: a value must also be written again, and shown."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            below
+            for each in level
+            if isinstance(each, list | dict)
+            for below in (each.values() if isinstance(each, dict) else each)
+        ]
+    return any(isinstance(each, list | dict) for each in level)
 
 
 def _error_in(text: str) -> str:
@@ -78,25 +98,54 @@ def load(file: IO[str], most: int = MOST) -> Any:
     return loads(text)
 
 
-def read_object(path: str) -> Any:
-    """Return the object in the file *path*; None where there is no file, or no JSON object in it.
+def read_own(
+    path: str, shape: Any, trust: Callable[[int, str], object] = lambda *_: None, *, with_nulls: bool = False
+) -> Any:
+    """Return the value in *path*, a file of tinybox's own, which must have this *shape*, see misfit; without its nulls.
 
-    An object of tinybox's own files is replaced by rename(2), so it is never half written.
+    None: there is no such file. ValueError: it is damaged, and how.
+
+    *trust* is called with the open file and *path*, before it is read: it raises an error if its owner is a stranger.
+
+    It is replaced by rename(2), so it is never half written. A fifo in its place is not waited for: O_NONBLOCK.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            found: object = load(file)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return found if isinstance(found, dict) else None
+    except OSError as error:
+        if error.errno in _DAMAGE:
+            raise ValueError(f"it cannot be read: {error.strerror}") from error
+        raise
+    try:
+        trust(fd, path)
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise ValueError("it is no regular file")
+        if info.st_size > MOST:
+            raise ValueError(f"it is larger than {MOST >> 20} MiB")
+        found = loads(os.read(fd, info.st_size).decode())
+    finally:
+        os.close(fd)
+    if wrong := misfit(found, shape):
+        raise ValueError(wrong)
+    return found if with_nulls else without_nulls(found)
+
+
+def without_nulls(value: Any) -> Any:
+    """Return *value* without the keys whose value is null, which counts as a missing key; lists keep their nulls."""
+    if isinstance(value, dict):
+        return {key: without_nulls(below) for key, below in value.items() if below is not None}
+    return [without_nulls(below) for below in value] if isinstance(value, list) else value
 
 
 def misfit(value: Any, shape: Any, place: str = "") -> str:
     """Return which part of *value*, from a JSON file of another program, does not fit *shape*; "" if all of it fits.
 
-    A shape is a type; a list of one shape; or a dict from keys to shapes, with "*" for any key, and "KEY!" for a key
-    that is required. Keys that the dict does not name may have any value, and null counts as a missing key, as it does
-    for programs in Go. *place* is the path of *value* in the file.
+    A shape is a type; a range of whole numbers; a tuple of the allowed texts; a list of one shape; or a dict from keys
+    to shapes, with "*" for any key, and "KEY!" for a key that is required. Keys that the dict does not name may have
+    any value, and null counts as a missing key, as it does for programs in Go. *place* is the path of *value* in the
+    file.
     """
     if isinstance(shape, list):
         if not isinstance(value, list):
@@ -106,6 +155,11 @@ def misfit(value: Any, shape: Any, place: str = "") -> str:
         if not isinstance(value, dict):
             return f"{place or 'it'} is no object"
         found = _misfits(value, shape, f"{place}." if place else "")
+    elif isinstance(shape, range):
+        fits = _is(value, int) and value in shape
+        return "" if fits else f"{place} is no whole number from {shape[0]} to {shape[-1]}"
+    elif isinstance(shape, tuple):
+        return "" if _is(value, str) and value in shape else f"{place} is none of {', '.join(shape)}"
     else:
         return "" if _is(value, shape) else f"{place} is no {_KINDS[shape]}"
     return next(filter(None, found), "")
@@ -126,10 +180,14 @@ def _misfits(value: dict[str, Any], shape: dict[str, Any], place: str) -> Iterat
 def _is(value: object, kind: type) -> bool:
     """Return whether *value* is a *kind*: true is not a number, and text must be a possible argument of a system call.
 
-    So a text with a zero byte, or with a character that UTF-8 cannot encode, does not count as text.
+    So a text with a zero byte, or with a character that UTF-8 cannot encode, does not count as text; nor does a number
+    count that no integer of 64 bits can have, such as 1e999, which is infinite.
     """
+    if kind is bool:
+        return isinstance(value, bool)
     if kind is not str:
-        return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        is_number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+        return is_number and -(2**63) <= value < 2**64  # type: ignore[operator]
     try:
         return isinstance(value, str) and b"\0" not in value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half of a surrogate pair, which is not a character

@@ -130,7 +130,10 @@ _END_X86_64 = (
 
 
 def _x86_64(report: int, lock: Lock | None, address: int) -> bytes:
-    """Return the code for x86-64; see syscall(2) for the registers. The stack starts with argc and the arguments."""
+    """Return the code for x86-64; see syscall(2) for the registers. The stack starts with argc and the arguments.
+
+    The environment is behind the arguments and a zero: rcx is the number of the arguments, with the path.
+    """
     fd = _word(report)
     head = (
         f"bf {fd}          ",  # mov edi, report
@@ -159,15 +162,8 @@ def _x86_64(report: int, lock: Lock | None, address: int) -> bytes:
     closing, running, failing = (bytes.fromhex("".join(part)) for part in (close, _EXECUTE_X86_64, failed))
     locking = _lock_x86_64(lock, address, len(running)) if lock is not None else b""
     distance = struct.pack("<i", len(closing) + len(locking) + len(running) + len(failing))
-    return (
-        bytes.fromhex("".join(head))
-        + distance
-        + closing
-        + locking
-        + running
-        + failing
-        + bytes.fromhex("".join(_END_X86_64))
-    )
+    end = bytes.fromhex("".join(_END_X86_64))
+    return bytes.fromhex("".join(head)) + distance + closing + locking + running + failing + end
 
 
 def _lock_x86_64(lock: Lock, address: int, behind: int) -> bytes:

@@ -29,6 +29,21 @@ def check(command: CommandLine, *, terminal: bool, detached: bool) -> None:
         raise UsageError("--console-socket", cause, "process.terminal or --tty")
 
 
+def connect(command: CommandLine, handles: Handles) -> None:
+    """Send the container's terminal to the console socket, if there is one.
+
+    Otherwise this process relays its output: who reads that gets newlines without carriage returns, as with runc. The
+    user's own terminal adds them.
+    """
+    if command.value("console-socket"):
+        send(command.value("console-socket"), handles)
+    elif handles.master >= 0:
+        from tinybox.isolation import terminal
+
+        terminal.keep_newlines(handles.master)
+        handles.newlines = True
+
+
 def send(path: str, handles: Handles) -> None:
     """Send the master of the container's terminal, and its name, to the socket at *path*, and close it here.
 

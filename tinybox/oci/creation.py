@@ -41,7 +41,7 @@ class Creation:
         self.entry, self.bundle, self.config, self.handles, self.keyring = entry, bundle, config, handles, keyring
         self.cgroup = groups.group(entry.id, config, here.hierarchies)
         self.limits_memory = False
-        self.task = Task(config, bundle, here, handles, self.cgroup, entry.id, keyring=keyring)
+        self.task = Task(config, bundle, here, handles, self.cgroup, entry.id, keyring=keyring, engine=True)
         self.runner = PlanRunner(planner.plan(self.task), handles)
 
     def note(self, config: Spec) -> None:
@@ -96,8 +96,7 @@ def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: Non
             command.log.write("warning", warning)
         creation.note(config)
         creation.runner.create()
-        if command.value("console-socket"):
-            console.send(command.value("console-socket"), creation.handles)
+        console.connect(command, creation.handles)
         creation.note_process()
         write_pid(command, creation.handles)
     except BaseException:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 from tinybox.container.process import hooks
-from tinybox.errors import StateError, TinyboxError
+from tinybox.container.records import spec
+from tinybox.errors import DamagedError, StateError, TinyboxError
 from tinybox.isolation.cgroups import hierarchies
+from tinybox.isolation.cgroups.shared import SharedCgroup
 from tinybox.linux.signals import signal
 from tinybox.oci import groups, record, shared
 
@@ -29,7 +31,8 @@ def kill(command: CommandLine) -> None:
     """
     from tinybox.container.control import signal_number
 
-    number = signal_number((command.arguments[1:] or ["TERM"])[0])
+    word = (command.arguments[1:] or ["TERM"])[0]
+    number = 0 if word == "0" else signal_number(word)  # 0 sends nothing: it asks whether the process is there; kill(2)
     with record.open_unlocked(command.root(), command.arguments[0]) as entry:
         send(entry, number, everyone="all" in command.flags)
 
@@ -40,7 +43,8 @@ def send(entry: Record, number: int, *, everyone: bool) -> None:
     Without its own pid namespace, the end of the first process would not end the others: so KILL goes to all.
     """
     status = entry.status()
-    if everyone and status == record.STOPPED:
+    left = number == signal.SIGKILL and not has_own_processes(entry)  # others of the group outlive the first process
+    if status == record.STOPPED and (everyone or (left and group_of(entry).processes())):
         signal_all(entry, number)
         return
     if status not in SIGNALLED:
@@ -90,7 +94,12 @@ def signal_process(pid: int, number: int) -> None:
 def group_of(entry: Record) -> Cgroup:
     """Return the control group of a recorded container."""
     where = hierarchies.hierarchies()
-    return groups.group(entry.id, entry.config(), where, entry.state.get("groups") or ())
+    return groups.group(
+        entry.id,
+        spec.load_if_sound(entry.folder) if entry.damage else entry.config(),
+        where,
+        entry.state.get("groups") or (),
+    )
 
 
 def delete(command: CommandLine) -> None:
@@ -99,13 +108,13 @@ def delete(command: CommandLine) -> None:
     try:
         if force:
             kill_unlocked(command.root(), container)
-        entry = record.open_locked(command.root(), container)
+        entry = record.open_locked(command.root(), container, damaged_too=force)
     except StateError:
         if force:
             return
         raise
     with entry:
-        status = entry.status()
+        status = record.STOPPED if entry.damage else entry.status()
         if status in SIGNALLED and not force:
             raise StateError(f"container {container}", f"cannot delete container that is not stopped: {status}")
         destroy(entry, command.log)
@@ -113,9 +122,12 @@ def delete(command: CommandLine) -> None:
 
 def kill_unlocked(root: str, container: str) -> None:
     """Kill a container's first process without its lock: the command that holds the lock may wait for that process."""
-    with record.open_unlocked(root, container) as entry:
-        if entry.status() in SIGNALLED:
-            send(entry, signal.SIGKILL, everyone=False)
+    try:
+        with record.open_unlocked(root, container) as entry:
+            if entry.status() in SIGNALLED:
+                send(entry, signal.SIGKILL, everyone=False)
+    except DamagedError:  # destroy() kills what is in the group
+        return
 
 
 def destroy(entry: Record, log: Log) -> None:
@@ -124,6 +136,9 @@ def destroy(entry: Record, log: Log) -> None:
     It also removes what a killed `create` has made.
     """
     config: Spec = {}
+    if entry.damage:
+        _destroy_damaged(entry, log)
+        return
     if os.path.exists(os.path.join(entry.folder, "config.json")) and entry.state:
         config, group = entry.config(), group_of(entry)
         # Without a pid, `create` may have refused the group, because processes of others are in it.
@@ -138,6 +153,17 @@ def destroy(entry: Record, log: Log) -> None:
             )
     entry.remove()
     after(entry, config, log)
+
+
+def _destroy_damaged(entry: Record, log: Log) -> None:
+    """Remove a container whose state.json is damaged, with its processes, if only its own can be in its group."""
+    group = group_of(entry)
+    if isinstance(group, SharedCgroup):
+        log.write_warning(f"container {entry.id}: its record is damaged: processes in {group.name} are not killed")
+    else:
+        group.kill()
+        group.remove()
+    entry.remove()
 
 
 def after(entry: Record, config: Spec, log: Log) -> None:

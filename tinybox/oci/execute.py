@@ -38,7 +38,7 @@ class Execution:
         if shared.root(config, entry.state["bundle"]):
             handles.namespace_fds[execute.ROOT] = open_root(entry)
         keyring = entry.state.get("keyring", True)
-        task = Task(config, entry.state["bundle"], here, handles, self.cgroup, entry.id, keyring=keyring)
+        task = Task(config, entry.state["bundle"], here, handles, self.cgroup, entry.id, keyring=keyring, engine=True)
         task.first_process = entry.config()["process"]
         self.runner = plan_runner.PlanRunner(execute.plan(task, init.NONE, dies_with_parent=dies_with_parent), handles)
 
@@ -99,8 +99,7 @@ def begin(command: CommandLine, *, detached: bool) -> Execution:
             command.log.write("warning", warning)
         try:
             execution.runner.create()
-            if command.value("console-socket"):
-                console.send(command.value("console-socket"), execution.handles)
+            console.connect(command, execution.handles)
             creation.write_pid(command, execution.handles)
             execution.runner.start()
         except BaseException:

@@ -1,7 +1,7 @@
 """The control group of an OCI container: at the engine's linux.cgroupsPath, or below tinybox's own group.
 
-An engine that gives a path also reads the usage of its container there: so the container gets a group there for every
-controller, as with runc. Otherwise it gets a group only for the controllers that its limits need.
+An engine reads the usage of its container in that group, and programs in the container do: so the container gets a
+group for every controller of the host, as with runc, and sees all of them in its /sys/fs/cgroup.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def group(container: str, config: Spec, where: Hierarchies, made: Iterable[str] 
     """
     path = config.get("linux", {}).get("cgroupsPath", "")
     if not path:
-        return Cgroup(place(container), where, needed(config, where))
+        return Cgroup(place(container), where, [*needed(config, where), *where.v1])
     return SharedCgroup(path if path.startswith("/") else place(path), where, [*needed(config, where), *where.v1], made)
 
 

@@ -10,7 +10,7 @@ import os
 import time
 
 from tinybox import explain
-from tinybox.errors import UsageError
+from tinybox.errors import UsageError, printable
 from tinybox.linux import quick_json as json
 
 FORMATS = ("text", "json")
@@ -49,7 +49,7 @@ class Log:
         """Write a warning to the log, and to stderr, which is the caller's here, not the container program's."""
         self.write("warning", message)
         if self.path:
-            os.write(2, f"warning: {message}\n".encode(errors="surrogateescape"))
+            os.write(2, f"{printable(f'warning: {message}')}\n".encode())
 
     def write(self, level: str, message: str) -> None:
         """Append one line with one write(2), because other processes may write to the log, too."""

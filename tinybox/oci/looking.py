@@ -6,7 +6,7 @@ import json
 import os
 
 from tinybox.container.records import spec
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import DamagedError, StateError, UsageError, printable, report
 from tinybox.oci import ending, record
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ def listed(entry: Record) -> dict[str, Any]:
     """Return the fields of `list` for a container, as in runc: its state, rootfs, creation time and owner."""
     try:
         rootfs = os.path.join(entry.state.get("bundle", ""), entry.config()["root"]["path"])
-    except UsageError:
+    except (UsageError, DamagedError):
         rootfs = ""
     more = {"rootfs": rootfs, "created": entry.state.get("created", ""), "owner": "root"}
     return state(entry) | more
@@ -60,6 +60,8 @@ def show_list(command: CommandLine) -> None:
         try:
             with record.open_unlocked(root, container) as entry:
                 rows.append(listed(entry))
+        except DamagedError as error:
+            report(error)
         except StateError:
             continue  # deleted by another command
     if "quiet" in command.flags:
@@ -74,6 +76,7 @@ def show_list(command: CommandLine) -> None:
 
 def show_table(rows: list[Any]) -> None:
     """Print rows of texts, each column as wide as its longest text."""
+    rows = [[printable(text) for text in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("   ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

@@ -15,8 +15,8 @@ import os
 import time
 
 from tinybox.container.process.sync_pipe import ReopenedSyncPipes
-from tinybox.container.records import spec, state
-from tinybox.errors import HostError, StateError, UsageError
+from tinybox.container.records import spec, state, state_file
+from tinybox.errors import DamagedError, HostError, StateError, UsageError
 from tinybox.linux import files, ownership, proc
 from tinybox.linux import quick_json as json
 from tinybox.linux.locks import lock_file
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 CACHE = ".cache"  # beside the containers, whose ids begin with no dot: compiled filters
 ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 CREATING, CREATED, RUNNING, STOPPED = state.CREATING, state.CREATED, state.RUNNING, state.STOPPED
+SHAPE: dict[str, Any] = {  # see quick_json.misfit
+    "pid": state_file.PIDS,
+    "startTicks": int,
+    "annotations": {"*": str},
+    "groups": [str],
+    "keyring": bool,
+    **dict.fromkeys(("ociVersion", "id", "bundle!", "created"), str),
+}
 PAUSED = "paused"  # not a status of the specification, which allows more; engines know it
 
 
@@ -39,13 +47,26 @@ class Record:
     def __init__(self, root: str, container: str, lock: int) -> None:
         self.root, self.id, self._lock = root, container, lock
         self.folder = os.path.join(root, container)
-        self.state: dict[str, Any] = json.read_object(os.path.join(self.folder, "state.json")) or {}
+        self.state: dict[str, Any] = {}
+        self.damage = ""  # what is wrong with its state.json; `delete --force` removes such a container
+        try:
+            self.state = json.read_own(os.path.join(self.folder, "state.json"), SHAPE) or {}
+        except ValueError as error:
+            self.damage = str(error)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+    def checked(self) -> Self:
+        """Return this record; if its state.json is damaged, release it and raise DamagedError."""
+        if not self.damage:
+            return self
+        self.release()
+        cause, cure = f"its state.json is damaged: {self.damage}", f"delete --force {self.id} removes it"
+        raise DamagedError(f"container {self.id}", cause, cure)
 
     def release(self) -> None:
         """Release the lock; from now on the record may only be read."""
@@ -65,7 +86,7 @@ class Record:
     def write(self, **changes: object) -> None:
         """Change the state and write state.json, whole or not at all."""
         self.state.update(changes)
-        state.write(os.path.join(self.folder, "state.json"), self.state)  # type: ignore[arg-type]
+        state_file.write(os.path.join(self.folder, "state.json"), self.state)  # type: ignore[arg-type]
 
     def remove(self) -> None:
         """Remove the directory: the id is free again."""
@@ -107,8 +128,11 @@ def make(root: str, container: str) -> Record:
     return open_locked(root, container)
 
 
-def open_locked(root: str, container: str) -> Record:
-    """Wait for the lock of an existing container, and return its record; StateError: it does not exist."""
+def open_locked(root: str, container: str, *, damaged_too: bool = False) -> Record:
+    """Wait for the lock of an existing container, and return its record; StateError: it does not exist.
+
+    DamagedError: its state.json is damaged; with *damaged_too* the record then has no state.
+    """
     _check(root, container)
     folder = os.path.join(root, container)
     try:
@@ -125,14 +149,15 @@ def open_locked(root: str, container: str) -> Record:
     if not same:  # removed while this command waited
         os.close(lock)
         raise missing(container)
-    return Record(root, container, lock)
+    entry = Record(root, container, lock)
+    return entry if damaged_too else entry.checked()
 
 
 def open_unlocked(root: str, container: str) -> Record:
     """Return the record of a container without its lock, only for reading; StateError: it does not exist."""
     _check(root, container)
     try:
-        return Record(root, container, os.open(os.path.join(root, container), os.O_PATH | os.O_CLOEXEC))
+        return Record(root, container, os.open(os.path.join(root, container), os.O_PATH | os.O_CLOEXEC)).checked()
     except FileNotFoundError as error:
         raise missing(container) from error
     except OSError as error:

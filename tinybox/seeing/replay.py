@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import textwrap
 
-from tinybox.errors import UsageError
+from tinybox.errors import UsageError, printable
 from tinybox.linux import quick_json as json
 from tinybox.seeing import inspecting, keyboard, snapshot
 from tinybox.seeing.text import LANES, WIDTH
@@ -68,10 +68,14 @@ class Replay:
     def run(self, events: Iterator[Event]) -> bool:
         """Show all *events*; return False if the user has left."""
         for event in events:
-            if event["event"] == "step" and self.board and not self._stop(event, self.board):
-                return False
-            self.show(event)
-            self._note(event)
+            try:
+                if event["event"] == "step" and self.board and not self._stop(event, self.board):
+                    return False
+                self.show(event)
+                self._note(event)
+            except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+                cause = f"an event {event['event']} has not the fields of docs/explain-schema.md"
+                raise UsageError("trace", cause, "tinybox run --explain=json -o FILE writes a trace") from error
         return True
 
     def _note(self, event: Event) -> None:
@@ -86,7 +90,7 @@ class Replay:
 
     def _stop(self, step: Event, board: Keyboard) -> bool:
         text = f"next: step {step['number']}, {LANES[step['lane']]}, {step['name']}: {step['says']} [{step['manual']}]"
-        board.write("".join(f"{line}\n" for line in [*textwrap.wrap(text, WIDTH), KEYS]))
+        board.write("".join(f"{line}\n" for line in [*textwrap.wrap(printable(text), WIDTH), KEYS]))
         while True:
             key = board.key()
             if key in ("\n", "\r", " "):
@@ -97,5 +101,5 @@ class Replay:
             if key in ("q", keyboard.CTRL_C, keyboard.END):
                 return False
             if key == "i":
-                board.write("".join(f"{line}\n" for line in inspecting.lines(self.states)))
+                board.write("".join(f"{printable(line)}\n" for line in inspecting.lines(self.states)))
             board.write(f"{KEYS}\n")

@@ -8,7 +8,7 @@ import sys
 
 from tinybox.container import launch, lifecycle
 from tinybox.container.process import wait_loop
-from tinybox.errors import UsageError
+from tinybox.errors import UsageError, report
 from tinybox.linux import descriptors, process
 from tinybox.seeing import audience, stepping
 from tinybox.seeing.interpreter import Interpreter
@@ -67,7 +67,7 @@ def _fork_observer(reporter: Reporter, seeing: audience.SeeingOptions) -> int:
         audience.observe(seeing, ends, parent)
         status = 0
     except Exception as error:  # noqa: BLE001  the run goes on without the observer, and this line states why
-        sys.stderr.write(f"tinybox: --explain has failed: {type(error).__name__}: {error}\n")
+        report(f"--explain has failed: {type(error).__name__}: {error}")
     finally:
         os._exit(status)
 

@@ -17,7 +17,7 @@ from tinybox.container.records import spec
 from tinybox.container.records.host import Host
 from tinybox.container.records.paths import Paths
 from tinybox.container.storage import etc
-from tinybox.isolation import capabilities, namespaces
+from tinybox.isolation import capabilities, inherited, namespaces
 from tinybox.isolation.cgroups.group import Cgroup
 from tinybox.isolation.cgroups.hierarchies import Hierarchies
 from tinybox.linux import quick_json
@@ -82,6 +82,8 @@ def specs() -> Iterator[Spec]:
         hooks=dict.fromkeys(("prestart", "createRuntime", "createContainer", "startContainer"), _HOOK),
     )  # fmt: skip
     yield _whole(annotations={}, linux={"rootfsPropagation": "slave"}, domainname="lecture")
+    users = {"uidMappings": _USERS, "gidMappings": _USERS}
+    yield _whole(annotations={}, linux={**users, "namespaces": [*_new("user", "mount"), *_joined("pid", "network")]})
     others = _joined("user", "time")
     yield _whole(linux={"namespaces": [*_new(*KINDS), *others]})
     yield _whole(linux={**mapped, "namespaces": [*_new("user", "mount", "time"), *joined]})
@@ -124,7 +126,9 @@ def _planned(config: Spec, *, dies_with_parent: bool = True, omitted: Sequence[s
     handles = Handles()
     handles.dies_with_parent, handles.relayed = dies_with_parent, [1, 2]
     try:
-        plan = planner.plan(Task(config, "/bundle", HERE, handles, CGROUP, "example", endpoints))
+        task = Task(config, "/bundle", HERE, handles, CGROUP, "example", endpoints)
+        task.inherited = [*inherited.OF_CHILD, *inherited.OWN] if dies_with_parent else []
+        plan = planner.plan(task)
         if omitted or chroot:
             omissions.omit(plan, handles, omitted, chroot=chroot)
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import textwrap
 
-from tinybox.errors import UsageError
+from tinybox.errors import UsageError, printable
 from tinybox.seeing import inspecting, keyboard
 from tinybox.seeing.text import LANES, WIDTH
 
@@ -67,7 +67,7 @@ class Stops:
             if key == "s":
                 self._shell(observer)
             if key == "i":
-                text = "".join(f"{line}\n" for line in inspecting.lines(observer.states()))
+                text = "".join(f"{printable(line)}\n" for line in inspecting.lines(observer.states()))
                 self.board.write(text.replace(observer.id, observer.id[:12]))
             self.board.write(f"{KEYS}\n")
 

@@ -11,6 +11,7 @@ import os
 import re
 import textwrap
 
+from tinybox.errors import printable
 from tinybox.linux import capability, proc
 
 TYPE_CHECKING = False
@@ -33,6 +34,15 @@ HIDDEN = {"files"}
 def colours(fd: int) -> bool:
     """Return whether to colour text on *fd*: on a terminal, if NO_COLOR is not set; see isatty(3) and no-color.org."""
     return os.isatty(fd) and not os.environ.get("NO_COLOR")
+
+
+def _printable(value: Any) -> Any:
+    """Return an event, or a part of it, with all texts printable: some are words of the box, or of a foreign trace."""
+    if isinstance(value, dict):
+        return {_printable(key): _printable(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_printable(below) for below in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 class Wrapper(textwrap.TextWrapper):
@@ -61,7 +71,7 @@ class Text:
         self._id = event.get("container", self._id)
         known = getattr(self, f"_{event['event']}", None)
         if known and (not self._brief or event["event"] in BRIEF):
-            known(event)
+            known(_printable(event))
 
     def _print(self, lines: Iterator[str] | list[str]) -> None:
         self._write("".join(f"{line}\n" for line in lines))

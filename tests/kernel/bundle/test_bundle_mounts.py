@@ -102,6 +102,92 @@ def test_flags_of_the_file_system_are_set_on_it(bundle: Bundle, option: str, sho
     assert shown not in line_of(bundle, "/plain").split(" - ")[1]
 
 
+KEPT = {"nosuid", "nodev", "noexec"}  # the source's flags; its submount is read-only
+
+
+@pytest.mark.parametrize(
+    ("options", "there", "below"),
+    [
+        (["rbind"], {"rw", "noatime", *KEPT}, "ro"),  # no attribute is named: the source's stay
+        (["rbind", "rprivate", "defaults"], {"rw", "noatime", *KEPT}, "ro"),
+        (["rbind", "rprivate", "rw", "bind"], {"rw", "noatime"}, "ro"),  # one is named: the others are cleared
+        (["rbind", "rw"], {"rw", "noatime"}, "ro"),
+        (["bind", "rbind"], {"rw", "noatime", *KEPT}, "ro"),
+        (["bind"], {"rw", "noatime", *KEPT}, None),
+        (["rbind", "ro"], {"ro", "noatime"}, "ro"),
+        (["rbind", "nosuid"], {"rw", "nosuid", "noatime"}, "ro"),
+        (["rbind", "rw", "nosuid", "nodev"], {"rw", "nosuid", "nodev", "noatime"}, "ro"),
+        (["rbind", "relatime"], {"rw", "relatime"}, "ro"),
+        (["rbind", "noatime"], {"rw", "noatime"}, "ro"),
+        (["rbind", "strictatime"], {"rw"}, "ro"),
+        (["rbind", "rro"], {"ro", "noatime", *KEPT}, "ro"),  # recursive options replace nothing
+        (["rbind", "rrw"], {"rw", "noatime", *KEPT}, "rw"),
+        (["rbind", "rsuid"], {"rw", "nodev", "noexec", "noatime"}, "ro"),
+    ],
+)
+def test_a_bind_mount_has_the_named_attributes_only(
+    bundle: Bundle, options: list[str], there: set[str], below: str | None
+) -> None:
+    """The first attribute that is named replaces those of the source, as in runc and crun; bind and rbind add up."""
+    (bundle.path / "source").mkdir()
+    bundle.mount("/there", "bind", *options, source="source")
+    bundle.process["args"] = ["cat", "/proc/self/mountinfo"]
+    place = bundle.path / "source"
+    script = f"mount -t tmpfs -o noatime,nosuid,nodev,noexec x {place} && mkdir {place}/sub && "
+    script += f"mount -t tmpfs -o ro,nosuid y {place}/sub && exec $0 --root {bundle.path}/state run -b {bundle.path} n"
+    done = bundle.in_mounts_of_its_own(script)
+    assert done.returncode == 0, done
+    found = {line.split()[4]: set(line.split()[5].split(",")) for line in done.stdout.splitlines()}
+    assert found["/there"] == there
+    assert (below in found["/there/sub"]) if below else "/there/sub" not in found
+
+
+def test_a_read_only_dev_is_closed_at_the_end(bundle: Bundle) -> None:
+    """A tmpfs with ``ro`` takes the devices and mount points below it first; /dev is read-only in the program."""
+    for entry in bundle.config["mounts"]:
+        entry["options"] += ["ro"] * (entry["destination"] == "/dev")
+    bundle.mount("/memory", "tmpfs", "ro")
+    bundle.mount("/memory/below", "tmpfs")
+    bundle.mount("/twice", "tmpfs", "ro")
+    bundle.mount("/twice", "tmpfs")
+    script = (
+        "for f in /dev /memory /memory/below /twice; do touch $f/new 2>/dev/null && echo $f; done; echo x >/dev/null"
+    )
+    assert bundle.says(f"{script}; test -c /dev/null && test -d /dev/pts && echo there").split() == [
+        "/memory/below", "/twice", "there",
+    ]  # fmt: skip
+
+
+def test_a_source_inside_the_root_may_be_made_by_a_former_mount(bundle: Bundle) -> None:
+    """It is found when its turn comes, and resolved inside the root: a link there does not lead to the host."""
+    (bundle.path / "given/deep").mkdir(parents=True)
+    (bundle.path / "given/deep/file").write_text("former")
+    (bundle.path / "given/link").symlink_to("/etc")
+    (bundle.root / "etc/which").write_text("the box's")
+    bundle.mount("/first", "bind", "rbind", source="given")
+    bundle.mount("/second", "bind", "rbind", "ro", source=str(bundle.root / "first/deep"))
+    bundle.mount("/third", "bind", "bind", source="rootfs/first/link")
+    assert bundle.says("cat /second/file /third/which; touch /second/x 2>/dev/null || echo ro") == "formerthe box'sro"
+    bundle.mount("/fourth", "bind", "bind", source=str(bundle.root / "first/none"))
+    bundle.refused("first/none")
+
+
+def test_a_path_that_is_masked_twice_has_one_cover(bundle: Bundle) -> None:
+    """Given twice, with a slash, or by a link to it; the same for read-only paths."""
+    for name in ("folder", "fixed"):
+        (bundle.root / name).mkdir()
+    (bundle.root / "file").touch()
+    (bundle.root / "link").symlink_to("file")
+    bundle.config["linux"]["maskedPaths"] = ["/folder", "/folder/", "/folder", "/file", "/file", "/link"]
+    bundle.config["linux"]["readonlyPaths"] = ["/fixed", "/fixed/", "/fixed"]
+    places = [line.split()[4] for line in bundle.says("cat /proc/self/mountinfo").splitlines()]
+    assert sorted(place for place in places if place in ("/folder", "/file", "/fixed")) == [
+        "/file",
+        "/fixed",
+        "/folder",
+    ]
+
+
 @pytest.mark.parametrize(("option", "below"), [("ro", "rw"), ("rro", "ro")])
 def test_a_recursive_option_applies_to_mounts_below(bundle: Bundle, option: str, below: str) -> None:
     """Rro makes the mounts below a bind mount read-only as well, ro only the top one."""
@@ -164,6 +250,9 @@ def test_remount_changes_an_existing_mount(bundle: Bundle) -> None:
     line = line_of(bundle, "/there")
     assert {"ro", "nosuid"} <= set(line.split()[1].split(","))
     assert "size=128k" in line
+    bundle.mount("/missing", "tmpfs", "remount", "ro")
+    bundle.refused("mount/missing")
+    assert not (bundle.root / "missing").exists()
 
 
 def test_a_tmpfs_has_the_same_mode_in_every_container_of_a_root(bundle: Bundle) -> None:
@@ -236,7 +325,13 @@ def test_nothing_but_proc_may_cover_proc(bundle: Bundle) -> None:
     bundle.config["mounts"][0] = {"destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"]}
     bundle.linux["namespaces"] = [{"type": kind} for kind in ("network", "ipc", "uts", "mount")]
     assert bundle.says("cat /proc/self/comm") == "cat"
-    bundle.config["mounts"][0]["source"] = "/tmp"
+    for destination in ("/proc", "//proc", "/tmp/../proc", "proc/"):
+        bundle.config["mounts"][0].update(source="/tmp", destination=destination)
+        bundle.refused("/proc")
+    bundle.config["mounts"][0].update(source="/proc", destination="/proc")
+    bundle.mount("/proc", "bind", "bind", source="/tmp")  # the second mount there
+    bundle.refused("/proc")
+    bundle.config["mounts"][-1]["source"] = str(bundle.root / "etc")  # of the root itself
     bundle.refused("/proc")
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -230,3 +233,30 @@ def test_a_size_without_a_terminal_is_ignored(bundle: Bundle) -> None:
     """Without a terminal consoleSize has no effect, not even an absurd one."""
     bundle.process["consoleSize"] = {"height": 33, "width": 77}
     assert bundle.says("test -t 0 || echo none") == "none"
+
+
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_the_relayed_output_of_a_terminal_has_plain_newlines(bundle: Bundle, verb: str) -> None:
+    """Who reads the output of `run` or `exec -t` in the foreground gets no carriage returns; a screen gets them.
+
+    The container's terminal does not add them (ONLCR), and that of the caller goes on to process output, as with runc.
+    """
+    script = "echo one; stty -a 2>/dev/null | tr ';' '\\n' | grep -o -e '-*onlcr'"
+    (bundle.root / "bin/stty").symlink_to("busybox")
+    (bundle.root / "bin/tr").symlink_to("busybox")
+    command = f"{Path(sys.executable).with_name('tinybox-oci')} --root {bundle.path}/state"
+    if verb == "run":
+        bundle.config["process"] |= {"terminal": True, "args": ["sh", "-c", script]}
+        bundle.save()
+        words = f"{command} run --bundle {bundle.path} {bundle.name}"
+    else:
+        bundle.create("sleep 1000")
+        assert bundle.oci("start", bundle.name).returncode == 0
+        words = f"{command} exec -t {bundle.name} sh -c {shlex.quote(script)}"
+    out = bundle.path / "printed"
+    for redirected, newline in ((f" > {out}", b"\n"), ("", b"\r\n")):
+        command_line = ["script", "-qec", words + redirected, "/dev/null"]
+        screen = subprocess.run(command_line, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        assert screen.returncode == 0, screen.stdout
+        printed = (out.read_bytes() if redirected else screen.stdout).replace(b"^@", b"").replace(b"\b\b", b"")
+        assert [line for line in printed.split(newline) if line] == [b"one", b"-onlcr"]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.mount_namespaces import alone
 from tinybox.container.network import addresses, definitions, pools
-from tinybox.container.records import id_ranges, spec, state
+from tinybox.container.records import id_ranges, spec, state_file
 from tinybox.container.records.paths import Paths
 from tinybox.container.storage import etc, volumes
 from tinybox.errors import TinyboxError
@@ -32,7 +32,7 @@ SMALL = {"bytes": "size=256k", "inodes": "nr_inodes=80"}  # what runs full first
 
 
 def _state(paths: Paths, text: str) -> None:
-    state.write(os.path.join(paths.bundle(BOX), "state.json"), {"error": text})
+    state_file.write(os.path.join(paths.bundle(BOX), "state.json"), {"error": text})
 
 
 def _config(paths: Paths, text: str) -> None:

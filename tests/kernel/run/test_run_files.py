@@ -77,6 +77,18 @@ def test_a_read_only_bind_and_mounts_below_it_cannot_be_written(tinybox: Command
     assert (mounted / "below" / "new").exists()
 
 
+def test_a_volume_keeps_the_flags_of_its_source(tinybox: Command, shared: Path) -> None:
+    """Whether or not -v says ro or rw: nosuid and nodev of the host's mount stay, and a read-only one stays that."""
+    (shared / "flagged").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,nosuid,nodev", "test", shared / "flagged"], check=True)
+    try:
+        for mode in ("", ":ro", ":rw"):
+            words = ("-v", f"{shared}/flagged:/data{mode}", "busybox", "grep", " /data ", "/proc/mounts")
+            assert output(tinybox, *words).split()[3].startswith("ro,nosuid,nodev,"), mode
+    finally:
+        subprocess.run(["umount", shared / "flagged"], check=True)
+
+
 def test_one_file_can_be_bound(tinybox: Command, shared: Path) -> None:
     """A file of the host is mounted over one of the image, and at a path that the image does not have."""
     file = shared / "hello"

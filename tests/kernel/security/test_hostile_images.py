@@ -189,7 +189,7 @@ def test_a_health_check_without_a_program_is_none(elsewhere: Command, test: list
     put(elsewhere, {**SOUND, "config": config}, "odd:1")
     assert elsewhere("create", "--name", "odd", "odd:1").returncode == 0
     health = json.loads(elsewhere("inspect", "odd").stdout)[0]["Config"]["Healthcheck"]
-    assert (health["interval"], health["timeout"]) == (30, 1e9)
+    assert (health["Interval"], health["Timeout"]) == (30 * 10**9, 10**18)
     assert elsewhere("rm", "odd").returncode == 0
 
 

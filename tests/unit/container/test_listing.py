@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tinybox.container.records.paths import Paths
+    from tinybox.container.records.state_file import State
 
 NOW = 2_000_000 * SECOND
 
@@ -216,7 +217,7 @@ def test_a_removed_container_is_skipped(paths: Paths, monkeypatch: pytest.Monkey
     gone = listing.find(paths, "badly").id
     read = state.read
 
-    def vanishing(where: Paths, container: str) -> state.State:
+    def vanishing(where: Paths, container: str) -> State:
         if container == gone:
             os.rename(where.bundle(gone), where.bundle("gone"))
         return read(where, container)
@@ -230,7 +231,7 @@ def test_a_container_that_starts_between_two_reads_runs(paths: Paths, monkeypatc
     container = listing.find(paths, "well").id
     owner, stored = state.lock(paths, container), state.stored
 
-    def after_its_start(paths: Paths, container: str) -> state.State | None:
+    def after_its_start(paths: Paths, container: str) -> State | None:
         monkeypatch.undo()
         for changes in ({"status": state.CREATING}, {"status": state.CREATED, "pid": 1}, {"status": state.RUNNING}):
             owner.write(**changes)

@@ -115,6 +115,15 @@ def test_environment_is_files_then_options_then_the_caller_s(tmp_path: Path, mon
     }
 
 
+def test_files_of_other_editors(tmp_path: Path) -> None:
+    """A byte order mark and CR LF are left out, as docker does; another CR, and blanks at the end, are kept."""
+    (tmp_path / "env").write_bytes(b"\xef\xbb\xbfA=1\r\n\r\n# x\r\nB=a\rb \r\nC=2\r\r\nD=e\xc2\x85f")
+    found = option_values.environment([], [str(tmp_path / "env")])
+    assert found == {"A": "1", "B": "a\rb ", "C": "2\r", "D": "e\x85f"}
+    (tmp_path / "env").write_bytes(b"A=1\n\xef\xbb\xbfB=2\n")  # only the first mark is one
+    assert list(option_values.environment([], [str(tmp_path / "env")])) == ["A", "\ufeffB"]
+
+
 @pytest.mark.parametrize("line", ["A B=1", "=x", "A =1", "A=1\0B=2"])
 def test_invalid_variables(line: str, tmp_path: Path) -> None:
     """A line of a file without a name, with a blank in the name, or with a NUL, is an error that shows it."""

@@ -13,13 +13,13 @@ import pytest
 
 from tests.support import image_archives as tar
 from tests.support.deep_trees import DEEP, depth, dig, removed
-from tinybox.container.storage import volumes
 from tinybox.errors import ImageError, Reported, TinyboxError
 from tinybox.images import tree as trees
 from tinybox.images.members import members
 from tinybox.isolation import overlay, overlay_changes
 from tinybox.isolation.copy_up import copy_directory
 from tinybox.linux import files
+from tinybox.linux.trees import tree_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,8 +137,8 @@ def test_a_deep_tree_is_measured(folder: Path) -> None:
     (folder / "first").write_text("x" * 50)
     os.link(folder / "first", folder / "second")
     with few_descriptors():
-        assert volumes.tree_size(str(folder)) == 1050
-    assert volumes.tree_size(str(folder / "nothing")) == 0
+        assert tree_size(str(folder)) == 1050
+    assert tree_size(str(folder / "nothing")) == 0
 
 
 def test_an_archive_may_leave_out_the_directories_of_a_deep_file(folder: Path) -> None:
@@ -261,6 +261,6 @@ def test_one_failure_is_named_once_and_the_rest_is_done(capfd: pytest.CaptureFix
             done.append(thing)
         assert outcome.failed == (thing == "bad")
     assert done == ["one", "two"]
-    assert capfd.readouterr().err == "tinybox: bad: ?[2J?x: Operation not permitted\n"
+    assert capfd.readouterr().err == "tinybox: bad: \\x1b[2J\\nx: Operation not permitted\n"
     with pytest.raises(KeyboardInterrupt), Reported("me"):
         raise KeyboardInterrupt

@@ -178,6 +178,12 @@ def test_a_known_field_must_be_valid(path: str, value: object, complaint: str) -
     [
         ("process.user.umask", 0o777),
         ("process.user.uid", 2**32 - 2),
+        ("process.user", {}),
+        ("process.user", {"gid": 5, "username": "of Windows"}),
+        ("process.ioPriority", {"class": "IOPRIO_CLASS_BE"}),
+        ("process.commandLine", ""),
+        ("linux.netDevices", {}),
+        ("linux.resources.blockIO.leafWeight", 0),
         ("process.consoleSize", {"height": 2**16 - 1, "width": 0}),
         ("process.env", ["A=\udcff\u00e9", "A==", "A"]),
         ("process.rlimits", [{"type": "RLIMIT_CPU", "soft": 1, "hard": 2**64 - 1}]),

@@ -228,8 +228,12 @@ WAYS_OUT = {
     "time that is no number": [regular("f", pax_headers={"mtime": "nan"})],
     "time beyond all times": [regular("f", pax_headers={"mtime": "1e300"})],
     "empty link": [symlink("l", "")],
-    "sparse file": [regular("f", b"1\n0\n4\n".ljust(512, b"\0") + b"evil", pax_headers={
-        "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9999999999"})],
+    **{f"sparse file, {how}": [regular("f", listed.ljust(512, b"\0") + b"evil", pax_headers={
+        "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": size})]
+       for how, listed, size in (
+           ("backwards", b"2\n4\n2\n0\n2\n", "9"), ("below zero", b"1\n-4\n4\n", "9"),
+           ("beyond its end", b"1\n8\n4\n", "9"), ("too little data", b"1\n0\n9999\n", "9999"),
+           ("too much data", b"1\n0\n0\n", "9999"), ("a size below zero", b"1\n0\n4\n", "-4"))},
 }  # fmt: skip
 
 

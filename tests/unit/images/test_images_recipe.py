@@ -269,3 +269,12 @@ def test_an_image_can_be_made_again(store: Store, kitchen: Path) -> None:
     assert store.image(first.id).id == first.id  # it is kept without a name, as in docker
     assert recipe.make(store, "a", lambda _: None, again=True).id == second.id
     assert (kitchen / "made").read_text() == "xxx"
+
+
+def test_a_recipe_may_begin_with_a_byte_order_mark(store: Store, kitchen: Path) -> None:
+    """Editors of Windows write one, and CR LF; the recipe is the same without both."""
+    write(kitchen, "a", "kind='packed'\ntext='one'")
+    path = kitchen / "recipes/a.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    image = recipe.make(store, "a", lambda _: None)
+    assert Path(image.layers[0], "etc/from").read_text() == "one"

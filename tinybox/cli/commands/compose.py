@@ -21,7 +21,7 @@ from tinybox.container import control
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.container.views.log_reader import Selection
-from tinybox.errors import UsageError
+from tinybox.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class ProjectOptions(NamedTuple):
 
 def say(line: str) -> None:
     """Print a line about progress on stderr; stdout is for results."""
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 SERVICES = click.argument("services", nargs=-1, metavar="[SERVICE]...")

@@ -16,8 +16,9 @@ from tinybox.cli.formatting.table import Columns, Table
 from tinybox.compose import document, members, output
 from tinybox.container.network import published_ports
 from tinybox.container.records.paths import Paths
+from tinybox.container.views.inspection import LOST
 from tinybox.container.views.log_reader import Selection
-from tinybox.errors import StateError
+from tinybox.errors import StateError, printable
 
 if TYPE_CHECKING:
     from tinybox.container.views.listing import Listed
@@ -35,7 +36,10 @@ def columns(now: int) -> Columns:
         "Service": ("SERVICE", members.service_of),
         "Project": ("PROJECT", lambda c: c.labels.get(members.PROJECT, "")),
         "Health": ("HEALTH", lambda c: "" if c.health == "none" else c.health),
-        "ExitCode": ("EXIT CODE", lambda c: c.state.get("exitCode") or 0),
+        "ExitCode": (
+            "EXIT CODE",
+            lambda c: 0 if c.is_alive else LOST if c.state.get("exitCode", 0) is None else c.state.get("exitCode", 0),
+        ),
         "Publishers": ("PUBLISHERS", publishers),
     }
 
@@ -67,7 +71,7 @@ def ps(obj: Any, services: tuple[str, ...], style: str, *, all_of_them: bool, qu
     if quiet:
         lines = [listed.id for listed in found]
     elif names_only:
-        lines = [members.service_of(listed) for listed in found]
+        lines = [printable(members.service_of(listed)) for listed in found]
     else:
         lines = Table(columns(time.time_ns()), style, USUAL).lines(found)
     print_lines(lines)
@@ -122,7 +126,7 @@ def config(obj: Any, style: str, *, quiet: bool, names_only: bool, volumes_only:
     if quiet:
         return
     if names_only or volumes_only:
-        click.echo("\n".join(project.services if names_only else project.volumes))
+        click.echo("\n".join(map(printable, project.services if names_only else project.volumes)))
         return
     tree = {"name": project.name} | project.tree.plain()
     click.echo(json.dumps(tree, indent=2, default=str) + "\n" if style == "json" else document.written(tree), nl=False)

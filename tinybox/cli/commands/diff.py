@@ -7,10 +7,10 @@ import json
 import click
 
 from tinybox.cli import completion
-from tinybox.cli.formatting.table import printable
 from tinybox.container.files import mount_placeholders
 from tinybox.container.records import naming, spec
 from tinybox.container.records.paths import Paths
+from tinybox.errors import printable
 from tinybox.isolation import overlay, overlay_changes
 
 

@@ -13,7 +13,7 @@ import click
 from tinybox.container.records.paths import Paths
 from tinybox.doctor.examination import examine
 from tinybox.doctor.finding import NOTE, OK, PROBLEM, Finding
-from tinybox.errors import HostError
+from tinybox.errors import HostError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,7 @@ def doctor(*, as_json: bool, fix: bool) -> int:
         from tinybox.doctor import leftovers
 
         for line in leftovers.remove(paths):
-            click.echo(f"removed: {line}", err=as_json)
+            click.echo(printable(f"removed: {line}"), err=as_json)
     return print_findings(examine(paths), as_json=as_json)
 
 
@@ -59,6 +59,10 @@ def shown(finding: Finding) -> str:
     """Return the text of one finding: its line, and the cure on the next line; wrapped at 100 columns."""
     head = f"{click.style(f'{finding.verdict:8}', fg=COLOURS[finding.verdict])}{finding.fact:18}"
     margin = " " * 26
-    lines = textwrap.wrap(finding.found, WIDTH - len(margin), break_on_hyphens=False) or [""]
-    cure = textwrap.wrap(f"-> {finding.cure}", WIDTH - len(margin), break_on_hyphens=False) if finding.cure else []
+    lines = textwrap.wrap(printable(finding.found), WIDTH - len(margin), break_on_hyphens=False) or [""]
+    cure = (
+        textwrap.wrap(printable(f"-> {finding.cure}"), WIDTH - len(margin), break_on_hyphens=False)
+        if finding.cure
+        else []
+    )
     return f"\n{margin}".join([f"{head}{lines[0]}", *lines[1:], *cure])

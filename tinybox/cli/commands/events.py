@@ -9,10 +9,10 @@ import click
 
 from tinybox.cli.formatting.functions import as_json
 from tinybox.cli.formatting.options import filter_option
-from tinybox.cli.formatting.table import printable
 from tinybox.cli.formatting.template import Template
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import event_reader, units
+from tinybox.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

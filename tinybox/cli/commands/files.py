@@ -12,12 +12,12 @@ from tinybox.cli.whole_file import appearing
 from tinybox.container.files import copy
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import units
-from tinybox.errors import UsageError
+from tinybox.errors import UsageError, printable
 
 
 def skipped(name: str) -> None:
     """Print a warning that the socket or device *name* was left out."""
-    print(f"tinybox: {name}: left out, an image or a copy cannot contain it", file=sys.stderr)
+    print(printable(f"tinybox: {name}: left out, an image or a copy cannot contain it"), file=sys.stderr)
 
 
 def split(word: str) -> tuple[str, str]:
@@ -58,7 +58,7 @@ def cp(source: str, destination: str, *, archive: bool, follow: bool, quiet: boo
 
 def _report(size: int, where: str, *, quiet: bool) -> None:
     if not quiet:
-        print(f"Successfully copied {units.decimal_size(size)} to {where}", file=sys.stderr)
+        print(printable(f"Successfully copied {units.decimal_size(size)} to {where}"), file=sys.stderr)
 
 
 def _not_terminal(fd: int) -> int:

@@ -9,11 +9,10 @@ import click
 
 from tinybox.cli import completion
 from tinybox.cli.formatting.options import print_lines, quiet_option
-from tinybox.cli.formatting.table import printable
 from tinybox.cli.whole_file import appearing
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
-from tinybox.errors import ImageError, TinyboxError, UsageError
+from tinybox.errors import ImageError, TinyboxError, UsageError, printable, report
 from tinybox.images import recipe
 from tinybox.images.intake import import_archive
 from tinybox.images.reference import parse
@@ -29,7 +28,7 @@ def store() -> Store:
 
 def say(line: str) -> None:
     """Print a line about progress on stderr; stdout belongs to the container's program."""
-    print(f"tinybox: {line}", file=sys.stderr)
+    print(printable(f"tinybox: {line}"), file=sys.stderr)
 
 
 def make_missing(text: str) -> bool:
@@ -65,13 +64,14 @@ def make_again(text: str) -> None:
 def images(names: tuple[str, ...], *, quiet: bool, style: str) -> None:
     """List the images in the store, or only those called NAME."""
     references = {str(parse(name)) for name in names}
-    listed = store().images(lambda error: print(f"tinybox: {error}", file=sys.stderr))
+    listed = store().images(report)
     found = [image for image in listed if not references or image.reference in references]
     if quiet:
         print_lines(image.id[:12] for image in found)
     elif style == "json":
         for image in found:
-            click.echo(json.dumps(_row(image)))
+            known = _row(image)
+            click.echo(json.dumps({**known, "CreatedAt": f"{known['CreatedAt'] or '0001-01-01 00:00:00'} +0000 UTC"}))
     else:
         rows = [("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"), *(tuple(_row(image).values()) for image in found)]
         widths = [max(len(row[column]) for row in rows) for column in range(5)]
@@ -82,8 +82,8 @@ def images(names: tuple[str, ...], *, quiet: bool, style: str) -> None:
 def _row(image: Image) -> dict[str, str]:
     name, _, tag = image.reference.rpartition(":") if image.reference else ("<none>", "", "<none>")
     return {
-        "Repository": name,
-        "Tag": tag,
+        "Repository": printable(name),
+        "Tag": printable(tag),
         "ID": image.id[:12],
         "CreatedAt": printable(image.created[:19].replace("T", " ")),
         "Size": f"{image.size / MEGA:.2f}MB",
@@ -139,7 +139,7 @@ def rmi(names: tuple[str, ...]) -> int:
 def save(names: tuple[str, ...], output: str) -> None:
     """Write images to a tar archive that is both an OCI image layout and a docker archive; skopeo and podman read it.
 
-    The layers are packed again, so the image's id can differ from the one in the store: `load` gives it the new id.
+    An image keeps its id: its config and the archives of its layers are written as they came in.
     """
     from tinybox.images import saved
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 import click
 
 from tinybox.cli.formatting.options import filter_option, format_option, no_trunc_option, print_lines, quiet_option
-from tinybox.cli.formatting.table import Columns, Table, printable
+from tinybox.cli.formatting.table import Columns, Table
 from tinybox.container.network import published_ports
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import listing, units
 from tinybox.container.views.container_filters import KEYS, ContainerFilter
 from tinybox.container.views.listing import Listed
 from tinybox.container.views.status_text import status
+from tinybox.errors import printable
 
 USUAL = "ID Image Command RunningFor Status Ports Names"
 FIELDS = f"{USUAL} CreatedAt State Labels Label Mounts LocalVolumes"
@@ -39,7 +39,7 @@ def columns(*, full: bool, now: int) -> Columns:
         "Names": ("NAMES", lambda c: c.name),
         "Labels": ("LABELS", lambda c: ",".join(f"{key}={value}" for key, value in sorted(c.labels.items()))),
         "Label": ("", lambda c: lambda key: c.labels.get(key, "")),
-        "Mounts": ("MOUNTS", lambda c: ",".join(cut(mount["Name"] or mount["Source"], 15) for mount in c.mounts())),
+        "Mounts": ("MOUNTS", lambda c: ",".join(cut(mount.get("Name") or mount["Source"], 15) for mount in c.mounts())),
         "LocalVolumes": ("LOCAL VOLUMES", lambda c: str(sum(mount["Type"] == "volume" for mount in c.mounts()))),
     }
 
@@ -52,9 +52,7 @@ def _quoted(text: str) -> str:
 def _chosen(paths: Paths, filters: tuple[str, ...], *, all_of_them: bool, newest: int) -> list[Listed]:
     matches = ContainerFilter(paths, filters)
     at_rest = all_of_them or newest > 0 or matches.at_rest
-    found = listing.containers(
-        paths, at_rest=at_rest, is_wanted=matches, damaged=lambda error: print(f"tinybox: {error}", file=sys.stderr)
-    )
+    found = listing.containers(paths, at_rest=at_rest, is_wanted=matches)
     return found[:newest] if newest > 0 else found
 
 

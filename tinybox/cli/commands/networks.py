@@ -25,7 +25,7 @@ from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import network_inspection, units
 from tinybox.container.views.filter_values import Filter, truth
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import StateError, UsageError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -227,4 +227,4 @@ def show(name: str) -> None:
 
     paths = Paths()
     host.read(paths.cache).check()
-    click.echo("\n".join(network_picture.drawn(paths, definitions.find(paths, name))))
+    click.echo("\n".join(map(printable, network_picture.drawn(paths, definitions.find(paths, name)))))

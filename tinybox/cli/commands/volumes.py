@@ -16,7 +16,7 @@ from tinybox.container.records.paths import Paths
 from tinybox.container.storage import volumes
 from tinybox.container.views import units
 from tinybox.container.views.filter_values import Filter, truth
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import StateError, UsageError, report
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:
@@ -47,12 +47,13 @@ class VolumeFilter(Filter):
     """A test whether a volume matches every --filter KEY=VALUE of `volume ls` or `volume prune`."""
 
     def __init__(self, paths: Paths, filters: tuple[str, ...]) -> None:
-        self._used = volumes.users(paths)
+        self._paths = paths
         super().__init__(filters, FILTERS)
 
     def _dangling(self, value: str) -> Test:
         dangling = truth("dangling", value)
-        return lambda volume: (volume.path not in self._used) == dangling
+        used = volumes.users(self._paths, lambda _, error: report(error))
+        return lambda volume: (volume.path not in used) == dangling
 
     def _driver(self, value: str) -> Test:
         return lambda _: value == "local"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,11 @@ from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+WIDEST = 1_000_000  # Go's limit for a width or a precision
+LONGEST = 1 << 20  # characters of a function's arguments: each function may make several times as many of them
+_DIGITS = 7  # of WIDEST
+_WIDTHS = re.compile(r"%(?:%|[-+# 0]*([0-9]*)(?:\.([0-9]*))?)")  # the width and the precision of each verb
 
 
 def wrong(cause: str) -> UsageError:
@@ -68,17 +74,33 @@ def index(value: Any, *places: Any) -> Any:
 
 
 def formatted(form: str, *values: Any) -> str:
-    """Return *values* put into *form*, for %s %v %d %q %x %f and their widths; see printf(3)."""
+    """Return *values* put into *form*, for %s %v %d %q %x %f and their widths (together at most WIDEST); printf(3)."""
     arguments = tuple(value if type(value) in (int, float) else shown(value) for value in values)
+    numbers = [number for pair in _WIDTHS.findall(form) for number in pair if number]
+    numbers += [str(abs(value)) for value in values if "*" in form and type(value) is int]
+    if any(len(number) > _DIGITS for number in numbers) or sum(map(int, numbers)) > WIDEST:
+        raise wrong(f"printf: a width or precision is larger than {WIDEST}")
     try:
-        return form.replace("%v", "%s").replace("%q", '"%s"') % arguments
-    except (TypeError, ValueError) as error:
+        text = form.replace("%v", "%s").replace("%q", '"%s"') % arguments
+        text.encode("utf-8", "surrogateescape")  # %c makes half of a surrogate pair, which is not a character
+    except (TypeError, ValueError, OverflowError) as error:
         raise wrong(f"printf {form!r}: {error}") from error
+    return text
 
 
 def padded(text: str, before: int, after: int) -> str:
-    """Return *text* with spaces before and after it."""
+    """Return *text* with spaces before and after it, at most WIDEST."""
+    if max(before, after) > WIDEST:
+        raise wrong(f"pad: more than {WIDEST} spaces")
     return f"{' ' * before}{text}{' ' * after}" if text else text
+
+
+def joined(items: Any, separator: str) -> str:
+    """Return the *items* as one text, with *separator* between them."""
+    texts = [shown(item) for item in items]
+    if len(texts) * len(separator) > LONGEST:
+        raise wrong(f"join: the text is longer than {LONGEST} characters")
+    return separator.join(texts)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -86,7 +108,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "upper": lambda text: shown(text).upper(),
     "lower": lambda text: shown(text).lower(),
     "title": lambda text: shown(text).title(),
-    "join": lambda items, separator: separator.join(map(shown, items)),
+    "join": joined,
     "split": lambda text, separator: text.split(separator),
     "truncate": lambda text, length: text[:length],
     "pad": padded,
@@ -112,8 +134,10 @@ def call(name: str, *values: Any) -> Any:
     """Call the function *name*; UsageError names the function and the values that it cannot take."""
     if name not in FUNCTIONS:
         raise wrong(f"no function {name}; there are: {', '.join(sorted(FUNCTIONS))}")
+    if sum(len(value) for value in values if isinstance(value, str | list)) > LONGEST:
+        raise wrong(f"{name}: its arguments are longer than {LONGEST} characters")
     try:
         return FUNCTIONS[name](*values)
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         given = ", ".join(map(shown, values)) or "nothing"
         raise wrong(f"{name} cannot be applied to {given}") from error

@@ -7,6 +7,7 @@ from typing import Any
 
 from tinybox.cli.formatting.functions import as_json
 from tinybox.cli.formatting.template import Template
+from tinybox.errors import printable
 
 GAP, NARROWEST = 3, 10  # spaces between two columns, and the least width of a column; as in docker's tables
 
@@ -41,7 +42,7 @@ class Table:
         self.is_table = style in ("", "table") or style.startswith("table ")
         text = style.removeprefix("table").strip() if self.is_table else style
         text = text or "\t".join(f"{{{{.{name}}}}}" for name in usual.split())
-        self._template = Template(text.replace("\\t", "\t").replace("\\n", "\n"))
+        self._template = Template(text.replace("\\t", "\t").replace("\\n", "\n"), in_cells=self.is_table)
 
     def lines(self, things: Iterable[Any]) -> list[str]:
         """Return the lines to print for *things*, one or more for each; a table begins with its headings."""
@@ -70,8 +71,3 @@ def aligned(lines: list[str]) -> list[str]:
         "".join(cell.ljust(max(width + GAP, NARROWEST)) for cell, width in zip(row, widths, strict=False)).rstrip()
         for row in rows
     ]
-
-
-def printable(text: str) -> str:
-    """Return *text* with control characters escaped: text from a container could send commands to the terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

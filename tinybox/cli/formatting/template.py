@@ -9,68 +9,80 @@ end. A template is compiled from the outside in: each part becomes a function th
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tinybox.cli.formatting import actions
 from tinybox.cli.formatting.functions import call, field, shown, wrong
+from tinybox.errors import printable
 
 Value = Callable[["Scope"], Any]
 Part = Callable[["Scope"], str]
 
-_ACTION = re.compile(r"\{\{(-\s)?\s*((?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|(?!\}\}).)*?)\s*(?:(?<=\s)(-))?\}\}", re.DOTALL)
-_TOKEN = re.compile(
-    r"\s*(?P<word>\"(?:\\.|[^\"\\])*\"|`[^`]*`|:=|[|(),]|-?\d{1,18}(?:\.\d{1,18})?|\$\w*(?:\.\w+)*|(?:\.\w+)+|\.|\w+)"
-)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _WORDS = {"true": True, "false": False, "nil": None}
+TEXT_MOST = 1 << 26  # characters that a template may make of one thing, at all levels of its blocks together
+_ROUND = 64  # characters that one round of a range counts for
 
 
 class Scope:
     """The data that a part of a template can use: the dot, and the variables by their names; ``$`` is all data."""
 
-    def __init__(self, dot: Any, variables: Mapping[str, Any]) -> None:
+    def __init__(self, dot: Any, variables: Mapping[str, Any], left: list[int]) -> None:
         self.dot, self.variables = dot, dict(variables)
+        self._left = left  # one number, which all scopes of a template share
 
     def within(self, dot: Any, **variables: Any) -> Scope:
         """Return the scope of a block with another dot."""
-        return Scope(dot, {**self.variables, **variables})
+        return Scope(dot, {**self.variables, **variables}, self._left)
+
+    def spend(self, characters: int) -> None:
+        """Count *characters* of output; UsageError: there are more than TEXT_MOST."""
+        self._left[0] -= characters
+        if self._left[0] < 0:
+            raise wrong(f"it makes more than {TEXT_MOST >> 20} MiB of text")
 
 
 class Template:
     """A template, compiled once and rendered for each thing; UsageError names the error in its text."""
 
-    def __init__(self, text: str) -> None:
-        self._parts = _Blocks(text).all()
+    def __init__(self, text: str, *, in_cells: bool = False) -> None:
+        kept = "" if in_cells else "\n\t" if sys.stdout.isatty() else None
+        with _Shallow():
+            self._parts = _Blocks(text, kept).all()
 
     def render(self, data: Any) -> str:
         """Return the text of the template for *data*; UsageError names a missing field, and lists those there are."""
-        return _rendered(self._parts, Scope(data, {"$": data}))
+        with _Shallow():
+            return _rendered(self._parts, Scope(data, {"$": data}, [TEXT_MOST]))
+
+
+class _Shallow:
+    """``with _Shallow():`` turns the error that Python's recursion is too deep into a UsageError about the template."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, RecursionError):
+            raise wrong("it is nested too deeply") from error
 
 
 def _rendered(parts: list[Part], scope: Scope) -> str:
-    return "".join(part(scope) for part in parts)
-
-
-def _split(text: str) -> list[tuple[str, bool]]:
-    """Split *text* into pairs (piece, is it an action); ``{{-`` and ``-}}`` remove the blanks beside them."""
-    pieces: list[tuple[str, bool]] = []
-    at, trim = 0, False
-    for match in _ACTION.finditer(text):
-        plain = text[at : match.start()]
-        plain = plain.lstrip() if trim else plain
-        pieces += [(plain.rstrip() if match[1] else plain, False), (match[2].strip(), True)]
-        at, trim = match.end(), bool(match[3])
-    rest = text[at:]
-    if "{{" in rest or "{{" in "".join(piece for piece, action in pieces if not action):
-        raise wrong("an action is not closed: }} is missing")
-    return [*pieces, (rest.lstrip() if trim else rest, False)]
+    texts = []
+    for part in parts:
+        texts.append(part(scope))
+        scope.spend(len(texts[-1]))
+    return "".join(texts)
 
 
 class _Blocks:
     """Compiles the blocks of a template: text, values, and the parts between if, with or range, and end."""
 
-    def __init__(self, text: str) -> None:
-        self._pieces = _split(text)
+    def __init__(self, text: str, kept: str | None) -> None:
+        self._pieces = actions.split(text)
+        self._kept = kept
         self._at = 0
 
     def all(self) -> list[Part]:
@@ -93,7 +105,7 @@ class _Blocks:
             elif first in ("if", "with", "range"):
                 parts.append(self._branches(first, rest))
             elif not text.startswith("/*"):
-                parts.append(_plain(text))
+                parts.append(_plain(text, self._kept))
         return parts, ""
 
     def _branches(self, kind: str, text: str) -> Part:
@@ -114,18 +126,26 @@ class _Blocks:
         return lambda scope: _choose(scope, names, value(scope), body, otherwise, moves_dot=kind == "with")
 
 
-def _plain(text: str) -> Part:
-    """Compile an action that is no block: a value to show, or a variable to set."""
+def _plain(text: str, kept: str | None) -> Part:
+    """Compile an action that is no block: a value to show, or a variable to set; data is shown as `_safe` says."""
     names, value = _declaration(text)
+    is_data = any(token[0] in ".$" for token in actions.words(text))
 
     def part(scope: Scope) -> str:
         result = value(scope)
         if not names:
-            return shown(result)
+            return _safe(shown(result), kept) if is_data else shown(result)
         scope.variables[names[0]] = result
         return ""
 
     return part
+
+
+def _safe(text: str, kept: str | None) -> str:
+    """Return *text* with each unprintable character escaped, except *kept*; None: a script reads it unchanged."""
+    if kept is None or text.isprintable():
+        return text
+    return "".join(letter if letter in kept else printable(letter) for letter in text)
 
 
 def _choose(scope: Scope, names: list[str], value: Any, body: list[Part], other: list[Part], *, moves_dot: bool) -> str:
@@ -145,6 +165,7 @@ def _repeat(scope: Scope, names: list[str], value: Any, body: list[Part], other:
         return _rendered(other, scope)
     texts = []
     for pair in pairs:
+        scope.spend(_ROUND)
         variables = dict(zip(names, pair if len(names) == 2 else pair[1:], strict=True)) if names else {}
         texts.append(_rendered(body, scope.within(pair[1], **variables)))
     return "".join(texts)
@@ -152,7 +173,7 @@ def _repeat(scope: Scope, names: list[str], value: Any, body: list[Part], other:
 
 def _declaration(text: str) -> tuple[list[str], Value]:
     """Compile ``$name := pipeline``, ``$key, $value := pipeline`` or a mere pipeline."""
-    tokens = _tokens(text)
+    tokens = actions.words(text)
     names: list[str] = []
     if ":=" in tokens:
         at = tokens.index(":=")
@@ -166,17 +187,6 @@ def _declaration(text: str) -> tuple[list[str], Value]:
     if rest:
         raise wrong(f"unexpected {rest[0]!r} in {{{{{text}}}}}")
     return names, value
-
-
-def _tokens(text: str) -> list[str]:
-    tokens, at = [], 0
-    while at < len(text.rstrip()):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            raise wrong(f"{text[at:].strip()!r} cannot be read")
-        tokens.append(match["word"])
-        at = match.end()
-    return tokens
 
 
 def _pipeline(tokens: list[str]) -> tuple[Value, list[str]]:

@@ -62,8 +62,11 @@ class Notes:
 
 def load(folder: str, thing: str) -> Notes:
     """Return the notes of the checkpoint in *folder*; StateError: it is none of this version, or it is damaged."""
-    found: Any = json.read_object(os.path.join(folder, NOTES)) or {}
-    damage = json.misfit(found, _SHAPE)
+    try:
+        found: Any = json.read_own(os.path.join(folder, NOTES), _SHAPE)
+        damage = "" if found else "there is none"
+    except ValueError as error:
+        damage = str(error)
     if damage:
         raise StateError(thing, f"its file {NOTES} is missing or damaged: {damage}", f"see {folder}")
     if found.pop("version") != VERSION:

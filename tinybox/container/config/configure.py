@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from tinybox.container.config.request import Request
     from tinybox.container.records.spec import Process, Spec
 
+_AS_WRITTEN = tuple(  # options that inspect shows as they were written; see asked.py
+    "user pid ipc uts network cgroupns userns cap_add cap_drop security_opt group_add device device_cgroup_rule "
+    "device_read_bps device_write_bps volume mount tmpfs publish publish_all log_opt cpu_quota cpu_period".split()
+)
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -42,6 +46,10 @@ def configure(request: Request) -> Spec:
         for key in filter(options.get, ("hostname", "domainname")):
             raise UsageError(f"--{key} {options[key]}", f"conflicts with --uts {request.modes['uts']}")
     put_fields(config, options)
+    if any(map(options.get, _AS_WRITTEN)) or any(map(request.image.config.get, ("User", "Volumes"))):
+        from tinybox.container.config import asked
+
+        config["annotations"][spec.ASKED] = asked.as_text(request)
     return config
 
 

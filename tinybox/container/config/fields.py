@@ -17,8 +17,8 @@ process.consoleSize                                  object
 process.consoleSize.height                           uint16!
 process.consoleSize.width                            uint16!
 process.user                                         object
-process.user.uid                                     id!
-process.user.gid                                     id!
+process.user.uid                                     id
+process.user.gid                                     id
 process.user.umask                                   uint32
 process.user.additionalGids                          [id]
 process.args                                         [str]!
@@ -48,7 +48,7 @@ process.scheduler.deadline                           uint64
 process.scheduler.period                             uint64
 process.ioPriority                                   object
 process.ioPriority.class                             IOPRIO_CLASS_RT|IOPRIO_CLASS_BE|IOPRIO_CLASS_IDLE!
-process.ioPriority.priority                          int32!
+process.ioPriority.priority                          int32
 process.execCPUAffinity                              object
 process.execCPUAffinity.initial                      str
 process.execCPUAffinity.final                        str
@@ -183,7 +183,6 @@ REFUSED = {
     "freebsd": "this is Linux",
     "vm": "tinybox makes containers, not virtual machines",
     "process.commandLine": "is for Windows: on Linux it is process.args",
-    "process.user.username": "is for Windows: on Linux it is process.user.uid",
     "linux.intelRdt": "resctrl is not supported",
     "linux.netDevices": "moving network devices is not supported; it came with version 1.3",
     "linux.memoryPolicy": "is not supported; it came with version 1.3",

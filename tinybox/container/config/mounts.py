@@ -97,8 +97,8 @@ def _requested_mounts(request: Request) -> list[Mount]:
             entry["source"] = request.volume(entry["source"], entry["destination"])
             idmap = ["idmap"] * (request.modes["userns"] != "host")  # owners on disk are the same as inside
             entry["type"], entry["options"] = "bind", ["rbind", "rprivate", *idmap, *entry["options"]]
-        if entry["type"] == "bind":  # read-only with all mounts below it, as in docker
-            entry["options"] = ["rro" if option == "ro" else option for option in entry["options"]]
+        if entry["type"] == "bind":  # read-only with all mounts below it; rw is the default, and clears nothing: docker
+            entry["options"] = ["rro" if option == "ro" else option for option in entry["options"] if option != "rw"]
     return sorted(requested, key=lambda entry: entry["destination"].count("/"))
 
 

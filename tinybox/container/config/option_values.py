@@ -85,15 +85,19 @@ def environment(lines: list[str], files: list[str]) -> dict[str, str]:
 
 
 def _env_lines(path: str) -> list[str]:
+    """Return the lines of an --env-file as docker does: without a byte order mark, and without CR before a newline.
+
+    A CR elsewhere, and blanks at the end of a line, belong to the value.
+    """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig", newline="") as file:
             text = file.read(_ENV_FILE_MOST + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--env-file {path}", getattr(error, "strerror", None) or "is not UTF-8 text") from error
     if len(text) > _ENV_FILE_MOST:
         cause = f"is larger than {_ENV_FILE_MOST >> 20} MiB"
         raise UsageError(f"--env-file {path}", cause, "no program can be started with so many variables")
-    lines = [line.strip("\r\n").lstrip() for line in text.split("\n")]
+    lines = [line.removesuffix("\r").lstrip() for line in text.split("\n")]
     lines = [line for line in lines if line and not line.startswith("#")]
     for line in lines:
         name = line.partition("=")[0]
@@ -150,8 +154,7 @@ def volume(text: str) -> Mount:
 
 def mount_of(option: str, kind: str, source: str, destination: str, options: list[str]) -> Mount:
     """Return a bind or volume mount; the *source* of a bind mount must exist, a volume is made when it is used."""
-    path = source.startswith(("/", "./", "../", "~")) or source in (".", "..")
-    if kind == "bind" or (path and kind != "volume"):
+    if kind == "bind" or (is_path(source) and kind != "volume"):
         where = os.path.abspath(source)
         if not os.path.exists(where):
             raise UsageError(option, f"{where}: no such file or directory on the host", "make it first")
@@ -163,9 +166,14 @@ def mount_of(option: str, kind: str, source: str, destination: str, options: lis
     return {"destination": destination, "type": "volume", "source": source, "options": options}
 
 
+def is_path(source: str) -> bool:
+    """Return whether the *source* of -v is a path of the host, and not the name of a volume."""
+    return source.startswith(("/", "./", "../", "~")) or source in (".", "..")
+
+
 def mount(text: str) -> Mount:
     """Return a value of docker's ``--mount``, ``type=bind,source=/a,target=/b,readonly``, as a mount."""
-    fields = dict(_field(word) for word in text.split(","))
+    fields = dict(field_of(word) for word in text.split(","))
     kind = fields.pop("type", "volume")
     source, target = _either(fields, "source", "src"), _either(fields, "target", "dst", "destination")
     options = ["ro"] if _truth(f"--mount {text}", _either(fields, "readonly", "ro")) else []
@@ -198,7 +206,8 @@ def _truth(option: str, word: str) -> bool:
     return found
 
 
-def _field(word: str) -> tuple[str, str]:
+def field_of(word: str) -> tuple[str, str]:
+    """Return one part of a value of --mount, ``KEY=VALUE`` or ``KEY``, as a pair."""
     key, equals, value = word.partition("=")
     return key, value if equals else "true"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.config import fields, rules
+from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.linux import quick_json as json
 
@@ -58,6 +59,8 @@ def check(config: Any) -> Spec:
     """Return *config* without null and unknown fields; UsageError names the first field that is wrong."""
     checked: Spec = _object(config, _tree(), "")
     rules.check(checked)
+    if wrong := spec.misfit_of_annotations(checked.get("annotations", {})):
+        raise UsageError("annotations", wrong, "leave it out: tinybox sets it")
     return checked
 
 
@@ -117,6 +120,8 @@ def _object(value: Any, field: Field, place: str) -> Any:
         below = field.below.get(name) or field.below.get(ANY)
         if part is None or below is None:
             continue
+        if below.refused and not part and place:
+            continue  # the empty value of such a field asks for nothing; a section of another platform does
         if below.refused:
             raise UsageError(where, below.refused, "leave it out")
         kept[name] = _value(part, below, below.kind, where)

@@ -7,6 +7,7 @@ images/layers.py.
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -57,7 +58,8 @@ def commit(paths: Paths, word: str, options: CommitOptions, *, pause: bool, told
             mark = overlay.opaque_mark(userns=spec.has_other_users(config))
             made = mount_placeholders.made(upper, below, mark)
             is_changed = layers.pack(upper, packed, f"{XATTR}{mark}", told, without=made)
-        diff_id = intake.add_layer(work, packed).diff_id if is_changed else ""
+        limit = os.path.getsize(packed)  # holes are zeros in it, which take no space in the store
+        diff_id = intake.add_layer(work, packed, limit=limit).diff_id if is_changed else ""
         document = _document(parent, options, config["process"]["args"], diff_id)
         image_id = intake.put(store, work, document, options.reference)
     events.emit(paths, container, "commit", imageID=f"sha256:{image_id}", comment=options.message)
@@ -91,7 +93,7 @@ def _config(image: dict[str, Any], config: Spec) -> dict[str, Any]:
 @contextmanager
 def held(paths: Paths, container: str, *, pause: bool) -> Iterator[None]:
     """Keep a container unchanged: freeze a running one if *pause* is true, hold the lock of one that does not run."""
-    if state.read(paths, container)["status"] != state.RUNNING:
+    if view.seen(paths, container).get("status") != state.RUNNING:
         record = view.lock(paths, container)
         try:
             yield

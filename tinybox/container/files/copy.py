@@ -17,6 +17,7 @@ from tinybox.errors import ImageError, TinyboxError
 from tinybox.images.archive import fill
 from tinybox.images.members import members, write
 from tinybox.images.stream import Stream, opened
+from tinybox.linux.holes import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -109,7 +110,7 @@ def _write_until_error(incoming: Iterable[Member], file: CountingWriter) -> Tiny
     Without the end mark the other side would report a damaged archive instead of the real error.
     """
     try:
-        write(incoming, file)
+        write(incoming, file, with_holes=True)
     except TinyboxError as error:
         file.write(bytes(2 * BLOCKSIZE))
         return error
@@ -132,7 +133,7 @@ def export(paths: Paths, word: str, fd: int, told: Told) -> None:
     """Write a container's own files, without its mounts, to *fd* as a tar archive; see docker-export(1)."""
 
     def send(root: int) -> None:
-        with open(fd, "wb", closefd=False) as file:
+        with Writer(fd) as file:
             write(members(root, ".", told), file)
 
     with view.visit(paths, word, send, mounted=False):
@@ -141,7 +142,7 @@ def export(paths: Paths, word: str, fd: int, told: Told) -> None:
 
 def _send(side: Side, path: str, file: BinaryIO, *, follow: bool, told: Told) -> None:
     """Write *path* to *file* without devices: a copy of a device node would give access to the device."""
-    write(side.members(path, follow=follow, skipped=told), file)
+    write(side.members(path, follow=follow, skipped=told), file, with_holes=True)
     file.flush()
 
 

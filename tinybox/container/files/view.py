@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from tinybox.container import control
 from tinybox.container.process.run_in_child import RunInChild
 from tinybox.container.records import naming, spec, state
-from tinybox.errors import StateError
+from tinybox.errors import DamagedError, StateError
 from tinybox.isolation import idmap, mounts, overlay, rootfs
 from tinybox.linux import files, mount, process
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Mount, Spec
     from tinybox.container.records.state import Record
+    from tinybox.container.records.state_file import State
 
 PATIENCE = 5.0  # seconds to wait until another command releases a container that does not run
 _KERNELS = ("/dev", "/proc", "/sys")
@@ -41,8 +42,8 @@ def visit(
     child is its root user, so that owners are the same as inside. The child closes the files in *not_mine*.
     """
     container = naming.find(paths, word)
-    now = state.read(paths, container)
-    if now["status"] == state.RUNNING:
+    now = seen(paths, container)
+    if now.get("status") == state.RUNNING:
         with (
             control.Running(paths, container, now),
             RunInChild(lambda: act(_enter(now["pid"], mounted)), not_mine) as child,
@@ -58,6 +59,17 @@ def visit(
         record.close()
 
 
+def seen(paths: Paths, container: str) -> State:
+    """Return the state of a container, or an empty one if its state.json is damaged: its files can still be saved.
+
+    StateError: there is no such container.
+    """
+    try:
+        return state.read(paths, container)
+    except DamagedError:
+        return {}
+
+
 def lock(paths: Paths, container: str) -> Record:
     """Lock a container that does not run, and return its record.
 
@@ -66,7 +78,7 @@ def lock(paths: Paths, container: str) -> Record:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            record = state.lock(paths, container)
+            record = state.lock(paths, container, damaged_too=True)
         except StateError:
             if time.monotonic() > deadline:
                 raise

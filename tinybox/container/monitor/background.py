@@ -16,16 +16,17 @@ import os
 import select
 import signal
 import time
+from contextlib import suppress
 
 from tinybox.container import lifecycle
 from tinybox.container.config.restart_policy import Policy
-from tinybox.container.monitor import attach_protocol, health
+from tinybox.container.monitor import attach_protocol, attach_server, health
 from tinybox.container.monitor.log import Log
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.container.records import spec, state
-from tinybox.errors import TinyboxError
+from tinybox.errors import StateError, TinyboxError
 from tinybox.isolation import terminal
 from tinybox.linux import own_memory
 
@@ -107,10 +108,10 @@ def guard(container: Container, signals: Signals, report: SyncPipes, client: _so
         while True:
             ending = live_once(container, signals, StreamHub(container, log, server, client), report)
             client = None
-            policy = policy.now(spec.load(container.bundle).get("annotations", {}).get(spec.RESTART, "no"))
+            policy = policy.now(current_policy(container, policy.text))
             if ending is None or not policy.again(ending, stopped=asked_to_stop(container)):
                 break
-            container.record.write(restarting=True, restarts=policy.count)
+            note(container, restarting=True, restarts=policy.count)
             if not pause_before_restart(container, signals, policy.delay()):
                 break
             container = planned_again(container)
@@ -122,7 +123,7 @@ def guard(container: Container, signals: Signals, report: SyncPipes, client: _so
         log.close()
         server.close()
         if container.record.state.get("restarting"):
-            container.record.write(restarting=False)
+            note(container, restarting=False)
         lifecycle.close(container)
 
 
@@ -159,7 +160,7 @@ class StreamHub:
         self.outputs: dict[int, bytes] = {}
         self.stdin = -1
         self.child_ends: list[int] = []
-        self.attach_server: attach_protocol.AttachServer | None = None
+        self.attach_server: attach_server.AttachServer | None = None
 
     def open(self) -> None:
         """Make the pipes for stdin, stdout and stderr; stdin is /dev/null without -i; see pipe(2).
@@ -193,7 +194,7 @@ class StreamHub:
 
     def watch(self, watching: WaitLoop) -> None:
         """Pass data between container, log and clients until the container ends; then drain the pipes."""
-        server = attach_protocol.AttachServer(watching, self.log.write, self.outputs, self.stdin)
+        server = attach_server.AttachServer(watching, self.log.write, self.outputs, self.stdin)
         self.attach_server, server.resize = server, self._resize
         if self.client is not None:
             server.admit(self.client)
@@ -205,6 +206,8 @@ class StreamHub:
         server.drain()
         if check is not None:
             check.close()
+        if self.log.failure:
+            watching.complain(f"its log lacks lines, or is too long: {self.log.failure}")
 
     def _resize(self, rows: int, columns: int) -> None:
         self.container.handles.window = (rows, columns)  # also for the next start by the restart policy
@@ -222,6 +225,21 @@ class StreamHub:
             if fd != self.container.handles.master:
                 wait_loop.close_quietly(fd)
         self.outputs, self.child_ends, self.stdin = {}, [], -1
+
+
+def note(container: Container, **changes: object) -> None:
+    """Write *changes* to state.json; a full disk is no reason to end the container, or not to start it again."""
+    with suppress(StateError):
+        container.record.write(**changes)
+
+
+def current_policy(container: Container, former: str) -> str:
+    """Return the restart policy that config.json has now (`tinybox update`), or *former* if it cannot be read."""
+    try:
+        annotations: dict[str, str] = spec.load(container.bundle).get("annotations", {})
+    except (OSError, TinyboxError):
+        return former
+    return annotations.get(spec.RESTART, "no")
 
 
 def asked_to_stop(container: Container) -> bool:
@@ -256,5 +274,5 @@ def planned_again(container: Container) -> Container:
     handles.window = container.handles.window
     again = lifecycle.Container(container.paths, container.id, spec.load(container.bundle), container.host, handles)
     again.record = container.record
-    again.record.write(restarting=False)
+    note(again, restarting=False)
     return again

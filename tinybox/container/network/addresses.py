@@ -12,7 +12,7 @@ import os
 
 from tinybox.container.network import BRIDGE, definitions, subnets
 from tinybox.container.network.pools import Pool
-from tinybox.errors import HostError, StateError, UsageError
+from tinybox.errors import HostError, StateError, UsageError, report
 from tinybox.isolation.network import interfaces as links
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
@@ -188,10 +188,13 @@ def endpoints(paths: Paths, container: str) -> list[Endpoint]:
 
 def read(owner: str) -> list[Endpoint]:
     """Return the endpoints of the container with the run directory *owner*; none if it has no network.json."""
+    from tinybox.container.records import shapes
+
+    path = os.path.join(owner, LIST)
     try:
-        with open(os.path.join(owner, LIST), encoding="utf-8") as file:
-            return [Endpoint(**kept) for kept in json.load(file)]
-    except (FileNotFoundError, NotADirectoryError):
+        return [Endpoint(**kept) for kept in json.read_own(path, shapes.NETWORKS) or ()]
+    except ValueError as error:  # a later command takes its addresses back, when it has no owner any more
+        report(f"{path}: it is damaged: {error}")
         return []
 
 

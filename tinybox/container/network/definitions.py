@@ -10,9 +10,9 @@ import os
 
 from tinybox.container.network import BRIDGE, HOST, NONE
 from tinybox.container.records import naming
-from tinybox.errors import StateError, UsageError
-from tinybox.linux import files
+from tinybox.errors import DamagedError, StateError, UsageError, report
 from tinybox.linux import quick_json as json
+from tinybox.linux import unnamed
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 DEFAULT_LINK = "tinybox0"
 DEFAULT_SUBNETS = ("172.30.0.0/16", "172.29.0.0/16", "172.31.0.0/16", "10.88.0.0/16", "192.168.208.0/20")
 MTU = 1500
+SHAPE: dict[str, Any] = {  # see quick_json.misfit
+    "id!": str,
+    **dict.fromkeys("driver bridge subnet gateway subnet6 gateway6".split(), str),
+    "options": {"*": str},
+    "labels": {"*": str},
+    "internal": bool,
+    "mtu": range(1 << 16),
+    "created": range(1 << 63),
+}
 
 
 class Network:
@@ -74,7 +83,7 @@ def find(paths: Paths, word: str) -> Network:
     """Return the network with the name *word*, or whose id begins with it; StateError if there is none or several."""
     if word in (BRIDGE, HOST, NONE):
         return predefined(word)
-    kept = _read(os.path.join(paths.networks, f"{word}.json")) if naming.is_allowed(word) else None
+    kept = _read(paths, word) if naming.is_allowed(word) else None
     if kept is not None:
         return Network(word, **kept)
     found = [network for network in every(paths) if word and network.id.startswith(word)]
@@ -92,7 +101,11 @@ def every(paths: Paths) -> list[Network]:
     except FileNotFoundError:
         names = []
     for name in names:
-        kept = _read(os.path.join(paths.networks, f"{name}.json"))
+        try:
+            kept = _read(paths, name)
+        except DamagedError as error:
+            report(error)
+            continue
         if kept is not None:  # else the network has just been removed
             found.append(Network(name, **kept))
     return sorted(found, key=lambda network: network.name)
@@ -123,7 +136,7 @@ def save(paths: Paths, network: Network) -> None:
         raise UsageError(f"network name {network.name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-]+")
     path = os.path.join(paths.networks, f"{network.name}.json")
     kept = {key: value for key, value in vars(network).items() if key != "name"}
-    files.replace(path, json.dumps(kept).encode(), 0o644)
+    unnamed.appear(path, json.dumps(kept).encode(), 0o644)
 
 
 def remove(paths: Paths, network: Network) -> None:
@@ -131,10 +144,10 @@ def remove(paths: Paths, network: Network) -> None:
     os.unlink(os.path.join(paths.networks, f"{network.name}.json"))
 
 
-def _read(path: str) -> dict[str, Any] | None:
+def _read(paths: Paths, name: str) -> dict[str, Any] | None:
     try:
-        with open(path, encoding="utf-8") as file:
-            kept: dict[str, Any] = json.load(file)
-    except (FileNotFoundError, ValueError):
-        return None
+        kept: dict[str, Any] | None = json.read_own(os.path.join(paths.networks, f"{name}.json"), SHAPE)
+    except ValueError as error:
+        cure = f"tinybox network rm {name} removes it"
+        raise DamagedError(f"network {name}", f"its record is damaged: {error}", cure) from error
     return kept

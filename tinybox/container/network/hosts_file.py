@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from tinybox.container.network import BRIDGE, addresses, definitions
 from tinybox.container.records import naming, spec
 from tinybox.container.storage import etc
-from tinybox.errors import UnfitFileError
+from tinybox.errors import UnfitFileError, report
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
@@ -95,7 +95,7 @@ def _write_all(paths: Paths, fresh: Sequence[RunningBox], members: Sequence[Runn
                 raise
             cause = error.cause if isinstance(error, UnfitFileError) else error.strerror
             box = f"container {member.name or member.id[:12]}"
-            sys.stderr.write(f"tinybox: warning: {box}: its /etc/hosts stays as it is: {cause}\n")
+            report(f"warning: {box}: its /etc/hosts stays as it is: {cause}")
             sys.stderr.flush()
 
 

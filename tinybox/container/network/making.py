@@ -9,7 +9,7 @@ import time
 from tinybox.container.network import BRIDGE, DEFAULT, HOST, NONE, addresses, definitions, pools, subnets
 from tinybox.container.network.definitions import Network
 from tinybox.container.records import naming
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import DamagedError, StateError, UsageError
 from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ def create(paths: Paths, name: str, request: NetworkOptions) -> Network:
         others = definitions.every(paths)
         if name in (BRIDGE, HOST, NONE, DEFAULT):
             raise StateError(f"network {name}", "operation is not permitted on predefined networks", "choose another")
-        if any(other.name == name for other in others):
+        if any(other.name == name for other in others) or os.path.lexists(f"{paths.networks}/{name}.json"):  # damaged
             raise StateError(f"network {name}", f"network with name {name} already exists", "choose another")
         number = os.urandom(32).hex()
         kept = _subnets(request, others)
@@ -154,7 +154,10 @@ def _mtu(options: dict[str, str], *, ipv6: bool) -> int:
 def remove(paths: Paths, word: str) -> str:
     """Remove the network with the name or id *word*, and return its name; StateError if a box is connected to it."""
     with definitions.NetworksLock(paths):
-        network = definitions.find(paths, word)
+        try:
+            network = definitions.find(paths, word)
+        except DamagedError:
+            return _remove_damaged(paths, word)
         if network.is_predefined:
             raise StateError(f"network {network.name}", "is a pre-defined network and cannot be removed")
         with pools.Pool(network.bridge) as pool:
@@ -167,6 +170,16 @@ def remove(paths: Paths, word: str) -> str:
             definitions.remove(paths, network)
             pool.remove()
     return network.name
+
+
+def _remove_damaged(paths: Paths, name: str) -> str:
+    """Remove the record of a network that cannot be read; StateError: a running box is in it."""
+    members = [container for container, endpoint in users(paths) if endpoint.network == name]
+    if members:
+        pairs = ", ".join(_described(paths, container) for container in members)
+        raise StateError(f"network {name}", f"has active endpoints ({pairs})", "stop them first")
+    os.unlink(os.path.join(paths.networks, f"{name}.json"))
+    return name
 
 
 def _described(paths: Paths, container: str) -> str:

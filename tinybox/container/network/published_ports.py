@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import spec
+from tinybox.errors import report
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
@@ -44,10 +45,13 @@ def chosen(owner: str, annotations: Mapping[str, str]) -> list[Port]:
 
 def load(owner: str) -> list[Port] | None:
     """Return the published ports recorded in the run directory *owner*; None if there is no record."""
+    from tinybox.container.records import shapes
+
+    path = os.path.join(owner, LIST)
     try:
-        with open(os.path.join(owner, LIST), encoding="utf-8") as file:
-            found: list[Port] = json.load(file)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        found: list[Port] | None = json.read_own(path, shapes.PORTS)
+    except ValueError as error:
+        report(f"{path}: it is damaged: {error}")
         return None
     return found
 

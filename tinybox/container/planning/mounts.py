@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 
 from tinybox.container.planning import root_filesystem, streams
+from tinybox.container.planning.task import layers_of
 from tinybox.container.process.plan import Step
 from tinybox.container.storage import etc
 from tinybox.errors import UsageError
 from tinybox.isolation import device_files, mounts
 from tinybox.isolation.cgroups import visible_tree
-from tinybox.linux import files
+from tinybox.linux import files, mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +42,11 @@ def parent_steps(task: Task) -> list[Step]:
         options = mounts.Options(entry.get("options", []))
         if is_bind(entry, options):
             source = os.path.join(task.bundle, entry["source"])
+            if _inside(task, entry, options) is not None:
+                continue  # the child binds it: a former mount may make it
             says = f"Copy the mount at {source} as a detached mount"
-            act = (copy, task.handles, key, source, options, _maps(task, entry, options))
+            is_proc = _is_proc(entry["destination"])
+            act = (copy, task.handles, key, source, options, _maps(task, entry, options), is_proc)
             steps.append(Step(f"copy{key}", says, "open_tree(2)", *act))
         elif _is_joined_proc(task, entry):
             says = "Make a proc file system of the pid namespace that the child will join"
@@ -89,7 +93,7 @@ def _maps(task: Task, entry: Mount, options: mounts.Options) -> Maps | None:
     return task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
 
 
-def copy(handles: Handles, name: str, source: str, options: mounts.Options, maps: Maps | None) -> None:
+def copy(handles: Handles, name: str, source: str, options: mounts.Options, maps: Maps | None, is_proc: bool) -> None:
     """Copy the mount at *source* as a detached mount, idmapped if *maps* are given; the child places it: open_tree(2).
 
     For a source ``/proc/PID/root/...``, the copy is made in that process's mount namespace, because the kernel copies
@@ -101,7 +105,7 @@ def copy(handles: Handles, name: str, source: str, options: mounts.Options, maps
     finally:
         if userns is not None:
             os.close(userns)
-    if os.path.normpath(name) == "/proc" and files.file_system(handles.trees[name]) != files.PROC_SUPER_MAGIC:
+    if is_proc and files.file_system(handles.trees[name]) != files.PROC_SUPER_MAGIC:
         raise UsageError("mount on /proc", "covers /proc", "the box's /proc must be the kernel's")
 
 
@@ -120,7 +124,43 @@ def steps(task: Task) -> list[Step]:
         *[_mount(task, key, entry) for key, entry in entries(task).items()],
         *_devices(task),
         *streams.steps(task.process, task.handles, task.root, console=True),
+        *_readonly(task),
     ]
+
+
+def _readonly(task: Task) -> list[Step]:
+    """Plan that the read-only file systems of `_is_readonly_later` become read-only, when all was made in them."""
+    return [
+        Step(
+            f"readonly{key}", f"Make {entry['destination']} read-only; all is made in it by now", "mount_setattr(2)",
+            mounts.make_readonly, task.root, _normal(entry["destination"]),
+        )
+        for key, entry in entries(task).items()
+        if _is_readonly_later(task, entry, mounts.Options(entry.get("options", [])))
+    ]  # fmt: skip
+
+
+def _is_readonly_later(task: Task, entry: Mount, options: mounts.Options) -> bool:
+    """Return whether a new file system is read-only only when the devices and mount points in it have been made."""
+    if entry.get("type") != "tmpfs" or options.bind or options.remount:
+        return False
+    where = _normal(entry["destination"])
+    last = [other for other in task.config.get("mounts", []) if _normal(other["destination"]) == where][-1]
+    return last is entry and bool(options.attr_set & mount.MOUNT_ATTR_RDONLY)
+
+
+def _inside(task: Task, entry: Mount, options: mounts.Options) -> bytes | None:
+    """Return the source of a bind mount as a path inside the root, if it is there and not idmapped; else None."""
+    if layers_of(task) or not is_bind(entry, options) or _maps(task, entry, options) is not None:
+        return None
+    if _is_proc(entry["destination"]):
+        return None  # `copy` checks that this is a proc
+    root, source = os.fsencode(os.path.realpath(task.root)), os.path.join(task.bundle, entry["source"])
+    path = os.fsencode(os.path.normpath(source))
+    for top in (root, os.path.normpath(task.root)):
+        if path.startswith(top + b"/"):
+            return path[len(top) :]
+    return None
 
 
 def _mount(task: Task, key: str, entry: Mount) -> Step:
@@ -131,6 +171,10 @@ def _mount(task: Task, key: str, entry: Mount) -> Step:
     if options.remount:
         says = f"Change the mount at {destination}"
         return Step(name, says, "mount_setattr(2)", mounts.remount, task.root, where, options)
+    source_inside = _inside(task, entry, options)
+    if source_inside is not None:
+        says = f"Bind {os.fsdecode(source_inside)} of the box at {destination}"
+        return Step(name, says, "open_tree(2)", mounts.bind_from_inside, task.root, where, source_inside, options)
     if is_bind(entry, options) or _is_joined_proc(task, entry):
         says = f"Place the mount at {destination}"
         return Step(name, says, "move_mount(2)", place, task.handles, key, where, task.root)
@@ -147,17 +191,23 @@ def _mount(task: Task, key: str, entry: Mount) -> Step:
     if label and kind in _LABELLED:
         options.data.append(f'context="{label}"')
     source = os.fsencode(entry.get("source") or kind)
+    if _is_readonly_later(task, entry, options):
+        options.attr_set &= ~mount.MOUNT_ATTR_RDONLY
     says = f"Make a new {kind} and place it at {destination}"
     act = (mounts.mount_filesystem, task.root, where, os.fsencode(kind), source, options)
     return Step(name, says, "fsopen(2)", *act)
 
 
+def _normal(destination: str) -> bytes:
+    return os.fsencode(os.path.normpath("/" + destination.lstrip("/")))
+
+
 def _is_proc(destination: str) -> bool:
-    return os.path.normpath("/" + destination.lstrip("/")) == "/proc"
+    return _normal(destination) == b"/proc"
 
 
 def _checked(destination: str, kind: str) -> bytes:
-    path = os.path.normpath("/" + destination.lstrip("/"))
+    path = os.fsdecode(_normal(destination))
     if path == "/":
         raise UsageError(f"mount on {destination}", "the root itself cannot be mounted over")
     if (path == "/proc" and kind != "proc") or (path.startswith("/proc/") and path[len("/proc/") :] not in _IN_PROC):
@@ -176,7 +226,7 @@ def _devices(task: Task) -> list[Step]:
     listed = [
         _device(task, device)
         for device in task.linux.get("devices", [])
-        if new or not os.path.normpath(device["path"]).startswith("/dev/")
+        if new or not _normal(device["path"]).startswith(b"/dev/")
     ]
     if not new:
         return listed
@@ -191,7 +241,7 @@ def _devices(task: Task) -> list[Step]:
 
 
 def _has_new_dev(task: Task) -> bool:
-    on_dev = [entry for entry in task.config.get("mounts", []) if os.path.normpath(entry["destination"]) == "/dev"]
+    on_dev = [entry for entry in task.config.get("mounts", []) if _normal(entry["destination"]) == b"/dev"]
     return not on_dev or on_dev[-1].get("type") == "tmpfs"
 
 
@@ -206,7 +256,7 @@ def make_standard_devices(root: bytes, userns: bool) -> None:
 
 
 def _device(task: Task, device: Device) -> Step:
-    path, kind = device["path"], device.get("type", "c")
+    path, kind = device["path"].rstrip("/") or "/", device.get("type", "c")
     says = f"Make the device {path}"
     if task.userns and kind != "p":
         return Step(f"device{path}", says, "open_tree(2)", device_files.bind_device, task.root, os.fsencode(path), path)

@@ -100,7 +100,7 @@ def open_namespaces(task: Task) -> list[Step]:
 
 
 def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[Step]:
-    handles, steps = task.handles, [*program.trampoline(task), *_clone(task, inside)]
+    handles, steps = task.handles, [*program.trampoline(task), *_clone(task, inside), *program.reset_child(task)]
     if "user" in task.new:
         uids, gids = task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
         says = "Map the user and group ids of the box to ids of the host"
@@ -189,6 +189,7 @@ def _prepare_namespaces(task: Task) -> list[Step]:
         ),
         Step("close-foreign", "Close tinybox's own file descriptors", "close_range(2)", child.close_foreign, handles),
         *(() if task.config.get("hooks", {}).get("createContainer") else program.erase_environment(task)),
+        *program.reset_own(task),
         *program.leave_keyring(task),
         *_prepare_join(task),
         Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, handles),

@@ -6,7 +6,7 @@ from tinybox.container.planning import seccomp
 from tinybox.container.process import child, init, spawn
 from tinybox.container.process.plan import Step
 from tinybox.container.records import spec
-from tinybox.isolation import capabilities, keyring
+from tinybox.isolation import capabilities, inherited, keyring
 from tinybox.linux import capability, own_memory, process
 from tinybox.linux.signals import signal
 
@@ -141,6 +141,26 @@ def erase_environment(task: Task) -> list[Step]:
     """Plan to erase tinybox's environment variables from the child's memory."""
     says = "Erase tinybox's environment variables from memory"
     return [Step("erase-environment", says, "environ(7)", own_memory.erase_environment, task.host.arguments)]
+
+
+def reset_child(task: Task) -> list[Step]:
+    """Plan the attributes of the child that it would inherit from tinybox's caller, and that its parent sets."""
+    names = [name for name in task.inherited if name in inherited.OF_CHILD]
+    if task.process.get("execCPUAffinity", {}).get("initial"):
+        names = [name for name in names if name != inherited.PROCESSORS]
+    if not names:
+        return []
+    says = "Give the child the default attributes, not those of tinybox's caller"
+    return [Step("inherited", says, "sched(7)", spawn.reset_inherited, task.handles, names)]
+
+
+def reset_own(task: Task) -> list[Step]:
+    """Plan those attributes that only the child itself can set."""
+    names = [name for name in task.inherited if name in inherited.OWN]
+    if not names:
+        return []
+    says = "Take the default attributes, not those of tinybox's caller"
+    return [Step("inherited-own", says, "prctl(2)", inherited.reset_own, names)]
 
 
 def adopt(task: Task) -> list[Step]:

@@ -34,9 +34,8 @@ def confinement(task: Task, masks: dict[str, int], uid: int, *, joins: bool) -> 
         return None
     from tinybox.isolation.confinement import Confinement
 
-    inheritable = masks["inheritable"] | masks["ambient"]
-    sets = (masks["effective"], masks["permitted"], inheritable)
-    passed = (masks["ambient"] if uid else masks["bounding"] | inheritable, inheritable)
+    sets = (masks["effective"], masks["permitted"], masks["inheritable"])
+    passed = (masks["ambient"] if uid else masks["bounding"] | masks["inheritable"], masks["inheritable"])
     soon = joins or filters.notifies(profile) or bool({"CAP_SYS_PTRACE"} & set(rights_of_box(task)))
     privileged = None if task.process.get("noNewPrivileges") else sets
     return Confinement(*_filter(task, profile), privileged, passed, early=soon)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container.records import spec
-from tinybox.isolation import overlay
+from tinybox.isolation import inherited, overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class Task:
     """The input of the planner: the spec, its bundle, the host, and the handles that its steps will fill.
 
     *container* is the id, *endpoints* are those in networks; *keyring*: the box gets its own session keyring. The
-    *first_process* differs from *process* only for an exec.
+    *first_process* differs from *process* only for an exec. *engine*: the caller is an engine, which chooses the
+    attributes that the container inherits; see `inherited`.
     """
 
     def __init__(
@@ -40,9 +41,11 @@ class Task:
         endpoints: Endpoints | None = None,
         *,
         keyring: bool = True,
+        engine: bool = False,
     ) -> None:
         self.config, self.bundle, self.host, self.handles, self.cgroup = config, bundle, host, handles, cgroup
         self.container, self.endpoints, self.keyring = container, endpoints, keyring
+        self.inherited = inherited.differing(engine=engine)
         self.warnings: list[str] = []
         self.linux = config.get("linux", {})
         self.process = self.first_process = config["process"]

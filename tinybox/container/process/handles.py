@@ -64,6 +64,7 @@ class Handles:
         self.kept = list(range(3, 3 + kept))  # fds that the program gets in addition to 0, 1, 2; see sd_listen_fds(3)
         self.pid = self.pidfd = -1
         self.master, self.terminal = -1, ""  # the parent's end of the container's terminal, and its path in the box
+        self.newlines = False  # this terminal passes them on as they are, and tinybox's adds the carriage returns
         self.window = (0, 0)  # (rows, columns) that the terminal begins with, if an attached client's are known
         self.trees: dict[str, int] = {}  # fds of detached mounts that the child will place, by the mount's name
         self.agent: SeccompAgent | None = None  # it answers system calls that the seccomp filter does not decide

@@ -16,7 +16,7 @@ import stat
 from tinybox import explain
 from tinybox.errors import NotExecutableError, NotFoundError
 from tinybox.isolation import rootfs
-from tinybox.linux import capability, files, trampoline
+from tinybox.linux import capability, descriptors, trampoline
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -84,7 +84,7 @@ def _runnable(path: str, name: str) -> str:
         raise NotFoundError(f'exec "{name}"', (error.strerror or "").lower()) from error
     if stat.S_ISDIR(info.st_mode):
         raise NotExecutableError(f'exec "{name}"', "is a directory: permission denied")
-    if not files.may_execute(path):
+    if not descriptors.may_execute(path):
         raise NotExecutableError(f'exec "{name}"', "permission denied", "chmod +x in the image")
     return path
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import stat
 import struct
 import time
-from contextlib import suppress
 
 from tinybox.isolation import terminal
 
@@ -75,13 +75,19 @@ class Relay:
         self._program_ends = set()
 
     def show(self, fd: int) -> int:
-        """Copy bytes from the pipe *fd* to the terminal, and return how many; drop them if the terminal is gone."""
+        """Copy bytes from the pipe *fd* to its target, and return how many.
+
+        If the target is a terminal that is gone, drop them: the program goes on. If it is a pipe without a reader, or a
+        file on a full disk, close the pipe: the program gets SIGPIPE, as it would with the target itself.
+        """
         try:
             shown = os.read(fd, _CHUNK)
         except BlockingIOError:
             return 0
-        with suppress(OSError):  # EIO: the other end of the terminal is closed; the program goes on
+        try:
             terminal.write_all(self.outputs[fd], shown)
+        except OSError:  # EIO of a terminal: its other end is closed
+            shown = shown if stat.S_ISCHR(os.fstat(self.outputs[fd]).st_mode) else b""
         if not shown:
             self.watching.ignore(fd)
             del self.outputs[fd]

@@ -10,7 +10,7 @@ import os
 
 from tinybox.container.process import child, init, sync_pipe
 from tinybox.errors import StepError
-from tinybox.isolation import namespaces
+from tinybox.isolation import inherited, namespaces
 from tinybox.linux import process, trampoline, waiting
 from tinybox.linux.signals import signal
 
@@ -233,6 +233,11 @@ def enter_cgroup(cgroup: Cgroup, handles: Handles) -> None:
         finally:
             os.close(fd)
     join_cgroup(cgroup, handles)
+
+
+def reset_inherited(handles: Handles, names: list[str]) -> None:
+    """Give the child the defaults of attributes that it has inherited from tinybox's caller; see sched(7)."""
+    inherited.reset_child(handles.pid, names)
 
 
 def set_oom_score(handles: Handles, score: int) -> None:

@@ -56,7 +56,7 @@ class TerminalRelay:
 
     def carry(self) -> None:
         """Copy bytes in both directions until the program ends, and then the rest of its output."""
-        with terminal.RawMode(0):
+        with terminal.RawMode(0, output=self.handles.newlines):
             terminal.follow_window(self.handles.master)  # it may have changed since the plan was made
             os.set_blocking(self.handles.master, False)
             self.watching.listen(self.handles.master, self.show_output)

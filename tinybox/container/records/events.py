@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
 
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no wait for a fifo
 LARGEST = 4 << 20  # bytes; a larger log is renamed to events.log.1, and a new one is begun
 
 
@@ -29,13 +30,12 @@ def emit(
     that cannot be written (a full disk) is lost; the command goes on.
     """
     if annotations is None:
-        now = json.read_object(os.path.join(paths.run_directory(container), "state.json")) or state.stored(
-            paths, container
-        )
-        annotations = now.get("annotations") if now else {}
-    annotations = annotations if isinstance(annotations, dict) else {}  # else state.json is damaged; rm still works
+        annotations = state.last(paths, container).get("annotations", {})
     known = annotations.get(spec.NAME, "")
-    name = next(iter(naming.of(paths, container, hint=known)), known)
+    try:
+        name = next(iter(naming.of(paths, container, hint=known)), known)
+    except OSError:  # no free descriptor
+        name = known
     more = {key: str(value) for key, value in attributes.items()}
     _append(
         paths, "container", action, container, {"image": annotations.get(spec.IMAGE_NAME, ""), "name": name, **more}
@@ -50,7 +50,7 @@ def emit_of_network(paths: Paths, network: str, name: str, action: str, containe
 def _append(paths: Paths, kind: str, action: str, identity: str, attributes: dict[str, str]) -> None:
     event = {"timeNano": time.time_ns(), "Type": kind, "Action": action, "id": identity, "Attributes": attributes}
     try:
-        fd = os.open(paths.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(paths.events, _APPEND, 0o600)
         try:
             if os.write(fd, json.dumps(event).encode() + b"\n") and os.fstat(fd).st_size > LARGEST:
                 _put_aside(paths.events, fd)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 
-from tinybox.errors import UsageError
+from tinybox.errors import DamagedError, UsageError
 from tinybox.linux import files, ownership
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, TypedDict
 
     from tinybox.container.records.paths import Paths
@@ -153,16 +154,10 @@ INTERACTIVE = "tinybox.interactive"  # stdin is kept open
 NETWORKS = "tinybox.networks"  # JSON: a list of name, aliases, address, address6, mac; see addresses.EndpointRequest
 PORTS = "tinybox.ports"  # JSON: see network/published_ports.py
 EXPOSED = "tinybox.exposed"  # JSON: ports such as 80/tcp that the program listens on, published or not
+ASKED = "tinybox.asked"  # JSON: options as they were written, with docker's keys; see config/asked.py
 NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
 LABEL = "tinybox.label."
-
-_SHAPE: dict[str, Any] = {  # the types of the keys that tinybox reads; see quick_json.misfit
-    "process": {"args": [str], "env": [str], "cwd": str, "user": {"uid": int, "gid": int}},
-    "root": {"path": str},
-    "mounts": [{"destination!": str}],
-    "annotations": {"*": str},
-    "linux": {},
-}
+_NUMBERS = (ENTRYPOINT, STOP_TIMEOUT, LOG_MAX_SIZE, LOG_MAX_FILES)
 
 
 def labels(annotations: dict[str, str]) -> dict[str, str]:
@@ -185,25 +180,30 @@ def has_other_users(config: Spec) -> bool:
 
 
 def load(bundle: str) -> Spec:
-    """Read the config.json of a *bundle*; UsageError: it is missing, not valid, or another user can write to it."""
+    """Read the config.json of a *bundle*; UsageError: it is missing, or another user can write to it.
+
+    DamagedError: it has other values than a config.json of tinybox can have.
+    """
     path = os.path.join(bundle, "config.json")
     try:
-        with open(path, encoding="utf-8") as file:
-            if not ownership.is_private(file.fileno()):
-                raise UsageError(path, "another user can have written it", "check it, then chown root and chmod 600")
-            config = json.load(file)
-    except FileNotFoundError as error:
-        raise UsageError(path, "no such file", "a bundle is a directory with config.json and rootfs") from error
+        config = json.read_own(path, {}, trust=_refuse_foreign)
+        if config is None:
+            raise UsageError(path, "no such file", "a bundle is a directory with config.json and rootfs")
+        return check(config)
     except ValueError as error:
-        raise UsageError(path, f"is not JSON: {error}") from error
-    return check(config)
+        raise DamagedError(path, f"it is damaged: {error}", "repair it, or tinybox rm -f removes its box") from error
+
+
+def _refuse_foreign(fd: int, path: str) -> None:
+    if not ownership.is_private(fd):
+        raise UsageError(path, "another user can have written it", "check it, then chown root and chmod 600")
 
 
 def load_if_sound(bundle: str) -> Spec:
     """Read the config.json of a *bundle*; {} if it is damaged, or missing because a command was killed before."""
     try:
         return load(bundle)
-    except UsageError:
+    except (UsageError, DamagedError):
         return {}
 
 
@@ -213,18 +213,45 @@ def save(config: Spec, bundle: str) -> None:
 
 
 def check(config: Any) -> Spec:
-    """Return *config* if it has the keys that every container needs; UsageError names the key that is wrong."""
-    if wrong := json.misfit(config, _SHAPE):
-        raise UsageError("config.json", wrong)
-    required: list[tuple[str, type, bool]] = [
-        ("ociVersion", str, bool(config.get("ociVersion"))),
-        ("process", dict, "process" in config),
-        ("process.args", list, bool(config.get("process", {}).get("args"))),
-        ("process.cwd", str, str(config.get("process", {}).get("cwd", "")).startswith("/")),
-        ("root.path", str, bool(config.get("root", {}).get("path"))),
-    ]
-    for field, _, present in required:
-        if not present:
-            raise UsageError(f"config.json: {field}", "is missing, empty, or not an absolute path")
-    checked: Spec = config
-    return checked
+    """Return *config*, which has no nulls, if it has the types of tinybox's own; ValueError names the wrong key.
+
+    This is for the files of a store. See config/validate.py for the config.json of another tool.
+    """
+    from tinybox.container.records import shapes
+
+    found: Spec = config
+    wrong = json.misfit(found, shapes.CONFIG) or misfit_of_annotations(found.get("annotations", {}))
+    if not wrong and not (found["process"]["args"] and found["root"]["path"] and found["process"]["cwd"][:1] == "/"):
+        wrong = "process.args, process.cwd or root.path is empty, or not an absolute path"
+    if wrong:
+        raise ValueError(wrong)
+    return found
+
+
+def misfit_of_annotations(annotations: Mapping[str, str]) -> str:
+    """Return which of tinybox's *annotations*, which are all texts, has a value that it cannot have; "" if none has."""
+    from tinybox.container.records import shapes
+
+    for key, text in annotations.items():
+        name = key.removeprefix("tinybox.")
+        if name != key and name in shapes.ANNOTATIONS:
+            try:
+                wrong = json.misfit(json.without_nulls(json.loads(text)), shapes.ANNOTATIONS[name], key) if text else ""
+            except ValueError as error:
+                wrong = f"{key} is not JSON: {error}"
+            if wrong:
+                return wrong
+        if key in _NUMBERS and not _is_number(text):
+            return f"{key} is no whole number"
+    return _misfit_of_restart(annotations.get(RESTART, "no"))
+
+
+def _is_number(text: str) -> bool:
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and len(digits) < 19
+
+
+def _misfit_of_restart(text: str) -> str:
+    name, colon, most = text.partition(":")
+    fits = name in ("no", "on-failure", "always", "unless-stopped") and (not colon or _is_number(most))
+    return "" if fits else f"{RESTART} is no restart policy"

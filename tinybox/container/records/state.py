@@ -15,43 +15,18 @@ import os
 import time
 
 from tinybox import explain
-from tinybox.errors import StateError
-from tinybox.linux import files
-from tinybox.linux import quick_json as json
+from tinybox.container.records import state_file
+from tinybox.errors import DamagedError, StateError
 from tinybox.linux.files import discard
 from tinybox.linux.locks import share
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypedDict
-
     from tinybox.container.records.paths import Paths
+    from tinybox.container.records.state_file import State
 
-    class State(TypedDict, total=False):
-        """state.json: OCI's ``state`` object, and the fields that docker's commands need; times in ns since 1970."""
-
-        ociVersion: str
-        id: str
-        status: str
-        pid: int
-        bundle: str
-        annotations: dict[str, str]
-        command: list[str]
-        terminal: bool
-        createdAt: int
-        startTicks: int
-        startedAt: int
-        finishedAt: int
-        exitCode: int | None
-        oomKilled: bool
-        error: str
-        restarts: int
-        restarting: bool
-        health: dict[str, object]
-
-
-NEW, CREATING, CREATED, RUNNING, STOPPED = "new", "creating", "created", "running", "stopped"
+NEW, CREATING, CREATED, RUNNING, STOPPED = state_file.STATUSES
 _MOVES = {
     NEW: (CREATING,),
     CREATING: (CREATED, STOPPED, NEW),
@@ -95,7 +70,7 @@ class Record:
         """Write the pid of the container's first process once, so that `tinybox ns` and others see it half-made."""
         if self.state.get("pid") != pid:
             self.state.update({"pid": pid, "startTicks": ticks})
-            write(os.path.join(self.paths.run_directory(self.id), "state.json"), self.state)
+            state_file.write(_in_run(self.paths, self.id), self.state)
 
     def _report(self, status: str) -> None:
         if explain.listeners:
@@ -115,15 +90,13 @@ class Record:
         if self.passing and status not in (CREATED, RUNNING):
             self._report(status)
             return
-        running, kept = (
-            os.path.join(folder(self.id), "state.json") for folder in (self.paths.run_directory, self.paths.bundle)
-        )
+        running, kept = _in_run(self.paths, self.id), _in_store(self.paths, self.id)
         if status not in _AT_REST:
-            write(running, self.state)
+            state_file.write(running, self.state)
         if status in (RUNNING, *_AT_REST) and not self.passing:  # RUNNING too: after a reboot, only the store is left
-            write(kept, self.state)
+            state_file.write(kept, self.state)
         if status in _AT_REST and former not in (None, *_AT_REST):
-            discard(running)
+            _discard(running)
         self._report(status)
 
     def hand_over(self) -> None:
@@ -141,14 +114,17 @@ class Record:
             return
         folder = self.paths.run_directory(self.id)
         for name in sorted(os.listdir(folder), key="lock".__eq__):
-            os.unlink(os.path.join(folder, name))
+            _discard(os.path.join(folder, name))
         remove_empty(folder)
         os.close(self._lock)
         self._lock = -1
 
 
-def lock(paths: Paths, container: str) -> Record:
-    """Become the owner of a container; StateError if it runs, or if another command owns it for more than 10 s."""
+def lock(paths: Paths, container: str, *, damaged_too: bool = False) -> Record:
+    """Become the owner of a container; StateError if it runs, or if another command owns it for more than 10 s.
+
+    DamagedError: its state.json is damaged. With *damaged_too* the record has then no state.
+    """
     deadline, waits = time.monotonic() + PATIENCE, None
     paths.prepare()  # the directory below /run is gone after a reboot
     while True:
@@ -167,13 +143,24 @@ def lock(paths: Paths, container: str) -> Record:
             (waits := waits or waking.Wait(paths, container)).rest(PAUSE)
             continue
         if lock is not None:
-            return Record(paths, container, lock, stored(paths, container))
+            return _owned(Record(paths, container, lock), damaged_too=damaged_too)
+
+
+def _owned(record: Record, *, damaged_too: bool) -> Record:
+    """Read the state in the store into *record*, or release the record and raise DamagedError."""
+    try:
+        record.state = stored(record.paths, record.id) or {}
+    except BaseException as error:
+        if not damaged_too or not isinstance(error, DamagedError):
+            record.close()
+            raise
+    return record
 
 
 def _occupation(paths: Paths, container: str) -> tuple[str, bool]:
     """Return why another process owns the container, as text, and whether that will last."""
-    now = json.read_object(os.path.join(paths.run_directory(container), "state.json")) or {}
-    kept = json.read_object(os.path.join(paths.bundle(container), "state.json")) or {}
+    now = seen(paths, container)
+    kept = state_file.load_if_sound(_in_store(paths, container), container)
     if now.get("status") == RUNNING:
         return "is running", True
     if kept.get("restarting"):
@@ -190,10 +177,10 @@ def inherit(paths: Paths, container: str) -> Record | None:
         return None
     if lock is None:
         for name in (NO_RESTART, FREEZER):  # made by another command while the owner removed the directory's files
-            discard(os.path.join(folder, name))
+            _discard(os.path.join(folder, name))
         remove_empty(folder)  # its owner was killed before it had made the lock, or after it had removed it
         return None
-    return Record(paths, container, lock, json.read_object(os.path.join(folder, "state.json")))
+    return Record(paths, container, lock, seen(paths, container))
 
 
 def _lock(path: str, *, make: bool) -> int | None:
@@ -233,10 +220,10 @@ def read(paths: Paths, container: str) -> State:
     """Return a container's state.json from its run directory, else from its bundle; StateError if it has none.
 
     If the container is started between these two reads, only the bundle's is found, and `running` there looks like the
-    state after a reboot. So both are then read again.
+    state after a reboot. So both are then read again. DamagedError: see state_file.py.
     """
     state = _read(paths, container)
-    if state is not None and state.get("status") == STOPPED and state.get("exitCode") is None:
+    if state is not None and state["status"] == STOPPED and state.get("exitCode") is None:
         state = _read(paths, container)
     if state is None:
         raise StateError(f"container {container[:12]}", "no such container", "tinybox ps -a lists them")
@@ -244,27 +231,47 @@ def read(paths: Paths, container: str) -> State:
 
 
 def _read(paths: Paths, container: str) -> State | None:
-    return json.read_object(os.path.join(paths.run_directory(container), "state.json")) or stored(paths, container)
+    return state_file.load(_in_run(paths, container), container) or stored(paths, container)
+
+
+def seen(paths: Paths, container: str) -> State:
+    """Return the state.json in a container's run directory; an empty one if it has none there, or it is damaged."""
+    return state_file.load_if_sound(_in_run(paths, container), container)
+
+
+def last(paths: Paths, container: str) -> State:
+    """Return the state in the run directory, or else in the bundle; an empty one if neither is there and sound."""
+    return seen(paths, container) or state_file.load_if_sound(_in_store(paths, container), container)
 
 
 def stored(paths: Paths, container: str) -> State | None:
-    """Return the state.json in the container's bundle, or None.
+    """Return the state.json in the container's bundle, or None; DamagedError: see state_file.py.
 
     If the status there is `running`, the owner did not see the end, as after a reboot: it then counts as stopped, with
     an unknown exit status (None).
     """
-    state: State | None = json.read_object(os.path.join(paths.bundle(container), "state.json"))
-    if state is not None and state.get("status") not in _AT_REST:
+    state = state_file.load(_in_store(paths, container), container)
+    if state is not None and state["status"] not in _AT_REST:
         state.update({"status": STOPPED, "pid": 0, "exitCode": None})
     return state
 
 
-def write(path: str, state: State) -> None:
-    """Replace the file *path* with *state* as a whole; if that fails (full disk), the former file stays: rename(2)."""
+def _in_run(paths: Paths, container: str) -> str:
+    return os.path.join(paths.run_directory(container), "state.json")
+
+
+def _in_store(paths: Paths, container: str) -> str:
+    return os.path.join(paths.bundle(container), "state.json")
+
+
+def _discard(path: str) -> None:
+    """Remove a file of a run directory, or a directory that another program has put in its place."""
     try:
-        files.replace(path, json.dumps(state).encode())
-    except OSError as error:
-        raise StateError(path, f"cannot be written: {error.strerror}", "make room, then try again") from error
+        discard(path)
+    except IsADirectoryError:
+        from tinybox.linux.files import remove_tree
+
+        remove_tree(path)
 
 
 def remove_empty(folder: str) -> None:

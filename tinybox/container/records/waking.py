@@ -13,8 +13,8 @@ from __future__ import annotations
 import os
 import time
 
+from tinybox.container.records import state_file
 from tinybox.linux import proc, stopped
-from tinybox.linux import quick_json as json
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -76,7 +76,7 @@ def wake_blockers(paths: Paths, container: str) -> None:
         stopped.wake_holders(os.stat(os.path.join(folder, "lock")))
     except FileNotFoundError:
         return
-    first = (json.read_object(os.path.join(folder, "state.json")) or {}).get("pid", 0)
+    first = state_file.load_if_sound(os.path.join(folder, "state.json"), container).get("pid", 0)
     namespace = stopped.namespace(first) if first else ""
     if namespace and namespace != os.readlink("/proc/self/ns/pid"):
         stopped.wake_parents(namespace)

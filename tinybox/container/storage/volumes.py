@@ -6,19 +6,18 @@ empty volume the image's files at its mount point are copied, whole or not at al
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 
 from tinybox.container.records import naming, spec
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import DamagedError, StateError, UsageError, report
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
 from tinybox.linux.locks import Lock, lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection
     from typing import Any
 
     from tinybox.container.records.paths import Paths
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 OWN_MOUNTS = frozenset(  # the mounts of every container; all other mounts were requested by the user
     "/proc /dev /dev/pts /dev/mqueue /dev/shm /sys /sys/fs/cgroup /etc/hosts /etc/hostname /etc/resolv.conf".split()
 )
-_DIGITS = frozenset("0123456789abcdef")
-_RECORD = "volume.json"
+_DIGITS, _RECORD = frozenset("0123456789abcdef"), "volume.json"
+_SHAPE: dict[str, Any] = {"created": range(1 << 63), "labels": {"*": str}}
 
 
 class Volume:
@@ -38,13 +37,15 @@ class Volume:
         self.name = name
         self.folder = os.path.join(paths.volumes, name)
         self.path = os.path.join(self.folder, "_data")
-        kept = _read(self.folder)
+        kept = _read(name, self.folder)
         self.labels: dict[str, str] = kept.get("labels", {})
         self.created: int = kept.get("created") or os.stat(self.folder).st_mtime_ns
         self.is_anonymous = is_anonymous(self.path)
 
     def size(self) -> int:
         """Return the sum of the sizes of its files in bytes; see du(1)."""
+        from tinybox.linux.trees import tree_size
+
         return tree_size(self.path)
 
 
@@ -76,9 +77,17 @@ def used(paths: Paths, config: Spec) -> list[str]:
     return [entry["source"] for entry in spec.mounts_of_volumes(config, paths)]
 
 
-def requested(config: Spec) -> list[Mount]:
-    """Return the mounts of a container with this *config* that the user requested."""
-    return [entry for entry in config.get("mounts", []) if entry["destination"] not in OWN_MOUNTS]
+def requested(config: Spec, also: Collection[str] = ()) -> list[Mount]:
+    """Return the mounts of a container with this *config* that the user requested.
+
+    *also*: places of tinybox's own mounts, such as /etc/hosts, where the user has put a directory or file of the host.
+    """
+    return [
+        entry
+        for entry in config.get("mounts", [])
+        if entry["destination"] not in OWN_MOUNTS
+        or (entry["destination"] in also and os.path.isabs(entry.get("source", "")))
+    ]
 
 
 def handed_on(paths: Paths, config: Spec) -> list[Mount]:
@@ -112,11 +121,12 @@ def remove_nameless(paths: Paths, config: Spec) -> None:
 def _is_named(paths: Paths, name: str) -> bool:
     """Return whether a config.json contains the 64 digits of the volume *name*; a search is faster than parsing."""
     for container in paths.stored():
+        path = os.path.join(paths.bundle(container), "config.json")
         try:
-            with open(os.path.join(paths.bundle(container), "config.json"), "rb") as file:
+            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
                 if name.encode() in file.read():
                     return True
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             continue  # the container is being made or removed
     return False
 
@@ -165,9 +175,7 @@ def _populate(paths: Paths, config: Spec, entry: Mount) -> None:
     has_some = "nocopy" not in entry.get("options", []) and any(
         files.exists(f"{layer}/{top}", follow_symlinks=False) for layer in layers
     )
-    if os.path.isdir(path) and not (
-        has_some and set(users(paths).get(path, ())).isdisjoint(paths.with_run_directory())
-    ):
+    if os.path.isdir(path) and not (has_some and _is_at_rest(paths, path)):
         return
     fresh = path + ".new"
     files.remove_tree(fresh)  # a former command that was killed below has left it
@@ -177,6 +185,13 @@ def _populate(paths: Paths, config: Spec, entry: Mount) -> None:
 
         populate.fill(layers, entry["destination"], fresh)
     os.rename(fresh, path)  # *path* is absent or empty
+
+
+def _is_at_rest(paths: Paths, path: str) -> bool:
+    """Return whether no running container has the volume *path*, or may have it, because its config.json is damaged."""
+    unknown: list[str] = []
+    known = users(paths, lambda container, _: unknown.append(container))
+    return {*known.get(path, ()), *unknown}.isdisjoint(paths.with_run_directory())
 
 
 def create(paths: Paths, name: str, labels: dict[str, str]) -> Volume:
@@ -212,14 +227,20 @@ def find(paths: Paths, name: str) -> Volume:
     raise StateError(f"volume {name}", "no such volume", "tinybox volume ls lists them")
 
 
-def users(paths: Paths) -> dict[str, list[str]]:
-    """Return a map from each used volume's directory to the ids of the containers whose config.json mounts it."""
+def users(paths: Paths, damaged: Callable[[str, DamagedError], object]) -> dict[str, list[str]]:
+    """Return a map from each used volume's directory to the ids of the containers whose config.json mounts it.
+
+    *damaged* is called with each container whose config.json does not tell, and the error.
+    """
     found: dict[str, list[str]] = {}
     for container in paths.stored():
         try:
             config = spec.load(paths.bundle(container))
         except UsageError:
             continue  # the container is just being made or removed
+        except DamagedError as error:
+            damaged(container, error)
+            continue
         for path in used(paths, config):
             found.setdefault(path, []).append(container)
     return found
@@ -227,55 +248,30 @@ def users(paths: Paths) -> dict[str, list[str]]:
 
 def remove(paths: Paths, volume: Volume) -> None:
     """Remove a volume; StateError names the containers that use it, if any. The caller holds the store's lock."""
-    containers = users(paths).get(volume.path, [])
+    containers = users(paths, _refuse).get(volume.path, [])
     if containers:
         shown = ", ".join(container[:12] for container in containers)
         raise StateError(f"volume {volume.name}", f"is in use by {shown}", "remove them first: tinybox rm")
     files.remove_tree(volume.folder)
 
 
+def _refuse(container: str, error: DamagedError) -> None:
+    """Raise StateError: a volume that a damaged container may use must not be removed."""
+    cause = f"container {container[:12]} may use it: {error.cause}"
+    raise StateError("volume", cause, f"tinybox rm -f {container[:12]}, or repair {error.thing}") from error
+
+
 def unused(paths: Paths, is_wanted: Callable[[Volume], bool]) -> list[Volume]:
     """Return the volumes that no container uses and for which *is_wanted* is true."""
-    taken = users(paths)
+    taken = users(paths, _refuse)
     return [volume for volume in every(paths) if volume.path not in taken and is_wanted(volume)]
 
 
-def tree_size(path: str) -> int:
-    """Return the sum of the sizes of all files below *path* in bytes, each file counted once.
-
-    Files that are removed or moved during the walk are not counted.
-    """
-    sizes: dict[tuple[int, int], int] = {}
+def _read(name: str, folder: str) -> dict[str, Any]:
+    """Return the record of the volume *name*; if it is damaged, the volume has no labels, but all its files."""
     try:
-        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return 0
-    try:
-        for fd, _, names in files.walk(top):
-            for info in _infos(names, fd):
-                sizes[info.st_dev, info.st_ino] = info.st_size
-    except OSError as error:
-        if error.errno != errno.ESTALE:
-            raise
-    finally:
-        os.close(top)
-    return sum(sizes.values())
-
-
-def _infos(names: Sequence[str], fd: int) -> list[os.stat_result]:
-    infos = []
-    for name in names:
-        try:
-            infos.append(os.stat(name, dir_fd=fd, follow_symlinks=False))
-        except FileNotFoundError:
-            continue
-    return infos
-
-
-def _read(folder: str) -> dict[str, Any]:
-    try:
-        with open(os.path.join(folder, _RECORD), encoding="utf-8") as file:
-            kept: dict[str, Any] = json.load(file)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        kept: dict[str, Any] = json.read_own(os.path.join(folder, _RECORD), _SHAPE) or {}
+    except ValueError as error:
+        report(f"volume {name}: its {_RECORD} is damaged: {error}")
         return {}
     return kept

@@ -85,7 +85,7 @@ class ContainerFilter(Filter):
         return lambda listed: not {value, *known}.isdisjoint(network_inspection.names(listed))
 
     def _volume(self, value: str) -> Test:
-        return lambda listed: any(value in (mount["Name"], mount["Destination"]) for mount in listed.mounts())
+        return lambda listed: any(value in (mount.get("Name"), mount["Destination"]) for mount in listed.mounts())
 
 
 def _pattern(key: str, value: str) -> re.Pattern[str]:

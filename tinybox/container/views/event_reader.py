@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
 from tinybox.container.records import naming
 from tinybox.container.views import filter_values, rotated_files, units
-from tinybox.linux import inotify
+from tinybox.linux import inotify, quick_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +19,11 @@ if TYPE_CHECKING:
     Event = dict[str, Any]
 
 KEYS = ("container", "event", "image", "network", "type")
+SHAPE: Event = {  # see quick_json.misfit
+    "timeNano!": range(1 << 63),
+    "Attributes!": {"*": str},
+    **dict.fromkeys(("Action!", "id!", "Type!"), str),
+}
 LOOK_AGAIN = 5.0  # seconds; inotify reports new lines; this is for events lost when its queue overflows
 
 
@@ -84,11 +88,10 @@ def read(paths: Paths, wanted: EventSelection) -> Iterator[list[Event]]:
 def parse(line: bytes) -> Event | None:
     """Return one line of events.log as an event, or None if the line is damaged."""
     try:
-        event: Event = json.loads(line)
-        event["timeNano"], event["Action"], event["id"], event["Attributes"], event["Type"]
-    except (ValueError, KeyError, TypeError):
+        event: Event = quick_json.loads(line.decode())
+    except ValueError:
         return None
-    return event
+    return None if quick_json.misfit(event, SHAPE) else event
 
 
 def line(event: Event) -> str:

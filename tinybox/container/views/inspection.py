@@ -1,7 +1,8 @@
 """inspect: everything about one container or image with docker's keys, from state.json, config.json and the kernel.
 
-A value that is neither recorded nor known to the kernel is left out, or null: for instance the exit status of a
-container whose owner was killed.
+Each value has the type that docker's clients expect: a time is text in the format of RFC 3339, and docker's zero time
+if nothing has happened yet. The exit status of a container whose owner was killed is unknown; docker's word for that is
+255, and `Error` says it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 
 from tinybox.container.records import spec
 from tinybox.container.views import host_config, network_inspection
-from tinybox.container.views.units import stamp
+from tinybox.container.views.units import SECOND, rfc3339, stamp
 from tinybox.errors import StateError, UsageError
 
 TYPE_CHECKING = False
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from tinybox.images.store import Image
 
     JsonObject = dict[str, Any]
+
+LOST = 255  # docker's exit status for a container whose end no process has seen
+SHELL = ("/bin/sh", "-c")  # the beginning of a health check that is a text for the shell
 
 
 def container(listed: Listed) -> JsonObject:
@@ -50,6 +54,10 @@ def container(listed: Listed) -> JsonObject:
         "RestartCount": listed.state.get("restarts", 0),
         "Driver": "overlay",
         "Platform": "linux",
+        "MountLabel": config.get("linux", {}).get("mountLabel", ""),
+        "ProcessLabel": config["process"].get("selinuxLabel", ""),
+        "AppArmorProfile": config["process"].get("apparmorProfile", ""),
+        "ExecIDs": None,
         "HostConfig": host_config.as_dict(config),
         "GraphDriver": _files(listed, config),
         "Mounts": listed.mounts(),
@@ -62,6 +70,7 @@ def container(listed: Listed) -> JsonObject:
 
 def _state(listed: Listed) -> JsonObject:
     now, word = listed.state, listed.word
+    code = 0 if listed.is_alive else now.get("exitCode", 0)
     return {
         "Status": word,
         "Running": word in ("running", "paused", "restarting"),
@@ -70,35 +79,65 @@ def _state(listed: Listed) -> JsonObject:
         "OOMKilled": now.get("oomKilled", False),
         "Dead": False,
         "Pid": now.get("pid", 0) if listed.has_process else 0,
-        "ExitCode": 0 if listed.is_alive else now.get("exitCode", 0),
-        "Error": now.get("error", ""),
+        "ExitCode": LOST if code is None else code,
+        "Error": now.get("error") or ("its owner was killed, so its exit status is unknown" if code is None else ""),
         "StartedAt": stamp(now.get("startedAt")),
         "FinishedAt": stamp(now.get("finishedAt")),
-        "Health": now.get("health"),
+        "Health": _health(now.get("health")),
+    }
+
+
+def _health(record: JsonObject | None) -> JsonObject | None:
+    """Return the *record* of health checks with docker's times; state.json has nanoseconds since 1970."""
+    if not record:
+        return None
+    rows = [{**row, "Start": stamp(row["Start"]), "End": stamp(row["End"])} for row in record.get("Log", [])]
+    return {**record, "Log": rows}
+
+
+def _check(annotations: dict[str, str]) -> JsonObject | None:
+    """Return the settings of the health check with docker's keys, in nanoseconds, or None if there is no check."""
+    known = json.loads(annotations.get(spec.HEALTH) or "null")
+    if known is None:
+        return None
+    times = {
+        "Interval": "interval",
+        "Timeout": "timeout",
+        "StartPeriod": "startPeriod",
+        "StartInterval": "startInterval",
+    }
+    test = known["test"]
+    is_text = len(test) == len(SHELL) + 1 and tuple(test[:-1]) == SHELL
+    return {
+        "Test": ["CMD-SHELL", test[-1]] if is_text else ["CMD", *test],
+        **{name: round(known.get(key, 0) * SECOND) for name, key in times.items()},
+        "Retries": known["retries"],
     }
 
 
 def _config(listed: Listed, config: Spec) -> JsonObject:
     process, annotations = config["process"], listed.annotations
-    user = process.get("user", {})
-    uid, gid = user.get("uid", 0), user.get("gid", 0)
+    asked = json.loads(annotations.get(spec.ASKED) or "{}")
     first = int(annotations.get(spec.ENTRYPOINT, 0))
     return {
         "Hostname": config.get("hostname", ""),
         "Domainname": config.get("domainname", ""),
-        "User": f"{uid}:{gid}" if uid or gid else "",
+        "User": asked.get("User", ""),
+        **dict.fromkeys(("AttachStdin", "AttachStdout", "AttachStderr", "StdinOnce"), False),
         "Tty": bool(process.get("terminal")),
         "OpenStdin": spec.INTERACTIVE in annotations,
         "Env": process.get("env", []),
         "Cmd": process["args"][first:] or None,
         "Image": listed.image,
+        "Volumes": {place: {} for place in asked.get("Volumes", [])} or None,
+        "OnBuild": None,
         "WorkingDir": process["cwd"],
         "Entrypoint": process["args"][:first] or None,
         "ExposedPorts": {port: {} for port in json.loads(annotations.get(spec.EXPOSED) or "[]")},
         "Labels": listed.labels,
         "StopSignal": annotations.get(spec.STOP_SIGNAL, "SIGTERM"),
         "StopTimeout": int(annotations[spec.STOP_TIMEOUT]) if spec.STOP_TIMEOUT in annotations else None,
-        "Healthcheck": json.loads(annotations[spec.HEALTH]) if spec.HEALTH in annotations else None,
+        "Healthcheck": _check(annotations),
     }
 
 
@@ -131,7 +170,8 @@ def image(found: Image) -> JsonObject:
     return {
         "Id": f"sha256:{found.id}",
         "RepoTags": [found.reference] if found.reference else [],
-        "Created": found.created,
+        "RepoDigests": [],
+        "Created": rfc3339(found.created),
         "Architecture": found.architecture,
         "Os": "linux",
         "Size": found.size,

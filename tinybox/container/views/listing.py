@@ -11,7 +11,7 @@ import os
 from tinybox.container.network import published_ports as ports
 from tinybox.container.records import naming, spec, state
 from tinybox.container.storage import volumes
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import DamagedError, StateError, UsageError, report
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.hierarchies import hierarchies
 from tinybox.linux import quick_json as json
@@ -24,18 +24,10 @@ if TYPE_CHECKING:
     from tinybox.container.network.published_ports import Port
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Mount
-    from tinybox.container.records.state import State
+    from tinybox.container.records.state_file import State
     from tinybox.isolation.cgroups.hierarchies import Hierarchies
 
 STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")  # as in docker
-SHAPE = {  # the types of the values in a state.json that are shown; see quick_json.misfit
-    **dict.fromkeys("pid createdAt startedAt finishedAt exitCode restarts".split(), int),
-    "status!": str,
-    "restarting": bool,
-    "annotations": {"*": str},
-    "command": [str],
-    "health": {"Status": str},
-}
 _PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
 
 
@@ -123,24 +115,36 @@ class Listed:
         """Return the mounts that the user requested (volumes, directories), with docker's keys; from config.json."""
         try:
             config = spec.load(self.paths.bundle(self.id))
-        except UsageError:  # the container was removed during this call
+        except (UsageError, DamagedError):  # the container was removed during this call, or `inspect` names the damage
             return []
-        return [_mount(self.paths, entry) for entry in volumes.requested(config)]
+        asked = json.loads(self.annotations.get(spec.ASKED) or "{}").get("HostConfig", {})
+        modes = dict(_place_and_mode(text) for text in asked.get("Binds", []))
+        memory = set(map(os.path.normpath, asked.get("Tmpfs", {})))  # docker does not list --tmpfs here
+        named = {*modes, *(os.path.normpath(entry["Target"]) for entry in asked.get("Mounts") or ())}
+        entries = [entry for entry in volumes.requested(config, also=named) if entry["destination"] not in memory]
+        return [_mount(self.paths, entry, modes.get(entry["destination"], "")) for entry in entries]
 
 
-def _mount(paths: Paths, entry: Mount) -> dict[str, Any]:
+def _place_and_mode(bind: str) -> tuple[str, str]:
+    _, place, mode = [*bind.split(":"), ""][:3]
+    return os.path.normpath(place), mode
+
+
+def _mount(paths: Paths, entry: Mount, mode: str) -> dict[str, Any]:
+    """Return a mount with docker's keys: those of a volume, a bind mount or a tmpfs; *mode* is the text of -v."""
     source, options = entry.get("source", ""), entry.get("options", [])
     is_volume = os.path.dirname(os.path.dirname(source)) == paths.volumes
-    propagation = next((option for option in options if option in _PROPAGATIONS), "")
-    mode = [option for option in options if option not in ("rbind", "bind", propagation)]
+    kind = "volume" if is_volume else entry.get("type", "bind")
+    propagation = next((option for option in reversed(options) if option in _PROPAGATIONS), "")
     return {
-        "Type": "volume" if is_volume else entry.get("type", "bind"),
+        "Type": kind,
         "Name": os.path.basename(os.path.dirname(source)) if is_volume else "",
         "Source": source if source.startswith("/") else "",
         "Destination": entry["destination"],
-        "Mode": ",".join(mode),
+        **({"Driver": "local"} if is_volume else {}),
+        "Mode": mode,
         "RW": not {"ro", "rro"}.intersection(options),
-        "Propagation": propagation,
+        "Propagation": propagation if kind == "bind" else "",
     }
 
 
@@ -155,22 +159,22 @@ def containers(
     *,
     at_rest: bool,
     is_wanted: Callable[[Listed], bool] = lambda _: True,
-    damaged: Callable[[StateError], object] = lambda _: None,
+    damaged: Callable[[DamagedError], object] = report,
 ) -> list[Listed]:
     """Return the containers, the newest first; *at_rest* includes those that have ended or were never started.
 
-    A container whose state.json is damaged is reported to *damaged* and skipped, and the others are listed.
+    *damaged* is called with the error for each container whose state.json is damaged, and the others are listed.
     """
     names, where = naming.every(paths), hierarchies()
     found = []
     for container in {*paths.stored(), *paths.with_run_directory()} if at_rest else paths.with_run_directory():
         try:
             now = state.read(paths, container)
-        except StateError:  # the container is being created, or was removed during this call
+        except DamagedError as error:
+            error.thing = f"container {names.get(container) or container[:12]}"
+            damaged(error)
             continue
-        if wrong := json.misfit(now, SHAPE):
-            thing = f"container {names.get(container) or container[:12]}"
-            damaged(StateError(thing, f"its state.json is damaged: {wrong}", f"tinybox rm {container[:12]}"))
+        except StateError:  # the container is being created, or was removed during this call
             continue
         listed = Listed(paths, container, names.get(container, ""), now, where)
         if (at_rest or listed.word in ("running", "paused", "restarting", "creating")) and is_wanted(listed):

@@ -10,8 +10,9 @@ import json
 import os
 import time
 
+from tinybox.container.records import state
 from tinybox.container.views import rotated_files, units
-from tinybox.linux import inotify, locks, proc, quick_json
+from tinybox.linux import inotify, locks, proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,9 +54,12 @@ def parse(line: bytes) -> Entry | None:
     """Return one line of the log as an entry, or None if the line is damaged."""
     try:
         row = json.loads(line)
-        return Entry(row["time"], row["stream"], row["log"].encode("utf-8", "surrogateescape"))
-    except (ValueError, KeyError, TypeError):
-        return None
+        when, stream, text = row["time"], row["stream"], row["log"]
+        if isinstance(when, str) and isinstance(stream, str) and when.isprintable():
+            return Entry(when, stream, text.encode("utf-8", "surrogateescape"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    return None
 
 
 def read(paths: Paths, container: str, selection: Selection) -> Iterator[list[Entry]]:
@@ -93,8 +97,8 @@ def is_watched(paths: Paths, container: str) -> bool:
     container's process has ended: a test acquires the lock for a moment, in which another process may need it.
     """
     folder = paths.run_directory(container)
-    now = quick_json.read_object(os.path.join(folder, "state.json"))
-    if now is not None and proc.is_alive(now.get("pid", 0), now.get("startTicks", 0)):
+    now = state.seen(paths, container)
+    if proc.is_alive(now.get("pid", 0), now.get("startTicks", 0)):
         return True
     try:
         return locks.is_locked(os.path.join(folder, "lock"))

@@ -6,7 +6,7 @@ from tinybox.container import connections
 from tinybox.container.network import addresses, making, published_ports
 from tinybox.container.records import naming, spec
 from tinybox.container.views.units import stamp
-from tinybox.errors import UsageError
+from tinybox.errors import DamagedError, UsageError
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
@@ -37,6 +37,8 @@ def as_dict(paths: Paths, network: Network) -> JsonObject:
         "Internal": network.internal,
         "Attachable": False,
         "Ingress": False,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": False,
         "Containers": {
             container: _member(paths, container, end) for container, end in making.users(paths) if end.id == network.id
         },
@@ -63,6 +65,7 @@ def of_container(listed: Listed) -> JsonObject:
     }
     first = next(iter(places.values()), {})
     keys = (
+        "EndpointID",
         "Gateway",
         "IPAddress",
         "IPPrefixLen",
@@ -73,6 +76,12 @@ def of_container(listed: Listed) -> JsonObject:
     )
     return {
         "Bridge": "",
+        "SandboxID": listed.id if listed.is_alive else "",
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
         "SandboxKey": f"/proc/{listed.state['pid']}/ns/net" if listed.is_alive else "",
         "Ports": _ports(listed),
         **{key: first.get(key, 0 if key.endswith("Len") else "") for key in keys},
@@ -83,7 +92,7 @@ def of_container(listed: Listed) -> JsonObject:
 def _requests(listed: Listed) -> list[EndpointRequest]:
     try:
         return connections.wanted(spec.load(listed.paths.bundle(listed.id)))
-    except UsageError:  # the container was removed during this call
+    except (UsageError, DamagedError):  # the container was removed during this call, or `inspect` names the damage
         return []
 
 
@@ -100,6 +109,8 @@ def _actual_endpoint(listed: Listed, end: Endpoint) -> JsonObject:
     name = "".join(naming.of(listed.paths, listed.id)[:1])
     return {
         "IPAMConfig": None,
+        "Links": None,
+        "DriverOpts": None,
         "Aliases": end.aliases,
         "DNSNames": [] if end.network == "bridge" else [name, *end.aliases, listed.id[:12]],
         "NetworkID": end.id,
@@ -119,6 +130,9 @@ def _requested_endpoint(want: EndpointRequest) -> JsonObject:
     requested = {"IPv4Address": want.get("address", ""), "IPv6Address": want.get("address6", "")}
     return {
         "IPAMConfig": {key: value for key, value in requested.items() if value} or None,
+        "Links": None,
+        "DriverOpts": None,
+        "DNSNames": None,
         "Aliases": want.get("aliases") or [],
         "NetworkID": "",
         "EndpointID": "",

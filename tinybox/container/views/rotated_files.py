@@ -7,7 +7,9 @@ and records/events.py.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 BLOCK = 65536
+UNREADABLE = (errno.ENOENT, errno.ELOOP, errno.ENXIO)  # no file, or a link or socket instead
+LONGEST = 1 << 22  # bytes of a line; those of tinybox have less than 1 MiB: a longer one is damage, and is passed over
 
 
 class Lines:
@@ -27,7 +31,7 @@ class Lines:
     def __init__(self, path: str, *, tail: int | None = None, since: int = 0) -> None:
         self._path = path
         self._files = generations(path)
-        self._rest = b""
+        self._rest: list[bytes] = []  # the pieces of an incomplete line
         if tail is not None:
             self._seek_to_last(tail)
         while len(self._files) > 1 and os.fstat(self._files[0]).st_mtime_ns < since:
@@ -56,11 +60,16 @@ class Lines:
         while self._files:
             data = os.read(self._files[0], BLOCK)
             if data:
-                *lines, self._rest = (self._rest + data).split(b"\n")
-                yield lines
+                self._rest.append(data)
+                if b"\n" in data:
+                    *lines, rest = b"".join(self._rest).split(b"\n")
+                    self._rest = [rest]
+                    yield lines
+                if sum(map(len, self._rest)) > LONGEST:
+                    self._rest = []  # its end is a line that cannot be read
             elif len(self._files) > 1:
                 os.close(self._files.pop(0))
-                self._rest = b""  # an incomplete line, which will not be completed
+                self._rest = []  # an incomplete line, which will not be completed
             elif not self._find_newer():
                 return
 
@@ -98,8 +107,13 @@ def generations(path: str) -> list[int]:
     found: dict[tuple[int, int], int] = {}
     for place in (path, *(f"{path}.{number}" for number in range(1, highest + 2))):
         try:
-            fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+            fd = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # it does not wait for a fifo
+        except OSError as error:
+            if error.errno in UNREADABLE:
+                continue
+            raise
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
             continue
         if found.setdefault(_identity(os.fstat(fd)), fd) != fd:
             os.close(fd)

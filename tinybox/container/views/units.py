@@ -28,6 +28,7 @@ _AGES = (
     (2 * YEAR, MONTH, "months"),
 )
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _UNIX = re.compile(r"(\d{1,11})(\.\d{1,9})?", re.ASCII)  # up to the year 5138
 
 
@@ -55,6 +56,11 @@ def ago(then: int, now: int) -> str:
 def stamp(nanoseconds: int | None) -> str:
     """Return a time in the format of RFC 3339, in UTC, to the nanosecond; for None or 0, docker's NEVER (year 1)."""
     return log.stamp(nanoseconds) if nanoseconds else NEVER
+
+
+def rfc3339(text: str) -> str:
+    """Return *text*, a time that another program has written, or docker's NEVER if it is not in RFC 3339's format."""
+    return text if _RFC3339.fullmatch(text) else NEVER
 
 
 def local(nanoseconds: int) -> str:

@@ -34,12 +34,10 @@ def mount_cgroups(
     mounts.mount_filesystem(root, destination, b"tmpfs", b"tmpfs", folder)
     if where.unified is not None:
         mounts.mount_filesystem(root, destination + b"/unified", b"cgroup2", b"cgroup", options)
-    for controller in sorted(controllers):
-        if where.version(controller) == 1:
-            name = V1_NAMES.get(controller, controller)
-            with_controller = mounts.Options([])
-            with_controller.attr_set, with_controller.data = options.attr_set, [name]
-            mounts.mount_filesystem(root, destination + b"/" + name.encode(), b"cgroup", b"cgroup", with_controller)
+    for name in sorted({V1_NAMES.get(each, each) for each in controllers if where.version(each) == 1}):
+        with_controller = mounts.Options([])
+        with_controller.attr_set, with_controller.data = options.attr_set, [name]
+        mounts.mount_filesystem(root, destination + b"/" + name.encode(), b"cgroup", b"cgroup", with_controller)
     _close_folder(root, destination, options)
 
 

@@ -1,0 +1,135 @@
+"""What the user asked for, as docker's inspect shows it: values of `HostConfig` that config.json does not have.
+
+config.json has the results of the options: a volume has become a path, and CAP_ALL a list. An annotation keeps the
+options themselves, with docker's keys. A container without such options has no annotation.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container.config import option_values
+from tinybox.linux import quick_json as json
+from tinybox.text_values import truth
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tinybox.container.config.options import Options
+    from tinybox.container.config.request import Request
+
+_MODES = {"pid": "PidMode", "ipc": "IpcMode", "uts": "UTSMode", "cgroupns": "CgroupnsMode", "userns": "UsernsMode"}
+_LISTS = {"security_opt": "SecurityOpt", "device_cgroup_rule": "DeviceCgroupRules", "group_add": "GroupAdd"}
+_RATES = {"device_read_bps": "BlkioDeviceReadBps", "device_write_bps": "BlkioDeviceWriteBps"}
+
+
+def as_text(request: Request) -> str:
+    """Return the annotation for *request*, as JSON; configure() has checked all values before."""
+    options, image = request.options, request.image.config
+    found = _modes(options) | _lists(options) | _mounts(options) | _devices(options)
+    found |= _ports(options) | _cpu(options) | _log(options)
+    if request.modes["network"].startswith("container:"):
+        found["NetworkMode"] = request.modes["network"]
+    kept = {"HostConfig": found, "Volumes": _places(request), "User": options.get("user") or image.get("User") or ""}
+    return json.dumps({key: value for key, value in kept.items() if value})
+
+
+def _modes(options: Options) -> dict[str, str]:
+    """Return the modes of namespaces; for pid and uts, docker has no word for ``private``, which is the default."""
+    modes = {name: options.get(key) for key, name in _MODES.items()}
+    silent = ("PidMode", "UTSMode")
+    return {name: "" if mode == "private" and name in silent else mode for name, mode in modes.items() if mode}
+
+
+def _lists(options: Options) -> dict[str, Any]:
+    found: dict[str, Any] = {name: list(options[key]) for key, name in _LISTS.items() if options.get(key)}
+    for key, name in (("cap_add", "CapAdd"), ("cap_drop", "CapDrop")):
+        words = {f"CAP_{word.upper().removeprefix('CAP_')}" for word in options.get(key) or ()}
+        if words:
+            found[name] = ["ALL"] if "CAP_ALL" in words else sorted(words)
+    return found
+
+
+def _mounts(options: Options) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if binds := [_bind(text) for text in options.get("volume") or () if ":" in text]:
+        found["Binds"] = binds
+    if mounts := [_mount(text) for text in options.get("mount") or ()]:
+        found["Mounts"] = mounts
+    if tmpfs := {place: words for place, _, words in (text.partition(":") for text in options.get("tmpfs") or ())}:
+        found["Tmpfs"] = tmpfs
+    return found
+
+
+def _bind(text: str) -> str:
+    """Return a value of -v; a relative path is made absolute, as docker's client does."""
+    source, colon, rest = text.partition(":")
+    return f"{os.path.abspath(source) if option_values.is_path(source) else source}{colon}{rest}"
+
+
+def _mount(text: str) -> dict[str, Any]:
+    """Return a value of --mount as docker's ``Mount``."""
+    words = dict(option_values.field_of(word) for word in text.split(","))
+    known = {key: value for key, value in words.items() if key not in ("type", "readonly", "ro")}
+    kind = words.get("type", "volume")
+    source = known.get("source") or known.get("src") or ""
+    target = known.get("target") or known.get("dst") or known.get("destination") or ""
+    made: dict[str, Any] = {"Type": kind, "Target": target}
+    if source:
+        made["Source"] = os.path.abspath(source) if kind == "bind" else source
+    if truth(words.get("readonly") or words.get("ro") or "false"):
+        made["ReadOnly"] = True
+    if known.get("bind-propagation"):
+        made["BindOptions"] = {"Propagation": known["bind-propagation"]}
+    if truth(known.get("volume-nocopy") or "false"):
+        made["VolumeOptions"] = {"NoCopy": True}
+    tmpfs = {"SizeBytes": option_values.size("mount", known["tmpfs-size"])} if known.get("tmpfs-size") else {}
+    if (mode := known.get("tmpfs-mode", "")) and set(mode) <= set("01234567"):
+        tmpfs["Mode"] = int(mode, 8)
+    return made | ({"TmpfsOptions": tmpfs} if tmpfs else {})
+
+
+def _places(request: Request) -> list[str]:
+    """Return where anonymous volumes were asked for: -v without a source, and the image's VOLUME."""
+    anonymous = [text for text in request.options.get("volume") or () if ":" not in text]
+    return [*anonymous, *(request.image.config.get("Volumes") or {})]
+
+
+def _devices(options: Options) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in options.get("device") or ():
+        source, _, rest = text.partition(":")
+        inside, _, access = rest.partition(":")
+        if inside and not inside.startswith("/"):
+            inside, access = "", inside
+        row = {"PathOnHost": source, "PathInContainer": inside or source, "CgroupPermissions": access or "rwm"}
+        found.setdefault("Devices", []).append(row)
+    for key, name in _RATES.items():
+        pairs = [text.partition(":")[::2] for text in options.get(key) or ()]
+        if pairs:
+            found[name] = [{"Path": path, "Rate": option_values.size(key, rate)} for path, rate in pairs]
+    return found
+
+
+def _ports(options: Options) -> dict[str, Any]:
+    if not options.get("publish"):
+        return {"PublishAllPorts": True} if options.get("publish_all") else {}
+    from tinybox.container.config import port_option
+
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for port in port_option.ports(options["publish"]):
+        last = f"-{port['hostPortLast']}" if "hostPortLast" in port else ""
+        outer = {"HostIp": port["hostIp"], "HostPort": f"{port['hostPort'] or ''}{last}"}
+        bindings.setdefault(f"{port['containerPort']}/{port['protocol']}", []).append(outer)
+    return {"PortBindings": bindings, "PublishAllPorts": bool(options.get("publish_all"))}
+
+
+def _cpu(options: Options) -> dict[str, Any]:
+    """Return that the quota was given as such: docker then shows no NanoCpus; the numbers are in config.json."""
+    return {name: 1 for key, name in (("cpu_quota", "CpuQuota"), ("cpu_period", "CpuPeriod")) if options.get(key)}
+
+
+def _log(options: Options) -> dict[str, Any]:
+    pairs = [text.partition("=")[::2] for text in options.get("log_opt") or ()]
+    return {"LogConfig": {"Type": "json-file", "Config": dict(pairs)}} if pairs else {}

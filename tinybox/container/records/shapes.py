@@ -1,0 +1,92 @@
+"""The types of the values that tinybox reads in its own config.json, and in the annotations there and in state.json.
+
+A container's files are checked when they are read, because a user or another program may have changed them. The
+config.json of another tool is checked by config/validate.py, which has a stricter table.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_TEXTS, _TEXT_MAP = [str], {"*": str}
+_IDS, _UINT32 = range(2**32 - 1), range(1 << 32)
+_PORTS = range(1 << 16)
+_MAPPINGS = [dict.fromkeys(("containerID!", "hostID!", "size!"), _UINT32)]
+_HOOKS = [{"path!": str, "args": _TEXTS, "env": _TEXTS, "timeout": int}]
+_DEVICE = {"path!": str, "type!": str, "major": int, "minor": int, "fileMode": int, "uid": _IDS, "gid": _IDS}
+_RULE = {"allow!": bool, "type": str, "major": int, "minor": int, "access": str}
+_RATES = [{"major!": int, "minor!": int, "rate!": int}]
+_RESOURCES: dict[str, Any] = {
+    "devices": [_RULE],
+    "memory": dict.fromkeys(("limit", "reservation", "swap", "kernel", "swappiness"), int),
+    "cpu": {**dict.fromkeys(("shares", "quota", "period", "burst", "idle"), int), "cpus": str, "mems": str},
+    "pids": {"limit": int},
+    "blockIO": {"weight": int, **{f"throttle{way}Device": _RATES for way in ("ReadBps", "WriteBps")}},
+    "unified": _TEXT_MAP,
+}
+_CONDITION = {"index!": _UINT32, "value!": int, "valueTwo": int, "op!": str}
+_SECCOMP: dict[str, Any] = {
+    "defaultAction!": str,
+    "defaultErrnoRet": int,
+    "architectures": _TEXTS,
+    "flags": _TEXTS,
+    "syscalls": [{"names!": _TEXTS, "action!": str, "errnoRet": int, "args": [_CONDITION]}],
+}
+_PROCESS: dict[str, Any] = {
+    **dict.fromkeys(("terminal", "noNewPrivileges"), bool),
+    "user": {"uid": _IDS, "gid": _IDS, "umask": _UINT32, "additionalGids": [_IDS]},
+    **dict.fromkeys(("args", "env"), _TEXTS),
+    **dict.fromkeys(("cwd", "apparmorProfile", "selinuxLabel"), str),
+    "capabilities": {"*": _TEXTS},
+    "rlimits": [{"type!": str, "soft!": range(1 << 64), "hard!": range(1 << 64)}],
+    "oomScoreAdj": int,
+    "scheduler": {"policy!": str, "nice": int, "priority": int, "flags": _TEXTS},
+    "ioPriority": {"class!": str, "priority": int},
+    "execCPUAffinity": _TEXT_MAP,
+}
+_LINUX: dict[str, Any] = {
+    "namespaces": [{"type!": str, "path": str}],
+    **dict.fromkeys(("uidMappings", "gidMappings"), _MAPPINGS),
+    "devices": [_DEVICE],
+    **dict.fromkeys(("cgroupsPath", "rootfsPropagation", "mountLabel"), str),
+    "resources": _RESOURCES,
+    "seccomp": _SECCOMP,
+    "sysctl": _TEXT_MAP,
+    **dict.fromkeys(("maskedPaths", "readonlyPaths"), _TEXTS),
+    "personality": {"domain": str},
+    "timeOffsets": {"*": {"secs": int, "nanosecs": int}},
+}
+_MOUNT = {"destination!": str, **dict.fromkeys(("type", "source"), str), "options": _TEXTS}
+CONFIG: dict[str, Any] = {  # see quick_json.misfit
+    "ociVersion!": str,
+    "process!": {**_PROCESS, "args!": _TEXTS, "cwd!": str},
+    "root!": {"path!": str, "readonly": bool},
+    **dict.fromkeys(("hostname", "domainname"), str),
+    "mounts": [{**_MOUNT, **dict.fromkeys(("uidMappings", "gidMappings"), _MAPPINGS)}],
+    "hooks": {"*": _HOOKS},
+    "annotations": _TEXT_MAP,
+    "linux": _LINUX,
+}
+
+_SECONDS = dict.fromkeys(("interval!", "timeout!", "startPeriod!", "startInterval"), float)
+_PORT = {"hostIp!": str, "hostPort!": _PORTS, "hostPortLast": _PORTS, "containerPort!": _PORTS, "protocol!": str}
+PORTS = [_PORT]
+ANNOTATIONS: dict[str, Any] = {  # those that are JSON, by the part of their name behind "tinybox."
+    "networks": [{"name!": str, "aliases": _TEXTS, "address": str, "address6": str, "mac": str}],
+    "ports": PORTS,
+    "exposed": _TEXTS,
+    "names": dict.fromkeys(("nameserver", "search", "options", "hosts"), _TEXTS),
+    "volumes-from": _TEXTS,
+    "health": {"test!": _TEXTS, **_SECONDS, "retries!": int},
+}
+NETWORKS = [  # the endpoints of a running container
+    {
+        **dict.fromkeys((f"{key}!" for key in "network id bridge interface link address gateway mac".split()), str),
+        **dict.fromkeys(("address6", "gateway6"), str),
+        "aliases": _TEXTS,
+        "internal": bool,
+        "mtu": range(1 << 16),
+    }
+]
