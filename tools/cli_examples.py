@@ -56,6 +56,15 @@ EXAMPLES = {
         ),
         Example("tinybox run --dry-run busybox true", "Print the plan with its manual pages; do nothing."),
     ],
+    "checkpoint create": [
+        Example(
+            "tinybox checkpoint create web before-lunch",
+            "Keep the processes of web as files, and end them; `tinybox start --checkpoint before-lunch web` goes on.",
+            alone=False,
+        ),
+    ],
+    "checkpoint ls": [Example("tinybox checkpoint ls web", "List the checkpoints of web.")],
+    "checkpoint rm": [Example("tinybox checkpoint rm web before-lunch", "Remove a checkpoint.", alone=False)],
     "explain": [
         Example("tinybox explain", "List all steps that a plan can have."),
         Example("tinybox explain pivot_root", "Explain one step: the kernel, the call, the code."),

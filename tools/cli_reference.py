@@ -26,7 +26,7 @@ WIDTH = 100
 
 SUBJECTS = {
     "Making containers": "run create start attach exec",
-    "Changing and ending them": "stop kill restart wait pause unpause rename update rm prune",
+    "Changing and ending them": "stop kill restart wait pause unpause checkpoint rename update rm prune",
     "Looking at them": "ps logs top stats inspect events port tree ns",
     "Their files": "diff cp export commit volume",
     "Their networks": "network",

@@ -15,10 +15,10 @@ fail() { echo "set-up: $*" >&2; exit 1; }
 # nftables: the firewall of boxes. busybox-static: the image busybox. qemu-utils, e2fsprogs: qemu-img converts the disk
 # that contains Alpine, and debugfs reads it. ca-certificates: pip uses the system's certificates.
 PACKAGES="nftables busybox-static qemu-utils e2fsprogs ca-certificates"
-# Used by the tests: other programs for links, system calls, terminals and archives, the kernel's headers, the schemas
+# Used by the tests: criu for checkpoints, other programs for links, system calls, terminals and archives, the kernel's headers, the schemas
 # of the OCI specification; and qemu for the virtual machine with cgroup v2 alone (tests/vm downloads its kernel).
 case $(uname -m) in aarch64) QEMU=qemu-system-arm ;; *) QEMU=qemu-system-x86 ;; esac
-TEST_PACKAGES="iproute2 curl strace tmux chromium fonts-dejavu-core zstd linux-libc-dev skopeo $QEMU golang-github-opencontainers-specs-dev sudo"
+TEST_PACKAGES="criu iproute2 curl strace tmux chromium fonts-dejavu-core zstd linux-libc-dev skopeo $QEMU golang-github-opencontainers-specs-dev sudo"
 # The engines that run on tinybox-oci in the tests, with their dependencies, and the runtimes for comparison.
 ENGINES="podman buildah containerd runc crun catatonit containernetworking-plugins iptables"
 # For a virtual machine for the lecture (vm/provision.sh), and for its tests.

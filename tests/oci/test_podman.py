@@ -249,6 +249,14 @@ def removed_before_it_ran(podman: Podman) -> None:
         assert podman("container", "exists", podman.name).returncode == 1
 
 
+@check
+def a_user_opens_its_streams_by_name(podman: Podman) -> None:
+    """Open the pipes that podman has made, by `run` and by `exec`."""
+    assert podman.run("-u", "1000", IMAGE, "sh", "-c", "echo x > /dev/stdout") == "x"
+    podman.stays(IMAGE, "sleep", "100")
+    assert podman.says("exec", "-u", "1000", podman.name, "sh", "-c", "echo x > /dev/stdout") == "x"
+
+
 @pytest.fixture
 def place(store_root: Path, driver: str) -> Iterator[Quarters]:
     """Give podman a place to run, with the image in the store of a storage *driver*."""

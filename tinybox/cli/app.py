@@ -14,9 +14,15 @@ from tinybox.container import lifecycle
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import HostError, TinyboxError, UsageError
+from tinybox.images import tidying
 
 # command: (module, function, the line that `tinybox --help` shows)
 COMMANDS = {
+    "checkpoint": (
+        "tinybox.cli.commands.checkpoint",
+        "checkpoint",
+        "Keep the processes of a container, so that they go on later",
+    ),
     "attach": ("tinybox.cli.commands.life", "attach", "Connect this terminal to a running container"),
     "create": ("tinybox.cli.commands.life", "create", "Make a container without starting it"),
     "exec": ("tinybox.cli.commands.life", "execute", "Run a program in a running container"),
@@ -119,6 +125,7 @@ def sweep() -> None:
         return
     if paths.with_run_directory():
         lifecycle.sweep(paths, host.read(paths.cache))
+    tidying.tidy(paths.root)
 
 
 def start(arguments: list[str]) -> int:

@@ -64,6 +64,14 @@ def at_rest(paths: Paths) -> Iterable[str]:
     return [name for container, name in naming.every(paths).items() if container not in living]
 
 
+def checkpoints(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the checkpoints of the container that stands before them."""
+    from tinybox.container import checkpoint
+
+    word, folder = ctx.params.get("container") or "", ctx.params.get("folder") or ""
+    return offered(lambda paths: checkpoint.names(paths, word, folder))(ctx, param, incomplete)
+
+
 @offered
 def images(paths: Paths) -> Iterable[str]:
     """Offer the images in the store; the tag `latest` is left out, because it is the default."""

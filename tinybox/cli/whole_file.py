@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tinybox.errors import UsageError
+from tinybox.linux import files, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +19,9 @@ def appearing(path: str) -> Iterator[BinaryIO]:
     """Yield a temporary file, and rename it to *path* at the end; after an error the former *path* is unchanged.
 
     A link is followed. A device or a FIFO is written to directly: replacing /dev/null by a file would break the host.
-    The mode is 0600, as with docker, because the archive of a box contains all of its files. If this process is killed,
-    the temporary file PATH.PID stays. See rename(2).
+    The mode is 0600, as with docker, because the archive of a box contains all of its files. Until it is complete, the
+    file has no name: so nothing stays if this process is killed. A file system without O_TMPFILE has PATH.PID instead,
+    which then stays. See open(2), linkat(2) and rename(2).
     """
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "wb") as file:
@@ -28,13 +30,17 @@ def appearing(path: str) -> Iterator[BinaryIO]:
     place = os.path.realpath(path)
     fresh = f"{place}.{os.getpid()}"
     try:
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        nameless = unnamed.open_unnamed(os.path.dirname(place))
+        fd = nameless if nameless >= 0 else os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise UsageError(f"--output {path}", f"cannot be made: {error.strerror}") from error
     try:
         with open(fd, "wb") as file:
             yield file
+            file.flush()
+            if nameless >= 0:
+                unnamed.give_name(fd, fresh)
         os.rename(fresh, place)
     except BaseException:
-        os.unlink(fresh)
+        files.discard(fresh)
         raise

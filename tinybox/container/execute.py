@@ -123,7 +123,7 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
         if new["user"].get("uid", 0) != 0 and not options.get("privileged"):
             new["capabilities"] = {"bounding": former.get("capabilities", {}).get("bounding", [])}
     if options.get("tty"):
-        variables["TERM"] = "xterm"
+        variables.setdefault("TERM", "xterm")  # the box may have a TERM of its own (-e, the image)
     variables |= option_values.environment(list(options.get("env") or ()), list(options.get("env_file") or ()))
     new["env"] = [f"{name}={value}" for name, value in variables.items()]
     new["cwd"] = options.get("workdir") or former["cwd"]
@@ -139,8 +139,12 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
 
 def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
     """Plan how a process joins the container whose first process has the pidfd ``namespace_fds[TARGET]``."""
-    handles, kinds = task.handles, [*task.new, *task.joined]
-    joins, pidfd, directory = "pid" in kinds, handles.namespace_fds[TARGET], task.process["cwd"]
+    handles, directory = task.handles, task.process["cwd"]
+    pidfd = handles.namespace_fds[TARGET]
+    kinds = [*task.new, *task.joined]
+    if "time" not in kinds and has_own_clocks(process.pid_of(pidfd)):
+        kinds.append("time")
+    joins = "pid" in kinds
     check_labels(task)
     die_with_parent = Step(
         "die-with-parent", "Die when tinybox dies", "PR_SET_PDEATHSIG(2const)", child.die_with_parent, signal.SIGKILL
@@ -212,6 +216,17 @@ def _processors(task: Task, moment: str) -> list[Step]:
 def join(pidfd: int, kinds: list[str]) -> None:
     """Join all the namespaces of the process behind *pidfd* at once; see setns(2), Linux 5.8."""
     process.setns(pidfd, namespaces.flags(kinds))
+
+
+def has_own_clocks(pid: int) -> bool:
+    """Return whether *pid* has another time namespace than this process: criu gives restored processes their own.
+
+    If *pid* has ended, the process that is to join it will find that out; see time_namespaces(7).
+    """
+    try:
+        return not os.path.samestat(os.stat(namespaces.path(pid, "time")), os.stat("/proc/self/ns/time"))
+    except FileNotFoundError:  # a kernel without time namespaces
+        return False
 
 
 def _root(task: Task) -> list[Step]:

@@ -10,6 +10,7 @@ from tinybox.doctor.finding import OK, PROBLEM, Finding, is_root, text, tried
 from tinybox.errors import HostError
 from tinybox.isolation import mounts, overlay
 from tinybox.linux import proc, process
+from tinybox.linux.locks import lock_file
 
 if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
@@ -31,8 +32,13 @@ def overlayfs(paths: Paths) -> Finding:
         return Finding("overlayfs", OK, "in /proc/filesystems" if known else "not loaded yet; only root can try")
     try:
         os.makedirs(paths.root, 0o711, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="doctor-", dir=paths.root) as folder:
+        # In tmp, which a later command sweeps if this one is killed: so it is locked.
+        place = f"{paths.root}/tmp" if os.path.isdir(f"{paths.root}/tmp") else paths.root
+        with tempfile.TemporaryDirectory(prefix="doctor-", dir=place) as folder:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            lock_file(lock)
             refused = tried(lambda: _mount(folder))
+            os.close(lock)
     except OSError as error:
         cure = "mount it writable, or name another store: --root DIR or TINYBOX_ROOT"
         return Finding("overlayfs", PROBLEM, f"store {paths.root}: {error.strerror}", cure)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from io import BufferedReader
     from typing import Self
 
+    from tinybox.images.original import Recorder
+
 CAUSES = {
     errno.EXDEV: "its path leads outside through a link",
     errno.ELOOP: "the links in its path form a loop",
@@ -44,16 +46,19 @@ class Unpacked(NamedTuple):
     newest: int
 
 
-def unpack(source: BufferedReader, destination: str, limit: int | None = None) -> Unpacked:
+def unpack(
+    source: BufferedReader, destination: str, limit: int | None = None, recorder: Recorder | None = None
+) -> Unpacked:
     """Make the directory *destination* from the archive *source*; see tar(5) and the OCI image-spec on layers.
 
     At most *limit* bytes are unpacked, by default the free space of the file system. ImageError: the archive is
-    damaged, unsafe or too large; then the directory is removed.
+    damaged, unsafe or too large; then the directory is removed. The *recorder* gets the archive.
     """
     os.mkdir(destination)
     try:
         os.chmod(destination, 0o755)  # with any umask; the archive may set another mode
         with opened(source, free(destination) if limit is None else limit) as stream, Tree(destination) as tree:
+            stream.recorder = tree.recorder = recorder
             return fill(tree, stream)
     except BaseException as error:
         with suppress(OSError):  # report the first error, not this one

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, Reported
 from tinybox.images.archive import Unpacked, unpack
+from tinybox.images.original import Recorder, move_missing
 from tinybox.images.reference import parse
 from tinybox.images.store import RECORD, Image, Store, layer_key, layer_record
 from tinybox.linux import files, locks, quick_json
@@ -83,15 +84,25 @@ def add_layer(work: Workspace, source: str | BufferedReader, number: int = 0, li
     """
     layer = f"{work.path}/{LAYER}{number}"
     os.mkdir(layer, 0o700)
-    unpacked = _unpack(source, f"{layer}/fs", limit)
-    _write(f"{layer}/layer.json", {"diff_id": unpacked.diff_id, "size": unpacked.size})
+    with Recorder(layer) as recorder:
+        unpacked = _unpack(source, f"{layer}/fs", limit, recorder)
+    _write(f"{layer}/layer.json", _canonical({"diff_id": unpacked.diff_id, "size": unpacked.size}))
     return unpacked
 
 
 def put(
-    store: Store, work: Workspace, document: dict[str, Any], reference: Reference | None, *, public: bool = False
+    store: Store,
+    work: Workspace,
+    document: dict[str, Any],
+    reference: Reference | None,
+    *,
+    content: bytes = b"",
+    public: bool = False,
 ) -> str:
     """Make an image with the config *document*, whose layers are in *work* or in the store already; return its id.
+
+    The id is the digest of the config: so if *document* was read from another program's file, *content* has the bytes
+    of the file, which are kept. An image that is in the store already stays as it is.
 
     Every image is added by this function, so it checks the whole document: ImageError names the wrong part. The record
     has the image's environment, which may contain secrets: unless it is *public*, only root may read it.
@@ -100,7 +111,9 @@ def put(
         raise ImageError("image config", wrong, "make the image again with a valid config")
     record = f"{work.path}/record"
     fresh = sorted(f"{work.path}/{name}" for name in os.listdir(work.path) if name.startswith(LAYER))
-    image_id = _write(record, document)
+    content = content or _canonical(document)
+    image_id = hashlib.sha256(content).hexdigest()
+    _write(record, content)
     os.chmod(record, PUBLIC if public else PRIVATE)
     with store.locked():
         for layer in fresh:
@@ -110,21 +123,22 @@ def put(
         if missing:
             cause = "another command has just removed it with its image"
             raise ImageError(f"layer {missing[0]}", cause, "try again")
-        os.rename(record, f"{store.root}/images/{image_id}")
+        if public or not _has(f"{store.root}/images/{image_id}", content):
+            os.rename(record, f"{store.root}/images/{image_id}")
         if reference is not None:
             store.point(reference, image_id)
     return image_id
 
 
-def _unpack(source: str | BufferedReader, destination: str, limit: int | None) -> Unpacked:
+def _unpack(source: str | BufferedReader, destination: str, limit: int | None, recorder: Recorder) -> Unpacked:
     if not isinstance(source, str):
-        return unpack(source, destination, limit)
+        return unpack(source, destination, limit, recorder)
     try:
         file = open(source, "rb")  # noqa: SIM115 - only this call's errors are translated, and "with" is two lines below
     except OSError as error:
         raise ImageError(f"archive {source}", f"cannot be opened: {error.strerror}", "give a .tar file") from error
     with file:
-        return unpack(file, destination, limit)
+        return unpack(file, destination, limit, recorder)
 
 
 def _check_content(tree: str) -> None:
@@ -158,14 +172,22 @@ def _place(store: Store, layer: str, diff_id: str) -> None:
     present = layer_record(place)["diff_id"]
     if present != diff_id:
         raise ImageError(f"layer {diff_id}", f"its short name is taken by {present}", "remove the other image first")
+    move_missing(layer, place)  # an older tinybox has not kept its archive
 
 
-def _write(path: str, document: dict[str, Any]) -> str:
-    """Write *document* in one canonical form and return the sha256 of the file, in hex."""
-    content = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+def _canonical(document: dict[str, Any]) -> bytes:
+    """Return *document* as JSON in one canonical form, so that the same image always has the same id."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _write(path: str, content: bytes) -> None:
     with open(path, "wb") as file:
         file.write(content)
-    return hashlib.sha256(content).hexdigest()
+
+
+def _has(path: str, content: bytes) -> bool:
+    """Return whether the file *path* has this *content*: a damaged record is written again."""
+    return os.path.exists(path) and _content(path) == content
 
 
 def sweep(store: Store) -> None:

@@ -98,18 +98,26 @@ class _Parts:
         """Return the JSON of the member *name*; ImageError: it is missing, too large, no JSON, or not of *shape*."""
         thing = f"archive member {name[:200]!r}"
         try:
-            with open(self.path(name), "rb") as file:
-                content = file.read(MOST + 1)
-            if len(content) > MOST:
-                raise ImageError(thing, f"is larger than {MOST >> 20} MiB", "the archive is unsafe")
-            document = quick_json.loads(content.decode())
-        except FileNotFoundError as error:
-            raise ImageError(thing, "is missing", "save the image again") from error
-        except (OSError, ValueError) as error:
+            document = quick_json.loads(self.content(name).decode())
+        except ValueError as error:
             raise ImageError(thing, f"cannot be read: {error}", CURE) from error
         if wrong := quick_json.misfit(document, shape):
             raise ImageError(thing, wrong, CURE)
         return document
+
+    def content(self, name: str) -> bytes:
+        """Return the content of the member *name*; ImageError: it is missing, or too large for a document."""
+        thing = f"archive member {name[:200]!r}"
+        try:
+            with open(self.path(name), "rb") as file:
+                content = file.read(MOST + 1)
+        except FileNotFoundError as error:
+            raise ImageError(thing, "is missing", "save the image again") from error
+        except OSError as error:
+            raise ImageError(thing, f"cannot be read: {error}", CURE) from error
+        if len(content) > MOST:
+            raise ImageError(thing, f"is larger than {MOST >> 20} MiB", "the archive is unsafe")
+        return content
 
     def blob(self, descriptor: dict[str, Any]) -> str:
         """Return the name of the member of *descriptor*; ImageError: it is missing, or its digest is another."""
@@ -200,7 +208,8 @@ def _add(store: Store, parts: _Parts, entry: Entry) -> str:
         known = parts.unpacked | fresh
         if document["rootfs"]["diff_ids"] != [known[name] for name in entry.layers]:
             raise ImageError(thing, "its layers are not those in the archive", "save it again")
-        image_id = intake.put(store, work, document, entry.names[0] if entry.names else None)
+        first, content = entry.names[0] if entry.names else None, parts.content(entry.config)
+        image_id = intake.put(store, work, document, first, content=content)
     parts.unpacked |= fresh
     for reference in entry.names[1:]:
         store.tag(image_id, str(reference))

@@ -26,6 +26,8 @@ def parts(member: tarfile.TarInfo) -> list[Span]:
         return [(0, member.size)]
     end, listed = 0, cast("list[Span]", member.sparse)  # not bytes, as the types of tarfile claim
     for start, length in listed:
+        if not length:
+            continue  # the end of the file, or an unused place in an old header
         if start < end or length < 0 or start + length > member.size:
             raise _wrong(member)
         end = start + length

@@ -5,10 +5,11 @@ rename(2), complete or not at all, also if tinybox is killed, and every change i
 
     ROOT/layers/<16 hex>/fs          a layer's files; a short name, because overlayfs takes all layers in one string
     ROOT/layers/<16 hex>/layer.json  its full diff id, to detect a collision of the short one, and its size
+    ROOT/layers/<16 hex>/archive.gz  its archive without the content of the files in fs; see original.py
     ROOT/images/<id>                 an OCI image config: the id is the sha256 of this file. It has the image's
                                      environment, so only root may read it (0600), unless it comes from a recipe
     ROOT/names/<name:tag>            a symbolic link to the image; a slash in the name is written %
-    ROOT/tmp/                        files that are being made or removed; a workspace without a lock is removed
+    ROOT/tmp/                        directories of commands that add or remove an image; see tidying.py
     ROOT/containers/<id>/            not the store's; an annotation in its config.json has the id of its image
 """
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 NO_SUCH = "there is no such image"
 ANNOTATION = "tinybox.image"  # in a container's config.json: the id of its image
+REMOVAL = "removal"  # a directory in ROOT/tmp while `rmi` removes an image
 KEY_LENGTH = 16  # hex digits of a layer's digest in its path
 DIRECTORIES = {"": 0o711, "layers": 0o700, "images": 0o755, "names": 0o755, "tmp": 0o700, "locks": 0o700}
 
@@ -113,6 +115,11 @@ class Store:
             raise ImageError(f"image {reference or image_id[:12]}", f"its record is damaged: {wrong}", cure)
         return document
 
+    def content(self, image_id: str) -> bytes:
+        """Return the record of an image as it is on the disk; its digest is the image's id; see `record`."""
+        with open(f"{self.root}/images/{image_id}", "rb") as file:
+            return file.read(json.MOST)
+
     def tag(self, text: str, reference: str) -> Image:
         """Add the name *reference* to the image *text*, as docker-tag(1) does; another image loses that name."""
         new = parse(reference)
@@ -133,10 +140,13 @@ class Store:
                 os.unlink(self._link(parse(reference)))
                 return [reference], []
             self._check_unused(text, image_id, names)
+            mark = f"{self.root}/tmp/{REMOVAL}"
+            os.makedirs(mark, 0o700, exist_ok=True)
             for name in names:
                 os.unlink(self._link(parse(name)))
             os.unlink(f"{self.root}/images/{image_id}")
             self.collect()
+            os.rmdir(mark)
         return names, [image_id]
 
     def locked(self, name: str = "store", *, shared: bool = False) -> Lock:
@@ -148,7 +158,11 @@ class Store:
         """Let *reference* name *image_id* from now on; the caller holds the lock."""
         from tinybox.linux import files
 
-        files.replace_link(self._link(reference), f"../images/{image_id}", draft=f"{self.root}/tmp/name")
+        draft = f"{self.root}/tmp/name"  # a directory, which tidying.py sees if this process is killed here
+        files.remove_tree(draft)
+        os.mkdir(draft, 0o700)
+        files.replace_link(self._link(reference), f"../images/{image_id}", draft=f"{draft}/link")
+        os.rmdir(draft)
 
     def collect(self) -> None:
         """Remove the layers that no image lists; the caller holds the lock.

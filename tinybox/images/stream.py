@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from tinybox.images.decompress import Reader
+    from tinybox.images.original import Recorder
 
 HEADERS_MAX = 1 << 18  # bytes of one member's headers: names, links and attributes are at most 64 KiB each
 
@@ -36,6 +37,7 @@ class Stream:
         self._allowance = HEADERS_MAX
         self._last = b""
         self._expects_records = False
+        self.recorder: Recorder | None = None  # it gets all bytes but those that `data` yields
 
     def tell(self) -> int:
         """Return the number of bytes read so far."""
@@ -74,7 +76,7 @@ class Stream:
                 "", f"its {size} bytes would not fit; {self._limit - self._at} are left", "make room first"
             )
         while size > 0:
-            piece = self._take(min(CHUNK, size))
+            piece = self._take(min(CHUNK, size), is_data=True)
             if not piece:
                 raise ImageError("", "the archive ends in the middle of it", "fetch it again")
             size -= len(piece)
@@ -90,7 +92,7 @@ class Stream:
             pass
         return f"sha256:{self._hash.hexdigest()}"
 
-    def _take(self, size: int) -> bytes:
+    def _take(self, size: int, *, is_data: bool = False) -> bytes:
         try:
             piece = self._reader.read(size)
         except self._damage as error:
@@ -99,6 +101,8 @@ class Stream:
         if self._at > self._limit:
             raise ImageError("", f"the archive unpacks to more than {self._limit} bytes", "make room first")
         self._hash.update(piece)
+        if self.recorder is not None and not is_data:
+            self.recorder.raw(piece)
         self._last = piece
         return piece
 

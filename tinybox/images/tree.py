@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Self
 
+    from tinybox.images.original import Recorder
+
     Maker = Callable[[int, bytes, tarfile.TarInfo], None]
 
 ENTRIES_MAX = 1_000_000
@@ -70,6 +72,7 @@ class Tree:
         self._kept = 0
         self._directories: dict[bytes, tarfile.TarInfo] = {}
         self._marks = whiteouts.Marks()
+        self.recorder: Recorder | None = None  # it is told about the content of files, and keeps replaced files
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +112,7 @@ class Tree:
             finally:
                 os.close(here)
         for name in self._marks.aufs:
-            _clear(self._root, name)
+            self._clear(self._root, name)
 
     def directories(self) -> list[tarfile.TarInfo]:
         """Return the directories of the archive, the last one first, to call `finish` for each after all members."""
@@ -141,10 +144,12 @@ class Tree:
         elif member.isreg():
             self._make_file(parent, name, member, data)
         elif member.issym():
+            self._clear(parent, name)
             _make_symlink(parent, name, member)
         elif member.islnk():
             self._make_link(parent, name, member)
         elif member.isfifo():
+            self._clear(parent, name)
             _make_fifo(parent, name, member)
         else:
             raise _refusal(member)
@@ -163,10 +168,12 @@ class Tree:
     def _make_file(self, parent: int, name: bytes, member: tarfile.TarInfo, data: Iterable[bytes]) -> None:
         """Make the regular file *name*, with its holes; in a layer, blocks of zeros are holes as well."""
         parts = sparse.parts(member)
-        _clear(parent, name)
+        self._clear(parent, name)
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
         try:
             holes.put(fd, member.size, parts, data, finds_zeros=self.is_layer)
+            if self.recorder is not None and member.size:
+                self.recorder.file(parent, name, parts)
             apply(fd, member)
         finally:
             os.close(fd)
@@ -180,7 +187,7 @@ class Tree:
         try:
             if self._is_whiteout(directory, target[-1]):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            _clear(parent, name)
+            self._clear(parent, name)
             os.link(target[-1], name, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
         finally:
             os.close(directory)
@@ -242,13 +249,24 @@ class Tree:
         if stat.S_ISDIR(mode):
             return
         is_whiteout = self._is_whiteout(parent, name)
-        _clear(parent, name)
+        self._clear(parent, name)
         os.mkdir(name, dir_fd=parent)  # finish() sets its mode
         if is_whiteout:
             self._marks.hide(parent, parts)
         elif mode and self.is_layer:
             with suppress(ImageError):  # a file system without the mark cannot have lower layers, either
                 self._marks.hide(parent, parts)
+
+    def _clear(self, parent: int, name: bytes) -> None:
+        """Remove the file *name* of an earlier member; a link is removed, never followed."""
+        mode = whiteouts.mode_of(parent, name)
+        has_content = stat.S_ISDIR(mode) or stat.S_ISREG(mode)
+        if has_content and self.recorder is not None and self.recorder.take(parent, name):
+            return
+        if stat.S_ISDIR(mode):
+            remove_tree(name, parent)
+        elif mode:
+            os.unlink(name, dir_fd=parent)
 
     def _is_whiteout(self, parent: int, name: bytes) -> bool:
         """Return whether *name* is a whiteout of this layer; no other device is ever made in a layer."""
@@ -262,29 +280,18 @@ class Tree:
 
 def _make_symlink(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
     """Make the symbolic link with an unchanged target, which only the container resolves."""
-    _clear(parent, name)
     os.symlink(member.linkname.encode("utf-8", "surrogateescape"), name, dir_fd=parent)
     set_owner(name, member, dir_fd=parent, follow_symlinks=False)
     os.utime(name, ns=times(member), dir_fd=parent, follow_symlinks=False)
 
 
 def _make_fifo(parent: int, name: bytes, member: tarfile.TarInfo) -> None:
-    _clear(parent, name)
     os.mkfifo(name, 0o600, dir_fd=parent)
     fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=parent)
     try:
         apply(fd, member)
     finally:
         os.close(fd)
-
-
-def _clear(parent: int, name: bytes) -> None:
-    """Remove the file *name* of an earlier member; a link is removed, never followed."""
-    mode = whiteouts.mode_of(parent, name)
-    if stat.S_ISDIR(mode):
-        remove_tree(name, parent)
-    elif mode:
-        os.unlink(name, dir_fd=parent)
 
 
 def _refusal(member: tarfile.TarInfo) -> ImageError:

@@ -61,9 +61,9 @@ def pivot(root: bytes) -> None:
     os.chdir("/")
 
 
-def make_readonly() -> None:
-    """Make the root mount read-only, but not the mounts below it; see mount_setattr(2)."""
-    mount.mount_setattr(mount.AT_FDCWD, b"/", 0, attr_set=mount.MOUNT_ATTR_RDONLY)
+def make_readonly(path: bytes = b"/") -> None:
+    """Make the root mount, or that at *path*, read-only, but not the mounts below it; see mount_setattr(2)."""
+    mount.mount_setattr(mount.AT_FDCWD, path, 0, attr_set=mount.MOUNT_ATTR_RDONLY)
 
 
 def _open_inside(path: str) -> int | None:

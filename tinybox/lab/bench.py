@@ -70,9 +70,12 @@ class Bench:
 
     @contextlib.contextmanager
     def box(self, *command: Any, **options: Any) -> Iterator[Box]:
-        """Keep a box of the lab's image that runs *command*: a program or a function, with its arguments."""
-        image = options.pop("image", self.image)
-        one = boxes.start(image, command, {"network": "none", "rm": True, **options})
+        """Keep a box of the lab's image that runs *command*: a program or a function, with its arguments.
+
+        The option *adapt* is called with the container before it is made, and may change its plan.
+        """
+        image, adapt = options.pop("image", self.image), options.pop("adapt", None)
+        one = boxes.start(image, command, {"network": "none", "rm": True, **options}, adapt)
         try:
             yield one
         finally:

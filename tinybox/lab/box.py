@@ -18,6 +18,7 @@ from tinybox.lab import inside, look
 from tinybox.lab.guest import PATIENCE, Done, Guest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from tinybox.container.lifecycle import Container
@@ -117,8 +118,16 @@ def _split_command(command: tuple[Any, ...]) -> tuple[list[str], Any]:
     return [str(argument) for argument in command], None
 
 
-def start(image: str, command: tuple[Any, ...], options: dict[str, Any]) -> Box:
-    """Make a box of *image* and start *command* in it, as lifecycle.run() does, but without its wait loop."""
+def start(
+    image: str,
+    command: tuple[Any, ...],
+    options: dict[str, Any],
+    adapt: Callable[[Container], None] | None = None,
+) -> Box:
+    """Make a box of *image* and start *command* in it, as lifecycle.run() does, but without its wait loop.
+
+    *adapt*, if given, is called with the container before it is made.
+    """
     box, arguments, function = Box(), *_split_command(command)
     handles = Handles((box.stdin, box.stdout, box.stdout))
     try:
@@ -126,6 +135,8 @@ def start(image: str, command: tuple[Any, ...], options: dict[str, Any]) -> Box:
         try:
             if function is not None:
                 inside.end_in(box.container.plan, function, command[1:])
+            if adapt is not None:
+                adapt(box.container)
             lifecycle.create(box.container)
             lifecycle.start(box.container)
         except BaseException:

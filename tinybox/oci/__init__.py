@@ -26,6 +26,8 @@ VERBS = {  # the file and the function of each verb
     "resume": ("limits", "resume"),
     "update": ("limits", "update"),
     "events": ("usage", "events"),
+    "checkpoint": ("checkpoint", "checkpoint"),
+    "restore": ("checkpoint", "restore"),
     "spec": ("example", "write"),
     "features": ("features", "show"),
 }

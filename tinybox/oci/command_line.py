@@ -38,6 +38,10 @@ _LIMITS = (
     "blkio-weight=N cpu-period=N cpu-quota=N cpu-burst=N cpu-share=N cpu-rt-period=N cpu-rt-runtime=N cpu-idle=N"
     " cpuset-cpus=LIST cpuset-mems=LIST memory=BYTES memory-reservation=BYTES memory-swap=BYTES pids-limit=N"
 )
+_CRIU = (
+    "image-path=DIR work-path=DIR tcp-established link-remap ext-unix-sk shell-job file-locks auto-dedup"
+    " manage-cgroups-mode=MODE"
+)
 VERBS = {
     "create": Verb("ID", "Make a container from a bundle without starting its program", _MAKE),
     "start": Verb("ID", "Start the program of a container that was created", ""),
@@ -58,6 +62,16 @@ VERBS = {
     "resume": Verb("ID", "Resume a frozen container", ""),
     "update": Verb("ID", "Change the limits of a container", f"r/resources=FILE {_LIMITS}"),
     "events": Verb("ID", "Print the usage of a container, and when it runs out of memory", "stats interval=SECONDS"),
+    "checkpoint": Verb(
+        "ID",
+        "Write the processes of a container to files, by criu",
+        f"{_CRIU} leave-running tcp-skip-in-flight pre-dump parent-path=DIR",
+    ),
+    "restore": Verb(
+        "ID",
+        "Make a container from a bundle, with the processes that checkpoint has written",
+        f"{_CRIU} b/bundle=DIR pid-file=FILE console-socket=SOCKET d/detach no-pivot no-subreaper",
+    ),
     "spec": Verb("", "Write an example config.json", "b/bundle=DIR rootless"),
     "features": Verb("", "Print what this runtime supports as the specification's JSON", ""),
 }
@@ -188,7 +202,7 @@ def usage(verb: str) -> str:
         table = f"{VERBS[verb].options} h/help"
     else:
         lines = ["tinybox-oci [OPTION...] VERB [OPTION...] ...", ""]
-        lines += [f"  {name:10}{row.help}" for name, row in VERBS.items()] + [""]
+        lines += [f"  {name:12}{row.help}" for name, row in VERBS.items()] + [""]
         table = GLOBALS
     for entry in table.split():
         spellings, _, metavar = entry.partition("=")

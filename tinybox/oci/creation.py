@@ -24,6 +24,8 @@ from tinybox.oci.command_line import listening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinybox.container.records.spec import Process, Spec, User
     from tinybox.oci.command_line import CommandLine
     from tinybox.oci.log import Log
@@ -39,8 +41,8 @@ class Creation:
         self.entry, self.bundle, self.config, self.handles, self.keyring = entry, bundle, config, handles, keyring
         self.cgroup = groups.group(entry.id, config, here.hierarchies)
         self.limits_memory = False
-        task = Task(config, bundle, here, handles, self.cgroup, entry.id, keyring=keyring, engine=True)
-        self.runner = PlanRunner(planner.plan(task), handles)
+        self.task = Task(config, bundle, here, handles, self.cgroup, entry.id, keyring=keyring, engine=True)
+        self.runner = PlanRunner(planner.plan(self.task), handles)
 
     def note(self, config: Spec) -> None:
         """Write config.json and state.json before anything is made, so that `delete` can clean up a killed `create`.
@@ -71,8 +73,11 @@ def create(command: CommandLine) -> None:
     make(command)
 
 
-def make(command: CommandLine) -> Creation:
-    """Make the container of a bundle without starting its program; after an error nothing of it is left."""
+def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: None) -> Creation:
+    """Make the container of a bundle without starting its program; after an error nothing of it is left.
+
+    *adapt* gets the creation before anything is made: a restore gives it another plan.
+    """
     bundle = os.path.abspath(command.value("bundle") or ".")
     config = validate.load(bundle)
     wants_terminal = bool(config["process"].get("terminal"))
@@ -86,6 +91,7 @@ def make(command: CommandLine) -> Creation:
         handles = Handles(interactive=not detached, folder=entry.folder, kept=command.kept, watched=watched)
         keyring = "no-new-keyring" not in command.flags
         creation = Creation(entry, bundle, {**config, "process": process}, handles, keyring=keyring)
+        adapt(creation)
         for warning in creation.runner.plan.warnings:
             command.log.write("warning", warning)
         creation.note(config)
@@ -166,10 +172,10 @@ def release(entry: Record, log: Log) -> None:
         gate.close()
 
 
-def run(command: CommandLine) -> int:
+def run(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: None) -> int:
     """Create and start a container; in the foreground, wait for its end, delete it, and return its exit status."""
     with wait_loop.Signals() as signals:
-        creation = make(command)
+        creation = make(command, adapt)
         try:
             creation.runner.start()
             state = ending.hook_state(creation.entry, record.RUNNING)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,3 +131,28 @@ def test_it_starts_again_when_there_is_room(small: SmallStore) -> None:
     assert (done.returncode, done.stdout) == (0, "said\n")
     assert stdout_of(small, "logs", name).endswith("said\n")
     stdout_of(small, "rm", name)
+
+
+def test_a_log_on_a_full_disk_ends_nothing(small: SmallStore) -> None:
+    """A log that can be neither rotated nor written: the program goes on to its end, and what is lost is said."""
+    name = new_name()
+    begin = "trap 'go=1' USR1; until test $go; do sleep 0.05; done; i=0"
+    script = f"{begin}; until test -e /go/on; do i=$((i + 1)); echo line $i; done; echo end; exit 6"
+    log = ("--log-opt", "max-size=20k", "--log-opt", "max-file=3", "--restart", "on-failure:1")
+    stdout_of(small, "run", "-d", "--name", name, *log, "-v", "/go", "busybox", "sh", "-c", script)
+    with full(small):
+        stdout_of(small, "kill", "-s", "USR1", name)
+        time.sleep(1)
+        assert stdout_of(small, "inspect", "--format", "{{.State.Status}} {{.RestartCount}}", name) == "running 0\n"
+    with small.start("logs", "-f", name) as reader:
+        assert reader.stdout is not None
+        lines = iter(reader.stdout.readline, "")
+        number = next(int(line.split()[1]) for line in lines if line.startswith("line "))
+        assert next(int(line.split()[1]) for line in lines if line.startswith("line ")) > number
+        reader.terminate()
+    stdout_of(small, "exec", name, "touch", "/go/on")
+    until(lambda: small("inspect", "--format", "{{.RestartCount}}", name).stdout == "1\n")
+    until(lambda: small("kill", "-s", "USR1", name).returncode >= 0 and "Exited" in small("ps", "-a").stdout)
+    shown = stdout_of(small, "inspect", "--format", "{{.State.ExitCode}} {{.State.Error}}", name)
+    assert shown.startswith("6 its log lacks lines, or is too long: No space left"), shown
+    stdout_of(small, "rm", "-v", name)

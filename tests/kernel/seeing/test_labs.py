@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tinybox.container.checkpoints import criu
 from tinybox.errors import TinyboxError
 from tinybox.lab import card, course
 from tinybox.lab.bench import Bench
@@ -37,10 +38,27 @@ def both(check: Check) -> Pair:
     return course.conduct_both(Lab("?", "!", "the feature", check))
 
 
+def skip_without_criu(name: str) -> None:
+    """Skip the lab about checkpoints where criu does not work."""
+    if name == "checkpoint" and (trouble := criu.trouble()):
+        pytest.skip(trouble)
+
+
+@pytest.mark.parametrize("name", ["checkpoint"])
+def test_a_lab_without_criu_is_inconclusive(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where criu is missing, the lab about checkpoints says so in one line, and is neither a PASS nor a FAIL."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    pair = course.conduct_both(course.load(name))
+    assert pair.verdict == course.INCONCLUSIVE
+    assert "criu: it is not installed" in pair.reason
+    assert "apt-get install criu" in pair.reason
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", course.ids())
 def test_the_lab_and_its_control(name: str) -> None:
     """The lab passes, and without its feature it does not: this shows that the lab measures the feature."""
+    skip_without_criu(name)
     pair = course.conduct_both(course.load(name))
     allowed = {course.PASS, course.INCONCLUSIVE} if name in MAY_BE_STARVED else {course.PASS}
     assert pair.verdict in allowed, (pair.reason, pair.lab, pair.control)
@@ -50,6 +68,7 @@ def test_the_lab_and_its_control(name: str) -> None:
 @pytest.mark.parametrize("name", course.ids())
 def test_the_lab_in_a_box_of_busybox(name: str) -> None:
     """The result is the same; the lab does by hand what busybox lacks of alpine."""
+    skip_without_criu(name)
     pair = course.conduct_both(course.load(name), image="busybox")
     allowed = {course.PASS, course.INCONCLUSIVE} if name in MAY_BE_STARVED else {course.PASS}
     assert pair.verdict in allowed, (pair.reason, pair.lab, pair.control)

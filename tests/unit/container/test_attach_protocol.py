@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tinybox.container.monitor import attach_protocol
+from tinybox.container.monitor import attach_protocol, attach_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,13 +61,13 @@ class ServedContainer:
         for fd in (self.stdin, self.stdin_out, self.out_in):
             os.set_blocking(fd, False)
         log = lambda stream, data: self.logged.append((stream, data))  # noqa: E731
-        self.server = attach_protocol.AttachServer(self.loop, log, {self.out: attach_protocol.OUT}, self.stdin)  # type: ignore[arg-type]
+        self.server = attach_server.AttachServer(self.loop, log, {self.out: attach_protocol.OUT}, self.stdin)  # type: ignore[arg-type]
 
-    def client(self) -> attach_protocol.Client:
+    def client(self) -> attach_server.Client:
         """Attach a client; return its end of the socket as a Client, which keeps packets that cannot be sent yet."""
         ours, theirs = attach_protocol.pair()
-        self.server.admit(theirs)
-        return attach_protocol.Client(ours)
+        self.server.admit(attach_server.Client(theirs))
+        return attach_server.Client(ours)
 
     def close(self) -> None:
         """Close everything."""
@@ -147,7 +147,7 @@ def test_the_container_waits_for_a_slow_client(served: ServedContainer) -> None:
 
 def test_a_client_that_reads_nothing_is_disconnected(served: ServedContainer, monkeypatch: pytest.MonkeyPatch) -> None:
     """After PATIENCE seconds the container goes on without it, and the other clients have lost nothing."""
-    monkeypatch.setattr(attach_protocol, "PATIENCE", 0.05)
+    monkeypatch.setattr(attach_server, "PATIENCE", 0.05)
     silent, reader = served.client(), served.client()
     got = 0
     for _ in range(400):
@@ -167,7 +167,7 @@ def test_a_client_that_reads_nothing_is_disconnected(served: ServedContainer, mo
     while got < sum(len(data) for _, data in served.logged):  # the rest; a lost byte would raise BlockingIOError
         served.loop.turn()
         got += len(attach_protocol.receive(reader.line)) - 1
-    assert got == sum(len(data) for _, data in served.logged) > attach_protocol.BACKLOG_MAX
+    assert got == sum(len(data) for _, data in served.logged) > attach_server.BACKLOG_MAX
     silent.line.close()
     reader.line.close()
 
@@ -203,10 +203,10 @@ def test_a_client_waits_while_no_descriptor_is_left(
     served: ServedContainer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """accept(2) that fails for lack of descriptors ends nothing: the client is accepted when there are some again."""
-    monkeypatch.setattr(attach_protocol, "PAUSE", 0.05)
+    monkeypatch.setattr(attach_server, "PAUSE", 0.05)
     server = attach_protocol.listen(str(tmp_path))
     served.loop.listen(server.fileno(), lambda: served.server.accept(server))
-    client = attach_protocol.Client(attach_protocol.connect(str(tmp_path)))
+    client = attach_server.Client(attach_protocol.connect(str(tmp_path)))
     former = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, former[1]))
     try:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import resource
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tinybox.container.monitor.log import LINE_MAX, Log, stamp
+from tinybox.container.views.log_reader import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -87,3 +93,52 @@ def test_a_log_goes_on(tmp_path: Path) -> None:
 def test_the_time() -> None:
     """Times are RFC 3339 in UTC, to the nanosecond."""
     assert stamp(1_000_000_007) == "1970-01-01T00:00:01.000000007Z"
+
+
+@contextlib.contextmanager
+def limit(kind: int, most: int) -> Iterator[None]:
+    """Set a soft limit of this process; see setrlimit(2)."""
+    former = resource.getrlimit(kind)
+    resource.setrlimit(kind, (most, former[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, former)
+
+
+@pytest.mark.parametrize("max_files", [1, 3])
+def test_a_log_that_cannot_be_rotated_goes_on(tmp_path: Path, max_files: int) -> None:
+    """No descriptor is free for a new file: no error is raised, no line is lost with older files; later it rotates."""
+    log = Log(str(tmp_path / "log"), max_size=2000, max_files=max_files)
+    log.write("stdout", b"first\n")
+    with limit(resource.RLIMIT_NOFILE, 3):
+        for number in range(100):
+            log.write("stdout", b"%d\n" % number)
+    assert log.failure == "Too many open files"
+    if max_files > 1:
+        assert [row["log"] for row in rows(tmp_path / "log")] == ["first\n", *(f"{n}\n" for n in range(100))]
+        assert (tmp_path / "log").stat().st_size > 2000
+    log.write("stdout", b"later\n" * 50)
+    assert (tmp_path / "log").stat().st_size <= 2000
+    log.close()
+    assert rows(tmp_path / "log")[-1]["log"] == "later\n"
+    assert not (tmp_path / "log.new").exists()
+
+
+def test_lines_that_cannot_be_written_are_counted(tmp_path: Path) -> None:
+    """A file that cannot grow: the lines are lost, the next one says how many, and no later line is torn by it."""
+    log = Log(str(tmp_path / "log"))
+    log.write("stdout", b"first\n")
+    with limit(resource.RLIMIT_FSIZE, (tmp_path / "log").stat().st_size + 10):  # half a line more
+        log.write("stdout", b"lost\n")
+        log.write("stdout", b"lost\nlost\n")
+    log.write("stdout", b"later\n")
+    log.write("stdout", b"last\n")
+    log.close()
+    found = [entry for line in (tmp_path / "log").read_bytes().splitlines() if (entry := parse(line))]
+    assert [(entry.stream, entry.data) for entry in found] == [
+        ("stdout", b"first\n"),
+        ("stderr", b"tinybox: 3 lines are not logged: File too large\n"),
+        ("stdout", b"later\n"),
+        ("stdout", b"last\n"),
+    ]

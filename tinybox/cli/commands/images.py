@@ -139,7 +139,7 @@ def rmi(names: tuple[str, ...]) -> int:
 def save(names: tuple[str, ...], output: str) -> None:
     """Write images to a tar archive that is both an OCI image layout and a docker archive; skopeo and podman read it.
 
-    The layers are packed again, so the image's id can differ from the one in the store: `load` gives it the new id.
+    An image keeps its id: its config and the archives of its layers are written as they came in.
     """
     from tinybox.images import saved
 

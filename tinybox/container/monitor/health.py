@@ -17,6 +17,7 @@ import select
 import signal
 import time
 
+from tinybox.container.process import wait_loop
 from tinybox.container.records import spec, state
 from tinybox.errors import StateError, TinyboxError
 from tinybox.linux import own_memory, process
@@ -84,21 +85,22 @@ class Check:
 
         A paused box is not checked: the check is put off for one pause. A check that cannot begin counts as a failure.
         """
-        if self.container.cgroup.frozen():
-            self._plan_next(watch)
-            return
-        self.output, writing = os.pipe()
-        os.set_blocking(self.output, False)
         self.printed, self.begun = b"", state.now()
         try:
-            self._fork(writing)
-        except (OSError, TinyboxError) as error:  # EAGAIN: the box already has as many processes as its limit allows
-            os.close(self.output)
+            if self.container.cgroup.frozen():
+                self._plan_next(watch)
+                return
+            self.output, writing = os.pipe()
+            try:
+                self._fork(writing)
+            finally:
+                os.close(writing)
+        except (OSError, TinyboxError) as error:  # EMFILE, or EAGAIN: the box has as many processes as its limit allows
+            wait_loop.close_quietly(self.output)
             self._judge(-1, f"the check cannot begin: {error}")
             self._plan_next(watch)
             return
-        finally:
-            os.close(writing)
+        os.set_blocking(self.output, False)
         watch.listen(self.output, lambda: self._listen(watch))
         watch.listen(self.pidfd, lambda: self.end(watch))
         watch.after(self.timeout + GRACE, lambda pid=self.pid: self._expire(watch, pid))  # type: ignore[misc]
@@ -133,7 +135,7 @@ class Check:
             container.cgroup.join(os.getpid(), unified=unified)
             own_memory.set_title(b"tinybox:check", container.host.arguments)
             from tinybox.container import control, execute
-            from tinybox.container.process import spawn, wait_loop
+            from tinybox.container.process import spawn
             from tinybox.container.process.handles import Handles
 
             os.dup2(writing, 1)

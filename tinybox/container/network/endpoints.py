@@ -19,11 +19,13 @@ from tinybox.container.network import (
     published_ports,
 )
 from tinybox.container.records import spec
+from tinybox.errors import StateError, UsageError
 from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.network.addresses import EndpointRequest
+    from tinybox.container.network.definitions import Network
     from tinybox.container.network.port_reservation import Reservation
     from tinybox.container.process.handles import Handles
     from tinybox.container.records.paths import Paths
@@ -37,6 +39,7 @@ class Endpoints:
         self.wants: list[EndpointRequest] = json.loads(annotations.get(spec.NETWORKS) or "[]")
         self.ports = published_ports.published(annotations)
         self.reservations: list[Reservation] = []
+        self.former: dict[str, str] = {}  # by network: a restored box's sockets may be bound to these addresses
 
     def reserve_ports(self) -> None:
         """Reserve the host's side of the published ports, and record them in the run directory; see bind(2).
@@ -59,9 +62,20 @@ class Endpoints:
         self.reservations = []
 
     def assign_addresses(self) -> None:
-        """Lease an address in each network; each start gets new ones."""
+        """Lease an address in each network; each start gets new ones, but a restored box its former ones if it can."""
         for want in self.wants:
-            addresses.lease(self.paths, definitions.find(self.paths, want["name"]), self.id, want)
+            self._assign(definitions.find(self.paths, want["name"]), want)
+
+    def _assign(self, network: Network, want: EndpointRequest) -> None:
+        former = self.former.get(network.name, "")
+        if former and not want.get("address"):
+            try:
+                addresses.lease(self.paths, network, self.id, {**want, "address": former})
+            except (StateError, UsageError):  # another box has it, or the network has another subnet now
+                pass
+            else:
+                return
+        addresses.lease(self.paths, network, self.id, want)
 
     def announce(self) -> None:
         """Write the box's names and addresses into its own /etc/hosts and those of its neighbours; see hosts(5)."""

@@ -19,20 +19,34 @@ if TYPE_CHECKING:
 
 def make(task: Task) -> list[Step]:
     """Plan the group with its limits, in which clone3(2) makes the child; see linux.resources in OCI's config-linux."""
-    resources = task.linux.get("resources", {})
-    settings = limits.settings(resources, task.host.hierarchies)
+    return [make_group(task), *set_limits(task), open_group(task)]
+
+
+def make_group(task: Task) -> Step:
+    """Plan the group, without limits."""
     task.handles.sync.meanwhile = task.cgroup.refuse_frozen
-    task.warnings += limits.passed_over(resources)
     made: list[Cgroup] = []
     says = "Make the control group for all processes of the container"
     group = Step("cgroup", says, "cgroups(7)", create, task.cgroup, made)
-    steps = [group.undone_by("SIGKILL for every process in it, then rmdir(2)", lambda: _end(made))]
+    return group.undone_by("SIGKILL for every process in it, then rmdir(2)", lambda: _end(made))
+
+
+def set_limits(task: Task) -> list[Step]:
+    """Plan one step for each limit."""
+    resources = task.linux.get("resources", {})
+    settings = limits.settings(resources, task.host.hierarchies)
+    task.warnings += limits.passed_over(resources)
+    steps = []
     for setting in settings:
         says = f"Set the limit {setting.file} = {setting.value}"
         steps.append(Step(f"limit-{setting.file}", says, "cgroups(7)", task.cgroup.apply, setting))
-    says = "Open the control group, so that clone3 can make the child in it"
-    steps.append(Step("open-cgroup", says, "open(2)", spawn.open_cgroup, task.cgroup, task.handles))
     return steps
+
+
+def open_group(task: Task) -> Step:
+    """Plan how the group is opened for clone3(2); nothing is opened on a host without cgroup v2."""
+    says = "Open the control group, so that clone3 can make the child in it"
+    return Step("open-cgroup", says, "open(2)", spawn.open_cgroup, task.cgroup, task.handles)
 
 
 def create(cgroup: Cgroup, made: list[Cgroup]) -> None:

@@ -28,14 +28,19 @@ _PARENTS = ("prestart", "createRuntime")
 
 def outside(task: Task) -> list[Step]:
     """Plan the parent's hooks, which run while the child waits with its mounts made."""
-    named = _hooks(task, *_PARENTS)
-    if not named:
+    steps = of_runtime(task)
+    if not steps:
         return []
     return [
         Step("await-mounts", "Wait until the child's mounts are made", "pipe(7)", await_mounts, task.handles),
-        *_steps(task, named, "creating", hooks.Place(task.bundle)),
+        *steps,
         Step("go-on", "Let the child go on to its new root", "pipe(7)", task.handles.sync.open_gate, sync_pipe.ON),
     ]
+
+
+def of_runtime(task: Task) -> list[Step]:
+    """Plan the hooks that run in the runtime's namespaces when those of the container exist."""
+    return _steps(task, _hooks(task, *_PARENTS), "creating", hooks.Place(task.bundle))
 
 
 def before_pivot(task: Task) -> list[Step]:

@@ -38,9 +38,9 @@ def parent_steps(task: Task) -> list[Step]:
     if etc.own_files(task.config):
         says = "Write the box's own hosts, hostname and resolv.conf"
         steps.append(Step("etc", says, "hosts(5), resolv.conf(5)", etc.write, task.bundle, task.config))
-    for key, entry in _mounts(task).items():
+    for key, entry in entries(task).items():
         options = mounts.Options(entry.get("options", []))
-        if _is_bind(entry, options):
+        if is_bind(entry, options):
             source = os.path.join(task.bundle, entry["source"])
             if _inside(task, entry, options) is not None:
                 continue  # the child binds it: a former mount may make it
@@ -56,7 +56,7 @@ def parent_steps(task: Task) -> list[Step]:
     return steps
 
 
-def _mounts(task: Task) -> dict[str, Mount]:
+def entries(task: Task) -> dict[str, Mount]:
     """Return the mounts in order, by destination; a second one at the same destination gets a number: ``/a#2``."""
     named: dict[str, Mount] = {}
     for entry in task.config.get("mounts", []):
@@ -67,7 +67,8 @@ def _mounts(task: Task) -> dict[str, Mount]:
     return named
 
 
-def _is_bind(entry: Mount, options: mounts.Options) -> bool:
+def is_bind(entry: Mount, options: mounts.Options) -> bool:
+    """Return whether a mount is a copy of a mount of the host, which the parent makes."""
     return (options.bind or entry.get("type") == "bind") and not options.remount
 
 
@@ -120,7 +121,7 @@ def steps(task: Task) -> list[Step]:
     """Plan the child's steps for its file systems, from the root to the last device and the streams."""
     return [
         *root_filesystem.steps(task),
-        *[_mount(task, key, entry) for key, entry in _mounts(task).items()],
+        *[_mount(task, key, entry) for key, entry in entries(task).items()],
         *_devices(task),
         *streams.steps(task.process, task.handles, task.root, console=True),
         *_readonly(task),
@@ -134,7 +135,7 @@ def _readonly(task: Task) -> list[Step]:
             f"readonly{key}", f"Make {entry['destination']} read-only; all is made in it by now", "mount_setattr(2)",
             mounts.make_readonly, task.root, _normal(entry["destination"]),
         )
-        for key, entry in _mounts(task).items()
+        for key, entry in entries(task).items()
         if _is_readonly_later(task, entry, mounts.Options(entry.get("options", [])))
     ]  # fmt: skip
 
@@ -150,7 +151,7 @@ def _is_readonly_later(task: Task, entry: Mount, options: mounts.Options) -> boo
 
 def _inside(task: Task, entry: Mount, options: mounts.Options) -> bytes | None:
     """Return the source of a bind mount as a path inside the root, if it is there and not idmapped; else None."""
-    if layers_of(task) or not _is_bind(entry, options) or _maps(task, entry, options) is not None:
+    if layers_of(task) or not is_bind(entry, options) or _maps(task, entry, options) is not None:
         return None
     if _is_proc(entry["destination"]):
         return None  # `copy` checks that this is a proc
@@ -165,7 +166,7 @@ def _inside(task: Task, entry: Mount, options: mounts.Options) -> bytes | None:
 def _mount(task: Task, key: str, entry: Mount) -> Step:
     destination, kind = entry["destination"], entry.get("type", "")
     options = mounts.Options(entry.get("options", []))
-    where = _checked(destination, "proc" if _is_bind(entry, options) and _is_proc(destination) else kind)
+    where = _checked(destination, "proc" if is_bind(entry, options) and _is_proc(destination) else kind)
     name = f"mount{key}"
     if options.remount:
         says = f"Change the mount at {destination}"
@@ -174,7 +175,7 @@ def _mount(task: Task, key: str, entry: Mount) -> Step:
     if source_inside is not None:
         says = f"Bind {os.fsdecode(source_inside)} of the box at {destination}"
         return Step(name, says, "open_tree(2)", mounts.bind_from_inside, task.root, where, source_inside, options)
-    if _is_bind(entry, options) or _is_joined_proc(task, entry):
+    if is_bind(entry, options) or _is_joined_proc(task, entry):
         says = f"Place the mount at {destination}"
         return Step(name, says, "move_mount(2)", place, task.handles, key, where, task.root)
     if kind == "cgroup":

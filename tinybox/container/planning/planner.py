@@ -48,7 +48,7 @@ def plan(task: Task) -> Plan:
         *network.reserve(task),
         *cgroups.make(task),
         *made,
-        *_open_namespaces(task),
+        *open_namespaces(task),
         *planned_mounts.parent_steps(task),
         *streams.pipes(task),
         *_make_child(task, inside, meanwhile, joined),
@@ -92,7 +92,8 @@ def check_labels(task: Task) -> None:
             labels.check(field)
 
 
-def _open_namespaces(task: Task) -> list[Step]:
+def open_namespaces(task: Task) -> list[Step]:
+    """Plan the parent's steps that open the existing namespaces which the child will join."""
     return [
         Step(f"open-{kind}-namespace", f"Open the {kind} namespace to join", "namespaces(7)",
              spawn.open_namespace, task.handles, kind, path)
@@ -196,7 +197,7 @@ def _prepare_namespaces(task: Task) -> list[Step]:
         Step("wait", "Wait until the parent has set the limits", "pipe(7)", child.wait_for_parent, handles),
     ]
     if "user" not in task.new:  # a new user namespace has no rights over those of the host: joined before, see _clone()
-        steps += [_join_step(task, kind) for kind in task.joined if kind not in ("pid", "user", "mount")]
+        steps += [join_step(task, kind) for kind in task.joined if kind not in ("pid", "user", "mount")]
     if task.userns:
         says = "Become root of the new user namespace"
         steps.append(Step("become-root", says, "user_namespaces(7)", idmap.become_root))
@@ -216,7 +217,7 @@ def _prepare_namespaces(task: Task) -> list[Step]:
     if "network" in task.new:
         steps.append(Step("loopback", "Set the interface lo up", "netdevice(7)", namespaces.loopback_up))
     if "mount" in task.joined:  # the last one, because the steps before it need the host's /proc
-        steps.append(_join_step(task, "mount"))
+        steps.append(join_step(task, "mount"))
     return steps
 
 
@@ -234,14 +235,15 @@ def _prepare_join(task: Task) -> list[Step]:
         says = f"Join the other namespaces as the host's root: {', '.join(kinds)}"
         steps.append(Step("join-early", says, "setns(2)", child.join_namespaces, handles))
     if "user" in task.joined:
-        steps.append(_join_step(task, "user"))
+        steps.append(join_step(task, "user"))
     if new:
         says = f"Make new namespaces: {', '.join(new)}"
         steps.append(Step("unshare", says, "unshare(2)", child.make_namespaces, handles, namespaces.flags(new)))
     return steps
 
 
-def _join_step(task: Task, kind: str) -> Step:
+def join_step(task: Task, kind: str) -> Step:
+    """Plan how the child joins an existing namespace of this OCI *kind*."""
     return Step(
         f"join-{kind}", f"Join the other {kind} namespace", "setns(2)", child.join_namespace, task.handles, kind
     )

@@ -32,7 +32,10 @@ def emit(
     if annotations is None:
         annotations = state.last(paths, container).get("annotations", {})
     known = annotations.get(spec.NAME, "")
-    name = next(iter(naming.of(paths, container, hint=known)), known)
+    try:
+        name = next(iter(naming.of(paths, container, hint=known)), known)
+    except OSError:  # no free descriptor
+        name = known
     more = {key: str(value) for key, value in attributes.items()}
     _append(
         paths, "container", action, container, {"image": annotations.get(spec.IMAGE_NAME, ""), "name": name, **more}

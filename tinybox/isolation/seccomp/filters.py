@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import UsageError
-from tinybox.linux import seccomp
+from tinybox.linux import files, seccomp, unnamed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,17 +125,10 @@ def read(path: str, origin: bytes) -> bytes | None:
 
 
 def write(path: str, origin: bytes, program: bytes) -> None:
-    """Write *program* into the cache file *path*, completely or not at all, by rename(2); ignore a failure."""
-    draft = f"{path}.{os.getpid()}"
+    """Write *program* into the cache file *path*, completely or not at all, and without a draft; ignore a failure."""
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        files.discard(path)  # a damaged one
+        unnamed.appear(path, seal(origin, program))
     except OSError:
         return  # a read-only directory, or that of another user: the next start compiles the profile again
-    try:
-        os.write(fd, seal(origin, program))
-        os.replace(draft, path)
-    except OSError:
-        os.unlink(draft)
-    finally:
-        os.close(fd)
