@@ -69,7 +69,7 @@ def test_an_existing_class_is_used_as_it_is(existing: Path) -> None:
 
 
 def test_a_class_without_values_must_exist(existing: Path) -> None:
-    """A name alone is a class that somebody has made; / is the default class."""
+    """A name alone is a class that an administrator has made; / is the default class."""
     service(existing, closID="gold").prepare()
     with pytest.raises(HostError, match="no class"):
         service(existing, closID="silver").prepare()
