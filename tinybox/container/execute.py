@@ -123,7 +123,7 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
         if new["user"].get("uid", 0) != 0 and not options.get("privileged"):
             new["capabilities"] = {"bounding": former.get("capabilities", {}).get("bounding", [])}
     if options.get("tty"):
-        variables["TERM"] = "xterm"
+        variables.setdefault("TERM", "xterm")  # the box may have a TERM of its own (-e, the image)
     variables |= option_values.environment(list(options.get("env") or ()), list(options.get("env_file") or ()))
     new["env"] = [f"{name}={value}" for name, value in variables.items()]
     new["cwd"] = options.get("workdir") or former["cwd"]

@@ -35,6 +35,15 @@ if TYPE_CHECKING:
         def close(self) -> None:
             """Close the pipes."""
 
+    class Leaving(Protocol):
+        """Detach keys, and what to do when they are typed: detaching.py, which imports this package."""
+
+        def take(self, typed: bytes) -> tuple[bytes, bool]:
+            """Return the bytes to pass on, and whether the keys are complete."""
+
+        def go(self) -> None:
+            """Go on in the background."""
+
     class SeccompAgent(Protocol):
         """A process on the host that answers system calls: seccomp_agent.py, which imports this package."""
 
@@ -59,6 +68,7 @@ class Handles:
         # terminal, and of pipes and files that its user may not open; see planning/streams.py.
         self.relayed = [number for number, fd in enumerate(streams) if watched and os.isatty(fd)]
         self.relay: Relay | None = None  # the pipes for these streams
+        self.leaving: Leaving | None = None  # the detach keys of a terminal, for `exec`
         self.sync = SyncPipes(folder)
         self.dies_with_parent = not folder  # with named pipes (OCI's create), the parent ends before the start
         self.kept = list(range(3, 3 + kept))  # fds that the program gets in addition to 0, 1, 2; see sd_listen_fds(3)
