@@ -28,7 +28,15 @@ class _Settings:
 
     strict = True
     object_hook = object_pairs_hook = None
-    parse_float, parse_int = float, int
+    parse_int = int
+
+    @staticmethod
+    def parse_float(text: str) -> float:
+        """Return the number *text*; ValueError for one that a float cannot have, such as 1e999, which were infinite."""
+        number = float(text)
+        if number - number:
+            raise ValueError(f"{text[:40]} is too large a number")
+        return number
 
     @staticmethod
     def parse_constant(name: str) -> float:
