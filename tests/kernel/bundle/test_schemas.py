@@ -79,7 +79,7 @@ def test_the_schema_finds_errors(field: str, value: object) -> None:
 
 
 def test_every_property_of_the_schema_is_in_the_table() -> None:
-    """Tinybox knows every field of the specification: it carries it out, refuses it by name, or ignores it by a list."""
+    """Tinybox knows every field of the specification: it carries it out, refuses it by name, or ignores a few."""
     refused = tuple(fields.REFUSED)
     theirs = properties("config-schema.json")
     missing = {path for path in theirs - set(FIELDS) - IGNORED if not path.startswith(refused)}
