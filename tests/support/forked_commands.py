@@ -8,6 +8,7 @@ Python prints it, with the status 1.
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import sys
@@ -40,7 +41,7 @@ class Outcome(NamedTuple):
         """Return what is wrong with the way in which it has ended, or ""; an error is one line and no traceback."""
         if self.status == HUNG:
             return f"it hung for {self.seconds:.0f} s"
-        if "Traceback" in self.stderr or "Error: " in self.stderr.replace("tinybox: ", ""):
+        if re.search(r"^(Traceback|[\w.]*Error\b)", self.stderr, re.MULTILINE):
             return "a traceback"
         lines = self.stderr.splitlines()
         if any(not line.startswith(("tinybox: ", "tinybox-oci: ", "warning: ")) for line in lines):

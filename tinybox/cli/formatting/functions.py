@@ -12,6 +12,7 @@ from tinybox.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SHOWN = 200  # characters of a value in an error
 WIDEST = 1_000_000  # Go's limit for a width or a precision
 LONGEST = 1 << 20  # characters of a function's arguments: each function may make several times as many of them
 _DIGITS = 7  # of WIDEST
@@ -69,7 +70,7 @@ def index(value: Any, *places: Any) -> Any:
         elif isinstance(value, list | tuple | str) and isinstance(place, int) and 0 <= place < len(value):
             value = value[place]
         else:
-            raise wrong(f"index {place!r} is not in {shown(value)}")
+            raise wrong(f"index {shown(place)[:SHOWN]} is not in {shown(value)[:SHOWN]}")
     return value
 
 
@@ -84,7 +85,7 @@ def formatted(form: str, *values: Any) -> str:
         text = form.replace("%v", "%s").replace("%q", '"%s"') % arguments
         text.encode("utf-8", "surrogateescape")  # %c makes half of a surrogate pair, which is not a character
     except (TypeError, ValueError, OverflowError) as error:
-        raise wrong(f"printf {form!r}: {error}") from error
+        raise wrong(f"printf {str(form)[:SHOWN]!r}: {error}") from error
     return text
 
 
@@ -139,5 +140,5 @@ def call(name: str, *values: Any) -> Any:
     try:
         return FUNCTIONS[name](*values)
     except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        given = ", ".join(map(shown, values)) or "nothing"
+        given = ", ".join(shown(value)[:SHOWN] for value in values) or "nothing"
         raise wrong(f"{name} cannot be applied to {given}") from error

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinybox.cli.formatting import actions
-from tinybox.cli.formatting.functions import call, field, shown, wrong
+from tinybox.cli.formatting.functions import SHOWN, call, field, shown, wrong
 from tinybox.errors import printable
 
 Value = Callable[["Scope"], Any]
@@ -160,7 +160,7 @@ def _repeat(scope: Scope, names: list[str], value: Any, body: list[Part], other:
     elif isinstance(value, list | tuple) or value is None:
         pairs = list(enumerate(value or ()))
     else:
-        raise wrong(f"range over {shown(value)}: it is neither a list nor a map")
+        raise wrong(f"range over {shown(value)[:SHOWN]}: it is neither a list nor a map")
     if not pairs:
         return _rendered(other, scope)
     texts = []
@@ -221,7 +221,7 @@ def _applied(value: Any, arguments: list[Any]) -> Any:
         except TypeError as error:
             raise wrong('a field that is a function needs its arguments, as in {{.Label "x"}}') from error
     if arguments:
-        raise wrong(f"{shown(value)} is no function: it cannot take {shown(arguments[0])}")
+        raise wrong(f"{shown(value)[:SHOWN]} is no function: it cannot take {shown(arguments[0])[:SHOWN]}")
     return value
 
 

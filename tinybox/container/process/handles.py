@@ -82,6 +82,7 @@ class Handles:
         self.springboard: int | str = -1  # what execve(2) is called with: that fd, or its path in the box's /proc
         self.cgroup_fd: int | None = None
         self.namespace_fds: dict[str, int] = {}  # namespaces to join, by kind
+        self.for_undo: list[int] = []  # fds that only an undo needs
         self.link_maker: LinkMaker | None = None  # the process that makes the network links, if it runs already
 
     def handed_over(self) -> list[int]:
@@ -94,6 +95,13 @@ class Handles:
             os.close(fd)
         self.namespace_fds.clear()
         self._close_mounts()
+
+    def settle(self) -> None:
+        """Close what is needed only until the program runs: the sync pipes, and what only an undo needs."""
+        self.sync.close()
+        for fd in self.for_undo:
+            os.close(fd)
+        self.for_undo.clear()
 
     def close_spare(self) -> None:
         """Close the fds that are of no use after the child's death, and that no undo needs."""
@@ -114,7 +122,7 @@ class Handles:
     def close(self) -> None:
         """Close every fd that is still open, and end the link maker."""
         self.close_trees()
-        self.sync.close()
+        self.settle()
         self.dismiss_link_maker()
         if self.relay is not None:
             self.relay.close()
