@@ -130,6 +130,8 @@ def headers(stream: Stream) -> Iterator[tarfile.TarInfo]:
             member = archive.next()
             if member is None:
                 break
+            if member.size < 0:
+                raise ImageError("", f"its size is {member.size}", "the archive is damaged or unsafe")
             archive.members = []  # type: ignore[attr-defined]  # tarfile would keep a million of them in memory
             if sum(len(key) + len(value) for key, value in archive.pax_headers.items()) > GLOBALS_MOST:
                 raise ImageError(

@@ -121,16 +121,19 @@ class Original:
         self._layer = os.path.dirname(tree)
         self.digest: str = layer_record(self._layer)["diff_id"]
         self.size, found = 0, hashlib.sha256()
-        for piece in self.pieces():
-            self.size += len(piece)
-            found.update(piece)
+        try:
+            for piece in self.pieces():
+                self.size += len(piece)
+                found.update(piece)
+        except OverflowError as error:  # a damaged record has a number that no file can have
+            raise self._changed() from error
         if f"sha256:{found.hexdigest()}" != self.digest:
             raise self._changed()
 
     @staticmethod
     def is_kept(tree: str) -> bool:
         """Return whether the store has the archive; tinybox did not keep it at first."""
-        return os.path.exists(f"{os.path.dirname(tree)}/{_NAME}")
+        return os.path.isfile(f"{os.path.dirname(tree)}/{_NAME}")
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the archive; the content of files is read as it is on the disk, with zeros for holes."""
@@ -154,7 +157,7 @@ class Original:
 
     def _content(self, top: int, path: bytes, parts: Iterator[Span]) -> Iterator[bytes]:
         try:
-            fd = open_straight(top, path, os.O_RDONLY)
+            fd = open_straight(top, path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
             raise self._changed() from error
         try:

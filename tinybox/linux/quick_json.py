@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _SPACE = " \t\n\r"
 MOST = 1 << 25  # characters of a file: tinybox's config.json has some thousand, an image's config at most 4 MiB
 DEEPEST = 100  # levels of lists and objects: Python's own limit is 1000, and a config.json of OCI needs 10
+INT64 = range(-(1 << 63), 1 << 64)  # the shape of a number that a system call or a clock takes
 _KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 _DAMAGE = (errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EIO)  # a file of tinybox that is no readable file any more
 
@@ -28,7 +29,15 @@ class _Settings:
 
     strict = True
     object_hook = object_pairs_hook = None
-    parse_float, parse_int = float, int
+    parse_int = int
+
+    @staticmethod
+    def parse_float(text: str) -> float:
+        """Return the number *text*; ValueError for one that a float cannot have, such as 1e999, which were infinite."""
+        number = float(text)
+        if number - number:
+            raise ValueError(f"{text[:40]} is too large a number")
+        return number
 
     @staticmethod
     def parse_constant(name: str) -> float:
@@ -180,14 +189,15 @@ def _misfits(value: dict[str, Any], shape: dict[str, Any], place: str) -> Iterat
 def _is(value: object, kind: type) -> bool:
     """Return whether *value* is a *kind*: true is not a number, and text must be a possible argument of a system call.
 
-    So a text with a zero byte, or with a character that UTF-8 cannot encode, does not count as text; nor does a number
-    count that no integer of 64 bits can have, such as 1e999, which is infinite.
+    So a text with a zero byte, or with a character that UTF-8 cannot encode, does not count as text. A
+    float is at most as large as an integer of 64 bits: it is a number of seconds or bytes.
     """
     if kind is bool:
         return isinstance(value, bool)
     if kind is not str:
-        is_number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
-        return is_number and -(2**63) <= value < 2**64  # type: ignore[operator]
+        if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
+            return False
+        return kind is int or INT64[0] <= value <= INT64[-1]
     try:
         return isinstance(value, str) and b"\0" not in value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half of a surrogate pair, which is not a character

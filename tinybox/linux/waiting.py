@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
+LONGEST = 1e6  # seconds of one poll(2), eleven days
+
+
 def until(look: Callable[[], T], deadline: float, pause: float) -> T:
     """Call *look* until it returns a true value, and return that; after *deadline*, return the last, false value.
 
@@ -24,7 +27,13 @@ def until(look: Callable[[], T], deadline: float, pause: float) -> T:
 
 
 def readable(fd: int, seconds: float) -> bool:
-    """Wait until *fd* can be read without waiting, also at its end of file; False after *seconds*; see poll(2)."""
-    poll = select.poll()
+    """Wait until *fd* can be read without waiting, also at its end of file; False after *seconds*; see poll(2).
+
+    poll(2) counts milliseconds in an int: a longer wait is made of several.
+    """
+    poll, deadline = select.poll(), time.monotonic() + seconds
     poll.register(fd, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
+    while not (found := poll.poll(min(max(0.0, deadline - time.monotonic()), LONGEST) * 1000)):
+        if time.monotonic() >= deadline:
+            return False
+    return bool(found)

@@ -32,7 +32,7 @@ ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123
 CREATING, CREATED, RUNNING, STOPPED = state.CREATING, state.CREATED, state.RUNNING, state.STOPPED
 SHAPE: dict[str, Any] = {  # see quick_json.misfit
     "pid": state_file.PIDS,
-    "startTicks": int,
+    "startTicks": json.INT64,
     "annotations": {"*": str},
     "groups": [str],
     "keyring": bool,

@@ -195,8 +195,11 @@ def test_a_hook_has_a_timeout(bundle: Bundle) -> None:
     """A hook that takes longer than its timeout is killed, and counts as failed; a faster one is not."""
     bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "60"], "timeout": 1}]}
     bundle.refused("hooks.createRuntime[0] /bin/sleep", "has not ended after 1 s")
-    bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "0"], "timeout": 60}]}
-    assert bundle.says("echo ran") == "ran"
+    for seconds in (60, 2**31 - 1):  # more milliseconds than poll(2) can count
+        bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "0"], "timeout": seconds}]}
+        assert bundle.says("echo ran") == "ran"
+    bundle.config["hooks"]["createRuntime"][0]["timeout"] = 10**20
+    bundle.refused("hooks.createRuntime[0].timeout", "is not a whole number")
 
 
 def test_a_missing_hook_is_an_error(bundle: Bundle) -> None:

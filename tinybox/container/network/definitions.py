@@ -11,8 +11,8 @@ import os
 from tinybox.container.network import BRIDGE, HOST, NONE
 from tinybox.container.records import naming
 from tinybox.errors import DamagedError, StateError, UsageError, report
+from tinybox.linux import files, unnamed
 from tinybox.linux import quick_json as json
-from tinybox.linux import unnamed
 from tinybox.linux.locks import lock_file
 
 TYPE_CHECKING = False
@@ -136,7 +136,11 @@ def save(paths: Paths, network: Network) -> None:
         raise UsageError(f"network name {network.name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-]+")
     path = os.path.join(paths.networks, f"{network.name}.json")
     kept = {key: value for key, value in vars(network).items() if key != "name"}
-    unnamed.appear(path, json.dumps(kept).encode(), 0o644)
+    data = json.dumps(kept).encode()
+    try:
+        unnamed.appear(path, data, 0o644)
+    except FileExistsError:  # a known one is replaced
+        files.replace(path, data, 0o644)
 
 
 def remove(paths: Paths, network: Network) -> None:

@@ -8,13 +8,12 @@ imports nothing.
 from __future__ import annotations
 
 import os
-import select
 
 from tinybox.container.process import init
 from tinybox.container.records import spec
 from tinybox.errors import TinyboxError
 from tinybox.linux import quick_json as json
-from tinybox.linux import trampoline
+from tinybox.linux import trampoline, waiting
 from tinybox.linux.signals import signal
 
 TYPE_CHECKING = False
@@ -141,9 +140,7 @@ def _memory(content: bytes) -> int:
 def _wait(name: str, pid: int, seconds: int | None, output: int) -> None:
     pidfd = os.pidfd_open(pid)
     try:
-        waiting = select.poll()
-        waiting.register(pidfd, select.POLLIN)
-        in_time = bool(waiting.poll(None if seconds is None else seconds * 1000))
+        in_time = seconds is None or waiting.readable(pidfd, seconds)
         if not in_time:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

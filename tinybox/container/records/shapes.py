@@ -6,6 +6,8 @@ config.json of another tool is checked by config/validate.py, which has a strict
 
 from __future__ import annotations
 
+from tinybox.linux.quick_json import INT64
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -14,25 +16,25 @@ _TEXTS, _TEXT_MAP = [str], {"*": str}
 _IDS, _UINT32 = range(2**32 - 1), range(1 << 32)
 _PORTS = range(1 << 16)
 _MAPPINGS = [dict.fromkeys(("containerID!", "hostID!", "size!"), _UINT32)]
-_HOOKS = [{"path!": str, "args": _TEXTS, "env": _TEXTS, "timeout": int}]
-_DEVICE = {"path!": str, "type!": str, "major": int, "minor": int, "fileMode": int, "uid": _IDS, "gid": _IDS}
-_RULE = {"allow!": bool, "type": str, "major": int, "minor": int, "access": str}
-_RATES = [{"major!": int, "minor!": int, "rate!": int}]
+_HOOKS = [{"path!": str, "args": _TEXTS, "env": _TEXTS, "timeout": INT64}]
+_DEVICE = {"path!": str, "type!": str, "major": INT64, "minor": INT64, "fileMode": INT64, "uid": _IDS, "gid": _IDS}
+_RULE = {"allow!": bool, "type": str, "major": INT64, "minor": INT64, "access": str}
+_RATES = [{"major!": INT64, "minor!": INT64, "rate!": INT64}]
 _RESOURCES: dict[str, Any] = {
     "devices": [_RULE],
-    "memory": dict.fromkeys(("limit", "reservation", "swap", "kernel", "swappiness"), int),
-    "cpu": {**dict.fromkeys(("shares", "quota", "period", "burst", "idle"), int), "cpus": str, "mems": str},
-    "pids": {"limit": int},
-    "blockIO": {"weight": int, **{f"throttle{way}Device": _RATES for way in ("ReadBps", "WriteBps")}},
+    "memory": dict.fromkeys(("limit", "reservation", "swap", "kernel", "swappiness"), INT64),
+    "cpu": {**dict.fromkeys(("shares", "quota", "period", "burst", "idle"), INT64), "cpus": str, "mems": str},
+    "pids": {"limit": INT64},
+    "blockIO": {"weight": INT64, **{f"throttle{way}Device": _RATES for way in ("ReadBps", "WriteBps")}},
     "unified": _TEXT_MAP,
 }
-_CONDITION = {"index!": _UINT32, "value!": int, "valueTwo": int, "op!": str}
+_CONDITION = {"index!": _UINT32, "value!": INT64, "valueTwo": INT64, "op!": str}
 _SECCOMP: dict[str, Any] = {
     "defaultAction!": str,
-    "defaultErrnoRet": int,
+    "defaultErrnoRet": INT64,
     "architectures": _TEXTS,
     "flags": _TEXTS,
-    "syscalls": [{"names!": _TEXTS, "action!": str, "errnoRet": int, "args": [_CONDITION]}],
+    "syscalls": [{"names!": _TEXTS, "action!": str, "errnoRet": INT64, "args": [_CONDITION]}],
 }
 _PROCESS: dict[str, Any] = {
     **dict.fromkeys(("terminal", "noNewPrivileges"), bool),
@@ -41,9 +43,9 @@ _PROCESS: dict[str, Any] = {
     **dict.fromkeys(("cwd", "apparmorProfile", "selinuxLabel"), str),
     "capabilities": {"*": _TEXTS},
     "rlimits": [{"type!": str, "soft!": range(1 << 64), "hard!": range(1 << 64)}],
-    "oomScoreAdj": int,
-    "scheduler": {"policy!": str, "nice": int, "priority": int, "flags": _TEXTS},
-    "ioPriority": {"class!": str, "priority": int},
+    "oomScoreAdj": INT64,
+    "scheduler": {"policy!": str, "nice": INT64, "priority": INT64, "flags": _TEXTS},
+    "ioPriority": {"class!": str, "priority": INT64},
     "execCPUAffinity": _TEXT_MAP,
 }
 _LINUX: dict[str, Any] = {
@@ -56,7 +58,7 @@ _LINUX: dict[str, Any] = {
     "sysctl": _TEXT_MAP,
     **dict.fromkeys(("maskedPaths", "readonlyPaths"), _TEXTS),
     "personality": {"domain": str},
-    "timeOffsets": {"*": {"secs": int, "nanosecs": int}},
+    "timeOffsets": {"*": {"secs": INT64, "nanosecs": INT64}},
 }
 _MOUNT = {"destination!": str, **dict.fromkeys(("type", "source"), str), "options": _TEXTS}
 CONFIG: dict[str, Any] = {  # see quick_json.misfit
@@ -79,7 +81,7 @@ ANNOTATIONS: dict[str, Any] = {  # those that are JSON, by the part of their nam
     "exposed": _TEXTS,
     "names": dict.fromkeys(("nameserver", "search", "options", "hosts"), _TEXTS),
     "volumes-from": _TEXTS,
-    "health": {"test!": _TEXTS, **_SECONDS, "retries!": int},
+    "health": {"test!": _TEXTS, **_SECONDS, "retries!": INT64},
 }
 NETWORKS = [  # the endpoints of a running container
     {

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 STATUSES = NEW, CREATING, CREATED, RUNNING, STOPPED = "new", "creating", "created", "running", "stopped"
 PIDS = range(1 << 22)  # the most that the kernel gives: pid_max in proc_sys_kernel(5)
-_CHECK: dict[str, Any] = {"ExitCode": int, "Output": str}  # one result of a health check
+_TIMES = range(1 << 63)  # in nanoseconds since 1970
+_CHECK: dict[str, Any] = {"Start!": _TIMES, "End!": _TIMES, "ExitCode": json.INT64, "Output": str}  # of a health check
 SHAPE: dict[str, Any] = {  # see quick_json.misfit
     "id!": str,
     "status!": STATUSES,
@@ -50,12 +51,12 @@ SHAPE: dict[str, Any] = {  # see quick_json.misfit
     "annotations!": {"*": str},
     "command": [str],
     "exitCode": range(-1, 256),
-    **dict.fromkeys("createdAt startTicks startedAt finishedAt restarts".split(), range(1 << 63)),
+    **dict.fromkeys("createdAt startTicks startedAt finishedAt restarts".split(), _TIMES),
     **dict.fromkeys("terminal oomKilled restarting".split(), bool),
     **dict.fromkeys("ociVersion bundle error".split(), str),
-    "health": {"Status": str, "FailingStreak": int, "Log": [_CHECK]},
+    "health": {"Status": str, "FailingStreak": json.INT64, "Log": [_CHECK]},
 }
-_WITH_PROCESS: dict[str, Any] = {"pid!": PIDS, "startTicks!": int}  # while it has a first process
+_WITH_PROCESS: dict[str, Any] = {"pid!": PIDS, "startTicks!": json.INT64}  # while it has a first process
 
 
 def load(path: str, container: str) -> State | None:
