@@ -13,7 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.launch import run as run
+    from tinybox.container.monitor.foreground import run as run
 
 __version__ = "0.1.0"
 
@@ -22,6 +22,6 @@ def __getattr__(name: str) -> object:
     """Import ``tinybox.run`` at its first use, so that ``import tinybox`` stays cheap; see PEP 562."""
     if name != "run":
         raise AttributeError(name)
-    from tinybox.container.launch import run
+    from tinybox.container.monitor.foreground import run
 
     return run

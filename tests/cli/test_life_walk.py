@@ -257,6 +257,23 @@ def test_kill_wait_and_restart(tinybox: Command, image: str) -> None:
         one_line(tinybox("kill", "-s", "NOSIG", it.name), 1, "no such signal")
 
 
+def test_wait_returns_at_the_first_end(tinybox: Command, image: str) -> None:
+    """With a restart policy, `wait` prints the status of the first end, as docker's; the container runs again."""
+    script = "test -e /again && exec sleep 100; until test -e /go; do sleep 0.02; done; rm /go; exit 5"
+    with life(tinybox, "--restart", "always", image, "sh", "-c", script) as it:
+        with tinybox.start("wait", it.name) as waiting:
+            until(lambda: field(waiting.pid, "State").startswith("S"))
+            it.inside("touch /go")
+            assert waiting.communicate(timeout=60 * SLOWNESS)[0] == "5\n"
+        with tinybox.start("wait", it.name) as waiting:
+            it.inside("touch /again /go")
+            assert waiting.communicate(timeout=60 * SLOWNESS)[0] == "5\n"
+        until(lambda: it.state.get("restarts") == 2 and lives(it.pid))
+        with tinybox.start("wait", it.name) as waiting:
+            stdout_of(tinybox, "kill", it.name)
+            assert waiting.communicate(timeout=60 * SLOWNESS)[0] == "137\n"
+
+
 def test_pause_and_unpause(tinybox: Command, image: str) -> None:
     """A paused box stands still and `ps` says so; exec is refused; unpaused, it goes on; `stop` works on both."""
     with life(tinybox, image, "sh", "-c", "while :; do echo x >> /beat; sleep 0.02; done") as it:

@@ -10,7 +10,7 @@ import sys
 
 from tinybox.cli.before_run import SEEING, refuse_seeing, warn_of_host_changes
 from tinybox.cli.pulling import MISSING, checked, with_image
-from tinybox.container import launch
+from tinybox.container import launch, lifecycle
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
@@ -18,7 +18,12 @@ from tinybox.errors import UsageError, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+    from tinybox.container.lifecycle import Container
+    from tinybox.container.process.detaching import Departure
+    from tinybox.container.process.wait_loop import Ending, Signals
 
 
 def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
@@ -36,17 +41,36 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     on_terminal = os.isatty(0) and os.isatty(1)
     options.setdefault("interactive", on_terminal)  # stdin is not enough: in `run ... | less` the keys are for less
     options.setdefault("tty", on_terminal)
+    if options["tty"] and options["interactive"] and not any(options.get(key) for key in SEEING):
+        from tinybox.container.process import detaching
+
+        make = lambda departure: _foreground(image, command, options, policy, departure)  # noqa: E731
+        return detaching.in_owner(make, options.get("detach_keys", ""), b"tinybox:monitor")
+    return _foreground(image, command, options, policy)
+
+
+def _foreground(
+    image: str, command: list[str], options: dict[str, Any], policy: str, departure: Departure | None = None
+) -> int:
+    """Run it in the foreground; without --rm with a log, which costs some milliseconds, and so can be attached to."""
     stdin = 0 if options["interactive"] else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    handles = Handles((stdin, 1, 2), interactive=options["interactive"], watched=True)
+    passing = bool(options.get("rm")) and departure is None
+    handles = Handles((stdin, 1, 2), interactive=options["interactive"], watched=passing)
+    carry_out: Callable[[Container, Signals], Ending] = lifecycle.run
+    if not passing:
+        from tinybox.container.monitor import foreground as logged
+
+        carry_out = lambda container, signals: logged.run_logged(container, signals, departure)  # noqa: E731
     if any(options.get(key) for key in SEEING):
         from tinybox.seeing import run as seen
 
         foreground = seen.foreground
     else:
         foreground = launch.foreground
-    ending = with_image(
-        image, lambda: foreground(image, command, options, handles, before_start=warn_of_host_changes), policy
+    make = lambda: foreground(  # noqa: E731
+        image, command, options, handles, before_start=warn_of_host_changes, carry_out=carry_out
     )
+    ending = with_image(image, make, policy)
     if ending.out_of_memory:
         print(f"tinybox: killed: out of memory, limit {options['memory'].upper()}", file=sys.stderr)
     if ending.complaint:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tinybox.container.views.listing import Listed
     from tinybox.container.views.log_reader import Entry, Selection
 
+LONGEST = 1 << 20  # bytes of a line without an end that are kept
+
 
 class Output:
     """Writes whole lines to *stream*, with or without a prefix; several threads may write at the same time."""
@@ -30,13 +32,25 @@ class Output:
         width = max(map(len, names.values()), default=0)
         self._prefixes = {key: f"{name.ljust(width)}  | ".encode() if prefix else b"" for key, name in names.items()}
         self._stream, self._timestamps, self._alone = stream, timestamps, threading.Lock()
+        self._partial: dict[tuple[str, str], bytes] = {}  # the pieces so far of a long line, by container and stream
 
     def write(self, container: str, entries: Iterable[Entry]) -> None:
-        """Write *entries* of *container*, and flush the stream."""
+        """Write *entries* of *container*, and flush the stream; a long line is several entries, but one line here."""
         with self._alone:
             for entry in entries:
-                when = f"{entry.time} ".encode() * self._timestamps
-                self._stream.write(self._prefixes[container] + when + entry.data.removesuffix(b"\n") + b"\n")
+                key = (container, entry.stream)
+                data = self._partial.pop(key, f"{entry.time} ".encode() * self._timestamps) + entry.data
+                if data.endswith(b"\n") or len(data) > LONGEST:
+                    self._stream.write(self._prefixes[container] + data.removesuffix(b"\n") + b"\n")
+                else:
+                    self._partial[key] = data
+            self._stream.flush()
+
+    def finish(self, container: str) -> None:
+        """Write the last line of *container* if it has no newline."""
+        with self._alone:
+            for key in [key for key in self._partial if key[0] == container]:
+                self._stream.write(self._prefixes[container] + self._partial.pop(key) + b"\n")
             self._stream.flush()
 
 
@@ -49,6 +63,8 @@ def show(paths: Paths, containers: list[Listed], selection: Selection, output: O
 
     for _, container, entry in heapq.merge(*(entries(listed.id) for listed in containers), key=lambda row: row[0]):
         output.write(container, [entry])
+    for listed in containers:
+        output.finish(listed.id)
 
 
 def follow(paths: Paths, containers: list[Listed], selection: Selection, output: Output) -> list[threading.Thread]:
@@ -61,6 +77,7 @@ def follow(paths: Paths, containers: list[Listed], selection: Selection, output:
         with suppress(BrokenPipeError):
             for batch in log_reader.follow(paths, container, selection):
                 output.write(container, batch)
+            output.finish(container)
 
     threads = [threading.Thread(target=attend, args=(listed.id,), daemon=True) for listed in containers]
     for thread in threads:

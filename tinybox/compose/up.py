@@ -192,9 +192,10 @@ class Startup:
         except StateError:
             last = log_reader.Selection(tail=LAST_LINES)
             with suppress(TinyboxError):
-                for batch in log_reader.read(self.paths, naming.find(self.paths, service.container), last):
-                    for entry in batch:
-                        self.say(f"{service.name}-1  | {entry.data.decode(errors='replace').rstrip()}")
+                batches = log_reader.read(self.paths, naming.find(self.paths, service.container), last)
+                said = b"".join(entry.data for batch in batches for entry in batch)
+                for line in said.removesuffix(b"\n").split(b"\n") if said else []:
+                    self.say(f"{service.name}-1  | {line.decode(errors='replace').rstrip()}")
             raise
         if condition == HEALTHY:
             self.say(f" Container {service.container}  Healthy")

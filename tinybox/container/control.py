@@ -240,12 +240,19 @@ def unpause(paths: Paths, word: str) -> None:
 
 
 def wait(paths: Paths, word: str) -> int | None:
-    """Wait until a container has ended; return its exit status, or None if that is unknown; see docker-wait(1)."""
+    """Wait until a container ends; return its exit status, or None if that is unknown; see docker-wait(1).
+
+    If its restart policy starts it again, the status is that of the first end.
+    """
     container = naming.find(paths, word)
+    former = state.read(paths, container).get("finishedAt")
     waits = waking.Wait(paths, container)
     while not state.wait_for_owner(paths, container, state.PAUSE):
         waits.check()
         now = state.seen(paths, container)
+        known = now or state.last(paths, container)
+        if known.get("finishedAt") != former and (now or known.get("restarting")):
+            return known.get("exitCode")
         if now.get("status") == state.RUNNING:
             with contextlib.suppress(StateError), Running(paths, container, now) as target:
                 if not target.ends_within(0) and _has_ended(target, None):

@@ -13,7 +13,7 @@ import signal
 
 from tinybox.container import freezing, lifecycle
 from tinybox.container.config import configure, option_values, user_option
-from tinybox.container.planning import program, streams
+from tinybox.container.planning import cgroups, program, streams
 from tinybox.container.planning.planner import check_labels, oom_score
 from tinybox.container.planning.task import Task
 from tinybox.container.process import child, init, spawn, wait_loop
@@ -123,7 +123,7 @@ def configured(config: Spec, pid: int, arguments: Sequence[str], options: dict[s
         if new["user"].get("uid", 0) != 0 and not options.get("privileged"):
             new["capabilities"] = {"bounding": former.get("capabilities", {}).get("bounding", [])}
     if options.get("tty"):
-        variables["TERM"] = "xterm"
+        variables.setdefault("TERM", "xterm")  # the box may have a TERM of its own (-e, the image)
     variables |= option_values.environment(list(options.get("env") or ()), list(options.get("env_file") or ()))
     new["env"] = [f"{name}={value}" for name, value in variables.items()]
     new["cwd"] = options.get("workdir") or former["cwd"]
@@ -186,15 +186,17 @@ def _outside(task: Task, inside: list[Step], joins: bool) -> list[Step]:
     clone.undone_by("SIGKILL for the child", lambda: spawn.kill(handles))
     release = Step("release", "Let the child do its own steps", "pipe(7)", spawn.release, handles)
     ready = Step("await", "Wait until the child is ready", "pipe(7)", spawn.await_child, handles)
+    _, classified = cgroups.class_of_service(task)
     if not joins:
         says, act = "Put the child into the control groups that clone3 could not reach", spawn.join_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
-        order = [groups, clone, *program.reset_child(task), join_groups, *oom_score(task), release]
+        order = [groups, clone, *program.reset_child(task), join_groups, *classified, *oom_score(task), release]
     else:
         says, act = "Put the child into the container's control groups", spawn.enter_cgroup
         join_groups = Step("join-cgroup", says, "cgroups(7)", act, task.cgroup, handles)
         first, last = program.adopt(task)
-        order = [clone, *program.reset_child(task), release, first, groups, join_groups, *oom_score(task), last]
+        order = [clone, *program.reset_child(task), release, first, groups, join_groups]
+        order += [*classified, *oom_score(task), last]
     return [*streams.pipes(task), *program.trampoline(task), *order, ready, *streams.give(task)]
 
 

@@ -1,4 +1,4 @@
-"""`tinybox run` and tinybox.run(): find the image, configure and plan a container, run it in the foreground.
+"""`tinybox run` and tinybox.run(): find the image, configure, plan and register a container, and run it.
 
 The command line and the Python API share these functions; options have docker's names, with ``_`` in place of ``-``.
 """
@@ -26,31 +26,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.container.network.definitions import Network
-    from tinybox.container.process.wait_loop import Ending
+    from tinybox.container.process.wait_loop import Ending, Signals
     from tinybox.container.records.spec import Mount
 
 # Options that only the command line carries out: they show the run, put it in the background, or do not run it at all.
 AT_A_TERMINAL = [option.key for option in OPTIONS if option.terminal]
 KEYS = {option.key: option for option in BY_NAME.values()} | {"net": BY_NAME["net"]}
-
-
-def run(image: str, *command: str, root: str = "", stdin: int | None = None, **options: Any) -> Ending:
-    """Run *command* in a new container of *image* and return how it ended; like docker-run(1), in the foreground.
-
-    *options* are those of ``tinybox run``, with ``_`` in place of ``-``: ``memory="32m", volume=["/a:/b"], rm=True``.
-    *stdin* is a file descriptor, or None for an empty input. Raises TinyboxError, with the exit status of the command
-    as ``status``.
-    """
-    normalized = normal(options)
-    for key in filter(normalized.get, AT_A_TERMINAL):
-        raise UsageError(f"option {key}", "is for the command line only", f"tinybox run --{KEYS[key].name}")
-    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else -1
-    try:
-        handles = Handles((null if stdin is None else stdin, 1, 2), watched=True)
-        return foreground(image, command, normalized, handles, root=root)
-    finally:
-        if null >= 0:
-            os.close(null)
 
 
 def foreground(
@@ -61,13 +42,14 @@ def foreground(
     *,
     root: str = "",
     before_start: Callable[[lifecycle.Container], None] = lambda _: None,
+    carry_out: Callable[[lifecycle.Container, Signals], Ending] = lifecycle.run,
 ) -> Ending:
-    """Make a container, call *before_start* with it, run it, and return how it ended."""
+    """Make a container, call *before_start* with it, run it by *carry_out*, and return how it ended."""
     with wait_loop.Signals() as signals:
         passing = bool(options.get("rm"))
         container = register(image, command, options, handles, root=root, passing=passing, at_once=True)
         before_start(container)
-        return lifecycle.run(container, signals)
+        return carry_out(container, signals)
 
 
 def register(

@@ -14,7 +14,7 @@ from tinybox.container.planning.task import Task
 from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
-from tinybox.errors import DamagedError, Reported, StateError, report
+from tinybox.errors import DamagedError, Reported, StateError, TinyboxError, report
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.limits import settings
 from tinybox.linux import files
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tinybox.container.network.endpoints import Endpoints
     from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Plan
-    from tinybox.container.process.wait_loop import Ending, Signals
+    from tinybox.container.process.wait_loop import Ending, Signals, Streams
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Spec
@@ -68,13 +68,15 @@ def endpoints_of(paths: Paths, container: str, annotations: dict[str, str]) -> E
     return Endpoints(paths, container, annotations)
 
 
-def run(container: Container, signals: Signals) -> Ending:
-    """Run a registered container in the foreground and return how it ended.
+def run(container: Container, signals: Signals, streams: Streams | None = None) -> Ending:
+    """Run a registered container in the foreground and return how it ended; *streams* pass on its input and output.
 
     After an error before its program runs, nothing of it is left. After a later one, it is stopped and its files are
     kept (without ``--rm``): the program may have written some.
     """
     try:
+        if streams is not None:
+            streams.open()
         create(container)
         container.runner.start()
     except BaseException:
@@ -82,11 +84,17 @@ def run(container: Container, signals: Signals) -> Ending:
             container.runner.undo()
         finally:
             discard(container)
+            if streams is not None:
+                streams.close(TinyboxError.status)
         raise
     try:
         record_start(container)
-        ending = wait_loop.watch(container, signals)
+        if streams is not None:
+            streams.started()
+        ending = wait_loop.watch(container, signals, streams.watch if streams is not None else None)
         stop(container, ending)
+        if streams is not None:
+            streams.close(ending.status)
     except BaseException as error:
         try:
             abandon(container, error)

@@ -19,6 +19,8 @@ PROCESSORS = 8192  # the most that a kernel supports; it ignores those that a ma
 TIMER_SLACK = 50_000  # nanoseconds: the kernel's default
 CORE_FILTER = "33"  # hexadecimal: the kernel's default; see core(5)
 
+_NODES = 1024  # no kernel is built for more: MAX_NUMNODES
+
 _ioprio_get = Syscall("ioprio_get", ctypes.c_int, ctypes.c_int)
 _ioprio_set = Syscall("ioprio_set", ctypes.c_int, ctypes.c_int, ctypes.c_int)
 _get_mempolicy = Syscall("get_mempolicy", ctypes.POINTER(ctypes.c_int), *[ctypes.c_ulong] * 4)
@@ -122,6 +124,12 @@ def has_memory_policy() -> bool:
 def reset_memory_policy() -> None:
     """Let this process get its memory from the nearest node; see set_mempolicy(2)."""
     _set_mempolicy(0, None, 0)
+
+
+def set_memory_policy(mode: int, nodes: int) -> None:
+    """Set the memory policy *mode*, an MPOL_* with its flags, for the *nodes*, bits of a mask; see set_mempolicy(2)."""
+    mask = ctypes.create_string_buffer(nodes.to_bytes(_NODES // 8, "little"))
+    _set_mempolicy(mode, mask if nodes else None, _NODES + 1 if nodes else 0)
 
 
 def _own(name: str) -> str:

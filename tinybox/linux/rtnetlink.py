@@ -98,6 +98,11 @@ def addresses(kernel: netlink.NetlinkSocket) -> list[Address]:
     return found
 
 
+def address_parts(kernel: netlink.NetlinkSocket) -> list[tuple[tuple[int, ...], dict[int, bytes]]]:
+    """Return all addresses of this namespace: the fields of struct ifaddrmsg, and the attributes; rtnetlink(7)."""
+    return list(_dump(kernel, RTM_GETADDR, RTM_NEWADDR, _ADDRESS))
+
+
 def links() -> list[Link]:
     """Return the links of this namespace, with all addresses except those of scope link; see rtnetlink(7)."""
     with netlink.NetlinkSocket(netlink.ROUTE) as kernel:

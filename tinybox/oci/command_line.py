@@ -30,7 +30,10 @@ DEFAULT_ROOT = "/run/tinybox-oci"
 GLOBALS = (
     "root=DIR log=FILE log-format=FORMAT debug cgroup-manager=MANAGER systemd-cgroup rootless=BOOL v/version h/help"
 )
-_MAKE = "b/bundle=DIR pid-file=FILE console-socket=SOCKET preserve-fds=N no-pivot no-new-keyring no-subreaper"
+_MAKE = (
+    "b/bundle=DIR pid-file=FILE console-socket=SOCKET pidfd-socket=SOCKET preserve-fds=N no-pivot no-new-keyring"
+    " no-subreaper"
+)
 _LIMITS = (
     "blkio-weight=N cpu-period=N cpu-quota=N cpu-burst=N cpu-share=N cpu-rt-period=N cpu-rt-runtime=N cpu-idle=N"
     " cpuset-cpus=LIST cpuset-mems=LIST memory=BYTES memory-reservation=BYTES memory-swap=BYTES pids-limit=N"
@@ -49,9 +52,9 @@ VERBS = {
     "exec": Verb(
         "ID [PROGRAM...]",
         "Run one more program in a container",
-        "p/process=FILE d/detach t/tty console-socket=SOCKET pid-file=FILE u/user=UID[:GID] e/env=NAME=VALUE..."
-        " cwd=DIR c/cap=CAPABILITY... g/additional-gids=GID... preserve-fds=N no-new-privs apparmor=PROFILE"
-        " process-label=LABEL ignore-paused no-subreaper",
+        "p/process=FILE d/detach t/tty console-socket=SOCKET pidfd-socket=SOCKET pid-file=FILE u/user=UID[:GID]"
+        " e/env=NAME=VALUE... cwd=DIR c/cap=CAPABILITY... g/additional-gids=GID... preserve-fds=N no-new-privs"
+        " apparmor=PROFILE process-label=LABEL ignore-paused no-subreaper cgroup=[CONTROLLER:]PATH...",
     ),
     "ps": Verb("ID [OPTION...]", "List the processes of a container", "f/format=FORMAT"),
     "list": Verb("", "List containers", "f/format=FORMAT q/quiet"),
@@ -69,7 +72,7 @@ VERBS = {
         "Make a container from a bundle, with the processes that checkpoint has written",
         f"{_CRIU} b/bundle=DIR pid-file=FILE console-socket=SOCKET d/detach no-pivot no-subreaper",
     ),
-    "spec": Verb("", "Write an example config.json", "b/bundle=DIR"),
+    "spec": Verb("", "Write an example config.json", "b/bundle=DIR rootless"),
     "features": Verb("", "Print what this runtime supports as the specification's JSON", ""),
 }
 

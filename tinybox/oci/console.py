@@ -1,16 +1,14 @@
 """--console-socket: send the master of the container's terminal over a unix socket to the engine, which listens there.
 
-The terminal is made in the container. A file descriptor can be sent in a message between processes: the kernel gives
-the receiver its own descriptor of the same open file; see SCM_RIGHTS in unix(7).
+The terminal is made in the container; descriptor.py sends it.
 """
 
 from __future__ import annotations
 
-import _socket  # the C module only: importing socket.py costs 4 ms more
 import os
-import struct
 
 from tinybox.errors import UsageError
+from tinybox.oci import descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,20 +43,9 @@ def connect(command: CommandLine, handles: Handles) -> None:
 
 
 def send(path: str, handles: Handles) -> None:
-    """Send the master of the container's terminal, and its name, to the socket at *path*, and close it here.
+    """Send the master of the container's terminal, and its name, to the socket at *path*, and close it here."""
+    from tinybox.isolation import terminal
 
-    UsageError: no process listens there, or the socket does not exist.
-    """
-    channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-    try:
-        channel.connect(path)
-        right = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", handles.master))
-        from tinybox.isolation import terminal
-
-        channel.sendmsg([terminal.name_of(handles.master).encode()], [right])
-    except OSError as error:
-        raise UsageError(f"--console-socket {path}", error.strerror or str(error)) from error
-    finally:
-        channel.close()
+    descriptor.send("console-socket", path, terminal.name_of(handles.master), handles.master)
     os.close(handles.master)
     handles.master = -1

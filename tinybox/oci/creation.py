@@ -19,7 +19,7 @@ from tinybox.container.process.sync_pipe import ReopenedSyncPipes
 from tinybox.container.records import host, spec
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import files
-from tinybox.oci import console, ending, groups, record, shared
+from tinybox.oci import console, descriptor, ending, groups, record, shared
 from tinybox.oci.command_line import listening
 
 TYPE_CHECKING = False
@@ -97,6 +97,7 @@ def make(command: CommandLine, adapt: Callable[[Creation], None] = lambda _: Non
         creation.note(config)
         creation.runner.create()
         console.connect(command, creation.handles)
+        descriptor.send_pidfd(command, creation.handles)
         creation.note_process()
         write_pid(command, creation.handles)
     except BaseException:

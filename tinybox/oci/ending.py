@@ -6,7 +6,7 @@ import os
 
 from tinybox.container.process import hooks
 from tinybox.container.records import spec
-from tinybox.errors import DamagedError, StateError, TinyboxError
+from tinybox.errors import DamagedError, HostError, StateError, TinyboxError
 from tinybox.isolation.cgroups import hierarchies
 from tinybox.isolation.cgroups.shared import SharedCgroup
 from tinybox.linux.signals import signal
@@ -146,6 +146,7 @@ def destroy(entry: Record, log: Log) -> None:
             group.kill()
         end(entry)
         group.remove()
+        _leave_class(config, entry.id)
         root = shared.root(config, entry.state["bundle"], entry.state.get("covers"))
         if root and not root.remove():
             log.write_warning(
@@ -153,6 +154,18 @@ def destroy(entry: Record, log: Log) -> None:
             )
     entry.remove()
     after(entry, config, log)
+
+
+def _leave_class(config: Spec, container: str) -> None:
+    """Remove the class of service of a container, or its group for measuring, if it has one; see intelRdt."""
+    settings = config.get("linux", {}).get("intelRdt")
+    if settings is not None:
+        from tinybox.isolation import resctrl
+
+        try:
+            resctrl.ClassOfService(settings, container).remove()
+        except HostError:  # resctrl is not mounted any more: its classes are gone
+            return
 
 
 def _destroy_damaged(entry: Record, log: Log) -> None:

@@ -20,9 +20,10 @@ RIGHTS = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
 def write(command: CommandLine) -> None:
     """Write config.json into --bundle, or the current directory; UsageError: the file exists."""
     path = os.path.join(command.value("bundle", "."), "config.json")
+    config = rootless(example()) if "rootless" in command.flags else example()
     try:
         with open(path, "x", encoding="utf-8") as file:
-            file.write(json.dumps(example(), indent="\t") + "\n")
+            file.write(json.dumps(config, indent="\t") + "\n")
     except FileExistsError as error:
         raise UsageError(path, "exists already", "remove it first") from error
 
@@ -51,6 +52,28 @@ def example() -> Spec:
             "readonlyPaths": list(linux.READONLY),
         },
     }
+
+
+def rootless(config: Spec) -> Spec:
+    """Return the example for an engine without root's rights: a user namespace in which the caller is root.
+
+    The caller may not mount a sysfs for the host's network, so /sys is the host's; it cannot set limits or groups.
+    """
+    linux = config["linux"]
+    kept: list[Mount] = []
+    for mount in config["mounts"]:
+        options = [option for option in mount["options"] if not option.startswith(("uid=", "gid="))]
+        if mount["destination"] == "/sys":
+            options = ["rbind", "nosuid", "noexec", "nodev", "ro"]
+            kept.append({"destination": "/sys", "type": "none", "source": "/sys", "options": options})
+        else:
+            kept.append({**mount, "options": options})
+    kinds = [entry["type"] for entry in linux["namespaces"] if entry["type"] != "network"]
+    linux["namespaces"] = [{"type": kind} for kind in (*kinds, "user")]
+    linux["uidMappings"] = [{"containerID": 0, "hostID": os.geteuid(), "size": 1}]
+    linux["gidMappings"] = [{"containerID": 0, "hostID": os.getegid(), "size": 1}]
+    del linux["resources"]
+    return {**config, "mounts": kept, "linux": linux}
 
 
 def mounts() -> list[Mount]:

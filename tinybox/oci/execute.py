@@ -17,11 +17,13 @@ from tinybox.container.records.spec import CAPABILITY_SETS
 from tinybox.errors import StateError, UsageError
 from tinybox.linux import proc
 from tinybox.linux import quick_json as json
-from tinybox.oci import console, creation, ending, groups, record, shared
+from tinybox.oci import console, creation, descriptor, ending, groups, record, shared
 from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tinybox.container.records.spec import Process, Spec, User
     from tinybox.oci.command_line import CommandLine
     from tinybox.oci.record import Record
@@ -30,10 +32,16 @@ if TYPE_CHECKING:
 class Execution:
     """One more process of the container *entry*, with the attributes that wait_loop.watch() needs."""
 
-    def __init__(self, entry: Record, config: Spec, handles: Handles, *, dies_with_parent: bool) -> None:
+    def __init__(
+        self, entry: Record, config: Spec, handles: Handles, *, dies_with_parent: bool, below: Sequence[str] = ()
+    ) -> None:
         here = host.read(entry.cache)
         self.handles, self.limits_memory = handles, False
         self.cgroup = groups.group(entry.id, config, here.hierarchies, entry.state.get("groups") or ())
+        if below:
+            from tinybox.isolation.cgroups import sub_group
+
+            self.cgroup = sub_group.SubGroup(self.cgroup, sub_group.parsed(below))
         handles.namespace_fds[execute.TARGET] = open_process(entry)
         if shared.root(config, entry.state["bundle"]):
             handles.namespace_fds[execute.ROOT] = open_root(entry)
@@ -94,12 +102,16 @@ def begin(command: CommandLine, *, detached: bool) -> Execution:
         process = creation.complete(process, command, f"/proc/{entry.state['pid']}/root")
         watched = not detached and not command.value("console-socket")
         handles = Handles(kept=command.kept, interactive=not detached, watched=watched)
-        execution = Execution(entry, {**config, "process": process}, handles, dies_with_parent=not detached)
+        below = command.values.get("cgroup", ())
+        execution = Execution(
+            entry, {**config, "process": process}, handles, dies_with_parent=not detached, below=below
+        )
         for warning in execution.runner.plan.warnings:
             command.log.write("warning", warning)
         try:
             execution.runner.create()
             console.connect(command, execution.handles)
+            descriptor.send_pidfd(command, execution.handles)
             creation.write_pid(command, execution.handles)
             execution.runner.start()
         except BaseException:

@@ -10,7 +10,7 @@ import json
 from tinybox import __version__
 from tinybox.container.config import rules
 from tinybox.container.records import spec
-from tinybox.isolation import mount_options, namespaces
+from tinybox.isolation import memory_policy, mount_options, namespaces
 from tinybox.isolation.seccomp import compiler, filters
 from tinybox.linux import capability
 
@@ -45,8 +45,10 @@ def features() -> dict[str, Any]:
             "seccomp": _seccomp(),
             "apparmor": {"enabled": True},
             "selinux": {"enabled": True},
-            "intelRdt": {"enabled": False},
+            "memoryPolicy": {"modes": list(memory_policy.MODES), "flags": list(memory_policy.FLAGS)},
+            "intelRdt": {"enabled": True, "schemata": True, "monitoring": True},
             "mountExtensions": {"idmap": {"enabled": True}},
+            "netDevices": {"enabled": True},
         },
         "annotations": {"tinybox.version": __version__},
         "potentiallyUnsafeConfigAnnotations": ["tinybox."],  # a prefix: tinybox.layers names directories of the host

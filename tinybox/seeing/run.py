@@ -32,6 +32,7 @@ def foreground(
     handles: Handles,
     *,
     before_start: Callable[[Container], None],
+    carry_out: Callable[[Container, Signals], Ending] = lifecycle.run,
 ) -> Ending:
     """Run one container in the foreground, reported to an observer process; see launch.foreground."""
     seeing = audience.SeeingOptions(options)
@@ -42,7 +43,7 @@ def foreground(
             container = launch.register(image, command, options, handles, passing=bool(options.get("rm")))
             before_start(container)
             _check(container, seeing)
-            return _run(container, signals, reporter)
+            return _run(container, signals, reporter, carry_out)
     finally:
         reporter.close()
         os.waitpid(watching, 0)
@@ -82,11 +83,13 @@ def _check(container: Container, seeing: audience.SeeingOptions) -> None:
         raise
 
 
-def _run(container: Container, signals: Signals, reporter: Reporter) -> Ending:
+def _run(
+    container: Container, signals: Signals, reporter: Reporter, carry_out: Callable[[Container, Signals], Ending]
+) -> Ending:
     reporter.start()
     reporter.send("trace", **_introduction(container))
     try:
-        ending = lifecycle.run(container, signals)
+        ending = carry_out(container, signals)
     except BaseException as error:
         reporter.send("end", status=None, error=str(error), left=getattr(error, "status", 0) == LeftError.status)
         raise

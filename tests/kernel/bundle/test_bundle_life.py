@@ -248,4 +248,7 @@ def test_a_bundle_of_runc_s_runs(bundle: Bundle) -> None:
     os.spawnv(os.P_WAIT, runc, ["runc", "spec", "--bundle", str(folder)])
     bundle.config = json.loads((folder / "config.json").read_text())
     bundle.process["terminal"] = False
-    assert bundle.says("hostname; id -u; touch /new 2>/dev/null || echo readonly").split() == ["runc", "0", "readonly"]
+    done = bundle.run("hostname; id -u; touch /new 2>/dev/null || echo readonly")
+    assert (done.returncode, done.stdout.split()) == (0, ["runc", "0", "readonly"]), done
+    # An older `runc spec` asks for ambient capabilities that are not inheritable, which no kernel grants.
+    assert all("level=warning" in line and "ambient" in line for line in done.stderr.splitlines()), done

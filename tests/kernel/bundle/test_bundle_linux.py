@@ -283,7 +283,7 @@ def test_seccomp_follows_the_profile(bundle: Bundle) -> None:
 
 def test_a_refused_bundle_leaves_nothing(bundle: Bundle) -> None:
     """After an error there is neither a record nor a control group of the container."""
-    bundle.linux["intelRdt"] = {"closID": "x"}
-    bundle.refused("linux.intelRdt", "not supported")
+    bundle.linux["intelRdt"] = {"closID": "a/b"}
+    bundle.refused("linux.intelRdt.closID", "a/b")
     assert not (bundle.path / "state" / bundle.name).exists()
     assert stat.S_ISDIR(bundle.root.stat().st_mode)

@@ -82,9 +82,15 @@ def test_a_restored_box_is_as_before(tinybox: Command) -> None:
 
 
 def test_a_restored_box_has_its_network(tinybox: Command) -> None:
-    """A server that has bound the address of its box is reached at the published port as before."""
+    """A server that has bound the address of its box is reached at the published port as before.
+
+    The second box keeps the network: a start gets the next address there.
+    """
     script = "echo here > /index.html; exec httpd -f -p $(hostname -i):80 -h /"
-    with life(tinybox, "--network", "bridge", "-p", "80", "busybox", "sh", "-c", script) as it:
+    with (
+        life(tinybox, "--network", "bridge", "-p", "80", "busybox", "sh", "-c", script) as it,
+        life(tinybox, "--network", "bridge", "busybox", "sleep", "1000"),
+    ):
         address = it.shown(ADDRESS)
         until(lambda: "httpd" in it.inside("ps"))
         keep(tinybox, it)

@@ -53,7 +53,7 @@ def test_criu_is_too_old(tinybox: Command, tmp_path: Path) -> None:
         goes_on(it, it.pid)
 
 
-@pytest.mark.parametrize("last", ["", "os.kill(os.getpid(), 9)", "os.write(line, b'\\xff' * 99)"])
+@pytest.mark.parametrize("last", ["", "os.kill(os.getpid(), 9)", "os.read(line, 9999); os.write(line, b'\\xff' * 99)"])
 def test_criu_fails(tinybox: Command, tmp_path: Path, last: str) -> None:
     """An error of criu is quoted in one line, without control characters, whatever criu does then; the box goes on."""
     says = "sys.stderr.write('Error (criu/x.c:9): this kernel lacks \\x1b]0;x\\x07 it\\n'); sys.stderr.flush()"
@@ -105,7 +105,7 @@ def test_a_checkpoint_is_checked_before_anything_is_made(tinybox: Command) -> No
         start = ("start", "--checkpoint", "cp1", it.name)
         one_line(tinybox(*start), 1, "does not exist")  # without inventory.img it is half-made
         (folder / "inventory.img").touch()
-        one_line(tinybox(*start), 1, "tinybox.json", "version is missing")
+        one_line(tinybox(*start), 1, "tinybox.json", "there is none")
         (folder / "tinybox.json").write_text(NOTES.replace("[]", "5"))
         one_line(tinybox(*start), 1, "tinybox.json", "mounts is no list")
         (folder / "tinybox.json").write_text(NOTES)

@@ -181,8 +181,8 @@ def test_signals_go_through_or_not(tinybox: Command) -> None:
         client.communicate()
 
 
-def test_a_foreground_container_cannot_be_attached_to(tinybox: Command) -> None:
-    """A container in the foreground of another terminal has no attach socket; the error line says so."""
+def test_a_passing_container_cannot_be_attached_to(tinybox: Command) -> None:
+    """A container of `run --rm` without a terminal has no attach socket; the error line says so."""
     name = new_name()
     with kept(tinybox, "--rm", "--name", name, "busybox", "sh", "-c", "echo READY; sleep 50"):
         one_line(tinybox("attach", name), 1, "foreground")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tinybox.container.monitor import attach_protocol
-from tinybox.container.monitor.attach import AttachSession, key_bytes
+from tinybox.container.monitor.attach import AttachSession
+from tinybox.container.process.detaching import key_bytes
 from tinybox.container.records.paths import Paths
 from tinybox.errors import UsageError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def visit() -> Iterator[tuple[AttachSession, list[bytes]]]:
     """Give an attach client on a terminal, and a list of the packets that it sends."""
     ours, theirs = attach_protocol.pair()
-    it = AttachSession(Paths("/nowhere"), "id", ours, terminal_inside=True, keys=key_bytes("ctrl-p,ctrl-q"))
+    it = AttachSession(Paths("/nowhere"), "id", ours, terminal_inside=True, keys="ctrl-p,ctrl-q")
     sent: list[bytes] = []
     it.say = sent.append  # type: ignore[method-assign, assignment]
     yield it, sent
@@ -29,7 +30,14 @@ def visit() -> Iterator[tuple[AttachSession, list[bytes]]]:
 
 @pytest.mark.parametrize(
     ("text", "keys"),
-    [("ctrl-p,ctrl-q", b"\x10\x11"), ("a", b"a"), ("ctrl-a,x", b"\x01x"), ("ctrl-@", b"\0"), ("ctrl-[", b"\x1b")],
+    [
+        ("ctrl-p,ctrl-q", b"\x10\x11"),
+        ("a", b"a"),
+        ("ctrl-a,x", b"\x01x"),
+        ("ctrl-@", b"\0"),
+        ("ctrl-[", b"\x1b"),
+        ("DEL,ctrl-_", b"\x7f\x1f"),
+    ],
 )
 def test_keys(text: str, keys: bytes) -> None:
     """A letter is itself, ctrl- and a letter its control character."""
@@ -48,7 +56,7 @@ def test_the_keys_detach_in_one_piece_and_in_two(visit: tuple[AttachSession, lis
     it, sent = visit
     assert not it.type(b"before\x10\x11after")
     assert sent == [b"ibefore"]
-    it.held = b""
+    it.keys.held = b""
     assert it.type(b"\x10")
     assert not it.type(b"\x11")
     assert sent == [b"ibefore"]

@@ -66,7 +66,7 @@ class ServedContainer:
     def client(self) -> attach_server.Client:
         """Attach a client; return its end of the socket as a Client, which keeps packets that cannot be sent yet."""
         ours, theirs = attach_protocol.pair()
-        self.server.admit(theirs)
+        self.server.admit(attach_server.Client(theirs))
         return attach_server.Client(ours)
 
     def close(self) -> None:

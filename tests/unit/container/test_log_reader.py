@@ -78,16 +78,47 @@ def test_the_last_lines_of_a_large_file(paths: Paths, box: str) -> None:
     """--tail reads a file of megabytes from its end: the lines are right, and most of its bytes are not read."""
     with open(log_of(paths, box), "w", encoding="utf-8") as file:
         file.writelines(
-            json.dumps({"log": f"{n}" + "x" * 100, "stream": "stdout", "time": "2"}) + "\n" for n in range(50_000)
+            json.dumps({"log": f"{n}" + "x" * 100 + "\n", "stream": "stdout", "time": "2"}) + "\n"
+            for n in range(50_000)
         )
     fd = os.open(log_of(paths, box), os.O_RDONLY)
     for count in (1, 2, 400, 1000):
-        assert rotated_files.seek_to_last(fd, count) == count
+        assert rotated_files.seek_to_last(fd, log_reader.Tail(count).takes)
         assert os.read(fd, 40).startswith(b'{"log": "%dx' % (50_000 - count))
     os.close(fd)
     before = int(_io("rchar"))
     assert len(text(log_reader.read(paths, box, Selection(tail=1000)))) == 1000
     assert int(_io("rchar")) - before < os.path.getsize(log_of(paths, box)) / 10
+
+
+@pytest.mark.parametrize("tail", range(7))
+def test_the_last_lines_are_whole(paths: Paths, box: str, tail: int) -> None:
+    """A line of 40,000 bytes is three entries and one line, also over a rotation; so is an unfinished last line."""
+    lines = ["first\n", "a" * 40_000 + "\n", "b" * 16_384 + "\n", "c\n", "d" * 40_000]
+    log = Log(log_of(paths, box), max_size=30_000, max_files=9)
+    for line in lines:
+        log.write("stdout", line.encode())
+    log.close()
+    assert os.path.exists(log_of(paths, box) + ".2")
+    shown = "".join(text_as_it_is(log_reader.read(paths, box, Selection(tail=tail))))
+    assert shown == "".join(lines[max(0, 5 - tail) :])
+
+
+def test_the_last_lines_of_two_streams(paths: Paths, box: str) -> None:
+    """The pieces of a long line are one line, while the other stream has whole lines between them."""
+    log = Log(log_of(paths, box))
+    log.write("stderr", b"one\n")
+    log.write("stdout", b"x" * 20_000)
+    log.write("stderr", b"two\nthree\n")
+    log.write("stdout", b"y\n")
+    log.close()
+    shown = "".join(text_as_it_is(log_reader.read(paths, box, Selection(tail=3))))
+    assert shown == "x" * 16_384 + "two\nthree\n" + "x" * 3616 + "y\n"
+
+
+def text_as_it_is(batches: Iterator[list[Entry]]) -> list[str]:
+    """Return the data in *batches*."""
+    return [entry.data.decode() for batch in batches for entry in batch]
 
 
 def _io(name: str) -> str:

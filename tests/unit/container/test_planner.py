@@ -219,5 +219,7 @@ def test_what_can_be_undone_says_so() -> None:
             assert bool(step.undo_says) == (step.undo is not None), step
             if step.undo:
                 told[step.name] = step.undo_says
-    assert told.keys() == {"ports", "addresses", "cgroup", "clone", "outer", "share-root"}
+    assert told.keys() == {
+        *("ports", "addresses", "cgroup", "clone", "outer", "share-root", "net-devices", "resctrl"),
+    }
     assert told["cgroup"] == "SIGKILL for every process in it, then rmdir(2)"

@@ -7,7 +7,7 @@ from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
 from tinybox.container.monitor import attach, attach_protocol, background
-from tinybox.container.process import wait_loop
+from tinybox.container.process import detaching, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, state, waking
 from tinybox.container.records.paths import Paths
@@ -54,7 +54,7 @@ def create(image: str, command: list[str], options: dict[str, Any]) -> int:
     return 0
 
 
-def start(names: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
+def start(names: tuple[str, ...], *, attached: bool, interactive: bool, keys: str = "") -> int:
     """Start containers; with *attached* or *interactive*, attach to the only one and return its exit status."""
     paths = Paths()
     here = host.read(paths.cache)
@@ -62,7 +62,7 @@ def start(names: tuple[str, ...], *, attached: bool, interactive: bool) -> int:
     if attached or interactive:
         if len(names) > 1:
             raise UsageError("start -a", "several containers at once cannot be attached to", "name one of them")
-        return _start_attached(paths, here, names[0], interactive=interactive)
+        return _start_attached(paths, here, names[0], interactive=interactive, keys=keys)
     return each(names, lambda name: _start(paths, here, name))
 
 
@@ -72,7 +72,9 @@ def _start(paths: Paths, here: host.Host, name: str) -> None:
         begin(container)
 
 
-def restore(names: tuple[str, ...], checkpoint: str, folder: str, *, attached: bool, interactive: bool) -> int:
+def restore(
+    names: tuple[str, ...], checkpoint: str, folder: str, *, attached: bool, interactive: bool, keys: str = ""
+) -> int:
     """Let one container at rest go on from a *checkpoint*, in *folder* or among its own; return as `start` does."""
     if len(names) > 1:
         raise UsageError("start --checkpoint", "you cannot restore multiple containers at once", "name one of them")
@@ -88,7 +90,8 @@ def restore(names: tuple[str, ...], checkpoint: str, folder: str, *, attached: b
             raise
 
     if attached or interactive:
-        return _begin_attached(paths, own(names[0]), interactive=interactive)
+        detaching.key_bytes(keys or detaching.DETACH)
+        return _begin_attached(paths, own(names[0]), interactive=interactive, keys=keys)
     return each(names, lambda name: begin(own(name)))
 
 
@@ -109,20 +112,23 @@ def _owned_with_checkpoint(
     return container
 
 
-def _start_attached(paths: Paths, here: host.Host, name: str, *, interactive: bool) -> int:
+def _start_attached(paths: Paths, here: host.Host, name: str, *, interactive: bool, keys: str) -> int:
+    detaching.key_bytes(keys or detaching.DETACH)
     container = launch.owned(paths, here, name, terminal.window())
     if container is None:
-        return attach_to(name, stdin=interactive)
-    return _begin_attached(paths, container, interactive=interactive)
+        return attach_to(name, stdin=interactive, keys=keys)
+    return _begin_attached(paths, container, interactive=interactive, keys=keys)
 
 
-def _begin_attached(paths: Paths, container: lifecycle.Container, *, interactive: bool) -> int:
+def _begin_attached(paths: Paths, container: lifecycle.Container, *, interactive: bool, keys: str) -> int:
     connection, monitor_end = attach_protocol.pair()
     with wait_loop.Signals() as signals:
         begin(container, monitor_end)
         monitor_end.close()
         inside = bool(container.config["process"].get("terminal"))
-        return attach.attend(paths, container.id, connection, signals, stdin=interactive, terminal_inside=inside)
+        return attach.attend(
+            paths, container.id, connection, signals, stdin=interactive, terminal_inside=inside, keys=keys
+        )
 
 
 def attach_to(name: str, *, stdin: bool = True, proxy: bool = True, keys: str = "") -> int:
@@ -135,8 +141,8 @@ def attach_to(name: str, *, stdin: bool = True, proxy: bool = True, keys: str = 
     try:
         connection = attach_protocol.connect(paths.run_directory(container))
     except OSError as error:
-        cause = "runs in the foreground of another terminal"
-        raise StateError(f"container {name}", cause, "only a container started with -d can be attached to") from error
+        cause = "runs in the foreground, with --rm and without a terminal of its own"
+        raise StateError(f"container {name}", cause, "run it with -d, with -it, or without --rm") from error
     waking.owner_of(now["pid"])
     with wait_loop.Signals() as signals:
         inside = bool(now.get("terminal"))

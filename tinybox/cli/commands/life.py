@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +25,8 @@ from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tinybox.container.process.detaching import Departure
 
 
 def several_names(offer: completion.Offer) -> Callable[[Any], Any]:
@@ -53,6 +56,12 @@ TIME = click.option(
     callback=_check_seconds,
     help="Seconds before SIGKILL (default: the container's, or 10); -1: no limit.",
 )
+DETACH_KEYS = click.option(
+    "--detach-keys",
+    default="",
+    metavar="KEYS",
+    help="The keys that detach from a terminal (default ctrl-p,ctrl-q).",
+)
 SIGNAL = click.option("-s", "--signal", "signal_word", default="", metavar="SIGNAL", help="Send this signal.")
 
 create = table_command(
@@ -66,20 +75,21 @@ create = table_command(
 @RESTING_NAMES
 @click.option("-a", "--attach", "attached", is_flag=True, help="Show its output and exit with its status.")
 @click.option("-i", "--interactive", is_flag=True, help="Attach, and pass stdin on.")
+@DETACH_KEYS
 @click.option("--checkpoint", default="", metavar="NAME", help="Let the container go on from this checkpoint.")
 @click.option("--checkpoint-dir", "folder", default="", metavar="DIR", help="The checkpoint is in DIR.")
-def start(names: tuple[str, ...], *, attached: bool, interactive: bool, checkpoint: str, folder: str) -> int:
+def start(names: tuple[str, ...], *, detach_keys: str, checkpoint: str, folder: str, **how: bool) -> int:
     """Start containers that were created, or have stopped."""
     if checkpoint:
-        return detached.restore(names, checkpoint, folder, attached=attached, interactive=interactive)
-    return detached.start(names, attached=attached, interactive=interactive)
+        return detached.restore(names, checkpoint, folder, keys=detach_keys, **how)
+    return detached.start(names, keys=detach_keys, **how)
 
 
 @click.command()
 @LIVING_NAME
 @click.option("--no-stdin", is_flag=True, help="Do not pass stdin on.")
 @click.option("--sig-proxy", type=bool, default=True, metavar="BOOL", help="Pass signals on (default: true).")
-@click.option("--detach-keys", default="", metavar="KEYS", help="The keys that detach (default ctrl-p,ctrl-q).")
+@DETACH_KEYS
 def attach(name: str, *, no_stdin: bool, sig_proxy: bool, detach_keys: str) -> int:
     """Connect this terminal to a running container."""
     return detached.attach_to(name, stdin=not no_stdin, proxy=sig_proxy, keys=detach_keys)
@@ -95,26 +105,41 @@ def attach(name: str, *, no_stdin: bool, sig_proxy: bool, detach_keys: str) -> i
 @click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]", help="Set a variable.")
 @click.option("--env-file", multiple=True, metavar="FILE", help="Read variables from a file.")
 @click.option("--privileged", is_flag=True, help="With all capabilities and without the seccomp filter.")
+@DETACH_KEYS
 @LIVING_NAME
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
     """Run COMMAND in a running container, beside its first process."""
+    options["tty"] = options["tty"] and not options["detach"]  # with -d no process would read the terminal
+    if options["tty"] and options["interactive"] and os.isatty(0):
+        from tinybox.container.process import detaching
+
+        execute = lambda departure: _execute(name, command, options, departure)  # noqa: E731
+        return detaching.in_owner(execute, options.get("detach_keys", ""), b"tinybox:exec")
+    return _execute(name, command, options)
+
+
+def _execute(name: str, command: tuple[str, ...], options: dict[str, Any], departure: Departure | None = None) -> int:
     from tinybox.container.execute import Execution
 
     paths = Paths()
     here = host.read(paths.cache)
     here.check()
-    options["tty"] = options["tty"] and not options["detach"]  # with -d no process would read the terminal
     if options["tty"] and options["interactive"] and not os.isatty(0):
         raise UsageError("--tty", "the input device is not a terminal", "leave -t out, or run it on a terminal")
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     out, err = (null, null) if options["detach"] else (1, 2)
     stdin = 0 if options["interactive"] and not options["detach"] else null
     handles = Handles((stdin, out, err), interactive=stdin == 0, watched=not options["detach"])
+    if departure is not None:
+        departure.area, handles.leaving = here.arguments, departure
     with control.running(paths, name) as target, wait_loop.Signals() as signals:
         running = Execution(paths, here, target, command, options, handles)
         if not options["detach"]:
-            return running.run(signals).status
+            ending = running.run(signals)
+            if ending.complaint:
+                print(f"tinybox: {ending.complaint}", file=sys.stderr)
+            return ending.status
         running.leave()
     return 0
 

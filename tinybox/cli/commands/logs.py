@@ -58,7 +58,10 @@ class Writer:
 @click.option("-t", "--timestamps", is_flag=True, help="Show the time of each line.")
 @click.argument("container", shell_complete=completion.containers)
 def logs(container: str, since: str, until: str, tail: str, *, follow: bool, timestamps: bool) -> None:
-    """Show the output of CONTAINER, which was started with -d: its stdout on stdout, its stderr on stderr."""
+    """Show the output of CONTAINER: its stdout on stdout, its stderr on stderr.
+
+    A container of `run --rm` without a terminal has no log, unless it was started with -d.
+    """
     paths, now = Paths(), time.time_ns()
     selection = log_reader.Selection(
         units.moment("--since", since, now) if since else 0,

@@ -148,7 +148,7 @@ def _environment(request: Request, *, terminal: bool) -> list[str]:
     if request.modes["uts"] == "private":
         variables["HOSTNAME"] = _hostname(request)
     if terminal:
-        variables["TERM"] = "xterm"
+        variables.setdefault("TERM", "xterm")
     variables |= option_values.environment(request.options.get("env") or [], request.options.get("env_file") or [])
     variables.setdefault("HOME", request.home)
     return [f"{name}={value}" for name, value in variables.items()]

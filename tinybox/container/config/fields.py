@@ -170,6 +170,19 @@ linux.sysctl.*                                       str
 linux.maskedPaths                                    [/]
 linux.readonlyPaths                                  [/]
 linux.mountLabel                                     str
+linux.memoryPolicy                                   object
+linux.memoryPolicy.mode                              str!
+linux.memoryPolicy.nodes                             str
+linux.memoryPolicy.flags                             [str]
+linux.netDevices                                     object
+linux.netDevices.*                                   object
+linux.netDevices.*.name                              str
+linux.intelRdt                                       object
+linux.intelRdt.closID                                str
+linux.intelRdt.schemata                              [str]
+linux.intelRdt.l3CacheSchema                         str
+linux.intelRdt.memBwSchema                           str
+linux.intelRdt.enableMonitoring                      bool
 linux.personality                                    object
 linux.personality.domain                             LINUX|LINUX32!
 linux.personality.flags                              [str]
@@ -183,9 +196,8 @@ REFUSED = {
     "freebsd": "this is Linux",
     "vm": "tinybox makes containers, not virtual machines",
     "process.commandLine": "is for Windows: on Linux it is process.args",
-    "linux.intelRdt": "resctrl is not supported",
-    "linux.netDevices": "moving network devices is not supported; it came with version 1.3",
-    "linux.memoryPolicy": "is not supported; it came with version 1.3",
+    "linux.intelRdt.enableCMT": "was replaced by enableMonitoring in version 1.3",
+    "linux.intelRdt.enableMBM": "was replaced by enableMonitoring in version 1.3",
     "linux.resources.blockIO.leafWeight": "is for the scheduler CFQ, which Linux 5.0 has removed",
     "linux.resources.blockIO.weightDevice[].leafWeight": "is for the scheduler CFQ, which Linux 5.0 has removed",
 }

@@ -77,6 +77,8 @@ class Option:
 OPTIONS = [
     Option("life", "name", "", TEXT, "NAME", "The name of the container (default: a random one)"),
     Option("life", "detach", "d", FLAG, "", "Run in the background and print the container's id", terminal=True),
+    Option("life", "detach-keys", "", TEXT, "KEYS", "The keys that detach from a terminal (default ctrl-p,ctrl-q)",
+           terminal=True),
     Option("life", "cidfile", "", TEXT, "FILE", "Write the container's id to FILE, which must not exist",
            field="annotations.tinybox.cidfile", inspect=("ContainerIDFile", ""), offer="files"),
     Option("life", "pull", "", TEXT, "WHEN", "Make the image by its recipe: missing (default), always or never",
@@ -100,7 +102,7 @@ OPTIONS = [
     Option("life", "health-start-interval", "", TEXT, "TIME",
            "Time between two checks in that time (default: 5s, or less)"),
     Option("life", "no-healthcheck", "", FLAG, "", "Do not run the health check of the image"),
-    Option("life", "log-opt", "", LIST, "KEY=VALUE", "max-size=SIZE or max-file=NUMBER of the log (detached only)"),
+    Option("life", "log-opt", "", LIST, "KEY=VALUE", "max-size=SIZE or max-file=NUMBER of the log"),
     Option("life", "env", "e", LIST, "NAME[=VALUE]", "Set a variable; without a value, use that of the caller"),
     Option("life", "env-file", "", LIST, "FILE", "Read variables from a file", offer="files"),
     Option("life", "workdir", "w", TEXT, "DIR", "The working directory of the program", compose="working_dir"),

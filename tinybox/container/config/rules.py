@@ -46,8 +46,27 @@ def check(config: Spec) -> None:
     _devices(linux)
     check_resources(linux.get("resources", {}))
     _seccomp(linux.get("seccomp", {}))
+    _rare(linux, kinds)
     if linux.get("personality", {}).get("flags"):
         raise UsageError("linux.personality.flags", "the specification defines no flags", "leave it out")
+
+
+def _rare(linux: Any, kinds: list[str]) -> None:
+    """Check the fields that few containers have: their modules are loaded only if they are there."""
+    if linux.get("memoryPolicy"):
+        from tinybox.isolation import memory_policy
+
+        memory_policy.check(linux["memoryPolicy"])
+    if linux.get("netDevices"):
+        from tinybox.isolation.network import moved_devices
+
+        if "network" not in kinds:
+            raise UsageError("linux.netDevices", "would stay the host's", "add a namespace of type network")
+        moved_devices.check(linux["netDevices"])
+    if linux.get("intelRdt") is not None:
+        from tinybox.isolation import resctrl
+
+        resctrl.check(linux["intelRdt"])
 
 
 def check_process(process: Process) -> None:

@@ -11,7 +11,8 @@ import signal
 
 from tinybox.container import control
 from tinybox.container.monitor import attach_protocol
-from tinybox.errors import StateError, UsageError
+from tinybox.container.process import detaching
+from tinybox.errors import StateError
 from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
@@ -21,22 +22,18 @@ if TYPE_CHECKING:
     from tinybox.container.process.wait_loop import Signals
     from tinybox.container.records.paths import Paths
 
-DETACH = "ctrl-p,ctrl-q"
 ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}  # end this process if they are not forwarded
 
 
 class AttachSession:
     """The client's side of an attach: *line* is the socket to the monitor; fds 0, 1 and 2 belong to the user.
 
-    *terminal_inside* states whether the container has a terminal; *keys* are the bytes of the detach keys.
+    *terminal_inside* states whether the container has a terminal; *keys* are the detach keys.
     """
 
-    def __init__(
-        self, paths: Paths, container: str, line: _socket.socket, *, terminal_inside: bool, keys: bytes
-    ) -> None:
+    def __init__(self, paths: Paths, container: str, line: _socket.socket, *, terminal_inside: bool, keys: str) -> None:
         self.paths, self.container, self.line = paths, container, line
-        self.terminal_inside, self.keys = terminal_inside, keys
-        self.held = b""  # typed bytes that may be the beginning of the detach keys; not yet sent
+        self.terminal_inside, self.keys = terminal_inside, detaching.DetachKeys(keys)
         self.outbox: list[bytes] = []
         self.status: int | None = None
         self.terminals = [fd for fd in range(3) if os.isatty(fd)]
@@ -92,20 +89,12 @@ class AttachSession:
 
         Empty *data* is the end of the input.
         """
-        self.held += data
-        at = self.held.find(self.keys) if self.terminal_inside and self.keys else -1
-        if at >= 0:
-            self.say(attach_protocol.INPUT + self.held[:at]) if at else None
-            return False
-        keep = 0
-        if data and self.terminal_inside:
-            keep = next((n for n in range(len(self.keys) - 1, 0, -1) if self.held.endswith(self.keys[:n])), 0)
-        whole, self.held = self.held[: len(self.held) - keep], self.held[len(self.held) - keep :]
+        whole, leaves = self.keys.take(data) if self.terminal_inside else (data, False)
         if whole:
             self.say(attach_protocol.INPUT + whole)
         if not data:
             self.say(attach_protocol.END)
-        return True
+        return not leaves
 
     def size(self) -> None:
         """Send the window size of the user's terminal to the monitor."""
@@ -150,7 +139,7 @@ def attend(
     Return the container's exit status, 0 after the detach keys, or 128+N after signal N without *proxy*; with *proxy*,
     signals are forwarded to the container. *stdin*: whether input is passed on. StateError if the monitor dies.
     """
-    session = AttachSession(paths, container, line, terminal_inside=terminal_inside, keys=key_bytes(keys or DETACH))
+    session = AttachSession(paths, container, line, terminal_inside=terminal_inside, keys=keys)
     listening = stdin
     with terminal.RawMode(0 if terminal_inside and stdin else -1):
         session.size()
@@ -173,14 +162,3 @@ def attend(
     if session.status is None:
         raise StateError(f"container {container[:12]}", "its monitor closed the connection", "see tinybox ps -a, logs")
     return session.status
-
-
-def key_bytes(text: str) -> bytes:
-    """Return the bytes that keys such as ``ctrl-p,ctrl-q`` or ``a`` send; raise UsageError for any other text."""
-    keys = b""
-    for word in text.split(","):
-        letter = word.removeprefix("ctrl-")
-        if len(letter) != 1 or (word != letter and not 0x40 <= ord(letter.upper()) < 0x60):
-            raise UsageError(f"--detach-keys {text}", f"{word} is not a key", "write a letter, or ctrl- and a letter")
-        keys += bytes([ord(letter.upper()) - 0x40]) if word != letter else letter.encode()
-    return keys

@@ -39,7 +39,8 @@ class Client:
     """The monitor's side of one attached client: its socket, and the packets that it has not read yet."""
 
     def __init__(self, line: _socket.socket) -> None:
-        self.line = line
+        self.line, self.fd = line, line.fileno()
+        self.reads = True  # whether the client's packets are read
         self.waiting: list[bytes] = []
         self.size = 0
         self.moved = time.monotonic()  # when the client last read a packet, or when no packet waited for it
@@ -65,6 +66,25 @@ class Client:
         except OSError:
             return False
         return True
+
+    def packet(self) -> bytes | None:
+        """Return the client's next packet: no bytes at its end, None if there is none."""
+        try:
+            return receive(self.line)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def part(self, status: int) -> None:
+        """Send all that waits and the exit *status*, for at most a second."""
+        self.line.setblocking(True)
+        self.line.settimeout(1)
+        self.send(EXIT + str(status).encode())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.line.close()
 
 
 class AttachServer:
@@ -103,31 +123,45 @@ class AttachServer:
             self.watch.ignore(server.fileno())
             self.watch.after(PAUSE, lambda: self.watch.listen(server.fileno(), lambda: self.accept(server)))
             return
-        self.admit(_socket.socket(fileno=fd))
+        self.admit(Client(_socket.socket(fileno=fd)))
 
-    def admit(self, line: _socket.socket) -> None:
-        """Attach the client at the other end of *line*."""
-        client = self.clients[line.fileno()] = Client(line)
-        self._attend(client)
+    def admit(self, client: Client) -> None:
+        """Attach *client*."""
+        self.clients[client.fd] = client
+        self.attend(client)
 
-    def _attend(self, client: Client) -> None:
+    def attend(self, client: Client) -> None:
         """Poll *client* for packets, and for room if output waits for it.
 
         While the container has not read the former input, no further packet is read: it waits on the client's side,
         and the monitor stays small.
         """
-        mask = (0 if self.typed else select.POLLIN) | (select.POLLOUT if client.waiting else 0)
+        mask = (select.POLLIN if client.reads and not self.typed else 0) | (select.POLLOUT if client.waiting else 0)
         if mask:
-            self.watch.listen(client.line.fileno(), lambda: self._hear(client), mask)
+            self.watch.listen(client.fd, lambda: self._hear(client), mask)
         else:
-            self.watch.ignore(client.line.fileno())
+            self.watch.ignore(client.fd)
 
-    def _disconnect(self, client: Client) -> None:
-        fd = client.line.fileno()
-        if self.clients.pop(fd, None):
-            self.watch.ignore(fd)
-            client.line.close()
+    def disconnect(self, client: Client) -> None:
+        """Disconnect *client*; the container goes on."""
+        if self.clients.pop(client.fd, None):
+            self.watch.ignore(client.fd)
+            client.close()
             self._throttle_output()
+
+    def close_output(self, kind: bytes) -> list[int]:
+        """Close the container's streams of this *kind* and return their fds.
+
+        The program then gets SIGPIPE when it writes, or SIGHUP if the stream is its terminal.
+        """
+        closed = [fd for fd, known in self.outputs.items() if known == kind]
+        for fd in closed:
+            self.watch.ignore(fd)
+            del self.outputs[fd]
+            os.close(fd)
+            if fd == self.stdin:
+                self.stdin, self.typed = -1, b""
+        return closed
 
     def _output(self, fd: int, kind: bytes) -> None:
         """Copy the container's output to the log and to all clients; EIO: no process inside has its terminal open."""
@@ -152,9 +186,9 @@ class AttachServer:
         """Send *packet* to every client; disconnect each client that has gone."""
         for client in list(self.clients.values()):
             if not client.send(packet):
-                self._disconnect(client)
+                self.disconnect(client)
             elif client.waiting:
-                self._attend(client)
+                self.attend(client)
         self._throttle_output()
 
     def _throttle_output(self) -> None:
@@ -173,30 +207,23 @@ class AttachServer:
         self.timer_set = False
         for client in list(self.clients.values()):
             if client.size > BACKLOG_MAX // 2 and time.monotonic() - client.moved >= PATIENCE:
-                self._disconnect(client)
+                self.disconnect(client)
         self._throttle_output()
 
     def _hear(self, client: Client) -> None:
         packet = self._packet(client)
         if not client.flush() or packet == b"":
-            self._disconnect(client)
+            self.disconnect(client)
             return
         if packet and not self._handle(packet):
-            self._disconnect(client)
+            self.disconnect(client)
             return
-        self._attend(client)
+        self.attend(client)
         self._throttle_output()
 
     def _packet(self, client: Client) -> bytes | None:
         """Return the client's next packet: no bytes at its end, None if there is no packet or former input waits."""
-        if self.typed:
-            return None
-        try:
-            return receive(client.line)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return b""
+        return None if self.typed else client.packet()
 
     def _handle(self, packet: bytes) -> bool:
         """Act on a client's *packet*; return False if the packet is not one of this protocol."""
@@ -227,7 +254,7 @@ class AttachServer:
         if bool(self.typed) != waited:
             self._wait_for_room()
             for client in self.clients.values():
-                self._attend(client)
+                self.attend(client)
 
     def _wait_for_room(self) -> None:
         """Poll the container's stdin for room while input waits, else stop; a terminal is polled for output anyway."""
@@ -247,7 +274,5 @@ class AttachServer:
     def goodbye(self, status: int) -> None:
         """Send the exit *status* to every client, and close the connections."""
         for client in list(self.clients.values()):
-            client.line.setblocking(True)
-            client.line.settimeout(1)
-            client.send(EXIT + str(status).encode())
-            self._disconnect(client)
+            client.part(status)
+            self.disconnect(client)

@@ -20,14 +20,14 @@ from contextlib import suppress
 
 from tinybox.container import lifecycle
 from tinybox.container.config.restart_policy import Policy
-from tinybox.container.monitor import attach_protocol, attach_server, health
-from tinybox.container.monitor.log import Log
+from tinybox.container.monitor import attach_protocol, health
+from tinybox.container.monitor.log import opened
+from tinybox.container.monitor.stream_hub import StreamHub
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.container.records import spec, state
 from tinybox.errors import StateError, TinyboxError
-from tinybox.isolation import terminal
 from tinybox.linux import own_memory
 
 TYPE_CHECKING = False
@@ -97,11 +97,7 @@ def guard(container: Container, signals: Signals, report: SyncPipes, client: _so
 
     After an exception the container is abandoned (`lifecycle.abandon`), and the exception is reported and raised again.
     """
-    log = Log(
-        os.path.join(container.bundle, "container.log"),
-        int(container.annotations.get(spec.LOG_MAX_SIZE, 0)),
-        int(container.annotations.get(spec.LOG_MAX_FILES, 1)),
-    )
+    log = opened(container)
     server = attach_protocol.listen(container.paths.run_directory(container.id))
     policy = Policy(container.annotations.get(spec.RESTART, "no"))
     try:
@@ -146,85 +142,20 @@ def live_once(container: Container, signals: Signals, streams: StreamHub, report
     streams.started()
     report.send(STARTED)
     report.close()
-    ending = wait_loop.watch(container, signals, streams.watch)
+    ending = wait_loop.watch(container, signals, lambda watching: watch(watching, container, streams))
     lifecycle.stop(container, ending)
     streams.close(ending.status)
     return ending
 
 
-class StreamHub:
-    """Connects a container's stdin, stdout and stderr (pipes, or one terminal) with its log and attached clients."""
-
-    def __init__(self, container: Container, log: Log, server: _socket.socket, client: _socket.socket | None) -> None:
-        self.container, self.log, self.server, self.client = container, log, server, client
-        self.outputs: dict[int, bytes] = {}
-        self.stdin = -1
-        self.child_ends: list[int] = []
-        self.attach_server: attach_server.AttachServer | None = None
-
-    def open(self) -> None:
-        """Make the pipes for stdin, stdout and stderr; stdin is /dev/null without -i; see pipe(2).
-
-        A container with a terminal needs none of them: `started` closes them.
-        """
-        out, out_in = os.pipe()
-        err, err_in = os.pipe()
-        stdin, self.stdin = os.pipe()
-        self.outputs, self.child_ends = {out: attach_protocol.OUT, err: attach_protocol.ERR}, [stdin, out_in, err_in]
-        if not self.container.annotations.get(spec.INTERACTIVE):
-            os.close(stdin)
-            self.child_ends[0] = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-            os.close(self.stdin)
-            self.stdin = -1
-        else:
-            os.set_blocking(self.stdin, False)
-        self.container.handles.streams = (self.child_ends[0], out_in, err_in)
-
-    def started(self) -> None:
-        """Close the program's ends of the pipes; if there is a terminal, close all pipes, and use it instead."""
-        for fd in self.child_ends:
-            os.close(fd)
-        self.child_ends = []
-        master = self.container.handles.master
-        if master >= 0:
-            for fd in [*self.outputs, *([self.stdin] if self.stdin >= 0 else [])]:
-                os.close(fd)
-            os.set_blocking(master, False)
-            self.outputs, self.stdin = {master: attach_protocol.OUT}, master
-
-    def watch(self, watching: WaitLoop) -> None:
-        """Pass data between container, log and clients until the container ends; then drain the pipes."""
-        server = attach_server.AttachServer(watching, self.log.write, self.outputs, self.stdin)
-        self.attach_server, server.resize = server, self._resize
-        if self.client is not None:
-            server.admit(self.client)
-        watching.listen(self.server.fileno(), lambda: server.accept(self.server))
-        check = health.Check.of(self.container)
-        if check is not None:
-            check.attend(watching)
-        watching.until_the_end()
-        server.drain()
-        if check is not None:
-            check.close()
-        if self.log.failure:
-            watching.complain(f"its log lacks lines, or is too long: {self.log.failure}")
-
-    def _resize(self, rows: int, columns: int) -> None:
-        self.container.handles.window = (rows, columns)  # also for the next start by the restart policy
-        if self.container.handles.master >= 0:
-            terminal.set_size(self.container.handles.master, rows, columns)
-
-    def close(self, status: int) -> None:
-        """Send the exit *status* to the attached clients, and close all open fds."""
-        if self.attach_server is not None:
-            self.attach_server.goodbye(status)
-            self.stdin = self.attach_server.stdin
-        elif self.client is not None:
-            self.client.close()
-        for fd in [*self.child_ends, *self.outputs, *({self.stdin} - {-1} - set(self.outputs))]:
-            if fd != self.container.handles.master:
-                wait_loop.close_quietly(fd)
-        self.outputs, self.child_ends, self.stdin = {}, [], -1
+def watch(watching: WaitLoop, container: Container, streams: StreamHub) -> None:
+    """Pass data between container, log and clients, and check the container's health, until it ends."""
+    check = health.Check.of(container)
+    if check is not None:
+        check.attend(watching)
+    streams.watch(watching)
+    if check is not None:
+        check.close()
 
 
 def note(container: Container, **changes: object) -> None:

@@ -1,7 +1,7 @@
-"""Write and rotate a background container's log (json-file): each line of stdout and stderr as one line of JSON.
+"""Write and rotate a container's log (json-file): each line of stdout and stderr as one line of JSON.
 
-The monitor writes it to BUNDLE/container.log; if the monitor is killed, unfinished lines and unread output are lost.
-The format is docker's json-file. A byte that is not UTF-8 is kept as a lone surrogate, so that no byte is lost.
+The owner of the container writes it to BUNDLE/container.log; if it is killed, unfinished lines and unread output are
+lost. The format is docker's json-file. A byte that is not UTF-8 is kept as a lone surrogate, so that no byte is lost.
 """
 
 from __future__ import annotations
@@ -9,8 +9,13 @@ from __future__ import annotations
 import os
 import time
 
+from tinybox.container.records import spec
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.lifecycle import Container
 
 LINE_MAX = 16384  # bytes; a longer line is cut into pieces, and only the last of them ends with the newline
 
@@ -24,7 +29,7 @@ class Log:
         self._lost = 0  # lines that could not be written since the last one that was
         self._torn = False  # whether the file ends in the midst of a line
         self.failure = ""  # the first error, as text; the log lacks lines then, or is larger than its limit
-        self._fd = _opened(path)
+        self._fd = _file_at(path)
         self._size = os.fstat(self._fd).st_size
 
     def write(self, stream: str, data: bytes) -> None:
@@ -58,7 +63,7 @@ class Log:
         data = b"\n" * self._torn + b"".join(lines)
         try:
             if self._fd < 0:
-                self._fd, self._size = _opened(self.path), 0
+                self._fd, self._size = _file_at(self.path), 0
             while data:
                 written = os.write(self._fd, data)
                 self._torn = written < len(data)
@@ -83,7 +88,7 @@ class Log:
                 os.unlink(self.path)
                 os.close(self._fd)
                 self._fd = -1
-                self._fd = _opened(self.path)
+                self._fd = _file_at(self.path)
             else:
                 files.discard(f"{self.path}.{self.max_files - 1}")
                 self._begin_new()
@@ -95,7 +100,7 @@ class Log:
 
     def _begin_new(self) -> None:
         """Make the new file before the renames, so that the present one stays in use if that fails."""
-        new = _opened(f"{self.path}.new")
+        new = _file_at(f"{self.path}.new")
         try:
             for number in range(self.max_files - 1, 0, -1):
                 former = f"{self.path}.{number - 1}" if number > 1 else self.path
@@ -115,9 +120,19 @@ class Log:
             self._partial[stream] = b""
         if self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1
 
 
-def _opened(path: str) -> int:
+def opened(container: Container) -> Log:
+    """Open the log of *container*, with the limits that its --log-opt options set."""
+    return Log(
+        os.path.join(container.bundle, "container.log"),
+        int(container.annotations.get(spec.LOG_MAX_SIZE, 0)),
+        int(container.annotations.get(spec.LOG_MAX_FILES, 1)),
+    )
+
+
+def _file_at(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
 
 

@@ -12,7 +12,9 @@ from tinybox.isolation.cgroups import device_filter, device_rules, limits
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.planning.task import Task
+    from tinybox.container.process.handles import Handles
     from tinybox.isolation.cgroups.group import Cgroup
+    from tinybox.isolation.resctrl import ClassOfService
 
 
 def make(task: Task) -> list[Step]:
@@ -58,6 +60,26 @@ def _end(made: list[Cgroup]) -> None:
     for cgroup in made:
         cgroup.kill()
         cgroup.remove()
+
+
+def class_of_service(task: Task) -> tuple[list[Step], list[Step]]:
+    """Plan the container's class of service (``intelRdt``), in two lists: to make it, and to put the child into it."""
+    settings = task.linux.get("intelRdt")
+    if settings is None:
+        return [], []
+    from tinybox.isolation import resctrl
+
+    service = resctrl.ClassOfService(settings, task.container)
+    manual = "resctrl (the kernel's Documentation/filesystems/resctrl.rst)"
+    made = Step("resctrl", f"Make or check the class of service {service.name}", manual, service.prepare)
+    says = "Put the child into its class of service"
+    joined = Step("join-resctrl", says, manual, join_class, service, task.handles)
+    return [made.undone_by("rmdir(2) of what was made for this container", service.undo)], [joined]
+
+
+def join_class(service: ClassOfService, handles: Handles) -> None:
+    """Put the child into the class of service; its later children are in it as well."""
+    service.join(handles.pid)
 
 
 def filter_devices(task: Task) -> list[Step]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from tinybox.container.process.plan import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.planning.task import Task
+    from tinybox.container.process.handles import Handles
+    from tinybox.isolation.network.moved_devices import MovedDevices
 
 
 def reserve(task: Task) -> list[Step]:
@@ -22,6 +26,29 @@ def reserve(task: Task) -> list[Step]:
     addresses = Step("addresses", says, "flock(2)", endpoints.assign_addresses)
     undone = "the leases are released; then links, bridge and firewall rules that no box needs are removed"
     return [*steps, addresses.undone_by(undone, endpoints.release)]
+
+
+def move_devices(task: Task) -> list[Step]:
+    """Plan to move devices of the host into the container; see ``netDevices`` in OCI's config-linux."""
+    wanted = task.linux.get("netDevices")
+    if not wanted:
+        return []
+    from tinybox.isolation.network import moved_devices
+
+    moved = moved_devices.MovedDevices({name: entry.get("name") or name for name, entry in wanted.items()})
+    says = f"Move network devices of the host into the container: {', '.join(wanted)}"
+    step = Step("net-devices", says, "network_namespaces(7)", move, moved, task.handles)
+    return [step.undone_by("the devices are moved back, with their names and addresses", moved.move_back)]
+
+
+def move(moved: MovedDevices, handles: Handles) -> None:
+    """Move the devices into the network namespace of the child: a new one, or the one that it joins; see setns(2)."""
+    if "network" in handles.namespace_fds:
+        namespace = os.dup(handles.namespace_fds["network"])
+    else:
+        namespace = os.open(f"/proc/{handles.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    handles.for_undo.append(namespace)
+    moved.move(namespace)
 
 
 def connect(task: Task) -> tuple[list[Step], list[Step]]:

@@ -43,13 +43,15 @@ def plan(task: Task) -> Plan:
         *program.rights(task, joins="pid" in task.joined),
         *program.begin(task, task.annotations.get(spec.INIT, init.NONE), joins="pid" in task.joined, before=starting),
     ]
+    made, joined = cgroups.class_of_service(task)
     outside = [
         *network.reserve(task),
         *cgroups.make(task),
+        *made,
         *open_namespaces(task),
         *planned_mounts.parent_steps(task),
         *streams.pipes(task),
-        *_make_child(task, inside, meanwhile),
+        *_make_child(task, inside, meanwhile, joined),
     ]
     return Plan(outside, inside, task.warnings)
 
@@ -99,7 +101,7 @@ def open_namespaces(task: Task) -> list[Step]:
     ]  # fmt: skip
 
 
-def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[Step]:
+def _make_child(task: Task, inside: list[Step], meanwhile: list[Step], classified: list[Step]) -> list[Step]:
     handles, steps = task.handles, [*program.trampoline(task), *_clone(task, inside), *program.reset_child(task)]
     if "user" in task.new:
         uids, gids = task.linux.get("uidMappings", []), task.linux.get("gidMappings", [])
@@ -107,7 +109,7 @@ def _make_child(task: Task, inside: list[Step], meanwhile: list[Step]) -> list[S
         steps.append(Step("id-maps", says, "user_namespaces(7)", _write_maps, handles, uids, gids))
     says = "Put the child into the control groups that clone3 could not reach"
     steps.append(Step("join-cgroup", says, "cgroups(7)", spawn.join_cgroup, task.cgroup, handles))
-    steps += oom_score(task)
+    steps += [*classified, *oom_score(task), *network.move_devices(task)]
     connect, connected = network.connect(task)
     early = any(name.startswith("net.") for name in task.linux.get("sysctl", {}))  # such a name may contain a link's
     return [

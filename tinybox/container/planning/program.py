@@ -102,6 +102,11 @@ def scheduling(task: Task) -> list[Step]:
     if settings.get("ioPriority"):
         says, share = "Set the I/O priority", priorities.io_priority(settings["ioPriority"])
         steps.append(Step("io-priority", says, "ioprio_set(2)", priorities.set_io_priority, *share))
+    if task.linux.get("memoryPolicy"):
+        from tinybox.isolation import memory_policy
+
+        says, policy = "Set from which nodes it gets memory", memory_policy.values(task.linux["memoryPolicy"])
+        steps.append(Step("memory-policy", says, "set_mempolicy(2)", memory_policy.set_policy, *policy))
     domain = task.linux.get("personality", {}).get("domain")
     if domain:
         number = process.PER_LINUX32 if domain == "LINUX32" else process.PER_LINUX

@@ -35,6 +35,15 @@ if TYPE_CHECKING:
         def close(self) -> None:
             """Close the pipes."""
 
+    class Leaving(Protocol):
+        """Detach keys, and what to do when they are typed: detaching.py, which imports this package."""
+
+        def take(self, typed: bytes) -> tuple[bytes, bool]:
+            """Return the bytes to pass on, and whether the keys are complete."""
+
+        def go(self) -> None:
+            """Go on in the background."""
+
     class SeccompAgent(Protocol):
         """A process on the host that answers system calls: seccomp_agent.py, which imports this package."""
 
@@ -59,6 +68,7 @@ class Handles:
         # terminal, and of pipes and files that its user may not open; see planning/streams.py.
         self.relayed = [number for number, fd in enumerate(streams) if watched and os.isatty(fd)]
         self.relay: Relay | None = None  # the pipes for these streams
+        self.leaving: Leaving | None = None  # the detach keys of a terminal, for `exec`
         self.sync = SyncPipes(folder)
         self.dies_with_parent = not folder  # with named pipes (OCI's create), the parent ends before the start
         self.kept = list(range(3, 3 + kept))  # fds that the program gets in addition to 0, 1, 2; see sd_listen_fds(3)
@@ -72,6 +82,7 @@ class Handles:
         self.springboard: int | str = -1  # what execve(2) is called with: that fd, or its path in the box's /proc
         self.cgroup_fd: int | None = None
         self.namespace_fds: dict[str, int] = {}  # namespaces to join, by kind
+        self.for_undo: list[int] = []  # fds that only an undo needs
         self.link_maker: LinkMaker | None = None  # the process that makes the network links, if it runs already
 
     def handed_over(self) -> list[int]:
@@ -84,6 +95,13 @@ class Handles:
             os.close(fd)
         self.namespace_fds.clear()
         self._close_mounts()
+
+    def settle(self) -> None:
+        """Close what is needed only until the program runs: the sync pipes, and what only an undo needs."""
+        self.sync.close()
+        for fd in self.for_undo:
+            os.close(fd)
+        self.for_undo.clear()
 
     def close_spare(self) -> None:
         """Close the fds that are of no use after the child's death, and that no undo needs."""
@@ -104,7 +122,7 @@ class Handles:
     def close(self) -> None:
         """Close every fd that is still open, and end the link maker."""
         self.close_trees()
-        self.sync.close()
+        self.settle()
         self.dismiss_link_maker()
         if self.relay is not None:
             self.relay.close()

@@ -43,7 +43,7 @@ class PlanRunner:
     def start(self) -> None:
         """Start the program; return when execve(2) has succeeded, or raise an error with the exit status 126 or 127."""
         spawn.start(self.handles)
-        self.handles.sync.close()  # all is said
+        self.handles.settle()
 
     def undo(self) -> None:
         """Kill the child and undo the steps that are done, from the last one to the first.

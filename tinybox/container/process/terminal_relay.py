@@ -53,10 +53,11 @@ class TerminalRelay:
         self.watching, self.handles = watching, watching.handles
         self.typed = b""  # typed bytes for which the box's terminal has no room yet
         self.reads, self.shows = self.handles.interactive, True
+        self.raw = terminal.RawMode(0, output=self.handles.newlines)
 
     def carry(self) -> None:
         """Copy bytes in both directions until the program ends, and then the rest of its output."""
-        with terminal.RawMode(0, output=self.handles.newlines):
+        with self.raw:
             terminal.follow_window(self.handles.master)  # it may have changed since the plan was made
             os.set_blocking(self.handles.master, False)
             self.watching.listen(self.handles.master, self.show_output)
@@ -78,11 +79,17 @@ class TerminalRelay:
             if terminal.in_background(0):
                 self.watching.after(BACKGROUND, self._listen_to_keys)
             return
-        self.typed += typed
-        if not typed:
+        leaving = self.handles.leaving
+        passed, leaves = leaving.take(typed) if leaving is not None else (typed, False)
+        self.typed += passed
+        if not typed or leaves:
             self.reads = False
             self.watching.ignore(0)
         self.carry_typed()
+        if leaving is not None and leaves:
+            self.shows = False
+            self.raw.__exit__()
+            leaving.go()
 
     def carry_typed(self) -> None:
         """Write typed bytes to the box's terminal; while it is full (EAGAIN, write(2)), do not read more input.

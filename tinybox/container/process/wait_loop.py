@@ -33,8 +33,23 @@ if TYPE_CHECKING:
         cgroup: Cgroup
         limits_memory: bool
 
+    class Streams(Protocol):
+        """The streams of a container with a log: monitor/stream_hub.py, which this package cannot import."""
 
-_NOT_FORWARDED = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH)
+        def open(self) -> None:
+            """Make the pipes."""
+
+        def started(self) -> None:
+            """Close the program's ends."""
+
+        def watch(self, watching: WaitLoop) -> None:
+            """Pass data in both directions until the container ends."""
+
+        def close(self, status: int) -> None:
+            """Close all, and say farewell to clients."""
+
+
+NOT_FORWARDED = (signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG, signal.SIGWINCH)
 FORWARDED = [number for number in init.SIGNALS if number != signal.SIGCHLD]
 _CHUNK = 65536
 _LONGEST_WAIT = 1 << 30  # milliseconds, twelve days: poll(2) counts them in an int; a longer wait is made of several
@@ -142,7 +157,7 @@ class WaitLoop:
                 from tinybox.isolation import terminal
 
                 terminal.follow_window(self.handles.master)
-            elif number not in _NOT_FORWARDED:
+            elif number not in NOT_FORWARDED:
                 try:
                     signal.pidfd_send_signal(self.handles.pidfd, number)
                 except ProcessLookupError:

@@ -104,6 +104,9 @@ if TYPE_CHECKING:
         mountLabel: str
         personality: dict[str, Any]
         timeOffsets: dict[str, dict[str, int]]
+        memoryPolicy: dict[str, Any]
+        netDevices: dict[str, dict[str, str]]
+        intelRdt: dict[str, Any]
 
     class Hook(TypedDict, total=False):
         """``hooks.*[]``: a program to be run at one point of a container's life cycle."""
@@ -127,7 +130,7 @@ if TYPE_CHECKING:
         linux: Linux
 
 
-NEWEST = "1.2.1"  # the newest version of the specification whose keys tinybox knows completely
+NEWEST = "1.3.0"  # the newest version of the specification whose keys tinybox knows completely
 OCI_VERSION = "1.1.0"  # the oldest version with all keys that tinybox writes; older crun refuses unknown versions
 CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 

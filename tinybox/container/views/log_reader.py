@@ -50,6 +50,27 @@ class Selection:
         return bool(self.until) and time.time_ns() > self.until
 
 
+class Tail:
+    """Accepts the entries of the last *count* lines of output, from the last one on.
+
+    A long line is several entries, of which only the last ends with a newline.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+        self.streams: set[str] = set()  # those of which a line was accepted: an entry without newline belongs to it
+
+    def takes(self, row: bytes) -> bool:
+        """Return whether *row* of the log is among them; a damaged row is not counted."""
+        entry = parse(row)
+        if entry is not None and (entry.data.endswith(b"\n") or entry.stream not in self.streams):
+            if self.left == 0:
+                return False
+            self.left -= 1
+            self.streams.add(entry.stream)
+        return True
+
+
 def parse(line: bytes) -> Entry | None:
     """Return one line of the log as an entry, or None if the line is damaged."""
     try:
@@ -87,7 +108,8 @@ def follow(paths: Paths, container: str, selection: Selection) -> Iterator[list[
 
 def _lines(paths: Paths, container: str, selection: Selection) -> rotated_files.Lines:
     path = os.path.join(paths.bundle(container), "container.log")
-    return rotated_files.Lines(path, tail=selection.tail, since=selection.since)
+    tail = None if selection.tail is None else Tail(selection.tail).takes
+    return rotated_files.Lines(path, tail=tail, since=selection.since)
 
 
 def is_watched(paths: Paths, container: str) -> bool:

@@ -13,7 +13,7 @@ import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Self
 
 BLOCK = 65536
@@ -22,13 +22,13 @@ LONGEST = 1 << 22  # bytes of a line; those of tinybox have less than 1 MiB: a l
 
 
 class Lines:
-    """The complete lines of PATH and its former generations, oldest first; with *tail*, only that many last lines.
+    """The complete lines of PATH and its former generations, oldest first; with *tail*, only the last that it accepts.
 
     Each call of `batches` yields the lines that were written since the former one. Files that were last changed before
     *since* (ns since 1970) are skipped.
     """
 
-    def __init__(self, path: str, *, tail: int | None = None, since: int = 0) -> None:
+    def __init__(self, path: str, *, tail: Callable[[bytes], bool] | None = None, since: int = 0) -> None:
         self._path = path
         self._files = generations(path)
         self._rest: list[bytes] = []  # the pieces of an incomplete line
@@ -44,11 +44,10 @@ class Lines:
         while self._files:
             os.close(self._files.pop())
 
-    def _seek_to_last(self, count: int) -> None:
-        """Keep only the files with the last *count* lines, and move to the first of these lines."""
+    def _seek_to_last(self, tail: Callable[[bytes], bool]) -> None:
+        """Keep only the files with the lines that *tail* accepts, and move to the first of these lines."""
         for place in range(len(self._files) - 1, -1, -1):
-            count -= seek_to_last(self._files[place], count)
-            if count == 0:
+            if seek_to_last(self._files[place], tail):
                 for fd in self._files[:place]:
                     os.close(fd)
                 del self._files[:place]
@@ -124,21 +123,29 @@ def _identity(info: os.stat_result) -> tuple[int, int]:
     return info.st_dev, info.st_ino
 
 
-def seek_to_last(fd: int, count: int) -> int:
-    """Move *fd* to the beginning of its last *count* lines; return how many of them it has; see lseek(2)."""
-    at = os.lseek(fd, 0, os.SEEK_END)
-    found = 0
+def seek_to_last(fd: int, takes: Callable[[bytes], bool]) -> bool:
+    """Move *fd* to the first of the last lines that *takes* accepts, which is asked from the last line on; lseek(2).
+
+    Return whether it has refused one, or found a damaged one. A line that is still being written is not asked about.
+    """
+    end = at = os.lseek(fd, 0, os.SEEK_END)
+    rest = b""  # the end of a line whose beginning is in an earlier block
     while at > 0:
         size = min(BLOCK, at)
         at -= size
-        block = os.pread(fd, size, at)
-        newlines = block.count(b"\n")
-        if found + newlines > count:
-            place = size
-            for _ in range(count - found + 1):
-                place = block.rindex(b"\n", 0, place)
-            os.lseek(fd, at + place + 1, os.SEEK_SET)
-            return count
-        found += newlines
-    os.lseek(fd, 0, os.SEEK_SET)
-    return found
+        data = os.pread(fd, size, at) + rest
+        begin = data.find(b"\n") + 1 if at > 0 else 0
+        if at > 0 and begin == 0:
+            rest = data if len(data) <= LONGEST else b""  # no line is that long: what is before it is damage, too
+            if not rest:
+                break
+            continue
+        place = at + len(data)
+        for line in reversed(data[begin:].split(b"\n")):
+            if line and place < end and not takes(line):
+                os.lseek(fd, place + 1, os.SEEK_SET)
+                return True
+            place -= len(line) + 1
+        rest = data[:begin]
+    os.lseek(fd, at, os.SEEK_SET)
+    return at > 0
