@@ -73,7 +73,7 @@ def test_a_number_that_no_option_takes_is_one_line(store: Store, option: str, ch
 def test_a_template_that_would_take_for_ever_is_one_line(store: Store, chance: random.Random) -> None:
     """Widths of 10^20, deep or long templates, nested ranges: an error in one line, or a result, and soon."""
     store("create", "--name", "rest", "busybox")
-    for template in corpus.TEMPLATES if SOAK else chance.sample(corpus.TEMPLATES, 12):
+    for template in corpus.TEMPLATES if SOAK else (*corpus.TEMPLATES[:5], *chance.sample(corpus.TEMPLATES, 8)):
         for words in (["ps", "-a", "--format"], ["inspect", "rest", "--format"]):
             done = store(*words, template)
             assert done.stderr.count("\n") <= 1, done

@@ -21,7 +21,7 @@ def appearing(path: str) -> Iterator[BinaryIO]:
     A link is followed. A device or a FIFO is written to directly: replacing /dev/null by a file would break the host.
     The mode is 0600, as with docker, because the archive of a box contains all of its files. Until it is complete, the
     file has no name: so nothing stays if this process is killed. A file system without O_TMPFILE has PATH.PID instead,
-    which then stays. See open(2), linkat(2) and rename(2).
+    which then stays; a former PATH is replaced by way of that name, too. See open(2), linkat(2) and rename(2).
     """
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "wb") as file:
@@ -39,8 +39,18 @@ def appearing(path: str) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             if nameless >= 0:
-                unnamed.give_name(fd, fresh)
-        os.rename(fresh, place)
+                _appear(fd, place, fresh)
+        if nameless < 0:
+            os.rename(fresh, place)
     except BaseException:
         files.discard(fresh)
         raise
+
+
+def _appear(fd: int, place: str, fresh: str) -> None:
+    """Give the complete file *fd* the name *place*; where a file has that name, it is replaced by way of *fresh*."""
+    try:
+        unnamed.give_name(fd, place)
+    except FileExistsError:
+        unnamed.give_name(fd, fresh)
+        os.rename(fresh, place)

@@ -20,7 +20,7 @@ from tinybox.errors import ImageError, Reported
 from tinybox.images.archive import Unpacked, unpack
 from tinybox.images.original import Recorder, move_missing
 from tinybox.images.reference import parse
-from tinybox.images.store import RECORD, Image, Store, layer_key, layer_record
+from tinybox.images.store import RECORD, REMOVAL, Image, Store, layer_key, layer_record
 from tinybox.linux import files, locks, quick_json
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # OCI has Go's names of machines
 LAYER = "layer-"  # the prefix of the directories in a workspace that become layers
+RECORD_NAME = "record"  # of a new image, in its workspace
 PUBLIC, PRIVATE = 0o644, 0o600  # the modes of an image's record
 SAVED = ("oci-layout", "manifest.json")  # the marks of `docker save` and of an OCI layout
 
@@ -109,7 +110,7 @@ def put(
     """
     if wrong := quick_json.misfit(document, RECORD):
         raise ImageError("image config", wrong, "make the image again with a valid config")
-    record = f"{work.path}/record"
+    record = f"{work.path}/{RECORD_NAME}"
     fresh = sorted(f"{work.path}/{name}" for name in os.listdir(work.path) if name.startswith(LAYER))
     content = content or _canonical(document)
     image_id = hashlib.sha256(content).hexdigest()
@@ -124,9 +125,10 @@ def put(
             cause = "another command has just removed it with its image"
             raise ImageError(f"layer {missing[0]}", cause, "try again")
         if public or not _has(f"{store.root}/images/{image_id}", content):
-            os.rename(record, f"{store.root}/images/{image_id}")
+            _place_record(record, f"{store.root}/images/{image_id}")
         if reference is not None:
             store.point(reference, image_id)
+        files.discard(record)
     return image_id
 
 
@@ -180,6 +182,17 @@ def _canonical(document: dict[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
+def _place_record(record: str, place: str) -> None:
+    """Move the *record* of an image to its *place*; a new one is in the workspace, too, until the image has a name.
+
+    By that a sweep recognizes an image that was not finished; see _unfinished.
+    """
+    if os.path.exists(place):
+        os.rename(record, place)
+    else:
+        os.link(record, place)
+
+
 def _write(path: str, content: bytes) -> None:
     with open(path, "wb") as file:
         file.write(content)
@@ -195,18 +208,37 @@ def sweep(store: Store) -> None:
     _close_records(store)
     for name in os.listdir(f"{store.root}/tmp"):
         with Reported(f"the rest of an import, {name}"):
-            _sweep(f"{store.root}/tmp/{name}")
+            _sweep(store, f"{store.root}/tmp/{name}")
     store.collect()
 
 
-def _sweep(path: str) -> None:
+def _sweep(store: Store, path: str) -> None:
     try:
         if not held(path):
+            for image_id in _unfinished(path):
+                _forget(store, image_id)
             files.remove_tree(path)
     except FileNotFoundError:
         pass  # its process has just removed it
     except NotADirectoryError:
         os.unlink(path)  # the link of a name, left by a killed `Store.point`; this process has the lock for it
+
+
+def _unfinished(path: str) -> list[str]:
+    """Return the ids of the images that a killed command had not yet given a name, or was removing."""
+    if os.path.basename(path) == REMOVAL:
+        return os.listdir(path)
+    record = f"{path}/{RECORD_NAME}"
+    if not os.path.isfile(record) or os.stat(record).st_nlink == 1:
+        return []
+    return [hashlib.sha256(_content(record)).hexdigest()]
+
+
+def _forget(store: Store, image_id: str) -> None:
+    """Remove an image, unless it has a name, or a container uses it; the caller holds the lock."""
+    has_name = any(image.reference for image in store.images() if image.id == image_id)
+    if not has_name and not store.containers_using(image_id):
+        files.discard(f"{store.root}/images/{image_id}")
 
 
 def _close_records(store: Store) -> None:

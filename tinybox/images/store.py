@@ -140,13 +140,14 @@ class Store:
                 os.unlink(self._link(parse(reference)))
                 return [reference], []
             self._check_unused(text, image_id, names)
-            mark = f"{self.root}/tmp/{REMOVAL}"
+            mark = f"{self.root}/tmp/{REMOVAL}/{image_id}"
             os.makedirs(mark, 0o700, exist_ok=True)
             for name in names:
                 os.unlink(self._link(parse(name)))
             os.unlink(f"{self.root}/images/{image_id}")
             self.collect()
             os.rmdir(mark)
+            os.rmdir(os.path.dirname(mark))
         return names, [image_id]
 
     def locked(self, name: str = "store", *, shared: bool = False) -> Lock:
