@@ -78,6 +78,9 @@ def test_a_template_that_would_take_for_ever_is_one_line(store: Store, chance: r
             done = store(*words, template)
             assert done.stderr.count("\n") <= 1, done
             assert len(done.stdout) < 1 << 27
+    for form in ("%999999999s", "%.99999999999999999999f", "%*d"):
+        refusal = store.refused("ps", "-a", "--format", f'{{{{printf "{form}" 1000000000 5}}}}', status=1)
+        assert "template: printf: a width or precision is larger than 1000000" in refusal
     assert store("ps", "-a", "--format", '{{printf "%-6s|" .Names}}').stdout == "rest  |\n"
     store("rm", "rest")
 
