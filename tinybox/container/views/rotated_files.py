@@ -136,7 +136,7 @@ def seek_to_last(fd: int, takes: Callable[[bytes], bool]) -> bool:
         data = os.pread(fd, size, at) + rest
         begin = data.find(b"\n") + 1 if at > 0 else 0
         if at > 0 and begin == 0:
-            rest = data if len(data) <= LONGEST else b""  # no line is that long: the bytes before it are damage, too
+            rest = data if len(data) <= LONGEST else b""  # no line is so long: the bytes before it are damage, too
             if not rest:
                 break
             continue
