@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     Function = Callable[..., Any]
 
+PROGRAMS = ("find-program", "start-trampoline", "seccomp")  # steps for a program, which a function does not need
 ERROR = "error"  # the key of a line of JSON that reports an exception of the function
 _buffer = bytearray()  # bytes from stdin that are not yet a whole line
 
@@ -37,7 +38,12 @@ def end_in(plan: Plan, function: Function, arguments: tuple[Any, ...]) -> None:
     """Replace the last step of *plan* (of a new box, or of `exec`) by a call of *function*, in place of execve(2)."""
     steps = plan.child
     program = steps.pop()
-    steps[:] = [step for step in steps if step.name != "find-program"]
+    limit = program.args[1].confinement
+    for step in steps:
+        if step.name == "capabilities" and limit:  # the function installs the filter itself, see init.confine()
+            effective, permitted, *others = step.args
+            step.args = (effective, permitted | limit.needed(), *others)
+    steps[:] = [step for step in steps if step.name not in PROGRAMS]
     says = f"Call {function.__name__}() of the lab"
     steps.append(Step(program.name, says, "fork(2)", run, *program.args, function, arguments))
 
