@@ -31,6 +31,7 @@ FUNCTIONS: list[tuple[ModuleType, str, str]] = [
     (os, "mknod", "mknodat"),
     (os, "symlink", "symlinkat"),
     (os, "chmod", "fchmodat"),
+    (os, "fchmod", "fchmod"),
     (os, "chown", "fchownat"),
     (os, "fchown", "fchown"),
     (os, "chdir", "chdir"),

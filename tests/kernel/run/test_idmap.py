@@ -36,7 +36,7 @@ def test_root_inside_is_an_unused_id_outside(tinybox: Command) -> None:
     assert f"Uid:\t{first}\t{first}\t{first}\t{first}\n" in status
     assert f"Gid:\t{first}\t{first}\t{first}\t{first}\n" in status
     shown = facts(tinybox, *PRIVATE, id="id", map="cat /proc/self/uid_map", cap="grep CapEff /proc/self/status")
-    assert (shown["id"], shown["cap"].split()[1]) == ("uid=0(root) gid=0(root)", "00000000a80425fb")
+    assert (shown["id"], shown["cap"].split()[1]) == ("uid=0(root) gid=0(root) groups=0(root)", "00000000a80425fb")
     assert facts(tinybox, map="cat /proc/self/uid_map")["map"].split() == ["0", "0", "4294967295"]
 
 
@@ -61,7 +61,7 @@ def test_there_are_no_rights_over_the_host(tinybox: Command) -> None:
         "sysctl": "echo 0 > /proc/sys/kernel/panic; echo $?",
         "mount": "mount -o remount,ro /host; echo $?",
     }
-    folder = Path(tinybox.root, "tmp", new_name())
+    folder = Path(tinybox.root, new_name())
     folder.mkdir(mode=0o755)
     (folder / "secret").write_text("of the host\n")
     (folder / "secret").chmod(0o600)

@@ -25,9 +25,10 @@ BOX = ("--rm", "--network", "none")
 # The classes that docs/explain-schema.md lists under "What strace sees and the trace has not".
 MEMORY = {"brk", "mmap", "munmap", "mprotect", "madvise", "mremap"}
 SIGNALS = {"rt_sigaction", "rt_sigprocmask", "rt_sigtimedwait", "rt_sigreturn", "wait4"}
-LOOKING = {"close", "fstat", "newfstatat", "gettid", "getpid"}
+LOOKING = {"close", "fstat", "newfstatat", "readlink", "readlinkat", "gettid", "getpid"}
 TELLING = {"sendto", "recvfrom"}
-UNTOLD = MEMORY | SIGNALS | LOOKING | TELLING
+WAITING = {"poll"}
+UNTOLD = MEMORY | SIGNALS | LOOKING | TELLING | WAITING
 FILES = re.compile(r'"[^"]*/(?:stat|state\.json[^"]*)"')
 OF_FILES = {"read", "write", "lseek", "ioctl"}
 PATHS = {

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tinybox.container.records.spec import Process
 
 
+_GIVEN = (stat.S_IFIFO, stat.S_IFREG, stat.S_IFSOCK)  # a device keeps its owner
+
+
 def pipes(task: Task) -> list[Step]:
     """Plan pipes in place of tinybox's terminal: the program must not get a file descriptor of that.
 
@@ -58,10 +61,16 @@ def _is_closed(task: Task, number: int, fd: int) -> bool:
 def give(task: Task) -> list[Step]:
     """Plan to give the program's pipes to its user; not needed if it is root of the host, as the pipes are."""
     uid, handles = task.process.get("user", {}).get("uid", 0), task.handles
-    if task.process.get("terminal") or not (uid or task.userns or any(os.fstat(fd).st_uid for fd in handles.streams)):
+    if task.process.get("terminal") or not (uid or task.userns or any(map(_is_another_s, handles.streams))):
         return []
     says = f"Make user {uid} the owner of the pipes that are stdin, stdout and stderr"
     return [Step("stream-owner", says, "fchown(2)", give_streams, handles, uid, task.userns)]
+
+
+def _is_another_s(fd: int) -> bool:
+    """Return whether *fd* is a pipe, a file or a socket that does not belong to root."""
+    info = os.fstat(fd)
+    return bool(info.st_uid) and stat.S_IFMT(info.st_mode) in _GIVEN
 
 
 def give_streams(handles: Handles, uid: int, userns: bool) -> None:
@@ -75,7 +84,7 @@ def give_streams(handles: Handles, uid: int, userns: bool) -> None:
     numbers = handles.relayed if handles.watched else range(3)
     for fd in {handles.streams[number] for number in numbers}:
         info = os.fstat(fd)
-        if info.st_uid == owner or stat.S_IFMT(info.st_mode) not in (stat.S_IFIFO, stat.S_IFREG, stat.S_IFSOCK):
+        if info.st_uid == owner or stat.S_IFMT(info.st_mode) not in _GIVEN:
             continue
         try:
             os.fchown(fd, owner, -1)

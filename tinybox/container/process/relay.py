@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import stat
 import struct
 import time
 
@@ -77,8 +76,8 @@ class Relay:
     def show(self, fd: int) -> int:
         """Copy bytes from the pipe *fd* to its target, and return how many.
 
-        If the target is a terminal that is gone, drop them: the program goes on. If it is a pipe without a reader, or a
-        file on a full disk, close the pipe: the program gets SIGPIPE, as it would with the target itself.
+        If the target is a terminal that is gone, a pipe without a reader, or a file on a full disk, close the pipe: the
+        program gets SIGPIPE, as it would with the target itself. A container without --rm has no relay, and goes on.
         """
         try:
             shown = os.read(fd, _CHUNK)
@@ -86,8 +85,8 @@ class Relay:
             return 0
         try:
             terminal.write_all(self.outputs[fd], shown)
-        except OSError:  # EIO of a terminal: its other end is closed
-            shown = shown if stat.S_ISCHR(os.fstat(self.outputs[fd]).st_mode) else b""
+        except OSError:
+            shown = b""
         if not shown:
             self.watching.ignore(fd)
             del self.outputs[fd]

@@ -40,6 +40,7 @@ _PROCESS: dict[str, Any] = {
     **dict.fromkeys(("terminal", "noNewPrivileges"), bool),
     "user": {"uid": _IDS, "gid": _IDS, "umask": _UINT32, "additionalGids": [_IDS]},
     **dict.fromkeys(("args", "env"), _TEXTS),
+    "consoleSize": dict.fromkeys(("height", "width"), INT64),
     **dict.fromkeys(("cwd", "apparmorProfile", "selinuxLabel"), str),
     "capabilities": {"*": _TEXTS},
     "rlimits": [{"type!": str, "soft!": range(1 << 64), "hard!": range(1 << 64)}],
@@ -81,6 +82,12 @@ ANNOTATIONS: dict[str, Any] = {  # those that are JSON, by the part of their nam
     "exposed": _TEXTS,
     "names": dict.fromkeys(("nameserver", "search", "options", "hosts"), _TEXTS),
     "volumes-from": _TEXTS,
+    "group-add": _TEXTS,
+    "asked": {
+        "User": str,
+        "Volumes": _TEXTS,
+        "HostConfig": {"Binds": _TEXTS, "Tmpfs": _TEXT_MAP, "Mounts": [{"Target!": str}]},
+    },
     "health": {"test!": _TEXTS, **_SECONDS, "retries!": INT64},
 }
 NETWORKS = [  # the endpoints of a running container

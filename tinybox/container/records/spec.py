@@ -239,7 +239,10 @@ def misfit_of_annotations(annotations: Mapping[str, str]) -> str:
         name = key.removeprefix("tinybox.")
         if name != key and name in shapes.ANNOTATIONS:
             try:
-                wrong = json.misfit(json.without_nulls(json.loads(text)), shapes.ANNOTATIONS[name], key) if text else ""
+                document = json.loads(text)
+                wrong = json.misfit(document, shapes.ANNOTATIONS[name], key)
+                if not wrong and document != json.without_nulls(document):
+                    wrong = f"{key} has a null"
             except ValueError as error:
                 wrong = f"{key} is not JSON: {error}"
             if wrong:

@@ -126,7 +126,7 @@ class Listed:
 
 
 def _place_and_mode(bind: str) -> tuple[str, str]:
-    _, place, mode = [*bind.split(":"), ""][:3]
+    _, place, mode = [*bind.split(":"), "", ""][:3]
     return os.path.normpath(place), mode
 
 

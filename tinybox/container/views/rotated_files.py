@@ -126,7 +126,7 @@ def _identity(info: os.stat_result) -> tuple[int, int]:
 def seek_to_last(fd: int, takes: Callable[[bytes], bool]) -> bool:
     """Move *fd* to the first of the last lines that *takes* accepts, which is asked from the last line on; lseek(2).
 
-    Return whether it has refused one. A line that is still being written is not asked about.
+    Return whether it has refused one, or found a damaged one. A line that is still being written is not asked about.
     """
     end = at = os.lseek(fd, 0, os.SEEK_END)
     rest = b""  # the end of a line whose beginning is in an earlier block
@@ -136,7 +136,9 @@ def seek_to_last(fd: int, takes: Callable[[bytes], bool]) -> bool:
         data = os.pread(fd, size, at) + rest
         begin = data.find(b"\n") + 1 if at > 0 else 0
         if at > 0 and begin == 0:
-            rest = data
+            rest = data if len(data) <= LONGEST else b""  # no line is so long: the bytes before it are damage, too
+            if not rest:
+                break
             continue
         place = at + len(data)
         for line in reversed(data[begin:].split(b"\n")):
@@ -145,5 +147,5 @@ def seek_to_last(fd: int, takes: Callable[[bytes], bool]) -> bool:
                 return True
             place -= len(line) + 1
         rest = data[:begin]
-    os.lseek(fd, 0, os.SEEK_SET)
-    return False
+    os.lseek(fd, at, os.SEEK_SET)
+    return at > 0
