@@ -82,8 +82,6 @@ class Confinement:
         """
         listeners = explain.listeners[:]
         explain.listeners.clear()
-        if self.program and not capability.capget()[1] & INSTALLER:
-            process.set_no_new_privs()
         self._install(of_pid_1(os.uname().machine) if self.program else b"", 0)
         explain.listeners.extend(listeners)
 
@@ -91,6 +89,8 @@ class Confinement:
         effective, permitted, inheritable = capability.capget()
         if self.sets is not None and permitted & INSTALLER:
             capability.capset(effective | INSTALLER, permitted, inheritable)
+        elif program:
+            process.set_no_new_privs()  # the other way to be allowed to
         listener = filters.install(program, flags) if program else 0
         if self.sets is not None:
             capability.capset(*self.sets)

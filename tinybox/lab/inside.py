@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     Function = Callable[..., Any]
 
-PROGRAMS = ("find-program", "start-trampoline", "seccomp")  # steps for a program, which a function does not need
 ERROR = "error"  # the key of a line of JSON that reports an exception of the function
 _buffer = bytearray()  # bytes from stdin that are not yet a whole line
 
@@ -43,7 +42,10 @@ def end_in(plan: Plan, function: Function, arguments: tuple[Any, ...]) -> None:
         if step.name == "capabilities" and limit:  # the function installs the filter itself, see init.confine()
             effective, permitted, *others = step.args
             step.args = (effective, permitted | limit.needed(), *others)
-    steps[:] = [step for step in steps if step.name not in PROGRAMS]
+    unneeded = ["find-program", "start-trampoline"]
+    if any(step.name == "start-trampoline" for step in steps):
+        unneeded.append("seccomp")  # PID 1's own filter; run() installs the program's
+    steps[:] = [step for step in steps if step.name not in unneeded]
     says = f"Call {function.__name__}() of the lab"
     steps.append(Step(program.name, says, "fork(2)", run, *program.args, function, arguments))
 

@@ -117,7 +117,7 @@ def run(mode: str, program: Program, handles: Handles) -> NoReturn:
 def replace_gate(program: Program, handles: Handles) -> None:
     """Make a pipe whose reading end has the number of the gate: there the trampoline waits; see dup2(2)."""
     reading, program.gate = os.pipe()
-    os.dup2(reading, handles.sync.gate)
+    os.dup2(reading, handles.sync.gate, inheritable=handles.trampoline >= 0)
     os.close(reading)
 
 
