@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     Listener = Callable[[str, tuple[object, ...], object, int], None]
 
 listeners: list[Listener] = []
+held = False  # posix_spawn(3) starts a trampoline that waits: the program's own execve(2) is reported later
 kept: list[int] = []  # file descriptors that listeners need: the child keeps these open until execve(2)
 
 

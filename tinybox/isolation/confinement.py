@@ -10,21 +10,23 @@ from __future__ import annotations
 import errno
 import os
 
+from tinybox import explain
 from tinybox.errors import StepError, SyscallError
 from tinybox.isolation.seccomp import filters
-from tinybox.linux import capability, seccomp, trampoline
+from tinybox.linux import capability, process, seccomp, trampoline
 
 INSTALLER = capability.mask(["CAP_SYS_ADMIN"])
 
-# What PID 1 needs while it waits for the program: signals, the ends of processes, memory of Python, and its own end
+# What PID 1 needs while it waits for the program: signals, the ends of processes, memory of Python, the clock, open
+# pipes, the open socket of --explain, and its own end
 _CALLS_OF_PID_1 = {
     "x86_64": (
         seccomp.AUDIT_ARCH_X86_64,
-        (0, 1, 3, 9, 10, 11, 12, 13, 14, 15, 25, 28, 61, 62, 126, 128, 202, 219, 231, 247),
+        (0, 1, 3, 9, 10, 11, 12, 13, 14, 15, 25, 28, 44, 45, 61, 62, 126, 128, 202, 219, 228, 231, 247),
     ),
     "aarch64": (
         seccomp.AUDIT_ARCH_AARCH64,
-        (57, 63, 64, 91, 94, 95, 98, 128, 129, 134, 135, 137, 139, 214, 215, 216, 222, 226, 233, 260),
+        (57, 63, 64, 91, 94, 95, 98, 113, 128, 129, 134, 135, 137, 139, 206, 207, 214, 215, 216, 222, 226, 233, 260),
     ),
 }
 
@@ -47,13 +49,9 @@ class Confinement:
     ) -> None:
         self.program, self.flags, self.sets, self.passed, self.early = program, flags, sets, passed, early
 
-    def kept(self) -> int:
-        """Return the mask of the capability that the process keeps until the filter is installed."""
+    def needed(self) -> int:
+        """Return the mask of the capability that is needed until the filter is installed."""
         return 0 if self.sets is None else INSTALLER
-
-    def forget_filter(self) -> None:
-        """Install no filter; the capability for it is given up nevertheless."""
-        self.program, self.early = b"", False
 
     def remove(self, rights: int) -> None:
         """Remove the capabilities in the mask *rights* from the final sets."""
@@ -77,13 +75,22 @@ class Confinement:
         return self._install(self.program, self.flags)
 
     def relinquish(self) -> None:
-        """Do the same in PID 1, which has started the program, with a filter that allows it only to wait for others."""
+        """Do the same in PID 1, which has started the program, with a filter that allows it only to wait for others.
+
+        PID 1 executes nothing more: so it may set no_new_privs, if it lacks the capability. Its calls are not reported,
+        nor are those of the trampoline, which waits, and makes the same ones for the program.
+        """
+        listeners = explain.listeners[:]
+        explain.listeners.clear()
         self._install(of_pid_1(os.uname().machine) if self.program else b"", 0)
+        explain.listeners.extend(listeners)
 
     def _install(self, program: bytes, flags: int) -> int:
-        if self.sets is not None:
-            effective, permitted, inheritable = capability.capget()
+        effective, permitted, inheritable = capability.capget()
+        if self.sets is not None and permitted & INSTALLER:
             capability.capset(effective | INSTALLER, permitted, inheritable)
+        elif program:
+            process.set_no_new_privs()  # the other way to be allowed to
         listener = filters.install(program, flags) if program else 0
         if self.sets is not None:
             capability.capset(*self.sets)

@@ -37,7 +37,15 @@ def end_in(plan: Plan, function: Function, arguments: tuple[Any, ...]) -> None:
     """Replace the last step of *plan* (of a new box, or of `exec`) by a call of *function*, in place of execve(2)."""
     steps = plan.child
     program = steps.pop()
-    steps[:] = [step for step in steps if step.name != "find-program"]
+    limit = program.args[1].confinement
+    for step in steps:
+        if step.name == "capabilities" and limit:  # the function installs the filter itself, see init.confine()
+            effective, permitted, *others = step.args
+            step.args = (effective, permitted | limit.needed(), *others)
+    unneeded = ["find-program", "start-trampoline"]
+    if any(step.name == "start-trampoline" for step in steps):
+        unneeded.append("seccomp")  # PID 1's own filter; run() installs the program's
+    steps[:] = [step for step in steps if step.name not in unneeded]
     says = f"Call {function.__name__}() of the lab"
     steps.append(Step(program.name, says, "fork(2)", run, *program.args, function, arguments))
 

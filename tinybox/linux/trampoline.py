@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+GO_ON = b"x" * 8  # what a trampoline that waits has to read
 FAILED = 127  # the exit status of a trampoline whose execve(2) was refused
 UNCONFINED = 0x80  # added to the errno in the report if not execve(2) was refused, but the filter before it
 
@@ -33,8 +34,8 @@ _CAPABILITY_VERSION = 0x20080522
 class Lock:
     """What the trampoline gives up before it executes the program: it installs the seccomp *filter*; see seccomp(2).
 
-    First it waits for eight bytes from the fd *gate*, if that is open; see eventfd(2). At last it sets its capabilities
-    to *sets*, the permitted (and effective) and the inheritable set, if that is not None; see capset(2).
+    First it waits for a byte from the fd *gate*, if that is open; at the end of file it exits. At last it sets its
+    capabilities to *sets*, the permitted (and effective) and the inheritable set, if that is not None; see capset(2).
     """
 
     def __init__(self, gate: int, filter: bytes, flags: int, sets: tuple[int, int] | None) -> None:  # noqa: A002
@@ -160,24 +161,31 @@ def _x86_64(report: int, lock: Lock | None, address: int) -> bytes:
         "0f 05             ",  # syscall
     )
     closing, running, failing = (bytes.fromhex("".join(part)) for part in (close, _EXECUTE_X86_64, failed))
-    locking = _lock_x86_64(lock, address, len(running)) if lock is not None else b""
+    locking = _lock_x86_64(lock, address, len(running), len(failing)) if lock is not None else b""
     distance = struct.pack("<i", len(closing) + len(locking) + len(running) + len(failing))
     end = bytes.fromhex("".join(_END_X86_64))
     return bytes.fromhex("".join(head)) + distance + closing + locking + running + failing + end
 
 
-def _lock_x86_64(lock: Lock, address: int, behind: int) -> bytes:
-    """Return the code of *lock*; *behind* it by so many bytes is the code for a failure, with the errno in eax."""
+def _lock_x86_64(lock: Lock, address: int, behind: int, failing: int) -> bytes:
+    """Return the code of *lock*; *behind* it by so many bytes is the code for a failure, with the errno in eax.
+
+    That code has *failing* bytes, and behind it is the end.
+    """
+    calls = lock.calls(address)
     lines = [
         f"bf {_word(lock.gate)}  ",  # mov edi, gate
         "48 8d 74 24 f8          ",  # lea rsi, [rsp - 8]
         "ba 08 00 00 00          ",  # mov edx, 8
         "31 c0                   ",  # xor eax, eax: SYS_read
         "0f 05                   ",  # syscall
+        "85 c0                   ",  # test eax, eax
+        "0f 84                   ",  # je end                 PID 1 has ended
+        _word(7 + 35 * len(calls) + behind + failing),
         "b8 03 00 00 00          ",  # mov eax, SYS_close
         "0f 05                   ",  # syscall
     ]
-    code, calls = bytes.fromhex("".join(lines)), lock.calls(address)
+    code = bytes.fromhex("".join(lines))
     for left, (name, first, second) in zip(range(len(calls) - 1, -1, -1), calls, strict=True):
         registers = {
             # mov edi, SECCOMP_SET_MODE_FILTER; mov esi, flags; mov edx, address; mov eax, SYS_seccomp
@@ -212,7 +220,7 @@ def _aarch64(report: int, lock: Lock | None, address: int) -> bytes:
         0xF81F0FE0,  # str x0, [sp, #-16]!
         _put(0, report), 0x910003E1, _put(2, 2), _put(8, 64), call,  # write(report, sp, 2)
     )  # fmt: skip
-    locking = _lock_aarch64(lock, address, len(running)) if lock is not None else ()
+    locking = _lock_aarch64(lock, address, len(running), len(failing)) if lock is not None else ()
     distance = 1 + 3 + len(locking) + len(running) + len(failing)
     instructions = (
         _put(0, report), _put(1, 2), _put(2, 1), _put(8, 25), call,  # fcntl(report, F_SETFD, FD_CLOEXEC)
@@ -225,12 +233,13 @@ def _aarch64(report: int, lock: Lock | None, address: int) -> bytes:
     return struct.pack(f"<{len(instructions)}I", *instructions)
 
 
-def _lock_aarch64(lock: Lock, address: int, behind: int) -> tuple[int, ...]:
-    """Return the code of *lock*; *behind* it by so many instructions is the code for a failure, the errno in w0."""
+def _lock_aarch64(lock: Lock, address: int, behind: int, failing: int) -> tuple[int, ...]:
+    """Return the code of *lock*; *behind* and *failing* count instructions, see `_lock_x86_64`; the errno is in w0."""
     call = 0xD4000001
     code = [_put(0, lock.gate & 0xFFFF), 0xD10023E1, _put(2, 8), _put(8, 63), call]  # read(gate, sp - 8, 8)
-    code += [_put(0, lock.gate & 0xFFFF), _put(8, 57), call]  # close(gate)
     calls = lock.calls(address)
+    code.append(0x34000000 | (4 + 11 * len(calls) + behind + failing) << 5)  # cbz w0, end: PID 1 has ended
+    code += [_put(0, lock.gate & 0xFFFF), _put(8, 57), call]  # close(gate)
     for left, (name, first, second) in zip(range(len(calls) - 1, -1, -1), calls, strict=True):
         if name == "seccomp":  # seccomp(SECCOMP_SET_MODE_FILTER, flags, address)
             code += [_put(0, 1), *_put_address(1, first), *_put_address(2, second), _put(8, 277), call]

@@ -42,7 +42,7 @@ FUNCTIONS: list[tuple[ModuleType, str, str]] = [
     (os, "dup2", "dup2"),
     (os, "rename", "rename"),
     (os, "access", "access"),
-    (os, "eventfd", "eventfd2"),
+    (os, "pipe", "pipe2"),
     (os, "fork", "fork"),
     (os, "setgroups", "setgroups"),
     (os, "setresgid", "setresgid"),
@@ -105,6 +105,8 @@ def _answer(call: str, result: Any) -> object:
     """Return the kernel's result where Python returns another one, such as None for 0 or a text for its length."""
     if call == "setsid":
         return os.getpid()  # the number of the new session, which Python does not return
+    if call == "pipe2":
+        return 0  # Python returns the two fds
     if call == "access":
         return 0 if result else -13
     if call == "getcwd":
@@ -165,7 +167,8 @@ def reporting_posix_spawn(posix_spawn: Callable[..., int]) -> Callable[..., int]
         if settings.get("setsid"):
             explain.report("setsid", ({},), pid, begun)
         explain.report("execve", (path, arguments, {}), 0, begun)
-        report_trampoline(path, arguments)
+        if not explain.held:
+            report_trampoline(path, arguments)
         return pid
 
     return spawn_and_report

@@ -115,7 +115,7 @@ def test_the_process_of_the_foreground(tinybox: Command) -> None:
     """It has no pipe to the program any more when the program runs; an exec has no lock besides."""
     name = new_name()
     with kept(tinybox, "--rm", "--name", name, "busybox", "sh", "-c", "echo READY; exec sleep 1000") as process:
-        assert held(process.pid) == OWNER
+        until(lambda: held(process.pid) == OWNER)  # an event is being written when the program begins
         executing = tinybox.start("exec", name, "sleep", "1000")
         until(lambda: any(command_line_of(child) == "sleep 1000" for child in children(executing.pid)))
         assert [each for each in held(executing.pid) if each not in ("/dev/null", "anon_inode:[pidfd]")] == [

@@ -118,6 +118,16 @@ def test_the_lock_waits_at_its_gate() -> None:
     os.close(gate)
 
 
+def test_the_lock_ends_with_its_gate() -> None:
+    """If PID 1 has ended, whose pipe the gate is, the program does not begin."""
+    reading, writing = os.pipe()
+    os.set_inheritable(reading, True)
+    os.close(writing)
+    lock = trampoline.Lock(reading, returning(seccomp.SECCOMP_RET_ALLOW), 0, None)
+    assert executed("/bin/sh", ["sh", "-c", "echo ran"], lock=lock) == (b"", b"", trampoline.FAILED)
+    os.close(reading)
+
+
 def test_a_filter_that_the_kernel_refuses_is_reported() -> None:
     """The errno with the bit UNCONFINED; the program does not run."""
     for program, number in ((b"\xff" * 8, errno.EINVAL), (returning(0) * 1000, errno.EINVAL)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from tinybox import explain
-from tinybox.container.process import init
+from tinybox.container.process import child, init
 from tinybox.container.process.plan import Step
 from tinybox.errors import UsageError
 from tinybox.isolation import capabilities, mounts, rootfs
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Plan
+    from tinybox.isolation.confinement import Confinement
 
 OUTER, HOME = "outer", "home"  # keys of Handles.namespace_fds: the temporary namespace, and the host's to return to
 CHROOT = "chroot"  # not an omission: chroot(2) in place of pivot_root(2), which is less safe
@@ -142,9 +143,7 @@ def omit(plan: Plan, handles: Handles, names: Sequence[str], *, chroot: bool = F
             _protect_host(steps, root, chroot=chroot)
     if "cgroup" in names:
         _drop_mknod(plan.child)
-    for step in plan.child:
-        if step.name == "program":
-            _change_program(step, names)
+    _change_program(plan.child[_place(plan.child, "program")], plan.child, names)
     _clone_in_outer(plan.parent, handles, shared="private-mounts" in names)
 
 
@@ -171,15 +170,30 @@ def _drop_mknod(steps: list[Step]) -> None:
             step.args[1].confinement.remove(~without)
 
 
-def _change_program(step: Step, names: Sequence[str]) -> None:
-    mode, program, *handles = step.args
+def _change_program(step: Step, steps: list[Step], names: Sequence[str]) -> None:
+    mode, program, handles = step.args
     if "seccomp" in names and program.confinement:
-        program.confinement.forget_filter()
+        _forget_filter(program.confinement, steps)
     if "caps" in names and program.confinement:
         program.confinement.sets = None
     if "init" in names:
         mode, step.says = init.NONE, "Become the program, as PID 1"
-    step.args = (mode, program, *handles)
+    if {"seccomp", "init"} & set(names):  # then PID 1 has no filter of its own, for which the trampoline would wait
+        steps[:] = [other for other in steps if other.name not in ("start-trampoline", "seccomp")]
+        close = steps[_place(steps, "close")]
+        close.act, close.args = child.close_gate, (handles,)
+    step.args = (mode, program, handles)
+
+
+def _forget_filter(limit: Confinement, steps: list[Step]) -> None:
+    """Install no filter, and keep no capability for it."""
+    for step in steps:
+        if limit.sets is not None and step.name == "bounding-set":
+            step.args = (step.args[0], 0)
+        elif limit.sets is not None and step.name == "capabilities":
+            effective, permitted, inheritable = limit.sets
+            step.args = (effective, permitted, inheritable, step.args[3] & inheritable)
+    limit.program, limit.sets = b"", None
 
 
 def _clone_in_outer(steps: list[Step], handles: Handles, *, shared: bool) -> None:

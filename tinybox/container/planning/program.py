@@ -55,8 +55,9 @@ def rights(task: Task, *, joins: bool) -> list[Step]:
     masks = {name: capability.mask(sets[name]) for name in spec.CAPABILITY_SETS}
     identity = (uid, gid, user.get("additionalGids", []), user.get("umask"))
     task.confinement = limit = seccomp.confinement(task, masks, uid, joins=joins)
-    kept = limit.kept() if limit else 0
-    inherited = kept if limit and limit.comes_late() and not task.process.get("selinuxLabel") else 0
+    needed, late = limit.needed() if limit else 0, limit and limit.comes_late() and not task.process.get("selinuxLabel")
+    inherited = needed if late else 0  # root of the trampoline gets its rights by execve(2), others by the ambient set
+    kept = 0 if late and uid == 0 else needed
     steps = []
     if task.process.get("noNewPrivileges"):
         says = "Forbid that execve(2) gives a program more rights (setuid, file capabilities)"
@@ -207,6 +208,7 @@ def begin(
     """
     handles, is_init = task.handles, mode in (init.FORWARD, init.REAP)
     planned, keeps_proc = _program(task), _keeps_proc(task, joins=joins)
+    act, waits = (mode, planned, handles), is_init and task.confinement is not None and task.confinement.comes_late()
     says = "Close all file descriptors except 0, 1, 2 and those to wait for `start`"
     gives, terminal = "Wait until tinybox has the other end of the terminal", task.process.get("terminal")
     steps = [
@@ -225,14 +227,33 @@ def begin(
         Step("ready", "Report that all is ready, and wait for `start`", "pipe(7)", child.report_ready, handles),
         *before,
         *_labels(task),
-        Step(
-            "close", "Close the gate: only 0, 1 and 2 are left for the program", "close(2)", child.close_gate, handles
-        ),
+        *_close_gate(handles, planned, waits=waits),
         *([_name(task, mode)] if is_init and not joins else []),
     ]
     endings = {init.NONE: "Become the program", init.LEAVE: "Start the program, and leave it to PID 1"}
     says = endings.get(mode, "Start the program, and stay as PID 1")
-    return [*steps, Step("program", says, "execve(2)", init.run, mode, planned, handles)]
+    return [*steps, *_filter_of_pid_1(task, planned, waits=waits), Step("program", says, "execve(2)", init.run, *act)]
+
+
+def _close_gate(handles: Handles, planned: init.Program, *, waits: bool) -> list[Step]:
+    if not waits:
+        says = "Close the gate: only 0, 1 and 2 are left for the program"
+        return [Step("close", says, "close(2)", child.close_gate, handles)]
+    says = "Close the gate, and make a pipe in its place, at which the trampoline will wait"
+    return [Step("close", says, "pipe(2)", init.replace_gate, planned, handles)]
+
+
+def _filter_of_pid_1(task: Task, planned: init.Program, *, waits: bool) -> list[Step]:
+    """Plan what PID 1 does between the trampoline, which will install the program's filter, and the program."""
+    if not waits or task.confinement is None:
+        return []
+    says = "Start the trampoline, which waits, and will install the program's filter"
+    return [
+        Step("start-trampoline", says, "posix_spawn(3)", init.start_waiting, planned, task.handles),
+        Step(
+            "seccomp", "Filter the system calls of PID 1, too: it only waits", "seccomp(2)", task.confinement.relinquish
+        ),
+    ]
 
 
 def _program(task: Task) -> init.Program:

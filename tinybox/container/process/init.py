@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import time
 
 from tinybox import explain
 from tinybox.errors import NotExecutableError, NotFoundError
@@ -44,6 +45,7 @@ class Program:
         self.args, self.env = args, dict(line.partition("=")[::2] for line in env)
         self.terminal, self.confinement = terminal, confinement
         self.path = ""
+        self.pid, self.gate = 0, -1  # the trampoline, if it waits already, and the pipe by which it goes on
 
 
 def find(program: Program, handles: Handles, keeps_proc: bool) -> None:
@@ -94,39 +96,40 @@ def run(mode: str, program: Program, handles: Handles) -> NoReturn:
 
     In mode "leave", start the program and exit: it becomes a child of the box's own PID 1.
     """
-    handles.sync.announce(program.args[0])
+    if not program.pid:
+        handles.sync.announce(program.args[0])
     if mode == NONE:
         execute(program, handles)
-    event = _hold_back(program, handles) if mode != LEAVE else -1
-    pid = start(program, handles)
+    pid = program.pid or start(program, handles)
     if mode == LEAVE:
         os._exit(0)
+    if program.pid and explain.listeners:
+        explain.report("execve", (program.path, program.args, {}), 0, time.monotonic_ns())
     explain.listeners.clear()
-    if program.confinement is not None and program.confinement.comes_late():
-        program.confinement.relinquish()
-    if event >= 0:
-        os.eventfd_write(event, 1)
-    for fd in (event, handles.sync.report, handles.trampoline, *explain.kept):
+    if program.gate >= 0:
+        os.write(program.gate, trampoline.GO_ON)
+    for fd in (program.gate, handles.sync.report, handles.trampoline, *explain.kept):
         if fd >= 0:  # the end of file of the report means: the program runs
             os.close(fd)
     supervise(pid, forward=mode == FORWARD)
 
 
-def _hold_back(program: Program, handles: Handles) -> int:
-    """Let the trampoline wait, if it has the filter to install; return the fd that lets it go on, else -1; eventfd(2).
+def replace_gate(program: Program, handles: Handles) -> None:
+    """Make a pipe whose reading end has the number of the gate: there the trampoline waits; see dup2(2)."""
+    reading, program.gate = os.pipe()
+    os.dup2(reading, handles.sync.gate, inheritable=handles.trampoline >= 0)
+    os.close(reading)
 
-    PID 1 may have to keep a capability for it until it runs. The trampoline waits at the number of the gate, which is
-    closed by now.
+
+def start_waiting(program: Program, handles: Handles) -> None:
+    """Start the trampoline as a child. It waits at the gate until PID 1 has given up its own rights, or ends with it.
+
+    PID 1 may have to keep a capability until then: the trampoline needs it to install the filter.
     """
-    if program.confinement is None or handles.trampoline < 0 or not program.confinement.comes_late():
-        return -1
-    event = os.eventfd(0, os.EFD_CLOEXEC)
-    if event != handles.sync.gate:
-        os.dup2(event, handles.sync.gate)
-        os.close(event)
-    else:
-        os.set_inheritable(event, True)
-    return handles.sync.gate
+    handles.sync.announce(program.args[0])
+    explain.held = True
+    program.pid = start(program, handles)
+    os.close(handles.sync.gate)
 
 
 def confine(limit: Confinement | None) -> None:

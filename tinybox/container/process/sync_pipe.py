@@ -98,6 +98,8 @@ class SyncPipes:
         fields = line.split(_SEPARATOR)
         if fields[0] == ERROR:
             _raise(*(os.fsdecode(field) for field in fields[1:5]))
+        if fields[0] == EXEC and fields[2] == ERROR:  # a step between the announcement and execve(2) has failed
+            _raise(*(os.fsdecode(field) for field in fields[3:7]))
         if fields[0] == EXEC:
             raise refusal(os.fsdecode(fields[1]), fields[2][0])
         return fields
