@@ -33,6 +33,16 @@ def new_name() -> str:
     return f"box-{os.getpid()}-{next(_numbers)}"
 
 
+@contextlib.contextmanager
+def named(tinybox: Command) -> Iterator[str]:
+    """Give a name for a container, and remove the container at the end."""
+    name = new_name()
+    try:
+        yield name
+    finally:
+        tinybox("rm", "-fv", name)
+
+
 def output(tinybox: Command, *words: str, text: str = "") -> str:
     """Return what ``tinybox run --rm WORDS`` prints; it must succeed and print nothing on stderr."""
     done = tinybox("run", "--rm", *words, text=text)

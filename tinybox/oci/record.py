@@ -48,7 +48,7 @@ class Record:
         self.root, self.id, self._lock = root, container, lock
         self.folder = os.path.join(root, container)
         self.state: dict[str, Any] = {}
-        self.damage = ""  # what is wrong with its state.json; `delete --force` removes such a container
+        self.damage = ""  # the fault of its state.json, as text; `delete --force` removes such a container
         try:
             self.state = json.read_own(os.path.join(self.folder, "state.json"), SHAPE) or {}
         except ValueError as error:

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.boxes import PATIENCE, lives, new_name, one_line, until
+from tests.support.boxes import PATIENCE, lives, named, one_line, until
 from tests.support.detached_boxes import FOREVER, Life, life
 from tests.support.screens import PROMPT, screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.conftest import Command
 
 pytestmark = pytest.mark.root
 
 SHELL = ("-e", f"PS1={PROMPT}", "busybox", "sh")
-
-
-@contextlib.contextmanager
-def named(tinybox: Command) -> Iterator[str]:
-    """Give a name for a container, and remove the container at the end."""
-    name = new_name()
-    try:
-        yield name
-    finally:
-        tinybox("rm", "-f", name)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import subprocess
@@ -12,28 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.boxes import PATIENCE, new_name, one_line, until
+from tests.support.boxes import PATIENCE, named, new_name, one_line, until
 from tests.support.detached_boxes import Life, stdout_of
 from tests.support.screens import screen
 from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.conftest import Command
 
 pytestmark = pytest.mark.root
 BOTH = "echo out; sleep 0.1; echo err >&2; printf unfinished"
-
-
-@contextlib.contextmanager
-def named(tinybox: Command) -> Iterator[str]:
-    """Give a name for a container, and remove the container at the end."""
-    name = new_name()
-    try:
-        yield name
-    finally:
-        tinybox("rm", "-fv", name)
 
 
 def test_a_foreground_run_writes_a_log(tinybox: Command) -> None:
