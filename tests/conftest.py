@@ -43,6 +43,15 @@ class Host(NamedTuple):
     machine: str
 
 
+class Started(subprocess.Popen[str]):
+    """A command that a test has started: if the test fails in its ``with`` block, it is killed, not awaited."""
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind and self.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
+        super().__exit__(kind, *rest)  # type: ignore[arg-type]
+
+
 class Command:
     """The installed ``tinybox`` command: call it with its arguments; it ends in a bounded time."""
 
@@ -56,7 +65,7 @@ class Command:
         """Start ``tinybox WORDS`` in a process group of its own, with pipes, and return at once."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         settings = {"text": True, "process_group": 0, "env": self.environment, **pipes, **options}
-        return subprocess.Popen([self.path, *words], **settings)  # type: ignore[call-overload,no-any-return]
+        return Started([self.path, *words], **settings)  # type: ignore[call-overload,no-any-return]
 
     def __call__(self, *words: str, text: str = "", timeout: float = TIMEOUT) -> subprocess.CompletedProcess[str]:
         """Run ``tinybox WORDS`` with *text* as its input; after *timeout* seconds kill it and fail the test."""

@@ -250,6 +250,7 @@ def test_kill_wait_and_restart(tinybox: Command, image: str) -> None:
         assert lives(it.pid)
         assert not lives(first)
         with tinybox.start("wait", it.name) as waiting:
+            until(lambda: field(waiting.pid, "State").startswith("S"))
             stdout_of(tinybox, "kill", it.name)
             out, _ = waiting.communicate(timeout=60 * SLOWNESS)
         assert (waiting.returncode, out) == (0, "137\n")
@@ -265,7 +266,9 @@ def test_wait_returns_at_the_first_end(tinybox: Command, image: str) -> None:
             until(lambda: field(waiting.pid, "State").startswith("S"))
             it.inside("touch /go")
             assert waiting.communicate(timeout=60 * SLOWNESS)[0] == "5\n"
+        until(lambda: it.state.get("restarts") == 1 and lives(it.pid))
         with tinybox.start("wait", it.name) as waiting:
+            until(lambda: field(waiting.pid, "State").startswith("S"))
             it.inside("touch /again /go")
             assert waiting.communicate(timeout=60 * SLOWNESS)[0] == "5\n"
         until(lambda: it.state.get("restarts") == 2 and lives(it.pid))

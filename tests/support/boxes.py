@@ -68,12 +68,14 @@ def patience(seconds: float) -> Iterator[None]:
         pytest.fail(f"no input arrived for {seconds} s")
 
     former = signal.signal(signal.SIGALRM, too_late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    begun = time.monotonic()
+    rest, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
+        # The time limit of the whole test, of pytest-timeout, goes on.
+        signal.setitimer(signal.ITIMER_REAL, max(rest - (time.monotonic() - begun), 0.001) if rest else 0)
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ PREPARE = f"mkdir {STORE}; for part in images layers names; do cp -a {{host}}/$p
 
 def run_tests(store: Path, tests: list[str], output: IO[bytes], timeout: float = LIMIT) -> Ending:
     """Run pytest on *tests* in a machine, with a copy of *store*; it writes a JUnit report."""
-    pytest = [sys.executable, "-m", "pytest", "-v", "--junitxml=/run/machine/report", *tests]
+    pytest = [sys.executable, "-m", "pytest", "-v", "-p", "pytest_timeout", "--junitxml=/run/machine/report", *tests]
     told = PREPARE.format(host=shlex.quote(f"/run/machine/host{store.resolve()}"), pytest=shlex.join(pytest))
     environment = {
         "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -51,6 +51,7 @@ def run_tests(store: Path, tests: list[str], output: IO[bytes], timeout: float =
         "TMPDIR": "/var/tmp",
         "TINYBOX_TEST_STORE": STORE,
         "TINYBOX_PATIENCE": SLOWNESS,
+        "PYTEST_TIMEOUT": str(600 * int(SLOWNESS)),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # each import takes twenty times as long
     }
     return run(["sh", "-c", told], output, timeout, environment)

@@ -1,1 +1,1 @@
-"""The process that owns a background container: its log, its health checks, its attached clients."""
+"""What the owner of a container does: the log and the attached clients; in the background, also the health checks."""
