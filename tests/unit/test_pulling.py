@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tinybox.cli import pulling
-from tinybox.cli.commands import images
+from tinybox.cli.commands import registry
 from tinybox.errors import ImageError, UsageError
 from tinybox.images.store import NO_SUCH
 
@@ -15,8 +15,8 @@ class Shop:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, has: bool, recipe: bool = True) -> None:
         self.has, self.recipe, self.done = has, recipe, list[str]()
-        monkeypatch.setattr(images, "make_missing", lambda _: self._make("missing"))
-        monkeypatch.setattr(images, "make_again", lambda _: self._make("again"))
+        monkeypatch.setattr(registry, "make_missing", lambda _: self._make("missing"))
+        monkeypatch.setattr(registry, "make_again", lambda _: self._make("again"))
 
     def _make(self, how: str) -> bool:
         self.done.append(how)

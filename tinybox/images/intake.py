@@ -81,7 +81,7 @@ def add_layer(work: Workspace, source: str | BufferedReader, number: int = 0) ->
     layer = f"{work.path}/{LAYER}{number}"
     os.mkdir(layer, 0o700)
     unpacked = _unpack(source, f"{layer}/fs")
-    _write(f"{layer}/layer.json", {"diff_id": unpacked.diff_id, "size": unpacked.size})
+    files.replace(f"{layer}/layer.json", _canonical({"diff_id": unpacked.diff_id, "size": unpacked.size}), PUBLIC)
     return unpacked
 
 
@@ -95,15 +95,23 @@ def put(
     """
     if wrong := quick_json.misfit(document, RECORD):
         raise ImageError("image config", wrong, "make the image again with a valid config")
+    return put_record(store, work, _canonical(document), reference, public=public)
+
+
+def put_record(
+    store: Store, work: Workspace, content: bytes, reference: Reference | None = None, *, public: bool = False
+) -> str:
+    """Make an image with the config in *content*, which is checked already, byte for byte; see `put`."""
+    diff_ids = quick_json.loads(content.decode())["rootfs"]["diff_ids"]
+    image_id = hashlib.sha256(content).hexdigest()
     record = f"{work.path}/record"
     fresh = sorted(f"{work.path}/{name}" for name in os.listdir(work.path) if name.startswith(LAYER))
-    image_id = _write(record, document)
-    os.chmod(record, PUBLIC if public else PRIVATE)
+    files.replace(record, content, PUBLIC if public else PRIVATE)
     with store.locked():
         for layer in fresh:
-            _place(store, layer, read_json(f"{layer}/layer.json")["diff_id"])
+            place(store, layer, read_json(f"{layer}/layer.json")["diff_id"])
         there = store.layers()
-        missing = [key for key in map(layer_key, document["rootfs"]["diff_ids"]) if key not in there]
+        missing = [key for key in map(layer_key, diff_ids) if key not in there]
         if missing:
             cause = "another command has just removed it with its image"
             raise ImageError(f"layer {missing[0]}", cause, "try again")
@@ -146,8 +154,11 @@ def _document(unpacked: Unpacked, config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _place(store: Store, layer: str, diff_id: str) -> None:
-    """Move *layer* into the store, unless it is there already; ImageError: another layer has the same short name."""
+def place(store: Store, layer: str, diff_id: str) -> None:
+    """Move *layer* into the store, unless it is there; ImageError: another layer has the same short name.
+
+    The caller holds the store's lock.
+    """
     place = f"{store.root}/layers/{layer_key(diff_id)}"
     if not os.path.isdir(place):
         os.rename(layer, place)
@@ -157,12 +168,9 @@ def _place(store: Store, layer: str, diff_id: str) -> None:
         raise ImageError(f"layer {diff_id}", f"its short name is taken by {present}", "remove the other image first")
 
 
-def _write(path: str, document: dict[str, Any]) -> str:
-    """Write *document* in one canonical form and return the sha256 of the file, in hex."""
-    content = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-    with open(path, "wb") as file:
-        file.write(content)
-    return hashlib.sha256(content).hexdigest()
+def _canonical(document: dict[str, Any]) -> bytes:
+    """Return *document* in one canonical form, so that the same content always has the same digest."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
 def sweep(store: Store) -> None:

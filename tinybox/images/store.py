@@ -8,6 +8,8 @@ rename(2), complete or not at all, also if tinybox is killed, and every change i
     ROOT/images/<id>                 an OCI image config: the id is the sha256 of this file. It has the image's
                                      environment, so only root may read it (0600), unless it comes from a recipe
     ROOT/names/<name:tag>            a symbolic link to the image; a slash in the name is written %
+    ROOT/names/<name@sha256:...>     the same, for the digest that the image has in its registry
+    ROOT/blobs/ manifests/           the image as its registry has it: images/content.py
     ROOT/tmp/                        files that are being made or removed; a workspace without a lock is removed
     ROOT/containers/<id>/            not the store's; an annotation in its config.json has the id of its image
 """
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 NO_SUCH = "there is no such image"
 ANNOTATION = "tinybox.image"  # in a container's config.json: the id of its image
 KEY_LENGTH = 16  # hex digits of a layer's digest in its path
-DIRECTORIES = {"": 0o711, "layers": 0o700, "images": 0o755, "names": 0o755, "tmp": 0o700, "locks": 0o700}
+DIRECTORIES = {"": 0o711, "images": 0o755, "names": 0o755}
+DIRECTORIES |= dict.fromkeys(("layers", "blobs", "manifests", "tmp", "locks"), 0o700)
 
 # The shape of an image's record; for "*" and "!" see quick_json.misfit. Every new record is checked with it.
 LAYERED: Shape = {"rootfs!": {"type": str, "diff_ids!": [str]}}
@@ -63,7 +66,11 @@ class Image:
     @property
     def size(self) -> int:
         """Return the sum of the layers' sizes in bytes; this opens one small file for each layer."""
-        return sum(read_json(f"{os.path.dirname(layer)}/layer.json")["size"] for layer in self.layers)
+        return sum(self.sizes())
+
+    def sizes(self) -> list[int]:
+        """Return the size of each layer in bytes, the bottom one first; this opens one small file for each layer."""
+        return [read_json(f"{os.path.dirname(layer)}/layer.json")["size"] for layer in self.layers]
 
 
 class Store:
@@ -84,7 +91,7 @@ class Store:
 
     def images(self, damaged: Callable[[ImageError], object] = lambda _: None) -> list[Image]:
         """Return every image once for each of its names, or once with an empty name; call *damaged* with each error."""
-        names = self._names()
+        names = [name for name in self._names() if "@" not in name[0]]
         named = {image_id for _, image_id in names}
         nameless = [("", image_id) for image_id in self._ids() if image_id not in named]
         images = []
@@ -95,6 +102,21 @@ class Store:
                 if image_id in self._ids():  # else it has just been removed
                     damaged(error)
         return images
+
+    def digests(self) -> dict[str, list[str]]:
+        """Return the names with a digest, ``name@sha256:HEX``, of each image that a registry has, by the image's id."""
+        found: dict[str, list[str]] = {}
+        for name, image_id in self._names():
+            if "@" in name:
+                found.setdefault(image_id, []).append(name)
+        return found
+
+    def named(self, reference: Reference) -> str:
+        """Return the id of the image that *reference* names, or "" if there is none."""
+        try:
+            return os.path.basename(os.readlink(self._link(reference)))
+        except FileNotFoundError:
+            return ""
 
     def record(self, image_id: str, reference: str = "", shape: Shape = RECORD) -> dict[str, Any]:
         """Return the record of an image, an OCI image config; ImageError: it is damaged, or only root may read it."""
@@ -110,6 +132,11 @@ class Store:
             cure = f"tinybox rmi {image_id[:12]}, then pull or import it again"
             raise ImageError(f"image {reference or image_id[:12]}", f"its record is damaged: {wrong}", cure)
         return document
+
+    def config(self, image_id: str) -> bytes:
+        """Return the record of an image byte for byte: its id is the sha256 of it."""
+        with open(f"{self.root}/images/{image_id}", "rb") as file:
+            return file.read()
 
     def tag(self, text: str, reference: str) -> Image:
         """Add the name *reference* to the image *text*, as docker-tag(1) does; another image loses that name."""
@@ -127,12 +154,16 @@ class Store:
         with self.locked():
             image_id, reference = self._resolve(text)
             names = [name for name, owner in self._names() if owner == image_id]
-            if reference and len(names) > 1:
-                os.unlink(self._link(parse(reference)))
-                return [reference], []
-            self._check_unused(text, image_id, names)
-            for name in names:
+            tags = [name for name in names if "@" not in name]
+            if reference and set(tags) - {reference}:
+                gone = [reference, *_orphans(reference, names)]
+            else:
+                self._check_unused(text, image_id, tags)
+                gone = names
+            for name in gone:
                 os.unlink(self._link(parse(name)))
+            if gone is not names:
+                return gone, []
             os.unlink(f"{self.root}/images/{image_id}")
             self.collect()
         return names, [image_id]
@@ -153,6 +184,7 @@ class Store:
 
         If the record of an image is damaged, which `images` reports, all layers are kept: its own are not known.
         """
+        from tinybox.images import content
         from tinybox.linux import files
 
         try:
@@ -160,6 +192,8 @@ class Store:
         except ImageError:
             return
         used = {layer_key(diff_id) for diff_ids in found for diff_id in diff_ids}
+        used.update(map(layer_key, content.wanted(self)))
+        content.collect(self, self._ids())
         for key in set(os.listdir(f"{self.root}/layers")) - used:
             gone = f"{self.root}/tmp/gone-{key}"
             with Reported(f"layer {key}"):
@@ -244,6 +278,13 @@ class Store:
         except OSError as error:
             cure = "run as root, or choose another directory with --root"
             raise HostError(f"store {self.root}", f"cannot be made: {error.strerror}", cure) from error
+
+
+def _orphans(tag: str, names: list[str]) -> list[str]:
+    """Return the names by digest that go with *tag*: those of its repository, if it is the last tag there."""
+    repository = parse(tag).name
+    there = [name for name in names if parse(name).name == repository and name != tag]
+    return [] if any("@" not in name for name in there) else there
 
 
 def layer_key(diff_id: str) -> str:
