@@ -64,12 +64,6 @@ def test_a_damaged_image_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) 
         pulling.with_image("box", use, "never")
 
 
-def test_an_image_without_a_recipe_cannot_be_made_again() -> None:
-    """As in docker, which does not run an image that it could not pull; the error lists the recipes."""
-    with pytest.raises(ImageError, match=r"^image nosuch: it cannot be pulled: there is no recipe for it.*busybox"):
-        images.make_again("nosuch")
-
-
 def test_an_unknown_policy_is_refused() -> None:
     """In docker's words. Control: the three policies are accepted."""
     with pytest.raises(

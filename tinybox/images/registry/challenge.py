@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode, urlsplit
-from urllib.request import parse_http_list, parse_keqv_list
+from urllib.request import parse_http_list
 
 from tinybox.errors import HostError, ImageError
 from tinybox.images.registry import hosts
@@ -43,8 +43,9 @@ def challenges(answer: Response) -> list[Challenge]:
             if (space and "=" not in scheme) or "=" not in item:
                 found.append(Challenge(scheme.lower(), {}))
                 item = rest  # noqa: PLW2901  its first parameter follows the scheme
-            if found and "=" in item:
-                found[-1].parameters.update(parse_keqv_list([item.strip()]))
+            name, equals, value = item.partition("=")
+            if found and equals:
+                found[-1].parameters[name.strip().lower()] = value.strip().removeprefix('"').removesuffix('"')
     return found
 
 

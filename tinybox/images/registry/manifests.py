@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, UsageError
@@ -36,6 +37,7 @@ PLATFORMS_MOST = 10_000  # in one index
 OLDER_ARM = {"v8": ("v8", "", "v7", "v6"), "v7": ("v7", "", "v6", "v5"), "v6": ("v6", "", "v5"), "v5": ("v5", "")}
 CURE = "it was pushed by a program with a fault; ask its owner"
 
+_NAME = re.compile("[a-z0-9_.-]+")
 _PLATFORM = {"architecture!": str, "os!": str, "variant": str}
 _DESCRIPTOR: dict[str, Any] = {"mediaType": str, "digest!": str, "size!": int, "urls": [str]}
 _MANIFEST = {"mediaType": str, "config!": _DESCRIPTOR, "layers!": [_DESCRIPTOR]}
@@ -92,7 +94,7 @@ def platform(text: str) -> Platform:
     parts = text.lower().split("/")
     if len(parts) == 1:
         parts = ["linux", *parts] if parts[0] != "linux" else [*parts, this_platform().architecture]
-    if len(parts) > 3 or not all(part.isalnum() and part.isascii() for part in parts):
+    if len(parts) > 3 or not all(map(_NAME.fullmatch, parts)):
         raise UsageError(f"platform {text!r}", "this is not os/architecture[/variant]", "such as linux/arm64")
     if parts[0] != "linux":
         raise UsageError(f"platform {text!r}", "tinybox has images of linux alone", f"linux/{parts[1]}")

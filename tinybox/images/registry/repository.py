@@ -149,9 +149,10 @@ class Repository:
         elif answer.status not in {200, 206}:
             answer.drain_conn()
             self._expect(answer, {200, 206}, f"blob {descriptor.digest[7:19]}")
-        elif answer.status == 206 and not answer.headers.get("Content-Range", "").startswith(f"bytes {at}-"):
+        elif not _is_rest(answer, descriptor.size, at):
             answer.close()
-            raise ImageError(f"registry {self.place.name}", "it sends another part of a blob than it was asked for", "")
+            cause = f"it does not send the {descriptor.size} bytes of its manifest"
+            raise ImageError(f"blob {descriptor.digest[7:19]}", cause, manifests.CURE)
         return answer
 
     def _call(
@@ -207,6 +208,13 @@ def repositories(
 def manifests_most() -> int:
     """Return the limit for an image's config, in bytes."""
     return 4 << 20
+
+
+def _is_rest(answer: Response, size: int, at: int) -> bool:
+    """Return whether the headers of *answer* fit a blob of *size* bytes from offset *at* on."""
+    length = answer.headers.get("Content-Length", "")
+    is_part = answer.status == 200 or answer.headers.get("Content-Range", "").startswith(f"bytes {at}-")
+    return is_part and (not length.isdecimal() or int(length) == size - at)
 
 
 def _received(answer: Response) -> int:
