@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tinybox.cli import pulling
-from tinybox.cli.commands import images
+from tinybox.cli.commands import registry
 from tinybox.errors import ImageError, UsageError
 from tinybox.images.store import NO_SUCH
 
@@ -15,8 +15,8 @@ class Shop:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, has: bool, recipe: bool = True) -> None:
         self.has, self.recipe, self.done = has, recipe, list[str]()
-        monkeypatch.setattr(images, "make_missing", lambda _: self._make("missing"))
-        monkeypatch.setattr(images, "make_again", lambda _: self._make("again"))
+        monkeypatch.setattr(registry, "make_missing", lambda _: self._make("missing"))
+        monkeypatch.setattr(registry, "make_again", lambda _: self._make("again"))
 
     def _make(self, how: str) -> bool:
         self.done.append(how)
@@ -62,12 +62,6 @@ def test_a_damaged_image_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(ImageError, match="a layer of it is gone"):
         pulling.with_image("box", use, "never")
-
-
-def test_an_image_without_a_recipe_cannot_be_made_again() -> None:
-    """As in docker, which does not run an image that it could not pull; the error lists the recipes."""
-    with pytest.raises(ImageError, match=r"^image nosuch: it cannot be pulled: there is no recipe for it.*busybox"):
-        images.make_again("nosuch")
 
 
 def test_an_unknown_policy_is_refused() -> None:

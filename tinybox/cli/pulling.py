@@ -49,9 +49,9 @@ def bring(image: str, policy: str) -> bool:
 
     ImageError: the policy is *always*, and the image has no recipe, or the recipe failed.
     """
-    from tinybox.cli.commands import images
+    from tinybox.cli.commands import registry
 
     if policy == ALWAYS:
-        images.make_again(image)
+        registry.make_again(image)
         return True
-    return images.make_missing(image)
+    return registry.make_missing(image)

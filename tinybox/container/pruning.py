@@ -13,6 +13,7 @@ from tinybox.container.records import events, naming, state
 from tinybox.container.storage import volumes
 from tinybox.errors import ImageError, Reported, StateError
 from tinybox.images import intake
+from tinybox.images import removal
 from tinybox.images.store import Store
 from tinybox.linux import files
 from tinybox.linux.trees import tree_size
@@ -68,10 +69,10 @@ def images(paths: Paths, *, all_of_them: bool) -> Removed:
         intake.sweep(store)
     before = store.layers()
     for image in store.images():
-        if (image.reference and not all_of_them) or store.containers_using(image.id):
+        if (image.reference and not all_of_them) or removal.containers_using(store, image.id):
             continue
         try:
-            untagged, deleted = store.remove(image.reference or image.id)
+            untagged, deleted = removal.remove(store, image.reference or image.id)
         except ImageError:
             continue  # a container uses it since then, or another command has removed it
         lines += [f"untagged: {name}" for name in untagged]

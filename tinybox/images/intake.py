@@ -6,6 +6,7 @@ the lock, and the next import removes every workspace without a lock.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -13,18 +14,18 @@ import os
 import stat
 import tempfile
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, Reported
 from tinybox.images.archive import Unpacked, unpack
 from tinybox.images.original import Recorder, move_missing
 from tinybox.images.reference import parse
-from tinybox.images.store import RECORD, REMOVAL, Image, Store, layer_key, layer_record
+from tinybox.images.removal import REMOVAL, collect, containers_using
+from tinybox.images.store import RECORD, Image, Store, layer_key, layer_record
 from tinybox.linux import files, locks, quick_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from io import BufferedReader
 
     from tinybox.images.reference import Reference
@@ -43,7 +44,7 @@ class Workspace(NamedTuple):
     fd: int
 
 
-@contextmanager
+@contextlib.contextmanager
 def workspace(store: Store) -> Iterator[Workspace]:
     """Yield a new directory below the store's tmp/, and remove it at the end; first sweep those of killed processes."""
     with store.locked():
@@ -74,20 +75,25 @@ def import_archive(
     with workspace(store) as work:
         unpacked = add_layer(work, source)
         _check_content(f"{work.path}/{LAYER}0/fs")
-        put(store, work, _document(unpacked, config or {}), name, public=public)
+        put(store, work, _document(unpacked, config or {}), [name], public=public)
     return store.image(str(name))
 
 
-def add_layer(work: Workspace, source: str | BufferedReader, number: int = 0, limit: int | None = None) -> Unpacked:
+def add_layer(
+    work: Workspace, source: str | BufferedReader, number: int = 0, limit: int | None = None, *, blob: str = ""
+) -> Unpacked:
     """Unpack the tar archive *source* as the layer *number* in *work*, which `put` moves into the store.
 
-    *limit* is the most that it may unpack to, in bytes, by default the free space.
+    *limit* is the most that it may unpack to, in bytes, by default the free space. *blob* is the digest of the packed
+    archive if the store keeps that; else the archive itself is recorded: see original.py.
     """
     layer = f"{work.path}/{LAYER}{number}"
     os.mkdir(layer, 0o700)
-    with Recorder(layer) as recorder:
+    with contextlib.ExitStack() as stack:
+        recorder = None if blob else stack.enter_context(Recorder(layer))
         unpacked = _unpack(source, f"{layer}/fs", limit, recorder)
-    _write(f"{layer}/layer.json", _canonical({"diff_id": unpacked.diff_id, "size": unpacked.size}))
+    record = {"diff_id": unpacked.diff_id, "size": unpacked.size}
+    _write(f"{layer}/layer.json", _canonical({**record, "blob": blob} if blob else record))
     return unpacked
 
 
@@ -95,14 +101,14 @@ def put(
     store: Store,
     work: Workspace,
     document: dict[str, Any],
-    reference: Reference | None,
+    names: Iterable[Reference],
     *,
     content: bytes = b"",
     public: bool = False,
 ) -> str:
     """Make an image with the config *document*, whose layers are in *work* or in the store already; return its id.
 
-    The id is the digest of the config: so if *document* was read from another program's file, *content* has the bytes
+    All *names* name it from then on. The id is the digest of the config: so if *document* was read from another program's file, *content* has the bytes
     of the file, which are kept. An image that is in the store already stays as it is.
 
     Every image is added by this function, so it checks the whole document: ImageError names the wrong part. The record
@@ -118,7 +124,7 @@ def put(
     os.chmod(record, PUBLIC if public else PRIVATE)
     with store.locked():
         for layer in fresh:
-            _place(store, layer, layer_record(layer)["diff_id"])
+            place(store, layer, layer_record(layer)["diff_id"])
         there = store.layers()
         missing = [key for key in map(layer_key, document["rootfs"]["diff_ids"]) if key not in there]
         if missing:
@@ -126,13 +132,13 @@ def put(
             raise ImageError(f"layer {missing[0]}", cause, "try again")
         if public or not _has(f"{store.root}/images/{image_id}", content):
             _place_record(record, f"{store.root}/images/{image_id}")
-        if reference is not None:
-            store.point(reference, image_id)
+        for name in names:
+            store.point(name, image_id)
         files.discard(record)
     return image_id
 
 
-def _unpack(source: str | BufferedReader, destination: str, limit: int | None, recorder: Recorder) -> Unpacked:
+def _unpack(source: str | BufferedReader, destination: str, limit: int | None, recorder: Recorder | None) -> Unpacked:
     if not isinstance(source, str):
         return unpack(source, destination, limit, recorder)
     try:
@@ -165,8 +171,11 @@ def _document(unpacked: Unpacked, config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _place(store: Store, layer: str, diff_id: str) -> None:
-    """Move *layer* into the store, unless it is there already; ImageError: another layer has the same short name."""
+def place(store: Store, layer: str, diff_id: str) -> None:
+    """Move *layer* into the store, unless it is there; ImageError: another layer has the same short name.
+
+    The caller holds the store's lock.
+    """
     place = f"{store.root}/layers/{layer_key(diff_id)}"
     if not os.path.isdir(place):
         os.rename(layer, place)
@@ -209,7 +218,7 @@ def sweep(store: Store) -> None:
     for name in os.listdir(f"{store.root}/tmp"):
         with Reported(f"the rest of an import, {name}"):
             _sweep(store, f"{store.root}/tmp/{name}")
-    store.collect()
+    collect(store)
 
 
 def _sweep(store: Store, path: str) -> None:
@@ -237,7 +246,7 @@ def _unfinished(path: str) -> list[str]:
 def _forget(store: Store, image_id: str) -> None:
     """Remove an image, unless it has a name, or a container uses it; the caller holds the lock."""
     has_name = any(image.reference for image in store.images() if image.id == image_id)
-    if not has_name and not store.containers_using(image_id):
+    if not has_name and not containers_using(store, image_id):
         files.discard(f"{store.root}/images/{image_id}")
 
 

@@ -208,9 +208,6 @@ def _add(store: Store, parts: _Parts, entry: Entry) -> str:
         known = parts.unpacked | fresh
         if document["rootfs"]["diff_ids"] != [known[name] for name in entry.layers]:
             raise ImageError(thing, "its layers are not those in the archive", "save it again")
-        first, content = entry.names[0] if entry.names else None, parts.content(entry.config)
-        image_id = intake.put(store, work, document, first, content=content)
+        image_id = intake.put(store, work, document, entry.names, content=parts.content(entry.config))
     parts.unpacked |= fresh
-    for reference in entry.names[1:]:
-        store.tag(image_id, str(reference))
     return image_id

@@ -7,6 +7,8 @@ the store keeps, beside the unpacked files, everything of the archive but their 
     archive.gz      records: R some bytes; F the content of a file (its path, and the parts of it that have data);
                     M a file or directory that a later member replaced, and that is in replaced/ now
     replaced/0 ...  these files: their content is a part of the archive, too
+
+A layer that was pulled has no such record: the store keeps the blob of the registry, the packed archive itself.
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ import hashlib
 import os
 import struct
 import zlib
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
+from tinybox.images.content import BLOBS
+from tinybox.images.decompress import unpacked
 from tinybox.images.store import layer_record
 from tinybox.linux.files import open_straight, remove_tree
 
@@ -119,6 +124,7 @@ class Original:
 
     def __init__(self, tree: str) -> None:
         self._layer = os.path.dirname(tree)
+        self._blob = _blob(tree)
         self.digest: str = layer_record(self._layer)["diff_id"]
         self.size, found = 0, hashlib.sha256()
         try:
@@ -133,10 +139,13 @@ class Original:
     @staticmethod
     def is_kept(tree: str) -> bool:
         """Return whether the store has the archive; tinybox did not keep it at first."""
-        return os.path.isfile(f"{os.path.dirname(tree)}/{_NAME}")
+        return os.path.isfile(f"{os.path.dirname(tree)}/{_NAME}") or os.path.isfile(_blob(tree))
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the archive; the content of files is read as it is on the disk, with zeros for holes."""
+        if not os.path.isfile(f"{self._layer}/{_NAME}"):
+            yield from self._unpacked()
+            return
         moves, number = self._moves(), 0
         top = os.open(self._layer, os.O_PATH | os.O_DIRECTORY)
         try:
@@ -154,6 +163,19 @@ class Original:
                     number += 1
         finally:
             os.close(top)
+
+    def _unpacked(self) -> Iterator[bytes]:
+        """Yield the archive in the blob."""
+        try:
+            with open(self._blob, "rb") as packed, ExitStack() as stack:
+                reader, damage = unpacked(packed, stack)
+                try:
+                    while piece := reader.read(_CHUNK):
+                        yield piece
+                except damage as error:
+                    raise self._changed() from error
+        except FileNotFoundError as error:
+            raise self._changed() from error
 
     def _content(self, top: int, path: bytes, parts: Iterator[Span]) -> Iterator[bytes]:
         try:
@@ -199,6 +221,13 @@ class Original:
     def _changed(self) -> ImageError:
         cure = "remove its images (tinybox rmi), and load them again"
         return ImageError(f"layer {self._layer}", "its files have changed since it was stored", cure)
+
+
+def _blob(tree: str) -> str:
+    """Return the path of the blob that the layer *tree* was unpacked from, or "" if it has none; see content.py."""
+    layer = os.path.dirname(tree)
+    digest = layer_record(layer).get("blob", "")
+    return f"{os.path.dirname(os.path.dirname(layer))}/{BLOBS}/{digest.removeprefix('sha256:')}" if digest else ""
 
 
 class _Moves:

@@ -45,9 +45,12 @@ class Recipe(NamedTuple):
 def find(text: str) -> Recipe | None:
     """Return the recipe for the image *text*, such as ``alpine`` or ``alpine:3.23``; None if there is none.
 
+    A name with a host, such as ``docker.io/library/alpine``, or with a digest, is that of a registry's image.
     UsageError: *text* is not a valid image name.
     """
     reference = parse(text)
+    if "/" in text or reference.digest:
+        return None
     for directory in DIRECTORIES:
         path = os.path.join(directory, f"{reference.name}.toml")
         if "/" not in reference.name and os.path.isfile(path):

@@ -9,6 +9,8 @@ rename(2), complete or not at all, also if tinybox is killed, and every change i
     ROOT/images/<id>                 an OCI image config: the id is the sha256 of this file. It has the image's
                                      environment, so only root may read it (0600), unless it comes from a recipe
     ROOT/names/<name:tag>            a symbolic link to the image; a slash in the name is written %
+    ROOT/names/<name@sha256:...>     the same, for the digest that the image has in its registry
+    ROOT/blobs/ manifests/           the image as its registry has it: images/content.py
     ROOT/tmp/                        directories of commands that add or remove an image; see tidying.py
     ROOT/containers/<id>/            not the store's; an annotation in its config.json has the id of its image
 """
@@ -32,9 +34,9 @@ if TYPE_CHECKING:
 
 NO_SUCH = "there is no such image"
 ANNOTATION = "tinybox.image"  # in a container's config.json: the id of its image
-REMOVAL = "removal"  # a directory in ROOT/tmp while `rmi` removes an image
 KEY_LENGTH = 16  # hex digits of a layer's digest in its path
-DIRECTORIES = {"": 0o711, "layers": 0o700, "images": 0o755, "names": 0o755, "tmp": 0o700, "locks": 0o700}
+DIRECTORIES = {"": 0o711, "images": 0o755, "names": 0o755}
+DIRECTORIES |= dict.fromkeys(("layers", "blobs", "manifests", "tmp", "locks"), 0o700)
 
 # The shape of an image's record; for "*" and "!" see quick_json.misfit. Every new record is checked with it.
 LAYERED: Shape = {"rootfs!": {"type": str, "diff_ids!": [str]}}
@@ -46,7 +48,7 @@ _CONFIG |= {"Healthcheck": {"Test": _TEXTS, **_TIMES}}
 _STEP = {**dict.fromkeys("created created_by author comment".split(), str), "empty_layer": bool}
 RECORD: Shape = {**dict.fromkeys("created author architecture os variant".split(), str), "config": _CONFIG, **LAYERED}
 RECORD["history"] = [_STEP]
-LAYER: Shape = {"diff_id!": str, "size!": range(1 << 63)}
+LAYER: Shape = {"diff_id!": str, "size!": range(1 << 63), "blob": str}
 
 
 class Image:
@@ -66,7 +68,11 @@ class Image:
     @property
     def size(self) -> int:
         """Return the sum of the layers' sizes in bytes; this opens one small file for each layer."""
-        return sum(layer_record(os.path.dirname(layer))["size"] for layer in self.layers)
+        return sum(self.sizes())
+
+    def sizes(self) -> list[int]:
+        """Return the size of each layer in bytes, the bottom one first; this opens one small file for each layer."""
+        return [layer_record(os.path.dirname(layer))["size"] for layer in self.layers]
 
 
 class Store:
@@ -77,7 +83,7 @@ class Store:
 
     def image(self, text: str) -> Image:
         """Return the image *text*, a reference or the beginning of an id; ImageError: there is no such image."""
-        image_id, reference = self._resolve(text)
+        image_id, reference = self.resolve(text)
         image = self._load(image_id, reference)
         if any(map(_is_gone, image.layers)):
             raise ImageError(
@@ -87,17 +93,32 @@ class Store:
 
     def images(self, damaged: Callable[[ImageError], object] = lambda _: None) -> list[Image]:
         """Return every image once for each of its names, or once with an empty name; call *damaged* with each error."""
-        names = self._names()
+        names = [name for name in self.names() if "@" not in name[0]]
         named = {image_id for _, image_id in names}
-        nameless = [("", image_id) for image_id in self._ids() if image_id not in named]
+        nameless = [("", image_id) for image_id in self.ids() if image_id not in named]
         images = []
         for reference, image_id in names + nameless:
             try:
                 images.append(self._load(image_id, reference))
             except ImageError as error:
-                if image_id in self._ids():  # else it has just been removed
+                if image_id in self.ids():  # else it has just been removed
                     damaged(error)
         return images
+
+    def digests(self) -> dict[str, list[str]]:
+        """Return the names with a digest, ``name@sha256:HEX``, of each image that a registry has, by the image's id."""
+        found: dict[str, list[str]] = {}
+        for name, image_id in self.names():
+            if "@" in name:
+                found.setdefault(image_id, []).append(name)
+        return found
+
+    def named(self, reference: Reference) -> str:
+        """Return the id of the image that *reference* names, or "" if there is none."""
+        try:
+            return os.path.basename(os.readlink(self.link(reference)))
+        except FileNotFoundError:
+            return ""
 
     def record(self, image_id: str, reference: str = "", shape: Shape = RECORD) -> dict[str, Any]:
         """Return the record of an image, an OCI image config; ImageError: it is damaged, or only root may read it."""
@@ -124,31 +145,9 @@ class Store:
         """Add the name *reference* to the image *text*, as docker-tag(1) does; another image loses that name."""
         new = parse(reference)
         with self.locked():
-            image_id, _ = self._resolve(text)
+            image_id, _ = self.resolve(text)
             self.point(new, image_id)
         return self._load(image_id, str(new))
-
-    def remove(self, text: str) -> tuple[list[str], list[str]]:
-        """Remove the name *text*, and with an image's last name also its files, as docker-rmi(1) does.
-
-        ImageError: a container uses the image, or *text* is an id, and the image has several names.
-        """
-        with self.locked():
-            image_id, reference = self._resolve(text)
-            names = [name for name, owner in self._names() if owner == image_id]
-            if reference and len(names) > 1:
-                os.unlink(self._link(parse(reference)))
-                return [reference], []
-            self._check_unused(text, image_id, names)
-            mark = f"{self.root}/tmp/{REMOVAL}/{image_id}"
-            os.makedirs(mark, 0o700, exist_ok=True)
-            for name in names:
-                os.unlink(self._link(parse(name)))
-            os.unlink(f"{self.root}/images/{image_id}")
-            self.collect()
-            os.rmdir(mark)
-            os.rmdir(os.path.dirname(mark))
-        return names, [image_id]
 
     def locked(self, name: str = "store", *, shared: bool = False) -> Lock:
         """Make the store's directories and return a lock; a *shared* one keeps all images while a container is made."""
@@ -162,64 +161,26 @@ class Store:
         draft = f"{self.root}/tmp/name"  # a directory, which tidying.py sees if this process is killed here
         files.remove_tree(draft)
         os.mkdir(draft, 0o700)
-        files.replace_link(self._link(reference), f"../images/{image_id}", draft=f"{draft}/link")
+        files.replace_link(self.link(reference), f"../images/{image_id}", draft=f"{draft}/link")
         os.rmdir(draft)
-
-    def collect(self) -> None:
-        """Remove the layers that no image lists; the caller holds the lock.
-
-        If the record of an image is damaged, which `images` reports, all layers are kept: its own are not known.
-        """
-        from tinybox.linux import files
-
-        try:
-            found = [self.record(image_id, shape=LAYERED)["rootfs"]["diff_ids"] for image_id in self._ids()]
-        except ImageError:
-            return
-        used = {layer_key(diff_id) for diff_ids in found for diff_id in diff_ids}
-        for key in set(os.listdir(f"{self.root}/layers")) - used:
-            gone = f"{self.root}/tmp/gone-{key}"
-            with Reported(f"layer {key}"):
-                files.remove_tree(gone)  # left by a command that was killed here
-                os.rename(f"{self.root}/layers/{key}", gone)  # move it away first: the removal may be killed
-                files.remove_tree(gone)
 
     def layers(self) -> dict[str, int]:
         """Return the size in bytes of each layer of the store, by its short name."""
         folder = f"{self.root}/layers"
-        return {key: layer_record(f"{folder}/{key}")["size"] for key in _entries(folder)}
+        return {key: layer_record(f"{folder}/{key}")["size"] for key in entries(folder)}
 
-    def containers_using(self, image_id: str) -> list[str]:
-        """Return the ids of the containers whose config.json names *image_id* in its annotations."""
-        users = []
-        for container in _entries(f"{self.root}/containers"):
-            try:
-                config = json.read_own(f"{self.root}/containers/{container}/config.json", {"annotations": {}})
-            except ValueError:
-                continue  # it is damaged: it cannot be started
-            if config is not None and config.get("annotations", {}).get(ANNOTATION) == image_id:
-                users.append(container)
-        return users
-
-    def _check_unused(self, text: str, image_id: str, names: list[str]) -> None:
-        if len(names) > 1:
-            raise ImageError(f"image {text}", f"it has several names: {', '.join(names)}", "remove it name by name")
-        users = self.containers_using(image_id)
-        if users:
-            raise ImageError(f"image {text}", f"used by {', '.join(users)}", f"first tinybox rm {' '.join(users)}")
-
-    def _resolve(self, text: str) -> tuple[str, str]:
+    def resolve(self, text: str) -> tuple[str, str]:
         """Return the image id of *text*, and *text* as a full reference, or "" if it is an id."""
         digits = text.removeprefix("sha256:")
         if not is_id(digits):
             reference = parse(text)
             try:
-                return os.path.basename(os.readlink(self._link(reference))), str(reference)
+                return os.path.basename(os.readlink(self.link(reference))), str(reference)
             except FileNotFoundError:
                 pass
             except PermissionError as error:
                 raise ImageError(f"image {text!r}", f"{self.root} is not readable", "run as root") from error
-        found = [image_id for image_id in self._ids() if digits and image_id.startswith(digits)]
+        found = [image_id for image_id in self.ids() if digits and image_id.startswith(digits)]
         if len(found) == 1:
             return found[0], ""
         if found:
@@ -230,22 +191,24 @@ class Store:
     def _load(self, image_id: str, reference: str) -> Image:
         return Image(self.root, image_id, reference, self.record(image_id, reference))
 
-    def _link(self, reference: Reference) -> str:
+    def link(self, reference: Reference) -> str:
+        """Return the path of the link that is the name *reference*."""
         return f"{self.root}/names/{str(reference).replace('/', '%')}"
 
-    def _names(self) -> list[tuple[str, str]]:
+    def names(self) -> list[tuple[str, str]]:
         """Return all references, sorted, each with its image id."""
         names = f"{self.root}/names"
         found = []
-        for link in sorted(_entries(names)):
+        for link in sorted(entries(names)):
             try:
                 found.append((link.replace("%", "/"), os.path.basename(os.readlink(f"{names}/{link}"))))
             except FileNotFoundError:
                 continue  # it has just been removed
         return found
 
-    def _ids(self) -> list[str]:
-        return _entries(f"{self.root}/images")
+    def ids(self) -> list[str]:
+        """Return the ids of all images."""
+        return entries(f"{self.root}/images")
 
     def _prepare(self) -> None:
         """Make the store's directories: every user may read the names, only root the files of the images."""
@@ -292,7 +255,7 @@ def layer_record(folder: str) -> dict[str, Any]:
     return document
 
 
-def _entries(path: str) -> list[str]:
+def entries(path: str) -> list[str]:
     """Return the names in the directory *path*; an empty list if it does not exist yet."""
     try:
         return os.listdir(path)

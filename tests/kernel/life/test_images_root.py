@@ -18,6 +18,7 @@ from tests.support.image_archives import Place, archive, directory, hard_link, r
 from tinybox.errors import ImageError
 from tinybox.images import recipe
 from tinybox.images.archive import unpack
+from tinybox.images.removal import remove
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def test_busybox_is_made_from_this_host_and_runs(store: Store) -> None:
     assert any("made from host-busybox" in line for line in said)
     assert image.config["Cmd"] == ["/bin/sh"]
     first = image.id
-    store.remove("busybox")
+    remove(store, "busybox")
     assert recipe.make(store, "busybox", said.append).id == first
 
 

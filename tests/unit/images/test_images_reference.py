@@ -35,7 +35,9 @@ def test_a_name_is_parsed(text: str, name: str, tag: str) -> None:
     "text",
     [
         *("", ":", "a:", ":tag", "/a", "a/", "a//b", "A", "a/B", "-a", "a-", "a..b", "a___b", "a._b", "a b", "a:b c"),
-        *("a:.b", "a:-b", "a:" + "b" * 129, "a" * 250 + ":latest", "f" * 64, "a@sha256:" + "0" * 64, "host:port/a"),
+        *("a:.b", "a:-b", "a:" + "b" * 129, "a" * 250 + ":latest", "f" * 64, "host:port/a"),
+        *("a@", "a@sha256:", "a@sha256:" + "0" * 63, "a@sha256:" + "A" * 64, "a@md5:" + "0" * 32, "a:b@x"),
+        "@sha256:" + "0" * 64,
         *("-h.x/a", "h..x/a", "../a", "a/..", "a\n", "a:b\n", "\xe4", "a%b", "h.x:\u0663/a"),
     ],
 )
@@ -45,6 +47,26 @@ def test_an_invalid_name_is_refused(text: str) -> None:
         parse(text)
     assert caught.value.cause
     assert caught.value.cure
+
+
+def test_docker_hub_is_the_registry_of_a_name_without_a_host() -> None:
+    """The registry's host and its repository are docker's; the same image has one name in the store."""
+    places = {text: (parse(text).host, parse(text).repository) for text in ("alpine", "me/app", "h.x:5000/a/b:c")}
+    assert places == {
+        "alpine": ("docker.io", "library/alpine"),
+        "me/app": ("docker.io", "me/app"),
+        "h.x:5000/a/b:c": ("h.x:5000", "a/b"),
+    }
+    assert {str(parse(f"{long}alpine")) for long in ("", "docker.io/", "index.docker.io/library/")} == {"alpine:latest"}
+    assert (parse("[::1]:5000/a").host, str(parse("[::1]:5000/a:b"))) == ("[::1]:5000", "[::1]:5000/a:b")
+
+
+def test_a_digest_wins_over_a_tag() -> None:
+    """With a digest the tag says nothing: the reference is ``name@digest``."""
+    digest = "sha256:" + "0a" * 32
+    for text in (f"a@{digest}", f"a:b@{digest}"):
+        reference = parse(text)
+        assert (reference.name, reference.tag, reference.digest, str(reference)) == ("a", "", digest, f"a@{digest}")
 
 
 def test_references_are_values() -> None:

@@ -22,6 +22,7 @@ from tests.support.boxes import PATIENCE
 from tests.support.image_archives import archive, directory, regular, symlink
 from tinybox.errors import HostError, ImageError, UsageError
 from tinybox.images.intake import import_archive, workspace
+from tinybox.images.removal import remove
 from tinybox.images.store import ANNOTATION, Store
 
 ROOTFS = archive([directory("bin"), regular("bin/sh", b"#!", mode=0o755), symlink("sh", "bin/sh")])
@@ -178,9 +179,9 @@ def test_removing_a_name_keeps_the_image_until_the_last(store: Store) -> None:
     """One name of two is only untagged; with the last one image and layer are removed."""
     image = import_archive(store, tar(store), "host.example:5000/team/box:1")
     store.tag("host.example:5000/team/box:1", "two")
-    assert store.remove("two") == (["two:latest"], [])
+    assert remove(store, "two") == (["two:latest"], [])
     assert store.image("host.example:5000/team/box:1").id == image.id
-    assert store.remove("host.example:5000/team/box:1") == (["host.example:5000/team/box:1"], [image.id])
+    assert remove(store, "host.example:5000/team/box:1") == (["host.example:5000/team/box:1"], [image.id])
     assert [files(store, name) for name in ("names", "images", "layers", "tmp")] == [[], [], [], []]
 
 
@@ -188,9 +189,9 @@ def test_a_shared_layer_stays_with_its_last_image(store: Store) -> None:
     """Removing an image leaves the layer that another one lists."""
     import_archive(store, tar(store), "a", {"Cmd": ["a"]})
     import_archive(store, tar(store), "b", {"Cmd": ["b"]})
-    store.remove("a")
+    remove(store, "a")
     assert Path(store.image("b").layers[0], "bin/sh").exists()
-    store.remove("b")
+    remove(store, "b")
     assert files(store, "layers") == []
 
 
@@ -199,9 +200,9 @@ def test_an_id_with_several_names_is_not_removed(store: Store) -> None:
     image = import_archive(store, tar(store), "a")
     store.tag("a", "b")
     with pytest.raises(ImageError, match="several names: a:latest, b:latest"):
-        store.remove(image.id)
-    store.remove("b")
-    assert store.remove(image.id[:12]) == (["a:latest"], [image.id])
+        remove(store, image.id)
+    remove(store, "b")
+    assert remove(store, image.id[:12]) == (["a:latest"], [image.id])
 
 
 def test_an_image_without_a_name_is_listed_and_removed_by_id(store: Store) -> None:
@@ -210,7 +211,7 @@ def test_an_image_without_a_name_is_listed_and_removed_by_id(store: Store) -> No
     new = import_archive(store, tar(store, OTHER), "box")
     assert {image.id: image.reference for image in store.images()} == {old.id: "", new.id: "box:latest"}
     assert store.image(old.id).layers == old.layers
-    assert store.remove(old.id[:12]) == ([], [old.id])
+    assert remove(store, old.id[:12]) == ([], [old.id])
 
 
 def test_a_used_image_is_not_removed(store: Store) -> None:
@@ -222,11 +223,11 @@ def test_a_used_image_is_not_removed(store: Store) -> None:
         (container / "config.json").write_text(json.dumps({"annotations": {ANNOTATION: used}}))
     Path(store.root, "containers", "half-made").mkdir()
     with pytest.raises(ImageError, match="used by mine"):
-        store.remove("box")
+        remove(store, "box")
     store.tag("box", "more")
-    assert store.remove("more") == (["more:latest"], [])
+    assert remove(store, "more") == (["more:latest"], [])
     Path(store.root, "containers/mine/config.json").unlink()
-    store.remove("box")
+    remove(store, "box")
 
 
 def test_a_shared_lock_keeps_images(store: Store) -> None:
@@ -307,12 +308,12 @@ def test_a_lost_layer_and_a_torn_record_are_reported(store: Store) -> None:
     Path(image.layers[0]).rename(Path(image.layers[0]).with_name("elsewhere"))
     with pytest.raises(ImageError, match="a layer of it is missing"):
         store.image("box")
-    store.remove("box")
+    remove(store, "box")
     image = import_archive(store, tar(store), "box")
     Path(store.root, "images", image.id).write_text("{")
     with pytest.raises(ImageError, match=r"damaged.*tinybox rmi"):
         store.image("box")
-    store.remove("box")
+    remove(store, "box")
     assert files(store, "layers") == []
 
 
@@ -405,7 +406,7 @@ def test_a_list_during_changes_has_whole_images(store: Store) -> None:
     def churn() -> None:
         for number in range(30):
             import_archive(store, tar(store, OTHER), "comes", {"Labels": {"n": str(number)}})
-            store.remove("comes")
+            remove(store, "comes")
         done.set()
 
     thread = threading.Thread(target=churn)

@@ -61,7 +61,7 @@ def commit(paths: Paths, word: str, options: CommitOptions, *, pause: bool, told
         limit = os.path.getsize(packed)  # holes are zeros in it, which take no space in the store
         diff_id = intake.add_layer(work, packed, limit=limit).diff_id if is_changed else ""
         document = _document(parent, options, config["process"]["args"], diff_id)
-        image_id = intake.put(store, work, document, options.reference)
+        image_id = intake.put(store, work, document, [options.reference] if options.reference else [])
     events.emit(paths, container, "commit", imageID=f"sha256:{image_id}", comment=options.message)
     return image_id
 

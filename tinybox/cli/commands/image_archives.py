@@ -1,0 +1,61 @@
+"""`tinybox import`, `save` and `load`: images from archives and to them."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from tinybox.cli import completion
+from tinybox.cli.commands.registry import store
+from tinybox.cli.whole_file import appearing
+from tinybox.container.records import host
+from tinybox.errors import UsageError
+from tinybox.images.intake import import_archive
+
+
+@click.command("import")
+@click.argument("file", metavar="FILE|-", shell_complete=completion.files)
+@click.argument("name", metavar="NAME[:TAG]")
+def import_image(file: str, name: str) -> None:
+    """Make an image of one layer from FILE, a tar archive (.tar .tar.gz .tar.xz .tar.zst), or from stdin (-)."""
+    host.read("").check()
+    with open(0 if file == "-" else file, "rb", closefd=file != "-") as archive:
+        image = import_archive(store(), archive, name)
+    click.echo(f"sha256:{image.id}")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME|ID...", shell_complete=completion.images)
+@click.option("-o", "--output", default="", metavar="FILE", help="Write to FILE instead of stdout.")
+def save(names: tuple[str, ...], output: str) -> None:
+    """Write images to a tar archive that is both an OCI image layout and a docker archive; skopeo and podman read it.
+
+    An image keeps its id: its config and the archives of its layers are written as they came in.
+    """
+    from tinybox.images import saved
+
+    host.read("").check()
+    if not output and sys.stdout.isatty():
+        raise UsageError("save", "stdout is a terminal, which cannot show an archive", "-o FILE")
+    if output:
+        with appearing(output) as file:
+            saved.save(store(), names, file)
+        return
+    with open(1, "wb", closefd=False) as file:
+        saved.save(store(), names, file)
+
+
+@click.command()
+@click.option("-i", "--input", "source", default="-", metavar="FILE|-", shell_complete=completion.files,
+              help="Read from FILE instead of stdin.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Do not print the loaded names.")
+def load(source: str, *, quiet: bool) -> None:
+    """Load images from an archive that `tinybox save`, `docker save` or skopeo has written."""
+    from tinybox.images import loading
+
+    host.read("").check()
+    with open(0 if source == "-" else source, "rb", closefd=source != "-") as archive:
+        names = loading.load(store(), archive)
+    for name in names if not quiet else ():
+        click.echo(f"Loaded image: {name}")

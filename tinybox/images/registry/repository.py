@@ -1,0 +1,235 @@
+"""One repository of one registry, in the words of the OCI distribution-spec: its manifests and its blobs."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode, urljoin
+
+from tinybox.errors import HostError, ImageError
+from tinybox.images.registry import challenge, credentials, hosts, manifests
+from tinybox.images.registry.blob_stream import BlobStream
+from tinybox.images.registry.transport import Transport
+from tinybox.linux import quick_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+    from tinybox.images.reference import Reference
+    from tinybox.images.registry.credentials import Credentials
+    from tinybox.images.registry.hosts import Place
+    from tinybox.images.registry.manifests import Descriptor, Manifest
+    from tinybox.images.registry.transport import Listener, Response
+
+CHUNK = 8 << 20  # bytes of one PATCH request: so much is in memory, and so much is sent again after a broken connection
+UPLOAD_TRIES = 8
+
+
+class Repository:
+    """A repository on one server; *actions* are ``pull`` or ``pull,push``. The token is fetched when it is needed."""
+
+    def __init__(
+        self, place: Place, actions: str, known: Credentials | None, listen: Listener = lambda _: None
+    ) -> None:
+        self.place, self.name = place, place.repository
+        self._known, self._listen = known, listen
+        self._transport = Transport(place, listen)
+        self._scopes = [f"repository:{self.name}:{actions}"]
+        self._authorization = ""
+
+    def in_child(self) -> Repository:
+        """Return this repository with connections of its own: two processes cannot read one connection."""
+        place = self.place._replace(schemes=(self._transport.scheme,))
+        found = Repository(place, "", self._known, self._listen)
+        found._scopes, found._authorization = [*self._scopes], self._authorization
+        found._transport.wait_for_it = True
+        return found
+
+    def manifest(self, key: str) -> tuple[bytes, str]:
+        """Return the content of the manifest with the tag or digest *key*, and its media type; ImageError: none."""
+        answer = self._call("GET", f"/manifests/{key}", {"Accept": manifests.ACCEPT})
+        if answer.status == 404:
+            cause = f"registry {self.place.name} has no such image"
+            raise ImageError(self._named(key), cause, "is its name right? a private one needs tinybox login")
+        self._expect(answer, {200}, "the manifest")
+        if key.startswith("sha256:") and manifests.digest_of(answer.data) != key:
+            raise ImageError(self._named(key), "the registry sends a manifest of another digest", manifests.CURE)
+        return answer.data, answer.headers.get("Content-Type", "")
+
+    def blob(self, descriptor: Descriptor, copy: BinaryIO, told: Callable[[int], None] = lambda _: None) -> BlobStream:
+        """Return the stream of a blob, which also writes it to *copy*; see `BlobStream`."""
+        return BlobStream(descriptor, lambda at: self._open(descriptor, at), copy, told)
+
+    def small_blob(self, descriptor: Descriptor) -> bytes:
+        """Return the content of a blob that is a document; ImageError: it is too large, or not that of its digest."""
+        if descriptor.size > manifests_most():
+            raise ImageError(f"blob {descriptor.digest[7:19]}", "the config is larger than 4 MiB", manifests.CURE)
+        content = io.BytesIO()
+        with self.blob(descriptor, content) as stream:
+            stream.finish()
+        return content.getvalue()
+
+    def has_blob(self, digest: str) -> bool:
+        """Return whether the repository has the blob already."""
+        return self._call("HEAD", f"/blobs/{digest}", {}).status == 200
+
+    def mount(self, digest: str, source: str) -> bool:
+        """Let the repository share a blob of the repository *source* in the same registry; return whether it does."""
+        query = urlencode({"mount": digest, "from": source})
+        scope = f"repository:{source}:pull"
+        if scope not in self._scopes:
+            self._scopes.append(scope)
+            self._authorization = ""
+        answer = self._call("POST", f"/blobs/uploads/?{query}", {})
+        if answer.status == 202 and "Location" in answer.headers:  # it began an upload instead
+            self._call("DELETE", self._location(answer), {})
+        return answer.status == 201
+
+    def upload(self, descriptor: Descriptor, file: BinaryIO, told: Callable[[int], None] = lambda _: None) -> None:
+        """Send the blob in *file* in pieces of CHUNK bytes; after a failure go on where the registry says it is.
+
+        See "Pushing blobs in chunks" of the distribution-spec.
+        """
+        for _ in range(UPLOAD_TRIES):
+            answer = self._call("POST", "/blobs/uploads/", {"Content-Length": "0"})
+            self._expect(answer, {202}, "an upload")
+            if self._send(descriptor, file, self._location(answer), told):
+                return
+        cause = f"it loses the upload of blob {descriptor.digest[7:19]}"
+        raise HostError(f"registry {self.place.name}", cause, "is its disk full? try again later")
+
+    def put_manifest(self, key: str, manifest: Manifest) -> None:
+        """Store *manifest* under the tag or digest *key*."""
+        answer = self._call("PUT", f"/manifests/{key}", {"Content-Type": manifest.kind}, manifest.content)
+        self._expect(answer, {201, 200, 202}, f"the manifest {key}")
+
+    def check(self) -> None:
+        """Ask for the root of the API, as `login` does; ImageError: the credentials are refused."""
+        answer = self._call("GET", "/v2/", {})
+        self._expect(answer, {200}, "a login")
+
+    def _send(self, descriptor: Descriptor, file: BinaryIO, location: str, told: Callable[[int], None]) -> bool:
+        """Send *file* to the upload at *location*; return False if the registry has lost it, which then begins again."""
+        at = 0
+        while at < descriptor.size:
+            file.seek(at)
+            piece = file.read(CHUNK)
+            headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{at}-{at + len(piece) - 1}"}
+            answer = self._call("PATCH", location, headers, piece)
+            if answer.status == 416:  # a former try of this piece, whose answer was lost, has succeeded
+                answer = self._call("GET", location, {})
+                at = _received(answer)
+            elif answer.status in {202, 204}:
+                at += len(piece)
+            else:
+                return self._lost(answer)
+            location = self._location(answer) if "Location" in answer.headers else location
+            told(at)
+        joint = "&" if "?" in location else "?"
+        answer = self._call(
+            "PUT", f"{location}{joint}{urlencode({'digest': descriptor.digest})}", {"Content-Length": "0"}
+        )
+        return answer.status == 201 or self._lost(answer)
+
+    def _lost(self, answer: Response) -> bool:
+        if answer.status in {404, 400, 416}:  # unknown upload, or other bytes than were sent
+            return False
+        self._expect(answer, set(), "the blob")
+        return False
+
+    def _open(self, descriptor: Descriptor, at: int) -> Response:
+        """Return the bytes of a blob from offset *at* on, as an answer whose body is not read yet."""
+        headers = {"Range": f"bytes={at}-"} if at else {}
+        answer = self._call("GET", f"/blobs/{descriptor.digest}", headers, stream=True)
+        if at and answer.status == 200:  # it does not know Range: skip what is here already
+            left = at
+            while left and (piece := answer.read(min(left, 1 << 18))):
+                left -= len(piece)
+        elif answer.status not in {200, 206}:
+            answer.drain_conn()
+            self._expect(answer, {200, 206}, f"blob {descriptor.digest[7:19]}")
+        elif not _is_rest(answer, descriptor.size, at):
+            answer.close()
+            cause = f"it does not send the {descriptor.size} bytes of its manifest"
+            raise ImageError(f"blob {descriptor.digest[7:19]}", cause, manifests.CURE)
+        return answer
+
+    def _call(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None = None, *, stream: bool = False
+    ) -> Response:
+        """Send a request of the API; on 401 authenticate, and send it again."""
+        if path.startswith("/") and not path.startswith("/v2/"):
+            path = f"/v2/{quote(self.name)}{path}"
+        for fresh in (False, True):
+            send = {**headers, "Authorization": self._authorization} if self._authorization else headers
+            answer = self._transport.send(method, path, send, body, stream=stream)
+            if answer.status != 401:
+                return answer
+            if fresh:
+                break
+            answer.drain_conn()
+            scopes = self._scopes if self.name else []
+            self._authorization = challenge.authorization(answer, self.place.name, scopes, self._known, self._listen)
+        raise challenge.denied(self.place.name, known=self._known is not None)
+
+    def _location(self, answer: Response) -> str:
+        """Return the whole address in the header Location, which may be relative; HostError: there is none."""
+        if "Location" not in answer.headers:
+            raise HostError(f"registry {self.place.name}", "it names no place for the upload", "it is at fault")
+        return urljoin(self._transport.url("/"), answer.headers["Location"])
+
+    def _expect(self, answer: Response, statuses: set[int], what: str) -> None:
+        """Raise an error with the registry's own words unless the status of *answer* is one of *statuses*."""
+        if answer.status in statuses:
+            return
+        thing = f"registry {self.place.name}"
+        if answer.status in {401, 403}:
+            raise ImageError(thing, f"{what} is refused{_says(answer)}", f"tinybox login {self.place.name}")
+        raise HostError(thing, f"{what}: it answers {answer.status}{_says(answer)}", "see the log of the registry")
+
+    def _named(self, key: str) -> str:
+        return f"image {self.place.name}/{self.name}{'@' if ':' in key else ':'}{key}"
+
+
+def repositories(
+    reference: Reference, actions: str, *, verify: bool | None = None, listen: Listener = lambda _: None
+) -> list[Repository]:
+    """Return the repository of *reference* on each of its servers, mirrors first; mirrors only to pull."""
+    known = credentials.find(reference.host, reference.repository)
+    found = hosts.places(reference.host, reference.repository, verify=verify)
+    return [
+        Repository(it, actions, credentials.find(it.host, it.repository) if it.is_mirror else known, listen)
+        for it in found
+        if not it.is_mirror or actions == "pull"
+    ]
+
+
+def manifests_most() -> int:
+    """Return the limit for an image's config, in bytes."""
+    return 4 << 20
+
+
+def _is_rest(answer: Response, size: int, at: int) -> bool:
+    """Return whether the headers of *answer* fit a blob of *size* bytes from offset *at* on."""
+    length = answer.headers.get("Content-Length", "")
+    is_part = answer.status == 200 or answer.headers.get("Content-Range", "").startswith(f"bytes {at}-")
+    return is_part and (not length.isdecimal() or int(length) == size - at)
+
+
+def _received(answer: Response) -> int:
+    """Return how many bytes of an upload the registry has; see Range in the distribution-spec."""
+    _, _, last = answer.headers.get("Range", "0-0").partition("-")
+    return int(last) + 1 if last.isdecimal() and last != "0" else 0
+
+
+def _says(answer: Response) -> str:
+    """Return the messages in the answer's body, which is an object with `errors`, in a few words."""
+    try:
+        document = quick_json.loads(answer.data.decode())
+    except (ValueError, UnicodeDecodeError):
+        return ""
+    if quick_json.misfit(document, {"errors!": [{"code": str, "message": str}]}):
+        return ""
+    words = "; ".join(f"{it.get('code') or ''} {it.get('message') or ''}".strip() for it in document["errors"])
+    return f", {words[:200]}" if words else ""
