@@ -7,16 +7,8 @@ page.html and compose.yaml are files.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Example(NamedTuple):
-    """One line to type, and the sentence above it; *alone* is false if it needs a terminal or a Ctrl-C."""
-
-    line: str
-    says: str
-    alone: bool = True
-
+from tools.image_examples import EXAMPLES as OF_IMAGES
+from tools.image_examples import Example
 
 EXAMPLES = {
     "run": [
@@ -210,31 +202,6 @@ EXAMPLES = {
     "network show": [Example("tinybox network show bridge", "Draw the network as it is in the kernel now.")],
     "network rm": [Example("tinybox network rm lab", "Remove a network; one with a box connected to it stays.")],
     "network prune": [Example("tinybox network prune --force", "Remove all networks without a box.")],
-    "images": [
-        Example("tinybox images", "List the images in the store."),
-        Example("tinybox images -q busybox", "Print one id, or nothing if there is no such image."),
-    ],
-    "pull": [Example("tinybox pull busybox", "Make it by rootfs/busybox.toml, unless it exists.")],
-    "import": [
-        Example("tinybox import site.tar.gz site:2", "Make an image from a file, of any compression."),
-        Example("gzip -dc site.tar.gz | tinybox import - site:3", "Make an image from a pipe."),
-    ],
-    "save": [
-        Example(
-            "tinybox save -o busybox.tar busybox",
-            "Write an archive for other tools: `skopeo copy oci-archive:busybox.tar ...`.",
-        ),
-        Example("tinybox save busybox | gzip > busybox.tar.gz", "Write the archive into a pipe."),
-    ],
-    "load": [
-        Example(
-            "tinybox save site -o site-image.tar && tinybox load -i site-image.tar",
-            "Write an image, and load it again.",
-            alone=False,
-        ),
-        Example("tinybox save site | tinybox load -q", "The same files give the same image.", alone=False),
-    ],
-    "rmi": [Example("tinybox commit web site:1 && tinybox rmi site:1", "Remove a name; the last one with its layers.")],
     "doctor": [
         Example("tinybox doctor", "Show what this host offers and lacks, and the cure."),
         Example("tinybox doctor --fix --json > host.json", "Remove the leftovers of killed commands first."),
@@ -297,4 +264,4 @@ EXAMPLES = {
         Example("tinybox completion bash > bash.sh && . ./bash.sh", "Turn completion on in bash; the same in zsh."),
         Example("tinybox completion fish > tinybox.fish", "For fish, in ~/.config/fish/completions."),
     ],
-}
+} | OF_IMAGES

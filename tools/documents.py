@@ -31,6 +31,8 @@ GROUND_UP = (
     "isolation/seccomp",
     "isolation/network",
     "images",
+    "images/archives",
+    "images/recipes",
     "images/registry",
     "container/records",
     "container/process",

@@ -20,6 +20,7 @@ FLOORS = [
     {"isolation", "images"},
     {"container"},
     {""},
+    {"build"},
     {"oci", "lab", "doctor", "seeing", "compose"},
     {"cli"},
     {"__main__"},

@@ -182,7 +182,7 @@ def test_a_broken_connection_goes_on_where_it_was(empty_store: Command) -> None:
 
 def test_a_registry_without_range(empty_store: Command) -> None:
     """A registry that does not know Range sends all of it again, and the image is right."""
-    broken: list[str] = []
+    broken: list[bool] = []
 
     def answer(handler: BaseHTTPRequestHandler) -> bool:
         content = registry.blobs.get(handler.path.rpartition("/")[2], b"")

@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from tinybox.images.archive import Unpacked, unpack
+from tinybox.images.archives.archive import Unpacked, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -83,7 +83,7 @@ def images(paths: Paths) -> Iterable[str]:
 @offered
 def recipes(paths: Paths) -> Iterable[str]:  # noqa: ARG001  recipes lie beside the code
     """Offer the images for which there is a recipe."""
-    from tinybox.images import recipe
+    from tinybox.images.recipes import recipe
 
     return recipe.names()
 

@@ -12,8 +12,7 @@ from tinybox.container import lifecycle
 from tinybox.container.records import events, naming, state
 from tinybox.container.storage import volumes
 from tinybox.errors import ImageError, Reported, StateError
-from tinybox.images import intake
-from tinybox.images import removal
+from tinybox.images import intake, removal
 from tinybox.images.store import Store
 from tinybox.linux import files
 from tinybox.linux.trees import tree_size

@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, Reported
-from tinybox.images.archive import Unpacked, unpack
+from tinybox.images.archives.archive import Unpacked, unpack
 from tinybox.images.original import Recorder, move_missing
 from tinybox.images.reference import parse
 from tinybox.images.removal import REMOVAL, collect, containers_using
@@ -108,8 +108,8 @@ def put(
 ) -> str:
     """Make an image with the config *document*, whose layers are in *work* or in the store already; return its id.
 
-    All *names* name it from then on. The id is the digest of the config: so if *document* was read from another program's file, *content* has the bytes
-    of the file, which are kept. An image that is in the store already stays as it is.
+    All *names* name it from then on. The id is the digest of the config: so if *document* was read from another
+    program's file, *content* has the bytes of the file, which are kept. An image that is here already stays as it is.
 
     Every image is added by this function, so it checks the whole document: ImageError names the wrong part. The record
     has the image's environment, which may contain secrets: unless it is *public*, only root may read it.

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, UsageError
 from tinybox.images import intake, saved
-from tinybox.images.archive import ErrorContext, free, headers
+from tinybox.images.archives.archive import ErrorContext, free, headers
+from tinybox.images.archives.stream import opened
+from tinybox.images.archives.tree import ENTRIES_MAX
 from tinybox.images.reference import parse
 from tinybox.images.store import RECORD
-from tinybox.images.stream import opened
-from tinybox.images.tree import ENTRIES_MAX
 from tinybox.linux import quick_json
 from tinybox.linux.holes import Writer
 

@@ -23,8 +23,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
+from tinybox.images.archives.decompress import unpacked
 from tinybox.images.content import BLOBS
-from tinybox.images.decompress import unpacked
 from tinybox.images.store import layer_record
 from tinybox.linux.files import open_straight, remove_tree
 

@@ -12,8 +12,8 @@ import os
 import tarfile
 from typing import IO, TYPE_CHECKING, Any
 
-from tinybox.images import layers
-from tinybox.images.decompress import CHUNK
+from tinybox.images.archives import layers
+from tinybox.images.archives.decompress import CHUNK
 from tinybox.images.intake import workspace
 from tinybox.images.original import Original
 from tinybox.linux.holes import Writer

@@ -20,7 +20,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from tinybox.errors import HostError, ImageError, Reported
+from tinybox.errors import HostError, ImageError
 from tinybox.images.reference import Reference, is_id, parse
 from tinybox.linux import quick_json as json
 from tinybox.linux.locks import Lock

@@ -16,8 +16,8 @@ import pytest
 from tests.support import own_network
 from tests.support.image_archives import Place, archive, directory, hard_link, regular, symlink
 from tinybox.errors import ImageError
-from tinybox.images import recipe
-from tinybox.images.archive import unpack
+from tinybox.images.archives.archive import unpack
+from tinybox.images.recipes import recipe
 from tinybox.images.removal import remove
 from tinybox.images.store import Store
 

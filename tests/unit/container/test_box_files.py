@@ -15,7 +15,7 @@ from tests.support.slowness import SLOWNESS
 from tinybox.container.files import mount_placeholders
 from tinybox.container.storage import etc
 from tinybox.errors import UnfitFileError
-from tinybox.images import members as of_tree
+from tinybox.images.archives import members as of_tree
 from tinybox.isolation import copy_up, overlay
 from tinybox.linux import files
 

@@ -14,8 +14,8 @@ import pytest
 from tests.support import image_archives as tar
 from tests.support.deep_trees import DEEP, depth, dig, removed
 from tinybox.errors import ImageError, Reported, TinyboxError
-from tinybox.images import tree as trees
-from tinybox.images.members import members
+from tinybox.images.archives import tree as trees
+from tinybox.images.archives.members import members
 from tinybox.isolation import overlay, overlay_changes
 from tinybox.isolation.copy_up import copy_directory
 from tinybox.linux import files

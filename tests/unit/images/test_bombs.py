@@ -25,7 +25,8 @@ from tinybox.compose.service import Service
 from tinybox.container.config import option_values
 from tinybox.container.process import wait_loop
 from tinybox.errors import ImageError, UsageError
-from tinybox.images import intake, loading, stream
+from tinybox.images import intake, loading
+from tinybox.images.archives import stream
 from tinybox.images.intake import import_archive
 from tinybox.images.store import Store
 from tinybox.linux import quick_json
@@ -552,7 +553,7 @@ def test_memory_stays_small(tmp_path: Path) -> None:
     program = """
 import sys
 from tinybox.errors import ImageError
-from tinybox.images.archive import unpack
+from tinybox.images.archives.archive import unpack
 for path in sys.argv[1:]:
     try:
         with open(path, "rb") as file:

@@ -22,7 +22,7 @@ import zstandard
 
 from tests.support.image_archives import Member, Place, archive, directory, hard_link, header, regular, symlink
 from tinybox.errors import ImageError
-from tinybox.images import stream, tree
+from tinybox.images.archives import stream, tree
 
 SMALL = archive([directory("d"), regular("d/f", b"x" * 3000), symlink("d/l", "f")])
 NOISE = random.Random(1).randbytes(200_000)  # noqa: S311 - it only has to be hard to compress

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tinybox.errors import ImageError
-from tinybox.images import debian
 from tinybox.images.intake import workspace
-from tinybox.images.pack import Pack
+from tinybox.images.recipes import debian
+from tinybox.images.recipes.pack import Pack
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from tinybox.errors import ImageError, UsageError
-from tinybox.images import apk, busybox, programs, recipe
-from tinybox.images.pack import Pack
-from tinybox.images.recipe import Recipe
+from tinybox.images.recipes import apk, busybox, programs, recipe
+from tinybox.images.recipes.pack import Pack
+from tinybox.images.recipes.recipe import Recipe
 from tinybox.images.store import Store
 
 

@@ -233,7 +233,7 @@ def test_a_used_image_is_not_removed(store: Store) -> None:
 def test_a_shared_lock_keeps_images(store: Store) -> None:
     """While a container is being made under the shared lock no image is removed; afterwards it can be."""
     import_archive(store, tar(store), "box")
-    remover = threading.Thread(target=store.remove, args=["box"])
+    remover = threading.Thread(target=remove, args=[store, "box"])
     with store.locked(shared=True), store.locked(shared=True):
         remover.start()
         remover.join(0.1)

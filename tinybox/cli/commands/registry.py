@@ -12,7 +12,7 @@ from tinybox.cli.formatting.options import quiet_option
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import ImageError, UsageError
-from tinybox.images import recipe
+from tinybox.images.recipes import recipe
 from tinybox.images.reference import DOCKER, Reference, parse
 from tinybox.images.store import NO_SUCH, Image, Store
 

@@ -1,7 +1,7 @@
 """commit: make an image of a container: its image's layers, and its upper directory as one more layer.
 
 The upper directory is packed as a layer's archive, which is then checked and stored like any imported archive; see
-images/layers.py.
+images/archives/layers.py.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from tinybox.container.config import user_option
 from tinybox.container.files import change_instructions as changes
 from tinybox.container.files import mount_placeholders, view
 from tinybox.container.records import events, naming, spec, state
-from tinybox.images import intake, layers
-from tinybox.images.metadata import XATTR
+from tinybox.images import intake
+from tinybox.images.archives import layers
+from tinybox.images.archives.metadata import XATTR
 from tinybox.images.reference import parse
 from tinybox.images.store import Store
 from tinybox.isolation import overlay

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from tinybox.container.files import view
 from tinybox.container.files.copy_target import CopyTarget, Side
 from tinybox.errors import ImageError, TinyboxError
-from tinybox.images.archive import fill
-from tinybox.images.members import members, write
-from tinybox.images.stream import Stream, opened
+from tinybox.images.archives.archive import fill
+from tinybox.images.archives.members import members, write
+from tinybox.images.archives.stream import Stream, opened
 from tinybox.linux.holes import Writer
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO, Self
 
     from tinybox.container.records.paths import Paths
-    from tinybox.images.members import Member
+    from tinybox.images.archives.members import Member
 
     Told = Callable[[str], None]
 

@@ -11,9 +11,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from tinybox.errors import UsageError
-from tinybox.images.members import members
-from tinybox.images.metadata import XATTR
-from tinybox.images.tree import REPLACED, Tree, parts_of
+from tinybox.images.archives.members import members
+from tinybox.images.archives.metadata import XATTR
+from tinybox.images.archives.tree import REPLACED, Tree, parts_of
 from tinybox.linux import files, inside
 from tinybox.linux.mount import AT_FDCWD
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
-    from tinybox.images.members import Member
+    from tinybox.images.archives.members import Member
 
 _CAPABILITY = f"{XATTR}security.capability"
 _INSIDE = files.RESOLVE_IN_ROOT | files.RESOLVE_NO_MAGICLINKS

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from tinybox.container.process.run_in_child import RunInChild
-from tinybox.images.members import members
-from tinybox.images.tree import Tree
+from tinybox.images.archives.members import members
+from tinybox.images.archives.tree import Tree
 from tinybox.isolation import mounts, overlay
 from tinybox.linux import files, process
 

@@ -154,7 +154,8 @@ def _fetch(store: Store, work: Workspace, repository: Repository, layers: list[_
 
 
 def _is_here(store: Store, layer: _Layer) -> bool:
-    return os.path.isdir(f"{store.root}/layers/{layer_key(layer.diff_id)}") and content.has_blob(store.root, layer.blob.digest
+    return os.path.isdir(f"{store.root}/layers/{layer_key(layer.diff_id)}") and content.has_blob(
+        store.root, layer.blob.digest
     )
 
 

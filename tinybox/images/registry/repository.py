@@ -110,7 +110,7 @@ class Repository:
         self._expect(answer, {200}, "a login")
 
     def _send(self, descriptor: Descriptor, file: BinaryIO, location: str, told: Callable[[int], None]) -> bool:
-        """Send *file* to the upload at *location*; return False if the registry has lost it, which then begins again."""
+        """Send *file* to the upload at *location*; False: the registry has lost what it had, and all is sent again."""
         at = 0
         while at < descriptor.size:
             file.seek(at)

@@ -13,9 +13,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.errors import ImageError, TinyboxError
-from tinybox.images import sparse
-from tinybox.images.stream import Stream, opened
-from tinybox.images.tree import Tree
+from tinybox.images.archives import sparse
+from tinybox.images.archives.stream import Stream, opened
+from tinybox.images.archives.tree import Tree
 from tinybox.linux.files import LONGEST_PATH, remove_tree
 
 if TYPE_CHECKING:

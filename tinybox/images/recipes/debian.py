@@ -16,8 +16,8 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 from tinybox.errors import ImageError
-from tinybox.images import programs
-from tinybox.images.pack import Pack
+from tinybox.images.recipes import programs
+from tinybox.images.recipes.pack import Pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

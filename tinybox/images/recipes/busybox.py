@@ -13,7 +13,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from tinybox.errors import HostError
-from tinybox.images.pack import Pack
+from tinybox.images.recipes.pack import Pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ import tarfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.errors import TinyboxError
-from tinybox.images import sparse
-from tinybox.images.metadata import XATTR
+from tinybox.images.archives import sparse
+from tinybox.images.archives.metadata import XATTR
 from tinybox.linux import holes
 from tinybox.linux.files import KERNELS_OWN, LONGEST_PATH, file_system, open_regular, open_straight
 

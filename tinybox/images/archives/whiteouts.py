@@ -13,7 +13,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
-from tinybox.images.metadata import set_attribute_if_possible
+from tinybox.images.archives.metadata import set_attribute_if_possible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

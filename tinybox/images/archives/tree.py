@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
-from tinybox.images import sparse, whiteouts
-from tinybox.images.metadata import apply, set_owner, times
+from tinybox.images.archives import sparse, whiteouts
+from tinybox.images.archives.metadata import apply, set_owner, times
 from tinybox.linux import holes, inside
 from tinybox.linux.files import (
     LONGEST_PATH,

@@ -10,14 +10,14 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from tinybox.errors import ImageError
-from tinybox.images import pax
-from tinybox.images.decompress import CHUNK, unpacked
+from tinybox.images.archives import pax
+from tinybox.images.archives.decompress import CHUNK, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
-    from tinybox.images.decompress import Reader
+    from tinybox.images.archives.decompress import Reader
     from tinybox.images.original import Recorder
 
 HEADERS_MAX = 1 << 18  # bytes of one member's headers: names, links and attributes are at most 64 KiB each

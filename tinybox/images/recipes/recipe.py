@@ -11,8 +11,8 @@ import tomllib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, TinyboxError
-from tinybox.images import busybox, debian, disk
 from tinybox.images.intake import Workspace, import_archive, workspace
+from tinybox.images.recipes import busybox, debian, disk
 from tinybox.images.reference import DEFAULT_TAG, parse
 
 if TYPE_CHECKING:

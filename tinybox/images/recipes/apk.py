@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tinybox.errors import ImageError
 
 if TYPE_CHECKING:
-    from tinybox.images.pack import Pack
+    from tinybox.images.recipes.pack import Pack
 
 DATABASE = "lib/apk/db"
 PATHS = "etc/busybox-paths.d/busybox"  # the busybox package's own list of its commands

@@ -10,9 +10,9 @@ import os
 import tarfile
 from typing import TYPE_CHECKING
 
-from tinybox.images.members import Member, members, write
-from tinybox.images.metadata import XATTR
-from tinybox.images.whiteouts import OPAQUE, OVERLAY_OPAQUE, WHITEOUT
+from tinybox.images.archives.members import Member, members, write
+from tinybox.images.archives.metadata import XATTR
+from tinybox.images.archives.whiteouts import OPAQUE, OVERLAY_OPAQUE, WHITEOUT
 from tinybox.linux.holes import Writer
 
 if TYPE_CHECKING:

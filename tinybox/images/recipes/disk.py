@@ -14,8 +14,8 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from tinybox.errors import HostError, ImageError
-from tinybox.images import apk, programs
-from tinybox.images.pack import Pack
+from tinybox.images.recipes import apk, programs
+from tinybox.images.recipes.pack import Pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

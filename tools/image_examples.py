@@ -1,0 +1,59 @@
+"""The examples of docs/cli.md for the commands about images; see cli_examples.py."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Example(NamedTuple):
+    """One line to type, and the sentence above it; *alone* is false if it needs a terminal or a Ctrl-C."""
+
+    line: str
+    says: str
+    alone: bool = True
+
+
+EXAMPLES = {
+    "images": [
+        Example("tinybox images", "List the images in the store."),
+        Example("tinybox images -q busybox", "Print one id, or nothing if there is no such image."),
+    ],
+    "pull": [Example("tinybox pull busybox", "Make it by rootfs/busybox.toml, unless it exists.")],
+    "import": [
+        Example("tinybox import site.tar.gz site:2", "Make an image from a file, of any compression."),
+        Example("gzip -dc site.tar.gz | tinybox import - site:3", "Make an image from a pipe."),
+    ],
+    "save": [
+        Example(
+            "tinybox save -o busybox.tar busybox",
+            "Write an archive for other tools: `skopeo copy oci-archive:busybox.tar ...`.",
+        ),
+        Example("tinybox save busybox | gzip > busybox.tar.gz", "Write the archive into a pipe."),
+    ],
+    "load": [
+        Example(
+            "tinybox save site -o site-image.tar && tinybox load -i site-image.tar",
+            "Write an image, and load it again.",
+            alone=False,
+        ),
+        Example("tinybox save site | tinybox load -q", "The same files give the same image.", alone=False),
+    ],
+    "tag": [Example("tinybox tag busybox lab/tools:1", "Give an image a second name.")],
+    "history": [Example("tinybox history busybox", "See which instruction made each layer.")],
+    "push": [
+        Example(
+            "tinybox tag busybox localhost:5000/tools:1 && tinybox push localhost:5000/tools:1",
+            "Send an image to a registry; its name says to which one.",
+            alone=False,
+        )
+    ],
+    "login": [
+        Example(
+            "tinybox login -u ada --password-stdin registry.example < password.txt",
+            "Keep a user and a password for a registry; the password is in no list of processes.",
+            alone=False,
+        )
+    ],
+    "logout": [Example("tinybox logout registry.example", "Remove them again.")],
+    "rmi": [Example("tinybox commit web site:1 && tinybox rmi site:1", "Remove a name; the last one with its layers.")],
+}
