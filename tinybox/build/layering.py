@@ -31,13 +31,15 @@ _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 class Site(NamedTuple):
     """Where a stage is built: the *store*, the build's workspace *work*, and the stage's *number*.
 
-    No file of a layer is newer than *newest* (SOURCE_DATE_EPOCH, seconds since 1970), if that is not None.
+    No file of a layer is newer than *newest* (SOURCE_DATE_EPOCH, seconds since 1970), if that is not None. *omitted* is
+    called with the name of each file that a layer cannot contain, such as a socket.
     """
 
     store: Store
     work: Workspace
     number: int
     newest: int | None
+    omitted: Callable[[str], None] = print
 
     def folder(self, step: int) -> str:
         """Return a new directory for the files of *step*; the caller removes it."""
@@ -68,7 +70,7 @@ def changed(site: Site, below: Sequence[str], step: int, act: Callable[[int], No
 
 @contextmanager
 def merged(below: Sequence[str], folder: str) -> Iterator[int]:
-    """Yield the descriptor of a root that has the layers *below*; what is written there goes to the new *folder*/upper.
+    """Yield the descriptor of a root that has the layers *below*; writes go to the new *folder*/upper.
 
     Its path is *folder*/root.
     """
@@ -104,14 +106,14 @@ def like_root(below: Sequence[str], upper: str) -> None:
 def kept(site: Site, below: Sequence[str], step: int, upper: str, places: Sequence[str] = ()) -> str:
     """Put the directory *upper* into the store as a layer, and return its diff id; "": it has no files.
 
-    What was only a mount point is left out; *places* are those of mounts that a container does not always have.
+    Mount points that the container made are left out; *places* are those of mounts that not every container has.
     """
     mark = overlay.opaque_mark(userns=False)
     points = mount_placeholders.made(upper, below, mark, places)
     number = site.number * _STAGE_STEPS + step
     packed = f"{site.work.path}/upper-{number}.tar"
     try:
-        if not layers.pack(upper, packed, f"{XATTR}{mark}", lambda _: None, points, site.newest):
+        if not layers.pack(upper, packed, f"{XATTR}{mark}", site.omitted, points, site.newest):
             return ""
         diff_id = intake.add_layer(site.work, packed, number, os.path.getsize(packed)).diff_id
     finally:

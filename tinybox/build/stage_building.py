@@ -70,7 +70,8 @@ class StageBuilder:
     def __init__(
         self, site: Site, order: Order, stage: Stage, finished: Mapping[int, dict[str, Any]], tell: Tell
     ) -> None:
-        self.site, self.order, self.stage, self.finished = site, order, stage, finished
+        self.site = site._replace(omitted=self._omit)
+        self.order, self.stage, self.finished = order, stage, finished
         self.store, self._tell, self._step = site.store, tell, 0
         self.triggers: list[Instruction] = []
         self.state = State({"config": {}}, time_text(order.now))
@@ -148,6 +149,9 @@ class StageBuilder:
             cause = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
             raise TinyboxError(f"{instruction.file}:{instruction.line}: {instruction.name}", cause) from error
         self._tell([END, *where, self._was_cached, time.monotonic() - begun])
+
+    def _omit(self, name: str) -> None:
+        self._say(f"left out: {name}: a layer cannot contain it")
 
     def _say(self, line: str) -> None:
         self._tell([OUTPUT, self.stage.number, self._step, line])
@@ -233,8 +237,12 @@ class StageBuilder:
             with self._source(request.origin, f"{folder}/from") as source:
                 content = copying.digest(request, source)
                 key = self._key(instruction.name, *_words_of(request), content)
-                act = lambda root: copying.copy(request, source, root)  # noqa: E731
-                make = lambda: layering.changed(self.site, below, self._step, act)  # noqa: E731
+
+                def copy(root: int) -> None:
+                    for name in copying.copy(request, source, root):
+                        self._omit(name)
+
+                make = lambda: layering.changed(self.site, below, self._step, copy)  # noqa: E731
                 self._layer(instruction.original, key, make)
         finally:
             files.remove_tree(folder)

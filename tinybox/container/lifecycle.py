@@ -74,13 +74,11 @@ def run(
     container: Container,
     signals: Signals,
     streams: Streams | None = None,
-    *,
     ended: Callable[[Ending], None] = lambda _: None,
 ) -> Ending:
     """Run a registered container in the foreground and return how it ended; *streams* pass on its input and output.
 
-    After an error before its program runs, nothing of it is left. After a later one, it is stopped and its files are
-    kept (without ``--rm``): the program may have written some. *ended* is called before its files may be removed.
+    After an error before its program runs, nothing of it is left. *ended* is called before its files may be removed.
     """
     try:
         if streams is not None:

@@ -18,6 +18,7 @@ from tinybox.text_values import is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from io import BufferedReader
     from typing import Any
 
     from tinybox.build.building import Report, Wish
@@ -133,12 +134,13 @@ def _opened(stack: ExitStack, context: str, file: str) -> tuple[bytes, str, Cont
     if context == "-":
         if file == "-":
             raise UsageError("build", "CONTEXT and --file cannot both be stdin", "give one of them a path")
-        if not _is_archive(sys.stdin.buffer.peek(512)):  # type: ignore[union-attr]
+        stdin: BufferedReader = sys.stdin.buffer  # type: ignore[assignment]
+        if not _is_archive(stdin.peek(512)):
             if file:
                 raise UsageError(f"--file {file}", "stdin is no archive that could have it", "leave --file out")
-            return sys.stdin.buffer.read(LARGEST + 1), "stdin", stack.enter_context(Context.nothing())
+            return stdin.read(LARGEST + 1), "stdin", stack.enter_context(Context.nothing())
         work = stack.enter_context(_workspace())
-        found = stack.enter_context(Context.of_archive(sys.stdin.buffer, work, f"{file or NAMES[0]}.dockerignore"))
+        found = stack.enter_context(Context.of_archive(stdin, work, f"{file or NAMES[0]}.dockerignore"))
         return *_inside(found, file, LARGEST), found
     if file == "-":
         return sys.stdin.buffer.read(LARGEST + 1), "stdin", stack.enter_context(Context.of_directory(context))
