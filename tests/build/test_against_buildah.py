@@ -28,9 +28,7 @@ pytestmark = pytest.mark.root
 
 CASES = Path(__file__).with_name("cases")
 HELPERS = ("context.sh", "options", "differences")
-KEYS = (
-    "Env Cmd Entrypoint User WorkingDir ExposedPorts Volumes Labels StopSignal Healthcheck OnBuild Shell".split()
-)
+KEYS = "Env Cmd Entrypoint User WorkingDir ExposedPorts Volumes Labels StopSignal Healthcheck OnBuild Shell".split()
 # Files that were only mount points: buildah leaves them, docker and tinybox do not.
 PLACEHOLDERS = {"etc/hosts", "etc/hostname", "etc/resolv.conf", "proc", "sys", "dev", "run/.containerenv"}
 

@@ -99,7 +99,14 @@ def _remove(files: dict[str, Node], inodes: dict[str, str], path: str, *, itself
 
 
 def _node(tar: tarfile.TarFile, member: tarfile.TarInfo, now: float) -> Node:
-    kinds = {"isreg": "file", "isdir": "directory", "issym": "link", "isfifo": "fifo", "ischr": "char", "isblk": "block"}
+    kinds = {
+        "isreg": "file",
+        "isdir": "directory",
+        "issym": "link",
+        "isfifo": "fifo",
+        "ischr": "char",
+        "isblk": "block",
+    }
     kind = next((name for test, name in kinds.items() if getattr(member, test)()), "hard link")
     digest = ""
     if member.isreg():
