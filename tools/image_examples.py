@@ -18,6 +18,13 @@ EXAMPLES = {
         Example("tinybox images", "List the images in the store."),
         Example("tinybox images -q busybox", "Print one id, or nothing if there is no such image."),
     ],
+    "build": [
+        Example(
+            "printf 'FROM busybox\\nRUN echo hello > /hello\\n' | tinybox build -t hello -",
+            "Build by a Containerfile from a pipe, without other files.",
+        ),
+        Example("tinybox build -t app --build-arg VERSION=2 .", "Build by ./Containerfile.", alone=False),
+    ],
     "pull": [Example("tinybox pull busybox", "Make it by rootfs/busybox.toml, unless it exists.")],
     "import": [
         Example("tinybox import site.tar.gz site:2", "Make an image from a file, of any compression."),

@@ -39,6 +39,7 @@ COMMANDS = {
     "run": ("tinybox.cli.run_command", "run", "Run a program in a new container"),
     "diff": ("tinybox.cli.commands.diff", "diff", "List the files that a container has changed"),
     "images": ("tinybox.cli.commands.images", "images", "List the images in the store"),
+    "build": ("tinybox.cli.commands.build", "build", "Build an image by a Containerfile"),
     "import": ("tinybox.cli.commands.image_archives", "import_image", "Make an image from a tar archive"),
     "load": ("tinybox.cli.commands.image_archives", "load", "Load images from an archive that save has written"),
     "save": ("tinybox.cli.commands.image_archives", "save", "Write images to an archive that other tools can read"),
