@@ -58,9 +58,9 @@ class Steps(building.Report):
 def own_store(bench: Bench) -> Store:
     """Return a store for this lab alone, with the bench's image: so nothing of another build is in its cache."""
     store, archive = Store(f"{bench.folder()}/store"), f"{bench.folder()}/image.tar"
-    with open(archive, "w+b") as file:
+    with open(archive, "wb") as file:
         saved.save(Store(Paths().root), [bench.image], file)
-        file.seek(0)
+    with open(archive, "rb") as file:
         loading.load(store, file)
     return store
 
