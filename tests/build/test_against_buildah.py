@@ -58,7 +58,7 @@ def _text(path: Path) -> str:
 
 
 def _differences(text: str) -> dict[str, str]:
-    return dict(line.split(": ", 1) for line in text.splitlines() if line)  # type: ignore[misc]
+    return dict(line.split(": ", 1) for line in text.splitlines() if line)
 
 
 def differences(ours: Contents, theirs: Contents) -> dict[str, Any]:
@@ -72,11 +72,11 @@ def differences(ours: Contents, theirs: Contents) -> dict[str, Any]:
         if value != theirs.about[key]:
             found[f"about {key}"] = (value, theirs.about[key])
     for path in sorted(ours.files.keys() | theirs.files.keys()):
-        nodes = (ours.files.get(path), theirs.files.get(path))
-        if path == "etc" and all(nodes):  # buildah has made its mount points in it
-            nodes = (nodes[0]._replace(time=0), nodes[1]._replace(time=0))  # type: ignore[union-attr]
-        if nodes[0] != nodes[1] and not (path in PLACEHOLDERS and nodes[0] is None):
-            found[f"file {path}"] = nodes
+        own, other = ours.files.get(path), theirs.files.get(path)
+        if path == "etc" and own and other:  # buildah has made its mount points in it
+            own, other = own._replace(time=0), other._replace(time=0)
+        if own != other and not (path in PLACEHOLDERS and own is None):
+            found[f"file {path}"] = (own, other)
     if ours.same != theirs.same:
         found["hard links"] = (ours.same - theirs.same, theirs.same - ours.same)
     return found
