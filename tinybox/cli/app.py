@@ -40,6 +40,7 @@ COMMANDS: Table = {
     "diff": ("tinybox.cli.commands.diff", "diff", "List the files that a container has changed"),
     "images": ("tinybox.cli.commands.images", "images", "List the images in the store"),
     "image": ("tinybox.cli.commands.groups", "image", "Manage images, with docker's names of the commands"),
+    "build": ("tinybox.cli.commands.build", "build", "Build an image by a Containerfile"),
     "import": ("tinybox.cli.commands.image_archives", "import_image", "Make an image from a tar archive"),
     "load": ("tinybox.cli.commands.image_archives", "load", "Load images from an archive that save has written"),
     "save": ("tinybox.cli.commands.image_archives", "save", "Write images to an archive that other tools can read"),
@@ -92,7 +93,9 @@ COMMANDS: Table = {
 AS_RUN = {"run", "exec", "create", "start", "oci"}
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["--help"], "max_content_width": 100}
+)
 @click.option(
     "--root", metavar="DIR", help="Store images and containers in DIR (default: TINYBOX_ROOT or /var/lib/tinybox)"
 )

@@ -1,8 +1,8 @@
 """Remove an image, or one of its names, and what no image and no container needs any more (rmi, prune, sweeps).
 
-A layer stays while an image lists it, or a running command has written down that it wants it; a blob and a manifest
-likewise. All this happens under the store's lock. While an image is removed, a directory in ROOT/tmp has its id: the
-next command completes a removal that was killed.
+A layer stays while an image or the build cache lists it, or a running command has written down that it wants it; a blob
+and a manifest likewise. All this happens under the store's lock. While an image is removed, a directory in ROOT/tmp has
+its id: the next command completes a removal that was killed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import ImageError, Reported
-from tinybox.images import content
+from tinybox.images import build_cache, content
 from tinybox.images.reference import parse
 from tinybox.images.store import ANNOTATION, LAYERED, Store, entries, layer_key, layer_record
 from tinybox.linux import files
@@ -61,6 +61,7 @@ def collect(store: Store) -> None:
         return
     used = {layer_key(diff_id) for diff_ids in found for diff_id in diff_ids}
     used.update(map(layer_key, content.wanted(store.root)))
+    used.update(map(layer_key, build_cache.layers(store.root)))
     there = set(os.listdir(f"{store.root}/layers"))
     for key in there - used:
         gone = f"{store.root}/tmp/gone-{key}"
@@ -88,7 +89,9 @@ def containers_using(store: Store, image_id: str) -> list[str]:
 
 def _check_unused(store: Store, text: str, image_id: str, names: list[str]) -> None:
     if len(names) > 1:
-        raise ImageError(f"image {text}", f"it has several names: {', '.join(names)}", "remove it name by name, or with --force")
+        raise ImageError(
+            f"image {text}", f"it has several names: {', '.join(names)}", "remove it name by name, or with --force"
+        )
     users = containers_using(store, image_id)
     if users:
         raise ImageError(f"image {text}", f"used by {', '.join(users)}", f"first tinybox rm {' '.join(users)}")

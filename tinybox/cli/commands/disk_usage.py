@@ -31,7 +31,7 @@ def _reclaimable(total: Total) -> str:
 
 COLUMNS: Columns = {
     "Type": ("TYPE", lambda total: total.kind),
-    "TotalCount": ("TOTAL", lambda total: str(total.count)),
+    "TotalCount": ("TOTAL", lambda total: str(total.total)),
     "Active": ("ACTIVE", lambda total: str(total.active)),
     "Size": ("SIZE", lambda total: _size(total.size)),
     "Reclaimable": ("RECLAIMABLE", _reclaimable),
@@ -40,7 +40,11 @@ COLUMNS: Columns = {
 
 def _of(columns: Columns, part: Callable[[Any], Any]) -> Columns:
     """Return *columns* for rows of which *part* returns the thing that these columns are about."""
-    return {name: (heading, lambda row, value=value: value(part(row))) for name, (heading, value) in columns.items()}
+
+    def moved(value: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda row: value(part(row))
+
+    return {name: (heading, moved(value)) for name, (heading, value) in columns.items()}
 
 
 IMAGES: Columns = {

@@ -10,6 +10,7 @@ _IMAGES, _ARCHIVES = "tinybox.cli.commands.images", "tinybox.cli.commands.image_
 _REGISTRY = "tinybox.cli.commands.registry"
 
 OF_IMAGES: Table = {
+    "build": ("tinybox.cli.commands.build", "build", "Build an image by a Containerfile"),
     "history": (_IMAGES, "history", "Show the instructions that made an image"),
     "import": (_ARCHIVES, "import_image", "Make an image from a tar archive"),
     "inspect": ("tinybox.cli.commands.inspection", "inspect_image", "Show all details of images as JSON"),

@@ -34,7 +34,7 @@ class Total(NamedTuple):
     """One line: how many things of this *kind* there are, how many are in use, their *size*, and what can be freed."""
 
     kind: str
-    count: int
+    total: int
     active: int
     size: int
     reclaimable: int
@@ -127,7 +127,7 @@ class DiskUsage:
         return Total("Images", len(self._images), len(used), size, size - kept)
 
     def _needed(self, images: Iterable[Image]) -> set[str]:
-        """Return the layers of *images*, by their short names, and their blobs and manifests, by their digests in hex."""
+        """Return the short names of the layers of *images*, and the digests, in hex, of their blobs and manifests."""
         ids = {image.id for image in images}
         needed = {key for image in self._images.values() if image.id in ids for key in _keys(image)}
         for key in list(needed):

@@ -24,7 +24,8 @@ NO_LABEL = "label!"  # docker's key for things without a label
 class Filter:
     """One combined test of several --filter options; UsageError names the option that is wrong.
 
-    A subclass has a method ``_KEY`` for each key, which returns a test for a value of that key; ``label!`` is _no_label.
+    A subclass has a method ``_KEY`` for each key, which returns a test for a value of that key; for ``label!`` it is
+    _no_label.
     """
 
     def __init__(self, words: Sequence[str], keys: Sequence[str]) -> None:

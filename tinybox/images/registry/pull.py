@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tinybox.errors import HostError, ImageError, TinyboxError
 from tinybox.images import content, intake
 from tinybox.images.reference import Reference
-from tinybox.images.registry import manifests, workers
+from tinybox.images.registry import manifests
 from tinybox.images.registry.repository import Repository, repositories
 from tinybox.images.store import RECORD, layer_key
-from tinybox.linux import quick_json
+from tinybox.linux import quick_json, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
