@@ -31,14 +31,13 @@ def remove(store: Store, text: str, *, force: bool = False) -> tuple[list[str], 
     with store.locked():
         image_id, reference = store.resolve(text)
         names = [name for name, owner in store.names() if owner == image_id]
-        tags = [name for name in names if "@" not in name]
-        others = set(tags) - {reference}
-        if reference and (others or (force and containers_using(store, image_id))):
-            gone = [reference, *(_orphans(reference, names) if others else set(names) - {reference})]
+        gone = [reference, *_orphans(reference, names)] if reference else []
+        if gone and (set(names) - set(gone) or (force and containers_using(store, image_id))):
             for name in gone:
                 os.unlink(store.link(parse(name)))
             return gone, []
-        _check_unused(store, text, image_id, [] if force else tags)
+        tags = [name for name in names if "@" not in name]
+        _check_unused(store, text, image_id, [] if force or reference else tags)
         mark = f"{store.root}/tmp/{REMOVAL}/{image_id}"
         os.makedirs(mark, 0o700, exist_ok=True)
         for name in names:
