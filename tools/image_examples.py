@@ -47,6 +47,13 @@ EXAMPLES = {
     ],
     "tag": [Example("tinybox tag busybox lab/tools:1", "Give an image a second name.")],
     "history": [Example("tinybox history busybox", "See which instruction made each layer.")],
+    "layers": [
+        Example("tinybox layers web", "See the image's layers, and on top what web has changed and copied up."),
+        Example("tinybox layers --which /etc/passwd busybox", "Find out which layer a file comes from."),
+        Example(
+            "tinybox layers --html layers.html busybox", "Draw the layers for the projector: open the page, press →."
+        ),
+    ],
     "push": [
         Example(
             "tinybox tag busybox localhost:5000/tools:1 && tinybox push localhost:5000/tools:1",
@@ -62,5 +69,13 @@ EXAMPLES = {
         )
     ],
     "logout": [Example("tinybox logout registry.example", "Remove them again.")],
+    "image inspect": [
+        Example("tinybox image inspect -f '{{.Config.Cmd}}' busybox", "See how the image's program is called."),
+    ],
+    "image prune": [Example("tinybox image prune -f --filter until=24h", "Remove old images without a name.")],
+    "system df": [
+        Example("tinybox system df", "See how much space everything takes, and how much of it can be freed."),
+        Example("tinybox system df -v", "List each image, container, volume and entry of the build cache."),
+    ],
     "rmi": [Example("tinybox commit web site:1 && tinybox rmi site:1", "Remove a name; the last one with its layers.")],
 }

@@ -91,6 +91,18 @@ def collect(root: str, image_ids: Collection[str], blobs: Collection[str]) -> No
                 files.discard(f"{root}/{folder}/{name}")
 
 
+def blob_sizes(root: str) -> dict[str, int]:
+    """Return the size of each blob and manifest in bytes, by its digest in hex."""
+    found = {}
+    for folder in (BLOBS, MANIFESTS):
+        for name in _names(f"{root}/{folder}"):
+            try:
+                found[name] = os.stat(f"{root}/{folder}/{name}").st_size
+            except FileNotFoundError:
+                continue  # it has just been removed
+    return found
+
+
 def wanted(root: str) -> Iterator[str]:
     """Yield the digests, in hex, that the workspaces of running commands need."""
     for name in _names(f"{root}/tmp"):
