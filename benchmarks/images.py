@@ -87,13 +87,14 @@ def layout(folder: Path, megabytes: int) -> None:
         layers.append(blob(gzip.compress(content, 6, mtime=0), f"{OCI}.layer.v1.tar+gzip"))
         draft.unlink()
     config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+    kind = f"{OCI}.manifest.v1+json"
     manifest = {
         "schemaVersion": 2,
-        "mediaType": f"{OCI}.manifest.v1+json",
+        "mediaType": kind,
         "config": blob(json.dumps(config).encode(), f"{OCI}.config.v1+json"),
         "layers": layers,
     }
-    entry = blob(json.dumps(manifest).encode(), manifest["mediaType"])
+    entry = blob(json.dumps(manifest).encode(), kind)
     entry["annotations"] = {"org.opencontainers.image.ref.name": "large"}
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')

@@ -18,7 +18,11 @@ EXAMPLES = {
         Example("tinybox images", "List the images in the store."),
         Example("tinybox images -q busybox", "Print one id, or nothing if there is no such image."),
     ],
-    "pull": [Example("tinybox pull busybox", "Make it by rootfs/busybox.toml, unless it exists.")],
+    "pull": [
+        Example("tinybox pull busybox", "Make it by rootfs/busybox.toml, unless it exists."),
+        Example("tinybox pull docker.io/library/alpine:3.20", "Pull it from a registry.", alone=False),
+        Example("tinybox pull -a localhost:5000/tools", "Pull all tags that a registry has of a name.", alone=False),
+    ],
     "import": [
         Example("tinybox import site.tar.gz site:2", "Make an image from a file, of any compression."),
         Example("gzip -dc site.tar.gz | tinybox import - site:3", "Make an image from a pipe."),

@@ -13,7 +13,7 @@ from tinybox.errors import ImageError
 from tinybox.images import content, packed
 from tinybox.images.reference import parse
 from tinybox.images.registry import manifests, workers
-from tinybox.images.registry.pull import Report
+from tinybox.images.registry.layers import Report
 from tinybox.images.registry.repository import repositories
 
 if TYPE_CHECKING:
