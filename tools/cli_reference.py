@@ -30,7 +30,7 @@ SUBJECTS = {
     "Looking at them": "ps logs top stats inspect events port tree ns",
     "Their files": "diff cp export commit volume",
     "Their networks": "network",
-    "Images": "images pull push tag history import save load rmi login logout",
+    "Images": "images layers pull push tag history import save load rmi login logout",
     "As a runtime for podman and containerd": "oci",
     "Several containers together": "compose",
     "Seeing it happen": "explain replay",

@@ -44,6 +44,13 @@ EXAMPLES = {
     ],
     "tag": [Example("tinybox tag busybox lab/tools:1", "Give an image a second name.")],
     "history": [Example("tinybox history busybox", "See which instruction made each layer.")],
+    "layers": [
+        Example("tinybox layers web", "See the image's layers, and on top what web has changed and copied up."),
+        Example("tinybox layers --which /etc/passwd busybox", "Find out which layer a file comes from."),
+        Example(
+            "tinybox layers --html layers.html busybox", "Draw the layers for the projector: open the page, press →."
+        ),
+    ],
     "push": [
         Example(
             "tinybox tag busybox localhost:5000/tools:1 && tinybox push localhost:5000/tools:1",

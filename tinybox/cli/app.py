@@ -48,6 +48,11 @@ COMMANDS = {
     "push": ("tinybox.cli.commands.registry", "push", "Send an image to a registry"),
     "login": ("tinybox.cli.commands.login", "login", "Log in to a registry"),
     "logout": ("tinybox.cli.commands.login", "logout", "Log out of a registry"),
+    "layers": (
+        "tinybox.cli.commands.layers",
+        "layers",
+        "Show the layers of an image or a container, and what they cover",
+    ),
     "rmi": ("tinybox.cli.commands.images", "rmi", "Remove images"),
     "events": ("tinybox.cli.commands.events", "events", "Show the events of containers as they happen"),
     "inspect": ("tinybox.cli.commands.inspection", "inspect", "Show all details of containers and images as JSON"),

@@ -161,11 +161,12 @@ def history(name: str, style: str, *, quiet: bool, no_trunc: bool, human: bool) 
 
 
 def _history(image: Image, *, whole: bool, human: bool) -> list[dict[str, str]]:
-    """Return the steps of the image's history, the newest first; without a history, a step for each layer."""
-    sizes = image.sizes()
-    steps = store().record(image.id).get("history") or [{"created": image.created}] * len(sizes)
+    """Return the steps of the image's history, the newest first; a layer without an entry has a step of its own."""
+    record, sizes = store().record(image.id), image.sizes()
+    entries = record.get("history") or []
+    missing = max(len(sizes) - sum(not step.get("empty_layer") for step in entries), 0)
     found = []
-    for step in steps:
+    for step in [*[{"created": image.created}] * missing, *entries]:
         size = sizes.pop(0) if sizes and not step.get("empty_layer") else 0
         by = (step.get("created_by") or "").replace("\t", " ")
         made = _when(step.get("created") or image.created)
