@@ -21,6 +21,11 @@ EXAMPLES = {
     "pull": [
         Example("tinybox pull busybox", "Make it by rootfs/busybox.toml, unless it exists."),
         Example("tinybox pull docker.io/library/alpine:3.20", "Pull it from a registry.", alone=False),
+        Example(
+            "tinybox pull --explain=html -o pull.html localhost:5000/tools:1",
+            "Show each request and each layer as a page for the projector.",
+            alone=False,
+        ),
         Example("tinybox pull -a localhost:5000/tools", "Pull all tags that a registry has of a name.", alone=False),
     ],
     "import": [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybox.cli import completion
+from tinybox.cli.commands.explained import NOTHING, ExplainedCommand, Explaining, explain_options, traced
 from tinybox.cli.formatting.options import quiet_option
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
@@ -47,27 +48,37 @@ def say(line: str) -> None:
     print(f"tinybox: {line}", file=sys.stderr)
 
 
-@click.command()
+@click.command(cls=ExplainedCommand)
 @click.argument("name", metavar="NAME[:TAG|@DIGEST]", shell_complete=completion.recipes)
 @click.option("-a", "--all-tags", is_flag=True, help="Pull every tag that the registry has of NAME.")
 @quiet_option("the image's name")
 @platform_option()
 @tls_option()
-def pull(name: str, platform: str, *, all_tags: bool, quiet: bool, tls_verify: bool | None) -> None:
+@explain_options
+def pull(
+    name: str, platform: str, form: str, output: str, *, all_tags: bool, quiet: bool, tls_verify: bool | None
+) -> None:
     """Pull an image from its registry, or make it from its recipe if there is one for the name NAME.
 
     A name without a host is one of docker.io; a name with a host, another tag or a digest never means a recipe.
     """
     host.read("").check()
+    explaining = Explaining(form, output)
+    explaining.check()
+    if all_tags and form:
+        raise UsageError("--explain", "shows one image", "leave --all-tags out")
     if all_tags:
         _pull_all(_without_tag(name), platform, quiet=quiet, verify=tls_verify)
         return
     if recipe.find(name) is not None and not platform:
+        if form:
+            cause = f"shows a registry, and {name} is made by its recipe"
+            raise UsageError("--explain", cause, f"docker.io/{parse(name).repository}")
         say(f"{name} has a recipe; docker.io/{parse(name).repository} is the registry's image of this name")
         image = recipe.make(store(), name, (lambda _: None) if quiet else say)
         click.echo(f"{image.reference} sha256:{image.id[:12]}")
         return
-    from_registry(name, platform, quiet=quiet, verify=tls_verify)
+    from_registry(name, platform, quiet=quiet, verify=tls_verify, explaining=explaining)
     print(full_name(parse(name)))
 
 
@@ -97,7 +108,13 @@ def full_name(reference: Reference) -> str:
 
 
 def from_registry(
-    name: str, platform: str = "", *, quiet: bool = False, verify: bool | None = None, to_stderr: bool = False
+    name: str,
+    platform: str = "",
+    *,
+    quiet: bool = False,
+    verify: bool | None = None,
+    to_stderr: bool = False,
+    explaining: Explaining = NOTHING,
 ) -> Image:
     """Pull the image *name*, and print docker's lines about it: on stdout, or *to_stderr* on the way to a container."""
     from contextlib import nullcontext, redirect_stdout
@@ -106,14 +123,16 @@ def from_registry(
     with redirect_stdout(sys.stderr) if to_stderr else nullcontext():
         if not quiet and not reference.digest and not name.endswith(f":{reference.tag}"):
             print(f"Using default tag: {reference.tag}")
-        found = _fetched(reference, platform, quiet=quiet, verify=verify)
+        found = _fetched(reference, platform, quiet=quiet, verify=verify, explaining=explaining)
         if not quiet:
             news = "Downloaded newer image for" if found.is_new else "Image is up to date for"
             print(f"Status: {news} {reference}", flush=True)
     return found.image
 
 
-def _fetched(reference: Reference, platform: str, *, quiet: bool, verify: bool | None) -> Pulled:
+def _fetched(
+    reference: Reference, platform: str, *, quiet: bool, verify: bool | None, explaining: Explaining = NOTHING
+) -> Pulled:
     """Pull the image *reference*; print the lines about it, and podman's warning if it is for another platform."""
     from tinybox.cli.formatting.progress import progress
     from tinybox.images.registry import manifests
@@ -122,7 +141,11 @@ def _fetched(reference: Reference, platform: str, *, quiet: bool, verify: bool |
     wanted = manifests.platform(platform) if platform else manifests.this_platform()
     with progress(quiet=quiet) as report:
         report.say(f"{reference.digest or reference.tag}: Pulling from {reference.repository}")
-        found = fetch(store(), reference, wanted, report, verify=verify)
+        with traced(explaining, "pull", reference, str(wanted), report) as trace:
+            listen = trace.exchange if trace else lambda _: None
+            found = fetch(store(), reference, wanted, trace or report, verify=verify, listen=listen)
+            if trace:
+                trace.stored(store(), found.image.id)
         report.say(f"Digest: {found.digest}")
     if not manifests.fits(found.image.platform, wanted):
         text = f"image platform ({found.image.platform}) does not match the expected platform ({wanted})"
@@ -130,14 +153,19 @@ def _fetched(reference: Reference, platform: str, *, quiet: bool, verify: bool |
     return found
 
 
-@click.command()
+@click.command(cls=ExplainedCommand)
 @click.argument("name", metavar="NAME[:TAG]", shell_complete=completion.images)
 @click.option("-a", "--all-tags", is_flag=True, help="Push every tag that the store has of NAME.")
 @quiet_option("the image's name")
 @tls_option()
-def push(name: str, *, all_tags: bool, quiet: bool, tls_verify: bool | None) -> None:
+@explain_options
+def push(name: str, form: str, output: str, *, all_tags: bool, quiet: bool, tls_verify: bool | None) -> None:
     """Send an image to the registry that its name has; `tinybox tag` gives it such a name."""
+    explaining = Explaining(form, output)
+    explaining.check()
     host.read("").check()
+    if all_tags and form:
+        raise UsageError("--explain", "shows one image", "leave --all-tags out")
     if all_tags:
         references = _tags_here(_without_tag(name))
     else:
@@ -146,7 +174,7 @@ def push(name: str, *, all_tags: bool, quiet: bool, tls_verify: bool | None) -> 
     if not quiet:
         print(f"The push refers to repository [{references[0].host}/{references[0].repository}]", flush=True)
     for reference in references:
-        _send(reference, quiet=quiet, verify=tls_verify)
+        _send(reference, quiet=quiet, verify=tls_verify, explaining=explaining)
 
 
 def send(name: str) -> None:
@@ -157,12 +185,14 @@ def send(name: str) -> None:
         _send(parse(name), quiet=False, verify=None)
 
 
-def _send(reference: Reference, *, quiet: bool, verify: bool | None) -> None:
+def _send(reference: Reference, *, quiet: bool, verify: bool | None, explaining: Explaining = NOTHING) -> None:
     from tinybox.cli.formatting.progress import progress
     from tinybox.images.registry.push import push as send
 
     with progress(quiet=quiet) as report:
-        sent = send(store(), reference, report, verify=verify)
+        with traced(explaining, "push", reference, "", report) as trace:
+            listen = trace.exchange if trace else lambda _: None
+            sent = send(store(), reference, trace or report, verify=verify, listen=listen)
         report.say(f"{reference.tag}: digest: {sent.digest} size: {sent.size}")
     if quiet:
         print(full_name(reference))

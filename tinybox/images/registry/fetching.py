@@ -36,7 +36,7 @@ def fetch(store: Store, work: Workspace, repository: Repository, layers: list[La
         return lambda tell: _fetch_one(store, work, repository, number, layer, tell)
 
     missing.sort(key=lambda pair: -pair[1].blob.size)
-    workers.run([task(*pair) for pair in missing], lambda message: report.layer(*message))
+    workers.run([task(*pair) for pair in missing], lambda message: repository.take(message, report))
 
 
 def _fetch_one(
@@ -57,7 +57,7 @@ def _fetch_one(
                 tell([digest, "Downloading", at, size])
 
         draft = f"{work.path}/blob-{number}"
-        with open(draft, "wb") as copy, repository.in_child().blob(layer.blob, copy, count) as stream:
+        with open(draft, "wb") as copy, repository.in_child(tell).blob(layer.blob, copy, count) as stream:
             _unpack(work, number, stream, layer)
         with store.locked():
             intake.place(store, f"{work.path}/{intake.LAYER}{number}", layer.diff_id)

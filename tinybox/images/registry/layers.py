@@ -31,6 +31,9 @@ def is_here(store: Store, layer: Layer) -> bool:
 class Report:
     """The events of a pull or a push; this class ignores them, and the command line prints them."""
 
+    def document(self, kind: str, digest: str, content: bytes, chosen: str = "") -> None:
+        """Take notice of an index or a manifest (*kind*); *chosen* is the digest of the index's image."""
+
     def resolved(self, reference: Reference, layers: list[Descriptor]) -> None:
         """Take notice that the *layers* of *reference* are known."""
 

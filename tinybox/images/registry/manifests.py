@@ -30,6 +30,7 @@ LAYERS = frozenset(
         for kind in ("diff.tar", "diff.tar.gzip", "diff.tar.zstd", "foreign.diff.tar.gzip")
     ]
 )
+INDEX, MANIFEST = "index", "manifest"  # the kinds of documents
 ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
 LAYERS_MOST = 128  # of one image, as for `tinybox load`
 PLATFORMS_MOST = 10_000  # in one index

@@ -53,7 +53,9 @@ def pull(
     reached, or answers with an error. *verify* False allows plain HTTP and any certificate.
     """
     servers = repositories(reference, "pull", verify=verify, listen=listen)
-    repository, digest, manifest = _first(servers, lambda server: (server, *_manifest(server, reference, wanted)))
+    repository, digest, manifest = _first(
+        servers, lambda server: (server, *_manifest(server, reference, wanted, report))
+    )
     former = store.named(reference)
     record = _config(store, repository, manifest)
     layers = _layers(reference, manifest, record)
@@ -113,17 +115,19 @@ def _bring(
             intake.put(store, work, quick_json.loads(record.decode()), names, content=record)
 
 
-def _manifest(repository: Repository, reference: Reference, wanted: Platform) -> tuple[str, Manifest]:
+def _manifest(repository: Repository, reference: Reference, wanted: Platform, report: Report) -> tuple[str, Manifest]:
     thing = f"image {reference}"
     text, header = repository.manifest(reference.digest or reference.tag)
     digest = manifests.digest_of(text)
     manifest = manifests.read_manifest(text, thing, header)
     if manifest is None:
         chosen = manifests.choose(text, wanted, thing)
+        report.document(manifests.INDEX, digest, text, chosen.digest)
         text, header = repository.manifest(chosen.digest)
         manifest = manifests.read_manifest(text, thing, header)
     if manifest is None:
         raise ImageError(thing, "its index lists another index", manifests.CURE)
+    report.document(manifests.MANIFEST, manifest.digest, manifest.content)
     return digest, manifest
 
 

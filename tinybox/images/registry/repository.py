@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from tinybox.errors import HostError, ImageError
 from tinybox.images.reference import is_tag
 from tinybox.images.registry import challenge, credentials, hosts, manifests
 from tinybox.images.registry.blob_stream import BlobStream
+from tinybox.images.registry.exchange import Exchange
 from tinybox.images.registry.transport import Transport
 from tinybox.linux import quick_json
 
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     from tinybox.images.reference import Reference
     from tinybox.images.registry.credentials import Credentials
     from tinybox.images.registry.hosts import Place
+    from tinybox.images.registry.layers import Report
     from tinybox.images.registry.manifests import Descriptor, Manifest
     from tinybox.images.registry.transport import Listener, Response
 
 CHUNK = 8 << 20  # bytes of one PATCH request: so much is in memory, and so much is sent again after a broken connection
 UPLOAD_TRIES = 8
+EXCHANGE = "exchange"  # the key of a child's message about one
 TAGS_OF_PAGE, TAGS_MOST = 1000, 10_000  # of a list of tags: a page, and all pages
 
 
@@ -40,13 +43,23 @@ class Repository:
         self._scopes = [f"repository:{self.name}:{actions}"]
         self._authorization = ""
 
-    def in_child(self) -> Repository:
-        """Return this repository with connections of its own: two processes cannot read one connection."""
+    def in_child(self, tell: Callable[[Any], None]) -> Repository:
+        """Return this repository with connections of its own: two processes cannot read one connection.
+
+        Each exchange there is a message of the child, for `take` in the parent; see workers.py.
+        """
         place = self.place._replace(schemes=(self._transport.scheme,))
-        found = Repository(place, "", self._known, self._listen)
+        found = Repository(place, "", self._known, lambda exchange: tell({EXCHANGE: list(exchange)}))
         found._scopes, found._authorization = [*self._scopes], self._authorization
         found._transport.wait_for_it = True
         return found
+
+    def take(self, message: Any, report: Report) -> None:
+        """Pass a message of a child on: an exchange to the listener, the progress of a layer to *report*."""
+        if isinstance(message, dict):
+            self._listen(Exchange(*message[EXCHANGE]))
+        else:
+            report.layer(*message)
 
     def manifest(self, key: str) -> tuple[bytes, str]:
         """Return the content of the manifest with the tag or digest *key*, and its media type; ImageError: none."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import urllib3
@@ -16,15 +16,17 @@ from urllib3 import exceptions
 from tinybox.errors import HostError, ImageError
 from tinybox.images.registry import hosts
 from tinybox.images.registry.deadline import deadline
+from tinybox.images.registry.exchange import told
 from tinybox.images.registry.proxies import proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from tinybox.images.registry.exchange import Exchange
     from tinybox.images.registry.hosts import Place
 
     Response = urllib3.BaseHTTPResponse
-    Listener = Callable[["Exchange"], None]
+    Listener = Callable[[Exchange], None]
 
 CONNECT, READ = 10.0, 30.0  # seconds without any progress
 ANSWER = 60.0  # seconds for a request until its whole answer, or until the headers of one that is read as a stream ...
@@ -40,15 +42,6 @@ REDIRECTS_MOST = 5
 BODY_MOST = 4 << 20  # bytes of an answer that is read as a whole: a manifest, a token, an error
 BROKEN = (exceptions.ProtocolError, exceptions.TimeoutError, exceptions.SSLError, OSError)
 AGENT = "tinybox"
-
-
-class Exchange(NamedTuple):
-    """One request and its answer, for `--explain`: *url* is without its query, which may have a signature."""
-
-    method: str
-    url: str
-    status: int
-    headers: Mapping[str, str]
 
 
 class Transport:
@@ -161,16 +154,17 @@ class Transport:
 
     def _once(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Response:
         scheme, host = self.server(url)
+        send, begun = {"User-Agent": AGENT, **headers}, time.monotonic_ns()
         timeout = urllib3.Timeout(connect=CONNECT, read=FINISH if method == "PUT" else READ)
         try:
             answer = self._pool(scheme, host).request(
-                method, url, headers={"User-Agent": AGENT, **headers}, body=body, timeout=timeout,
+                method, url, headers=send, body=body, timeout=timeout,
                 redirect=False, retries=False, preload_content=False, decode_content=False,
             )  # fmt: skip
         except ValueError as error:  # urllib3 knows more about addresses and headers than urlsplit
             cause = f"its address {scheme}://{host} cannot be used: {reason(error)}"
             raise ImageError(f"registry {self.place.name}", cause, "is its name right?") from error
-        self.listen(Exchange(method, url.partition("?")[0], answer.status, answer.headers))
+        self.listen(told(method, url, answer.status, headers, answer.headers, begun, time.monotonic_ns() - begun))
         return answer
 
     def _read(self, answer: Response) -> None:
