@@ -25,7 +25,16 @@ EXAMPLES = {
         ),
         Example("tinybox build -t app --build-arg VERSION=2 .", "Build by ./Containerfile.", alone=False),
     ],
-    "pull": [Example("tinybox pull busybox", "Make it by rootfs/busybox.toml, unless it exists.")],
+    "pull": [
+        Example("tinybox pull busybox", "Make it by rootfs/busybox.toml, unless it exists."),
+        Example("tinybox pull docker.io/library/alpine:3.20", "Pull it from a registry.", alone=False),
+        Example(
+            "tinybox pull --explain=html -o pull.html localhost:5000/tools:1",
+            "Show each request and each layer as a page for the projector.",
+            alone=False,
+        ),
+        Example("tinybox pull -a localhost:5000/tools", "Pull all tags that a registry has of a name.", alone=False),
+    ],
     "import": [
         Example("tinybox import site.tar.gz site:2", "Make an image from a file, of any compression."),
         Example("gzip -dc site.tar.gz | tinybox import - site:3", "Make an image from a pipe."),
@@ -47,6 +56,13 @@ EXAMPLES = {
     ],
     "tag": [Example("tinybox tag busybox lab/tools:1", "Give an image a second name.")],
     "history": [Example("tinybox history busybox", "See which instruction made each layer.")],
+    "layers": [
+        Example("tinybox layers web", "See the image's layers, and on top what web has changed and copied up."),
+        Example("tinybox layers --which /etc/passwd busybox", "Find out which layer a file comes from."),
+        Example(
+            "tinybox layers --html layers.html busybox", "Draw the layers for the projector: open the page, press →."
+        ),
+    ],
     "push": [
         Example(
             "tinybox tag busybox localhost:5000/tools:1 && tinybox push localhost:5000/tools:1",
@@ -62,5 +78,13 @@ EXAMPLES = {
         )
     ],
     "logout": [Example("tinybox logout registry.example", "Remove them again.")],
+    "image inspect": [
+        Example("tinybox image inspect -f '{{.Config.Cmd}}' busybox", "See how the image's program is called."),
+    ],
+    "image prune": [Example("tinybox image prune -f --filter until=24h", "Remove old images without a name.")],
+    "system df": [
+        Example("tinybox system df", "See how much space everything takes, and how much of it can be freed."),
+        Example("tinybox system df -v", "List each image, container, volume and entry of the build cache."),
+    ],
     "rmi": [Example("tinybox commit web site:1 && tinybox rmi site:1", "Remove a name; the last one with its layers.")],
 }

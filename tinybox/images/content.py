@@ -51,6 +51,11 @@ def keep_manifest(root: str, digest: str, content: bytes) -> None:
     files.replace(f"{root}/{MANIFESTS}/{digest.removeprefix('sha256:')}", content)
 
 
+def has_manifest(root: str, digest: str) -> bool:
+    """Return whether the store has the manifest *digest*, ``sha256:HEX``."""
+    return os.path.isfile(f"{root}/{MANIFESTS}/{digest.removeprefix('sha256:')}")
+
+
 def manifests(root: str) -> Iterator[Listed]:
     """Yield every manifest of the store; a damaged one is passed over."""
     for name in sorted(_names(f"{root}/{MANIFESTS}")):
@@ -89,6 +94,18 @@ def collect(root: str, image_ids: Collection[str], blobs: Collection[str]) -> No
         for name in _names(f"{root}/{folder}"):
             if name not in needed:
                 files.discard(f"{root}/{folder}/{name}")
+
+
+def blob_sizes(root: str) -> dict[str, int]:
+    """Return the size of each blob and manifest in bytes, by its digest in hex."""
+    found = {}
+    for folder in (BLOBS, MANIFESTS):
+        for name in _names(f"{root}/{folder}"):
+            try:
+                found[name] = os.stat(f"{root}/{folder}/{name}").st_size
+            except FileNotFoundError:
+                continue  # it has just been removed
+    return found
 
 
 def wanted(root: str) -> Iterator[str]:

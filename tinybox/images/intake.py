@@ -21,7 +21,7 @@ from tinybox.images.archives.archive import Unpacked, unpack
 from tinybox.images.original import Recorder, move_missing
 from tinybox.images.reference import parse
 from tinybox.images.removal import REMOVAL, collect, containers_using
-from tinybox.images.store import RECORD, Image, Store, layer_key, layer_record
+from tinybox.images.store import RECORD, Image, Store, layer_key, layer_record, this_architecture
 from tinybox.linux import files, locks, quick_json
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from tinybox.images.reference import Reference
 
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # OCI has Go's names of machines
 LAYER = "layer-"  # the prefix of the directories in a workspace that become layers
 RECORD_NAME = "record"  # of a new image, in its workspace
 PUBLIC, PRIVATE = 0o644, 0o600  # the modes of an image's record
@@ -160,10 +159,9 @@ def _check_content(tree: str) -> None:
 
 def _document(unpacked: Unpacked, config: dict[str, Any]) -> dict[str, Any]:
     """Return an OCI image config for the layer; the same content gives the same text, and so the same image id."""
-    machine = os.uname().machine
     newest = max(0, min(unpacked.newest, int(time.time())))
     return {
-        "architecture": ARCHITECTURES.get(machine, machine),
+        "architecture": this_architecture(),
         "os": "linux",
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(newest)),
         "config": config,

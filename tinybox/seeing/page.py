@@ -13,16 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-TEMPLATE = os.path.join(os.path.dirname(__file__), "page.html")
-_PLACE = "@TRACE@"
+_FOLDER = os.path.dirname(__file__)
+_STYLE, _PLACE = "@STYLE@", "@TRACE@"
 
 
 def page(events: list[dict[str, Any]]) -> str:
     """Return the page that shows *events*; text in them that looks like markup is shown as text."""
-    with open(TEMPLATE, encoding="utf-8") as file:
-        template = file.read()
-    trace = json.dumps(events, ensure_ascii=False).replace("<", "\\u003c")
-    return template.replace(_PLACE, trace)
+    return filled("page.html", json.dumps(events, ensure_ascii=False))
+
+
+def filled(template: str, data: str) -> str:
+    """Return the page *template*, a file of this folder, with the style of all pages and the JSON text *data* in it."""
+    return _read(template).replace(_STYLE, _read("page.css").strip()).replace(_PLACE, data.replace("<", "\\u003c"))
+
+
+def _read(name: str) -> str:
+    with open(os.path.join(_FOLDER, name), encoding="utf-8") as file:
+        return file.read()
 
 
 class Page:
