@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.build_copies import copies
 from tests.support.deep_trees import dig, removed
+from tinybox.build import copying
 from tinybox.errors import TinyboxError, UsageError
 
 if TYPE_CHECKING:
@@ -492,3 +493,24 @@ def test_the_digest_follows_what_is_left_out(copies: Copies) -> None:
     assert copies.digest("COPY <<E /x\n1\nE\n") != copies.digest("COPY <<E /x\n2\nE\n")
     with pytest.raises(UsageError, match=r"Containerfile:1: COPY: missing: no such file"):
         copies.digest("COPY missing /t")
+
+
+@pytest.mark.parametrize("change", ["content", "time", "new", "gone", "same size", "nothing", "ignored"])
+def test_a_file_that_changes_after_the_digest_is_noticed(copies: Copies, change: str) -> None:
+    """So that the cache never has the new content under the key of the old one; each change counts, also of a time."""
+    write(copies.context / "d/a", "1")
+    write(copies.context / "d/b", "1")
+    write(copies.context / ".dockerignore", "d/ignored\n")
+    request = copies.request("COPY d /t")
+    with copies.source() as source:
+        copying.digest(request, source)
+        {
+            "content": lambda: write(copies.context / "d/a", "22"),
+            "time": lambda: os.utime(copies.context / "d/a", (1, 1)),
+            "new": lambda: write(copies.context / "d/c"),
+            "gone": lambda: os.unlink(copies.context / "d/a"),
+            "same size": lambda: write(copies.context / "d/a", "2", time=1),
+            "nothing": lambda: None,
+            "ignored": lambda: write(copies.context / "d/ignored"),
+        }[change]()
+        assert copying.is_unchanged(request, source) is (change in {"nothing", "ignored"})
