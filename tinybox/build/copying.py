@@ -143,7 +143,7 @@ def _unpacked(fd: int, request: CopyRequest, placing: Placing, root: int) -> boo
 
 
 def _copy_heredoc(name: str, text: str, placing: Placing) -> None:
-    fd = os.memfd_create(name, os.MFD_CLOEXEC)
+    fd = os.memfd_create("heredoc", os.MFD_CLOEXEC)
     try:
         with open(fd, "wb", closefd=False) as file:
             file.write(text.encode("utf-8", "surrogateescape"))

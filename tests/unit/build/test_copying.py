@@ -310,6 +310,18 @@ def test_heredocs(copies: Copies) -> None:
     assert copies.tree("d") == dict.fromkeys(["one", "two", "f"], "-rwx------ 1:1")
 
 
+@pytest.mark.parametrize("name", ["../../outside/victim", "..", ".", "sub/x", "/outside/victim"])
+def test_the_name_of_a_heredoc_never_leads_out(copies: Copies, name: str) -> None:
+    """In a directory the end marker is the file's name; with a slash it is an error of one line."""
+    (copies.outside / "victim").write_text("old")
+    with pytest.raises(UsageError, match="is no name of a file") as caught:
+        copies(f"COPY <<{name} /t/\nnew\n{name}\n")
+    assert str(caught.value).startswith("Containerfile:1: COPY: /t: ")
+    assert (copies.outside / "victim").read_text() == "old"
+    copies(f"COPY <<{name} /named\nnew\n{name}\n")
+    assert (copies.root / "named").read_text() == "new\n"
+
+
 def test_link_gives_the_same_files(copies: Copies) -> None:
     """--link is accepted."""
     write(copies.context / "f")
