@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tinybox.container.process import init
+from tinybox.images.archives import whiteouts
 from tinybox.isolation import namespaces
 from tinybox.isolation.cgroups import limits, visible_tree
 from tinybox.lab import course
@@ -87,6 +88,15 @@ def with_careless_init(patch: Patch) -> None:
     patch.setattr(init, "reap", reap)
 
 
+def without_whiteouts(patch: Patch) -> None:
+    """Make the layers of images forget which files they hide."""
+
+    def hide(*_: object) -> None:
+        """Make no mark."""
+
+    patch.setattr(whiteouts.Marks, "hide", hide)
+
+
 @pytest.fixture(autouse=True)
 def images(tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the labs use the images of the tests' store."""
@@ -104,6 +114,7 @@ NOTICED: list[tuple[str, Mutation, str]] = [
     ("no limit of processes", without_limit("pids"), "cgroup-pids"),
     ("an init that does not reap", with_careless_init, "zombie"),
     ("an init that does not reap", with_careless_init, "init"),
+    ("layers without whiteouts", without_whiteouts, "layers"),
 ]
 
 
