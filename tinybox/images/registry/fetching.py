@@ -68,7 +68,8 @@ def _fetch_one(
 def _unpack(work: Workspace, number: int, stream: Any, layer: Layer) -> None:
     """Unpack *stream* as the layer *number* of the workspace, and check it by its size, its digest and its diff id."""
     try:
-        unpacked = intake.add_layer(work, io.BufferedReader(stream, 1 << 18), number, blob=layer.blob.digest)
+        reader = io.BufferedReader(stream, 1 << 18)
+        unpacked = intake.add_layer(work, reader, number, blob=layer.blob.digest, proven=True)
         stream.finish()
     except TinyboxError as error:
         error.thing = (
