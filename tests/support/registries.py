@@ -136,9 +136,10 @@ class Blobs:
 
 
 class Request:
-    """One request that came in: its method, its path and its headers."""
+    """One request that came in: its method, its path and its headers; its body has been read."""
 
     def __init__(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         self.method, self.path = handler.command, handler.path
         self.headers = dict(handler.headers)
 
@@ -165,7 +166,7 @@ class PythonRegistry(Blobs):
                     if not registry.answer(self):
                         registry.serve(self)
 
-            do_HEAD = do_POST = do_GET  # noqa: N815  the names that http.server calls
+            do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815  the names that http.server calls
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Print nothing."""

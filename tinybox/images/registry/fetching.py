@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinybox.errors import ImageError, TinyboxError
 from tinybox.images import content, intake
+from tinybox.images.archives.archive import free
 from tinybox.images.registry import manifests, workers
 from tinybox.images.registry.layers import is_here
 
@@ -31,6 +32,10 @@ def fetch(store: Store, work: Workspace, repository: Repository, layers: list[La
     missing = [(number, layer) for number, layer in enumerate(layers) if not is_here(store, layer)]
     for layer in layers:
         report.layer(layer.blob.digest, "Already exists" if is_here(store, layer) else "Pulling fs layer")
+
+    needed, there = sum(layer.blob.size for _, layer in missing), free(work.path)
+    if needed > there:
+        raise ImageError("image", f"its layers of {needed} bytes would not fit; {there} are left", "make room first")
 
     def task(number: int, layer: Layer) -> workers.Task:
         return lambda tell: _fetch_one(store, work, repository, number, layer, tell)
