@@ -247,6 +247,10 @@ EXAMPLES = {
     "compose exec": [
         Example("tinybox compose up -d && tinybox compose exec -T clock ps", "Run a program in a service's box.")
     ],
+    "compose pull": [Example("tinybox compose pull --policy missing", "Bring the images that are not here yet.")],
+    "compose push": [
+        Example("tinybox compose push web", "Send a service's image to the registry in its name.", alone=False)
+    ],
     "compose config": [
         Example("tinybox compose config", "Print the merged file with its variables filled in."),
         Example("tinybox compose config -q", "Check the file; print only the wrong line."),

@@ -25,7 +25,16 @@ EXAMPLES = {
         ),
         Example("tinybox build -t app --build-arg VERSION=2 .", "Build by ./Containerfile.", alone=False),
     ],
-    "pull": [Example("tinybox pull busybox", "Make it by rootfs/busybox.toml, unless it exists.")],
+    "pull": [
+        Example("tinybox pull busybox", "Make it by rootfs/busybox.toml, unless it exists."),
+        Example("tinybox pull docker.io/library/alpine:3.20", "Pull it from a registry.", alone=False),
+        Example(
+            "tinybox pull --explain=html -o pull.html localhost:5000/tools:1",
+            "Show each request and each layer as a page for the projector.",
+            alone=False,
+        ),
+        Example("tinybox pull -a localhost:5000/tools", "Pull all tags that a registry has of a name.", alone=False),
+    ],
     "import": [
         Example("tinybox import site.tar.gz site:2", "Make an image from a file, of any compression."),
         Example("gzip -dc site.tar.gz | tinybox import - site:3", "Make an image from a pipe."),

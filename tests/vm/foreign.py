@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from tests.vm.kernel import output
-from tinybox.images.intake import ARCHITECTURES
+from tinybox.images.store import ARCHITECTURES
 
 PACKAGES = """
     base-files base-passwd bash busybox-static coreutils curl dash diffutils e2fsprogs findutils grep hostname

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.images.intake import ARCHITECTURES
+from tinybox.images.store import ARCHITECTURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from typing import TYPE_CHECKING
 
 from tinybox.images import build_cache
 from tinybox.images.removal import collect
 from tinybox.images.store import layer_key
-from tinybox.linux import files, locks, trees
+from tinybox.linux import trees
 
 if TYPE_CHECKING:
     from typing import Any
@@ -34,9 +33,9 @@ def clear(store: Store) -> int:
         for entry in build_cache.keys(store.root):
             build_cache.forget(store.root, entry)
         for path in build_cache.mounts(store.root):
-            if not locks.is_locked(path, os.O_DIRECTORY | os.O_NOFOLLOW):
-                freed += trees.tree_size(path)
-                files.remove_tree(path)
+            size_of_it = trees.tree_size(path)
+            if build_cache.remove_mount(path):
+                freed += size_of_it
         collect(store)
         return freed + before - sum(store.layers().values())
 

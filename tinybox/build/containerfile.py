@@ -120,6 +120,8 @@ class _Lines:
             if not line.strip() or line.startswith("#"):
                 continue
             text = self._joined(line)
+            if not text:
+                continue  # only the character that continues a line
             yield text, list(self._heredocs(text, first + 1)), self._file, first + 1
 
     def _joined(self, line: str) -> str:

@@ -174,5 +174,13 @@ def _check(instruction: Instruction, flags: dict[str, str], sources: list[str], 
     if checksum is not None and not _CHECKSUM.fullmatch(checksum):
         raise instruction.wrong(f"--checksum={checksum} is no checksum", "sha256: and 64 hexadecimal digits")
     for url in urls:
-        if not urlsplit(url).hostname:
-            raise instruction.wrong(f"{url}: it has no host", "https://HOST/PATH")
+        try:
+            parts = urlsplit(url)
+            is_whole = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_whole = False
+        if not is_whole:
+            raise instruction.wrong(f"{url}: it is no URL with a host", "https://HOST/PATH")
+        if "@" in parts.netloc:
+            cure = "RUN wget with a --mount=type=secret"
+            raise instruction.wrong("a URL with a user or a password is not fetched", cure)

@@ -191,7 +191,7 @@ def _with_parents(request: CopyRequest, source: Context, path: str) -> Iterator[
         item = Item(found, choice)
         if next(iter(_walk(item)), None) is not None:
             yield item
-        elif wanted and not has_wildcard(wanted):
+        elif wanted and not has_wildcard(wanted) and not has_wildcard(begin):
             raise UsageError(path, f"no such file or directory in the {source.thing}")
         elif not wanted:
             yield item._replace(choice=choice._replace(wanted=Patterns()))
@@ -216,14 +216,15 @@ def _readable(fd: int) -> int:
 @contextmanager
 def _placed(request: CopyRequest) -> Iterator[None]:
     """Give the errors of the block the place of the instruction."""
+    place = f"{request.instruction.file}:{request.instruction.line}"
     try:
         yield
     except UsageError as error:
-        if error.thing.startswith(f"{request.instruction.file}:"):
-            raise
-        raise request.wrong(error) from error
+        raise error if error.thing.startswith(f"{place}: ") else request.wrong(error) from error
     except TinyboxError as error:
-        error.thing = (
-            f"{request.instruction.file}:{request.instruction.line}: {request.instruction.name}: {error.thing}"
-        )
+        error.thing = f"{place}: {request.instruction.name}: {error.thing}"
         raise
+    except OSError as error:
+        thing = f"{place}: {request.instruction.name}"
+        name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        raise TinyboxError(thing, f"{name}{(error.strerror or str(error)).lower()}") from error

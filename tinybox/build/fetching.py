@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from tinybox.errors import HostError, ImageError, TinyboxError, UsageError
+from tinybox.errors import HostError, ImageError, TinyboxError
 from tinybox.images.archives.archive import free
 from tinybox.images.registry import hosts
 from tinybox.images.registry.transport import BROKEN, Transport, reason
@@ -65,9 +65,7 @@ def fetch(url: str, checksum: str, folder: str) -> Download:
 
 def _fetch(url: str, folder: str) -> Download:
     parts = urlsplit(url)
-    place = hosts.places(parts.netloc.rpartition("@")[2], "")[-1]._replace(schemes=(parts.scheme,))
-    if parts.username:
-        raise UsageError(url, "a URL with a user or a password is not fetched", "RUN wget with a --mount=type=secret")
+    place = hosts.places(parts.netloc, "")[-1]._replace(schemes=(parts.scheme,))
     answer = Transport(place).send("GET", url.partition("#")[0], {"Accept-Encoding": "identity"}, stream=True)
     try:
         if answer.status != 200:
@@ -89,6 +87,9 @@ def _stored(answer: Response, url: str, folder: str) -> Download:
             view = memoryview(piece)
             while view:
                 view = view[os.write(fd, view) :]
+        reading = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+        os.close(fd)
+        fd = reading
         modified = _time(answer.headers.get("Last-Modified", ""))
         if modified is not None:
             os.utime(fd, (modified, modified))

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     Flags = tuple[bool, ...]  # for each pattern whether it fits a path, or a directory above it
 
 WILD = "*?["
+STAR, ANY = "[^/]*", "[^/]"  # the regular expressions of * and ?
+_ENDS = frozenset({STAR, "/", ".*", "(?:.*/)?"})
 _BLANKS = " \t\n\v\f\r\x85\xa0"  # what docker removes at both ends of a line
 
 
@@ -81,12 +83,12 @@ def read(content: bytes, thing: str) -> Patterns:
 
 def compiled(pattern: str, thing: str) -> re.Pattern[str]:
     """Return *pattern* as a regular expression for fullmatch; UsageError: it is wrong, as ``[`` without an end is."""
-    found, at = "", 0
+    pieces, at = list[str](), 0
     try:
         while at < len(pattern):
             piece, at = _piece(pattern, at)
-            found += piece
-        return re.compile(found, re.DOTALL)
+            pieces.append(piece)
+        return re.compile("".join(_without_retries(pieces)), re.DOTALL)
     except (ValueError, re.error) as error:
         raise UsageError(f"{thing}: pattern {pattern!r}", str(error), "correct it") from error
 
@@ -116,7 +118,7 @@ def _piece(pattern: str, at: int) -> tuple[str, int]:
         return _directories(pattern, at)
     letter, at = pattern[at], at + 1
     if letter in "*?":
-        return "[^/]*" if letter == "*" else "[^/]", at
+        return STAR if letter == "*" else ANY, at
     if letter == "[":
         return _class(pattern, at)
     if letter == "\\":
@@ -124,6 +126,25 @@ def _piece(pattern: str, at: int) -> tuple[str, int]:
             raise ValueError("it ends with a backslash")
         return re.escape(pattern[at]), at + 1
     return re.escape(letter), at
+
+
+def _without_retries(pieces: list[str]) -> Iterator[str]:
+    """Yield the *pieces* so that matching takes no time for all the ways to share a name among several ``*``.
+
+    If another ``*`` follows in the same name, it is enough that the pieces between them fit at the first place where
+    they can: an atomic group, which is not tried again.
+    """
+    at = 0
+    while at < len(pieces):
+        end = at + 1
+        while end < len(pieces) and pieces[end] not in _ENDS and (pieces[end] == ANY or pieces[end][:2] != "[^"):
+            end += 1
+        if pieces[at] == STAR and end < len(pieces) and pieces[end] == STAR:
+            yield f"(?>[^/]*?{''.join(pieces[at + 1 : end])})"
+            at = end
+        else:
+            yield pieces[at]
+            at += 1
 
 
 def _directories(pattern: str, at: int) -> tuple[str, int]:

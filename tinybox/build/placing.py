@@ -1,4 +1,4 @@
-"""Put copied files into the root file system of an image, with the rules of docker for files that are there.
+"""Put copied files into the root file system of an image; files that are there already follow the rules of docker.
 
 A file replaces another file or a link. A directory is merged with a directory. A file never replaces a directory, and a
 directory never replaces a file. Links on the way to the target lead to where they lead in a system with this root.

@@ -7,7 +7,6 @@ written to the disk: it is in a tmpfs(5).
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from contextlib import ExitStack, contextmanager
@@ -130,15 +129,15 @@ def _cache(stack: ExitStack, site: Site, wanted: Mount) -> str:
     """Return the directory of a cache mount; while it is used, `prune` does not remove it: flock(2)."""
     name = hashlib.sha256((wanted.fields.get("id") or wanted.target).encode("utf-8", "surrogateescape")).hexdigest()
     with site.store.locked():
-        path, is_new = build_cache.mount(site.store.root, name)
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        stack.callback(os.close, fd)
+        lock, path, is_new = build_cache.mount(site.store.root, name)
+        stack.callback(os.close, lock)
         if is_new:
             os.chown(path, wanted.number("uid", 0), wanted.number("gid", 0))
             os.chmod(path, run_flags.mode(wanted, _CACHE_MODE))
-        fcntl.flock(fd, fcntl.LOCK_SH)
     if wanted.fields.get("sharing", "shared") != "shared":
-        locks.lock_file(fd, fcntl.LOCK_EX)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, fd)
+        locks.lock_file(fd)
     return path
 
 

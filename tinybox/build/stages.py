@@ -138,9 +138,9 @@ def _mounted_from(value: str) -> str:
 def _begun(instruction: Instruction, before: list[Stage], values: Mapping[str, str], escape: str) -> Stage:
     words = expanded_words(instruction, values, escape)
     is_named = len(words) == 3 and words[1].upper() == "AS"
-    if not (len(words) == 1 or is_named):
+    if words and not (len(words) == 1 or is_named):
         raise instruction.wrong("it takes one image", "FROM IMAGE [AS NAME]")
-    if not words[0]:
+    if not words or not words[0]:
         raise instruction.wrong("its image is empty", "give the ARG in it a value")
     name = words[2].lower() if is_named else ""
     if is_named and not (name[0].isalpha() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()):

@@ -9,8 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tinybox.container.files import change_instructions
-from tinybox.images.intake import ARCHITECTURES
-from tinybox.images.store import layer_key
+from tinybox.images.store import layer_key, this_architecture
 from tinybox.linux import quick_json
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def of_base(record: dict[str, Any], now: str) -> State:
         config["Env"] = [PATH, *(config.get("Env") or [])]
     document["config"] = config
     document["history"] = list(document.get("history") or [])
-    document.setdefault("architecture", ARCHITECTURES["x86_64"])
+    document.setdefault("architecture", this_architecture())
     created = document.get("created") or now
     document["created"] = created
     return State(document, created)

@@ -48,8 +48,8 @@ COMMANDS: Table = {
     "history": ("tinybox.cli.commands.images", "history", "Show the instructions that made an image"),
     "pull": ("tinybox.cli.commands.registry", "pull", "Pull an image from a registry, or make it from its recipe"),
     "push": ("tinybox.cli.commands.registry", "push", "Send an image to a registry"),
-    "login": ("tinybox.cli.commands.registry", "login", "Log in to a registry"),
-    "logout": ("tinybox.cli.commands.registry", "logout", "Log out of a registry"),
+    "login": ("tinybox.cli.commands.login", "login", "Log in to a registry"),
+    "logout": ("tinybox.cli.commands.login", "logout", "Log out of a registry"),
     "layers": (
         "tinybox.cli.commands.layers",
         "layers",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tinybox.errors import UsageError
+from tinybox.errors import UsageError, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,25 @@ def warn_of_host_changes(container: Container) -> None:
     notice = warnings.forwarding() if os.geteuid() == 0 else ""
     if notice:
         print(f"tinybox: {notice}", file=sys.stderr)
+
+
+def warn_of_another_processor(container: Container) -> None:
+    """Print docker's warning if the image is for another processor, unless the user has asked for that with --platform.
+
+    The program may run: by an interpreter such as qemu, binfmt_misc(5), or because it is for this one, too.
+    """
+    if container.other_platform:
+        from tinybox.images.store import this_architecture
+
+        text = f"The requested image's platform ({container.other_platform}) does not match the detected host platform"
+        text += f" (linux/{this_architecture()}) and no specific platform was requested"
+        print(printable(f"WARNING: {text}"), file=sys.stderr)
+
+
+def warn(container: Container) -> None:
+    """Print both warnings about a new container."""
+    warn_of_another_processor(container)
+    warn_of_host_changes(container)
 
 
 def refuse_seeing(options: dict[str, Any], where: str) -> None:

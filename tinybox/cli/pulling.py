@@ -1,7 +1,7 @@
-"""Pull policies (--pull, compose's pull_policy): when the image of a new container is made by its recipe.
+"""Pull policies (--pull, compose's pull_policy): when the image of a new container is made or pulled.
 
-*missing* makes an image that is not in the store, *always* makes it again each time, *never* makes none. Each image
-that is made is reported on stderr, as docker reports a pull.
+*missing* brings an image that is not in the store, *always* makes it again each time, or asks its registry for a newer
+one, *never* brings none. An image is made by its recipe if it has one, else pulled. All this is reported on stderr.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ def checked(policy: str) -> str:
     return policy
 
 
-def with_image(image: str, act: Callable[[], Result], policy: str = MISSING) -> Result:
-    """Return the result of *act*, which needs *image*; make the image as the *policy* says, before or on ImageError."""
-    if policy == ALWAYS:
-        bring(image, policy)
+def with_image(image: str, act: Callable[[], Result], policy: str = MISSING, platform: str = "") -> Result:
+    """Return the result of *act*, which needs *image*; bring the image as the *policy* says, before or on ImageError.
+
+    If the store has the image for another platform than *platform*, this counts as missing.
+    """
+    if policy == ALWAYS or (platform and _is_for_another(image, platform, policy)):
+        bring(image, ALWAYS, platform)
     try:
         return act()
     except ImageError as error:
@@ -39,19 +42,37 @@ def with_image(image: str, act: Callable[[], Result], policy: str = MISSING) -> 
 
             cure = f"tinybox pull {image}, or leave --pull never out"
             raise ImageError("", f"No such image: {parse(image)}", cure) from error
-        if policy != MISSING or not bring(image, policy):
+        if policy != MISSING or not bring(image, policy, platform):
             raise
         return act()
 
 
-def bring(image: str, policy: str) -> bool:
-    """Make *image* by its recipe, with the policy *always* even if the store has it; return whether it was made.
+def bring(image: str, policy: str, platform: str = "") -> bool:
+    """Make or pull *image*, with the policy *always* even if the store has it; return whether this was done.
 
-    ImageError: the policy is *always*, and the image has no recipe, or the recipe failed.
+    ImageError: the recipe has failed, or the registry does not have the image.
     """
     from tinybox.cli.commands import registry
 
-    if policy == ALWAYS:
-        registry.make_again(image)
+    if policy == ALWAYS or (platform and _is_for_another(image, platform, policy)):
+        registry.make_again(image, platform)
         return True
-    return registry.make_missing(image)
+    return registry.make_missing(image, platform)
+
+
+def _is_for_another(image: str, platform: str, policy: str) -> bool:
+    """Return whether the store has *image* for another platform; ImageError: the policy *never* allows no other."""
+    from tinybox.cli.commands import registry
+    from tinybox.images.registry import manifests
+
+    wanted = manifests.platform(platform)
+    try:
+        found = registry.store().image(image)
+    except ImageError:
+        return False
+    if manifests.fits(found.platform, wanted):
+        return False
+    if policy == NEVER:
+        cause = f"was found, but is for {found.platform}, not {wanted}"
+        raise ImageError(f"image {found.reference or image}", cause, "leave --pull never out")
+    return True

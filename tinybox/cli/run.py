@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tinybox.cli.before_run import SEEING, refuse_seeing, warn_of_host_changes
+from tinybox.cli.before_run import SEEING, refuse_seeing, warn
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.container import launch, lifecycle
 from tinybox.container.process.handles import Handles
@@ -68,9 +68,9 @@ def _foreground(
     else:
         foreground = launch.foreground
     make = lambda: foreground(  # noqa: E731
-        image, command, options, handles, before_start=warn_of_host_changes, carry_out=carry_out
+        image, command, options, handles, before_start=warn, carry_out=carry_out
     )
-    ending = with_image(image, make, policy)
+    ending = with_image(image, make, policy, options.get("platform", ""))
     if ending.out_of_memory:
         print(f"tinybox: killed: out of memory, limit {options['memory'].upper()}", file=sys.stderr)
     if ending.complaint:

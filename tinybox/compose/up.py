@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 
-    Bring = Callable[[str, str], object]  # makes an image, if possible; the policy is missing or always
+    Bring = Callable[[str, str, str], object]  # brings an image; the policy is missing or always; then its platform
 
 LAST_LINES = 10  # lines of a failed service's log that are shown
 
@@ -75,7 +75,7 @@ class Startup:
             for note in service.notes:
                 self.say(f"service {service.name}: {note}")
             if service.pull != "never" and (service.image, service.pull) not in brought:
-                bring(service.image, service.pull)
+                bring(service.image, service.pull, service.options.get("platform", ""))
                 brought.add((service.image, service.pull))
             self.images[service.name] = Store(self.paths.root).image(service.image).id
 

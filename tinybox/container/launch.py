@@ -18,7 +18,7 @@ from tinybox.container.records import host, naming, spec, state
 from tinybox.container.records.paths import Paths
 from tinybox.errors import StateError, UsageError
 from tinybox.images import tidying
-from tinybox.images.store import Store
+from tinybox.images.store import Store, this_architecture
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,10 +175,11 @@ def prepare(
 ) -> lifecycle.Container:
     """Return a new, planned container of which nothing is on disk yet; this does not need root."""
     container = os.urandom(32).hex()
+    found = Store(paths.root).image(image) if isinstance(image, str) else image
     requested = request.Request(
         container,
         naming.checked(options["name"]) if options.get("name") else naming.made_up(),
-        Store(paths.root).image(image) if isinstance(image, str) else image,
+        found,
         command,
         options,
         host=here,
@@ -190,6 +191,8 @@ def prepare(
         network_mode=network_mode or network_option.mode(options),
     )
     planned = lifecycle.Container(paths, container, configure.configure(requested), here, handles)
+    if found.architecture not in {"", this_architecture()} and not options.get("platform"):
+        planned.other_platform = found.platform
     if options.get("omit") or options.get("chroot"):
         _leave_out(planned, options)
     return planned

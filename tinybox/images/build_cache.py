@@ -4,11 +4,13 @@ An entry keeps its layer in the store, also without an image. It appears by rena
 that is damaged, counts as missing.
 
     ROOT/build-cache/<64 hex>          an entry: the diff id of the layer, or "" if there was no change, and the time
-    ROOT/build-cache/mounts/<64 hex>   the directory of a RUN --mount=type=cache; a running RUN holds its lock, flock(2)
+    ROOT/build-cache/mounts/<64 hex>   a RUN --mount=type=cache; each RUN that uses it holds a shared lock, flock(2)
+        files                          the files of the mount; locked by a RUN that wants to be the only one
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +20,8 @@ from tinybox.linux import files, quick_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOLDER, MOUNTS = "build-cache", "mounts"
+FOLDER, MOUNTS, FILES = "build-cache", "mounts", "files"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SHAPE = {"diff_id!": str, "created!": str}
 
 
@@ -52,15 +55,32 @@ def layers(root: str) -> Iterator[str]:
             yield found.diff_id
 
 
-def mount(root: str, name: str) -> tuple[str, bool]:
-    """Return the directory of the cache mount *name* (64 hex digits), and if it is new; the caller holds the lock."""
-    folder = f"{root}/{FOLDER}/{MOUNTS}"
+def mount(root: str, name: str) -> tuple[int, str, bool]:
+    """Return the cache mount *name* (64 hex digits): its lock, the directory of its files, and if that is new.
+
+    The cache mount is not removed until the lock, a file descriptor, is closed. The caller holds the store's lock.
+    """
+    folder = f"{root}/{FOLDER}/{MOUNTS}/{name}"
     os.makedirs(folder, 0o700, exist_ok=True)
+    is_new = not os.path.isdir(f"{folder}/{FILES}")
+    if is_new:
+        os.mkdir(f"{folder}/{FILES}", 0o700)
+    fd = os.open(folder, _DIRECTORY)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    return fd, f"{folder}/{FILES}", is_new
+
+
+def remove_mount(path: str) -> bool:
+    """Remove the cache mount at *path*, unless a RUN uses it; the caller holds the store's lock."""
+    fd = os.open(path, _DIRECTORY)
     try:
-        os.mkdir(f"{folder}/{name}", 0o700)
-    except FileExistsError:
-        return f"{folder}/{name}", False
-    return f"{folder}/{name}", True
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        files.remove_tree(path)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def mounts(root: str) -> list[str]:

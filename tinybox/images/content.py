@@ -51,6 +51,11 @@ def keep_manifest(root: str, digest: str, content: bytes) -> None:
     files.replace(f"{root}/{MANIFESTS}/{digest.removeprefix('sha256:')}", content)
 
 
+def has_manifest(root: str, digest: str) -> bool:
+    """Return whether the store has the manifest *digest*, ``sha256:HEX``."""
+    return os.path.isfile(f"{root}/{MANIFESTS}/{digest.removeprefix('sha256:')}")
+
+
 def manifests(root: str) -> Iterator[Listed]:
     """Yield every manifest of the store; a damaged one is passed over."""
     for name in sorted(_names(f"{root}/{MANIFESTS}")):

@@ -17,7 +17,7 @@ from tinybox.images.archives.archive import ErrorContext, free, headers
 from tinybox.images.archives.stream import opened
 from tinybox.images.archives.tree import ENTRIES_MAX
 from tinybox.images.reference import parse
-from tinybox.images.store import RECORD
+from tinybox.images.store import RECORD, this_architecture
 from tinybox.linux import quick_json
 from tinybox.linux.holes import Writer
 
@@ -147,7 +147,7 @@ def _entries(parts: _Parts) -> list[Entry]:
 
 def _of_index(parts: _Parts, index: dict[str, Any]) -> list[Entry]:
     """Return the images for this machine in an index and in the indexes in it; each document is read only once."""
-    architecture = intake.ARCHITECTURES.get(os.uname().machine)
+    architecture = this_architecture()
     pending, count = [*index["manifests"]], 0
     found: dict[str, Entry | None] = {}
     while pending:
@@ -204,7 +204,7 @@ def _add(store: Store, parts: _Parts, entry: Entry) -> str:
             if not parts.has(name):
                 raise ImageError(f"archive member {name[:200]!r}", "is missing", "save the image again")
             if name not in parts.unpacked:
-                fresh[name] = intake.add_layer(work, parts.path(name), number).diff_id
+                fresh[name] = intake.add_layer(work, parts.path(name), number, proven=True).diff_id
         known = parts.unpacked | fresh
         if document["rootfs"]["diff_ids"] != [known[name] for name in entry.layers]:
             raise ImageError(thing, "its layers are not those in the archive", "save it again")

@@ -70,7 +70,7 @@ def parse(text: str) -> Reference:
     if host and not _is_host(host):
         raise _refusal(text, f"'{host}' is not a host", "write host/name or host:port/name")
     _check_path(text, path)
-    if not _is_tag(tag):
+    if not is_tag(tag):
         raise _refusal(text, f"'{tag}' is not a tag", "1 to 128 of A-Z a-z 0-9 _ . - and no . or - in front")
     found = Reference(_short(host, path), "" if at else tag, digest)
     if len(str(found)) > NAME_MAX:
@@ -145,7 +145,8 @@ def _is_component(part: str) -> bool:
     return bool(part) and not separator
 
 
-def _is_tag(tag: str) -> bool:
+def is_tag(tag: str) -> bool:
+    """Return whether *tag* is a tag by the grammar of docker-tag(1)."""
     return 0 < len(tag) <= TAG_MAX and tag[0] in _WORD and (_WORD | {".", "-"}).issuperset(tag)
 
 

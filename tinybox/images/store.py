@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 NO_SUCH = "there is no such image"
 ANNOTATION = "tinybox.image"  # in a container's config.json: the id of its image
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # OCI has Go's names of machines
 KEY_LENGTH = 16  # hex digits of a layer's digest in its path
 DIRECTORIES = {"": 0o711, "images": 0o755, "names": 0o755}
 DIRECTORIES |= dict.fromkeys(("layers", "blobs", "manifests", "tmp", "locks"), 0o700)
@@ -64,6 +65,12 @@ class Image:
         self.config: dict[str, Any] = document.get("config") or {}
         self.created: str = document.get("created") or ""
         self.architecture: str = document.get("architecture") or ""
+        self.variant: str = document.get("variant") or ""
+
+    @property
+    def platform(self) -> str:
+        """Return the platform that the image is for, such as ``linux/arm64/v8``; an older image does not say it: ""."""
+        return "/".join(filter(None, ("linux", self.architecture, self.variant))) if self.architecture else ""
 
     @property
     def size(self) -> int:
@@ -224,6 +231,12 @@ class Store:
         except OSError as error:
             cure = "run as root, or choose another directory with --root"
             raise HostError(f"store {self.root}", f"cannot be made: {error.strerror}", cure) from error
+
+
+def this_architecture() -> str:
+    """Return OCI's name of this machine's processor; see uname(2)."""
+    machine = os.uname().machine
+    return ARCHITECTURES.get(machine, machine)
 
 
 def layer_key(diff_id: str) -> str:

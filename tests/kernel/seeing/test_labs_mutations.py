@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tinybox.build import copying
 from tinybox.container.process import init
 from tinybox.images.archives import whiteouts
 from tinybox.isolation import namespaces
@@ -88,6 +89,11 @@ def with_careless_init(patch: Patch) -> None:
     patch.setattr(init, "reap", reap)
 
 
+def with_careless_cache(patch: Patch) -> None:
+    """Make the build cache ignore the content of the files that COPY copies."""
+    patch.setattr(copying, "digest", lambda *_: "")
+
+
 def without_whiteouts(patch: Patch) -> None:
     """Make the layers of images forget which files they hide."""
 
@@ -114,6 +120,7 @@ NOTICED: list[tuple[str, Mutation, str]] = [
     ("no limit of processes", without_limit("pids"), "cgroup-pids"),
     ("an init that does not reap", with_careless_init, "zombie"),
     ("an init that does not reap", with_careless_init, "init"),
+    ("a cache that ignores the content of files", with_careless_cache, "build-cache"),
     ("layers without whiteouts", without_whiteouts, "layers"),
 ]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from tinybox.cli.commands import compose_views, life
+from tinybox.cli.commands import compose_images, compose_views, life
 from tinybox.cli.pulling import bring
 from tinybox.compose import down as stopping
 from tinybox.compose import members, output
@@ -265,3 +265,5 @@ def execute(ctx: click.Context, /, service: str, *, no_tty: bool, **options: Any
 
 for _view in (compose_views.ps, compose_views.logs, compose_views.port, compose_views.config):
     compose.add_command(_view)
+for _command in (compose_images.pull, compose_images.push):
+    compose.add_command(_command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.cli.before_run import refuse_seeing, warn_of_host_changes
+from tinybox.cli.before_run import refuse_seeing, warn_of_another_processor, warn_of_host_changes
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
@@ -32,7 +32,10 @@ def _registered(
     image: str, command: list[str], options: dict[str, Any], *, at_once: bool = False
 ) -> lifecycle.Container:
     policy = checked(options.get("pull", MISSING))
-    return with_image(image, lambda: launch.register(image, command, options, Handles(), at_once=at_once), policy)
+    make = lambda: launch.register(image, command, options, Handles(), at_once=at_once)  # noqa: E731
+    container = with_image(image, make, policy, options.get("platform", ""))
+    warn_of_another_processor(container)
+    return container
 
 
 def begin(container: lifecycle.Container, client: _socket.socket | None = None) -> None:

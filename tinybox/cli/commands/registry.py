@@ -1,4 +1,4 @@
-"""`tinybox pull`, `push`, `login` and `logout`: images from registries and to them, in docker's words."""
+"""`tinybox pull` and `push`: images from registries and to them, in docker's words."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybox.cli import completion
+from tinybox.cli.commands.explained import NOTHING, ExplainedCommand, Explaining, explain_options, traced
 from tinybox.cli.formatting.options import quiet_option
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
-from tinybox.errors import ImageError, UsageError
+from tinybox.errors import ImageError, UsageError, printable
 from tinybox.images.recipes import recipe
-from tinybox.images.reference import DOCKER, Reference, parse
+from tinybox.images.reference import Reference, parse
 from tinybox.images.store import NO_SUCH, Image, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    Decorator = Callable[[Any], Any]
+    from tinybox.images.registry.pull import Pulled
 
-HUB = f"https://index.{DOCKER}/v1/"  # docker's name for docker.io in its messages
+    Decorator = Callable[[Any], Any]
 
 
 def tls_option() -> Decorator:
@@ -47,24 +48,58 @@ def say(line: str) -> None:
     print(f"tinybox: {line}", file=sys.stderr)
 
 
-@click.command()
+@click.command(cls=ExplainedCommand)
 @click.argument("name", metavar="NAME[:TAG|@DIGEST]", shell_complete=completion.recipes)
+@click.option("-a", "--all-tags", is_flag=True, help="Pull every tag that the registry has of NAME.")
 @quiet_option("the image's name")
 @platform_option()
 @tls_option()
-def pull(name: str, platform: str, *, quiet: bool, tls_verify: bool | None) -> None:
+@explain_options("each request, its answer and each layer")
+def pull(
+    name: str, platform: str, form: str, output: str, *, all_tags: bool, quiet: bool, tls_verify: bool | None
+) -> None:
     """Pull an image from its registry, or make it from its recipe if there is one for the name NAME.
 
     A name without a host is one of docker.io; a name with a host, another tag or a digest never means a recipe.
     """
     host.read("").check()
+    explaining = Explaining(form, output)
+    explaining.check()
+    if all_tags and form:
+        raise UsageError("--explain", "shows one image", "leave --all-tags out")
+    if all_tags:
+        _pull_all(_without_tag(name), platform, quiet=quiet, verify=tls_verify)
+        return
     if recipe.find(name) is not None and not platform:
+        if form:
+            cause = f"shows a registry, and {name} is made by its recipe"
+            raise UsageError("--explain", cause, f"docker.io/{parse(name).repository}")
         say(f"{name} has a recipe; docker.io/{parse(name).repository} is the registry's image of this name")
         image = recipe.make(store(), name, (lambda _: None) if quiet else say)
         click.echo(f"{image.reference} sha256:{image.id[:12]}")
         return
-    from_registry(name, platform, quiet=quiet, verify=tls_verify)
+    from_registry(name, platform, quiet=quiet, verify=tls_verify, explaining=explaining)
     print(full_name(parse(name)))
+
+
+def _without_tag(name: str) -> Reference:
+    """Return the reference *name*; UsageError, in docker's words: it has a tag or a digest."""
+    reference = parse(name)
+    if reference.digest or name.endswith(f":{reference.tag}"):
+        raise UsageError("", "tag can't be used with --all-tags/-a")
+    return reference
+
+
+def _pull_all(reference: Reference, platform: str, *, quiet: bool, verify: bool | None) -> None:
+    """Pull every tag of the repository of *reference*, and print docker's lines about them."""
+    from tinybox.images.registry.pull import tags
+
+    found = tags(reference, verify=verify)
+    is_new = [_fetched(parse(f"{reference.name}:{tag}"), platform, quiet=quiet, verify=verify).is_new for tag in found]
+    repository = f"{reference.host}/{reference.repository}"
+    if not quiet:
+        print(f"Status: {'Downloaded newer image' if any(is_new) else 'Image is up to date'} for {reference.name}")
+    print(repository)
 
 
 def full_name(reference: Reference) -> str:
@@ -73,120 +108,106 @@ def full_name(reference: Reference) -> str:
 
 
 def from_registry(
-    name: str, platform: str = "", *, quiet: bool = False, verify: bool | None = None, to_stderr: bool = False
+    name: str,
+    platform: str = "",
+    *,
+    quiet: bool = False,
+    verify: bool | None = None,
+    to_stderr: bool = False,
+    explaining: Explaining = NOTHING,
 ) -> Image:
     """Pull the image *name*, and print docker's lines about it: on stdout, or *to_stderr* on the way to a container."""
     from contextlib import nullcontext, redirect_stdout
 
+    reference = parse(name)
+    with redirect_stdout(sys.stderr) if to_stderr else nullcontext():
+        if not quiet and not reference.digest and not name.endswith(f":{reference.tag}"):
+            print(f"Using default tag: {reference.tag}")
+        found = _fetched(reference, platform, quiet=quiet, verify=verify, explaining=explaining)
+        if not quiet:
+            news = "Downloaded newer image for" if found.is_new else "Image is up to date for"
+            print(f"Status: {news} {reference}", flush=True)
+    return found.image
+
+
+def _fetched(
+    reference: Reference, platform: str, *, quiet: bool, verify: bool | None, explaining: Explaining = NOTHING
+) -> Pulled:
+    """Pull the image *reference*; print the lines about it, and podman's warning if it is for another platform."""
     from tinybox.cli.formatting.progress import progress
     from tinybox.images.registry import manifests
     from tinybox.images.registry.pull import pull as fetch
 
-    reference = parse(name)
     wanted = manifests.platform(platform) if platform else manifests.this_platform()
-    with redirect_stdout(sys.stderr) if to_stderr else nullcontext(), progress(quiet=quiet) as report:
-        if not reference.digest and not name.endswith(f":{reference.tag}"):
-            report.say(f"Using default tag: {reference.tag}")
+    with progress(quiet=quiet) as report:
         report.say(f"{reference.digest or reference.tag}: Pulling from {reference.repository}")
-        found = fetch(store(), reference, wanted, report, verify=verify)
+        with traced(explaining, "pull", reference, str(wanted), report) as trace:
+            listen = trace.exchange if trace else lambda _: None
+            found = fetch(store(), reference, wanted, trace or report, verify=verify, listen=listen)
+            if trace:
+                trace.stored(store(), found.image.id)
         report.say(f"Digest: {found.digest}")
-        news = "Downloaded newer image for" if found.is_new else "Image is up to date for"
-        report.say(f"Status: {news} {reference}")
-    return found.image
+    if not manifests.fits(found.image.platform, wanted):
+        text = f"image platform ({found.image.platform}) does not match the expected platform ({wanted})"
+        print(printable(f"WARNING: {text}"), file=sys.stderr)
+    return found
 
 
-@click.command()
+@click.command(cls=ExplainedCommand)
 @click.argument("name", metavar="NAME[:TAG]", shell_complete=completion.images)
+@click.option("-a", "--all-tags", is_flag=True, help="Push every tag that the store has of NAME.")
 @quiet_option("the image's name")
 @tls_option()
-def push(name: str, *, quiet: bool, tls_verify: bool | None) -> None:
+@explain_options("each request, its answer and each layer")
+def push(name: str, form: str, output: str, *, all_tags: bool, quiet: bool, tls_verify: bool | None) -> None:
     """Send an image to the registry that its name has; `tinybox tag` gives it such a name."""
+    explaining = Explaining(form, output)
+    explaining.check()
+    host.read("").check()
+    if all_tags and form:
+        raise UsageError("--explain", "shows one image", "leave --all-tags out")
+    if all_tags:
+        references = _tags_here(_without_tag(name))
+    else:
+        references = [parse(name)]
+        store().image(name)
+    if not quiet:
+        print(f"The push refers to repository [{references[0].host}/{references[0].repository}]", flush=True)
+    for reference in references:
+        _send(reference, quiet=quiet, verify=tls_verify, explaining=explaining)
+
+
+def send(name: str) -> None:
+    """Push the image *name* to its registry; the progress goes to stderr."""
+    from contextlib import redirect_stdout
+
+    with redirect_stdout(sys.stderr):
+        _send(parse(name), quiet=False, verify=None)
+
+
+def _send(reference: Reference, *, quiet: bool, verify: bool | None, explaining: Explaining = NOTHING) -> None:
     from tinybox.cli.formatting.progress import progress
     from tinybox.images.registry.push import push as send
 
-    host.read("").check()
-    reference = parse(name)
-    store().image(name)
     with progress(quiet=quiet) as report:
-        report.say(f"The push refers to repository [{reference.host}/{reference.repository}]")
-        sent = send(store(), reference, report, verify=tls_verify)
+        with traced(explaining, "push", reference, "", report) as trace:
+            listen = trace.exchange if trace else lambda _: None
+            sent = send(store(), reference, trace or report, verify=verify, listen=listen)
         report.say(f"{reference.tag}: digest: {sent.digest} size: {sent.size}")
     if quiet:
         print(full_name(reference))
 
 
-@click.command()
-@click.argument("server", required=False, default=DOCKER)
-@click.option("-u", "--username", default="", metavar="NAME", help="The user; without it, it is asked for.")
-@click.option("-p", "--password", default="", metavar="WORD", help="The password; every user can see it in ps.")
-@click.option("--password-stdin", is_flag=True, help="Read the password from stdin.")
-@tls_option()
-def login(server: str, username: str, password: str, *, password_stdin: bool, tls_verify: bool | None) -> None:
-    """Check a user and password at the registry SERVER (docker.io), and keep them in docker's config.json."""
-    from tinybox.images.registry import credentials, hosts
-    from tinybox.images.registry.credentials import Credentials
-    from tinybox.images.registry.repository import Repository
-
-    name = _server(server)
-    if password and password_stdin:
-        raise UsageError("", "--password and --password-stdin are mutually exclusive")
-    if password_stdin and not username:
-        raise UsageError("", "Must provide --username with --password-stdin")
-    if password:
-        print("WARNING! Using --password via the CLI is insecure. Use --password-stdin.", file=sys.stderr)
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    elif not (username and password):
-        username, password = _asked(name, username, password)
-    if not username or not password:
-        raise UsageError("login", "a user and a password are needed", "-u NAME --password-stdin")
-    found = Credentials(username, password)
-    Repository(hosts.places(name, "", verify=tls_verify)[-1], "pull", found).check()
-    place = credentials.keep(name, found)
-    if place:
-        print(f"WARNING! Your password will be stored unencrypted in {place}.", file=sys.stderr)
-    print("Login Succeeded")
+def _tags_here(wanted: Reference) -> list[Reference]:
+    """Return the names with a tag that the store has of the repository of *wanted*; ImageError: there are none."""
+    found = [parse(name) for name, _ in store().names() if "@" not in name]
+    tags = [reference for reference in found if reference.name == wanted.name]
+    if not tags:
+        raise ImageError("", f"An image does not exist locally with the tag: {wanted.name}", "tinybox images")
+    return tags
 
 
-def _server(text: str) -> str:
-    """Return the host of a registry's name, which may be a URL; UsageError: it is none."""
-    server = text.partition("://")[2] or text
-    server = server.partition("/")[0]
-    if server in {f"index.{DOCKER}", f"registry-1.{DOCKER}"}:
-        return DOCKER
-    parse(f"{server}/x" if server.partition(":")[0] == "localhost" or set(".:") & set(server) else f"{server}:443/x")
-    return server
-
-
-def _asked(server: str, username: str, password: str) -> tuple[str, str]:
-    """Return what the user types; the password is not shown."""
-    if not sys.stdin.isatty():
-        raise UsageError("login", "cannot ask for a password: stdin is no terminal", "-u NAME --password-stdin")
-    if not username:
-        print(f"Log in to {server}\nUsername: ", end="", flush=True)
-        username = sys.stdin.readline().strip()
-    if username and not password:
-        from getpass import getpass
-
-        password = getpass()
-    return username, password
-
-
-@click.command()
-@click.argument("server", required=False, default=DOCKER)
-def logout(server: str) -> None:
-    """Remove the credentials for the registry SERVER (docker.io) from docker's config.json."""
-    from tinybox.images.registry import credentials
-
-    name = _server(server)
-    shown = HUB if name == DOCKER else name
-    if credentials.erase(name):
-        print(f"Removing login credentials for {shown}")
-    else:
-        print(f"Not logged in to {shown}")
-
-
-def make_missing(text: str) -> bool:
+def make_missing(text: str, platform: str = "") -> bool:
     """Bring the image *text*, by its recipe or from its registry, if it is not in the store; return if it was brought.
 
     Docker's line about it, and the progress, go to stderr: stdout belongs to the container's program.
@@ -199,19 +220,19 @@ def make_missing(text: str) -> bool:
     else:
         return False
     host.read("").check()
-    if recipe.find(text) is not None:
+    if recipe.find(text) is not None and not platform:
         say(f"image {parse(text)} is not here yet; making it from its recipe")
         recipe.make(store(), text, say)
         return True
     print(f"Unable to find image '{parse(text)}' locally", file=sys.stderr)
-    from_registry(text, to_stderr=True)
+    from_registry(text, platform, to_stderr=True)
     return True
 
 
-def make_again(text: str) -> None:
+def make_again(text: str, platform: str = "") -> None:
     """Bring the image *text* even if the store has it: make it by its recipe, or ask its registry for a newer one."""
     host.read("").check()
-    if recipe.find(text) is None:
-        from_registry(text, to_stderr=True)
+    if recipe.find(text) is None or platform:
+        from_registry(text, platform, to_stderr=True)
     else:
         recipe.make(store(), text, say, again=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tinybox.images.registry.pull import Report
+from tinybox.images.registry.layers import Report
 
 if TYPE_CHECKING:
     from typing import Self

@@ -8,26 +8,36 @@ from __future__ import annotations
 
 import os
 import tomllib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, TinyboxError
-from tinybox.images.intake import Workspace, import_archive, workspace
-from tinybox.images.recipes import busybox, debian, disk
 from tinybox.images.reference import DEFAULT_TAG, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tinybox.images.intake import Workspace
     from tinybox.images.store import Image, Store
 
     Report = Callable[[str], None]
 
-KINDS: dict[str, Callable[[dict[str, Any], Workspace, Report], str]] = {
-    "debian-packages": debian.archive,
-    "host-busybox": busybox.archive,
-    "pypi-disk": disk.archive,
+
+def _archive_of(name: str) -> Callable[[dict[str, Any], Workspace, Report], str]:
+    """Return the function `archive` of a file in this folder, which is imported only when it is called."""
+
+    def archive(source: dict[str, Any], work: Workspace, report: Report) -> str:
+        made: str = import_module(f"tinybox.images.recipes.{name}").archive(source, work, report)
+        return made
+
+    return archive
+
+
+KINDS = {
+    "debian-packages": _archive_of("debian"),
+    "host-busybox": _archive_of("busybox"),
+    "pypi-disk": _archive_of("disk"),
 }
-NOT_YET = {"registry": "this tinybox does not talk to registries yet"}
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DIRECTORIES = (os.path.join(_PACKAGE, "rootfs"), os.path.join(os.path.dirname(_PACKAGE), "rootfs"))
@@ -97,12 +107,14 @@ def make(store: Store, text: str, report: Report, *, again: bool = False) -> Ima
 
 def _make(store: Store, recipe: Recipe, report: Report) -> Image:
     """Make the image from the first source that works; report why the ones before it failed."""
+    from tinybox.images.intake import import_archive, workspace  # here: most commands only ask if there is a recipe
+
     refusal: TinyboxError = ImageError(f"recipe {recipe.name}", "it names no source", "correct the recipe")
     for source in recipe.sources:
         kind = source["kind"]
         try:
             if kind not in KINDS:
-                raise ImageError(kind, NOT_YET.get(kind, "this tinybox has no such kind of source"))
+                raise ImageError(kind, "this tinybox has no such kind of source")
             with workspace(store) as work:
                 path = KINDS[kind](source, work, report)
                 image = import_archive(store, path, f"{recipe.name}:{recipe.tags[0]}", recipe.config, public=True)

@@ -7,13 +7,12 @@ platform. See the OCI image-spec, manifest.md and image-index.md.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, UsageError
-from tinybox.images.intake import ARCHITECTURES
 from tinybox.images.reference import is_digest
+from tinybox.images.store import this_architecture
 from tinybox.linux import quick_json
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ LAYERS = frozenset(
         for kind in ("diff.tar", "diff.tar.gzip", "diff.tar.zstd", "foreign.diff.tar.gzip")
     ]
 )
+INDEX, MANIFEST = "index", "manifest"  # the kinds of documents
 ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
 LAYERS_MOST = 128  # of one image, as for `tinybox load`
 PLATFORMS_MOST = 10_000  # in one index
@@ -84,8 +84,7 @@ def digest_of(content: bytes) -> str:
 
 def this_platform() -> Platform:
     """Return the platform of this machine; see uname(2)."""
-    machine = os.uname().machine
-    architecture = ARCHITECTURES.get(machine, machine)
+    architecture = this_architecture()
     return Platform("linux", architecture, "v8" if architecture == "arm64" else "")
 
 
@@ -107,6 +106,15 @@ def platform(text: str) -> Platform:
     }
     architecture, *variant = (*names.get(parts[1], (parts[1],)), *parts[2:])
     return Platform("linux", architecture, variant[0] if variant else "v8" if architecture == "arm64" else "")
+
+
+def fits(text: str, wanted: Platform) -> bool:
+    """Return whether an image for the platform *text* is what *wanted* means; "" (not known) fits everything."""
+    if not text:
+        return True
+    parts = [*text.split("/"), "", ""]
+    variants = OLDER_ARM.get(wanted.variant, (wanted.variant, ""))
+    return parts[:2] == [wanted.os, wanted.architecture] and (not wanted.variant or parts[2] in {*variants, ""})
 
 
 def read_manifest(content: bytes, thing: str, header: str = "") -> Manifest | None:

@@ -2,42 +2,32 @@
 
     name -> manifest (of an index: the one for this platform) -> config -> layers, several at once -> image
 
-Each layer is unpacked while its bytes come in, in a process of its own. It is put into the store when its size, its
-digest and its diff id are right; two commands that need the same layer fetch it once. The image appears last.
+Of an image that is here already only the manifest is asked for. fetching.py brings the layers. The image appears last.
 """
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+import contextlib
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from tinybox.errors import HostError, ImageError, TinyboxError
-from tinybox.images import content, intake
+from tinybox.errors import HostError, ImageError
+from tinybox.images import content
 from tinybox.images.reference import Reference
 from tinybox.images.registry import manifests
+from tinybox.images.registry.layers import Layer, is_here
 from tinybox.images.registry.repository import Repository, repositories
-from tinybox.images.store import RECORD, layer_key
-from tinybox.linux import quick_json, workers
+from tinybox.images.store import RECORD
+from tinybox.linux import quick_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.images.intake import Workspace
-    from tinybox.images.registry.manifests import Descriptor, Manifest, Platform
+    from tinybox.images.registry.layers import Report
+    from tinybox.images.registry.manifests import Manifest, Platform
     from tinybox.images.registry.transport import Listener
     from tinybox.images.store import Image, Store
 
-STEP = 1 << 20  # bytes between two messages about the progress of a layer
-
-
-class Report:
-    """The events of a pull; this class ignores them, and the command line prints them."""
-
-    def resolved(self, reference: Reference, layers: list[Descriptor]) -> None:
-        """Take notice that the *layers* of *reference* are known."""
-
-    def layer(self, digest: str, state: str, current: int = 0, total: int = 0) -> None:
-        """Take notice of a layer's *state* in docker's words, and of its bytes so far."""
+Result = TypeVar("Result")
 
 
 class Pulled(NamedTuple):
@@ -46,13 +36,6 @@ class Pulled(NamedTuple):
     image: Image
     digest: str
     is_new: bool
-
-
-class _Layer(NamedTuple):
-    """A layer to be fetched: its blob, and the diff id of its unpacked content."""
-
-    blob: Descriptor
-    diff_id: str
 
 
 def pull(
@@ -69,46 +52,82 @@ def pull(
     ImageError: there is no such image, access to it is denied, or it is damaged. HostError: the registry cannot be
     reached, or answers with an error. *verify* False allows plain HTTP and any certificate.
     """
-    repository, digest, manifest = _resolve(reference, wanted, verify, listen)
-    with intake.workspace(store) as work:
-        record = _config(store, repository, manifest)
-        layers = _layers(reference, manifest, record)
-        content.want(work.path, [part for layer in layers for part in (layer.diff_id, layer.blob.digest)])
+    servers = repositories(reference, "pull", verify=verify, listen=listen)
+    repository, digest, manifest = _first(
+        servers, lambda server: (server, *_manifest(server, reference, wanted, report))
+    )
+    former = store.named(reference)
+    record = _config(store, repository, manifest)
+    layers = _layers(reference, manifest, record)
+    names = list(dict.fromkeys((reference, Reference(reference.name, "", digest))))
+    if not _name(store, manifest, layers, names):
         report.resolved(reference, [layer.blob for layer in layers])
-        _fetch(store, work, repository, layers, report)
+        _bring(store, repository, manifest, layers, names, record, report)
+    image = store.image(str(reference))
+    return Pulled(image, digest, image.id != former)
+
+
+def tags(reference: Reference, *, verify: bool | None = None, listen: Listener = lambda _: None) -> list[str]:
+    """Return all tags of the repository of *reference*, from its first server that has it; errors as in `pull`."""
+    return _first(repositories(reference, "pull", verify=verify, listen=listen), lambda repository: repository.tags())
+
+
+def _first(servers: list[Repository], ask: Callable[[Repository], Result]) -> Result:
+    """Return the answer of the first server that has one; of a mirror's errors none counts."""
+    for server in servers[:-1]:
+        with contextlib.suppress(HostError, ImageError):
+            return ask(server)
+    return ask(servers[-1])
+
+
+def _name(store: Store, manifest: Manifest, layers: list[Layer], names: list[Reference]) -> bool:
+    """Give the image its *names* and return True, if the whole image is in the store already."""
+    image_id = manifest.config.digest.removeprefix("sha256:")
+    with store.locked():
+        if not content.has_manifest(store.root, manifest.digest) or image_id not in store.ids():
+            return False
+        if not all(is_here(store, layer) for layer in layers):
+            return False
+        for name in names:
+            if store.named(name) != image_id:
+                store.point(name, image_id)
+    return True
+
+
+def _bring(
+    store: Store,
+    repository: Repository,
+    manifest: Manifest,
+    layers: list[Layer],
+    names: list[Reference],
+    record: bytes,
+    report: Report,
+) -> None:
+    """Fetch what the store does not have of the image, and put it there under its *names*; after an error, nothing."""
+    from tinybox.images import intake, removal  # here: most pulls find that nothing is new
+    from tinybox.images.registry import fetching
+
+    with removal.collected(store), intake.workspace(store) as work:
+        content.want(work.path, [part for layer in layers for part in (layer.diff_id, layer.blob.digest)])
+        fetching.fetch(store, work, repository, layers, report)
         with store.locked():
-            former = store.named(reference)
             content.keep_manifest(store.root, manifest.digest, manifest.content)
-            names = dict.fromkeys((reference, Reference(reference.name, "", digest)))
-            image_id = intake.put(store, work, quick_json.loads(record.decode()), names, content=record)
-    return Pulled(store.image(str(reference)), digest, image_id != former)
+            intake.put(store, work, quick_json.loads(record.decode()), names, content=record)
 
 
-def _resolve(
-    reference: Reference, wanted: Platform, verify: bool | None, listen: Listener
-) -> tuple[Repository, str, Manifest]:
-    """Return the first server that has the image, the digest of its name, and its manifest for the platform."""
-    found = repositories(reference, "pull", verify=verify, listen=listen)
-    for repository in found:
-        try:
-            return repository, *_manifest(repository, reference, wanted)
-        except (HostError, ImageError):
-            if repository is found[-1]:  # not a mirror: its error is the one that counts
-                raise
-    raise AssertionError("there is always a server")
-
-
-def _manifest(repository: Repository, reference: Reference, wanted: Platform) -> tuple[str, Manifest]:
+def _manifest(repository: Repository, reference: Reference, wanted: Platform, report: Report) -> tuple[str, Manifest]:
     thing = f"image {reference}"
     text, header = repository.manifest(reference.digest or reference.tag)
     digest = manifests.digest_of(text)
     manifest = manifests.read_manifest(text, thing, header)
     if manifest is None:
         chosen = manifests.choose(text, wanted, thing)
+        report.document(manifests.INDEX, digest, text, chosen.digest)
         text, header = repository.manifest(chosen.digest)
         manifest = manifests.read_manifest(text, thing, header)
     if manifest is None:
         raise ImageError(thing, "its index lists another index", manifests.CURE)
+    report.document(manifests.MANIFEST, manifest.digest, manifest.content)
     return digest, manifest
 
 
@@ -122,7 +141,7 @@ def _config(store: Store, repository: Repository, manifest: Manifest) -> bytes:
         return repository.small_blob(manifest.config)
 
 
-def _layers(reference: Reference, manifest: Manifest, record: bytes) -> list[_Layer]:
+def _layers(reference: Reference, manifest: Manifest, record: bytes) -> list[Layer]:
     """Return the layers, each one once; ImageError: config and manifest do not fit together."""
     thing = f"image {reference}"
     try:
@@ -137,66 +156,4 @@ def _layers(reference: Reference, manifest: Manifest, record: bytes) -> list[_La
         cause = f"its config has {len(diff_ids)} layers, its manifest {len(manifest.layers)}"
         raise ImageError(thing, cause, manifests.CURE)
     pairs = zip(manifest.layers, diff_ids, strict=True)
-    return list(dict.fromkeys(_Layer(blob, diff_id) for blob, diff_id in pairs))
-
-
-def _fetch(store: Store, work: Workspace, repository: Repository, layers: list[_Layer], report: Report) -> None:
-    """Fetch and unpack the layers that the store does not have, the largest first."""
-    missing = [(number, layer) for number, layer in enumerate(layers) if not _is_here(store, layer)]
-    for layer in layers:
-        report.layer(layer.blob.digest, "Already exists" if _is_here(store, layer) else "Pulling fs layer")
-
-    def task(number: int, layer: _Layer) -> workers.Task:
-        return lambda tell: _fetch_one(store, work, repository, number, layer, tell)
-
-    missing.sort(key=lambda pair: -pair[1].blob.size)
-    workers.run([task(*pair) for pair in missing], lambda message: report.layer(*message))
-
-
-def _is_here(store: Store, layer: _Layer) -> bool:
-    return os.path.isdir(f"{store.root}/layers/{layer_key(layer.diff_id)}") and content.has_blob(
-        store.root, layer.blob.digest
-    )
-
-
-def _fetch_one(
-    store: Store, work: Workspace, repository: Repository, number: int, layer: _Layer, tell: Callable[[Any], None]
-) -> None:
-    """Fetch one layer, unless another command has just done so; it stays in the store while `content.want` names it."""
-    digest, size = layer.blob.digest, layer.blob.size
-    with store.locked(f"blob-{digest[7:9]}"):  # one of 256 files: others with the same digest wait here
-        if _is_here(store, layer):
-            tell([digest, "Already exists"])
-            return
-        told = 0
-
-        def count(at: int) -> None:
-            nonlocal told
-            if at - told >= STEP:
-                told = at
-                tell([digest, "Downloading", at, size])
-
-        draft = f"{work.path}/blob-{number}"
-        with open(draft, "wb") as copy, repository.in_child().blob(layer.blob, copy, count) as stream:
-            _unpack(work, number, stream, layer)
-        with store.locked():
-            intake.place(store, f"{work.path}/{intake.LAYER}{number}", layer.diff_id)
-            os.rename(draft, content.blob_path(store.root, digest))
-    tell([digest, "Pull complete", size, size])
-
-
-def _unpack(work: Workspace, number: int, stream: Any, layer: _Layer) -> None:
-    """Unpack *stream* as the layer *number* of the workspace, and check it by its size, its digest and its diff id."""
-    import io
-
-    try:
-        unpacked = intake.add_layer(work, io.BufferedReader(stream, 1 << 18), number, blob=layer.blob.digest)
-        stream.finish()
-    except TinyboxError as error:
-        error.thing = (
-            f"layer {layer.blob.digest[7:19]}: {error.thing}" if error.thing else f"layer {layer.blob.digest[7:19]}"
-        )
-        raise
-    if unpacked.diff_id != layer.diff_id:
-        cause = f"its content has the diff id {unpacked.diff_id[:19]}, not {layer.diff_id[:19]}"
-        raise ImageError(f"layer {layer.blob.digest[7:19]}", cause, manifests.CURE)
+    return list(dict.fromkeys(Layer(blob, diff_id) for blob, diff_id in pairs))

@@ -13,7 +13,7 @@ from tinybox.errors import ImageError
 from tinybox.images import content, packed
 from tinybox.images.reference import parse
 from tinybox.images.registry import manifests
-from tinybox.images.registry.pull import Report
+from tinybox.images.registry.layers import Report
 from tinybox.images.registry.repository import repositories
 from tinybox.linux import workers
 
@@ -59,6 +59,7 @@ def push(
     manifest = manifests.read_manifest(found.content, f"image {reference}")
     if manifest is None:
         raise ImageError(f"image {reference}", "its manifest in the store is damaged", "pull it again")
+    report.document(manifests.MANIFEST, manifest.digest, manifest.content)
     report.resolved(reference, manifest.layers)
     sources = _sources(store, image, reference)
     _send(store, repository, list(dict.fromkeys(manifest.layers)), sources, report)
@@ -84,12 +85,12 @@ def _send(store: Store, repository: Repository, layers: list[Descriptor], source
         report.layer(layer.digest, "Preparing")
 
     def task(layer: Descriptor) -> workers.Task:
-        return lambda tell: _send_one(store, repository.in_child(), layer, sources, tell)
+        return lambda tell: _send_one(store, repository.in_child(tell), layer, sources, tell)
 
     if layers and not repository.has_blob(layers[0].digest):  # this also gets the token, which the children then have
         report.layer(layers[0].digest, "Waiting")
     layers = sorted(layers, key=lambda layer: -layer.size)
-    workers.run([task(layer) for layer in layers], lambda message: report.layer(*message))
+    workers.run([task(layer) for layer in layers], lambda message: repository.take(message, report))
 
 
 def _send_one(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urljoin
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urlsplit
 
 from tinybox.errors import HostError, ImageError
+from tinybox.images.reference import is_tag
 from tinybox.images.registry import challenge, credentials, hosts, manifests
 from tinybox.images.registry.blob_stream import BlobStream
-from tinybox.images.registry.transport import Transport
+from tinybox.images.registry.deadline import deadline
+from tinybox.images.registry.exchange import Exchange
+from tinybox.images.registry.transport import ANSWER, SLOWEST, Transport
 from tinybox.linux import quick_json
 
 if TYPE_CHECKING:
@@ -19,11 +22,14 @@ if TYPE_CHECKING:
     from tinybox.images.reference import Reference
     from tinybox.images.registry.credentials import Credentials
     from tinybox.images.registry.hosts import Place
+    from tinybox.images.registry.layers import Report
     from tinybox.images.registry.manifests import Descriptor, Manifest
     from tinybox.images.registry.transport import Listener, Response
 
 CHUNK = 8 << 20  # bytes of one PATCH request: so much is in memory, and so much is sent again after a broken connection
 UPLOAD_TRIES = 8
+EXCHANGE = "exchange"  # the key of a child's message about one
+TAGS_OF_PAGE, TAGS_MOST = 1000, 10_000  # of a list of tags: a page, and all pages
 
 
 class Repository:
@@ -38,13 +44,23 @@ class Repository:
         self._scopes = [f"repository:{self.name}:{actions}"]
         self._authorization = ""
 
-    def in_child(self) -> Repository:
-        """Return this repository with connections of its own: two processes cannot read one connection."""
+    def in_child(self, tell: Callable[[Any], None]) -> Repository:
+        """Return this repository with connections of its own: two processes cannot read one connection.
+
+        Each exchange there is a message of the child, for `take` in the parent; see workers.py.
+        """
         place = self.place._replace(schemes=(self._transport.scheme,))
-        found = Repository(place, "", self._known, self._listen)
+        found = Repository(place, "", self._known, lambda exchange: tell({EXCHANGE: list(exchange)}))
         found._scopes, found._authorization = [*self._scopes], self._authorization
         found._transport.wait_for_it = True
         return found
+
+    def take(self, message: Any, report: Report) -> None:
+        """Pass a message of a child on: an exchange to the listener, the progress of a layer to *report*."""
+        if isinstance(message, dict):
+            self._listen(Exchange(*message[EXCHANGE]))
+        else:
+            report.layer(*message)
 
     def manifest(self, key: str) -> tuple[bytes, str]:
         """Return the content of the manifest with the tag or digest *key*, and its media type; ImageError: none."""
@@ -104,6 +120,39 @@ class Repository:
         answer = self._call("PUT", f"/manifests/{key}", {"Content-Type": manifest.kind}, manifest.content)
         self._expect(answer, {201, 200, 202}, f"the manifest {key}")
 
+    def tags(self) -> list[str]:
+        """Return the tags of the repository; see "Listing tags" of the distribution-spec: each page links to the next.
+
+        ImageError: there is no such repository, or its list has no end.
+        """
+        found: list[str] = []
+        url = f"/v2/{quote(self.name)}/tags/list?n={TAGS_OF_PAGE}"  # a path: the scheme is not known yet
+        seen: set[str] = set()
+        while url not in seen and len(found) <= TAGS_MOST:
+            seen.add(url)
+            answer = self._call("GET", url, {})
+            if answer.status == 404:
+                cause = f"registry {self.place.name} has no such repository"
+                raise ImageError(f"image {self.place.name}/{self.name}", cause, "is its name right?")
+            self._expect(answer, {200}, "the list of tags")
+            found += self._tags_in(answer)
+            if "Link" not in answer.headers:
+                return list(dict.fromkeys(found))
+            url = self._transport.target(self._transport.url("/"), _next_page(answer.headers["Link"]))
+        raise ImageError(f"registry {self.place.name}", "its list of tags has no end", "pull the tags that you need")
+
+    def _tags_in(self, answer: Response) -> list[str]:
+        try:
+            document = quick_json.loads(answer.data.decode())
+            wrong = quick_json.misfit(document, {"tags": [str]})
+        except ValueError as error:
+            document, wrong = {}, str(error)
+        tags: list[str] = document.get("tags") or [] if not wrong else []
+        if wrong or not all(map(is_tag, tags)):
+            cause = f"its list of tags is damaged: {wrong or 'a tag has other characters'}"
+            raise ImageError(f"registry {self.place.name}", cause, "it is at fault")
+        return tags
+
     def check(self) -> None:
         """Ask for the root of the API, as `login` does; ImageError: the credentials are refused."""
         answer = self._call("GET", "/v2/", {})
@@ -111,13 +160,16 @@ class Repository:
 
     def _send(self, descriptor: Descriptor, file: BinaryIO, location: str, told: Callable[[int], None]) -> bool:
         """Send *file* to the upload at *location*; False: the registry has lost what it had, and all is sent again."""
-        at = 0
+        at = refusals = 0
         while at < descriptor.size:
             file.seek(at)
             piece = file.read(CHUNK)
             headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{at}-{at + len(piece) - 1}"}
             answer = self._call("PATCH", location, headers, piece)
             if answer.status == 416:  # a former try of this piece, whose answer was lost, has succeeded
+                refusals += 1
+                if refusals > UPLOAD_TRIES:
+                    return self._lost(answer)
                 answer = self._call("GET", location, {})
                 at = _received(answer)
             elif answer.status in {202, 204}:
@@ -144,10 +196,10 @@ class Repository:
         answer = self._call("GET", f"/blobs/{descriptor.digest}", headers, stream=True)
         if at and answer.status == 200:  # it does not know Range: skip what is here already
             left = at
-            while left and (piece := answer.read(min(left, 1 << 18))):
-                left -= len(piece)
+            with deadline(ANSWER + at / SLOWEST):
+                while left and (piece := answer.read(min(left, 1 << 18))):
+                    left -= len(piece)
         elif answer.status not in {200, 206}:
-            answer.drain_conn()
             self._expect(answer, {200, 206}, f"blob {descriptor.digest[7:19]}")
         elif not _is_rest(answer, descriptor.size, at):
             answer.close()
@@ -161,23 +213,23 @@ class Repository:
         """Send a request of the API; on 401 authenticate, and send it again."""
         if path.startswith("/") and not path.startswith("/v2/"):
             path = f"/v2/{quote(self.name)}{path}"
+        is_own = "://" not in path or urlsplit(path).netloc == self.place.host  # an upload may go to another host
         for fresh in (False, True):
-            send = {**headers, "Authorization": self._authorization} if self._authorization else headers
+            send = {**headers, "Authorization": self._authorization} if self._authorization and is_own else headers
             answer = self._transport.send(method, path, send, body, stream=stream)
-            if answer.status != 401:
+            if answer.status != 401 or not is_own or self._transport.is_elsewhere:
                 return answer
             if fresh:
                 break
-            answer.drain_conn()
             scopes = self._scopes if self.name else []
-            self._authorization = challenge.authorization(answer, self.place.name, scopes, self._known, self._listen)
+            self._authorization = challenge.authorization(answer, self.place, scopes, self._known, self._listen)
         raise challenge.denied(self.place.name, known=self._known is not None)
 
     def _location(self, answer: Response) -> str:
         """Return the whole address in the header Location, which may be relative; HostError: there is none."""
         if "Location" not in answer.headers:
             raise HostError(f"registry {self.place.name}", "it names no place for the upload", "it is at fault")
-        return urljoin(self._transport.url("/"), answer.headers["Location"])
+        return self._transport.target(self._transport.url("/"), answer.headers["Location"])
 
     def _expect(self, answer: Response, statuses: set[int], what: str) -> None:
         """Raise an error with the registry's own words unless the status of *answer* is one of *statuses*."""
@@ -205,6 +257,11 @@ def repositories(
     ]
 
 
+def _next_page(header: str) -> str:
+    """Return the address in a header Link, ``<URL>; rel="next"``; see RFC 8288."""
+    return header.partition("<")[2].partition(">")[0]
+
+
 def manifests_most() -> int:
     """Return the limit for an image's config, in bytes."""
     return 4 << 20
@@ -214,13 +271,13 @@ def _is_rest(answer: Response, size: int, at: int) -> bool:
     """Return whether the headers of *answer* fit a blob of *size* bytes from offset *at* on."""
     length = answer.headers.get("Content-Length", "")
     is_part = answer.status == 200 or answer.headers.get("Content-Range", "").startswith(f"bytes {at}-")
-    return is_part and (not length.isdecimal() or int(length) == size - at)
+    return is_part and length in {"", str(size - at)}
 
 
 def _received(answer: Response) -> int:
     """Return how many bytes of an upload the registry has; see Range in the distribution-spec."""
     _, _, last = answer.headers.get("Range", "0-0").partition("-")
-    return int(last) + 1 if last.isdecimal() and last != "0" else 0
+    return int(last) + 1 if last.isdecimal() and len(last) < 19 and last != "0" else 0
 
 
 def _says(answer: Response) -> str:
