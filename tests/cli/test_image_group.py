@@ -180,6 +180,24 @@ def test_what_prune_frees_is_what_df_calls_reclaimable(tinybox: Command, tmp_pat
     assert tinybox("rm", "box").returncode == 0
 
 
+def test_the_build_cache_has_its_own_line(tinybox: Command, tmp_path: Path) -> None:
+    """A layer that only the cache keeps is the cache's; while an image has it, it is the image's; prune removes it."""
+    (tmp_path / "Containerfile").write_text("FROM busybox\nRUN head -c 700000 /dev/zero > /file\n")
+    assert tinybox("build", "-q", "-t", "made:1", str(tmp_path)).returncode == 0
+    shared = usage(tinybox)
+    assert (shared["Build Cache"]["TotalCount"], shared["Build Cache"]["Size"]) == ("1", "0B")
+    assert tinybox("rmi", "made:1").returncode == 0
+    cached = usage(tinybox)
+    assert cached["Build Cache"]["Size"].startswith("70")
+    assert cached["Build Cache"]["Reclaimable"].endswith("(100%)")
+    rows = json.loads(tinybox("system", "df", "-v", "--format", "json").stdout)["BuildCache"]
+    assert [(row["CacheType"], row["Shared"]) for row in rows] == [("layer", "false")]
+    assert tinybox("system", "prune", "-f", "--filter", "until=1h").stdout == "Total reclaimed space: 0B\n"
+    assert tinybox("system", "prune", "-f").stdout.splitlines()[-1] == "Total reclaimed space: 700kB"
+    assert usage(tinybox)["Build Cache"]["TotalCount"] == "0"
+    assert tinybox("images", "-q", "busybox").stdout.strip()
+
+
 def test_filters_of_prune(tinybox: Command) -> None:
     """Only what is old enough, or has the label, is removed; `until` and --volumes exclude one another."""
     for name, label in (("one", "kind=a"), ("two", "kind=b")):
