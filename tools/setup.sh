@@ -16,8 +16,8 @@ fail() { echo "set-up: $*" >&2; exit 1; }
 # that contains Alpine, and debugfs reads it. ca-certificates: pip uses the system's certificates.
 PACKAGES="nftables busybox-static qemu-utils e2fsprogs ca-certificates"
 # Used by the tests: criu for checkpoints, other programs for links, system calls, terminals, archives and images, the
-# kernel's headers, the schemas
-# of the OCI specification; and qemu for the virtual machine with cgroup v2 alone (tests/vm downloads its kernel).
+# kernel's headers, the schemas of the OCI specification; and qemu for the virtual machine with cgroup v2 alone
+# (tests/vm downloads its kernel).
 case $(uname -m) in aarch64) QEMU=qemu-system-arm ;; *) QEMU=qemu-system-x86 ;; esac
 TEST_PACKAGES="criu iproute2 curl strace tmux chromium fonts-dejavu-core zstd linux-libc-dev skopeo umoci openssl $QEMU golang-github-opencontainers-specs-dev sudo"
 # The engines that run on tinybox-oci in the tests, with their dependencies, and the runtimes for comparison.
