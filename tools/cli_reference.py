@@ -30,12 +30,12 @@ SUBJECTS = {
     "Looking at them": "ps logs top stats inspect events port tree ns",
     "Their files": "diff cp export commit volume",
     "Their networks": "network",
-    "Images": "images layers pull push tag history import save load rmi login logout",
+    "Images": "images layers build pull push tag history import save load rmi login logout image",
     "As a runtime for podman and containerd": "oci",
     "Several containers together": "compose",
     "Seeing it happen": "explain replay",
     "Demonstrations": "lab",
-    "This host, and the command itself": "doctor completion",
+    "This host, and the command itself": "system doctor completion",
 }
 
 BEGINNING = """\
@@ -125,11 +125,22 @@ def commands(group: click.Group, above: click.Context, names: list[str]) -> Iter
             yield from commands(command, context, command.list_commands(context))
 
 
+def alias_of(context: click.Context) -> str:
+    """Return the shorter name of a command in a group, such as `pull` for `image pull`; "" if it has none."""
+    root = context.find_root()
+    if context.parent is root or not isinstance(context.command, click.Command):
+        return ""
+    return next((name for name in app.COMMANDS if app.cli.get_command(root, name) is context.command), "")
+
+
 def chapter(title: str, names: str, root: click.Context) -> Iterator[str]:
     """Yield the parts of one subject."""
     yield f"## {title}"
     for name, context in commands(app.cli, root, names.split()):
         yield f"### tinybox {name}"
+        if alias := alias_of(context):
+            yield f"The same as [tinybox {alias}](#tinybox-{alias})."
+            continue
         yield described(context.command)
         yield f"    {usage(context)}"
         yield options(context)

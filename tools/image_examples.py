@@ -18,6 +18,13 @@ EXAMPLES = {
         Example("tinybox images", "List the images in the store."),
         Example("tinybox images -q busybox", "Print one id, or nothing if there is no such image."),
     ],
+    "build": [
+        Example(
+            "printf 'FROM busybox\\nRUN echo hello > /hello\\n' | tinybox build -t hello -",
+            "Build by a Containerfile from a pipe, without other files.",
+        ),
+        Example("tinybox build -t app --build-arg VERSION=2 .", "Build by ./Containerfile.", alone=False),
+    ],
     "pull": [
         Example("tinybox pull busybox", "Make it by rootfs/busybox.toml, unless it exists."),
         Example("tinybox pull docker.io/library/alpine:3.20", "Pull it from a registry.", alone=False),
@@ -71,5 +78,13 @@ EXAMPLES = {
         )
     ],
     "logout": [Example("tinybox logout registry.example", "Remove them again.")],
+    "image inspect": [
+        Example("tinybox image inspect -f '{{.Config.Cmd}}' busybox", "See how the image's program is called."),
+    ],
+    "image prune": [Example("tinybox image prune -f --filter until=24h", "Remove old images without a name.")],
+    "system df": [
+        Example("tinybox system df", "See how much space everything takes, and how much of it can be freed."),
+        Example("tinybox system df -v", "List each image, container, volume and entry of the build cache."),
+    ],
     "rmi": [Example("tinybox commit web site:1 && tinybox rmi site:1", "Remove a name; the last one with its layers.")],
 }

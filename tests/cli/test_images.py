@@ -58,7 +58,7 @@ def test_an_archive_becomes_an_image(tinybox: Command, tmp_path: Path, form: str
     assert [(row["Repository"], row["Tag"]) for row in listed] == [(NAME, "1.0")]
     assert done.stdout.startswith(f"sha256:{listed[0]['ID']}")
     assert output(tinybox, f"{NAME}:1.0", "cat", "/word") == "said\n"
-    one_line(tinybox("run", NAME, "true"), 125, NAME)
+    one_line(tinybox("run", "--pull", "never", NAME, "true"), 125, NAME)
     removed = tinybox("rmi", f"{NAME}:1.0")
     assert (removed.returncode, "Untagged" in removed.stdout, "Deleted" in removed.stdout) == (0, True, True)
     assert tinybox("images", "-q", f"{NAME}:1.0").stdout == ""
@@ -66,7 +66,7 @@ def test_an_archive_becomes_an_image(tinybox: Command, tmp_path: Path, form: str
 
 def test_an_archive_comes_through_a_pipe(tinybox: Command) -> None:
     """`tinybox import - NAME` reads stdin; half an archive is refused, and nothing of it stays."""
-    for data, status in ((archive(), 0), (archive()[:100_000], 125), (b"no archive at all" * 100, 125), (b"", 125)):
+    for data, status in ((archive(), 0), (archive()[:100_000], 1), (b"no archive at all" * 100, 1), (b"", 1)):
         done = subprocess.run([tinybox.path, "import", "-", NAME], input=data, env=tinybox.environment,
                               capture_output=True, check=False, timeout=120 * SLOWNESS)  # fmt: skip
         assert done.returncode == status, done.stderr
@@ -83,17 +83,17 @@ def test_an_archive_compressed_by_bzip2_is_imported(tinybox: Command, tmp_path: 
     assert tinybox("import", str(tmp_path / "image.tar.bz2"), NAME).returncode == 0
     assert tinybox("rmi", NAME).returncode == 0
     (tmp_path / "image.tar.bz2").write_bytes(b"BZh9 and no more")
-    one_line(tinybox("import", str(tmp_path / "image.tar.bz2"), NAME), 125, "damaged or cut short")
+    one_line(tinybox("import", str(tmp_path / "image.tar.bz2"), NAME), 1, "damaged or cut short")
     assert NAME not in tinybox("images").stdout
 
 
 def test_failing_imports(tinybox: Command, tmp_path: Path) -> None:
     """A missing file, a directory, and names that are not valid: one line each, and no image."""
     (tmp_path / "ok.tar").write_bytes(archive())
-    one_line(tinybox("import", "/no/such/file.tar", NAME), 125, "/no/such/file.tar")
-    one_line(tinybox("import", str(tmp_path), NAME), 125, str(tmp_path))
+    one_line(tinybox("import", "/no/such/file.tar", NAME), 1, "/no/such/file.tar")
+    one_line(tinybox("import", str(tmp_path), NAME), 1, str(tmp_path))
     for name in ("UPPER", "a b", "../up", "x:", ":x", "x@y", ""):
-        one_line(tinybox("import", str(tmp_path / "ok.tar"), name), 125)
+        one_line(tinybox("import", str(tmp_path / "ok.tar"), name), 1)
     assert NAME not in tinybox("images").stdout
 
 
@@ -103,7 +103,7 @@ def test_an_image_in_use_stays(tinybox: Command, tmp_path: Path) -> None:
     assert tinybox("import", str(tmp_path / "image.tar"), NAME).returncode == 0
     assert tinybox("run", "--name", "user-of-the-image", NAME, "true").returncode == 0
     user = os.readlink(Path(tinybox.root, "container-names", "user-of-the-image"))
-    one_line(tinybox("rmi", NAME), 125, f"image {NAME}", user)
+    one_line(tinybox("rmi", NAME), 1, f"image {NAME}", user)
     assert output(tinybox, NAME, "cat", "/word") == "said\n"
     assert tinybox("rm", "user-of-the-image").returncode == 0
     assert tinybox("rmi", NAME).returncode == 0
@@ -122,7 +122,7 @@ def test_a_second_name_keeps_the_files(tinybox: Command, tmp_path: Path) -> None
 
 
 def test_a_missing_image_cannot_be_removed_nor_pulled(tinybox: Command, tmp_path: Path) -> None:
-    """One line each: it lists the recipes, or names the missing image; other images are still removed."""
+    """One line each: it names the missing image, or the registry; other images are still removed."""
     (tmp_path / "image.tar").write_bytes(archive())
     for tag in ("of-two", "stays"):
         assert tinybox("import", str(tmp_path / "image.tar"), f"{NAME}:{tag}").returncode == 0
@@ -130,8 +130,9 @@ def test_a_missing_image_cannot_be_removed_nor_pulled(tinybox: Command, tmp_path
     assert done.returncode != 0
     assert ("nobodys-image" in done.stderr, len(done.stderr.splitlines())) == (True, 1)
     done = tinybox("rmi", "nobodys-image", f"{NAME}:of-two", "nor-this")
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (125, f"Untagged: {NAME}:of-two\n", 2)
-    one_line(tinybox("pull", "nobodys-image"), 125, "nobodys-image", "alpine, busybox")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, f"Untagged: {NAME}:of-two\n", 2)
+    done = tinybox("pull", "nobodys-image")  # it has no recipe, and these tests have no network
+    assert (done.returncode, "docker.io" in done.stderr, len(done.stderr.splitlines())) == (1, True, 1)
     assert tinybox("rmi", f"{NAME}:stays").returncode == 0
 
 
@@ -157,4 +158,4 @@ def test_a_store_elsewhere(tinybox: Command, tmp_path: Path) -> None:
         assert output(tinybox, "--userns", "private", "busybox", "sh", "-c", "echo x > /new; cat /new") == "x\n"
     finally:
         subprocess.run(["rm", "-rf", place], check=True)
-    one_line(tinybox("--root", "/var/tmp/a:b", "images"), 125, "/var/tmp/a:b", "colon")
+    one_line(tinybox("--root", "/var/tmp/a:b", "images"), 1, "/var/tmp/a:b", "colon")

@@ -27,11 +27,15 @@ def every_command() -> dict[str, click.Context]:
 
 
 def without_example(names: dict[str, click.Context]) -> list[str]:
-    """Complain about commands without an example; the examples of its commands count for a group."""
+    """Complain about commands without an example; the examples of its commands count for a group.
+
+    Those of `pull` count for `image pull`, which is the same command.
+    """
     return [
         name
         for name, context in names.items()
         if not isinstance(context.command, click.Group)
+        and not cli_reference.alias_of(context)
         and not any(f"tinybox {name} " in f"{example.line} " for example in EXAMPLES.get(name, ()))
     ]
 

@@ -116,7 +116,7 @@ def test_the_image_of_a_platform(empty_store: Command, registry: PythonRegistry)
         assert architecture in layers
         assert image["Id"]
     done = empty_store("pull", "--platform", "linux/s390x", name)
-    assert (done.returncode, "linux/amd64, linux/arm64" in done.stderr) == (125, True)
+    assert (done.returncode, "linux/amd64, linux/arm64" in done.stderr) == (1, True)
 
 
 def test_a_name_with_a_digest(empty_store: Command, registry: PythonRegistry) -> None:
@@ -227,4 +227,4 @@ def test_a_registry_that_asks_for_an_hour(empty_store: Command) -> None:
 
     with registry_in_python(answer) as registry:
         done = empty_store("pull", f"{registry.host}/box", timeout=60)
-        assert (done.returncode, "3600 seconds" in done.stderr) == (125, True)
+        assert (done.returncode, "3600 seconds" in done.stderr) == (1, True)

@@ -120,6 +120,8 @@ class _Lines:
             if not line.strip() or line.startswith("#"):
                 continue
             text = self._joined(line)
+            if not text:
+                continue  # only the character that continues a line
             yield text, list(self._heredocs(text, first + 1)), self._file, first + 1
 
     def _joined(self, line: str) -> str:
@@ -146,7 +148,7 @@ class _Lines:
         name = text.split(maxsplit=1)[0].upper()
         if name == "ONBUILD":
             name = [*text.split(maxsplit=2), "", ""][1].upper()
-        if name not in HEREDOCS or _json_words(text.partition(" ")[2]) is not None:
+        if name not in HEREDOCS or json_words(text.partition(" ")[2]) is not None:
             return
         for _, dash, single, double, plain in _HEREDOC.findall(_without_quotes(text)):
             marker = single or double or plain
@@ -173,7 +175,7 @@ def _instruction(text: str, heredocs: list[Heredoc], file: str, line: int) -> In
         cure = f"did you mean {near}?" if near else f"one of {', '.join(sorted(NAMES))}"
         raise UsageError(f"{file}:{line}", f"unknown instruction: {name[:40]}", cure)
     flags, rest = _flags(rest.strip())
-    words = _json_words(rest) if name in JSON_FORM else None
+    words = json_words(rest) if name in JSON_FORM else None
     found = Instruction(name, flags, rest, words, heredocs, file, line)
     if not rest and name != "ARG":
         raise found.wrong("it has no argument", "see docker's reference")
@@ -200,7 +202,7 @@ def _flags(text: str) -> tuple[list[tuple[str, str]], str]:
     return found, text
 
 
-def _json_words(text: str) -> list[str] | None:
+def json_words(text: str) -> list[str] | None:
     """Return the list of the JSON form ``["a", "b"]``; None: this is the shell form, as for docker."""
     if not text.lstrip().startswith("["):
         return None

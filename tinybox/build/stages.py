@@ -39,26 +39,26 @@ class Stage(NamedTuple):
 
 
 class Stages(NamedTuple):
-    """The *stages* in their order, and the *arguments*: the ARGs before the first FROM, with their values."""
+    """The *stages* in their order, and the *arguments*: the platform, and the ARGs before the first FROM."""
 
     stages: list[Stage]
     arguments: dict[str, str]
 
 
-def split(file: Containerfile, given: Mapping[str, str]) -> Stages:
-    """Split the instructions into stages; *given* are the values of --build-arg and the predefined ones.
+def split(file: Containerfile, given: Mapping[str, str], platform: Mapping[str, str]) -> Stages:
+    """Split the instructions into stages; *given* are the values of --build-arg, *platform* TARGETARCH and the like.
 
     UsageError: an instruction stands before FROM, or a FROM is wrong.
     """
-    arguments: dict[str, str] = {}
+    arguments = dict(platform)
     stages: list[Stage] = []
     for instruction in file.instructions:
         if instruction.name == "FROM":
-            stages.append(_begun(instruction, stages, {**given, **arguments}, file.escape))
+            stages.append(_begun(instruction, stages, arguments, file.escape))
         elif stages:
             stages[-1].body.append(instruction)
         elif instruction.name == "ARG":
-            arguments |= declared(instruction, {**given, **arguments}, given, file.escape)
+            arguments |= declared(instruction, arguments, given, file.escape)
         else:
             raise instruction.wrong("it stands before the first FROM", "only ARG may")
     if not stages:
@@ -138,9 +138,9 @@ def _mounted_from(value: str) -> str:
 def _begun(instruction: Instruction, before: list[Stage], values: Mapping[str, str], escape: str) -> Stage:
     words = expanded_words(instruction, values, escape)
     is_named = len(words) == 3 and words[1].upper() == "AS"
-    if not (len(words) == 1 or is_named):
+    if words and not (len(words) == 1 or is_named):
         raise instruction.wrong("it takes one image", "FROM IMAGE [AS NAME]")
-    if not words[0]:
+    if not words or not words[0]:
         raise instruction.wrong("its image is empty", "give the ARG in it a value")
     name = words[2].lower() if is_named else ""
     if is_named and not (name[0].isalpha() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 from typing import Any
 
 import click
 
 from tinybox import __version__
+from tinybox.cli.lazy_group import LazyGroup, Table
 from tinybox.container import lifecycle
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
@@ -17,7 +17,7 @@ from tinybox.errors import HostError, TinyboxError, UsageError
 from tinybox.images import tidying
 
 # command: (module, function, the line that `tinybox --help` shows)
-COMMANDS = {
+COMMANDS: Table = {
     "checkpoint": (
         "tinybox.cli.commands.checkpoint",
         "checkpoint",
@@ -39,6 +39,8 @@ COMMANDS = {
     "run": ("tinybox.cli.run_command", "run", "Run a program in a new container"),
     "diff": ("tinybox.cli.commands.diff", "diff", "List the files that a container has changed"),
     "images": ("tinybox.cli.commands.images", "images", "List the images in the store"),
+    "image": ("tinybox.cli.commands.groups", "image", "Manage images, with docker's names of the commands"),
+    "build": ("tinybox.cli.commands.build", "build", "Build an image by a Containerfile"),
     "import": ("tinybox.cli.commands.image_archives", "import_image", "Make an image from a tar archive"),
     "load": ("tinybox.cli.commands.image_archives", "load", "Load images from an archive that save has written"),
     "save": ("tinybox.cli.commands.image_archives", "save", "Write images to an archive that other tools can read"),
@@ -81,37 +83,19 @@ COMMANDS = {
     "replay": ("tinybox.cli.commands.seeing", "replay", "Show a run again from its trace, without root"),
     "explain": ("tinybox.cli.commands.seeing", "explain", "Explain a step: what the kernel does, its call, the code"),
     "completion": ("tinybox.cli.completion", "completion", "Print the completion script for a shell"),
+    "system": ("tinybox.cli.commands.groups", "system", "Show the space that everything takes, and free it"),
     "doctor": ("tinybox.cli.commands.doctor", "doctor", "Check whether this host can run containers"),
     "network": ("tinybox.cli.commands.networks", "network", "List, make, show and remove networks; connect boxes"),
     "volume": ("tinybox.cli.commands.volumes", "volume", "List, make, show and remove volumes"),
 }
 
 # These commands end with 125, 126 or 127 after an error, as docker-run(1); all others end with 1.
-AS_RUN = {"run", "exec", "create", "start", "import", "load", "save", "pull", "images", "rmi", "oci"}
+AS_RUN = {"run", "exec", "create", "start", "oci"}
 
 
-class LazyGroup(click.Group):
-    """A group of commands; the module of a command is imported only when that command is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        """Return the names of all commands."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the file of *cmd_name* and return its command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, function, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(module), function)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the list of commands without importing any of them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][2]) for name in sorted(COMMANDS)])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["--help"], "max_content_width": 100}
+)
 @click.option(
     "--root", metavar="DIR", help="Store images and containers in DIR (default: TINYBOX_ROOT or /var/lib/tinybox)"
 )

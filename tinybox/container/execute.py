@@ -166,7 +166,7 @@ def plan(task: Task, mode: str, *, dies_with_parent: bool) -> Plan:
         *program.limits(task.process),
         *program.scheduling(task),
         Step("directory", f"Go to {directory}", "chdir(2)", rootfs.enter_existing_directory, directory),
-        *program.rights(task, joins=joins),
+        *program.rights(task, mode, joins=joins),
         *program.begin(task, mode, joins=joins, dies_with_parent=dies_with_parent),
     ]
     return Plan(_outside(task, inside, joins), inside, task.warnings)

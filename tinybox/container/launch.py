@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tinybox.container.network.definitions import Network
     from tinybox.container.process.wait_loop import Ending, Signals
     from tinybox.container.records.spec import Mount
+    from tinybox.images.store import Image
 
 # Options that only the command line carries out: they show the run, put it in the background, or do not run it at all.
 AT_A_TERMINAL = [option.key for option in OPTIONS if option.terminal]
@@ -53,7 +54,7 @@ def foreground(
 
 
 def register(
-    image: str,
+    image: str | Image,
     command: Sequence[str],
     options: dict[str, Any],
     handles: Handles,
@@ -67,7 +68,8 @@ def register(
 
     If it is started *at_once*, its link maker process is started now and gets ready while the rest is done.
 
-    *kept* maps mount points to the anonymous volumes of a former container: the new one uses them at the same places.
+    *image* is the name of an image, or an image that a build has not finished yet. *kept* maps mount points to the
+    anonymous volumes of a former container: the new one uses them at the same places.
     """
     paths = Paths(root)
     here = host.read(paths.cache)
@@ -163,7 +165,7 @@ def normal(options: dict[str, Any]) -> dict[str, Any]:
 def prepare(
     paths: Paths,
     here: host.Host,
-    image: str,
+    image: str | Image,
     command: Sequence[str],
     options: dict[str, Any],
     handles: Handles,
@@ -172,7 +174,8 @@ def prepare(
     network_mode: str = "",
 ) -> lifecycle.Container:
     """Return a new, planned container of which nothing is on disk yet; this does not need root."""
-    container, found = os.urandom(32).hex(), Store(paths.root).image(image)
+    container = os.urandom(32).hex()
+    found = Store(paths.root).image(image) if isinstance(image, str) else image
     requested = request.Request(
         container,
         naming.checked(options["name"]) if options.get("name") else naming.made_up(),

@@ -21,6 +21,8 @@ from tinybox.linux import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinybox.container.network.endpoints import Endpoints
     from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Plan
@@ -69,11 +71,15 @@ def endpoints_of(paths: Paths, container: str, annotations: dict[str, str]) -> E
     return Endpoints(paths, container, annotations)
 
 
-def run(container: Container, signals: Signals, streams: Streams | None = None) -> Ending:
+def run(
+    container: Container,
+    signals: Signals,
+    streams: Streams | None = None,
+    ended: Callable[[Ending], None] = lambda _: None,
+) -> Ending:
     """Run a registered container in the foreground and return how it ended; *streams* pass on its input and output.
 
-    After an error before its program runs, nothing of it is left. After a later one, it is stopped and its files are
-    kept (without ``--rm``): the program may have written some.
+    After an error before its program runs, nothing of it is left. *ended* is called before its files may be removed.
     """
     try:
         if streams is not None:
@@ -96,6 +102,7 @@ def run(container: Container, signals: Signals, streams: Streams | None = None) 
         stop(container, ending)
         if streams is not None:
             streams.close(ending.status)
+        ended(ending)
     except BaseException as error:
         try:
             abandon(container, error)

@@ -6,13 +6,14 @@ Each removal first takes the lock of the container or of the store, so nothing i
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.container import lifecycle
-from tinybox.container.records import events, naming, state
+from tinybox.container.records import events, naming, spec, state
 from tinybox.container.storage import volumes
 from tinybox.errors import ImageError, Reported, StateError
-from tinybox.images import intake, removal
+from tinybox.images import content, intake, original, removal
 from tinybox.images.store import Store
 from tinybox.linux import files
 from tinybox.linux.trees import tree_size
@@ -21,7 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinybox.container.records.paths import Paths
+    from tinybox.container.records.state_file import State
     from tinybox.container.storage.volumes import Volume
+    from tinybox.images.store import Image
+
+
+class Candidate(NamedTuple):
+    """What a filter may ask of a container that could be removed: its *labels*, and when it was made, in ns since 1970.
+
+    One without a record counts as made now.
+    """
+
+    labels: dict[str, str]
+    created: int
 
 
 class Removed(NamedTuple):
@@ -31,8 +44,11 @@ class Removed(NamedTuple):
     size: int
 
 
-def containers(paths: Paths) -> Removed:
-    """Remove every container at rest, and what is left of interrupted creations; see docker-container-prune(1)."""
+def containers(paths: Paths, is_wanted: Callable[[Candidate], bool] | None = None) -> Removed:
+    """Remove every container at rest, and what is left of interrupted creations; see docker-container-prune(1).
+
+    With *is_wanted*, only those for which it returns true: one whose record cannot be read is then kept.
+    """
     names, size = [], 0
     for container in paths.stored():
         try:
@@ -40,7 +56,7 @@ def containers(paths: Paths) -> Removed:
         except StateError:
             continue  # the container runs, or another command uses it
         try:
-            if os.path.isdir(paths.bundle(container)):
+            if os.path.isdir(paths.bundle(container)) and (is_wanted is None or is_wanted(_candidate(record.state))):
                 with Reported(f"container {container[:12]}"):
                     freed = tree_size(paths.bundle(container))
                     lifecycle.delete(paths, container)
@@ -53,6 +69,10 @@ def containers(paths: Paths) -> Removed:
     return Removed(names, size)
 
 
+def _candidate(known: State) -> Candidate:
+    return Candidate(spec.labels(known.get("annotations", {})), known.get("createdAt", time.time_ns()))
+
+
 def _release_names(paths: Paths) -> None:
     """Release the names of containers that have neither a bundle nor a run directory any more."""
     for container in naming.every(paths):
@@ -60,15 +80,20 @@ def _release_names(paths: Paths) -> None:
             naming.release(paths, container)
 
 
-def images(paths: Paths, *, all_of_them: bool) -> Removed:
-    """Remove images that no container uses: without a name, or *all_of_them*; and unfinished imports in the store."""
+def images(paths: Paths, *, all_of_them: bool, is_wanted: Callable[[Image], bool] = lambda _: True) -> Removed:
+    """Remove images that no container uses: without a name, or *all_of_them*; and unfinished imports in the store.
+
+    Only those for which *is_wanted* returns true. The size is that of their layers and blobs, in bytes.
+    """
     store = Store(paths.root)
     lines: list[str] = []
     with store.locked():
         intake.sweep(store)
-    before = store.layers()
+    before = sizes(store)
+    named = store.digests()
     for image in store.images():
-        if (image.reference and not all_of_them) or removal.containers_using(store, image.id):
+        has_name = image.reference or image.id in named
+        if (has_name and not all_of_them) or removal.containers_using(store, image.id) or not is_wanted(image):
             continue
         try:
             untagged, deleted = removal.remove(store, image.reference or image.id)
@@ -76,8 +101,17 @@ def images(paths: Paths, *, all_of_them: bool) -> Removed:
             continue  # a container uses it since then, or another command has removed it
         lines += [f"untagged: {name}" for name in untagged]
         lines += [f"deleted: sha256:{image_id}" for image_id in deleted]
-    after = store.layers()
-    return Removed(lines, sum(size for layer, size in before.items() if layer not in after))
+    after = sizes(store)
+    return Removed(lines, sum(size for key, size in before.items() if key not in after))
+
+
+def sizes(store: Store) -> dict[str, int]:
+    """Return the bytes of each layer, by its short name, and of each of the store's blobs, by its digest in hex.
+
+    A layer has its files, and the record of its archive, unless that is a blob; see images/original.py.
+    """
+    found = {key: size + original.record_size(f"{store.root}/layers/{key}") for key, size in store.layers().items()}
+    return found | content.blob_sizes(store.root)
 
 
 def volumes_of(paths: Paths, is_wanted: Callable[[Volume], bool]) -> Removed:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 BLOBS, MANIFESTS = "blobs", "manifests"
-WANTED = "wanted"  # in a workspace: the digests of the layers and blobs that its process is about to use
+WANTED = "wanted"  # in a workspace, the beginning of the names of files with digests that its processes will use
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _SHAPE = {"config!": {"digest!": str}, "layers!": [{"digest!": str}]}
 
@@ -96,23 +96,40 @@ def collect(root: str, image_ids: Collection[str], blobs: Collection[str]) -> No
                 files.discard(f"{root}/{folder}/{name}")
 
 
+def blob_sizes(root: str) -> dict[str, int]:
+    """Return the size of each blob and manifest in bytes, by its digest in hex."""
+    found = {}
+    for folder in (BLOBS, MANIFESTS):
+        for name in _names(f"{root}/{folder}"):
+            try:
+                found[name] = os.stat(f"{root}/{folder}/{name}").st_size
+            except FileNotFoundError:
+                continue  # it has just been removed
+    return found
+
+
 def wanted(root: str) -> Iterator[str]:
     """Yield the digests, in hex, that the workspaces of running commands need."""
     for name in _names(f"{root}/tmp"):
-        try:
-            with open(f"{root}/tmp/{name}/{WANTED}", encoding="ascii") as file:
-                yield from _DIGEST.findall(file.read())
-        except (FileNotFoundError, NotADirectoryError):
-            continue
+        for file in _names(f"{root}/tmp/{name}"):
+            if file.startswith(WANTED):
+                try:
+                    with open(f"{root}/tmp/{name}/{file}", encoding="ascii") as listed:
+                        yield from _DIGEST.findall(listed.read())
+                except FileNotFoundError:
+                    continue
 
 
-def want(work: str, digests: Collection[str]) -> None:
-    """Write down that the process of the workspace *work* needs *digests*, layers or blobs, until it ends."""
-    files.replace(f"{work}/{WANTED}", "".join(f"{digest}\n" for digest in digests).encode())
+def want(work: str, digests: Collection[str], part: str = "") -> None:
+    """Write down that the process of the workspace *work* needs *digests*, layers or blobs, until it ends.
+
+    A second call replaces the digests of the first one, unless it is about another *part* of the work.
+    """
+    files.replace(f"{work}/{WANTED}{part}", "".join(f"{digest}\n" for digest in digests).encode())
 
 
 def _names(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []

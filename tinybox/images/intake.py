@@ -125,7 +125,7 @@ def put(
     record = f"{work.path}/{RECORD_NAME}"
     fresh = sorted(f"{work.path}/{name}" for name in os.listdir(work.path) if name.startswith(LAYER))
     content = content or _canonical(document)
-    image_id = hashlib.sha256(content).hexdigest()
+    new_id = hashlib.sha256(content).hexdigest()
     _write(record, content)
     os.chmod(record, PUBLIC if public else PRIVATE)
     with store.locked():
@@ -136,12 +136,12 @@ def put(
         if missing:
             cause = "another command has just removed it with its image"
             raise ImageError(f"layer {missing[0]}", cause, "try again")
-        if public or not _has(f"{store.root}/images/{image_id}", content):
-            _place_record(record, f"{store.root}/images/{image_id}")
+        if public or not _has(f"{store.root}/images/{new_id}", content):
+            _place_record(record, f"{store.root}/images/{new_id}")
         for name in names:
-            store.point(name, image_id)
+            store.point(name, new_id)
         files.discard(record)
-    return image_id
+    return new_id
 
 
 def _unpack(
@@ -191,6 +191,11 @@ def place(store: Store, layer: str, diff_id: str) -> None:
     if present != diff_id:
         raise ImageError(f"layer {diff_id}", f"its short name is taken by {present}", "remove the other image first")
     move_missing(layer, place)  # an older tinybox has not kept its archive
+
+
+def image_id(document: dict[str, Any]) -> str:
+    """Return the id that `put` gives the image with the config *document*."""
+    return hashlib.sha256(_canonical(document)).hexdigest()
 
 
 def _canonical(document: dict[str, Any]) -> bytes:

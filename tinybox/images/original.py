@@ -27,6 +27,7 @@ from tinybox.images.archives.decompress import unpacked
 from tinybox.images.content import BLOBS
 from tinybox.images.store import layer_record
 from tinybox.linux.files import open_straight, remove_tree
+from tinybox.linux.trees import tree_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -114,6 +115,14 @@ def move_missing(fresh: str, layer: str) -> None:
         if os.path.exists(f"{fresh}/{_REPLACED}"):
             os.rename(f"{fresh}/{_REPLACED}", f"{layer}/{_REPLACED}")
         os.rename(f"{fresh}/{_NAME}", f"{layer}/{_NAME}")
+
+
+def record_size(layer: str) -> int:
+    """Return how many bytes the record of the archive takes in the directory *layer*; 0 if a blob stands for it."""
+    try:
+        return os.stat(f"{layer}/{_NAME}").st_size + tree_size(f"{layer}/{_REPLACED}")
+    except FileNotFoundError:
+        return 0
 
 
 class Original:

@@ -1,8 +1,8 @@
 """Remove an image, or one of its names, and what no image and no container needs any more (rmi, prune, sweeps).
 
-A layer stays while an image lists it, or a running command has written down that it wants it; a blob and a manifest
-likewise. All this happens under the store's lock. While an image is removed, a directory in ROOT/tmp has its id: the
-next command completes a removal that was killed.
+A layer stays while an image or the build cache lists it, or a running command has written down that it wants it; a blob
+and a manifest likewise. All this happens under the store's lock. While an image is removed, a directory in ROOT/tmp has
+its id: the next command completes a removal that was killed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import os
 
 from tinybox.errors import ImageError, Reported
-from tinybox.images import content
+from tinybox.images import build_cache, content
 from tinybox.images.reference import parse
 from tinybox.images.store import ANNOTATION, LAYERED, Store, entries, layer_key, layer_record
 from tinybox.linux import files
@@ -24,22 +24,25 @@ if TYPE_CHECKING:
 REMOVAL = "removal"  # a directory in ROOT/tmp while `rmi` removes an image
 
 
-def remove(store: Store, text: str) -> tuple[list[str], list[str]]:
+def remove(store: Store, text: str, *, force: bool = False) -> tuple[list[str], list[str]]:
     """Remove the name *text*, and with an image's last name also its files, as docker-rmi(1) does.
 
     The lists have the names, and the ids of images, that were removed. ImageError: a container uses the image, or
     *text* is an id, and the image has several names.
+
+    With *force*, an id stands for all names of its image, and a name is removed even if a container uses the image:
+    the image then stays without a name, because the container needs its layers, running or not.
     """
     with store.locked():
         image_id, reference = store.resolve(text)
         names = [name for name, owner in store.names() if owner == image_id]
-        tags = [name for name in names if "@" not in name]
-        if reference and set(tags) - {reference}:
-            gone = [reference, *_orphans(reference, names)]
+        gone = [reference, *_orphans(reference, names)] if reference else []
+        if gone and (set(names) - set(gone) or (force and containers_using(store, image_id))):
             for name in gone:
                 os.unlink(store.link(parse(name)))
             return gone, []
-        _check_unused(store, text, image_id, tags)
+        tags = [name for name in names if "@" not in name]
+        _check_unused(store, text, image_id, [] if force or reference else tags)
         mark = f"{store.root}/tmp/{REMOVAL}/{image_id}"
         os.makedirs(mark, 0o700, exist_ok=True)
         for name in names:
@@ -62,6 +65,7 @@ def collect(store: Store) -> None:
         return
     used = {layer_key(diff_id) for diff_ids in found for diff_id in diff_ids}
     used.update(map(layer_key, content.wanted(store.root)))
+    used.update(map(layer_key, build_cache.layers(store.root)))
     there = set(os.listdir(f"{store.root}/layers"))
     for key in there - used:
         gone = f"{store.root}/tmp/gone-{key}"
@@ -104,7 +108,9 @@ def containers_using(store: Store, image_id: str) -> list[str]:
 
 def _check_unused(store: Store, text: str, image_id: str, names: list[str]) -> None:
     if len(names) > 1:
-        raise ImageError(f"image {text}", f"it has several names: {', '.join(names)}", "remove it name by name")
+        raise ImageError(
+            f"image {text}", f"it has several names: {', '.join(names)}", "remove it name by name, or with --force"
+        )
     users = containers_using(store, image_id)
     if users:
         raise ImageError(f"image {text}", f"used by {', '.join(users)}", f"first tinybox rm {' '.join(users)}")

@@ -39,12 +39,28 @@ def make(
         os.close(parent)
 
 
-def open_parent(root: int, path: bytes, before: Callable[[], None] | None = None) -> tuple[int, bytes]:
+def open_directory(root: int, path: bytes, made: Callable[[int], None] | None = None) -> int:
+    """Open the directory *path* inside *root*, and make what is missing of it; return its fd.
+
+    *made* is called with an fd of each new directory. ENOTDIR: a file is there. See `open_parent`, mkdirat(2).
+    """
+    parent, name = open_parent(root, path, made=made)
+    if not name:
+        return parent
+    try:
+        return _entered(parent, name, None, made=made)
+    finally:
+        os.close(parent)
+
+
+def open_parent(
+    root: int, path: bytes, before: Callable[[], None] | None = None, made: Callable[[int], None] | None = None
+) -> tuple[int, bytes]:
     """Open the directory of the file to which *path* leads inside *root*; return its fd and the file's name in it.
 
     Missing directories are made. Links are followed, also the last one, and a dangling one to the place where it leads.
-    Without a name the path leads to that directory itself. *before* is called before a file is made. ELOOP: more than
-    40 links. See path_resolution(7).
+    Without a name the path leads to that directory itself. *before* is called before a directory is made, *made* with
+    an fd of each new one. ELOOP: more than 40 links. See path_resolution(7).
     """
     pending, done, links = _parts(path), list[bytes](), 0
     here = os.open(".", _PLACE, dir_fd=root)
@@ -63,7 +79,7 @@ def open_parent(root: int, path: bytes, before: Callable[[], None] | None = None
             elif not pending:
                 return here, name
             else:
-                here = _instead(here, _entered(here, name, before))
+                here = _instead(here, _entered(here, name, before, made=made))
                 done.append(name)
     except BaseException:
         os.close(here)
@@ -102,7 +118,13 @@ def _target(here: int, name: bytes) -> bytes | None:
         raise
 
 
-def _entered(here: int, name: bytes, before: Callable[[], None] | None, mode: int = 0o755) -> int:
+def _entered(
+    here: int,
+    name: bytes,
+    before: Callable[[], None] | None,
+    mode: int = 0o755,
+    made: Callable[[int], None] | None = None,
+) -> int:
     """Open the directory *name*, and make it if it is missing."""
     try:
         return os.open(name, _PLACE | os.O_NOFOLLOW, dir_fd=here)
@@ -115,6 +137,8 @@ def _entered(here: int, name: bytes, before: Callable[[], None] | None, mode: in
         return os.open(name, _PLACE | os.O_NOFOLLOW, dir_fd=here)
     fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
     os.fchmod(fd, mode)
+    if made is not None:
+        made(fd)
     return fd
 
 

@@ -43,11 +43,14 @@ def moving(bundle: Bundle) -> Bundle:
 
 
 def run(bundle: Bundle, before: str = DEVICES, after: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the bundle in a network namespace that the script *before* has furnished, and then the script *after*."""
+    """Run the bundle in a network namespace that the script *before* has furnished, and then the script *after*.
+
+    The mounts of both scripts are in a mount namespace of their own.
+    """
     bundle.save()
     runtime = Path(sys.executable).with_name("tinybox-oci")
     command = f"{runtime} --root {bundle.path}/state run --bundle {bundle.path} {bundle.name}"
-    words = ["unshare", "-n", "sh", "-c", f"{before}\n{command} < /dev/null\necho status $?\n{after}"]
+    words = ["unshare", "--net", "--mount", "sh", "-c", f"{before}\n{command} < /dev/null\necho status $?\n{after}"]
     return subprocess.run(words, capture_output=True, text=True, check=False, timeout=TIMEOUT)
 
 
@@ -143,7 +146,7 @@ def test_a_network_namespace_that_is_joined_gets_the_device(moving: Bundle) -> N
     before = f"touch {moving.path}/net\nunshare --net={moving.path}/net true\n{DEVICES}"
     look = f"nsenter --net={moving.path}/net ip -br addr show eth7; umount {moving.path}/net"
     moving.save()
-    done = run(moving, before=f"mount --make-rprivate / ;{before}", after=look)
+    done = run(moving, before=before, after=look)
     assert "status 0" in done.stdout, done
     assert "10.9.8.7/24" in done.stdout.rpartition("status 0")[2]
 

@@ -123,7 +123,7 @@ def test_a_hard_link_to_a_file_that_is_only_a_whiteout_is_refused(elsewhere: Com
     lower = archive([directory("t"), regular("t/f")])
     members = [wh("f"), hard_link("t/h", "t/f")]
     done = elsewhere("load", "-i", str(saved(tmp_path / "x.tar", [lower, archive(members)], "forms")))
-    assert (done.returncode, len(done.stderr.splitlines())) == (125, 1)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "t/h" in done.stderr
     assert elsewhere("images", "-q").stdout == ""
     good = archive([regular("t/f"), *members])

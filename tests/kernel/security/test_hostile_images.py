@@ -100,7 +100,7 @@ def test_an_image_with_a_wrong_config_is_refused(
 ) -> None:
     """Each wrong type in an image's config is one line at the import, and the store is as it was."""
     before = elsewhere("images").stdout
-    one_line(elsewhere("load", "-i", str(saved(tmp_path, {**SOUND, **changes}, "bad:1"))), 125, says)
+    one_line(elsewhere("load", "-i", str(saved(tmp_path, {**SOUND, **changes}, "bad:1"))), 1, says)
     assert elsewhere("images").stdout == before
     looks_well(elsewhere)
 
@@ -122,7 +122,7 @@ def test_a_broken_image_in_the_store_is_named_and_breaks_nothing_else(
     assert done.stderr.count("\n") == 1
     looks_well(elsewhere)
     for words in (("run", "--rm", "bad:1", "sh"), ("create", "bad:1"), ("save", "bad:1")):
-        one_line(elsewhere(*words), 125, says)
+        one_line(elsewhere(*words), 1 if words[0] == "save" else 125, says)
     assert says in elsewhere("inspect", "bad:1").stderr
     put(elsewhere, {**SOUND, "author": "another"}, "other:1")  # imports, and the sweeps before them, work as usual
     assert elsewhere("rmi", "other:1").returncode == 0

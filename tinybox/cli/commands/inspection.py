@@ -26,7 +26,8 @@ def _known(paths: Paths, name: str, kind: str) -> dict[str, Any]:
             if kind or "more than one" in error.cause:
                 raise
     try:
-        return inspection.image(Store(paths.root).image(name))
+        store = Store(paths.root)
+        return inspection.image(store, store.image(name))
     except ImageError as error:
         if kind or "no such image" not in error.cause:
             raise
@@ -42,6 +43,20 @@ def inspect(names: tuple[str, ...], style: str, kind: str) -> int:
     """Show all details of each NAME, a container or an image, as JSON; Spec is a container's config.json."""
     if kind not in ("", "container", "image"):
         raise UsageError(f"--type {kind}", "is unknown", "container or image")
+    return _print(names, style, kind)
+
+
+@click.command()
+@click.option("-f", "--format", "style", default="", metavar="FORMAT",
+              help="json, or a template such as '{{.Config.Env}}'.")  # fmt: skip
+@click.argument("names", nargs=-1, required=True, metavar="NAME|ID...", shell_complete=completion.images)
+def inspect_image(names: tuple[str, ...], style: str) -> int:
+    """Show all details of each image as JSON."""
+    return _print(names, style, "image")
+
+
+def _print(names: tuple[str, ...], style: str, kind: str) -> int:
+    """Print the details of each name of this *kind*, and an error for each one that is missing; return the status."""
     template = Template("{{json .}}" if style == "json" else style)
     paths, found, failed = Paths(), [], []
     for name in names:

@@ -41,6 +41,13 @@ def label_option() -> Decorator:
     return click.option("--filter", "filters", multiple=True, metavar="label=KEY[=VALUE]", help=text)
 
 
+def prune_filter_option() -> Decorator:
+    """Return the option --filter of `system prune` and `image prune`, with docker's keys."""
+    text = "Only those made before TIME (10m, 2026-11-21), with this label, or without it (label!=)."
+    metavar = "until=TIME|label=KEY[=VALUE]"
+    return click.option("--filter", "filters", multiple=True, metavar=metavar, help=text)
+
+
 def print_lines(lines: Iterable[str]) -> None:
     """Print *lines*, all in one call."""
     click.echo("".join(f"{line}\n" for line in lines), nl=False)

@@ -53,6 +53,24 @@ def add_groups(user: User, names: Sequence[str], layers: Sequence[str]) -> None:
     user["additionalGids"] = sorted({*user.get("additionalGids", []), *more})
 
 
+def owner(option: str, text: str, layers: Sequence[str]) -> tuple[int, int]:
+    """Return the numbers of ``USER[:GROUP]``, the new owner of a file; *option* is for errors; see `resolve`.
+
+    Without a group, a number is that of the group, too, and a name means the user's primary group, as in docker.
+    """
+    name, _, group_name = text.partition(":")
+    if not name:
+        raise UsageError(f"{option} {text}", "it has no user", "USER[:GROUP]")
+    row = None if is_whole(name) else _row(_table(layers, "/etc/passwd", 7), name)
+    if row is None and not is_whole(name):
+        raise UsageError(f"{option} {text}", f"no user {name} in the image's /etc/passwd")
+    uid, gid = (int(row[2]), int(row[3])) if row else (_number(option, text, name),) * 2
+    if group_name:
+        groups = [] if is_whole(group_name) else _table(layers, "/etc/group", 4)
+        gid = _group(option, text, group_name, groups)
+    return uid, gid
+
+
 def _user(uid: int, gid: int, more: Sequence[int] = ()) -> User:
     return {"uid": uid, "gid": gid, "additionalGids": sorted({gid, *more})}
 

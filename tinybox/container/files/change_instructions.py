@@ -1,7 +1,11 @@
-"""commit --change: apply Dockerfile instructions (CMD, ENV, EXPOSE ...) to an image's config; see docker-commit(1)."""
+"""commit --change: apply Dockerfile instructions (CMD, ENV, EXPOSE ...) to an image's config; see docker-commit(1).
+
+The functions without an underscore change a config by values that are parsed already; `build` uses them, too.
+"""
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -69,55 +73,67 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in (part.partition("=") for part in parts)]
 
 
-def _env(config: Config, text: str) -> None:
-    variables = dict(line.partition("=")[::2] for line in config.get("Env") or []) | dict(_pairs(text))
-    config["Env"] = [f"{name}={value}" for name, value in variables.items()]
+def variables(config: Config) -> dict[str, str]:
+    """Return the environment of *config* as a dictionary."""
+    return dict(line.partition("=")[::2] for line in config.get("Env") or [])
 
 
-def _label(config: Config, text: str) -> None:
-    config["Labels"] = {**(config.get("Labels") or {}), **dict(_pairs(text))}
+def add_variables(config: Config, pairs: Sequence[tuple[str, str]]) -> None:
+    """Set variables of the environment."""
+    config["Env"] = [f"{name}={value}" for name, value in (variables(config) | dict(pairs)).items()]
 
 
-def _expose(config: Config, text: str) -> None:
+def add_labels(config: Config, pairs: Sequence[tuple[str, str]]) -> None:
+    """Set labels."""
+    config["Labels"] = {**(config.get("Labels") or {}), **dict(pairs)}
+
+
+def expose(config: Config, words: Sequence[str]) -> None:
+    """Add exposed ports, ``80``, ``53/udp`` or ``8000-8010``; ValueError: it is no port."""
     ports: dict[str, Config] = {}
-    for word in text.split():
-        number, _, protocol = word.partition("/")
-        if not is_whole(number) or not 0 < int(number) < 1 << 16:
+    for word in words:
+        numbers, _, protocol = word.partition("/")
+        first, is_range, last = numbers.partition("-")
+        ends = [first, last if is_range else first]
+        if not all(is_whole(end) and 0 < int(end) < 1 << 16 for end in ends) or int(ends[0]) > int(ends[1]):
             raise ValueError(f"{word} is no port: write 80 or 53/udp")
-        ports[f"{number}/{protocol or 'tcp'}"] = {}
+        for number in range(int(ends[0]), int(ends[1]) + 1):
+            ports[f"{number}/{(protocol or 'tcp').lower()}"] = {}
     config["ExposedPorts"] = {**(config.get("ExposedPorts") or {}), **ports}
 
 
-def _volume(config: Config, text: str) -> None:
-    paths = _list(text) or text.split()
+def add_volumes(config: Config, paths: Sequence[str]) -> None:
+    """Declare volumes; ValueError: a path is empty or not absolute."""
     if not all(path.startswith("/") for path in paths):
         raise ValueError("a volume's path must be absolute")
     config["Volumes"] = {**(config.get("Volumes") or {}), **{path: {} for path in paths}}
 
 
-def _workdir(config: Config, text: str) -> None:
-    if not text.startswith("/"):
-        text = f"{(config.get('WorkingDir') or '').rstrip('/')}/{text}"
-    config["WorkingDir"] = text
+def set_directory(config: Config, path: str) -> None:
+    """Set the working directory; a relative *path* begins at the former one."""
+    config["WorkingDir"] = os.path.normpath(os.path.join("/", config.get("WorkingDir") or "", path)).replace("//", "/")
 
 
-def _user(config: Config, text: str) -> None:
+def set_user(config: Config, text: str) -> None:
+    """Set the user of the program."""
     config["User"] = text
 
 
-def _stop_signal(config: Config, text: str) -> None:
-    signal_option.signal_number("change STOPSIGNAL", text)
+def set_stop_signal(config: Config, text: str) -> None:
+    """Set the signal that `stop` sends; ValueError: there is no such signal."""
+    if not signal_option.signal_named(text):
+        raise ValueError(f"{text} is not a signal: kill -l lists them")
     config["StopSignal"] = text
 
 
 _INSTRUCTIONS: dict[str, Callable[[Config, str], None]] = {
     "CMD": _command("Cmd"),
     "ENTRYPOINT": _command("Entrypoint"),
-    "ENV": _env,
-    "EXPOSE": _expose,
-    "LABEL": _label,
-    "STOPSIGNAL": _stop_signal,
-    "USER": _user,
-    "VOLUME": _volume,
-    "WORKDIR": _workdir,
+    "ENV": lambda config, text: add_variables(config, _pairs(text)),
+    "EXPOSE": lambda config, text: expose(config, text.split()),
+    "LABEL": lambda config, text: add_labels(config, _pairs(text)),
+    "STOPSIGNAL": set_stop_signal,
+    "USER": set_user,
+    "VOLUME": lambda config, text: add_volumes(config, _list(text) or text.split()),
+    "WORKDIR": set_directory,
 }

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def made(upper: str, layers: Sequence[str], mark: str) -> set[str]:
-    """Return the paths in *upper* that were made as mount points for the three files of /etc.
+def made(upper: str, layers: Sequence[str], mark: str, more: Sequence[str] = ()) -> set[str]:
+    """Return the paths in *upper* that were made as mount points: of the three files of /etc, and of *more* mounts.
 
     Their directories are among them, if *upper* has nothing else in them and they are unchanged. *mark* is the
     overlay's attribute of opaque directories; see overlay.opaque_mark.
@@ -26,12 +26,12 @@ def made(upper: str, layers: Sequence[str], mark: str) -> set[str]:
     found: set[bytes] = set()
     layers = [layer for layer in layers if layer]
     with Merged([*layers, upper], mark) as box, Merged(layers) as image, Merged([upper]) as own:
-        for path in ETC:
+        for path in [*ETC, *more]:
             try:
                 place = box.resolve(os.fsencode(path))
             except OSError:
                 continue  # the box has removed it, or has made a loop of links
-            if image.stat(place) is None and _is_empty_file(own.stat(place)):
+            if image.stat(place) is None and (_is_empty_file(own.stat(place)) or _is_empty_directory(place, own)):
                 found.add(place)
         for place in list(found):
             folder = place.rpartition(b"/")[0]
@@ -43,6 +43,11 @@ def made(upper: str, layers: Sequence[str], mark: str) -> set[str]:
 
 def _is_empty_file(info: os.stat_result | None) -> bool:
     return info is not None and stat.S_ISREG(info.st_mode) and info.st_size == 0
+
+
+def _is_empty_directory(place: bytes, own: Merged) -> bool:
+    info = own.stat(place)
+    return info is not None and stat.S_ISDIR(info.st_mode) and not own.names(own.root, place)
 
 
 def _is_unchanged(folder: bytes, own: Merged, image: Merged, found: set[bytes]) -> bool:

@@ -34,14 +34,15 @@ def plan(task: Task) -> Plan:
     """
     _check(task)
     meanwhile, mounted, starting = _hooks(task)
+    mode = task.annotations.get(spec.INIT, init.NONE)
     inside = [
         *_prepare_namespaces(task),
         *planned_mounts.steps(task),
         *mounted,
         *_change_root(task),
         *_set_process(task),
-        *program.rights(task, joins="pid" in task.joined),
-        *program.begin(task, task.annotations.get(spec.INIT, init.NONE), joins="pid" in task.joined, before=starting),
+        *program.rights(task, mode, joins="pid" in task.joined),
+        *program.begin(task, mode, joins="pid" in task.joined, before=starting),
     ]
     made, joined = cgroups.class_of_service(task)
     outside = [

@@ -45,10 +45,10 @@ def join_keyring(task: Task, *, new: bool) -> list[Step]:
     return [Step("keyring", says, "session-keyring(7)", keyring.join, *act)]
 
 
-def rights(task: Task, *, joins: bool) -> list[Step]:
+def rights(task: Task, mode: str, *, joins: bool) -> list[Step]:
     """Plan the steps that set the program's user, groups and capabilities, in the only order that works.
 
-    The seccomp filter is planned with them, see planning/seccomp.py; *joins* is as for `begin`.
+    The seccomp filter is planned with them, see planning/seccomp.py; *mode* and *joins* are as for `begin`.
     """
     user, sets = task.process.get("user", {}), granted(task)
     uid, gid = user.get("uid", 0), user.get("gid", 0)
@@ -57,7 +57,8 @@ def rights(task: Task, *, joins: bool) -> list[Step]:
     task.confinement = limit = seccomp.confinement(task, masks, uid, joins=joins)
     needed, late = limit.needed() if limit else 0, limit and limit.comes_late() and not task.process.get("selinuxLabel")
     inherited = needed if late else 0  # root of the trampoline gets its rights by execve(2), others by the ambient set
-    kept = 0 if late and uid == 0 else needed
+    # If execve(2) gave this process itself a right that it has not had, it would not die with its parent any more.
+    kept = 0 if late and uid == 0 and mode in (init.FORWARD, init.REAP) else needed
     steps = []
     if task.process.get("noNewPrivileges"):
         says = "Forbid that execve(2) gives a program more rights (setuid, file capabilities)"

@@ -5,9 +5,11 @@ Several values of one key are alternatives; all keys must match, and all labels 
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from tinybox import text_values
+from tinybox.container.views import units
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,18 +18,23 @@ if TYPE_CHECKING:
     Test = Callable[[Any], bool]
 
 
+NO_LABEL = "label!"  # docker's key for things without a label
+
+
 class Filter:
     """One combined test of several --filter options; UsageError names the option that is wrong.
 
-    A subclass has a method ``_KEY`` for each key, which returns a test for a value of that key.
+    A subclass has a method ``_KEY`` for each key, which returns a test for a value of that key; for ``label!`` it is
+    _no_label.
     """
 
     def __init__(self, words: Sequence[str], keys: Sequence[str]) -> None:
         self.values = pairs(words, keys)
         self._alternatives: list[list[Test]] = []
         for key, values in self.values.items():
-            tests = [getattr(self, f"_{key}")(value) for value in values]
-            self._alternatives += [[test] for test in tests] if key == "label" else [tests]
+            make = self._no_label if key == NO_LABEL else getattr(self, f"_{key}")
+            tests = [make(value) for value in values]
+            self._alternatives += [[test] for test in tests] if key in ("label", NO_LABEL) else [tests]
 
     def __call__(self, thing: Any) -> bool:
         """Return whether *thing* matches the filter."""
@@ -36,6 +43,14 @@ class Filter:
     def _label(self, value: str) -> Test:
         key, has_value, wanted = value.partition("=")
         return lambda thing: key in thing.labels and (not has_value or thing.labels[key] == wanted)
+
+    def _no_label(self, value: str) -> Test:
+        has_label = self._label(value)
+        return lambda thing: not has_label(thing)
+
+    def _until(self, value: str) -> Test:
+        limit = units.moment("--filter until", value, time.time_ns())
+        return lambda thing: thing.created < limit
 
 
 def pairs(words: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:

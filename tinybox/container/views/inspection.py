@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tinybox.container.records.spec import Spec
     from tinybox.container.views.listing import Listed
-    from tinybox.images.store import Image
+    from tinybox.images.store import Image, Store
 
     JsonObject = dict[str, Any]
 
@@ -165,15 +165,22 @@ def _if_there(path: str) -> str:
     return path if os.path.exists(path) else ""
 
 
-def image(found: Image) -> JsonObject:
+def image(store: Store, found: Image) -> JsonObject:
     """Return everything about an image, with docker's keys."""
+    document = store.record(found.id)
+    steps = document.get("history") or [{}]
     return {
         "Id": f"sha256:{found.id}",
-        "RepoTags": [found.reference] if found.reference else [],
-        "RepoDigests": [],
+        "RepoTags": [name for name, owner in store.names() if owner == found.id and "@" not in name],
+        "RepoDigests": store.digests().get(found.id, []),
+        "Parent": "",
+        "Comment": steps[-1].get("comment") or "",
         "Created": rfc3339(found.created),
+        "DockerVersion": "",
+        "Author": document.get("author") or "",
         "Architecture": found.architecture,
-        "Os": "linux",
+        **({"Variant": document["variant"]} if document.get("variant") else {}),
+        "Os": document.get("os") or "linux",
         "Size": found.size,
         "Config": found.config,
         "GraphDriver": {"Name": "overlay", "Data": {"LowerDir": ":".join(reversed(found.layers))}},

@@ -107,9 +107,9 @@ def binary_size(count: float) -> str:
     return _size(count, 1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"), 4)
 
 
-def decimal_size(count: float) -> str:
-    """Return a number of bytes in units of 1000, with at most three digits: ``1.2kB``."""
-    return _size(count, 1000, ("B", "kB", "MB", "GB", "TB", "PB"), 3)
+def decimal_size(count: float, digits: int = 3) -> str:
+    """Return a number of bytes in units of 1000, with at most so many *digits*: ``1.2kB``."""
+    return _size(count, 1000, ("B", "kB", "MB", "GB", "TB", "PB"), digits)
 
 
 def _size(count: float, base: int, units: tuple[str, ...], digits: int) -> str:

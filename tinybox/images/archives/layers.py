@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 MARK = f"{XATTR}{OVERLAY_OPAQUE}"  # the attribute of an opaque directory, without a user namespace
 
 
-def pack(upper: str, path: str, mark: str, omitted: Report, without: Collection[str] = ()) -> bool:
+def pack(
+    upper: str, path: str, mark: str, omitted: Report, without: Collection[str] = (), newest: int | None = None
+) -> bool:
     """Write the directory *upper*, except the paths *without*, to the layer archive *path*; return if it has files.
 
     The paths in *without* begin with a slash, which means *upper*; with a directory the caller also lists all files
-    below it. *omitted* is called with the name of each file that a layer cannot contain.
+    below it. *omitted* is called with the name of each file that a layer cannot contain. A time of a file that is later
+    than *newest*, in seconds since 1970, becomes that: SOURCE_DATE_EPOCH.
     """
     fd, packed = os.open(upper, os.O_PATH | os.O_DIRECTORY), 0
 
@@ -36,6 +39,8 @@ def pack(upper: str, path: str, mark: str, omitted: Report, without: Collection[
         for member in members(fd, ".", omitted, marks=True):
             if f"/{member.header.name}" not in without:
                 packed += 1
+                if newest is not None:
+                    member.header.mtime = min(member.header.mtime, newest)
                 yield member
 
     try:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from tinybox.errors import ImageError, TinyboxError
 from tinybox.images import content, intake
 from tinybox.images.archives.archive import free
-from tinybox.images.registry import manifests, workers
+from tinybox.images.registry import manifests
 from tinybox.images.registry.layers import is_here
+from tinybox.linux import workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tinybox.errors import ImageError
 from tinybox.images import content, packed
 from tinybox.images.reference import parse
-from tinybox.images.registry import manifests, workers
+from tinybox.images.registry import manifests
 from tinybox.images.registry.layers import Report
 from tinybox.images.registry.repository import repositories
+from tinybox.linux import workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Do several tasks at once, each in a child process, because unpacking needs more than one processor.
+"""Do several tasks at once, each in a child process: unpacking a layer needs a processor of its own; see fork(2).
 
 A child tells its parent about its progress by lines of JSON in a pipe. The first error ends all children, and is raised
 in the parent. If the parent is killed, so are its children.
@@ -23,22 +23,29 @@ if TYPE_CHECKING:
     Task = Callable[[Tell], None]
 
 MOST = 3  # at once, as many as docker's max-concurrent-downloads
-NAME = b"tinybox:layer"
 _ERROR = "error"
 
 
-def run(tasks: Sequence[Task], told: Callable[[Any], None]) -> None:
-    """Carry out *tasks*, at most MOST at a time, in their order; *told* gets every message of a child.
+def run(
+    tasks: Sequence[Task],
+    told: Callable[[Any], None],
+    *,
+    name: bytes = b"tinybox:layer",
+    may_begin: Callable[[int], bool] = lambda _: True,
+) -> None:
+    """Carry out *tasks*, at most MOST at a time, in their order; *told* gets every message of a child; see fork(2).
 
     A task is called with a function that sends a message, any value of JSON. The error of the first task that fails is
-    raised here, when all children have ended.
+    raised here, when all children have ended. *name* is that of the children in ps(1). *may_begin* is asked with a
+    task's number: a task may need what others have told. It must be true for one task whenever no child runs.
     """
-    waiting = list(tasks)
+    waiting = list(enumerate(tasks))
     children: dict[int, _Child] = {}
     try:
         while waiting or children:
-            while waiting and len(children) < MOST:
-                child = _Child(waiting.pop(0), [each.fd for each in children.values()])
+            while len(children) < MOST and (ready := next((one for one in waiting if may_begin(one[0])), None)):
+                waiting.remove(ready)
+                child = _Child(ready[1], name, [each.fd for each in children.values()])
                 children[child.fd] = child
             for fd in select.select(list(children), [], [])[0]:
                 for message in children[fd].messages():
@@ -53,12 +60,12 @@ def run(tasks: Sequence[Task], told: Callable[[Any], None]) -> None:
 class _Child:
     """A child process that does one *task*, and the pipe *fd* from which its messages are read."""
 
-    def __init__(self, task: Task, others: Sequence[int]) -> None:
+    def __init__(self, task: Task, name: bytes, others: Sequence[int]) -> None:
         self.fd, write = os.pipe2(os.O_CLOEXEC)
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            _be_child(task, write, parent, [*others, self.fd])
+            _be_child(task, name, write, parent, [*others, self.fd])
         os.close(write)
         self.has_ended = False
         self._rest = b""
@@ -83,7 +90,8 @@ class _Child:
         if self._error is not None:
             raise self._error
         if status != 0:
-            raise HostError("a process that fetches a layer", f"ended with status {status}", "is there enough memory?")
+            cause = f"ended with status {os.waitstatus_to_exitcode(status)}"
+            raise HostError("a process of this command", cause, "is there enough memory?")
 
     def kill(self) -> None:
         """End the child and wait for it."""
@@ -92,13 +100,13 @@ class _Child:
         os.close(self.fd)
 
 
-def _be_child(task: Task, fd: int, parent: int, not_mine: Sequence[int]) -> NoReturn:
+def _be_child(task: Task, name: bytes, fd: int, parent: int, not_mine: Sequence[int]) -> NoReturn:
     """Do *task* and end; its messages and its error go to the pipe *fd*."""
     status = 1
     try:
         process.set_parent_death_signal(signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process after Ctrl-C
-        process.set_name(NAME)
+        process.set_name(name)
         for other in not_mine:
             os.close(other)
         if os.getppid() == parent:  # else it was killed before the death signal was set
@@ -122,6 +130,6 @@ def _parts(error: BaseException) -> list[str]:
     if isinstance(error, TinyboxError):
         return [type(error).__name__, error.thing, error.cause, error.cure]
     if isinstance(error, OSError):
-        thing = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "layer"
+        thing = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "file"
         return ["HostError", thing, error.strerror or str(error), ""]
-    return ["ImageError", "layer", f"{type(error).__name__}: {error}"[:300], "this is a fault of tinybox"]
+    return ["TinyboxError", "", f"{type(error).__name__}: {error}"[:300], "this is a fault of tinybox"]

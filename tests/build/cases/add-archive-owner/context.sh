@@ -1,0 +1,5 @@
+mkdir d
+echo content > d/f
+chown 7:8 d/f
+tar -cf a.tar d
+rm -r d

@@ -1,0 +1,1 @@
+mkdir d/sub; ln d/a d/sub/b; ln d/a d/c

@@ -1,0 +1,278 @@
+"""`tinybox build`: make an image by a Containerfile, in docker's words."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from tinybox.cli import completion
+from tinybox.cli.commands.explained import BUILD, NOTHING, ExplainedCommand, Explaining, explain_options, showing
+from tinybox.cli.commands.registry import from_registry, make_again, make_missing, platform_option, store
+from tinybox.container.records import host
+from tinybox.errors import ImageError, UsageError
+from tinybox.images.reference import parse
+from tinybox.text_values import is_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from io import BufferedReader
+    from typing import Any
+
+    from tinybox.build.building import Report, Wish
+    from tinybox.build.context import Context
+
+NAMES = ("Containerfile", "Dockerfile")
+EPOCH = "SOURCE_DATE_EPOCH"
+PROGRESS = ("auto", "plain", "tty", "quiet")
+_ARCHIVES = {0: (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"), 257: (b"ustar",)}  # marks, by position
+_SECRET_MOST = 500 << 10  # bytes, as in docker
+
+
+class Asked(NamedTuple):
+    """The options of the command that `started` needs; see `tinybox build --help`."""
+
+    file: str
+    names: Iterable[str]
+    arguments: Mapping[str, str]
+    target: str
+    labels: Mapping[str, str]
+    platform: str
+    secrets: Mapping[str, bytes]
+    network: str
+    no_cache: bool
+    keep_failed: bool
+    pull: bool
+
+
+@click.command(cls=ExplainedCommand)
+@click.argument("context", metavar="CONTEXT|-", shell_complete=completion.files)
+@click.option("-t", "--tag", "names", multiple=True, metavar="NAME[:TAG]", help="A name for the image.")
+@click.option("-f", "--file", "file", default="", metavar="FILE|-", shell_complete=completion.files,
+              help="The Containerfile (default: CONTEXT/Containerfile, or CONTEXT/Dockerfile).")  # fmt: skip
+@click.option("--build-arg", "arguments", multiple=True, metavar="NAME[=VALUE]",
+              help="A value for an ARG; without one, the variable of this shell.")  # fmt: skip
+@click.option("--target", default="", metavar="STAGE", help="Build this stage, by name or number (default: the last).")
+@click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="A label for the image.")
+@click.option("--no-cache", is_flag=True, help="Carry out every instruction again.")
+@click.option("--pull", is_flag=True, help="Make or fetch the base images again, even if they are here.")
+@click.option("--network", default="", metavar="MODE", help="The network of RUN: default, none, host, or a name.")
+@click.option("--secret", "secrets", multiple=True, metavar="id=NAME[,src=FILE|,env=NAME]",
+              help="A file or a variable for RUN --mount=type=secret.")  # fmt: skip
+@platform_option()
+@click.option("--iidfile", default="", metavar="FILE", shell_complete=completion.files,
+              help="Write the image's id to FILE.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Print only the image's id.")
+@click.option("--progress", default="auto", metavar="FORM", help="auto or plain.")
+@click.option("--keep-failed", is_flag=True, help="Keep the container of a RUN that failed.")
+@explain_options("each instruction, and the layer that it makes")
+def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **options: Any) -> None:
+    """Build an image by the Containerfile of the directory CONTEXT, or of a tar archive from stdin (-).
+
+    With - the stdin may also be a Containerfile alone. The progress goes to stderr.
+    """
+    host.read("").check()
+    if progress not in PROGRESS:
+        raise UsageError(f"--progress {progress}", "is unknown", "auto or plain")
+    explaining = Explaining(options["form"], options["output"])
+    explaining.check()
+    asked = Asked(
+        options["file"],
+        options["names"],
+        given(options["arguments"]),
+        options["target"],
+        dict(label.partition("=")[::2] for label in options["labels"]),
+        options["platform"],
+        dict(map(secret, options["secrets"])),
+        "" if options["network"] == "default" else options["network"],
+        options["no_cache"],
+        options["keep_failed"],
+        pull,
+    )
+    quiet = quiet or progress == "quiet"
+    image_id = started(context, asked, quiet=quiet, plain=progress == "plain", explaining=explaining)
+    if iidfile:
+        from tinybox.linux import files
+
+        files.replace(iidfile, f"sha256:{image_id}".encode(), 0o644)
+    if quiet:
+        click.echo(f"sha256:{image_id}")
+
+
+def started(
+    context: str, asked: Asked, *, quiet: bool = False, plain: bool = False, explaining: Explaining = NOTHING
+) -> str:
+    """Build the image that *asked* describes, from the directory *context* or "-", and return its id."""
+    from tinybox.build import building
+    from tinybox.cli.formatting.build_progress import Plain
+
+    is_told = quiet or (explaining.form == "text" and not explaining.output)  # the text has the progress, too
+    report: Report = building.Report() if is_told else Plain(dims=not plain and sys.stderr.isatty())
+    with ExitStack() as stack:
+        content, file, found = _opened(stack, context, asked.file)
+        wish = _wish(asked, content, file, found)
+        with _traced(explaining, wish, report) as (told, made):
+            image_id = building.build(store(), wish, _bring(pulls=asked.pull), told, epoch(asked.arguments))
+            made(image_id)
+    if not quiet:
+        for line in [f"writing image sha256:{image_id}", *(f"naming to {name}" for name in wish.names)]:
+            print(line, file=sys.stderr)
+    return image_id
+
+
+@contextmanager
+def _traced(explaining: Explaining, wish: Wish, report: Report) -> Iterator[tuple[Report, Callable[[str], None]]]:
+    """Yield the report of the build, with the trace if that is asked for, and a function to tell it the image's id."""
+    with showing(explaining, BUILD) as show:
+        if show is None:
+            yield report, lambda _: None
+            return
+        from tinybox.seeing.build_trace import BuildTrace
+
+        with BuildTrace(store(), wish, report, show) as trace:
+            yield trace, lambda image_id: trace.image(store(), image_id, wish.names)
+
+
+def _wish(asked: Asked, content: bytes, file: str, context: Context) -> Wish:
+    from tinybox.build.building import Wish
+
+    names = [parse(name) for name in asked.names]
+    for name in names:
+        if name.digest:
+            raise UsageError(f"--tag {name}", "a new image cannot have a digest", "NAME[:TAG]")
+    return Wish(
+        content, file, context, names, asked.arguments, asked.target, asked.labels, asked.platform, asked.secrets,
+        asked.network, not asked.no_cache, asked.keep_failed,
+    )  # fmt: skip
+
+
+def _opened(stack: ExitStack, context: str, file: str) -> tuple[bytes, str, Context]:
+    """Return the Containerfile, its name for messages, and the context, which *stack* closes."""
+    from tinybox.build.containerfile import LARGEST
+    from tinybox.build.context import Context
+
+    if context == "-":
+        if file == "-":
+            raise UsageError("build", "CONTEXT and --file cannot both be stdin", "give one of them a path")
+        stdin: BufferedReader = sys.stdin.buffer  # type: ignore[assignment]
+        if not _is_archive(stdin.peek(512)):
+            if file:
+                raise UsageError(f"--file {file}", "stdin is no archive that could have it", "leave --file out")
+            return stdin.read(LARGEST + 1), "stdin", stack.enter_context(Context.nothing())
+        work = stack.enter_context(_workspace())
+        found = stack.enter_context(Context.of_archive(stdin, work, f"{file or NAMES[0]}.dockerignore"))
+        return *_inside(found, file, LARGEST), found
+    if file == "-":
+        return sys.stdin.buffer.read(LARGEST + 1), "stdin", stack.enter_context(Context.of_directory(context))
+    path = file or next(filter(os.path.exists, (os.path.join(context, name) for name in NAMES)), "")
+    if not path:
+        if not os.path.isdir(context):
+            raise UsageError(f"build {context}", "is no directory", "give the directory with the files")
+        raise UsageError(f"build {context}", "has no Containerfile and no Dockerfile", "-f FILE")
+    own = f"{path}.dockerignore"
+    try:
+        with open(path, "rb") as opened:
+            content = opened.read(LARGEST + 1)
+    except OSError as error:
+        raise UsageError(path, f"cannot be read: {error.strerror}", "-f FILE") from error
+    ignore = own if os.path.exists(own) else None
+    return content, path, stack.enter_context(Context.of_directory(context, ignore))
+
+
+def _inside(context: Context, file: str, most: int) -> tuple[bytes, str]:
+    for name in [file] if file else NAMES:
+        content = context.read(name, most)
+        if content is not None:
+            return content, name
+    raise UsageError("build -", f"the archive has no {file or ' and no '.join(NAMES)}", "-f FILE")
+
+
+def _workspace() -> Any:
+    from contextlib import contextmanager
+
+    from tinybox.images import intake
+
+    @contextmanager
+    def made() -> Any:
+        with intake.workspace(store()) as work:
+            yield work.path
+
+    return made()
+
+
+def _is_archive(beginning: bytes) -> bool:
+    return any(beginning[at:].startswith(marks) for at, marks in _ARCHIVES.items())
+
+
+def given(words: Iterable[str]) -> dict[str, str]:
+    """Return the values of --build-arg: a name without a value has that of the caller's environment, if it is set."""
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name:
+            raise UsageError(f"--build-arg {word!r}", "names no variable", "NAME[=VALUE]")
+        if equals or name in os.environ:
+            found[name] = value if equals else os.environ[name]
+    return found
+
+
+def epoch(arguments: Mapping[str, str]) -> int | None:
+    """Return SOURCE_DATE_EPOCH of --build-arg or of the environment, in seconds since 1970; None: it is not set."""
+    text = arguments.get(EPOCH, os.environ.get(EPOCH, ""))
+    if not text:
+        return None
+    if not is_whole(text) or int(text) >= 1 << 33:
+        raise UsageError(f"{EPOCH}={text}", "is no number of seconds since 1970", "date +%s prints one")
+    return int(text)
+
+
+def secret(text: str) -> tuple[str, bytes]:
+    """Return the id and the content of a --secret; UsageError: it cannot be read."""
+    fields = dict(part.partition("=")[::2] for part in text.split(","))
+    name, kind = fields.pop("id", ""), fields.pop("type", "")
+    file, variable = fields.pop("src", "") or fields.pop("source", ""), fields.pop("env", "")
+    if fields or not name or kind not in {"", "file", "env"}:
+        raise UsageError(f"--secret {text}", "is wrong", "id=NAME,src=FILE or id=NAME,env=VARIABLE")
+    if not file and (variable or kind == "env" or name in os.environ):
+        variable = variable or name
+        if variable not in os.environ:
+            raise UsageError(f"--secret id={name}", f"the variable {variable} is not set", "export it")
+        return name, os.environb[os.fsencode(variable)]
+    try:
+        with open(file or name, "rb") as opened:
+            content = opened.read(_SECRET_MOST + 1)
+    except OSError as error:
+        raise UsageError(f"--secret id={name}", f"{file or name}: {error.strerror}", "src=FILE") from error
+    if len(content) > _SECRET_MOST:
+        raise UsageError(f"--secret id={name}", f"is larger than {_SECRET_MOST >> 10} KiB", "it is hardly a secret")
+    return name, content
+
+
+def _bring(*, pulls: bool) -> Callable[[str, str], None]:
+    """Return the function that makes base images: those that are missing, or with *pulls* each of them once."""
+    brought: set[str] = set()
+
+    def bring(name: str, platform: str) -> None:
+        if platform and not _is_here(name, platform):
+            from_registry(name, platform, to_stderr=True)
+        elif pulls and name not in brought:
+            make_again(name)
+        else:
+            make_missing(name)
+        brought.add(name)
+
+    return bring
+
+
+def _is_here(name: str, platform: str) -> bool:
+    from tinybox.images.registry import manifests
+
+    wanted = manifests.platform(platform)
+    try:
+        found = store().image(name)
+    except ImageError:
+        return str(wanted) == str(manifests.this_platform())  # then it may have a recipe
+    return found.architecture == wanted.architecture
