@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ from tests.support.image_archives import archive, directory, regular
 from tests.support.registries import DockerRegistry, PythonRegistry
 
 if TYPE_CHECKING:
+    from http.server import BaseHTTPRequestHandler
+
     from tests.conftest import Command
 
 pytestmark = pytest.mark.root
@@ -165,6 +168,16 @@ def test_two_images_with_common_layers_at_once(
     empty_store: Command, images: list[str], registry: PythonRegistry
 ) -> None:
     """Two pulls at once of images that share layers: the registry sends each layer once."""
+    together = threading.Barrier(2, timeout=30)
+
+    def answer(handler: BaseHTTPRequestHandler) -> bool:
+        if "/manifests/" in handler.path:
+            together.wait()  # both know their manifests before one of them fetches
+        else:
+            time.sleep(0.3)  # a layer is on its way while the other command looks for it
+        return False
+
+    registry.answer = answer
     commands = [empty_store.start("pull", "-q", name) for name in images]
     outs = [command.communicate(timeout=60) for command in commands]
     assert [command.returncode for command in commands] == [0, 0], outs
