@@ -139,8 +139,8 @@ def test_a_full_disk_is_one_line(tinybox: Command, tmp_path: Path) -> None:
         (folder / "Containerfile").write_text("FROM busybox\nRUN echo small > /x\n")
         before = small("build", "-q", "-t", "case", str(folder)).stdout
         free = shutil.disk_usage(place).free
-        (folder / "large").write_bytes(os.urandom(9 << 20))
-        for text in ("RUN head -c 9000000 /dev/urandom > /y", "COPY large /", "RUN head -c 30000000 /dev/urandom > /y"):
+        (folder / "large").write_bytes(os.urandom(30 << 20))
+        for text in ("COPY large /", "RUN head -c 30000000 /dev/urandom > /y"):
             (folder / "Containerfile").write_text(f"FROM busybox\nRUN echo small > /x\n{text}\n")
             one_line(small("build", "-q", "-t", "case", str(folder)), 1, f"Containerfile:3: {text.split()[0]}: ")
             assert left(small)[:-1] == [], text  # the last one is the mount of the store itself
