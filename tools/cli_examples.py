@@ -247,6 +247,7 @@ EXAMPLES = {
     "compose exec": [
         Example("tinybox compose up -d && tinybox compose exec -T clock ps", "Run a program in a service's box.")
     ],
+    "compose build": [Example("tinybox compose build --no-cache", "Build the images of services with a build key.")],
     "compose pull": [Example("tinybox compose pull --policy missing", "Bring the images that are not here yet.")],
     "compose push": [
         Example("tinybox compose push web", "Send a service's image to the registry in its name.", alone=False)

@@ -17,6 +17,7 @@ from tests.conftest import Command
 from tests.support.boxes import one_line, until
 from tests.support.mount_namespaces import alone
 from tinybox.build import cache
+from tinybox.images import build_cache
 from tinybox.images.store import Store
 from tinybox.linux import mount
 
@@ -95,6 +96,24 @@ def test_a_build_beside_other_commands(built: Command, tmp_path: Path) -> None:
     is_whole(built, tmp_path)
 
 
+def test_a_cache_mount_in_use_is_not_cleared(built: Command, tmp_path: Path) -> None:
+    """The RUN goes on with it; when it has ended, the cache mount can be removed."""
+    program = "echo begun; until test -e /c/go; do sleep 0.05; done; touch /c/done"
+    (tmp_path / "Containerfile").write_text(f"FROM busybox\nRUN --mount=type=cache,target=/c {program}\n")
+    store = Store(built.root)
+    with built.start("build", str(tmp_path)) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().endswith(" begun\n"):
+            assert process.poll() is None
+        cache.clear(store)
+        [place] = build_cache.mounts(store.root)
+        Path(place, "files", "go").touch()
+        assert process.wait(60) == 0
+    assert Path(place, "files", "done").exists()
+    cache.clear(store)
+    assert build_cache.mounts(store.root) == []
+
+
 def with_little_room(tinybox: Command, place: Path, act: Callable[[Command], None]) -> None:
     """Call *act* with a store on a file system of 16 MiB that has the image busybox."""
 
@@ -120,8 +139,8 @@ def test_a_full_disk_is_one_line(tinybox: Command, tmp_path: Path) -> None:
         (folder / "Containerfile").write_text("FROM busybox\nRUN echo small > /x\n")
         before = small("build", "-q", "-t", "case", str(folder)).stdout
         free = shutil.disk_usage(place).free
-        (folder / "large").write_bytes(os.urandom(9 << 20))
-        for text in ("RUN head -c 9000000 /dev/urandom > /y", "COPY large /", "RUN head -c 30000000 /dev/urandom > /y"):
+        (folder / "large").write_bytes(os.urandom(30 << 20))
+        for text in ("COPY large /", "RUN head -c 30000000 /dev/urandom > /y"):
             (folder / "Containerfile").write_text(f"FROM busybox\nRUN echo small > /x\n{text}\n")
             one_line(small("build", "-q", "-t", "case", str(folder)), 1, f"Containerfile:3: {text.split()[0]}: ")
             assert left(small)[:-1] == [], text  # the last one is the mount of the store itself

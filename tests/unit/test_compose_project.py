@@ -211,11 +211,38 @@ def test_an_error_in_a_service_is_named_with_its_line(tmp_path: Path, lines: str
     assert line is None or f"compose.yaml:{line}" in str(caught.value)
 
 
-def test_build_alone_names_the_alternative(tmp_path: Path) -> None:
-    """The error states that tinybox builds no images; beside an image, build is ignored with a note."""
-    with pytest.raises(UsageError, match=r"compose.yaml:2: services.a.build: names no image .*builds no images"):
-        loaded(tmp_path, "services:\n  a: {build: .}\n")
-    assert "is ignored" in loaded(tmp_path, "services: {a: {build: ., image: x}}\n").services["a"].notes[0]
+def test_build_says_how_an_image_is_made(tmp_path: Path) -> None:
+    """The short and the long form; paths begin in the project's directory; the image has the service's name."""
+    text = """services:
+  a: {build: .}
+  b:
+    image: x:1
+    build: {context: d, dockerfile: ../F, args: [A=1, OUT], target: t, labels: {k: v}, no_cache: true, tags: [y]}
+    pull_policy: build
+"""
+    found = loaded(tmp_path, text).services
+    short, long = found["a"].build, found["b"].build
+    assert short is not None
+    assert long is not None
+    assert (found["a"].image.endswith("-a"), short.context, short.file) == (True, str(tmp_path), "")
+    assert (found["b"].image, long.context, long.file) == ("x:1", f"{tmp_path}/d", f"{tmp_path}/F")
+    assert (long.arguments, long.target, long.labels, long.tags) == ({"A": "1"}, "t", {"k": "v"}, ["y"])
+    assert long.no_cache
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: {command: x}", "a: names no image"),
+        ("a: {build: {ssh: default}}", "ssh"),
+        ("a: {build: {dockerfile: F, dockerfile_inline: FROM x}}", "conflicts with dockerfile"),
+        ("a: {image: x, pull_policy: build}", "build needs the key build"),
+    ],
+)
+def test_wrong_builds(tmp_path: Path, text: str, says: str) -> None:
+    """One line with the place."""
+    with pytest.raises(UsageError, match=says):
+        loaded(tmp_path, f"services:\n  {text}\n")
 
 
 def chain(**after: list[str]) -> str:

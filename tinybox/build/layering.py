@@ -6,12 +6,13 @@ The upper directory of the overlay becomes the layer, by the same archive that `
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from tinybox.container.files import mount_placeholders
-from tinybox.images import content, intake
+from tinybox.images import adopting, content, intake
 from tinybox.images.archives import layers
 from tinybox.images.archives.metadata import XATTR
 from tinybox.images.store import layer_key
@@ -19,7 +20,7 @@ from tinybox.isolation import mounts, overlay
 from tinybox.linux import files, mount, process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from tinybox.images.intake import Workspace
     from tinybox.images.store import Store
@@ -111,18 +112,37 @@ def kept(site: Site, below: Sequence[str], step: int, upper: str, places: Sequen
     mark = overlay.opaque_mark(userns=False)
     points = mount_placeholders.made(upper, below, mark, places)
     number = site.number * _STAGE_STEPS + step
+    layer = f"{site.work.path}/{intake.LAYER}{number}"
+    try:
+        diff_id = _stored(site, upper, number, f"{XATTR}{mark}", points)
+        if diff_id:
+            with site.store.locked():
+                protect(site, diff_id)
+                intake.place(site.store, layer, diff_id)
+        return diff_id
+    finally:
+        files.remove_tree(layer)  # if the store had the layer, or it has no files
+
+
+def _stored(site: Site, upper: str, number: int, mark: str, points: Collection[str]) -> str:
+    """Make the layer *number* of the workspace from *upper*, and return its diff id; "": it has no files.
+
+    The directory itself becomes the layer. Only if times change, or if it is in another file system, it is packed and
+    unpacked.
+    """
+    if site.newest is None:
+        try:
+            return adopting.adopt(site.work, upper, number, mark, site.omitted, points)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
     packed = f"{site.work.path}/upper-{number}.tar"
     try:
-        if not layers.pack(upper, packed, f"{XATTR}{mark}", site.omitted, points, site.newest):
+        if not layers.pack(upper, packed, mark, site.omitted, points, site.newest):
             return ""
-        diff_id = intake.add_layer(site.work, packed, number, os.path.getsize(packed)).diff_id
+        return intake.add_layer(site.work, packed, number, os.path.getsize(packed)).diff_id
     finally:
         files.discard(packed)
-    with site.store.locked():
-        protect(site, diff_id)
-        intake.place(site.store, f"{site.work.path}/{intake.LAYER}{number}", diff_id)
-    files.remove_tree(f"{site.work.path}/{intake.LAYER}{number}")  # if the store had the layer
-    return diff_id
 
 
 def protect(site: Site, *diff_ids: str) -> None:

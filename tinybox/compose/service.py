@@ -45,12 +45,25 @@ class Join:
         self.address, self.address6, self.mac = address, address6, mac
 
 
+class Build:
+    """How an image is built: the directory *context*, the *file* or its content *inline*, the options of `build`."""
+
+    def __init__(self, context: str) -> None:
+        self.context = context
+        self.file = self.inline = self.target = self.network = ""
+        self.arguments: dict[str, str] = {}
+        self.labels: dict[str, str] = {}
+        self.tags: list[str] = []
+        self.no_cache = self.pull = False
+
+
 class Service:
     """One service: its image, command and options as ``run`` takes them, and the services that must come up first."""
 
     def __init__(self, name: str, place: str) -> None:
         self.name, self.place = name, place
         self.image = ""
+        self.build: Build | None = None  # how its image is made, if a Containerfile makes it
         self.container = ""  # the name of its container
         self.command: list[str] | None = None
         self.entrypoint: list[str] | None = None
@@ -61,7 +74,7 @@ class Service:
         self.joins: list[Join] = []
         self.folders: list[str] = []  # directories of the host that are made if they are missing
         self.profiles: list[str] = []
-        self.pull = "missing"  # when the image is made: also "always" or "never"
+        self.pull = "missing"  # when the image is made: also "always", "never" or "build"
         self.notes: list[str] = []  # messages for the user
 
     def add(self, option: str, *values: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 
-from tinybox.compose import dotenv, service_mounts, service_networks
+from tinybox.compose import build_key, dotenv, service_mounts, service_networks
 from tinybox.container.config import life
 from tinybox.container.config.options import FLAG, LIST, OPTIONS, TEXT
 from tinybox.errors import UsageError
@@ -58,10 +58,6 @@ def _nothing(service: Service, field: Field, context: ServiceContext) -> None:
 
 def _image(service: Service, field: Field, _: ServiceContext) -> None:
     service.image = field.text()
-
-
-def _build(service: Service, _: Field, __: ServiceContext) -> None:
-    service.notes.append("build: is ignored, because tinybox builds no images; the image is used as it is")
 
 
 def _command(service: Service, field: Field, _: ServiceContext) -> None:
@@ -206,8 +202,8 @@ def _profiles(service: Service, field: Field, _: ServiceContext) -> None:
 
 def _pull_policy(service: Service, field: Field, _: ServiceContext) -> None:
     service.pull = {"if_not_present": "missing"}.get(field.text(), field.text())
-    if service.pull not in ("missing", "always", "never"):
-        raise field.wrong(f"{field.text()} is no policy of tinybox", "missing, always or never")
+    if service.pull not in ("missing", "always", "never", "build"):
+        raise field.wrong(f"{field.text()} is no policy of tinybox", "missing, always, never or build")
 
 
 _PLAIN = {FLAG: _flag, TEXT: _text, LIST: _list}
@@ -216,7 +212,7 @@ KEYS: dict[str, Reader] = {
     for option in OPTIONS
     if option.compose
 } | {  # and those whose words have to be translated
-    "build": _build,
+    "build": build_key.read,
     "command": _command,
     "container_name": _nothing,  # ServiceContext.container reads it
     "depends_on": _depends_on,

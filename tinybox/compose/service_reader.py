@@ -21,14 +21,12 @@ def read(name: str, field: Field, context: ServiceContext) -> Service:
     entries = field.mapping(service_keys.KEYS)
     for key in sorted(entries, key=lambda key: key == "deploy"):  # last: it is compared with the others
         service_keys.KEYS[key](service, entries[key], context)
-    if not service.image:
-        cure = "tinybox builds no images: name one with image:" if "build" in entries else "add image:"
-        raise entries.get("build", field).wrong("names no image", cure)
-    if service.entrypoint is not None:
-        first = [*service.entrypoint, *(service.command or [])][:1]
-        if not first:
-            raise entries["entrypoint"].wrong("leaves nothing to run", "add command:")
-        service.options["entrypoint"] = first[0]
+    if service.build is None and not service.image:
+        raise field.wrong("names no image", "add image: or build:")
+    if service.build is None and service.pull == "build":
+        raise entries["pull_policy"].wrong("build needs the key build", "missing, always or never")
+    service.image = service.image or f"{context.name}-{name}"
+    _set_entrypoint(service, entries)
     for other in [*service.depends_on]:
         if other not in context.services and other not in service.optional:
             raise entries.get("depends_on", field).wrong(f"there is no service {other}")
@@ -37,6 +35,14 @@ def read(name: str, field: Field, context: ServiceContext) -> Service:
     if not service.joins and "network_mode" not in entries:
         service.joins.append(Join("default", []))
     return service
+
+
+def _set_entrypoint(service: Service, entries: Mapping[str, Field]) -> None:
+    if service.entrypoint is not None:
+        first = [*service.entrypoint, *(service.command or [])][:1]
+        if not first:
+            raise entries["entrypoint"].wrong("leaves nothing to run", "add command:")
+        service.options["entrypoint"] = first[0]
 
 
 def by_name(services: Mapping[str, Service], name: str) -> Service:

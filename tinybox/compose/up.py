@@ -69,12 +69,15 @@ class Startup:
             undo.pop_all()
 
     def find_images(self, bring: Bring) -> None:
-        """Get every image into the store before anything is made; ImageError if one is missing and cannot be made."""
+        """Get every image into the store before anything is made; ImageError if one is missing and cannot be made.
+
+        Images of services with a ``build`` key were built before.
+        """
         brought: set[tuple[str, str]] = set()
         for service in self.services:
             for note in service.notes:
                 self.say(f"service {service.name}: {note}")
-            if service.pull != "never" and (service.image, service.pull) not in brought:
+            if service.build is None and service.pull != "never" and (service.image, service.pull) not in brought:
                 bring(service.image, service.pull, service.options.get("platform", ""))
                 brought.add((service.image, service.pull))
             self.images[service.name] = Store(self.paths.root).image(service.image).id

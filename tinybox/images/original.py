@@ -72,8 +72,12 @@ class Recorder:
         """Record that the content of the file *name* in the open directory *parent* comes now, of these *parts*."""
         path = self._path(parent, name)
         if path is not None:
-            self._flush()
-            self._write(_FILE, path + b"\0" + struct.pack(f"<{2 * len(parts)}Q", *(n for part in parts for n in part)))
+            self.content(path, parts)
+
+    def content(self, path: bytes, parts: Sequence[Span]) -> None:
+        """Record that the content of the file *path* of the tree comes now, of these *parts*."""
+        self._flush()
+        self._write(_FILE, path + b"\0" + struct.pack(f"<{2 * len(parts)}Q", *(n for part in parts for n in part)))
 
     def take(self, parent: int, name: bytes) -> bool:
         """Move *name*, which a later member replaces, out of the tree; False: the caller has to remove it."""

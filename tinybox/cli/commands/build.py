@@ -103,16 +103,31 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
 
 
 def started(
-    context: str, asked: Asked, *, quiet: bool = False, plain: bool = False, explaining: Explaining = NOTHING
+    context: str,
+    asked: Asked,
+    *,
+    quiet: bool = False,
+    plain: bool = False,
+    inline: str = "",
+    explaining: Explaining = NOTHING,
 ) -> str:
-    """Build the image that *asked* describes, from the directory *context* or "-", and return its id."""
+    """Build the image that *asked* describes, from the directory *context* or "-", and return its id.
+
+    *inline* is the content of the Containerfile, if it is no file.
+    """
     from tinybox.build import building
     from tinybox.cli.formatting.build_progress import Plain
 
     is_told = quiet or (explaining.form == "text" and not explaining.output)  # the text has the progress, too
     report: Report = building.Report() if is_told else Plain(dims=not plain and sys.stderr.isatty())
     with ExitStack() as stack:
-        content, file, found = _opened(stack, context, asked.file)
+        if inline:
+            from tinybox.build.context import Context as Directory
+
+            content, file = inline.encode("utf-8", "surrogateescape"), "dockerfile_inline"
+            found = stack.enter_context(Directory.of_directory(context))
+        else:
+            content, file, found = _opened(stack, context, asked.file)
         wish = _wish(asked, content, file, found)
         with _traced(explaining, wish, report) as (told, made):
             image_id = building.build(store(), wish, _bring(pulls=asked.pull), told, epoch(asked.arguments))

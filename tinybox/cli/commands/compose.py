@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from tinybox.cli.commands import compose_images, compose_views, life
+from tinybox.cli.commands import compose_build, compose_images, compose_views, life
 from tinybox.cli.pulling import bring
 from tinybox.compose import down as stopping
 from tinybox.compose import members, output
@@ -91,7 +91,7 @@ def compose(ctx: click.Context, /, files: tuple[str, ...], name: str, folder: st
 @click.option("-d", "--detach", is_flag=True, help="Leave the containers running and return.")
 @click.option("--wait", is_flag=True, help="Return when all containers run and are healthy; implies -d.")
 @click.option("--wait-timeout", type=float, metavar="SECONDS", help="How long --wait may take.")
-@click.option("--build", is_flag=True, help="Accepted without effect: tinybox builds no images.")
+@click.option("--build", is_flag=True, help="Build the images of services with a build key, even if they are here.")
 @click.option("--force-recreate", is_flag=True, help="Recreate containers even if they match the file.")
 @click.option("--remove-orphans", is_flag=True, help="Remove containers of services not in the file.")
 @click.option(
@@ -110,6 +110,7 @@ def up(given: ProjectOptions, /, services: tuple[str, ...], seconds: float | Non
     if options["remove_orphans"]:
         stopping.remove_orphans(paths, here, project, say)
     since = time.time_ns()
+    compose_build.build_missing(chosen, again=options["build"])
     startup = Startup(paths, here, project, chosen, say, recreate=options["force_recreate"])
     startup.up(bring, wait=options["wait"], seconds=options["wait_timeout"])
     if options["detach"] or options["wait"]:
@@ -265,5 +266,5 @@ def execute(ctx: click.Context, /, service: str, *, no_tty: bool, **options: Any
 
 for _view in (compose_views.ps, compose_views.logs, compose_views.port, compose_views.config):
     compose.add_command(_view)
-for _command in (compose_images.pull, compose_images.push):
+for _command in (compose_build.build, compose_images.pull, compose_images.push):
     compose.add_command(_command)

@@ -37,7 +37,7 @@ def _set_attribute(fd: int, name: str, value: bytes) -> None:
         set_attribute_if_possible(fd, name, value)
 
 
-def set_attribute_if_possible(fd: int, name: str, value: bytes) -> None:
+def set_attribute_if_possible(fd: int | str, name: str, value: bytes) -> None:
     """Set a ``user.*`` attribute, if the file system supports them; tmpfs does so only since Linux 6.6."""
     try:
         os.setxattr(fd, name, value)

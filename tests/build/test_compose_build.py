@@ -1,0 +1,67 @@
+"""`build:` of a compose file: the image of a service is made by a Containerfile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.compose_projects import project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Command
+
+pytestmark = pytest.mark.root
+
+TEXT = """\
+services:
+  web:
+    build: {context: web, args: {WORD: one}, target: served}
+    network_mode: none
+    command: cat /word
+  inline:
+    build: {dockerfile_inline: "FROM busybox\\nRUN echo inline > /word"}
+    image: own:1
+    network_mode: none
+    command: cat /word
+"""
+CONTAINERFILE = "FROM busybox AS served\nARG WORD\nCOPY file /file\nRUN echo $WORD > /word\nFROM served\nRUN false\n"
+
+
+def test_up_builds_a_missing_image(built: Command, tmp_path: Path) -> None:
+    """Under the name PROJECT-SERVICE or that of image; a second up builds nothing, with --build it looks again."""
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "Dockerfile").write_text(CONTAINERFILE)
+    (tmp_path / "web" / "file").write_text("1")
+    with project(built, tmp_path, TEXT) as shop:
+        first = shop.up()
+        assert "naming to shop-web:latest" in first
+        assert "naming to own:1" in first
+        logs = shop("logs", "--no-log-prefix").stdout
+        assert sorted(logs.splitlines()) == ["inline", "one"]
+        assert "naming to" not in shop.up()
+        again = shop.up("--build")
+        assert again.count(" CACHED\n") == 3
+        (tmp_path / "web" / "file").write_text("2")
+        changed = shop.up("--build", "web")
+        assert changed.count(" CACHED\n") == 0
+        assert "Recreate" in changed
+
+
+def test_compose_build(built: Command, tmp_path: Path) -> None:
+    """It builds the images of the services that it is given, with arguments of the command line, and starts nothing."""
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "Dockerfile").write_text(CONTAINERFILE)
+    (tmp_path / "web" / "file").write_text("1")
+    with project(built, tmp_path, TEXT) as shop:
+        done = shop("build", "-q", "--build-arg", "WORD=two", "web")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert built("run", "--rm", "shop-web", "cat", "/word").stdout == "two\n"
+        assert shop.rows() == []
+        assert built("images", "-q", "own:1").stdout == ""
+        (tmp_path / "web" / "Dockerfile").write_text("FROM busybox AS served\nRUN false\n")
+        failed = shop("build", "-q")
+        assert failed.returncode == 1
+        assert "web/Dockerfile:2: RUN: " in failed.stderr
