@@ -2,7 +2,7 @@
 
     python -m benchmarks.builds [-n ROUNDS] [--files COUNT] [--folder DIR]      (as root)
 
-Both build the same Containerfile from the same context, in turns, from the busybox of a recipe, without network.
+Both build the same Containerfile from the same context, in turns, from the busybox of the recipe, without network.
 buildah runs its steps in a chroot, without namespaces: its cheapest isolation. It makes one layer for all steps by
 default, and one for each step with --layers, as docker and tinybox do; only then does it have a cache. The project's
 limits are 0.6 of `buildah build` without a cache, and 0.3 from the cache.

@@ -347,6 +347,8 @@ def test_a_base_with_triggers(built: Command, tmp_path: Path) -> None:
     assert built("build", "-q", "-t", "base", str(tmp_path)).returncode == 0
     made(built, tmp_path, "FROM base\nRUN cat /g /f > /h\n")
     assert said(built, "cat", "/h") == "f\nf\n"
+    assert "cat /f > /g" in printed(built, "image", "inspect", "base")
+    assert "OnBuild" not in printed(built, "image", "inspect", "case")
     built("rmi", "base")
 
 
@@ -364,7 +366,7 @@ def test_network_of_run(built: Command, tmp_path: Path) -> None:
 
 def test_a_user_of_the_image(built: Command, tmp_path: Path) -> None:
     """RUN is USER's, who may open /dev/stdout; WORKDIR makes a directory of that user; a file of root is closed."""
-    program = "echo x > /dev/stdout; id -u > u; stat -c %u:%g . > s; ! touch /no"
+    program = "set -e; echo x > /dev/stdout; id -u > u; stat -c %u:%g . > s; ! touch /no"
     text = f"FROM busybox\nUSER 1000:1001\nWORKDIR /own\nRUN {program}\n"
     done = build(built, tmp_path, text)
     assert done.returncode == 0, done.stderr

@@ -17,6 +17,7 @@ from tests.conftest import Command
 from tests.support.boxes import one_line, until
 from tests.support.mount_namespaces import alone
 from tinybox.build import cache
+from tinybox.images import build_cache
 from tinybox.images.store import Store
 from tinybox.linux import mount
 
@@ -93,6 +94,24 @@ def test_a_build_beside_other_commands(built: Command, tmp_path: Path) -> None:
     assert [(error, status) for _, error, status in ended] == [("", 0)] * 2
     assert built("run", "--rm", "case", "wc", "-c", "/random").stdout == "3000000 /random\n"
     is_whole(built, tmp_path)
+
+
+def test_a_cache_mount_in_use_is_not_cleared(built: Command, tmp_path: Path) -> None:
+    """The RUN goes on with it; when it has ended, the cache mount can be removed."""
+    program = "echo begun; until test -e /c/go; do sleep 0.05; done; touch /c/done"
+    (tmp_path / "Containerfile").write_text(f"FROM busybox\nRUN --mount=type=cache,target=/c {program}\n")
+    store = Store(built.root)
+    with built.start("build", str(tmp_path)) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().endswith(" begun\n"):
+            assert process.poll() is None
+        cache.clear(store)
+        [place] = build_cache.mounts(store.root)
+        Path(place, "files", "go").touch()
+        assert process.wait(60) == 0
+    assert Path(place, "files", "done").exists()
+    cache.clear(store)
+    assert build_cache.mounts(store.root) == []
 
 
 def with_little_room(tinybox: Command, place: Path, act: Callable[[Command], None]) -> None:

@@ -21,7 +21,7 @@ from tests.support.image_archives import archive, regular
 from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Self
 
 PROGRAM = "docker-registry"
@@ -37,14 +37,17 @@ def free_port() -> int:
 
 
 class DockerRegistry:
-    """Debian's docker-registry with its data in *folder*; *settings* are merged into its config."""
+    """Debian's docker-registry with its data in *folder*; *settings* are merged into its config.
 
-    def __init__(self, folder: Path, settings: dict[str, Any] | None = None) -> None:
+    *enter* is the beginning of a command that enters other namespaces; see engine_directories.py.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any] | None = None, enter: Sequence[str] = ()) -> None:
         if not shutil.which(PROGRAM):
             pytest.skip(f"no {PROGRAM} here: apt-get install docker-registry")
         self.folder, self.port = folder, free_port()
         self.host = f"127.0.0.1:{self.port}"
-        self._settings = settings or {}
+        self._settings, self._enter = settings or {}, list(enter)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
@@ -60,7 +63,8 @@ class DockerRegistry:
         self.folder.mkdir(exist_ok=True)
         (self.folder / "config.yml").write_text(json.dumps(config))  # JSON is YAML
         log = (self.folder / "log").open("ab")
-        self._process = subprocess.Popen([PROGRAM, "serve", str(self.folder / "config.yml")], stdout=log, stderr=log)
+        words = [*self._enter, PROGRAM, "serve", str(self.folder / "config.yml")]
+        self._process = subprocess.Popen(words, stdout=log, stderr=log)
         log.close()
         deadline = time.monotonic() + 20 * SLOWNESS
         while not self._listens():
@@ -82,6 +86,9 @@ class DockerRegistry:
         self.kill()
 
     def _listens(self) -> bool:
+        if self._enter:
+            probe = [*self._enter, "bash", "-c", f"< /dev/tcp/127.0.0.1/{self.port}"]
+            return subprocess.run(probe, stderr=subprocess.DEVNULL, check=False).returncode == 0
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
             return True
         return False
@@ -129,9 +136,10 @@ class Blobs:
 
 
 class Request:
-    """One request that came in: its method, its path and its headers."""
+    """One request that came in: its method, its path and its headers; its body has been read."""
 
     def __init__(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         self.method, self.path = handler.command, handler.path
         self.headers = dict(handler.headers)
 
@@ -158,13 +166,14 @@ class PythonRegistry(Blobs):
                     if not registry.answer(self):
                         registry.serve(self)
 
-            do_HEAD = do_POST = do_GET  # noqa: N815  the names that http.server calls
+            do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815  the names that http.server calls
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Print nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client may be killed
         self.port: int = self._server.server_address[1]
         self.host = f"127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))

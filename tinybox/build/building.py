@@ -49,11 +49,25 @@ class Report:
     def output(self, step: Step, line: str) -> None:
         """Take notice of a line that the program of *step* has written; it may contain anything."""
 
-    def end(self, step: Step, seconds: float, *, cached: bool) -> None:
-        """Take notice that *step* is done; *cached*: its layer was in the cache."""
+    def end(self, step: Step, result: Result) -> None:
+        """Take notice that *step* is done."""
 
     def warn(self, line: str) -> None:
         """Take notice of a warning."""
+
+
+class Result(NamedTuple):
+    """What a step has done in some *seconds*: the state of its stage is now the layers *diff_ids*, and the *config*.
+
+    *key* is that of the build cache, or "" if the instruction makes no layer; *cached*: the cache had it, and nothing
+    was carried out.
+    """
+
+    seconds: float
+    cached: bool
+    key: str
+    diff_ids: list[str]
+    config: dict[str, Any]
 
 
 class Step(NamedTuple):
@@ -63,7 +77,7 @@ class Step(NamedTuple):
     if the Containerfile gives it none.
 
     As in docker, FROM and the instructions that may make a layer are counted. For another one the number is 0. The
-    steps of triggers (ONBUILD) are not in *total*.
+    steps of triggers (ONBUILD) are not in *total*. *place* is the file with the line where the instruction begins.
     """
 
     id: tuple[int, int]
@@ -71,6 +85,7 @@ class Step(NamedTuple):
     number: int
     total: int
     text: str
+    place: str
 
 
 class Wish(NamedTuple):
@@ -155,21 +170,21 @@ class _Told:
             return
         stage = self._stages[number]
         if kind == stage_building.BEGIN:
-            self._steps[number, what] = self._step(stage, what, more[0])
+            self._steps[number, what] = self._step(stage, what, *more)
             self._report.begin(self._steps[number, what])
         elif kind == stage_building.OUTPUT:
             self._report.output(self._steps[number, what], more[0])
         else:
-            self._report.end(self._steps[number, what], more[1], cached=more[0])
+            self._report.end(self._steps[number, what], Result(*more))
 
-    def _step(self, stage: Stage, what: int, text: str) -> Step:
+    def _step(self, stage: Stage, what: int, text: str, place: str) -> Step:
         counted = ("FROM", *stage_building.LAYERED)
         is_counted = text.partition(" ")[0] in counted
         if is_counted:
             self._counts[stage.number] = self._counts.get(stage.number, 0) + 1
         total = 1 + sum(each.name in counted for each in stage.body)
         name = stage.title if stage.number else stage.name
-        return Step((stage.number, what), name, self._counts[stage.number] if is_counted else 0, total, text)
+        return Step((stage.number, what), name, self._counts[stage.number] if is_counted else 0, total, text, place)
 
 
 def _platform_arguments(target: Platform) -> dict[str, str]:

@@ -115,7 +115,6 @@ class Output:
     def __init__(self, said: Callable[[str], None]) -> None:
         self._said, self._rest = said, b""
         self._reading, self._writing = os.pipe2(os.O_CLOEXEC)
-        os.fchmod(self._writing, 0o666)  # the program may have another user, and open /dev/stdout
         self._input = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self.streams = (self._input, self._writing, self._writing)
 

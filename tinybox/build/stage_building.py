@@ -133,9 +133,9 @@ class StageBuilder:
     def _step_of(self, instruction: Instruction) -> Iterator[None]:
         """Tell of the beginning and the end of a step; give an error the place of its instruction."""
         self._step, begun = self._step + 1, time.monotonic()
-        self._was_cached = False
+        self._was_cached, self._last_key = False, ""
         where = [self.stage.number, self._step]
-        self._tell([BEGIN, *where, instruction.original])
+        self._tell([BEGIN, *where, instruction.original, f"{instruction.file}:{instruction.line}"])
         try:
             yield
         except VariableError as error:
@@ -148,7 +148,8 @@ class StageBuilder:
         except OSError as error:
             cause = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
             raise TinyboxError(f"{instruction.file}:{instruction.line}: {instruction.name}", cause) from error
-        self._tell([END, *where, self._was_cached, time.monotonic() - begun])
+        result = [time.monotonic() - begun, self._was_cached, self._last_key, self.state.diff_ids, self.state.config]
+        self._tell([END, *where, *result])
 
     def _omit(self, name: str) -> None:
         self._say(f"left out: {name}: a layer cannot contain it")
@@ -163,6 +164,7 @@ class StageBuilder:
 
         The cache keeps it only if *is_true*, asked afterwards: the layer is still the one that the key means.
         """
+        self._last_key = key
         entry = build_cache.find(self.store.root, key) if self.order.uses_cache else None
         if entry is not None and entry.diff_id:
             with self.store.locked():

@@ -75,6 +75,16 @@ def checkpoints(ctx: click.Context, param: click.Parameter, incomplete: str) -> 
 @offered
 def images(paths: Paths) -> Iterable[str]:
     """Offer the images in the store; the tag `latest` is left out, because it is the default."""
+    return _images(paths)
+
+
+@offered
+def layered(paths: Paths) -> Iterable[str]:
+    """Offer the containers and the images."""
+    return [*naming.every(paths).values(), *_images(paths)]
+
+
+def _images(paths: Paths) -> list[str]:
     from tinybox.images.store import Store
 
     return [image.reference.removesuffix(LATEST) for image in Store(paths.root).images() if image.reference]

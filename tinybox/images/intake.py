@@ -79,18 +79,25 @@ def import_archive(
 
 
 def add_layer(
-    work: Workspace, source: str | BufferedReader, number: int = 0, limit: int | None = None, *, blob: str = ""
+    work: Workspace,
+    source: str | BufferedReader,
+    number: int = 0,
+    limit: int | None = None,
+    *,
+    blob: str = "",
+    proven: bool = False,
 ) -> Unpacked:
     """Unpack the tar archive *source* as the layer *number* in *work*, which `put` moves into the store.
 
     *limit* is the most that it may unpack to, in bytes, by default the free space. *blob* is the digest of the packed
-    archive if the store keeps that; else the archive itself is recorded: see original.py.
+    archive if the store keeps that; else the archive itself is recorded: see original.py. For *proven* see
+    archive.unpack.
     """
     layer = f"{work.path}/{LAYER}{number}"
     os.mkdir(layer, 0o700)
     with contextlib.ExitStack() as stack:
         recorder = None if blob else stack.enter_context(Recorder(layer))
-        unpacked = _unpack(source, f"{layer}/fs", limit, recorder)
+        unpacked = _unpack(source, f"{layer}/fs", limit, recorder, proven=proven)
     record = {"diff_id": unpacked.diff_id, "size": unpacked.size}
     _write(f"{layer}/layer.json", _canonical({**record, "blob": blob} if blob else record))
     return unpacked
@@ -137,15 +144,17 @@ def put(
     return new_id
 
 
-def _unpack(source: str | BufferedReader, destination: str, limit: int | None, recorder: Recorder | None) -> Unpacked:
+def _unpack(
+    source: str | BufferedReader, destination: str, limit: int | None, recorder: Recorder | None, *, proven: bool
+) -> Unpacked:
     if not isinstance(source, str):
-        return unpack(source, destination, limit, recorder)
+        return unpack(source, destination, limit, recorder, proven=proven)
     try:
         file = open(source, "rb")  # noqa: SIM115 - only this call's errors are translated, and "with" is two lines below
     except OSError as error:
         raise ImageError(f"archive {source}", f"cannot be opened: {error.strerror}", "give a .tar file") from error
     with file:
-        return unpack(file, destination, limit, recorder)
+        return unpack(file, destination, limit, recorder, proven=proven)
 
 
 def _check_content(tree: str) -> None:

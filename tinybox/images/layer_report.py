@@ -133,11 +133,12 @@ def as_dict(layer: Layer) -> dict[str, Any]:
         "Covered": layer.lost,
         "CoveredBy": {str(number): size for number, size in sorted(layer.covered.items())},
         "CopiedUp": sum(change.former for change in layer.copied()),
-        "Files": list(map(_change_as_dict, layer.changes)),
+        "Files": list(map(change_as_dict, layer.changes)),
     }
 
 
-def _change_as_dict(change: Change) -> dict[str, Any]:
+def change_as_dict(change: Change) -> dict[str, Any]:
+    """Return everything about one change of a layer, for programs; sizes are in bytes."""
     known: dict[str, Any] = {"Kind": change.kind, "Path": change.path, "Mode": change.mode}
     if change.kind != HIDDEN:
         known["Size"] = change.size

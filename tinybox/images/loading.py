@@ -204,7 +204,7 @@ def _add(store: Store, parts: _Parts, entry: Entry) -> str:
             if not parts.has(name):
                 raise ImageError(f"archive member {name[:200]!r}", "is missing", "save the image again")
             if name not in parts.unpacked:
-                fresh[name] = intake.add_layer(work, parts.path(name), number).diff_id
+                fresh[name] = intake.add_layer(work, parts.path(name), number, proven=True).diff_id
         known = parts.unpacked | fresh
         if document["rootfs"]["diff_ids"] != [known[name] for name in entry.layers]:
             raise ImageError(thing, "its layers are not those in the archive", "save it again")

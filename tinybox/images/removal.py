@@ -7,6 +7,7 @@ its id: the next command completes a removal that was killed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from tinybox.errors import ImageError, Reported
@@ -15,6 +16,10 @@ from tinybox.images.reference import parse
 from tinybox.images.store import ANNOTATION, LAYERED, Store, entries, layer_key, layer_record
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REMOVAL = "removal"  # a directory in ROOT/tmp while `rmi` removes an image
 
@@ -71,6 +76,21 @@ def collect(store: Store) -> None:
     with Reported("blobs"):
         blobs = [layer_record(f"{store.root}/layers/{key}").get("blob", "") for key in there & used]
         content.collect(store.root, store.ids(), blobs)
+
+
+@contextlib.contextmanager
+def collected(store: Store, work: str) -> Iterator[None]:
+    """After an error in the body collect what it wanted: it may have left layers of an image that does not appear.
+
+    The workspace *work* is still there: if this process is killed now, the next command sweeps, and collects.
+    """
+    try:
+        yield
+    except BaseException:
+        with store.locked():
+            files.discard(f"{work}/{content.WANTED}")
+            collect(store)
+        raise
 
 
 def containers_using(store: Store, image_id: str) -> list[str]:

@@ -8,11 +8,11 @@ the container's changes.
 
 from __future__ import annotations
 
-import errno
 import os
 
 from tinybox.errors import HostError, SyscallError
 from tinybox.linux import mount
+from tinybox.linux.overlay_marks import has_mark
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,13 +85,3 @@ def opaque_mark(*, userns: bool) -> str:
     An opaque directory hides the directories of the same path in the layers below.
     """
     return USER_OPAQUE if userns else TRUSTED_OPAQUE
-
-
-def has_mark(path: str, mark: str) -> bool:
-    """Return whether the directory *path* has the attribute *mark* of an opaque directory; see getxattr(2)."""
-    try:
-        return os.getxattr(path, mark) == b"y"
-    except OSError as error:
-        if error.errno not in (errno.ENODATA, errno.ENOTSUP):
-            raise
-        return False

@@ -37,7 +37,7 @@ DEADLINE = 150.0  # seconds for one lab; most need less than one, but an emulate
 # The order of the lectures. A lab exists if it has a file in the catalogue.
 ORDER = (
     "pid pid-max argv stdio cpu workers states exit proc deadlock livelock posix nohup exec fork lock orphan zombie"
-    " daemon ipc-pipe ipc-signal ipc-mq ipc-shm ipc-sem ipc-socket syscall fd epoll mmap cow-fork cow-overlay"
+    " daemon ipc-pipe ipc-signal ipc-mq ipc-shm ipc-sem ipc-socket syscall fd epoll mmap cow-fork cow-overlay layers"
     " cgroup-memory cgroup-cpu cgroup-pids namespaces signals kill9 sendfile wait sigchld pstree pid1 init"
     " escape-chroot propagation checkpoint build-cache"
 ).split()

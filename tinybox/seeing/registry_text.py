@@ -68,7 +68,7 @@ class RegistryText:
         lines.append(("", f"{MARGIN}{counts}; {layer['Size']} bytes, packed {layer['PackedSize']}"))
         for file in event["files"][:FILES]:
             kind, sign = KINDS[file["Kind"]]
-            lines.append((kind, f"{MARGIN}{sign} {file['Path']}{_mark(file)}"))
+            lines.append((kind, f"{MARGIN}{sign} {file['Path']}{mark(file)}"))
         more = len(event["files"]) + event["rest"] - FILES
         return lines + [("dim", f"{MARGIN}and {more} more")] * (more > 0)
 
@@ -79,7 +79,7 @@ class RegistryText:
         return [("gone", f"failed: {event['error']}")] if event["error"] else []
 
 
-def _mark(file: Event) -> str:
+def mark(file: Event) -> str:
     """Return how overlayfs is told that a file is hidden."""
     marks = {"whiteout": " (a whiteout: a character device 0:0)", "opaque": " (the directory is opaque)"}
     return marks.get(file.get("How", ""), "")

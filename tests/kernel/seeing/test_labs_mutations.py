@@ -12,6 +12,7 @@ import pytest
 
 from tinybox.build import copying
 from tinybox.container.process import init
+from tinybox.images.archives import whiteouts
 from tinybox.isolation import namespaces
 from tinybox.isolation.cgroups import limits, visible_tree
 from tinybox.lab import course
@@ -93,6 +94,15 @@ def with_careless_cache(patch: Patch) -> None:
     patch.setattr(copying, "digest", lambda *_: "")
 
 
+def without_whiteouts(patch: Patch) -> None:
+    """Make the layers of images forget which files they hide."""
+
+    def hide(*_: object) -> None:
+        """Make no mark."""
+
+    patch.setattr(whiteouts.Marks, "hide", hide)
+
+
 @pytest.fixture(autouse=True)
 def images(tinybox: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the labs use the images of the tests' store."""
@@ -111,6 +121,7 @@ NOTICED: list[tuple[str, Mutation, str]] = [
     ("an init that does not reap", with_careless_init, "zombie"),
     ("an init that does not reap", with_careless_init, "init"),
     ("a cache that ignores the content of files", with_careless_cache, "build-cache"),
+    ("layers without whiteouts", without_whiteouts, "layers"),
 ]
 
 

@@ -232,9 +232,9 @@ def test_one_blob_is_unpacked_once(store: Store, monkeypatch: pytest.MonkeyPatch
     unpacked: list[str] = []
     add = intake.add_layer
 
-    def noted(work: Any, source: str, number: int) -> Any:
+    def noted(work: Any, source: str, number: int, **options: Any) -> Any:
         unpacked.append(source)
-        return add(work, source, number)
+        return add(work, source, number, **options)
 
     monkeypatch.setattr(intake, "add_layer", noted)
     layout = Layout()

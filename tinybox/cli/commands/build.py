@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from tinybox.cli import completion
+from tinybox.cli.commands.explained import BUILD, NOTHING, ExplainedCommand, Explaining, explain_options, showing
 from tinybox.cli.commands.registry import from_registry, make_again, make_missing, platform_option, store
 from tinybox.container.records import host
 from tinybox.errors import ImageError, UsageError
@@ -17,7 +18,7 @@ from tinybox.images.reference import parse
 from tinybox.text_values import is_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from io import BufferedReader
     from typing import Any
 
@@ -47,7 +48,7 @@ class Asked(NamedTuple):
     pull: bool
 
 
-@click.command()
+@click.command(cls=ExplainedCommand)
 @click.argument("context", metavar="CONTEXT|-", shell_complete=completion.files)
 @click.option("-t", "--tag", "names", multiple=True, metavar="NAME[:TAG]", help="A name for the image.")
 @click.option("-f", "--file", "file", default="", metavar="FILE|-", shell_complete=completion.files,
@@ -67,6 +68,7 @@ class Asked(NamedTuple):
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image's id.")
 @click.option("--progress", default="auto", metavar="FORM", help="auto or plain.")
 @click.option("--keep-failed", is_flag=True, help="Keep the container of a RUN that failed.")
+@explain_options("each instruction, and the layer that it makes")
 def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **options: Any) -> None:
     """Build an image by the Containerfile of the directory CONTEXT, or of a tar archive from stdin (-).
 
@@ -75,6 +77,8 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
     host.read("").check()
     if progress not in PROGRESS:
         raise UsageError(f"--progress {progress}", "is unknown", "auto or plain")
+    explaining = Explaining(options["form"], options["output"])
+    explaining.check()
     asked = Asked(
         options["file"],
         options["names"],
@@ -88,7 +92,8 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
         options["keep_failed"],
         pull,
     )
-    image_id = started(context, asked, quiet=quiet or progress == "quiet", plain=progress == "plain")
+    quiet = quiet or progress == "quiet"
+    image_id = started(context, asked, quiet=quiet, plain=progress == "plain", explaining=explaining)
     if iidfile:
         from tinybox.linux import files
 
@@ -97,7 +102,15 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
         click.echo(f"sha256:{image_id}")
 
 
-def started(context: str, asked: Asked, *, quiet: bool = False, plain: bool = False, inline: str = "") -> str:
+def started(
+    context: str,
+    asked: Asked,
+    *,
+    quiet: bool = False,
+    plain: bool = False,
+    inline: str = "",
+    explaining: Explaining = NOTHING,
+) -> str:
     """Build the image that *asked* describes, from the directory *context* or "-", and return its id.
 
     *inline* is the content of the Containerfile, if it is no file.
@@ -105,7 +118,8 @@ def started(context: str, asked: Asked, *, quiet: bool = False, plain: bool = Fa
     from tinybox.build import building
     from tinybox.cli.formatting.build_progress import Plain
 
-    report: Report = building.Report() if quiet else Plain(dims=not plain and sys.stderr.isatty())
+    is_told = quiet or (explaining.form == "text" and not explaining.output)  # the text has the progress, too
+    report: Report = building.Report() if is_told else Plain(dims=not plain and sys.stderr.isatty())
     with ExitStack() as stack:
         if inline:
             from tinybox.build.context import Context as Directory
@@ -115,11 +129,26 @@ def started(context: str, asked: Asked, *, quiet: bool = False, plain: bool = Fa
         else:
             content, file, found = _opened(stack, context, asked.file)
         wish = _wish(asked, content, file, found)
-        image_id = building.build(store(), wish, _bring(pulls=asked.pull), report, epoch(asked.arguments))
+        with _traced(explaining, wish, report) as (told, made):
+            image_id = building.build(store(), wish, _bring(pulls=asked.pull), told, epoch(asked.arguments))
+            made(image_id)
     if not quiet:
         for line in [f"writing image sha256:{image_id}", *(f"naming to {name}" for name in wish.names)]:
             print(line, file=sys.stderr)
     return image_id
+
+
+@contextmanager
+def _traced(explaining: Explaining, wish: Wish, report: Report) -> Iterator[tuple[Report, Callable[[str], None]]]:
+    """Yield the report of the build, with the trace if that is asked for, and a function to tell it the image's id."""
+    with showing(explaining, BUILD) as show:
+        if show is None:
+            yield report, lambda _: None
+            return
+        from tinybox.seeing.build_trace import BuildTrace
+
+        with BuildTrace(store(), wish, report, show) as trace:
+            yield trace, lambda image_id: trace.image(store(), image_id, wish.names)
 
 
 def _wish(asked: Asked, content: bytes, file: str, context: Context) -> Wish:

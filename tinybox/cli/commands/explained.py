@@ -1,4 +1,4 @@
-"""`pull --explain` and `push --explain`: the options, and the trace that they ask for."""
+"""`pull --explain`, `push --explain` and `build --explain`: the options, and the trace that they ask for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from tinybox.images.registry.layers import Report
     from tinybox.seeing.registry_trace import Trace
 
+    Show = Callable[[dict[str, Any]], object]
+
 FORMS = ("text", "json", "html")
+BUILD = "build"  # the subject of `build --explain`
 
 
 class Explaining(NamedTuple):
@@ -51,26 +54,41 @@ class ExplainedCommand(click.Command):
         return super().parse_args(ctx, words + args[end:])
 
 
-def explain_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options --explain and -o/--output."""
-    text = "Show each request, its answer and each layer; =json for programs, =html for the projector."
-    explain = click.option("--explain", "form", default="", metavar="[=FORM]", help=text)
-    return explain(click.option("-o", "--output", default="", metavar="FILE", help="Write that to FILE.")(function))
+def explain_options(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds the options --explain, which shows *what*, and -o/--output."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        text = f"Show {what}; =json for programs, =html for the projector."
+        explain = click.option("--explain", "form", default="", metavar="[=FORM]", help=text)
+        return explain(click.option("-o", "--output", default="", metavar="FILE", help="Write that to FILE.")(function))
+
+    return add
 
 
 @contextlib.contextmanager
 def traced(
     explaining: Explaining, verb: str, reference: Reference, platform: str, progress: Report
 ) -> Iterator[Trace | None]:
-    """Yield the trace that is asked for, or None. UsageError: its file cannot be written.
+    """Yield the trace of a pull or a push that is asked for, or None; see `showing`."""
+    with showing(explaining) as show:
+        if show is None:
+            yield None
+            return
+        from tinybox.seeing.registry_trace import Trace
+
+        with Trace(verb, reference, platform, progress, show) as trace:
+            yield trace
+
+
+@contextlib.contextmanager
+def showing(explaining: Explaining, subject: str = "registry") -> Iterator[Show | None]:
+    """Yield the function that shows an event about *subject*, or None. UsageError: its file cannot be written.
 
     Only the owner may read the file (0600): it has the names of private repositories.
     """
     if not explaining.form:
         yield None
         return
-    from tinybox.seeing.registry_trace import Trace
-
     try:
         with _opened(explaining.output) as file:
 
@@ -78,8 +96,7 @@ def traced(
                 file.write(text)
                 file.flush()
 
-            with Trace(verb, reference, platform, progress, _display(explaining.form, write)) as trace:
-                yield trace
+            yield _display(subject, explaining.form, write)
     except BrokenPipeError as error:
         raise UsageError("--explain", "its output is closed", "-o FILE") from error
 
@@ -94,15 +111,16 @@ def _opened(path: str) -> Any:
     return os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace")
 
 
-def _display(form: str, write: Callable[[str], None]) -> Callable[[dict[str, Any]], object]:
+def _display(subject: str, form: str, write: Callable[[str], None]) -> Show:
     """Return the function that writes each event in the chosen *form*, as soon as it happens."""
     if form == "json":
         return lambda event: write(json.dumps(event) + "\n")
     if form == "html":
-        from tinybox.seeing.registry_page import RegistryPage
+        from tinybox.seeing import build_page, registry_page
 
-        return RegistryPage(write).show
-    from tinybox.seeing.registry_text import RegistryText
+        return build_page.BuildPage(write).show if subject == BUILD else registry_page.RegistryPage(write).show
+    from tinybox.seeing import build_text, registry_text
     from tinybox.seeing.text import colours
 
-    return RegistryText(write, colour=colours(2) and sys.stderr.isatty()).show
+    kind = build_text.BuildText if subject == BUILD else registry_text.RegistryText
+    return kind(write, colour=colours(2) and sys.stderr.isatty()).show

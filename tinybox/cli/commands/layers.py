@@ -77,7 +77,7 @@ VERSIONS: Columns = {
 
 
 @click.command()
-@click.argument("name", metavar="IMAGE|CONTAINER", shell_complete=completion.images)
+@click.argument("name", metavar="IMAGE|CONTAINER", shell_complete=completion.layered)
 @click.option(
     "--which", "path", default="", metavar="PATH", help="Show which layer PATH comes from, and what it covers."
 )

@@ -54,7 +54,7 @@ def say(line: str) -> None:
 @quiet_option("the image's name")
 @platform_option()
 @tls_option()
-@explain_options
+@explain_options("each request, its answer and each layer")
 def pull(
     name: str, platform: str, form: str, output: str, *, all_tags: bool, quiet: bool, tls_verify: bool | None
 ) -> None:
@@ -158,7 +158,7 @@ def _fetched(
 @click.option("-a", "--all-tags", is_flag=True, help="Push every tag that the store has of NAME.")
 @quiet_option("the image's name")
 @tls_option()
-@explain_options
+@explain_options("each request, its answer and each layer")
 def push(name: str, form: str, output: str, *, all_tags: bool, quiet: bool, tls_verify: bool | None) -> None:
     """Send an image to the registry that its name has; `tinybox tag` gives it such a name."""
     explaining = Explaining(form, output)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 
-from tinybox.build.building import Report, Step
+from tinybox.build.building import Report, Result, Step
 from tinybox.errors import printable
 
 
@@ -33,10 +33,10 @@ class Plain(Report):
         on, off = self._dim
         self._print(step, f"{time.monotonic() - self._begun[step.id]:.3f} {on}{_safe(line)}{off}")
 
-    def end(self, step: Step, seconds: float, *, cached: bool) -> None:
+    def end(self, step: Step, result: Result) -> None:
         """Print that the step is done."""
         if step.number:
-            self._print(step, "CACHED" if cached else f"DONE {seconds:.1f}s")
+            self._print(step, "CACHED" if result.cached else f"DONE {result.seconds:.1f}s")
 
     def warn(self, line: str) -> None:
         """Print a warning."""

@@ -47,18 +47,25 @@ class Unpacked(NamedTuple):
 
 
 def unpack(
-    source: BufferedReader, destination: str, limit: int | None = None, recorder: Recorder | None = None
+    source: BufferedReader,
+    destination: str,
+    limit: int | None = None,
+    recorder: Recorder | None = None,
+    *,
+    proven: bool = False,
 ) -> Unpacked:
     """Make the directory *destination* from the archive *source*; see tar(5) and the OCI image-spec on layers.
 
     At most *limit* bytes are unpacked, by default the free space of the file system. ImageError: the archive is
-    damaged, unsafe or too large; then the directory is removed. The *recorder* gets the archive.
+    damaged, unsafe or too large; then the directory is removed. The *recorder* gets the archive. With *proven* the
+    caller compares the diff id with the one that it should be: then the archive may lack its end marker.
     """
     os.mkdir(destination)
     try:
         os.chmod(destination, 0o755)  # with any umask; the archive may set another mode
         with opened(source, free(destination) if limit is None else limit) as stream, Tree(destination) as tree:
             stream.recorder = tree.recorder = recorder
+            stream.is_proven = proven
             return fill(tree, stream)
     except BaseException as error:
         with suppress(OSError):  # report the first error, not this one

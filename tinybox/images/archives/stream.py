@@ -37,6 +37,7 @@ class Stream:
         self._allowance = HEADERS_MAX
         self._last = b""
         self._expects_records = False
+        self.is_proven = False  # whether the digest of the whole stream is known, and will be checked
         self.recorder: Recorder | None = None  # it gets all bytes but those that `data` yields
 
     def tell(self) -> int:
@@ -83,8 +84,12 @@ class Stream:
             yield piece
 
     def ended_well(self) -> bool:
-        """Return whether the last header was the end marker, a block of zeros: otherwise the archive is cut short."""
-        return len(self._last) == 512 and not any(self._last)
+        """Return whether the last header was the end marker, a block of zeros: otherwise the archive is cut short.
+
+        Some tools (umoci) write no end marker: without one, only a digest proves that the archive is complete.
+        """
+        is_marker = len(self._last) == 512 and not any(self._last)
+        return is_marker or (self.is_proven and not self._last)
 
     def diff_id(self) -> str:
         """Read the rest, so that the hash is that of the whole stream, and return it as ``sha256:HEX``."""

@@ -29,7 +29,8 @@ class BlobStream(io.RawIOBase):
     """The blob of *descriptor*; *open_at* gives its bytes from an offset on; each byte read also goes to *copy*.
 
     *told* is called with the number of bytes so far. A broken or stalled connection is opened again at the same place,
-    TRIES times without a new byte. ImageError: the content is not that of the digest. HostError: the registry is gone.
+    at most TRIES times for SLOW_BYTES new bytes: a byte for each try would take for ever. ImageError: the content is
+    not that of the digest. HostError: the registry is gone.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class BlobStream(io.RawIOBase):
         self._wanted, self._open_at, self._copy, self._told = descriptor, open_at, copy, told
         self._hash, self._at = hashlib.sha256(), 0
         self._response: Response | None = None
-        self._failures = 0
+        self._failures, self._failed_at = 0, 0
         self._waited, self._mark = 0.0, 0  # the time in reads, and the offset at its start
 
     def readable(self) -> bool:
@@ -81,7 +82,6 @@ class BlobStream(io.RawIOBase):
             else:
                 cause = "the connection ended early"
             if piece:
-                self._failures = 0
                 self._take(piece)
                 return piece
             self._fail(cause)
@@ -109,10 +109,12 @@ class BlobStream(io.RawIOBase):
         if self._response is not None:
             self._response.close()
             self._response = None
+        if self._at - self._failed_at >= SLOW_BYTES:
+            self._failures, self._failed_at = 0, self._at
         self._failures += 1
         if self._failures >= TRIES:
             raise HostError(
-                f"blob {self._wanted.digest[7:19]}", f"{cause}, {TRIES} times at byte {self._at}", "try again later"
+                f"blob {self._wanted.digest[7:19]}", f"{cause}, {TRIES} times near byte {self._at}", "try again later"
             )
         self._waited, self._mark = 0.0, self._at
         time.sleep(min(PAUSE * 2 ** (self._failures - 1), PAUSE_MOST))

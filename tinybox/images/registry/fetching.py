@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinybox.errors import ImageError, TinyboxError
 from tinybox.images import content, intake
+from tinybox.images.archives.archive import free
 from tinybox.images.registry import manifests
 from tinybox.images.registry.layers import is_here
 from tinybox.linux import workers
@@ -32,6 +33,10 @@ def fetch(store: Store, work: Workspace, repository: Repository, layers: list[La
     missing = [(number, layer) for number, layer in enumerate(layers) if not is_here(store, layer)]
     for layer in layers:
         report.layer(layer.blob.digest, "Already exists" if is_here(store, layer) else "Pulling fs layer")
+
+    needed, there = sum(layer.blob.size for _, layer in missing), free(work.path)
+    if needed > there:
+        raise ImageError("image", f"its layers of {needed} bytes would not fit; {there} are left", "make room first")
 
     def task(number: int, layer: Layer) -> workers.Task:
         return lambda tell: _fetch_one(store, work, repository, number, layer, tell)
@@ -69,7 +74,8 @@ def _fetch_one(
 def _unpack(work: Workspace, number: int, stream: Any, layer: Layer) -> None:
     """Unpack *stream* as the layer *number* of the workspace, and check it by its size, its digest and its diff id."""
     try:
-        unpacked = intake.add_layer(work, io.BufferedReader(stream, 1 << 18), number, blob=layer.blob.digest)
+        reader = io.BufferedReader(stream, 1 << 18)
+        unpacked = intake.add_layer(work, reader, number, blob=layer.blob.digest, proven=True)
         stream.finish()
     except TinyboxError as error:
         error.thing = (

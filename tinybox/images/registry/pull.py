@@ -103,11 +103,11 @@ def _bring(
     record: bytes,
     report: Report,
 ) -> None:
-    """Fetch what the store does not have of the image, and put it there under its *names*."""
-    from tinybox.images import intake  # here: most pulls find that nothing is new
+    """Fetch what the store does not have of the image, and put it there under its *names*; after an error, nothing."""
+    from tinybox.images import intake, removal  # here: most pulls find that nothing is new
     from tinybox.images.registry import fetching
 
-    with intake.workspace(store) as work:
+    with intake.workspace(store) as work, removal.collected(store, work.path):
         content.want(work.path, [part for layer in layers for part in (layer.diff_id, layer.blob.digest)])
         fetching.fetch(store, work, repository, layers, report)
         with store.locked():

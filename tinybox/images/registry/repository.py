@@ -10,8 +10,9 @@ from tinybox.errors import HostError, ImageError
 from tinybox.images.reference import is_tag
 from tinybox.images.registry import challenge, credentials, hosts, manifests
 from tinybox.images.registry.blob_stream import BlobStream
+from tinybox.images.registry.deadline import deadline
 from tinybox.images.registry.exchange import Exchange
-from tinybox.images.registry.transport import Transport
+from tinybox.images.registry.transport import ANSWER, SLOWEST, Transport
 from tinybox.linux import quick_json
 
 if TYPE_CHECKING:
@@ -125,11 +126,11 @@ class Repository:
         ImageError: there is no such repository, or its list has no end.
         """
         found: list[str] = []
-        path = f"/v2/{quote(self.name)}/tags/list?n={TAGS_OF_PAGE}"
+        url = f"/v2/{quote(self.name)}/tags/list?n={TAGS_OF_PAGE}"  # a path: the scheme is not known yet
         seen: set[str] = set()
-        while path not in seen and len(found) <= TAGS_MOST:
-            seen.add(path)
-            answer = self._call("GET", path, {})
+        while url not in seen and len(found) <= TAGS_MOST:
+            seen.add(url)
+            answer = self._call("GET", url, {})
             if answer.status == 404:
                 cause = f"registry {self.place.name} has no such repository"
                 raise ImageError(f"image {self.place.name}/{self.name}", cause, "is its name right?")
@@ -137,7 +138,7 @@ class Repository:
             found += self._tags_in(answer)
             if "Link" not in answer.headers:
                 return list(dict.fromkeys(found))
-            path = self._transport.target(self._transport.url(path), _next_page(answer.headers["Link"]))
+            url = self._transport.target(self._transport.url("/"), _next_page(answer.headers["Link"]))
         raise ImageError(f"registry {self.place.name}", "its list of tags has no end", "pull the tags that you need")
 
     def _tags_in(self, answer: Response) -> list[str]:
@@ -159,13 +160,16 @@ class Repository:
 
     def _send(self, descriptor: Descriptor, file: BinaryIO, location: str, told: Callable[[int], None]) -> bool:
         """Send *file* to the upload at *location*; False: the registry has lost what it had, and all is sent again."""
-        at = 0
+        at = refusals = 0
         while at < descriptor.size:
             file.seek(at)
             piece = file.read(CHUNK)
             headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{at}-{at + len(piece) - 1}"}
             answer = self._call("PATCH", location, headers, piece)
             if answer.status == 416:  # a former try of this piece, whose answer was lost, has succeeded
+                refusals += 1
+                if refusals > UPLOAD_TRIES:
+                    return self._lost(answer)
                 answer = self._call("GET", location, {})
                 at = _received(answer)
             elif answer.status in {202, 204}:
@@ -192,8 +196,9 @@ class Repository:
         answer = self._call("GET", f"/blobs/{descriptor.digest}", headers, stream=True)
         if at and answer.status == 200:  # it does not know Range: skip what is here already
             left = at
-            while left and (piece := answer.read(min(left, 1 << 18))):
-                left -= len(piece)
+            with deadline(ANSWER + at / SLOWEST):
+                while left and (piece := answer.read(min(left, 1 << 18))):
+                    left -= len(piece)
         elif answer.status not in {200, 206}:
             self._expect(answer, {200, 206}, f"blob {descriptor.digest[7:19]}")
         elif not _is_rest(answer, descriptor.size, at):
@@ -266,13 +271,13 @@ def _is_rest(answer: Response, size: int, at: int) -> bool:
     """Return whether the headers of *answer* fit a blob of *size* bytes from offset *at* on."""
     length = answer.headers.get("Content-Length", "")
     is_part = answer.status == 200 or answer.headers.get("Content-Range", "").startswith(f"bytes {at}-")
-    return is_part and (not length.isdecimal() or int(length) == size - at)
+    return is_part and length in {"", str(size - at)}
 
 
 def _received(answer: Response) -> int:
     """Return how many bytes of an upload the registry has; see Range in the distribution-spec."""
     _, _, last = answer.headers.get("Range", "0-0").partition("-")
-    return int(last) + 1 if last.isdecimal() and last != "0" else 0
+    return int(last) + 1 if last.isdecimal() and len(last) < 19 and last != "0" else 0
 
 
 def _says(answer: Response) -> str:

@@ -40,7 +40,7 @@ BUSY = frozenset({408, 429, 500, 502, 503, 504})  # the same request may succeed
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 REDIRECTS_MOST = 5
 BODY_MOST = 4 << 20  # bytes of an answer that is read as a whole: a manifest, a token, an error
-BROKEN = (exceptions.ProtocolError, exceptions.TimeoutError, exceptions.SSLError, OSError)
+BROKEN = (exceptions.HTTPError, OSError)  # what a server that breaks off, stalls or speaks no HTTP leads to
 AGENT = "tinybox"
 
 

@@ -49,10 +49,10 @@ class Steps(building.Report):
     def __init__(self) -> None:
         self.runs: list[str] = []
 
-    def end(self, step: building.Step, _: float, *, cached: bool) -> None:
+    def end(self, step: building.Step, result: building.Result) -> None:
         """Note the end of a step."""
         if step.text.startswith("RUN"):
-            self.runs.append("from the cache" if cached else "carried out")
+            self.runs.append("from the cache" if result.cached else "carried out")
 
 
 def own_store(bench: Bench) -> Store:
