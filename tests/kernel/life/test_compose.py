@@ -93,7 +93,7 @@ volumes: {data: }
         ("command: [sh, -c, 'echo oh no; exit 3']", "did not complete successfully: exit status 3"),
         ("command: /no/such/program", "no such file"),
         ("mem_limit: much", "--memory much: is not a size"),
-        ("image: no-such-image-anywhere", "no-such-image-anywhere"),
+        ("image: localhost:1/no-such-image", "localhost:1"),
     ],
 )
 def test_a_failed_up_leaves_nothing_half_made(tinybox: Command, tmp_path: Path, change: str, says: str) -> None:

@@ -121,7 +121,7 @@ def from_registry(
 
     reference = parse(name)
     with redirect_stdout(sys.stderr) if to_stderr else nullcontext():
-        if not quiet and not reference.digest and not name.endswith(f":{reference.tag}"):
+        if not (quiet or to_stderr or reference.digest) and not name.endswith(f":{reference.tag}"):
             print(f"Using default tag: {reference.tag}")
         found = _fetched(reference, platform, quiet=quiet, verify=verify, explaining=explaining)
         if not quiet:
