@@ -139,8 +139,8 @@ def _fetched(
     from tinybox.images.registry.pull import pull as fetch
 
     wanted = manifests.platform(platform) if platform else manifests.this_platform()
-    with progress(quiet=quiet) as report:
-        report.say(f"{reference.digest or reference.tag}: Pulling from {reference.repository}")
+    beginning = f"{reference.digest or reference.tag}: Pulling from {reference.repository}"
+    with progress(quiet=quiet, beginning=beginning) as report:
         with traced(explaining, "pull", reference, str(wanted), report) as trace:
             listen = trace.exchange if trace else lambda _: None
             found = fetch(store(), reference, wanted, trace or report, verify=verify, listen=listen)
