@@ -553,5 +553,5 @@ services:
         assert "made from" not in shop.up()
         shop.write("services: {a: {image: nginx, pull_policy: never}}\n")
         one_line(shop("up", "-d"), 1, "no such image")
-        shop.write("services: {a: {image: "localhost:1/no-recipe", pull_policy: always}}\n")
+        shop.write("services: {a: {image: localhost:1/no-recipe, pull_policy: always}}\n")
         one_line(shop("up", "-d"), 1, "registry localhost:1: cannot be reached")
