@@ -15,10 +15,11 @@ fail() { echo "set-up: $*" >&2; exit 1; }
 # nftables: the firewall of boxes. busybox-static: the image busybox. qemu-utils, e2fsprogs: qemu-img converts the disk
 # that contains Alpine, and debugfs reads it. ca-certificates: pip uses the system's certificates.
 PACKAGES="nftables busybox-static qemu-utils e2fsprogs ca-certificates"
-# Used by the tests: criu for checkpoints, other programs for links, system calls, terminals and archives, the kernel's headers, the schemas
-# of the OCI specification; and qemu for the virtual machine with cgroup v2 alone (tests/vm downloads its kernel).
+# Used by the tests: criu for checkpoints, other programs for links, system calls, terminals, archives and images, the
+# kernel's headers, the schemas of the OCI specification; and qemu for the virtual machine with cgroup v2 alone
+# (tests/vm downloads its kernel).
 case $(uname -m) in aarch64) QEMU=qemu-system-arm ;; *) QEMU=qemu-system-x86 ;; esac
-TEST_PACKAGES="criu iproute2 curl strace tmux chromium fonts-dejavu-core zstd linux-libc-dev skopeo $QEMU golang-github-opencontainers-specs-dev sudo"
+TEST_PACKAGES="criu iproute2 curl strace tmux chromium fonts-dejavu-core zstd linux-libc-dev skopeo umoci openssl $QEMU golang-github-opencontainers-specs-dev sudo"
 # The engines that run on tinybox-oci in the tests, with their dependencies, and the runtimes for comparison.
 ENGINES="podman buildah containerd runc crun catatonit containernetworking-plugins iptables"
 # For a virtual machine for the lecture (vm/provision.sh), and for its tests.
@@ -55,7 +56,17 @@ packages() {
     done
     # shellcheck disable=SC2086  # a list of packages
     [ -z "$missing" ] || apt_install $missing
-    [ "${1-}" != test ] || engines
+    [ "${1-}" != test ] || { engines; registry; }
+}
+
+# The package starts a service on port 5000. The tests run the program themselves, so the service is stopped again.
+registry() {
+    installed docker-registry && return
+    if ! apt_install docker-registry; then
+        say "no docker-registry: the tests that need it are skipped"
+    elif [ -d /run/systemd/system ]; then
+        as_root systemctl disable --quiet --now docker-registry
+    fi
 }
 
 # One by one: the host may have a package from another source (Docker's containerd.io) that conflicts with Debian's.

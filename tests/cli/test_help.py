@@ -50,9 +50,10 @@ def test_the_version_is_printed(tinybox: Command) -> None:
 
 @pytest.mark.parametrize("words", [(), ("--help",)])
 def test_no_command_is_help(tinybox: Command, words: tuple[str, ...]) -> None:
-    """`tinybox` alone lists the commands; an unknown one is an error of one line."""
-    done = tinybox(*words)
-    assert "Commands" in done.stdout + done.stderr
+    """`tinybox` alone, and a group alone, list the commands; an unknown one is an error of one line."""
+    for group in ((), ("image",), ("volume",)):
+        done = tinybox(*group, *words)
+        assert (done.returncode, done.stderr, "\nCommands:\n" in done.stdout) == (0, "", True), done
     one_line(tinybox("colour"), 125, "colour")
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import Command
 from tests.support import image_archives as tar
 from tests.support.boxes import kept, one_line, output
+from tinybox.container.views import units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,12 @@ def usage(tinybox: Command) -> dict[str, dict[str, str]]:
     """Return the lines of `system df` by their kinds."""
     rows = [json.loads(line) for line in tinybox("system", "df", "--format", "json").stdout.splitlines()]
     return {row["Type"]: row for row in rows}
+
+
+def on_disk(layers: Path) -> int:
+    """Return the bytes of all files of the layers and of the records of their archives, without layer.json."""
+    files = (path for path in layers.rglob("*") if path.is_file() and not path.is_symlink())
+    return sum(path.stat().st_size for path in files if path.name != "layer.json")
 
 
 def names(tinybox: Command, *words: str) -> set[str]:
@@ -156,14 +163,39 @@ def test_disk_usage(tinybox: Command, tmp_path: Path) -> None:
 
 def test_what_prune_frees_is_what_df_calls_reclaimable(tinybox: Command, tmp_path: Path) -> None:
     """`image prune -a` frees the bytes that `system df` has called reclaimable: those of layers and their archives."""
-    imported(tinybox, tmp_path, "big:1", 2_000_000)
+    layers = Path(tinybox.root, "layers")
+    kept_bytes = on_disk(layers)
+    (tmp_path / "x.tar").write_bytes(tar.archive([tar.directory(str(number)) for number in range(5_000)]))
+    assert tinybox("import", str(tmp_path / "x.tar"), "big:1").returncode == 0
     assert tinybox("run", "--name", "box", "busybox", "true").returncode == 0
     said = usage(tinybox)["Images"]["Reclaimable"].split()[0]
+    freed = on_disk(layers) - kept_bytes
+    assert freed > 10_000  # the record of the archive: there are no bytes in files
+    assert said == units.decimal_size(freed, digits=4)
     done = tinybox("image", "prune", "-a", text="y\n")
     assert done.stdout.startswith("WARNING! This will remove all images without at least one container associated to")
-    assert done.stdout.splitlines()[-1] == "Total reclaimed space: " + said.replace("2.003MB", "2MB")
+    assert done.stdout.splitlines()[-1] == f"Total reclaimed space: {units.decimal_size(freed)}"
+    assert on_disk(layers) == kept_bytes
     assert usage(tinybox)["Images"]["Reclaimable"] == "0B (0%)"
     assert tinybox("rm", "box").returncode == 0
+
+
+def test_the_build_cache_has_its_own_line(tinybox: Command, tmp_path: Path) -> None:
+    """A layer that only the cache keeps is the cache's; while an image has it, it is the image's; prune removes it."""
+    (tmp_path / "Containerfile").write_text("FROM busybox\nRUN head -c 700000 /dev/zero > /file\n")
+    assert tinybox("build", "-q", "-t", "made:1", str(tmp_path)).returncode == 0
+    shared = usage(tinybox)
+    assert (shared["Build Cache"]["TotalCount"], shared["Build Cache"]["Size"]) == ("1", "0B")
+    assert tinybox("rmi", "made:1").returncode == 0
+    cached = usage(tinybox)
+    assert cached["Build Cache"]["Size"].startswith("70")
+    assert cached["Build Cache"]["Reclaimable"].endswith("(100%)")
+    rows = json.loads(tinybox("system", "df", "-v", "--format", "json").stdout)["BuildCache"]
+    assert [(row["CacheType"], row["Shared"]) for row in rows] == [("layer", "false")]
+    assert tinybox("system", "prune", "-f", "--filter", "until=1h").stdout == "Total reclaimed space: 0B\n"
+    assert tinybox("system", "prune", "-f").stdout.splitlines()[-1] == "Total reclaimed space: 700kB"
+    assert usage(tinybox)["Build Cache"]["TotalCount"] == "0"
+    assert tinybox("images", "-q", "busybox").stdout.strip()
 
 
 def test_filters_of_prune(tinybox: Command) -> None:

@@ -228,28 +228,3 @@ def test_a_registry_that_asks_for_an_hour(empty_store: Command) -> None:
     with registry_in_python(answer) as registry:
         done = empty_store("pull", f"{registry.host}/box", timeout=60)
         assert (done.returncode, "3600 seconds" in done.stderr) == (1, True)
-
-
-def test_the_registry_is_killed_in_a_pull_and_in_a_push(
-    empty_store: Command, docker_registry: DockerRegistry, registry: PythonRegistry
-) -> None:
-    """The registry dies in the middle of a push and of a pull, and comes back: both end well."""
-    large(registry)
-    name = f"{docker_registry.host}/box:big"
-    good(empty_store, "pull", f"{registry.host}/box", timeout=60)
-    good(empty_store, "tag", f"{registry.host}/box", name)
-
-    def interrupted(*words: str) -> None:
-        command = empty_store.start(*words)
-        time.sleep(0.35)
-        docker_registry.kill()
-        time.sleep(0.5)
-        docker_registry.start()
-        out, err = command.communicate(timeout=90)
-        assert command.returncode == 0 or "cannot be reached" in err, (out, err)  # killed before its first answer
-        good(empty_store, *words, timeout=90)
-
-    interrupted("push", name)
-    good(empty_store, "rmi", f"{registry.host}/box", name)
-    interrupted("pull", name)
-    assert good(empty_store, "images", "-q", name)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.image_archives import archive, regular
 from tests.support.registries import OCI, PythonRegistry, digest_of, registry_in_python, reply
 from tests.support.slowness import SLOWNESS
 
@@ -242,3 +243,44 @@ def test_layers_that_cannot_fit(empty_store: Command, registry: PythonRegistry) 
     registry.image("box:latest", layers=[layer])
     assert "would not fit" in refuses(empty_store, "pull", "-q", f"{registry.host}/box")
     assert not registry.paths(digest_of(b"x"))
+
+
+def test_a_byte_for_each_connection(empty_store: Command) -> None:
+    """A registry that sends one byte and closes, again and again, is given up: each try brings a byte."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> bool:
+        content = registry.blobs.get(handler.path.rpartition("/")[2], b"")
+        if not content.startswith(b"\x1f"):
+            return False
+        start = int(handler.headers.get("Range", "bytes=0-")[6:-1])
+        headers = f"Content-Range: bytes {start}-{len(content) - 1}/{len(content)}\r\n" if start else ""
+        head = f"HTTP/1.1 {206 if start else 200} OK\r\n{headers}Content-Length: {len(content) - start}\r\n\r\n"
+        handler.wfile.write(head.encode() + content[start : start + 1])
+        handler.close_connection = True
+        return True
+
+    with registry_in_python(answer) as registry:
+        assert "3 times near byte 3" in refuses(empty_store, "pull", "-q", f"{registry.host}/box")
+        assert 3 <= len([request for request in registry.requests if "Range" in request.headers]) + 1 < 8
+
+
+def test_one_bad_layer_of_two(empty_store: Command) -> None:
+    """If the second layer is refused when the first one is complete, the first one is not left, either."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> bool:
+        is_bad = handler.path.endswith(layers[1]["digest"])
+        if is_bad:
+            deadline = time.monotonic() + 10 * SLOWNESS
+            while not os.listdir(f"{empty_store.root}/layers"):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            complete.append(True)
+            reply(handler, 200, bytes(layers[1]["size"]))
+        return is_bad
+
+    complete: list[bool] = []
+    with registry_in_python(answer) as registry:
+        contents = [archive([regular("one", b"1")]), archive([regular("two", b"2" * 5000)])]
+        layers = registry.image("box:latest", contents)["layers"]
+        refuses(empty_store, "pull", "-q", f"{registry.host}/box")
+        assert complete

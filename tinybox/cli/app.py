@@ -127,6 +127,9 @@ def start(arguments: list[str]) -> int:
     try:
         result: Any = cli.main(arguments, prog_name="tinybox", standalone_mode=False)
     except click.UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command; click 8.1 prints the help itself
+            click.echo(error.format_message())
+            return 0
         where = error.ctx.command_path if error.ctx else "tinybox"
         raise UsageError("", error.format_message(), f"{where} --help") from error
     except TinyboxError as error:

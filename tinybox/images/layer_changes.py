@@ -7,7 +7,6 @@ overlayfs would show it; see "whiteouts and opaque directories" in the kernel's 
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +15,7 @@ from tinybox.errors import ImageError
 from tinybox.images.archives.whiteouts import OVERLAY_OPAQUE
 from tinybox.images.same_content import has_same_content
 from tinybox.linux.files import LONGEST_PATH, Descent
+from tinybox.linux.overlay_marks import has_mark, has_origin, is_whiteout
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 ADDED, CHANGED, HIDDEN = "A", "C", "D"  # the letters of docker-diff(1)
 WHITEOUT, OPAQUE = "whiteout", "opaque"  # how a file is hidden
 CONTENT, METADATA, NOTHING = "content", "metadata", "nothing"  # what differs between two versions of a file
-ORIGIN = "origin"  # overlayfs's attribute on a file that it has copied up; see `origin`
-_GONE = (errno.ENODATA, errno.ENOTSUP)
 
 
 class Content:
@@ -219,7 +217,7 @@ class _Layer:
         if stat.S_IFMT(now[0]) == stat.S_IFMT(then[0]) and now[3:5] == then[3:5]:  # type, device, size
             same = has_same_content(self._stack.trees[below.layer], path, fd, name, now[0])
             how = CONTENT if not same else NOTHING if now == then else METADATA
-        copied = self._is_upper and _has_origin(fd, name, self._mark)
+        copied = self._is_upper and has_origin(fd, name, self._mark)
         self.changes.append(
             Change(CHANGED, path, made.facts[0], made.size, former, below.layer, files - 1, how, copied)
         )
@@ -251,11 +249,6 @@ class _Layer:
         return found
 
 
-def is_whiteout(info: os.stat_result) -> bool:
-    """Return whether a file of a layer is overlayfs's whiteout, a character device 0:0."""
-    return stat.S_ISCHR(info.st_mode) and info.st_rdev == 0
-
-
 def _children(node: Node) -> Children:
     return node.children if node.children is not None else {}
 
@@ -267,27 +260,3 @@ def _infos(fd: int) -> Iterator[tuple[str, os.stat_result]]:
             yield name, os.stat(name, dir_fd=fd, follow_symlinks=False)
         except FileNotFoundError:
             continue
-
-
-def has_mark(fd: int, mark: str) -> bool:
-    """Return whether the open directory has overlayfs's attribute *mark*; see getxattr(2)."""
-    try:
-        return os.getxattr(fd, mark) == b"y"
-    except OSError as error:
-        if error.errno not in _GONE:
-            raise
-        return False
-
-
-def _has_origin(fd: int, name: str, mark: str) -> bool:
-    """Return whether overlayfs has copied the file *name* up: then it has the attribute ``origin``; see overlayfs.
-
-    A file that a program has made in its place, or renamed to it, has none.
-    """
-    try:
-        os.getxattr(f"/proc/self/fd/{fd}/{name}", f"{mark.rpartition('.')[0]}.{ORIGIN}", follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in (*_GONE, errno.ENOENT, errno.EPERM):
-            raise
-        return False
-    return True

@@ -10,8 +10,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.images.layer_changes import has_mark, is_whiteout
 from tinybox.linux.files import open_straight
+from tinybox.linux.overlay_marks import has_mark, is_whiteout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -79,12 +79,16 @@ def collect(store: Store) -> None:
 
 
 @contextlib.contextmanager
-def collected(store: Store) -> Iterator[None]:
-    """Collect after an error in the body: it may have left layers of an image that does not appear."""
+def collected(store: Store, work: str) -> Iterator[None]:
+    """After an error in the body collect what it wanted: it may have left layers of an image that does not appear.
+
+    The workspace *work* is still there: if this process is killed now, the next command sweeps, and collects.
+    """
     try:
         yield
     except BaseException:
         with store.locked():
+            files.discard(f"{work}/{content.WANTED}")
             collect(store)
         raise
 

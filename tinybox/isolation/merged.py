@@ -11,8 +11,9 @@ import errno
 import os
 import stat
 
-from tinybox.isolation.overlay import TRUSTED_OPAQUE, has_mark, stack
+from tinybox.isolation.overlay import TRUSTED_OPAQUE, stack
 from tinybox.linux import files
+from tinybox.linux.overlay_marks import has_mark, is_whiteout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -179,8 +180,3 @@ def _there(levels: Sequence[int], path: bytes) -> int:
     if fd is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     return fd
-
-
-def is_whiteout(info: os.stat_result) -> bool:
-    """Return whether a file of a layer is overlayfs's whiteout, a character device 0:0."""
-    return stat.S_ISCHR(info.st_mode) and info.st_rdev == 0

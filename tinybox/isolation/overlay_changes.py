@@ -11,9 +11,9 @@ import os
 import stat
 
 from tinybox.errors import TinyboxError
-from tinybox.isolation.merged import Merged, is_whiteout, opened
-from tinybox.isolation.overlay import has_mark
+from tinybox.isolation.merged import Merged, opened
 from tinybox.linux import files
+from tinybox.linux.overlay_marks import has_mark, is_whiteout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -135,6 +135,23 @@ def test_a_running_box_is_read_as_it_is(tinybox: Command, layered: str) -> None:
         assert ["4", "deleted"] in rows
 
 
+def test_a_box_that_moves_its_directories(tinybox: Command) -> None:
+    """While directories appear, move and vanish, each report is whole, or one line that names the cure."""
+    script = """mkdir -p /a/x/y/z/1/2/3 /b; echo READY
+    while :; do mv /a/x /b/x; mv /b/x /a/x; mkdir -p /c/d/e; : > /c/d/e/f; rm -r /c; done"""
+    name, whole = new_name(), 0
+    with kept(tinybox, "--rm", "--name", name, "busybox", "sh", "-c", script):
+        for _ in range(15):
+            done = tinybox("layers", name)
+            whole += done.returncode == 0
+            if done.returncode:
+                one_line(done, 1, f"tinybox pause {name}")
+        assert tinybox("pause", name).returncode == 0
+        assert tinybox("layers", name).returncode == 0
+        assert tinybox("unpause", name).returncode == 0
+    assert whole
+
+
 def test_which_follows_links_as_a_box_does(tinybox: Command) -> None:
     """A directory of the path may be a link, also to a place in a lower layer; a link at the end is shown."""
     script = "mkdir /real; echo one > /real/file; ln -s real /way; ln -s file /real/also"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tinybox.images.layer_versions import Version
 
 KINDS = ("container", "image")
+TRIES = 5  # of a walk through the files of a running container
 
 
 class Stack(NamedTuple):
@@ -62,15 +63,19 @@ def find(paths: Paths, word: str, kind: str = "") -> Stack:
 
 
 def layers_of(paths: Paths, stack: Stack) -> list[Layer]:
-    """Compare the layers of *stack*, the bottom one first; the image's are kept from removal meanwhile."""
-    try:
-        with Store(paths.root).locked(shared=True):
-            return layer_report.layers_of(stack.sources)
-    except OSError as error:
-        if error.errno != errno.ESTALE:
-            raise
-        cause = "a directory was moved while it was read"
-        raise StateError(f"container {stack.name}", cause, f"tinybox pause {stack.name} keeps it still") from error
+    """Compare the layers of *stack*, the bottom one first; the image's are kept from removal meanwhile.
+
+    StateError: a process of the container moves directories all the time, so that no walk comes to its end.
+    """
+    with Store(paths.root).locked(shared=True):
+        for _ in range(TRIES):
+            try:
+                return layer_report.layers_of(stack.sources)
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+    cause = "a directory was moved while it was read"
+    raise StateError(f"container {stack.name}", cause, f"tinybox pause {stack.name} keeps it still")
 
 
 def which(stack: Stack, path: str) -> tuple[str, list[Version]]:

@@ -107,7 +107,7 @@ def _bring(
     from tinybox.images import intake, removal  # here: most pulls find that nothing is new
     from tinybox.images.registry import fetching
 
-    with removal.collected(store), intake.workspace(store) as work:
+    with intake.workspace(store) as work, removal.collected(store, work.path):
         content.want(work.path, [part for layer in layers for part in (layer.diff_id, layer.blob.digest)])
         fetching.fetch(store, work, repository, layers, report)
         with store.locked():

@@ -19,6 +19,7 @@ from tinybox.isolation import overlay
 from tinybox.lab import inside, look
 from tinybox.lab.course import Lab
 from tinybox.linux import proc
+from tinybox.linux.overlay_marks import has_mark
 
 if TYPE_CHECKING:
     from tinybox.lab.bench import Bench
@@ -88,7 +89,7 @@ def check(bench: Bench, *, feature: bool) -> None:
         below, top = layers[-2:]
         in_mount = mounted(box)
         hidden, again = mark_of(f"{below}/{BIG}"), mark_of(f"{top}/{CHANGED}")
-        mark, opaque = mark_of(f"{top}/{BIG}"), overlay.has_mark(f"{top}/{FOLDER}", overlay.TRUSTED_OPAQUE)
+        mark, opaque = mark_of(f"{top}/{BIG}"), has_mark(f"{top}/{FOLDER}", overlay.TRUSTED_OPAQUE)
         upper = mark_of(f"{box.container.bundle}/upper/{KEPT}")
     lost = sum(layer.lost for layer in report)
     bench.in_box("ls /lab", " ".join(names), f"{seen} bytes in files")
