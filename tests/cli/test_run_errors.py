@@ -134,10 +134,17 @@ def test_the_same_options_corrected_are_accepted(tinybox: Command) -> None:
 
 def test_a_missing_image_names_the_cure(tinybox: Command) -> None:
     """Unknown images, and invalid image names, are one line each; the first names the command that gets an image."""
-    one_line(tinybox("run", "nobodys-image", "true"), 125, "nobodys-image", "tinybox images")
+    never = ("run", "--pull", "never")
+    one_line(tinybox(*never, "nobodys-image", "true"), 125, "No such image: nobodys-image:latest", "tinybox pull")
     one_line(tinybox("run", "NOT A NAME", "true"), 125, "NOT A NAME")
     one_line(tinybox("run", "../../etc", "true"), 125, "../../etc")
-    one_line(tinybox("run", "busybox:no-such-tag", "true"), 125, "busybox:no-such-tag")
+    one_line(tinybox(*never, "busybox:no-such-tag", "true"), 125, "busybox:no-such-tag")
+    done = tinybox("run", "localhost:1/nobodys-image", "true")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        125,
+        "Unable to find image 'localhost:1/nobodys-image:latest' locally",
+    )
+    assert done.stderr.splitlines()[-1].startswith("tinybox: registry localhost:1: cannot be reached")
 
 
 @pytest.mark.parametrize(

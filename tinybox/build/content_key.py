@@ -23,16 +23,24 @@ _KINDS = {
 
 
 class Key:
-    """A SHA-256 that files are added to; with *keeps_owners* their owners count."""
+    """A SHA-256 that files are added to; with *keeps_owners* their owners count.
 
-    def __init__(self, *, keeps_owners: bool) -> None:
-        self._hash = hashlib.sha256()
+    The `stamp` is one of their numbers, sizes and times: it is another one if a file was changed meanwhile, because
+    every change sets the time ctime; see inode(7). *reads* tells whether the content is read, too.
+    """
+
+    def __init__(self, *, keeps_owners: bool, reads: bool = True) -> None:
+        self._hash, self._stamp, self._reads = hashlib.sha256(), hashlib.sha256(), reads
         self._keeps_owners = keeps_owners
         self._seen: dict[tuple[int, int], str] = {}
 
     def hexdigest(self) -> str:
         """Return the digest, 64 hexadecimal digits."""
         return self._hash.hexdigest()
+
+    def stamp(self) -> str:
+        """Return the stamp, 64 hexadecimal digits."""
+        return self._stamp.hexdigest()
 
     def words(self, *words: str | bytes) -> None:
         """Add words."""
@@ -49,6 +57,10 @@ class Key:
             return
         if entry.kind == LEAVE:
             self.words("end")
+            return
+        looks = (entry.path, info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+        self._stamp.update(repr(looks).encode())
+        if not self._reads:
             return
         self.words(kind, entry.path, f"{stat.S_IMODE(info.st_mode):o}")
         if self._keeps_owners:

@@ -158,7 +158,9 @@ class Context:
 
     def _opened(self, path: str) -> int:
         if self._root < 0:
-            raise UsageError(path, "there is no build context", "give a directory in place of -, or a tar archive")
+            raise UsageError(
+                path or ".", "there is no build context", "give a directory in place of -, or a tar archive"
+            )
         try:
             return self._open(path)
         except OSError as error:
@@ -166,7 +168,7 @@ class Context:
                 cause = f"it is a link that leads to no file in the {self.thing}"
             else:
                 cause = f"{(error.strerror or '').lower()} in the {self.thing}"
-            raise UsageError(path or "/", cause) from error
+            raise UsageError(path or ".", cause) from error
 
     def _open(self, path: str, flags: int = os.O_PATH) -> int:
         return files.openat2(self._root, os.fsencode(path) or b".", flags, _INSIDE)

@@ -35,7 +35,7 @@ class CopyRequest(NamedTuple):
     *sources* are paths or patterns in the context, *urls* are fetched, *heredocs* have their content. *target* is an
     absolute path in the image; it is a directory if the instruction says so by its end (*into_directory*). *origin* is
     the value of --from, a stage or an image, or "". *unpack* is the value of --unpack, or None. *downloads* keeps what
-    was fetched for the cache's key.
+    was fetched for the cache's key, and *stamps* how the files looked then.
     """
 
     instruction: Instruction
@@ -52,6 +52,7 @@ class CopyRequest(NamedTuple):
     unpack: bool | None
     checksum: str
     downloads: dict[str, Download]
+    stamps: list[str]
 
     @property
     def unpacks(self) -> bool:
@@ -94,6 +95,7 @@ def read(
         None if unpack is None else unpack == "true",
         flags.get("checksum", ""),
         {},
+        [],
     )
 
 

@@ -1,8 +1,7 @@
 """COPY and ADD: what they copy, its digest for the cache, and the copy itself.
 
-request = copying.read(instruction, values, escape, state_config)
-key = copying.digest(request, source)    content alone counts; times do not
-copying.copy(request, source, root)      root: an fd of the image's root file system
+`read` gives the request. `digest` is its part of a key of the cache: content alone counts, times do not. `copy` copies
+into the root file system of the image, and then `is_unchanged` tells whether the copy is still the one of the digest.
 """
 
 from __future__ import annotations
@@ -51,18 +50,35 @@ def digest(request: CopyRequest, source: Context) -> str:
     key = content_key.Key(keeps_owners=source.owner is None and not request.chown)
     key.words(request.target, str(request.into_directory), request.chown, request.chmod, str(request.unpack))
     with _placed(request):
-        for item in _items(request, source):
-            key.words("item", item.found.name)
-            if item.choice is None:
-                key.entry(item.entry)
-            else:
-                for entry in _walk(item):
-                    key.entry(entry)
+        _add_items(key, request, source)
+        request.stamps[:] = [key.stamp()]
         for heredoc in request.heredocs:
             key.words("heredoc", heredoc.name, heredoc.text)
         for url in request.urls:
             key.words("url", url, request.checksum or _fetched(request, url, source).digest)
     return key.hexdigest()
+
+
+def is_unchanged(request: CopyRequest, source: Context) -> bool:
+    """Return whether no file of *source* was changed since `digest`: so a copy made meanwhile is the one of that key.
+
+    A stage and an image do not change.
+    """
+    if source.owner is None:
+        return True
+    key = content_key.Key(keeps_owners=False, reads=False)
+    try:
+        _add_items(key, request, source)
+    except (OSError, TinyboxError):
+        return False
+    return request.stamps == [key.stamp()]
+
+
+def _add_items(key: content_key.Key, request: CopyRequest, source: Context) -> None:
+    for item in _items(request, source):
+        key.words("item", item.found.name)
+        for entry in [item.entry] if item.choice is None else _walk(item):
+            key.entry(entry)
 
 
 def copy(request: CopyRequest, source: Context, root: int) -> list[str]:
@@ -127,7 +143,7 @@ def _unpacked(fd: int, request: CopyRequest, placing: Placing, root: int) -> boo
 
 
 def _copy_heredoc(name: str, text: str, placing: Placing) -> None:
-    fd = os.memfd_create(name, os.MFD_CLOEXEC)
+    fd = os.memfd_create("heredoc", os.MFD_CLOEXEC)
     try:
         with open(fd, "wb", closefd=False) as file:
             file.write(text.encode("utf-8", "surrogateescape"))

@@ -88,6 +88,8 @@ class Placing:
     def _place(self, name: str) -> tuple[int, str]:
         """Open the directory for a single file, and return its fd and the file's name there."""
         if self.is_directory():
+            if "/" in name or name in {"", ".", ".."}:  # of a heredoc or a URL: it must not lead out
+                raise UsageError(self._target, f"{name!r} is no name of a file", "give the target a name")
             return self.directory(), name
         try:
             parent, last = inside.open_parent(self._root, os.fsencode(self._target), made=self._made)

@@ -157,8 +157,13 @@ class StageBuilder:
     def _say(self, line: str) -> None:
         self._tell([OUTPUT, self.stage.number, self._step, line])
 
-    def _layer(self, created_by: str, key: str, make: Callable[[], str]) -> None:
-        """Add the layer of an instruction: that of the cache, or what *make* returns."""
+    def _layer(
+        self, created_by: str, key: str, make: Callable[[], str], is_true: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Add the layer of an instruction: that of the cache, or what *make* returns.
+
+        The cache keeps it only if *is_true*, asked afterwards: the layer is still the one that the key means.
+        """
         self._last_key = key
         entry = build_cache.find(self.store.root, key) if self.order.uses_cache else None
         if entry is not None and entry.diff_id:
@@ -168,8 +173,9 @@ class StageBuilder:
         self._was_cached = entry is not None
         if entry is None:
             entry = build_cache.Entry(make(), time_text(self.order.now))
-            with self.store.locked():
-                build_cache.keep(self.store.root, key, entry)
+            if is_true():
+                with self.store.locked():
+                    build_cache.keep(self.store.root, key, entry)
         self.state.record(created_by, entry.diff_id, entry.created if entry.diff_id else "")
 
     def _key(self, *parts: object) -> str:
@@ -245,7 +251,7 @@ class StageBuilder:
                         self._omit(name)
 
                 make = lambda: layering.changed(self.site, below, self._step, copy)  # noqa: E731
-                self._layer(instruction.original, key, make)
+                self._layer(instruction.original, key, make, lambda: copying.is_unchanged(request, source))
         finally:
             files.remove_tree(folder)
 

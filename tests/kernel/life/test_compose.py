@@ -93,7 +93,7 @@ volumes: {data: }
         ("command: [sh, -c, 'echo oh no; exit 3']", "did not complete successfully: exit status 3"),
         ("command: /no/such/program", "no such file"),
         ("mem_limit: much", "--memory much: is not a size"),
-        ("image: no-such-image-anywhere", "no-such-image-anywhere"),
+        ("image: localhost:1/no-such-image", "localhost:1"),
     ],
 )
 def test_a_failed_up_leaves_nothing_half_made(tinybox: Command, tmp_path: Path, change: str, says: str) -> None:
@@ -553,5 +553,5 @@ services:
         assert "made from" not in shop.up()
         shop.write("services: {a: {image: nginx, pull_policy: never}}\n")
         one_line(shop("up", "-d"), 1, "no such image")
-        shop.write("services: {a: {image: no-recipe, pull_policy: always}}\n")
-        one_line(shop("up", "-d"), 1, "image no-recipe: it cannot be pulled")
+        shop.write("services: {a: {image: localhost:1/no-recipe, pull_policy: always}}\n")
+        one_line(shop("up", "-d"), 1, "registry localhost:1: cannot be reached")

@@ -216,6 +216,21 @@ def test_a_url_becomes_a_file(copies: Copies, site: str) -> None:
     assert (copies.root / "d/odd-date").stat().st_mtime > DATE
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/a/..%2f..%2foutside%2fvictim", "victim"), ("/x%00y", ""), ("/%2e%2e", ""), ("/a%0ab", "a\nb"), ("/a/", "")],
+)
+def test_the_name_in_a_url_never_leads_out(copies: Copies, site: str, path: str, name: str) -> None:
+    """Its last part counts, without its percent signs; one that is no name is an error of one line."""
+    (copies.outside / "victim").write_text("old")
+    try:
+        copies(f"ADD {site}{path} /d/")
+    except UsageError as error:
+        assert "there is no name of a file in it" in str(error)  # noqa: PT017 - some succeed
+    assert os.listdir(copies.root / "d" if (copies.root / "d").exists() else copies.root) == ([name] if name else [])
+    assert (copies.outside / "victim").read_text() == "old"
+
+
 def test_an_archive_of_the_web_is_unpacked_only_if_asked(copies: Copies, site: str) -> None:
     """By --unpack."""
     copies(f"ADD {site}/a.tar /1/")

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.build_copies import copies
 from tests.support.deep_trees import dig, removed
+from tinybox.build import copying
 from tinybox.errors import TinyboxError, UsageError
 
 if TYPE_CHECKING:
@@ -309,6 +310,18 @@ def test_heredocs(copies: Copies) -> None:
     assert copies.tree("d") == dict.fromkeys(["one", "two", "f"], "-rwx------ 1:1")
 
 
+@pytest.mark.parametrize("name", ["../../outside/victim", "..", ".", "sub/x", "/outside/victim"])
+def test_the_name_of_a_heredoc_never_leads_out(copies: Copies, name: str) -> None:
+    """In a directory the end marker is the file's name; with a slash it is an error of one line."""
+    (copies.outside / "victim").write_text("old")
+    with pytest.raises(UsageError, match="is no name of a file") as caught:
+        copies(f"COPY <<{name} /t/\nnew\n{name}\n")
+    assert str(caught.value).startswith("Containerfile:1: COPY: /t: ")
+    assert (copies.outside / "victim").read_text() == "old"
+    copies(f"COPY <<{name} /named\nnew\n{name}\n")
+    assert (copies.root / "named").read_text() == "new\n"
+
+
 def test_link_gives_the_same_files(copies: Copies) -> None:
     """--link is accepted."""
     write(copies.context / "f")
@@ -492,3 +505,24 @@ def test_the_digest_follows_what_is_left_out(copies: Copies) -> None:
     assert copies.digest("COPY <<E /x\n1\nE\n") != copies.digest("COPY <<E /x\n2\nE\n")
     with pytest.raises(UsageError, match=r"Containerfile:1: COPY: missing: no such file"):
         copies.digest("COPY missing /t")
+
+
+@pytest.mark.parametrize("change", ["content", "time", "new", "gone", "same size", "nothing", "ignored"])
+def test_a_file_that_changes_after_the_digest_is_noticed(copies: Copies, change: str) -> None:
+    """So that the cache never has the new content under the key of the old one; each change counts, also of a time."""
+    write(copies.context / "d/a", "1")
+    write(copies.context / "d/b", "1")
+    write(copies.context / ".dockerignore", "d/ignored\n")
+    request = copies.request("COPY d /t")
+    with copies.source() as source:
+        copying.digest(request, source)
+        {
+            "content": lambda: write(copies.context / "d/a", "22"),
+            "time": lambda: os.utime(copies.context / "d/a", (1, 1)),
+            "new": lambda: write(copies.context / "d/c"),
+            "gone": lambda: os.unlink(copies.context / "d/a"),
+            "same size": lambda: write(copies.context / "d/a", "2", time=1),
+            "nothing": lambda: None,
+            "ignored": lambda: write(copies.context / "d/ignored"),
+        }[change]()
+        assert copying.is_unchanged(request, source) is (change in {"nothing", "ignored"})

@@ -121,7 +121,7 @@ def from_registry(
 
     reference = parse(name)
     with redirect_stdout(sys.stderr) if to_stderr else nullcontext():
-        if not quiet and not reference.digest and not name.endswith(f":{reference.tag}"):
+        if not (quiet or to_stderr or reference.digest) and not name.endswith(f":{reference.tag}"):
             print(f"Using default tag: {reference.tag}")
         found = _fetched(reference, platform, quiet=quiet, verify=verify, explaining=explaining)
         if not quiet:
@@ -139,8 +139,8 @@ def _fetched(
     from tinybox.images.registry.pull import pull as fetch
 
     wanted = manifests.platform(platform) if platform else manifests.this_platform()
-    with progress(quiet=quiet) as report:
-        report.say(f"{reference.digest or reference.tag}: Pulling from {reference.repository}")
+    beginning = f"{reference.digest or reference.tag}: Pulling from {reference.repository}"
+    with progress(quiet=quiet, beginning=beginning) as report:
         with traced(explaining, "pull", reference, str(wanted), report) as trace:
             listen = trace.exchange if trace else lambda _: None
             found = fetch(store(), reference, wanted, trace or report, verify=verify, listen=listen)

@@ -20,15 +20,18 @@ SHORT = 12  # hex digits of a layer's digest in a line, as docker's
 ENDED = ("Already exists", "Layer already exists", "Pull complete", "Pushed", "Mounted from")
 
 
-def progress(*, quiet: bool = False) -> Lines:
-    """Return the report that fits stdout; *quiet* prints nothing."""
+def progress(*, quiet: bool = False, beginning: str = "") -> Lines:
+    """Return the report that fits stdout; *quiet* prints nothing, *beginning* is the line before the layers."""
     if quiet:
         return Silent()
-    return Bars() if sys.stdout.isatty() else Lines()
+    return Bars(beginning) if sys.stdout.isatty() else Lines(beginning)
 
 
 class Lines(Report):
     """One line for each layer that has changed its state, in docker's words: for a log, a pipe, a file."""
+
+    def __init__(self, beginning: str = "") -> None:
+        self._beginning = beginning
 
     def __enter__(self) -> Self:
         return self
@@ -39,6 +42,11 @@ class Lines(Report):
     def say(self, line: str) -> None:
         """Print *line*, which is not about a layer."""
         print(line, flush=True)
+
+    def resolved(self, _: Reference, __: list[Descriptor]) -> None:
+        """Print the first line."""
+        if self._beginning:
+            self.say(self._beginning)
 
     def layer(self, digest: str, state: str, current: int = 0, total: int = 0) -> None:
         """Print the layer's new *state*; bytes on the way are not printed."""
@@ -59,7 +67,8 @@ class Silent(Lines):
 class Bars(Lines):
     """A line for each layer on a terminal, with a bar while its bytes are on the way."""
 
-    def __init__(self) -> None:
+    def __init__(self, beginning: str = "") -> None:
+        super().__init__(beginning)
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
         columns = [TextColumn("{task.description}"), BarColumn(40), DownloadColumn()]
@@ -77,8 +86,9 @@ class Bars(Lines):
         """Print *line* above the bars."""
         self._progress.console.print(line, markup=False, highlight=False)
 
-    def resolved(self, _: Reference, layers: list[Descriptor]) -> None:
-        """Add a line for each of the *layers*."""
+    def resolved(self, reference: Reference, layers: list[Descriptor]) -> None:
+        """Print the first line, and add a line for each of the *layers*."""
+        super().resolved(reference, layers)
         for layer in dict.fromkeys(layers):
             self._tasks[layer.digest] = self._progress.add_task(layer.digest[7 : 7 + SHORT], total=layer.size)
 
