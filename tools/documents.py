@@ -45,6 +45,7 @@ GROUND_UP = (
     "container/files",
     "container/monitor",
     "container/views",
+    "build/files",
     "build",
     "seeing",
     "doctor",

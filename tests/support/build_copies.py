@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tinybox.build import containerfile, copying
-from tinybox.build.context import Context
+from tinybox.build import containerfile
+from tinybox.build.files import copying
+from tinybox.build.files.context import Context
 
 if TYPE_CHECKING:
     from pathlib import Path

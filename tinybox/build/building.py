@@ -28,7 +28,7 @@ from tinybox.linux import workers
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tinybox.build.context import Context
+    from tinybox.build.files.context import Context
     from tinybox.build.order import Bring
     from tinybox.build.stages import Stage
     from tinybox.images.intake import Workspace

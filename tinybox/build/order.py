@@ -11,7 +11,7 @@ from tinybox.images.store import layer_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tinybox.build.context import Context
+    from tinybox.build.files.context import Context
     from tinybox.build.stages import Stage
     from tinybox.images.registry.manifests import Platform
     from tinybox.images.store import Store

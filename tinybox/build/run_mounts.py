@@ -12,8 +12,9 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinybox.build import copying, layering, run_flags
+from tinybox.build import layering, run_flags
 from tinybox.build.containerfile import Instruction
+from tinybox.build.files import copying
 from tinybox.errors import UsageError
 from tinybox.images import build_cache
 from tinybox.linux import files, locks, mount
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tinybox.build.containerfile import Heredoc
-    from tinybox.build.copying import CopyRequest
+    from tinybox.build.files.copying import CopyRequest
     from tinybox.build.layering import Site
     from tinybox.build.order import Order, Origin
     from tinybox.build.run_flags import Mount

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from tinybox.build import (
     cache,
     containerfile,
-    copying,
     layering,
     metadata,
     run_flags,
@@ -26,7 +25,8 @@ from tinybox.build import (
 )
 from tinybox.build import order as orders
 from tinybox.build import state as states
-from tinybox.build.context import Context
+from tinybox.build.files import copying
+from tinybox.build.files.context import Context
 from tinybox.build.state import State, time_text
 from tinybox.build.variables import VariableError
 from tinybox.container.files import change_instructions
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.build.containerfile import Instruction
-    from tinybox.build.copy_request import CopyRequest
+    from tinybox.build.files.copy_request import CopyRequest
     from tinybox.build.layering import Site
     from tinybox.build.order import Order, Origin
     from tinybox.build.stages import Stage

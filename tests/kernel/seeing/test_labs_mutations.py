@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tinybox.build import copying
+from tinybox.build.files import copying
 from tinybox.container.process import init
 from tinybox.images.archives import whiteouts
 from tinybox.isolation import namespaces

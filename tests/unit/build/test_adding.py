@@ -18,7 +18,7 @@ import zstandard
 
 from tests.support.build_copies import copies
 from tests.support.image_archives import Member, archive, directory, hard_link, regular, symlink
-from tinybox.build import copying, fetching
+from tinybox.build.files import copying, fetching
 from tinybox.errors import HostError, ImageError, TinyboxError, UsageError
 
 if TYPE_CHECKING:

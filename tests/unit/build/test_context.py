@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from tests.support.image_archives import Member, archive, regular, symlink
-from tinybox.build import context as contexts
-from tinybox.build.context import Context
-from tinybox.build.selection import Choice, walk
+from tinybox.build.files import context as contexts
+from tinybox.build.files.context import Context
+from tinybox.build.files.selection import Choice, walk
 from tinybox.errors import ImageError, TinyboxError, UsageError
 
 if TYPE_CHECKING:

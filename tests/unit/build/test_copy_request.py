@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinybox.build import containerfile, copying
+from tinybox.build import containerfile
+from tinybox.build.files import copying
 from tinybox.errors import UsageError
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.support.build_copies import Copies, copies
 from tests.support.deep_trees import dig, removed
-from tinybox.build import copying
+from tinybox.build.files import copying
 from tinybox.errors import TinyboxError, UsageError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinybox.build import patterns
-from tinybox.build.patterns import Patterns
+from tinybox.build.files import patterns
+from tinybox.build.files.patterns import Patterns
 from tinybox.errors import UsageError
 
 NAMES = st.text("ab.*?[]\\-^!é\n", min_size=1, max_size=6).filter(lambda name: name not in {".", ".."})

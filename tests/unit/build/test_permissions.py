@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinybox.build import permissions
+from tinybox.build.files import permissions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.build.building import Report, Wish
-    from tinybox.build.context import Context
+    from tinybox.build.files.context import Context
 
 NAMES = ("Containerfile", "Dockerfile")
 EPOCH = "SOURCE_DATE_EPOCH"
@@ -122,7 +122,7 @@ def started(
     report: Report = building.Report() if is_told else Plain(dims=not plain and sys.stderr.isatty())
     with ExitStack() as stack:
         if inline:
-            from tinybox.build.context import Context as Directory
+            from tinybox.build.files.context import Context as Directory
 
             content, file = inline.encode("utf-8", "surrogateescape"), "dockerfile_inline"
             found = stack.enter_context(Directory.of_directory(context))
@@ -167,7 +167,7 @@ def _wish(asked: Asked, content: bytes, file: str, context: Context) -> Wish:
 def _opened(stack: ExitStack, context: str, file: str) -> tuple[bytes, str, Context]:
     """Return the Containerfile, its name for messages, and the context, which *stack* closes."""
     from tinybox.build.containerfile import LARGEST
-    from tinybox.build.context import Context
+    from tinybox.build.files.context import Context
 
     if context == "-":
         if file == "-":

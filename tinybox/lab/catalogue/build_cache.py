@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tinybox.build import building
-from tinybox.build.context import Context
+from tinybox.build.files.context import Context
 from tinybox.container.records.paths import Paths
 from tinybox.images import loading, saved
 from tinybox.images.store import Store

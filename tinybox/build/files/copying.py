@@ -11,20 +11,20 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.build import content_key
-from tinybox.build.context import is_directory
-from tinybox.build.copy_request import PIVOT, CopyRequest, read
-from tinybox.build.patterns import Patterns, cleaned, has_wildcard
-from tinybox.build.placing import Placing
-from tinybox.build.selection import FILE, Choice, Entry, walk
+from tinybox.build.files import content_key
+from tinybox.build.files.context import is_directory
+from tinybox.build.files.copy_request import PIVOT, CopyRequest, read
+from tinybox.build.files.patterns import Patterns, cleaned, has_wildcard
+from tinybox.build.files.placing import Placing
+from tinybox.build.files.selection import FILE, Choice, Entry, walk
 from tinybox.container.config import user_option
 from tinybox.errors import TinyboxError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tinybox.build.context import Context, Found
-    from tinybox.build.fetching import Download
+    from tinybox.build.files.context import Context, Found
+    from tinybox.build.files.fetching import Download
 
 __all__ = ["CopyRequest", "copy", "digest", "read"]
 
@@ -132,7 +132,7 @@ def _copy_item(request: CopyRequest, item: Item, placing: Placing, root: int) ->
 
 def _unpacked(fd: int, request: CopyRequest, placing: Placing, root: int) -> bool:
     """Unpack the file into the target if it is an archive; return whether it is one."""
-    from tinybox.build import unpacking
+    from tinybox.build.files import unpacking
 
     if not unpacking.is_archive(fd):
         return False
@@ -154,7 +154,7 @@ def _copy_heredoc(name: str, text: str, placing: Placing) -> None:
 
 
 def _copy_url(request: CopyRequest, url: str, source: Context, placing: Placing, root: int) -> None:
-    from tinybox.build import fetching
+    from tinybox.build.files import fetching
 
     name = fetching.name_of(url)
     if not name and placing.is_directory():
@@ -166,7 +166,7 @@ def _copy_url(request: CopyRequest, url: str, source: Context, placing: Placing,
 
 def _fetched(request: CopyRequest, url: str, source: Context) -> Download:
     """Return the file of the *url*, which is fetched once for a request."""
-    from tinybox.build import fetching
+    from tinybox.build.files import fetching
 
     if url not in request.downloads:
         request.downloads[url] = fetching.fetch(url, request.checksum, source.folder)

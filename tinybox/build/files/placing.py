@@ -12,14 +12,14 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tinybox.build import permissions
-from tinybox.build.selection import CAPABILITY, ENTER, LEAVE, Entry, attributes, walk
+from tinybox.build.files import permissions
+from tinybox.build.files.selection import CAPABILITY, ENTER, LEAVE, Entry, attributes, walk
 from tinybox.errors import UsageError
 from tinybox.images.archives.metadata import set_attribute_if_possible
 from tinybox.linux import files, holes, inside
 
 if TYPE_CHECKING:
-    from tinybox.build.selection import Choice
+    from tinybox.build.files.selection import Choice
 
     Owner = tuple[int, int]
 

@@ -11,8 +11,8 @@ import stat
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.build import patterns
-from tinybox.build.patterns import Patterns
+from tinybox.build.files import patterns
+from tinybox.build.files.patterns import Patterns
 from tinybox.errors import TinyboxError, UsageError
 from tinybox.linux import files
 
@@ -74,7 +74,7 @@ class Context:
         *ignore_file* is a path in the archive that counts, if it is there, before .dockerignore. The caller removes
         *work*. ImageError: the archive is damaged or unsafe.
         """
-        from tinybox.build.unpacking import unpack_context
+        from tinybox.build.files.unpacking import unpack_context
 
         unpack_context(stream, f"{work}/context")
         context = cls.of_directory(f"{work}/context", "/dev/null")

@@ -9,10 +9,10 @@ import hashlib
 import stat
 from typing import TYPE_CHECKING
 
-from tinybox.build.selection import LEAVE, attributes
+from tinybox.build.files.selection import LEAVE, attributes
 
 if TYPE_CHECKING:
-    from tinybox.build.selection import Entry
+    from tinybox.build.files.selection import Entry
 
 _KINDS = {
     stat.S_IFREG: "file",

@@ -7,8 +7,9 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from tinybox.build import permissions, variables
-from tinybox.build.patterns import Patterns
+from tinybox.build import variables
+from tinybox.build.files import permissions
+from tinybox.build.files.patterns import Patterns
 from tinybox.build.variables import VariableError
 from tinybox.errors import UsageError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tinybox.build.containerfile import Heredoc, Instruction
-    from tinybox.build.fetching import Download
+    from tinybox.build.files.fetching import Download
 
 FLAGS = {
     "COPY": ("from", "chown", "chmod", "link", "parents", "exclude"),

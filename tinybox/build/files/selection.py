@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinybox.build.patterns import Patterns
+from tinybox.build.files.patterns import Patterns
 from tinybox.errors import TinyboxError
 from tinybox.images.archives.members import too_long
 from tinybox.linux import files
@@ -18,7 +18,7 @@ from tinybox.linux import files
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tinybox.build.patterns import Flags
+    from tinybox.build.files.patterns import Flags
 
     State = tuple[Flags, Flags, Flags]
 
