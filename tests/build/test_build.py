@@ -320,7 +320,8 @@ def test_a_build_that_is_ended_leaves_nothing(built: Command, tmp_path: Path, nu
         boxes = printed(built, "ps", "-q").split()
         assert len(boxes) == 1
         os.kill(process.pid, number)
-        process.wait(30)
+        status = process.wait(30)
+    assert status == (130 if number == signal.SIGINT else -number)
     if number != signal.SIGINT:
         printed(built, "ps", "-a")
     until(lambda: left(built) == [])

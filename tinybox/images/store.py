@@ -10,6 +10,7 @@ rename(2), complete or not at all, also if tinybox is killed, and every change i
                                      environment, so only root may read it (0600), unless it comes from a recipe
     ROOT/names/<name:tag>            a symbolic link to the image; a slash in the name is written %
     ROOT/names/<name@sha256:...>     the same, for the digest that the image has in its registry
+    ROOT/build-cache/               the layers that `build` need not make again: images/build_cache.py
     ROOT/blobs/ manifests/           the image as its registry has it: images/content.py
     ROOT/tmp/                        directories of commands that add or remove an image; see tidying.py
     ROOT/containers/<id>/            not the store's; an annotation in its config.json has the id of its image

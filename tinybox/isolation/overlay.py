@@ -16,7 +16,7 @@ from tinybox.linux.overlay_marks import has_mark
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 TRUSTED_OPAQUE, USER_OPAQUE = "trusted.overlay.opaque", "user.overlay.opaque"
 
@@ -62,12 +62,8 @@ def mount_overlay(layers: Sequence[str], upper: str, work: str, target: str, *, 
     It uses mount(2), because fsconfig(2) accepts at most 255 bytes for a value, and ``lowerdir`` names every layer.
     HostError: the options are too long, or the store is on a file system that cannot have an upper directory.
     """
-    options = os.fsencode(data(layers, upper, work, userns=userns))
-    if len(options) > mount.DATA_MAX:
-        cause = f"{len(layers)} layers need {len(options)} bytes of options, the kernel takes {mount.DATA_MAX}"
-        raise HostError("overlay", cause)
     try:
-        mount.mount(b"overlay", os.fsencode(target), b"overlay", 0, options)
+        _mount(layers, target, lambda paths: data(paths, upper, work, userns=userns))
     except SyscallError as error:
         cure = "put the store on ext4, xfs, btrfs or tmpfs: --root DIR or TINYBOX_ROOT"
         raise HostError(f"overlay on {os.path.dirname(upper)}", str(error), cure) from error
@@ -75,8 +71,31 @@ def mount_overlay(layers: Sequence[str], upper: str, work: str, target: str, *, 
 
 def mount_merged(layers: Sequence[str], target: str) -> None:
     """Mount two or more *layers* of a `stack` read-only on *target*; see overlayfs, "multiple lower layers"."""
-    lower = ":".join(escape(layer) for layer in reversed(stack(layers)))
-    mount.mount(b"overlay", os.fsencode(target), b"overlay", 0, os.fsencode(f"lowerdir={lower}"))
+    _mount(layers, target, lambda paths: "lowerdir=" + ":".join(escape(layer) for layer in reversed(stack(paths))))
+
+
+def _mount(layers: Sequence[str], target: str, options_of: Callable[[Sequence[str]], str]) -> None:
+    """Mount an overlay with the options that *options_of* returns for the paths of the layers; see mount(2).
+
+    If they do not fit into a page, the paths are relative to the directory of all layers, so that 128 layers fit. The
+    kernel resolves them from the working directory, which is changed for this call alone; see chdir(2).
+    """
+    options = os.fsencode(options_of(layers))
+    if len(options) <= mount.DATA_MAX:
+        mount.mount(b"overlay", os.fsencode(target), b"overlay", 0, options)
+        return
+    common = os.path.commonpath(layers)
+    former = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chdir(common)
+        short = os.fsencode(options_of([layer.removeprefix(f"{common}/") for layer in layers]))
+        if len(short) > mount.DATA_MAX:
+            cause = f"{len(layers)} layers need {len(short)} bytes of options, the kernel takes {mount.DATA_MAX}"
+            raise HostError("overlay", cause)
+        mount.mount(b"overlay", os.fsencode(target), b"overlay", 0, short)
+    finally:
+        os.fchdir(former)
+        os.close(former)
 
 
 def opaque_mark(*, userns: bool) -> str:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
 import struct
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.support.build_copies import copies
+from tests.support.build_copies import Copies, copies
 from tests.support.deep_trees import dig, removed
 from tinybox.build import copying
 from tinybox.errors import TinyboxError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from tests.support.build_copies import Copies
 
 __all__ = ["copies"]
 
@@ -526,3 +528,56 @@ def test_a_file_that_changes_after_the_digest_is_noticed(copies: Copies, change:
             "ignored": lambda: write(copies.context / "d/ignored"),
         }[change]()
         assert copying.is_unchanged(request, source) is (change in {"nothing", "ignored"})
+
+
+PARTS = st.sampled_from(["a", "b", "c\n", "é"])
+NODES = st.one_of(
+    st.tuples(st.just("file"), st.sampled_from(["", "x", "y" * 5000]), st.sampled_from([0o644, 0o755])),
+    st.tuples(st.just("link"), st.sampled_from(["none", "../none"]), st.just(0)),
+    st.tuples(st.just("directory"), st.just(""), st.sampled_from([0o755, 0o700])),
+)
+TREES = st.dictionaries(st.lists(PARTS, min_size=1, max_size=3).map("/".join), NODES, max_size=5)
+
+
+def plant(top: Path, nodes: dict[str, tuple[str, str, int]]) -> None:
+    """Make the files of a tree; a file that is in the way of another one is left out."""
+    top.mkdir()
+    for path, (kind, text, mode) in sorted(nodes.items()):
+        place = top / path
+        with suppress(OSError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if kind == "link":
+                place.symlink_to(text)
+            elif kind == "file":
+                write(place, text, mode=mode)
+            else:
+                place.mkdir(mode=mode, exist_ok=True)
+
+
+def listed(top: Path) -> list[tuple[str, int, str | bytes]]:
+    """Return path, mode and content of all files below *top*."""
+    found: list[tuple[str, int, str | bytes]] = []
+    for path in sorted(top.rglob("*")):
+        mode = path.lstat().st_mode
+        text = os.readlink(path) if stat.S_ISLNK(mode) else path.read_bytes() if stat.S_ISREG(mode) else ""
+        found.append((str(path.relative_to(top)), mode, text))
+    return found
+
+
+@given(TREES, TREES)
+def test_any_tree_is_copied_whole_and_has_its_own_digest(
+    one: dict[str, tuple[str, str, int]], two: dict[str, tuple[str, str, int]]
+) -> None:
+    """The copy is the tree, and two trees have the same digest if and only if they are the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        copies = Copies(Path(folder))
+        seen, digests = [], []
+        for nodes in (one, two):
+            plant(copies.context / "d", nodes)
+            digests.append(copies.digest("COPY d /t"))
+            seen.append(listed(copies.context / "d"))
+            copies("COPY d /t")
+            assert listed(copies.root / "t") == seen[-1]
+            shutil.rmtree(copies.context / "d")
+            shutil.rmtree(copies.root / "t")
+        assert (digests[0] == digests[1]) is (seen[0] == seen[1])

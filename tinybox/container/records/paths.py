@@ -1,6 +1,7 @@
 """The paths of all files: the store ROOT, which is kept, and the run directory RUN, which is gone after a reboot.
 
 ROOT/images names layers     the images: images/store.py
+ROOT/build-cache             the layers that `build` need not make again: images/build_cache.py
 ROOT/containers/ID           a container's bundle: config.json, upper work rootfs, state.json, its log
 ROOT/container-names/NAME    a link to ID: the name belongs to the container whose command made the link
 ROOT/volumes/NAME/_data      volumes
