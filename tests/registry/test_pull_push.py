@@ -73,12 +73,27 @@ def test_a_second_pull_fetches_nothing(empty_store: Command, registry: PythonReg
     name = f"{registry.host}/box"
     assert "Downloaded newer image" in good(empty_store, "pull", name)
     registry.requests.clear()
-    assert "Image is up to date" in good(empty_store, "pull", name)
+    again = good(empty_store, "pull", name).splitlines()
+    assert [line.split()[0] for line in again] == ["Using", "latest:", "Digest:", "Status:", f"{name}:latest"]
+    assert "Image is up to date" in again[3]
     assert [request.path for request in registry.requests] == ["/v2/box/manifests/latest"]
     first = archive([regular("hello", b"hello")])
     registry.image("box:latest", [first, archive([regular("more", b"more")])])
     out = good(empty_store, "pull", name)
     assert (out.count("Already exists"), out.count("Pull complete"), "Downloaded newer image" in out) == (1, 1, True)
+
+
+def test_a_damaged_record_is_fetched_again(empty_store: Command, registry: PythonRegistry) -> None:
+    """If the record of an image is damaged on the disk, a pull brings the right one."""
+    name = f"{registry.host}/box"
+    good(empty_store, "pull", name)
+    [record] = Path(empty_store.root, "images").iterdir()
+    content = record.read_bytes()
+    record.write_bytes(content[:-9])
+    assert empty_store("run", "--rm", name, "true").returncode == 125
+    good(empty_store, "pull", name)
+    assert record.read_bytes() == content
+    assert "no such file" in empty_store("run", "--rm", name, "/no/program").stderr  # it starts
 
 
 def test_two_commands_fetch_a_layer_once(empty_store: Command) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # docker's, if the base has none
 SHELL = ("/bin/sh", "-c")
+NO_HISTORY = "a layer of an image without a history"  # other programs want an entry for each layer
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -98,8 +99,9 @@ def of_base(record: dict[str, Any], now: str) -> State:
     if not any(line.startswith("PATH=") for line in config.get("Env") or []):
         config["Env"] = [PATH, *(config.get("Env") or [])]
     document["config"] = config
-    document["history"] = list(document.get("history") or [])
     document.setdefault("architecture", this_architecture())
-    created = document.get("created") or now
-    document["created"] = created
+    document["created"] = created = document.get("created") or now
+    history = list(document.get("history") or [])
+    missing = len(document["rootfs"]["diff_ids"]) - sum(not step.get("empty_layer") for step in history)
+    document["history"] = [{"created": created, "comment": NO_HISTORY}] * missing + history
     return State(document, created)

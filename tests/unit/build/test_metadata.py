@@ -25,6 +25,16 @@ def config(*lines: str, base: dict[str, Any] | None = None) -> dict[str, Any]:
     return state.config
 
 
+def test_each_layer_of_the_base_has_an_entry_in_the_history() -> None:
+    """Other programs want one for each layer; images of recipes and imports have none, or too few."""
+    steps = [{"created_by": "RUN x", "created": NOW}, {"created_by": "CMD y", "created": NOW, "empty_layer": True}]
+    record = {"rootfs": {"type": "layers", "diff_ids": ["sha256:a", "sha256:b"]}, "history": steps, "created": NOW}
+    lower = {"created": NOW, "comment": states.NO_HISTORY}
+    assert states.of_base(record, "2026-02-02T00:00:00Z").document["history"] == [lower, *steps]
+    whole = {**record, "history": [{"created_by": "COPY z", "created": NOW}, *steps]}
+    assert states.of_base(whole, NOW).document["history"] == whole["history"]
+
+
 @pytest.mark.parametrize(
     ("lines", "key", "value"),
     [

@@ -60,7 +60,9 @@ def pull(
     record = _config(store, repository, manifest)
     layers = _layers(reference, manifest, record)
     names = list(dict.fromkeys((reference, Reference(reference.name, "", digest))))
-    if not _name(store, manifest, layers, names):
+    if _name(store, manifest, layers, names, record):
+        report.resolved(reference, [])
+    else:
         report.resolved(reference, [layer.blob for layer in layers])
         _bring(store, repository, manifest, layers, names, record, report)
     image = store.image(str(reference))
@@ -80,13 +82,13 @@ def _first(servers: list[Repository], ask: Callable[[Repository], Result]) -> Re
     return ask(servers[-1])
 
 
-def _name(store: Store, manifest: Manifest, layers: list[Layer], names: list[Reference]) -> bool:
-    """Give the image its *names* and return True, if the whole image is in the store already."""
+def _name(store: Store, manifest: Manifest, layers: list[Layer], names: list[Reference], record: bytes) -> bool:
+    """Give the image its *names* and return True, if the whole image is in the store already, with this *record*."""
     image_id = manifest.config.digest.removeprefix("sha256:")
     with store.locked():
         if not content.has_manifest(store.root, manifest.digest) or image_id not in store.ids():
             return False
-        if not all(is_here(store, layer) for layer in layers):
+        if store.content(image_id) != record or not all(is_here(store, layer) for layer in layers):
             return False
         for name in names:
             if store.named(name) != image_id:
@@ -132,13 +134,13 @@ def _manifest(repository: Repository, reference: Reference, wanted: Platform, re
 
 
 def _config(store: Store, repository: Repository, manifest: Manifest) -> bytes:
-    """Return the image's config, from the store if it is there."""
-    path = f"{store.root}/images/{manifest.config.digest.removeprefix('sha256:')}"
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return repository.small_blob(manifest.config)
+    """Return the image's config, from the store if it is there, and not damaged."""
+    image_id = manifest.config.digest.removeprefix("sha256:")
+    with contextlib.suppress(FileNotFoundError):
+        record = store.content(image_id)
+        if manifests.digest_of(record) == manifest.config.digest:
+            return record
+    return repository.small_blob(manifest.config)
 
 
 def _layers(reference: Reference, manifest: Manifest, record: bytes) -> list[Layer]:
