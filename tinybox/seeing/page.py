@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _FOLDER = os.path.dirname(__file__)
-_STYLE, _PLACE = "@STYLE@", "@TRACE@"
+_STYLE, _SCRIPT, _PLACE = "@STYLE@", "@SCRIPT@", "@TRACE@"
 
 
 def page(events: list[dict[str, Any]]) -> str:
@@ -23,8 +23,9 @@ def page(events: list[dict[str, Any]]) -> str:
 
 
 def filled(template: str, data: str) -> str:
-    """Return the page *template*, a file of this folder, with the style of all pages and the JSON text *data* in it."""
-    return _read(template).replace(_STYLE, _read("page.css").strip()).replace(_PLACE, data.replace("<", "\\u003c"))
+    """Return the page *template*, a file of this folder, with the JSON text *data*, and what the pages share, in it."""
+    made = _read(template).replace(_STYLE, _read("page.css").strip()).replace(_SCRIPT, _read("page.js").strip())
+    return made.replace(_PLACE, data.replace("<", "\\u003c"))
 
 
 def _read(name: str) -> str:
@@ -33,14 +34,16 @@ def _read(name: str) -> str:
 
 
 class Page:
-    """Collects events, and writes the page after the last one."""
+    """Collects events, and writes the page that *render* makes of them after the last one."""
 
-    def __init__(self, write: Callable[[str], object]) -> None:
-        self._write = write
+    def __init__(
+        self, write: Callable[[str], object], render: Callable[[list[dict[str, Any]]], str] | None = None
+    ) -> None:
+        self._write, self._render = write, render or page
         self._events: list[dict[str, Any]] = []
 
     def show(self, event: dict[str, Any]) -> None:
         """Take one event; `end` is the last."""
         self._events.append(event)
         if event["event"] == "end":
-            self._write(page(self._events))
+            self._write(self._render(self._events))

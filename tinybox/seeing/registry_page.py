@@ -12,25 +12,9 @@ from typing import TYPE_CHECKING, Any
 from tinybox.seeing.page import filled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     Event = dict[str, Any]
 
 FETCHED = ("Pull complete", "Already exists", "Pushed", "Layer already exists", "Mounted from")
-
-
-class RegistryPage:
-    """Collects events, and writes the page after the last one."""
-
-    def __init__(self, write: Callable[[str], object]) -> None:
-        self._write = write
-        self._events: list[Event] = []
-
-    def show(self, event: Event) -> None:
-        """Take one event; `end` is the last."""
-        self._events.append(event)
-        if event["event"] == "end":
-            self._write(page(self._events))
 
 
 def page(events: list[Event]) -> str:

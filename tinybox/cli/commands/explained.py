@@ -117,8 +117,9 @@ def _display(subject: str, form: str, write: Callable[[str], None]) -> Show:
         return lambda event: write(json.dumps(event) + "\n")
     if form == "html":
         from tinybox.seeing import build_page, registry_page
+        from tinybox.seeing.page import Page
 
-        return build_page.BuildPage(write).show if subject == BUILD else registry_page.RegistryPage(write).show
+        return Page(write, build_page.page if subject == BUILD else registry_page.page).show
     from tinybox.seeing import build_text, registry_text
     from tinybox.seeing.text import colours
 
