@@ -65,6 +65,7 @@ def elsewhere(tinybox: Command) -> Iterator[Command]:
     assert command("create", "--name", "good", "good:1").returncode == 0
     yield command
     shutil.rmtree(root, ignore_errors=True)
+    _archive_in(Path(root).parent).unlink(missing_ok=True)
 
 
 def put(tinybox: Command, config: dict[str, Any], name: str) -> None:
@@ -77,13 +78,17 @@ def saved(folder: Path, config: dict[str, Any], name: str) -> Path:
     """Write an archive as docker saves it, with one image of this *config*."""
     manifest = [{"Config": "config.json", "Layers": ["layer.tar"], "RepoTags": [name]}]
     files = {"manifest.json": json.dumps(manifest), "config.json": json.dumps(config)}
-    path = folder / f"saved-{os.getpid()}.tar"
+    path = _archive_in(folder)
     with tarfile.open(path, "w") as out:
         for member, content in {**{key: text.encode() for key, text in files.items()}, "layer.tar": LAYER}.items():
             info = tarfile.TarInfo(member)
             info.size = len(content)
             out.addfile(info, io.BytesIO(content))
     return path
+
+
+def _archive_in(folder: Path) -> Path:
+    return folder / f"saved-{os.getpid()}.tar"
 
 
 def looks_well(tinybox: Command) -> None:
