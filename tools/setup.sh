@@ -66,6 +66,8 @@ registry() {
         say "no docker-registry: the tests that need it are skipped"
     elif [ -d /run/systemd/system ]; then
         as_root systemctl disable --quiet --now docker-registry
+    else
+        as_root /etc/init.d/docker-registry stop >/dev/null 2>&1 || : it was not running
     fi
 }
 
