@@ -26,6 +26,7 @@ LINES_A_MINUTE = 30  # read aloud, with time to look at the manual
 GROUND_UP = (
     "",
     "linux",
+    "linux/sockets",
     "isolation",
     "isolation/cgroups",
     "isolation/seccomp",
@@ -56,6 +57,7 @@ GROUND_UP = (
     "cli",
     "cli/formatting",
     "cli/commands",
+    "cli/commands/image",
 )
 # The folders of container/, from the ground up; "" are the files on top of it. Folders on one floor are independent.
 CONTAINER_FLOORS: tuple[tuple[str, ...], ...] = (

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.browser import Browser, browser
-from tests.support.slowness import SLOWNESS
+from tests.support.browser import Browser, chromium
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.conftest import Command
+
+__all__ = ["chromium"]
 
 pytestmark = pytest.mark.root
 
@@ -104,15 +104,6 @@ def test_the_text_has_no_control_characters(built: Command, tmp_path: Path) -> N
     _, path, _ = traced(built, tmp_path, "text", "--no-cache", text=text)
     assert "\x1b" not in path.read_text()
     assert "gone" in path.read_text()
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Give one browser to the tests here: its start takes longer than they do."""
-    if SLOWNESS > 1:
-        pytest.skip("a browser takes an hour on an emulated machine, and shows the same there")
-    with browser(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
 
 
 @pytest.mark.slow

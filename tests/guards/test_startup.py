@@ -118,8 +118,8 @@ def test_a_box_without_a_network_loads_nothing_of_it(tinybox: Command, network: 
         "tinybox.container.network.endpoints",
         "tinybox.container.network.link_maker",
         "tinybox.isolation.network.interfaces",
-        "tinybox.linux.netlink",
-        "tinybox.linux.rtnetlink",
+        "tinybox.linux.sockets.netlink",
+        "tinybox.linux.sockets.rtnetlink",
     }
     assert modules & laying == (laying if network == "bridge" else set())
     assert not unwanted(modules, NEVER_IN_RUN)

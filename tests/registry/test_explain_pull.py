@@ -13,16 +13,17 @@ import pytest
 
 from tests.registry.test_login import basic
 from tests.registry.test_pull_push import good
-from tests.support.browser import Browser, browser
+from tests.support.browser import Browser, chromium
 from tests.support.image_archives import archive, directory, regular
 from tests.support.registries import OCI, DockerRegistry, PythonRegistry, digest_of, registry_in_python, reply
-from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from http.server import BaseHTTPRequestHandler
 
     from tests.conftest import Command
+
+__all__ = ["chromium"]
 
 pytestmark = pytest.mark.root
 
@@ -188,15 +189,6 @@ def test_a_push_is_told(
     assert {"HEAD", "POST", "PATCH", "PUT"} == {event["method"] for event in exchanges}
     assert exchanges[-1]["says"].startswith("The manifest comes last")
     assert "_state" not in (tmp_path / "x").read_text()
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Give one browser to the tests here: its start takes longer than they do."""
-    if SLOWNESS > 1:
-        pytest.skip("a browser takes an hour on an emulated machine, and shows the same there")
-    with browser(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
 
 
 @pytest.mark.slow

@@ -140,3 +140,12 @@ def browser(folder: Path) -> Iterator[Browser]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Give one browser to the tests of a file: its start takes longer than they do."""
+    if SLOWNESS > 1:
+        pytest.skip("a browser takes an hour on an emulated machine, and shows the same there")
+    with browser(tmp_path_factory.mktemp("browser")) as opened:
+        yield opened

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tinybox.cli import pulling
-from tinybox.cli.commands import registry
+from tinybox.cli.commands.image import registry
 from tinybox.errors import ImageError, UsageError
 from tinybox.images.store import NO_SUCH
 

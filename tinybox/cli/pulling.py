@@ -52,7 +52,7 @@ def bring(image: str, policy: str, platform: str = "") -> bool:
 
     ImageError: the recipe has failed, or the registry does not have the image.
     """
-    from tinybox.cli.commands import registry
+    from tinybox.cli.commands.image import registry
 
     if policy == ALWAYS or (platform and _is_for_another(image, platform, policy)):
         registry.make_again(image, platform)
@@ -62,7 +62,7 @@ def bring(image: str, policy: str, platform: str = "") -> bool:
 
 def _is_for_another(image: str, platform: str, policy: str) -> bool:
     """Return whether the store has *image* for another platform; ImageError: the policy *never* allows no other."""
-    from tinybox.cli.commands import registry
+    from tinybox.cli.commands.image import registry
     from tinybox.images.registry import manifests
 
     wanted = manifests.platform(platform)

@@ -30,7 +30,7 @@ LEVEL = 6  # of gzip: as docker and buildah
 def manifest(store: Store, image: Image) -> Listed:
     """Return a manifest of *image* whose blobs are in the store; they are made if they are not there yet.
 
-    ImageError: the files of a layer do not give the archive of its diff id, so the image's own digest cannot be kept.
+    ImageError: the archive of a layer was not kept, or its files have changed: the image would get another digest.
     """
     found = content.manifest_of(store.root, image.id)
     if found is not None:

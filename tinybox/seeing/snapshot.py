@@ -9,7 +9,8 @@ import contextlib
 import os
 import re
 
-from tinybox.linux import proc, process, rtnetlink
+from tinybox.linux import proc, process
+from tinybox.linux.sockets import rtnetlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.boxes import one_line
-from tests.support.browser import Browser, browser
-from tests.support.slowness import SLOWNESS
+from tests.support.browser import Browser, chromium
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.conftest import Command
+
+__all__ = ["chromium"]
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -23,15 +23,6 @@ RUN = ("run", "--rm", "--network", "none")
 SIZES = [(1280, 800), (1920, 1080)]
 NOW = "document.body.dataset.step"
 NASTY = "</script><script>document.title='led astray'</script><b>"
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Give one browser to all tests here: its start takes longer than any of them."""
-    if SLOWNESS > 1:
-        pytest.skip("a browser takes an hour on an emulated machine, and shows the same there")
-    with browser(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
 
 
 def written(tinybox: Command, folder: Path, *words: str) -> Path:

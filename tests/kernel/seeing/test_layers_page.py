@@ -10,12 +10,13 @@ import pytest
 from tests.conftest import Command
 from tests.support import image_archives as tar
 from tests.support.boxes import named
-from tests.support.browser import Browser, browser
-from tests.support.slowness import SLOWNESS
+from tests.support.browser import Browser, chromium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+__all__ = ["chromium"]
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -27,15 +28,6 @@ LAYERS = [
     [tar.regular("app/big", b"3" * 30_000), tar.regular("app/tool", b"2" * 20_000, mode=0o755)],
     [tar.regular("app/.wh.tool", b""), tar.regular(f"app/{NASTY.replace('/', '')}", b"x")],
 ]
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Give one browser to all tests here: its start takes longer than any of them."""
-    if SLOWNESS > 1:
-        pytest.skip("a browser takes an hour on an emulated machine, and shows the same there")
-    with browser(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -331,7 +331,7 @@ def test_link_gives_the_same_files(copies: Copies) -> None:
     assert sorted(copies.tree()) == ["a", "a/f"]
 
 
-# What is there already.
+# Files that the target has already.
 
 
 def test_a_file_replaces_a_file_or_a_link_but_not_what_the_link_leads_to(copies: Copies) -> None:

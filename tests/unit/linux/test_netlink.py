@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tinybox.errors import SyscallError
-from tinybox.linux import netlink, rtnetlink
+from tinybox.linux.sockets import netlink, rtnetlink
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from tinybox.errors import SyscallError
-from tinybox.linux import netlink, rtnetlink
+from tinybox.linux.sockets import netlink, rtnetlink
 
 
 def test_the_links_are_those_of_the_namespace() -> None:

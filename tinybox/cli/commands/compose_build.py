@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybox.cli.commands import build as command
-from tinybox.cli.commands.registry import store
+from tinybox.cli.commands.image import build as command
+from tinybox.cli.commands.image.registry import store
 from tinybox.container.records import host
 from tinybox.errors import ImageError
 from tinybox.images.store import NO_SUCH

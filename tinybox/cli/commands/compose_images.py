@@ -42,7 +42,7 @@ def pull(given: Any, /, services: tuple[str, ...], policy: str, *, go_on: bool, 
 @click.pass_obj
 def push(given: Any, /, services: tuple[str, ...], *, go_on: bool, quiet: bool) -> int:
     """Push the images of the services to the registries in their names."""
-    from tinybox.cli.commands.registry import send
+    from tinybox.cli.commands.image.registry import send
 
     failed = _each(
         given.project().chosen(services, given.profiles), "Push", lambda service: send(service.image), quiet=quiet

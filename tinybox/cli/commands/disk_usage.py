@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybox.cli.commands import images, listing
+from tinybox.cli.commands import listing
+from tinybox.cli.commands.image import images
 from tinybox.cli.formatting.options import format_option, print_lines
 from tinybox.cli.formatting.table import Columns, Row, Table
 from tinybox.container.records.paths import Paths

@@ -6,11 +6,11 @@ import click
 
 from tinybox.cli.lazy_group import LazyGroup, Table
 
-_IMAGES, _ARCHIVES = "tinybox.cli.commands.images", "tinybox.cli.commands.image_archives"
-_REGISTRY = "tinybox.cli.commands.registry"
+_IMAGES, _ARCHIVES = "tinybox.cli.commands.image.images", "tinybox.cli.commands.image.archives"
+_REGISTRY = "tinybox.cli.commands.image.registry"
 
 OF_IMAGES: Table = {
-    "build": ("tinybox.cli.commands.build", "build", "Build an image by a Containerfile"),
+    "build": ("tinybox.cli.commands.image.build", "build", "Build an image by a Containerfile"),
     "history": (_IMAGES, "history", "Show the instructions that made an image"),
     "import": (_ARCHIVES, "import_image", "Make an image from a tar archive"),
     "inspect": ("tinybox.cli.commands.inspection", "inspect_image", "Show all details of images as JSON"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tinybox.container.network.published_ports import Port
     from tinybox.container.records.paths import Paths
     from tinybox.isolation.network.facts import Facts
-    from tinybox.linux.rtnetlink import Link
+    from tinybox.linux.sockets.rtnetlink import Link
 
 WIDTH, LEFT = 100, 52  # characters: the whole width, and the host's side
 SWITCHES = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/{bridge}/route_localnet")

@@ -12,8 +12,8 @@ import errno
 import struct
 
 from tinybox.errors import SyscallError
-from tinybox.linux import netlink
-from tinybox.linux.netlink import attributes
+from tinybox.linux.sockets import netlink
+from tinybox.linux.sockets.netlink import attributes
 
 NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE = 1, 1, 2
 CTA_TUPLE_ORIG = CTA_PROTO_NUM = 1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
-from tinybox.linux import netlink, process, rtnetlink
-from tinybox.linux.rtnetlink import RT_TABLE_MAIN, RTN_UNICAST
+from tinybox.linux import process
+from tinybox.linux.sockets import netlink, rtnetlink
+from tinybox.linux.sockets.rtnetlink import RT_TABLE_MAIN, RTN_UNICAST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.linux.rtnetlink import Neighbour, Route
+    from tinybox.linux.sockets.rtnetlink import Neighbour, Route
 
 NUD_REACHABLE, NUD_PERMANENT, NUD_NOARP = 0x02, 0x80, 0x40  # linux/neighbour.h
 NUD = {0x01: "incomplete", 0x02: "reachable", 0x04: "stale", 0x08: "delay", 0x10: "probe", 0x20: "failed"}

@@ -12,8 +12,9 @@ import fcntl
 import os
 
 from tinybox.isolation.network.removal import group_of, remove_link
-from tinybox.linux import files, netlink, process
-from tinybox.linux.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST
+from tinybox.linux import files, process
+from tinybox.linux.sockets import netlink
+from tinybox.linux.sockets.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import os
 import struct
 
 from tinybox.errors import HostError, SyscallError, TinyboxError, UsageError
-from tinybox.linux import netlink, process, rtnetlink
+from tinybox.linux import process
+from tinybox.linux.sockets import netlink, rtnetlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import _socket  # the C half alone: socket.py costs 4 ms more
 import errno
 
 from tinybox.errors import SyscallError
-from tinybox.linux import netlink, rtnetlink
+from tinybox.linux.sockets import netlink, rtnetlink
 
 
 def group_of(bridge: str) -> int:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from tinybox.cli import completion
-from tinybox.cli.commands.explained import BUILD, NOTHING, ExplainedCommand, Explaining, explain_options, showing
-from tinybox.cli.commands.registry import from_registry, make_again, make_missing, platform_option, store
+from tinybox.cli.commands.image.explained import BUILD, NOTHING, ExplainedCommand, Explaining, explain_options, showing
+from tinybox.cli.commands.image.registry import from_registry, make_again, make_missing, platform_option, store
 from tinybox.container.records import host
 from tinybox.errors import ImageError, UsageError
 from tinybox.images.reference import parse
@@ -167,7 +167,7 @@ def _wish(asked: Asked, content: bytes, file: str, context: Context) -> Wish:
 def _opened(stack: ExitStack, context: str, file: str) -> tuple[bytes, str, Context]:
     """Return the Containerfile, its name for messages, and the context, which *stack* closes."""
     from tinybox.build.containerfile import LARGEST
-    from tinybox.build.files.context import Context
+    from tinybox.build.files.context import Context, ignore_file_of
 
     if context == "-":
         if file == "-":
@@ -187,14 +187,12 @@ def _opened(stack: ExitStack, context: str, file: str) -> tuple[bytes, str, Cont
         if not os.path.isdir(context):
             raise UsageError(f"build {context}", "is no directory", "give the directory with the files")
         raise UsageError(f"build {context}", "has no Containerfile and no Dockerfile", "-f FILE")
-    own = f"{path}.dockerignore"
     try:
         with open(path, "rb") as opened:
             content = opened.read(LARGEST + 1)
     except OSError as error:
         raise UsageError(path, f"cannot be read: {error.strerror}", "-f FILE") from error
-    ignore = own if os.path.exists(own) else None
-    return content, path, stack.enter_context(Context.of_directory(context, ignore))
+    return content, path, stack.enter_context(Context.of_directory(context, ignore_file_of(path)))
 
 
 def _inside(context: Context, file: str, most: int) -> tuple[bytes, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybox.cli import completion
-from tinybox.cli.commands.registry import store
+from tinybox.cli.commands.image.registry import store
 from tinybox.cli.formatting.options import filter_option, format_option, no_trunc_option, print_lines, quiet_option
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.container.records import host

@@ -8,8 +8,8 @@ from __future__ import annotations
 import _socket
 import struct
 
-from tinybox.linux import netlink
-from tinybox.linux.netlink import attributes, number
+from tinybox.linux.sockets import netlink
+from tinybox.linux.sockets.netlink import attributes, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybox.cli import completion
-from tinybox.cli.commands.explained import NOTHING, ExplainedCommand, Explaining, explain_options, traced
+from tinybox.cli.commands.image.explained import NOTHING, ExplainedCommand, Explaining, explain_options, traced
 from tinybox.cli.formatting.options import quiet_option
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tinybox.cli.commands.registry import tls_option
+from tinybox.cli.commands.image.registry import tls_option
 from tinybox.errors import UsageError
 from tinybox.images.reference import DOCKER, parse
 

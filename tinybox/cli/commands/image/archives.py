@@ -7,7 +7,7 @@ import sys
 import click
 
 from tinybox.cli import completion
-from tinybox.cli.commands.registry import store
+from tinybox.cli.commands.image.registry import store
 from tinybox.cli.whole_file import appearing
 from tinybox.container.records import host
 from tinybox.errors import UsageError

@@ -1,0 +1,1 @@
+"""Netlink sockets: the messages by which the kernel makes and shows links, addresses and routes."""
