@@ -19,6 +19,7 @@ from tinybox.cli.formatting.options import (
 )
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.cli.formatting.template import Template
+from tinybox.cli.lazy_group import CommandGroup
 from tinybox.container import connections
 from tinybox.container.network import definitions, making
 from tinybox.container.records import host
@@ -92,7 +93,7 @@ def pairs(texts: tuple[str, ...]) -> dict[str, str]:
     return dict(text.partition("=")[::2] for text in texts)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def network() -> None:
     """List, make, show and remove networks, and connect containers to them."""
 
