@@ -62,7 +62,7 @@ LEFT_OUT = {
     **_for(NOT_YET, "add-host cache-from cgroup-parent shm-size ulimit", "build"),
     **_for(NOT_YET, "filter keep-storage", "builder prune"),
     **_for(NOT_YET, "annotation attach blkio-weight blkio-weight-device cgroup-parent cpu-shares device-read-iops "
-           "device-write-iops gpus init label-file link link-local-ip log-driver memory-swappiness oom-kill-disable "
+           "device-write-iops gpus label-file link link-local-ip log-driver memory-swappiness oom-kill-disable "
            "quiet runtime storage-opt dns-opt net-alias", *_NEW),
     **_for(NOT_YET, "sig-proxy", "run"),
     **_for(NOT_YET, "blkio-weight cpu-shares", "update"),

@@ -116,6 +116,16 @@ def test_options_have_effect_in_every_form(tinybox: Command) -> None:
 
 
 @pytest.mark.root
+def test_init_is_a_switch(tinybox: Command) -> None:
+    """`--init busybox echo hi` runs echo; --init=false and =none make the program PID 1, =true and =reap do not."""
+    assert output(tinybox, "--network=none", "--init", "busybox", "echo", "hi") == "hi\n"
+    for mode, is_first in (("false", True), ("none", True), ("true", False), ("reap", False)):
+        said = output(tinybox, "--network=none", f"--init={mode}", "busybox", "sh", "-c", "echo $$")
+        assert (said == "1\n") is is_first, mode
+    one_line(tinybox("run", "--init=twice", "busybox"), 125, "--init=twice: is not a mode of PID 1")
+
+
+@pytest.mark.root
 def test_the_group_container_has_the_same_commands(tinybox: Command) -> None:
     """`container run` prints and returns as `run`; `container ls`, `list` and `ps` are `ps`; `remove` is `rm`."""
     with named(tinybox) as name:

@@ -52,7 +52,7 @@ def test_an_out_of_memory_kill_is_reported(tinybox: Command) -> None:
 def test_out_of_memory_ends_the_whole_box(tinybox: Command) -> None:
     """A background process that exceeds the limit ends the program, too, although that uses little memory."""
     script = f"({HOG}) & sleep 60; echo survived"
-    done = tinybox("run", "--rm", "-m", "32m", "--init", "forward", "busybox", "sh", "-c", script)
+    done = tinybox("run", "--rm", "-m", "32m", "--init=forward", "busybox", "sh", "-c", script)
     assert done.returncode == 137
     assert "out of memory, limit 32M" in done.stderr
     assert "survived" not in done.stdout  # with version 1 "Killed" may come before that
@@ -152,7 +152,7 @@ def test_cpus_take_effect(tinybox: Command) -> None:
 
     The second box has a weight, and so a group of its own: in the group of the tests others could be throttled.
     """
-    loop = ("--init", "none", "busybox", "sh", "-c", "echo READY; while :; do :; done")
+    loop = ("--init=none", "busybox", "sh", "-c", "echo READY; while :; do :; done")
     with kept(tinybox, "--rm", "--name", name := new_name(), "--cpus", "0.05", *loop):
         files = group_files(pid := pid_of(tinybox, name))
         quota, period = (

@@ -13,6 +13,7 @@ from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import capabilities
 from tinybox.linux import quick_json as json
+from tinybox.text_values import truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,9 +157,10 @@ def _environment(request: Request, *, terminal: bool) -> list[str]:
 
 def _annotations(request: Request) -> dict[str, str]:
     options, image = request.options, request.image
-    mode = options.get("init") or init.FORWARD
+    asked = options.get("init") or init.FORWARD
+    mode = {True: init.FORWARD, False: init.NONE, None: asked}[truth(asked)]  # docker's --init is true or false
     if mode not in init.MODES:
-        raise UsageError(f"--init {mode}", "is not a mode of PID 1", "forward, reap or none")
+        raise UsageError(f"--init={mode}", "is not a mode of PID 1", "forward, reap or none")
     stop_signal = options.get("stop_signal") or image.config.get("StopSignal") or "SIGTERM"
     signal_option.signal_number("stop-signal", stop_signal)
     annotations = {

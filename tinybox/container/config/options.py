@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     Options = dict[str, Any]  # the options of one run: key to a flag, a text or a list of texts, as they were written
 
 FLAG, TEXT, LIST = "flag", "text", "list"
-MAYBE = "maybe"  # with or without a value, which follows ``=`` only: ``--explain``, ``--explain=json``
-WITHOUT = {"explain": "text"}  # the value of such an option without a value
+MAYBE = "maybe"  # with or without a value, which follows ``=`` only: ``--init``, ``--explain=json``
+WITHOUT = {"explain": "text", "init": "forward"}  # the value of such an option without a value
 
 
 class Option:
@@ -88,7 +88,8 @@ OPTIONS = [
     Option("life", "rm", "", FLAG, "", "Remove the container and its files when it ends"),
     Option("life", "interactive", "i", FLAG, "", "Keep stdin open (default: on a terminal)", compose="stdin_open"),
     Option("life", "tty", "t", FLAG, "", "Give it a terminal (default: if stdin and stdout are one)", compose="tty"),
-    Option("life", "init", "", TEXT, "MODE", "PID 1: forward (reap, forward signals; default), reap, or none"),
+    Option("life", "init", "", MAYBE, "[MODE]",
+           "PID 1: forward (reap, forward signals; also without --init), reap, or none"),
     Option("life", "stop-signal", "", TEXT, "SIGNAL", "The signal that `stop` sends (default: the image's, or TERM)",
            compose="stop_signal"),
     Option("life", "stop-timeout", "", TEXT, "SECONDS", "Seconds between the stop signal and KILL (default 10)"),
