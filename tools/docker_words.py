@@ -36,6 +36,7 @@ _TRUST = "without effect in docker, too, unless content trust is on; name an ima
 _ONE_PLATFORM = "the store keeps one platform of an image"
 _REAL_TIME = "needs real-time group scheduling, which distributions' kernels do not have"
 _OLD_BUILDER = "of docker's former builder; the present one, BuildKit, ignores or refuses it"
+_NETWORKS = "of docker's former networks; boxes of a network find each other by name"
 _NEW = ("run", "create")
 LEFT_OUT = {
     **_for("there is no daemon to connect to", "context host tls tlscacert tlscert tlskey tlsverify", _ALL),
@@ -61,18 +62,14 @@ LEFT_OUT = {
     "volume update": _SWARM,
     **_for(NOT_YET, "add-host cache-from cgroup-parent shm-size ulimit", "build"),
     **_for(NOT_YET, "filter keep-storage", "builder prune"),
-    **_for(NOT_YET, "annotation attach blkio-weight blkio-weight-device cgroup-parent cpu-shares device-read-iops "
-           "device-write-iops gpus label-file link link-local-ip log-driver memory-swappiness oom-kill-disable "
-           "quiet runtime storage-opt dns-opt net-alias", *_NEW),
-    **_for(NOT_YET, "sig-proxy", "run"),
-    **_for(NOT_YET, "blkio-weight cpu-shares", "update"),
+    **_for(NOT_YET, "cgroup-parent link-local-ip", *_NEW),
+    **_for(_NETWORKS, "link", *_NEW),
+    **_for("--device gives a box a device of the host", "gpus", *_NEW),
+    **_for("the files of all boxes share the file system of the store", "storage-opt", *_NEW),
     **_for(NOT_YET, "change message platform", "import"),
-    **_for(NOT_YET, "details", "logs"),
-    **_for(NOT_YET, "driver-opt gw-priority link link-local-ip", "network connect"),
+    **_for(NOT_YET, "driver-opt gw-priority link-local-ip", "network connect"),
+    **_for(_NETWORKS, "link", "network connect", "rm"),
     **_for(NOT_YET, "aux-address ip-range ipv4", "network create"),
-    **_for(NOT_YET, "timeout", "restart", "stop"),
-    **_for(NOT_YET, "link", "rm"),
-    **_for(NOT_YET, "no-trunc", "stats"),
     **_for(NOT_YET, "opt", "volume create"),
 }  # fmt: skip
 

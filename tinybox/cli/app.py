@@ -113,6 +113,16 @@ ELSEWHERE = {
 }
 
 
+REFUSED = {  # options of docker's that have no meaning here, and what to use
+    "--link": "boxes of one network find each other by name: tinybox network create NET, and --network NET",
+    "--gpus": "--device /dev/NAME gives a box a device of the host",
+    "--storage-opt": "the files of all boxes share the file system of the store",
+    "--volume-driver": "volumes are directories of this host: -v NAME:/PLACE",
+    "--kernel-memory": "-m limits the memory of the kernel, too",
+    "--use-api-socket": "there is no daemon, so no socket",
+}
+
+
 @click.group(
     cls=LazyGroup,
     table=COMMANDS,
@@ -180,6 +190,8 @@ def _in_one_line(error: click.UsageError) -> UsageError:
     """Return click's *error* about the command line as tinybox's; the cure is the nearest name, or the help."""
     if isinstance(error, UnknownCommandError):
         return UsageError(error.word, error.cause, error.cure)
+    if isinstance(error, click.NoSuchOption) and error.option_name in REFUSED:
+        return UsageError(error.option_name, "is not supported", REFUSED[error.option_name])
     where = error.ctx.command_path if error.ctx else "tinybox"
     return UsageError("", error.format_message(), f"{where} --help")
 
