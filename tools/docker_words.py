@@ -66,7 +66,6 @@ LEFT_OUT = {
     **_for(_NETWORKS, "link", *_NEW),
     **_for("--device gives a box a device of the host", "gpus", *_NEW),
     **_for("the files of all boxes share the file system of the store", "storage-opt", *_NEW),
-    **_for(NOT_YET, "change message platform", "import"),
     **_for(NOT_YET, "driver-opt gw-priority link-local-ip", "network connect"),
     **_for(_NETWORKS, "link", "network connect", "rm"),
     **_for(NOT_YET, "aux-address ip-range ipv4", "network create"),

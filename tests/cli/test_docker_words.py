@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import TYPE_CHECKING
 
 import click
 import pytest
 
+from tests.support import image_archives as tar
 from tests.support.boxes import kept, named, one_line, output
 from tinybox import __version__
 from tinybox.cli import app
@@ -16,6 +18,8 @@ from tinybox.cli.written_options import plain
 from tools.docker_words import command_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Command
 
 
@@ -209,3 +213,70 @@ def test_info_and_version_have_dockers_fields(tinybox: Command) -> None:
     assert tinybox("version", "--format", "{{.Server.Version}}").stdout == f"{__version__}\n"
     assert {"Client", "Server"} == set(json.loads(tinybox("version", "-f", "json").stdout))
     assert f" Kernel:            {os.uname().release}\n" in tinybox("version").stdout
+
+
+@pytest.mark.root
+def test_import_changes_the_image(tinybox: Command, tmp_path: Path) -> None:
+    """`import -c -m --platform` without a name makes an image with these settings; without them it has none."""
+    (tmp_path / "x.tar").write_bytes(tar.archive([tar.regular("file", b"x")]))
+    options = ("-c", "CMD /file", "--change=ENV A=b", "-m", "from a test", "--platform", "linux/arm64")
+    ids = [tinybox("import", *words, str(tmp_path / "x.tar")).stdout.strip() for words in (options, ())]
+    try:
+        made, bare = (json.loads(tinybox("image", "inspect", one).stdout)[0] for one in ids)
+        assert (made["Config"]["Cmd"], made["Config"]["Env"]) == (["/bin/sh", "-c", "/file"], ["A=b"])
+        assert (made["Architecture"], made["RepoTags"]) == ("arm64", [])
+        assert "from a test" in tinybox("history", ids[0]).stdout
+        assert "from a test" not in tinybox("history", ids[1]).stdout
+        assert not bare["Config"].get("Cmd")
+    finally:
+        tinybox("rmi", "-f", *ids)
+    one_line(tinybox("import", "-c", "FRY x", str(tmp_path / "x.tar")), 1, "--change 'FRY x': is no instruction")
+
+
+@pytest.mark.root
+def test_top_takes_options_of_ps(tinybox: Command) -> None:
+    """`top NAME -o pid,args` prints ps's columns, of the box's processes alone; without PID it says what is missing."""
+    with kept(tinybox, "--rm", "--name", "topped", "busybox", "sh", "-c", "echo READY; exec sleep 1234"):
+        lines = tinybox("top", "topped", "-o", "pid,args").stdout.splitlines()
+        assert lines[0].split() == ["PID", "COMMAND"]
+        assert any(line.endswith("sleep 1234") for line in lines)
+        assert len(lines) == len(tinybox("top", "topped").stdout.splitlines())
+        assert str(os.getpid()) not in " ".join(lines).split()
+        assert "%CPU" in tinybox("container", "top", "topped", "aux").stdout
+        one_line(tinybox("top", "topped", "-o", "comm"), 1, "ps -o comm: it prints no column PID")
+        one_line(tinybox("top", "topped", "--nonsense"), 1, "ps --nonsense: ")
+
+
+@pytest.mark.root
+def test_filters_of_ports(tinybox: Command) -> None:
+    """`ps --filter publish=` has the port of the host, `expose=` that of the box; a range and a protocol count."""
+    words = ("--rm", "--network", "bridge", "-p", "127.0.0.1:18080:80", "--expose", "53/udp", "--name", "ported")
+    with kept(tinybox, *words, "busybox", "sh", "-c", "echo READY; exec sleep 100"):
+        there = "publish=18080 publish=18000-18100/tcp expose=80 expose=53/udp expose=50-60/udp".split()
+        for value in (*there, "publish=80", "publish=18080/udp", "expose=53"):
+            found = tinybox("ps", "--format", "{{.Names}}", "--filter", value).stdout.split()
+            assert ("ported" in found) is (value in there), value
+        one_line(tinybox("ps", "--filter", "publish=x"), 1, "--filter publish=x")
+
+
+@pytest.mark.root
+def test_other_spellings_have_the_same_effect(tinybox: Command) -> None:
+    """-c is --cpu-shares, --net, --net-alias and --dns-opt are the long names, `stop --timeout` is -t."""
+    network = f"spelled{os.getpid()}"
+    assert tinybox("network", "create", network).returncode == 0
+    try:
+        words = ("-c", "512", "--net", network, "--net-alias", "other", "--dns-opt", "ndots:3", "--name", "spelled")
+        script = "trap '' TERM; echo READY; while :; do sleep 0.1; done"
+        with kept(tinybox, "--rm", *words, "busybox", "sh", "-c", script):
+            [known] = json.loads(tinybox("inspect", "spelled").stdout)
+            assert known["HostConfig"]["CpuShares"] == 512
+            assert known["HostConfig"]["DnsOptions"] == ["ndots:3"]
+            assert "other" in known["NetworkSettings"]["Networks"][network]["Aliases"]
+            short, whole = (tinybox("stats", "--no-stream", *more, "--format", "{{.ID}}", "spelled").stdout.strip()
+                            for more in ((), ("--no-trunc",)))  # fmt: skip
+            assert (whole, short) == (known["Id"], known["Id"][:12])
+            started = time.monotonic()
+            assert tinybox("stop", "--timeout", "1", "spelled").returncode == 0
+            assert 0.9 < time.monotonic() - started < 8
+    finally:
+        tinybox("network", "rm", network)
