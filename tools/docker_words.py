@@ -68,7 +68,6 @@ LEFT_OUT = {
     **_for("the files of all boxes share the file system of the store", "storage-opt", *_NEW),
     **_for(NOT_YET, "driver-opt gw-priority link-local-ip", "network connect"),
     **_for(_NETWORKS, "link", "network connect", "rm"),
-    **_for(NOT_YET, "aux-address ip-range ipv4", "network create"),
     **_for(NOT_YET, "opt", "volume create"),
 }  # fmt: skip
 
