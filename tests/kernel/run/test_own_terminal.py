@@ -256,7 +256,8 @@ def test_the_host_s_null_device_is_not_the_box_s(tinybox: Command) -> None:
         seen = process.communicate(timeout=PATIENCE)[0].splitlines()
     seen += tinybox(*run).stdout.splitlines()
     first, detached = (f"({look.format(fds)}) > /{fds[-1]}; true" for fds in ("0", "0 1 2"))
-    check = ("--health-cmd", f"({look.format(0)}) > /check; true", "--health-interval", "200ms")
+    whole = f"({look.format(0)}) > /check.new; mv /check.new /check; true"
+    check = ("--health-cmd", whole, "--health-interval", "200ms")
     with life(tinybox, *check, "busybox", "sh", "-c", f"{first}; {FOREVER[-1]}") as box:
         seen += box.inside(look.format(0)).splitlines()
         assert tinybox("exec", "-d", box.id, "sh", "-c", detached).returncode == 0

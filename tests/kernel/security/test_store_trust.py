@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import Command
 from tests.oci.conftest import runtime
 from tests.support.boxes import new_name, one_line
-from tinybox.container.records.paths import Paths
+from tinybox.container.records.paths import INSIDE, Paths
 from tinybox.errors import HostError
 from tinybox.images.store import Store
 
@@ -41,7 +41,7 @@ class Planted:
         assert tinybox("create", "--name", self.name, "busybox", "true").returncode == 0
         box = os.readlink(Path(tinybox.root, "container-names", self.name))
         self.root.mkdir(parents=True)
-        for folder in ("run", "cache", "images", "layers", "names", "tmp", "locks", "volumes", "networks"):
+        for folder in set(INSIDE) - {"containers", "container-names"}:
             (self.root / folder).mkdir()
         shutil.copytree(Path(tinybox.root, "containers"), self.root / "containers", symlinks=True)
         shutil.copytree(Path(tinybox.root, "container-names"), self.root / "container-names", symlinks=True)
@@ -95,6 +95,9 @@ ATTACKS = {
     "names are hers": (owned("way/store/container-names"), "container-names: belongs to the user 65534"),
     "the cache of filters is open": (mode("way/store/cache", 0o777), "cache: can be written by everyone"),
     "layers are open": (mode("way/store/layers", 0o777), "layers: can be written by everyone"),
+    "blobs are hers": (owned("way/store/blobs"), "blobs: belongs to the user 65534"),
+    "manifests are hers": (owned("way/store/manifests"), "manifests: belongs to the user 65534"),
+    "the build cache is open": (mode("way/store/build-cache", 0o777), "build-cache: can be written by everyone"),
 }
 
 

@@ -74,8 +74,9 @@ def pull(
         if form:
             cause = f"shows a registry, and {name} is made by its recipe"
             raise UsageError("--explain", cause, f"docker.io/{parse(name).repository}")
+        there = store()
         say(f"{name} has a recipe; docker.io/{parse(name).repository} is the registry's image of this name")
-        image = recipe.make(store(), name, (lambda _: None) if quiet else say)
+        image = recipe.make(there, name, (lambda _: None) if quiet else say)
         click.echo(f"{image.reference} sha256:{image.id[:12]}")
         return
     from_registry(name, platform, quiet=quiet, verify=tls_verify, explaining=explaining)

@@ -21,7 +21,10 @@ from tinybox.errors import UsageError
 from tinybox.linux import ownership
 
 DEFAULT_ROOT, DEFAULT_RUN = "/var/lib/tinybox", "/run/tinybox"
-INSIDE = tuple("containers container-names volumes networks cache images layers names tmp locks run".split())
+INSIDE = (
+    *("containers", "container-names", "volumes", "networks", "cache", "images", "layers", "names", "tmp", "locks"),
+    *("run", "blobs", "manifests", "build-cache"),
+)
 
 
 class Paths:
