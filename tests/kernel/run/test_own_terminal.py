@@ -66,7 +66,7 @@ def test_later_keys_do_not_reach_the_box(tinybox: Command, box: Life) -> None:
     assert "secret" not in box.inside("cat /stolen")
 
 
-@pytest.mark.parametrize("options", [("--init=forward"), ("--init=none"), ("--privileged",), ("-i",), ("-u", "5")])
+@pytest.mark.parametrize("options", [("--init=forward",), ("--init=none",), ("--privileged",), ("-i",), ("-u", "5")])
 def test_run_hands_over_no_terminal(tinybox: Command, options: tuple[str, ...]) -> None:
     """Neither the program nor PID 1 has the host's terminal open or as controlling terminal (/dev/tty)."""
     name = new_name()

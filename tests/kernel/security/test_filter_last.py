@@ -53,8 +53,8 @@ def allowing(names: list[str], action: str = "SCMP_ACT_ERRNO") -> dict[str, obje
 
 WAYS = [
     (),
-    ("--init=reap"),
-    ("--init=none"),
+    ("--init=reap",),
+    ("--init=none",),
     ("--security-opt", "no-new-privileges"),
     ("-u", "1000:1000"),
     ("-u", "1000", "--cap-add", "SYS_ADMIN", "--init=none"),
@@ -111,7 +111,7 @@ def test_an_old_profile_is_enough_for_exec_and_health_checks(tinybox: Command, t
         "--health-interval",
         "1s",
     )
-    for options in ((), ("--cap-add", "SYS_PTRACE"), ("--init=none"), ("--userns", "private")):
+    for options in ((), ("--cap-add", "SYS_PTRACE"), ("--init=none",), ("--userns", "private")):
         name = new_name()
         tinybox("run", "-d", "--name", name, *words, *options, "busybox", "sleep", "1000")
         try:
