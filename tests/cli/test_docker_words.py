@@ -87,6 +87,9 @@ WAYS = {
         ("-f=name=x", "--filter=name=x"),
     ],
     "attach": [("--sig-proxy=false x", "--sig-proxy=false x"), ("--sig-proxy x", "--sig-proxy=true x")],
+    "pull": [("--explain x", "--explain=text x"), ("--explain=html -o y x", "--explain=html --output=y x")],
+    "build": [("--explain --pull=false -t=y .", "--explain=text --tag=y .")],
+    "commit": [("--pause=false x", "--no-pause x"), ("-p x", "--pause x")],
     "rm": [("x -f -- -v", "x --force -- -v"), ("-fv x", "--force --volumes x")],
     "logs": [("--tail -1 x", "--tail=-1 x"), ("--colour x", "--colour x"), ("-fz x", "--follow -z x")],
 }
