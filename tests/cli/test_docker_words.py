@@ -246,6 +246,8 @@ def test_top_takes_options_of_ps(tinybox: Command) -> None:
         assert len(lines) == len(tinybox("top", "topped").stdout.splitlines())
         assert str(os.getpid()) not in " ".join(lines).split()
         assert "%CPU" in tinybox("container", "top", "topped", "aux").stdout
+        assert "STIME" in tinybox("top", "topped", "-ef").stdout
+        assert len(tinybox("top", "topped", "--format", "{{.PID}}").stdout.splitlines()) == len(lines) - 1
         one_line(tinybox("top", "topped", "-o", "comm"), 1, "ps -o comm: it prints no column PID")
         one_line(tinybox("top", "topped", "--nonsense"), 1, "ps --nonsense: ")
 

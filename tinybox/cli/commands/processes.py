@@ -59,7 +59,7 @@ def top_columns(now: float) -> Columns:
     }
 
 
-@click.command(context_settings={"allow_interspersed_args": False})
+@click.command(context_settings={"ignore_unknown_options": True})
 @format_option(TOP)
 @click.argument("container", shell_complete=completion.running)
 @click.argument("ps_options", nargs=-1, type=click.UNPROCESSED, metavar="[PS OPTION]...")

@@ -104,7 +104,7 @@ def _engine(paths: Paths, where: Hierarchies, version: str) -> dict[str, Any]:
         "Plugins": {
             "Volume": ["local"],
             "Network": sorted({"bridge", "host", "null", *networks}),
-            "Log": ["json-file"],
+            "Log": ["json-file", "local", "none"],
         },
         "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=cgroupns"] if where.unified else [])],
         "Warnings": [f"WARNING: No {name} limit support" for name in ("memory", "pids") if not where.version(name)],
