@@ -106,6 +106,7 @@ format: $(READY)  ## format the code with ruff
 .PHONY: docs
 docs: $(READY)  ## update the parts of the documents that are made from the code
 	@$(VENV_PYTHON) -m tools.cli_reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+	@$(VENV_PYTHON) -m tools.docker_words > docs/docker-words.md.new && mv docs/docker-words.md.new docs/docker-words.md
 	@$(VENV_PYTHON) -m tools.documents
 
 .PHONY: bench

@@ -202,6 +202,14 @@ EXAMPLES = {
     "network show": [Example("tinybox network show bridge", "Draw the network as it is in the kernel now.")],
     "network rm": [Example("tinybox network rm lab", "Remove a network; one with a box connected to it stays.")],
     "network prune": [Example("tinybox network prune --force", "Remove all networks without a box.")],
+    "version": [
+        Example("tinybox version", "Show the versions of tinybox and of the kernel."),
+        Example("tinybox version -f '{{.Server.Version}}'", "Print one of them, for a script."),
+    ],
+    "info": [
+        Example("tinybox info", "Show what the store holds, and what this host can limit."),
+        Example("tinybox info -f '{{.ContainersRunning}} of {{.Containers}}'", "Count the containers."),
+    ],
     "doctor": [
         Example("tinybox doctor", "Show what this host offers and lacks, and the cure."),
         Example("tinybox doctor --fix --json > host.json", "Remove the leftovers of killed commands first."),

@@ -27,15 +27,15 @@ WIDTH = 100
 SUBJECTS = {
     "Making containers": "run create start attach exec",
     "Changing and ending them": "stop kill restart wait pause unpause checkpoint rename update rm prune",
-    "Looking at them": "ps logs top stats inspect events port tree ns",
+    "Looking at them": "container ps logs top stats inspect events port tree ns",
     "Their files": "diff cp export commit volume",
     "Their networks": "network",
-    "Images": "images layers build pull push tag history import save load rmi login logout image",
+    "Images": "images layers build pull push tag history import save load rmi login logout image builder",
     "As a runtime for podman and containerd": "oci",
     "Several containers together": "compose",
     "Seeing it happen": "explain replay",
     "Demonstrations": "lab",
-    "This host, and the command itself": "system doctor completion",
+    "This host, and the command itself": "system info doctor version completion",
 }
 
 BEGINNING = """\
@@ -50,6 +50,11 @@ Options, columns and exit statuses are docker's. A container can be named by its
 by the beginning of its id if no other id begins with it. A command that takes several names tries all
 of them, and prints an error line for each one that failed. Messages go to stderr and begin with
 `tinybox:`; results go to stdout.
+
+Options are written as docker reads them: `-e A=b`, `-e=A=b` and `--env=A=b` are the same, and so are
+`-itd` and `-i -t -d`, `-d=false` and no `-d`; `--` ends the options. `list` and `remove` are other
+names of `ls` and `rm` in a group, and `tinybox help COMMAND` is `tinybox COMMAND --help`.
+[docker-words.md](docker-words.md) lists each command and option of docker's that tinybox does not have.
 
 `--root DIR` or the variable `TINYBOX_ROOT` choose another store than /var/lib/tinybox. The options of
 `run`, `create` and `exec` end at the name of the image or container: the arguments after it belong to

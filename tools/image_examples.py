@@ -81,6 +81,9 @@ EXAMPLES = {
     "image inspect": [
         Example("tinybox image inspect -f '{{.Config.Cmd}}' busybox", "See how the image's program is called."),
     ],
+    "container inspect": [Example("tinybox container inspect -s web", "Show the details of a box, with its sizes.")],
+    "container prune": [Example("tinybox container prune -f", "Remove the containers that do not run.")],
+    "builder prune": [Example("tinybox builder prune -f", "Remove the build cache.")],
     "image prune": [Example("tinybox image prune -f --filter until=24h", "Remove old images without a name.")],
     "system df": [
         Example("tinybox system df", "See how much space everything takes, and how much of it can be freed."),

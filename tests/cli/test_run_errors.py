@@ -83,7 +83,7 @@ WRONG = [
     ("--sysctl kernel.panic=1", "--sysctl kernel.panic=1"),
     ("--sysctl net.colour=1", "net.colour: No such file or directory"),
     ("--sysctl net.ipv4.ip_forward", "--sysctl net.ipv4.ip_forward"),
-    ("--init twice", "--init twice: is not a mode of PID 1 (forward, reap or none)"),
+    ("--init=twice", "--init=twice: is not a mode of PID 1 (forward, reap or none)"),
     ("--stop-signal LOUD", "--stop-signal LOUD: is not a signal"),
     ("--name a", "container name 'a': is not allowed"),
     ("--name ../up", "container name '../up': is not allowed"),
@@ -126,7 +126,7 @@ def test_the_same_options_corrected_are_accepted(tinybox: Command) -> None:
         "--mount type=tmpfs,target=/z --device /dev/null:/n --uts private --network none "
         "--pid private --ipc private --cgroupns private --cap-add NET_ADMIN --cap-drop KILL "
         "--security-opt no-new-privileges --sysctl net.ipv4.ip_forward=1 "
-        "--init reap --stop-signal INT --name right-words -u 0:0 -w /etc -e A=b -h name --label x=y --read-only"
+        "--init=reap --stop-signal INT --name right-words -u 0:0 -w /etc -e A=b -h name --label x=y --read-only"
     )
     done = tinybox("run", "--rm", *words.split(), "busybox", "echo", "done")
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

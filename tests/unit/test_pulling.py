@@ -15,8 +15,8 @@ class Shop:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, has: bool, recipe: bool = True) -> None:
         self.has, self.recipe, self.done = has, recipe, list[str]()
-        monkeypatch.setattr(registry, "make_missing", lambda *_: self._make("missing"))
-        monkeypatch.setattr(registry, "make_again", lambda *_: self._make("again"))
+        monkeypatch.setattr(registry, "make_missing", lambda *_, **__: self._make("missing"))
+        monkeypatch.setattr(registry, "make_again", lambda *_, **__: self._make("again"))
 
     def _make(self, how: str) -> bool:
         self.done.append(how)

@@ -12,6 +12,7 @@ from tinybox.cli import quick
 from tinybox.cli.run_command import table_command
 from tinybox.container.config.options import FLAG, MAYBE, OPTIONS
 
+FLAGS = ["-it", "-i", "-i=false", "-it=true", "-t=0"]
 VALUES = ["x", "32m", "a=b", "--rm", "-", "", "-5", "=", "two words"]
 
 
@@ -36,14 +37,17 @@ def random_line(choice: random.Random) -> list[str]:
     for _ in range(choice.randrange(5)):
         option, value = choice.choice(OPTIONS), choice.choice(VALUES)
         if option.kind == FLAG:
-            words.append(
-                choice.choice([f"--{option.name}", f"--{option.name}=false", f"--{option.name}=TRUE", "-it", "-i"])
-            )
+            words.append(choice.choice([f"--{option.name}", f"--{option.name}=false", f"--{option.name}=TRUE", *FLAGS]))
         elif option.kind == MAYBE:
             words.append(choice.choice([f"--{option.name}", f"--{option.name}={value}"]))
         elif option.short and choice.random() < 0.5:
             words += choice.choice(
-                [[f"-{option.short}", value], [f"-{option.short}{value}"], [f"-i{option.short}", value]]
+                [
+                    [f"-{option.short}", value],
+                    [f"-{option.short}{value}"],
+                    [f"-{option.short}={value}"],
+                    [f"-i{option.short}", value],
+                ]
             )
         else:
             words += choice.choice([[f"--{option.name}", value], [f"--{option.name}={value}"]])

@@ -23,6 +23,8 @@ def main() -> NoReturn:
 
 def dispatch(arguments: list[str]) -> int:
     """Run one command line and return its exit status."""
+    if arguments[:2] == ["container", "run"]:
+        arguments = arguments[1:]
     if arguments[:1] == ["run"] and "_TINYBOX_COMPLETE" not in os.environ:
         from tinybox.cli import quick, run
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tinybox import __version__
-from tinybox.cli.lazy_group import LazyGroup, Table
+from tinybox.cli.lazy_group import LazyGroup, Table, UnknownCommandError
 from tinybox.container import lifecycle
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
@@ -39,15 +39,15 @@ COMMANDS: Table = {
     "run": ("tinybox.cli.run_command", "run", "Run a program in a new container"),
     "diff": ("tinybox.cli.commands.diff", "diff", "List the files that a container has changed"),
     "images": ("tinybox.cli.commands.image.images", "images", "List the images in the store"),
+    "builder": ("tinybox.cli.commands.groups", "builder", "Build images, and remove the build cache"),
+    "container": ("tinybox.cli.commands.groups", "container", "Manage containers, with docker's names of the commands"),
     "image": ("tinybox.cli.commands.groups", "image", "Manage images, with docker's names of the commands"),
+    "info": ("tinybox.cli.commands.about", "info", "Show this host and the store: containers, images, limits"),
+    "version": ("tinybox.cli.commands.about", "version", "Show the version of tinybox and of this host"),
     "build": ("tinybox.cli.commands.image.build", "build", "Build an image by a Containerfile"),
     "import": ("tinybox.cli.commands.image.archives", "import_image", "Make an image from a tar archive"),
     "load": ("tinybox.cli.commands.image.archives", "load", "Load images from an archive that save has written"),
-    "save": (
-        "tinybox.cli.commands.image.archives",
-        "save",
-        "Write images to an archive that other tools can read",
-    ),
+    "save": ("tinybox.cli.commands.image.archives", "save", "Write images to an archive that other tools can read"),
     "tag": ("tinybox.cli.commands.image.images", "tag", "Give an image another name"),
     "history": ("tinybox.cli.commands.image.images", "history", "Show the instructions that made an image"),
     "pull": (
@@ -101,13 +101,42 @@ COMMANDS: Table = {
 AS_RUN = {"run", "exec", "create", "start", "oci"}
 
 
+GROUPS = {"container", "image"}  # their commands are those above
+
+MACHINE = "tinybox runs on one machine: "
+ELSEWHERE = {
+    **dict.fromkeys(("swarm", "service", "stack", "node"), f"{MACHINE}tinybox compose up"),
+    "config": f"{MACHINE}-v FILE:/PLACE:ro",
+    "secret": f"{MACHINE}build --secret, or -v FILE:/run/secrets/NAME:ro",
+    "context": "there is no daemon: --root DIR or TINYBOX_ROOT chooses a store",
+    "plugin": "volumes are directories and networks are bridges of this host: tinybox volume, tinybox network",
+    "manifest": "skopeo inspect --raw docker://IMAGE",
+    "trust": "an image named by its digest, NAME@sha256:..., is checked",
+    "buildx": "tinybox build",
+    "search": "the page of the registry, such as hub.docker.com, has a search",
+}
+
+
+REFUSED = {  # options of docker's that have no meaning here, and what to use
+    "--link": "boxes of one network find each other by name: tinybox network create NET, and --network NET",
+    "--gpus": "--device /dev/NAME gives a box a device of the host",
+    "--storage-opt": "the files of all boxes share the file system of the store",
+    "--volume-driver": "volumes are directories of this host: -v NAME:/PLACE",
+    "--kernel-memory": "-m limits the memory of the kernel, too",
+    "--use-api-socket": "there is no daemon, so no socket",
+}
+
+
 @click.group(
-    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["--help"], "max_content_width": 100}
+    cls=LazyGroup,
+    table=COMMANDS,
+    elsewhere=ELSEWHERE,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
     "--root", metavar="DIR", help="Store images and containers in DIR (default: TINYBOX_ROOT or /var/lib/tinybox)"
 )
-@click.version_option(__version__, prog_name="tinybox")
+@click.version_option(__version__, "-v", "--version", prog_name="tinybox")
 @click.pass_context
 def cli(context: click.Context, root: str | None) -> None:
     """Run containers made from namespaces, cgroups and overlayfs, and show every step."""
@@ -131,15 +160,18 @@ def sweep() -> None:
 
 
 def start(arguments: list[str]) -> int:
-    """Run the command line *arguments* with click; turn click's errors into tinybox's: one line, status 125."""
+    """Run the command line *arguments* with click; turn click's errors into tinybox's: one line, status 125.
+
+    ``help COMMAND`` is ``COMMAND --help``, as in docker.
+    """
+    words = [*arguments[1:], "--help"] if arguments[:1] == ["help"] else arguments
     try:
-        result: Any = cli.main(arguments, prog_name="tinybox", standalone_mode=False)
+        result: Any = cli.main(words, prog_name="tinybox", standalone_mode=False)
     except click.UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command; click 8.1 prints the help itself
             click.echo(error.format_message())
             return 0
-        where = error.ctx.command_path if error.ctx else "tinybox"
-        raise UsageError("", error.format_message(), f"{where} --help") from error
+        raise _in_one_line(error) from error
     except TinyboxError as error:
         error.status = _status(arguments, error)
         raise
@@ -158,9 +190,19 @@ def start(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _in_one_line(error: click.UsageError) -> UsageError:
+    """Return click's *error* about the command line as tinybox's; the cure is the nearest name, or the help."""
+    if isinstance(error, UnknownCommandError):
+        return UsageError(error.word, error.cause, error.cure)
+    if isinstance(error, click.NoSuchOption) and error.option_name in REFUSED:
+        return UsageError(error.option_name, "is not supported", REFUSED[error.option_name])
+    where = error.ctx.command_path if error.ctx else "tinybox"
+    return UsageError("", error.format_message(), f"{where} --help")
+
+
 def _status(arguments: list[str], error: TinyboxError) -> int:
     """Return the exit status of the command line *arguments* after *error*: the error's, or 1; see AS_RUN."""
-    named = [word for word in arguments if word in COMMANDS] or ["run"]
+    named = [word for word in arguments if word in COMMANDS and word not in GROUPS] or ["run"]
     return error.status if named[0] in AS_RUN or named[:2] == ["compose", "exec"] else 1
 
 

@@ -46,6 +46,40 @@ def warn(container: Container) -> None:
     warn_of_host_changes(container)
 
 
+STREAMS = ("stdin", "stdout", "stderr")
+
+
+def attached(options: dict[str, Any]) -> None:
+    """Carry out --attach: a stream that it leaves out is /dev/null for the command, and the log still has it.
+
+    UsageError: a word is no stream, -d attaches none, or no output is left. tinybox's own messages go on to stderr.
+    """
+    wanted = {word.lower() for word in options.get("attach") or ()}
+    if not wanted:
+        return
+    if wrong := sorted(wanted.difference(STREAMS)):
+        raise UsageError(f"--attach {wrong[0]}", "is no stream", ", ".join(STREAMS))
+    if options.get("detach"):
+        raise UsageError("--attach", "conflicts with --detach", "leave one of them out")
+    if wanted == {"stdin"}:
+        raise UsageError("--attach stdin", "shows no output", "add -a stdout")
+    options["interactive"] = bool(options.get("interactive")) and "stdin" in wanted
+    options.setdefault("tty", False)
+    sys.stderr = open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)  # noqa: SIM115
+    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    for fd in (1, 2):
+        if STREAMS[fd] not in wanted:
+            os.dup2(null, fd)
+    os.close(null)
+
+
+def check_runtime(options: dict[str, Any]) -> None:
+    """Raise UsageError, in docker's words, for a --runtime other than tinybox itself."""
+    name = options.get("runtime") or "tinybox"
+    if name != "tinybox":
+        raise UsageError(f"--runtime {name}", "unknown or invalid runtime name", f"--bundle DIR, and {name} run")
+
+
 def refuse_seeing(options: dict[str, Any], where: str) -> None:
     """Raise UsageError if *options* has one of SEEING; *where* names the option or command that excludes it."""
     for key in SEEING:

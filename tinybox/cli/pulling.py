@@ -25,13 +25,16 @@ def checked(policy: str) -> str:
     return policy
 
 
-def with_image(image: str, act: Callable[[], Result], policy: str = MISSING, platform: str = "") -> Result:
+def with_image(
+    image: str, act: Callable[[], Result], policy: str = MISSING, platform: str = "", *, quiet: bool = False
+) -> Result:
     """Return the result of *act*, which needs *image*; bring the image as the *policy* says, before or on ImageError.
 
-    If the store has the image for another platform than *platform*, this counts as missing.
+    With *quiet* nothing is reported. If the store has the image for another platform than *platform*, this counts as
+    missing.
     """
     if policy == ALWAYS or (platform and _is_for_another(image, platform, policy)):
-        bring(image, ALWAYS, platform)
+        bring(image, ALWAYS, platform, quiet=quiet)
     try:
         return act()
     except ImageError as error:
@@ -42,12 +45,12 @@ def with_image(image: str, act: Callable[[], Result], policy: str = MISSING, pla
 
             cure = f"tinybox pull {image}, or leave --pull never out"
             raise ImageError("", f"No such image: {parse(image)}", cure) from error
-        if policy != MISSING or not bring(image, policy, platform):
+        if policy != MISSING or not bring(image, policy, platform, quiet=quiet):
             raise
         return act()
 
 
-def bring(image: str, policy: str, platform: str = "") -> bool:
+def bring(image: str, policy: str, platform: str = "", *, quiet: bool = False) -> bool:
     """Make or pull *image*, with the policy *always* even if the store has it; return whether this was done.
 
     ImageError: the recipe has failed, or the registry does not have the image.
@@ -55,9 +58,9 @@ def bring(image: str, policy: str, platform: str = "") -> bool:
     from tinybox.cli.commands.image import registry
 
     if policy == ALWAYS or (platform and _is_for_another(image, platform, policy)):
-        registry.make_again(image, platform)
+        registry.make_again(image, platform, quiet=quiet)
         return True
-    return registry.make_missing(image, platform)
+    return registry.make_missing(image, platform, quiet=quiet)
 
 
 def _is_for_another(image: str, platform: str, policy: str) -> bool:

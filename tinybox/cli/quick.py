@@ -59,20 +59,26 @@ def _long(word: str, arguments: list[str], at: int, options: dict[str, Any]) -> 
 
 
 def _short(word: str, arguments: list[str], at: int, options: dict[str, Any]) -> int | None:
-    """Read ``-it``, ``-m value``, ``-mvalue`` or ``-itm value``; return how many of *arguments* from *at* on it used.
+    """Read ``-it``, ``-m value``, ``-mvalue``, ``-m=value``, ``-itm value`` or ``-d=false``.
 
-    None: click must decide.
+    Return how many of *arguments* from *at* on it used; None: click must decide.
     """
     for place, letter in enumerate(word[1:], 1):
         option = BY_SHORT.get(letter)
         if option is None:
             return None
-        if option.kind == FLAG:
-            if word[place + 1 : place + 2] == "=":
-                return None
-            options[option.key] = True
-            continue
         value = word[place + 1 :]
+        has_equals = len(value) > 1 and value.startswith("=")
+        if has_equals:
+            value = value[1:]
+        if option.kind == FLAG:
+            said = truth(value) if has_equals else True
+            if said is None:
+                return None
+            options[option.key] = said
+            if has_equals:
+                return 0
+            continue
         if not value and at >= len(arguments):
             return None
         _put(options, option, value or arguments[at])

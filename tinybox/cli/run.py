@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tinybox.cli.before_run import SEEING, refuse_seeing, warn
+from tinybox.cli.before_run import SEEING, attached, check_runtime, refuse_seeing, warn
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.container import launch, lifecycle
 from tinybox.container.process.handles import Handles
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Run *command* in a new container of *image* and return the exit status; make a missing image from its recipe."""
     policy = checked(options.get("pull", MISSING))
+    check_runtime(options)
     if options.get("dry_run") or options.get("bundle"):
         return show(image, command, options)
+    attached(options)
     if options.get("detach"):
         refuse_seeing(options, "-d: a container in the background shows no steps")
         from tinybox.cli.commands import detached
@@ -41,6 +43,10 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     on_terminal = os.isatty(0) and os.isatty(1)
     options.setdefault("interactive", on_terminal)  # stdin is not enough: in `run ... | less` the keys are for less
     options.setdefault("tty", on_terminal)
+    if options.get("sig_proxy") is False and not any(options.get(key) for key in SEEING):
+        from tinybox.cli.commands import detached
+
+        return detached.run_attached(image, command, options)
     if options["tty"] and options["interactive"] and not any(options.get(key) for key in SEEING):
         from tinybox.container.process import detaching
 
@@ -70,7 +76,7 @@ def _foreground(
     make = lambda: foreground(  # noqa: E731
         image, command, options, handles, before_start=warn, carry_out=carry_out
     )
-    ending = with_image(image, make, policy, options.get("platform", ""))
+    ending = with_image(image, make, policy, options.get("platform", ""), quiet=bool(options.get("quiet")))
     if ending.out_of_memory:
         print(f"tinybox: killed: out of memory, limit {options['memory'].upper()}", file=sys.stderr)
     if ending.complaint:

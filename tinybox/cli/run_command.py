@@ -8,8 +8,8 @@ import click
 
 from tinybox.cli import completion
 from tinybox.cli import run as command_line
-from tinybox.container.config.options import ALIASES, BY_NAME, BY_SHORT, FLAG, LIST, MAYBE, OPTIONS, WITHOUT, Option
-from tinybox.text_values import truth
+from tinybox.cli.written_options import MaybeOption, plain
+from tinybox.container.config.options import ALIASES, FLAG, LIST, MAYBE, OPTIONS, WITHOUT, Option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,11 +18,11 @@ GROUPS = {option.group: option.group.title() for option in OPTIONS}  # each with
 
 
 class RunCommand(click.Command):
-    """A command whose help lists the options by group, and whose flags accept ``=false``."""
+    """A command whose help lists the options by group; it reads docker's ways of writing options in any context."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse *args* with click, after replacing ``--rm=false`` by ``--no-rm``."""
-        return super().parse_args(ctx, plain_flags(args))
+        """Parse *args* with click, after `plain` has rewritten them."""
+        return super().parse_args(ctx, plain(self, args))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options group by group."""
@@ -33,38 +33,6 @@ class RunCommand(click.Command):
                 formatter.write_dl([row for row in rows if row])
 
 
-def plain_flags(arguments: list[str]) -> list[str]:
-    """Return *arguments* with ``--rm=false`` written as ``--no-rm``, and ``--rm=true`` as ``--rm``, up to the image."""
-    plain: list[str] = []
-    at = 0
-    while at < len(arguments) and arguments[at].startswith("-") and arguments[at] not in ("-", "--"):
-        step = 1 + _takes_next(arguments[at])
-        plain += [_plain_flag(arguments[at]), *arguments[at + 1 : at + step]]
-        at += step
-    return plain + arguments[at:]
-
-
-def _plain_flag(word: str) -> str:
-    name, equals, value = word.partition("=")
-    option = BY_NAME.get(name.removeprefix("--"))
-    if option is not None and option.kind == MAYBE:
-        return word if equals else f"{name}={WITHOUT[option.name]}"
-    if not equals or option is None or option.kind != FLAG:
-        return word
-    return {True: name, False: f"--no-{option.name}", None: word}[truth(value)]
-
-
-def _takes_next(word: str) -> bool:
-    """Return whether the value of the option *word* is the next argument."""
-    if word.startswith("--"):
-        option = BY_NAME.get(word[2:])
-        return option is not None and option.kind not in (FLAG, MAYBE)
-    for place, letter in enumerate(word[1:], 1):
-        if letter in BY_SHORT and BY_SHORT[letter].kind != FLAG:
-            return place == len(word) - 1
-    return False
-
-
 def declared(option: Option) -> click.Option:
     """Return the click option for one row of the table."""
     names = [f"--{option.name}", *[f"--{alias}" for alias, name in ALIASES.items() if name == option.name]]
@@ -73,8 +41,11 @@ def declared(option: Option) -> click.Option:
         return Flag([f"--{option.name}/--no-{option.name}", *names[1:], option.key], help=option.help, default=None)
     offer = getattr(completion, option.offer) if option.offer else None
     several = option.kind == LIST
-    return click.Option([*names, option.key], metavar=option.metavar, help=option.help, multiple=several,
-                        shell_complete=offer)  # fmt: skip
+    kind = MaybeOption if option.kind == MAYBE else click.Option
+    made = kind([*names, option.key], metavar=option.metavar, help=option.help, multiple=several, shell_complete=offer)
+    if isinstance(made, MaybeOption):
+        made.without = WITHOUT[option.name]
+    return made
 
 
 class Flag(click.Option):

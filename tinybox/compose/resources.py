@@ -77,16 +77,21 @@ def is_outdated(paths: Paths, project: Project, network: Resource) -> bool:
 
 def network_options(network: Resource, labels: dict[str, str]) -> making.NetworkOptions:
     """Return the options of a network in the file: subnets, gateways, internal, IPv6, and the driver's (MTU)."""
-    subnets, gateways = [], []
+    subnets, gateways, ranges, reserved = [], [], list[str](), dict[str, str]()
     ipam = network.entries["ipam"].mapping(("driver", "config")) if "ipam" in network.entries else {}
     for entry in ipam["config"].entries() if "config" in ipam else []:
-        parts = entry.mapping(("subnet", "gateway"))
+        parts = entry.mapping(("subnet", "gateway", "ip_range", "aux_addresses"))
         subnets += [parts["subnet"].text()] if "subnet" in parts else []
         gateways += [parts["gateway"].text()] if "gateway" in parts else []
+        ranges += [parts["ip_range"].text()] if "ip_range" in parts else []
+        if "aux_addresses" in parts:
+            reserved |= {name: address or "" for name, address in parts["aux_addresses"].pairs().items()}
     options = network.entries["driver_opts"].pairs() if "driver_opts" in network.entries else {}
     return making.NetworkOptions(
         subnets,
         gateways,
+        ranges=ranges,
+        reserved=reserved,
         internal=network.flag("internal"),
         ipv6=network.flag("enable_ipv6"),
         labels=labels,

@@ -158,8 +158,10 @@ def _ulimits(service: Service, field: Field, _: ServiceContext) -> None:
 
 def _logging(service: Service, field: Field, _: ServiceContext) -> None:
     parts = field.mapping(("driver", "options"))
-    if "driver" in parts and parts["driver"].text() not in ("json-file", "local"):
-        raise parts["driver"].wrong("is no log driver of tinybox's", "json-file")
+    if "driver" in parts:
+        if parts["driver"].text() not in ("json-file", "local", "none"):
+            raise parts["driver"].wrong("is no log driver of tinybox's", "json-file, local or none")
+        service.options["log_driver"] = parts["driver"].text()
     if "options" in parts:
         service.add("log_opt", *(f"{key}={value or ''}" for key, value in parts["options"].pairs().items()))
 

@@ -75,7 +75,7 @@ def _check(config: spec.Spec, word: str) -> None:
     """
     if config["process"].get("terminal") and config.get("annotations", {}).get(spec.INIT) in (init.FORWARD, init.REAP):
         cause = "checkpoints of containers with a terminal are not supported"
-        raise UsageError(f"container {word}", cause, "run it without -t, or with --init none")
+        raise UsageError(f"container {word}", cause, "run it without -t, or with --init=none")
     outside.check(config)
 
 

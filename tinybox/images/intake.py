@@ -25,7 +25,7 @@ from tinybox.images.store import RECORD, Image, Store, layer_key, layer_record, 
 from tinybox.linux import files, locks, quick_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from io import BufferedReader
 
     from tinybox.images.reference import Reference
@@ -61,21 +61,24 @@ def workspace(store: Store) -> Iterator[Workspace]:
 def import_archive(
     store: Store,
     source: str | BufferedReader,
-    reference: str,
+    reference: str | None,
     config: dict[str, Any] | None = None,
     *,
+    more: Mapping[str, Any] | None = None,
     public: bool = False,
 ) -> Image:
     """Make the image *reference* with one layer, the tar archive *source*, and *config*, an OCI image config.
 
-    With *public*, every user may read the image's record: *config* comes from a recipe, which is public, too.
+    Without a *reference* it has no name. *more* has further fields of the document: its platform or its history. With
+    *public*, every user may read the image's record: *config* comes from a recipe, which is public, too.
     """
-    name = parse(reference)
+    names = [] if reference is None else [parse(reference)]
     with workspace(store) as work:
         unpacked = add_layer(work, source)
         _check_content(f"{work.path}/{LAYER}0/fs")
-        put(store, work, _document(unpacked, config or {}), [name], public=public)
-    return store.image(str(name))
+        document = {**_document(unpacked, config or {}), **(more or {})}
+        image_id = put(store, work, document, names, public=public)
+    return store.image(str(names[0]) if names else image_id)
 
 
 def add_layer(

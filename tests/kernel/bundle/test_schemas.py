@@ -36,7 +36,7 @@ IGNORED = {"process.user.username"}  # of Windows; runc and crun ignore it, too
 FIELDS = [path for line in fields.TEXT.split("\n")[1:-1] for path in validate._each(line.split()[0])]
 
 
-@pytest.mark.parametrize("options", [[], OPTIONS, ["--privileged", "--init", "none"], ["--userns", "private"]])
+@pytest.mark.parametrize("options", [[], OPTIONS, ["--privileged", "--init=none"], ["--userns", "private"]])
 def test_the_config_is_valid(tinybox: Command, tmp_path: Path, options: list[str]) -> None:
     """The bundle of `tinybox run`, with any options, passes the schema, and tinybox's own check."""
     done = tinybox("run", *options, "--bundle", str(tmp_path / "b"), "busybox", "true")

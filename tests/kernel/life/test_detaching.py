@@ -26,7 +26,7 @@ SHELL = ("-e", f"PS1={PROMPT}", "busybox", "sh")
         ((), "\x10\x11"),
         (("--rm",), "\x10\x11"),
         (("--detach-keys", "ctrl-a,d"), "\x01d"),
-        (("--init", "none"), "\x10\x11"),
+        (("--init=none",), "\x10\x11"),
     ],
 )
 def test_run_is_left_and_goes_on(tinybox: Command, options: tuple[str, ...], typed: str) -> None:

@@ -40,7 +40,7 @@ def close(it: Screen) -> None:
     os.close(it.master)
 
 
-@pytest.mark.parametrize("options", [("-it",), ("-i", "--tty=false"), ("-it", "--init", "none")])
+@pytest.mark.parametrize("options", [("-it",), ("-i", "--tty=false"), ("-it", "--init=none")])
 def test_a_terminal_that_goes_loses_nothing(tinybox: Command, options: tuple[str, ...]) -> None:
     """The terminal of `run` is closed while the program prints: it goes on to its end, and its files are kept."""
     name = new_name()
@@ -74,7 +74,7 @@ def test_a_client_s_terminal_never_ends_a_background_container(
 ) -> None:
     """The terminal of `attach` and of `start -ai` goes: the client ends, the program gets neither SIGHUP nor an end."""
     script = "(while :; do echo READY; sleep 0.1; done) & while :; do cat; echo END; sleep 9; done"
-    with life(tinybox, *options, "--init", "forward", "busybox", "sh", "-c", script, verb="create") as it:
+    with life(tinybox, *options, "--init=forward", "busybox", "sh", "-c", script, verb="create") as it:
         if verb == ("attach",):
             assert tinybox("start", it.name).returncode == 0
         with screen(tinybox, *verb, it.name) as client:

@@ -66,9 +66,7 @@ def test_later_keys_do_not_reach_the_box(tinybox: Command, box: Life) -> None:
     assert "secret" not in box.inside("cat /stolen")
 
 
-@pytest.mark.parametrize(
-    "options", [("--init", "forward"), ("--init", "none"), ("--privileged",), ("-i",), ("-u", "5")]
-)
+@pytest.mark.parametrize("options", [("--init=forward",), ("--init=none",), ("--privileged",), ("-i",), ("-u", "5")])
 def test_run_hands_over_no_terminal(tinybox: Command, options: tuple[str, ...]) -> None:
     """Neither the program nor PID 1 has the host's terminal open or as controlling terminal (/dev/tty)."""
     name = new_name()
@@ -182,7 +180,7 @@ def test_a_program_need_not_read_its_input(tinybox: Command) -> None:
 def test_ctrl_c_comes_once(tinybox: Command, mode: str) -> None:
     """Ctrl-C sends the program one SIGINT; a program that does not catch it ends, and tinybox too, with status 130."""
     script = "trap 'echo caught; n=x$n' INT; echo READY; while test -z $n; do sleep 0.1; done; sleep 0.5; echo end $n"
-    with screen(tinybox, *RUN, "--init", mode, "busybox", "sh", "-c", script) as it:
+    with screen(tinybox, *RUN, f"--init={mode}", "busybox", "sh", "-c", script) as it:
         it.wait_for("READY")
         it.type("\x03")
         it.wait_for("end x\r\n")

@@ -46,7 +46,7 @@ def test_kill_knows_all_names(tinybox: Command) -> None:
 @pytest.mark.parametrize("mode", ["forward", "none"])
 def test_run_passes_them_on(tinybox: Command, mode: str) -> None:
     """A real-time signal to a foreground `run` reaches the program, and one that kills it is status 128+N."""
-    with kept(tinybox, "--rm", "--init", mode, "busybox", "sh", "-c", LISTENS) as process:
+    with kept(tinybox, "--rm", f"--init={mode}", "busybox", "sh", "-c", LISTENS) as process:
         assert process.stdout is not None
         for number in (61, 34, 64):
             process.send_signal(number)

@@ -97,7 +97,7 @@ def test_descriptors_are_0_to_2_only(tinybox: Command) -> None:
         os.set_inheritable(file.fileno(), True)
         look = ("sh", "-c", "for n in $(seq 0 99); do [ ! -L /proc/$$/fd/$n ] || echo $n; done")
         for mode in ("forward", "none"):
-            words = ("run", "--rm", "--init", mode, "busybox", *look)
+            words = ("run", "--rm", f"--init={mode}", "busybox", *look)
             with tinybox.start(*words, pass_fds=(file.fileno(),)) as process:
                 shown = process.communicate()[0].split()
             assert shown == ["0", "1", "2"], mode

@@ -6,20 +6,20 @@ import contextlib
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.boxes import facts, kept, new_name, one_line, output, pid_of, until
+from tests.support.disks import block_device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.conftest import Command, Host
 
 pytestmark = pytest.mark.root
+
+__all__ = ["block_device"]
 
 HOG = "head -c 128m /dev/zero | tail | wc -c"  # tail keeps the last line, and there is only one
 MIB = 1 << 20
@@ -52,7 +52,7 @@ def test_an_out_of_memory_kill_is_reported(tinybox: Command) -> None:
 def test_out_of_memory_ends_the_whole_box(tinybox: Command) -> None:
     """A background process that exceeds the limit ends the program, too, although that uses little memory."""
     script = f"({HOG}) & sleep 60; echo survived"
-    done = tinybox("run", "--rm", "-m", "32m", "--init", "forward", "busybox", "sh", "-c", script)
+    done = tinybox("run", "--rm", "-m", "32m", "--init=forward", "busybox", "sh", "-c", script)
     assert done.returncode == 137
     assert "out of memory, limit 32M" in done.stderr
     assert "survived" not in done.stdout  # with version 1 "Killed" may come before that
@@ -152,7 +152,7 @@ def test_cpus_take_effect(tinybox: Command) -> None:
 
     The second box has a weight, and so a group of its own: in the group of the tests others could be throttled.
     """
-    loop = ("--init", "none", "busybox", "sh", "-c", "echo READY; while :; do :; done")
+    loop = ("--init=none", "busybox", "sh", "-c", "echo READY; while :; do :; done")
     with kept(tinybox, "--rm", "--name", name := new_name(), "--cpus", "0.05", *loop):
         files = group_files(pid := pid_of(tinybox, name))
         quota, period = (
@@ -200,31 +200,6 @@ def test_limits_of_each_process(tinybox: Command) -> None:
     assert plain["score"] == Path("/proc/self/oom_score_adj").read_text().strip()
     assert plain["files"] != "64"
     assert (plain["shm"].split()[1], plain["full"]) == ("65536", str(2 * MIB))
-
-
-def disk_of(path: Path) -> str:
-    """Return the whole disk on which *path* lies; skip the test if there is none."""
-    device = os.stat(path).st_dev
-    entry = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
-    if not entry.exists() or (entry / "partition").exists():
-        pytest.skip("there are no loop devices here, and the store does not have a disk for itself")
-    return f"/dev/{entry.resolve().name}"
-
-
-@pytest.fixture
-def block_device(store_root: Path) -> Iterator[str]:
-    """Make a block device of 4 MiB from a file; without loop devices take the store's disk, for reading."""
-    (store_root / "tmp").mkdir(exist_ok=True)
-    file = store_root / "tmp" / "disk"
-    file.write_bytes(os.urandom(4 * MIB))
-    done = subprocess.run(["losetup", "--find", "--show", file], capture_output=True, text=True, check=False)
-    if done.returncode:
-        file.unlink()
-        yield disk_of(store_root)
-        return
-    yield done.stdout.strip()
-    subprocess.run(["losetup", "--detach", done.stdout.strip()], check=True)
-    file.unlink()
 
 
 def test_reading_from_a_device_is_throttled(tinybox: Command, block_device: str) -> None:

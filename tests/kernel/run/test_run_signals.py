@@ -54,9 +54,9 @@ def test_signals_are_forwarded(tinybox: Command) -> None:
 
 
 def test_reap_forwards_nothing(tinybox: Command) -> None:
-    """With --init reap the same signals and TERM change nothing; kill -9 of tinybox ends the box."""
+    """With --init=reap the same signals and TERM change nothing; kill -9 of tinybox ends the box."""
     name = new_name()
-    with kept(tinybox, "--rm", "--init", "reap", "--name", name, "busybox", "sh", "-c", TRAPS) as process:
+    with kept(tinybox, "--rm", "--init=reap", "--name", name, "busybox", "sh", "-c", TRAPS) as process:
         first = pid_of(tinybox, name)
         assert os.path.basename(os.readlink(f"/proc/{first}/exe")).startswith("python")
         for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
@@ -70,9 +70,9 @@ def test_reap_forwards_nothing(tinybox: Command) -> None:
 
 
 def test_without_an_init_the_program_is_pid_1_and_the_kernel_shields_it(tinybox: Command) -> None:
-    """With --init none the kernel ignores TERM, because PID 1 has no handler for it; with a handler it arrives."""
+    """With --init=none the kernel ignores TERM, because PID 1 has no handler for it; with a handler it arrives."""
     name = new_name()
-    with kept(tinybox, "--rm", "--init", "none", "--name", name, "busybox", "sh", "-c", SLEEP) as process:
+    with kept(tinybox, "--rm", "--init=none", "--name", name, "busybox", "sh", "-c", SLEEP) as process:
         first = pid_of(tinybox, name)
         assert os.path.basename(os.readlink(f"/proc/{first}/exe")) == "busybox"
         process.terminate()
@@ -81,7 +81,7 @@ def test_without_an_init_the_program_is_pid_1_and_the_kernel_shields_it(tinybox:
         process.kill()
         until(lambda: not lives(first))
     trap = "trap 'exit 7' TERM; echo READY; while :; do sleep 0.02; done"
-    with kept(tinybox, "--rm", "--init", "none", "busybox", "sh", "-c", trap) as process:
+    with kept(tinybox, "--rm", "--init=none", "busybox", "sh", "-c", trap) as process:
         process.terminate()
         assert process.wait(PATIENCE) == 7
 
@@ -90,7 +90,7 @@ def test_without_an_init_the_program_is_pid_1_and_the_kernel_shields_it(tinybox:
 def test_orphans_are_reaped_by_an_init(tinybox: Command, mode: str, zombies: int) -> None:
     """An orphan that ends is reaped by tinybox's init; under a program that does not wait it stays a zombie."""
     name, script = new_name(), "(sleep 1000 &); echo READY; exec sleep 2000"
-    with kept(tinybox, "--rm", "--init", mode, "--name", name, "busybox", "sh", "-c", script):
+    with kept(tinybox, "--rm", f"--init={mode}", "--name", name, "busybox", "sh", "-c", script):
         first = pid_of(tinybox, name)
 
         def family() -> dict[str, int]:

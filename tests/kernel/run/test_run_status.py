@@ -22,7 +22,7 @@ MODES = ("forward", "none")
 @pytest.mark.parametrize(("script", "status"), [("exit 0", 0), ("exit 42", 42), ("exit 255", 255)])
 def test_the_status_is_the_program_s(tinybox: Command, mode: str, script: str, status: int) -> None:
     """`exit 42` inside is 42 outside, with tinybox's init as PID 1 and with the program as PID 1."""
-    done = tinybox("run", "--rm", "--init", mode, "busybox", "sh", "-c", script)
+    done = tinybox("run", "--rm", f"--init={mode}", "busybox", "sh", "-c", script)
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
 
 
@@ -54,7 +54,7 @@ def test_programs_that_cannot_be_executed(
     for name, content in (("lost-interpreter", "#!/no/such/shell\n"), ("not-for-this-machine", "MZ and no ELF\n")):
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o755)
-    done = tinybox("run", "--rm", "--init", mode, "-v", f"{tmp_path}:/tools", "busybox", program)
+    done = tinybox("run", "--rm", f"--init={mode}", "-v", f"{tmp_path}:/tools", "busybox", program)
     one_line(done, status, f'exec "{program}"', cause)
 
 

@@ -45,7 +45,7 @@ def test_stdout_and_stderr_stay_apart(tinybox: Command) -> None:
 def test_a_closed_pipe_ends_the_program(tinybox: Command) -> None:
     """In `tinybox run busybox yes | head -1` SIGPIPE ends yes with 128 + 13, as on the host; PID 1 sees EPIPE."""
     for mode, status in (("forward", 128 + 13), ("none", 1)):
-        with tinybox.start("run", "--rm", "--init", mode, "busybox", "yes") as process:
+        with tinybox.start("run", "--rm", f"--init={mode}", "busybox", "yes") as process:
             assert process.stdout is not None
             assert process.stderr is not None
             assert process.stdout.readline() == "y\n"

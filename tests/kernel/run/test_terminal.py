@@ -185,8 +185,8 @@ def test_a_terminal_in_a_user_namespace(tinybox: Command) -> None:
 
 
 def test_pid_1_without_an_init_has_the_terminal_too(tinybox: Command) -> None:
-    """--init none on a terminal: the shell is PID 1 and has job control."""
-    with screen(tinybox, "run", "--init", "none", *SHELL[1:]) as it:
+    """--init=none on a terminal: the shell is PID 1 and has job control."""
+    with screen(tinybox, "run", "--init=none", *SHELL[1:]) as it:
         assert "job control" not in it.wait_for(PROMPT)
         assert it.ask("echo $$") == "1"
         it.type("exit 6\n")

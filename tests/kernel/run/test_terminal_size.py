@@ -50,7 +50,7 @@ def shown(it: Screen) -> str:
     return it.shown.strip()
 
 
-@pytest.mark.parametrize("options", [(), ("--init", "none"), ("--userns", "private"), ("--explain", "-o", "/dev/null")])
+@pytest.mark.parametrize("options", [(), ("--init=none",), ("--userns", "private"), ("--explain", "-o", "/dev/null")])
 def test_run_has_the_size_at_once(tinybox: Command, options: tuple[str, ...]) -> None:
     """`stty size` is the program itself: it prints the window's size each time."""
     for _ in range(5):

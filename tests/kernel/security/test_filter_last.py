@@ -53,11 +53,11 @@ def allowing(names: list[str], action: str = "SCMP_ACT_ERRNO") -> dict[str, obje
 
 WAYS = [
     (),
-    ("--init", "reap"),
-    ("--init", "none"),
+    ("--init=reap",),
+    ("--init=none",),
     ("--security-opt", "no-new-privileges"),
     ("-u", "1000:1000"),
-    ("-u", "1000", "--cap-add", "SYS_ADMIN", "--init", "none"),
+    ("-u", "1000", "--cap-add", "SYS_ADMIN", "--init=none"),
     ("--userns", "private"),
     ("--pid", "host"),
     ("--read-only", "--tmpfs", "/tmp"),
@@ -111,14 +111,14 @@ def test_an_old_profile_is_enough_for_exec_and_health_checks(tinybox: Command, t
         "--health-interval",
         "1s",
     )
-    for options in ((), ("--cap-add", "SYS_PTRACE"), ("--init", "none"), ("--userns", "private")):
+    for options in ((), ("--cap-add", "SYS_PTRACE"), ("--init=none",), ("--userns", "private")):
         name = new_name()
         tinybox("run", "-d", "--name", name, *words, *options, "busybox", "sleep", "1000")
         try:
             for more in ((), ("-u", "1000"), ("-t",), ("-w", "/tmp")):
                 done = tinybox("exec", *more, name, "echo", "said")
                 assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "said", ""), (options, more)
-            if "--init" not in options:  # without PID 1's help, its caller has to reap what exec -d leaves
+            if "--init=none" not in options:  # without PID 1's help, its caller has to reap what exec -d leaves
                 assert tinybox("exec", "-d", name, "sh", "-c", "echo > /tmp/made").returncode == 0
                 await_output(tinybox, "made", "exec", name, "ls", "/tmp")
             await_output(tinybox, "healthy", "inspect", "-f", "{{.State.Health.Status}}", name)

@@ -96,7 +96,7 @@ def test_a_created_container_holds_what_it_needs_to_start(bundle: Bundle, leak: 
 def test_the_processes_of_a_detached_box(tinybox: Command, leak: int, mode: str, terminal: tuple[str, ...]) -> None:
     """PID 1 and the program have three streams; the monitor has what it reads from and what shows that it lives."""
     name = new_name()
-    options = ("--init", mode, *terminal, "--health-cmd", "true", "--health-interval", "1s")
+    options = (f"--init={mode}", *terminal, "--health-cmd", "true", "--health-interval", "1s")
     words = [tinybox.path, "run", "-d", "--name", name, *options, "busybox", "sleep", "1000"]
     done = subprocess.run(words, env=tinybox.environment, capture_output=True, check=False, pass_fds=[leak], timeout=60)
     assert done.returncode == 0, done.stderr

@@ -82,7 +82,7 @@ def python_of_the_host() -> list[str]:
     return [word for place in PLACES for word in ("-v", f"{place}:{place}:ro")]
 
 
-@pytest.mark.parametrize("options", [(), ("--privileged",), ("--userns", "private"), ("--init", "none")])
+@pytest.mark.parametrize("options", [(), ("--privileged",), ("--userns", "private"), ("--init=none",)])
 def test_the_caller_s_keys_are_out_of_reach(tinybox: Command, options: tuple[str, ...]) -> None:
     """A box without a filter finds no key of the caller's session and adds none to it; a program of the host does."""
     options = ("--security-opt", "seccomp=unconfined", *options, *python_of_the_host())

@@ -173,7 +173,7 @@ def test_a_program_of_a_box_is_not_the_host_s(
     name, files = new_name(), ["-v", f"{tmp_path}:/out"]
     for path in ("lib64", "attack", "script"):
         files += ["-v", f"{tmp_path}/{path}:/{path}"]
-    run = ("run", "--rm", "--init", mode, *files)
+    run = ("run", "--rm", f"--init={mode}", *files)
     interpreter("cli", *run, "busybox", "/script", root=tinybox.root)
     check = ("--health-cmd", "echo x >> /checks; exec /script", "--health-interval", "100ms")
     assert tinybox(*run, "-d", *check, "--name", name, "busybox", "sleep", "100").returncode == 0
@@ -246,7 +246,7 @@ def test_the_memory_of_pid_1_has_none_of_the_host_s_variables(
     monkeypatch.setitem(tinybox.environment, "HOST_VARIABLE", "a secret of the caller's")
     name = new_name()
     with kept(
-        tinybox, "--rm", "--init", mode, "--name", name, "busybox", "sh", "-c", "echo READY; exec sleep 100"
+        tinybox, "--rm", f"--init={mode}", "--name", name, "busybox", "sh", "-c", "echo READY; exec sleep 100"
     ) as process:
         first = pid_of(tinybox, name)
         assert b"a secret of the caller's" in memory(process.pid)

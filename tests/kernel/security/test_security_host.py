@@ -32,7 +32,7 @@ def test_the_host_s_python_is_out_of_reach(tinybox: Command, mode: str, options:
         "root": "ls /proc/1/root/", "cwd": "ls /proc/1/cwd/", "files": "ls /proc/1/map_files/",
         "environ": "cat /proc/1/environ", "auxv": "cat /proc/1/auxv",
     }  # fmt: skip
-    shown = facts(tinybox, "--init", mode, *options, **tries)
+    shown = facts(tinybox, f"--init={mode}", *options, **tries)
     for name, said in shown.items():
         quiet = name in ("link", "fds", "files") and said == ""  # readlink(1) of busybox fails without a message
         assert "ermission denied" in said or quiet, (name, said)
@@ -56,7 +56,7 @@ def test_pid_1_cannot_be_stopped_or_killed_from_inside(tinybox: Command) -> None
     """SIGKILL and SIGSTOP to PID 1 from its own namespace do nothing, with an init or without; the program goes on."""
     for mode in ("forward", "reap", "none"):
         script = "kill -9 1; kill -STOP 1; sleep 0.1; exit 9"
-        assert tinybox("run", "--rm", "--init", mode, "busybox", "sh", "-c", script).returncode == 9, mode
+        assert tinybox("run", "--rm", f"--init={mode}", "busybox", "sh", "-c", script).returncode == 9, mode
 
 
 def test_control_groups_cannot_be_written(tinybox: Command) -> None:

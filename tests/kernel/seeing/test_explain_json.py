@@ -94,7 +94,7 @@ def until_the_word(calls: list[Any], names: list[str], lines: list[str]) -> list
     return calls[names.index("clone3") : start + 2]
 
 
-@pytest.mark.parametrize("options", [(), ("--init", "none"), ("-m", "32m", "--security-opt", "no-new-privileges")])
+@pytest.mark.parametrize("options", [(), ("--init=none",), ("-m", "32m", "--security-opt", "no-new-privileges")])
 def test_the_calls_are_those_of_strace(tinybox: Command, tmp_path: Path, options: tuple[str, ...]) -> None:
     """From clone3 to the last execve: the same calls, results, paths and flags, in the same order, in each process."""
     events, seen = strace.run(tinybox, tmp_path, *BOX, *options, "alpine", "true")

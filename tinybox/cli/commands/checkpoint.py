@@ -7,6 +7,7 @@ import click
 from tinybox.cli import completion
 from tinybox.cli.formatting.options import print_lines
 from tinybox.cli.formatting.table import Columns, Table
+from tinybox.cli.lazy_group import CommandGroup
 from tinybox.container import checkpoint as checkpoints
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
@@ -20,7 +21,7 @@ FOLDER = click.option(
 NAME = click.argument("name", metavar="CHECKPOINT", shell_complete=completion.checkpoints)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def checkpoint() -> None:
     """Keep the processes of a container, so that they go on later: tinybox start --checkpoint."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from tinybox.cli.commands import compose_build, compose_images, compose_views, life
+from tinybox.cli.lazy_group import CommandGroup
 from tinybox.cli.pulling import bring
 from tinybox.compose import down as stopping
 from tinybox.compose import members, output
@@ -59,7 +60,7 @@ SERVICES = click.argument("services", nargs=-1, metavar="[SERVICE]...")
 TIME = click.option("-t", "--timeout", "seconds", type=float, metavar="SECONDS", help="Seconds before SIGKILL.")
 
 
-@click.group(context_settings={"help_option_names": ["--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "-f",
     "--file",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.cli.before_run import refuse_seeing, warn_of_another_processor, warn_of_host_changes
+from tinybox.cli.before_run import check_runtime, refuse_seeing, warn_of_another_processor, warn_of_host_changes
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
@@ -28,12 +28,23 @@ def run(image: str, command: list[str], options: dict[str, Any]) -> int:
     return 0
 
 
+def run_attached(image: str, command: list[str], options: dict[str, Any]) -> int:
+    """Run a container under a monitor, attached, without passing signals on; return its exit status.
+
+    A signal ends this command with 128+N, and the container goes on, as with docker run --sig-proxy=false.
+    """
+    detaching.key_bytes(options.get("detach_keys") or detaching.DETACH)
+    container = _registered(image, command, options, at_once=True)
+    keys, interactive = options.get("detach_keys", ""), bool(options["interactive"])
+    return _begin_attached(container.paths, container, interactive=interactive, keys=keys, proxy=False)
+
+
 def _registered(
     image: str, command: list[str], options: dict[str, Any], *, at_once: bool = False
 ) -> lifecycle.Container:
     policy = checked(options.get("pull", MISSING))
     make = lambda: launch.register(image, command, options, Handles(), at_once=at_once)  # noqa: E731
-    container = with_image(image, make, policy, options.get("platform", ""))
+    container = with_image(image, make, policy, options.get("platform", ""), quiet=bool(options.get("quiet")))
     warn_of_another_processor(container)
     return container
 
@@ -50,6 +61,7 @@ def begin(container: lifecycle.Container, client: _socket.socket | None = None) 
 def create(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Register a container without starting it; print its id."""
     refuse_seeing(options, "create: it executes no step")
+    check_runtime(options)
     container = _registered(image, command, options)
     container.handles.close()
     container.record.close()
@@ -123,14 +135,16 @@ def _start_attached(paths: Paths, here: host.Host, name: str, *, interactive: bo
     return _begin_attached(paths, container, interactive=interactive, keys=keys)
 
 
-def _begin_attached(paths: Paths, container: lifecycle.Container, *, interactive: bool, keys: str) -> int:
+def _begin_attached(
+    paths: Paths, container: lifecycle.Container, *, interactive: bool, keys: str, proxy: bool = True
+) -> int:
     connection, monitor_end = attach_protocol.pair()
     with wait_loop.Signals() as signals:
         begin(container, monitor_end)
         monitor_end.close()
         inside = bool(container.config["process"].get("terminal"))
         return attach.attend(
-            paths, container.id, connection, signals, stdin=interactive, terminal_inside=inside, keys=keys
+            paths, container.id, connection, signals, stdin=interactive, terminal_inside=inside, proxy=proxy, keys=keys
         )
 
 

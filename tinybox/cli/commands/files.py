@@ -79,16 +79,7 @@ def export(container: str, output: str | None) -> None:
         copy.export(Paths(), container, file.fileno(), skipped)
 
 
-class CommitCommand(click.Command):
-    """A command whose flag can also be written in docker's form: ``--pause=false``."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse *args* with click, after replacing ``--pause=false`` by ``--no-pause``."""
-        spellings = {"--pause=false": "--no-pause", "--pause=0": "--no-pause", "--pause=true": "--pause"}
-        return super().parse_args(ctx, [spellings.get(word, word) for word in args])
-
-
-@click.command(cls=CommitCommand)
+@click.command()
 @click.option("-a", "--author", default="", metavar="NAME", help="The author of the image.")
 @click.option("-m", "--message", default="", metavar="TEXT", help="A comment on the image.")
 @click.option(

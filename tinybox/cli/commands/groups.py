@@ -1,32 +1,48 @@
-"""`tinybox image` and `tinybox system`: groups as docker has them; most of their commands have a shorter name, too."""
+"""Groups as docker has them: container, image, system, builder; most of their commands have a shorter name, too."""
 
 from __future__ import annotations
 
 import click
 
+from tinybox.cli.app import COMMANDS
 from tinybox.cli.lazy_group import LazyGroup, Table
 
-_IMAGES, _ARCHIVES = "tinybox.cli.commands.image.images", "tinybox.cli.commands.image.archives"
-_REGISTRY = "tinybox.cli.commands.image.registry"
+_PRUNE = "tinybox.cli.commands.prune"
 
+
+def _shared(names: str) -> Table:
+    """Return the commands *names* of tinybox as a table of a group."""
+    return {name: COMMANDS[name] for name in names.split()}
+
+
+OF_CONTAINERS: Table = {
+    **_shared("attach commit cp create diff exec export kill logs pause port rename restart rm run start stats stop"),
+    **_shared("top unpause update wait"),
+    "inspect": ("tinybox.cli.commands.inspection", "inspect_container", "Show all details of containers as JSON"),
+    "ls": COMMANDS["ps"],
+    "prune": (_PRUNE, "prune_containers", "Remove the containers that do not run"),
+}
 OF_IMAGES: Table = {
-    "build": ("tinybox.cli.commands.image.build", "build", "Build an image by a Containerfile"),
-    "history": (_IMAGES, "history", "Show the instructions that made an image"),
-    "import": (_ARCHIVES, "import_image", "Make an image from a tar archive"),
+    **_shared("build history import load pull push save tag"),
     "inspect": ("tinybox.cli.commands.inspection", "inspect_image", "Show all details of images as JSON"),
-    "load": (_ARCHIVES, "load", "Load images from an archive that save has written"),
-    "ls": (_IMAGES, "images", "List the images in the store"),
-    "prune": ("tinybox.cli.commands.prune", "prune_images", "Remove images that no container uses"),
-    "pull": (_REGISTRY, "pull", "Pull an image from a registry, or make it from its recipe"),
-    "push": (_REGISTRY, "push", "Send an image to a registry"),
-    "rm": (_IMAGES, "rmi", "Remove images"),
-    "save": (_ARCHIVES, "save", "Write images to an archive that other tools can read"),
-    "tag": (_IMAGES, "tag", "Give an image another name"),
+    "ls": COMMANDS["images"],
+    "prune": (_PRUNE, "prune_images", "Remove images that no container uses"),
+    "rm": COMMANDS["rmi"],
 }
 OF_SYSTEM: Table = {
+    **_shared("events info"),
     "df": ("tinybox.cli.commands.disk_usage", "df", "Show how much space images, containers and volumes take"),
-    "prune": ("tinybox.cli.commands.prune", "prune", "Remove everything that is not used"),
+    "prune": (_PRUNE, "prune", "Remove everything that is not used"),
 }
+OF_BUILDS: Table = {
+    **_shared("build"),
+    "prune": (_PRUNE, "prune_cache", "Remove the build cache"),
+}
+
+
+@click.group(cls=LazyGroup, table=OF_CONTAINERS, other_names={"ps": "ls"})
+def container() -> None:
+    """Manage containers: docker's names of the commands that also exist without `container`."""
 
 
 @click.group(cls=LazyGroup, table=OF_IMAGES)
@@ -36,4 +52,9 @@ def image() -> None:
 
 @click.group(cls=LazyGroup, table=OF_SYSTEM)
 def system() -> None:
-    """Show how much space everything takes, and remove what is not used."""
+    """Show this host, how much space everything takes, and what happens; remove what is not used."""
+
+
+@click.group(cls=LazyGroup, table=OF_BUILDS)
+def builder() -> None:
+    """Build images, and remove the build cache."""

@@ -4,46 +4,93 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinybox.cli import completion
 from tinybox.cli.formatting.template import Template
 from tinybox.container.network import published_ports
+from tinybox.container.records import naming
 from tinybox.container.records.paths import Paths
-from tinybox.container.views import inspection, listing
+from tinybox.container.views import disk_usage, inspection, listing
 from tinybox.errors import ImageError, StateError, TinyboxError, UsageError
-from tinybox.images.store import Store
+from tinybox.images.store import NO_SUCH, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MISSING = (
+    NO_SUCH,
+    naming.NO_SUCH,
+    "no such volume",
+    "not found",
+)  # causes that let `inspect` look among another kind of things
 
 
-def _known(paths: Paths, name: str, kind: str) -> dict[str, Any]:
-    """Return the details of *name*: a container, or else an image; *kind* allows only one of them."""
-    if kind in ("", "container"):
+KINDS = ("container", "image", "network", "volume")
+SIZE = click.option("-s", "--size", is_flag=True, help="Show the sizes of a container: SizeRw and SizeRootFs, bytes.")
+FORMAT = click.option("-f", "--format", "style", default="", metavar="FORMAT",
+                      help="json, or a template such as '{{.State.Status}}' or '{{json .Mounts}}'.")  # fmt: skip
+
+
+def _container(paths: Paths, name: str, *, size: bool) -> dict[str, Any]:
+    listed = listing.find(paths, name)
+    sizes = disk_usage.sizes_of(listed) if size else ()
+    return inspection.container(listed) | dict(zip(("SizeRw", "SizeRootFs"), sizes, strict=False))
+
+
+def _image(paths: Paths, name: str) -> dict[str, Any]:
+    store = Store(paths.root)
+    return inspection.image(store, store.image(name))
+
+
+def _network(paths: Paths, name: str) -> dict[str, Any]:
+    from tinybox.container.network import definitions
+    from tinybox.container.views import network_inspection
+
+    return network_inspection.as_dict(paths, definitions.find(paths, name))
+
+
+def _volume(paths: Paths, name: str) -> dict[str, Any]:
+    from tinybox.cli.commands.volumes import as_dict
+    from tinybox.container.storage import volumes
+
+    return as_dict(volumes.find(paths, name))
+
+
+def _known(paths: Paths, name: str, kind: str, *, size: bool) -> dict[str, Any]:
+    """Return the details of *name*: of the first of KINDS that has it; *kind* allows only one of them."""
+    readers: dict[str, Callable[[Paths, str], dict[str, Any]]] = {
+        "container": lambda paths, name: _container(paths, name, size=size),
+        "image": _image,
+        "network": _network,
+        "volume": _volume,
+    }
+    if kind:
+        return readers[kind](paths, name)
+    for read in readers.values():
         try:
-            return inspection.container(listing.find(paths, name))
-        except StateError as error:
-            if kind or "more than one" in error.cause:
+            return read(paths, name)
+        except (StateError, ImageError) as error:
+            if not any(cause in error.cause for cause in MISSING):
                 raise
-    try:
-        store = Store(paths.root)
-        return inspection.image(store, store.image(name))
-    except ImageError as error:
-        if kind or "no such image" not in error.cause:
-            raise
-        raise StateError(f"object {name}", "there is no such container or image", "see ps -a, images") from error
+    raise StateError(f"object {name}", "there is no such container, image, network or volume", "see ps -a, images")
 
 
 @click.command()
-@click.option("-f", "--format", "style", default="", metavar="FORMAT",
-              help="json, or a template such as '{{.State.Status}}' or '{{json .Mounts}}'.")  # fmt: skip
-@click.option("--type", "kind", default="", metavar="TYPE", help="container or image (default: try both).")
+@FORMAT
+@click.option("--type", "kind", default="", metavar="TYPE", help=f"{', '.join(KINDS)} (default: the first that fits).")
+@SIZE
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.containers)
-def inspect(names: tuple[str, ...], style: str, kind: str) -> int:
-    """Show all details of each NAME, a container or an image, as JSON; Spec is a container's config.json."""
-    if kind not in ("", "container", "image"):
-        raise UsageError(f"--type {kind}", "is unknown", "container or image")
-    return _print(names, style, kind)
+def inspect(names: tuple[str, ...], style: str, kind: str, *, size: bool) -> int:
+    """Show all details of each NAME, a container, image, network or volume, as JSON.
+
+    Spec is a container's config.json.
+    """
+    if kind not in ("", *KINDS):
+        raise UsageError(f"--type {kind}", "is unknown", ", ".join(KINDS))
+    return _print(names, style, kind, size=size)
 
 
 @click.command()
@@ -55,13 +102,22 @@ def inspect_image(names: tuple[str, ...], style: str) -> int:
     return _print(names, style, "image")
 
 
-def _print(names: tuple[str, ...], style: str, kind: str) -> int:
+@click.command()
+@FORMAT
+@SIZE
+@click.argument("names", nargs=-1, required=True, metavar="CONTAINER...", shell_complete=completion.containers)
+def inspect_container(names: tuple[str, ...], style: str, *, size: bool) -> int:
+    """Show all details of each container as JSON; Spec is its config.json."""
+    return _print(names, style, "container", size=size)
+
+
+def _print(names: tuple[str, ...], style: str, kind: str, *, size: bool = False) -> int:
     """Print the details of each name of this *kind*, and an error for each one that is missing; return the status."""
     template = Template("{{json .}}" if style == "json" else style)
     paths, found, failed = Paths(), [], []
     for name in names:
         try:
-            known = _known(paths, name, kind)
+            known = _known(paths, name, kind, size=size)
             found.append(template.render(known) if style else known)
         except TinyboxError as error:
             failed.append(f"tinybox: {error}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinybox.cli.lazy_group import CommandGroup
 from tinybox.cli.pulling import with_image
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
@@ -32,7 +33,7 @@ def names(_context: click.Context, _parameter: click.Parameter, begun: str) -> l
     return [CompletionItem(name) for name in [*course.ids(), "all"] if name.startswith(begun)]
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def lab() -> None:
     """Show what the kernel does, by measurement: each lab asks a question, measures, and gives a verdict."""
 

@@ -50,6 +50,7 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 
 TIME = click.option(
     "-t",
+    "--timeout",
     "--time",
     "seconds",
     type=float,

@@ -10,14 +10,14 @@ from tinybox.cli.formatting.options import filter_option, format_option, no_trun
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.container.network import published_ports
 from tinybox.container.records.paths import Paths
-from tinybox.container.views import listing, units
+from tinybox.container.views import disk_usage, listing, units
 from tinybox.container.views.container_filters import KEYS, ContainerFilter
 from tinybox.container.views.listing import Listed
 from tinybox.container.views.status_text import status
 from tinybox.errors import printable
 
 USUAL = "ID Image Command RunningFor Status Ports Names"
-FIELDS = f"{USUAL} CreatedAt State Labels Label Mounts LocalVolumes"
+FIELDS = f"{USUAL} Size CreatedAt State Labels Label Mounts LocalVolumes"
 SHORT, COMMAND_WIDTH = 12, 20
 
 
@@ -36,12 +36,19 @@ def columns(*, full: bool, now: int) -> Columns:
         "State": ("STATE", lambda c: c.word),
         "Status": ("STATUS", lambda c: status(c, now)),
         "Ports": ("PORTS", lambda c: published_ports.as_text(c.ports, c.annotations) if c.is_alive else ""),
+        "Size": ("SIZE", _size),
         "Names": ("NAMES", lambda c: c.name),
         "Labels": ("LABELS", lambda c: ",".join(f"{key}={value}" for key, value in sorted(c.labels.items()))),
         "Label": ("", lambda c: lambda key: c.labels.get(key, "")),
         "Mounts": ("MOUNTS", lambda c: ",".join(cut(mount.get("Name") or mount["Source"], 15) for mount in c.mounts())),
         "LocalVolumes": ("LOCAL VOLUMES", lambda c: str(sum(mount["Type"] == "volume" for mount in c.mounts()))),
     }
+
+
+def _size(listed: Listed) -> str:
+    """Return the size of its own files, and with those of its image, as docker writes them."""
+    own, whole = disk_usage.sizes_of(listed)
+    return f"{units.decimal_size(own)} (virtual {units.decimal_size(whole)})"
 
 
 def _quoted(text: str) -> str:
@@ -61,14 +68,16 @@ def _chosen(paths: Paths, filters: tuple[str, ...], *, all_of_them: bool, newest
 @quiet_option()
 @click.option("-n", "--last", type=int, default=-1, metavar="N", help="Show the N newest, in any state.")
 @click.option("-l", "--latest", is_flag=True, help="Show the newest, in any state.")
+@click.option("-s", "--size", is_flag=True, help="Show the sizes, too: of its own files, and with its image.")
 @no_trunc_option("ids and commands")
 @filter_option(KEYS)
 @format_option(FIELDS)
 def ps(
-    filters: tuple[str, ...], style: str, *, all_of_them: bool, quiet: bool, last: int, latest: bool, no_trunc: bool
+    filters: tuple[str, ...], style: str, *, all_of_them: bool, quiet: bool, last: int, latest: bool, **shown: bool
 ) -> None:
     """List the running containers, or with -a all containers, the newest first."""
-    table = Table(columns(full=no_trunc, now=time.time_ns()), style, USUAL)
+    no_trunc = shown["no_trunc"]
+    table = Table(columns(full=no_trunc, now=time.time_ns()), style, f"{USUAL} Size" if shown["size"] else USUAL)
     found = _chosen(Paths(), filters, all_of_them=all_of_them, newest=1 if latest else last)
     if quiet and not style:
         lines = [listed.id if no_trunc else listed.id[:SHORT] for listed in found]

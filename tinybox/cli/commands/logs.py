@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybox.cli import completion
-from tinybox.container.records import naming
+from tinybox.container.records import spec
 from tinybox.container.records.paths import Paths
-from tinybox.container.views import log_reader, units
-from tinybox.errors import UsageError
+from tinybox.container.views import inspection, listing, log_reader, units
+from tinybox.errors import StateError, UsageError, printable
 from tinybox.text_values import is_whole
 
 if TYPE_CHECKING:
+    from tinybox.container.views.listing import Listed
     from tinybox.container.views.log_reader import Entry
 
 
@@ -29,10 +30,13 @@ def line_count(text: str) -> int | None:
 
 
 class Writer:
-    """Writes log entries to stdout and stderr in the order in which they came; *timestamps*: with times."""
+    """Writes log entries to stdout and stderr in the order in which they came; *timestamps*: with times.
 
-    def __init__(self, *, timestamps: bool) -> None:
-        self._timestamps = timestamps
+    *details* is the text before each line, after the time.
+    """
+
+    def __init__(self, *, timestamps: bool, details: str = "") -> None:
+        self._timestamps, self._details = timestamps, details.encode("utf-8", "surrogateescape")
         self._streams = {"stdout": sys.stdout.buffer, "stderr": sys.stderr.buffer}
         self._in_line = dict.fromkeys(self._streams, False)
 
@@ -45,9 +49,21 @@ class Writer:
                 former = entry.stream
             if self._timestamps and not self._in_line[former]:
                 self._streams[former].write(f"{entry.time} ".encode())
+            if self._details and not self._in_line[former]:
+                self._streams[former].write(self._details)
             self._streams[former].write(entry.data)
             self._in_line[former] = not entry.data.endswith(b"\n")
         self._streams[former].flush()
+
+
+def _details(listed: Listed) -> str:
+    """Return the labels and variables that --log-opt labels=NAME,... and env=NAME,... name, as ``NAME=VALUE,...``."""
+    known = inspection.container(listed)
+    wanted = known["HostConfig"]["LogConfig"]["Config"]
+    variables = dict(line.partition("=")[::2] for line in known["Config"]["Env"])
+    found = [(name, values[name]) for key, values in (("labels", listed.labels), ("env", variables))
+             for name in wanted.get(key, "").split(",") if name in values]  # fmt: skip
+    return printable(",".join(f"{name}={value}" for name, value in sorted(found)))
 
 
 @click.command()
@@ -55,20 +71,25 @@ class Writer:
 @click.option("--since", default="", metavar="TIME", help="Only output since then: 10m, a date, or Unix seconds.")
 @click.option("--until", default="", metavar="TIME", help="Only output before then.")
 @click.option("-n", "--tail", default="all", metavar="N", help="Only the last N lines.")
+@click.option("--details", is_flag=True, help="Show the labels and variables that --log-opt names before each line.")
 @click.option("-t", "--timestamps", is_flag=True, help="Show the time of each line.")
 @click.argument("container", shell_complete=completion.containers)
-def logs(container: str, since: str, until: str, tail: str, *, follow: bool, timestamps: bool) -> None:
+def logs(container: str, since: str, until: str, tail: str, *, follow: bool, timestamps: bool, details: bool) -> None:
     """Show the output of CONTAINER: its stdout on stdout, its stderr on stderr.
 
     A container of `run --rm` without a terminal has no log, unless it was started with -d.
     """
     paths, now = Paths(), time.time_ns()
+    listed = listing.find(paths, container)
+    if listed.annotations.get(spec.LOG_DRIVER) == "none":
+        cause = "has no log: configured logging driver does not support reading"
+        raise StateError(f"container {container}", cause, "run it without --log-driver none")
     selection = log_reader.Selection(
         units.moment("--since", since, now) if since else 0,
         units.moment("--until", until, now) if until else 0,
         line_count(tail),
     )
     batches = log_reader.follow if follow else log_reader.read
-    writer = Writer(timestamps=timestamps)
-    for batch in batches(paths, naming.find(paths, container), selection):
+    writer = Writer(timestamps=timestamps, details=f"{_details(listed)} " if details else "")
+    for batch in batches(paths, listed.id, selection):
         writer.write(batch)

@@ -19,6 +19,7 @@ from tinybox.cli.formatting.options import (
 )
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.cli.formatting.template import Template
+from tinybox.cli.lazy_group import CommandGroup
 from tinybox.container import connections
 from tinybox.container.network import definitions, making
 from tinybox.container.records import host
@@ -92,7 +93,7 @@ def pairs(texts: tuple[str, ...]) -> dict[str, str]:
     return dict(text.partition("=")[::2] for text in texts)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def network() -> None:
     """List, make, show and remove networks, and connect containers to them."""
 
@@ -124,16 +125,30 @@ def ls(filters: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> 
     help="Such as 172.18.0.0/16; at most one IPv4 and one IPv6 subnet.",
 )
 @click.option("--gateway", "gateways", multiple=True, metavar="ADDRESS", help="The host's address in the subnet.")
+@click.option(
+    "--ip-range", "ranges", multiple=True, metavar="SUBNET", help="Choose IPv4 addresses from this part only."
+)
+@click.option(
+    "--aux-address", "reserved", multiple=True, metavar="NAME=ADDRESS", help="An IPv4 address that no box is given."
+)
 @click.option("--internal", is_flag=True, help="Without a route out of the network or into it.")
+@click.option("--ipv4", type=bool, default=True, metavar="true", help="A network always has an IPv4 subnet.")
 @click.option("--ipv6", is_flag=True, help="Also choose an IPv6 subnet.")
 @click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Add a label.")
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="An option of the driver: mtu=1400.")
 @click.argument("name")
-def create(name: str, driver: str, labels: tuple[str, ...], options: tuple[str, ...], **more: Any) -> None:
+def create(
+    name: str, driver: str, labels: tuple[str, ...], options: tuple[str, ...], reserved: tuple[str, ...], *,
+    ipv4: bool, **more: Any
+) -> None:  # fmt: skip
     """Make the network NAME, and print its id."""
+    if not ipv4:
+        raise UsageError("--ipv4=false", "a network of IPv6 alone is not supported", "leave it out, and add --ipv6")
     if driver != "bridge":
         raise UsageError(f"--driver {driver}", "there is no such driver", "bridge")
-    network_options = making.NetworkOptions(labels=pairs(labels), options=pairs(options), **more)
+    network_options = making.NetworkOptions(
+        labels=pairs(labels), options=pairs(options), reserved=pairs(reserved), **more
+    )
     paths = Paths()
     paths.prepare()
     print(making.create(paths, name, network_options).id)

@@ -13,6 +13,7 @@ from tinybox.cli.formatting.options import format_option, print_lines
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import listing, namespaces, processes, units
+from tinybox.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,11 +59,20 @@ def top_columns(now: float) -> Columns:
     }
 
 
-@click.command()
-@click.argument("container", shell_complete=completion.running)
+@click.command(context_settings={"ignore_unknown_options": True})
 @format_option(TOP)
-def top(container: str, style: str) -> None:
-    """List the processes of CONTAINER, with their PIDs on the host; the columns are those of `ps -ef`."""
+@click.argument("container", shell_complete=completion.running)
+@click.argument("ps_options", nargs=-1, type=click.UNPROCESSED, metavar="[PS OPTION]...")
+def top(container: str, style: str, ps_options: tuple[str, ...]) -> None:
+    """List the processes of CONTAINER, with their PIDs on the host; the columns are those of `ps -ef`.
+
+    With options of ps(1) after CONTAINER, such as aux or -o pid,comm, the host's ps prints them; it has to print PIDs.
+    """
+    if ps_options:
+        if style:
+            raise UsageError("--format", "does not go with options of ps", "leave one of them out")
+        print_lines(map(printable, processes.by_ps(listing.find(Paths(), container), ps_options)))
+        return
     _show(Table(top_columns(time.time()), style, TOP), processes.of(listing.find(Paths(), container)))
 
 

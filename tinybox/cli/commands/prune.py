@@ -1,4 +1,4 @@
-"""`tinybox prune`, `system prune` and `image prune`: remove what is not used, after a question."""
+"""`tinybox prune`, and `prune` of system, container, image and builder: remove what is not used, after a question."""
 
 from __future__ import annotations
 
@@ -98,3 +98,28 @@ def prune_images(filters: tuple[str, ...], *, all_of_them: bool, force: bool) ->
         if not _asked():
             return
     _print({"Deleted Images": pruning.images(Paths(), all_of_them=all_of_them, is_wanted=_of_images(matches))})
+
+
+@click.command("prune")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@prune_filter_option()
+def prune_containers(filters: tuple[str, ...], *, force: bool) -> None:
+    """Remove the containers that do not run, and print the freed space."""
+    matches = Filter(filters, PRUNE_KEYS)
+    if not force:
+        print("WARNING! This will remove all stopped containers.")
+        if not _asked():
+            return
+    _print({"Deleted Containers": pruning.containers(Paths(), matches if matches.values else None)})
+
+
+@click.command("prune")
+@click.option("-a", "--all", "_all", is_flag=True, help="Has no effect: every entry is removed in any case.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+def prune_cache(*, _all: bool, force: bool) -> None:
+    """Remove the build cache, with its cache mounts that no build uses, and print the freed space."""
+    if not force:
+        print("WARNING! This will remove all build cache.")
+        if not _asked():
+            return
+    _print({"": Removed([], cache.clear(Store(Paths().root)))})

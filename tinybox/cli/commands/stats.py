@@ -8,7 +8,7 @@ import time
 import click
 
 from tinybox.cli import completion
-from tinybox.cli.formatting.options import format_option
+from tinybox.cli.formatting.options import format_option, no_trunc_option
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import listing, units
@@ -34,6 +34,10 @@ def _both(form: str, first: int | None, second: int | None) -> str:
     return " / ".join(UNKNOWN if count is None else size(count) for count in (first, second))
 
 
+WHOLE: Columns = {
+    "Container": ("CONTAINER", lambda pair: pair[0].listed.id),
+    "ID": ("CONTAINER ID", lambda pair: pair[0].listed.id),
+}
 COLUMNS: Columns = {
     "Container": ("CONTAINER", lambda pair: pair[0].listed.id[:12]),
     "ID": ("CONTAINER ID", lambda pair: pair[0].listed.id[:12]),
@@ -63,15 +67,16 @@ def _pairs(found: list[Listed], former: dict[str, Sample]) -> list[Pair]:
 @click.command()
 @click.option("--no-stream", is_flag=True, help="Print once, and end (after two samples, for the CPU).")
 @click.option("-a", "--all", "at_rest", is_flag=True, help="Show containers that do not run, too.")
+@no_trunc_option()
 @format_option(FIELDS)
 @click.argument("names", nargs=-1, metavar="[CONTAINER]...", shell_complete=completion.running)
-def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool) -> None:
+def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool, no_trunc: bool) -> None:
     """Show the CPU, memory, network, disk and processes of CONTAINERs, or of all running ones, until Ctrl-C.
 
     CPU is in percent of one CPU. A value that this host does not count for a container is --. Without a memory
     controller, MEM USAGE is the proportional share of its processes (PSS).
     """
-    paths, table = Paths(), Table(COLUMNS, style, USUAL)
+    paths, table = Paths(), Table(COLUMNS | WHOLE if no_trunc else COLUMNS, style, USUAL)
     former: dict[str, Sample] = {}
     first = True
     while True:

@@ -12,6 +12,7 @@ from tinybox.cli import completion, several
 from tinybox.cli.formatting.options import filter_option, format_option, label_option, print_lines, quiet_option
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.cli.formatting.template import Template
+from tinybox.cli.lazy_group import CommandGroup
 from tinybox.container.records.paths import Paths
 from tinybox.container.storage import volumes
 from tinybox.container.views import units
@@ -62,7 +63,7 @@ class VolumeFilter(Filter):
         return lambda volume: value in volume.name
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def volume() -> None:
     """List, make, show and remove volumes."""
 
@@ -122,7 +123,7 @@ def inspect(names: tuple[str, ...], style: str) -> int:
     paths, found, failed = Paths(), [], False
     for name in names:
         try:
-            found.append(_as_dict(volumes.find(paths, name)))
+            found.append(as_dict(volumes.find(paths, name)))
         except StateError as error:
             print(f"tinybox: {error}", file=sys.stderr)
             failed = True
@@ -134,7 +135,8 @@ def inspect(names: tuple[str, ...], style: str) -> int:
     return int(failed)
 
 
-def _as_dict(each: Volume) -> dict[str, object]:
+def as_dict(each: Volume) -> dict[str, object]:
+    """Return the details of a volume, with docker's keys."""
     return {
         "CreatedAt": units.stamp(each.created),
         "Driver": "local",

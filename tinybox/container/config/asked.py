@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 _MODES = {"pid": "PidMode", "ipc": "IpcMode", "uts": "UTSMode", "cgroupns": "CgroupnsMode", "userns": "UsernsMode"}
 _LISTS = {"security_opt": "SecurityOpt", "device_cgroup_rule": "DeviceCgroupRules", "group_add": "GroupAdd"}
-_RATES = {"device_read_bps": "BlkioDeviceReadBps", "device_write_bps": "BlkioDeviceWriteBps"}
+_RATES = {
+    "device_read_bps": "BlkioDeviceReadBps",
+    "device_write_bps": "BlkioDeviceWriteBps",
+    "device_read_iops": "BlkioDeviceReadIOps",
+    "device_write_iops": "BlkioDeviceWriteIOps",
+    "blkio_weight_device": "BlkioWeightDevice",
+}
 
 
 def as_text(request: Request) -> str:
@@ -29,6 +35,7 @@ def as_text(request: Request) -> str:
     options, image = request.options, request.image.config
     found = _modes(options) | _lists(options) | _mounts(options) | _devices(options)
     found |= _ports(options) | _cpu(options) | _log(options)
+    found |= _annotations(options)
     if request.modes["network"].startswith("container:"):
         found["NetworkMode"] = request.modes["network"]
     kept = {"HostConfig": found, "Volumes": _places(request), "User": options.get("user") or image.get("User") or ""}
@@ -107,8 +114,10 @@ def _devices(options: Options) -> dict[str, Any]:
         found.setdefault("Devices", []).append(row)
     for key, name in _RATES.items():
         pairs = [text.partition(":")[::2] for text in options.get(key) or ()]
+        count = (lambda _, text: int(text)) if not key.endswith("_bps") else option_values.size
+        word = "Weight" if key == "blkio_weight_device" else "Rate"
         if pairs:
-            found[name] = [{"Path": path, "Rate": option_values.size(key, rate)} for path, rate in pairs]
+            found[name] = [{"Path": path, word: count(key, rate)} for path, rate in pairs]
     return found
 
 
@@ -132,4 +141,11 @@ def _cpu(options: Options) -> dict[str, Any]:
 
 def _log(options: Options) -> dict[str, Any]:
     pairs = [text.partition("=")[::2] for text in options.get("log_opt") or ()]
-    return {"LogConfig": {"Type": "json-file", "Config": dict(pairs)}} if pairs else {}
+    driver = options.get("log_driver") or "json-file"
+    return {"LogConfig": {"Type": driver, "Config": dict(pairs)}} if pairs or options.get("log_driver") else {}
+
+
+def _annotations(options: Options) -> dict[str, Any]:
+    """Return the user's own annotations; those of tinybox are beside them in config.json."""
+    pairs = dict(text.partition("=")[::2] for text in options.get("annotation") or ())
+    return {"Annotations": pairs} if pairs else {}

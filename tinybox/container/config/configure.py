@@ -13,6 +13,7 @@ from tinybox.container.records import spec
 from tinybox.errors import UsageError
 from tinybox.isolation import capabilities
 from tinybox.linux import quick_json as json
+from tinybox.text_values import truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 _AS_WRITTEN = tuple(  # options that inspect shows as they were written; see asked.py
     "user pid ipc uts network cgroupns userns cap_add cap_drop security_opt group_add device device_cgroup_rule "
-    "device_read_bps device_write_bps volume mount tmpfs publish publish_all log_opt cpu_quota cpu_period".split()
+    "device_read_bps device_write_bps device_read_iops device_write_iops blkio_weight_device volume mount tmpfs "
+    "publish publish_all log_driver log_opt cpu_quota cpu_period annotation".split()
 )
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -156,9 +158,10 @@ def _environment(request: Request, *, terminal: bool) -> list[str]:
 
 def _annotations(request: Request) -> dict[str, str]:
     options, image = request.options, request.image
-    mode = options.get("init") or init.FORWARD
+    asked = options.get("init") or init.FORWARD
+    mode = {True: init.FORWARD, False: init.NONE, None: asked}[truth(asked)]  # docker's --init is true or false
     if mode not in init.MODES:
-        raise UsageError(f"--init {mode}", "is not a mode of PID 1", "forward, reap or none")
+        raise UsageError(f"--init={mode}", "is not a mode of PID 1", "forward, reap or none")
     stop_signal = options.get("stop_signal") or image.config.get("StopSignal") or "SIGTERM"
     signal_option.signal_number("stop-signal", stop_signal)
     annotations = {
@@ -184,7 +187,22 @@ def _annotations(request: Request) -> dict[str, str]:
     if options.get("rm"):
         annotations[spec.REMOVE] = "true"
     labels = [f"{key}={value}" for key, value in (image.config.get("Labels") or {}).items()]
+    if options.get("label_file"):
+        from tinybox.container.config import line_files
+
+        labels += line_files.of_each(options["label_file"], "label-file")
     for label in [*labels, *(options.get("label") or ())]:
         key, _, value = label.partition("=")
         annotations[spec.LABEL + key] = value
-    return annotations
+    return annotations | _own_annotations(options)
+
+
+def _own_annotations(options: Options) -> dict[str, str]:
+    """Return the annotations of --annotation; UsageError for names that have a meaning for tinybox itself."""
+    made = {}
+    for text in options.get("annotation") or ():
+        name, value = option_values.pair("annotation", text, "=", "write NAME=VALUE")
+        if name.startswith("tinybox."):
+            raise UsageError(f"--annotation {text}", "is a name of tinybox's own", "begin it with another word")
+        made[name] = value
+    return made

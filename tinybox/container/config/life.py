@@ -36,18 +36,28 @@ def for_monitor(request: Request) -> dict[str, str]:
         )
     if options.get("interactive"):
         made[spec.INTERACTIVE] = "true"
+    made |= _log_driver(options.get("log_driver") or "json-file")
     for text in options.get("log_opt") or ():
         key, value = option_values.pair("log-opt", text, "=", "write max-size=10m or max-file=3")
         if key == "max-size":
             made[spec.LOG_MAX_SIZE] = str(option_values.size("log-opt max-size", value))
         elif key == "max-file":
             made[spec.LOG_MAX_FILES] = str(option_values.whole("log-opt max-file", value, 1, 1000))
-        else:
-            raise UsageError(f"--log-opt {text}", "is unknown", "max-size or max-file")
+        elif key not in ("labels", "env"):  # those are for `logs --details`, which reads them with HostConfig
+            raise UsageError(f"--log-opt {text}", "is unknown", "max-size, max-file, labels or env")
     health = _health(request)
     if health:
         made[spec.HEALTH] = json.dumps(health)
     return made
+
+
+def _log_driver(driver: str) -> dict[str, str]:
+    """Return the annotations of a log driver; ``local`` is docker's with limits, which has the same lines here."""
+    if driver not in ("json-file", "local", "none"):
+        raise UsageError(f"--log-driver {driver}", "is no log driver of tinybox's", "json-file, local or none")
+    if driver == "none":
+        return {spec.LOG_DRIVER: driver}
+    return {spec.LOG_MAX_SIZE: str(20 << 20), spec.LOG_MAX_FILES: "5"} if driver == "local" else {}
 
 
 def _health(request: Request) -> dict[str, Any] | None:

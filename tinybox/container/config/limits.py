@@ -24,16 +24,23 @@ _DENY_ALL = {"allow": False, "access": "rwm"}
 def resources(request: Request, nodes: list[tuple[Device, str]]) -> dict[str, Any]:
     """Return ``linux.resources``; *nodes* are the requested devices, each with its access (letters of ``rwm``)."""
     wanted = {"devices": _device_rules(request, nodes), **limits(request.options, request.host)}
-    rates = {
-        f"throttle{word.title()}BpsDevice": [
-            option_values.throttle(f"device-{word}-bps", text)
-            for text in request.options.get(f"device_{word}_bps") or ()
-        ]
-        for word in ("read", "write")
-    }
-    if any(rates.values()):
-        wanted["blockIO"] = {name: rate for name, rate in rates.items() if rate}
+    if per_device := _per_device(request.options):
+        wanted["blockIO"] = per_device
+    if request.options.get("oom_kill_disable"):
+        wanted.setdefault("memory", {})["disableOOMKiller"] = True
     return wanted
+
+
+def _per_device(options: Options) -> dict[str, list[dict[str, int]]]:
+    """Return the rates and weights of block devices, by OCI's names of their lists."""
+    lists = {f"throttle{way.title()}{unit}Device": f"device-{way}-{unit.lower()}"
+             for unit in ("Bps", "IOPS") for way in ("read", "write")}  # fmt: skip
+    lists["weightDevice"] = "blkio-weight-device"
+    made = {
+        name: [option_values.throttle(option, text) for text in options.get(option.replace("-", "_")) or ()]
+        for name, option in lists.items()
+    }
+    return {name: rows for name, rows in made.items() if rows}
 
 
 def limits(options: Options, here: Host, former: dict[str, Any] | None = None) -> dict[str, Any]:

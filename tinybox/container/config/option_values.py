@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _VOLUME_OPTIONS = frozenset("ro rw z Z nocopy private rprivate slave rslave shared rshared".split())
 _LARGEST = (1 << 63) - 1  # bytes; the kernel and docker count in signed numbers of 64 bits
 TIME_MOST = 1 << 31  # seconds to wait for an end; docker's numbers have 32 bits there
-_ENV_FILE_MOST = 8 << 20  # characters; execve(2) takes at most 6 MiB of variables and arguments together
 _UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
 _LONGEST_NUMBER = 40  # characters; float() turns a number of more than 308 digits into infinity
@@ -73,7 +72,11 @@ def pair(option: str, text: str, separator: str, cure: str) -> tuple[str, str]:
 def environment(lines: list[str], files: list[str]) -> dict[str, str]:
     """Return the variables of --env-file and then --env; a name without ``=`` takes tinybox's own value, if any."""
     variables: dict[str, str] = {}
-    for line in [line for path in files for line in _env_lines(path)] + lines:
+    if files:
+        from tinybox.container.config import line_files
+
+        lines = [*line_files.of_each(files, "env-file"), *lines]
+    for line in lines:
         name, equals, value = line.partition("=")
         if not name:
             raise UsageError(f"--env {line}", "has no name before the =")
@@ -82,28 +85,6 @@ def environment(lines: list[str], files: list[str]) -> dict[str, str]:
         elif name in os.environ:
             variables[name] = os.environ[name]
     return variables
-
-
-def _env_lines(path: str) -> list[str]:
-    """Return the lines of an --env-file as docker does: without a byte order mark, and without CR before a newline.
-
-    A CR elsewhere, and blanks at the end of a line, belong to the value.
-    """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            text = file.read(_ENV_FILE_MOST + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--env-file {path}", getattr(error, "strerror", None) or "is not UTF-8 text") from error
-    if len(text) > _ENV_FILE_MOST:
-        cause = f"is larger than {_ENV_FILE_MOST >> 20} MiB"
-        raise UsageError(f"--env-file {path}", cause, "no program can be started with so many variables")
-    lines = [line.removesuffix("\r").lstrip() for line in text.split("\n")]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    for line in lines:
-        name = line.partition("=")[0]
-        if "\0" in line or len(name.split()) != 1 or name != name.strip():
-            raise UsageError(f"--env-file {path}", f"{line[:80]!r} is no variable", "NAME=VALUE, with no blank in NAME")
-    return lines
 
 
 def cpus(option: str, text: str, kind: str = "CPUs") -> str | None:
@@ -282,9 +263,18 @@ def domain_name(option: str, text: str) -> str | None:
 
 
 def throttle(option: str, text: str) -> dict[str, int]:
-    """Return ``/dev/sda:1m`` as an OCI throttle: the block device's numbers and its rate in bytes per second."""
-    path, rate = pair(option, text, ":", "write /dev/sda:1m")
+    """Return ``/dev/sda:1m`` as OCI's throttle (bytes or operations a second) or weight, with the device's numbers."""
+    path, number_of = pair(option, text, ":", "write /dev/sda:1m" if option.endswith("-bps") else "write /dev/sda:100")
     node = device_node(path, path, f"--{option} {text}")
     if node["type"] != "b":
         raise UsageError(f"--{option} {text}", f"{path} is not a block device")
-    return {"major": node["major"], "minor": node["minor"], "rate": size(option, rate)}
+    device = {"major": node["major"], "minor": node["minor"]}
+    if option == "blkio-weight-device":
+        return {**device, "weight": whole(option, number_of, 10, 1000)}
+    rate = size(option, number_of) if option.endswith("-bps") else whole(option, number_of, 0, (1 << 64) - 1)
+    return {**device, "rate": rate}
+
+
+def swappiness(option: str, text: str) -> int | None:
+    """Return *text* as a number from 0 to 100; None, the kernel's own value, for -1, as in docker."""
+    return None if text == "-1" else whole(option, text, 0, 100)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     Options = dict[str, Any]  # the options of one run: key to a flag, a text or a list of texts, as they were written
 
 FLAG, TEXT, LIST = "flag", "text", "list"
-MAYBE = "maybe"  # with or without a value, which follows ``=`` only: ``--explain``, ``--explain=json``
-WITHOUT = {"explain": "text"}  # the value of such an option without a value
+MAYBE = "maybe"  # with or without a value, which follows ``=`` only: ``--init``, ``--explain=json``
+WITHOUT = {"explain": "text", "init": "forward"}  # the value of such an option without a value
 
 
 class Option:
@@ -77,6 +77,12 @@ class Option:
 OPTIONS = [
     Option("life", "name", "", TEXT, "NAME", "The name of the container (default: a random one)"),
     Option("life", "detach", "d", FLAG, "", "Run in the background and print the container's id", terminal=True),
+    Option("life", "attach", "a", LIST, "STREAM", "Attach only these: stdin, stdout, stderr (default: all)",
+           terminal=True),
+    Option("life", "sig-proxy", "", FLAG, "", "Pass signals on (default; =false: a signal ends only the command)",
+           terminal=True),
+    Option("life", "quiet", "q", FLAG, "", "Print nothing about the image that is pulled", terminal=True),
+    Option("life", "runtime", "", TEXT, "NAME", "The OCI runtime: tinybox, the only one", terminal=True),
     Option("life", "detach-keys", "", TEXT, "KEYS", "The keys that detach from a terminal (default ctrl-p,ctrl-q)",
            terminal=True),
     Option("life", "cidfile", "", TEXT, "FILE", "Write the container's id to FILE, which must not exist",
@@ -88,7 +94,8 @@ OPTIONS = [
     Option("life", "rm", "", FLAG, "", "Remove the container and its files when it ends"),
     Option("life", "interactive", "i", FLAG, "", "Keep stdin open (default: on a terminal)", compose="stdin_open"),
     Option("life", "tty", "t", FLAG, "", "Give it a terminal (default: if stdin and stdout are one)", compose="tty"),
-    Option("life", "init", "", TEXT, "MODE", "PID 1: forward (reap, forward signals; default), reap, or none"),
+    Option("life", "init", "", MAYBE, "[MODE]",
+           "PID 1: forward (reap, forward signals; also without --init), reap, or none"),
     Option("life", "stop-signal", "", TEXT, "SIGNAL", "The signal that `stop` sends (default: the image's, or TERM)",
            compose="stop_signal"),
     Option("life", "stop-timeout", "", TEXT, "SECONDS", "Seconds between the stop signal and KILL (default 10)"),
@@ -104,6 +111,7 @@ OPTIONS = [
     Option("life", "health-start-interval", "", TEXT, "TIME",
            "Time between two checks in that time (default: 5s, or less)"),
     Option("life", "no-healthcheck", "", FLAG, "", "Do not run the health check of the image"),
+    Option("life", "log-driver", "", TEXT, "DRIVER", "json-file (default), local (with limits), or none: keep no log"),
     Option("life", "log-opt", "", LIST, "KEY=VALUE", "max-size=SIZE or max-file=NUMBER of the log"),
     Option("life", "env", "e", LIST, "NAME[=VALUE]", "Set a variable; without a value, use that of the caller"),
     Option("life", "env-file", "", LIST, "FILE", "Read variables from a file", offer="files"),
@@ -117,6 +125,9 @@ OPTIONS = [
     Option("life", "domainname", "", TEXT, "NAME", "Its domain name, after the host name in /etc/hosts",
            compose="domainname", field="domainname", parser=("domain_name",)),
     Option("life", "label", "l", LIST, "KEY[=VALUE]", "Attach a label", compose="labels", mapping=True),
+    Option("life", "label-file", "", LIST, "FILE", "Read labels from a file", offer="files"),
+    Option("life", "annotation", "", LIST, "NAME=VALUE", "Put an annotation into config.json",
+           compose="annotations", mapping=True),
     Option("limits", "memory", "m", TEXT, "SIZE", "Memory limit, for example 32m; at least 6m",
            update=True, compose="mem_limit", field="linux.resources.memory.limit", inspect=("Memory", 0)),
     Option("limits", "memory-reservation", "", TEXT, "SIZE", "The memory that it keeps if the host needs memory",
@@ -131,7 +142,13 @@ OPTIONS = [
     Option("limits", "cpu-period", "", TEXT, "MICROSECONDS",
            "The period of --cpu-quota, 1000 to 1000000 (default 100000)",
            update=True, compose="cpu_period"),
-    Option("limits", "cpu-shares", "", TEXT, "NUMBER", "CPU weight relative to other containers (default 1024)",
+    Option("limits", "memory-swappiness", "", TEXT, "NUMBER", "How much the kernel swaps, 0 to 100 (cgroup v1 only)",
+           compose="mem_swappiness", parser=("swappiness",), field="linux.resources.memory.swappiness",
+           inspect=("MemorySwappiness", None)),
+    Option("limits", "oom-kill-disable", "", FLAG, "", "Let processes wait for memory, not be killed (cgroup v1 only)",
+           compose="oom_kill_disable", field="linux.resources.memory.disableOOMKiller",
+           inspect=("OomKillDisable", None)),
+    Option("limits", "cpu-shares", "c", TEXT, "NUMBER", "CPU weight relative to other containers (default 1024)",
            update=True, compose="cpu_shares", parser=("limit", 2, 262_144), field="linux.resources.cpu.shares",
            inspect=("CpuShares", 0)),
     Option("limits", "cpuset-cpus", "", TEXT, "CPUS", "The CPUs to use, for example 0-1 or 0,3",
@@ -145,6 +162,12 @@ OPTIONS = [
     Option("limits", "device-read-bps", "", LIST, "PATH:RATE",
            "Limit reading from a block device, for example /dev/sda:1m"),
     Option("limits", "device-write-bps", "", LIST, "PATH:RATE", "Limit writing to a block device"),
+    Option("limits", "device-read-iops", "", LIST, "PATH:NUMBER", "Limit the reads from a block device in a second"),
+    Option("limits", "device-write-iops", "", LIST, "PATH:NUMBER", "Limit the writes to a block device in a second"),
+    Option("limits", "blkio-weight", "", TEXT, "NUMBER", "Weight at a busy disk, 10 to 1000 (needs the BFQ scheduler)",
+           update=True, parser=("limit", 10, 1000), field="linux.resources.blockIO.weight",
+           inspect=("BlkioWeight", 0)),
+    Option("limits", "blkio-weight-device", "", LIST, "PATH:NUMBER", "The same for one block device"),
     Option("limits", "ulimit", "", LIST, "TYPE=SOFT[:HARD]", "A limit of each process, for example nofile=1024"),
     Option("limits", "oom-score-adj", "", TEXT, "NUMBER",
            "The OOM killer prefers processes with a high number; -1000 to 1000",
@@ -213,7 +236,7 @@ OPTIONS = [
            terminal=True, offer="files"),
 ]
 # fmt: on
-ALIASES = {"net": "network"}
+ALIASES = {"net": "network", "net-alias": "network-alias", "dns-opt": "dns-option"}
 BY_NAME = {option.name: option for option in OPTIONS} | {
     alias: option for alias, name in ALIASES.items() for option in OPTIONS if option.name == name
 }

@@ -124,7 +124,9 @@ class Log:
 
 
 def opened(container: Container) -> Log:
-    """Open the log of *container*, with the limits that its --log-opt options set."""
+    """Open the log of *container*, with the limits that its --log-opt options set; with --log-driver none, null(4)."""
+    if container.annotations.get(spec.LOG_DRIVER) == "none":
+        return Log(os.devnull)
     return Log(
         os.path.join(container.bundle, "container.log"),
         int(container.annotations.get(spec.LOG_MAX_SIZE, 0)),

@@ -142,11 +142,15 @@ def _choose_address(pool: Pool, network: Network, wanted: str) -> str:
 
 def _next(pool: Pool, network: Network) -> str:
     first, last = subnets.span(network.subnet)
-    taken, former = {network.gateway, *pool.leases()}, pool.link(_LAST)
-    start = subnets.number(former) if former else first
-    size = last - first - 1  # without the network's own address and the broadcast address: no box can have these
+    low, high = first + 1, last - 1  # no box can have the network's own address or the broadcast address
+    if network.range:
+        begin, end = subnets.span(network.range)
+        low, high = max(low, begin), min(high, end)
+    taken, former = {network.gateway, *network.reserved.values(), *pool.leases()}, pool.link(_LAST)
+    start = subnets.number(former) if former else low - 1
+    size = high - low + 1
     for step in range(1, size + 1):
-        address = subnets.dotted(first + 1 + (start - first - 1 + step) % size)
+        address = subnets.dotted(low + (start - low + step) % size)
         if address not in taken:
             return address
     return ""
@@ -160,8 +164,9 @@ def _check_wanted(pool: Pool, network: Network, wanted: str) -> str:
     if wanted in pool.leases():
         pool.reclaim()
     holder = pool.link(wanted)
-    if holder or wanted == network.gateway:
-        user = f"container {os.path.basename(holder)[:12]} has it" if holder else "it is the gateway's"
+    if holder or wanted in (network.gateway, *network.reserved.values()):
+        own = "it is the gateway's" if wanted == network.gateway else "it is reserved by --aux-address"
+        user = f"container {os.path.basename(holder)[:12]} has it" if holder else own
         raise StateError(f"IP address {wanted}", f"Address already in use on network {network.name}", user)
     return wanted
 

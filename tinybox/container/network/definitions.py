@@ -26,8 +26,9 @@ DEFAULT_SUBNETS = ("172.30.0.0/16", "172.29.0.0/16", "172.31.0.0/16", "10.88.0.0
 MTU = 1500
 SHAPE: dict[str, Any] = {  # see quick_json.misfit
     "id!": str,
-    **dict.fromkeys("driver bridge subnet gateway subnet6 gateway6".split(), str),
+    **dict.fromkeys("driver bridge subnet gateway subnet6 gateway6 range".split(), str),
     "options": {"*": str},
+    "reserved": {"*": str},
     "labels": {"*": str},
     "internal": bool,
     "mtu": range(1 << 16),
@@ -38,8 +39,9 @@ SHAPE: dict[str, Any] = {  # see quick_json.misfit
 class Network:
     """A network: its bridge's link name, its subnets and gateways (``172.18.0.0/16``, ``172.18.0.1``), its labels.
 
-    Without IPv6 *subnet6* and *gateway6* are empty. From an *internal* network no packet leaves. *created* is in
-    nanoseconds since 1970.
+    Addresses are chosen from *range*, if it is not empty, and never from *reserved*, which has names of devices with
+    their addresses; both are of IPv4. Without IPv6 *subnet6* and *gateway6* are empty. From an
+    *internal* network no packet leaves. *created* is in nanoseconds since 1970.
     """
 
     def __init__(self, name: str, **kept: Any) -> None:
@@ -51,6 +53,8 @@ class Network:
         self.gateway: str = kept.get("gateway", "")
         self.subnet6: str = kept.get("subnet6", "")
         self.gateway6: str = kept.get("gateway6", "")
+        self.range: str = kept.get("range", "")
+        self.reserved: dict[str, str] = kept.get("reserved", {})
         self.internal: bool = kept.get("internal", False)
         self.mtu: int = kept.get("mtu", MTU)
         self.options: dict[str, str] = kept.get("options", {})

@@ -33,12 +33,15 @@ class NetworkOptions:
         subnets: Sequence[str] = (),
         gateways: Sequence[str] = (),
         *,
+        ranges: Sequence[str] = (),
+        reserved: dict[str, str] | None = None,
         internal: bool = False,
         ipv6: bool = False,
         labels: dict[str, str] | None = None,
         options: dict[str, str] | None = None,
     ) -> None:
         self.subnets, self.gateways, self.internal, self.ipv6 = subnets, gateways, internal, ipv6
+        self.ranges, self.reserved = ranges, reserved or {}
         self.labels, self.options = labels or {}, options or {}
 
 
@@ -63,6 +66,7 @@ def create(paths: Paths, name: str, request: NetworkOptions) -> Network:
             mtu=_mtu(request.options, ipv6="subnet6" in kept),
             options=request.options,
             labels=request.labels,
+            reserved=_reserved(request.reserved, kept["subnet"]),
             created=time.time_ns(),
             **kept,
         )
@@ -86,7 +90,7 @@ def _subnets(request: NetworkOptions, others: Sequence[Network]) -> dict[str, st
     elif request.ipv6:
         by_version[6] = _unique_local()
     gateways = _gateways(request.gateways, by_version.values())
-    kept = {"subnet": str(by_version[4]), "gateway": gateways[4]}
+    kept = {"subnet": str(by_version[4]), "gateway": gateways[4], "range": _range(request.ranges, by_version[4])}
     return kept | ({"subnet6": str(by_version[6]), "gateway6": gateways[6]} if 6 in by_version else {})
 
 
@@ -138,6 +142,39 @@ def _gateways(wanted: Sequence[str], found: Iterable[Subnet]) -> dict[int, str]:
             raise UsageError(f"--gateway {text}", f"is the first or last address of {subnet_of}", "choose another")
         gateways[gateway.version] = str(gateway)
     return gateways
+
+
+def _range(texts: Sequence[str], subnet: Subnet) -> str:
+    """Return the part of the IPv4 *subnet* from which addresses are chosen; "" is all of it."""
+    chosen = ""
+    for text in texts:
+        try:
+            found = ipaddress.ip_network(text)
+        except ValueError as error:
+            cause = f"invalid CIDR address: {text}"
+            raise UsageError(f"--ip-range {text}", cause, "write 172.18.5.0/24") from error
+        if found.version != subnet.version or not (
+            int(subnet[0]) <= int(found[0]) and int(found[-1]) <= int(subnet[-1])
+        ):
+            raise UsageError(f"--ip-range {text}", f"no matching subnet for range {text}", f"a part of {subnet}")
+        chosen = str(found)
+    if len(texts) > 1:
+        raise UsageError(f"--ip-range {texts[1]}", "multiple overlapping ranges are not supported", "one of them")
+    return chosen
+
+
+def _reserved(wanted: dict[str, str], subnet: str) -> dict[str, str]:
+    """Return the addresses of --aux-address, which no box gets, by the names of their devices."""
+    for name, text in wanted.items():
+        try:
+            is_inside = ipaddress.ip_address(text) in ipaddress.ip_network(subnet)
+        except ValueError as error:
+            cause = f"invalid IP address: {text}"
+            raise UsageError(f"--aux-address {name}={text}", cause, "router=172.18.0.5") from error
+        if not is_inside:
+            cause = f"no matching subnet for aux-address {text}"
+            raise UsageError(f"--aux-address {name}={text}", cause, f"an address of {subnet}")
+    return wanted
 
 
 def _mtu(options: dict[str, str], *, ipv6: bool) -> int:

@@ -195,7 +195,7 @@ def refusal(name: str, number: int) -> TinyboxError:
     if number == errno.EACCES:
         return NotExecutableError(thing, "permission denied")
     if number == errno.EAGAIN:
-        return TinyboxError(thing, "no more processes are allowed", "PID 1 is one, too: --pids-limit 2, or --init none")
+        return TinyboxError(thing, "no more processes are allowed", "PID 1 is one, too: --pids-limit 2, or --init=none")
     return TinyboxError(thing, os.strerror(number))
 
 

@@ -150,6 +150,7 @@ CREATED = "tinybox.created"
 STOP_SIGNAL = "tinybox.stop-signal"
 STOP_TIMEOUT = "tinybox.stop-timeout"  # seconds
 RESTART = "tinybox.restart"  # no, on-failure[:N], always, unless-stopped
+LOG_DRIVER = "tinybox.log-driver"  # none: the output is kept nowhere
 LOG_MAX_SIZE = "tinybox.log-max-size"  # bytes
 LOG_MAX_FILES = "tinybox.log-max-files"
 HEALTH = "tinybox.health"  # JSON: test, interval, timeout, retries, startPeriod

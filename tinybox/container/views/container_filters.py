@@ -10,6 +10,7 @@ from tinybox.container.views import listing
 from tinybox.container.views.filter_values import Filter
 from tinybox.errors import TinyboxError, UsageError
 from tinybox.images.store import Store
+from tinybox.linux import quick_json as json
 from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Test = Callable[[Listed], bool]
 
 HEALTH = ("starting", "healthy", "unhealthy", "none")
-KEYS = "ancestor before exited health id label name network since status volume".split()
+KEYS = "ancestor before exited expose health id label name network publish since status volume".split()
 AT_REST_TOO = ("status", "before", "since")  # with one of these keys, containers that have ended are listed, too
 
 
@@ -86,6 +87,32 @@ class ContainerFilter(Filter):
 
     def _volume(self, value: str) -> Test:
         return lambda listed: any(value in (mount.get("Name"), mount["Destination"]) for mount in listed.mounts())
+
+    def _publish(self, value: str) -> Test:
+        wanted = set(_ports("publish", value))
+        return lambda listed: any(
+            f"{port['hostPort']}/{port['protocol']}" in wanted for port in (listed.ports if listed.is_alive else ())
+        )
+
+    def _expose(self, value: str) -> Test:
+        wanted = set(_ports("expose", value))
+        return lambda listed: not wanted.isdisjoint(_inner_ports(listed))
+
+
+def _ports(key: str, value: str) -> list[str]:
+    """Return the ports of ``80``, ``80/udp`` or ``8000-8080/tcp``, each with its protocol."""
+    from tinybox.container.config import port_option
+
+    try:
+        return port_option.exposed([value])
+    except UsageError as error:
+        raise UsageError(f"--filter {key}={value}", error.cause, "PORT, PORT/udp or FIRST-LAST") from error
+
+
+def _inner_ports(listed: Listed) -> set[str]:
+    """Return the ports on which the program of a container listens: published or exposed ones."""
+    opened: list[str] = json.loads(listed.annotations.get(spec.EXPOSED) or "[]")
+    return {*opened, *(f"{port['containerPort']}/{port['protocol']}" for port in listed.ports)}
 
 
 def _pattern(key: str, value: str) -> re.Pattern[str]:

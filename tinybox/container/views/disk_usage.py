@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tinybox.container import pruning
 from tinybox.container.storage import volumes
 from tinybox.container.views import image_list, listing
-from tinybox.errors import report
+from tinybox.errors import ImageError, report
 from tinybox.images import build_cache, content
 from tinybox.images.store import Store, layer_key, layer_record
 from tinybox.linux.trees import tree_size
@@ -71,6 +71,16 @@ class CacheUse(NamedTuple):
     kind: str
     size: int
     is_shared: bool
+
+
+def sizes_of(listed: Listed) -> tuple[int, int]:
+    """Return the bytes of the files that a container has changed, and those together with the files of its image."""
+    own = tree_size(f"{listed.paths.bundle(listed.id)}/upper")
+    try:
+        below = Store(listed.paths.root).image(listed.image_id).size if listed.image_id else 0
+    except ImageError:  # the name of the image is gone; its layers stay as long as the container
+        below = 0
+    return own, own + below
 
 
 class DiskUsage:

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 def as_dict(paths: Paths, network: Network) -> JsonObject:
     """Return everything about *network*, with the boxes that are connected to it now."""
     both = ((network.subnet, network.gateway), (network.subnet6, network.gateway6))
-    pairs = [{"Subnet": subnet, "Gateway": gateway} for subnet, gateway in both if subnet]
+    pairs: list[JsonObject] = [{"Subnet": subnet, "Gateway": gateway} for subnet, gateway in both if subnet]
+    if network.range:
+        pairs[0]["IPRange"] = network.range
+    if network.reserved:
+        pairs[0]["AuxiliaryAddresses"] = network.reserved
     return {
         "Name": network.name,
         "Id": network.id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from tinybox.errors import StateError
+from tinybox.errors import StateError, UsageError
 from tinybox.linux import proc
 
 TYPE_CHECKING = False
@@ -78,6 +78,29 @@ def of(listed: Listed) -> list[Process]:
         process.box_uid = inside(process.uid, users)
         found.append(process)
     return found
+
+
+def by_ps(listed: Listed, options: Sequence[str]) -> list[str]:
+    """Return the lines about the processes of a running container that ps(1) prints with *options*, and its headings.
+
+    ps shows all processes of the host; the column PID says which are the container's. UsageError: there is none. As in
+    docker, a column with blanks has to come after it.
+    """
+    import shutil
+    import subprocess
+
+    words = " ".join(["ps", *options])
+    program = shutil.which("ps")
+    if program is None:
+        raise UsageError(words, "there is no program ps on this host", "apt install procps, or leave the options out")
+    wanted = {str(process.pid) for process in of(listed)}
+    done = subprocess.run([program, *options], capture_output=True, text=True, errors="replace", check=False)
+    heading, *lines = done.stdout.splitlines() or [""]
+    if done.returncode or "PID" not in heading.split():
+        said = (done.stderr.strip().splitlines() or ["it prints no column PID"])[0]
+        raise UsageError(words, said, "aux, or -o pid,comm")
+    place = heading.split().index("PID")
+    return [heading, *(line for line in lines if line.split()[place : place + 1] and line.split()[place] in wanted)]
 
 
 def inside(number: int, id_map: Sequence[tuple[int, int, int]]) -> int:

@@ -88,6 +88,6 @@ LAB = Lab(
     " itself. How long does each take, and what is the status?",
     answer="Under an init milliseconds, and 143. As PID 1 the whole second, and 137: the kernel protects it from"
     " SIGTERM. And only the init has reaped the orphan.",
-    control="the first box has no init, either (--init none)",
+    control="the first box has no init, either (--init=none)",
     check=check,
 )

@@ -72,6 +72,6 @@ LAB = Lab(
     question="Five orphans end in a box whose PID 1 never waits. What is left of them: memory, a pid, nothing?",
     answer="A pid each, and an exit status; no memory. They stay until their parent waits, or ends. With tinybox's init"
     " as PID 1 they are gone at once.",
-    control="an init that reaps (--init forward): no zombie is left",
+    control="an init that reaps (--init=forward): no zombie is left",
     check=check,
 )

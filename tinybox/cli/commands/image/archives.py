@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from typing import Any
 
 import click
 
@@ -15,14 +17,45 @@ from tinybox.images.intake import import_archive
 
 
 @click.command("import")
+@click.option("-c", "--change", "changes", multiple=True, metavar="INSTRUCTION",
+              help="Change the image's settings: CMD, ENV, USER, WORKDIR, LABEL ... of a Containerfile.")  # fmt: skip
+@click.option("-m", "--message", default="", metavar="TEXT", help="The comment in the image's history.")
+@click.option("--platform", default="", metavar="OS/ARCH[/VARIANT]", help="What it is for; default: this machine.")
 @click.argument("file", metavar="FILE|-", shell_complete=completion.files)
-@click.argument("name", metavar="NAME[:TAG]")
-def import_image(file: str, name: str) -> None:
+@click.argument("name", metavar="[NAME[:TAG]]", required=False)
+def import_image(file: str, name: str | None, changes: tuple[str, ...], message: str, platform: str) -> None:
     """Make an image of one layer from FILE, a tar archive (.tar .tar.gz .tar.xz .tar.zst), or from stdin (-)."""
     host.read("").check()
+    config = _changed(changes)
+    more = {**_platform(platform), **_history(message)}
     with open(0 if file == "-" else file, "rb", closefd=file != "-") as archive:
-        image = import_archive(store(), archive, name)
+        image = import_archive(store(), archive, name, config, more=more)
     click.echo(f"sha256:{image.id}")
+
+
+def _changed(changes: tuple[str, ...]) -> dict[str, Any]:
+    """Return the config that the instructions of --change make of an empty one."""
+    if not changes:
+        return {}
+    from tinybox.container.files import change_instructions
+
+    return change_instructions.changed({}, changes)
+
+
+def _platform(text: str) -> dict[str, str]:
+    """Return the fields of an image's config for the platform *text*; "" is this machine's."""
+    if not text:
+        return {}
+    from tinybox.images.registry import manifests
+
+    found = manifests.platform(text)
+    return {key: value for key, value in found._asdict().items() if value}
+
+
+def _history(message: str) -> dict[str, Any]:
+    """Return the history of an image that was imported with the comment *message*; without one it has no history."""
+    made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return {"history": [{"created": made, "comment": message}]} if message else {}
 
 
 @click.command()

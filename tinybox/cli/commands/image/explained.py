@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from tinybox.cli.written_options import MaybeOption, plain
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,14 +45,18 @@ class Explaining(NamedTuple):
 NOTHING = Explaining("", "")
 
 
+class ExplainOption(MaybeOption):
+    """The option --explain, whose value is optional: ``--explain NAME`` is ``--explain=text NAME``."""
+
+    without = "text"
+
+
 class ExplainedCommand(click.Command):
-    """A command with --explain, whose value is optional: ``--explain NAME`` is ``--explain=text NAME``."""
+    """A command with --explain; it reads docker's ways of writing options in any context."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give --explain its usual value before click takes the next word for it."""
-        end = args.index("--") if "--" in args else len(args)
-        words = [f"{word}=text" if word == "--explain" else word for word in args[:end]]
-        return super().parse_args(ctx, words + args[end:])
+        """Parse *args* with click, after `plain` has rewritten them."""
+        return super().parse_args(ctx, plain(self, args))
 
 
 def explain_options(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -59,7 +64,7 @@ def explain_options(what: str) -> Callable[[Callable[..., Any]], Callable[..., A
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
         text = f"Show {what}; =json for programs, =html for the projector."
-        explain = click.option("--explain", "form", default="", metavar="[=FORM]", help=text)
+        explain = click.option("--explain", "form", cls=ExplainOption, default="", metavar="[=FORM]", help=text)
         return explain(click.option("-o", "--output", default="", metavar="FILE", help="Write that to FILE.")(function))
 
     return add

@@ -208,7 +208,7 @@ def _tags_here(wanted: Reference) -> list[Reference]:
     return tags
 
 
-def make_missing(text: str, platform: str = "") -> bool:
+def make_missing(text: str, platform: str = "", *, quiet: bool = False) -> bool:
     """Bring the image *text*, by its recipe or from its registry, if it is not in the store; return if it was brought.
 
     Docker's line about it, and the progress, go to stderr: stdout belongs to the container's program.
@@ -222,18 +222,24 @@ def make_missing(text: str, platform: str = "") -> bool:
         return False
     host.read("").check()
     if recipe.find(text) is not None and not platform:
-        say(f"image {parse(text)} is not here yet; making it from its recipe")
-        recipe.make(store(), text, say)
+        tell = _reporter(quiet=quiet)
+        tell(f"image {parse(text)} is not here yet; making it from its recipe")
+        recipe.make(store(), text, tell)
         return True
-    print(f"Unable to find image '{parse(text)}' locally", file=sys.stderr)
-    from_registry(text, platform, to_stderr=True)
+    if not quiet:
+        print(f"Unable to find image '{parse(text)}' locally", file=sys.stderr)
+    from_registry(text, platform, quiet=quiet, to_stderr=True)
     return True
 
 
-def make_again(text: str, platform: str = "") -> None:
+def _reporter(*, quiet: bool) -> Callable[[str], None]:
+    return (lambda _: None) if quiet else say
+
+
+def make_again(text: str, platform: str = "", *, quiet: bool = False) -> None:
     """Bring the image *text* even if the store has it: make it by its recipe, or ask its registry for a newer one."""
     host.read("").check()
     if recipe.find(text) is None or platform:
-        from_registry(text, platform, to_stderr=True)
+        from_registry(text, platform, quiet=quiet, to_stderr=True)
     else:
-        recipe.make(store(), text, say, again=True)
+        recipe.make(store(), text, _reporter(quiet=quiet), again=True)
