@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from tinybox.cli.commands import compose_build, compose_images, compose_views, life
+from tinybox.cli.commands import life
+from tinybox.cli.commands.compose import build as building
+from tinybox.cli.commands.compose import images, views
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.cli.pulling import bring
 from tinybox.compose import down as stopping
@@ -111,7 +113,7 @@ def up(given: ProjectOptions, /, services: tuple[str, ...], seconds: float | Non
     if options["remove_orphans"]:
         stopping.remove_orphans(paths, here, project, say)
     since = time.time_ns()
-    compose_build.build_missing(chosen, again=options["build"])
+    building.build_missing(chosen, again=options["build"])
     startup = Startup(paths, here, project, chosen, say, recreate=options["force_recreate"])
     startup.up(bring, wait=options["wait"], seconds=options["wait_timeout"])
     if options["detach"] or options["wait"]:
@@ -265,7 +267,7 @@ def execute(ctx: click.Context, /, service: str, *, no_tty: bool, **options: Any
     return status
 
 
-for _view in (compose_views.ps, compose_views.logs, compose_views.port, compose_views.config):
+for _view in (views.ps, views.logs, views.port, views.config):
     compose.add_command(_view)
-for _command in (compose_build.build, compose_images.pull, compose_images.push):
+for _command in (building.build, images.pull, images.push):
     compose.add_command(_command)
