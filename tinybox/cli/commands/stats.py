@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from tinybox.container.views import listing, units
 from tinybox.container.views.listing import Listed
 from tinybox.container.views.statistics import Sample
 from tinybox.errors import StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 USUAL = "ID Name CPUPerc MemUsage MemPerc NetIO BlockIO PIDs"
 INTERVAL = 1.0  # seconds between two samples
@@ -76,12 +80,18 @@ def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool,
     CPU is in percent of one CPU. A value that this host does not count for a container is --. Without a memory
     controller, MEM USAGE is the proportional share of its processes (PSS).
     """
-    paths, table = Paths(), Table(COLUMNS | WHOLE if no_trunc else COLUMNS, style, USUAL)
+    paths = Paths()
+    show(lambda: _chosen(paths, names, at_rest=at_rest), style, no_stream=no_stream, no_trunc=no_trunc)
+
+
+def show(chosen: Callable[[], list[Listed]], style: str, *, no_stream: bool, no_trunc: bool) -> None:
+    """Print the usage of the containers that *chosen* returns, once or every second, as --format *style* says."""
+    table = Table(COLUMNS | WHOLE if no_trunc else COLUMNS, style, USUAL)
     former: dict[str, Sample] = {}
     first = True
     while True:
         try:
-            pairs = _pairs(_chosen(paths, names, at_rest=at_rest), former)
+            pairs = _pairs(chosen(), former)
         except StateError:
             if first:
                 raise

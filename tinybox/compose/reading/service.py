@@ -75,6 +75,8 @@ class Service:
         self.folders: list[str] = []  # directories of the host that are made if they are missing
         self.profiles: list[str] = []
         self.pull = "missing"  # when the image is made: also "always", "never" or "build"
+        self.scale = 1  # how many containers it has
+        self.attach = True  # `up` shows its output
         self.notes: list[str] = []  # messages for the user
 
     def add(self, option: str, *values: str) -> None:
