@@ -59,6 +59,7 @@ GROUND_UP = (
     "cli/formatting",
     "cli/commands",
     "cli/commands/image",
+    "cli/commands/compose",
 )
 # The folders of container/, from the ground up; "" are the files on top of it. Folders on one floor are independent.
 CONTAINER_FLOORS: tuple[tuple[str, ...], ...] = (

@@ -7,6 +7,7 @@ import re
 
 from tinybox.compose import order
 from tinybox.compose.reading import declared, document, dotenv, service_reader
+from tinybox.compose.reading.interpolation import AsWritten
 from tinybox.compose.reading.loading import Loading
 from tinybox.compose.reading.service import ServiceContext
 from tinybox.errors import UsageError
@@ -51,6 +52,7 @@ class Project:
         self.notes: list[str] = []
         if "version" in top:
             self.notes.append(f"{top['version'].place}: version: is obsolete, and ignored; leave it out")
+        self.variables, self.all_resources = variables, False
         self.profiles = {word for word in variables.get("COMPOSE_PROFILES", "").split(",") if word}
         context = ServiceContext(name, folder, variables)
         context.volumes = {key: volume.name for key, volume in self.volumes.items()}
@@ -60,19 +62,23 @@ class Project:
         self.services = {key: service_reader.read(key, field, context) for key, field in context.services.items()}
         order.ordered(self.services, self.services)  # a circle is an error of the file, whatever the command
 
-    def chosen(self, names: Iterable[str], profiles: Iterable[str]) -> list[Service]:
+    def chosen(self, names: Iterable[str], profiles: Iterable[str], *, alone: bool = False) -> list[Service]:
         """Return the services *names*, or all that *profiles* enable, with those they depend on, in order.
 
-        Without *profiles*, the variable COMPOSE_PROFILES names them.
+        Without *profiles*, the variable COMPOSE_PROFILES names them. With *alone*, the services *names* without others.
         """
         active = set(profiles) or self.profiles
         on = [name for name, each in self.services.items()
               if not each.profiles or active & {*each.profiles} or "*" in active]  # fmt: skip
-        return order.ordered(self.services, list(names) or on)
+        wanted = list(names)
+        found = order.ordered(self.services, wanted or on)
+        return [service for service in found if service.name in wanted] if alone and wanted else found
 
     def used_networks(self, services: Iterable[Service]) -> list[Resource]:
-        """Return the networks that *services* are in."""
+        """Return the networks that *services* are in, or all networks of the file with --all-resources."""
         names = dict.fromkeys(join.network for each in services for join in each.joins)
+        if self.all_resources:
+            names |= dict.fromkeys(key for key in self.networks if key != "default")
         return [self.networks[name] for name in names]
 
 
@@ -81,25 +87,53 @@ def load(files: Sequence[str], name: str, env_files: Sequence[str] = (), folder:
 
     *name* goes before COMPOSE_PROJECT_NAME, the file's `name:` and the name of the folder.
     """
-    chosen = files or _named(environment(folder or os.getcwd(), env_files)) or _found(os.getcwd())
-    paths = [path if path == document.STDIN else os.path.abspath(path) for path in chosen]
-    folder = os.path.abspath(folder or os.path.dirname(paths[0]))
+    paths, folder, env_files = places(files, env_files, folder)
     variables = environment(folder, env_files)
-    loading, tree = _tree(paths, folder, variables)
-    entry = tree.mapping().get("name")
-    name = name or variables.get(NAME) or (entry.text() if entry else "")
-    name = checked(name) if name else normal(folder)
-    if NAME in loading.unset:  # the file has ${COMPOSE_PROJECT_NAME}, and docker compose sets that
+    tree, unset = _tree(paths, folder, variables)
+    name = _name(name, folder, tree, variables)
+    if NAME in unset:  # the file has ${COMPOSE_PROJECT_NAME}, and docker compose sets that
         variables[NAME] = name
-        loading, tree = _tree(paths, folder, variables)
+        tree, unset = _tree(paths, folder, variables)
     project = Project(name, folder, paths, tree, variables)
-    project.notes[:0] = [f'the "{each}" variable is not set, and becomes nothing' for each in loading.unset]
+    project.notes[:0] = [f'the "{each}" variable is not set, and becomes nothing' for each in unset]
     return project
 
 
-def _tree(paths: Sequence[str], folder: str, variables: Mapping[str, str]) -> tuple[Loading, Field]:
+def written(
+    files: Sequence[str], name: str, env_files: Sequence[str] = (), folder: str = "", *, fill: bool = False
+) -> tuple[str, Field, list[str]]:
+    """Return the name, the merged tree and all texts of a project's files, whose variables are not filled in.
+
+    With *fill* they are, and there are no texts. The services are not read: `up` may be unable to do what they say.
+    """
+    paths, folder, env_files = places(files, env_files, folder)
+    variables = environment(folder, env_files)
+    shown = variables if fill else AsWritten(variables)
+    tree, _ = _tree(paths, folder, shown)
+    return _name(name, folder, tree, variables), tree, getattr(shown, "texts", [])
+
+
+def places(
+    files: Sequence[str], env_files: Sequence[str] = (), folder: str = ""
+) -> tuple[list[str], str, Sequence[str]]:
+    """Return the paths of a project's files, its folder, and the files of variables that were named."""
+    env_files = env_files or [path for path in os.environ.get("COMPOSE_ENV_FILES", "").split(",") if path]
+    chosen = files or _named(environment(folder or os.getcwd(), env_files)) or _found(os.getcwd())
+    paths = [path if path == document.STDIN else os.path.abspath(path) for path in chosen]
+    return paths, os.path.abspath(folder or os.path.dirname(paths[0])), env_files
+
+
+def _tree(paths: Sequence[str], folder: str, variables: Mapping[str, str]) -> tuple[Field, dict[str, None]]:
+    """Return the merged tree of the files, and the names of its variables that are not set."""
     loading = Loading(folder)
-    return loading, loading.tree(paths, folder, variables)
+    return loading.tree(paths, folder, variables), loading.unset
+
+
+def _name(name: str, folder: str, tree: Field, variables: Mapping[str, str]) -> str:
+    """Return the project's name: *name*, COMPOSE_PROJECT_NAME, the file's `name:`, or the name of the folder."""
+    entry = tree.mapping().get("name")
+    name = name or variables.get(NAME) or (entry.text() if entry else "")
+    return checked(name) if name else normal(folder)
 
 
 def bare(name: str) -> Project:
@@ -135,7 +169,8 @@ def normal(folder: str) -> str:
 
 
 def _named(variables: Mapping[str, str]) -> list[str]:
-    return [path for path in variables.get("COMPOSE_FILE", "").split(":") if path]
+    between = variables.get("COMPOSE_PATH_SEPARATOR") or ":"
+    return [path for path in variables.get("COMPOSE_FILE", "").split(between) if path]
 
 
 def _found(folder: str) -> list[str]:

@@ -116,10 +116,10 @@ def make_volumes(paths: Paths, project: Project, say: Say, undo: ExitStack) -> N
             say(f" Volume {volume.name}  Created")
 
 
-def options(project: Project, service: Service) -> dict[str, Any]:
+def options(project: Project, service: Service, *, aliases: bool = True) -> dict[str, Any]:
     """Return the --network options of ``run`` for the networks of *service*; its name is an alias in each of them.
 
-    With a network_mode in the file there are none.
+    With a network_mode in the file there are none. Without *aliases*, the container has only its own name.
     """
     if not service.joins:
         return {}
@@ -127,7 +127,7 @@ def options(project: Project, service: Service) -> dict[str, Any]:
     links = [("link", f"{container}:{name}") for container, name in service.links]
     for join in service.joins:
         fields = [f"name={project.networks[join.network].name}"]
-        fields += [f"alias={alias}" for alias in dict.fromkeys([service.name, *join.aliases])]
+        fields += [f"alias={alias}" for alias in dict.fromkeys([service.name, *join.aliases]) if aliases]
         places = {"ip": join.address, "ip6": join.address6, "mac-address": join.mac}
         fields += [f"{key}={place}" for key, place in [*places.items(), *join.more, *links] if place]
         values.append(",".join(fields))

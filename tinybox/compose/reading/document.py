@@ -119,9 +119,9 @@ def _scalar(text: str) -> Any:
     return text if isinstance(value, dict | list) else value
 
 
-def written(tree: Any) -> str:
-    """Return plain lists, dicts and scalars as YAML, with every dollar doubled, so that `read` gives the same again."""
-    return str(_yaml().safe_dump(_without_variables(tree), sort_keys=False))
+def written(tree: Any, *, escape: bool = True) -> str:
+    """Return plain lists, dicts and scalars as YAML; with *escape* every dollar is doubled, for `read` again."""
+    return str(_yaml().safe_dump(_without_variables(tree) if escape else tree, sort_keys=False))
 
 
 def _without_variables(tree: Any) -> Any:

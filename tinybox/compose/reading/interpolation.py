@@ -25,6 +25,14 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENDING = re.compile(r":?[-+?]")
 
 
+class AsWritten(dict[str, str]):
+    """Variables of a file that are not filled in; *texts* gets each text of the file."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        super().__init__(variables)
+        self.texts: list[str] = []
+
+
 def interpolate(text: str, variables: Mapping[str, str], unset: Unset = lambda _: None, depth: int = 0) -> str:
     """Return *text* with its variables filled in; UsageError if a required one is missing, or one is badly written.
 
@@ -33,6 +41,9 @@ def interpolate(text: str, variables: Mapping[str, str], unset: Unset = lambda _
     A result that is longer than a variable can be is an error, too: otherwise a file of thirty lines, each of which
     doubles a variable, would fill the memory.
     """
+    if isinstance(variables, AsWritten):
+        variables.texts.append(text)
+        return text
     done, at, length = list[str](), 0, 0
     while (dollar := text.find("$", at)) >= 0:
         done.append(text[at:dollar])

@@ -10,6 +10,7 @@ import os
 
 from tinybox.compose.reading import document, dotenv, overriding
 from tinybox.compose.reading.document import Field
+from tinybox.compose.reading.interpolation import AsWritten
 from tinybox.compose.reading.relative_paths import anchored, anchored_service, joined
 
 TYPE_CHECKING = False
@@ -127,8 +128,10 @@ class _Chain:
         return self._files[path]
 
 
-def _with_files(variables: Mapping[str, str], folder: str, files: Sequence[str]) -> dict[str, str]:
+def _with_files(variables: Mapping[str, str], folder: str, files: Sequence[str]) -> Mapping[str, str]:
     """Return *variables* and those of the included project's own files, or of its .env, that are not set yet."""
+    if isinstance(variables, AsWritten):
+        return variables
     usual = os.path.join(folder, ".env")
     found: dict[str, str | None] = {}
     for path in files or ([usual] if os.path.isfile(usual) else []):
