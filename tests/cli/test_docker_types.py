@@ -134,8 +134,8 @@ def test_networks_volumes_images_and_events(tinybox: Command) -> None:
             [known] = json.loads(stdout_of(tinybox, "inspect", "busybox"))
             assert misfits(known, docker_types.IMAGE) == []
             assert docker_fields.differences(known, "ImageInspect") == []
-            for command, words in PRINTED.items():
-                first = stdout_of(tinybox, *words, "--format", "json").splitlines()[0]
+            for command, line in PRINTED.items():
+                first = stdout_of(tinybox, *line, "--format", "json").splitlines()[0]
                 assert docker_fields.printed(json.loads(first), command) == [], command
         told = stdout_of(tinybox, "events", "--since", "1m", "--until", "0s", "--format", "json").splitlines()
         assert [line for event in map(json.loads, told) for line in misfits(event, docker_types.EVENT)] == []
