@@ -52,6 +52,7 @@ GROUND_UP = (
     "doctor",
     "lab",
     "lab/catalogue",
+    "compose/reading",
     "compose",
     "oci",
     "cli",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tinybox.compose.project import Project
-    from tinybox.compose.service import Service
+    from tinybox.compose.reading.service import Service
 
 
 @pytest.fixture(autouse=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import time
 
-from tinybox.compose.service import COMPLETED, HEALTHY
+from tinybox.compose.reading.service import COMPLETED, HEALTHY
 from tinybox.container.views import listing
 from tinybox.errors import StateError
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.compose.service import Service
+    from tinybox.compose.reading.service import Service
     from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from tinybox.compose.project import Project
-    from tinybox.compose.service import Service
+    from tinybox.compose.reading.service import Service
     from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 

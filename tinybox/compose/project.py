@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import re
 
-from tinybox.compose import document, dotenv, order, overriding, service_reader
-from tinybox.compose.service import ServiceContext
+from tinybox.compose import order
+from tinybox.compose.reading import document, dotenv, overriding, service_reader
+from tinybox.compose.reading.service import ServiceContext
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tinybox.compose.document import Field
-    from tinybox.compose.service import Service
+    from tinybox.compose.reading.document import Field
+    from tinybox.compose.reading.service import Service
 
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 OVERRIDES = ("compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml",

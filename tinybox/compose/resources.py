@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tinybox.compose.members import Say
     from tinybox.compose.project import Project, Resource
-    from tinybox.compose.service import Service
+    from tinybox.compose.reading.service import Service
     from tinybox.container.records.paths import Paths
 
 

@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack, suppress
 
 from tinybox.compose import conditions, down, members, resources
-from tinybox.compose.service import COMPLETED, HEALTHY, STARTED
+from tinybox.compose.reading.service import COMPLETED, HEALTHY, STARTED
 from tinybox.container import control, launch
 from tinybox.container.monitor import background
 from tinybox.container.network import making
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tinybox.compose.members import Say
     from tinybox.compose.project import Project
-    from tinybox.compose.service import Service
+    from tinybox.compose.reading.service import Service
     from tinybox.container.lifecycle import Container
     from tinybox.container.records.host import Host
     from tinybox.container.records.paths import Paths

@@ -16,7 +16,7 @@ from tinybox.cli.pulling import bring
 from tinybox.compose import down as stopping
 from tinybox.compose import members, output
 from tinybox.compose import project as projects
-from tinybox.compose.service_reader import by_name
+from tinybox.compose.reading.service_reader import by_name
 from tinybox.compose.up import Startup, start_again
 from tinybox.container import control
 from tinybox.container.records import host

@@ -15,7 +15,7 @@ from tinybox.images.store import NO_SUCH
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tinybox.compose.service import Service
+    from tinybox.compose.reading.service import Service
 
 
 @click.command("build")

@@ -14,7 +14,7 @@ from tinybox.errors import TinyboxError, UsageError, printable, report
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.compose.service import Service
+    from tinybox.compose.reading.service import Service
 
 SERVICES = click.argument("services", nargs=-1, metavar="[SERVICE]...")
 

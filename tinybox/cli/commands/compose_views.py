@@ -13,7 +13,8 @@ from tinybox.cli.commands.listing import columns as container_columns
 from tinybox.cli.commands.logs import line_count
 from tinybox.cli.formatting.options import format_option, print_lines, quiet_option
 from tinybox.cli.formatting.table import Columns, Table
-from tinybox.compose import document, members, output
+from tinybox.compose import members, output
+from tinybox.compose.reading import document
 from tinybox.container.network import published_ports
 from tinybox.container.records.paths import Paths
 from tinybox.container.views.inspection import LOST

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from tinybox.compose.service import Build
+from tinybox.compose.reading.service import Build
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.compose.document import Field
-    from tinybox.compose.service import Service, ServiceContext
+    from tinybox.compose.reading.document import Field
+    from tinybox.compose.reading.service import Service, ServiceContext
 
     Reader = Callable[[Build, Field, ServiceContext], None]
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from tinybox.compose.document import Field
+    from tinybox.compose.reading.document import Field
 
 STARTED, HEALTHY, COMPLETED = "service_started", "service_healthy", "service_completed_successfully"
 CONDITIONS = (STARTED, HEALTHY, COMPLETED)

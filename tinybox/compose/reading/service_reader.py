@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from tinybox.compose import service_keys
-from tinybox.compose.service import Join, Service
+from tinybox.compose.reading import service_keys
+from tinybox.compose.reading.service import Join, Service
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tinybox.compose.document import Field
-    from tinybox.compose.service import ServiceContext
+    from tinybox.compose.reading.document import Field
+    from tinybox.compose.reading.service import ServiceContext
 
 
 def read(name: str, field: Field, context: ServiceContext) -> Service:

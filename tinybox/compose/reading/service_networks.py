@@ -6,8 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.compose.document import Field
-    from tinybox.compose.service import Service, ServiceContext
+    from tinybox.compose.reading.document import Field
+    from tinybox.compose.reading.service import Service, ServiceContext
 
 _LONG = ("target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
 _ADDRESSES = ("ipv4_address", "ipv6_address", "mac_address")
@@ -31,7 +31,7 @@ def _long(field: Field) -> str:
 
 def networks(service: Service, field: Field, context: ServiceContext) -> None:
     """Read the networks of a service: a list, or a mapping to aliases and addresses."""
-    from tinybox.compose.service import Join
+    from tinybox.compose.reading.service import Join
 
     entries = dict.fromkeys(field.texts()) if isinstance(field.content, list) else field.mapping()
     for name, entry in entries.items():

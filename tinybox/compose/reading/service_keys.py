@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 
-from tinybox.compose import build_key, dotenv, service_mounts, service_networks
+from tinybox.compose.reading import build_key, dotenv, service_mounts, service_networks
 from tinybox.container.config import life
 from tinybox.container.config.options import FLAG, LIST, OPTIONS, TEXT
 from tinybox.errors import UsageError
@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.compose.document import Field
-    from tinybox.compose.service import Service, ServiceContext
+    from tinybox.compose.reading.document import Field
+    from tinybox.compose.reading.service import Service, ServiceContext
 
     Reader = Callable[[Service, Field, ServiceContext], None]
 
@@ -93,7 +93,7 @@ def _env_file(service: Service, field: Field, context: ServiceContext) -> None:
 
 
 def _depends_on(service: Service, field: Field, _: ServiceContext) -> None:
-    from tinybox.compose.service import CONDITIONS, STARTED
+    from tinybox.compose.reading.service import CONDITIONS, STARTED
 
     if isinstance(field.content, list):
         for name in field.texts():

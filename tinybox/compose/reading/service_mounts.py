@@ -4,8 +4,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.compose.document import Field
-    from tinybox.compose.service import Service, ServiceContext
+    from tinybox.compose.reading.document import Field
+    from tinybox.compose.reading.service import Service, ServiceContext
 
 _LONG = ("type", "source", "target", "read_only", "bind", "volume", "tmpfs", "consistency")
 

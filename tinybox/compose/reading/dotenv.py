@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tinybox.compose.interpolation import interpolate
+from tinybox.compose.reading.interpolation import interpolate
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 
-from tinybox.compose.interpolation import interpolate
+from tinybox.compose.reading.interpolation import interpolate
 from tinybox.errors import HostError, UsageError
 
 TYPE_CHECKING = False
