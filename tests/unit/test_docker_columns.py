@@ -51,3 +51,13 @@ def test_the_style_raw() -> None:
     table = Table({"ID": ("", lambda _: "1"), "Name": ("", lambda _: "a b")}, "raw", "ID", "network_id:ID name:Name")
     assert table.lines([None]) == ["network_id: 1\nname: a b\n"]
     assert Table({"ID": ("", lambda _: "1")}, "raw", "ID").lines([None]) == ["raw"]
+
+
+def test_statistics_for_programs_are_numbers() -> None:
+    """A value that is not counted is -- in a table, and zero for programs, in each column that can be unknown."""
+    unknown: Columns = {name: (name, lambda _, text=text: text) for name, text in
+                        {"CPUPerc": "--", "MemUsage": "-- / --", "PIDs": "--", "Name": "a--b"}.items()}  # fmt: skip
+    assert Table(stats.with_zeros(unknown), "{{.CPUPerc}}|{{.MemUsage}}|{{.PIDs}}|{{.Name}}", "").lines([None]) == [
+        "0.00%|0B / 0B|0|a--b"
+    ]
+    assert set(stats.ZEROS) < set(stats.COLUMNS)

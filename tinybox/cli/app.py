@@ -41,6 +41,7 @@ COMMANDS: Table = {
     "diff": ("tinybox.cli.commands.diff", "diff", "List the files that a container has changed"),
     "images": ("tinybox.cli.commands.image.images", "images", "List the images in the store"),
     "builder": ("tinybox.cli.commands.groups", "builder", "Build images, and remove the build cache"),
+    "buildx": ("tinybox.cli.commands.image.buildx", "buildx", "Build images, by docker's newer name"),
     "container": ("tinybox.cli.commands.groups", "container", "Manage containers, with docker's names of the commands"),
     "image": ("tinybox.cli.commands.groups", "image", "Manage images, with docker's names of the commands"),
     "info": ("tinybox.cli.commands.about", "info", "Show this host and the store: containers, images, limits"),
@@ -109,7 +110,6 @@ ELSEWHERE = {
     "plugin": "volumes are directories and networks are bridges of this host: tinybox volume, tinybox network",
     "manifest": "skopeo inspect --raw docker://IMAGE",
     "trust": "an image named by its digest, NAME@sha256:..., is checked",
-    "buildx": "tinybox build",
     "search": "the page of the registry, such as hub.docker.com, has a search",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,10 +17,14 @@ from tinybox.container.views.listing import Listed
 from tinybox.container.views.statistics import Sample
 from tinybox.errors import StateError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 USUAL = "ID Name CPUPerc MemUsage MemPerc NetIO BlockIO PIDs"
 INTERVAL = 1.0  # seconds between two samples
 CLEAR = "\033[H\033[J"
 UNKNOWN = "--"
+ZEROS = {"CPUPerc": "0.00%", "MemPerc": "0.00%", "MemUsage": "0B", "NetIO": "0B", "BlockIO": "0B", "PIDs": "0"}
 
 Pair = tuple[Sample, Sample | None]  # a sample and the one before it
 
@@ -54,6 +59,18 @@ COLUMNS: Columns = {
 FIELDS = " ".join(COLUMNS)
 
 
+def with_zeros(columns: Columns) -> Columns:
+    """Return *columns* for programs, which expect numbers: a value that is not counted is zero there, as in docker."""
+
+    def known(value: Callable[[Any], Any], zero: str) -> Callable[[Any], Any]:
+        return lambda pair: value(pair).replace(UNKNOWN, zero)
+
+    return {
+        name: (heading, known(value, ZEROS[name]) if name in ZEROS else value)
+        for name, (heading, value) in columns.items()
+    }
+
+
 def _chosen(paths: Paths, names: tuple[str, ...], *, at_rest: bool) -> list[Listed]:
     if names:
         return [listing.find(paths, name) for name in names]
@@ -62,6 +79,12 @@ def _chosen(paths: Paths, names: tuple[str, ...], *, at_rest: bool) -> list[List
 
 def _pairs(found: list[Listed], former: dict[str, Sample]) -> list[Pair]:
     return [(sample, former.get(sample.listed.id)) for sample in map(Sample, found)]
+
+
+def _table(style: str, *, no_trunc: bool) -> Table:
+    columns = COLUMNS | WHOLE if no_trunc else COLUMNS
+    table = Table(columns, style, USUAL)
+    return table if table.is_table else Table(with_zeros(columns), style, USUAL)
 
 
 @click.command()
@@ -73,10 +96,10 @@ def _pairs(found: list[Listed], former: dict[str, Sample]) -> list[Pair]:
 def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool, no_trunc: bool) -> None:
     """Show the CPU, memory, network, disk and processes of CONTAINERs, or of all running ones, until Ctrl-C.
 
-    CPU is in percent of one CPU. A value that this host does not count for a container is --. Without a memory
-    controller, MEM USAGE is the proportional share of its processes (PSS).
+    CPU is in percent of one CPU. A value that this host does not count for a container is --; it is zero with
+    --format json or a template. Without a memory controller, MEM USAGE is the proportional share of its processes (PSS).
     """
-    paths, table = Paths(), Table(COLUMNS | WHOLE if no_trunc else COLUMNS, style, USUAL)
+    paths, table = Paths(), _table(style, no_trunc=no_trunc)
     former: dict[str, Sample] = {}
     first = True
     while True:
