@@ -47,8 +47,9 @@ ABSENT = {
 # Docker leaves these out when nothing is set, and so does tinybox.
 WHEN_SET = {
     "ContainerInspectResponse.SizeRw", "ContainerInspectResponse.SizeRootFs", "ContainerConfig.Healthcheck",
-    "ContainerConfig.StopTimeout", "ContainerConfig.StopSignal", "ContainerConfig.ExposedPorts", "ContainerState.Health",
-    "ImageInspect.Variant", "MountPoint.Name", "MountPoint.Driver", "Volume.Status", "Volume.UsageData",
+    "ContainerConfig.StopTimeout", "ContainerConfig.StopSignal", "ContainerConfig.ExposedPorts",
+    "ContainerState.Health", "ImageInspect.Variant",
+    "MountPoint.Name", "MountPoint.Driver", "Volume.Status", "Volume.UsageData",
     "IPAMConfig.Gateway", "IPAMConfig.IPRange", "IPAMConfig.AuxiliaryAddresses", "EndpointIPAMConfig.IPv4Address",
     "EndpointIPAMConfig.IPv6Address", "EndpointIPAMConfig.LinkLocalIPs", "HostConfig.Init", "HostConfig.Mounts",
     "HostConfig.Annotations", "HostConfig.Tmpfs", "HostConfig.Sysctls", "HostConfig.StorageOpt",

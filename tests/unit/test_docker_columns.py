@@ -12,6 +12,8 @@ from tinybox.cli.commands.image import images
 from tinybox.cli.formatting.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinybox.cli.formatting.table import Columns
 
 TABLES: dict[str, Columns] = {
@@ -55,8 +57,12 @@ def test_the_style_raw() -> None:
 
 def test_statistics_for_programs_are_numbers() -> None:
     """A value that is not counted is -- in a table, and zero for programs, in each column that can be unknown."""
-    unknown: Columns = {name: (name, lambda _, text=text: text) for name, text in
-                        {"CPUPerc": "--", "MemUsage": "-- / --", "PIDs": "--", "Name": "a--b"}.items()}  # fmt: skip
+    texts = {"CPUPerc": "--", "MemUsage": "-- / --", "PIDs": "--", "Name": "a--b"}
+
+    def always(text: str) -> Callable[[object], str]:
+        return lambda _: text
+
+    unknown: Columns = {name: (name, always(text)) for name, text in texts.items()}
     assert Table(stats.with_zeros(unknown), "{{.CPUPerc}}|{{.MemUsage}}|{{.PIDs}}|{{.Name}}", "").lines([None]) == [
         "0.00%|0B / 0B|0|a--b"
     ]

@@ -15,7 +15,7 @@ BOX: dict[str, Any] = {
     "Pids": 3,
     "State": {"Status": "running", "Health": None},
     "Config": {"Labels": {"x": "y", "a.b": "c"}, "Env": ["A=1", "B=2"], "Cmd": None, "ExposedPorts": {"80/tcp": {}}},
-    "Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "81/tcp": None},
+    "Ports": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}], "81/tcp": None},
     "Mounts": [{"Source": "/a", "RW": True}, {"Source": "/b", "RW": False}],
     "Label": lambda key: {"x": "y"}.get(key, ""),
 }

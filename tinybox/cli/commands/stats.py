@@ -97,7 +97,8 @@ def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool,
     """Show the CPU, memory, network, disk and processes of CONTAINERs, or of all running ones, until Ctrl-C.
 
     CPU is in percent of one CPU. A value that this host does not count for a container is --; it is zero with
-    --format json or a template. Without a memory controller, MEM USAGE is the proportional share of its processes (PSS).
+    --format json or a template. Without a memory controller, MEM USAGE is the proportional share (PSS) of its
+    processes.
     """
     paths, table = Paths(), _table(style, no_trunc=no_trunc)
     former: dict[str, Sample] = {}

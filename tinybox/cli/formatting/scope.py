@@ -1,4 +1,4 @@
-"""What a template of --format knows while it is rendered: the dot, the variables, and how much text it may still make."""
+"""What a template of --format knows while it is rendered: dot, variables, and how much text it may still make."""
 
 from __future__ import annotations
 
