@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,21 +11,16 @@ from tinybox.cli import completion
 from tinybox.cli.formatting.options import format_option, no_trunc_option
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.container.records.paths import Paths
-from tinybox.container.views import listing, units
+from tinybox.container.views import listing, statistics, units
 from tinybox.container.views.listing import Listed
-from tinybox.container.views.statistics import Sample
-from tinybox.errors import StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 USUAL = "ID Name CPUPerc MemUsage MemPerc NetIO BlockIO PIDs"
-INTERVAL = 1.0  # seconds between two samples
 CLEAR = "\033[H\033[J"
 UNKNOWN = "--"
 ZEROS = {"CPUPerc": "0.00%", "MemPerc": "0.00%", "MemUsage": "0B", "NetIO": "0B", "BlockIO": "0B", "PIDs": "0"}
-
-Pair = tuple[Sample, Sample | None]  # a sample and the one before it
 
 
 def _percent(share: float | None) -> str:
@@ -77,10 +71,6 @@ def _chosen(paths: Paths, names: tuple[str, ...], *, at_rest: bool) -> list[List
     return listing.containers(paths, at_rest=at_rest)
 
 
-def _pairs(found: list[Listed], former: dict[str, Sample]) -> list[Pair]:
-    return [(sample, former.get(sample.listed.id)) for sample in map(Sample, found)]
-
-
 def _table(style: str, *, no_trunc: bool) -> Table:
     columns = COLUMNS | WHOLE if no_trunc else COLUMNS
     table = Table(columns, style, USUAL)
@@ -101,20 +91,8 @@ def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool,
     processes.
     """
     paths, table = Paths(), _table(style, no_trunc=no_trunc)
-    former: dict[str, Sample] = {}
-    first = True
-    while True:
-        try:
-            pairs = _pairs(_chosen(paths, names, at_rest=at_rest), former)
-        except StateError:
-            if first:
-                raise
-            return  # a container was removed
-        if not first:
-            clear = CLEAR if table.is_table and not no_stream and sys.stdout.isatty() else ""
-            click.echo(clear + "".join(f"{line}\n" for line in table.lines(pairs)), nl=False)
-            if no_stream:
-                return
-        former = {sample.listed.id: sample for sample, _ in pairs}
-        first = False
-        time.sleep(INTERVAL)
+    for pairs in statistics.pairs(lambda: _chosen(paths, names, at_rest=at_rest)):
+        clear = CLEAR if table.is_table and not no_stream and sys.stdout.isatty() else ""
+        click.echo(clear + "".join(f"{line}\n" for line in table.lines(pairs)), nl=False)
+        if no_stream:
+            return

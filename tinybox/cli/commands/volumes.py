@@ -13,7 +13,7 @@ from tinybox.cli.formatting.table import Columns, Table
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.container.records.paths import Paths
 from tinybox.container.storage import volumes
-from tinybox.container.views import units
+from tinybox.container.views import units, volume_inspection
 from tinybox.container.views.filter_values import Filter, truth
 from tinybox.errors import StateError, UsageError, report
 from tinybox.images.store import Store
@@ -121,20 +121,7 @@ def rm(names: tuple[str, ...], *, force: bool) -> int:
 def inspect(names: tuple[str, ...], style: str) -> int:
     """Show all details of volumes."""
     paths = Paths()
-    return print_details(names, style, lambda name: as_dict(volumes.find(paths, name)))
-
-
-def as_dict(each: Volume) -> dict[str, object]:
-    """Return the details of a volume, with docker's keys."""
-    return {
-        "CreatedAt": units.stamp(each.created),
-        "Driver": "local",
-        "Labels": each.labels or None,
-        "Mountpoint": each.path,
-        "Name": each.name,
-        "Options": None,
-        "Scope": "local",
-    }
+    return print_details(names, style, lambda name: volume_inspection.as_dict(volumes.find(paths, name)))
 
 
 @volume.command("prune")
