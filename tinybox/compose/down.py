@@ -81,13 +81,15 @@ def remove(
         say(f" Container {listed.name}  Removed")
 
 
-def remove_images(paths: Paths, project: Project, say: Say, *, local: bool) -> None:
-    """Remove the images of the services, with *local* only those without a name of their own in the file.
+def remove_images(paths: Paths, project: Project, services: Collection[str], say: Say, *, local: bool) -> None:
+    """Remove the images of the *services* or all, with *local* only those without a name of their own in the file.
 
     An image that is not here is skipped, and one that a container uses stays, with a line.
     """
     store = Store(paths.root)
     for service in project.services.values():
+        if services and service.name not in services:
+            continue
         if local and (service.build is None or service.image != f"{project.name}-{service.name}"):
             continue
         try:

@@ -136,7 +136,7 @@ def is_set(variable: str) -> bool:
     return bool(truth(os.environ.get(variable, "")))
 
 
-def handle_orphans(given: ProjectOptions, paths: Paths, here: Host, project: Project, *, remove: bool) -> None:
+def remove_or_name_orphans(given: ProjectOptions, paths: Paths, here: Host, project: Project, *, remove: bool) -> None:
     """Remove the containers of services that are not in the file, or name them; COMPOSE_IGNORE_ORPHANS: neither."""
     ignore = truth(project.variables.get("COMPOSE_IGNORE_ORPHANS", "")) or False
     remove = remove or is_set("COMPOSE_REMOVE_ORPHANS")
