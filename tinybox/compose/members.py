@@ -52,7 +52,8 @@ def labels(project: Project, service: Service, digest: str, number: int = 1, *, 
 def digest(service: Service, image: str, networks: list[str]) -> str:
     """Return a hash of everything that a container is made from; if it changes, the container must be recreated."""
     joins = [vars(join) for join in service.joins]
-    whole = [image, service.container, service.arguments, service.options, joins, networks]
+    files = [file.told() for file in service.files]
+    whole = [image, service.container, service.arguments, service.options, joins, networks, service.links, files]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
