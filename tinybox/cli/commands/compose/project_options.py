@@ -55,6 +55,8 @@ class ProjectOptions:
             if not name:
                 raise
             return projects.bare(name)
+        for note in found.notes:
+            self.say(f"warning: {note}")
         found.all_resources = self._all_resources
         return found
 
