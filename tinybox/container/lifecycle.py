@@ -48,6 +48,7 @@ class Container:
         self.name = self.annotations.get(spec.NAME, "")  # its first name; `tinybox rename` may have changed it since
         self.runner = PlanRunner(self.plan, handles)
         self.record: Record = state.Record(paths, container, -1)
+        self.discards_ports = False  # ports are to be published, and it has the host's network
         self.other_platform = ""  # that of its image, if this machine has another processor and none was asked for
 
     def emit(self, action: str, **attributes: object) -> None:

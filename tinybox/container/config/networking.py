@@ -137,12 +137,12 @@ def etc(request: Request) -> list[Mount]:
     They are the box's own files in the bundle, or those of the container whose network it shares.
     """
     other = request.modes["network"].partition("container:")[2]
-    pid = request.find_pid(other) if other else 0
+    pid = request.find_joined(other) if other else None
     # The mounts of a box in a user namespace are idmapped, which cannot be done twice
-    maps = request.modes["userns"] != "host" and not (pid and users(f"container:{other}", request.find_pid) != "host")
+    maps = request.modes["userns"] != "host" and not (other and users(f"container:{other}", request.find_pid) != "host")
     options = ["rbind", "rprivate", *(["idmap"] * maps)]
     made: list[Mount] = []
     for path, name in ETC.items():
-        source = f"/proc/{pid}/root{path}" if pid else name  # name: a file in the bundle
+        source = name if pid is None else f"/proc/{pid}/root{path}"  # name: a file in the bundle
         made.append({"destination": path, "type": "bind", "source": source, "options": options})
     return made

@@ -77,6 +77,7 @@ _SECONDS = dict.fromkeys(("interval!", "timeout!", "startPeriod!", "startInterva
 _PORT = {"hostIp!": str, "hostPort!": _PORTS, "hostPortLast": _PORTS, "containerPort!": _PORTS, "protocol!": str}
 PORTS = [_PORT]
 ANNOTATIONS: dict[str, Any] = {  # those that are JSON, by the part of their name behind "tinybox."
+    "joined": _TEXT_MAP,
     "networks": [{"name!": str, "aliases": _TEXTS, "links": _TEXTS, "address": str, "address6": str, "mac": str}],
     "ports": PORTS,
     "exposed": _TEXTS,

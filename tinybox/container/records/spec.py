@@ -138,6 +138,7 @@ CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient
 LAYERS = "tinybox.layers"  # directories, bottom first, separated by ":"; the overlay's upper is in the bundle
 IMAGE = "tinybox.image"
 IMAGE_NAME = "tinybox.image-name"
+MOUNTED_IMAGE = "tinybox.mounted-image."  # and the id of an image that --mount type=image shows: its name
 NAME = "tinybox.name"
 ENTRYPOINT = "tinybox.entrypoint"  # how many of the arguments are the entrypoint; the others are the command
 USER = "tinybox.user"  # the text of --user; absent if the user is the image's
@@ -158,6 +159,7 @@ INTERACTIVE = "tinybox.interactive"  # stdin is kept open
 NETWORKS = "tinybox.networks"  # JSON: a list of name, aliases, address, address6, mac; see addresses.EndpointRequest
 PORTS = "tinybox.ports"  # JSON: see network/published_ports.py
 EXPOSED = "tinybox.exposed"  # JSON: ports such as 80/tcp that the program listens on, published or not
+JOINED = "tinybox.joined"  # JSON: the ids of the containers whose namespaces it joins, by the kind of namespace
 ASKED = "tinybox.asked"  # JSON: options as they were written, with docker's keys; see config/asked.py
 NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
 LABEL = "tinybox.label."

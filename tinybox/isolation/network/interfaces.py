@@ -119,6 +119,8 @@ class Routes(netlink.NetlinkSocket):
         number, _, prefix = address.partition("/")
         family = _family(number)
         attributes: list[tuple[str, Any]] = [("IFA_ADDRESS", number), ("IFA_LOCAL", number)]
+        if family == _socket.AF_INET and int(prefix) < 31:  # a net of two addresses has no broadcast; see RFC 3021
+            attributes.append(("IFA_BROADCAST", _broadcast(number, int(prefix))))
         attributes.append(("IFA_FLAGS", IFA_F_NODAD if family == _socket.AF_INET6 else 0))  # no test for duplicates
         message, how = self.messages.address(), NLM_F_CREATE | NLM_F_REPLACE
         self._make(RTM_NEWADDR, message, attributes, family=family, prefixlen=int(prefix), index=index, how=how)
@@ -144,6 +146,12 @@ class Routes(netlink.NetlinkSocket):
         message["header"]["type"], message["header"]["flags"] = kind, NLM_F_REQUEST | NLM_F_ACK | how
         message.encode()
         self.execute(bytes(message.data), str(attributes[:1]))
+
+
+def _broadcast(address: str, prefix: int) -> str:
+    """Return the address of all hosts of the net: all bits after the *prefix* are 1."""
+    number = int.from_bytes(_socket.inet_aton(address), "big") | (1 << 32 - prefix) - 1
+    return _socket.inet_ntoa(number.to_bytes(4, "big"))
 
 
 def _family(address: str) -> int:
