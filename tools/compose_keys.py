@@ -54,7 +54,6 @@ LEFT_OUT: dict[str, tuple[str, str]] = {  # key, or key above: what happens, and
     "services.ports.mode": (NOTHING, _SILENT),
     "services.ports.app_protocol": (NOTHING, _SILENT),
     "services.volumes.consistency": (NOTHING, _SILENT),
-    "services.volumes.volume.labels": (NOTHING, _SILENT),
     "services.cgroup_parent": (UNKNOWN, NOT_YET),
     "services.volumes.bind.selinux": (NOTHING, "without SELinux docker ignores it, too"),
     "services.build.privileged": (REFUSED, _RIGHTS),
