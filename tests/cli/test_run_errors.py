@@ -48,7 +48,10 @@ WRONG = [
     ("--ulimit colour=1", "no such limit (see getrlimit(2))"),
     ("--oom-score-adj 1001", "--oom-score-adj 1001"),
     ("--shm-size big", "--shm-size big: is not a size"),
-    ("-v /no/such/place:/x", "/no/such/place: no such file or directory on the host (make it first)"),
+    (
+        "--mount type=bind,src=/no/such/place,dst=/x",
+        "bind source path does not exist: /no/such/place (make it first; -v makes a directory)",
+    ),
     ("-v /tmp:x", "with an absolute DST"),
     ("-v :/x", "--volume :/x"),
     ("-v /tmp:/x:backwards", "unknown option backwards"),

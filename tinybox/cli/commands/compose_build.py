@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinybox.cli.commands.image import build as command
+from tinybox.cli.commands.image import build_values
 from tinybox.cli.commands.image.registry import store
 from tinybox.container.records import host
 from tinybox.errors import ImageError
@@ -29,7 +30,7 @@ def build(given: Any, /, services: tuple[str, ...], arguments: tuple[str, ...], 
     """Build the images of the services that have a `build` key."""
     host.read("").check()
     for service in given.project().chosen(services, given.profiles):
-        build_one(service, command.given(arguments), **options)
+        build_one(service, build_values.given(arguments), **options)
 
 
 def build_missing(services: Iterable[Service], *, again: bool) -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from tinybox.cli import completion
+from tinybox.cli.commands.image.build_values import epoch, given, secret, warn_of_caches
 from tinybox.cli.commands.image.explained import BUILD, NOTHING, ExplainedCommand, Explaining, explain_options, showing
 from tinybox.cli.commands.image.registry import from_registry, make_again, make_missing, platform_option, store
 from tinybox.container.records import host
 from tinybox.errors import ImageError, UsageError
 from tinybox.images.reference import parse
-from tinybox.text_values import is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from tinybox.build.files.context import Context
 
 NAMES = ("Containerfile", "Dockerfile")
-EPOCH = "SOURCE_DATE_EPOCH"
 PROGRESS = ("auto", "plain", "tty", "quiet")
 _ARCHIVES = {0: (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"), 257: (b"ustar",)}  # marks, by position
-_SECRET_MOST = 500 << 10  # bytes, as in docker
 
 
 class Asked(NamedTuple):
@@ -46,6 +44,7 @@ class Asked(NamedTuple):
     no_cache: bool
     keep_failed: bool
     pull: bool
+    for_run: Mapping[str, Any] = {}
 
 
 @click.command(cls=ExplainedCommand)
@@ -62,6 +61,12 @@ class Asked(NamedTuple):
 @click.option("--network", default="", metavar="MODE", help="The network of RUN: default, none, host, or a name.")
 @click.option("--secret", "secrets", multiple=True, metavar="id=NAME[,src=FILE|,env=NAME]",
               help="A file or a variable for RUN --mount=type=secret.")  # fmt: skip
+@click.option("--add-host", multiple=True, metavar="NAME:ADDRESS", help="A line in the /etc/hosts of RUN.")
+@click.option("--shm-size", default="", metavar="SIZE", help="The size of /dev/shm of RUN.")
+@click.option("--ulimit", multiple=True, metavar="TYPE=SOFT[:HARD]", help="A limit of each process of RUN.")
+@click.option("--cgroup-parent", default="", metavar="PATH", help="The control groups of RUN are below this one.")
+@click.option("--cache-from", "caches", multiple=True, metavar="IMAGE",
+              help="Without effect: the cache is in the store.")  # fmt: skip
 @platform_option()
 @click.option("--iidfile", default="", metavar="FILE", shell_complete=completion.files,
               help="Write the image's id to FILE.")  # fmt: skip
@@ -74,6 +79,8 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
 
     With - the stdin may also be a Containerfile alone. The progress goes to stderr.
     """
+    from tinybox.build import run_options
+
     host.read("").check()
     if progress not in PROGRESS:
         raise UsageError(f"--progress {progress}", "is unknown", "auto or plain")
@@ -91,7 +98,9 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
         options["no_cache"],
         options["keep_failed"],
         pull,
+        run_options.checked(options),
     )
+    warn_of_caches(options["caches"])
     quiet = quiet or progress == "quiet"
     image_id = started(context, asked, quiet=quiet, plain=progress == "plain", explaining=explaining)
     if iidfile:
@@ -160,7 +169,7 @@ def _wish(asked: Asked, content: bytes, file: str, context: Context) -> Wish:
             raise UsageError(f"--tag {name}", "a new image cannot have a digest", "NAME[:TAG]")
     return Wish(
         content, file, context, names, asked.arguments, asked.target, asked.labels, asked.platform, asked.secrets,
-        asked.network, not asked.no_cache, asked.keep_failed,
+        asked.network, not asked.no_cache, asked.keep_failed, asked.for_run,
     )  # fmt: skip
 
 
@@ -218,50 +227,6 @@ def _workspace() -> Any:
 
 def _is_archive(beginning: bytes) -> bool:
     return any(beginning[at:].startswith(marks) for at, marks in _ARCHIVES.items())
-
-
-def given(words: Iterable[str]) -> dict[str, str]:
-    """Return the values of --build-arg: a name without a value has that of the caller's environment, if it is set."""
-    found = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not name:
-            raise UsageError(f"--build-arg {word!r}", "names no variable", "NAME[=VALUE]")
-        if equals or name in os.environ:
-            found[name] = value if equals else os.environ[name]
-    return found
-
-
-def epoch(arguments: Mapping[str, str]) -> int | None:
-    """Return SOURCE_DATE_EPOCH of --build-arg or of the environment, in seconds since 1970; None: it is not set."""
-    text = arguments.get(EPOCH, os.environ.get(EPOCH, ""))
-    if not text:
-        return None
-    if not is_whole(text) or int(text) >= 1 << 33:
-        raise UsageError(f"{EPOCH}={text}", "is no number of seconds since 1970", "date +%s prints one")
-    return int(text)
-
-
-def secret(text: str) -> tuple[str, bytes]:
-    """Return the id and the content of a --secret; UsageError: it cannot be read."""
-    fields = dict(part.partition("=")[::2] for part in text.split(","))
-    name, kind = fields.pop("id", ""), fields.pop("type", "")
-    file, variable = fields.pop("src", "") or fields.pop("source", ""), fields.pop("env", "")
-    if fields or not name or kind not in {"", "file", "env"}:
-        raise UsageError(f"--secret {text}", "is wrong", "id=NAME,src=FILE or id=NAME,env=VARIABLE")
-    if not file and (variable or kind == "env" or name in os.environ):
-        variable = variable or name
-        if variable not in os.environ:
-            raise UsageError(f"--secret id={name}", f"the variable {variable} is not set", "export it")
-        return name, os.environb[os.fsencode(variable)]
-    try:
-        with open(file or name, "rb") as opened:
-            content = opened.read(_SECRET_MOST + 1)
-    except OSError as error:
-        raise UsageError(f"--secret id={name}", f"{file or name}: {error.strerror}", "src=FILE") from error
-    if len(content) > _SECRET_MOST:
-        raise UsageError(f"--secret id={name}", f"is larger than {_SECRET_MOST >> 10} KiB", "it is hardly a secret")
-    return name, content
 
 
 def _bring(*, pulls: bool) -> Callable[[str, str], None]:
