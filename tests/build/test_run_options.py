@@ -34,11 +34,11 @@ def test_a_run_has_the_options(built: Command, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--add-host", "nowhere"), ("--shm-size", "big"), ("--ulimit", "files=1"), ("--cgroup-parent", "a/../b")],
+    [("--add-host", "nowhere"), ("--shm-size", "big"), ("--ulimit", "nofile"), ("--cgroup-parent", "a/../b")],
 )
 def test_a_wrong_value_is_named_before_the_first_step(built: Command, tmp_path: Path, option: str, value: str) -> None:
     """The error names the option and the value, and no step is carried out."""
     done = build(built, tmp_path, "FROM busybox\nCOPY nosuch /\n", option, value)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"tinybox: {option} {value}: ") or "files" in done.stderr
+    assert done.stderr.startswith(f"tinybox: {option} {value}: ")
     assert "#1 " not in done.stderr

@@ -102,7 +102,10 @@ def test_a_parent_of_control_groups(tinybox: Command) -> None:
     Control: a box without the option is in the usual group.
     """
     names, parent = [new_name(), new_name()], "tinybox-docker-values/inner"
-    groups = lambda: sorted(str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{parent}/*/cgroup.procs"))  # noqa: E731
+
+    def groups() -> list[str]:
+        return sorted(str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{parent}/*/cgroup.procs"))
+
     for name, words in zip(names, (["--cgroup-parent", f"/{parent}/"], []), strict=True):
         assert tinybox("run", "-d", "--name", name, *words, "busybox", "sleep", "60").returncode == 0
     number = tinybox("inspect", "--format", "{{.Id}} {{.HostConfig.CgroupParent}}", *names).stdout.split()

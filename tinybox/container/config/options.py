@@ -203,6 +203,7 @@ OPTIONS = [
     Option("network", "ip6", "", TEXT, "ADDRESS", "Its IPv6 address in that network"),
     Option("network", "mac-address", "", TEXT, "ADDRESS",
            "Its MAC address in that network, for example 02:42:ac:12:00:09", compose="mac_address"),
+    Option("network", "link-local-ip", "", LIST, "ADDRESS", "An additional link-local address in that network"),
     Option("network", "network-alias", "", LIST, "NAME", "An additional name for the other boxes of its networks"),
     Option("network", "dns", "", LIST, "ADDRESS", "A name server instead of the host's", compose="dns"),
     Option("network", "dns-search", "", LIST, "DOMAIN", "A search domain; . means none",
