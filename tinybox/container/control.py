@@ -17,7 +17,7 @@ from tinybox.container import freezing, lifecycle
 from tinybox.container.config import signal_option
 from tinybox.container.network import addresses, hosts_file
 from tinybox.container.records import events, naming, spec, state, waking
-from tinybox.errors import DamagedError, StateError, UsageError
+from tinybox.errors import DamagedError, NoSuchError, StateError, UsageError
 from tinybox.linux import proc
 
 TYPE_CHECKING = False
@@ -210,7 +210,7 @@ def remove(paths: Paths, here: Host, word: str, *, force: bool, volumes: bool) -
         raise StateError(f"container {word}", error.cause, f"stop it first, or tinybox rm -f {word}") from error
     if not os.path.isdir(paths.bundle(container)):
         record.close()
-        raise StateError(f"container {word}", "no such container", "another command has just removed it")
+        raise NoSuchError(f"container {word}", "no such container", "another command has just removed it")
     lifecycle.delete(paths, container, volumes_too=volumes)
     events.emit(paths, container, "destroy", record.state.get("annotations", {}))
     record.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,7 +68,7 @@ def test_a_silent_network(tinybox: Command, networks: tuple[str, str]) -> None:
             done = tinybox("run", "-d", "--name", name, "--network", networks[0], *ports, "busybox", "sleep", "60")
             assert done.returncode == 0, done
         address = tinybox("inspect", "-f", "{{.NetworkSettings.IPAddress}}", names[0]).stdout.strip()
-        inside = lambda *words: tinybox("exec", names[1], *words)  # noqa: E731
+        inside = partial(tinybox, "exec", names[1])
         assert inside("ping", "-c", "1", "-W", "1", address).returncode == 1
         assert inside("ping", "-c", "1", "-W", "1", "10.81.0.1").returncode == 0
         assert subprocess.run(["ip", "link", "show", f"opt{os.getpid()}"], capture_output=True).returncode == 0  # noqa: PLW1510

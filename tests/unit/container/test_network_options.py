@@ -1,4 +1,4 @@
-"""The long form of --network, and the options of docker's driver: what is taken, and what is refused in one line."""
+"""The long form of --network, and the options of docker's driver: some are taken, and some refused in one line."""
 
 from __future__ import annotations
 

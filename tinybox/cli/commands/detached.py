@@ -6,12 +6,12 @@ from tinybox.cli.before_run import check_runtime, refuse_seeing, warn_of_host_ch
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
-from tinybox.container.monitor import attach, attach_protocol, background
+from tinybox.container.monitor import attach, attach_protocol, background, starting
 from tinybox.container.process import detaching, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, state, waking
 from tinybox.container.records.paths import Paths
-from tinybox.errors import StateError, TinyboxError, UsageError
+from tinybox.errors import StateError, UsageError
 from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
@@ -82,9 +82,7 @@ def start(names: tuple[str, ...], *, attached: bool, interactive: bool, keys: st
 
 
 def _start(paths: Paths, here: host.Host, name: str) -> None:
-    container = launch.owned(paths, here, name)
-    if container is not None:
-        begin(container)
+    starting.start(paths, here, name, warn_of_host_changes)
 
 
 def restore(
@@ -97,17 +95,11 @@ def restore(
     here = host.read(paths.cache)
     here.check()
 
-    def own(name: str) -> lifecycle.Container:
-        try:
-            return _owned_with_checkpoint(paths, here, name, checkpoint, folder)
-        except TinyboxError as error:
-            error.status = 1  # as docker start
-            raise
-
     if attached or interactive:
         detaching.key_bytes(keys or detaching.DETACH)
-        return _begin_attached(paths, own(names[0]), interactive=interactive, keys=keys)
-    return each(names, lambda name: begin(own(name)))
+        container = _owned_with_checkpoint(paths, here, names[0], checkpoint, folder)
+        return _begin_attached(paths, container, interactive=interactive, keys=keys)
+    return each(names, lambda name: begin(_owned_with_checkpoint(paths, here, name, checkpoint, folder)))
 
 
 def _owned_with_checkpoint(

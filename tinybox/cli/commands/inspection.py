@@ -53,10 +53,10 @@ def _network(paths: Paths, name: str) -> dict[str, Any]:
 
 
 def _volume(paths: Paths, name: str) -> dict[str, Any]:
-    from tinybox.cli.commands.volumes import as_dict
     from tinybox.container.storage import volumes
+    from tinybox.container.views import volume_inspection
 
-    return as_dict(volumes.find(paths, name))
+    return volume_inspection.as_dict(volumes.find(paths, name))
 
 
 def _known(paths: Paths, name: str, kind: str, *, size: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,17 +11,15 @@ from tinybox.cli import completion
 from tinybox.cli.formatting.options import format_option, no_trunc_option
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.container.records.paths import Paths
-from tinybox.container.views import listing, units
+from tinybox.container.views import listing, statistics, units
 from tinybox.container.views.listing import Listed
-from tinybox.container.views.statistics import Sample
-from tinybox.errors import StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 USUAL = "ID Name CPUPerc MemUsage MemPerc NetIO BlockIO PIDs"
-INTERVAL = 1.0  # seconds between two samples
 CLEAR = "\033[H\033[J"
 UNKNOWN = "--"
-
-Pair = tuple[Sample, Sample | None]  # a sample and the one before it
 
 
 def _percent(share: float | None) -> str:
@@ -60,10 +58,6 @@ def _chosen(paths: Paths, names: tuple[str, ...], *, at_rest: bool) -> list[List
     return listing.containers(paths, at_rest=at_rest)
 
 
-def _pairs(found: list[Listed], former: dict[str, Sample]) -> list[Pair]:
-    return [(sample, former.get(sample.listed.id)) for sample in map(Sample, found)]
-
-
 @click.command()
 @click.option("--no-stream", is_flag=True, help="Print once, and end (after two samples, for the CPU).")
 @click.option("-a", "--all", "at_rest", is_flag=True, help="Show containers that do not run, too.")
@@ -76,21 +70,15 @@ def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool,
     CPU is in percent of one CPU. A value that this host does not count for a container is --. Without a memory
     controller, MEM USAGE is the proportional share of its processes (PSS).
     """
-    paths, table = Paths(), Table(COLUMNS | WHOLE if no_trunc else COLUMNS, style, USUAL)
-    former: dict[str, Sample] = {}
-    first = True
-    while True:
-        try:
-            pairs = _pairs(_chosen(paths, names, at_rest=at_rest), former)
-        except StateError:
-            if first:
-                raise
-            return  # a container was removed
-        if not first:
-            clear = CLEAR if table.is_table and not no_stream and sys.stdout.isatty() else ""
-            click.echo(clear + "".join(f"{line}\n" for line in table.lines(pairs)), nl=False)
-            if no_stream:
-                return
-        former = {sample.listed.id: sample for sample, _ in pairs}
-        first = False
-        time.sleep(INTERVAL)
+    paths = Paths()
+    show(lambda: _chosen(paths, names, at_rest=at_rest), style, no_stream=no_stream, no_trunc=no_trunc)
+
+
+def show(chosen: Callable[[], list[Listed]], style: str, *, no_stream: bool, no_trunc: bool) -> None:
+    """Print the usage of the containers that *chosen* returns, once or every second, as --format *style* says."""
+    table = Table(COLUMNS | WHOLE if no_trunc else COLUMNS, style, USUAL)
+    for pairs in statistics.pairs(chosen):
+        clear = CLEAR if table.is_table and not no_stream and sys.stdout.isatty() else ""
+        click.echo(clear + "".join(f"{line}\n" for line in table.lines(pairs)), nl=False)
+        if no_stream:
+            return

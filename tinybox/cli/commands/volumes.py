@@ -15,7 +15,7 @@ from tinybox.cli.formatting.template import Template
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.container.records.paths import Paths
 from tinybox.container.storage import volumes
-from tinybox.container.views import units
+from tinybox.container.views import units, volume_inspection
 from tinybox.container.views.filter_values import Filter, truth
 from tinybox.errors import StateError, UsageError, report
 from tinybox.images.store import Store
@@ -123,7 +123,7 @@ def inspect(names: tuple[str, ...], style: str) -> int:
     paths, found, failed = Paths(), [], False
     for name in names:
         try:
-            found.append(as_dict(volumes.find(paths, name)))
+            found.append(volume_inspection.as_dict(volumes.find(paths, name)))
         except StateError as error:
             print(f"tinybox: {error}", file=sys.stderr)
             failed = True
@@ -133,19 +133,6 @@ def inspect(names: tuple[str, ...], style: str) -> int:
     else:
         print(json.dumps(found, indent=4))
     return int(failed)
-
-
-def as_dict(each: Volume) -> dict[str, object]:
-    """Return the details of a volume, with docker's keys."""
-    return {
-        "CreatedAt": units.stamp(each.created),
-        "Driver": "local",
-        "Labels": each.labels or None,
-        "Mountpoint": each.path,
-        "Name": each.name,
-        "Options": None,
-        "Scope": "local",
-    }
 
 
 @volume.command("prune")

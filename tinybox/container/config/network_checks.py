@@ -45,7 +45,8 @@ def check(network: Network, want: EndpointRequest) -> None:
         driver_options.check_endpoint(want["driver_options"])
     if want.get("mac"):
         check_mac(want["mac"])
-    for alias in want.get("aliases") or ():
+    linked = [link.partition(":")[2] for link in want.get("links") or ()]
+    for alias in [*(want.get("aliases") or ()), *linked]:
         check_alias(alias)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _KEYS = {
     "name": "name", "ip": "address", "ip6": "address6", "mac-address": "mac", "alias": "aliases",
+    "link": "links",
     "link-local-ip": "link_local", "driver-opt": "driver_options", "gw-priority": "priority",
 }  # fmt: skip
 
@@ -57,6 +58,9 @@ def fields(word: str) -> EndpointRequest:
             want.setdefault("driver_options", {})[name] = text
         elif key == "gw-priority":
             want["priority"] = priority(f"network {word}", value)
+        elif key == "link":
+            option_values.pair("network", value, ":", "write link=CONTAINER:NAME")
+            want.setdefault("links", []).append(value)
         else:
             want[_KEYS[key]] = value  # type: ignore[literal-required]
     if not want["name"]:

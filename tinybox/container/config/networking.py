@@ -69,6 +69,7 @@ def check(network: Network, want: EndpointRequest) -> None:
             ("address", "ip", "user specified IP address"),
             ("address6", "ip6", "user specified IP address"),
             ("aliases", "network-alias", "network-scoped alias"),
+            ("links", "network", "a link"),
         ):
             if want.get(key):
                 cure = "tinybox network create NAME, and --network NAME"

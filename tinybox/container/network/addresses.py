@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
         name: str
         aliases: list[str]
+        links: list[str]  # CONTAINER:NAME, for this box alone
         address: str
         address6: str
         mac: str
@@ -64,6 +65,7 @@ class Endpoint:
         self.gateway6: str = kept.get("gateway6", "")
         self.mac: str = kept["mac"]
         self.aliases: list[str] = kept.get("aliases", [])
+        self.links: list[str] = kept.get("links", [])
         self.internal: bool = kept.get("internal", False)
         self.mtu: int = kept.get("mtu", definitions.MTU)
         self.link_local: list[str] = kept.get("link_local", [])
@@ -129,16 +131,31 @@ def _endpoint(
         gateway6=network.gateway6,
         mac=want.get("mac") or "02:42:" + ":".join(f"{octet:02x}" for octet in octets),  # as docker's: unique per IP
         aliases=list(want.get("aliases") or ()),
+        links=list(want.get("links") or ()),
         internal=network.internal,
         mtu=min(network.mtu, links.mtu_of_way_out() or network.mtu),  # larger packets would be lost on the way out
         link_local=[f"{each}/{_LINK_LOCAL[':' in each]}" for each in want.get("link_local") or ()],
         priority=want.get("priority", 0),
     )
     if network.options or want.get("driver_options"):
-        from tinybox.container.network import driver_options
-
-        driver_options.carry_out(network.options, want.get("driver_options") or {}, found, others)
+        _carry_out(network.options, want.get("driver_options") or {}, found, others)
     return found
+
+
+def _carry_out(of_network: dict[str, str], of_endpoint: dict[str, str], end: Endpoint, others: list[Endpoint]) -> None:
+    """Put the meaning of the options of a network and of an endpoint into *end*, of a box that has *others*, too.
+
+    StateError: the box has an interface with the name that is asked for.
+    """
+    from tinybox.container.network import driver_options as known
+
+    end.isolated = not known.is_on(of_network, known.TALKS)
+    end.masquerade = known.is_on(of_network, known.MASQUERADE)
+    end.sysctls = known.sysctls(of_endpoint)
+    if name := of_endpoint.get(known.INTERFACE):
+        if name in {other.interface for other in others}:
+            raise StateError(f"interface {name}", "the box has one with this name", "choose another ifname")
+        end.interface = name
 
 
 def _choose_subnet(pool: Pool, network: Network) -> None:

@@ -7,12 +7,8 @@ says what tinybox does anyway.
 from __future__ import annotations
 
 from tinybox.container.network import PREFIX, definitions
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import UsageError
 from tinybox.text_values import is_whole, truth
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from tinybox.container.network.addresses import Endpoint
 
 MTU_LEAST, MTU_LEAST_6, MTU_MOST = 68, 1280, 65535  # see RFC 791, RFC 8200 and veth(4)
 NAME_MOST = 15  # bytes of the name of a link: IFNAMSIZ of netdevice(7), without the zero
@@ -32,18 +28,9 @@ _ALWAYS = {
 _CURE = f"mtu, and {_BRIDGE}name, enable_icc, enable_ip_masquerade or host_binding_ipv4; {PREFIX}"
 
 
-def carry_out(of_network: dict[str, str], of_endpoint: dict[str, str], end: Endpoint, others: list[Endpoint]) -> None:
-    """Put the meaning of the options of a network and of an endpoint into *end*, of a box that has *others*, too.
-
-    StateError: the box has an interface with the name that is asked for.
-    """
-    end.isolated = truth(of_network.get(TALKS) or "true") is False
-    end.masquerade = truth(of_network.get(MASQUERADE) or "true") is not False
-    end.sysctls = sysctls(of_endpoint)
-    if name := of_endpoint.get(INTERFACE):
-        if name in {other.interface for other in others}:
-            raise StateError(f"interface {name}", "the box has one with this name", "choose another ifname")
-        end.interface = name
+def is_on(options: dict[str, str], key: str) -> bool:
+    """Return whether the option *key*, TALKS or MASQUERADE, is on: it is, unless it is given as false."""
+    return truth(options.get(key) or "true") is not False
 
 
 def sysctls(options: dict[str, str]) -> dict[str, str]:

@@ -81,7 +81,7 @@ ANNOTATIONS: dict[str, Any] = {  # those that are JSON, by the part of their nam
     "networks": [
         {
             "name!": str,
-            **dict.fromkeys(("aliases", "link_local"), _TEXTS),
+            **dict.fromkeys(("aliases", "links", "link_local"), _TEXTS),
             "priority": INT64,
             **dict.fromkeys(("address", "address6", "mac"), str),
             "driver_options": _TEXT_MAP,
@@ -103,7 +103,7 @@ NETWORKS = [  # the endpoints of a running container
     {
         **dict.fromkeys((f"{key}!" for key in "network id bridge interface link address gateway mac".split()), str),
         **dict.fromkeys(("address6", "gateway6"), str),
-        **dict.fromkeys(("aliases", "link_local"), _TEXTS),
+        **dict.fromkeys(("aliases", "links", "link_local"), _TEXTS),
         **dict.fromkeys(("internal", "isolated", "masquerade"), bool),
         "mtu": range(1 << 16),
         "priority": INT64,

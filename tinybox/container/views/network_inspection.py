@@ -113,7 +113,7 @@ def _actual_endpoint(listed: Listed, end: Endpoint) -> JsonObject:
     name = "".join(naming.of(listed.paths, listed.id)[:1])
     return {
         "IPAMConfig": None,
-        "Links": None,
+        "Links": end.links or None,
         "DriverOpts": None,
         "GwPriority": end.priority,
         "Aliases": end.aliases,
@@ -136,7 +136,7 @@ def _requested_endpoint(want: EndpointRequest) -> JsonObject:
     requested["LinkLocalIPs"] = want.get("link_local")
     return {
         "IPAMConfig": {key: value for key, value in requested.items() if value} or None,
-        "Links": None,
+        "Links": want.get("links") or None,
         "DriverOpts": want.get("driver_options"),
         "GwPriority": want.get("priority", 0),
         "DNSNames": None,
