@@ -144,7 +144,9 @@ def test_every_option_that_a_service_can_have_is_one_of_run(tmp_path: Path) -> N
     lines = (
         "hostname: h\nprivileged: true\ncap_add: [KILL]\ntmpfs: /t\nmem_limit: 1g\nhealthcheck: {test: x}\nuts: host\n"
     )
-    lines += "ports: [80]\ndns: 1.1.1.1\nextra_hosts: [a=1.1.1.1]\nlogging: {options: {max-size: 1}}\nstop_grace_period: 1s"
+    lines += (
+        "ports: [80]\ndns: 1.1.1.1\nextra_hosts: [a=1.1.1.1]\nlogging: {options: {max-size: 1}}\nstop_grace_period: 1s"
+    )
     assert set(service(tmp_path, lines).options) <= known
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,8 +11,6 @@ import pytest
 from tests.support.boxes import facts, new_name, output
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Command
 
 pytestmark = pytest.mark.root
@@ -95,3 +94,29 @@ def test_ports_and_the_hosts_network(tinybox: Command) -> None:
         0, "WARNING: Published ports are discarded when using host network mode\n",
     )  # fmt: skip
     assert tinybox("run", "--rm", "--network", "host", "busybox", "true").stderr == ""
+
+
+def test_a_parent_of_control_groups(tinybox: Command) -> None:
+    """The box's group is in it; pause, ps, stats, exec and kill find it there; the parent's name begins as ours.
+
+    Control: a box without the option is in the usual group.
+    """
+    names, parent = [new_name(), new_name()], "tinybox-docker-values/inner"
+
+    def groups() -> list[str]:
+        return sorted(str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{parent}/*/cgroup.procs"))
+
+    for name, words in zip(names, (["--cgroup-parent", f"/{parent}/"], []), strict=True):
+        assert tinybox("run", "-d", "--name", name, *words, "busybox", "sleep", "60").returncode == 0
+    number = tinybox("inspect", "--format", "{{.Id}} {{.HostConfig.CgroupParent}}", *names).stdout.split()
+    assert number[1] == parent
+    assert len(number) == 3
+    assert all(number[0] in path for path in groups())
+    assert groups()
+    for verb, state in (("pause", "paused"), ("unpause", "running")):
+        assert tinybox(verb, names[0]).returncode == 0
+        assert tinybox("inspect", "--format", "{{.State.Status}}", *names).stdout.split() == [state, "running"]
+    assert tinybox("exec", names[0], "true").returncode == 0
+    assert int(tinybox("stats", "--no-stream", "--format", "{{.PIDs}}", names[0]).stdout) >= 1
+    assert tinybox("rm", "-f", *names).returncode == 0
+    assert groups() == []

@@ -5,6 +5,7 @@ The host and the image are not asked here: a missing device or user name, or a p
 
 from __future__ import annotations
 
+from tinybox.build import run_options
 from tinybox.container.config import (
     life,
     mount_option,
@@ -67,6 +68,10 @@ def check(service: Service) -> None:
     """Raise UsageError for a value that `run` would refuse; it names the service, its line, and the option."""
     try:
         _check(service.options)
+        for join in service.joins:
+            network_checks.check_endpoint(network_option.fields(join.value(join.network, service)))
+        if service.build is not None:
+            run_options.checked(service.build.for_run)
     except UsageError as error:
         raise UsageError(f"{service.place}: services.{service.name}", str(error)) from error
 

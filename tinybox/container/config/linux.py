@@ -33,10 +33,11 @@ def linux(request: Request) -> Linux:
     """Return the ``linux`` part of the config.json; see OCI's config-linux."""
     private_users = request.modes["userns"] == "private"
     nodes = _devices(request)
+    parent = option_values.cgroup_parent("cgroup-parent", request.options.get("cgroup_parent") or "")
     asked = security_option.parse(request.options.get("security_opt") or ())
     wanted: Linux = {
         "namespaces": _namespaces(request),
-        "cgroupsPath": f"/{group.place(request.container)}",
+        "cgroupsPath": f"/{group.place(request.container, parent or '')}",
         "resources": limits.resources(request, nodes),
         "devices": [node for node, _ in nodes],
         "maskedPaths": [] if request.privileged or asked.open_paths else MASKED,

@@ -100,7 +100,7 @@ def fields_of(text: str) -> Fields:
         elif name in _ONCE:
             found[name] = value
         else:
-            raise UsageError(option, f"unexpected key '{key}' in '{word}'", ", ".join((*_ONCE, *_SWITCHES, *_SEVERAL)))
+            raise UsageError(option, f"unexpected key '{key}' in '{word}'", "type=, source=, target=, readonly")
     found["type"] = found["type"].lower()
     _check(option, found)
     return found

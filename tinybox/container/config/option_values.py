@@ -171,6 +171,14 @@ def domain_name(option: str, text: str) -> str | None:
     return text or None
 
 
+def cgroup_parent(option: str, text: str) -> str | None:
+    """Return *text* if it is a path of control groups, as ``/web/batch``; None if it is empty; see cgroups(7)."""
+    parts = [part for part in text.split("/") if part]
+    if (text and not parts) or "." in parts or ".." in parts or not text.isprintable():
+        raise UsageError(f"--{option} {text}", "is not a path of a control group", "a path such as /web or web/batch")
+    return "/".join(parts) or None
+
+
 def throttle(option: str, text: str) -> dict[str, int]:
     """Return ``/dev/sda:1m`` as OCI's throttle (bytes or operations a second) or weight, with the device's numbers."""
     path, number_of = pair(option, text, ":", "write /dev/sda:1m" if option.endswith("-bps") else "write /dev/sda:100")

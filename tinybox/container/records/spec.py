@@ -146,6 +146,7 @@ GROUP_ADD = "tinybox.group-add"  # JSON: a list, as --group-add was written
 INIT = "tinybox.init"
 REMOVE = "tinybox.remove"
 CIDFILE = "tinybox.cidfile"  # as --cidfile was written
+CGROUP_PARENT = "tinybox.cgroup-parent"  # the path of the group in which its group is, without a leading slash
 VOLUMES_FROM = "tinybox.volumes-from"  # JSON: a list, as --volumes-from was written
 CREATED = "tinybox.created"
 STOP_SIGNAL = "tinybox.stop-signal"

@@ -105,7 +105,7 @@ class Listed:
     def group(self) -> Cgroup:
         """Its control group, which exists while it runs."""
         where = self._where or hierarchies()
-        return Cgroup(place(self.id), where, where.v1)
+        return Cgroup(place(self.id, self.annotations.get(spec.CGROUP_PARENT, "")), where, where.v1)
 
     def is_paused(self) -> bool:
         """Return whether its processes are frozen."""
