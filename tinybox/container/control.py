@@ -98,7 +98,7 @@ def kill(paths: Paths, word: str, signal_word: str) -> None:
     with running(paths, word) as target:
         if number == signal.SIGKILL:
             forbid_restart(paths, target.id)
-            freezing.group(target.id).thaw()
+            freezing.group(paths, target.id).thaw()
         target.send(number)
         if number == signal.SIGKILL:
             _has_ended(target, DYING)
@@ -146,7 +146,7 @@ def bring_down(paths: Paths, container: str, number: int, grace: float | None) -
             if number != signal.SIGKILL:
                 raise
             forbid_restart(paths, container)
-            freezing.group(container).kill()  # only the control group tells which processes are its own
+            freezing.group(paths, container).kill()  # only the control group tells which processes are its own
             continue
         except StateError:
             continue  # its owner removes it because of --rm
@@ -170,10 +170,12 @@ def _end(paths: Paths, now: State, number: int, grace: float | None) -> None:
     except StateError:
         return
     with target:
-        freezing.group(target.id).thaw()
+        freezing.group(paths, target.id).thaw()
         target.send(number)
         if not _has_ended(target, grace):
-            freezing.group(target.id).thaw()  # in a frozen group of cgroup v1, even KILL has no effect before the thaw
+            freezing.group(
+                paths, target.id
+            ).thaw()  # in a frozen group of cgroup v1, even KILL has no effect before the thaw
             target.send(signal.SIGKILL)
             _has_ended(target, PATIENCE)
 

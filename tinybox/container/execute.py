@@ -68,7 +68,7 @@ class Execution:
         options: dict[str, Any],
         handles: Handles,
     ) -> None:
-        freezing.refuse_paused(target.id)
+        freezing.refuse_paused(paths, target.id)
         config = spec.load(paths.bundle(target.id))
         self.paths, self.handles, self.limits_memory = paths, handles, False
         self.cgroup = lifecycle.group(target.id, config, here)

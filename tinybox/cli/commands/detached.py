@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.cli.before_run import check_runtime, refuse_seeing, warn_of_another_processor, warn_of_host_changes
+from tinybox.cli.before_run import check_runtime, refuse_seeing, warn_of_host_changes, warn_of_options
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
@@ -45,7 +45,7 @@ def _registered(
     policy = checked(options.get("pull", MISSING))
     make = lambda: launch.register(image, command, options, Handles(), at_once=at_once)  # noqa: E731
     container = with_image(image, make, policy, options.get("platform", ""), quiet=bool(options.get("quiet")))
-    warn_of_another_processor(container)
+    warn_of_options(container)
     return container
 
 

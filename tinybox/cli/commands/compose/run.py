@@ -12,7 +12,7 @@ import click
 from tinybox.cli import run as command_line
 from tinybox.cli.commands.compose import build as building
 from tinybox.cli.commands.compose.boxes import terminal_options
-from tinybox.cli.commands.compose.project_options import REMOVE_ORPHANS, command, handle_orphans, parts
+from tinybox.cli.commands.compose.project_options import REMOVE_ORPHANS, command, parts, remove_or_name_orphans
 from tinybox.cli.pulling import NEVER, bring
 from tinybox.compose import one_off, rehearsal
 from tinybox.compose.reading import dotenv
@@ -68,7 +68,7 @@ def run(given: ProjectOptions, /, service: str, words: tuple[str, ...], **option
     paths, here, project = parts(given)
     chosen = by_name(project.services, service)
     changes = _changes(project, words, options)
-    handle_orphans(given, paths, here, project, remove=options["remove_orphans"])
+    remove_or_name_orphans(given, paths, here, project, remove=options["remove_orphans"])
     above = [] if options["no_deps"] else [each for each in project.chosen([service], ()) if each is not chosen]
     for each in [*above, chosen]:
         each.pull = options["pull"] or each.pull
