@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from tinybox.images import build_cache
+from tinybox.images import build_cache, image_events
 from tinybox.images.removal import collect
 from tinybox.images.store import layer_key
 from tinybox.linux import trees
@@ -37,7 +37,9 @@ def clear(store: Store) -> int:
             if build_cache.remove_mount(path):
                 freed += size_of_it
         collect(store)
-        return freed + before - sum(store.layers().values())
+        freed += before - sum(store.layers().values())
+    image_events.emit_of_builds(store.root, freed)
+    return freed
 
 
 def size(store: Store) -> tuple[int, int]:

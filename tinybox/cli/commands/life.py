@@ -19,7 +19,7 @@ from tinybox.container.config import option_values
 from tinybox.container.config.options import OPTIONS
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
-from tinybox.container.records import host, naming
+from tinybox.container.records import events, host, naming
 from tinybox.container.records.paths import Paths
 from tinybox.errors import OptionError, UsageError
 
@@ -134,6 +134,7 @@ def _execute(name: str, command: tuple[str, ...], options: dict[str, Any], depar
     handles = Handles((stdin, out, err), interactive=stdin == 0, watched=not options["detach"])
     if departure is not None:
         departure.area, handles.leaving = here.arguments, departure
+        departure.told = lambda: running.tell("exec_detach")
     program = statuses.of_program(detached=options["detach"])
     with control.running(paths, name) as target, wait_loop.Signals() as signals, program:
         running = Execution(paths, here, target, command, options, handles)
@@ -179,6 +180,7 @@ def restart(names: tuple[str, ...], seconds: float | None, signal_word: str) -> 
         container = launch.owned(paths, here, name)
         if container is not None:
             detached.begin(container)
+        events.emit(paths, naming.find(paths, name), "restart")
 
     return each(names, again)
 
