@@ -5,8 +5,11 @@
     │   └── OptionError        125  an option is unknown, or its value cannot be read
     ├── HostError              125  this host lacks something: root, a controller, a system call
     ├── ImageError             125  an image or an archive is missing, damaged or unsafe
+    │   └── NoSuchImageError   125  the store has no image of that name or id
     ├── UnfitFileError         125  a file of a container or an image cannot be read safely
     ├── StateError             125  a container is not in the state that the command needs
+    │   ├── NoSuchError        125  there is no container, network or volume of that name or id
+    │   ├── ConflictError      125  a name is taken, or a thing is in use
     │   └── DamagedError       125  a file that tinybox has written was damaged by something else
     ├── StepError              125  a step of the plan failed; the steps before it were undone
     ├── NotExecutableError     126  the program exists, but execve(2) refuses it
@@ -68,12 +71,24 @@ class ImageError(TinyboxError):
     """An image, a layer or an archive is missing, damaged or unsafe."""
 
 
+class NoSuchImageError(ImageError):
+    """The store has no image of that name or id."""
+
+
 class UnfitFileError(TinyboxError):
     """A file of a container or an image cannot be read safely: it is not regular, too large, or under a lease."""
 
 
 class StateError(TinyboxError):
     """A container is not in the state that the command needs, or there is no such container."""
+
+
+class NoSuchError(StateError):
+    """There is no container, network or volume of that name or id; or another command has just removed it."""
+
+
+class ConflictError(StateError):
+    """A name is taken, or a thing cannot be removed because another one uses it."""
 
 
 class DamagedError(StateError):

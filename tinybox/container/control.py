@@ -17,7 +17,7 @@ from tinybox.container import freezing, lifecycle
 from tinybox.container.config import signal_option
 from tinybox.container.network import addresses, hosts_file
 from tinybox.container.records import events, naming, spec, state, waking
-from tinybox.errors import DamagedError, StateError, UsageError
+from tinybox.errors import DamagedError, NoSuchError, StateError, UsageError
 from tinybox.linux import proc
 
 TYPE_CHECKING = False
@@ -212,10 +212,9 @@ def remove(paths: Paths, here: Host, word: str, *, force: bool, volumes: bool) -
         raise StateError(f"container {word}", error.cause, f"stop it first, or tinybox rm -f {word}") from error
     if not os.path.isdir(paths.bundle(container)):
         record.close()
-        raise StateError(f"container {word}", "no such container", "another command has just removed it")
-    gone = events.of_container(
-        paths, container, "destroy", record.state.get("annotations", {})
-    )  # it still has its name
+        raise NoSuchError(f"container {word}", "no such container", "another command has just removed it")
+    annotations = record.state.get("annotations", {})
+    gone = events.of_container(paths, container, "destroy", annotations)  # it still has its name
     lifecycle.delete(paths, container, volumes_too=volumes)
     events.write(paths, gone)
     record.close()

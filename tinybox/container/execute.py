@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 
-from tinybox.container import freezing, lifecycle
+from tinybox.container import control, freezing, lifecycle
 from tinybox.container.config import configure, option_values, user_option
 from tinybox.container.planning import cgroups, program, streams
 from tinybox.container.planning.planner import check_labels, oom_score
@@ -39,6 +39,21 @@ if TYPE_CHECKING:
 
 TARGET = "target"  # the key of the pidfd in Handles.namespace_fds
 ROOT = "root"  # the key of the root directory there, if the container has no mount namespace of its own
+
+
+def execute(
+    paths: Paths, here: Host, word: str, command: Sequence[str], options: dict[str, Any], handles: Handles
+) -> Ending | None:
+    """Run *command* in the running container that *word* names, with the *options* of docker-exec(1); return its end.
+
+    With the option ``detach`` leave it running, and return None. Raises StateError if the container does not run.
+    """
+    with control.running(paths, word) as target, wait_loop.Signals() as signals:
+        execution = Execution(paths, here, target, command, options, handles)
+        if not options.get("detach"):
+            return execution.run(signals)
+        execution.leave()
+    return None
 
 
 class Execution:
@@ -69,6 +84,8 @@ class Execution:
         handles.namespace_fds[TARGET] = os.dup(target.pidfd)
         self.plan = plan(self.task, self.mode, dies_with_parent=not options.get("detach"))
         self.runner = PlanRunner(self.plan, handles)
+        if handles.leaving is not None:
+            handles.leaving.told = lambda: self.tell("exec_detach")
 
     def start(self) -> None:
         """Carry out the plan; return when the program runs, or undo everything and raise the error.

@@ -16,7 +16,7 @@ from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, spec, state
 from tinybox.container.records.paths import Paths
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import NoSuchError, StateError, UsageError
 from tinybox.images import tidying
 from tinybox.images.store import Store, this_architecture
 
@@ -130,7 +130,7 @@ def owned(paths: Paths, here: host.Host, word: str, window: tuple[int, int] = (0
         raise
     if not record.state:
         record.close()
-        raise StateError(f"container {word}", "no such container", "another command has just removed it")
+        raise NoSuchError(f"container {word}", "no such container", "another command has just removed it")
     handles = Handles()
     handles.window = window
     try:

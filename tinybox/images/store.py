@@ -21,7 +21,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from tinybox.errors import HostError, ImageError
+from tinybox.errors import HostError, ImageError, NoSuchImageError
 from tinybox.images.reference import Reference, is_id, parse
 from tinybox.linux import quick_json as json
 from tinybox.linux.locks import Lock
@@ -197,7 +197,7 @@ class Store:
         if found:
             raise ImageError(f"image {text!r}", f"{len(found)} image ids begin so", "give more of the id")
         cure = "'tinybox images' lists all images; 'tinybox pull' and 'tinybox import' add more"
-        raise ImageError(f"image {text!r}", f"{NO_SUCH} in {self.root}", cure)
+        raise NoSuchImageError(f"image {text!r}", f"{NO_SUCH} in {self.root}", cure)
 
     def _load(self, image_id: str, reference: str) -> Image:
         return Image(self.root, image_id, reference, self.record(image_id, reference))

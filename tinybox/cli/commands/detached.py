@@ -6,7 +6,7 @@ from tinybox.cli.before_run import check_runtime, refuse_seeing, warn_of_another
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
-from tinybox.container.monitor import attach, attach_protocol, background
+from tinybox.container.monitor import attach, attach_protocol, background, starting
 from tinybox.container.process import detaching, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import events, host, naming, state, waking
@@ -82,9 +82,7 @@ def start(names: tuple[str, ...], *, attached: bool, interactive: bool, keys: st
 
 
 def _start(paths: Paths, here: host.Host, name: str) -> None:
-    container = launch.owned(paths, here, name)
-    if container is not None:
-        begin(container)
+    starting.start(paths, here, name, warn_of_host_changes)
 
 
 def restore(

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinybox.cli import completion, statuses
+from tinybox.cli.before_run import warn_of_host_changes
 from tinybox.cli.commands import detached
 from tinybox.cli.run_command import declared, table_command
 from tinybox.cli.several import each
-from tinybox.container import control, launch
+from tinybox.container import control
 from tinybox.container import update as updating
 from tinybox.container.config import option_values
 from tinybox.container.config.options import OPTIONS
-from tinybox.container.process import wait_loop
+from tinybox.container.monitor import starting
 from tinybox.container.process.handles import Handles
-from tinybox.container.records import events, host, naming
+from tinybox.container.records import host, naming
 from tinybox.container.records.paths import Paths
 from tinybox.errors import OptionError, UsageError
 
@@ -121,7 +122,7 @@ def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
 
 
 def _execute(name: str, command: tuple[str, ...], options: dict[str, Any], departure: Departure | None = None) -> int:
-    from tinybox.container.execute import Execution
+    from tinybox.container import execute as executing
 
     paths = Paths()
     here = host.read(paths.cache)
@@ -134,17 +135,11 @@ def _execute(name: str, command: tuple[str, ...], options: dict[str, Any], depar
     handles = Handles((stdin, out, err), interactive=stdin == 0, watched=not options["detach"])
     if departure is not None:
         departure.area, handles.leaving = here.arguments, departure
-        departure.told = lambda: running.tell("exec_detach")
-    program = statuses.of_program(detached=options["detach"])
-    with control.running(paths, name) as target, wait_loop.Signals() as signals, program:
-        running = Execution(paths, here, target, command, options, handles)
-        if options["detach"]:
-            running.leave()
-            return 0
-        ending = running.run(signals)
-    if ending.complaint:
+    with statuses.of_program(detached=options["detach"]):
+        ending = executing.execute(paths, here, name, command, options, handles)
+    if ending is not None and ending.complaint:
         print(f"tinybox: {ending.complaint}", file=sys.stderr)
-    return ending.status
+    return 0 if ending is None else ending.status
 
 
 @click.command()
@@ -174,14 +169,7 @@ def restart(names: tuple[str, ...], seconds: float | None, signal_word: str) -> 
     paths = Paths()
     here = host.read(paths.cache)
     here.check()
-
-    def again(name: str) -> None:
-        control.stop(paths, name, seconds, signal_word)
-        container = launch.owned(paths, here, name)
-        if container is not None:
-            detached.begin(container)
-        events.emit(paths, naming.find(paths, name), "restart")
-
+    again = lambda name: starting.restart(paths, here, name, seconds, signal_word, warn_of_host_changes)  # noqa: E731
     return each(names, again)
 
 

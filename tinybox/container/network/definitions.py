@@ -10,7 +10,7 @@ import os
 
 from tinybox.container.network import BRIDGE, HOST, NONE
 from tinybox.container.records import naming
-from tinybox.errors import DamagedError, StateError, UsageError, report
+from tinybox.errors import DamagedError, NoSuchError, StateError, UsageError, report
 from tinybox.linux import files, unnamed
 from tinybox.linux import quick_json as json
 from tinybox.linux.locks import lock_file
@@ -94,7 +94,8 @@ def find(paths: Paths, word: str) -> Network:
     if len(found) == 1:
         return found[0]
     cause = "is ambiguous: more than one id begins with it" if found else "not found"
-    raise StateError(f"network {word}", cause, "tinybox network ls lists them")
+    kind = StateError if found else NoSuchError
+    raise kind(f"network {word}", cause, "tinybox network ls lists them")
 
 
 def every(paths: Paths) -> list[Network]:

@@ -9,7 +9,7 @@ import time
 from tinybox.container.network import BRIDGE, DEFAULT, HOST, NONE, addresses, definitions, pools, subnets
 from tinybox.container.network.definitions import Network
 from tinybox.container.records import events, naming
-from tinybox.errors import DamagedError, StateError, UsageError
+from tinybox.errors import ConflictError, DamagedError, StateError, UsageError
 from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
@@ -55,7 +55,7 @@ def create(paths: Paths, name: str, request: NetworkOptions) -> Network:
         if name in (BRIDGE, HOST, NONE, DEFAULT):
             raise StateError(f"network {name}", "operation is not permitted on predefined networks", "choose another")
         if any(other.name == name for other in others) or os.path.lexists(f"{paths.networks}/{name}.json"):  # damaged
-            raise StateError(f"network {name}", f"network with name {name} already exists", "choose another")
+            raise ConflictError(f"network {name}", f"network with name {name} already exists", "choose another")
         number = os.urandom(32).hex()
         kept = _subnets(request, others)
         made = Network(
@@ -204,7 +204,7 @@ def remove(paths: Paths, word: str) -> str:
             if owners := sorted(set(pool.leases().values())):
                 pairs = ", ".join(_described(paths, os.path.basename(owner)) for owner in owners)
                 cure = f"tinybox network disconnect {network.name} CONTAINER"
-                raise StateError(f"network {network.name}", f"has active endpoints ({pairs})", cure)
+                raise ConflictError(f"network {network.name}", f"has active endpoints ({pairs})", cure)
             definitions.remove(paths, network)
             pool.remove()
     events.write(paths, events.of_network(network.id, network.name, "destroy"))
@@ -216,7 +216,7 @@ def _remove_damaged(paths: Paths, name: str) -> str:
     members = [container for container, endpoint in users(paths) if endpoint.network == name]
     if members:
         pairs = ", ".join(_described(paths, container) for container in members)
-        raise StateError(f"network {name}", f"has active endpoints ({pairs})", "stop them first")
+        raise ConflictError(f"network {name}", f"has active endpoints ({pairs})", "stop them first")
     os.unlink(os.path.join(paths.networks, f"{name}.json"))
     return name
 

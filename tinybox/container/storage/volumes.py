@@ -10,7 +10,7 @@ import os
 import time
 
 from tinybox.container.records import events, naming, spec
-from tinybox.errors import DamagedError, StateError, UsageError, report
+from tinybox.errors import ConflictError, DamagedError, NoSuchError, StateError, UsageError, report
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
 from tinybox.linux.locks import Lock, lock_file
@@ -225,7 +225,7 @@ def find(paths: Paths, name: str) -> Volume:
     """Return the volume *name*; StateError if there is none."""
     if naming.is_allowed(name) and os.path.isdir(os.path.join(paths.volumes, name)):
         return Volume(paths, name)
-    raise StateError(f"volume {name}", "no such volume", "tinybox volume ls lists them")
+    raise NoSuchError(f"volume {name}", "no such volume", "tinybox volume ls lists them")
 
 
 def users(paths: Paths, damaged: Callable[[str, DamagedError], object]) -> dict[str, list[str]]:
@@ -252,7 +252,7 @@ def remove(paths: Paths, volume: Volume) -> None:
     containers = users(paths, _refuse).get(volume.path, [])
     if containers:
         shown = ", ".join(container[:12] for container in containers)
-        raise StateError(f"volume {volume.name}", f"is in use by {shown}", "remove them first: tinybox rm")
+        raise ConflictError(f"volume {volume.name}", f"is in use by {shown}", "remove them first: tinybox rm")
     _remove(paths, volume.folder)
 
 
