@@ -61,7 +61,6 @@ LEFT_OUT = {
     **_for(_SWARM, "volume-driver", *_NEW),
     "volume update": _SWARM,
     **_for(NOT_YET, "add-host cache-from cgroup-parent shm-size ulimit", "build"),
-    **_for(NOT_YET, "filter keep-storage", "builder prune"),
     **_for(NOT_YET, "cgroup-parent link-local-ip", *_NEW),
     **_for(_NETWORKS, "link", *_NEW),
     **_for("--device gives a box a device of the host", "gpus", *_NEW),
