@@ -66,7 +66,11 @@ COMMANDS: Table = {
         "Show the layers of an image or a container, and what they cover",
     ),
     "rmi": ("tinybox.cli.commands.image.images", "rmi", "Remove images"),
-    "events": ("tinybox.cli.commands.events", "events", "Show the events of containers as they happen"),
+    "events": (
+        "tinybox.cli.commands.events",
+        "events",
+        "Show what happens to containers, images, networks and volumes",
+    ),
     "inspect": ("tinybox.cli.commands.inspection", "inspect", "Show all details of containers and images as JSON"),
     "logs": ("tinybox.cli.commands.logs", "logs", "Show the output of a container"),
     "ns": ("tinybox.cli.commands.processes", "ns", "Show the namespaces of host and box side by side"),

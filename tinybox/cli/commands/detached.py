@@ -9,7 +9,7 @@ from tinybox.container import launch, lifecycle
 from tinybox.container.monitor import attach, attach_protocol, background, starting
 from tinybox.container.process import detaching, wait_loop
 from tinybox.container.process.handles import Handles
-from tinybox.container.records import host, naming, state, waking
+from tinybox.container.records import events, host, naming, state, waking
 from tinybox.container.records.paths import Paths
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation import terminal
@@ -132,6 +132,7 @@ def begin_attached(
 ) -> int:
     """Start a registered container under a monitor, attached from its first byte of output on; return its status."""
     connection, monitor_end = attach_protocol.pair()
+    container.emit("attach")
     with wait_loop.Signals() as signals:
         begin(container, monitor_end)
         monitor_end.close()
@@ -154,6 +155,7 @@ def attach_to(name: str, *, stdin: bool = True, proxy: bool = True, keys: str = 
         cause = "runs in the foreground, with --rm and without a terminal of its own"
         raise StateError(f"container {name}", cause, "run it with -d, with -it, or without --rm") from error
     waking.owner_of(now["pid"])
+    events.emit(paths, container, "attach", now["annotations"])
     with wait_loop.Signals() as signals:
         inside = bool(now.get("terminal"))
         return attach.attend(
