@@ -53,6 +53,7 @@ GROUND_UP = (
     "lab",
     "lab/catalogue",
     "compose",
+    "api",
     "oci",
     "cli",
     "cli/formatting",
