@@ -2,6 +2,7 @@
 
     TinyboxError               125  tinybox could not carry out the command
     ├── UsageError             125  an argument is wrong: an option, a size, a name
+    │   └── OptionError        125  an option is unknown, or its value cannot be read
     ├── HostError              125  this host lacks something: root, a controller, a system call
     ├── ImageError             125  an image or an archive is missing, damaged or unsafe
     │   └── NoSuchImageError   125  the store has no image of that name or id
@@ -15,7 +16,8 @@
     └── NotFoundError          127  there is no such program in the container
     SyscallError (an OSError)       one system call failed; its caller may turn this into one of the errors above
 
-The exit statuses are those of docker-run(1). A traceback that reaches a user is a bug in tinybox.
+The exit statuses are those of docker-run(1); other commands end with 1 after most of them: cli/statuses.py. A traceback
+that reaches a user is a bug in tinybox.
 """
 
 from __future__ import annotations
@@ -55,6 +57,10 @@ def printable(text: str) -> str:
 
 class UsageError(TinyboxError):
     """An argument of the command, or a field of a config file, is wrong."""
+
+
+class OptionError(UsageError):
+    """An option is unknown, or its value cannot be read; the status is 125 in every command, as in docker."""
 
 
 class HostError(TinyboxError):

@@ -34,7 +34,7 @@ FLOOR_INSIDE = {room: number for number, floor in enumerate(CONTAINER_FLOORS) fo
 CONFINED = {
     "click": ("tinybox/cli/", False),
     "pyroute2": ("tinybox/isolation/network/interfaces.py", True),
-    "yaml": ("tinybox/compose/document.py", True),
+    "yaml": ("tinybox/compose/reading/document.py", True),
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tinybox.cli import statuses
 from tinybox.cli.lazy_group import LazyGroup, Table, UnknownCommandError
 from tinybox.container import lifecycle
 from tinybox.container.records import host
@@ -78,7 +79,7 @@ COMMANDS: Table = {
         "Show the process tree of a container, seen from outside and inside",
     ),
     "compose": (
-        "tinybox.cli.commands.compose",
+        "tinybox.cli.commands.compose.group",
         "compose",
         "Run the containers that a compose file describes",
     ),
@@ -96,10 +97,6 @@ COMMANDS: Table = {
     "network": ("tinybox.cli.commands.networks", "network", "List, make, show and remove networks; connect boxes"),
     "volume": ("tinybox.cli.commands.volumes", "volume", "List, make, show and remove volumes"),
 }
-
-# These commands end with 125, 126 or 127 after an error, as docker-run(1); all others end with 1.
-AS_RUN = {"run", "exec", "create", "start", "oci"}
-
 
 GROUPS = {"container", "image"}  # their commands are those above
 
@@ -160,7 +157,7 @@ def sweep() -> None:
 
 
 def start(arguments: list[str]) -> int:
-    """Run the command line *arguments* with click; turn click's errors into tinybox's: one line, status 125.
+    """Run the command line *arguments* with click; turn click's errors into tinybox's: one line, docker's status.
 
     ``help COMMAND`` is ``COMMAND --help``, as in docker.
     """
@@ -171,16 +168,18 @@ def start(arguments: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command; click 8.1 prints the help itself
             click.echo(error.format_message())
             return 0
-        raise _in_one_line(error) from error
+        failure = _in_one_line(error)
+        failure.status = statuses.of_command_line(error)
+        raise failure from error
     except TinyboxError as error:
         error.status = _status(arguments, error)
         raise
     except BrokenPipeError:
         raise
     except OSError as error:
-        failure = TinyboxError(str(error.filename or "system"), error.strerror or str(error))
-        failure.status = _status(arguments, failure)
-        raise failure from error
+        failed = TinyboxError(str(error.filename or "system"), error.strerror or str(error))
+        failed.status = _status(arguments, failed)
+        raise failed from error
     except click.Abort:
         return 130
     except click.ClickException as error:
@@ -201,9 +200,9 @@ def _in_one_line(error: click.UsageError) -> UsageError:
 
 
 def _status(arguments: list[str], error: TinyboxError) -> int:
-    """Return the exit status of the command line *arguments* after *error*: the error's, or 1; see AS_RUN."""
-    named = [word for word in arguments if word in COMMANDS and word not in GROUPS] or ["run"]
-    return error.status if named[0] in AS_RUN or named[:2] == ["compose", "exec"] else 1
+    """Return the exit status of the command line *arguments* after *error*."""
+    named = [word for word in arguments if word in COMMANDS and word not in GROUPS]
+    return statuses.of(named or ["run"], error)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ one, *never* brings none. An image is made by its recipe if it has one, else pul
 
 from __future__ import annotations
 
-from tinybox.errors import ImageError, NoSuchImageError, UsageError
+from tinybox.errors import ImageError, NoSuchImageError, OptionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ MISSING, ALWAYS, NEVER = "missing", "always", "never"
 
 
 def checked(policy: str) -> str:
-    """Return the *policy* of --pull; UsageError, in docker's words, if there is no such policy."""
+    """Return the *policy* of --pull; OptionError, in docker's words, if there is no such policy."""
     if policy not in (MISSING, ALWAYS, NEVER):
-        raise UsageError("", f'invalid pull option: \'{policy}\': must be one of "{ALWAYS}", "{MISSING}" or "{NEVER}"')
+        raise OptionError("", f'invalid pull option: \'{policy}\': must be one of "{ALWAYS}", "{MISSING}" or "{NEVER}"')
     return policy
 
 

@@ -206,7 +206,7 @@ def test_a_reader_that_goes_away_is_no_error(tinybox: Command, tmp_path: Path) -
 def test_exec_runs_in_the_service(tinybox: Command, tmp_path: Path) -> None:
     """Its status is the program's, or 127 without a program; a service without a container is an error."""
     with project(tinybox, tmp_path, TWO) as shop:
-        one_line(shop("exec", "web", "true"), 125, "service web", "has no container")
+        one_line(shop("exec", "web", "true"), 1, "service web", "has no container")
         shop.up()
         one_line(shop("exec", "web", "no-such-program"), 127, "no-such-program")
         assert shop("exec", "-it", "web", "true").returncode == 0  # as users type it

@@ -11,7 +11,7 @@ from tinybox.container.process import detaching, wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, state, waking
 from tinybox.container.records.paths import Paths
-from tinybox.errors import StateError, TinyboxError, UsageError
+from tinybox.errors import StateError, UsageError
 from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
@@ -95,17 +95,11 @@ def restore(
     here = host.read(paths.cache)
     here.check()
 
-    def own(name: str) -> lifecycle.Container:
-        try:
-            return _owned_with_checkpoint(paths, here, name, checkpoint, folder)
-        except TinyboxError as error:
-            error.status = 1  # as docker start
-            raise
-
     if attached or interactive:
         detaching.key_bytes(keys or detaching.DETACH)
-        return _begin_attached(paths, own(names[0]), interactive=interactive, keys=keys)
-    return each(names, lambda name: begin(own(name)))
+        container = _owned_with_checkpoint(paths, here, names[0], checkpoint, folder)
+        return _begin_attached(paths, container, interactive=interactive, keys=keys)
+    return each(names, lambda name: begin(_owned_with_checkpoint(paths, here, name, checkpoint, folder)))
 
 
 def _owned_with_checkpoint(

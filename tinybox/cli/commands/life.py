@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybox.cli import completion
+from tinybox.cli import completion, statuses
 from tinybox.cli.before_run import warn_of_host_changes
 from tinybox.cli.commands import detached
 from tinybox.cli.run_command import declared, table_command
@@ -22,7 +22,7 @@ from tinybox.container.monitor import starting
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming
 from tinybox.container.records.paths import Paths
-from tinybox.errors import UsageError
+from tinybox.errors import OptionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +43,9 @@ LIVING_NAME = click.argument("name", metavar="CONTAINER", shell_complete=complet
 
 
 def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: float | None) -> float | None:
-    """Return *seconds*; UsageError for nan, inf, and more than the kernel can wait."""
+    """Return *seconds*; OptionError for nan, inf, and more than the kernel can wait."""
     if seconds is not None and not abs(seconds) <= option_values.TIME_MOST:
-        raise UsageError(f"--time {seconds}", "is not a time in seconds", "10 is usual; -1: no limit")
+        raise OptionError(f"--time {seconds}", "is not a time in seconds", "10 is usual; -1: no limit")
     return seconds
 
 
@@ -135,7 +135,8 @@ def _execute(name: str, command: tuple[str, ...], options: dict[str, Any], depar
     handles = Handles((stdin, out, err), interactive=stdin == 0, watched=not options["detach"])
     if departure is not None:
         departure.area, handles.leaving = here.arguments, departure
-    ending = executing.execute(paths, here, name, command, options, handles)
+    with statuses.of_program(detached=options["detach"]):
+        ending = executing.execute(paths, here, name, command, options, handles)
     if ending is not None and ending.complaint:
         print(f"tinybox: {ending.complaint}", file=sys.stderr)
     return 0 if ending is None else ending.status
@@ -231,4 +232,5 @@ def update(names: tuple[str, ...], **options: str | None) -> int:
     given = {key: value for key, value in options.items() if value is not None}
     if not given:
         raise UsageError("update", "no option was given", "tinybox update --help lists them")
+    updating.check(given)
     return each(names, lambda name: updating.update(paths, here, name, given))

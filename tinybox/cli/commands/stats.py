@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from tinybox.cli.formatting.table import Columns, Table
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import listing, statistics, units
 from tinybox.container.views.listing import Listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 USUAL = "ID Name CPUPerc MemUsage MemPerc NetIO BlockIO PIDs"
 CLEAR = "\033[H\033[J"
@@ -66,8 +70,14 @@ def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool,
     CPU is in percent of one CPU. A value that this host does not count for a container is --. Without a memory
     controller, MEM USAGE is the proportional share of its processes (PSS).
     """
-    paths, table = Paths(), Table(COLUMNS | WHOLE if no_trunc else COLUMNS, style, USUAL)
-    for pairs in statistics.pairs(lambda: _chosen(paths, names, at_rest=at_rest)):
+    paths = Paths()
+    show(lambda: _chosen(paths, names, at_rest=at_rest), style, no_stream=no_stream, no_trunc=no_trunc)
+
+
+def show(chosen: Callable[[], list[Listed]], style: str, *, no_stream: bool, no_trunc: bool) -> None:
+    """Print the usage of the containers that *chosen* returns, once or every second, as --format *style* says."""
+    table = Table(COLUMNS | WHOLE if no_trunc else COLUMNS, style, USUAL)
+    for pairs in statistics.pairs(chosen):
         clear = CLEAR if table.is_table and not no_stream and sys.stdout.isatty() else ""
         click.echo(clear + "".join(f"{line}\n" for line in table.lines(pairs)), nl=False)
         if no_stream:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinybox import text_values
 from tinybox.container.views import units
-from tinybox.errors import UsageError
+from tinybox.errors import OptionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,12 +54,19 @@ class Filter:
 
 
 def pairs(words: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:
-    """Return the values of each key in *words*, a list of ``KEY=VALUE``; UsageError if a key is none of *keys*."""
+    """Return the values of each key in *words*, a list of ``KEY=VALUE``.
+
+    OptionError, in docker's words: there is no ``=``. UsageError: a key is none of *keys*.
+    """
     values: dict[str, list[str]] = {}
     for word in words:
         key, equals, value = word.partition("=")
-        if not equals or key not in keys:
-            raise UsageError(f"--filter {word}", "is no filter", f"KEY=VALUE; keys: {', '.join(keys)}")
+        key = key.strip().lower()
+        if not equals:
+            cause = "bad format of filter (expected name=value)"
+            raise OptionError(f"--filter {word}", cause, f"keys: {', '.join(keys)}")
+        if key not in keys:
+            raise UsageError(f"--filter {word}", f"invalid filter '{key}'", f"keys: {', '.join(keys)}")
         values.setdefault(key, []).append(value)
     return values
 

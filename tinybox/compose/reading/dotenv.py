@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tinybox.compose.interpolation import interpolate
+from tinybox.compose.reading.interpolation import interpolate
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
@@ -42,6 +42,18 @@ def read(path: str, outside: Mapping[str, str]) -> dict[str, str | None]:
         if name not in outside:
             known.pop(name, None)
             known |= {} if value is None else {name: value}
+    return found
+
+
+def read_raw(path: str) -> dict[str, str | None]:
+    """Return the variables of the file *path* with their values unchanged: quotes and dollars are part of them."""
+    found: dict[str, str | None] = {}
+    for number, line in enumerate(_lines(path), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            name, equals, value = line.partition("=")
+            if not name.strip():
+                raise UsageError(f"{path}:{number}", "is not NAME=VALUE")
+            found[name.strip()] = value if equals else None
     return found
 
 

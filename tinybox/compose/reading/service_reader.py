@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from tinybox.compose import service_keys
-from tinybox.compose.service import Join, Service
+from tinybox.compose.reading import service_keys
+from tinybox.compose.reading.service import Join, Service
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tinybox.compose.document import Field
-    from tinybox.compose.service import ServiceContext
+    from tinybox.compose.reading.document import Field
+    from tinybox.compose.reading.service import ServiceContext
 
 
 def read(name: str, field: Field, context: ServiceContext) -> Service:
@@ -30,6 +30,8 @@ def read(name: str, field: Field, context: ServiceContext) -> Service:
     for other in [*service.depends_on]:
         if other not in context.services and other not in service.optional:
             raise entries.get("depends_on", field).wrong(f"there is no service {other}")
+    if service.files and service.options.get("read_only"):
+        raise entries["read_only"].wrong("lets no secret or config be copied into the box", "file: PATH mounts one")
     if "network_mode" in entries and "networks" in entries:
         raise entries["network_mode"].wrong("conflicts with networks", "leave one of them out")
     if not service.joins and "network_mode" not in entries:

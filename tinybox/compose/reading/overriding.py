@@ -6,7 +6,7 @@ and a long form can be merged; see "Merge" in the compose specification.
 
 from __future__ import annotations
 
-from tinybox.compose.document import OVERRIDE, RESET, Field
+from tinybox.compose.reading.document import OVERRIDE, RESET, Field
 
 REPLACED = ("command", "entrypoint", "test")  # lists that a second file replaces; to all others it adds
 KEYED = ("environment", "labels", "sysctls", "extra_hosts", "depends_on", "networks")  # a list or a mapping
