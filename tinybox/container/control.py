@@ -108,6 +108,8 @@ def kill(paths: Paths, word: str, signal_word: str) -> None:
         if number == signal.SIGKILL:
             _has_ended(target, DYING)
         waking.owner_of(target.state["pid"])  # a stopped owner would not see and record the end
+        if number == signal.SIGKILL and target.ends_within(0):
+            _is_recorded(target, DYING)
 
 
 def forbid_restart(paths: Paths, container: str) -> None:
@@ -196,8 +198,13 @@ def _has_ended(target: Running, seconds: float | None) -> bool:
 def await_end(target: Running) -> None:
     """Wait until *target*, which another process has killed, has ended, and its owner has recorded that."""
     _has_ended(target, PATIENCE)
+    _is_recorded(target, PATIENCE)
+
+
+def _is_recorded(target: Running, seconds: float) -> None:
+    """Wait at most *seconds* until the owner of *target* has recorded its end, and is gone."""
     waits = waking.Wait(target.paths, target.id, to_the_end=True)
-    while not state.wait_for_owner(target.paths, target.id, state.PAUSE) and waits.check() <= PATIENCE:
+    while not state.wait_for_owner(target.paths, target.id, state.PAUSE) and waits.check() <= seconds:
         continue
 
 
