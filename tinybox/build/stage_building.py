@@ -214,7 +214,7 @@ class StageBuilder:
             with run_mounts.prepared(*mounts) as ready:
                 proxies = {name: value for name, value in order.given.items() if name in orders.PREDEFINED}
                 arguments = {**proxies, **state.arguments, **ready.variables}
-                program = running.Program(words, arguments, network, ready.mounts, ready.tmpfs, ready.places)
+                program = running.Program(words, arguments, network, ready.mounts, ready.places)
                 return running.run(self.site, state, program, self._step, self._say, keeps_failed=order.keeps_failed)
 
         shown = [f"{name}={value}" for name, value in state.arguments.items() if name not in state.variables]
