@@ -83,3 +83,20 @@ class UsualUmask:
 
     def __exit__(self, *_: object) -> None:
         os.umask(self._former)
+
+
+class Starting(UsualUmask):
+    """A ``with`` block in which containers are started: their monitors close this program's descriptors."""
+
+    def __enter__(self) -> None:
+        from tinybox.container.monitor.background import STRANGERS
+        from tinybox.linux.descriptors import open_now
+
+        super().__enter__()
+        self._token = STRANGERS.set(open_now())
+
+    def __exit__(self, *_: object) -> None:
+        from tinybox.container.monitor.background import STRANGERS
+
+        STRANGERS.reset(self._token)
+        super().__exit__()

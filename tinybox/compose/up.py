@@ -190,12 +190,16 @@ class Startup:
         """Make a container of *service*, and start it; it takes over *kept*, a former one's anonymous volumes."""
         make_folders(service)
         options = self.options(service, digest, number)
+        handles = Handles()
         try:
             container = launch.register(
-                service.image, service.arguments, options, Handles(), root=self.paths.root, kept=kept
+                service.image, service.arguments, options, handles, root=self.paths.root, kept=kept
             )
-        except UsageError as error:
-            raise misused(service, error) from error
+        except BaseException as error:
+            handles.close()
+            if isinstance(error, UsageError):
+                raise misused(service, error) from error
+            raise
         self.made.add(options["name"])
         if not kept:  # an undo would remove these volumes, or leave them without a container
             undo.callback(self.discard, container.id)
@@ -249,11 +253,14 @@ class Startup:
         The new container is planned first, so that a wrong option leaves the former container unchanged.
         """
         make_folders(service)
+        handles = Handles()
         try:
             options = self.options(service, digest, number)
-            launch.prepare(self.paths, self.here, service.image, service.arguments, options, Handles())
+            launch.prepare(self.paths, self.here, service.image, service.arguments, options, handles)
         except UsageError as error:
             raise misused(service, error) from error
+        finally:
+            handles.close()
         control.stop(self.paths, former.id, self.wishes.seconds)
         mounts = [mount for mount in former.mounts() if is_anonymous(mount["Source"])]
         control.remove(self.paths, self.here, former.id, force=True, volumes=False)
