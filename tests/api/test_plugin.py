@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_tinybox import boxes
+import pytest_tinybox
+from pytest_tinybox import boxes, command
 from tests.support.slowness import SLOWNESS
 
 if TYPE_CHECKING:
@@ -126,35 +127,36 @@ def test_a_failure_shows_the_output_of_its_boxes(pytester: pytest.Pytester, tiny
     assert tinybox_command("network", "ls", "-q").stdout == networks
 
 
-def test_without_root_and_sudo_tests_are_skipped_with_the_reason(pytester: pytest.Pytester, tmp_path: Path) -> None:
-    """As another user, with a sudo that refuses: the reason says what is missing. Without a sudo at all the same."""
-    pytester.makepyfile("def test_it(tinybox_container): tinybox_container('busybox')")
-    pytester.makeconftest("import os\nos.geteuid = lambda: 1000")
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for made in (False, True):
-        if made:
-            (folder / "sudo").write_text("#!/bin/sh\nexit 1\n")
-            (folder / "sudo").chmod(0o755)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PATH", str(folder))
-            done = pytester.runpytest_subprocess("-rs", "-p", "no:cacheprovider")
-        done.assert_outcomes(skipped=1)
-        done.stdout.fnmatch_lines(["*tinybox needs root: this is another user, and `sudo -n` is not allowed here*"])
+@pytest.fixture
+def sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make this process another user, whose only program is the returned file, which is not there yet."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path / "sudo"
 
 
-def test_sudo_runs_the_command_with_the_settings_of_the_test(pytester: pytest.Pytester, tmp_path: Path) -> None:
-    """As another user with a sudo: it is called with -n, and the variables TINYBOX_* go with it."""
-    pytester.makepyfile("def test_it(tinybox_command): assert 'tinybox' in tinybox_command('--version').stdout")
-    pytester.makeconftest("import os\nos.geteuid = lambda: 1000")
-    (tmp_path / "sudo").write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {tmp_path}/calls\nshift\nexec "$@"\n')
-    (tmp_path / "sudo").chmod(0o755)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-        patch.setenv("TINYBOX_ROOT", str(tmp_path / "store"))
-        pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
-    calls = (tmp_path / "calls").read_text().splitlines()
-    assert all(call.startswith("-n env ") and f"TINYBOX_ROOT={tmp_path}/store" in call for call in calls)
+def test_without_root_and_sudo_the_test_is_skipped_with_the_reason(sudo: Path) -> None:
+    """Without a sudo, and with one that refuses, the reason says what is missing."""
+    for _ in range(2):
+        with pytest.raises(
+            pytest.skip.Exception, match="needs root: this is another user, and `sudo -n` is not allowed"
+        ):
+            command.as_root()
+        sudo.write_text("#!/bin/sh\nexit 1\n")
+        sudo.chmod(0o755)
+
+
+def test_sudo_runs_the_command_with_the_settings_of_the_test(sudo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is called with -n, and the variables TINYBOX_* go with it."""
+    sudo.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {sudo}.calls\nshift\nPATH=/usr/bin:/bin exec "$@"\n')
+    sudo.chmod(0o755)
+    monkeypatch.setenv("TINYBOX_ROOT", str(sudo.parent / "store"))
+    assert command.as_root()("--version").stdout.startswith("tinybox")
+    calls = sudo.with_name("sudo.calls").read_text().splitlines()
+    assert [call.startswith("-n env ") and f"TINYBOX_ROOT={sudo.parent}/store" in call for call in calls] == [
+        True,
+        True,
+    ]
     assert calls[-1].endswith("--version")
 
 
@@ -164,20 +166,28 @@ def test_the_plugin_costs_other_runs_nothing(pytester: pytest.Pytester) -> None:
     for expected, options in ((["pytest_tinybox"], ()), ([], ("-p", "no:tinybox"))):
         pytester.makepyfile(text.replace("{expected}", repr(expected)))
         pytester.runpytest_subprocess("-p", "no:cacheprovider", *options).assert_outcomes(passed=1)
-    listed = pytester.runpytest_subprocess("--fixtures", "-q", "-p", "no:cacheprovider")
-    names = [line.split()[0] for line in str(listed.stdout).splitlines() if line.startswith("tinybox_")]
-    assert sorted(names) == [
-        f"tinybox_{word}" for word in ("command", "compose", "compose_file", "container", "network")
+
+
+def test_every_name_of_the_plugin_begins_with_its_own() -> None:
+    """Its fixtures and hooks take no name away from other plugins, or from a test."""
+    found = [
+        name for name, value in vars(pytest_tinybox).items() if getattr(value, "__module__", "") == "pytest_tinybox"
     ]
+    fixtures = [f"tinybox_{word}" for word in ("container", "network", "compose_file", "compose", "command")]
+    known = {"_tinybox_removals", "_show", "pytest_runtest_makereport", *fixtures}
+    assert {name for name in vars(pytest_tinybox) if "tinybox" in name and not name.startswith("__")} <= known
+    assert set(found) <= known
+    assert set(fixtures) <= set(vars(pytest_tinybox))
 
 
-def test_without_a_compose_file_the_error_says_the_cure(pytester: pytest.Pytester) -> None:
-    """The test fails, and names the directory and the fixture to override."""
-    pytester.makepyfile("def test_it(tinybox_compose): pass")
-    pytester.makeconftest("import pytest\n@pytest.fixture(scope='session')\ndef tinybox_command(): return None")
-    done = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    done.assert_outcomes(errors=1)
-    done.stdout.fnmatch_lines(["*there is no compose.yaml in *override the fixture tinybox_compose_file*"])
+def test_without_a_compose_file_the_error_says_the_cure(tmp_path: Path) -> None:
+    """It names the directory and the fixture to override. Control: a file of one of docker's names is found."""
+    with pytest.raises(
+        pytest.fail.Exception, match="there is no compose.yaml in .* override the fixture tinybox_compose_"
+    ):
+        boxes.compose_file(tmp_path)
+    (tmp_path / "docker-compose.yml").touch()
+    assert boxes.compose_file(tmp_path) == str(tmp_path / "docker-compose.yml")
 
 
 def test_options_are_written_as_the_command_reads_them() -> None:

@@ -55,7 +55,7 @@ class Container(Inside):
         paths = Paths(root)
 
         def make() -> lifecycle.Container:
-            with requests.Closing(Handles()) as handles:
+            with Handles() as handles:
                 return launch.register(str(image), command, options, handles, root=root, at_once=starts)
 
         with requests.Starting():

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from tinybox.container.process.handles import Handles
     from tinybox.container.records.host import Host
 
     Result = TypeVar("Result")
@@ -59,20 +58,6 @@ def changing(root: str) -> tuple[Paths, Host]:
     here = host.read(paths.cache)
     here.check()
     return paths, here
-
-
-class Closing:
-    """A ``with`` block that closes *handles* after an error: unlike a command, this process goes on."""
-
-    def __init__(self, handles: Handles) -> None:
-        self._handles = handles
-
-    def __enter__(self) -> Handles:
-        return self._handles
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if error is not None:
-            self._handles.close()
 
 
 class UsualUmask:

@@ -48,6 +48,7 @@ class Container:
         self.name = self.annotations.get(spec.NAME, "")  # its first name; `tinybox rename` may have changed it since
         self.runner = PlanRunner(self.plan, handles)
         self.record: Record = state.Record(paths, container, -1)
+        self.discards_ports = False  # ports are to be published, and it has the host's network
         self.other_platform = ""  # that of its image, if this machine has another processor and none was asked for
 
     def emit(self, action: str, **attributes: object) -> None:
@@ -59,7 +60,8 @@ def group(container: str, config: Spec, host: Host) -> Cgroup:
     """Return a container's control group, which need not exist yet: ``tinybox/ID`` in every hierarchy that it needs."""
     resources = config.get("linux", {}).get("resources", {})
     needed = {"devices"} | {setting.controller for setting in settings(resources, host.hierarchies)}
-    return Cgroup(place(container), host.hierarchies, needed)
+    parent = config.get("annotations", {}).get(spec.CGROUP_PARENT, "")
+    return Cgroup(place(container, parent), host.hierarchies, needed)
 
 
 def endpoints_of(paths: Paths, container: str, annotations: dict[str, str]) -> Endpoints | None:
@@ -95,7 +97,7 @@ def run(
                 streams.close(TinyboxError.status)
         raise
     try:
-        record_start(container)
+        record_start(container, attached=True)
         if streams is not None:
             streams.started()
         ending = wait_loop.watch(container, signals, streams.watch if streams is not None else None)
@@ -140,10 +142,11 @@ def start(container: Container) -> None:
     record_start(container)
 
 
-def record_start(container: Container) -> None:
-    """Record that the program runs; its state is then ``running``."""
+def record_start(container: Container, *, attached: bool = False) -> None:
+    """Record that the program runs; its state is then ``running``. If *attached*, its output goes to the user."""
     container.record.write(status=state.RUNNING, startedAt=state.now())
-    container.emit("start")
+    networks = container.endpoints.networks if container.endpoints is not None else []
+    events.emit_start(container.paths, container.id, container.config, networks, attached=attached)
 
 
 def stop(container: Container, ending: Ending) -> None:
@@ -169,9 +172,10 @@ def stop(container: Container, ending: Ending) -> None:
         )
     except StateError as error:
         ending.complaint = ending.complaint or str(error)
-    if ending.out_of_memory:
-        container.emit("oom")
-    container.emit("die", exitCode=ending.status)
+    lasted = (container.record.state.get("finishedAt", 0) - container.record.state.get("startedAt", 0)) // 10**9
+    known = {"execDuration": max(lasted, 0), "exitCode": ending.status}
+    left, oom = container.endpoints.networks if container.endpoints is not None else [], ending.out_of_memory
+    events.emit_end(container.paths, container.id, container.config, left, out_of_memory=oom, **known)
 
 
 def abandon(container: Container, error: BaseException) -> None:
@@ -187,8 +191,9 @@ def close(container: Container) -> None:
     """Release the ownership of an ended container: with ``--rm`` it is removed with its files, else it stays."""
     naming.hide(container.paths, container.id, container.name)
     if container.annotations.get(spec.REMOVE):
+        gone = events.of_container(container.paths, container.id, "destroy", container.annotations)
         delete(container.paths, container.id, container.config)
-        container.emit("destroy")
+        events.write(container.paths, gone)
     _release(container)
 
 
@@ -230,12 +235,13 @@ def acquire(paths: Paths, host: Host, container: str, *, damaged_too: bool = Fal
     """Become the owner of a container at rest. If /run was cleared (reboot, or by hand), kill what survives of it."""
     record = state.lock(paths, container, damaged_too=damaged_too)
     if not record.state or (record.state["status"] == state.STOPPED and record.state.get("exitCode") is None):
-        _end_group(container, host)
+        _end_group(record, host)
     return record
 
 
-def _end_group(container: str, host: Host) -> None:
-    orphaned = Cgroup(place(container), host.hierarchies, host.hierarchies.v1)
+def _end_group(record: Record, host: Host) -> None:
+    parent = record.state.get("annotations", {}).get(spec.CGROUP_PARENT, "")
+    orphaned = Cgroup(place(record.id, parent), host.hierarchies, host.hierarchies.v1)
     orphaned.kill()
     orphaned.remove()
 
@@ -264,10 +270,10 @@ def sweep(paths: Paths, host: Host) -> list[str]:
     return swept
 
 
-def _disconnect(paths: Paths, container: str) -> None:
+def _disconnect(paths: Paths, container: str) -> list[tuple[str, str]]:
     from tinybox.container.network import endpoints
 
-    endpoints.release(paths, container)
+    return endpoints.release(paths, container)
 
 
 def _reap(paths: Paths, host: Host, record: Record) -> None:
@@ -275,8 +281,9 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
 
     If the dead owner had only read or copied files of a container at rest (`cp`, `export`, `commit`), it is kept.
     """
-    _end_group(record.id, host)
-    attempt(lambda: _disconnect(paths, record.id))
+    _end_group(record, host)
+    left: list[tuple[str, str]] = []
+    attempt(lambda: left.extend(_disconnect(paths, record.id)))
     naming.hide(paths, record.id)
     try:
         kept = state.stored(paths, record.id)
@@ -288,7 +295,8 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
         delete(paths, record.id)
     elif record.state.get("status") == state.RUNNING:
         record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)
-        events.emit(paths, record.id, "die", kept["annotations"], exitCode="unknown")
+        config: Spec = {**spec.load_if_sound(paths.bundle(record.id)), "annotations": kept["annotations"]}
+        events.emit_end(paths, record.id, config, left, exitCode="unknown")
     elif kept.get("restarting"):
         state.Record(paths, record.id, -1, kept).write(restarting=False)
     record.close()

@@ -20,6 +20,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 
 from tinybox.container import lifecycle
+from tinybox.container.config import joined
 from tinybox.container.config.restart_policy import Policy
 from tinybox.container.monitor import attach_protocol, health
 from tinybox.container.monitor.log import opened
@@ -208,7 +209,8 @@ def planned_again(container: Container) -> Container:
     gc.collect()
     handles = Handles()
     handles.window = container.handles.window
-    again = lifecycle.Container(container.paths, container.id, spec.load(container.bundle), container.host, handles)
+    config = joined.refresh(container.paths, spec.load(container.bundle))
+    again = lifecycle.Container(container.paths, container.id, config, container.host, handles)
     again.record = container.record
     note(again, restarting=False)
     return again

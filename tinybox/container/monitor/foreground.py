@@ -85,6 +85,7 @@ class OwnStreams(StreamHub):
         self.attach_server.disconnect(self.own)
         self.raw.__exit__()
         self.departure.area = self.container.host.arguments
+        self.departure.told = lambda: self.container.emit("detach")
         self.departure.go()
 
     def _break(self, kind: bytes) -> None:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 NONE = "<none>"
 KEYS = ("before", "dangling", "label", "label!", "reference", "since", "until")
-PRUNE_KEYS = ("label", "label!", "until")
 
 
 class ListedImage:
