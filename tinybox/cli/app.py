@@ -80,7 +80,7 @@ COMMANDS: Table = {
         "Show the process tree of a container, seen from outside and inside",
     ),
     "compose": (
-        "tinybox.cli.commands.compose",
+        "tinybox.cli.commands.compose.group",
         "compose",
         "Run the containers that a compose file describes",
     ),

@@ -90,8 +90,14 @@ def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool,
     --format json or a template. Without a memory controller, MEM USAGE is the proportional share (PSS) of its
     processes.
     """
-    paths, table = Paths(), _table(style, no_trunc=no_trunc)
-    for pairs in statistics.pairs(lambda: _chosen(paths, names, at_rest=at_rest)):
+    paths = Paths()
+    show(lambda: _chosen(paths, names, at_rest=at_rest), style, no_stream=no_stream, no_trunc=no_trunc)
+
+
+def show(chosen: Callable[[], list[Listed]], style: str, *, no_stream: bool, no_trunc: bool) -> None:
+    """Print the usage of the containers that *chosen* returns, once or every second, as --format *style* says."""
+    table = _table(style, no_trunc=no_trunc)
+    for pairs in statistics.pairs(chosen):
         clear = CLEAR if table.is_table and not no_stream and sys.stdout.isatty() else ""
         click.echo(clear + "".join(f"{line}\n" for line in table.lines(pairs)), nl=False)
         if no_stream:

@@ -38,7 +38,8 @@ def check(network: Network, want: EndpointRequest) -> None:
             raise UsageError(f"network {network.name}", cause, f"its subnet is {subnet or 'IPv4 only'}")
     if want.get("mac"):
         check_mac(want["mac"])
-    for alias in want.get("aliases") or ():
+    linked = [link.partition(":")[2] for link in want.get("links") or ()]
+    for alias in [*(want.get("aliases") or ()), *linked]:
         check_alias(alias)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tinybox.container.config.options import Options
     from tinybox.container.network.addresses import EndpointRequest
 
-_KEYS = {"name": "name", "alias": "aliases", "ip": "address", "ip6": "address6", "mac-address": "mac"}
+_KEYS = {"name": "name", "alias": "aliases", "link": "links", "ip": "address", "ip6": "address6", "mac-address": "mac"}
 
 
 def mode(options: Options) -> str:
@@ -46,6 +46,9 @@ def fields(word: str) -> EndpointRequest:
             raise UsageError(f"--network {word}", f"invalid field key {key}", ", ".join(_KEYS))
         if key == "alias":
             want.setdefault("aliases", []).append(value)
+        elif key == "link":
+            option_values.pair("network", value, ":", "write link=CONTAINER:NAME")
+            want.setdefault("links", []).append(value)
         else:
             want[_KEYS[key]] = value  # type: ignore[literal-required]
     if not want["name"]:

@@ -68,11 +68,12 @@ def check(network: Network, want: EndpointRequest) -> None:
             ("address", "ip", "user specified IP address"),
             ("address6", "ip6", "user specified IP address"),
             ("aliases", "network-alias", "network-scoped alias"),
+            ("links", "network", "a link"),
         ):
             if want.get(key):
                 cure = "tinybox network create NAME, and --network NAME"
                 raise UsageError(f"--{option}", f"{feature} is supported for user-defined networks only", cure)
-    if any(want.get(key) for key in ("address", "address6", "mac", "aliases")):
+    if any(want.get(key) for key in ("address", "address6", "mac", "aliases", "links")):
         from tinybox.container.config import network_checks
 
         network_checks.check(network, want)

@@ -129,6 +129,17 @@ def copy_in_tar(paths: Paths, word: str, fd: int, path: str, *, archive: bool) -
         pass
 
 
+def copy_into_new(paths: Paths, container: str, fd: int) -> None:
+    """Unpack the tar archive from *fd* at / of a container that this process owns, and that does not run yet."""
+
+    def take(root: int) -> None:
+        with open(fd, "rb", closefd=False) as file, opened(file, _NO_LIMIT) as stream:
+            _unpack(stream, CopyTarget(Side(root), "/", as_is=True, owner=None))
+
+    with view.assembled(paths, container, take, mounted=True):
+        pass
+
+
 def export(paths: Paths, word: str, fd: int, told: Told) -> None:
     """Write a container's own files, without its mounts, to *fd* as a tar archive; see docker-export(1)."""
 

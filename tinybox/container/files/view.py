@@ -52,11 +52,20 @@ def visit(
         return
     record = lock(paths, container)
     try:
-        config, bundle = spec.load(paths.bundle(container)), paths.bundle(container)
-        with RunInChild(lambda: act(_assemble(config, bundle, mounted)), not_mine) as child:
+        with assembled(paths, container, act, mounted=mounted, not_mine=not_mine) as child:
             yield child
     finally:
         record.close()
+
+
+@contextmanager
+def assembled(
+    paths: Paths, container: str, act: Callable[[int], None], *, mounted: bool, not_mine: Sequence[BinaryIO] = ()
+) -> Iterator[RunInChild]:
+    """Do the same with a container that does not run, and that this process has locked."""
+    config, bundle = spec.load(paths.bundle(container)), paths.bundle(container)
+    with RunInChild(lambda: act(_assemble(config, bundle, mounted)), not_mine) as child:
+        yield child
 
 
 def seen(paths: Paths, container: str) -> State:

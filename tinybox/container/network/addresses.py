@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
         name: str
         aliases: list[str]
+        links: list[str]  # CONTAINER:NAME, for this box alone
         address: str
         address6: str
         mac: str
@@ -57,6 +58,7 @@ class Endpoint:
         self.gateway6: str = kept.get("gateway6", "")
         self.mac: str = kept["mac"]
         self.aliases: list[str] = kept.get("aliases", [])
+        self.links: list[str] = kept.get("links", [])
         self.internal: bool = kept.get("internal", False)
         self.mtu: int = kept.get("mtu", definitions.MTU)
 
@@ -105,6 +107,7 @@ def _endpoint(network: Network, container: str, address: str, number: int, want:
         gateway6=network.gateway6,
         mac=want.get("mac") or "02:42:" + ":".join(f"{octet:02x}" for octet in octets),  # as docker's: unique per IP
         aliases=list(want.get("aliases") or ()),
+        links=list(want.get("links") or ()),
         internal=network.internal,
         mtu=min(network.mtu, links.mtu_of_way_out() or network.mtu),  # larger packets would be lost on the way out
     )

@@ -77,7 +77,7 @@ _SECONDS = dict.fromkeys(("interval!", "timeout!", "startPeriod!", "startInterva
 _PORT = {"hostIp!": str, "hostPort!": _PORTS, "hostPortLast": _PORTS, "containerPort!": _PORTS, "protocol!": str}
 PORTS = [_PORT]
 ANNOTATIONS: dict[str, Any] = {  # those that are JSON, by the part of their name behind "tinybox."
-    "networks": [{"name!": str, "aliases": _TEXTS, "address": str, "address6": str, "mac": str}],
+    "networks": [{"name!": str, "aliases": _TEXTS, "links": _TEXTS, "address": str, "address6": str, "mac": str}],
     "ports": PORTS,
     "exposed": _TEXTS,
     "names": dict.fromkeys(("nameserver", "search", "options", "hosts"), _TEXTS),
@@ -95,6 +95,7 @@ NETWORKS = [  # the endpoints of a running container
         **dict.fromkeys((f"{key}!" for key in "network id bridge interface link address gateway mac".split()), str),
         **dict.fromkeys(("address6", "gateway6"), str),
         "aliases": _TEXTS,
+        "links": _TEXTS,
         "internal": bool,
         "mtu": range(1 << 16),
     }

@@ -113,7 +113,7 @@ def _actual_endpoint(listed: Listed, end: Endpoint) -> JsonObject:
     name = "".join(naming.of(listed.paths, listed.id)[:1])
     return {
         "IPAMConfig": None,
-        "Links": None,
+        "Links": end.links or None,
         "DriverOpts": None,
         "Aliases": end.aliases,
         "DNSNames": [] if end.network == "bridge" else [name, *end.aliases, listed.id[:12]],
@@ -135,7 +135,7 @@ def _requested_endpoint(want: EndpointRequest) -> JsonObject:
     requested = {"IPv4Address": want.get("address", ""), "IPv6Address": want.get("address6", "")}
     return {
         "IPAMConfig": {key: value for key, value in requested.items() if value} or None,
-        "Links": None,
+        "Links": want.get("links") or None,
         "DriverOpts": None,
         "DNSNames": None,
         "Aliases": want.get("aliases") or [],
