@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 import sys
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -209,6 +210,7 @@ def test_a_registry(docker: Recorded, tmp_path: Path, monkeypatch: pytest.Monkey
         assert known.config.digest == docker.image.inspect("busybox").id
         docker.buildx.imagetools.create([f"{name}:1"], tags=[f"{name}:2"])
         assert docker.buildx.imagetools.inspect(f"{name}:2") == known
+        _join(docker, registry.host, tmp_path)
         docker.image.remove(f"{name}:1")
         pulled = docker.pull(f"{name}:2", quiet=True)
         assert pulled.id == docker.image.inspect("busybox").id
@@ -216,6 +218,26 @@ def test_a_registry(docker: Recorded, tmp_path: Path, monkeypatch: pytest.Monkey
         docker.logout(registry.host)
         with pytest.raises(DockerException):  # the control: a name that the registry does not have
             docker.pull(f"{name}:3", quiet=True)
+
+
+def _join(docker: Recorded, host: str, tmp_path: Path) -> None:
+    """Make an index of two images in another repository of the registry, which gets their layers by name only."""
+    with tarfile.open(tmp_path / "small.tar", "w") as archive:
+        archive.add(__file__, "file")
+    small = docker.import_(tmp_path / "small.tar", tag=f"{host}/small:1")
+    docker.push(f"{host}/small:1", quiet=True)
+    sources, both = [f"{host}/small:1", f"{host}/whale:1"], f"{host}/both:1"
+    tools = docker.buildx.imagetools
+    planned = tools.create(sources, tags=[both], dry_run=True)
+    assert [entry.platform.os for entry in planned.manifests] == ["linux", "linux"]
+    with pytest.raises(DockerException):  # the control: --dry-run has changed nothing
+        tools.inspect(both)
+    tools.create(sources, tags=[both])
+    assert tools.inspect(both) == planned
+    assert docker.pull(both, quiet=True).id == small.id  # the first one for this platform
+    with pytest.raises(DockerException):
+        tools.create(sources, tags=["localhost:1/elsewhere:1"])
+    docker.image.remove([both, f"{host}/small:1"])
 
 
 def _play_amazon(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
