@@ -57,6 +57,11 @@ names of `ls` and `rm` in a group, and `tinybox help COMMAND` is `tinybox COMMAN
 [docker-words.md](docker-words.md) lists each command and option of docker's that tinybox does not have, and
 [docker-walk.md](docker-walk.md) is a first hour with docker's words.
 
+`make install DOCKER=1` also links tinybox as `docker`, unless there is a docker. Called by that name,
+`--version` prints docker's line, with the version of docker that the tests compare with tinybox, and
+`completion` prints the script for `docker`; docker's own scripts for shells work, too. Help and errors
+still say tinybox.
+
 `--root DIR` or the variable `TINYBOX_ROOT` choose another store than /var/lib/tinybox. The options of
 `run`, `create` and `exec` end at the name of the image or container: the arguments after it belong to
 the program.
