@@ -43,7 +43,7 @@ def clear(store: Store) -> int:
 def size(store: Store) -> tuple[int, int]:
     """Return the number of entries and cache mounts, and the bytes that `clear` would free."""
     used = {layer_key(diff_id) for image in store.images() for diff_id in image.diff_ids}
-    own = {layer_key(diff_id) for diff_id in build_cache.layers(store.root)} - used
+    own = {layer_key(entry.diff_id) for entry in build_cache.layers(store.root)} - used
     mounts, sizes = build_cache.mounts(store.root), store.layers()
     count = len(build_cache.keys(store.root)) + len(mounts)
     return count, sum(sizes.get(layer, 0) for layer in own) + sum(map(trees.tree_size, mounts))

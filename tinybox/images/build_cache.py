@@ -47,12 +47,12 @@ def keep(root: str, key: str, entry: Entry) -> None:
     files.replace(f"{root}/{FOLDER}/{key}", quick_json.dumps(entry._asdict()).encode())
 
 
-def layers(root: str) -> Iterator[str]:
-    """Yield the diff id of each entry that has a layer."""
+def layers(root: str) -> Iterator[Entry]:
+    """Yield each entry that has a layer."""
     for key in keys(root):
         found = _entry(root, key)
         if found is not None and found.diff_id:
-            yield found.diff_id
+            yield found
 
 
 def mount(root: str, name: str) -> tuple[int, str, bool]:

@@ -65,7 +65,7 @@ def collect(store: Store) -> None:
         return
     used = {layer_key(diff_id) for diff_ids in found for diff_id in diff_ids}
     used.update(map(layer_key, content.wanted(store.root)))
-    used.update(map(layer_key, build_cache.layers(store.root)))
+    used.update(layer_key(entry.diff_id) for entry in build_cache.layers(store.root))
     there = set(os.listdir(f"{store.root}/layers"))
     for key in there - used:
         gone = f"{store.root}/tmp/gone-{key}"

@@ -9,7 +9,7 @@ import click
 
 from tinybox.cli.formatting.functions import as_json
 from tinybox.cli.formatting.options import filter_option
-from tinybox.cli.formatting.template import Template
+from tinybox.cli.formatting.template import Template, unescaped
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import event_reader, units
 from tinybox.errors import printable
@@ -40,7 +40,7 @@ def _formatter(style: str) -> Callable[[dict[str, Any]], str]:
         return lambda event: printable(event_reader.line(event))
     if style == "json":
         return lambda event: as_json(in_dockers_form(event))
-    template = Template(style.replace("\\t", "\t"))
+    template = Template(unescaped(style))
     names = {"ID": "id", "Status": "status", "From": "from", "Time": "time", "TimeNano": "timeNano", "Scope": "scope"}
 
     def render(event: dict[str, Any]) -> str:

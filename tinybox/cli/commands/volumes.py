@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from tinybox.cli import completion, several
+from tinybox.cli.formatting.details import print_details
 from tinybox.cli.formatting.options import filter_option, format_option, label_option, print_lines, quiet_option
 from tinybox.cli.formatting.table import Columns, Table
-from tinybox.cli.formatting.template import Template
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.container.records.paths import Paths
 from tinybox.container.storage import volumes
@@ -77,7 +75,9 @@ def ls(filters: tuple[str, ...], style: str, *, quiet: bool) -> None:
     paths = Paths()
     matches = VolumeFilter(paths, filters)
     found = [each for each in volumes.every(paths) if matches(each)]
-    lines = [each.name for each in found] if quiet else Table(COLUMNS, style, USUAL).lines(found)
+    lines = (
+        [each.name for each in found] if quiet else Table(COLUMNS, style, USUAL, "name:Name driver:Driver").lines(found)
+    )
     print_lines(lines)
 
 
@@ -116,23 +116,12 @@ def rm(names: tuple[str, ...], *, force: bool) -> int:
 
 
 @volume.command("inspect")
-@click.option("-f", "--format", "style", default="json", metavar="FORMAT", help="json, or a template.")
+@click.option("-f", "--format", "style", default="", metavar="FORMAT", help="json, or a template.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.volumes)
 def inspect(names: tuple[str, ...], style: str) -> int:
     """Show all details of volumes."""
-    paths, found, failed = Paths(), [], False
-    for name in names:
-        try:
-            found.append(volume_inspection.as_dict(volumes.find(paths, name)))
-        except StateError as error:
-            print(f"tinybox: {error}", file=sys.stderr)
-            failed = True
-    if style != "json":
-        template = Template(style.replace("\\t", "\t").replace("\\n", "\n"))
-        print("".join(f"{template.render(each)}\n" for each in found), end="")
-    else:
-        print(json.dumps(found, indent=4))
-    return int(failed)
+    paths = Paths()
+    return print_details(names, style, lambda name: volume_inspection.as_dict(volumes.find(paths, name)))
 
 
 @volume.command("prune")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tinybox.images.store import Image
 
 USUAL = "Repository Tag ID CreatedSince Size"
+RAW = "repository:Repository tag:Tag image_id:ID created_at:CreatedAt virtual_size:Size"
 WITH_DIGESTS = "Repository Tag Digest ID CreatedSince Size"
 
 
@@ -67,7 +68,7 @@ def images(
     if quiet:
         print_lines(dict.fromkeys(columns["ID"][1](row) for row in rows))
         return
-    print_lines(Table(columns, style, WITH_DIGESTS if digests else USUAL).lines(rows))
+    print_lines(Table(columns, style, WITH_DIGESTS if digests else USUAL, RAW).lines(rows))
 
 
 @click.command()
