@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from tinybox.compose.project import Project
 
 
+CIRCLE = """
+services:
+  a: {build: {additional_contexts: ["x=service:b"]}}
+  b: {build: {additional_contexts: ["x=service:a"]}}
+"""
 SAMPLES = Path(__file__).parents[1] / "data/compose"
 
 
@@ -200,6 +205,12 @@ configs: {text: {content: 'a $WORD'}, file: {file: g}}
         ("services: {a: {image: x, runtime: runc}}", "unknown or invalid runtime name: runc"),
         ("services: {a: {provider: {type: x}}}", "no programs of other providers"),
         ("services: {a: {image: x}}\nmodels: {m: {model: y}}", "runs no language models"),
+        (
+            CIRCLE,
+            "need one another's images: a -> b -> a",
+        ),
+        ("services: {a: {build: {additional_contexts: {x: 'service:b'}}}}", "there is no service b"),
+        ("services: {a: {build: {additional_contexts: {x: 'https://b'}}}}", "is no context that tinybox knows"),
         ("services: {a: {image: x, post_start: [{user: root}]}}", "names no command"),
         ("services: {a: {image: x, links: [b]}}", "there is no service b"),
         ("services: {a: {image: x, develop: {watch: [{path: ., action: sync}]}}}", "sync needs a target"),
