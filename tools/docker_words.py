@@ -64,7 +64,6 @@ LEFT_OUT = {
     **_for(_SWARM, "cluster", "volume ls"),
     **_for(_SWARM, "volume-driver", *_NEW),
     "volume update": _SWARM,
-    **_for(NOT_YET, "filter keep-storage", "builder prune"),
     **_for(_NETWORKS, "link", *_NEW),
     **_for("--device gives a box a device of the host", "gpus", *_NEW),
     **_for("the files of all boxes share the file system of the store", "storage-opt", *_NEW),

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from tinybox import __version__
 from tinybox.cli import statuses
 from tinybox.cli.lazy_group import LazyGroup, Table, UnknownCommandError
 from tinybox.container import lifecycle
@@ -16,6 +15,7 @@ from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import HostError, TinyboxError, UsageError
 from tinybox.images import tidying
+from tinybox.version import __version__
 
 # command: (module, function, the line that `tinybox --help` shows)
 COMMANDS: Table = {
@@ -66,7 +66,11 @@ COMMANDS: Table = {
         "Show the layers of an image or a container, and what they cover",
     ),
     "rmi": ("tinybox.cli.commands.image.images", "rmi", "Remove images"),
-    "events": ("tinybox.cli.commands.events", "events", "Show the events of containers as they happen"),
+    "events": (
+        "tinybox.cli.commands.events",
+        "events",
+        "Show what happens to containers, images, networks and volumes",
+    ),
     "inspect": ("tinybox.cli.commands.inspection", "inspect", "Show all details of containers and images as JSON"),
     "logs": ("tinybox.cli.commands.logs", "logs", "Show the output of a container"),
     "ns": ("tinybox.cli.commands.processes", "ns", "Show the namespaces of host and box side by side"),

@@ -97,7 +97,7 @@ def run(
                 streams.close(TinyboxError.status)
         raise
     try:
-        record_start(container)
+        record_start(container, attached=True)
         if streams is not None:
             streams.started()
         ending = wait_loop.watch(container, signals, streams.watch if streams is not None else None)
@@ -142,10 +142,11 @@ def start(container: Container) -> None:
     record_start(container)
 
 
-def record_start(container: Container) -> None:
-    """Record that the program runs; its state is then ``running``."""
+def record_start(container: Container, *, attached: bool = False) -> None:
+    """Record that the program runs; its state is then ``running``. If *attached*, its output goes to the user."""
     container.record.write(status=state.RUNNING, startedAt=state.now())
-    container.emit("start")
+    networks = container.endpoints.networks if container.endpoints is not None else []
+    events.emit_start(container.paths, container.id, container.config, networks, attached=attached)
 
 
 def stop(container: Container, ending: Ending) -> None:
@@ -171,9 +172,10 @@ def stop(container: Container, ending: Ending) -> None:
         )
     except StateError as error:
         ending.complaint = ending.complaint or str(error)
-    if ending.out_of_memory:
-        container.emit("oom")
-    container.emit("die", exitCode=ending.status)
+    lasted = (container.record.state.get("finishedAt", 0) - container.record.state.get("startedAt", 0)) // 10**9
+    known = {"execDuration": max(lasted, 0), "exitCode": ending.status}
+    left, oom = container.endpoints.networks if container.endpoints is not None else [], ending.out_of_memory
+    events.emit_end(container.paths, container.id, container.config, left, out_of_memory=oom, **known)
 
 
 def abandon(container: Container, error: BaseException) -> None:
@@ -189,8 +191,9 @@ def close(container: Container) -> None:
     """Release the ownership of an ended container: with ``--rm`` it is removed with its files, else it stays."""
     naming.hide(container.paths, container.id, container.name)
     if container.annotations.get(spec.REMOVE):
+        gone = events.of_container(container.paths, container.id, "destroy", container.annotations)
         delete(container.paths, container.id, container.config)
-        container.emit("destroy")
+        events.write(container.paths, gone)
     _release(container)
 
 
@@ -267,10 +270,10 @@ def sweep(paths: Paths, host: Host) -> list[str]:
     return swept
 
 
-def _disconnect(paths: Paths, container: str) -> None:
+def _disconnect(paths: Paths, container: str) -> list[tuple[str, str]]:
     from tinybox.container.network import endpoints
 
-    endpoints.release(paths, container)
+    return endpoints.release(paths, container)
 
 
 def _reap(paths: Paths, host: Host, record: Record) -> None:
@@ -279,7 +282,8 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
     If the dead owner had only read or copied files of a container at rest (`cp`, `export`, `commit`), it is kept.
     """
     _end_group(record, host)
-    attempt(lambda: _disconnect(paths, record.id))
+    left: list[tuple[str, str]] = []
+    attempt(lambda: left.extend(_disconnect(paths, record.id)))
     naming.hide(paths, record.id)
     try:
         kept = state.stored(paths, record.id)
@@ -291,7 +295,8 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
         delete(paths, record.id)
     elif record.state.get("status") == state.RUNNING:
         record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)
-        events.emit(paths, record.id, "die", kept["annotations"], exitCode="unknown")
+        config: Spec = {**spec.load_if_sound(paths.bundle(record.id)), "annotations": kept["annotations"]}
+        events.emit_end(paths, record.id, config, left, exitCode="unknown")
     elif kept.get("restarting"):
         state.Record(paths, record.id, -1, kept).write(restarting=False)
     record.close()

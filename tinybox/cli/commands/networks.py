@@ -11,9 +11,9 @@ from tinybox.cli.formatting.details import print_details
 from tinybox.cli.formatting.options import (
     filter_option,
     format_option,
-    label_option,
     no_trunc_option,
     print_lines,
+    prune_filter_option,
     quiet_option,
 )
 from tinybox.cli.formatting.table import Columns, Table
@@ -23,7 +23,7 @@ from tinybox.container.network import definitions, making
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import network_inspection, units
-from tinybox.container.views.filter_values import Filter, truth
+from tinybox.container.views.filter_values import PRUNE_KEYS, Filter, truth
 from tinybox.errors import StateError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -225,15 +225,16 @@ def disconnect(name: str, container: str, *, force: bool) -> None:
 
 @network.command("prune")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
-@label_option()
+@prune_filter_option()
 def prune(filters: tuple[str, ...], *, force: bool) -> None:
     """Remove the networks to which no container is connected."""
     from tinybox.cli.commands.prune import confirm
 
-    if not force and not confirm(["all custom networks not used by at least one container"]):
-        return
     paths = Paths()
-    removed = making.prune(paths, NetworkFilter(paths, filters, ("label",)))
+    matches = NetworkFilter(paths, filters, PRUNE_KEYS)
+    if not force and not confirm(["all custom networks not used by at least one container"], filters):
+        return
+    removed = making.prune(paths, matches)
     if removed:
         print("Deleted Networks:", *removed, "", sep="\n")
 

@@ -45,14 +45,18 @@ FILTERS = ("dangling", "driver", "label", "name")
 class VolumeFilter(Filter):
     """A test whether a volume matches every --filter KEY=VALUE of `volume ls` or `volume prune`."""
 
-    def __init__(self, paths: Paths, filters: tuple[str, ...]) -> None:
-        self._paths = paths
-        super().__init__(filters, FILTERS)
+    def __init__(self, paths: Paths, filters: tuple[str, ...], keys: tuple[str, ...] = FILTERS) -> None:
+        self._paths, self.with_named = paths, False
+        super().__init__(filters, keys)
 
     def _dangling(self, value: str) -> Test:
         dangling = truth("dangling", value)
         used = volumes.users(self._paths, lambda _, error: report(error))
         return lambda volume: (volume.path not in used) == dangling
+
+    def _all(self, value: str) -> Test:
+        self.with_named = truth("all", value)
+        return lambda _: True
 
     def _driver(self, value: str) -> Test:
         return lambda _: value == "local"
@@ -133,11 +137,12 @@ def prune(filters: tuple[str, ...], *, all_of_them: bool, force: bool) -> None:
     from tinybox.cli.commands.prune import confirm
     from tinybox.container import pruning
 
-    which = "volumes" if all_of_them else "anonymous volumes"
-    if not force and not confirm([f"all {which} not used by at least one container"]):
-        return
     paths = Paths()
-    matches = VolumeFilter(paths, filters)
+    matches = VolumeFilter(paths, filters, ("all", "label", "label!"))
+    all_of_them = all_of_them or matches.with_named
+    which = "volumes" if all_of_them else "anonymous volumes"
+    if not force and not confirm([f"all {which} not used by at least one container"], filters):
+        return
     removed = pruning.volumes_of(paths, lambda each: matches(each) and (all_of_them or each.is_anonymous))
     if removed.names:
         print("Deleted Volumes:", *removed.names, "", sep="\n")
