@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tinybox.compose import members, project, resources
-from tinybox.compose.reading import loading
+from tinybox.compose.canonical import Canonical
+from tinybox.compose.reading import document, loading
+from tinybox.compose.reading.relative_paths import anchored
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
     from tinybox.compose.project import Project
+    from tinybox.compose.reading.service import Service
 
 
 CIRCLE = """
@@ -258,6 +261,36 @@ def test_projects_in_the_style_of_public_ones_are_read(path: Path, monkeypatch: 
     found = project.load([str(path)], "sample")
     assert len(found.services) > 1
     assert all(service.image for service in found.services.values())
+
+
+def _places(service: Service) -> list[str]:
+    return [*service.options.get("mount", ()), *service.options.get("volume", ())]
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_canonical_form_means_the_same(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `config` prints, read again in another directory, gives the same options, paths and dependencies."""
+    monkeypatch.setenv("STORE_PASSWORD", "x")
+    found = project.load([str(path)], "sample")
+    form = Canonical("sample", found.folder, found.variables).file(anchored(found.tree, found.folder).plain())
+    (tmp_path / "compose.yaml").write_text(document.written(form))
+    again = project.load([str(tmp_path / "compose.yaml")], "sample")
+    assert list(again.services) == list(found.services)
+    for name, service in found.services.items():
+        other = again.services[name]
+        assert (other.image, other.arguments, other.depends_on) == (
+            service.image,
+            service.arguments,
+            service.depends_on,
+        )
+        places = {"mount", "volume"}  # the short form of a volume becomes a long one
+        assert other.options.keys() - places == service.options.keys() - places
+        assert len(_places(other)) == len(_places(service))
+        assert (other.links, other.scale, [*map(vars, other.watch)]) == (
+            service.links,
+            service.scale,
+            [*map(vars, service.watch)],
+        )
 
 
 def test_the_whole_stack_is_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
