@@ -56,6 +56,41 @@ services:
     assert (found["base"].command, found["base"].options["env"]) == (["a"], ["A=1", "B=1"])
 
 
+def test_short_and_long_forms_are_merged(tmp_path: Path) -> None:
+    """A context and its options, names and mappings, one secret or device at one place, one log driver's options."""
+    text = """
+services:
+  base:
+    build: ./dir
+    labels: [a=1]
+    annotations: {x: 1}
+    secrets: [s, {source: t, target: u}]
+    devices: ["/dev/null:/dev/a", "/dev/zero:/dev/b"]
+    logging: {driver: json-file, options: {max-size: 1m}}
+    env_file: a.env
+  web:
+    extends: base
+    build: {args: [A=1]}
+    labels: {b: 2}
+    annotations: [y=2]
+    secrets: [{source: s, mode: 0400}, {source: s, target: u}]
+    devices: [{source: /dev/full, target: /dev/b}]
+    logging: {driver: local}
+    env_file: [b.env]
+secrets: {s: {file: s}, t: {file: t}}
+"""
+    (tmp_path / "a.env").write_text("A=a\nB=a\n")
+    (tmp_path / "b.env").write_text("B=b\n")
+    web = one(tmp_path, text).services["web"]
+    assert web.build is not None
+    assert (web.build.context, web.build.arguments) == (f"{tmp_path}/dir", {"A": "1"})
+    assert (web.options["label"], web.options["annotation"]) == (["a=1", "b=2"], ["x=1", "y=2"])
+    assert [value.split(",")[2] for value in web.options["mount"]] == ["target=/run/secrets/s", "target=/run/secrets/u"]
+    assert web.options["device"] == ["/dev/null:/dev/a", "/dev/full:/dev/b"]
+    assert (web.options["log_driver"], web.options.get("log_opt")) == ("local", None)
+    assert web.options["env"] == ["A=a", "B=a", "B=b"]
+
+
 def test_paths_of_an_extended_file_begin_in_its_directory(tmp_path: Path) -> None:
     """Build context, mounts, files of variables; and a file that extends a third one names it from there."""
     found = load(
