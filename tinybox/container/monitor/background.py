@@ -105,7 +105,7 @@ def guard(container: Container, signals: Signals, report: SyncPipes, client: _so
     """
     log = opened(container)
     server = attach_protocol.listen(container.paths.run_directory(container.id))
-    policy = Policy(container.annotations.get(spec.RESTART, "no"))
+    policy = Policy(container.annotations.get(spec.RESTART, "no"), container.annotations)
     try:
         while True:
             ending = live_once(container, signals, StreamHub(container, log, server, client), report)
