@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container import launch, lifecycle
+from tinybox.container.config import defaults
 from tinybox.container.monitor import attach_protocol
 from tinybox.container.monitor.log import opened
 from tinybox.container.monitor.own_client import OwnClient
@@ -38,6 +39,7 @@ def run(image: str, *command: str, root: str = "", stdin: int | None = None, **o
     normalized = launch.normal(options)
     for key in filter(normalized.get, launch.AT_A_TERMINAL):
         raise UsageError(f"option {key}", "is for the command line only", f"tinybox run --{launch.KEYS[key].name}")
+    normalized = defaults.applied(normalized)
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else -1
     passing = bool(normalized.get("rm"))
     try:
