@@ -103,8 +103,8 @@ VARIABLES = {
 PARAGRAPH = f"""\
 Defaults of options are in two files, {defaults.FOR_ALL} for all users and ~/.config/tinybox/config.toml for one, whose
 keys have precedence. With sudo, it is root's. An option of the command line has precedence over both. The keys are
-the names of options of `run` and `create`: {", ".join(f"`{key}`" for key in defaults.TEXTS)}; and `{defaults.OPTS}`, as in
-docker's daemon.json. Services of compose have them, too.
+the names of options of `run` and `create`: {", ".join(f"`{key}`" for key in defaults.TEXTS)}; and
+`{defaults.OPTS}`, as in docker's daemon.json. Services of compose have them, too.
 """
 EXAMPLE = """\
     network = "none"

@@ -91,7 +91,8 @@ class Step(NamedTuple):
 class Wish(NamedTuple):
     """What the command line asks for; see `tinybox build --help`.
 
-    *arguments* are the values of --build-arg, *platform* is OS/ARCH[/VARIANT] or "", *labels* are added to the image.
+    *arguments* are the values of --build-arg, *platform* is OS/ARCH[/VARIANT] or "", *labels* are added to the image,
+    *for_run* are options of the container of each RUN.
     """
 
     content: bytes
@@ -106,6 +107,7 @@ class Wish(NamedTuple):
     network: str
     uses_cache: bool
     keeps_failed: bool
+    for_run: Mapping[str, Any] = {}
 
 
 def build(store: Store, wish: Wish, bring: Bring, report: Report, newest: int | None) -> str:
@@ -124,7 +126,7 @@ def build(store: Store, wish: Wish, bring: Bring, report: Report, newest: int | 
     order = Order(
         store, wish.context, parsed.escape, found.stages, {**found.arguments, "TARGETSTAGE": target.title},
         wish.arguments, platform, bool(wish.platform), wish.secrets, wish.network, wish.uses_cache, wish.keeps_failed,
-        bring, now, newest,
+        bring, now, newest, wish.for_run,
     )  # fmt: skip
     with intake.workspace(store) as work:
         document = _built(order, work, needed, report)[target.number]

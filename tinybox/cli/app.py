@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from tinybox import __version__
 from tinybox.cli import statuses
 from tinybox.cli.lazy_group import LazyGroup, Table, UnknownCommandError
 from tinybox.container import lifecycle
@@ -16,6 +15,7 @@ from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import HostError, TinyboxError, UsageError
 from tinybox.images import tidying
+from tinybox.version import __version__
 
 # command: (module, function, the line that `tinybox --help` shows)
 COMMANDS: Table = {

@@ -103,11 +103,13 @@ def kill(paths: Paths, word: str, signal_word: str) -> None:
     with running(paths, word) as target:
         if number == signal.SIGKILL:
             forbid_restart(paths, target.id)
-            freezing.group(target.id).thaw()
+            freezing.group(paths, target.id).thaw()
         target.kill(number)
         if number == signal.SIGKILL:
             _has_ended(target, DYING)
         waking.owner_of(target.state["pid"])  # a stopped owner would not see and record the end
+        if number == signal.SIGKILL and target.ends_within(0):
+            _is_recorded(target, DYING)
 
 
 def forbid_restart(paths: Paths, container: str) -> None:
@@ -150,7 +152,7 @@ def bring_down(paths: Paths, container: str, number: int, grace: float | None) -
             if number != signal.SIGKILL:
                 raise
             forbid_restart(paths, container)
-            freezing.group(container).kill()  # only the control group tells which processes are its own
+            freezing.group(paths, container).kill()  # only the control group tells which processes are its own
             continue
         except StateError:
             continue  # its owner removes it because of --rm
@@ -174,10 +176,11 @@ def _end(paths: Paths, now: State, number: int, grace: float | None) -> None:
     except StateError:
         return
     with target:
-        freezing.group(target.id).thaw()
+        freezing.group(paths, target.id).thaw()
         target.kill(number)
         if not _has_ended(target, grace):
-            freezing.group(target.id).thaw()  # in a frozen group of cgroup v1, even KILL has no effect before the thaw
+            # In a frozen group of cgroup v1, even KILL has no effect before the thaw.
+            freezing.group(paths, target.id).thaw()
             target.kill(signal.SIGKILL)
             _has_ended(target, PATIENCE)
 
@@ -195,8 +198,13 @@ def _has_ended(target: Running, seconds: float | None) -> bool:
 def await_end(target: Running) -> None:
     """Wait until *target*, which another process has killed, has ended, and its owner has recorded that."""
     _has_ended(target, PATIENCE)
+    _is_recorded(target, PATIENCE)
+
+
+def _is_recorded(target: Running, seconds: float) -> None:
+    """Wait at most *seconds* until the owner of *target* has recorded its end, and is gone."""
     waits = waking.Wait(target.paths, target.id, to_the_end=True)
-    while not state.wait_for_owner(target.paths, target.id, state.PAUSE) and waits.check() <= PATIENCE:
+    while not state.wait_for_owner(target.paths, target.id, state.PAUSE) and waits.check() <= seconds:
         continue
 
 

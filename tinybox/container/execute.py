@@ -46,13 +46,18 @@ def execute(
 ) -> Ending | None:
     """Run *command* in the running container that *word* names, with the *options* of docker-exec(1); return its end.
 
-    With the option ``detach`` leave it running, and return None. Raises StateError if the container does not run.
+    With the option ``detach`` leave it running, and return None. Raises StateError if the container does not run. After
+    an error *handles* are closed.
     """
-    with control.running(paths, word) as target, wait_loop.Signals() as signals:
-        execution = Execution(paths, here, target, command, options, handles)
-        if not options.get("detach"):
-            return execution.run(signals)
-        execution.leave()
+    try:
+        with control.running(paths, word) as target, wait_loop.Signals() as signals:
+            execution = Execution(paths, here, target, command, options, handles)
+            if not options.get("detach"):
+                return execution.run(signals)
+            execution.leave()
+    except BaseException:
+        handles.close()
+        raise
     return None
 
 
@@ -68,7 +73,7 @@ class Execution:
         options: dict[str, Any],
         handles: Handles,
     ) -> None:
-        freezing.refuse_paused(target.id)
+        freezing.refuse_paused(paths, target.id)
         config = spec.load(paths.bundle(target.id))
         self.paths, self.handles, self.limits_memory = paths, handles, False
         self.id, self.annotations = os.urandom(32).hex(), target.state["annotations"]

@@ -48,6 +48,7 @@ class Container:
         self.name = self.annotations.get(spec.NAME, "")  # its first name; `tinybox rename` may have changed it since
         self.runner = PlanRunner(self.plan, handles)
         self.record: Record = state.Record(paths, container, -1)
+        self.discards_ports = False  # ports are to be published, and it has the host's network
         self.other_platform = ""  # that of its image, if this machine has another processor and none was asked for
 
     def emit(self, action: str, **attributes: object) -> None:
@@ -59,7 +60,8 @@ def group(container: str, config: Spec, host: Host) -> Cgroup:
     """Return a container's control group, which need not exist yet: ``tinybox/ID`` in every hierarchy that it needs."""
     resources = config.get("linux", {}).get("resources", {})
     needed = {"devices"} | {setting.controller for setting in settings(resources, host.hierarchies)}
-    return Cgroup(place(container), host.hierarchies, needed)
+    parent = config.get("annotations", {}).get(spec.CGROUP_PARENT, "")
+    return Cgroup(place(container, parent), host.hierarchies, needed)
 
 
 def endpoints_of(paths: Paths, container: str, annotations: dict[str, str]) -> Endpoints | None:
@@ -170,10 +172,8 @@ def stop(container: Container, ending: Ending) -> None:
         )
     except StateError as error:
         ending.complaint = ending.complaint or str(error)
-    lasted = (container.record.state.get("finishedAt", 0) - container.record.state.get("startedAt", 0)) // 10**9
-    known = {"execDuration": max(lasted, 0), "exitCode": ending.status}
-    left, oom = container.endpoints.networks if container.endpoints is not None else [], ending.out_of_memory
-    events.emit_end(container.paths, container.id, container.config, left, out_of_memory=oom, **known)
+    left, now = container.endpoints.networks if container.endpoints is not None else [], container.record.state
+    events.emit_end(container.paths, container.id, container.config, left, now, ending.status)
 
 
 def abandon(container: Container, error: BaseException) -> None:
@@ -233,12 +233,13 @@ def acquire(paths: Paths, host: Host, container: str, *, damaged_too: bool = Fal
     """Become the owner of a container at rest. If /run was cleared (reboot, or by hand), kill what survives of it."""
     record = state.lock(paths, container, damaged_too=damaged_too)
     if not record.state or (record.state["status"] == state.STOPPED and record.state.get("exitCode") is None):
-        _end_group(container, host)
+        _end_group(record, host)
     return record
 
 
-def _end_group(container: str, host: Host) -> None:
-    orphaned = Cgroup(place(container), host.hierarchies, host.hierarchies.v1)
+def _end_group(record: Record, host: Host) -> None:
+    parent = record.state.get("annotations", {}).get(spec.CGROUP_PARENT, "")
+    orphaned = Cgroup(place(record.id, parent), host.hierarchies, host.hierarchies.v1)
     orphaned.kill()
     orphaned.remove()
 
@@ -278,7 +279,7 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
 
     If the dead owner had only read or copied files of a container at rest (`cp`, `export`, `commit`), it is kept.
     """
-    _end_group(record.id, host)
+    _end_group(record, host)
     left: list[tuple[str, str]] = []
     attempt(lambda: left.extend(_disconnect(paths, record.id)))
     naming.hide(paths, record.id)
@@ -293,7 +294,7 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
     elif record.state.get("status") == state.RUNNING:
         record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)
         config: Spec = {**spec.load_if_sound(paths.bundle(record.id)), "annotations": kept["annotations"]}
-        events.emit_end(paths, record.id, config, left, exitCode="unknown")
+        events.emit_end(paths, record.id, config, left, {}, "unknown")
     elif kept.get("restarting"):
         state.Record(paths, record.id, -1, kept).write(restarting=False)
     record.close()

@@ -13,7 +13,7 @@ import os
 from tinybox.errors import ImageError, Reported
 from tinybox.images import build_cache, content, image_events
 from tinybox.images.reference import parse
-from tinybox.images.store import ANNOTATION, LAYERED, Store, entries, layer_key, layer_record
+from tinybox.images.store import ANNOTATION, LAYERED, MOUNTED, Store, entries, layer_key, layer_record
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
 
@@ -98,14 +98,15 @@ def collected(store: Store, work: str) -> Iterator[None]:
 
 
 def containers_using(store: Store, image_id: str) -> list[str]:
-    """Return the ids of the containers whose config.json names *image_id* in its annotations."""
+    """Return the ids of the containers that have *image_id* as their image or mounted, by their config.json."""
     users = []
     for container in entries(f"{store.root}/containers"):
         try:
             config = json.read_own(f"{store.root}/containers/{container}/config.json", {"annotations": {}})
         except ValueError:
             continue  # it is damaged: it cannot be started
-        if config is not None and config.get("annotations", {}).get(ANNOTATION) == image_id:
+        annotations = (config or {}).get("annotations", {})
+        if annotations.get(ANNOTATION) == image_id or f"{MOUNTED}{image_id}" in annotations:
             users.append(container)
     return users
 

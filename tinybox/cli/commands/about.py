@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from tinybox import __version__
 from tinybox.cli.formatting.functions import as_json
 from tinybox.cli.formatting.options import print_lines
 from tinybox.cli.formatting.template import Template, unescaped
@@ -15,6 +14,7 @@ from tinybox.container.records.paths import Paths
 from tinybox.container.views import host_facts, units
 from tinybox.errors import printable
 from tinybox.images.registry import hosts
+from tinybox.version import __version__
 
 FORMAT = click.option(
     "-f", "--format", "style", default="", metavar="FORMAT", help="json, or a template such as '{{.Server.Version}}'."

@@ -131,6 +131,10 @@ def ls(filters: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> 
 @click.option(
     "--aux-address", "reserved", multiple=True, metavar="NAME=ADDRESS", help="An IPv4 address that no box is given."
 )
+@click.option("--attachable", is_flag=True, help="Without effect: boxes can always be connected.")
+@click.option("--scope", type=click.Choice(["local"]), default="local", help="The network is of this machine.")
+@click.option("--ipam-driver", type=click.Choice(["default"]), default="default", help="tinybox chooses addresses.")
+@click.option("--ipam-opt", "ipam_options", multiple=True, metavar="KEY=VALUE", help="Only shown by inspect.")
 @click.option("--internal", is_flag=True, help="Without a route out of the network or into it.")
 @click.option("--ipv4", type=bool, default=True, metavar="true", help="A network always has an IPv4 subnet.")
 @click.option("--ipv6", is_flag=True, help="Also choose an IPv6 subnet.")
@@ -142,6 +146,8 @@ def create(
     ipv4: bool, **more: Any
 ) -> None:  # fmt: skip
     """Make the network NAME, and print its id."""
+    more["ipam_options"] = pairs(more["ipam_options"])
+    del more["scope"], more["ipam_driver"]  # each of them has one value
     if not ipv4:
         raise UsageError("--ipv4=false", "a network of IPv6 alone is not supported", "leave it out, and add --ipv6")
     if driver != "bridge":
@@ -178,8 +184,9 @@ def rm(names: tuple[str, ...], *, force: bool) -> int:
 
 @network.command("inspect")
 @click.option("-f", "--format", "style", default="", metavar="FORMAT", help="json, or a template.")
+@click.option("-v", "--verbose", is_flag=True, help="Without effect: there are no services of a swarm to show.")
 @NAMES
-def inspect(names: tuple[str, ...], style: str) -> int:
+def inspect(names: tuple[str, ...], style: str, *, verbose: bool) -> int:  # noqa: ARG001
     """Show all details of networks, and the containers that are connected to them."""
     paths = Paths()
     return print_details(names, style, lambda name: network_inspection.as_dict(paths, definitions.find(paths, name)))
@@ -189,13 +196,21 @@ def inspect(names: tuple[str, ...], style: str) -> int:
 @click.option("--ip", "address", default="", metavar="ADDRESS", help="Its IPv4 address in the network.")
 @click.option("--ip6", "address6", default="", metavar="ADDRESS", help="Its IPv6 address in the network.")
 @click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for it in the network.")
+@click.option("--link-local-ip", "link_local", multiple=True, metavar="ADDRESS", help="Another, link-local address.")
+@click.option("--gw-priority", "priority", type=int, default=0, metavar="NUMBER",
+              help="The network of the highest number has the default route.")  # fmt: skip
+@click.option("--driver-opt", "options", multiple=True, metavar="KEY=VALUE",
+              help="com.docker.network.endpoint.ifname=NAME, or .sysctls=net.ipv4.conf.IFNAME.KEY=VALUE.")  # fmt: skip
 @NAME
 @click.argument("container", shell_complete=completion.containers)
-def connect(name: str, container: str, address: str, address6: str, aliases: tuple[str, ...]) -> None:
+def connect(name: str, container: str, aliases: tuple[str, ...], options: tuple[str, ...], **more: Any) -> None:
     """Connect CONTAINER, running or not, to NETWORK."""
     paths = Paths()
     found = definitions.find(paths, name)
-    request: EndpointRequest = {"name": found.name, "aliases": list(aliases), "address": address, "address6": address6}
+    more["link_local"] = list(more["link_local"])
+    request: EndpointRequest = {"name": found.name, "aliases": list(aliases), **more}  # type: ignore[typeddict-item]
+    if options:
+        request["driver_options"] = pairs(options)
     connections.connect(paths, found, container, request)
 
 

@@ -14,7 +14,7 @@ from tinybox.cli.commands.image import build_results
 from tinybox.cli.commands.image.explained import BUILD, NOTHING, ExplainedCommand, Explaining, explain_options, showing
 from tinybox.cli.commands.image.registry import Reporting, platform_option, store
 from tinybox.container.records import host
-from tinybox.errors import UsageError
+from tinybox.errors import UsageError, printable
 from tinybox.images.reference import parse
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Asked(NamedTuple):
     no_cache: bool
     keep_failed: bool
     pull: bool
+    for_run: Mapping[str, Any] = {}
 
 
 @click.command(cls=ExplainedCommand)
@@ -59,6 +60,12 @@ class Asked(NamedTuple):
 @click.option("--network", default="", metavar="MODE", help="The network of RUN: default, none, host, or a name.")
 @click.option("--secret", "secrets", multiple=True, metavar="id=NAME[,src=FILE|,env=NAME]",
               help="A file or a variable for RUN --mount=type=secret.")  # fmt: skip
+@click.option("--add-host", multiple=True, metavar="NAME:ADDRESS", help="A line in the /etc/hosts of RUN.")
+@click.option("--shm-size", default="", metavar="SIZE", help="The size of /dev/shm of RUN.")
+@click.option("--ulimit", multiple=True, metavar="TYPE=SOFT[:HARD]", help="A limit of each process of RUN.")
+@click.option("--cgroup-parent", default="", metavar="PATH", help="The control groups of RUN are below this one.")
+@click.option("--cache-from", "caches", multiple=True, metavar="IMAGE",
+              help="Without effect: the cache is in the store.")  # fmt: skip
 @platform_option()
 @click.option("--iidfile", default="", metavar="FILE", shell_complete=completion.files,
               help="Write the image's id to FILE.")  # fmt: skip
@@ -72,6 +79,8 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
 
     With - the stdin may also be a Containerfile alone. The progress goes to stderr.
     """
+    from tinybox.build import run_options
+
     host.read("").check()
     if progress not in PROGRESS:
         raise UsageError(f"--progress {progress}", "is unknown", "auto or plain")
@@ -90,7 +99,9 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
         options["no_cache"],
         options["keep_failed"],
         pull,
+        run_options.checked(options),
     )
+    warn_of_caches(options["caches"])
     quiet = quiet or progress == "quiet"
     image_id = started(context, asked, quiet=quiet, plain=progress == "plain", explaining=explaining)
     if iidfile:
@@ -100,6 +111,13 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
     build_results.finish(image_id, options)
     if quiet:
         click.echo(f"sha256:{image_id}")
+
+
+def warn_of_caches(images: Iterable[str]) -> None:
+    """Print a line if there is a --cache-from; docker ignores an image without a cache in it, too."""
+    for image in images:
+        text = f"--cache-from {image}: has no effect: the build cache is in the store, not in images"
+        print(printable(f"tinybox: {text}"), file=sys.stderr)
 
 
 def started(
@@ -162,7 +180,7 @@ def _wish(asked: Asked, content: bytes, file: str, context: Context) -> Wish:
             raise UsageError(f"--tag {name}", "a new image cannot have a digest", "NAME[:TAG]")
     return Wish(
         content, file, context, names, asked.arguments, asked.target, asked.labels, asked.platform, asked.secrets,
-        asked.network, not asked.no_cache, asked.keep_failed,
+        asked.network, not asked.no_cache, asked.keep_failed, asked.for_run,
     )  # fmt: skip
 
 

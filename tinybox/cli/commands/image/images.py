@@ -97,12 +97,8 @@ def history(name: str, style: str, *, quiet: bool, no_trunc: bool, human: bool) 
 
 def _history(image: Image, *, whole: bool, human: bool) -> list[dict[str, str]]:
     """Return the steps of the image's history, the newest first; a layer without an entry has a step of its own."""
-    record, sizes = store().record(image.id), image.sizes()
-    entries = record.get("history") or []
-    missing = max(len(sizes) - sum(not step.get("empty_layer") for step in entries), 0)
     found = []
-    for step in [*[{"created": image.created}] * missing, *entries]:
-        size = sizes.pop(0) if sizes and not step.get("empty_layer") else 0
+    for step in image_list.history(store(), image):
         by = (step.get("created_by") or "").replace("\t", " ")
         made = image_list.made_at(step.get("created") or image.created)
         found.append({
@@ -110,12 +106,12 @@ def _history(image: Image, *, whole: bool, human: bool) -> list[dict[str, str]]:
             "created": step.get("created") or "",
             "since": (image_list.ago(made) if human else step.get("created") or "") if made else "N/A",
             "by": by if whole or len(by) <= 45 else by[:44] + "…",
-            "size": units.decimal_size(size) if human else str(size),
+            "size": units.decimal_size(step["size"]) if human else str(step["size"]),
             "comment": step.get("comment") or "",
         })  # fmt: skip
     if found:
-        found[-1]["id"] = f"sha256:{image.id}" if whole else image.id[:12]
-    return found[::-1]
+        found[0]["id"] = f"sha256:{image.id}" if whole else image.id[:12]
+    return found
 
 
 @click.command()
