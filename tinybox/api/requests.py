@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from tinybox.container import bringing, launch
+from tinybox.container.config import defaults
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import UsageError
@@ -24,12 +25,12 @@ UMASK = 0o022  # files in a box get the modes that are asked for, whatever the c
 def options_of(given: dict[str, Any]) -> dict[str, Any]:
     """Return *given*, Python keywords, as the command line gives them; UsageError if one is unknown or for it alone.
 
-    An object, such as a Network, stands for its name.
+    An object, such as a Network, stands for its name. Missing ones have the defaults of the configuration file.
     """
     normalized = launch.normal({key: _name(value) for key, value in given.items()})
     for key in filter(normalized.get, launch.AT_A_TERMINAL):
         raise UsageError(f"option {key}", "is for the command line only", f"tinybox run --{launch.KEYS[key].name}")
-    return normalized
+    return defaults.applied(normalized)
 
 
 def _name(value: Any) -> Any:
