@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tinybox.cli.before_run import check_runtime, refuse_seeing, warn_of_another_processor, warn_of_host_changes
+from tinybox.cli.before_run import check_runtime, refuse_seeing, warn_of_host_changes, warn_of_options
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
 from tinybox.container.monitor import attach, attach_protocol, background, starting
 from tinybox.container.process import detaching, wait_loop
 from tinybox.container.process.handles import Handles
-from tinybox.container.records import host, naming, state, waking
+from tinybox.container.records import events, host, naming, state, waking
 from tinybox.container.records.paths import Paths
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation import terminal
@@ -45,7 +45,7 @@ def _registered(
     policy = checked(options.get("pull", MISSING))
     make = lambda: launch.register(image, command, options, Handles(), at_once=at_once)  # noqa: E731
     container = with_image(image, make, policy, options.get("platform", ""), quiet=bool(options.get("quiet")))
-    warn_of_another_processor(container)
+    warn_of_options(container)
     return container
 
 
@@ -132,6 +132,7 @@ def begin_attached(
 ) -> int:
     """Start a registered container under a monitor, attached from its first byte of output on; return its status."""
     connection, monitor_end = attach_protocol.pair()
+    container.emit("attach")
     with wait_loop.Signals() as signals:
         begin(container, monitor_end)
         monitor_end.close()
@@ -154,6 +155,7 @@ def attach_to(name: str, *, stdin: bool = True, proxy: bool = True, keys: str = 
         cause = "runs in the foreground, with --rm and without a terminal of its own"
         raise StateError(f"container {name}", cause, "run it with -d, with -it, or without --rm") from error
     waking.owner_of(now["pid"])
+    events.emit(paths, container, "attach", now["annotations"])
     with wait_loop.Signals() as signals:
         inside = bool(now.get("terminal"))
         return attach.attend(

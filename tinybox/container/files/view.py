@@ -15,7 +15,7 @@ from tinybox.container import control
 from tinybox.container.process.run_in_child import RunInChild
 from tinybox.container.records import naming, spec, state
 from tinybox.errors import DamagedError, StateError
-from tinybox.isolation import idmap, mounts, overlay, rootfs
+from tinybox.isolation import idmap, mounts, overlay, rootfs, subpath
 from tinybox.linux import files, mount, process
 
 TYPE_CHECKING = False
@@ -138,10 +138,18 @@ def _assemble(config: Spec, bundle: str, mounted: bool) -> int:
         if _is_files(entry, bundle):
             source = os.path.join(bundle, entry["source"])
             options = mounts.Options(entry.get("options", []))
-            mounts.bind(os.fsencode(root), os.fsencode(entry["destination"]), source, options)
+            _bind(root, entry["destination"], source, options)
     if config["root"].get("readonly"):
         mount.mount_setattr(mount.AT_FDCWD, os.fsencode(root), 0, attr_set=mount.MOUNT_ATTR_RDONLY)
     return os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _bind(root: str, destination: str, source: str, options: mounts.Options) -> None:
+    if options.subpath:
+        with subpath.Part(source, options.subpath) as part:
+            mounts.bind(os.fsencode(root), os.fsencode(destination), part, options)
+    else:
+        mounts.bind(os.fsencode(root), os.fsencode(destination), source, options)
 
 
 def _is_files(entry: Mount, bundle: str) -> bool:

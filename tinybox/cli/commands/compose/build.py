@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinybox.build import run_options
 from tinybox.cli.commands.compose.project_options import SERVICES
 from tinybox.cli.commands.compose.project_options import command as project_command
 from tinybox.cli.commands.image import build as command
@@ -78,6 +79,7 @@ def build_one(
         no_cache=no_cache or found.no_cache,
         keep_failed=False,
         pull=pull or found.pull,
+        for_run=run_options.checked(found.for_run),
     )
     command.started(found.context, asked, quiet=quiet, plain=plain, inline=found.inline)
 
