@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from tinybox.cli import app
+from tinybox.cli.commands.compose.project_options import ProjectOptions
 from tinybox.cli.lazy_group import UnknownCommandError
 from tinybox.compose import project, used_variables, watching, wishes
 from tinybox.compose.canonical import Canonical
@@ -177,6 +178,31 @@ def test_the_group_prints_its_help_and_its_version() -> None:
     done = CliRunner().invoke(app.cli, ["compose", "publish"], standalone_mode=False)
     assert isinstance(done.exception, UnknownCommandError)
     assert "send the file itself" in done.exception.cure
+
+
+@pytest.mark.parametrize(
+    ("progress", "dry", "printed"),
+    [
+        ("", False, " Container a  Started\nwarning: \\x1b\n"),
+        ("quiet", False, "warning: \\x1b\n"),
+        ("plain", True, " DRY-RUN MODE - Container a  Started\nwarning: \\x1b\n"),
+        ("json", True, '{"dry-run": true, "id": "Container a", "status": "Done", "text": "Started"}\nwarning: \\x1b\n'),
+    ],
+)
+def test_progress_is_printed_as_it_is_asked_for(
+    progress: str, dry: bool, printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line about progress, and a warning, which every form prints; a control character is escaped."""
+    none: dict[str, Any] = dict.fromkeys(("env_files", "profiles", "all_resources", "ansi", "parallel"), "")
+    given = ProjectOptions((), "", "", progress=progress, **none)
+    given.is_dry = dry
+    given.say(" Container a  Started")
+    given.say("warning: \x1b")
+    assert capsys.readouterr().err == printed
+    with pytest.raises(UsageError):
+        ProjectOptions((), "", "", progress="fast", **none)
+    with pytest.raises(UsageError):
+        ProjectOptions((), "", "", progress="", **{**none, "parallel": "0"})
 
 
 def test_a_tree_is_written_with_or_without_doubled_dollars() -> None:
