@@ -16,6 +16,7 @@ from tinybox.compose import conditions, down, granted, hooks, members, refreshin
 from tinybox.compose.reading.service import COMPLETED, HEALTHY, STARTED
 from tinybox.compose.wishes import CHANGED, NEVER, Wishes
 from tinybox.container import control, launch
+from tinybox.container.config import defaults
 from tinybox.container.monitor import background
 from tinybox.container.network import making
 from tinybox.container.process.handles import Handles
@@ -194,9 +195,10 @@ class Startup:
         make_folders(service)
         options = self.options(service, digest, number)
         try:
-            container = launch.register(
-                service.image, service.arguments, options, Handles(), root=self.paths.root, kept=kept
-            )
+            with Handles() as handles:
+                container = launch.register(
+                    service.image, service.arguments, options, handles, root=self.paths.root, kept=kept
+                )
         except UsageError as error:
             raise misused(service, error) from error
         self.made.add(options["name"])
@@ -216,7 +218,7 @@ class Startup:
         options = service.options | resources.options(self.project, service)
         own = members.labels(self.project, service, digest, number)
         name = members.container_name(self.project, service, number)
-        return options | {"name": name, "label": [*options.get("label", []), *own]}
+        return defaults.applied(options | {"name": name, "label": [*options.get("label", []), *own]})
 
     def begin(self, service: Service, container: Container, name: str) -> None:
         """Start a registered container under a monitor; an error names the service, too."""
@@ -258,7 +260,9 @@ class Startup:
         make_folders(service)
         try:
             options = self.options(service, digest, number)
-            launch.prepare(self.paths, self.here, service.image, service.arguments, options, Handles())
+            with Handles() as handles:
+                launch.prepare(self.paths, self.here, service.image, service.arguments, options, handles)
+            handles.close()
         except UsageError as error:
             raise misused(service, error) from error
         control.stop(self.paths, former.id, self.wishes.seconds)
