@@ -56,14 +56,11 @@ LEFT_OUT = {
     **_for(_SWARM, "availability group limit-bytes required-bytes scope secret sharing topology-preferred "
            "topology-required type", "volume create"),
     **_for(_SWARM, "cluster", "volume ls"),
-    **_for(_SWARM, "volume-driver", *_NEW),
     "volume update": _SWARM,
     **_for(NOT_YET, "filter keep-storage", "builder prune"),
-    **_for(_NETWORKS, "link", *_NEW),
     **_for("--device gives a box a device of the host", "gpus", *_NEW),
     **_for("the files of all boxes share the file system of the store", "storage-opt", *_NEW),
-    **_for(_NETWORKS, "link", "network connect", "rm"),
-    **_for(NOT_YET, "opt", "volume create"),
+    **_for(_NETWORKS, "link", "rm"),
 }  # fmt: skip
 
 BEGINNING = """\

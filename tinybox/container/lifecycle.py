@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.planning import planner
+from tinybox.container.planning import cgroups, planner
 from tinybox.container.planning.task import Task
 from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import DamagedError, Reported, StateError, TinyboxError, report
 from tinybox.isolation.cgroups.group import Cgroup, place
-from tinybox.isolation.cgroups.limits import settings
 from tinybox.linux import files
 
 TYPE_CHECKING = False
@@ -40,9 +39,10 @@ class Container:
         self.paths, self.id, self.config, self.host, self.handles = paths, container, config, host, handles
         self.bundle = paths.bundle(container)
         self.annotations = config.get("annotations", {})
-        self.cgroup = group(container, config, host)
+        self.cgroup = cgroups.group(container, config, host)
         self.endpoints = endpoints_of(paths, container, self.annotations)
         self.task = Task(config, self.bundle, host, handles, self.cgroup, container, self.endpoints)
+        self.task.run_directory = paths.run_directory(container)
         self.plan: Plan = planner.plan(self.task)
         self.limits_memory = bool(config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit"))
         self.name = self.annotations.get(spec.NAME, "")  # its first name; `tinybox rename` may have changed it since
@@ -54,14 +54,6 @@ class Container:
     def emit(self, action: str, **attributes: object) -> None:
         """Append the event *action* to the event log, with the image's name and further *attributes*."""
         events.emit(self.paths, self.id, action, self.annotations, **attributes)
-
-
-def group(container: str, config: Spec, host: Host) -> Cgroup:
-    """Return a container's control group, which need not exist yet: ``tinybox/ID`` in every hierarchy that it needs."""
-    resources = config.get("linux", {}).get("resources", {})
-    needed = {"devices"} | {setting.controller for setting in settings(resources, host.hierarchies)}
-    parent = config.get("annotations", {}).get(spec.CGROUP_PARENT, "")
-    return Cgroup(place(container, parent), host.hierarchies, needed)
 
 
 def endpoints_of(paths: Paths, container: str, annotations: dict[str, str]) -> Endpoints | None:
@@ -158,6 +150,8 @@ def stop(container: Container, ending: Ending) -> None:
     container.handles.close()
     if container.endpoints is not None:
         ending.complaint = attempt(container.endpoints.release) or ending.complaint
+    if spec.OPTION_VOLUMES in container.annotations:
+        ending.complaint = attempt(lambda: _unmount(container.paths, container.id)) or ending.complaint
     container.cgroup.remove()
     try:
         container.record.write(
@@ -273,6 +267,12 @@ def _disconnect(paths: Paths, container: str) -> None:
     endpoints.release(paths, container)
 
 
+def _unmount(paths: Paths, container: str) -> None:
+    from tinybox.container.storage import mounted_volumes
+
+    mounted_volumes.release(paths.run_directory(container))
+
+
 def _reap(paths: Paths, host: Host, record: Record) -> None:
     """End and record a container whose owner has died. Its exit status is unknown, and no restart policy is applied.
 
@@ -280,6 +280,8 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
     """
     _end_group(record, host)
     attempt(lambda: _disconnect(paths, record.id))
+    if os.path.lexists(os.path.join(paths.run_directory(record.id), "volumes")):  # see mounted_volumes.py
+        attempt(lambda: _unmount(paths, record.id))
     naming.hide(paths, record.id)
     try:
         kept = state.stored(paths, record.id)

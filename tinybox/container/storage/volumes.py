@@ -10,6 +10,7 @@ import os
 import time
 
 from tinybox.container.records import naming, spec
+from tinybox.container.storage import mounted_volumes
 from tinybox.errors import ConflictError, DamagedError, NoSuchError, StateError, UsageError, report
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
@@ -40,6 +41,7 @@ class Volume:
         kept = _read(name, self.folder)
         self.labels: dict[str, str] = kept.get("labels", {})
         self.created: int = kept.get("created") or os.stat(self.folder).st_mtime_ns
+        self.options = mounted_volumes.read(self.folder)
         self.is_anonymous = is_anonymous(self.path)
 
     def size(self) -> int:
@@ -115,6 +117,7 @@ def remove_nameless(paths: Paths, config: Spec) -> None:
         with Lock(os.path.join(paths.root, "locks", "store")):
             for folder in map(os.path.dirname, nameless):
                 if not _is_named(paths, os.path.basename(folder)):
+                    mounted_volumes.unmount(folder)
                     files.remove_tree(folder)
 
 
@@ -131,17 +134,27 @@ def _is_named(paths: Paths, name: str) -> bool:
     return False
 
 
-def make(paths: Paths, config: Spec) -> None:
-    """Make the missing volumes of a container, and fill the empty ones from the image."""
+def make(paths: Paths, config: Spec, run_directory: str) -> None:
+    """Make the missing volumes of a container with this *run_directory*, and fill the empty ones from the image."""
+    asked = mounted_volumes.wishes(config, paths)
     for entry in spec.mounts_of_volumes(config, paths):
-        fd = _make(paths, os.path.dirname(entry["source"]), {})
+        folder = os.path.dirname(entry["source"])
+        labels, options = asked.get(folder, ({}, {}))
+        fd = _make(paths, folder, labels, options)
         try:
-            _populate(paths, config, entry)
+            if mounted_volumes.has_options(folder):
+                os.makedirs(entry["source"], 0o755, exist_ok=True)
+                os.close(fd)  # its lock is taken again
+                fd = -1
+                mounted_volumes.fill(run_directory, folder, _layers_with(config, entry), entry["destination"])
+            else:
+                _populate(paths, config, entry)
         finally:
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
 
 
-def _make(paths: Paths, folder: str, labels: dict[str, str]) -> int:
+def _make(paths: Paths, folder: str, labels: dict[str, str], options: dict[str, str]) -> int:
     """Make the directory of a volume and its record if they are missing; return an fd of it with an flock(2).
 
     The lock ensures that only one process fills the volume.
@@ -153,6 +166,8 @@ def _make(paths: Paths, folder: str, labels: dict[str, str]) -> int:
         lock_file(fd)
         record = os.path.join(folder, _RECORD)
         if not os.path.exists(record):
+            if options:
+                mounted_volumes.write(folder, options)
             known = {"created": time.time_ns(), "labels": labels, "driver": "local"}
             files.replace(record, json.dumps(known).encode(), 0o644)
     except BaseException:
@@ -170,21 +185,25 @@ def _populate(paths: Paths, config: Spec, entry: Mount) -> None:
     path = entry["source"]
     if os.path.isdir(path) and os.listdir(path):
         return
-    layers = [layer for layer in config.get("annotations", {}).get(spec.LAYERS, "").split(":") if layer]
-    top = entry["destination"].strip("/").split("/")[0]
-    has_some = "nocopy" not in entry.get("options", []) and any(
-        files.exists(f"{layer}/{top}", follow_symlinks=False) for layer in layers
-    )
-    if os.path.isdir(path) and not (has_some and _is_at_rest(paths, path)):
+    layers = _layers_with(config, entry)
+    if os.path.isdir(path) and not (layers and _is_at_rest(paths, path)):
         return
     fresh = path + ".new"
     files.remove_tree(fresh)  # a former command that was killed below has left it
     os.mkdir(fresh, 0o755)
-    if has_some:
+    if layers:
         from tinybox.container.storage import populate
 
         populate.fill(layers, entry["destination"], fresh)
     os.rename(fresh, path)  # *path* is absent or empty
+
+
+def _layers_with(config: Spec, entry: Mount) -> list[str]:
+    """Return the layers of the image, if one may have files at the mount point of *entry*, which are to be copied."""
+    layers = [layer for layer in config.get("annotations", {}).get(spec.LAYERS, "").split(":") if layer]
+    top = entry["destination"].strip("/").split("/")[0]
+    has_some = any(files.exists(f"{layer}/{top}", follow_symlinks=False) for layer in layers)
+    return layers if has_some and "nocopy" not in entry.get("options", []) else []
 
 
 def _is_at_rest(paths: Paths, path: str) -> bool:
@@ -194,10 +213,13 @@ def _is_at_rest(paths: Paths, path: str) -> bool:
     return {*known.get(path, ()), *unknown}.isdisjoint(paths.with_run_directory())
 
 
-def create(paths: Paths, name: str, labels: dict[str, str]) -> Volume:
-    """Make the volume *name*, or an anonymous one if that is empty; an existing volume stays as it is, as in docker."""
+def create(paths: Paths, name: str, labels: dict[str, str], options: dict[str, str] | None = None) -> Volume:
+    """Make the volume *name*, or an anonymous one if that is empty; an existing volume stays as it is, as in docker.
+
+    *options* are those of docker's driver ``local``; see mounted_volumes.py.
+    """
     folder = os.path.dirname(directory(paths, name))
-    fd = _make(paths, folder, labels)
+    fd = _make(paths, folder, labels, mounted_volumes.checked(options or {}))
     try:
         os.makedirs(os.path.join(folder, "_data"), 0o755, exist_ok=True)
     finally:
@@ -252,6 +274,7 @@ def remove(paths: Paths, volume: Volume) -> None:
     if containers:
         shown = ", ".join(container[:12] for container in containers)
         raise ConflictError(f"volume {volume.name}", f"is in use by {shown}", "remove them first: tinybox rm")
+    mounted_volumes.unmount(volume.folder)  # left over if RUN was cleared: the files there are not the volume's own
     files.remove_tree(volume.folder)
 
 
