@@ -30,7 +30,7 @@ SUBJECTS = {
     "Looking at them": "container ps logs top stats inspect events port tree ns",
     "Their files": "diff cp export commit volume",
     "Their networks": "network",
-    "Images": "images layers build pull push tag history import save load rmi login logout image builder",
+    "Images": "images layers build pull push tag history import save load rmi login logout image builder buildx",
     "As a runtime for podman and containerd": "oci",
     "Several containers together": "compose",
     "Seeing it happen": "explain replay",

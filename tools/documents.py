@@ -54,6 +54,7 @@ GROUND_UP = (
     "lab/catalogue",
     "compose/reading",
     "compose",
+    "api",
     "oci",
     "cli",
     "cli/formatting",

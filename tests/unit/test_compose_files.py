@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +12,10 @@ from tinybox.compose.reading import loading
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tinybox.compose.project import Project
+
+
+SAMPLES = Path(__file__).parents[1] / "data/compose"
 
 
 def load(folder: Path, files: dict[str, str]) -> Project:
@@ -209,6 +211,55 @@ def test_what_cannot_be_is_refused(tmp_path: Path, text: str, says: str) -> None
     """The store of swarm, drivers, GPUs, runtimes, and entries that contradict one another: one line with the place."""
     with pytest.raises(UsageError, match=says):
         one(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("mem_limit: much", "--memory much: is not a size"),
+        ("cpus: many", "--cpus many: is not a number"),
+        ("ulimits: {nofile: {soft: 2, hard: 1}}", "the soft limit is above the hard one"),
+        ("cap_add: [FLY]", "no such capability"),
+        ("stop_signal: WAVE", "WAVE"),
+        ("restart: sometimes", "is not a policy"),
+        ("ports: ['80:many']", "80:many"),
+        ("volumes: ['./a:b']", "absolute"),
+        ("volumes: [{type: tmpfs, target: t}]", "absolute"),
+        ("tmpfs: t", "is not an absolute path"),
+        ("pids_limit: -2", "--pids-limit -2"),
+        ("extra_hosts: [a=b]", "is not an IP address"),
+        ("security_opt: [what]", "what"),
+        ("oom_score_adj: 5000", "--oom-score-adj 5000"),
+        ("healthcheck: {test: x, retries: few}", "--health-retries few"),
+    ],
+)
+def test_values_that_run_refuses_are_refused_here(tmp_path: Path, lines: str, says: str) -> None:
+    """`config -q` accepts only files that `up` can carry out: each value is read as by `run`; the service is named."""
+    with pytest.raises(UsageError, match=r"compose.yaml:2: services.web: .*") as caught:
+        one(tmp_path, f"services:\n  web: {{image: x, {lines}}}\n")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_projects_in_the_style_of_public_ones_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve files as people write them: each is accepted, and has its services."""
+    monkeypatch.setenv("STORE_PASSWORD", "x")
+    found = project.load([str(path)], "sample")
+    assert len(found.services) > 1
+    assert all(service.image for service in found.services.values())
+
+
+def test_the_whole_stack_is_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample with include and extends has the services of all its files, with their directories."""
+    monkeypatch.delenv("TAG", raising=False)
+    found = project.load([str(SAMPLES / "whole-stack.yaml")], "sample")
+    assert sorted(found.services) == ["cache", "database", "jobs", "web"]
+    web, jobs = found.services["web"], found.services["jobs"]
+    assert web.image == jobs.image == "example/web:latest"
+    assert (web.options["publish"], jobs.options.get("publish")) == (["8080"], None)
+    assert web.options["env"] == ["COMMON=yes", "TZ=UTC"]
+    assert web.options["label"] == ["team=shop", "tier=front"]
+    assert f"{SAMPLES}/parts/init:/docker-entrypoint-initdb.d:ro" in found.services["database"].options["volume"]
 
 
 def test_hooks_links_watches_and_policies(tmp_path: Path) -> None:

@@ -141,8 +141,12 @@ def test_a_key_of_the_file_is_an_option_of_run(tmp_path: Path, lines: str, optio
 def test_every_option_that_a_service_can_have_is_one_of_run(tmp_path: Path) -> None:
     """The table of keys names options that exist."""
     known = {option.key for option in BY_NAME.values()}
-    lines = "hostname: h\nprivileged: true\ncap_add: [x]\ntmpfs: /t\nmem_limit: 1g\nhealthcheck: {test: x}\nuts: host\n"
-    lines += "ports: [80]\ndns: 1.1.1.1\nextra_hosts: [a=b]\nlogging: {options: {max-size: 1}}\nstop_grace_period: 1s"
+    lines = (
+        "hostname: h\nprivileged: true\ncap_add: [KILL]\ntmpfs: /t\nmem_limit: 1g\nhealthcheck: {test: x}\nuts: host\n"
+    )
+    lines += (
+        "ports: [80]\ndns: 1.1.1.1\nextra_hosts: [a=1.1.1.1]\nlogging: {options: {max-size: 1}}\nstop_grace_period: 1s"
+    )
     assert set(service(tmp_path, lines).options) <= known
 
 

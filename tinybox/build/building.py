@@ -21,7 +21,7 @@ from tinybox.container import lifecycle
 from tinybox.container.files import change_instructions
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
-from tinybox.images import intake
+from tinybox.images import image_events, intake
 from tinybox.images.registry import manifests
 from tinybox.linux import workers
 
@@ -132,7 +132,10 @@ def build(store: Store, wish: Wish, bring: Bring, report: Report, newest: int | 
         document = _built(order, work, needed, report)[target.number]
         if wish.labels:
             change_instructions.add_labels(document["config"], list(wish.labels.items()))
-        return intake.put(store, work, document, wish.names)
+        image_id = intake.put(store, work, document, wish.names)
+    for name in wish.names:
+        image_events.emit(store.root, "tag", image_id, str(name))
+    return image_id
 
 
 def _built(order: Order, work: Workspace, needed: list[Stage], report: Report) -> dict[int, dict[str, Any]]:

@@ -81,13 +81,15 @@ def remove(
         say(f" Container {listed.name}  Removed")
 
 
-def remove_images(paths: Paths, project: Project, say: Say, *, local: bool) -> None:
-    """Remove the images of the services, with *local* only those without a name of their own in the file.
+def remove_images(paths: Paths, project: Project, services: Collection[str], say: Say, *, local: bool) -> None:
+    """Remove the images of the *services* or all, with *local* only those without a name of their own in the file.
 
     An image that is not here is skipped, and one that a container uses stays, with a line.
     """
     store = Store(paths.root)
     for service in project.services.values():
+        if services and service.name not in services:
+            continue
         if local and (service.build is None or service.image != f"{project.name}-{service.name}"):
             continue
         try:
@@ -124,8 +126,17 @@ class Stopping(threading.Thread):
 
 
 def stop(paths: Paths, project: Project, containers: Iterable[Listed], seconds: float | None, say: Say) -> None:
-    """Stop *containers*, sorted as by `ranked`: each after those that depend on it, all others at the same time."""
-    begun: list[Stopping] = []
+    """Stop *containers*, sorted as by `ranked`: each after those that depend on it, all others at the same time.
+
+    The programs of `pre_stop` run first, one after the other; if one fails, no container is stopped.
+    """
+    containers, begun = [*containers], list[Stopping]()
+    for listed in containers:
+        known = project.services.get(members.service_of(listed))
+        if known and known.pre_stop and listed.word == "running":
+            from tinybox.compose import hooks
+
+            hooks.run(paths, known, listed.id, "pre_stop", known.pre_stop)
     for listed in containers:
         own = members.service_of(listed)
         services = (project.services.get(other.service) for other in begun)

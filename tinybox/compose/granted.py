@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import time
 
 from tinybox.container.files import copy
 
@@ -27,6 +28,7 @@ def put(paths: Paths, container: str, files: Iterable[GrantedFile]) -> None:
                 member = tarfile.TarInfo(file.target.lstrip("/"))
                 member.size, member.mode = len(file.content), file.mode
                 member.uid, member.gid = file.owner
+                member.mtime = int(time.time())
                 tar.addfile(member, io.BytesIO(file.content))
         archive.seek(0)
         copy.copy_into_new(paths, container, archive.fileno())

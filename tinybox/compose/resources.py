@@ -123,15 +123,8 @@ def options(project: Project, service: Service, *, aliases: bool = True) -> dict
     """
     if not service.joins:
         return {}
-    values = []
-    links = [("link", f"{container}:{name}") for container, name in service.links]
-    for join in service.joins:
-        fields = [f"name={project.networks[join.network].name}"]
-        fields += [f"alias={alias}" for alias in dict.fromkeys([service.name, *join.aliases]) if aliases]
-        places = {"ip": join.address, "ip6": join.address6, "mac-address": join.mac}
-        fields += [f"{key}={place}" for key, place in [*places.items(), *join.more, *links] if place]
-        values.append(",".join(fields))
-    return {"network": values}
+    names = ((join, project.networks[join.network].name) for join in service.joins)
+    return {"network": [join.value(name, service, aliases=aliases) for join, name in names]}
 
 
 def remove(paths: Paths, project: Project, say: Say, *, volumes: bool) -> None:

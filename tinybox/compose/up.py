@@ -12,7 +12,7 @@ import os
 import time
 from contextlib import ExitStack, suppress
 
-from tinybox.compose import conditions, down, members, resources
+from tinybox.compose import conditions, down, granted, hooks, members, refreshing, resources
 from tinybox.compose.reading.service import COMPLETED, HEALTHY, STARTED
 from tinybox.compose.wishes import CHANGED, NEVER, Wishes
 from tinybox.container import control, launch
@@ -69,7 +69,7 @@ class Startup:
             for service in self.services:
                 self.bring_up(service, undo)
             for listed in stopped if self.wishes.start else ():
-                start_again(self.paths, self.here, listed, self.say)
+                start_again(self.paths, self.here, self.project, listed, self.say)
             if wait:
                 self.wait(seconds)
             undo.pop_all()
@@ -89,9 +89,12 @@ class Startup:
         for service in self.services:
             for note in service.notes:
                 self.say(f"service {service.name}: {note}")
-            if service.build is None and service.pull != "never" and (service.image, service.pull) not in brought:
-                bring(service.image, service.pull, service.options.get("platform", ""))
-                brought.add((service.image, service.pull))
+            policy = refreshing.policy(self.paths.root, service) if service.pull == "refresh" else service.pull
+            if service.build is None and policy != "never" and (service.image, policy) not in brought:
+                bring(service.image, policy, service.options.get("platform", ""))
+                brought.add((service.image, policy))
+                if service.pull != policy == "always":
+                    refreshing.note(self.paths.root, service)
             self.images[service.name] = Store(self.paths.root).image(service.image).id
 
     def remove_outdated_networks(self) -> list[Listed]:
@@ -199,6 +202,8 @@ class Startup:
         self.made.add(options["name"])
         if not kept:  # an undo would remove these volumes, or leave them without a container
             undo.callback(self.discard, container.id)
+        if service.files:
+            granted.put(self.paths, container.id, service.files)
         if self.wishes.start:
             self.begin(service, container, options["name"])
             return
@@ -222,6 +227,8 @@ class Startup:
         except TinyboxError as error:
             raise conditions.failure(service, str(error)) from error
         self.say(f" Container {name}  Started")
+        if service.post_start:
+            hooks.run(self.paths, service, container.id, "post_start", service.post_start)
 
     def names(self, service: Service) -> list[str]:
         """Return the names of the containers of *service*."""
@@ -267,12 +274,15 @@ class Startup:
             control.remove(self.paths, self.here, container, force=True, volumes=True)
 
 
-def start_again(paths: Paths, here: Host, listed: Listed, say: Say) -> None:
+def start_again(paths: Paths, here: Host, project: Project, listed: Listed, say: Say) -> None:
     """Start a container that is at rest; a running one goes on."""
     container = launch.owned(paths, here, listed.id)
     if container is not None:
         background.launch(container)
         say(f" Container {listed.name}  Started")
+        known = project.services.get(members.service_of(listed))
+        if known and known.post_start:
+            hooks.run(paths, known, listed.id, "post_start", known.post_start)
 
 
 def make_folders(service: Service) -> None:

@@ -69,7 +69,7 @@ def connect(paths: Paths, network: Network, word: str, request: EndpointRequest)
                 _add_link(paths, network, target, request)
         present.requests.append(request)
         present.save()
-    events.emit_of_network(paths, network.id, network.name, "connect", container)
+    events.write(paths, events.of_network(network.id, network.name, "connect", container))
 
 
 def _check(network: Network, word: str, present: NetworkRequests) -> None:
@@ -147,4 +147,4 @@ def disconnect(paths: Paths, word: str, container_word: str, *, force: bool = Fa
                 _add_default_route(paths, target, Messages())
         present.requests = left
         present.save()
-    events.emit_of_network(paths, network.id, network.name, "disconnect", container)
+    events.write(paths, events.of_network(network.id, network.name, "disconnect", container))

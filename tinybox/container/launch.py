@@ -10,7 +10,7 @@ import os
 from tinybox.container import lifecycle
 from tinybox.container import register as registration
 from tinybox.container.config import configure, joined, network_option, request
-from tinybox.container.config.options import BY_NAME, FLAG, LIST, OPTIONS
+from tinybox.container.config.options import BY_NAME, FLAG, LIST, MAYBE, OPTIONS, WITHOUT
 from tinybox.container.network import BRIDGE, HOST
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
@@ -136,6 +136,7 @@ def owned(paths: Paths, here: host.Host, word: str, window: tuple[int, int] = (0
         config = joined.refresh(paths, spec.load(paths.bundle(container)))
         found = lifecycle.Container(paths, container, config, here, handles)
     except BaseException:
+        handles.close()
         record.close()
         raise
     found.record = record
@@ -153,13 +154,22 @@ def normal(options: dict[str, Any]) -> dict[str, Any]:
         option = KEYS.get(key)
         if option is None:
             raise UsageError(f"option {key}", "is unknown", "tinybox run --help lists them")
-        if value is None:
+        if value is None or (option.kind == MAYBE and value is False):
             continue
         if option.kind == LIST:
-            normalized[option.key] = [value] if isinstance(value, str) else [str(item) for item in value]
+            normalized[option.key] = _texts(value)
+        elif option.kind == MAYBE and value is True:
+            normalized[option.key] = WITHOUT[option.name]
         else:
             normalized[option.key] = bool(value) if option.kind == FLAG else str(value)
     return normalized
+
+
+def _texts(value: Any) -> list[str]:
+    """Return the value of an option that may be given several times: a text, several, or ``{"KEY": "VALUE"}``."""
+    if hasattr(value, "items"):
+        return [f"{key}={item}" for key, item in value.items()]
+    return [str(value)] if isinstance(value, str) or not hasattr(value, "__iter__") else [str(item) for item in value]
 
 
 def prepare(
@@ -248,9 +258,9 @@ def hostname_of(paths: Paths, word: str) -> str:
 
 def mounts_of(paths: Paths, word: str) -> list[Mount]:
     """Return the volumes and binds of the container that *word* names, running or not, as --mount would give them."""
-    from tinybox.container.storage import volumes
+    from tinybox.container.storage import requested_mounts
 
-    return volumes.handed_on(paths, spec.load(paths.bundle(naming.find(paths, word))))
+    return requested_mounts.handed_on(paths, spec.load(paths.bundle(naming.find(paths, word))))
 
 
 def write_bundle(container: lifecycle.Container, folder: str) -> None:

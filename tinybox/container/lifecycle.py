@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.planning import cgroups, planner
+from tinybox.container.planning import cgroups, network, planner
 from tinybox.container.planning.task import Task
 from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
@@ -22,7 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinybox.container.network.endpoints import Endpoints
     from tinybox.container.process.handles import Handles
     from tinybox.container.process.plan import Plan
     from tinybox.container.process.wait_loop import Ending, Signals, Streams
@@ -40,7 +39,7 @@ class Container:
         self.bundle = paths.bundle(container)
         self.annotations = config.get("annotations", {})
         self.cgroup = cgroups.group(container, config, host)
-        self.endpoints = endpoints_of(paths, container, self.annotations)
+        self.endpoints = network.endpoints_of(paths, container, self.annotations)
         self.task = Task(config, self.bundle, host, handles, self.cgroup, container, self.endpoints)
         self.task.run_directory = paths.run_directory(container)
         self.plan: Plan = planner.plan(self.task)
@@ -54,15 +53,6 @@ class Container:
     def emit(self, action: str, **attributes: object) -> None:
         """Append the event *action* to the event log, with the image's name and further *attributes*."""
         events.emit(self.paths, self.id, action, self.annotations, **attributes)
-
-
-def endpoints_of(paths: Paths, container: str, annotations: dict[str, str]) -> Endpoints | None:
-    """Return a container's endpoints in its networks; None, without an import, if it has no network of its own."""
-    if spec.NETWORKS not in annotations:
-        return None
-    from tinybox.container.network.endpoints import Endpoints
-
-    return Endpoints(paths, container, annotations)
 
 
 def run(
@@ -89,7 +79,7 @@ def run(
                 streams.close(TinyboxError.status)
         raise
     try:
-        record_start(container)
+        record_start(container, attached=True)
         if streams is not None:
             streams.started()
         ending = wait_loop.watch(container, signals, streams.watch if streams is not None else None)
@@ -134,10 +124,11 @@ def start(container: Container) -> None:
     record_start(container)
 
 
-def record_start(container: Container) -> None:
-    """Record that the program runs; its state is then ``running``."""
+def record_start(container: Container, *, attached: bool = False) -> None:
+    """Record that the program runs; its state is then ``running``. If *attached*, its output goes to the user."""
     container.record.write(status=state.RUNNING, startedAt=state.now())
-    container.emit("start")
+    networks = container.endpoints.networks if container.endpoints is not None else []
+    events.emit_start(container.paths, container.id, container.config, networks, attached=attached)
 
 
 def stop(container: Container, ending: Ending) -> None:
@@ -165,9 +156,10 @@ def stop(container: Container, ending: Ending) -> None:
         )
     except StateError as error:
         ending.complaint = ending.complaint or str(error)
-    if ending.out_of_memory:
-        container.emit("oom")
-    container.emit("die", exitCode=ending.status)
+    lasted = (container.record.state.get("finishedAt", 0) - container.record.state.get("startedAt", 0)) // 10**9
+    known = {"execDuration": max(lasted, 0), "exitCode": ending.status}
+    left, oom = container.endpoints.networks if container.endpoints is not None else [], ending.out_of_memory
+    events.emit_end(container.paths, container.id, container.config, left, out_of_memory=oom, **known)
 
 
 def abandon(container: Container, error: BaseException) -> None:
@@ -183,8 +175,9 @@ def close(container: Container) -> None:
     """Release the ownership of an ended container: with ``--rm`` it is removed with its files, else it stays."""
     naming.hide(container.paths, container.id, container.name)
     if container.annotations.get(spec.REMOVE):
+        gone = events.of_container(container.paths, container.id, "destroy", container.annotations)
         delete(container.paths, container.id, container.config)
-        container.emit("destroy")
+        events.write(container.paths, gone)
     _release(container)
 
 
@@ -261,10 +254,10 @@ def sweep(paths: Paths, host: Host) -> list[str]:
     return swept
 
 
-def _disconnect(paths: Paths, container: str) -> None:
+def _disconnect(paths: Paths, container: str) -> list[tuple[str, str]]:
     from tinybox.container.network import endpoints
 
-    endpoints.release(paths, container)
+    return endpoints.release(paths, container)
 
 
 def _unmount(paths: Paths, container: str) -> None:
@@ -279,7 +272,8 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
     If the dead owner had only read or copied files of a container at rest (`cp`, `export`, `commit`), it is kept.
     """
     _end_group(record, host)
-    attempt(lambda: _disconnect(paths, record.id))
+    left: list[tuple[str, str]] = []
+    attempt(lambda: left.extend(_disconnect(paths, record.id)))
     if os.path.lexists(os.path.join(paths.run_directory(record.id), "volumes")):  # see mounted_volumes.py
         attempt(lambda: _unmount(paths, record.id))
     naming.hide(paths, record.id)
@@ -293,7 +287,8 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
         delete(paths, record.id)
     elif record.state.get("status") == state.RUNNING:
         record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)
-        events.emit(paths, record.id, "die", kept["annotations"], exitCode="unknown")
+        config: Spec = {**spec.load_if_sound(paths.bundle(record.id)), "annotations": kept["annotations"]}
+        events.emit_end(paths, record.id, config, left, exitCode="unknown")
     elif kept.get("restarting"):
         state.Record(paths, record.id, -1, kept).write(restarting=False)
     record.close()

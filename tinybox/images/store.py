@@ -156,6 +156,9 @@ class Store:
         with self.locked():
             image_id, _ = self.resolve(text)
             self.point(new, image_id)
+        from tinybox.images import image_events
+
+        image_events.emit(self.root, "tag", image_id, str(new))
         return self._load(image_id, str(new))
 
     def locked(self, name: str = "store", *, shared: bool = False) -> Lock:

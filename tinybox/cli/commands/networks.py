@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinybox.cli import completion, several
+from tinybox.cli.formatting.details import print_details
 from tinybox.cli.formatting.options import (
     filter_option,
     format_option,
-    label_option,
     no_trunc_option,
     print_lines,
+    prune_filter_option,
     quiet_option,
 )
 from tinybox.cli.formatting.table import Columns, Table
-from tinybox.cli.formatting.template import Template
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.container import connections
 from tinybox.container.config import network_option
@@ -26,7 +24,7 @@ from tinybox.container.network import definitions, making
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import network_inspection, units
-from tinybox.container.views.filter_values import Filter, truth
+from tinybox.container.views.filter_values import PRUNE_KEYS, Filter, truth
 from tinybox.errors import StateError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     Test = Callable[[Network], bool]
 
 USUAL = "ID Name Driver Scope"
+RAW = "network_id:ID name:Name driver:Driver scope:Scope"
 FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 
 
@@ -48,6 +47,7 @@ def columns(*, whole: bool) -> Columns:
         "Name": ("NAME", lambda network: network.name),
         "Driver": ("DRIVER", lambda network: network.driver),
         "Scope": ("SCOPE", lambda _: "local"),
+        "IPv4": ("IPV4", lambda network: str(bool(network.subnet)).lower()),
         "IPv6": ("IPV6", lambda network: str(bool(network.subnet6)).lower()),
         "Internal": ("INTERNAL", lambda network: str(network.internal).lower()),
         "Labels": (
@@ -102,7 +102,7 @@ def network() -> None:
 @network.command("ls")
 @quiet_option()
 @filter_option(FILTERS)
-@format_option(f"{USUAL} IPv6 Internal Labels Label CreatedAt")
+@format_option(f"{USUAL} IPv4 IPv6 Internal Labels Label CreatedAt")
 @no_trunc_option()
 def ls(filters: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> None:
     """List the networks."""
@@ -112,7 +112,7 @@ def ls(filters: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> 
     if quiet:
         lines = [each.id if no_trunc else each.id[:12] for each in found]
     else:
-        lines = Table(columns(whole=no_trunc), style, USUAL).lines(found)
+        lines = Table(columns(whole=no_trunc), style, USUAL, RAW).lines(found)
     print_lines(lines)
 
 
@@ -184,24 +184,13 @@ def rm(names: tuple[str, ...], *, force: bool) -> int:
 
 
 @network.command("inspect")
-@click.option("-f", "--format", "style", default="json", metavar="FORMAT", help="json, or a template.")
+@click.option("-f", "--format", "style", default="", metavar="FORMAT", help="json, or a template.")
 @click.option("-v", "--verbose", is_flag=True, help="Without effect: there are no services of a swarm to show.")
 @NAMES
 def inspect(names: tuple[str, ...], style: str, *, verbose: bool) -> int:  # noqa: ARG001
     """Show all details of networks, and the containers that are connected to them."""
-    paths, found, failed = Paths(), [], False
-    for name in names:
-        try:
-            found.append(network_inspection.as_dict(paths, definitions.find(paths, name)))
-        except StateError as error:
-            print(f"tinybox: {error}", file=sys.stderr)
-            failed = True
-    if style == "json":
-        print(json.dumps(found, indent=4))
-    else:
-        template = Template(style.replace("\\t", "\t").replace("\\n", "\n"))
-        print("".join(f"{template.render(each)}\n" for each in found), end="")
-    return int(failed)
+    paths = Paths()
+    return print_details(names, style, lambda name: network_inspection.as_dict(paths, definitions.find(paths, name)))
 
 
 @network.command("connect")
@@ -239,15 +228,16 @@ def disconnect(name: str, container: str, *, force: bool) -> None:
 
 @network.command("prune")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
-@label_option()
+@prune_filter_option()
 def prune(filters: tuple[str, ...], *, force: bool) -> None:
     """Remove the networks to which no container is connected."""
     from tinybox.cli.commands.prune import confirm
 
-    if not force and not confirm(["all custom networks not used by at least one container"]):
-        return
     paths = Paths()
-    removed = making.prune(paths, NetworkFilter(paths, filters, ("label",)))
+    matches = NetworkFilter(paths, filters, PRUNE_KEYS)
+    if not force and not confirm(["all custom networks not used by at least one container"], filters):
+        return
+    removed = making.prune(paths, matches)
     if removed:
         print("Deleted Networks:", *removed, "", sep="\n")
 

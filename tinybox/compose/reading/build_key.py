@@ -26,6 +26,7 @@ def read(service: Service, field: Field, context: ServiceContext) -> None:
     found = service.build = Build(context.path(entries["context"].text() if "context" in entries else "."))
     for key, entry in entries.items():
         KEYS[key](found, entry, context)
+    service.notes += [f"build: {note}" for note in found.notes]
     if found.file and found.inline:
         raise entries["dockerfile_inline"].wrong("conflicts with dockerfile", "leave one of them out")
 
@@ -95,6 +96,11 @@ def _contexts(found: Build, field: Field, context: ServiceContext) -> None:
         found.contexts[name] = value if separator and value else context.path(value or "")
 
 
+def _cache_from(found: Build, field: Field, _: ServiceContext) -> None:
+    if field.texts():
+        found.notes.append("cache_from is ignored: the build cache is in the store")
+
+
 def _refused(cause: str, cure: str) -> Reader:
     def read(_: Build, field: Field, __: ServiceContext) -> None:
         raise field.wrong(cause, cure)
@@ -115,7 +121,7 @@ def _isolation(_: Build, field: Field, __: ServiceContext) -> None:
 KEYS: dict[str, Reader] = {
     "additional_contexts": _contexts,
     "args": _arguments,
-    "cache_from": lambda found, field, _: found.cache_from.extend(field.texts()),
+    "cache_from": _cache_from,
     "cache_to": _refused("tinybox keeps its build cache in the store, and exports none", "leave it out"),
     "context": lambda *_: None,  # `read` needs it first
     "dockerfile": _file,

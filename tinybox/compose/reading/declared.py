@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tinybox.container.network import driver_options
+from tinybox.errors import UsageError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.compose.reading.document import Field
@@ -88,10 +91,19 @@ def _check_driver(kind: str, parts: dict[str, Field]) -> None:
         raise parts["driver"].wrong(f"tinybox has no driver {parts['driver'].text()}", "leave it out")
     if "enable_ipv4" in parts and not parts["enable_ipv4"].flag():
         raise parts["enable_ipv4"].wrong("a network of tinybox always has IPv4", "leave it out")
+    if kind == "networks" and "driver_opts" in parts:
+        _check_options(parts["driver_opts"])
     if "ipam" in parts:
         ipam = parts["ipam"].mapping(("driver", "config", "options"))
         if "driver" in ipam and ipam["driver"].text() not in ("default", ""):
             raise ipam["driver"].wrong(f"tinybox has no IPAM driver {ipam['driver'].text()}", "leave it out")
+
+
+def _check_options(field: Field) -> None:
+    try:
+        driver_options.mtu({key: value or "" for key, value in field.pairs().items()}, ipv6=False)
+    except UsageError as error:
+        raise field.wrong(str(error)) from error
 
 
 def _check_source(kind: str, entry: Field, parts: dict[str, Field]) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 
 from tinybox.compose.reading.document import INT
 from tinybox.compose.reading.service import GrantedFile
+from tinybox.compose.reading.service_mounts import joined_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def _read(kind: str, service: Service, field: Field, context: ServiceContext) ->
                 words = " and ".join(ignored)
                 service.notes.append(f"{kind}: {words} of {source.key}: a file of the host keeps its own; ignored")
             path = context.path(source.entries["file"].text())
-            service.add("mount", f"type=bind,source={path},target={target},readonly")
+            service.add("mount", joined_fields(["type=bind", f"source={path}", f"target={target}", "readonly"]))
         else:
             owner = (_number(parts, "uid", 10, _MOST, 0), _number(parts, "gid", 10, _MOST, 0))
             mode = _number(parts, "mode", 8, 0o7777, _MODE)

@@ -58,6 +58,17 @@ class Join:
         self.priority = 0
         self.more: list[tuple[str, str]] = []
 
+    def value(self, network: str, service: Service, *, aliases: bool = True) -> str:
+        """Return the value of --network: *network* is its name in the store, and the service's name is an alias.
+
+        Without *aliases* it has no names.
+        """
+        names = [("alias", alias) for alias in dict.fromkeys([service.name, *self.aliases])] if aliases else []
+        places = [("ip", self.address), ("ip6", self.address6), ("mac-address", self.mac)]
+        links = [("link", f"{container}:{name}") for container, name in service.links]
+        fields = [("name", network), *names, *places, *self.more, *links]
+        return ",".join(f"{key}={value}" for key, value in fields if value)
+
 
 class Build:
     """How an image is built: the directory *context*, the *file* or its content *inline*, the options of `build`."""
@@ -73,7 +84,12 @@ class Build:
         self.hosts: list[str] = []  # NAME:ADDRESS
         self.ulimits: list[str] = []
         self.contexts: dict[str, str] = {}  # named contexts: a directory, docker-image://NAME or service:NAME
-        self.cache_from: list[str] = []
+        self.notes: list[str] = []  # messages for the user
+
+    @property
+    def for_run(self) -> dict[str, Any]:
+        """The options for the container of each RUN, as `build` and `run` name them."""
+        return {"add_host": self.hosts, "shm_size": self.shm_size, "ulimit": self.ulimits}
 
 
 class Hook:

@@ -77,7 +77,12 @@ def _long(service: Service, field: Field, context: ServiceContext) -> None:
                       for other in _KINDS if other in parts and other != kind]  # fmt: skip
     options += [f"source={source}"] * bool(source)
     options += ["readonly"] * ("read_only" in parts and parts["read_only"].flag())
-    service.add("mount", ",".join(options))
+    service.add("mount", joined_fields(options))
+
+
+def joined_fields(fields: list[str]) -> str:
+    """Return a value of --mount; a field with a comma or a quote is in quotes, as in CSV."""
+    return ",".join(f'"{field.replace(chr(34), chr(34) * 2)}"' if {",", '"'} & {*field} else field for field in fields)
 
 
 def _bind(service: Service, parts: dict[str, Field], source: str) -> list[str]:
@@ -93,5 +98,7 @@ def _bind(service: Service, parts: dict[str, Field], source: str) -> list[str]:
 
 def _volume(parts: dict[str, Field]) -> list[str]:
     more = parts["volume"].mapping(("nocopy", "subpath", "labels")) if "volume" in parts else {}
-    options = ["volume-nocopy"] * ("nocopy" in more and more["nocopy"].flag())
+    labels = more["labels"].pairs() if "labels" in more else {}
+    options = [f"volume-label={key}={value or ''}" for key, value in labels.items()]
+    options += ["volume-nocopy"] * ("nocopy" in more and more["nocopy"].flag())
     return options + [f"volume-subpath={more[key].text()}" for key in ("subpath",) if key in more]

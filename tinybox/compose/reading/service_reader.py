@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.compose.reading import service_keys
+from tinybox.compose.reading import checked_values, service_keys
 from tinybox.compose.reading.service import Join, Service
 from tinybox.errors import UsageError
 
@@ -36,6 +36,7 @@ def read(name: str, field: Field, context: ServiceContext) -> Service:
         raise entries["network_mode"].wrong("conflicts with networks", "leave one of them out")
     if not service.joins and "network_mode" not in entries:
         service.joins.append(Join("default", []))
+    checked_values.check(service)
     return service
 
 

@@ -18,7 +18,7 @@ from tinybox.container.network import (
     subnets,
 )
 from tinybox.container.network.definitions import Network
-from tinybox.container.records import naming
+from tinybox.container.records import events, naming
 from tinybox.errors import ConflictError, DamagedError, StateError, UsageError
 from tinybox.isolation.network import interfaces
 
@@ -84,6 +84,7 @@ def create(paths: Paths, name: str, request: NetworkOptions) -> Network:
             **kept,
         )
         definitions.save(paths, made)
+    events.write(paths, events.of_network(made.id, name, "create"))
     return made
 
 
@@ -217,6 +218,7 @@ def remove(paths: Paths, word: str) -> str:
                 raise ConflictError(f"network {network.name}", f"has active endpoints ({pairs})", cure)
             definitions.remove(paths, network)
             pool.remove()
+    events.write(paths, events.of_network(network.id, network.name, "destroy"))
     return network.name
 
 
@@ -253,4 +255,5 @@ def prune(paths: Paths, is_wanted: Callable[[Network], bool] = lambda _: True) -
             removed.append(remove(paths, network.name))
         except StateError:
             continue  # a box has connected by now, or another command has removed the network
+    events.write(paths, events.of_prune("network", 0))
     return removed

@@ -147,9 +147,7 @@ INIT = "tinybox.init"
 REMOVE = "tinybox.remove"
 CIDFILE = "tinybox.cidfile"  # as --cidfile was written
 CGROUP_PARENT = "tinybox.cgroup-parent"  # the path of the group in which its group is, without a leading slash
-OPTION_VOLUMES = (
-    "tinybox.option-volumes"  # JSON: the directories of its volumes that have options, as of the local driver
-)
+OPTION_VOLUMES = "tinybox.option-volumes"  # JSON: the directories of its volumes that have options
 VOLUMES_FROM = "tinybox.volumes-from"  # JSON: a list, as --volumes-from was written
 CREATED = "tinybox.created"
 STOP_SIGNAL = "tinybox.stop-signal"

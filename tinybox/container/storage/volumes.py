@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from tinybox.container.records import naming, spec
+from tinybox.container.records import events, naming, spec
 from tinybox.container.storage import mounted_volumes
 from tinybox.errors import ConflictError, DamagedError, NoSuchError, StateError, UsageError, report
 from tinybox.linux import files
@@ -18,15 +18,12 @@ from tinybox.linux.locks import Lock, lock_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from typing import Any
 
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Mount, Spec
 
-OWN_MOUNTS = frozenset(  # the mounts of every container; all other mounts were requested by the user
-    "/proc /dev /dev/pts /dev/mqueue /dev/shm /sys /sys/fs/cgroup /etc/hosts /etc/hostname /etc/resolv.conf".split()
-)
 _DIGITS, _RECORD = frozenset("0123456789abcdef"), "volume.json"
 _SHAPE: dict[str, Any] = {"created": range(1 << 63), "labels": {"*": str}}
 
@@ -79,34 +76,6 @@ def used(paths: Paths, config: Spec) -> list[str]:
     return [entry["source"] for entry in spec.mounts_of_volumes(config, paths)]
 
 
-def requested(config: Spec, also: Collection[str] = ()) -> list[Mount]:
-    """Return the mounts of a container with this *config* that the user requested.
-
-    *also*: places of tinybox's own mounts, such as /etc/hosts, where the user has put a directory or file of the host.
-    """
-    return [
-        entry
-        for entry in config.get("mounts", [])
-        if entry["destination"] not in OWN_MOUNTS
-        or (entry["destination"] in also and os.path.isabs(entry.get("source", "")))
-    ]
-
-
-def handed_on(paths: Paths, config: Spec) -> list[Mount]:
-    """Return the volumes and binds that --volumes-from takes from a container, in the form of --mount."""
-    handed: list[Mount] = []
-    for entry in requested(config):
-        options = ["ro" if option == "rro" else option for option in entry.get("options", [])]
-        source = entry.get("source", "")
-        if os.path.dirname(os.path.dirname(source)) == paths.volumes:  # nocopy: never filled from the other image
-            own = [option for option in options if option not in ("rbind", "rprivate", "idmap", "nocopy")]
-            name = os.path.basename(os.path.dirname(source))
-            handed.append({**entry, "type": "volume", "source": name, "options": [*own, "nocopy"]})
-        elif entry.get("type") == "bind" and source.startswith("/"):
-            handed.append({**entry, "options": options})
-    return handed
-
-
 def remove_nameless(paths: Paths, config: Spec) -> None:
     """Remove the anonymous volumes of a deleted container, except those that another container has by --volumes-from.
 
@@ -117,8 +86,7 @@ def remove_nameless(paths: Paths, config: Spec) -> None:
         with Lock(os.path.join(paths.root, "locks", "store")):
             for folder in map(os.path.dirname, nameless):
                 if not _is_named(paths, os.path.basename(folder)):
-                    mounted_volumes.unmount(folder)
-                    files.remove_tree(folder)
+                    _remove(paths, folder)
 
 
 def _is_named(paths: Paths, name: str) -> bool:
@@ -170,6 +138,7 @@ def _make(paths: Paths, folder: str, labels: dict[str, str], options: dict[str, 
                 mounted_volumes.write(folder, options)
             known = {"created": time.time_ns(), "labels": labels, "driver": "local"}
             files.replace(record, json.dumps(known).encode(), 0o644)
+            events.write(paths, events.of_volume(os.path.basename(folder), "create"))
     except BaseException:
         os.close(fd)
         raise
@@ -274,8 +243,20 @@ def remove(paths: Paths, volume: Volume) -> None:
     if containers:
         shown = ", ".join(container[:12] for container in containers)
         raise ConflictError(f"volume {volume.name}", f"is in use by {shown}", "remove them first: tinybox rm")
-    mounted_volumes.unmount(volume.folder)  # left over if RUN was cleared: the files there are not the volume's own
-    files.remove_tree(volume.folder)
+    _remove(paths, volume.folder)
+
+
+def _remove(paths: Paths, folder: str) -> None:
+    mounted_volumes.unmount(folder)  # left over if RUN was cleared: the files there are not the volume's own
+    files.remove_tree(folder)
+    events.write(paths, events.of_volume(os.path.basename(folder), "destroy"))
+
+
+def prune(paths: Paths, volume: Volume) -> int:
+    """Remove a volume that no container uses, and return the bytes of its files. The caller holds the store's lock."""
+    freed = volume.size()
+    _remove(paths, volume.folder)
+    return freed
 
 
 def _refuse(container: str, error: DamagedError) -> None:

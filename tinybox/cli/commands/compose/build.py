@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinybox.build import run_options
 from tinybox.cli.commands.compose.project_options import SERVICES
 from tinybox.cli.commands.compose.project_options import command as project_command
 from tinybox.cli.commands.image import build as command
@@ -72,14 +73,19 @@ def build_one(
         arguments={**found.arguments, **arguments},
         target=found.target,
         labels=found.labels,
-        platform="",
-        secrets={},
+        platform=found.platform,
+        secrets=dict(_secret(*pair) for pair in found.secrets.items()),
         network="" if found.network == "default" else found.network,
         no_cache=no_cache or found.no_cache,
         keep_failed=False,
         pull=pull or found.pull,
+        for_run=run_options.checked(found.for_run),
     )
     command.started(found.context, asked, quiet=quiet, plain=plain, inline=found.inline)
+
+
+def _secret(name: str, source: str | bytes) -> tuple[str, bytes]:
+    return (name, source) if isinstance(source, bytes) else command.secret(f"id={name},src={source}")
 
 
 def _is_missing(name: str) -> bool:

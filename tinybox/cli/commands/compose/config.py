@@ -10,12 +10,12 @@ import click
 from tinybox.cli.commands.compose.project_options import SERVICES, command
 from tinybox.cli.formatting.options import print_lines
 from tinybox.cli.formatting.table import Columns, Table
-from tinybox.cli.whole_file import appearing
 from tinybox.compose import members, resources
 from tinybox.compose.canonical import Canonical
 from tinybox.compose.reading import document
 from tinybox.compose.reading.service_reader import by_name
 from tinybox.compose.used_variables import used
+from tinybox.container.files.whole_file import appearing
 from tinybox.errors import ImageError, printable
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from tinybox.cli.commands.compose.project_options import (
     SERVICES,
     TIME,
     command,
-    handle_orphans,
     is_set,
     parts,
+    remove_or_name_orphans,
     tell,
 )
 from tinybox.compose import down as stopping
@@ -52,7 +52,7 @@ def down(given: ProjectOptions, /, services: tuple[str, ...], seconds: float | N
     how = {"services": services, "volumes": volumes, "orphans": orphans, "seconds": seconds}
     stopping.down(paths, here, project, given.say, **how)
     if kind:
-        stopping.remove_images(paths, project, given.say, local=kind == "local")
+        stopping.remove_images(paths, project, services, given.say, local=kind == "local")
 
 
 @command()
@@ -84,7 +84,7 @@ def kill(given: ProjectOptions, /, services: tuple[str, ...], signal_word: str, 
     paths, here, project = parts(given)
     _each(given, services, "Killed", lambda name: control.kill(paths, name, signal_word), lambda each: each.is_alive)
     if remove_orphans:
-        handle_orphans(given, paths, here, project, remove=True)
+        remove_or_name_orphans(given, paths, here, project, remove=True)
 
 
 def _each(

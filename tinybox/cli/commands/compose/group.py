@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from tinybox import __version__
 from tinybox.cli.commands.compose import project_options
 from tinybox.cli.commands.compose.project_options import ANSI, DRY, PROGRESS, ProjectOptions
 from tinybox.cli.lazy_group import LazyGroup
+from tinybox.version import __version__
 
 HERE = "tinybox.cli.commands.compose."
 WORDS_OF = "2.39"  # the version of Docker Compose whose commands and options these are

@@ -55,6 +55,8 @@ class ProjectOptions:
             if not name:
                 raise
             return projects.bare(name)
+        for note in found.notes:
+            self.say(f"warning: {note}")
         found.all_resources = self._all_resources
         return found
 
@@ -136,7 +138,7 @@ def is_set(variable: str) -> bool:
     return bool(truth(os.environ.get(variable, "")))
 
 
-def handle_orphans(given: ProjectOptions, paths: Paths, here: Host, project: Project, *, remove: bool) -> None:
+def remove_or_name_orphans(given: ProjectOptions, paths: Paths, here: Host, project: Project, *, remove: bool) -> None:
     """Remove the containers of services that are not in the file, or name them; COMPOSE_IGNORE_ORPHANS: neither."""
     ignore = truth(project.variables.get("COMPOSE_IGNORE_ORPHANS", "")) or False
     remove = remove or is_set("COMPOSE_REMOVE_ORPHANS")

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinybox.cli import run as command_line
+from tinybox.cli.commands import detached
 from tinybox.cli.commands.compose import build as building
 from tinybox.cli.commands.compose.boxes import terminal_options
-from tinybox.cli.commands.compose.project_options import REMOVE_ORPHANS, command, handle_orphans, parts
+from tinybox.cli.commands.compose.project_options import REMOVE_ORPHANS, command, parts, remove_or_name_orphans
 from tinybox.cli.pulling import NEVER, bring
-from tinybox.compose import one_off, rehearsal
+from tinybox.compose import granted, one_off, rehearsal
 from tinybox.compose.reading import dotenv
 from tinybox.compose.reading.service_reader import by_name
 from tinybox.compose.up import Startup, make_folders, misused
+from tinybox.container import launch, lifecycle
+from tinybox.container.process.handles import Handles
 from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,7 +71,7 @@ def run(given: ProjectOptions, /, service: str, words: tuple[str, ...], **option
     paths, here, project = parts(given)
     chosen = by_name(project.services, service)
     changes = _changes(project, words, options)
-    handle_orphans(given, paths, here, project, remove=options["remove_orphans"])
+    remove_or_name_orphans(given, paths, here, project, remove=options["remove_orphans"])
     above = [] if options["no_deps"] else [each for each in project.chosen([service], ()) if each is not chosen]
     for each in [*above, chosen]:
         each.pull = options["pull"] or each.pull
@@ -127,9 +130,26 @@ def _start(project: Project, service: Service, changes: one_off.Changes, digest:
         "interactive": options["interactive"] and not options["detach"],
         "pull": NEVER,  # the image is here
     }
+    whole = changes.options(project, service, digest) | how
     try:
-        return command_line.execute(
-            service.image, changes.arguments(service), changes.options(project, service, digest) | how
-        )
+        if service.files:
+            return _start_with_files(service, changes.arguments(service), whole)
+        return command_line.execute(service.image, changes.arguments(service), whole)
     except UsageError as error:
         raise misused(service, error) from error
+
+
+def _start_with_files(service: Service, arguments: list[str], options: dict[str, Any]) -> int:
+    """Run a container into which secrets or configs are copied before it starts; return its status."""
+    container = launch.register(service.image, arguments, options, Handles())
+    try:
+        granted.put(container.paths, container.id, service.files)
+    except BaseException:
+        container.handles.close()
+        lifecycle.discard(container)
+        raise
+    if options["detach"]:
+        detached.begin(container)
+        print(container.id)
+        return 0
+    return detached.begin_attached(container.paths, container, interactive=options["interactive"], keys="")

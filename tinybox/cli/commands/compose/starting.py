@@ -72,4 +72,4 @@ def restart(given: ProjectOptions, /, services: tuple[str, ...], seconds: float 
 def _start(given: ProjectOptions, paths: Paths, here: Host, project: Project, containers: list[Listed]) -> None:
     """Start those of *containers* that do not run, each before the containers that depend on it."""
     for listed in reversed(stopping.ranked(project, containers)):
-        start_again(paths, here, listed, given.say)
+        start_again(paths, here, project, listed, given.say)

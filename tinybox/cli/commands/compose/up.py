@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinybox.cli.commands.compose import build as building
-from tinybox.cli.commands.compose.project_options import REMOVE_ORPHANS, SERVICES, TIME, command, handle_orphans, parts
+from tinybox.cli.commands.compose.project_options import (
+    REMOVE_ORPHANS,
+    SERVICES,
+    TIME,
+    command,
+    parts,
+    remove_or_name_orphans,
+)
 from tinybox.cli.pulling import bring
 from tinybox.compose import down as stopping
 from tinybox.compose import members, output, rehearsal
@@ -98,7 +105,7 @@ def up(given: ProjectOptions, /, services: tuple[str, ...], seconds: float | Non
     source = by_name(project.services, options["exit_code_from"]) if options["exit_code_from"] else None
     chosen = project.chosen(services, given.profiles, alone=options["no_deps"])
     shown = _shown(project, chosen, services, options)
-    handle_orphans(given, paths, here, project, remove=options["remove_orphans"])
+    remove_or_name_orphans(given, paths, here, project, remove=options["remove_orphans"])
     since = time.time_ns()
     startup = Startup(paths, here, project, chosen, given.say, wishes(project, services, options, seconds))
     is_up = make(given, startup, options, wait=options["wait"], seconds=options["wait_timeout"])
@@ -267,7 +274,7 @@ def create(given: ProjectOptions, /, services: tuple[str, ...], **options: Any) 
     options["no_start"] = True
     paths, here, project = parts(given)
     chosen = project.chosen(services, given.profiles)
-    handle_orphans(given, paths, here, project, remove=options["remove_orphans"])
+    remove_or_name_orphans(given, paths, here, project, remove=options["remove_orphans"])
     make(given, Startup(paths, here, project, chosen, given.say, wishes(project, services, options, None)), options)
 
 

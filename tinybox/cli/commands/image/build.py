@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from tinybox.cli import completion
+from tinybox.cli.commands.image import build_results
 from tinybox.cli.commands.image.explained import BUILD, NOTHING, ExplainedCommand, Explaining, explain_options, showing
 from tinybox.cli.commands.image.registry import Reporting, platform_option, store
 from tinybox.container.records import host
@@ -71,6 +72,7 @@ class Asked(NamedTuple):
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image's id.")
 @click.option("--progress", default="auto", metavar="FORM", help="auto or plain.")
 @click.option("--keep-failed", is_flag=True, help="Keep the container of a RUN that failed.")
+@build_results.result_options
 @explain_options("each instruction, and the layer that it makes")
 def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **options: Any) -> None:
     """Build an image by the Containerfile of the directory CONTEXT, or of a tar archive from stdin (-).
@@ -84,6 +86,7 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
         raise UsageError(f"--progress {progress}", "is unknown", "auto or plain")
     explaining = Explaining(options["form"], options["output"])
     explaining.check()
+    build_results.check(options)
     asked = Asked(
         options["file"],
         options["names"],
@@ -105,6 +108,7 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
         from tinybox.linux import files
 
         files.replace(iidfile, f"sha256:{image_id}".encode(), 0o644)
+    build_results.finish(image_id, options)
     if quiet:
         click.echo(f"sha256:{image_id}")
 
