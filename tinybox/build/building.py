@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tinybox.build import containerfile, stage_building, stages
 from tinybox.build.layering import Site
 from tinybox.build.order import PREDEFINED, Order
-from tinybox.container import lifecycle
+from tinybox.container import sweeping
 from tinybox.container.files import change_instructions
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
@@ -154,7 +154,7 @@ def _built(order: Order, work: Workspace, needed: list[Stage], report: Report) -
         workers.run([task(stage) for stage in needed], told.take, name=PROCESS, may_begin=may_begin)
     except BaseException:
         paths = Paths(order.store.root)
-        lifecycle.sweep(paths, host.read(paths.cache))  # the containers of the stages that were killed
+        sweeping.sweep(paths, host.read(paths.cache))  # the containers of the stages that were killed
         raise
     return finished
 

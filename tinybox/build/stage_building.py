@@ -216,7 +216,7 @@ class StageBuilder:
             with run_mounts.prepared(*mounts) as ready:
                 proxies = {name: value for name, value in order.given.items() if name in orders.PREDEFINED}
                 arguments = {**proxies, **state.arguments, **ready.variables}
-                mounted = (ready.mounts, ready.tmpfs, ready.places)
+                mounted = (ready.mounts, ready.places)
                 program = running.Program(words, arguments, network, *mounted, order.for_run)
                 return running.run(self.site, state, program, self._step, self._say, keeps_failed=order.keeps_failed)
 

@@ -10,7 +10,7 @@ import click
 
 from tinybox.cli import statuses
 from tinybox.cli.lazy_group import LazyGroup, Table, UnknownCommandError
-from tinybox.container import lifecycle
+from tinybox.container import sweeping
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import HostError, TinyboxError, UsageError
@@ -176,7 +176,7 @@ def sweep() -> None:
     except HostError:  # the store is not trusted: a command that uses it reports that, and `explain` uses none
         return
     if paths.with_run_directory():
-        lifecycle.sweep(paths, host.read(paths.cache))
+        sweeping.sweep(paths, host.read(paths.cache))
     tidying.tidy(paths.root)
 
 

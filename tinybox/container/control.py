@@ -13,7 +13,7 @@ import os
 import select
 import signal
 
-from tinybox.container import freezing, lifecycle
+from tinybox.container import freezing, lifecycle, sweeping
 from tinybox.container.config import signal_option
 from tinybox.container.network import addresses, hosts_file
 from tinybox.container.records import events, naming, spec, state, waking
@@ -164,7 +164,7 @@ def bring_down(paths: Paths, container: str, number: int, grace: float | None) -
     if waits.is_orphan:
         from tinybox.container.records import host
 
-        lifecycle.sweep(paths, host.read(paths.cache))
+        sweeping.sweep(paths, host.read(paths.cache))
     state.remove_empty(paths.run_directory(container))  # its owner removes the lock before the directory
     return ended >= 0
 
@@ -213,7 +213,7 @@ def remove(paths: Paths, here: Host, word: str, *, force: bool, volumes: bool) -
     container = naming.find(paths, word)
     if force:
         bring_down(paths, container, signal.SIGKILL, PATIENCE)
-        lifecycle.sweep(paths, here)
+        sweeping.sweep(paths, here)
     try:
         record = lifecycle.acquire(paths, here, container, damaged_too=True)
     except StateError as error:

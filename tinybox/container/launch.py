@@ -77,7 +77,7 @@ def register(
     if at_once and network_option.mode(options) == BRIDGE:
         start_link_maker(handles)
     paths.prepare()
-    lifecycle.sweep(paths, here)
+    _sweep(paths, here)
     tidying.tidy(paths.root)
 
     def place() -> lifecycle.Container:
@@ -91,6 +91,14 @@ def register(
     except BaseException:
         handles.dismiss_link_maker()
         raise
+
+
+def _sweep(paths: Paths, here: host.Host) -> None:
+    """Clean up after killed tinybox processes, if a container has a run directory at all."""
+    if paths.with_run_directory():
+        from tinybox.container import sweeping
+
+        sweeping.sweep(paths, here)
 
 
 def _with_id_file(path: str, place: Callable[[], lifecycle.Container]) -> lifecycle.Container:

@@ -1,20 +1,18 @@
-"""The life cycle of a container, in order: create, start, stop, delete; and the clean-up if its owner dies.
+"""The life cycle of a container, in order: create, start, stop, delete; and how each of them is undone.
 
 This file is the table of contents of the whole program; register.py comes before it. Each function makes one change of
 state; if it fails half-way, its effects are undone in reverse order. The owner of a container is the process that holds
-the lock RUN/ID/lock. If it is killed, the next command finds that lock free and cleans up: see sweep().
+the lock RUN/ID/lock. If it is killed, the next command finds that lock free and cleans up: see sweeping.py.
 """
 
 from __future__ import annotations
-
-import os
 
 from tinybox.container.planning import cgroups, network, planner
 from tinybox.container.planning.task import Task
 from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
-from tinybox.errors import DamagedError, Reported, StateError, TinyboxError, report
+from tinybox.errors import StateError, TinyboxError
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.linux import files
 
@@ -142,7 +140,7 @@ def stop(container: Container, ending: Ending) -> None:
     if container.endpoints is not None:
         ending.complaint = attempt(container.endpoints.release) or ending.complaint
     if spec.OPTION_VOLUMES in container.annotations:
-        ending.complaint = attempt(lambda: _unmount(container.paths, container.id)) or ending.complaint
+        ending.complaint = attempt(lambda: unmount_volumes(container.paths, container.id)) or ending.complaint
     container.cgroup.remove()
     try:
         container.record.write(
@@ -219,76 +217,20 @@ def acquire(paths: Paths, host: Host, container: str, *, damaged_too: bool = Fal
     """Become the owner of a container at rest. If /run was cleared (reboot, or by hand), kill what survives of it."""
     record = state.lock(paths, container, damaged_too=damaged_too)
     if not record.state or (record.state["status"] == state.STOPPED and record.state.get("exitCode") is None):
-        _end_group(record, host)
+        end_group(record, host)
     return record
 
 
-def _end_group(record: Record, host: Host) -> None:
+def end_group(record: Record, host: Host) -> None:
+    """Kill all processes of a container whose owner has died, and remove its control group."""
     parent = record.state.get("annotations", {}).get(spec.CGROUP_PARENT, "")
     orphaned = Cgroup(place(record.id, parent), host.hierarchies, host.hierarchies.v1)
     orphaned.kill()
     orphaned.remove()
 
 
-def sweep(paths: Paths, host: Host) -> list[str]:
-    """Clean up after every tinybox process that was killed: end and record its containers; return their ids.
-
-    The owner of a running container holds its lock; if the lock is free, the owner is dead: flock(2). A container that
-    cannot be cleaned up is reported and left to a later command; the others are cleaned up all the same. A container
-    that a killed command has only frozen is thawed.
-    """
-    swept = []
-    for container in paths.with_run_directory():
-        record = None
-        with Reported(f"clean-up of container {container[:12]}") as outcome:
-            record = state.inherit(paths, container)
-            if record is not None:
-                _reap(paths, host, record)
-                swept.append(container)
-            elif os.path.exists(os.path.join(paths.run_directory(container), state.FREEZER)):
-                from tinybox.container import freezing
-
-                freezing.thaw_for_the_dead(paths, container)
-        if outcome.failed and record is not None:
-            record.hand_over()
-    return swept
-
-
-def _disconnect(paths: Paths, container: str) -> list[tuple[str, str]]:
-    from tinybox.container.network import endpoints
-
-    return endpoints.release(paths, container)
-
-
-def _unmount(paths: Paths, container: str) -> None:
+def unmount_volumes(paths: Paths, container: str) -> None:
+    """Unmount the volumes with options that only this container has used; see storage/mounted_volumes.py."""
     from tinybox.container.storage import mounted_volumes
 
     mounted_volumes.release(paths.run_directory(container))
-
-
-def _reap(paths: Paths, host: Host, record: Record) -> None:
-    """End and record a container whose owner has died. Its exit status is unknown, and no restart policy is applied.
-
-    If the dead owner had only read or copied files of a container at rest (`cp`, `export`, `commit`), it is kept.
-    """
-    _end_group(record, host)
-    left: list[tuple[str, str]] = []
-    attempt(lambda: left.extend(_disconnect(paths, record.id)))
-    if os.path.lexists(os.path.join(paths.run_directory(record.id), "volumes")):  # see mounted_volumes.py
-        attempt(lambda: _unmount(paths, record.id))
-    naming.hide(paths, record.id)
-    try:
-        kept = state.stored(paths, record.id)
-    except DamagedError as error:  # its files stay, and `ps` names it
-        report(error)
-        record.close()
-        return
-    if kept is None or (record.is_bound() and kept["annotations"].get(spec.REMOVE)):
-        delete(paths, record.id)
-    elif record.state.get("status") == state.RUNNING:
-        record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)
-        config: Spec = {**spec.load_if_sound(paths.bundle(record.id)), "annotations": kept["annotations"]}
-        events.emit_end(paths, record.id, config, left, exitCode="unknown")
-    elif kept.get("restarting"):
-        state.Record(paths, record.id, -1, kept).write(restarting=False)
-    record.close()

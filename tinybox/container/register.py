@@ -1,7 +1,7 @@
 """Register a new container: its id, its name and its directory in the store, as ``docker create`` does.
 
 If this process is killed meanwhile, the run directory of the container is left, and the next command removes the rest;
-see lifecycle.sweep().
+see sweeping.py.
 """
 
 from __future__ import annotations

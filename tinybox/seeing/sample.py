@@ -90,7 +90,8 @@ def specs() -> Iterator[Spec]:
     yield _whole(linux={**mapped, "namespaces": [*_new("user", "mount", "time"), *joined]})
     yield _whole(annotations={}, linux={"namespaces": [*_new("pid", "uts", "cgroup"), *_joined("mount")]})
     rare = {"memoryPolicy": {"mode": "MPOL_LOCAL"}, "netDevices": {"eth1": {}}, "intelRdt": {"closID": "lecture"}}
-    yield _whole(annotations={**_ANNOTATIONS, **_VOLUMES}, linux={**rare, "seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}})
+    options = {**_ANNOTATIONS, **_VOLUMES}
+    yield _whole(annotations=options, linux={**rare, "seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}})
 
 
 def _new(*kinds: str) -> list[dict[str, str]]:

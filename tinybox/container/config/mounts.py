@@ -87,6 +87,7 @@ def _requested_mounts(request: Request) -> list[Mount]:
     requested = [mount_option.volume(text) for text in options.get("volume") or ()]
     requested += [mount_option.mount(text) for text in options.get("mount") or ()]
     requested += [mount_option.tmpfs(text) for text in options.get("tmpfs") or ()]
+    requested += options.get("ready_mounts") or ()  # of a build: they are no option of `run`
     for entry in requested:
         entry["destination"] = _place(entry["destination"])
     places = {entry["destination"] for entry in requested}
