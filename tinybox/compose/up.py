@@ -194,9 +194,10 @@ class Startup:
         make_folders(service)
         options = self.options(service, digest, number)
         try:
-            container = launch.register(
-                service.image, service.arguments, options, Handles(), root=self.paths.root, kept=kept
-            )
+            with Handles() as handles:
+                container = launch.register(
+                    service.image, service.arguments, options, handles, root=self.paths.root, kept=kept
+                )
         except UsageError as error:
             raise misused(service, error) from error
         self.made.add(options["name"])
@@ -258,7 +259,9 @@ class Startup:
         make_folders(service)
         try:
             options = self.options(service, digest, number)
-            launch.prepare(self.paths, self.here, service.image, service.arguments, options, Handles())
+            with Handles() as handles:
+                launch.prepare(self.paths, self.here, service.image, service.arguments, options, handles)
+            handles.close()
         except UsageError as error:
             raise misused(service, error) from error
         control.stop(self.paths, former.id, self.wishes.seconds)
