@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.attacks.conftest import SECRET, guarded, replaced
-from tests.support.boxes import new_name, pid_of, until
+from tests.support.boxes import new_name, until
 from tests.support.hostile_loader import Interpreter, arm, fired
 from tinybox.container import execute
 from tinybox.container.monitor import attach_protocol
@@ -90,7 +90,7 @@ def test_a_working_directory_is_in_the_box(
 
 
 @pytest.fixture
-def idle(engine: Engine) -> Iterator[str]:
+def idle(engine: Engine, succeeds: bool) -> Iterator[str]:
     """Keep a box that does nothing, and give its name."""
     name = new_name()
     assert engine("run", "-d", "--name", name, "busybox", "sleep", "100").status == 0
@@ -171,7 +171,8 @@ def test_pid_1_shows_no_file_of_the_host(engine: Engine, idle: str, succeeds: bo
     the sealed memory file alone. The control only looks: it writes nothing.
     """
     if way == "exec":
-        until(lambda: os.readlink(f"/proc/{pid_of(engine, idle)}/exe").startswith("/memfd") or succeeds)
+        pid = engine("inspect", "-f", "{{.State.Pid}}", idle).stdout.strip()
+        until(lambda: succeeds or os.readlink(f"/proc/{pid}/exe").startswith("/memfd"))
         shown = engine("exec", "--privileged", idle, "sh", "-c", LOOK).stdout
     else:
         shown = engine.run(*(MAY_LOOK if way == "capabilities" else ("--privileged",)), "busybox", "sh", "-c", LOOK)
