@@ -14,7 +14,7 @@ from tests.support import image_archives as tar
 from tests.support.hostile_images import parents
 from tinybox.build import cache, layering, run_mounts
 from tinybox.build.files import context
-from tinybox.container.config import option_values
+from tinybox.container.config import mount_option
 from tinybox.images import removal
 from tinybox.images.store import Store
 from tinybox.linux import inside
@@ -151,7 +151,7 @@ def as_text(patch: pytest.MonkeyPatch) -> None:
     """Hand the mounts of a RUN on as values of --mount, where a comma ends a field; the last field of a name counts."""
 
     def bound(source: str, target: str, *, is_readonly: bool) -> Any:
-        made = option_values.mount(f"type=bind,source={source},target={target}{',readonly' * is_readonly}")
+        made = mount_option.mount(f"type=bind,source={source},target={target}{',readonly' * is_readonly}")
         return {**made, "options": ["rbind", "rprivate"]}
 
     patch.setattr(run_mounts, "_bound", bound)

@@ -261,6 +261,9 @@ def test_filters_of_ports(tinybox: Command) -> None:
         for value in (*there, "publish=80", "publish=18080/udp", "expose=53"):
             found = tinybox("ps", "--format", "{{.Names}}", "--filter", value).stdout.split()
             assert ("ported" in found) is (value in there), value
+        either = ("--filter", "publish=9", "--filter", "expose=80")  # in docker the two keys are alternatives
+        assert "ported" in tinybox("ps", "--format", "{{.Names}}", *either).stdout.split()
+        assert "ported" not in tinybox("ps", *either, "--filter", "name=other").stdout.split()
         one_line(tinybox("ps", "--filter", "publish=x"), 1, "--filter publish=x")
 
 

@@ -19,7 +19,7 @@ from tinybox.images import intake
 from tinybox.images.store import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from tinybox.build.layering import Site
@@ -35,7 +35,7 @@ _KERNELS = ("/dev", "/proc", "/sys")  # directories that a container makes for i
 class Program(NamedTuple):
     """A program that RUN starts: its *words*, the variables of ARG, the *network* ("" is the default), and mounts.
 
-    *mounts* are entries of config.json; *places* are their paths.
+    *mounts* are entries of config.json; *places* are their paths. *options* are more options of `tinybox run`.
     """
 
     words: list[str]
@@ -43,6 +43,7 @@ class Program(NamedTuple):
     network: str
     mounts: list[Mount]
     places: list[str]
+    options: Mapping[str, Any]
 
 
 def run(
@@ -76,7 +77,7 @@ def _registered(site: Site, state: State, program: Program, output: Output, *, k
     image = Image(site.store.root, intake.image_id(state.document), "", document)
     options: dict[str, Any] = {"rm": True, "entrypoint": "", "name": f"build-{os.urandom(6).hex()}"}
     options["env"] = [f"{name}={value}" for name, value in program.arguments.items() if name not in state.variables]
-    options["ready_mounts"] = program.mounts
+    options |= {"ready_mounts": program.mounts, **program.options}
     if program.network:
         options["network"] = [program.network]
     handles = Handles(output.streams)

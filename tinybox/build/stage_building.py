@@ -16,8 +16,10 @@ from tinybox.build import (
     containerfile,
     layering,
     metadata,
+    named_contexts,
     run_flags,
     run_mounts,
+    run_options,
     running,
     stages,
     variables,
@@ -96,6 +98,9 @@ class StageBuilder:
 
     def _image(self, name: str, platform: str) -> dict[str, Any]:
         """Return the record of the base image, which is kept in the store from now on."""
+        if named_contexts.directory(self.order.contexts, name):
+            raise UsageError(f"context {name}", "is a directory, not an image", "COPY --from takes files of it")
+        name = named_contexts.image(self.order.contexts, name)
         self.order.bring(name, platform)
         with self.store.locked():
             image = self.store.image(name)
@@ -207,14 +212,16 @@ class StageBuilder:
         network = flags.network or order.network
         content = run_mounts.key(order, instruction, flags.mounts, self._find)
         seen = {key: state.config.get(key) for key in ("Env", "User", "WorkingDir")}
-        key = self._key("RUN", words, script and script.text, state.arguments, seen, network, content)
+        key = self._key("RUN", words, script and script.text, state.arguments, seen, network, content,
+                        *run_options.of_result(order.for_run))  # fmt: skip
 
         def make() -> str:
             mounts = (self.site, order, instruction, flags.mounts, script, self._step, self._find)
             with run_mounts.prepared(*mounts) as ready:
                 proxies = {name: value for name, value in order.given.items() if name in orders.PREDEFINED}
                 arguments = {**proxies, **state.arguments, **ready.variables}
-                program = running.Program(words, arguments, network, ready.mounts, ready.places)
+                mounted = (ready.mounts, ready.places)
+                program = running.Program(words, arguments, network, *mounted, order.for_run)
                 return running.run(self.site, state, program, self._step, self._say, keeps_failed=order.keeps_failed)
 
         shown = [f"{name}={value}" for name, value in state.arguments.items() if name not in state.variables]
@@ -259,6 +266,10 @@ class StageBuilder:
     def _source(self, name: str, folder: str) -> Iterator[Context]:
         if not name:
             yield self.order.context
+            return
+        if directory := named_contexts.directory(self.order.contexts, name):
+            with Context.of_directory(directory) as source:
+                yield source
             return
         found = self._find(name)
         with layering.merged(found.layers, folder) as root, Context.of_root(os.dup(root), found.name) as source:

@@ -35,7 +35,7 @@ def of(words: Sequence[str], error: TinyboxError) -> int:
         return error.status
     if words[0] == "create" and isinstance(error, UsageError) and error.thing.startswith("-"):
         return error.status  # docker's client reads the options of `create` itself, as those of `run`
-    if words[0] == "exec" or words[:2] == ["compose", "exec"]:
+    if words[0] == "exec" or list(words[:2]) in (["compose", "exec"], ["compose", "run"]):
         return error.status if error.status in (NotExecutableError.status, NotFoundError.status) else FAILED
     return FAILED
 

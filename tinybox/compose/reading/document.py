@@ -22,8 +22,9 @@ LARGEST = 1 << 20  # characters of a file
 DEEPEST = 40  # levels; an alias that contains itself would otherwise have no end
 FIELDS_MOST = 100_000  # with all aliases expanded: nine lines, each with ten aliases of the line before, give 10**9
 TEXT_MOST = 1 << 24  # characters of all fields, with their variables filled in
+TRUE, FALSE = ("true", "yes", "on", "y", "t", "1"), ("false", "no", "off", "n", "f", "0")
 NAME_MOST = 200  # characters of a field's name that are kept, for errors
-NULL, STRING = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
+NULL, STRING, INT = (f"tag:yaml.org,2002:{kind}" for kind in ("null", "str", "int"))
 RESET, OVERRIDE, YAMLS = "!reset", "!override", "tag:yaml.org,2002:"  # tags of the specification, and YAML's own
 
 
@@ -48,9 +49,9 @@ class Field:
     def flag(self) -> bool:
         """Return the truth value of this field; UsageError if it is neither true nor false."""
         word = self.text().lower()
-        if word not in ("true", "false", "yes", "no", "on", "off"):
+        if word not in (*TRUE, *FALSE):
             raise self.wrong(f"{word!r} is neither true nor false")
-        return word in ("true", "yes", "on")
+        return word in TRUE
 
     def entries(self) -> list[Field]:
         """Return the items of a list; an empty field is an empty list. UsageError if it is anything else."""
@@ -118,9 +119,9 @@ def _scalar(text: str) -> Any:
     return text if isinstance(value, dict | list) else value
 
 
-def written(tree: Any) -> str:
-    """Return plain lists, dicts and scalars as YAML, with every dollar doubled, so that `read` gives the same again."""
-    return str(_yaml().safe_dump(_without_variables(tree), sort_keys=False))
+def written(tree: Any, *, escape: bool = True) -> str:
+    """Return plain lists, dicts and scalars as YAML; with *escape* every dollar is doubled, for `read` again."""
+    return str(_yaml().safe_dump(_without_variables(tree) if escape else tree, sort_keys=False))
 
 
 def _without_variables(tree: Any) -> Any:
@@ -141,8 +142,11 @@ def _yaml() -> Any:
     return yaml
 
 
-def read(path: str, variables: Mapping[str, str]) -> Field:
-    """Read the compose file *path*, with ``${NAME}`` in its values filled in; UsageError names the line at fault."""
+def read(path: str, variables: Mapping[str, str], unset: Callable[[str], object] = lambda _: None) -> Field:
+    """Read the compose file *path*, with ``${NAME}`` in its values filled in; UsageError names the line at fault.
+
+    *unset* is called with the name of each variable that is not set and has no default.
+    """
     yaml = _yaml()
     try:
         with open(0 if path == STDIN else path, encoding="utf-8-sig", closefd=path != STDIN) as file:
@@ -160,7 +164,7 @@ def read(path: str, variables: Mapping[str, str]) -> Field:
     if node is None:
         raise UsageError(path, "is empty", "it needs services:")
     shown = min(path, os.path.relpath(path), key=len)
-    return _Reader(shown, lambda text: interpolate(text, variables)).field(node, "", 0)
+    return _Reader(shown, lambda text: interpolate(text, variables, unset)).field(node, "", 0)
 
 
 class _Reader:

@@ -45,6 +45,18 @@ def read(path: str, outside: Mapping[str, str]) -> dict[str, str | None]:
     return found
 
 
+def read_raw(path: str) -> dict[str, str | None]:
+    """Return the variables of the file *path* with their values unchanged: quotes and dollars are part of them."""
+    found: dict[str, str | None] = {}
+    for number, line in enumerate(_lines(path), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            name, equals, value = line.partition("=")
+            if not name.strip():
+                raise UsageError(f"{path}:{number}", "is not NAME=VALUE")
+            found[name.strip()] = value if equals else None
+    return found
+
+
 def _lines(path: str) -> list[str]:
     """Return the lines of the file *path*, without a byte order mark; editors of Windows write one, and CR LF."""
     try:

@@ -15,7 +15,9 @@ from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    Unset = Callable[[str], object]
 
 LONGEST = 128 << 10  # bytes: MAX_ARG_STRLEN, the most that execve(2) takes for one variable
 DEEPEST = 20  # levels of variables inside the defaults of others
@@ -23,12 +25,25 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENDING = re.compile(r":?[-+?]")
 
 
-def interpolate(text: str, variables: Mapping[str, str], depth: int = 0) -> str:
+class AsWritten(dict[str, str]):
+    """Variables of a file that are not filled in; *texts* gets each text of the file."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        super().__init__(variables)
+        self.texts: list[str] = []
+
+
+def interpolate(text: str, variables: Mapping[str, str], unset: Unset = lambda _: None, depth: int = 0) -> str:
     """Return *text* with its variables filled in; UsageError if a required one is missing, or one is badly written.
+
+    *unset* is called with the name of each variable that becomes nothing, because it is not set and has no default.
 
     A result that is longer than a variable can be is an error, too: otherwise a file of thirty lines, each of which
     doubles a variable, would fill the memory.
     """
+    if isinstance(variables, AsWritten):
+        variables.texts.append(text)
+        return text
     done, at, length = list[str](), 0, 0
     while (dollar := text.find("$", at)) >= 0:
         done.append(text[at:dollar])
@@ -36,9 +51,9 @@ def interpolate(text: str, variables: Mapping[str, str], depth: int = 0) -> str:
             value, at = "$", dollar + 2
         elif text.startswith("{", dollar + 1):
             end = _brace(text, dollar + 2)
-            value, at = _expanded(text[dollar + 2 : end], variables, depth), end + 1
+            value, at = _expanded(text[dollar + 2 : end], variables, unset, depth), end + 1
         elif name := _NAME.match(text, dollar + 1):
-            value, at = variables.get(name[0], ""), name.end()
+            value, at = _value(name[0], variables, unset), name.end()
         else:
             raise UsageError("", f"{_shown(text)} has a $ that begins no variable", "write $$ for a dollar")
         done.append(value)
@@ -62,7 +77,13 @@ def _brace(text: str, at: int) -> int:
     raise UsageError("", f"{_shown(text)} has a ${{ without its }}")
 
 
-def _expanded(inside: str, variables: Mapping[str, str], depth: int) -> str:
+def _value(name: str, variables: Mapping[str, str], unset: Unset) -> str:
+    if name not in variables:
+        unset(name)
+    return variables.get(name, "")
+
+
+def _expanded(inside: str, variables: Mapping[str, str], unset: Unset, depth: int) -> str:
     if depth > DEEPEST:
         raise UsageError("", f"more than {DEEPEST} variables are nested", "name them one by one")
     name = _NAME.match(inside)
@@ -70,17 +91,18 @@ def _expanded(inside: str, variables: Mapping[str, str], depth: int) -> str:
     ending = _ENDING.match(rest)
     if name is None or (rest and ending is None):
         raise UsageError("", f"${{{_shown(inside)[1:-1]}}} is no variable", "write ${NAME} or ${NAME:-default}")
-    value = variables.get(name[0])
     if ending is None:
-        return value or ""
+        return _value(name[0], variables, unset)
+    value = variables.get(name[0])
     word = rest[ending.end() :]
     there = bool(value) if ending[0].startswith(":") else value is not None
     if ending[0].endswith("+"):
-        return interpolate(word, variables, depth + 1) if there else ""
+        return interpolate(word, variables, unset, depth + 1) if there else ""
     if there:
         return value or ""
     if ending[0].endswith("?"):
         raise UsageError(
-            "", f"the variable {name[0]} is required: {interpolate(word, variables, depth + 1) or 'it is not set'}"
+            "",
+            f"the variable {name[0]} is required: {interpolate(word, variables, unset, depth + 1) or 'it is not set'}",
         )
-    return interpolate(word, variables, depth + 1)
+    return interpolate(word, variables, unset, depth + 1)

@@ -6,13 +6,21 @@ Every function takes the service that is being made, the field of the file, and 
 
 from __future__ import annotations
 
-import math
 import os
 
-from tinybox.compose.reading import build_key, dotenv, service_mounts, service_networks
-from tinybox.container.config import life
+from tinybox.compose.reading import (
+    build_key,
+    deploy_key,
+    dotenv,
+    granted_files,
+    life_keys,
+    refused_keys,
+    service_mounts,
+    service_networks,
+    watch_key,
+)
 from tinybox.container.config.options import FLAG, LIST, OPTIONS, TEXT
-from tinybox.errors import UsageError
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,27 +77,32 @@ def _entrypoint(service: Service, field: Field, _: ServiceContext) -> None:
 
 
 def _environment(service: Service, field: Field, context: ServiceContext) -> None:
-    service.add("env", *_settings(field.pairs(), context))
-
-
-def _settings(pairs: dict[str, str | None], context: ServiceContext) -> list[str]:
-    """Return ``NAME=VALUE`` lines; a name without a value takes the project's variable, or is left out without one."""
-    values = {name: context.variables.get(name) if value is None else value for name, value in pairs.items()}
-    return [f"{name}={value}" for name, value in values.items() if value is not None]
+    service.add("env", *context.settings(field.pairs()))
 
 
 def _env_file(service: Service, field: Field, context: ServiceContext) -> None:
     """Put the variables of the files before those of ``environment``, so that ``environment`` overrides them."""
     lines: list[str] = []
     for entry in [field] if isinstance(field.content, str) else field.entries():
-        parts = entry.mapping(("path", "required")) if isinstance(entry.content, dict) else {"path": entry}
+        parts = entry.mapping(("path", "required", "format")) if isinstance(entry.content, dict) else {"path": entry}
         if "path" not in parts:
             raise entry.wrong("names no path")
+        style = parts["format"].text() if "format" in parts else ""
+        if style not in ("", "raw"):
+            raise parts["format"].wrong(f"{style} is no format of such a file", "raw: without quotes and variables")
         path = context.path(parts["path"].text())
         if "required" in parts and not parts["required"].flag() and not os.path.exists(path):
             continue
-        lines += _settings(dotenv.read(path, context.variables), context)
+        pairs = dotenv.read_raw(path) if style else dotenv.read(path, context.variables)
+        lines += context.settings(pairs)
     service.options["env"] = [*lines, *service.options.get("env", [])]
+
+
+def _label_file(service: Service, field: Field, context: ServiceContext) -> None:
+    """Put the labels of the files before those of ``labels``, so that ``labels`` overrides them."""
+    files = (dotenv.read(context.path(path), context.variables) for path in field.texts())
+    lines = [f"{key}={value or ''}" for pairs in files for key, value in pairs.items()]
+    service.options["label"] = [*lines, *service.options.get("label", [])]
 
 
 def _depends_on(service: Service, field: Field, _: ServiceContext) -> None:
@@ -111,101 +124,74 @@ def _depends_on(service: Service, field: Field, _: ServiceContext) -> None:
             service.follows.add(name)
 
 
-def _healthcheck(service: Service, field: Field, _: ServiceContext) -> None:
-    parts = field.mapping(("test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"))
-    test = parts.get("test")
-    kind = test.texts()[0] if test and isinstance(test.content, list) and test.content else ""
-    if kind == "NONE" or ("disable" in parts and parts["disable"].flag()):
-        service.options["no_healthcheck"] = True
-        return
-    if test is not None and isinstance(test.content, str):
-        service.options["health_cmd"] = test.content
-    elif test is not None:
-        if kind not in ("CMD", "CMD-SHELL") or len(test.texts()) < 2:
-            raise test.wrong("is no test", 'write a text, ["CMD", PROGRAM, ...], ["CMD-SHELL", TEXT] or ["NONE"]')
-        service.options["health_cmd"] = test.texts() if kind == "CMD" else test.texts()[1]
-    for key in ("interval", "timeout", "start_period", "start_interval", "retries"):
-        if key in parts:
-            if key != "retries":
-                _seconds(parts[key])
-            service.options[f"health_{key}"] = parts[key].text()
-
-
-def _seconds(field: Field) -> float:
-    try:
-        return life.duration("", field.text())
-    except UsageError as error:
-        raise field.wrong(f"{field.text()!r} is not a time", error.cure) from error
-
-
-def _grace(service: Service, field: Field, _: ServiceContext) -> None:
-    service.options["stop_timeout"] = str(math.ceil(_seconds(field)))
-
-
-def _init(service: Service, field: Field, _: ServiceContext) -> None:
-    service.options["init"] = "forward" if field.flag() else "none"
-
-
-def _ulimits(service: Service, field: Field, _: ServiceContext) -> None:
-    for name, entry in field.mapping().items():
-        if isinstance(entry.content, dict):
-            parts = entry.mapping(("soft", "hard"))
-            values = ":".join(parts[key].text() for key in ("soft", "hard") if key in parts)
-        else:
-            values = entry.text()
-        service.add("ulimit", f"{name}={values}")
-
-
-def _logging(service: Service, field: Field, _: ServiceContext) -> None:
-    parts = field.mapping(("driver", "options"))
-    if "driver" in parts:
-        if parts["driver"].text() not in ("json-file", "local", "none"):
-            raise parts["driver"].wrong("is no log driver of tinybox's", "json-file, local or none")
-        service.options["log_driver"] = parts["driver"].text()
-    if "options" in parts:
-        service.add("log_opt", *(f"{key}={value or ''}" for key, value in parts["options"].pairs().items()))
-
-
-def _deploy(service: Service, field: Field, context: ServiceContext) -> None:
-    parts = field.mapping(("resources", "replicas", "restart_policy"))
-    if "replicas" in parts:
-        _one(service, parts["replicas"], context)
-    if "restart_policy" in parts:
-        policy = parts["restart_policy"].mapping(("condition", "max_attempts"))
-        condition = policy["condition"].text() if "condition" in policy else "any"
-        most = f":{policy['max_attempts'].text()}" if "max_attempts" in policy and condition == "on-failure" else ""
-        service.options["restart"] = {"any": "always", "none": "no"}.get(condition, condition) + most
-    resources = parts["resources"].mapping(("limits", "reservations")) if "resources" in parts else {}
-    if "limits" in resources:
-        _amounts(service, resources["limits"], {"cpus": "cpus", "memory": "memory", "pids": "pids_limit"})
-    if "reservations" in resources:
-        _amounts(service, resources["reservations"], {"cpus": "", "memory": "memory_reservation"})
-
-
-def _amounts(service: Service, field: Field, names: dict[str, str]) -> None:
-    """Set the options that *names* gives for the amounts; a key without an option matters on many hosts only."""
-    for key, entry in field.mapping(names).items():
-        if not names[key]:
-            service.notes.append(f"deploy: a reservation of {key} is ignored, because there is only one host")
-            continue
-        existing = service.options.setdefault(names[key], entry.text())
-        if str(existing).lower() != entry.text().lower():
-            raise entry.wrong(f"conflicts with {existing}, which another key of the service gives", "leave one out")
-
-
-def _one(_: Service, field: Field, __: ServiceContext) -> None:
-    if field.text() != "1":
-        raise field.wrong("tinybox runs one container for each service", "leave it out")
-
-
 def _profiles(service: Service, field: Field, _: ServiceContext) -> None:
     service.profiles = field.texts()
 
 
+def _attach(service: Service, field: Field, _: ServiceContext) -> None:
+    service.attach = field.flag()
+
+
+_DAYS = {"daily": "1d", "weekly": "1w"}
+_UNITS = {"w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}  # seconds
+
+
 def _pull_policy(service: Service, field: Field, _: ServiceContext) -> None:
-    service.pull = {"if_not_present": "missing"}.get(field.text(), field.text())
-    if service.pull not in ("missing", "always", "never", "build"):
-        raise field.wrong(f"{field.text()} is no policy of tinybox", "missing, always, never or build")
+    """Read when the image is pulled: ``every_12h`` means that an image which is older is asked for again."""
+    word = {"if_not_present": "missing"}.get(field.text(), field.text())
+    span = _DAYS.get(word, word.removeprefix("every_") if word.startswith("every_") else "")
+    if span:
+        service.pull, service.refresh = "refresh", _span(field, span)
+        return
+    if word not in ("missing", "always", "never", "build", "refresh"):
+        raise field.wrong(f"{word} is no policy", "missing, always, never, build, daily, weekly or every_12h")
+    service.pull = word
+
+
+def _pull_refresh_after(service: Service, field: Field, _: ServiceContext) -> None:
+    service.refresh = _span(field, field.text())
+
+
+def _span(field: Field, text: str) -> int:
+    """Return the seconds of ``1w2d``, or of another sum of weeks, days, hours, minutes and seconds."""
+    total, digits = 0, ""
+    for letter in text:
+        if letter in _UNITS and is_whole(digits):
+            total, digits = total + int(digits) * _UNITS[letter], ""
+        else:
+            digits += letter
+    if digits or not total:
+        raise field.wrong(f"{text!r} is no time", "write 12h, 1d or 1w")
+    return total
+
+
+def _blkio(service: Service, field: Field, _: ServiceContext) -> None:
+    """Read the limits and weights of disks into --device-read-bps and its like."""
+    rates = ("device_read_bps", "device_read_iops", "device_write_bps", "device_write_iops")
+    for key, entry in field.mapping((*rates, "weight", "weight_device")).items():
+        if key == "weight":
+            service.options["blkio_weight"] = entry.text()
+            continue
+        amount, option = ("rate", key) if key in rates else ("weight", "blkio_weight_device")
+        for item in entry.entries():
+            parts = item.mapping(("path", amount))
+            if len(parts) != 2:
+                raise item.wrong(f"needs path and {amount}")
+            service.add(option, f"{parts['path'].text()}:{parts[amount].text()}")
+
+
+def _devices(service: Service, field: Field, _: ServiceContext) -> None:
+    """Read ``SRC[:DST[:rwm]]``, or a mapping to source, target and permissions."""
+    for entry in field.entries():
+        if not isinstance(entry.content, dict):
+            service.add("device", entry.text())
+            continue
+        parts = entry.mapping(("source", "target", "permissions"))
+        if "source" not in parts:
+            raise entry.wrong("names no source", "source: /dev/NAME")
+        source = parts["source"].text()
+        target, access = (parts[key].text() if key in parts else "" for key in ("target", "permissions"))
+        service.add("device", ":".join([source, target or source, *([access] if access else [])]))
 
 
 _PLAIN = {FLAG: _flag, TEXT: _text, LIST: _list}
@@ -214,30 +200,43 @@ KEYS: dict[str, Reader] = {
     for option in OPTIONS
     if option.compose
 } | {  # and those whose words have to be translated
+    "attach": _attach,
+    "blkio_config": _blkio,
     "build": build_key.read,
     "command": _command,
+    "configs": granted_files.READERS["configs"],
     "container_name": _nothing,  # ServiceContext.container reads it
     "depends_on": _depends_on,
-    "deploy": _deploy,
+    "deploy": deploy_key.read,
+    "develop": watch_key.read,
+    "devices": _devices,
     "entrypoint": _entrypoint,
     "env_file": _env_file,
     "environment": _environment,
-    "expose": _nothing,  # within a network every port can be reached
+    "expose": _list("expose"),
+    "external_links": service_networks.external_links,
     "extra_hosts": service_networks.extra_hosts,
-    "healthcheck": _healthcheck,
+    "healthcheck": life_keys.healthcheck,
     "image": _image,
-    "init": _init,
+    "init": life_keys.init,
     "ipc": service_networks.namespace("ipc"),
-    "logging": _logging,
+    "label_file": _label_file,
+    "links": service_networks.links,
+    "logging": life_keys.logging,
     "network_mode": service_networks.namespace("network"),
     "networks": service_networks.networks,
     "pid": service_networks.namespace("pid"),
     "ports": service_networks.ports,
+    "post_start": life_keys.hooks("post_start"),
+    "pre_stop": life_keys.hooks("pre_stop"),
     "profiles": _profiles,
     "pull_policy": _pull_policy,
-    "scale": _one,
-    "stop_grace_period": _grace,
-    "ulimits": _ulimits,
+    "pull_refresh_after": _pull_refresh_after,
+    "scale": deploy_key.scale,
+    "secrets": granted_files.READERS["secrets"],
+    "stop_grace_period": life_keys.grace,
+    "ulimits": life_keys.ulimits,
     "volumes": service_mounts.volumes,
     "volumes_from": service_mounts.volumes_from,
+    **refused_keys.READERS,
 }

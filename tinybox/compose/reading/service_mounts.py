@@ -1,13 +1,16 @@
-"""The key ``volumes`` of a service, in short and long form: bind mounts, volumes of the project, tmpfs."""
+"""The key ``volumes`` of a service, in short and long form: bind mounts, volumes of the project, tmpfs, images."""
 
 from __future__ import annotations
+
+from tinybox.compose.reading.relative_paths import is_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.compose.reading.document import Field
     from tinybox.compose.reading.service import Service, ServiceContext
 
-_LONG = ("type", "source", "target", "read_only", "bind", "volume", "tmpfs", "consistency")
+_KINDS = ("bind", "volume", "tmpfs", "image")
+_LONG = ("type", "source", "target", "read_only", "consistency", *_KINDS)
 
 
 def volumes(service: Service, field: Field, context: ServiceContext) -> None:
@@ -36,7 +39,7 @@ def _short(service: Service, field: Field, context: ServiceContext) -> None:
     source, colon, rest = field.text().partition(":")
     if not colon:
         service.add("volume", source)  # a volume without a name
-    elif source.startswith((".", "/", "~")):
+    elif is_path(source):
         path = context.path(source)
         service.folders.append(path)
         service.add("volume", f"{path}:{rest}")
@@ -61,22 +64,41 @@ def _long(service: Service, field: Field, context: ServiceContext) -> None:
         options += _bind(service, parts, source)
     elif kind == "volume":
         source = _name(parts["source"], source, context) if source else ""
-        if "volume" in parts:
-            more = parts["volume"].mapping(("nocopy",))
-            options += ["volume-nocopy"] * ("nocopy" in more and more["nocopy"].flag())
+        options += _volume(parts)
     elif kind == "tmpfs":
         sizes = parts["tmpfs"].mapping(("size", "mode")) if "tmpfs" in parts else {}
         options += [f"tmpfs-{key}={entry.text()}" for key, entry in sizes.items()]
+    elif kind == "image":
+        more = parts["image"].mapping(("subpath",)) if "image" in parts else {}
+        options += [f"image-{key}={entry.text()}" for key, entry in more.items()]
     else:
-        raise parts["type"].wrong(f"{kind} is no type of mount", "bind, volume or tmpfs")
+        raise parts["type"].wrong(f"{kind} is no type of mount", "bind, volume, tmpfs or image")
+    service.notes += [f"{field.name}: {other} is ignored for a mount of type {kind}"
+                      for other in _KINDS if other in parts and other != kind]  # fmt: skip
     options += [f"source={source}"] * bool(source)
     options += ["readonly"] * ("read_only" in parts and parts["read_only"].flag())
-    service.add("mount", ",".join(options))
+    service.add("mount", joined_fields(options))
+
+
+def joined_fields(fields: list[str]) -> str:
+    """Return a value of --mount; a field with a comma or a quote is in quotes, as in CSV."""
+    return ",".join(f'"{field.replace(chr(34), chr(34) * 2)}"' if {",", '"'} & {*field} else field for field in fields)
 
 
 def _bind(service: Service, parts: dict[str, Field], source: str) -> list[str]:
-    """Return the options of a bind mount; `up` makes its *source* only if the file has create_host_path: true."""
-    more = parts["bind"].mapping(("propagation", "create_host_path")) if "bind" in parts else {}
-    if "create_host_path" in more and more["create_host_path"].flag():
+    """Return the options of a bind mount; `up` makes a missing *source*, unless create_host_path is false."""
+    known = ("propagation", "create_host_path", "recursive", "selinux")
+    more = parts["bind"].mapping(known) if "bind" in parts else {}
+    if "create_host_path" not in more or more["create_host_path"].flag():
         service.folders.append(source)
-    return [f"bind-propagation={more['propagation'].text()}"] if "propagation" in more else []
+    if "selinux" in more and more["selinux"].text() not in ("z", "Z"):
+        raise more["selinux"].wrong(f"{more['selinux'].text()} is no label", "z or Z")
+    return [f"bind-{key}={more[key].text()}" for key in ("propagation", "recursive") if key in more]
+
+
+def _volume(parts: dict[str, Field]) -> list[str]:
+    more = parts["volume"].mapping(("nocopy", "subpath", "labels")) if "volume" in parts else {}
+    labels = more["labels"].pairs() if "labels" in more else {}
+    options = [f"volume-label={key}={value or ''}" for key, value in labels.items()]
+    options += ["volume-nocopy"] * ("nocopy" in more and more["nocopy"].flag())
+    return options + [f"volume-subpath={more[key].text()}" for key in ("subpath",) if key in more]

@@ -1,6 +1,9 @@
-"""The keys of a service about networks and namespaces: networks, ports, network_mode, pid, ipc, extra_hosts."""
+"""The keys of a service about networks and namespaces: networks, links, ports, network_mode, pid, ipc, extra_hosts."""
 
 from __future__ import annotations
+
+from tinybox.compose.reading.service import Join
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,6 +14,8 @@ if TYPE_CHECKING:
 
 _LONG = ("target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
 _ADDRESSES = ("ipv4_address", "ipv6_address", "mac_address")
+_MORE = ("driver_opts", "gw_priority", "interface_name", "link_local_ips", "priority")
+INTERFACE = "com.docker.network.endpoint.ifname"  # docker's name for the option
 
 
 def ports(service: Service, field: Field, _: ServiceContext) -> None:
@@ -30,16 +35,53 @@ def _long(field: Field) -> str:
 
 
 def networks(service: Service, field: Field, context: ServiceContext) -> None:
-    """Read the networks of a service: a list, or a mapping to aliases and addresses."""
-    from tinybox.compose.reading.service import Join
-
+    """Read the networks of a service: a list, or a mapping to aliases, addresses and priorities."""
     entries = dict.fromkeys(field.texts()) if isinstance(field.content, list) else field.mapping()
     for name, entry in entries.items():
         if name not in context.networks:
             raise (entry or field).wrong(f"there is no network {name}", f"declare it: networks: {{{name}: }}")
-        parts = entry.mapping(("aliases", *_ADDRESSES)) if entry else {}
-        aliases = parts["aliases"].texts() if "aliases" in parts else []
-        service.joins.append(Join(name, aliases, *(parts[key].text() if key in parts else "" for key in _ADDRESSES)))
+        service.joins.append(_join(name, entry.mapping(("aliases", *_ADDRESSES, *_MORE)) if entry else {}))
+    service.joins.sort(key=lambda join: -join.priority)
+
+
+def _join(name: str, parts: dict[str, Field]) -> Join:
+    aliases = parts["aliases"].texts() if "aliases" in parts else []
+    join = Join(name, aliases, *(parts[key].text() if key in parts else "" for key in _ADDRESSES))
+    if "priority" in parts:
+        join.priority = _whole(parts["priority"])
+    if "gw_priority" in parts:
+        join.more.append(("gw-priority", str(_whole(parts["gw_priority"]))))
+    if "link_local_ips" in parts:
+        join.more += [("link-local-ip", address) for address in parts["link_local_ips"].texts()]
+    options = parts["driver_opts"].pairs() if "driver_opts" in parts else {}
+    if "interface_name" in parts:
+        options[INTERFACE] = parts["interface_name"].text()
+    join.more += [("driver-opt", f"{key}={value or ''}") for key, value in options.items()]
+    return join
+
+
+def _whole(field: Field) -> int:
+    text = field.text()
+    if not is_whole(text.removeprefix("-")) or int(text.removeprefix("-")) >= 1 << 31:
+        raise field.wrong(f"{text!r} is no whole number")
+    return int(text)
+
+
+def links(service: Service, field: Field, context: ServiceContext) -> None:
+    """Read ``SERVICE[:NAME]``: the service comes up first, and this one finds it by NAME, too."""
+    for entry in field.entries():
+        other, name = entry.text().partition(":")[::2]
+        if other not in context.services:
+            raise entry.wrong(f"there is no service {other}", "external_links names a container of another project")
+        service.needs(other)
+        service.links.append((context.container(other), name or other))
+
+
+def external_links(service: Service, field: Field, _: ServiceContext) -> None:
+    """Read ``CONTAINER[:NAME]``: a container of another project that shares a network with this service."""
+    for entry in field.entries():
+        other, name = entry.text().partition(":")[::2]
+        service.links.append((other, name or other))
 
 
 def namespace(option: str) -> Callable[[Service, Field, ServiceContext], None]:
@@ -62,9 +104,17 @@ def namespace(option: str) -> Callable[[Service, Field, ServiceContext], None]:
 
 
 def extra_hosts(service: Service, field: Field, _: ServiceContext) -> None:
-    """Read names for /etc/hosts: a mapping, or a list of ``NAME=ADDRESS`` and ``NAME:ADDRESS``."""
+    """Read names for /etc/hosts into --add-host."""
+    service.add("add_host", *host_lines(field))
+
+
+def host_lines(field: Field) -> list[str]:
+    """Return ``NAME:ADDRESS`` lines of a mapping, or of a list of ``NAME=ADDRESS`` and ``NAME:ADDRESS``.
+
+    In a mapping a name may have several addresses.
+    """
     if isinstance(field.content, list):
         lines = [text.partition("=" if "=" in text else ":")[::2] for text in field.texts()]
     else:
-        lines = [(name, value or "") for name, value in field.pairs().items()]
-    service.add("add_host", *(f"{name}:{address}" for name, address in lines))
+        lines = [(name, address) for name, entry in field.mapping().items() for address in entry.texts()]
+    return [f"{name}:{address}" for name, address in lines]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinybox.compose.reading import service_keys
+from tinybox.compose.reading import checked_values, service_keys
 from tinybox.compose.reading.service import Join, Service
 from tinybox.errors import UsageError
 
@@ -30,10 +30,13 @@ def read(name: str, field: Field, context: ServiceContext) -> Service:
     for other in [*service.depends_on]:
         if other not in context.services and other not in service.optional:
             raise entries.get("depends_on", field).wrong(f"there is no service {other}")
+    if service.files and service.options.get("read_only"):
+        raise entries["read_only"].wrong("lets no secret or config be copied into the box", "file: PATH mounts one")
     if "network_mode" in entries and "networks" in entries:
         raise entries["network_mode"].wrong("conflicts with networks", "leave one of them out")
     if not service.joins and "network_mode" not in entries:
         service.joins.append(Join("default", []))
+    checked_values.check(service)
     return service
 
 

@@ -17,8 +17,10 @@ import select
 import signal
 import time
 from contextlib import suppress
+from contextvars import ContextVar
 
 from tinybox.container import lifecycle
+from tinybox.container.config import joined
 from tinybox.container.config.restart_policy import Policy
 from tinybox.container.monitor import attach_protocol, health
 from tinybox.container.monitor.log import opened
@@ -28,7 +30,7 @@ from tinybox.container.process.handles import Handles
 from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.container.records import spec, state
 from tinybox.errors import StateError, TinyboxError
-from tinybox.linux import own_memory
+from tinybox.linux import descriptors, own_memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from tinybox.container.process.wait_loop import Ending, Signals, WaitLoop
 
 STARTED = b"started"
+# The descriptors of the Python program that uses tinybox as a library (descriptors.open_now), in the thread that starts
+# a container: its monitor closes them. A socket of the program would otherwise stay open as long as the container runs.
+STRANGERS: ContextVar[dict[int, tuple[int, int]]] = ContextVar("strangers", default={})  # noqa: B039  it is only read
 
 
 def launch(container: Container, client: _socket.socket | None = None) -> None:
@@ -74,6 +79,7 @@ def be_monitor(container: Container, report: SyncPipes, client: _socket.socket |
         for fd in range(3):
             os.dup2(devnull, fd)
         close_inherited()
+        descriptors.close_those(STRANGERS.get())
         os.chdir("/")
         gc.freeze()  # no later collection reads the objects that exist now, so their memory pages remain shared
         with wait_loop.Signals() as signals:
@@ -99,7 +105,7 @@ def guard(container: Container, signals: Signals, report: SyncPipes, client: _so
     """
     log = opened(container)
     server = attach_protocol.listen(container.paths.run_directory(container.id))
-    policy = Policy(container.annotations.get(spec.RESTART, "no"))
+    policy = Policy(container.annotations.get(spec.RESTART, "no"), container.annotations)
     try:
         while True:
             ending = live_once(container, signals, StreamHub(container, log, server, client), report)
@@ -203,7 +209,8 @@ def planned_again(container: Container) -> Container:
     gc.collect()
     handles = Handles()
     handles.window = container.handles.window
-    again = lifecycle.Container(container.paths, container.id, spec.load(container.bundle), container.host, handles)
+    config = joined.refresh(container.paths, spec.load(container.bundle))
+    again = lifecycle.Container(container.paths, container.id, config, container.host, handles)
     again.record = container.record
     note(again, restarting=False)
     return again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tinybox.container import control, launch
 from tinybox.container.monitor import background
+from tinybox.container.records import events, naming
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,3 +39,4 @@ def restart(
     """Stop the container that *word* names as control.stop() does, and start it again."""
     control.stop(paths, word, seconds, signal_word)
     start(paths, here, word, before)
+    events.emit(paths, naming.find(paths, word), "restart")

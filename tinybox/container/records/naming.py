@@ -43,7 +43,11 @@ def made_up() -> str:
 
 
 def checked(name: str) -> str:
-    """Return *name* if docker would accept it: a letter or digit, then letters, digits and ``_.-``; else UsageError."""
+    """Return *name* if docker would accept it: a letter or digit, then letters, digits and ``_.-``; else UsageError.
+
+    A slash at its begin, as `inspect` prints it, is left out.
+    """
+    name = name.removeprefix("/")
     if not is_allowed(name):
         raise UsageError(f"container name {name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-]+")
     return name

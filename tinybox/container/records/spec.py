@@ -138,6 +138,7 @@ CAPABILITY_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient
 LAYERS = "tinybox.layers"  # directories, bottom first, separated by ":"; the overlay's upper is in the bundle
 IMAGE = "tinybox.image"
 IMAGE_NAME = "tinybox.image-name"
+MOUNTED_IMAGE = "tinybox.mounted-image."  # and the id of an image that --mount type=image shows: its name
 NAME = "tinybox.name"
 ENTRYPOINT = "tinybox.entrypoint"  # how many of the arguments are the entrypoint; the others are the command
 USER = "tinybox.user"  # the text of --user; absent if the user is the image's
@@ -145,11 +146,14 @@ GROUP_ADD = "tinybox.group-add"  # JSON: a list, as --group-add was written
 INIT = "tinybox.init"
 REMOVE = "tinybox.remove"
 CIDFILE = "tinybox.cidfile"  # as --cidfile was written
+CGROUP_PARENT = "tinybox.cgroup-parent"  # the path of the group in which its group is, without a leading slash
 VOLUMES_FROM = "tinybox.volumes-from"  # JSON: a list, as --volumes-from was written
 CREATED = "tinybox.created"
 STOP_SIGNAL = "tinybox.stop-signal"
 STOP_TIMEOUT = "tinybox.stop-timeout"  # seconds
 RESTART = "tinybox.restart"  # no, on-failure[:N], always, unless-stopped
+RESTART_DELAY = "tinybox.restart-delay"  # ms before each restart, in place of a delay that doubles
+RESTART_WINDOW = "tinybox.restart-window"  # ms after which a run has succeeded, so that restarts are counted anew
 LOG_DRIVER = "tinybox.log-driver"  # none: the output is kept nowhere
 LOG_MAX_SIZE = "tinybox.log-max-size"  # bytes
 LOG_MAX_FILES = "tinybox.log-max-files"
@@ -158,10 +162,12 @@ INTERACTIVE = "tinybox.interactive"  # stdin is kept open
 NETWORKS = "tinybox.networks"  # JSON: a list of name, aliases, address, address6, mac; see addresses.EndpointRequest
 PORTS = "tinybox.ports"  # JSON: see network/published_ports.py
 EXPOSED = "tinybox.exposed"  # JSON: ports such as 80/tcp that the program listens on, published or not
+JOINED = "tinybox.joined"  # JSON: the ids of the containers whose namespaces it joins, by the kind of namespace
 ASKED = "tinybox.asked"  # JSON: options as they were written, with docker's keys; see config/asked.py
 NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
 LABEL = "tinybox.label."
-_NUMBERS = (ENTRYPOINT, STOP_TIMEOUT, LOG_MAX_SIZE, LOG_MAX_FILES)
+FOR_USERS = (RESTART_DELAY, RESTART_WINDOW)  # those that --annotation may set: docker has no options for them
+_NUMBERS = (ENTRYPOINT, STOP_TIMEOUT, LOG_MAX_SIZE, LOG_MAX_FILES, *FOR_USERS)
 
 
 def labels(annotations: dict[str, str]) -> dict[str, str]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from tinybox.cli import completion
+from tinybox.cli.commands.image import build_results
 from tinybox.cli.commands.image.explained import BUILD, NOTHING, ExplainedCommand, Explaining, explain_options, showing
 from tinybox.cli.commands.image.registry import Reporting, platform_option, store
 from tinybox.container.records import host
-from tinybox.errors import UsageError
+from tinybox.errors import UsageError, printable
 from tinybox.images.reference import parse
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Asked(NamedTuple):
     no_cache: bool
     keep_failed: bool
     pull: bool
+    for_run: Mapping[str, Any] = {}
+    contexts: Mapping[str, str] = {}
 
 
 @click.command(cls=ExplainedCommand)
@@ -58,23 +61,35 @@ class Asked(NamedTuple):
 @click.option("--network", default="", metavar="MODE", help="The network of RUN: default, none, host, or a name.")
 @click.option("--secret", "secrets", multiple=True, metavar="id=NAME[,src=FILE|,env=NAME]",
               help="A file or a variable for RUN --mount=type=secret.")  # fmt: skip
+@click.option("--add-host", multiple=True, metavar="NAME:ADDRESS", help="A line in the /etc/hosts of RUN.")
+@click.option("--shm-size", default="", metavar="SIZE", help="The size of /dev/shm of RUN.")
+@click.option("--ulimit", multiple=True, metavar="TYPE=SOFT[:HARD]", help="A limit of each process of RUN.")
+@click.option("--cgroup-parent", default="", metavar="PATH", help="The control groups of RUN are below this one.")
+@click.option("--build-context", "contexts", multiple=True, metavar="NAME=DIR|docker-image://IMAGE",
+              help="What NAME means in FROM and --from.")  # fmt: skip
+@click.option("--cache-from", "caches", multiple=True, metavar="IMAGE",
+              help="Without effect: the cache is in the store.")  # fmt: skip
 @platform_option()
 @click.option("--iidfile", default="", metavar="FILE", shell_complete=completion.files,
               help="Write the image's id to FILE.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image's id.")
 @click.option("--progress", default="auto", metavar="FORM", help="auto or plain.")
 @click.option("--keep-failed", is_flag=True, help="Keep the container of a RUN that failed.")
+@build_results.result_options
 @explain_options("each instruction, and the layer that it makes")
 def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **options: Any) -> None:
     """Build an image by the Containerfile of the directory CONTEXT, or of a tar archive from stdin (-).
 
     With - the stdin may also be a Containerfile alone. The progress goes to stderr.
     """
+    from tinybox.build import named_contexts, run_options
+
     host.read("").check()
     if progress not in PROGRESS:
         raise UsageError(f"--progress {progress}", "is unknown", "auto or plain")
     explaining = Explaining(options["form"], options["output"])
     explaining.check()
+    build_results.check(options)
     asked = Asked(
         options["file"],
         options["names"],
@@ -87,15 +102,26 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
         options["no_cache"],
         options["keep_failed"],
         pull,
+        run_options.checked(options),
+        named_contexts.parsed(options["contexts"]),
     )
+    warn_of_caches(options["caches"])
     quiet = quiet or progress == "quiet"
     image_id = started(context, asked, quiet=quiet, plain=progress == "plain", explaining=explaining)
     if iidfile:
         from tinybox.linux import files
 
         files.replace(iidfile, f"sha256:{image_id}".encode(), 0o644)
+    build_results.finish(image_id, options)
     if quiet:
         click.echo(f"sha256:{image_id}")
+
+
+def warn_of_caches(images: Iterable[str]) -> None:
+    """Print a line if there is a --cache-from; docker ignores an image without a cache in it, too."""
+    for image in images:
+        text = f"--cache-from {image}: has no effect: the build cache is in the store, not in images"
+        print(printable(f"tinybox: {text}"), file=sys.stderr)
 
 
 def started(
@@ -158,7 +184,7 @@ def _wish(asked: Asked, content: bytes, file: str, context: Context) -> Wish:
             raise UsageError(f"--tag {name}", "a new image cannot have a digest", "NAME[:TAG]")
     return Wish(
         content, file, context, names, asked.arguments, asked.target, asked.labels, asked.platform, asked.secrets,
-        asked.network, not asked.no_cache, asked.keep_failed,
+        asked.network, not asked.no_cache, asked.keep_failed, asked.for_run, asked.contexts,
     )  # fmt: skip
 
 
