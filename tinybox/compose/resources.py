@@ -111,7 +111,7 @@ def make_volumes(paths: Paths, project: Project, say: Say, undo: ExitStack) -> N
                 ) from error
             paths.prepare()
             marks = {members.PROJECT: project.name, members.VOLUME: key}
-            store_volumes.create(paths, volume.name, volume.labels | marks)
+            store_volumes.create(paths, volume.name, volume.labels | marks, volume.options)
             undo.callback(remove_volume, paths, volume.name)
             say(f" Volume {volume.name}  Created")
 
