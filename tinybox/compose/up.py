@@ -89,12 +89,11 @@ class Startup:
         for service in self.services:
             for note in service.notes:
                 self.say(f"service {service.name}: {note}")
-            policy = refreshing.policy(self.paths.root, service) if service.pull == "refresh" else service.pull
+            policy = refreshing.policy(self.paths.root, service)
             if service.build is None and policy != "never" and (service.image, policy) not in brought:
                 bring(service.image, policy, service.options.get("platform", ""))
                 brought.add((service.image, policy))
-                if service.pull != policy == "always":
-                    refreshing.note(self.paths.root, service)
+                refreshing.note(self.paths.root, service, policy)
             self.images[service.name] = Store(self.paths.root).image(service.image).id
 
     def remove_outdated_networks(self) -> list[Listed]:
