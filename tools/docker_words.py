@@ -64,8 +64,7 @@ LEFT_OUT = {
     **_for(_NETWORKS, "link", "rm"),
     **_for("the builder of docker, BuildKit, refuses it", "memory", "compose build"),
     **_for(_ONE_BUILDER, "builder check print provenance sbom ssh", "compose build"),
-    "compose watch": NOT_YET,
-    **_for(NOT_YET, "watch", "compose up"),
+    **_for(f"{NOT_YET}; use compose watch, beside compose up -d", "watch", "compose up"),
     **_for("names as docker-compose 1 wrote them", "compatibility", "compose"),
 }  # fmt: skip
 

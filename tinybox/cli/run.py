@@ -11,6 +11,7 @@ import sys
 from tinybox.cli.before_run import SEEING, attached, check_runtime, refuse_seeing, warn
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.container import launch, lifecycle
+from tinybox.container.config import defaults
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
     """Run *command* in a new container of *image* and return the exit status; make a missing image from its recipe."""
     policy = checked(options.get("pull", MISSING))
+    options = defaults.applied(options)
     check_runtime(options)
     if options.get("dry_run") or options.get("bundle"):
         return show(image, command, options)

@@ -16,6 +16,7 @@ from tinybox.compose import conditions, down, granted, hooks, members, refreshin
 from tinybox.compose.reading.service import COMPLETED, HEALTHY, STARTED
 from tinybox.compose.wishes import CHANGED, NEVER, Wishes
 from tinybox.container import control, launch
+from tinybox.container.config import defaults
 from tinybox.container.monitor import background
 from tinybox.container.network import making
 from tinybox.container.process.handles import Handles
@@ -217,7 +218,7 @@ class Startup:
         options = service.options | resources.options(self.project, service)
         own = members.labels(self.project, service, digest, number)
         name = members.container_name(self.project, service, number)
-        return options | {"name": name, "label": [*options.get("label", []), *own]}
+        return defaults.applied(options | {"name": name, "label": [*options.get("label", []), *own]})
 
     def begin(self, service: Service, container: Container, name: str) -> None:
         """Start a registered container under a monitor; an error names the service, too."""

@@ -154,10 +154,8 @@ def stop(container: Container, ending: Ending) -> None:
         )
     except StateError as error:
         ending.complaint = ending.complaint or str(error)
-    lasted = (container.record.state.get("finishedAt", 0) - container.record.state.get("startedAt", 0)) // 10**9
-    known = {"execDuration": max(lasted, 0), "exitCode": ending.status}
-    left, oom = container.endpoints.networks if container.endpoints is not None else [], ending.out_of_memory
-    events.emit_end(container.paths, container.id, container.config, left, out_of_memory=oom, **known)
+    left, now = container.endpoints.networks if container.endpoints is not None else [], container.record.state
+    events.emit_end(container.paths, container.id, container.config, left, now, ending.status)
 
 
 def abandon(container: Container, error: BaseException) -> None:

@@ -72,7 +72,7 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
     elif record.state.get("status") == state.RUNNING:
         record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)
         config: Spec = {**spec.load_if_sound(paths.bundle(record.id)), "annotations": kept["annotations"]}
-        events.emit_end(paths, record.id, config, left, exitCode="unknown")
+        events.emit_end(paths, record.id, config, left, {}, "unknown")
     elif kept.get("restarting"):
         state.Record(paths, record.id, -1, kept).write(restarting=False)
     record.close()

@@ -51,6 +51,7 @@ class Task:
         self.linux = config.get("linux", {})
         self.process = self.first_process = config["process"]
         self.confinement: Confinement | None = None  # the program's seccomp filter; planning/program.py sets it
+        self.waits = False  # whether the trampoline waits at the gate until PID 1 lets it go on
         listed = self.linux.get("namespaces", [])
         self.new = [entry["type"] for entry in listed if not entry.get("path")]
         self.joined = {entry["type"]: entry["path"] for entry in listed if entry.get("path")}

@@ -215,7 +215,8 @@ def find(paths: Paths, name: str) -> Volume:
     """Return the volume *name*; StateError if there is none."""
     if naming.is_allowed(name) and os.path.isdir(os.path.join(paths.volumes, name)):
         return Volume(paths, name)
-    raise NoSuchError(f"volume {name}", "no such volume", "tinybox volume ls lists them")
+    cure = "tinybox volume ls lists them"
+    raise NoSuchError(f"volume {name}", "no such volume", cure).meant(name, lambda: os.listdir(paths.volumes))
 
 
 def users(paths: Paths, damaged: Callable[[str, DamagedError], object]) -> dict[str, list[str]]:
