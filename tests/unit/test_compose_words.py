@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from tinybox.cli import app
+from tinybox.cli import app, statuses
 from tinybox.cli.commands.compose.project_options import ProjectOptions
 from tinybox.cli.lazy_group import UnknownCommandError
 from tinybox.compose import project, used_variables, watching, wishes
 from tinybox.compose.canonical import Canonical
 from tinybox.compose.reading.document import written
-from tinybox.errors import UsageError
+from tinybox.errors import NotFoundError, StateError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,6 +204,16 @@ def test_progress_is_printed_as_it_is_asked_for(
         ProjectOptions((), "", "", progress="fast", **none)
     with pytest.raises(UsageError):
         ProjectOptions((), "", "", progress="", **{**none, "parallel": "0"})
+
+
+@pytest.mark.parametrize("words", ["--bad ps", "up --bad", "up --timeout x", "scale", "frobnicate"])
+def test_a_wrong_command_line_is_1_as_in_docker_compose(words: str) -> None:
+    """Also for an option that cannot be read, which is 125 in other commands; `exec` and `run` keep 126 and 127."""
+    done = CliRunner().invoke(app.cli, ["compose", *words.split()], standalone_mode=False)
+    assert isinstance(done.exception, click.UsageError)
+    assert statuses.of_command_line(done.exception) == 1
+    assert [statuses.of(["compose", "run"], error("", "")) for error in (NotFoundError, StateError)] == [127, 1]
+    assert statuses.of(["compose", "up"], NotFoundError("", "")) == 1
 
 
 def test_a_tree_is_written_with_or_without_doubled_dollars() -> None:

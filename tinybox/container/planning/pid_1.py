@@ -42,7 +42,7 @@ def native(mode: str, task: Task) -> list[Step]:
     if _has_label(task):
         return []
     content = native_init.program(forward=mode == init.FORWARD)
-    says = "Make the program of 300 bytes that will be PID 1, so that no file of the host is mapped there"
+    says = "Make PID 1's program of 300 bytes, so that no file of the host is mapped there"
     return [Step("native-init", says, "memfd_create(2)", init.make_native, task.handles, content)]
 
 

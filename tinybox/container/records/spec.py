@@ -155,10 +155,6 @@ STOP_TIMEOUT = "tinybox.stop-timeout"  # seconds
 RESTART = "tinybox.restart"  # no, on-failure[:N], always, unless-stopped
 RESTART_DELAY = "tinybox.restart-delay"  # ms before each restart, in place of a delay that doubles
 RESTART_WINDOW = "tinybox.restart-window"  # ms after which a run has succeeded, and restarts are counted from 0 again
-LOG_DRIVER = "tinybox.log-driver"  # none: the output is kept nowhere
-RESTART_WINDOW = (
-    "tinybox.restart-window"  # ms after which a run has succeeded, so that restarts are counted from 0 again
-)
 LOG_DRIVER = "tinybox.log-driver"  # none: the output is kept nowhere; syslog, journald: it goes there, too
 LOG_FORWARD = "tinybox.log-forward"  # JSON: the options of that driver
 LOG_MAX_SIZE = "tinybox.log-max-size"  # bytes
