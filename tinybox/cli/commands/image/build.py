@@ -12,6 +12,7 @@ import click
 from tinybox.cli import completion
 from tinybox.cli.commands.image import build_results
 from tinybox.cli.commands.image.explained import BUILD, NOTHING, ExplainedCommand, Explaining, explain_options, showing
+from tinybox.cli.commands.image.ignored import ignored_options
 from tinybox.cli.commands.image.registry import Reporting, platform_option, store
 from tinybox.container.records import host
 from tinybox.errors import UsageError, printable
@@ -56,6 +57,7 @@ PROGRESS = ("auto", "plain", "tty", "quiet")
 @click.option("--progress", default="auto", metavar="FORM", help="auto or plain.")
 @click.option("--keep-failed", is_flag=True, help="Keep the container of a RUN that failed.")
 @build_results.result_options
+@ignored_options
 @explain_options("each instruction, and the layer that it makes")
 def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **options: Any) -> None:
     """Build an image by the Containerfile of the directory CONTEXT, or of a tar archive from stdin (-).
