@@ -53,8 +53,13 @@ def launch(container: Container, client: _socket.socket | None = None) -> None:
     the other end, and so gets all of its output. The monitor is forked twice, so that the caller is not its parent, and
     leads a session of its own; see daemon(7).
     """
-    if (target := target_of(container)) is not None:  # an error is the command's, before there is a monitor
-        target.close()
+    try:
+        if (target := target_of(container)) is not None:  # an error is the command's, before there is a monitor
+            target.close()
+    except BaseException:
+        container.handles.close()
+        container.record.close()
+        raise
     report = SyncPipes()
     middle = os.fork()
     if middle == 0:

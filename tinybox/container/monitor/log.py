@@ -149,7 +149,7 @@ def opened(container: Container) -> Log:
 
 def target_of(container: Container) -> Target | None:
     """Return the connected target of --log-driver syslog or journald; None with the other drivers."""
-    if spec.LOG_DRIVER not in container.annotations:
+    if container.annotations.get(spec.LOG_DRIVER, "none") == "none":
         return None
     from tinybox.container.monitor import log_forwarding
 
