@@ -55,7 +55,13 @@ of them, and prints an error line for each one that failed. Messages go to stder
 Options are written as docker reads them: `-e A=b`, `-e=A=b` and `--env=A=b` are the same, and so are
 `-itd` and `-i -t -d`, `-d=false` and no `-d`; `--` ends the options. `list` and `remove` are other
 names of `ls` and `rm` in a group, and `tinybox help COMMAND` is `tinybox COMMAND --help`.
-[docker-words.md](docker-words.md) lists each command and option of docker's that tinybox does not have.
+[docker-words.md](docker-words.md) lists each command and option of docker's that tinybox does not have, and
+[docker-walk.md](docker-walk.md) is a first hour with docker's words.
+
+`make install DOCKER=1` also links tinybox as `docker`, unless there is a docker. Called by that name,
+`--version` prints docker's line, with the version of docker that the tests compare with tinybox, and
+`completion` prints the script for `docker`; docker's own scripts for shells work, too. Help and errors
+still say tinybox.
 
 `--root DIR` or the variable `TINYBOX_ROOT` choose another store than /var/lib/tinybox. The options of
 `run`, `create` and `exec` end at the name of the image or container: the arguments after it belong to

@@ -82,8 +82,8 @@ LEFT_OUT: dict[str, tuple[str, str]] = {  # key, or key above: what happens, and
     **{
         f"services.deploy.{key}": (NOTED, _SWARM)
         for key in (
-            "endpoint_mode labels mode placement rollback_config update_config restart_policy.delay "
-            "restart_policy.window resources.reservations.cpus resources.reservations.generic_resources"
+            "endpoint_mode labels mode placement rollback_config update_config resources.reservations.cpus "
+            "resources.reservations.generic_resources"
         ).split()
     },
 }

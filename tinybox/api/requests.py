@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from tinybox.container.process.handles import Handles
     from tinybox.container.records.host import Host
 
     Result = TypeVar("Result")
@@ -62,20 +61,6 @@ def changing(root: str) -> tuple[Paths, Host]:
     return paths, here
 
 
-class Closing:
-    """A ``with`` block that closes *handles* after an error: unlike a command, this process goes on."""
-
-    def __init__(self, handles: Handles) -> None:
-        self._handles = handles
-
-    def __enter__(self) -> Handles:
-        return self._handles
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if error is not None:
-            self._handles.close()
-
-
 class UsualUmask:
     """A ``with`` block in which this process has the umask 022; see umask(2). It is that of all threads."""
 
@@ -84,3 +69,20 @@ class UsualUmask:
 
     def __exit__(self, *_: object) -> None:
         os.umask(self._former)
+
+
+class Starting(UsualUmask):
+    """A ``with`` block in which containers are started: their monitors close this program's descriptors."""
+
+    def __enter__(self) -> None:
+        from tinybox.container.monitor.background import STRANGERS
+        from tinybox.linux.descriptors import open_now
+
+        super().__enter__()
+        self._token = STRANGERS.set(open_now())
+
+    def __exit__(self, *_: object) -> None:
+        from tinybox.container.monitor.background import STRANGERS
+
+        STRANGERS.reset(self._token)
+        super().__exit__()

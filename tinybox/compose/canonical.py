@@ -117,7 +117,9 @@ class Canonical:
             whole = os.path.join(self._folder, os.path.expanduser(path))
             if isinstance(entry, dict) and entry.get("required") is False and not os.path.exists(whole):
                 continue
-            found |= self._environment(dotenv.read(whole, self._variables))
+            is_raw = isinstance(entry, dict) and entry.get("format") == "raw"
+            pairs = dotenv.read_raw(whole) if is_raw else dotenv.read(whole, self._variables)
+            found |= self._environment(pairs)
         return found
 
     def _build(self, value: Any) -> Tree:

@@ -195,9 +195,10 @@ class Startup:
         make_folders(service)
         options = self.options(service, digest, number)
         try:
-            container = launch.register(
-                service.image, service.arguments, options, Handles(), root=self.paths.root, kept=kept
-            )
+            with Handles() as handles:
+                container = launch.register(
+                    service.image, service.arguments, options, handles, root=self.paths.root, kept=kept
+                )
         except UsageError as error:
             raise misused(service, error) from error
         self.made.add(options["name"])
@@ -215,9 +216,10 @@ class Startup:
     def options(self, service: Service, digest: str, number: int) -> dict[str, Any]:
         """Return all options of ``run`` for the container *number* of *service*."""
         options = service.options | resources.options(self.project, service)
-        own = members.labels(self.project, service, digest, number)
-        name = members.container_name(self.project, service, number)
-        return defaults.applied(options | {"name": name, "label": [*options.get("label", []), *own]})
+        labels = [*options.get("label", []), *members.labels(self.project, service, digest, number)]
+        return defaults.applied(
+            options | {"name": members.container_name(self.project, service, number), "label": labels}
+        )
 
     def begin(self, service: Service, container: Container, name: str) -> None:
         """Start a registered container under a monitor; an error names the service, too."""
@@ -259,7 +261,9 @@ class Startup:
         make_folders(service)
         try:
             options = self.options(service, digest, number)
-            launch.prepare(self.paths, self.here, service.image, service.arguments, options, Handles())
+            with Handles() as handles:
+                launch.prepare(self.paths, self.here, service.image, service.arguments, options, handles)
+            handles.close()
         except UsageError as error:
             raise misused(service, error) from error
         control.stop(self.paths, former.id, self.wishes.seconds)

@@ -13,7 +13,7 @@ from tinybox.container.process.sync_pipe import SyncPipes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol
+    from typing import Any, Protocol, Self
 
     class LinkMaker(Protocol):
         """A process that makes the container's network links: network/link_maker.py, which this file cannot import."""
@@ -87,6 +87,14 @@ class Handles:
         self.namespace_fds: dict[str, int] = {}  # namespaces to join, by kind
         self.for_undo: list[int] = []  # fds that only an undo needs
         self.link_maker: LinkMaker | None = None  # the process that makes the network links, if it runs already
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Close all after an error: unlike a command, a Python program that uses tinybox goes on."""
+        if error is not None:
+            self.close()
 
     def handed_over(self) -> list[int]:
         """Return the fds of mounts and namespaces that the child needs until it has placed or joined them."""

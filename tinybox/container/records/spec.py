@@ -152,6 +152,8 @@ CREATED = "tinybox.created"
 STOP_SIGNAL = "tinybox.stop-signal"
 STOP_TIMEOUT = "tinybox.stop-timeout"  # seconds
 RESTART = "tinybox.restart"  # no, on-failure[:N], always, unless-stopped
+RESTART_DELAY = "tinybox.restart-delay"  # ms before each restart, in place of a delay that doubles
+RESTART_WINDOW = "tinybox.restart-window"  # ms after which a run has succeeded, so that restarts are counted again
 LOG_DRIVER = "tinybox.log-driver"  # none: the output is kept nowhere
 LOG_MAX_SIZE = "tinybox.log-max-size"  # bytes
 LOG_MAX_FILES = "tinybox.log-max-files"
@@ -164,7 +166,8 @@ JOINED = "tinybox.joined"  # JSON: the ids of the containers whose namespaces it
 ASKED = "tinybox.asked"  # JSON: options as they were written, with docker's keys; see config/asked.py
 NAMES = "tinybox.names"  # JSON: nameserver, search, options of its resolv.conf, and hosts; lists
 LABEL = "tinybox.label."
-_NUMBERS = (ENTRYPOINT, STOP_TIMEOUT, LOG_MAX_SIZE, LOG_MAX_FILES)
+FOR_USERS = (RESTART_DELAY, RESTART_WINDOW)  # those that --annotation may set: docker has no options for them
+_NUMBERS = (ENTRYPOINT, STOP_TIMEOUT, LOG_MAX_SIZE, LOG_MAX_FILES, *FOR_USERS)
 
 
 def labels(annotations: dict[str, str]) -> dict[str, str]:

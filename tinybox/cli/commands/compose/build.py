@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybox.build import run_options
+from tinybox.build import named_contexts, run_options
 from tinybox.cli.commands.compose.project_options import SERVICES
 from tinybox.cli.commands.compose.project_options import command as project_command
 from tinybox.cli.commands.image import build as command
@@ -67,6 +67,9 @@ def build_one(
     found = service.build
     if found is None:
         return
+    for base in found.bases:
+        if base.build is not None and (no_cache or _is_missing(base.image) or base.pull == "build"):
+            build_one(base, {}, no_cache=no_cache, pull=pull, quiet=quiet, plain=plain)
     asked = command.Asked(
         file=found.file,
         names=[service.image, *found.tags],
@@ -80,6 +83,7 @@ def build_one(
         keep_failed=False,
         pull=pull or found.pull,
         for_run=run_options.checked(found.for_run),
+        contexts=named_contexts.parsed(f"{name}={value}" for name, value in found.contexts.items()),
     )
     command.started(found.context, asked, quiet=quiet, plain=plain, inline=found.inline)
 

@@ -44,6 +44,7 @@ class Asked(NamedTuple):
     keep_failed: bool
     pull: bool
     for_run: Mapping[str, Any] = {}
+    contexts: Mapping[str, str] = {}
 
 
 @click.command(cls=ExplainedCommand)
@@ -64,6 +65,8 @@ class Asked(NamedTuple):
 @click.option("--shm-size", default="", metavar="SIZE", help="The size of /dev/shm of RUN.")
 @click.option("--ulimit", multiple=True, metavar="TYPE=SOFT[:HARD]", help="A limit of each process of RUN.")
 @click.option("--cgroup-parent", default="", metavar="PATH", help="The control groups of RUN are below this one.")
+@click.option("--build-context", "contexts", multiple=True, metavar="NAME=DIR|docker-image://IMAGE",
+              help="What NAME means in FROM and --from.")  # fmt: skip
 @click.option("--cache-from", "caches", multiple=True, metavar="IMAGE",
               help="Without effect: the cache is in the store.")  # fmt: skip
 @platform_option()
@@ -79,7 +82,7 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
 
     With - the stdin may also be a Containerfile alone. The progress goes to stderr.
     """
-    from tinybox.build import run_options
+    from tinybox.build import named_contexts, run_options
 
     host.read("").check()
     if progress not in PROGRESS:
@@ -100,6 +103,7 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
         options["keep_failed"],
         pull,
         run_options.checked(options),
+        named_contexts.parsed(options["contexts"]),
     )
     warn_of_caches(options["caches"])
     quiet = quiet or progress == "quiet"
@@ -180,7 +184,7 @@ def _wish(asked: Asked, content: bytes, file: str, context: Context) -> Wish:
             raise UsageError(f"--tag {name}", "a new image cannot have a digest", "NAME[:TAG]")
     return Wish(
         content, file, context, names, asked.arguments, asked.target, asked.labels, asked.platform, asked.secrets,
-        asked.network, not asked.no_cache, asked.keep_failed, asked.for_run,
+        asked.network, not asked.no_cache, asked.keep_failed, asked.for_run, asked.contexts,
     )  # fmt: skip
 
 
