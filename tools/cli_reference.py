@@ -58,6 +58,10 @@ names of `ls` and `rm` in a group, and `tinybox help COMMAND` is `tinybox COMMAN
 [docker-words.md](docker-words.md) lists each command and option of docker's that tinybox does not have, and
 [docker-walk.md](docker-walk.md) is a first hour with docker's words.
 
+Templates of `--format` are Go's text/template with docker's functions. These parts are missing:
+`define`, `template`, `block` and `js`; an object that is printed as a whole is `map[...]` in place of
+Go's `{{...}}`, and `printf` knows no `%T`. `{{{{json .}}}}` prints it as JSON.
+
 `make install DOCKER=1` also links tinybox as `docker`, unless there is a docker. Called by that name,
 `--version` prints docker's line, with the version of docker that the tests compare with tinybox, and
 `completion` prints the script for `docker`; docker's own scripts for shells work, too. Help and errors

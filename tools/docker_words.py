@@ -62,17 +62,13 @@ LEFT_OUT = {
     **_for(_SWARM, "availability group limit-bytes required-bytes scope secret sharing topology-preferred "
            "topology-required type", "volume create"),
     **_for(_SWARM, "cluster", "volume ls"),
-    **_for(_SWARM, "volume-driver", *_NEW),
     "volume update": _SWARM,
-    **_for(_NETWORKS, "link", *_NEW),
     **_for("--device gives a box a device of the host", "gpus", *_NEW),
     **_for("the files of all boxes share the file system of the store", "storage-opt", *_NEW),
-    **_for(_NETWORKS, "link", "network connect", "rm"),
-    **_for(NOT_YET, "opt", "volume create"),
+    **_for(_NETWORKS, "link", "rm"),
     **_for("the builder of docker, BuildKit, refuses it", "memory", "compose build"),
     **_for(_ONE_BUILDER, "builder check print provenance sbom ssh", "compose build"),
-    "compose watch": NOT_YET,
-    **_for(NOT_YET, "watch", "compose up"),
+    **_for(f"{NOT_YET}; use compose watch, beside compose up -d", "watch", "compose up"),
     **_for("names as docker-compose 1 wrote them", "compatibility", "compose"),
 }  # fmt: skip
 

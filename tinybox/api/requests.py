@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
+    from tinybox.build.asking import Asked
     from tinybox.container.records.host import Host
 
     Result = TypeVar("Result")
@@ -51,6 +52,21 @@ def bringer(paths: Paths) -> bringing.Bringer:
     from tinybox.images.store import Store
 
     return bringing.Bringer(Store(paths.root))
+
+
+def built(paths: Paths, context: str, asked: Asked, inline: str = "") -> str:
+    """Build the image that *asked* describes from the directory *context*, without a word, and return its id."""
+    from contextlib import ExitStack
+
+    from tinybox.build import asking, bases, building, opening
+    from tinybox.images.store import Store
+
+    store = Store(paths.root)
+    with ExitStack() as stack, UsualUmask():
+        stdin = stack.enter_context(open(os.devnull, "rb"))
+        wish = asking.wish(stack, store, context, asked, stdin, inline)
+        bring = bases.bringing(bringer(paths), pulls=asked.pull)
+        return building.build(store, wish, bring, building.Report(), opening.epoch(asked.arguments))
 
 
 def changing(root: str) -> tuple[Paths, Host]:

@@ -60,9 +60,12 @@ def execute(image: str, command: list[str], options: dict[str, Any]) -> int:
 def _foreground(
     image: str, command: list[str], options: dict[str, Any], policy: str, departure: Departure | None = None
 ) -> int:
-    """Run it in the foreground; without --rm with a log, which costs some milliseconds, and so can be attached to."""
+    """Run it in the foreground; without --rm with a log, which costs some milliseconds, and so can be attached to.
+
+    A log that another program gets, too (--log-driver syslog, journald), is kept in any case.
+    """
     stdin = 0 if options["interactive"] else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    passing = bool(options.get("rm")) and departure is None
+    passing = bool(options.get("rm")) and departure is None and options.get("log_driver") not in ("syslog", "journald")
     handles = Handles((stdin, 1, 2), interactive=options["interactive"], watched=passing)
     carry_out: Callable[[Container, Signals], Ending] = lifecycle.run
     if not passing:

@@ -8,7 +8,6 @@ that this command has made is removed, the last thing first. If the command is k
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from contextlib import ExitStack, suppress
 
@@ -192,7 +191,7 @@ class Startup:
 
     def create(self, service: Service, digest: str, number: int, undo: ExitStack, kept: dict[str, str]) -> None:
         """Make a container of *service*, and start it; it takes over *kept*, a former one's anonymous volumes."""
-        make_folders(service)
+        resources.make_folders(service)
         options = self.options(service, digest, number)
         try:
             with Handles() as handles:
@@ -256,7 +255,7 @@ class Startup:
 
         The new container is planned first, so that a wrong option leaves the former container unchanged.
         """
-        make_folders(service)
+        resources.make_folders(service)
         try:
             options = self.options(service, digest, number)
             with Handles() as handles:
@@ -286,13 +285,6 @@ def start_again(paths: Paths, here: Host, project: Project, listed: Listed, say:
         known = project.services.get(members.service_of(listed))
         if known and known.post_start:
             hooks.run(paths, known, listed.id, "post_start", known.post_start)
-
-
-def make_folders(service: Service) -> None:
-    """Make the missing host directories that are to be mounted; a path that exists may be a file."""
-    for folder in service.folders:
-        if not os.path.exists(folder):
-            os.makedirs(folder, exist_ok=True)
 
 
 def misused(service: Service, error: UsageError) -> UsageError:

@@ -58,6 +58,8 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
     lifecycle.end_group(record, host)
     left: list[tuple[str, str]] = []
     attempt(lambda: left.extend(_disconnect(paths, record.id)))
+    if os.path.lexists(os.path.join(paths.run_directory(record.id), "volumes")):  # see storage/mounted_volumes.py
+        attempt(lambda: lifecycle.unmount_volumes(paths, record.id))
     naming.hide(paths, record.id)
     try:
         kept = state.stored(paths, record.id)
