@@ -214,9 +214,8 @@ class Startup:
     def options(self, service: Service, digest: str, number: int) -> dict[str, Any]:
         """Return all options of ``run`` for the container *number* of *service*."""
         options = service.options | resources.options(self.project, service)
-        own = members.labels(self.project, service, digest, number)
-        name = members.container_name(self.project, service, number)
-        return defaults.applied(options | {"name": name, "label": [*options.get("label", []), *own]})
+        options["label"] = [*options.get("label", []), *members.labels(self.project, service, digest, number)]
+        return defaults.applied(options | {"name": members.container_name(self.project, service, number)})
 
     def begin(self, service: Service, container: Container, name: str) -> None:
         """Start a registered container under a monitor; an error names the service, too."""
