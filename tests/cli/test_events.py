@@ -97,7 +97,7 @@ def test_events_of_a_life(tinybox: Command, tmp_path: Path) -> None:
         attributes: dict[str, str] = by_name[what]["Actor"]["Attributes"]
         return attributes
 
-    image = "busybox:latest"
+    image = "busybox"
     own = {"image": image, "name": f"{box}2", "kind": "a", "x": ""}
     start = by_name["container start"]
     assert (start["status"], start["id"], start["from"], start["scope"]) == ("start", container, image, "local")

@@ -57,11 +57,12 @@ LAYER: Shape = {"diff_id!": str, "size!": range(1 << 63), "blob": str}
 class Image:
     """An image: *id* (64 hex digits), *reference* (its name, or ""), *config* as in the OCI image-spec.
 
-    *layers* are the paths of its layers, the bottom one first; *created* is a date in the format of RFC 3339.
+    *asked* is the name or id as the user wrote it, which `ps` and `inspect` show, as docker's do. *layers* are the paths
+    of its layers, the bottom one first; *created* is a date in the format of RFC 3339.
     """
 
     def __init__(self, root: str, image_id: str, reference: str, document: dict[str, Any]) -> None:
-        self.id, self.reference = image_id, reference
+        self.id, self.reference, self.asked = image_id, reference, reference
         self.diff_ids: list[str] = document["rootfs"]["diff_ids"]
         self.layers = [f"{root}/layers/{layer_key(diff_id)}/fs" for diff_id in self.diff_ids]
         self.config: dict[str, Any] = document.get("config") or {}
@@ -94,6 +95,7 @@ class Store:
         """Return the image *text*, a reference or the beginning of an id; ImageError: there is no such image."""
         image_id, reference = self.resolve(text)
         image = self._load(image_id, reference)
+        image.asked = text
         if any(map(_is_gone, image.layers)):
             raise ImageError(
                 f"image {text!r}", "a layer of it is missing", f"tinybox rmi {text}, then pull or import it"

@@ -151,4 +151,4 @@ def test_labels_and_image_are_in_the_config(tinybox: Command, tmp_path: Path) ->
     found = json.loads((tmp_path / "b" / "config.json").read_text())["annotations"]
     labels = {key.removeprefix("tinybox.label."): value for key, value in found.items() if "label" in key}
     assert labels == {"a": "1", "b": "x=y", "c": ""}
-    assert found["tinybox.image-name"] == "busybox:latest"
+    assert found["tinybox.image-name"] == "busybox"

@@ -166,7 +166,7 @@ def _annotations(request: Request) -> dict[str, str]:
     annotations = {
         spec.NAME: request.name,
         spec.IMAGE: image.id,
-        spec.IMAGE_NAME: str(image.reference),
+        spec.IMAGE_NAME: image.asked,
         spec.LAYERS: ":".join(image.layers),
         spec.INIT: mode,
         spec.STOP_SIGNAL: stop_signal,

@@ -9,6 +9,7 @@ from tinybox.container.records import spec
 from tinybox.container.views import listing
 from tinybox.container.views.filter_values import Filter, truth
 from tinybox.errors import TinyboxError, UsageError
+from tinybox.images import reference
 from tinybox.images.store import Store
 from tinybox.linux import quick_json as json
 from tinybox.text_values import is_whole
@@ -71,7 +72,7 @@ class ContainerFilter(Filter):
             wanted = Store(self._paths.root).image(value)
         except TinyboxError:  # the image may have been removed, while its containers still exist
             return lambda listed: (
-                value in (listed.image, listed.image.rpartition(":")[0])
+                listed.image.rpartition(":")[0] == value or _full_name(listed.image) == _full_name(value)
                 or (len(value) >= 12 and listed.image_id.startswith(value.removeprefix("sha256:")))
             )
         layers = ":".join(wanted.layers)
@@ -128,6 +129,14 @@ def _pattern(key: str, value: str) -> re.Pattern[str]:
         return re.compile(value)
     except re.error as error:
         raise UsageError(f"--filter {key}={value}", f"is not a regular expression: {error}") from error
+
+
+def _full_name(image: str) -> str:
+    """Return the name of an *image* with its tag; an id, or a text that is no name, as it is."""
+    try:
+        return str(reference.parse(image))
+    except TinyboxError:
+        return image
 
 
 def _one_of(key: str, value: str, allowed: Sequence[str]) -> None:
