@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,21 @@ def test_a_project_from_up_to_down(tmp_path: Path) -> None:
         assert f"{name}_data" in [volume.name for volume in tinybox.Volume.list()]
     assert tinybox.Project(name=name).ps(all=True) == []
     assert f"{name}_data" not in [volume.name for volume in tinybox.Volume.list()]
+
+
+def test_a_project_builds_its_images(tmp_path: Path) -> None:
+    """`up` builds an image that is missing, and with *build* one that is here; Control: without, it stays as it is."""
+    file, name = tmp_path / "compose.yaml", new_name()
+    for number, again, said in ((1, False, b"1\n"), (2, False, b"1\n"), (2, True, b"2\n")):
+        build = {"dockerfile_inline": f"FROM busybox\nCMD echo {number}\n"}
+        service = {"image": name, "network_mode": "none", "build": build}
+        file.write_text(json.dumps({"services": {"job": service}}))  # JSON is YAML
+        with tinybox.Project(str(file), name=name) as project:
+            project.up(build=again)
+            job = project.container("job")
+            assert job.wait() == 0
+            assert [entry.data for entry in job.logs()] == [said]
+    tinybox.Image.get(name).remove()
 
 
 def test_errors_of_projects(tmp_path: Path) -> None:

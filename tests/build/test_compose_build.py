@@ -61,8 +61,8 @@ services:
       dockerfile_inline: |
         FROM busybox
         RUN --mount=type=secret,id=file --mount=type=secret,id=own cat /run/secrets/file /run/secrets/own > /seen; \\
-            grep -o 'other' /etc/hosts >> /seen; df -k /dev/shm | grep -o ' 1024 ' | head -1 >> /seen; \\
-            ulimit -n >> /seen
+            grep -o 'other' /etc/hosts >> /seen; \\
+            df -k /dev/shm | grep -o ' 1024 ' | head -1 >> /seen; ulimit -n >> /seen
       secrets: [file, {source: word, target: own}]
       extra_hosts: ["other:10.1.2.3"]
       shm_size: 1m

@@ -232,7 +232,7 @@ configs: {text: {content: 'a $WORD'}, file: {file: g}}
         ("services: {a: {image: x, secrets: [s]}}\nsecrets: {s: {environment: UNSET_WORD}}", "UNSET_WORD is not set"),
         (
             "services: {a: {image: x, configs: [{source: s, mode: rw}]}}\nconfigs: {s: {content: b}}",
-            "'rw' is no number from 0 to 7777",
+            "'rw' is no octal number",
         ),
         ("services: {a: {image: x, configs: [s], read_only: true}}\nconfigs: {s: {content: b}}", "read_only"),
         ("services: {a: {image: x}}\nvolumes: {v: {external: true, labels: [a=b]}}", "conflicts with external"),
@@ -279,6 +279,10 @@ def test_what_cannot_be_is_refused(tmp_path: Path, text: str, says: str) -> None
         ("extra_hosts: [a=b]", "is not an IP address"),
         ("security_opt: [what]", "what"),
         ("oom_score_adj: 5000", "--oom-score-adj 5000"),
+        ("volumes: [{type: image, source: x, target: /i, image: {subpath: etc}}]", "only a whole image"),
+        ("volumes: [{type: volume, target: /i, volume: {subpath: etc}}]", "must not set Subpath"),
+        ("networks: {default: {link_local_ips: [1.2.3.4]}}", "is not a link-local address"),
+        ("networks: {default: {driver_opts: {x: y}}}", "x"),
         ("healthcheck: {test: x, retries: few}", "--health-retries few"),
     ],
 )

@@ -122,8 +122,8 @@ def service(folder: Path, lines: str) -> Service:
             {"device": ["/dev/null", "/dev/a:/dev/b:r", "/dev/c:/dev/c"]},
         ),
         (
-            "volumes: [{type: image, source: box, target: /i, image: {subpath: etc}}]",
-            {"mount": ["type=image,target=/i,image-subpath=etc,source=box"]},
+            "volumes: [{type: image, source: box, target: /i}, {type: tmpfs, target: /t, tmpfs: {mode: 0o1777}}]",
+            {"mount": ["type=image,target=/i,source=box", "type=tmpfs,target=/t,tmpfs-mode=1777"]},
         ),
         (
             "volumes: [{type: volume, source: data, target: /d, volume: {subpath: a}}]",

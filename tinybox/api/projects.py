@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from tinybox.api import requests
 from tinybox.api.containers import Container
 from tinybox.api.removable import Removable
-from tinybox.compose import down, members, output
+from tinybox.compose import builds, down, members, output
 from tinybox.compose import project as reading
 from tinybox.compose.up import Startup
 from tinybox.compose.wishes import ALWAYS, CHANGED, Wishes
 from tinybox.container.records.paths import Paths
 from tinybox.container.views.log_reader import Selection
+from tinybox.images.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -71,12 +72,14 @@ class Project(Removable):
         *services: str,
         wait: bool = False,
         wait_timeout: float | None = None,
+        build: bool = False,
         force_recreate: bool = False,
         scale: Mapping[str, int] | None = None,
     ) -> None:
         """Make and start the containers of *services*, or of all, as ``compose up -d`` does.
 
-        With *wait* return when all run and are healthy; StateError after *wait_timeout* seconds, or if one cannot be.
+        Images of services with a ``build`` key are built if they are missing, or all of them with *build*. With *wait*
+        return when all run and are healthy; StateError after *wait_timeout* seconds, or if one cannot be.
         After an error, what this call has made is removed.
         """
         paths, here = requests.changing(self._paths.root)
@@ -84,6 +87,8 @@ class Project(Removable):
         chosen = self._project.chosen(services, self._profiles)
         wishes = Wishes(recreate=ALWAYS if force_recreate else CHANGED, named=services, scale=scale)
         self._made = self._made or not found
+        make = lambda context, asked, inline: requests.built(paths, context, asked, inline)  # noqa: E731
+        builds.build_missing(Store(paths.root), chosen, make, again=build)
         with requests.Starting():
             startup = Startup(paths, here, self._project, chosen, _silent, wishes)
             startup.up(requests.bringer(paths).bring, wait=wait, seconds=wait_timeout)

@@ -216,8 +216,9 @@ def _bind_words(mode: str) -> Tree:
 
 
 def _long_port(entry: Tree) -> Tree:
-    made = {"mode": "ingress", "protocol": "tcp", **entry}
-    return {**made, "published": str(made["published"])} if "published" in made else made
+    made = {"mode": "ingress", **{key: value for key, value in entry.items() if key not in ("published", "protocol")}}
+    published = {"published": str(entry["published"])} if "published" in entry else {}
+    return {**made, **published, "protocol": entry.get("protocol", "tcp")}
 
 
 def _ports_of(text: str) -> list[Tree]:

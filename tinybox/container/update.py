@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import control, lifecycle
+from tinybox.container import control
 from tinybox.container.config import configure, limits, option_values
 from tinybox.container.config.restart_policy import Policy
+from tinybox.container.planning import cgroups
 from tinybox.container.records import events, naming, spec, state
 from tinybox.errors import HostError, OptionError, UsageError
 from tinybox.isolation.cgroups import changes, files
@@ -51,10 +52,10 @@ def update(paths: Paths, here: Host, word: str, options: dict[str, str]) -> None
         if state.read(paths, container)["status"] == state.RUNNING:
             with control.running(paths, container) as target:
                 try:
-                    apply(lifecycle.group(container, config, here), config["linux"]["resources"], requested)
+                    apply(cgroups.group(container, config, here), config["linux"]["resources"], requested)
                 finally:
                     if target.ends_within(0):
-                        _remove_unused_groups(lifecycle.group(container, config, here))
+                        _remove_unused_groups(cgroups.group(container, config, here))
         spec.save(config, paths.bundle(container))
     events.emit(paths, container, "update")
 

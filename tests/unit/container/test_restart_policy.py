@@ -60,7 +60,7 @@ def test_the_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_delay_and_a_window_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pause stays the same; after a run as long as the window the starts are counted anew, and only then."""
+    """The pause stays the same; after a run as long as the window, and only then, starts are counted from 0 again."""
     clock = [100.0]
     monkeypatch.setattr(restart_policy.time, "monotonic", lambda: clock[0])  # type: ignore[attr-defined]
     policy = Policy("on-failure:2", {spec.RESTART_DELAY: "1500", spec.RESTART_WINDOW: "5000"})

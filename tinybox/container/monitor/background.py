@@ -23,7 +23,7 @@ from tinybox.container import lifecycle
 from tinybox.container.config import joined
 from tinybox.container.config.restart_policy import Policy
 from tinybox.container.monitor import attach_protocol, health
-from tinybox.container.monitor.log import opened
+from tinybox.container.monitor.log import opened, target_of
 from tinybox.container.monitor.stream_hub import StreamHub
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
@@ -53,6 +53,8 @@ def launch(container: Container, client: _socket.socket | None = None) -> None:
     the other end, and so gets all of its output. The monitor is forked twice, so that the caller is not its parent, and
     leads a session of its own; see daemon(7).
     """
+    if (target := target_of(container)) is not None:  # an error is the command's, before there is a monitor
+        target.close()
     report = SyncPipes()
     middle = os.fork()
     if middle == 0:

@@ -40,7 +40,7 @@ def filter_of_pid_1(task: Task, planned: init.Program, *, waits: bool) -> list[S
 def native(mode: str, handles: Handles) -> list[Step]:
     """Plan the native init; see linux/native_init.py."""
     content = native_init.program(forward=mode == init.FORWARD)
-    says = "Make the program of 300 bytes that will be PID 1, so that no file of the host is mapped there"
+    says = "Make PID 1's program of 300 bytes, so that no file of the host is mapped there"
     return [Step("native-init", says, "memfd_create(2)", init.make_native, handles, content)]
 
 

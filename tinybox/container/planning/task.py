@@ -47,6 +47,7 @@ class Task:
         self.container, self.endpoints, self.keyring = container, endpoints, keyring
         self.inherited = inherited.differing(engine=engine)
         self.warnings: list[str] = []
+        self.run_directory = ""  # RUN/ID of a container of the store; lifecycle.Container sets it
         self.linux = config.get("linux", {})
         self.process = self.first_process = config["process"]
         self.confinement: Confinement | None = None  # the program's seccomp filter; planning/program.py sets it
