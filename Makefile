@@ -80,7 +80,7 @@ test-provision: setup  ## test the Vagrantfile, and vm/provision.sh on a new Deb
 
 .PHONY: soak
 soak: setup test-packages  ## run the long tests of races, kills and hostile input: every call, every value; an hour
-	@TINYBOX_SOAK=1 PYTEST_TIMEOUT=7200 $(VENV_PYTHON) -m pytest $(JUNIT) tests/kernel/life/test_races.py tests/kernel/life/test_life_faults.py tests/kernel/life/test_faults.py tests/build/test_killed_builds.py tests/hostile tests/registry/test_kills.py $(ARGS)
+	@TINYBOX_SOAK=1 PYTEST_TIMEOUT=7200 $(VENV_PYTHON) -m pytest $(JUNIT) tests/kernel/life/test_races.py tests/kernel/life/test_life_faults.py tests/kernel/life/test_faults.py tests/build/test_killed_builds.py tests/hostile tests/attacks/test_directories.py tests/registry/test_kills.py $(ARGS)
 
 # -- for contributors --------------------------------------------------------------------------------------------------
 

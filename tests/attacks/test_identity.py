@@ -189,7 +189,7 @@ def test_the_kernel_s_cryptography_is_out_of_reach(engine: Engine, succeeds: boo
 def with_admin(patch: pytest.MonkeyPatch) -> None:
     """Give a box CAP_SYS_ADMIN, and no seccomp filter."""
     patch.setattr(capabilities, "DEFAULT", [*capabilities.DEFAULT, "CAP_SYS_ADMIN"])
-    patch.setattr(linux, "_seccomp", lambda _: None)
+    patch.setattr(linux, "_seccomp", lambda *_: None)
 
 
 @guarded(with_admin)

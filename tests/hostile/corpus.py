@@ -94,7 +94,11 @@ def _places(document: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, .
         for number, value in enumerate(document[:2]):
             yield from _places(value, (*above, number))
     elif isinstance(document, str) and document[:1] in ("[", "{"):  # an annotation that is JSON
-        for place in _places(json.loads(document)):
+        try:
+            within = json.loads(document)
+        except ValueError:  # a text that begins like JSON
+            return
+        for place in _places(within):
             yield (*above, json.loads, *place)
 
 

@@ -16,6 +16,7 @@ import os
 import stat
 from collections import namedtuple
 
+from tinybox.container.records import spec
 from tinybox.errors import StateError, UsageError
 from tinybox.isolation import namespaces
 from tinybox.linux import proc
@@ -47,6 +48,10 @@ def check(config: Spec) -> None:
     listed = {entry["type"]: entry.get("path", "") for entry in config.get("linux", {}).get("namespaces", [])}
     if "user" in listed:
         raise UsageError("checkpoint", "containers with a user namespace are not supported", "run it without --userns")
+    rights = config["process"].get("capabilities", {}).get("bounding", [])
+    if "CAP_SYS_PTRACE" in rights and config.get("annotations", {}).get(spec.INIT) in ("forward", "reap"):
+        cause = "PID 1 of a container with CAP_SYS_PTRACE runs from a memory file, which criu does not restore"
+        raise UsageError("checkpoint", cause, "run it with --init=none")
     for kind in _FULL:
         if listed.get(kind):
             raise UsageError("checkpoint", f"the container shares the {kind} namespace of another process")

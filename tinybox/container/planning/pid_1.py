@@ -37,17 +37,18 @@ def filter_of_pid_1(task: Task, planned: init.Program, *, waits: bool) -> list[S
     return steps
 
 
-def native(mode: str, task: Task) -> list[Step]:
-    """Plan the native init, if PID 1 may execute it; see linux/native_init.py."""
-    if _has_label(task):
-        return []
+def native(mode: str, handles: Handles) -> list[Step]:
+    """Plan the native init; see linux/native_init.py."""
     content = native_init.program(forward=mode == init.FORWARD)
     says = "Make PID 1's program of 300 bytes, so that no file of the host is mapped there"
-    return [Step("native-init", says, "memfd_create(2)", init.make_native, task.handles, content)]
+    return [Step("native-init", says, "memfd_create(2)", init.make_native, handles, content)]
 
 
-def may_be_traced(task: Task, *, joins: bool) -> bool:
-    """Return whether a process of the box could look at PID 1 before it is native, so that the program has to wait."""
+def is_native(task: Task, *, joins: bool) -> bool:
+    """Return whether PID 1 is to be the native init: a process of the box could look at tinybox's Python.
+
+    Of other boxes PID 1 stays Python: criu restores no process whose program is a memory file.
+    """
     return not _has_label(task) and (joins or "CAP_SYS_PTRACE" in seccomp.rights_of_box(task))
 
 

@@ -211,7 +211,7 @@ def begin(
     handles, is_init = task.handles, mode in (init.FORWARD, init.REAP)
     planned, keeps_proc = _program(task), _keeps_proc(task, joins=joins)
     act, late = (mode, planned, handles), task.confinement is not None and task.confinement.comes_late()
-    planned.is_shy = is_init and pid_1.may_be_traced(task, joins=joins)
+    planned.is_shy = is_init and pid_1.is_native(task, joins=joins)
     task.waits = waits = is_init and (late or planned.is_shy)
     says = "Close all file descriptors except 0, 1, 2 and those to wait for `start`"
     gives, terminal = "Wait until tinybox has the other end of the terminal", task.process.get("terminal")
@@ -220,7 +220,7 @@ def begin(
         Step("hide", "Hide this process again after the change of user", "PR_SET_DUMPABLE(2const)", child.hide),
         *([Step("hand-over-terminal", gives, "pidfd_getfd(2)", child.hand_over_terminal, handles)] if terminal else []),
         Step("close-rest", says, "close_range(2)", child.close_inherited, handles),
-        *(pid_1.native(mode, task) if is_init else ()),
+        *(pid_1.native(mode, handles) if planned.is_shy else ()),
         *(_go_inside(task, mode) if joins else ()),
         *_parent_death(handles, dies_with_parent, joins),
     ]
