@@ -57,7 +57,7 @@ LAYER: Shape = {"diff_id!": str, "size!": range(1 << 63), "blob": str}
 class Image:
     """An image: *id* (64 hex digits), *reference* (its name, or ""), *config* as in the OCI image-spec.
 
-    *asked* is the name or id as the user wrote it, which `ps` and `inspect` show, as docker's do. *layers* are the paths
+    *asked* is the name or id as the user wrote it: `ps` and `inspect` show that, as docker's do. *layers* are the paths
     of its layers, the bottom one first; *created* is a date in the format of RFC 3339.
     """
 

@@ -72,7 +72,8 @@ class ContainerFilter(Filter):
             wanted = Store(self._paths.root).image(value)
         except TinyboxError:  # the image may have been removed, while its containers still exist
             return lambda listed: (
-                listed.image.rpartition(":")[0] == value or _full_name(listed.image) == _full_name(value)
+                listed.image.rpartition(":")[0] == value
+                or _full_name(listed.image) == _full_name(value)
                 or (len(value) >= 12 and listed.image_id.startswith(value.removeprefix("sha256:")))
             )
         layers = ":".join(wanted.layers)
