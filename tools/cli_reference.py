@@ -35,7 +35,7 @@ SUBJECTS = {
     "Several containers together": "compose",
     "Seeing it happen": "explain replay",
     "Demonstrations": "lab",
-    "This host, and the command itself": "system info doctor version completion",
+    "This host, and the command itself": "system info doctor unshare version completion",
 }
 
 BEGINNING = """\

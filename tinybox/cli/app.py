@@ -94,11 +94,12 @@ COMMANDS: Table = {
     "system": ("tinybox.cli.commands.groups", "system", "Show the space that everything takes, and free it"),
     "doctor": ("tinybox.cli.commands.doctor", "doctor", "Check whether this host can run containers"),
     "network": ("tinybox.cli.commands.networks", "network", "List, make, show and remove networks; connect boxes"),
+    "unshare": ("tinybox.cli.commands.unshare", "unshare", "Run a program in the home of a user without root"),
     "volume": ("tinybox.cli.commands.volumes", "volume", "List, make, show and remove volumes"),
 }
 
 # These commands end with 125, 126 or 127 after an error, as docker-run(1); all others end with 1.
-AS_RUN = {"run", "exec", "create", "start", "oci"}
+AS_RUN = {"run", "exec", "create", "start", "oci", "unshare"}
 
 
 GROUPS = {"container", "image"}  # their commands are those above

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Spec
     from tinybox.container.records.state import Record
+    from tinybox.container.records.state_file import State
 
 
 class Container:
@@ -230,11 +231,15 @@ def acquire(paths: Paths, host: Host, container: str, *, damaged_too: bool = Fal
     """Become the owner of a container at rest. If /run was cleared (reboot, or by hand), kill what survives of it."""
     record = state.lock(paths, container, damaged_too=damaged_too)
     if not record.state or (record.state["status"] == state.STOPPED and record.state.get("exitCode") is None):
-        _end_group(container, host)
+        _end_group(container, host, record.state)
     return record
 
 
-def _end_group(container: str, host: Host) -> None:
+def _end_group(container: str, host: Host, last: State) -> None:
+    """Kill what is left of a container, and remove its control group; without groups, the end of PID 1 ends all."""
+    if not host.hierarchies.roots():
+        spawn.kill_recorded(last.get("pid", 0), last.get("startTicks", 0))
+        return
     orphaned = Cgroup(place(container), host.hierarchies, host.hierarchies.v1)
     orphaned.kill()
     orphaned.remove()
@@ -275,7 +280,7 @@ def _reap(paths: Paths, host: Host, record: Record) -> None:
 
     If the dead owner had only read or copied files of a container at rest (`cp`, `export`, `commit`), it is kept.
     """
-    _end_group(record.id, host)
+    _end_group(record.id, host, record.state)
     attempt(lambda: _disconnect(paths, record.id))
     naming.hide(paths, record.id)
     try:
