@@ -1,7 +1,7 @@
 """A user of this machine without root, with ranges of ids, for tests; the machine's own files are not changed.
 
 Each command of this user runs in a mount namespace of its own, in which /etc/passwd, /etc/group, /etc/subuid and
-/etc/subgid have one line more, and in which the user may reach this Python and this checkout, wherever they are.
+/etc/subgid have one line more, and in which the user may use /dev/net/tun, and may reach this Python and this checkout.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -52,7 +53,7 @@ class Student:
                 lines += [f"mkdir -p $1/place{number}", f"mount --rbind {shlex.quote(path)} $1/place{number}"]
                 lines += [f"mount -t tmpfs -o mode=711 tmpfs {shlex.quote(closed)}", f"mkdir -p {shlex.quote(path)}"]
                 lines += [f"mount --rbind $1/place{number} {shlex.quote(path)}"]
-        lines += ["shift", 'exec "$@"']
+        lines += ["mount --bind $1/tun /dev/net/tun", "shift", 'exec "$@"']
         who = ["setpriv", "--reuid", str(ID), "--regid", str(ID), "--clear-groups", "--"]
         place = str(self.home.with_suffix(".root"))
         return [
@@ -117,16 +118,20 @@ def closed_directory(path: str) -> str:
 @pytest.fixture(scope="session")
 def student() -> Iterator[Student]:
     """Give a user without root whose store has the image busybox."""
-    for program in ("newuidmap", "newgidmap", "setpriv"):
+    for program in ("newuidmap", "newgidmap", "slirp4netns"):
         if shutil.which(program) is None:
-            pytest.fail(f"{program} is missing: make test-packages installs it (uidmap)")
+            pytest.fail(f"{program} is missing: make test-packages installs it (uidmap, slirp4netns)")
     home = Path(tempfile.mkdtemp(prefix="tinybox-student-", dir="/var/tmp"))
     user = Student(home)
     for folder in (home, user.live):
         folder.mkdir(mode=0o700, exist_ok=True)
         os.chown(folder, ID, ID)
+    place = home.with_suffix(".root")
+    place.mkdir()
+    os.mknod(place / "tun", stat.S_IFCHR, os.makedev(10, 200))
+    (place / "tun").chmod(0o666)  # as udev(7) sets it; a machine without udev has 600
     done = user("pull", "busybox")
     assert done.returncode == 0, done.stderr
     yield user
     shutil.rmtree(home)
-    shutil.rmtree(home.with_suffix(".root"))
+    shutil.rmtree(place)

@@ -31,6 +31,10 @@ def prepare(arguments: list[str]) -> None:
     paths.settle(_data(), os.path.join(live, "tinybox") if live else "")
     if INSIDE in os.environ:
         _go_on(os.environ.pop(INSIDE))
+        if words[:1] == ["network"]:  # it shows and changes bridges
+            from tinybox.isolation import home_network
+
+            home_network.join(user_namespaces.live)
         return
     if _needs_no_home(words):
         return
@@ -55,6 +59,7 @@ def _go_on(number: str) -> None:
         try:
             os.set_inheritable(user_namespaces.home, False)
             user_namespaces.hold_home()
+            user_namespaces.live = paths.Paths().run
         except OSError as error:  # the program has closed the file that it inherited
             raise HostError("rootless", f"the file RUN/{home.FILE} is not open: {error.strerror}") from error
 

@@ -75,7 +75,7 @@ def register(
     here = host.read(paths.cache)
     here.check()
     mode = network_option.mode(options)
-    if at_once and mode == BRIDGE:
+    if at_once and mode == BRIDGE and not here.rootless:  # without root it is forked in the network of the home
         start_link_maker(handles)
     paths.prepare()
     lifecycle.sweep(paths, here)

@@ -272,7 +272,7 @@ def sweep(paths: Paths, host: Host) -> list[str]:
 def _disconnect(paths: Paths, container: str) -> None:
     from tinybox.container.network import endpoints
 
-    endpoints.release(paths, container)
+    endpoints.release_of_the_dead(paths, container)
 
 
 def _reap(paths: Paths, host: Host, record: Record) -> None:

@@ -67,36 +67,44 @@ def enter(folder: str) -> tuple[int, str]:
     return user_namespaces.home, lack
 
 
-def _holder(fd: int) -> int:
-    """Return the pid of a process that holds a lock on *fd*; 0 if there is none; see F_GETLK in fcntl(2)."""
+def holder(fd: int, byte: int) -> int:
+    """Return the pid of a process that holds a lock on this *byte* of *fd*; 0 if there is none; F_GETLK in fcntl(2)."""
     native = sys.byteorder
-    asked = _F_WRLCK.to_bytes(2, native) + bytes(30)  # struct flock: l_type, l_whence, l_start, l_len, l_pid
+    # struct flock: l_type, l_whence, l_start, l_len, l_pid, each at a multiple of its size
+    asked = _F_WRLCK.to_bytes(8, native) + byte.to_bytes(8, native) + (1).to_bytes(8, native) + bytes(8)
     answer = fcntl.fcntl(fd, _F_GETLK, asked)
     return 0 if int.from_bytes(answer[:2], native) == _F_UNLCK else int.from_bytes(answer[24:28], native, signed=True)
 
 
-def _join(fd: int) -> bool:
-    """Join the user namespace of a process that holds the lock *fd*; return False if no process does.
+def join(fd: int, byte: int, pid: int, kind: int) -> bool:
+    """Join the namespace of this *kind* (CLONE_NEW*) of process *pid*; return False if it has ended; see setns(2).
 
     The holder may end at any moment, but as long as this process has the other lock, none can begin to hold this one:
     so a process that holds it before and after pidfd_open(2) is that of the pidfd.
     """
-    while (pid := _holder(fd)) > 0:
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        try:
-            if _holder(fd) == pid:
-                process.setns(pidfd, process.CLONE_NEWUSER)
-                return True
-        except ProcessLookupError:  # it has just ended
-            continue
-        except OSError as error:
-            cause = f"the user namespace of process {pid} cannot be joined: {error.strerror}"
-            raise HostError("rootless", cause, "end the boxes of this user first") from error
-        finally:
-            os.close(pidfd)
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if holder(fd, byte) != pid:
+            return False
+        process.setns(pidfd, kind)
+    except ProcessLookupError:  # it has just ended
+        return False
+    except OSError as error:
+        cause = f"a namespace of process {pid} cannot be joined: {error.strerror}"
+        raise HostError("rootless", cause, "end the boxes of this user first") from error
+    finally:
+        os.close(pidfd)
+    return True
+
+
+def _join(fd: int) -> bool:
+    """Join the user namespace of a process that holds the lock *fd*; return False if no process does."""
+    while (pid := holder(fd, user_namespaces.HOME)) > 0:
+        if join(fd, user_namespaces.HOME, pid, process.CLONE_NEWUSER):
+            return True
     return False
 
 

@@ -14,6 +14,8 @@ from tinybox.linux import proc
 
 _INITIAL = "user:[4026531837]"  # PROC_USER_INIT_INO in the kernel's proc_ns.h, the same number on every Linux
 home = -1  # the open file RUN/.home, if this process is in a home; see isolation/home.py
+live = ""  # the run directory of the home, for its network
+HOME, NETWORK = 0, 1  # the bytes of RUN/.home: a process that locks one is in the home, or in its network
 planned = False  # this process only plans, for a user without root, what would be done in that user's home
 
 
@@ -39,10 +41,10 @@ def has_group(number: int) -> bool:
         return any(first <= number < first + length for first, _, length in proc.id_map(file.read()))
 
 
-def hold_home() -> None:
+def hold_home(byte: int = HOME) -> None:
     """Let other commands find the home by this process, until it ends; a process that was forked has to call it, too.
 
     Outside of a home it does nothing. See F_SETLK in fcntl(2): a lock belongs to one process.
     """
     if home >= 0:
-        fcntl.lockf(home, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.lockf(home, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, byte)

@@ -122,7 +122,7 @@ def plans() -> Iterator[Plan]:
     yield _planned(first, chroot=True)
     yield _labelled()
     without = {"namespaces": _new(*KINDS), "resources": {}}
-    yield _planned(_whole(annotations=_ANNOTATIONS, linux=without), here=WITHOUT_ROOT)
+    yield _planned(_whole(annotations={**_ANNOTATIONS, **_NETWORKS}, linux=without), here=WITHOUT_ROOT)
 
 
 def _planned(
