@@ -2,17 +2,22 @@
 
     TinyboxError               125  tinybox could not carry out the command
     ├── UsageError             125  an argument is wrong: an option, a size, a name
+    │   └── OptionError        125  an option is unknown, or its value cannot be read
     ├── HostError              125  this host lacks something: root, a controller, a system call
     ├── ImageError             125  an image or an archive is missing, damaged or unsafe
+    │   └── NoSuchImageError   125  the store has no image of that name or id
     ├── UnfitFileError         125  a file of a container or an image cannot be read safely
     ├── StateError             125  a container is not in the state that the command needs
+    │   ├── NoSuchError        125  there is no container, network or volume of that name or id
+    │   ├── ConflictError      125  a name is taken, or a thing is in use
     │   └── DamagedError       125  a file that tinybox has written was damaged by something else
     ├── StepError              125  a step of the plan failed; the steps before it were undone
     ├── NotExecutableError     126  the program exists, but execve(2) refuses it
     └── NotFoundError          127  there is no such program in the container
     SyscallError (an OSError)       one system call failed; its caller may turn this into one of the errors above
 
-The exit statuses are those of docker-run(1). A traceback that reaches a user is a bug in tinybox.
+The exit statuses are those of docker-run(1); other commands end with 1 after most of them: cli/statuses.py. A traceback
+that reaches a user is a bug in tinybox.
 """
 
 from __future__ import annotations
@@ -54,6 +59,10 @@ class UsageError(TinyboxError):
     """An argument of the command, or a field of a config file, is wrong."""
 
 
+class OptionError(UsageError):
+    """An option is unknown, or its value cannot be read; the status is 125 in every command, as in docker."""
+
+
 class HostError(TinyboxError):
     """This host lacks something that the command needs."""
 
@@ -62,12 +71,24 @@ class ImageError(TinyboxError):
     """An image, a layer or an archive is missing, damaged or unsafe."""
 
 
+class NoSuchImageError(ImageError):
+    """The store has no image of that name or id."""
+
+
 class UnfitFileError(TinyboxError):
     """A file of a container or an image cannot be read safely: it is not regular, too large, or under a lease."""
 
 
 class StateError(TinyboxError):
     """A container is not in the state that the command needs, or there is no such container."""
+
+
+class NoSuchError(StateError):
+    """There is no container, network or volume of that name or id; or another command has just removed it."""
+
+
+class ConflictError(StateError):
+    """A name is taken, or a thing cannot be removed because another one uses it."""
 
 
 class DamagedError(StateError):

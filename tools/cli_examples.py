@@ -7,6 +7,7 @@ page.html and compose.yaml are files.
 
 from __future__ import annotations
 
+from tools.compose_examples import EXAMPLES as OF_COMPOSE
 from tools.image_examples import EXAMPLES as OF_IMAGES
 from tools.image_examples import Example
 
@@ -230,56 +231,9 @@ EXAMPLES = {
     "lab check": [
         Example("tinybox lab check pid", "Run the lab and its control, which must give the opposite result.")
     ],
-    "compose": [],
-    "compose up": [
-        Example("tinybox compose up -d", "Start all services in the background; a second time, nothing is done."),
-        Example("tinybox compose up --wait --wait-timeout 20", "Return when all services run and are healthy."),
-        Example("tinybox compose up", "Show the output of all services; Ctrl-C stops them.", alone=False),
-    ],
-    "compose down": [
-        Example(
-            "tinybox compose up -d && tinybox compose down -v",
-            "Remove the containers, the networks, and with -v the volumes.",
-        )
-    ],
-    "compose ps": [
-        Example("tinybox compose up -d && tinybox compose ps -a", "List the containers of this project."),
-        Example("tinybox compose ps --format json", "For programs: docker compose's JSON, a line for each container."),
-    ],
-    "compose logs": [
-        Example(
-            "tinybox compose up -d && tinybox compose logs --tail 2", "Print lines, each after its container's name."
-        ),
-        Example(
-            "tinybox compose logs -f --no-log-prefix clock", "Print and follow the output of one service.", alone=False
-        ),
-    ],
-    "compose port": [
-        Example("tinybox compose port web 80", "For `ports: [80]`: 0.0.0.0:49153, or another port.", alone=False)
-    ],
-    "compose exec": [
-        Example("tinybox compose up -d && tinybox compose exec -T clock ps", "Run a program in a service's box.")
-    ],
-    "compose build": [Example("tinybox compose build --no-cache", "Build the images of services with a build key.")],
-    "compose pull": [Example("tinybox compose pull --policy missing", "Bring the images that are not here yet.")],
-    "compose push": [
-        Example("tinybox compose push web", "Send a service's image to the registry in its name.", alone=False)
-    ],
-    "compose config": [
-        Example("tinybox compose config", "Print the merged file with its variables filled in."),
-        Example("tinybox compose config -q", "Check the file; print only the wrong line."),
-    ],
-    "compose stop": [
-        Example("tinybox compose up -d && tinybox compose stop -t 1", "Stop the services, but keep their containers.")
-    ],
-    "compose start": [
-        Example(
-            "tinybox compose up -d && tinybox compose stop && tinybox compose start", "Start stopped services again."
-        )
-    ],
-    "compose restart": [Example("tinybox compose up -d && tinybox compose restart clock", "Restart one service.")],
     "completion": [
         Example("tinybox completion bash > bash.sh && . ./bash.sh", "Turn completion on in bash; the same in zsh."),
         Example("tinybox completion fish > tinybox.fish", "For fish, in ~/.config/fish/completions."),
     ],
 } | OF_IMAGES
+EXAMPLES |= OF_COMPOSE

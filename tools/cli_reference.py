@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinybox.cli import app
+from tinybox.cli import app, statuses
 from tinybox.cli.run_command import GROUPS, RunCommand
 from tinybox.container.config.options import OPTIONS
 from tools.cli_examples import EXAMPLES
@@ -30,7 +30,7 @@ SUBJECTS = {
     "Looking at them": "container ps logs top stats inspect events port tree ns",
     "Their files": "diff cp export commit volume",
     "Their networks": "network",
-    "Images": "images layers build pull push tag history import save load rmi login logout image builder",
+    "Images": "images layers build pull push tag history import save load rmi login logout image builder buildx",
     "As a runtime for podman and containerd": "oci",
     "Several containers together": "compose",
     "Seeing it happen": "explain replay",
@@ -68,11 +68,12 @@ the program.
 | 128+N | signal N ended the program: 137 is KILL (also out of memory), 143 is TERM |
 | 127 | there is no such program in the box |
 | 126 | the program exists and cannot be executed |
-| 125 | tinybox failed, with {failing} |
-| 1 | another command failed, for all of its names or for one |
+| 125 | an option is unknown, or its value cannot be read; with {failing}, any other error of tinybox, too |
+| 1 | any other error, of another command: all of its names failed, or one of them |
 | 0 | success |
 
-If the command line is wrong (an unknown option, a missing name), every command ends with 125.
+Statuses are those of docker's client. With `exec`, 126 and 127 are also errors before the program, such as an
+unknown user; with `exec -d`, they are 1. A missing argument and an unknown command are 1.
 """
 
 
@@ -155,7 +156,7 @@ def chapter(title: str, names: str, root: click.Context) -> Iterator[str]:
 def document() -> str:
     """Return the whole of docs/cli.md."""
     root = click.Context(app.cli, info_name="tinybox")
-    failing = ", ".join(f"`{name}`" for name in sorted(app.AS_RUN))
+    failing = ", ".join(f"`{name}`" for name in sorted(statuses.AS_RUN))
     parts = [BEGINNING.format(failing=failing).rstrip()]
     for title, names in SUBJECTS.items():
         parts += chapter(title, names, root)

@@ -1,8 +1,9 @@
-"""Compare tinybox's commands and options with docker's (tests/data/docker_cli.json), and write docs/docker-words.md.
+"""Compare tinybox's commands and options with docker's and docker compose's, and write docs/docker-words.md.
 
     python -m tools.docker_words > docs/docker-words.md
 
-LEFT_OUT has each word of docker's that tinybox does not have, with the reason. A guard makes the comparison, too.
+The words of docker are in tests/data/docker_cli.json, those of compose in tests/data/compose_cli.json. LEFT_OUT has
+each of them that tinybox does not have, with the reason. A guard makes the comparison, too.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinybox.cli import app
+from tinybox.cli.commands.compose import group as compose_group
 from tinybox.cli.written_options import MaybeOption, is_switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FACTS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "tests/data/docker_cli.json").read_text())
+DATA = Path(__file__).parents[1] / "tests/data"
+FACTS: dict[str, Any] = json.loads((DATA / "docker_cli.json").read_text())
+COMPOSE: dict[str, Any] = json.loads((DATA / "compose_cli.json").read_text())
+FACTS["commands"] |= COMPOSE["commands"]
 NOT_YET = "not yet"
 _ALL = ""  # the options before the command
 
@@ -36,6 +41,7 @@ _TRUST = "without effect in docker, too, unless content trust is on; name an ima
 _ONE_PLATFORM = "the store keeps one platform of an image"
 _REAL_TIME = "needs real-time group scheduling, which distributions' kernels do not have"
 _OLD_BUILDER = "of docker's former builder; the present one, BuildKit, ignores or refuses it"
+_ONE_BUILDER = "of BuildKit's builders; tinybox has one builder, and `tinybox build` has its options"
 _NETWORKS = "of docker's former networks; boxes of a network find each other by name"
 _NEW = ("run", "create")
 LEFT_OUT = {
@@ -52,23 +58,22 @@ LEFT_OUT = {
     **_for(_OLD_BUILDER, "compress force-rm rm security-opt squash", "build"),
     **_for(_ONE_PLATFORM, "platform", "history", "image inspect", "load", "push", "rmi", "save"),
     **_for(_ONE_PLATFORM, "tree", "images"),
-    **_for(_SWARM, "attachable config-from config-only ingress scope", "network create"),
-    **_for(_SWARM, "ipam-driver ipam-opt", "network create"),
-    **_for(_SWARM, "verbose", "network inspect"),
+    **_for(_SWARM, "config-from config-only ingress", "network create"),
     **_for(_SWARM, "availability group limit-bytes required-bytes scope secret sharing topology-preferred "
            "topology-required type", "volume create"),
     **_for(_SWARM, "cluster", "volume ls"),
     **_for(_SWARM, "volume-driver", *_NEW),
     "volume update": _SWARM,
-    **_for(NOT_YET, "add-host cache-from cgroup-parent shm-size ulimit", "build"),
-    **_for(NOT_YET, "filter keep-storage", "builder prune"),
-    **_for(NOT_YET, "cgroup-parent link-local-ip", *_NEW),
     **_for(_NETWORKS, "link", *_NEW),
     **_for("--device gives a box a device of the host", "gpus", *_NEW),
     **_for("the files of all boxes share the file system of the store", "storage-opt", *_NEW),
-    **_for(NOT_YET, "driver-opt gw-priority link-local-ip", "network connect"),
     **_for(_NETWORKS, "link", "network connect", "rm"),
     **_for(NOT_YET, "opt", "volume create"),
+    **_for("the builder of docker, BuildKit, refuses it", "memory", "compose build"),
+    **_for(_ONE_BUILDER, "builder check print provenance sbom ssh", "compose build"),
+    "compose watch": NOT_YET,
+    **_for(NOT_YET, "watch", "compose up"),
+    **_for("names as docker-compose 1 wrote them", "compatibility", "compose"),
 }  # fmt: skip
 
 BEGINNING = """\
@@ -81,7 +86,16 @@ tinybox has {commands} of the {all_commands} commands that make sense on one mac
 ({commands_share} %), and {options} of the {all_options} options of these ({options_share} %). Other names of a
 command (`container ls` for `ps`) count as commands. The tables list each word that is left out, with
 the reason. A test compares them with the commands, so they are neither too long nor too short.
+
+Of docker compose {compose_version} (tests/data/compose_cli.json), tinybox has {compose_commands} of the
+{all_compose_commands} commands that make sense ({compose_commands_share} %), and {compose_options} of the
+{all_compose_options} options of these ({compose_options_share} %).
 """
+
+
+def is_compose(name: str) -> bool:
+    """Return whether *name* is a command of compose, or an option of one."""
+    return name.split()[:1] == ["compose"]
 
 
 def command_of(name: str) -> tuple[click.Command | None, click.Context]:
@@ -103,6 +117,8 @@ def is_left_out(name: str) -> str:
     words = name.split()
     if words[:1] and words[0] in app.ELSEWHERE:
         return app.ELSEWHERE[words[0]]
+    if is_compose(name) and len(words) > 1 and words[1] in compose_group.ELSEWHERE:
+        return compose_group.ELSEWHERE[words[1]]
     return next((LEFT_OUT[" ".join(words[:count])] for count in range(len(words), 0, -1)
                  if " ".join(words[:count]) in LEFT_OUT), "")  # fmt: skip
 
@@ -157,25 +173,32 @@ def _reason(name: str) -> str:
 
 
 def shares() -> dict[str, int | str]:
-    """Return how many words are there and how many make sense: those that are there, or are left out as "not yet"."""
+    """Return how many words are there and how many make sense: those that are there, or are left out as "not yet".
+
+    The keys of compose's words begin with compose_.
+    """
     counted: dict[str, int | str] = {}
-    for kind, found in (("commands", list(commands())), ("options", list(options()))):
-        there = sum(not problem for _, problem in found)
-        sensible = there + sum(bool(problem) and _reason(name).startswith(NOT_YET) for name, problem in found)
-        counted |= {kind: there, f"all_{kind}": sensible, f"{kind}_share": f"{100 * there / sensible:.1f}"}
+    for part in ("", "compose_"):
+        for kind, all_of_them in (("commands", commands()), ("options", options())):
+            found = [(name, problem) for name, problem in all_of_them if is_compose(name) == bool(part)]
+            there = sum(not problem for _, problem in found)
+            sensible = there + sum(bool(problem) and _reason(name).startswith(NOT_YET) for name, problem in found)
+            key = f"{part}{kind}"
+            counted |= {key: there, f"all_{key}": sensible, f"{key}_share": f"{100 * there / sensible:.1f}"}
     return counted
 
 
 def document() -> str:
     """Return the whole of docs/docker-words.md."""
     lines = [
-        BEGINNING.format(version=FACTS["version"], **shares()),
+        BEGINNING.format(version=FACTS["version"], compose_version=COMPOSE["version"], **shares()),
         "## Commands",
         "",
         "| word | instead |",
         "|---|---|",
     ]
     lines += [f"| `{name}` | {cure} |" for name, cure in sorted(app.ELSEWHERE.items())]
+    lines += [f"| `compose {name}` | {cure} |" for name, cure in sorted(compose_group.ELSEWHERE.items())]
     lines += [f"| `{name}` | {reason} |" for name, reason in sorted(LEFT_OUT.items()) if "--" not in name]
     grouped: dict[str, list[str]] = {}
     for name, reason in LEFT_OUT.items():

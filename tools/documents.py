@@ -52,12 +52,15 @@ GROUND_UP = (
     "doctor",
     "lab",
     "lab/catalogue",
+    "compose/reading",
     "compose",
+    "api",
     "oci",
     "cli",
     "cli/formatting",
     "cli/commands",
     "cli/commands/image",
+    "cli/commands/compose",
 )
 # The folders of container/, from the ground up; "" are the files on top of it. Folders on one floor are independent.
 CONTAINER_FLOORS: tuple[tuple[str, ...], ...] = (
@@ -146,9 +149,22 @@ def compose_keys() -> str:
     return "\n".join(["| group | keys |", "|---|---|", *lines])
 
 
+def compose_outcomes() -> str:
+    """Return how many keys of a compose file have an effect, and those that have none, with the reasons."""
+    from tools import compose_keys as tried
+
+    return tried.table()
+
+
 def made(name: str) -> str:
     """Return the part of a document that is called *name*: one of these functions, or a file with a drawing."""
-    parts = {"house": house, "floors": floors, "options": options, "compose-keys": compose_keys}
+    parts = {
+        "house": house,
+        "floors": floors,
+        "options": options,
+        "compose-keys": compose_keys,
+        "compose-outcomes": compose_outcomes,
+    }
     return parts[name]() if name in parts else drawing(name)
 
 

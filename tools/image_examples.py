@@ -83,6 +83,13 @@ EXAMPLES = {
     ],
     "container inspect": [Example("tinybox container inspect -s web", "Show the details of a box, with its sizes.")],
     "container prune": [Example("tinybox container prune -f", "Remove the containers that do not run.")],
+    "buildx build": [
+        Example("tinybox buildx build --load -t app .", "The same as build, by docker's newer name.", alone=False)
+    ],
+    "buildx inspect": [Example("tinybox buildx inspect", "Show the builder.")],
+    "buildx ls": [Example("tinybox buildx ls", "List the builders: there is one.")],
+    "buildx prune": [Example("tinybox buildx prune -f", "Remove the build cache.")],
+    "buildx version": [Example("tinybox buildx version", "Show the builder's version.")],
     "builder prune": [Example("tinybox builder prune -f", "Remove the build cache.")],
     "image prune": [Example("tinybox image prune -f --filter until=24h", "Remove old images without a name.")],
     "system df": [

@@ -221,6 +221,38 @@ def test_a_cache_mount_stays_from_build_to_build(built: Command, tmp_path: Path)
     assert "c" not in said(built, "ls", "/").split()
 
 
+def test_what_was_not_used_for_longest_is_pruned_first(built: Command, tmp_path: Path) -> None:
+    """`builder prune`: until=, type= and id= choose items, and --keep-storage keeps what was used last.
+
+    A step that a build takes from the cache is used then; so its time is new, and the one of another build is not.
+    """
+    megabyte = "RUN head -c 1m /dev/urandom >"
+    made(built, tmp_path, f"FROM busybox\n{megabyte} /a\n{megabyte} /b\nRUN --mount=type=cache,target=/c touch /c/x\n")
+    store = Store(built.root)
+    built("rmi", "case")
+    for key in build_cache.keys(store.root):
+        os.utime(f"{store.root}/{build_cache.FOLDER}/{key}", (0, 0))
+    made(built, tmp_path, f"FROM busybox\n{megabyte} /a\n")
+    built("rmi", "case")
+
+    def pruned(*words: str) -> list[str]:
+        return printed(built, "builder", "prune", "-f", *words).splitlines()
+
+    nothing = ["Total reclaimed space: 0B"]
+    assert pruned("--keep-storage", "1g") == pruned("--filter", "until=1980-01-01", "--filter", "id=x") == nothing
+    first, *_, last = cache.items(store)
+    assert first.used == 0 != last.used
+    assert pruned("--keep-storage", "1100k")[0] == "Deleted build cache objects:"
+    left = {item.id for item in cache.items(store)}
+    assert (first.id in left, last.id in left) == (False, True)
+    assert len(pruned("--filter", "type=exec.cachemount")) == 4
+    assert {item.kind for item in cache.items(store)} <= {"regular"}
+    assert pruned("--filter", "until=24h")[-1].startswith("Total reclaimed space: ")
+    assert [item.id for item in cache.items(store)] == [last.id]
+    one_line(built("builder", "prune", "-f", "--keep-storage", "some"), 125, "--keep-storage some")
+    one_line(built("builder", "prune", "-f", "--filter", "colour=red"), 1, "invalid filter 'colour'")
+
+
 def test_a_bind_mount_is_not_written_through(built: Command, tmp_path: Path) -> None:
     """Files of the context and of a stage are seen; with rw a change is lost; .dockerignore counts."""
     (tmp_path / "d").mkdir()

@@ -50,6 +50,34 @@ def test_up_builds_a_missing_image(built: Command, tmp_path: Path) -> None:
         assert "Recreate" in changed
 
 
+def test_a_build_has_secrets_hosts_and_limits(built: Command, tmp_path: Path) -> None:
+    """A secret of a file and one of a variable, a line of /etc/hosts, /dev/shm and a ulimit, in one RUN."""
+    text = """\
+services:
+  web:
+    network_mode: none
+    command: cat /seen
+    build:
+      dockerfile_inline: |
+        FROM busybox
+        RUN --mount=type=secret,id=file --mount=type=secret,id=own cat /run/secrets/file /run/secrets/own > /seen; \\
+            grep -o 'other' /etc/hosts >> /seen; \\
+            df -k /dev/shm | grep -o ' 1024 ' | head -1 >> /seen; ulimit -n >> /seen
+      secrets: [file, {source: word, target: own}]
+      extra_hosts: ["other:10.1.2.3"]
+      shm_size: 1m
+      ulimits: {nofile: 77}
+secrets: {file: {file: ./s.txt}, word: {environment: SECRET_OF_BUILD}}
+"""
+    (tmp_path / "s.txt").write_text("of a file\n")
+    (tmp_path / ".env").write_text("SECRET_OF_BUILD=of a variable\n")
+    with project(built, tmp_path, text) as shop:
+        shop.up()
+        seen = shop("logs", "--no-log-prefix").stdout
+        assert seen.split() == "of a file of a variableother 1024 77".split()
+        assert "of a variable" not in built("history", "--no-trunc", "shop-web").stdout
+
+
 def test_compose_build(built: Command, tmp_path: Path) -> None:
     """It builds the images of the services that it is given, with arguments of the command line, and starts nothing."""
     (tmp_path / "web").mkdir()

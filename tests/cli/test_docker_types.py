@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import docker_types
+from tests.support import docker_fields, docker_types
 from tests.support.boxes import new_name, until
 from tests.support.detached_boxes import FOREVER, Life, kill_and_wait, life, stdout_of
 from tests.support.docker_types import ZERO, misfits
@@ -29,11 +29,19 @@ EVERYTHING = (
     *("--health-cmd", "true", "--health-interval", "200ms", "--security-opt", "no-new-privileges"),
 )
 
+PRINTED = {
+    **{words: words.split() for words in ("ps", "images", "network ls", "volume ls", "system df", "system df -v")},
+    **{words: words.split() for words in ("info", "version")},
+    "history": ["history", "busybox"],
+    "stats": ["stats", "--no-stream"],
+}
+
 
 def inspected(box: Life) -> dict[str, Any]:
     """Return what `inspect` prints of a container; all of it must have docker's types."""
     [known] = json.loads(stdout_of(box.tinybox, "inspect", box.name))
     assert misfits(known, docker_types.CONTAINER) == []
+    assert docker_fields.differences(known, "ContainerInspectResponse") == []
     found: dict[str, Any] = known
     return found
 
@@ -53,6 +61,17 @@ def test_the_reader_is_strict() -> None:
     assert [line.partition(":")[0] for line in wrong] == [
         ".Pid", ".ExitCode", ".StartedAt", ".Health.Log[0].Start", ".Health.Log[0].Output",
     ]  # fmt: skip
+
+
+def test_the_fields_are_compared() -> None:
+    """Control: a field that is missing, of another type, or null where docker has a text is found, at any depth."""
+    volume = {"Name": "a", "Driver": "local", "Mountpoint": None, "CreatedAt": 5, "Labels": {"a": 1}, "Scope": "local"}
+    assert docker_fields.differences(volume, "Volume") == [
+        ".Mountpoint: is null", ".CreatedAt: 5 is no text", ".Labels.a: 1 is no text", ".Options: is missing",
+    ]  # fmt: skip
+    box = {"Mounts": [{"Type": "bind"}]}
+    assert ".Mounts[0].Source: is missing" in docker_fields.differences(box, "ContainerInspectResponse")
+    assert docker_fields.printed([], "ps") == [": [] is no object"]
 
 
 def test_a_box_from_its_birth_to_its_end(tinybox: Command) -> None:
@@ -108,13 +127,20 @@ def test_networks_volumes_images_and_events(tinybox: Command) -> None:
             for network in (name, "bridge", "host", "none"):
                 [known] = json.loads(stdout_of(tinybox, "network", "inspect", network))
                 assert misfits(known, docker_types.NETWORK) == []
+                assert docker_fields.differences(known, "NetworkInspect") == []
             [known] = json.loads(stdout_of(tinybox, "volume", "inspect", name))
             assert misfits(known, docker_types.VOLUME) == []
+            assert docker_fields.differences(known, "Volume") == []
             [known] = json.loads(stdout_of(tinybox, "inspect", "busybox"))
             assert misfits(known, docker_types.IMAGE) == []
+            assert docker_fields.differences(known, "ImageInspect") == []
+            for command, line in PRINTED.items():
+                first = stdout_of(tinybox, *line, "--format", "json").splitlines()[0]
+                assert docker_fields.printed(json.loads(first), command) == [], command
         told = stdout_of(tinybox, "events", "--since", "1m", "--until", "0s", "--format", "json").splitlines()
         assert [line for event in map(json.loads, told) for line in misfits(event, docker_types.EVENT)] == []
         assert told
+        assert docker_fields.differences(json.loads(told[0]), "EventMessage") == []
         image = json.loads(stdout_of(tinybox, "images", "--format", "json", "busybox"))
         assert image["CreatedAt"].endswith(" +0000 UTC")
     finally:

@@ -71,11 +71,18 @@ def images(tinybox: Command) -> list[str]:
     return [":".join(line.split()[:2]) for line in done.stdout.splitlines()[1:]]
 
 
-@pytest.mark.parametrize("name", [name for name in EXAMPLES if any(example.alone for example in EXAMPLES[name])])
-def test_the_examples_of(scene: Command, name: str, tmp_path: Path) -> None:
+def together(name: str) -> str:
+    """Return which examples are run in the same scene as those of *name*: those of compose are one long walk."""
+    return "compose" if name.startswith("compose ") else name
+
+
+@pytest.mark.parametrize(
+    "group", dict.fromkeys(together(name) for name in EXAMPLES if any(example.alone for example in EXAMPLES[name]))
+)
+def test_the_examples_of(scene: Command, group: str, tmp_path: Path) -> None:
     """Each example of this command, in the order of the page, succeeds, or ends with the status listed above."""
     path = f"{Path(scene.path).parent}:{os.environ['PATH']}"
-    for example in EXAMPLES[name]:
+    for example in (each for name in EXAMPLES if together(name) == group for each in EXAMPLES[name]):
         if not example.alone:
             continue
         done = subprocess.run(

@@ -203,7 +203,7 @@ def test_exec_in_the_background(tinybox: Command, image: str) -> None:
         rows = json.loads(f"[{','.join(stdout_of(tinybox, 'top', '--format', 'json', it.name).splitlines())}]")
         row = next(row for row in rows if "3333.3" in row["CMD"])
         assert int(row["PPID"]) == it.pid
-        one_line(tinybox("exec", "-d", it.name, "nothing-of-this-name"), 127, "not found")
+        one_line(tinybox("exec", "-d", it.name, "nothing-of-this-name"), 1, "not found")
 
 
 def test_stop(tinybox: Command, image: str) -> None:
@@ -225,7 +225,7 @@ def test_stop(tinybox: Command, image: str) -> None:
     words = ("--stop-signal", "USR1", "--stop-timeout", "1", image, "sh", "-c")
     with life(tinybox, *words, "trap 'exit 9' USR1; while :; do sleep 0.05; done") as own:
         for seconds in ("nan", "inf", "1e400", "-1e400", "9" * 400):
-            one_line(tinybox("stop", "-t", seconds, own.name), 1, "is not a time in seconds")
+            one_line(tinybox("stop", "-t", seconds, own.name), 125, "is not a time in seconds")
         assert lives(own.pid)  # the control: nothing was sent
         stdout_of(tinybox, "stop", own.name)
         assert own.state["exitCode"] == 9
@@ -287,7 +287,7 @@ def test_pause_and_unpause(tinybox: Command, image: str) -> None:
         size = beat.stat().st_size
         time.sleep(0.3)
         assert beat.stat().st_size == size
-        one_line(tinybox("exec", it.name, "true"), 125, "is paused")
+        one_line(tinybox("exec", it.name, "true"), 1, "is paused")
         one_line(tinybox("pause", it.name), 1, "already paused")
         stdout_of(tinybox, "unpause", it.name)
         until(lambda: beat.stat().st_size > size)
@@ -303,7 +303,7 @@ def test_rename(tinybox: Command, image: str) -> None:
         name = new_name()
         stdout_of(tinybox, "rename", it.name, name)
         assert tinybox("exec", name, "true").returncode == 0
-        one_line(tinybox("exec", it.name, "true"), 125, "no such container")
+        one_line(tinybox("exec", it.name, "true"), 1, "no such container")
         one_line(tinybox("rename", name, other.name), 1, "already in use")
         one_line(tinybox("rename", name, "no/name"), 1, "not allowed")
         assert os.readlink(it.root / "run" / name) == it.id

@@ -219,12 +219,12 @@ def test_events_tell_a_life(tinybox: Command) -> None:
             until(lambda: listens(process.pid))
             assert tinybox("run", "--rm", "busybox", "sh", "-c", "exit 3").returncode == 3
             with patience(PATIENCE):
-                seen = [process.stdout.readline().split() for _ in range(4)]
+                seen = [process.stdout.readline().split() for _ in range(5)]
             assert process.poll() is None
         finally:
             process.kill()
         assert process.stdout.read() == ""
-    assert [action for action, _ in seen] == ["create", "start", "die", "destroy"]
+    assert [action for action, _ in seen] == ["create", "attach", "start", "die", "destroy"]
     assert len({container for _, container in seen}) == 1
 
 

@@ -57,7 +57,7 @@ def test_ls(tinybox: Command, lab: str) -> None:
         stdout_of(tinybox, "network", "ls", "-f", f"name={lab}", "--format", "{{.IPv6}} {{.Internal}}")
         == "true false\n"
     )
-    one_line(tinybox("network", "ls", "-f", "colour=red"), 1, "--filter colour=red", "is no filter")
+    one_line(tinybox("network", "ls", "-f", "colour=red"), 1, "--filter colour=red", "invalid filter")
 
 
 @pytest.mark.parametrize("name", ["private", "slirp4netns", "ns"])

@@ -14,17 +14,18 @@ from tools import docker_words
 def test_each_word_of_dockers_is_there_or_left_out() -> None:
     """Each command, other name, option, letter and kind of value is tinybox's, too; or LEFT_OUT has the reason."""
     shares = docker_words.shares()
-    for kind in ("commands", "options"):
+    for kind in ("commands", "options", "compose_commands", "compose_options"):
         sys.stdout.write(f"{kind}: {shares[kind]} of {shares[f'all_{kind}']}, {shares[f'{kind}_share']} %\n")
     assert docker_words.wrong() == []
 
 
 def test_the_facts_are_there() -> None:
-    """The table is docker's: it has all groups, and more than a hundred commands and three hundred options."""
+    """The table is docker's: it has all groups, and more than a hundred commands and six hundred options."""
     known = docker_words.FACTS["commands"]
     assert {"container run", "image ls", "volume prune", "network connect", "system df", "swarm"} <= set(known)
     assert len(known) > 120
-    assert sum(len(each.get("options", ())) for each in known.values()) > 400
+    assert sum(len(each.get("options", ())) for each in known.values()) > 600
+    assert {"compose up", "compose run", "compose watch", "compose convert"} <= set(known)
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -43,6 +44,8 @@ def test_the_page_is_up_to_date() -> None:
         ("ps", {"options": {"filter": ["f", ""]}}, "ps --filter: takes a value"),
         ("container ls", {"same_as": "images"}, "container ls: is another command than images"),
         ("ps", {"group": True, "options": {}}, "ps: is a group on one side only"),
+        ("compose frobnicate", {"options": {}}, "compose frobnicate: missing"),
+        ("compose up", {"options": {"wait": ["w", ""]}}, "compose up --wait: has no -w"),
     ],
 )
 def test_a_difference_is_found(

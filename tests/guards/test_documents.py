@@ -11,12 +11,18 @@ import pytest
 from tests.guards.sources import CHECKOUT
 from tools import documents
 
-TEST_NAME = re.compile(r"`((?:unit|kernel|cli|guards|oci)/(?:\w+/)?test_\w+\.py)::(test_\w+)`")
+TEST_NAME = re.compile(r"`((?:unit|kernel|cli|guards|oci|attacks)/(?:\w+/)?test_\w+\.py)::(test_\w+)`")
 REASONS = ("not applicable: ", "the check is optional", "a rule for writers")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
-CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
+CONTRIBUTING, SECURITY = CHECKOUT / "CONTRIBUTING.md", CHECKOUT / "docs/security.md"
 NAMED = re.compile(r"`?\b((?:docs|tests|tinybox|tools)/[\w/.-]+\w|\w+\.(?:md|py|toml))\b")
-PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", CONTRIBUTING, *sorted((CHECKOUT / "docs").rglob("*.md"))]
+PAGES = [
+    CHECKOUT / "README.md",
+    CHECKOUT / "SECURITY.md",
+    CHECKOUT / "CHANGELOG.md",
+    CONTRIBUTING,
+    *sorted((CHECKOUT / "docs").rglob("*.md")),
+]
 ORDER = documents.READING_ORDER.read_text()
 
 
@@ -91,13 +97,26 @@ def test_every_file_has_its_line() -> None:
             assert f"- `{path.name}` {documents.purpose(path)[:30]}" in text.replace("\n  ", " ")
 
 
-def test_the_tests_of_the_security_floor_exist() -> None:
-    """Each line of the security floor names existing tests, and there are more than a few lines."""
-    text = documents.ARCHITECTURE.read_text()
-    rows = text.partition("| what holds |")[2].partition("\n\n")[0].splitlines()[2:]
+def rows_of(text: str, head: str) -> list[str]:
+    """Return the rows of the table of *text* whose heading begins with *head*."""
+    return text.partition(f"| {head} |")[2].partition("\n\n")[0].splitlines()[2:]
+
+
+@pytest.mark.parametrize("head", ["what holds", "the hole"])
+def test_the_tests_of_the_security_tables_exist(head: str) -> None:
+    """Each row of the two tables names existing tests, and there are more than a few rows."""
+    text = SECURITY.read_text()
+    rows = rows_of(text, head)
     assert len(rows) > 20
-    assert all(TEST_NAME.search(row) for row in rows)
+    assert [row for row in rows if not TEST_NAME.search(row)] == []
     assert missing_tests(text) == []
+
+
+def test_every_attack_is_in_the_security_table() -> None:
+    """Each test that tries an attack has a row."""
+    named = {name for _, name in TEST_NAME.findall("\n".join(rows_of(SECURITY.read_text(), "the hole")))}
+    for path in (CHECKOUT / "tests/attacks").glob("test_*.py"):
+        assert {name for name in functions(path) if name.startswith("test_")} - named == set(), path.name
 
 
 def test_a_missing_test_is_found() -> None:

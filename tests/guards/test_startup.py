@@ -111,6 +111,34 @@ def test_help_loads_nothing_heavy() -> None:
     assert not unwanted(modules, NEVER_IN_HELP)
 
 
+def test_import_tinybox_loads_nothing_else() -> None:
+    """`import tinybox` is one file; its names are there before they are loaded. Control: the use of one loads it."""
+    modules = modules_of([sys.executable, "-c", "import tinybox; assert 'Container' in dir(tinybox)"], dict(os.environ))
+    assert {name for name in modules if name.partition(".")[0] == "tinybox"} == {"tinybox"}
+    modules = modules_of([sys.executable, "-c", "import tinybox; tinybox.Container"], dict(os.environ))
+    assert "tinybox.api.containers" in modules
+
+
+def test_the_whole_library_loads_nothing_of_the_command_line() -> None:
+    """Every public name, and every file of tinybox/api: no click, and no file of tinybox/cli."""
+    text = (
+        "import tinybox, pkgutil, tinybox.api; [getattr(tinybox, name) for name in dir(tinybox)];"
+        "[__import__(found.name) for found in pkgutil.iter_modules(tinybox.api.__path__, 'tinybox.api.')]"
+    )
+    modules = modules_of([sys.executable, "-c", text], dict(os.environ))
+    assert {"tinybox.api.images", "tinybox.api.networks"} <= modules  # the control
+    assert not unwanted(modules, {"click": 30, "tinybox.cli": 5, "rich": 50, "pyroute2": 150})
+
+
+def test_the_function_run_loads_only_what_it_uses() -> None:
+    """`tinybox.run` loads what the command of this name loads: no other object of the library, and no typing."""
+    modules = modules_of([sys.executable, "-c", "import tinybox; tinybox.run"], dict(os.environ))
+    assert "tinybox.container.lifecycle" in modules  # the control
+    never = {**NEVER_IN_RUN, "tinybox.api.containers": 5, "tinybox.images.registry": 20}
+    del never["termios"]  # a container without --rm has a log, and so attached terminals
+    assert not unwanted(modules, never)
+
+
 @pytest.mark.root
 @pytest.mark.parametrize("network", ["none", "host", "bridge"])
 def test_a_box_without_a_network_loads_nothing_of_it(tinybox: Command, network: str) -> None:

@@ -66,6 +66,10 @@ def test_an_image_goes_round_with_its_digest(
         good(empty_store, "tag", name, third)
         assert "Pushed" in good(empty_store, "push", third)
         assert manifest_of(third) == manifest_of(name)
+    shown = good(empty_store, "events", "--since", "1h", "--until", "0s", "--format", "{{.Action}} {{.Actor.ID}}")
+    assert [line for line in shown.splitlines() if line.startswith("pu")] == [
+        f"pull {name}", f"push {other}", f"push {third}"
+    ]  # fmt: skip
 
 
 def test_a_second_pull_fetches_nothing(empty_store: Command, registry: PythonRegistry) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tinybox.compose import document, dotenv, overriding
-from tinybox.compose.interpolation import interpolate
+from tinybox.compose.reading import document, dotenv, overriding
+from tinybox.compose.reading.interpolation import interpolate
 from tinybox.errors import HostError, UsageError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tinybox.compose.project import Project
-    from tinybox.compose.service import Service
+    from tinybox.compose.reading.service import Service
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +104,29 @@ def service(folder: Path, lines: str) -> Service:
             "dns_search: example.org\ndns_opt: ['ndots:2']\nmac_address: 02:00:00:00:00:09",
             {"dns_search": ["example.org"], "dns_option": ["ndots:2"], "mac_address": "02:00:00:00:00:09"},
         ),
-        ("expose: [80]\ncontainer_name: mine\nprofiles: [x]\npull_policy: never", {}),
+        ("expose: [80]\ncontainer_name: mine\nprofiles: [x]\npull_policy: never", {"expose": ["80"]}),
+        (
+            "blkio_config: {weight: 20, device_read_bps: [{path: a, rate: 1}], weight_device: [{path: a, weight: 9}]}",
+            {
+                "blkio_weight": "20",
+                "device_read_bps": ["a:1"],
+                "blkio_weight_device": ["a:9"],
+            },
+        ),
+        (
+            "devices: [/dev/null, {source: /dev/a, target: /dev/b, permissions: r}, {source: /dev/c}]",
+            {"device": ["/dev/null", "/dev/a:/dev/b:r", "/dev/c:/dev/c"]},
+        ),
+        (
+            "volumes: [{type: image, source: box, target: /i, image: {subpath: etc}}]",
+            {"mount": ["type=image,target=/i,image-subpath=etc,source=box"]},
+        ),
+        (
+            "volumes: [{type: volume, source: data, target: /d, volume: {subpath: a}}]",
+            {"mount": ["type=volume,target=/d,volume-subpath=a,source=shop_data"]},
+        ),
+        ("extra_hosts: {a: [1.2.3.4, '::1'], b: 5.6.7.8}", {"add_host": ["a:1.2.3.4", "a:::1", "b:5.6.7.8"]}),
+        ("isolation: default\nruntime: tinybox\nuse_api_socket: false", {}),
         (
             "volumes_from: [db, 'db:ro', 'container:other:ro', container:more]",
             {"volumes_from": ["shop-db-1", "shop-db-1:ro", "other:ro", "more"]},
@@ -119,8 +141,12 @@ def test_a_key_of_the_file_is_an_option_of_run(tmp_path: Path, lines: str, optio
 def test_every_option_that_a_service_can_have_is_one_of_run(tmp_path: Path) -> None:
     """The table of keys names options that exist."""
     known = {option.key for option in BY_NAME.values()}
-    lines = "hostname: h\nprivileged: true\ncap_add: [x]\ntmpfs: /t\nmem_limit: 1g\nhealthcheck: {test: x}\nuts: host\n"
-    lines += "ports: [80]\ndns: 1.1.1.1\nextra_hosts: [a=b]\nlogging: {options: {max-size: 1}}\nstop_grace_period: 1s"
+    lines = (
+        "hostname: h\nprivileged: true\ncap_add: [KILL]\ntmpfs: /t\nmem_limit: 1g\nhealthcheck: {test: x}\nuts: host\n"
+    )
+    lines += (
+        "ports: [80]\ndns: 1.1.1.1\nextra_hosts: [a=1.1.1.1]\nlogging: {options: {max-size: 1}}\nstop_grace_period: 1s"
+    )
     assert set(service(tmp_path, lines).options) <= known
 
 
@@ -156,11 +182,13 @@ def test_env_files_come_before_the_environment(tmp_path: Path) -> None:
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
-    """A missing directory of the short form is made; one of the long form only if the file asks for it."""
+    """A missing directory is made, in the long form unless the file says no."""
     found = service(tmp_path, "volumes: ['./d:/d', {type: bind, source: e, target: /e}]")
     assert found.options["volume"] == [f"{tmp_path}/d:/d"]
     assert found.options["mount"] == [f"type=bind,target=/e,source={tmp_path}/e"]
-    assert found.folders == [f"{tmp_path}/d"]
+    assert found.folders == [f"{tmp_path}/d", f"{tmp_path}/e"]
+    lines = "volumes: [{type: bind, source: e, target: /e, bind: {create_host_path: false}}]"
+    assert service(tmp_path, lines).folders == []
 
 
 def test_networks_have_aliases_and_an_address(tmp_path: Path) -> None:
@@ -183,14 +211,16 @@ def test_networks_have_aliases_and_an_address(tmp_path: Path) -> None:
     [
         ("user: '1'\nportz: [80]", 5, "services.web.portz: is a key that tinybox does not know"),
         ("healthcheck: {\n  tset: x}", 5, "services.web.healthcheck.tset: is a key"),
-        ("deploy: {replicas: 2}", 4, "one container for each service"),
+        ("deploy: {replicas: many}", 4, "many is no number of containers"),
+        ("deploy: {replicas: 2}\nscale: 3", 4, "conflicts with 3"),
         ("deploy: {resources: {limits: {pids: 5}}}\npids_limit: 6", 4, "conflicts with 6"),
         ("deploy: {resources: {reservations: {devices: []}}}", 4, "services.web.deploy.resources.reservations.devices"),
         ("depends_on: [nobody]", 4, "there is no service nobody"),
         ("depends_on: {db: {condition: bored}}", 4, "bored is no condition"),
         ("volumes: ['nothing:/x']", 4, "there is no volume nothing"),
         ("volumes_from: [nobody]", 4, "there is no service nobody"),
-        ("pull_policy: daily", 4, "daily is no policy"),
+        ("pull_policy: monthly", 4, "monthly is no policy"),
+        ("pull_policy: every_12x", 4, "'12x' is no time"),
         ("networks: [nowhere]", 4, "there is no network nowhere"),
         ("network_mode: weird", 4, "weird is no mode"),
         ("privileged: perhaps", 4, "neither true nor false"),

@@ -6,7 +6,7 @@ import pytest
 
 from tinybox.cli import pulling
 from tinybox.cli.commands.image import registry
-from tinybox.errors import ImageError, UsageError
+from tinybox.errors import ImageError, NoSuchImageError, UsageError
 from tinybox.images.store import NO_SUCH
 
 
@@ -15,8 +15,8 @@ class Shop:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, has: bool, recipe: bool = True) -> None:
         self.has, self.recipe, self.done = has, recipe, list[str]()
-        monkeypatch.setattr(registry, "make_missing", lambda *_, **__: self._make("missing"))
-        monkeypatch.setattr(registry, "make_again", lambda *_, **__: self._make("again"))
+        monkeypatch.setattr(registry.Reporting, "make_missing", lambda *_, **__: self._make("missing"))
+        monkeypatch.setattr(registry.Reporting, "make_again", lambda *_, **__: self._make("again"))
 
     def _make(self, how: str) -> bool:
         self.done.append(how)
@@ -26,7 +26,7 @@ class Shop:
     def use(self) -> str:
         """Use the image; ImageError if the store does not have it."""
         if not self.has:
-            raise ImageError("image 'box'", f"{NO_SUCH} in /nowhere")
+            raise NoSuchImageError("image 'box'", f"{NO_SUCH} in /nowhere")
         return "used"
 
 

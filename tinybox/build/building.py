@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tinybox.build import containerfile, stage_building, stages
 from tinybox.build.layering import Site
 from tinybox.build.order import PREDEFINED, Order
-from tinybox.container import lifecycle
+from tinybox.container import sweeping
 from tinybox.container.files import change_instructions
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
-from tinybox.images import intake
+from tinybox.images import image_events, intake
 from tinybox.images.registry import manifests
 from tinybox.linux import workers
 
@@ -91,7 +91,8 @@ class Step(NamedTuple):
 class Wish(NamedTuple):
     """What the command line asks for; see `tinybox build --help`.
 
-    *arguments* are the values of --build-arg, *platform* is OS/ARCH[/VARIANT] or "", *labels* are added to the image.
+    *arguments* are the values of --build-arg, *platform* is OS/ARCH[/VARIANT] or "", *labels* are added to the image,
+    *for_run* are options of the container of each RUN.
     """
 
     content: bytes
@@ -106,6 +107,7 @@ class Wish(NamedTuple):
     network: str
     uses_cache: bool
     keeps_failed: bool
+    for_run: Mapping[str, Any] = {}
 
 
 def build(store: Store, wish: Wish, bring: Bring, report: Report, newest: int | None) -> str:
@@ -124,13 +126,16 @@ def build(store: Store, wish: Wish, bring: Bring, report: Report, newest: int | 
     order = Order(
         store, wish.context, parsed.escape, found.stages, {**found.arguments, "TARGETSTAGE": target.title},
         wish.arguments, platform, bool(wish.platform), wish.secrets, wish.network, wish.uses_cache, wish.keeps_failed,
-        bring, now, newest,
+        bring, now, newest, wish.for_run,
     )  # fmt: skip
     with intake.workspace(store) as work:
         document = _built(order, work, needed, report)[target.number]
         if wish.labels:
             change_instructions.add_labels(document["config"], list(wish.labels.items()))
-        return intake.put(store, work, document, wish.names)
+        image_id = intake.put(store, work, document, wish.names)
+    for name in wish.names:
+        image_events.emit(store.root, "tag", image_id, str(name))
+    return image_id
 
 
 def _built(order: Order, work: Workspace, needed: list[Stage], report: Report) -> dict[int, dict[str, Any]]:
@@ -149,7 +154,7 @@ def _built(order: Order, work: Workspace, needed: list[Stage], report: Report) -
         workers.run([task(stage) for stage in needed], told.take, name=PROCESS, may_begin=may_begin)
     except BaseException:
         paths = Paths(order.store.root)
-        lifecycle.sweep(paths, host.read(paths.cache))  # the containers of the stages that were killed
+        sweeping.sweep(paths, host.read(paths.cache))  # the containers of the stages that were killed
         raise
     return finished
 

@@ -28,7 +28,7 @@ class Order(NamedTuple):
     *platform* is that of the new image; if it is given, base images must be for it. *arguments* are the ARGs before the
     first FROM, with TARGETARCH and the like. *secrets* has the content of each secret by its id. *bring* makes an image
     that is not in the store, by its name and its platform ("": any). *now* is the time that the image gets, in seconds
-    since 1970; *newest*, if not None, is SOURCE_DATE_EPOCH.
+    since 1970; *newest*, if not None, is SOURCE_DATE_EPOCH. *for_run* are options of the container of each RUN.
     """
 
     store: Store
@@ -46,6 +46,7 @@ class Order(NamedTuple):
     bring: Bring
     now: int
     newest: int | None
+    for_run: Mapping[str, Any]
 
 
 class Origin(NamedTuple):

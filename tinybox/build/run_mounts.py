@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tinybox.build import layering, run_flags
 from tinybox.build.containerfile import Instruction
 from tinybox.build.files import copying
+from tinybox.container.config import option_values
 from tinybox.errors import UsageError
 from tinybox.images import build_cache
 from tinybox.linux import files, locks, mount
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tinybox.build.layering import Site
     from tinybox.build.order import Order, Origin
     from tinybox.build.run_flags import Mount
+    from tinybox.container.records.spec import Mount as MountEntry
 
     Find = Callable[[str], Origin]
 
@@ -36,10 +38,12 @@ _CACHE_MODE = 0o755
 
 
 class Prepared(NamedTuple):
-    """Values of --mount and --tmpfs of `tinybox run`, the *places* of all mounts, and *variables* with a secret."""
+    """The *mounts* as entries of config.json, the *places* of all of them, and *variables* with a secret.
 
-    mounts: list[str]
-    tmpfs: list[str]
+    They are no texts for the option --mount: a path from an image or a Containerfile may have a comma in it.
+    """
+
+    mounts: list[MountEntry]
     places: list[str]
     variables: dict[str, str]
 
@@ -67,7 +71,7 @@ def prepared(
     find: Find,
 ) -> Iterator[Prepared]:
     """Make the mounts of a RUN, and remove them at the end of the block; UsageError: one cannot be made."""
-    made = Prepared([], [], [], {})
+    made = Prepared([], [], {})
     with ExitStack() as stack:
         folder = site.folder(step)
         stack.callback(files.remove_tree, folder)
@@ -76,24 +80,31 @@ def prepared(
             place = f"{folder}/{number}"
             if each.kind == "bind":
                 source = _bind(stack, order, instruction, each, place, find)
-                made.mounts.append(_option(source, each.target, is_readonly=each.is_readonly))
+                made.mounts.append(_bound(source, each.target, is_readonly=each.is_readonly))
             elif each.kind == "cache":
                 source = _cache(stack, site, each)
-                made.mounts.append(_option(source, each.target, is_readonly=each.is_readonly))
+                made.mounts.append(_bound(source, each.target, is_readonly=each.is_readonly))
             elif each.kind == "tmpfs":
-                size = each.fields.get("size")
-                made.tmpfs.append(f"{each.target}:size={size}" if size else each.target)
+                made.mounts.append(_tmpfs(each))
             else:
                 _secret(stack, order.secrets, each, place, made)
         if script is not None:
             os.mkdir(f"{folder}/scripts", 0o755)
             _write(f"{folder}/scripts/{script.name}", script.text.encode("utf-8", "surrogateescape"), 0o755)
-            made.mounts.append(_option(f"{folder}/scripts", run_flags.SCRIPTS, is_readonly=True))
+            made.mounts.append(_bound(f"{folder}/scripts", run_flags.SCRIPTS, is_readonly=True))
         yield made
 
 
-def _option(source: str, target: str, *, is_readonly: bool) -> str:
-    return f"type=bind,source={source},target={target}" + (",readonly" if is_readonly else "")
+def _bound(source: str, target: str, *, is_readonly: bool) -> MountEntry:
+    options = ["rbind", "rprivate", *(["ro"] if is_readonly else [])]
+    return {"destination": target, "type": "bind", "source": source, "options": options}
+
+
+def _tmpfs(wanted: Mount) -> MountEntry:
+    size = wanted.fields.get("size")
+    limit = [f"size={option_values.size('mount', size)}"] if size else []
+    options = ["nosuid", "nodev", "noexec", *limit]
+    return {"destination": wanted.target, "type": "tmpfs", "source": "tmpfs", "options": options}
 
 
 def _copied(instruction: Instruction, wanted: Mount) -> CopyRequest:
@@ -159,7 +170,7 @@ def _secret(stack: ExitStack, secrets: Mapping[str, bytes], wanted: Mount, place
     stack.callback(mount.umount2, os.fsencode(place), mount.MNT_DETACH)
     _write(f"{place}/secret", content, run_flags.mode(wanted, _SECRET_MODE))
     os.chown(f"{place}/secret", wanted.number("uid", 0), wanted.number("gid", 0))
-    made.mounts.append(_option(f"{place}/secret", wanted.target, is_readonly=True))
+    made.mounts.append(_bound(f"{place}/secret", wanted.target, is_readonly=True))
 
 
 def _write(path: str, content: bytes, mode: int) -> None:

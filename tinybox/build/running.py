@@ -19,13 +19,14 @@ from tinybox.images import intake
 from tinybox.images.store import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from tinybox.build.layering import Site
     from tinybox.build.state import State
     from tinybox.container.lifecycle import Container
     from tinybox.container.process.wait_loop import Ending, WaitLoop
+    from tinybox.container.records.spec import Mount
 
 _CHUNK = 1 << 16
 _KERNELS = ("/dev", "/proc", "/sys")  # directories that a container makes for its mounts, if its image lacks them
@@ -34,15 +35,15 @@ _KERNELS = ("/dev", "/proc", "/sys")  # directories that a container makes for i
 class Program(NamedTuple):
     """A program that RUN starts: its *words*, the variables of ARG, the *network* ("" is the default), and mounts.
 
-    *mounts* and *tmpfs* are values of these options of `tinybox run`; *places* are the paths of all of them.
+    *mounts* are entries of config.json; *places* are their paths. *options* are more options of `tinybox run`.
     """
 
     words: list[str]
     arguments: dict[str, str]
     network: str
-    mounts: list[str]
-    tmpfs: list[str]
+    mounts: list[Mount]
     places: list[str]
+    options: Mapping[str, Any]
 
 
 def run(
@@ -76,7 +77,7 @@ def _registered(site: Site, state: State, program: Program, output: Output, *, k
     image = Image(site.store.root, intake.image_id(state.document), "", document)
     options: dict[str, Any] = {"rm": True, "entrypoint": "", "name": f"build-{os.urandom(6).hex()}"}
     options["env"] = [f"{name}={value}" for name, value in program.arguments.items() if name not in state.variables]
-    options |= {"mount": program.mounts, "tmpfs": program.tmpfs}
+    options |= {"ready_mounts": program.mounts, **program.options}
     if program.network:
         options["network"] = [program.network]
     handles = Handles(output.streams)

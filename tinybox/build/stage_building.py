@@ -18,6 +18,7 @@ from tinybox.build import (
     metadata,
     run_flags,
     run_mounts,
+    run_options,
     running,
     stages,
     variables,
@@ -207,14 +208,16 @@ class StageBuilder:
         network = flags.network or order.network
         content = run_mounts.key(order, instruction, flags.mounts, self._find)
         seen = {key: state.config.get(key) for key in ("Env", "User", "WorkingDir")}
-        key = self._key("RUN", words, script and script.text, state.arguments, seen, network, content)
+        key = self._key("RUN", words, script and script.text, state.arguments, seen, network, content,
+                        *run_options.of_result(order.for_run))  # fmt: skip
 
         def make() -> str:
             mounts = (self.site, order, instruction, flags.mounts, script, self._step, self._find)
             with run_mounts.prepared(*mounts) as ready:
                 proxies = {name: value for name, value in order.given.items() if name in orders.PREDEFINED}
                 arguments = {**proxies, **state.arguments, **ready.variables}
-                program = running.Program(words, arguments, network, ready.mounts, ready.tmpfs, ready.places)
+                mounted = (ready.mounts, ready.places)
+                program = running.Program(words, arguments, network, *mounted, order.for_run)
                 return running.run(self.site, state, program, self._step, self._say, keeps_failed=order.keeps_failed)
 
         shown = [f"{name}={value}" for name, value in state.arguments.items() if name not in state.variables]

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from tinybox import __version__
+from tinybox.cli import statuses
 from tinybox.cli.lazy_group import LazyGroup, Table, UnknownCommandError
-from tinybox.container import lifecycle
+from tinybox.container import sweeping
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import HostError, TinyboxError, UsageError
 from tinybox.images import tidying
+from tinybox.version import __version__
 
 # command: (module, function, the line that `tinybox --help` shows)
 COMMANDS: Table = {
@@ -40,6 +41,7 @@ COMMANDS: Table = {
     "diff": ("tinybox.cli.commands.diff", "diff", "List the files that a container has changed"),
     "images": ("tinybox.cli.commands.image.images", "images", "List the images in the store"),
     "builder": ("tinybox.cli.commands.groups", "builder", "Build images, and remove the build cache"),
+    "buildx": ("tinybox.cli.commands.image.buildx", "buildx", "Build images, by docker's newer name"),
     "container": ("tinybox.cli.commands.groups", "container", "Manage containers, with docker's names of the commands"),
     "image": ("tinybox.cli.commands.groups", "image", "Manage images, with docker's names of the commands"),
     "info": ("tinybox.cli.commands.about", "info", "Show this host and the store: containers, images, limits"),
@@ -64,7 +66,11 @@ COMMANDS: Table = {
         "Show the layers of an image or a container, and what they cover",
     ),
     "rmi": ("tinybox.cli.commands.image.images", "rmi", "Remove images"),
-    "events": ("tinybox.cli.commands.events", "events", "Show the events of containers as they happen"),
+    "events": (
+        "tinybox.cli.commands.events",
+        "events",
+        "Show what happens to containers, images, networks and volumes",
+    ),
     "inspect": ("tinybox.cli.commands.inspection", "inspect", "Show all details of containers and images as JSON"),
     "logs": ("tinybox.cli.commands.logs", "logs", "Show the output of a container"),
     "ns": ("tinybox.cli.commands.processes", "ns", "Show the namespaces of host and box side by side"),
@@ -78,7 +84,7 @@ COMMANDS: Table = {
         "Show the process tree of a container, seen from outside and inside",
     ),
     "compose": (
-        "tinybox.cli.commands.compose",
+        "tinybox.cli.commands.compose.group",
         "compose",
         "Run the containers that a compose file describes",
     ),
@@ -98,10 +104,6 @@ COMMANDS: Table = {
     "volume": ("tinybox.cli.commands.volumes", "volume", "List, make, show and remove volumes"),
 }
 
-# These commands end with 125, 126 or 127 after an error, as docker-run(1); all others end with 1.
-AS_RUN = {"run", "exec", "create", "start", "oci", "unshare"}
-
-
 GROUPS = {"container", "image"}  # their commands are those above
 
 MACHINE = "tinybox runs on one machine: "
@@ -113,11 +115,11 @@ ELSEWHERE = {
     "plugin": "volumes are directories and networks are bridges of this host: tinybox volume, tinybox network",
     "manifest": "skopeo inspect --raw docker://IMAGE",
     "trust": "an image named by its digest, NAME@sha256:..., is checked",
-    "buildx": "tinybox build",
     "search": "the page of the registry, such as hub.docker.com, has a search",
 }
 
 
+DOCKERS = "28.2.2"  # the version of docker whose commands, options and fields the tests compare with tinybox's
 REFUSED = {  # options of docker's that have no meaning here, and what to use
     "--link": "boxes of one network find each other by name: tinybox network create NET, and --network NET",
     "--gpus": "--device /dev/NAME gives a box a device of the host",
@@ -126,6 +128,19 @@ REFUSED = {  # options of docker's that have no meaning here, and what to use
     "--kernel-memory": "-m limits the memory of the kernel, too",
     "--use-api-socket": "there is no daemon, so no socket",
 }
+
+
+def version_line(context: click.Context, _: click.Parameter, is_wanted: bool) -> None:
+    """Print the version and end; called as `docker`, in docker's form, with the docker whose words tinybox has."""
+    if not is_wanted or context.resilient_parsing:
+        return
+    from tinybox.cli import completion
+
+    is_docker = completion.called_as() == completion.DOCKER
+    click.echo(
+        f"Docker version {DOCKERS}, build tinybox-{__version__}" if is_docker else f"tinybox, version {__version__}"
+    )
+    context.exit()
 
 
 @click.group(
@@ -137,7 +152,15 @@ REFUSED = {  # options of docker's that have no meaning here, and what to use
 @click.option(
     "--root", metavar="DIR", help="Store images and containers in DIR (default: TINYBOX_ROOT or /var/lib/tinybox)"
 )
-@click.version_option(__version__, "-v", "--version", prog_name="tinybox")
+@click.option(
+    "-v",
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=version_line,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def cli(context: click.Context, root: str | None) -> None:
     """Run containers made from namespaces, cgroups and overlayfs, and show every step."""
@@ -156,15 +179,20 @@ def sweep() -> None:
     except HostError:  # the store is not trusted: a command that uses it reports that, and `explain` uses none
         return
     if paths.with_run_directory():
-        lifecycle.sweep(paths, host.read(paths.cache))
+        sweeping.sweep(paths, host.read(paths.cache))
     tidying.tidy(paths.root)
 
 
 def start(arguments: list[str]) -> int:
-    """Run the command line *arguments* with click; turn click's errors into tinybox's: one line, status 125.
+    """Run the command line *arguments* with click; turn click's errors into tinybox's: one line, docker's status.
 
     ``help COMMAND`` is ``COMMAND --help``, as in docker.
     """
+    if arguments[:1] in (["__complete"], ["__completeNoDesc"]):
+        from tinybox.cli import completion
+
+        completion.answer(cli, arguments[1:], explained=arguments[0] == "__complete")
+        return 0
     words = [*arguments[1:], "--help"] if arguments[:1] == ["help"] else arguments
     try:
         result: Any = cli.main(words, prog_name="tinybox", standalone_mode=False)
@@ -172,16 +200,18 @@ def start(arguments: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command; click 8.1 prints the help itself
             click.echo(error.format_message())
             return 0
-        raise _in_one_line(error) from error
+        failure = _in_one_line(error)
+        failure.status = statuses.of_command_line(error)
+        raise failure from error
     except TinyboxError as error:
         error.status = _status(arguments, error)
         raise
     except BrokenPipeError:
         raise
     except OSError as error:
-        failure = TinyboxError(str(error.filename or "system"), error.strerror or str(error))
-        failure.status = _status(arguments, failure)
-        raise failure from error
+        failed = TinyboxError(str(error.filename or "system"), error.strerror or str(error))
+        failed.status = _status(arguments, failed)
+        raise failed from error
     except click.Abort:
         return 130
     except click.ClickException as error:
@@ -202,9 +232,9 @@ def _in_one_line(error: click.UsageError) -> UsageError:
 
 
 def _status(arguments: list[str], error: TinyboxError) -> int:
-    """Return the exit status of the command line *arguments* after *error*: the error's, or 1; see AS_RUN."""
-    named = [word for word in arguments if word in COMMANDS and word not in GROUPS] or ["run"]
-    return error.status if named[0] in AS_RUN or named[:2] == ["compose", "exec"] else 1
+    """Return the exit status of the command line *arguments* after *error*."""
+    named = [word for word in arguments if word in COMMANDS and word not in GROUPS]
+    return statuses.of(named or ["run"], error)
 
 
 if __name__ == "__main__":

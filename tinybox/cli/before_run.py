@@ -40,9 +40,16 @@ def warn_of_another_processor(container: Container) -> None:
         print(printable(f"WARNING: {text}"), file=sys.stderr)
 
 
-def warn(container: Container) -> None:
-    """Print both warnings about a new container."""
+def warn_of_options(container: Container) -> None:
+    """Print docker's warnings about what a new container's image and options will not do."""
     warn_of_another_processor(container)
+    if container.discards_ports:
+        print("WARNING: Published ports are discarded when using host network mode", file=sys.stderr)
+
+
+def warn(container: Container) -> None:
+    """Print all warnings about a new container."""
+    warn_of_options(container)
     warn_of_host_changes(container)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -16,15 +18,24 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from tinybox.container.records import naming
 from tinybox.container.records.paths import Paths
-from tinybox.errors import TinyboxError
+from tinybox.errors import TinyboxError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     Offer = Callable[[click.Context, click.Parameter, str], list[str]]
 
+# The number after the colon in the last line of an answer to docker's scripts: what the shell shall do.
+FILES, NOTHING_ELSE, DIRECTORIES = 0, 4, 16
+DOCKER = "docker"
 SHELLS = ("bash", "zsh", "fish")
 LATEST = ":latest"
+VARIABLE = "_TINYBOX_COMPLETE"  # in the environment of tinybox when click's script for a shell calls it
+
+
+def called_as() -> str:
+    """Return the name by which the user has called the program: ``docker`` if that is a link to tinybox."""
+    return DOCKER if os.path.basename(sys.argv[0]) == DOCKER else "tinybox"
 
 
 def offered(names: Callable[[Paths], Iterable[str]]) -> Offer:
@@ -125,13 +136,36 @@ def either_side(ctx: click.Context, param: click.Parameter, incomplete: str) -> 
     return names or files(ctx, param, incomplete)
 
 
+def answer(root: click.Command, words: list[str], *, explained: bool) -> None:
+    """Print the offers for the last of *words* in the form that docker's completion scripts read.
+
+    These call ``docker __complete WORDS...``, the protocol of the Go library cobra: a line for each offer, with a tab
+    and its help if *explained*, and at last a colon and a number. A command line that is wrong has no offers.
+    """
+    from click.shell_completion import ShellComplete
+
+    try:
+        offers = ShellComplete(root, {}, "tinybox", VARIABLE).get_completions(words[:-1], words[-1] if words else "")
+    except (click.ClickException, TinyboxError):
+        offers = []
+    kinds = {item.type for item in offers}
+    for item in offers:
+        if item.type == "plain":
+            print(printable(item.value), *([printable(item.help)] if explained and item.help else []), sep="\t")
+    is_free = not offers and words[-2:-1] and words[-2].startswith("-")  # the value of an option may be a file
+    print(f":{FILES if 'file' in kinds or is_free else DIRECTORIES if 'dir' in kinds else NOTHING_ELSE}")
+
+
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script with which SHELL completes tinybox's commands, options and names."""
+    """Print the script with which SHELL completes tinybox's commands, options and names.
+
+    Called as `docker` (a link to tinybox), print it for that name.
+    """
     root = ctx.find_root()
     script = get_completion_class(shell)
     if script is None or not isinstance(root.command, click.Group):
         raise click.UsageError(f"click has no completion for {shell}")
-    click.echo(script(root.command, {}, "tinybox", "_TINYBOX_COMPLETE").source())
+    click.echo(script(root.command, {}, called_as(), VARIABLE).source())

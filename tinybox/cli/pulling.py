@@ -1,81 +1,35 @@
-"""Pull policies (--pull, compose's pull_policy): when the image of a new container is made or pulled.
-
-*missing* brings an image that is not in the store, *always* makes it again each time, or asks its registry for a newer
-one, *never* brings none. An image is made by its recipe if it has one, else pulled. All this is reported on stderr.
-"""
+"""The pull policies of container/bringing.py, with reports on stderr about each image that is made or pulled."""
 
 from __future__ import annotations
 
-from tinybox.errors import ImageError, UsageError
+from tinybox.container import bringing
+from tinybox.container.bringing import ALWAYS, MISSING, NEVER, checked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from tinybox.container.bringing import Bringer
+
     Result = TypeVar("Result")
 
-MISSING, ALWAYS, NEVER = "missing", "always", "never"
-
-
-def checked(policy: str) -> str:
-    """Return the *policy* of --pull; UsageError, in docker's words, if there is no such policy."""
-    if policy not in (MISSING, ALWAYS, NEVER):
-        raise UsageError("", f'invalid pull option: \'{policy}\': must be one of "{ALWAYS}", "{MISSING}" or "{NEVER}"')
-    return policy
+__all__ = ["ALWAYS", "MISSING", "NEVER", "bring", "checked", "with_image"]
 
 
 def with_image(
     image: str, act: Callable[[], Result], policy: str = MISSING, platform: str = "", *, quiet: bool = False
 ) -> Result:
-    """Return the result of *act*, which needs *image*; bring the image as the *policy* says, before or on ImageError.
-
-    With *quiet* nothing is reported. If the store has the image for another platform than *platform*, this counts as
-    missing.
-    """
-    if policy == ALWAYS or (platform and _is_for_another(image, platform, policy)):
-        bring(image, ALWAYS, platform, quiet=quiet)
-    try:
-        return act()
-    except ImageError as error:
-        from tinybox.images.store import NO_SUCH
-
-        if policy == NEVER and error.cause.startswith(NO_SUCH):
-            from tinybox.images.reference import parse
-
-            cure = f"tinybox pull {image}, or leave --pull never out"
-            raise ImageError("", f"No such image: {parse(image)}", cure) from error
-        if policy != MISSING or not bring(image, policy, platform, quiet=quiet):
-            raise
-        return act()
+    """Return the result of *act*, which needs *image*, as bringing.with_image() does; with *quiet* nothing is said."""
+    return bringing.with_image(image, act, policy, platform, lambda: _reporting(quiet=quiet))
 
 
 def bring(image: str, policy: str, platform: str = "", *, quiet: bool = False) -> bool:
-    """Make or pull *image*, with the policy *always* even if the store has it; return whether this was done.
-
-    ImageError: the recipe has failed, or the registry does not have the image.
-    """
-    from tinybox.cli.commands.image import registry
-
-    if policy == ALWAYS or (platform and _is_for_another(image, platform, policy)):
-        registry.make_again(image, platform, quiet=quiet)
-        return True
-    return registry.make_missing(image, platform, quiet=quiet)
+    """Make or pull *image* as the *policy* says; return whether this was done."""
+    return _reporting(quiet=quiet).bring(image, policy, platform)
 
 
-def _is_for_another(image: str, platform: str, policy: str) -> bool:
-    """Return whether the store has *image* for another platform; ImageError: the policy *never* allows no other."""
-    from tinybox.cli.commands.image import registry
-    from tinybox.images.registry import manifests
+def _reporting(*, quiet: bool) -> Bringer:
+    from tinybox.cli.commands.image import registry  # late: most runs find their image in the store
 
-    wanted = manifests.platform(platform)
-    try:
-        found = registry.store().image(image)
-    except ImageError:
-        return False
-    if manifests.fits(found.platform, wanted):
-        return False
-    if policy == NEVER:
-        cause = f"was found, but is for {found.platform}, not {wanted}"
-        raise ImageError(f"image {found.reference or image}", cause, "leave --pull never out")
-    return True
+    return registry.Reporting(quiet=quiet)

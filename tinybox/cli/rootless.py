@@ -17,7 +17,6 @@ from tinybox.linux import user_namespaces
 DATA, LIVE = "XDG_DATA_HOME", "XDG_RUNTIME_DIR"  # see the XDG base directory specification
 INSIDE = "_TINYBOX_HOME"  # this command is in the home already; the value is the number of its open file RUN/.home
 OUTSIDE = frozenset(("version", "completion", "explain", "replay", "help", "login", "logout"))  # these need no store
-_AS_RUN = ("run", "exec", "create", "start", "unshare")  # these end with 125 after an error, all others with 1
 _WITH_PROGRAM = ("run", "create", "exec")  # a --help among their arguments may be for the program in the box
 
 
@@ -44,7 +43,7 @@ def prepare(arguments: list[str]) -> None:
     try:
         fd, lack = home.enter(_run_directory(live))
     except HostError as error:
-        error.status = 125 if words[0] in _AS_RUN else 1
+        error.status = 125 if words[0] == "run" else 1
         raise
     if lack:
         print(f"tinybox: boxes have no other user id than 0: {lack}", file=sys.stderr, flush=True)

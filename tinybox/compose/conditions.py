@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 
-from tinybox.compose.service import COMPLETED, HEALTHY
-from tinybox.container.views import listing
-from tinybox.errors import StateError
+from tinybox.compose import members
+from tinybox.compose.reading.service import COMPLETED, HEALTHY
+from tinybox.container.views import listing, log_reader
+from tinybox.errors import StateError, TinyboxError
 from tinybox.linux.waiting import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.compose.service import Service
+    from collections.abc import Sequence
+
+    from tinybox.compose.members import Say
+    from tinybox.compose.reading.service import Service
     from tinybox.container.records.paths import Paths
     from tinybox.container.views.listing import Listed
 
@@ -20,18 +25,58 @@ SETTLED = "running for a moment"  # the condition of --wait for a service withou
 MOMENT = 500_000_000  # ns, as in docker compose: after that, a program that ends at once has ended
 PAUSE = 0.05  # seconds between two reads of a state
 ENDED = ("exited", "dead", "created")
+LAST_LINES = 10  # lines of a failed service's log that are shown
 
 
 def wait(
-    paths: Paths, service: Service, condition: str, seconds: float | None = None, began: float | None = None
+    paths: Paths,
+    service: Service,
+    names: Sequence[str],
+    condition: str,
+    seconds: float | None = None,
+    began: float | None = None,
 ) -> None:
-    """Wait until *service* meets *condition*; StateError if it no longer can, or does not within *seconds*.
+    """Wait until the containers *names* of *service* meet *condition*; StateError if one no longer can.
 
-    *seconds* are counted from *began*, a value of time.monotonic(), or from now.
+    StateError, too, if they do not within *seconds*, which are counted from *began*, a value of time.monotonic(), or
+    from now.
     """
     deadline = math.inf if seconds is None else (time.monotonic() if began is None else began) + seconds
-    if not until(lambda: is_met(service, listing.find(paths, service.container), condition), deadline, PAUSE):
+
+    def are_met() -> bool:
+        return all(is_met(service, listing.find(paths, name), condition) for name in names)
+
+    if not until(are_met, deadline, PAUSE):
         raise failure(service, f"is not {_adjective(condition)} after {seconds:g} s")
+
+
+def expect(
+    paths: Paths,
+    service: Service,
+    names: Sequence[str],
+    condition: str,
+    say: Say,
+    seconds: float | None = None,
+    began: float | None = None,
+) -> None:
+    """Wait as `wait` does; print that the containers are healthy, or before an error the last lines of their logs."""
+    try:
+        wait(paths, service, names, condition, seconds, began)
+    except StateError:
+        for name in names:
+            _show_last_lines(paths, name, say)
+        raise
+    for name in names if condition == HEALTHY else ():
+        say(f" Container {name}  Healthy")
+
+
+def _show_last_lines(paths: Paths, name: str, say: Say) -> None:
+    last = log_reader.Selection(tail=LAST_LINES)
+    with suppress(TinyboxError):
+        listed = listing.find(paths, name)
+        said = b"".join(entry.data for batch in log_reader.read(paths, listed.id, last) for entry in batch)
+        for line in said.removesuffix(b"\n").split(b"\n") if said else []:
+            say(f"{members.short_name(listed)}  | {line.decode(errors='replace').rstrip()}")
 
 
 def is_met(service: Service, listed: Listed, condition: str) -> bool:
@@ -51,7 +96,7 @@ def is_met(service: Service, listed: Listed, condition: str) -> bool:
     if listed.health == "none":
         raise failure(service, "has no healthcheck, so it cannot become healthy", "add healthcheck:")
     if listed.health == "unhealthy":
-        raise failure(service, "is unhealthy", f"tinybox inspect {service.container} shows the output of its check")
+        raise failure(service, "is unhealthy", f"tinybox inspect {listed.name} shows the output of its check")
     return listed.health == "healthy"
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tinybox.compose.service_reader import by_name
+from tinybox.compose.reading.service_reader import by_name
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tinybox.compose.service import Service
+    from tinybox.compose.reading.service import Service
 
 
 def ordered(services: Mapping[str, Service], names: Iterable[str]) -> list[Service]:

@@ -12,7 +12,7 @@ from tinybox.errors import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from typing import BinaryIO
 
     from tinybox.container.records.paths import Paths
@@ -20,22 +20,41 @@ if TYPE_CHECKING:
     from tinybox.container.views.log_reader import Entry, Selection
 
 LONGEST = 1 << 20  # bytes of a line without an end that are kept
+COLOURS = (36, 33, 32, 35, 34)  # of the names, in turn: cyan, yellow, green, magenta, blue; see console_codes(4)
 
 
 class Output:
-    """Writes whole lines to *stream*, with or without a prefix; several threads may write at the same time."""
+    """Writes whole lines to *stream*, with or without a prefix; several threads may write at the same time.
+
+    With *colours*, the prefix has one, and each service has another one. Lines of *hidden* containers are not written.
+    """
 
     def __init__(
-        self, stream: BinaryIO, containers: Iterable[Listed], *, prefix: bool, timestamps: bool = False
+        self,
+        stream: BinaryIO,
+        containers: Iterable[Listed],
+        *,
+        prefix: bool,
+        timestamps: bool = False,
+        colours: bool = False,
+        hidden: Collection[str] = (),
     ) -> None:
-        names = {listed.id: printable(members.short_name(listed)) for listed in containers}
-        width = max(map(len, names.values()), default=0)
-        self._prefixes = {key: f"{name.ljust(width)}  | ".encode() if prefix else b"" for key, name in names.items()}
+        shown = [listed for listed in containers if listed.id not in hidden]
+        width = max((len(printable(members.short_name(listed))) for listed in shown), default=0)
+        services = list(dict.fromkeys(map(members.service_of, shown)))
+        self._prefixes = {}
+        for listed in shown:
+            name = f"{printable(members.short_name(listed)).ljust(width)}  | " if prefix else ""
+            if colours and prefix:
+                name = f"\033[{COLOURS[services.index(members.service_of(listed)) % len(COLOURS)]}m{name}\033[0m"
+            self._prefixes[listed.id] = name.encode()
         self._stream, self._timestamps, self._alone = stream, timestamps, threading.Lock()
         self._partial: dict[tuple[str, str], bytes] = {}  # the pieces so far of a long line, by container and stream
 
     def write(self, container: str, entries: Iterable[Entry]) -> None:
         """Write *entries* of *container*, and flush the stream; a long line is several entries, but one line here."""
+        if container not in self._prefixes:
+            return
         with self._alone:
             for entry in entries:
                 key = (container, entry.stream)

@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 import re
 
-from tinybox.compose import document, dotenv, order, overriding, service_reader
-from tinybox.compose.service import ServiceContext
+from tinybox.compose import order
+from tinybox.compose.reading import declared, document, dotenv, service_reader
+from tinybox.compose.reading.interpolation import AsWritten
+from tinybox.compose.reading.loading import Loading
+from tinybox.compose.reading.service import ServiceContext
 from tinybox.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tinybox.compose.document import Field
-    from tinybox.compose.service import Service
+    from tinybox.compose.reading.declared import Resource
+    from tinybox.compose.reading.document import Field
+    from tinybox.compose.reading.service import Service
 
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 OVERRIDES = ("compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml",
              "docker-compose.override.yml")  # fmt: skip
-TOP = ("name", "version", "services", "volumes", "networks")
+TOP = ("name", "version", "services", "volumes", "networks", "secrets", "configs", "models")
+NAME = "COMPOSE_PROJECT_NAME"
 _ALLOWED = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -27,72 +32,54 @@ class NoFileError(UsageError):
     """There is no compose file in the current folder or in any folder above it."""
 
 
-class Resource:
-    """A volume or a network of the project: its *key* and *entries* in the file, and its *name* in the store."""
-
-    def __init__(self, key: str, name: str, field: Field, entries: dict[str, Field]) -> None:
-        self.key, self.name, self.field, self.entries = key, name, field, entries
-        self.external = "external" in entries and entries["external"].flag()
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """The labels of the volume or network in the file."""
-        pairs = self.entries["labels"].pairs() if "labels" in self.entries else {}
-        return {key: value or "" for key, value in pairs.items()}
-
-    def flag(self, key: str) -> bool:
-        """Return whether the entry *key* is in the file and is true."""
-        return key in self.entries and self.entries[key].flag()
-
-
 class Project:
-    """A project: its *name*, *folder*, *files*, and the services, volumes and networks by their keys in the file."""
+    """A project: its *name*, *folder*, *files*, and the services, volumes and networks by their keys in the file.
+
+    *notes* are warnings about the file, for the user.
+    """
 
     def __init__(self, name: str, folder: str, files: Sequence[str], tree: Field, variables: Mapping[str, str]) -> None:
         self.name, self.folder, self.files, self.tree = name, folder, files, tree
         top = tree.mapping(TOP)
         if "services" not in top:
             raise tree.wrong("has no services", "add services:")
-        self.volumes = resources(name, top.get("volumes"), ("name", "external", "labels", "driver"))
-        keys = ("name", "external", "labels", "driver", "internal", "ipam", "driver_opts", "attachable", "enable_ipv6")
-        self.networks = resources(name, top.get("networks"), keys)
+        if "models" in top:
+            raise top["models"].wrong("tinybox runs no language models", "leave it out, or give the service an address")
+        self.volumes = declared.read(name, "volumes", top.get("volumes"))
+        self.networks = declared.read(name, "networks", top.get("networks"))
         if "default" not in self.networks:
-            self.networks["default"] = Resource("default", f"{name}_default", tree, {})
+            self.networks["default"] = declared.Resource("default", f"{name}_default", tree, {})
+        self.notes: list[str] = []
+        if "version" in top:
+            self.notes.append(f"{top['version'].place}: version: is obsolete, and ignored; leave it out")
+        self.variables, self.all_resources = variables, False
         self.profiles = {word for word in variables.get("COMPOSE_PROFILES", "").split(",") if word}
         context = ServiceContext(name, folder, variables)
         context.volumes = {key: volume.name for key, volume in self.volumes.items()}
         context.networks = {key: network.name for key, network in self.networks.items()}
+        context.granted = {kind: declared.read(name, kind, top.get(kind)) for kind in context.granted}
         context.services = top["services"].mapping()
         self.services = {key: service_reader.read(key, field, context) for key, field in context.services.items()}
         order.ordered(self.services, self.services)  # a circle is an error of the file, whatever the command
 
-    def chosen(self, names: Iterable[str], profiles: Iterable[str]) -> list[Service]:
+    def chosen(self, names: Iterable[str], profiles: Iterable[str], *, alone: bool = False) -> list[Service]:
         """Return the services *names*, or all that *profiles* enable, with those they depend on, in order.
 
-        Without *profiles*, the variable COMPOSE_PROFILES names them.
+        Without *profiles*, the variable COMPOSE_PROFILES names them. With *alone*, the services *names* without others.
         """
         active = set(profiles) or self.profiles
         on = [name for name, each in self.services.items()
               if not each.profiles or active & {*each.profiles} or "*" in active]  # fmt: skip
-        return order.ordered(self.services, list(names) or on)
+        wanted = list(names)
+        found = order.ordered(self.services, wanted or on)
+        return [service for service in found if service.name in wanted] if alone and wanted else found
 
     def used_networks(self, services: Iterable[Service]) -> list[Resource]:
-        """Return the networks that *services* are in."""
+        """Return the networks that *services* are in, or all networks of the file with --all-resources."""
         names = dict.fromkeys(join.network for each in services for join in each.joins)
+        if self.all_resources:
+            names |= dict.fromkeys(key for key in self.networks if key != "default")
         return [self.networks[name] for name in names]
-
-
-def resources(project: str, field: Field | None, known: Sequence[str]) -> dict[str, Resource]:
-    """Return the volumes or networks of the file; their default name is PROJECT_KEY, for an external one KEY."""
-    found = {}
-    for key, entry in (field.mapping() if field else {}).items():
-        parts = entry.mapping(known)
-        external = "external" in parts and parts["external"].flag()
-        name = parts["name"].text() if "name" in parts else key if external else f"{project}_{key}"
-        if "driver" in parts and parts["driver"].text() not in ("local", "bridge", "default"):
-            raise parts["driver"].wrong(f"tinybox has no driver {parts['driver'].text()}", "leave it out")
-        found[key] = Resource(key, name, entry, parts)
-    return found
 
 
 def load(files: Sequence[str], name: str, env_files: Sequence[str] = (), folder: str = "") -> Project:
@@ -100,17 +87,53 @@ def load(files: Sequence[str], name: str, env_files: Sequence[str] = (), folder:
 
     *name* goes before COMPOSE_PROJECT_NAME, the file's `name:` and the name of the folder.
     """
+    paths, folder, env_files = places(files, env_files, folder)
+    variables = environment(folder, env_files)
+    tree, unset = _tree(paths, folder, variables)
+    name = _name(name, folder, tree, variables)
+    if NAME in unset:  # the file has ${COMPOSE_PROJECT_NAME}, and docker compose sets that
+        variables[NAME] = name
+        tree, unset = _tree(paths, folder, variables)
+    project = Project(name, folder, paths, tree, variables)
+    project.notes[:0] = [f'the "{each}" variable is not set, and becomes nothing' for each in unset]
+    return project
+
+
+def written(
+    files: Sequence[str], name: str, env_files: Sequence[str] = (), folder: str = "", *, fill: bool = False
+) -> tuple[str, Field, list[str]]:
+    """Return the name, the merged tree and all texts of a project's files, whose variables are not filled in.
+
+    With *fill* they are, and there are no texts. The services are not read: `up` may be unable to do what they say.
+    """
+    paths, folder, env_files = places(files, env_files, folder)
+    variables = environment(folder, env_files)
+    shown = variables if fill else AsWritten(variables)
+    tree, _ = _tree(paths, folder, shown)
+    return _name(name, folder, tree, variables), tree, getattr(shown, "texts", [])
+
+
+def places(
+    files: Sequence[str], env_files: Sequence[str] = (), folder: str = ""
+) -> tuple[list[str], str, Sequence[str]]:
+    """Return the paths of a project's files, its folder, and the files of variables that were named."""
+    env_files = env_files or [path for path in os.environ.get("COMPOSE_ENV_FILES", "").split(",") if path]
     chosen = files or _named(environment(folder or os.getcwd(), env_files)) or _found(os.getcwd())
     paths = [path if path == document.STDIN else os.path.abspath(path) for path in chosen]
-    folder = os.path.abspath(folder or os.path.dirname(paths[0]))
-    variables = environment(folder, env_files)
-    tree = document.read(paths[0], variables)
-    for path in paths[1:]:
-        tree = overriding.merged(tree, document.read(path, variables))
-    tree = overriding.settled(tree)
+    return paths, os.path.abspath(folder or os.path.dirname(paths[0])), env_files
+
+
+def _tree(paths: Sequence[str], folder: str, variables: Mapping[str, str]) -> tuple[Field, dict[str, None]]:
+    """Return the merged tree of the files, and the names of its variables that are not set."""
+    loading = Loading(folder)
+    return loading.tree(paths, folder, variables), loading.unset
+
+
+def _name(name: str, folder: str, tree: Field, variables: Mapping[str, str]) -> str:
+    """Return the project's name: *name*, COMPOSE_PROJECT_NAME, the file's `name:`, or the name of the folder."""
     entry = tree.mapping().get("name")
-    name = name or variables.get("COMPOSE_PROJECT_NAME") or (entry.text() if entry else "")
-    return Project(checked(name) if name else normal(folder), folder, paths, tree, variables)
+    name = name or variables.get(NAME) or (entry.text() if entry else "")
+    return checked(name) if name else normal(folder)
 
 
 def bare(name: str) -> Project:
@@ -146,7 +169,8 @@ def normal(folder: str) -> str:
 
 
 def _named(variables: Mapping[str, str]) -> list[str]:
-    return [path for path in variables.get("COMPOSE_FILE", "").split(":") if path]
+    between = variables.get("COMPOSE_PATH_SEPARATOR") or ":"
+    return [path for path in variables.get("COMPOSE_FILE", "").split(between) if path]
 
 
 def _found(folder: str) -> list[str]:

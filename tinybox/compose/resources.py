@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tinybox.compose.members import Say
-    from tinybox.compose.project import Project, Resource
-    from tinybox.compose.service import Service
+    from tinybox.compose.project import Project
+    from tinybox.compose.reading.declared import Resource
+    from tinybox.compose.reading.service import Service
     from tinybox.container.records.paths import Paths
 
 
@@ -78,7 +79,7 @@ def is_outdated(paths: Paths, project: Project, network: Resource) -> bool:
 def network_options(network: Resource, labels: dict[str, str]) -> making.NetworkOptions:
     """Return the options of a network in the file: subnets, gateways, internal, IPv6, and the driver's (MTU)."""
     subnets, gateways, ranges, reserved = [], [], list[str](), dict[str, str]()
-    ipam = network.entries["ipam"].mapping(("driver", "config")) if "ipam" in network.entries else {}
+    ipam = network.entries["ipam"].mapping(("driver", "config", "options")) if "ipam" in network.entries else {}
     for entry in ipam["config"].entries() if "config" in ipam else []:
         parts = entry.mapping(("subnet", "gateway", "ip_range", "aux_addresses"))
         subnets += [parts["subnet"].text()] if "subnet" in parts else []
@@ -86,7 +87,6 @@ def network_options(network: Resource, labels: dict[str, str]) -> making.Network
         ranges += [parts["ip_range"].text()] if "ip_range" in parts else []
         if "aux_addresses" in parts:
             reserved |= {name: address or "" for name, address in parts["aux_addresses"].pairs().items()}
-    options = network.entries["driver_opts"].pairs() if "driver_opts" in network.entries else {}
     return making.NetworkOptions(
         subnets,
         gateways,
@@ -95,7 +95,7 @@ def network_options(network: Resource, labels: dict[str, str]) -> making.Network
         internal=network.flag("internal"),
         ipv6=network.flag("enable_ipv6"),
         labels=labels,
-        options={key: value or "" for key, value in options.items()},
+        options=network.options,
     )
 
 
@@ -116,21 +116,15 @@ def make_volumes(paths: Paths, project: Project, say: Say, undo: ExitStack) -> N
             say(f" Volume {volume.name}  Created")
 
 
-def options(project: Project, service: Service) -> dict[str, Any]:
+def options(project: Project, service: Service, *, aliases: bool = True) -> dict[str, Any]:
     """Return the --network options of ``run`` for the networks of *service*; its name is an alias in each of them.
 
-    With a network_mode in the file there are none.
+    With a network_mode in the file there are none. Without *aliases*, the container has only its own name.
     """
     if not service.joins:
         return {}
-    values = []
-    for join in service.joins:
-        fields = [f"name={project.networks[join.network].name}"]
-        fields += [f"alias={alias}" for alias in dict.fromkeys([service.name, *join.aliases])]
-        places = {"ip": join.address, "ip6": join.address6, "mac-address": join.mac}
-        fields += [f"{key}={place}" for key, place in places.items() if place]
-        values.append(",".join(fields))
-    return {"network": values}
+    names = ((join, project.networks[join.network].name) for join in service.joins)
+    return {"network": [join.value(name, service, aliases=aliases) for join, name in names]}
 
 
 def remove(paths: Paths, project: Project, say: Say, *, volumes: bool) -> None:

@@ -46,7 +46,7 @@ def create(
         with freezing.Freezer(paths, target.id) as freezer:
             if freezer.is_frozen():
                 raise StateError(f"container {word}", "is paused", f"tinybox unpause {word}")
-            pids = _alone(target)
+            pids = _alone(paths, target)
             had = {end.network: end.address.partition("/")[0] for end in addresses.endpoints(paths, target.id)}
             known = dump.notes(config, target.state["pid"], pids, had)
             folder = files.make(where, name, word)
@@ -79,9 +79,9 @@ def _check(config: spec.Spec, word: str) -> None:
     outside.check(config)
 
 
-def _alone(target: Running) -> list[int]:
+def _alone(paths: Paths, target: Running) -> list[int]:
     """Wait until no program of `exec` runs in the container, and return its pids; StateError: one goes on running."""
-    group = freezing.group(target.id)
+    group = freezing.group(paths, target.id)
     pid = target.state["pid"]
     if not until(lambda: not outside.strangers(pid, group.processes()), time.monotonic() + PATIENCE, state.PAUSE):
         cause = "a program that `exec` has started runs in it, and could not be restored"

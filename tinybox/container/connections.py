@@ -69,7 +69,7 @@ def connect(paths: Paths, network: Network, word: str, request: EndpointRequest)
                 _add_link(paths, network, target, request)
         present.requests.append(request)
         present.save()
-    events.emit_of_network(paths, network.id, network.name, "connect", container)
+    events.write(paths, events.of_network(network.id, network.name, "connect", container))
 
 
 def _check(network: Network, word: str, present: NetworkRequests) -> None:
@@ -102,18 +102,21 @@ def _add_link(paths: Paths, network: Network, target: control.Running, request: 
 
 
 def _add_default_route(paths: Paths, target: control.Running, messages: Messages) -> None:
-    """Give the box a default route over its first network that is not internal, if it has one and has no such route.
+    """Give the box a default route over its network of most priority, if one is not internal and it has no such route.
 
-    The box may just have lost the network of its former default route, or got its first network that leads out.
+    If the networks have priorities, the route over another network is replaced. The box may just have lost the network
+    of its former default route, or got its first network that leads out.
     """
-    outward = next((end for end in addresses.endpoints(paths, target.id) if not end.internal), None)
+    ends = addresses.endpoints(paths, target.id)
+    outward = addresses.way_out(ends)
     if outward is None:
         return
+    replace = any(end.priority for end in ends)
     namespace = os.open(f"/proc/{target.state['pid']}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         for gateway in filter(None, (outward.gateway, outward.gateway6)):
             with contextlib.suppress(FileExistsError):  # the box has a default route
-                configure(messages, namespace, outward.interface, [], [gateway])
+                configure(messages, namespace, outward.interface, [], [gateway], replace=replace)
     finally:
         os.close(namespace)
 
@@ -144,4 +147,4 @@ def disconnect(paths: Paths, word: str, container_word: str, *, force: bool = Fa
                 _add_default_route(paths, target, Messages())
         present.requests = left
         present.save()
-    events.emit_of_network(paths, network.id, network.name, "disconnect", container)
+    events.write(paths, events.of_network(network.id, network.name, "disconnect", container))

@@ -13,11 +13,11 @@ import os
 import select
 import signal
 
-from tinybox.container import freezing, lifecycle
+from tinybox.container import freezing, lifecycle, sweeping
 from tinybox.container.config import signal_option
 from tinybox.container.network import addresses, hosts_file
 from tinybox.container.records import events, naming, spec, state, waking
-from tinybox.errors import DamagedError, StateError, UsageError
+from tinybox.errors import DamagedError, NoSuchError, StateError, UsageError
 from tinybox.linux import proc
 
 TYPE_CHECKING = False
@@ -53,6 +53,11 @@ class Running:
             signal.pidfd_send_signal(self.pidfd, number)
         except ProcessLookupError:
             return
+
+    def kill(self, number: int) -> None:
+        """Send the signal *number* at a user's request: first record the event, then the end can be recorded."""
+        events.emit(self.paths, self.id, "kill", self.state["annotations"], signal=number)
+        self.send(number)
 
     def ends_within(self, seconds: float | None) -> bool:
         """Wait at most *seconds* (None: without a limit) for the end of the process; return whether it has ended."""
@@ -98,12 +103,13 @@ def kill(paths: Paths, word: str, signal_word: str) -> None:
     with running(paths, word) as target:
         if number == signal.SIGKILL:
             forbid_restart(paths, target.id)
-            freezing.group(target.id).thaw()
-        target.send(number)
+            freezing.group(paths, target.id).thaw()
+        target.kill(number)
         if number == signal.SIGKILL:
             _has_ended(target, DYING)
         waking.owner_of(target.state["pid"])  # a stopped owner would not see and record the end
-        events.emit(paths, target.id, "kill", signal=number)
+        if number == signal.SIGKILL and target.ends_within(0):
+            _is_recorded(target, DYING)
 
 
 def forbid_restart(paths: Paths, container: str) -> None:
@@ -146,7 +152,7 @@ def bring_down(paths: Paths, container: str, number: int, grace: float | None) -
             if number != signal.SIGKILL:
                 raise
             forbid_restart(paths, container)
-            freezing.group(container).kill()  # only the control group tells which processes are its own
+            freezing.group(paths, container).kill()  # only the control group tells which processes are its own
             continue
         except StateError:
             continue  # its owner removes it because of --rm
@@ -158,7 +164,7 @@ def bring_down(paths: Paths, container: str, number: int, grace: float | None) -
     if waits.is_orphan:
         from tinybox.container.records import host
 
-        lifecycle.sweep(paths, host.read(paths.cache))
+        sweeping.sweep(paths, host.read(paths.cache))
     state.remove_empty(paths.run_directory(container))  # its owner removes the lock before the directory
     return ended >= 0
 
@@ -170,11 +176,12 @@ def _end(paths: Paths, now: State, number: int, grace: float | None) -> None:
     except StateError:
         return
     with target:
-        freezing.group(target.id).thaw()
-        target.send(number)
+        freezing.group(paths, target.id).thaw()
+        target.kill(number)
         if not _has_ended(target, grace):
-            freezing.group(target.id).thaw()  # in a frozen group of cgroup v1, even KILL has no effect before the thaw
-            target.send(signal.SIGKILL)
+            # In a frozen group of cgroup v1, even KILL has no effect before the thaw.
+            freezing.group(paths, target.id).thaw()
+            target.kill(signal.SIGKILL)
             _has_ended(target, PATIENCE)
 
 
@@ -191,8 +198,13 @@ def _has_ended(target: Running, seconds: float | None) -> bool:
 def await_end(target: Running) -> None:
     """Wait until *target*, which another process has killed, has ended, and its owner has recorded that."""
     _has_ended(target, PATIENCE)
+    _is_recorded(target, PATIENCE)
+
+
+def _is_recorded(target: Running, seconds: float) -> None:
+    """Wait at most *seconds* until the owner of *target* has recorded its end, and is gone."""
     waits = waking.Wait(target.paths, target.id, to_the_end=True)
-    while not state.wait_for_owner(target.paths, target.id, state.PAUSE) and waits.check() <= PATIENCE:
+    while not state.wait_for_owner(target.paths, target.id, state.PAUSE) and waits.check() <= seconds:
         continue
 
 
@@ -201,16 +213,18 @@ def remove(paths: Paths, here: Host, word: str, *, force: bool, volumes: bool) -
     container = naming.find(paths, word)
     if force:
         bring_down(paths, container, signal.SIGKILL, PATIENCE)
-        lifecycle.sweep(paths, here)
+        sweeping.sweep(paths, here)
     try:
         record = lifecycle.acquire(paths, here, container, damaged_too=True)
     except StateError as error:
         raise StateError(f"container {word}", error.cause, f"stop it first, or tinybox rm -f {word}") from error
     if not os.path.isdir(paths.bundle(container)):
         record.close()
-        raise StateError(f"container {word}", "no such container", "another command has just removed it")
+        raise NoSuchError(f"container {word}", "no such container", "another command has just removed it")
+    annotations = record.state.get("annotations", {})
+    gone = events.of_container(paths, container, "destroy", annotations)  # it still has its name
     lifecycle.delete(paths, container, volumes_too=volumes)
-    events.emit(paths, container, "destroy", record.state.get("annotations", {}))
+    events.write(paths, gone)
     record.close()
 
 
@@ -220,7 +234,7 @@ def rename(paths: Paths, word: str, name: str) -> None:
     former = naming.of(paths, container)
     naming.rename(paths, container, name)
     hosts_file.refresh(paths, [end.network for end in addresses.endpoints(paths, container)])
-    events.emit(paths, container, "rename", oldName="".join(former), name=name)
+    events.emit(paths, container, "rename", oldName=f"/{''.join(former)}", name=name)
 
 
 def pause(paths: Paths, word: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 
-from tinybox.container import freezing, lifecycle
+from tinybox.container import control, freezing, lifecycle
 from tinybox.container.config import configure, option_values, user_option
 from tinybox.container.planning import cgroups, program, streams
 from tinybox.container.planning.planner import check_labels, oom_score
@@ -19,7 +19,7 @@ from tinybox.container.planning.task import Task
 from tinybox.container.process import child, init, spawn, wait_loop
 from tinybox.container.process.plan import Plan, Step
 from tinybox.container.process.plan_runner import PlanRunner
-from tinybox.container.records import spec
+from tinybox.container.records import events, spec
 from tinybox.errors import DamagedError, UsageError
 from tinybox.isolation import idmap, namespaces, rootfs
 from tinybox.linux import process
@@ -41,6 +41,26 @@ TARGET = "target"  # the key of the pidfd in Handles.namespace_fds
 ROOT = "root"  # the key of the root directory there, if the container has no mount namespace of its own
 
 
+def execute(
+    paths: Paths, here: Host, word: str, command: Sequence[str], options: dict[str, Any], handles: Handles
+) -> Ending | None:
+    """Run *command* in the running container that *word* names, with the *options* of docker-exec(1); return its end.
+
+    With the option ``detach`` leave it running, and return None. Raises StateError if the container does not run. After
+    an error *handles* are closed.
+    """
+    try:
+        with control.running(paths, word) as target, wait_loop.Signals() as signals:
+            execution = Execution(paths, here, target, command, options, handles)
+            if not options.get("detach"):
+                return execution.run(signals)
+            execution.leave()
+    except BaseException:
+        handles.close()
+        raise
+    return None
+
+
 class Execution:
     """One process to be run in the running container *target*, with the attributes that wait_loop.watch() reads."""
 
@@ -53,9 +73,10 @@ class Execution:
         options: dict[str, Any],
         handles: Handles,
     ) -> None:
-        freezing.refuse_paused(target.id)
+        freezing.refuse_paused(paths, target.id)
         config = spec.load(paths.bundle(target.id))
         self.paths, self.handles, self.limits_memory = paths, handles, False
+        self.id, self.annotations = os.urandom(32).hex(), target.state["annotations"]
         self.cgroup = lifecycle.group(target.id, config, here)
         self.mode = init.NONE
         if options.get("detach") and config.get("annotations", {}).get(spec.INIT) in (init.FORWARD, init.REAP):
@@ -68,6 +89,8 @@ class Execution:
         handles.namespace_fds[TARGET] = os.dup(target.pidfd)
         self.plan = plan(self.task, self.mode, dies_with_parent=not options.get("detach"))
         self.runner = PlanRunner(self.plan, handles)
+        if handles.leaving is not None:
+            handles.leaving.told = lambda: self.tell("exec_detach")
 
     def start(self) -> None:
         """Carry out the plan; return when the program runs, or undo everything and raise the error.
@@ -76,6 +99,16 @@ class Execution:
         """
         with freezing.kept_from_pausing(self.paths, self.task.container):
             self.start_in_group()
+        command = " ".join(self.task.process["args"])
+        self.tell(f"exec_create: {command}", f"exec_start: {command}")
+
+    def tell(self, *actions: str, **attributes: object) -> None:
+        """Append the events *actions* of this program, one after the other."""
+        told = {"execID": self.id, **attributes}
+        container, annotations = self.task.container, self.annotations
+        events.write(
+            self.paths, *(events.of_container(self.paths, container, action, annotations, **told) for action in actions)
+        )
 
     def start_in_group(self) -> None:
         """Do the same in a process that is in the container's control groups, so that it is paused with them."""
@@ -102,7 +135,9 @@ class Execution:
         """Start the process, wait for its end, and return how it ended."""
         self.start()
         try:
-            return wait_loop.watch(self, signals)
+            ending = wait_loop.watch(self, signals)
+            self.tell("exec_die", exitCode=ending.status)
+            return ending
         finally:
             spawn.kill(self.handles)
             self.handles.close()

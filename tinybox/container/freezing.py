@@ -14,7 +14,7 @@ import os
 import time
 from contextlib import contextmanager
 
-from tinybox.container.records import events, state
+from tinybox.container.records import events, spec, state
 from tinybox.errors import StateError
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.linux.locks import share
@@ -28,17 +28,18 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
 
 
-def group(container: str) -> Cgroup:
+def group(paths: Paths, container: str) -> Cgroup:
     """Return the control group of a running container, in every hierarchy of this host."""
     from tinybox.isolation.cgroups.hierarchies import hierarchies
 
     where = hierarchies()
-    return Cgroup(place(container), where, where.v1)
+    parent = state.read(paths, container).get("annotations", {}).get(spec.CGROUP_PARENT, "")
+    return Cgroup(place(container, parent), where, where.v1)
 
 
-def is_paused(container: str) -> bool:
+def is_paused(paths: Paths, container: str) -> bool:
     """Return whether the container's control group is frozen."""
-    return group(container).frozen()
+    return group(paths, container).frozen()
 
 
 class Freezer:
@@ -46,7 +47,7 @@ class Freezer:
 
     def __init__(self, paths: Paths, container: str) -> None:
         self._paths, self._id = paths, container
-        self._group = group(container)
+        self._group = group(paths, container)
         self._fd = -1
 
     def __enter__(self) -> Self:
@@ -125,17 +126,17 @@ def kept_from_pausing(paths: Paths, container: str) -> Iterator[None]:
         return
     try:
         while not share(fd):
-            refuse_paused(container)  # a command that freezes has the lock: it has done so, or will
+            refuse_paused(paths, container)  # a command that freezes has the lock: it has done so, or will
             time.sleep(state.PAUSE)
-        refuse_paused(container)
+        refuse_paused(paths, container)
         yield
     finally:
         os.close(fd)
 
 
-def refuse_paused(container: str) -> None:
+def refuse_paused(paths: Paths, container: str) -> None:
     """Raise StateError if the container is paused."""
-    if is_paused(container):
+    if is_paused(paths, container):
         raise StateError(f"container {container[:12]}", "is paused", f"tinybox unpause {container[:12]}")
 
 

@@ -9,14 +9,14 @@ import os
 
 from tinybox.container import lifecycle
 from tinybox.container import register as registration
-from tinybox.container.config import configure, network_option, request
-from tinybox.container.config.options import BY_NAME, FLAG, LIST, OPTIONS
-from tinybox.container.network import BRIDGE
+from tinybox.container.config import configure, joined, network_option, request
+from tinybox.container.config.options import BY_NAME, FLAG, LIST, MAYBE, OPTIONS, WITHOUT
+from tinybox.container.network import BRIDGE, HOST
 from tinybox.container.process import wait_loop
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming, spec, state
 from tinybox.container.records.paths import Paths
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import NoSuchError, StateError, UsageError
 from tinybox.images import tidying
 from tinybox.images.store import Store, this_architecture
 
@@ -74,16 +74,15 @@ def register(
     paths = Paths(root)
     here = host.read(paths.cache)
     here.check()
-    mode = network_option.mode(options)
-    if at_once and mode == BRIDGE and not here.rootless:  # without root it is forked in the network of the home
+    if at_once and network_option.mode(options) == BRIDGE and not here.rootless:  # else in the network of the home
         start_link_maker(handles)
     paths.prepare()
-    lifecycle.sweep(paths, here)
+    _sweep(paths, here)
     tidying.tidy(paths.root)
 
     def place() -> lifecycle.Container:
         with Store(paths.root).locked(shared=True):
-            container = prepare(paths, here, image, command, options, handles, kept, network_mode=mode)
+            container = prepare(paths, here, image, command, options, handles, kept, may_rest=not at_once)
             registration.register(container, passing=passing)
         return container
 
@@ -92,6 +91,14 @@ def register(
     except BaseException:
         handles.dismiss_link_maker()
         raise
+
+
+def _sweep(paths: Paths, here: host.Host) -> None:
+    """Clean up after killed tinybox processes, if a container has a run directory at all."""
+    if paths.with_run_directory():
+        from tinybox.container import sweeping
+
+        sweeping.sweep(paths, here)
 
 
 def _with_id_file(path: str, place: Callable[[], lifecycle.Container]) -> lifecycle.Container:
@@ -130,12 +137,14 @@ def owned(paths: Paths, here: host.Host, word: str, window: tuple[int, int] = (0
         raise
     if not record.state:
         record.close()
-        raise StateError(f"container {word}", "no such container", "another command has just removed it")
+        raise NoSuchError(f"container {word}", "no such container", "another command has just removed it")
     handles = Handles()
     handles.window = window
     try:
-        found = lifecycle.Container(paths, container, spec.load(paths.bundle(container)), here, handles)
+        config = joined.refresh(paths, spec.load(paths.bundle(container)))
+        found = lifecycle.Container(paths, container, config, here, handles)
     except BaseException:
+        handles.close()
         record.close()
         raise
     found.record = record
@@ -153,13 +162,22 @@ def normal(options: dict[str, Any]) -> dict[str, Any]:
         option = KEYS.get(key)
         if option is None:
             raise UsageError(f"option {key}", "is unknown", "tinybox run --help lists them")
-        if value is None:
+        if value is None or (option.kind == MAYBE and value is False):
             continue
         if option.kind == LIST:
-            normalized[option.key] = [value] if isinstance(value, str) else [str(item) for item in value]
+            normalized[option.key] = _texts(value)
+        elif option.kind == MAYBE and value is True:
+            normalized[option.key] = WITHOUT[option.name]
         else:
             normalized[option.key] = bool(value) if option.kind == FLAG else str(value)
     return normalized
+
+
+def _texts(value: Any) -> list[str]:
+    """Return the value of an option that may be given several times: a text, several, or ``{"KEY": "VALUE"}``."""
+    if hasattr(value, "items"):
+        return [f"{key}={item}" for key, item in value.items()]
+    return [str(value)] if isinstance(value, str) or not hasattr(value, "__iter__") else [str(item) for item in value]
 
 
 def prepare(
@@ -171,9 +189,12 @@ def prepare(
     handles: Handles,
     kept: Mapping[str, str] | None = None,
     *,
-    network_mode: str = "",
+    may_rest: bool = False,
 ) -> lifecycle.Container:
-    """Return a new, planned container of which nothing is on disk yet; this does not need root."""
+    """Return a new, planned container of which nothing is on disk yet; this does not need root.
+
+    *may_rest*: the containers whose namespaces it joins need not run yet.
+    """
     container = os.urandom(32).hex()
     found = Store(paths.root).image(image) if isinstance(image, str) else image
     requested = request.Request(
@@ -183,19 +204,30 @@ def prepare(
         command,
         options,
         host=here,
-        find_pid=lambda word: pid_of(paths, word),
+        find_pid=lambda word: joined.pid_of(paths, word),
+        find_joined=lambda word: joined.pid_of(paths, word, may_rest=may_rest),
         find_hostname=lambda word: hostname_of(paths, word),
         find_mounts=lambda word: mounts_of(paths, word),
+        find_image=Store(paths.root).image,
         volume=lambda name, place: _volume(paths, name or (kept or {}).get(place, "")),
         network=lambda word: _network(paths, word),
-        network_mode=network_mode or network_option.mode(options),
+        network_mode=network_option.mode(options),
     )
-    planned = lifecycle.Container(paths, container, configure.configure(requested), here, handles)
-    if found.architecture not in {"", this_architecture()} and not options.get("platform"):
-        planned.other_platform = found.platform
+    config = configure.configure(requested)
+    joined.note(paths, requested.modes, config)
+    planned = lifecycle.Container(paths, container, config, here, handles)
+    _note_surprises(planned, requested)
     if options.get("omit") or options.get("chroot"):
         _leave_out(planned, options)
     return planned
+
+
+def _note_surprises(planned: lifecycle.Container, requested: request.Request) -> None:
+    """Note what the user may not expect: no port is published in the host's network, and another processor's image."""
+    options, image = requested.options, requested.image
+    planned.discards_ports = requested.modes["network"] == HOST and bool(options.get("publish"))
+    if image.architecture not in {"", this_architecture()} and not options.get("platform"):
+        planned.other_platform = image.platform
 
 
 def _leave_out(container: lifecycle.Container, options: dict[str, Any]) -> None:
@@ -216,14 +248,6 @@ def _volume(paths: Paths, name: str) -> str:
     from tinybox.container.storage import volumes
 
     return volumes.directory(paths, name)
-
-
-def pid_of(paths: Paths, word: str) -> int:
-    """Return the host's pid of PID 1 of the running container that *word* names; StateError if it does not run."""
-    found = state.read(paths, naming.find(paths, word))
-    if found.get("status") != state.RUNNING:
-        raise StateError(f"container {word}", "is not running", "only a running container has namespaces")
-    return found["pid"]
 
 
 def hostname_of(paths: Paths, word: str) -> str:
@@ -252,5 +276,10 @@ def write_bundle(container: lifecycle.Container, folder: str) -> None:
     # The runtime that runs the bundle chooses the cgroup path: from `tinybox/ID`, runc would leave an empty directory
     # `tinybox` behind in every hierarchy.
     container.config["linux"].pop("cgroupsPath", None)
+    for entry in container.config["mounts"]:
+        parts = [option for option in entry.get("options", []) if option.startswith("subpath=")]
+        for part in parts:  # a word that only tinybox knows
+            entry["options"].remove(part)
+            entry["source"] = os.path.join(entry["source"], part.removeprefix("subpath="))
     etc.write(folder, container.config)
     spec.save(container.config, folder)

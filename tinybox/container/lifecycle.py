@@ -1,20 +1,18 @@
-"""The life cycle of a container, in order: create, start, stop, delete; and the clean-up if its owner dies.
+"""The life cycle of a container, in order: create, start, stop, delete; and how each of them is undone.
 
 This file is the table of contents of the whole program; register.py comes before it. Each function makes one change of
 state; if it fails half-way, its effects are undone in reverse order. The owner of a container is the process that holds
-the lock RUN/ID/lock. If it is killed, the next command finds that lock free and cleans up: see sweep().
+the lock RUN/ID/lock. If it is killed, the next command finds that lock free and cleans up: see sweeping.py.
 """
 
 from __future__ import annotations
-
-import os
 
 from tinybox.container.planning import planner
 from tinybox.container.planning.task import Task
 from tinybox.container.process import spawn, wait_loop
 from tinybox.container.process.plan_runner import PlanRunner, attempt, start_ticks
 from tinybox.container.records import events, naming, spec, state
-from tinybox.errors import DamagedError, Reported, StateError, TinyboxError, report
+from tinybox.errors import StateError, TinyboxError
 from tinybox.isolation.cgroups.group import Cgroup, place
 from tinybox.isolation.cgroups.limits import settings
 from tinybox.linux import files
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Spec
     from tinybox.container.records.state import Record
-    from tinybox.container.records.state_file import State
 
 
 class Container:
@@ -49,6 +46,7 @@ class Container:
         self.name = self.annotations.get(spec.NAME, "")  # its first name; `tinybox rename` may have changed it since
         self.runner = PlanRunner(self.plan, handles)
         self.record: Record = state.Record(paths, container, -1)
+        self.discards_ports = False  # ports are to be published, and it has the host's network
         self.other_platform = ""  # that of its image, if this machine has another processor and none was asked for
 
     def emit(self, action: str, **attributes: object) -> None:
@@ -60,7 +58,8 @@ def group(container: str, config: Spec, host: Host) -> Cgroup:
     """Return a container's control group, which need not exist yet: ``tinybox/ID`` in every hierarchy that it needs."""
     resources = config.get("linux", {}).get("resources", {})
     needed = {"devices"} | {setting.controller for setting in settings(resources, host.hierarchies)}
-    return Cgroup(place(container), host.hierarchies, needed)
+    parent = config.get("annotations", {}).get(spec.CGROUP_PARENT, "")
+    return Cgroup(place(container, parent), host.hierarchies, needed)
 
 
 def endpoints_of(paths: Paths, container: str, annotations: dict[str, str]) -> Endpoints | None:
@@ -96,7 +95,7 @@ def run(
                 streams.close(TinyboxError.status)
         raise
     try:
-        record_start(container)
+        record_start(container, attached=True)
         if streams is not None:
             streams.started()
         ending = wait_loop.watch(container, signals, streams.watch if streams is not None else None)
@@ -141,10 +140,11 @@ def start(container: Container) -> None:
     record_start(container)
 
 
-def record_start(container: Container) -> None:
-    """Record that the program runs; its state is then ``running``."""
+def record_start(container: Container, *, attached: bool = False) -> None:
+    """Record that the program runs; its state is then ``running``. If *attached*, its output goes to the user."""
     container.record.write(status=state.RUNNING, startedAt=state.now())
-    container.emit("start")
+    networks = container.endpoints.networks if container.endpoints is not None else []
+    events.emit_start(container.paths, container.id, container.config, networks, attached=attached)
 
 
 def stop(container: Container, ending: Ending) -> None:
@@ -170,9 +170,10 @@ def stop(container: Container, ending: Ending) -> None:
         )
     except StateError as error:
         ending.complaint = ending.complaint or str(error)
-    if ending.out_of_memory:
-        container.emit("oom")
-    container.emit("die", exitCode=ending.status)
+    lasted = (container.record.state.get("finishedAt", 0) - container.record.state.get("startedAt", 0)) // 10**9
+    known = {"execDuration": max(lasted, 0), "exitCode": ending.status}
+    left, oom = container.endpoints.networks if container.endpoints is not None else [], ending.out_of_memory
+    events.emit_end(container.paths, container.id, container.config, left, out_of_memory=oom, **known)
 
 
 def abandon(container: Container, error: BaseException) -> None:
@@ -188,8 +189,9 @@ def close(container: Container) -> None:
     """Release the ownership of an ended container: with ``--rm`` it is removed with its files, else it stays."""
     naming.hide(container.paths, container.id, container.name)
     if container.annotations.get(spec.REMOVE):
+        gone = events.of_container(container.paths, container.id, "destroy", container.annotations)
         delete(container.paths, container.id, container.config)
-        container.emit("destroy")
+        events.write(container.paths, gone)
     _release(container)
 
 
@@ -231,69 +233,19 @@ def acquire(paths: Paths, host: Host, container: str, *, damaged_too: bool = Fal
     """Become the owner of a container at rest. If /run was cleared (reboot, or by hand), kill what survives of it."""
     record = state.lock(paths, container, damaged_too=damaged_too)
     if not record.state or (record.state["status"] == state.STOPPED and record.state.get("exitCode") is None):
-        _end_group(container, host, record.state)
+        end_group(record, host)
     return record
 
 
-def _end_group(container: str, host: Host, last: State) -> None:
-    """Kill what is left of a container, and remove its control group; without groups, the end of PID 1 ends all."""
+def end_group(record: Record, host: Host) -> None:
+    """Kill all processes of a container whose owner has died, and remove its control group.
+
+    Without control groups, for a user without root, the end of PID 1 ends all.
+    """
     if not host.hierarchies.roots():
-        spawn.kill_recorded(last.get("pid", 0), last.get("startTicks", 0))
+        spawn.kill_recorded(record.state.get("pid", 0), record.state.get("startTicks", 0))
         return
-    orphaned = Cgroup(place(container), host.hierarchies, host.hierarchies.v1)
+    parent = record.state.get("annotations", {}).get(spec.CGROUP_PARENT, "")
+    orphaned = Cgroup(place(record.id, parent), host.hierarchies, host.hierarchies.v1)
     orphaned.kill()
     orphaned.remove()
-
-
-def sweep(paths: Paths, host: Host) -> list[str]:
-    """Clean up after every tinybox process that was killed: end and record its containers; return their ids.
-
-    The owner of a running container holds its lock; if the lock is free, the owner is dead: flock(2). A container that
-    cannot be cleaned up is reported and left to a later command; the others are cleaned up all the same. A container
-    that a killed command has only frozen is thawed.
-    """
-    swept = []
-    for container in paths.with_run_directory():
-        record = None
-        with Reported(f"clean-up of container {container[:12]}") as outcome:
-            record = state.inherit(paths, container)
-            if record is not None:
-                _reap(paths, host, record)
-                swept.append(container)
-            elif os.path.exists(os.path.join(paths.run_directory(container), state.FREEZER)):
-                from tinybox.container import freezing
-
-                freezing.thaw_for_the_dead(paths, container)
-        if outcome.failed and record is not None:
-            record.hand_over()
-    return swept
-
-
-def _disconnect(paths: Paths, container: str) -> None:
-    from tinybox.container.network import endpoints
-
-    endpoints.release_of_the_dead(paths, container)
-
-
-def _reap(paths: Paths, host: Host, record: Record) -> None:
-    """End and record a container whose owner has died. Its exit status is unknown, and no restart policy is applied.
-
-    If the dead owner had only read or copied files of a container at rest (`cp`, `export`, `commit`), it is kept.
-    """
-    _end_group(record.id, host, record.state)
-    attempt(lambda: _disconnect(paths, record.id))
-    naming.hide(paths, record.id)
-    try:
-        kept = state.stored(paths, record.id)
-    except DamagedError as error:  # its files stay, and `ps` names it
-        report(error)
-        record.close()
-        return
-    if kept is None or (record.is_bound() and kept["annotations"].get(spec.REMOVE)):
-        delete(paths, record.id)
-    elif record.state.get("status") == state.RUNNING:
-        record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)
-        events.emit(paths, record.id, "die", kept["annotations"], exitCode="unknown")
-    elif kept.get("restarting"):
-        state.Record(paths, record.id, -1, kept).write(restarting=False)
-    record.close()

@@ -15,7 +15,6 @@ from tinybox.container.storage import volumes
 from tinybox.errors import ImageError, Reported, StateError
 from tinybox.images import content, intake, original, removal
 from tinybox.images.store import Store
-from tinybox.linux import files
 from tinybox.linux.trees import tree_size
 
 if TYPE_CHECKING:
@@ -59,13 +58,15 @@ def containers(paths: Paths, is_wanted: Callable[[Candidate], bool] | None = Non
             if os.path.isdir(paths.bundle(container)) and (is_wanted is None or is_wanted(_candidate(record.state))):
                 with Reported(f"container {container[:12]}"):
                     freed = tree_size(paths.bundle(container))
+                    gone = events.of_container(paths, container, "destroy", record.state.get("annotations", {}))
                     lifecycle.delete(paths, container)
-                    events.emit(paths, container, "destroy", record.state.get("annotations", {}))
+                    events.write(paths, gone)
                     names.append(container)
                     size += freed
         finally:
             record.close()
     _release_names(paths)
+    events.write(paths, events.of_prune("container", size))
     return Removed(names, size)
 
 
@@ -102,7 +103,9 @@ def images(paths: Paths, *, all_of_them: bool, is_wanted: Callable[[Image], bool
         lines += [f"untagged: {name}" for name in untagged]
         lines += [f"deleted: sha256:{image_id}" for image_id in deleted]
     after = sizes(store)
-    return Removed(lines, sum(size for key, size in before.items() if key not in after))
+    freed = sum(size for key, size in before.items() if key not in after)
+    events.write(paths, events.of_prune("image", freed))
+    return Removed(lines, freed)
 
 
 def sizes(store: Store) -> dict[str, int]:
@@ -120,8 +123,7 @@ def volumes_of(paths: Paths, is_wanted: Callable[[Volume], bool]) -> Removed:
     with Store(paths.root).locked():
         for volume in volumes.unused(paths, is_wanted):
             with Reported(f"volume {volume.name}"):
-                freed = volume.size()
-                files.remove_tree(volume.folder)
+                size += volumes.prune(paths, volume)
                 names.append(volume.name)
-                size += freed
+    events.write(paths, events.of_prune("volume", size))
     return Removed(names, size)

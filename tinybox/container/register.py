@@ -1,7 +1,7 @@
 """Register a new container: its id, its name and its directory in the store, as ``docker create`` does.
 
 If this process is killed meanwhile, the run directory of the container is left, and the next command removes the rest;
-see lifecycle.sweep().
+see sweeping.py.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 
 from tinybox.container import lifecycle
 from tinybox.container.records import naming, spec, state
+from tinybox.container.storage.etc import MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ def register(container: Container, *, passing: bool = False) -> None:
     container.emit("create")
 
 
+def _mark(container: Container) -> None:
+    """Make the empty file /.dockerenv, by which programs notice that they are in a container, if no layer has it."""
+    layers = container.annotations.get(spec.LAYERS, "").split(":")
+    if not any(os.path.lexists(layer + MARK) for layer in layers):
+        os.close(os.open(f"{container.bundle}/upper{MARK}", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o755))
+
+
 def _make_bundle(container: Container) -> None:
     """Make the bundle on disk: config.json, state.json, an empty writable layer, and a mount point for the root."""
     if spec.mounts_of_volumes(container.config, container.paths):
@@ -48,6 +56,7 @@ def _make_bundle(container: Container) -> None:
     os.mkdir(container.bundle, 0o711)
     for folder in ("upper", "work", container.config["root"]["path"]):
         os.mkdir(os.path.join(container.bundle, folder), 0o755)
+    _mark(container)
     spec.save(container.config, container.bundle)
     container.record.write(
         ociVersion=spec.OCI_VERSION,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from tinybox.container import control, lifecycle
-from tinybox.container.config import configure, limits
+from tinybox.container.config import configure, limits, option_values
 from tinybox.container.config.restart_policy import Policy
 from tinybox.container.records import events, naming, spec, state
-from tinybox.errors import HostError
+from tinybox.errors import HostError, OptionError, UsageError
 from tinybox.isolation.cgroups import changes, files
 from tinybox.isolation.cgroups.limits import Setting, changed_settings
 from tinybox.linux.locks import lock_file
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
     from tinybox.container.records.spec import Spec
     from tinybox.isolation.cgroups.group import Cgroup
+
+
+def check(options: dict[str, str]) -> None:
+    """Raise OptionError if a value of docker's update *options* cannot be read, whichever container it is for."""
+    sizes = {key: text for key, text in options.items() if key.startswith("memory") and text not in ("", "0", "-1")}
+    try:
+        for key, text in sizes.items():
+            option_values.size(key.replace("_", "-"), text)
+        if options.get("cpus"):
+            option_values.number("cpus", options["cpus"])
+        configure.put_fields({}, options)
+    except UsageError as error:
+        raise OptionError(error.thing, error.cause, error.cure) from error
 
 
 def update(paths: Paths, here: Host, word: str, options: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from tinybox.container import freezing, lifecycle
+from tinybox.container import freezing, lifecycle, sweeping
 from tinybox.container.records import host, id_ranges, naming, state
 from tinybox.doctor import network_leftovers
 from tinybox.doctor.finding import NOTE, OK, Finding, is_root
@@ -74,7 +74,7 @@ def _orphaned(paths: Paths) -> list[str]:
 
 
 def _sweep(paths: Paths, _: list[str]) -> None:
-    lifecycle.sweep(paths, host.read(paths.cache))
+    sweeping.sweep(paths, host.read(paths.cache))
 
 
 def _frozen(paths: Paths) -> list[str]:

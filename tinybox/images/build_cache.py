@@ -6,10 +6,14 @@ that is damaged, counts as missing.
     ROOT/build-cache/<64 hex>          an entry: the diff id of the layer, or "" if there was no change, and the time
     ROOT/build-cache/mounts/<64 hex>   a RUN --mount=type=cache; each RUN that uses it holds a shared lock, flock(2)
         files                          the files of the mount; locked by a RUN that wants to be the only one
+        used                           an empty file; its time is that of the last use
+
+The time of an entry's file is that of its last use; an older entry has that of its making.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +24,7 @@ from tinybox.linux import files, quick_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOLDER, MOUNTS, FILES = "build-cache", "mounts", "files"
+FOLDER, MOUNTS, FILES, USED = "build-cache", "mounts", "files", "used"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SHAPE = {"diff_id!": str, "created!": str}
 
@@ -34,11 +38,15 @@ class Entry(NamedTuple):
 
 def find(root: str, key: str) -> Entry | None:
     """Return the entry of *key* in the store *root* if its layer is there; else None."""
-    found = _entry(root, key)
-    if found is None or not found.diff_id:
-        return found
-    layer = f"{root}/layers/{layer_key(found.diff_id)}"
-    return found if os.path.isdir(layer) and layer_record(layer)["diff_id"] == found.diff_id else None
+    found = entry(root, key)
+    if found is not None and found.diff_id:
+        layer = f"{root}/layers/{layer_key(found.diff_id)}"
+        if not os.path.isdir(layer) or layer_record(layer)["diff_id"] != found.diff_id:
+            return None
+    if found is not None:
+        with contextlib.suppress(OSError):  # another command has just removed it, or the file system is read-only
+            os.utime(f"{root}/{FOLDER}/{key}")
+    return found
 
 
 def keep(root: str, key: str, entry: Entry) -> None:
@@ -47,12 +55,12 @@ def keep(root: str, key: str, entry: Entry) -> None:
     files.replace(f"{root}/{FOLDER}/{key}", quick_json.dumps(entry._asdict()).encode())
 
 
-def layers(root: str) -> Iterator[str]:
-    """Yield the diff id of each entry that has a layer."""
+def layers(root: str) -> Iterator[Entry]:
+    """Yield each entry that has a layer."""
     for key in keys(root):
-        found = _entry(root, key)
+        found = entry(root, key)
         if found is not None and found.diff_id:
-            yield found.diff_id
+            yield found
 
 
 def mount(root: str, name: str) -> tuple[int, str, bool]:
@@ -65,6 +73,8 @@ def mount(root: str, name: str) -> tuple[int, str, bool]:
     is_new = not os.path.isdir(f"{folder}/{FILES}")
     if is_new:
         os.mkdir(f"{folder}/{FILES}", 0o700)
+    os.close(os.open(f"{folder}/{USED}", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    os.utime(f"{folder}/{USED}")
     fd = os.open(folder, _DIRECTORY)
     fcntl.flock(fd, fcntl.LOCK_SH)
     return fd, f"{folder}/{FILES}", is_new
@@ -89,6 +99,14 @@ def mounts(root: str) -> list[str]:
     return [f"{folder}/{name}" for name in entries(folder)]
 
 
+def used_at(root: str, key: str = "", *, mount: str = "") -> int:
+    """Return when an entry, or the cache mount at the path *mount*, was last used, in ns since 1970; see stat(2)."""
+    for path in (f"{mount}/{USED}", mount) if mount else (f"{root}/{FOLDER}/{key}",):
+        with contextlib.suppress(FileNotFoundError):
+            return os.stat(path).st_mtime_ns
+    return 0
+
+
 def keys(root: str) -> list[str]:
     """Return the keys of all entries."""
     return [name for name in entries(f"{root}/{FOLDER}") if name != MOUNTS]
@@ -99,7 +117,8 @@ def forget(root: str, key: str) -> None:
     files.discard(f"{root}/{FOLDER}/{key}")
 
 
-def _entry(root: str, key: str) -> Entry | None:
+def entry(root: str, key: str) -> Entry | None:
+    """Return the entry of *key*, whether or not its layer is there; None if it is missing or damaged."""
     try:
         found = quick_json.read_own(f"{root}/{FOLDER}/{key}", _SHAPE)
     except ValueError:

@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, Reported
+from tinybox.images import image_events
 from tinybox.images.archives.archive import Unpacked, unpack
 from tinybox.images.original import Recorder, move_missing
 from tinybox.images.reference import parse
@@ -78,6 +79,10 @@ def import_archive(
         _check_content(f"{work.path}/{LAYER}0/fs")
         document = {**_document(unpacked, config or {}), **(more or {})}
         image_id = put(store, work, document, names, public=public)
+    if public:
+        image_events.emit_of_name(store.root, "pull", names[0], image_id)
+    else:
+        image_events.emit(store.root, "import", image_id)
     return store.image(str(names[0]) if names else image_id)
 
 

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError, UsageError
-from tinybox.images import intake, saved
+from tinybox.images import image_events, intake, saved
 from tinybox.images.archives.archive import ErrorContext, free, headers
 from tinybox.images.archives.stream import opened
 from tinybox.images.archives.tree import ENTRIES_MAX
@@ -57,6 +57,7 @@ def load(store: Store, source: BufferedReader) -> list[str]:
             raise ImageError("archive", "there is no image in it", CURE)
         for entry in entries:
             image_id = _add(store, parts, entry)
+            image_events.emit(store.root, "load", image_id)
             loaded += [str(name) for name in entry.names] or [f"sha256:{image_id}"]
     return loaded
 

@@ -11,9 +11,9 @@ import contextlib
 import os
 
 from tinybox.errors import ImageError, Reported
-from tinybox.images import build_cache, content
+from tinybox.images import build_cache, content, image_events
 from tinybox.images.reference import parse
-from tinybox.images.store import ANNOTATION, LAYERED, Store, entries, layer_key, layer_record
+from tinybox.images.store import ANNOTATION, LAYERED, MOUNTED, Store, entries, layer_key, layer_record
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
 
@@ -40,6 +40,7 @@ def remove(store: Store, text: str, *, force: bool = False) -> tuple[list[str], 
         if gone and (set(names) - set(gone) or (force and containers_using(store, image_id))):
             for name in gone:
                 os.unlink(store.link(parse(name)))
+            image_events.emit(store.root, "untag", image_id)
             return gone, []
         tags = [name for name in names if "@" not in name]
         _check_unused(store, text, image_id, [] if force or reference else tags)
@@ -47,6 +48,9 @@ def remove(store: Store, text: str, *, force: bool = False) -> tuple[list[str], 
         os.makedirs(mark, 0o700, exist_ok=True)
         for name in names:
             os.unlink(store.link(parse(name)))
+        if tags:
+            image_events.emit(store.root, "untag", image_id)
+        image_events.emit(store.root, "delete", image_id)
         os.unlink(f"{store.root}/images/{image_id}")
         collect(store)
         os.rmdir(mark)
@@ -65,7 +69,7 @@ def collect(store: Store) -> None:
         return
     used = {layer_key(diff_id) for diff_ids in found for diff_id in diff_ids}
     used.update(map(layer_key, content.wanted(store.root)))
-    used.update(map(layer_key, build_cache.layers(store.root)))
+    used.update(layer_key(entry.diff_id) for entry in build_cache.layers(store.root))
     there = set(os.listdir(f"{store.root}/layers"))
     for key in there - used:
         gone = f"{store.root}/tmp/gone-{key}"
@@ -94,14 +98,15 @@ def collected(store: Store, work: str) -> Iterator[None]:
 
 
 def containers_using(store: Store, image_id: str) -> list[str]:
-    """Return the ids of the containers whose config.json names *image_id* in its annotations."""
+    """Return the ids of the containers that have *image_id* as their image or mounted, by their config.json."""
     users = []
     for container in entries(f"{store.root}/containers"):
         try:
             config = json.read_own(f"{store.root}/containers/{container}/config.json", {"annotations": {}})
         except ValueError:
             continue  # it is damaged: it cannot be started
-        if config is not None and config.get("annotations", {}).get(ANNOTATION) == image_id:
+        annotations = (config or {}).get("annotations", {})
+        if annotations.get(ANNOTATION) == image_id or f"{MOUNTED}{image_id}" in annotations:
             users.append(container)
     return users
 

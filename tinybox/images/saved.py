@@ -12,6 +12,7 @@ import os
 import tarfile
 from typing import IO, TYPE_CHECKING, Any
 
+from tinybox.images import image_events
 from tinybox.images.archives import layers
 from tinybox.images.archives.decompress import CHUNK
 from tinybox.images.intake import workspace
@@ -45,6 +46,7 @@ def save(store: Store, names: Sequence[str], file: IO[bytes]) -> None:
             entries.append(entry)
             tags = dockers.setdefault(listed["Config"], listed)["RepoTags"]
             tags += [tag for tag in listed["RepoTags"] if tag not in tags]
+        saved = dict.fromkeys(store.resolve(name)[0] for name in names)
         index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
         manifest = [{**listed, "RepoTags": listed["RepoTags"] or None} for listed in dockers.values()]
         with Writer(file.fileno()) as out, _opened(out) as archive:
@@ -52,6 +54,8 @@ def save(store: Store, names: Sequence[str], file: IO[bytes]) -> None:
             _add(archive, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
             _add(archive, "index.json", _json(index))
             _add(archive, "manifest.json", _json(manifest))
+    for image_id in saved:
+        image_events.emit(store.root, "save", image_id)
 
 
 def _saved(store: Store, image: Image, blobs: _Blobs) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from tinybox.errors import HostError, ImageError
+from tinybox.errors import HostError, ImageError, NoSuchImageError
 from tinybox.images.reference import Reference, is_id, parse
 from tinybox.linux import quick_json as json
 from tinybox.linux.locks import Lock
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 NO_SUCH = "there is no such image"
 ANNOTATION = "tinybox.image"  # in a container's config.json: the id of its image
+MOUNTED = "tinybox.mounted-image."  # and there, before the id of an image that it has mounted
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # OCI has Go's names of machines
 KEY_LENGTH = 16  # hex digits of a layer's digest in its path
 DIRECTORIES = {"": 0o711, "images": 0o755, "names": 0o755}
@@ -155,6 +156,9 @@ class Store:
         with self.locked():
             image_id, _ = self.resolve(text)
             self.point(new, image_id)
+        from tinybox.images import image_events
+
+        image_events.emit(self.root, "tag", image_id, str(new))
         return self._load(image_id, str(new))
 
     def locked(self, name: str = "store", *, shared: bool = False) -> Lock:
@@ -194,7 +198,7 @@ class Store:
         if found:
             raise ImageError(f"image {text!r}", f"{len(found)} image ids begin so", "give more of the id")
         cure = "'tinybox images' lists all images; 'tinybox pull' and 'tinybox import' add more"
-        raise ImageError(f"image {text!r}", f"{NO_SUCH} in {self.root}", cure)
+        raise NoSuchImageError(f"image {text!r}", f"{NO_SUCH} in {self.root}", cure)
 
     def _load(self, image_id: str, reference: str) -> Image:
         return Image(self.root, image_id, reference, self.record(image_id, reference))

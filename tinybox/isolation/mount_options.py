@@ -67,6 +67,7 @@ class Options:
         self.bind = self.recursive = self.remount = False
         self.copy_up: Callable[[int, int], None] | None = None
         self.idmap = self.deep_idmap = False
+        self.subpath = ""
         self.data: list[str] = []
         for option in options:
             self._take(option)
@@ -87,6 +88,8 @@ class Options:
             self.idmap, self.deep_idmap = True, option == "ridmap"
         elif option == "remount":
             self.remount = True
+        elif option.startswith("subpath="):  # docker's volume-subpath
+            self.subpath = option.removeprefix("subpath=")
         elif option == "tmpcopyup":
             from tinybox.isolation.copy_up import copy_directory
 

@@ -45,6 +45,27 @@ def _close_if_open(fd: int) -> None:
         return
 
 
+def open_now() -> dict[int, tuple[int, int]]:
+    """Return the open descriptors above 2 with the device and inode of each: see proc_pid_fd(5) and fstat(2)."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                info = os.fstat(int(name))
+            except OSError:  # that of this directory, or one that another thread has just closed
+                continue
+            found[int(name)] = (info.st_dev, info.st_ino)
+    return found
+
+
+def close_those(former: dict[int, tuple[int, int]]) -> None:
+    """Close the descriptors that `open_now` has returned, except those that are another file by now; see close(2)."""
+    there = open_now()
+    for fd, identity in former.items():
+        if there.get(fd) == identity:
+            _close_if_open(fd)
+
+
 def close_all_but(keep: Iterable[int]) -> None:
     """Close every file descriptor above 2 that is not in *keep*; see close_range(2)."""
     first = 3

@@ -79,8 +79,8 @@ def refuse(command: CommandLine) -> None:
 
 def version() -> str:
     """Return the text of ``--version``: tinybox's version and the specification's, a line each."""
-    from tinybox import __version__
     from tinybox.container.records.spec import NEWEST
+    from tinybox.version import __version__
 
     return f"tinybox-oci version {__version__}\nspec: {NEWEST}"
 

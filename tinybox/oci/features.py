@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 
-from tinybox import __version__
 from tinybox.container.config import rules
 from tinybox.container.records import spec
 from tinybox.isolation import memory_policy, mount_options, namespaces
 from tinybox.isolation.seccomp import compiler, filters
 from tinybox.linux import capability
+from tinybox.version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -207,5 +207,5 @@ def test_pause_waits_for_an_exec_that_starts(tinybox: Command) -> None:
             assert not frozen(it)
         assert process.communicate(timeout=PATIENCE) == (f"{it.name}\n", "")
         assert frozen(it)
-        one_line(tinybox("exec", it.name, "true"), 125, "is paused")
+        one_line(tinybox("exec", it.name, "true"), 1, "is paused")
         stdout_of(tinybox, "unpause", it.name)

@@ -99,7 +99,7 @@ def test_a_user_list_costs_neither_memory_nor_time(box: Life, kind: str) -> None
     """`exec -u NAME` reports in one line that /etc/passwd of the box cannot be read; UID:GID needs no file."""
     command, cause = UNFIT[kind]
     box.inside(f"rm /etc/passwd; {command}")
-    one_line(frugal(box.tinybox, "exec", "-u", "ana", box.name, "true", timeout=SOON), 125, cause)
+    one_line(frugal(box.tinybox, "exec", "-u", "ana", box.name, "true", timeout=SOON), 126, cause)
     done = frugal(box.tinybox, "exec", "-u", "5:6", box.name, "env", timeout=SOON)  # sh itself would read the file
     assert (done.returncode, done.stderr) == (0, "")
     assert "HOME=/" in done.stdout.splitlines()

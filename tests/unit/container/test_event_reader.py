@@ -19,6 +19,7 @@ from tinybox.container.records.paths import Paths
 from tinybox.container.views import event_reader
 from tinybox.container.views.event_reader import EventSelection
 from tinybox.errors import UsageError
+from tinybox.linux import event_log
 
 TINYBOX = str(Path(sys.executable).with_name("tinybox"))
 
@@ -91,7 +92,7 @@ def test_rotation_while_following(paths: Paths, monkeypatch: pytest.MonkeyPatch)
     """Events before and after the rotation of the log are all seen."""
     reading = event_reader.read(paths, EventSelection(paths, 0, None))
     assert [event["Action"] for event in next(reading)] == ["create", "die", "health_status: healthy"]
-    monkeypatch.setattr(events, "LARGEST", 100)
+    monkeypatch.setattr(event_log, "LARGEST", 100)
     for action in ("one", "two"):
         events.emit(paths, "d" * 64, action)
     assert os.path.exists(paths.events + ".1")
@@ -143,7 +144,7 @@ def test_formats(paths: Paths) -> None:
 
 def test_a_full_log_is_rotated_once(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that finds the log already rotated by another one does not rotate it again: no events are lost."""
-    monkeypatch.setattr(events, "LARGEST", os.path.getsize(paths.events))
+    monkeypatch.setattr(event_log, "LARGEST", os.path.getsize(paths.events))
     write, began = os.write, False
 
     def slowly(fd: int, data: bytes) -> int:

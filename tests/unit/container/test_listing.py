@@ -71,6 +71,10 @@ FILTERS = {
     "ancestor=abababababab": ["unseen", "badly", "well", "made"],
     "before=badly": ["well", "made"],
     "since=badly": ["unseen"],
+    "is-task=false": ["unseen", "badly", "well", "made"],
+    "is-task=true": [],
+    " NAME = ell ": ["well"],
+    "": ["unseen", "badly", "well", "made"],
 }
 
 

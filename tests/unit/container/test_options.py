@@ -8,7 +8,7 @@ import pytest
 
 from tinybox.cli import completion
 from tinybox.cli.commands import life
-from tinybox.compose import service_keys
+from tinybox.compose.reading import service_keys
 from tinybox.container.config import configure, fields, option_values
 from tinybox.container.config.options import OF_ONE_FIELD, OPTIONS, Option
 from tinybox.container.records import spec

@@ -20,8 +20,9 @@ import pytest
 from tests.support.boxes import patience
 from tests.support.image_archives import Place, archive, header, regular
 from tests.support.slowness import SLOWNESS
-from tinybox.compose import document, dotenv, order, overriding
-from tinybox.compose.service import Service
+from tinybox.compose import order
+from tinybox.compose.reading import document, dotenv, overriding
+from tinybox.compose.reading.service import Service
 from tinybox.container.config import option_values
 from tinybox.container.process import wait_loop
 from tinybox.errors import ImageError, UsageError

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from tinybox import __version__
 from tinybox.cli.formatting.functions import as_json
 from tinybox.cli.formatting.options import print_lines
-from tinybox.cli.formatting.template import Template
+from tinybox.cli.formatting.template import Template, unescaped
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import host_facts, units
 from tinybox.errors import printable
+from tinybox.version import __version__
 
 FORMAT = click.option(
     "-f", "--format", "style", default="", metavar="FORMAT", help="json, or a template such as '{{.Server.Version}}'."
@@ -23,7 +23,7 @@ def _print(facts: dict[str, Any], style: str, lines: list[str]) -> None:
     if style == "json":
         lines = [as_json(facts)]
     elif style:
-        lines = [Template(style.replace("\\t", "\t").replace("\\n", "\n")).render(facts)]
+        lines = [Template(unescaped(style)).render(facts)]
     else:
         lines = [printable(line) for line in lines]
     print_lines(lines)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from tinybox.cli.before_run import check_runtime, refuse_seeing, warn_of_another_processor, warn_of_host_changes
+from tinybox.cli.before_run import check_runtime, refuse_seeing, warn_of_host_changes, warn_of_options
 from tinybox.cli.pulling import MISSING, checked, with_image
 from tinybox.cli.several import each
 from tinybox.container import launch, lifecycle
-from tinybox.container.monitor import attach, attach_protocol, background
+from tinybox.container.monitor import attach, attach_protocol, background, starting
 from tinybox.container.process import detaching, wait_loop
 from tinybox.container.process.handles import Handles
-from tinybox.container.records import host, naming, state, waking
+from tinybox.container.records import events, host, naming, state, waking
 from tinybox.container.records.paths import Paths
-from tinybox.errors import StateError, TinyboxError, UsageError
+from tinybox.errors import StateError, UsageError
 from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ def run_attached(image: str, command: list[str], options: dict[str, Any]) -> int
     detaching.key_bytes(options.get("detach_keys") or detaching.DETACH)
     container = _registered(image, command, options, at_once=True)
     keys, interactive = options.get("detach_keys", ""), bool(options["interactive"])
-    return _begin_attached(container.paths, container, interactive=interactive, keys=keys, proxy=False)
+    return begin_attached(container.paths, container, interactive=interactive, keys=keys, proxy=False)
 
 
 def _registered(
@@ -45,7 +45,7 @@ def _registered(
     policy = checked(options.get("pull", MISSING))
     make = lambda: launch.register(image, command, options, Handles(), at_once=at_once)  # noqa: E731
     container = with_image(image, make, policy, options.get("platform", ""), quiet=bool(options.get("quiet")))
-    warn_of_another_processor(container)
+    warn_of_options(container)
     return container
 
 
@@ -82,9 +82,7 @@ def start(names: tuple[str, ...], *, attached: bool, interactive: bool, keys: st
 
 
 def _start(paths: Paths, here: host.Host, name: str) -> None:
-    container = launch.owned(paths, here, name)
-    if container is not None:
-        begin(container)
+    starting.start(paths, here, name, warn_of_host_changes)
 
 
 def restore(
@@ -97,17 +95,11 @@ def restore(
     here = host.read(paths.cache)
     here.check()
 
-    def own(name: str) -> lifecycle.Container:
-        try:
-            return _owned_with_checkpoint(paths, here, name, checkpoint, folder)
-        except TinyboxError as error:
-            error.status = 1  # as docker start
-            raise
-
     if attached or interactive:
         detaching.key_bytes(keys or detaching.DETACH)
-        return _begin_attached(paths, own(names[0]), interactive=interactive, keys=keys)
-    return each(names, lambda name: begin(own(name)))
+        container = _owned_with_checkpoint(paths, here, names[0], checkpoint, folder)
+        return begin_attached(paths, container, interactive=interactive, keys=keys)
+    return each(names, lambda name: begin(_owned_with_checkpoint(paths, here, name, checkpoint, folder)))
 
 
 def _owned_with_checkpoint(
@@ -132,13 +124,15 @@ def _start_attached(paths: Paths, here: host.Host, name: str, *, interactive: bo
     container = launch.owned(paths, here, name, terminal.window())
     if container is None:
         return attach_to(name, stdin=interactive, keys=keys)
-    return _begin_attached(paths, container, interactive=interactive, keys=keys)
+    return begin_attached(paths, container, interactive=interactive, keys=keys)
 
 
-def _begin_attached(
+def begin_attached(
     paths: Paths, container: lifecycle.Container, *, interactive: bool, keys: str, proxy: bool = True
 ) -> int:
+    """Start a registered container under a monitor, attached from its first byte of output on; return its status."""
     connection, monitor_end = attach_protocol.pair()
+    container.emit("attach")
     with wait_loop.Signals() as signals:
         begin(container, monitor_end)
         monitor_end.close()
@@ -161,6 +155,7 @@ def attach_to(name: str, *, stdin: bool = True, proxy: bool = True, keys: str = 
         cause = "runs in the foreground, with --rm and without a terminal of its own"
         raise StateError(f"container {name}", cause, "run it with -d, with -it, or without --rm") from error
     waking.owner_of(now["pid"])
+    events.emit(paths, container, "attach", now["annotations"])
     with wait_loop.Signals() as signals:
         inside = bool(now.get("terminal"))
         return attach.attend(

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybox.cli.commands import listing
+from tinybox.cli.commands import listing, volumes
 from tinybox.cli.commands.image import images
 from tinybox.cli.formatting.options import format_option, print_lines
 from tinybox.cli.formatting.table import Columns, Row, Table
+from tinybox.cli.formatting.template import Template, unescaped
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import units
 from tinybox.container.views.disk_usage import DiskUsage, Total
-from tinybox.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +29,8 @@ def _reclaimable(total: Total) -> str:
     return f"{_size(total.reclaimable)}{share}"
 
 
+USUAL = "Type TotalCount Active Size Reclaimable"
+RAW = "type:Type total:TotalCount active:Active size:Size reclaimable:Reclaimable"
 COLUMNS: Columns = {
     "Type": ("TYPE", lambda total: total.kind),
     "TotalCount": ("TOTAL", lambda total: str(total.total)),
@@ -55,26 +56,31 @@ IMAGES: Columns = {
     "Containers": ("CONTAINERS", lambda use: str(use.containers)),
 }
 VOLUMES: Columns = {
-    "Name": ("VOLUME NAME", lambda use: use.volume.name),
+    **_of(volumes.COLUMNS, lambda use: use.volume),
     "Links": ("LINKS", lambda use: str(use.links)),
     "Size": ("SIZE", lambda use: _size(use.size)),
 }
 CACHE: Columns = {
     "ID": ("CACHE ID", lambda use: use.id),
+    "Parent": ("PARENT", lambda _: ""),
     "CacheType": ("CACHE TYPE", lambda use: use.kind),
+    "Description": ("DESCRIPTION", lambda use: use.kind),
     "Size": ("SIZE", lambda use: _size(use.size)),
+    "CreatedAt": ("CREATED AT", lambda use: units.local(use.created)),
+    "CreatedSince": ("CREATED", lambda use: units.ago(use.created, time.time_ns())),
     "Shared": ("SHARED", lambda use: str(use.is_shared).lower()),
 }
 
 
-def _containers() -> Columns:
+def containers() -> Columns:
+    """Return the columns of `ps`, with the size of all files that are the container's own."""
     columns = _of(listing.columns(full=False, now=time.time_ns()), lambda use: use.listed)
     return {**columns, "Size": ("SIZE", lambda use: _size(use.size))}
 
 
 @click.command("df")
 @click.option("-v", "--verbose", is_flag=True, help="List each image, container, volume and entry of the build cache.")
-@format_option("Type TotalCount Active Size Reclaimable")
+@format_option(USUAL)
 def df(style: str, *, verbose: bool) -> None:
     """Show how much space images, containers, volumes and the build cache take, and how much can be freed.
 
@@ -82,27 +88,19 @@ def df(style: str, *, verbose: bool) -> None:
     """
     usage = DiskUsage(Paths())
     if not verbose:
-        print_lines(Table(COLUMNS, style, "Type TotalCount Active Size Reclaimable").lines(usage.totals()))
+        print_lines(Table(COLUMNS, style, USUAL, RAW).lines(usage.totals()))
         return
     parts: list[tuple[str, str, Columns, str, list[Any]]] = [
         ("Images", "Images", IMAGES, "Repository Tag ID CreatedSince Size SharedSize UniqueSize Containers",
          usage.images()),
-        ("Containers", "Containers", _containers(), "ID Image Command LocalVolumes Size RunningFor Status Names",
+        ("Containers", "Containers", containers(), "ID Image Command LocalVolumes Size RunningFor Status Names",
          usage.containers),
         ("Volumes", "Local Volumes", VOLUMES, "Name Links Size", usage.volumes),
         ("BuildCache", "Build cache", CACHE, "ID CacheType Size Shared", usage.cache),
     ]  # fmt: skip
-    if style == "json":
-        found = {key: [_known(columns, row) for row in rows] for key, _, columns, _, rows in parts}
-        print(json.dumps(found, separators=(",", ":")))
-    elif style:
-        raise UsageError(f"--format {style}", "is not supported with --verbose", "json, or leave one of them out")
+    if style not in ("", "table"):
+        template = Template("{{json .}}" if style == "json" else unescaped(style))
+        print(template.render({key: [Row(columns, row) for row in rows] for key, _, columns, _, rows in parts}))
     else:
         for _, title, columns, usual, rows in parts:
             print_lines([f"{title} space usage:", "", *Table(columns, "", usual).lines(rows), ""])
-
-
-def _known(columns: Columns, row: Any) -> dict[str, Any]:
-    """Return the row's columns that are values, not functions."""
-    values = Row(columns, row)
-    return {name: values[name] for name in values if not callable(values[name])}

@@ -1,4 +1,4 @@
-"""`tinybox events`: print the events of containers (create, start, die ...) as text, as JSON or by a template."""
+"""`tinybox events`: print what happens to containers, images, networks and volumes, as text, JSON or by a template."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from tinybox.cli.formatting.functions import as_json
 from tinybox.cli.formatting.options import filter_option
-from tinybox.cli.formatting.template import Template
+from tinybox.cli.formatting.template import Template, unescaped
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import event_reader, units
 from tinybox.errors import printable
@@ -22,10 +22,13 @@ SECOND = units.SECOND
 
 def in_dockers_form(event: dict[str, Any]) -> dict[str, Any]:
     """Return one event with docker's keys, for templates and for --format json."""
+    older: dict[str, Any] = {}  # docker keeps these for containers and images
+    if event["Type"] in ("container", "image"):
+        older = {"status": event["Action"], "id": event["id"]}
+    if image := event["Attributes"].get("image"):
+        older["from"] = image
     return {
-        "status": event["Action"],
-        "id": event["id"],
-        "from": event["Attributes"].get("image", ""),
+        **older,
         "Type": event["Type"],
         "Action": event["Action"],
         "Actor": {"ID": event["id"], "Attributes": event["Attributes"]},
@@ -40,12 +43,12 @@ def _formatter(style: str) -> Callable[[dict[str, Any]], str]:
         return lambda event: printable(event_reader.line(event))
     if style == "json":
         return lambda event: as_json(in_dockers_form(event))
-    template = Template(style.replace("\\t", "\t"))
+    template = Template(unescaped(style))
     names = {"ID": "id", "Status": "status", "From": "from", "Time": "time", "TimeNano": "timeNano", "Scope": "scope"}
 
     def render(event: dict[str, Any]) -> str:
         known = in_dockers_form(event)
-        return template.render({**{name: known[key] for name, key in names.items()}, **known})
+        return template.render({**{name: known.get(key, "") for name, key in names.items()}, **known})
 
     return render
 
@@ -58,7 +61,10 @@ def _formatter(style: str) -> Callable[[dict[str, Any]], str]:
     "--format", "style", default="", metavar="FORMAT", help="json, or a template such as '{{.Action}} {{.ID}}'."
 )
 def events(since: str, until: str, filters: tuple[str, ...], style: str) -> None:
-    """Show the events of containers (create, start, die, oom, stop, pause, rename, destroy ...) as they happen."""
+    """Show what happens to containers (create, start, die ...), images, networks and volumes.
+
+    Several values of one key of --filter are alternatives; all keys must agree, and all labels.
+    """
     paths, now = Paths(), time.time_ns()
     show = _formatter(style)
     selection = event_reader.EventSelection(

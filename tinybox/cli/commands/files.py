@@ -8,8 +8,8 @@ import sys
 import click
 
 from tinybox.cli import completion
-from tinybox.cli.whole_file import appearing
 from tinybox.container.files import copy
+from tinybox.container.files.whole_file import appearing
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import units
 from tinybox.errors import UsageError, printable

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinybox.cli import completion
-from tinybox.cli.formatting.template import Template
+from tinybox.cli.formatting.details import print_details
 from tinybox.container.network import published_ports
 from tinybox.container.records import naming
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import disk_usage, inspection, listing
-from tinybox.errors import ImageError, StateError, TinyboxError, UsageError
+from tinybox.errors import ImageError, StateError, UsageError
 from tinybox.images.store import NO_SUCH, Store
 
 if TYPE_CHECKING:
@@ -53,10 +51,10 @@ def _network(paths: Paths, name: str) -> dict[str, Any]:
 
 
 def _volume(paths: Paths, name: str) -> dict[str, Any]:
-    from tinybox.cli.commands.volumes import as_dict
     from tinybox.container.storage import volumes
+    from tinybox.container.views import volume_inspection
 
-    return as_dict(volumes.find(paths, name))
+    return volume_inspection.as_dict(volumes.find(paths, name))
 
 
 def _known(paths: Paths, name: str, kind: str, *, size: bool) -> dict[str, Any]:
@@ -113,21 +111,8 @@ def inspect_container(names: tuple[str, ...], style: str, *, size: bool) -> int:
 
 def _print(names: tuple[str, ...], style: str, kind: str, *, size: bool = False) -> int:
     """Print the details of each name of this *kind*, and an error for each one that is missing; return the status."""
-    template = Template("{{json .}}" if style == "json" else style)
-    paths, found, failed = Paths(), [], []
-    for name in names:
-        try:
-            known = _known(paths, name, kind, size=size)
-            found.append(template.render(known) if style else known)
-        except TinyboxError as error:
-            failed.append(f"tinybox: {error}")
-    if style:
-        click.echo("".join(f"{line}\n" for line in found), nl=False)
-    else:
-        click.echo(json.dumps(found, indent=4))
-    for line in failed:
-        print(line, file=sys.stderr)
-    return 1 if failed else 0
+    paths = Paths()
+    return print_details(names, style, lambda name: _known(paths, name, kind, size=size))
 
 
 @click.command()

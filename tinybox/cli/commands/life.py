@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinybox.cli import completion
+from tinybox.cli import completion, statuses
+from tinybox.cli.before_run import warn_of_host_changes
 from tinybox.cli.commands import detached
 from tinybox.cli.run_command import declared, table_command
 from tinybox.cli.several import each
-from tinybox.container import control, launch
+from tinybox.container import control
 from tinybox.container import update as updating
 from tinybox.container.config import option_values
 from tinybox.container.config.options import OPTIONS
-from tinybox.container.process import wait_loop
+from tinybox.container.monitor import starting
 from tinybox.container.process.handles import Handles
 from tinybox.container.records import host, naming
 from tinybox.container.records.paths import Paths
-from tinybox.errors import UsageError
+from tinybox.errors import OptionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +43,9 @@ LIVING_NAME = click.argument("name", metavar="CONTAINER", shell_complete=complet
 
 
 def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: float | None) -> float | None:
-    """Return *seconds*; UsageError for nan, inf, and more than the kernel can wait."""
+    """Return *seconds*; OptionError for nan, inf, and more than the kernel can wait."""
     if seconds is not None and not abs(seconds) <= option_values.TIME_MOST:
-        raise UsageError(f"--time {seconds}", "is not a time in seconds", "10 is usual; -1: no limit")
+        raise OptionError(f"--time {seconds}", "is not a time in seconds", "10 is usual; -1: no limit")
     return seconds
 
 
@@ -121,7 +122,7 @@ def execute(name: str, command: tuple[str, ...], **options: Any) -> int:
 
 
 def _execute(name: str, command: tuple[str, ...], options: dict[str, Any], departure: Departure | None = None) -> int:
-    from tinybox.container.execute import Execution
+    from tinybox.container import execute as executing
 
     paths = Paths()
     here = host.read(paths.cache)
@@ -134,15 +135,11 @@ def _execute(name: str, command: tuple[str, ...], options: dict[str, Any], depar
     handles = Handles((stdin, out, err), interactive=stdin == 0, watched=not options["detach"])
     if departure is not None:
         departure.area, handles.leaving = here.arguments, departure
-    with control.running(paths, name) as target, wait_loop.Signals() as signals:
-        running = Execution(paths, here, target, command, options, handles)
-        if not options["detach"]:
-            ending = running.run(signals)
-            if ending.complaint:
-                print(f"tinybox: {ending.complaint}", file=sys.stderr)
-            return ending.status
-        running.leave()
-    return 0
+    with statuses.of_program(detached=options["detach"]):
+        ending = executing.execute(paths, here, name, command, options, handles)
+    if ending is not None and ending.complaint:
+        print(f"tinybox: {ending.complaint}", file=sys.stderr)
+    return 0 if ending is None else ending.status
 
 
 @click.command()
@@ -172,13 +169,7 @@ def restart(names: tuple[str, ...], seconds: float | None, signal_word: str) -> 
     paths = Paths()
     here = host.read(paths.cache)
     here.check()
-
-    def again(name: str) -> None:
-        control.stop(paths, name, seconds, signal_word)
-        container = launch.owned(paths, here, name)
-        if container is not None:
-            detached.begin(container)
-
+    again = lambda name: starting.restart(paths, here, name, seconds, signal_word, warn_of_host_changes)  # noqa: E731
     return each(names, again)
 
 
@@ -241,4 +232,5 @@ def update(names: tuple[str, ...], **options: str | None) -> int:
     given = {key: value for key, value in options.items() if value is not None}
     if not given:
         raise UsageError("update", "no option was given", "tinybox update --help lists them")
+    updating.check(given)
     return each(names, lambda name: updating.update(paths, here, name, given))

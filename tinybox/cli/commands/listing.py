@@ -10,14 +10,18 @@ from tinybox.cli.formatting.options import filter_option, format_option, no_trun
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.container.network import published_ports
 from tinybox.container.records.paths import Paths
-from tinybox.container.views import disk_usage, listing, units
+from tinybox.container.views import disk_usage, listing, network_inspection, units
 from tinybox.container.views.container_filters import KEYS, ContainerFilter
 from tinybox.container.views.listing import Listed
 from tinybox.container.views.status_text import status
 from tinybox.errors import printable
 
 USUAL = "ID Image Command RunningFor Status Ports Names"
-FIELDS = f"{USUAL} Size CreatedAt State Labels Label Mounts LocalVolumes"
+FIELDS = f"{USUAL} Size CreatedAt State Labels Label Mounts Networks LocalVolumes Platform"
+RAW = (
+    "container_id:ID image:Image command:Command created_at:CreatedAt state:State status:Status names:Names "
+    "labels:Labels ports:Ports"
+)
 SHORT, COMMAND_WIDTH = 12, 20
 
 
@@ -41,6 +45,8 @@ def columns(*, full: bool, now: int) -> Columns:
         "Labels": ("LABELS", lambda c: ",".join(f"{key}={value}" for key, value in sorted(c.labels.items()))),
         "Label": ("", lambda c: lambda key: c.labels.get(key, "")),
         "Mounts": ("MOUNTS", lambda c: ",".join(cut(mount.get("Name") or mount["Source"], 15) for mount in c.mounts())),
+        "Networks": ("NETWORKS", lambda c: ",".join(network_inspection.names(c))),
+        "Platform": ("PLATFORM", lambda _: None),  # as in docker, whose store of images does not say it
         "LocalVolumes": ("LOCAL VOLUMES", lambda c: str(sum(mount["Type"] == "volume" for mount in c.mounts()))),
     }
 
@@ -77,7 +83,7 @@ def ps(
 ) -> None:
     """List the running containers, or with -a all containers, the newest first."""
     no_trunc = shown["no_trunc"]
-    table = Table(columns(full=no_trunc, now=time.time_ns()), style, f"{USUAL} Size" if shown["size"] else USUAL)
+    table = Table(columns(full=no_trunc, now=time.time_ns()), style, f"{USUAL} Size" if shown["size"] else USUAL, RAW)
     found = _chosen(Paths(), filters, all_of_them=all_of_them, newest=1 if latest else last)
     if quiet and not style:
         lines = [listed.id if no_trunc else listed.id[:SHORT] for listed in found]

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tinybox.cli import completion
-from tinybox.container.records import spec
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import inspection, listing, log_reader, units
-from tinybox.errors import StateError, UsageError, printable
+from tinybox.errors import UsageError, printable
 from tinybox.text_values import is_whole
 
 if TYPE_CHECKING:
@@ -81,9 +80,7 @@ def logs(container: str, since: str, until: str, tail: str, *, follow: bool, tim
     """
     paths, now = Paths(), time.time_ns()
     listed = listing.find(paths, container)
-    if listed.annotations.get(spec.LOG_DRIVER) == "none":
-        cause = "has no log: configured logging driver does not support reading"
-        raise StateError(f"container {container}", cause, "run it without --log-driver none")
+    log_reader.check(listed)
     selection = log_reader.Selection(
         units.moment("--since", since, now) if since else 0,
         units.moment("--until", until, now) if until else 0,

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinybox.cli import completion, several
+from tinybox.cli.formatting.details import print_details
 from tinybox.cli.formatting.options import (
     filter_option,
     format_option,
-    label_option,
     no_trunc_option,
     print_lines,
+    prune_filter_option,
     quiet_option,
 )
 from tinybox.cli.formatting.table import Columns, Table
-from tinybox.cli.formatting.template import Template
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.container import connections
 from tinybox.container.network import definitions, making
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import network_inspection, units
-from tinybox.container.views.filter_values import Filter, truth
+from tinybox.container.views.filter_values import PRUNE_KEYS, Filter, truth
 from tinybox.errors import StateError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     Test = Callable[[Network], bool]
 
 USUAL = "ID Name Driver Scope"
+RAW = "network_id:ID name:Name driver:Driver scope:Scope"
 FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 
 
@@ -47,6 +46,7 @@ def columns(*, whole: bool) -> Columns:
         "Name": ("NAME", lambda network: network.name),
         "Driver": ("DRIVER", lambda network: network.driver),
         "Scope": ("SCOPE", lambda _: "local"),
+        "IPv4": ("IPV4", lambda network: str(bool(network.subnet)).lower()),
         "IPv6": ("IPV6", lambda network: str(bool(network.subnet6)).lower()),
         "Internal": ("INTERNAL", lambda network: str(network.internal).lower()),
         "Labels": (
@@ -101,7 +101,7 @@ def network() -> None:
 @network.command("ls")
 @quiet_option()
 @filter_option(FILTERS)
-@format_option(f"{USUAL} IPv6 Internal Labels Label CreatedAt")
+@format_option(f"{USUAL} IPv4 IPv6 Internal Labels Label CreatedAt")
 @no_trunc_option()
 def ls(filters: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> None:
     """List the networks."""
@@ -111,7 +111,7 @@ def ls(filters: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> 
     if quiet:
         lines = [each.id if no_trunc else each.id[:12] for each in found]
     else:
-        lines = Table(columns(whole=no_trunc), style, USUAL).lines(found)
+        lines = Table(columns(whole=no_trunc), style, USUAL, RAW).lines(found)
     print_lines(lines)
 
 
@@ -131,6 +131,10 @@ def ls(filters: tuple[str, ...], style: str, *, quiet: bool, no_trunc: bool) -> 
 @click.option(
     "--aux-address", "reserved", multiple=True, metavar="NAME=ADDRESS", help="An IPv4 address that no box is given."
 )
+@click.option("--attachable", is_flag=True, help="Without effect: boxes can always be connected.")
+@click.option("--scope", type=click.Choice(["local"]), default="local", help="The network is of this machine.")
+@click.option("--ipam-driver", type=click.Choice(["default"]), default="default", help="tinybox chooses addresses.")
+@click.option("--ipam-opt", "ipam_options", multiple=True, metavar="KEY=VALUE", help="Only shown by inspect.")
 @click.option("--internal", is_flag=True, help="Without a route out of the network or into it.")
 @click.option("--ipv4", type=bool, default=True, metavar="true", help="A network always has an IPv4 subnet.")
 @click.option("--ipv6", is_flag=True, help="Also choose an IPv6 subnet.")
@@ -142,6 +146,8 @@ def create(
     ipv4: bool, **more: Any
 ) -> None:  # fmt: skip
     """Make the network NAME, and print its id."""
+    more["ipam_options"] = pairs(more["ipam_options"])
+    del more["scope"], more["ipam_driver"]  # each of them has one value
     if not ipv4:
         raise UsageError("--ipv4=false", "a network of IPv6 alone is not supported", "leave it out, and add --ipv6")
     if driver != "bridge":
@@ -177,36 +183,34 @@ def rm(names: tuple[str, ...], *, force: bool) -> int:
 
 
 @network.command("inspect")
-@click.option("-f", "--format", "style", default="json", metavar="FORMAT", help="json, or a template.")
+@click.option("-f", "--format", "style", default="", metavar="FORMAT", help="json, or a template.")
+@click.option("-v", "--verbose", is_flag=True, help="Without effect: there are no services of a swarm to show.")
 @NAMES
-def inspect(names: tuple[str, ...], style: str) -> int:
+def inspect(names: tuple[str, ...], style: str, *, verbose: bool) -> int:  # noqa: ARG001
     """Show all details of networks, and the containers that are connected to them."""
-    paths, found, failed = Paths(), [], False
-    for name in names:
-        try:
-            found.append(network_inspection.as_dict(paths, definitions.find(paths, name)))
-        except StateError as error:
-            print(f"tinybox: {error}", file=sys.stderr)
-            failed = True
-    if style == "json":
-        print(json.dumps(found, indent=4))
-    else:
-        template = Template(style.replace("\\t", "\t").replace("\\n", "\n"))
-        print("".join(f"{template.render(each)}\n" for each in found), end="")
-    return int(failed)
+    paths = Paths()
+    return print_details(names, style, lambda name: network_inspection.as_dict(paths, definitions.find(paths, name)))
 
 
 @network.command("connect")
 @click.option("--ip", "address", default="", metavar="ADDRESS", help="Its IPv4 address in the network.")
 @click.option("--ip6", "address6", default="", metavar="ADDRESS", help="Its IPv6 address in the network.")
 @click.option("--alias", "aliases", multiple=True, metavar="NAME", help="Another name for it in the network.")
+@click.option("--link-local-ip", "link_local", multiple=True, metavar="ADDRESS", help="Another, link-local address.")
+@click.option("--gw-priority", "priority", type=int, default=0, metavar="NUMBER",
+              help="The network of the highest number has the default route.")  # fmt: skip
+@click.option("--driver-opt", "options", multiple=True, metavar="KEY=VALUE",
+              help="com.docker.network.endpoint.ifname=NAME, or .sysctls=net.ipv4.conf.IFNAME.KEY=VALUE.")  # fmt: skip
 @NAME
 @click.argument("container", shell_complete=completion.containers)
-def connect(name: str, container: str, address: str, address6: str, aliases: tuple[str, ...]) -> None:
+def connect(name: str, container: str, aliases: tuple[str, ...], options: tuple[str, ...], **more: Any) -> None:
     """Connect CONTAINER, running or not, to NETWORK."""
     paths = Paths()
     found = definitions.find(paths, name)
-    request: EndpointRequest = {"name": found.name, "aliases": list(aliases), "address": address, "address6": address6}
+    more["link_local"] = list(more["link_local"])
+    request: EndpointRequest = {"name": found.name, "aliases": list(aliases), **more}  # type: ignore[typeddict-item]
+    if options:
+        request["driver_options"] = pairs(options)
     connections.connect(paths, found, container, request)
 
 
@@ -221,15 +225,16 @@ def disconnect(name: str, container: str, *, force: bool) -> None:
 
 @network.command("prune")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
-@label_option()
+@prune_filter_option()
 def prune(filters: tuple[str, ...], *, force: bool) -> None:
     """Remove the networks to which no container is connected."""
     from tinybox.cli.commands.prune import confirm
 
-    if not force and not confirm(["all custom networks not used by at least one container"]):
-        return
     paths = Paths()
-    removed = making.prune(paths, NetworkFilter(paths, filters, ("label",)))
+    matches = NetworkFilter(paths, filters, PRUNE_KEYS)
+    if not force and not confirm(["all custom networks not used by at least one container"], filters):
+        return
+    removed = making.prune(paths, matches)
     if removed:
         print("Deleted Networks:", *removed, "", sep="\n")
 

@@ -11,6 +11,7 @@ import click
 from tinybox.cli import completion
 from tinybox.cli.formatting.options import format_option, print_lines
 from tinybox.cli.formatting.table import Columns, Table
+from tinybox.container.records import events
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import listing, namespaces, processes, units
 from tinybox.errors import UsageError, printable
@@ -68,12 +69,14 @@ def top(container: str, style: str, ps_options: tuple[str, ...]) -> None:
 
     With options of ps(1) after CONTAINER, such as aux or -o pid,comm, the host's ps prints them; it has to print PIDs.
     """
+    listed = listing.find(Paths(), container)
+    events.emit(listed.paths, listed.id, "top", listed.annotations)
     if ps_options:
         if style:
             raise UsageError("--format", "does not go with options of ps", "leave one of them out")
-        print_lines(map(printable, processes.by_ps(listing.find(Paths(), container), ps_options)))
+        print_lines(map(printable, processes.by_ps(listed, ps_options)))
         return
-    _show(Table(top_columns(time.time()), style, TOP), processes.of(listing.find(Paths(), container)))
+    _show(Table(top_columns(time.time()), style, TOP), processes.of(listed))
 
 
 TREE_COLUMNS: Columns = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -10,20 +11,23 @@ import click
 from tinybox.build import cache
 from tinybox.cli.formatting.options import prune_filter_option
 from tinybox.container import pruning
+from tinybox.container.config import option_values
 from tinybox.container.network import making
 from tinybox.container.pruning import Removed
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import units
-from tinybox.container.views.filter_values import Filter
-from tinybox.container.views.image_list import PRUNE_KEYS, ListedImage
-from tinybox.errors import UsageError
+from tinybox.container.views.filter_values import PRUNE_KEYS, Filter, truth
+from tinybox.container.views.image_list import ListedImage
+from tinybox.errors import OptionError, UsageError
 from tinybox.images.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tinybox.build.cache import Item
     from tinybox.images.store import Image
 
+CACHE_KEYS = ("id", "type", "until", "unused-for")
 DANGLING, UNUSED = "dangling images", "images without at least one container associated to them"
 
 
@@ -86,13 +90,26 @@ def _print(removed: dict[str, Removed]) -> None:
     print(f"Total reclaimed space: {units.decimal_size(sum(removal.size for removal in removed.values()))}")
 
 
+class PruneFilter(Filter):
+    """The --filter options of `image prune`; *dangling* is false with dangling=false, which is --all."""
+
+    def __init__(self, filters: tuple[str, ...]) -> None:
+        self.dangling = True
+        super().__init__(filters, (*PRUNE_KEYS, "dangling"))
+
+    def _dangling(self, value: str) -> Callable[[object], bool]:
+        self.dangling = truth("dangling", value)
+        return lambda _: True
+
+
 @click.command("prune")
 @click.option("-a", "--all", "all_of_them", is_flag=True, help="Every image that no container uses.")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 @prune_filter_option()
 def prune_images(filters: tuple[str, ...], *, all_of_them: bool, force: bool) -> None:
     """Remove images without a name that no container uses; print the freed space."""
-    matches = Filter(filters, PRUNE_KEYS)
+    matches = PruneFilter(filters)
+    all_of_them = all_of_them or not matches.dangling
     if not force:
         print(f"WARNING! This will remove all {UNUSED if all_of_them else DANGLING}.")
         if not _asked():
@@ -113,13 +130,46 @@ def prune_containers(filters: tuple[str, ...], *, force: bool) -> None:
     _print({"Deleted Containers": pruning.containers(Paths(), matches if matches.values else None)})
 
 
+class CacheFilter(Filter):
+    """A test whether an item of the build cache matches every --filter KEY=VALUE of `builder prune`."""
+
+    def __init__(self, filters: tuple[str, ...]) -> None:
+        super().__init__(filters, CACHE_KEYS)
+
+    def _until(self, value: str) -> Callable[[Item], bool]:
+        limit = units.moment("--filter until", value, time.time_ns())
+        return lambda item: item.used < limit
+
+    _unused_for = _until  # its older name
+
+    def _id(self, value: str) -> Callable[[Item], bool]:
+        return lambda item: bool(value) and item.id.startswith(value)
+
+    def _type(self, value: str) -> Callable[[Item], bool]:
+        return lambda item: item.kind == value
+
+
 @click.command("prune")
 @click.option("-a", "--all", "_all", is_flag=True, help="Has no effect: every entry is removed in any case.")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
-def prune_cache(*, _all: bool, force: bool) -> None:
+@click.option("--keep-storage", "--reserved-space", "keep", default="", metavar="SIZE",
+              help="Keep the entries that were used last, up to SIZE.")  # fmt: skip
+@click.option("--filter", "filters", multiple=True, metavar="until=TIME|type=TYPE|id=ID",
+              help="Only entries not used since TIME (24h), or of TYPE regular or exec.cachemount.")  # fmt: skip
+def prune_cache(keep: str, filters: tuple[str, ...], *, _all: bool, force: bool) -> None:
     """Remove the build cache, with its cache mounts that no build uses, and print the freed space."""
+    matches, most = CacheFilter(filters), _size(keep)
     if not force:
         print("WARNING! This will remove all build cache.")
         if not _asked():
             return
-    _print({"": Removed([], cache.clear(Store(Paths().root)))})
+    gone, freed = cache.prune(Store(Paths().root), matches, most)
+    _print({"Deleted build cache objects": Removed(gone, freed)})
+
+
+def _size(text: str) -> int:
+    """Return the size of --keep-storage in bytes; OptionError: it is none."""
+    try:
+        return option_values.size("keep-storage", text) if text else 0
+    except UsageError as error:
+        raise OptionError(error.thing, error.cause, error.cure) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,17 +11,16 @@ from tinybox.cli import completion
 from tinybox.cli.formatting.options import format_option, no_trunc_option
 from tinybox.cli.formatting.table import Columns, Table
 from tinybox.container.records.paths import Paths
-from tinybox.container.views import listing, units
+from tinybox.container.views import listing, statistics, units
 from tinybox.container.views.listing import Listed
-from tinybox.container.views.statistics import Sample
-from tinybox.errors import StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 USUAL = "ID Name CPUPerc MemUsage MemPerc NetIO BlockIO PIDs"
-INTERVAL = 1.0  # seconds between two samples
 CLEAR = "\033[H\033[J"
 UNKNOWN = "--"
-
-Pair = tuple[Sample, Sample | None]  # a sample and the one before it
+ZEROS = {"CPUPerc": "0.00%", "MemPerc": "0.00%", "MemUsage": "0B", "NetIO": "0B", "BlockIO": "0B", "PIDs": "0"}
 
 
 def _percent(share: float | None) -> str:
@@ -54,14 +53,28 @@ COLUMNS: Columns = {
 FIELDS = " ".join(COLUMNS)
 
 
+def with_zeros(columns: Columns) -> Columns:
+    """Return *columns* for programs, which expect numbers: a value that is not counted is zero there, as in docker."""
+
+    def known(value: Callable[[Any], Any], zero: str) -> Callable[[Any], Any]:
+        return lambda pair: value(pair).replace(UNKNOWN, zero)
+
+    return {
+        name: (heading, known(value, ZEROS[name]) if name in ZEROS else value)
+        for name, (heading, value) in columns.items()
+    }
+
+
 def _chosen(paths: Paths, names: tuple[str, ...], *, at_rest: bool) -> list[Listed]:
     if names:
         return [listing.find(paths, name) for name in names]
     return listing.containers(paths, at_rest=at_rest)
 
 
-def _pairs(found: list[Listed], former: dict[str, Sample]) -> list[Pair]:
-    return [(sample, former.get(sample.listed.id)) for sample in map(Sample, found)]
+def _table(style: str, *, no_trunc: bool) -> Table:
+    columns = COLUMNS | WHOLE if no_trunc else COLUMNS
+    table = Table(columns, style, USUAL)
+    return table if table.is_table else Table(with_zeros(columns), style, USUAL)
 
 
 @click.command()
@@ -73,24 +86,19 @@ def _pairs(found: list[Listed], former: dict[str, Sample]) -> list[Pair]:
 def stats(names: tuple[str, ...], style: str, *, no_stream: bool, at_rest: bool, no_trunc: bool) -> None:
     """Show the CPU, memory, network, disk and processes of CONTAINERs, or of all running ones, until Ctrl-C.
 
-    CPU is in percent of one CPU. A value that this host does not count for a container is --. Without a memory
-    controller, MEM USAGE is the proportional share of its processes (PSS).
+    CPU is in percent of one CPU. A value that this host does not count for a container is --; it is zero with
+    --format json or a template. Without a memory controller, MEM USAGE is the proportional share (PSS) of its
+    processes.
     """
-    paths, table = Paths(), Table(COLUMNS | WHOLE if no_trunc else COLUMNS, style, USUAL)
-    former: dict[str, Sample] = {}
-    first = True
-    while True:
-        try:
-            pairs = _pairs(_chosen(paths, names, at_rest=at_rest), former)
-        except StateError:
-            if first:
-                raise
-            return  # a container was removed
-        if not first:
-            clear = CLEAR if table.is_table and not no_stream and sys.stdout.isatty() else ""
-            click.echo(clear + "".join(f"{line}\n" for line in table.lines(pairs)), nl=False)
-            if no_stream:
-                return
-        former = {sample.listed.id: sample for sample, _ in pairs}
-        first = False
-        time.sleep(INTERVAL)
+    paths = Paths()
+    show(lambda: _chosen(paths, names, at_rest=at_rest), style, no_stream=no_stream, no_trunc=no_trunc)
+
+
+def show(chosen: Callable[[], list[Listed]], style: str, *, no_stream: bool, no_trunc: bool) -> None:
+    """Print the usage of the containers that *chosen* returns, once or every second, as --format *style* says."""
+    table = _table(style, no_trunc=no_trunc)
+    for pairs in statistics.pairs(chosen):
+        clear = CLEAR if table.is_table and not no_stream and sys.stdout.isatty() else ""
+        click.echo(clear + "".join(f"{line}\n" for line in table.lines(pairs)), nl=False)
+        if no_stream:
+            return

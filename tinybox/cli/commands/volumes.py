@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from tinybox.cli import completion, several
+from tinybox.cli.formatting.details import print_details
 from tinybox.cli.formatting.options import filter_option, format_option, label_option, print_lines, quiet_option
 from tinybox.cli.formatting.table import Columns, Table
-from tinybox.cli.formatting.template import Template
 from tinybox.cli.lazy_group import CommandGroup
 from tinybox.container.records.paths import Paths
 from tinybox.container.storage import volumes
-from tinybox.container.views import units
+from tinybox.container.views import units, volume_inspection
 from tinybox.container.views.filter_values import Filter, truth
 from tinybox.errors import StateError, UsageError, report
 from tinybox.images.store import Store
@@ -47,14 +45,18 @@ FILTERS = ("dangling", "driver", "label", "name")
 class VolumeFilter(Filter):
     """A test whether a volume matches every --filter KEY=VALUE of `volume ls` or `volume prune`."""
 
-    def __init__(self, paths: Paths, filters: tuple[str, ...]) -> None:
-        self._paths = paths
-        super().__init__(filters, FILTERS)
+    def __init__(self, paths: Paths, filters: tuple[str, ...], keys: tuple[str, ...] = FILTERS) -> None:
+        self._paths, self.with_named = paths, False
+        super().__init__(filters, keys)
 
     def _dangling(self, value: str) -> Test:
         dangling = truth("dangling", value)
         used = volumes.users(self._paths, lambda _, error: report(error))
         return lambda volume: (volume.path not in used) == dangling
+
+    def _all(self, value: str) -> Test:
+        self.with_named = truth("all", value)
+        return lambda _: True
 
     def _driver(self, value: str) -> Test:
         return lambda _: value == "local"
@@ -77,7 +79,9 @@ def ls(filters: tuple[str, ...], style: str, *, quiet: bool) -> None:
     paths = Paths()
     matches = VolumeFilter(paths, filters)
     found = [each for each in volumes.every(paths) if matches(each)]
-    lines = [each.name for each in found] if quiet else Table(COLUMNS, style, USUAL).lines(found)
+    lines = (
+        [each.name for each in found] if quiet else Table(COLUMNS, style, USUAL, "name:Name driver:Driver").lines(found)
+    )
     print_lines(lines)
 
 
@@ -116,36 +120,12 @@ def rm(names: tuple[str, ...], *, force: bool) -> int:
 
 
 @volume.command("inspect")
-@click.option("-f", "--format", "style", default="json", metavar="FORMAT", help="json, or a template.")
+@click.option("-f", "--format", "style", default="", metavar="FORMAT", help="json, or a template.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.volumes)
 def inspect(names: tuple[str, ...], style: str) -> int:
     """Show all details of volumes."""
-    paths, found, failed = Paths(), [], False
-    for name in names:
-        try:
-            found.append(as_dict(volumes.find(paths, name)))
-        except StateError as error:
-            print(f"tinybox: {error}", file=sys.stderr)
-            failed = True
-    if style != "json":
-        template = Template(style.replace("\\t", "\t").replace("\\n", "\n"))
-        print("".join(f"{template.render(each)}\n" for each in found), end="")
-    else:
-        print(json.dumps(found, indent=4))
-    return int(failed)
-
-
-def as_dict(each: Volume) -> dict[str, object]:
-    """Return the details of a volume, with docker's keys."""
-    return {
-        "CreatedAt": units.stamp(each.created),
-        "Driver": "local",
-        "Labels": each.labels or None,
-        "Mountpoint": each.path,
-        "Name": each.name,
-        "Options": None,
-        "Scope": "local",
-    }
+    paths = Paths()
+    return print_details(names, style, lambda name: volume_inspection.as_dict(volumes.find(paths, name)))
 
 
 @volume.command("prune")
@@ -157,11 +137,12 @@ def prune(filters: tuple[str, ...], *, all_of_them: bool, force: bool) -> None:
     from tinybox.cli.commands.prune import confirm
     from tinybox.container import pruning
 
-    which = "volumes" if all_of_them else "anonymous volumes"
-    if not force and not confirm([f"all {which} not used by at least one container"]):
-        return
     paths = Paths()
-    matches = VolumeFilter(paths, filters)
+    matches = VolumeFilter(paths, filters, ("all", "label", "label!"))
+    all_of_them = all_of_them or matches.with_named
+    which = "volumes" if all_of_them else "anonymous volumes"
+    if not force and not confirm([f"all {which} not used by at least one container"], filters):
+        return
     removed = pruning.volumes_of(paths, lambda each: matches(each) and (all_of_them or each.is_anonymous))
     if removed.names:
         print("Deleted Volumes:", *removed.names, "", sep="\n")

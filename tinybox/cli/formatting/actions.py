@@ -10,7 +10,7 @@ from tinybox.cli.formatting.functions import wrong
 _PIECE = re.compile(r"\"(?:\\.|[^\"\\])*\"|`[^`]*`|\}\}|[^\"`}]+|\}", re.DOTALL)
 _COMMENT = re.compile(r"(?:-\s)?\s*/\*")
 _TOKEN = re.compile(
-    r"\s*(?P<word>\"(?:\\.|[^\"\\])*\"|`[^`]*`|:=|[|(),]|-?\d{1,18}(?:\.\d{1,18})?|\$\w*(?:\.\w+)*|(?:\.\w+)+|\.|\w+)"
+    r"\s*(?P<word>\"(?:\\.|[^\"\\])*\"|`[^`]*`|:?=|[|(),]|-?\d{1,18}(?:\.\d{1,18})?|\$\w*(?:\.\w+)*|(?:\.\w+)+|\.|\w+)"
 )
 WORDS_MOST = 1000  # of one action
 

@@ -19,6 +19,30 @@ _DIGITS = 7  # of WIDEST
 _WIDTHS = re.compile(r"%(?:%|[-+# 0]*([0-9]*)(?:\.([0-9]*))?)")  # the width and the precision of each verb
 
 
+# Fields of docker's whose keys users choose: a missing key is no error there.
+MAPS = frozenset(
+    "Annotations Attributes AuxiliaryAddresses Data DriverOpts ExposedPorts IndexConfigs Labels Networks Options "
+    "PortBindings Ports Runtimes StorageOpt Sysctls Tmpfs Volumes".split()
+)
+# Fields of docker's that are lists: without a value Go prints them as empty ones, and JSON has null.
+LISTS = frozenset(
+    "Aliases Args Binds BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps "
+    "BlkioWeightDevice CapAdd CapDrop CDISpecDirs Cmd Config DeviceCgroupRules DeviceRequests Devices Dns DnsOptions "
+    "DnsSearch DNSNames Entrypoint Env ExecIDs ExtraHosts GroupAdd Links MaskedPaths Mounts OnBuild ReadonlyPaths "
+    "RemoteManagers SecondaryIPAddresses SecondaryIPv6Addresses SecurityOpt Shell Ulimits VolumesFrom Warnings".split()
+)
+
+
+class Nothing:
+    """The value of a key that a map does not have: printed as ``<no value>``, and so is every field of it."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+NOTHING = Nothing()
+
+
 def wrong(cause: str) -> UsageError:
     """Return a UsageError about the template, for the caller to raise."""
     return UsageError("template", cause)
@@ -26,25 +50,45 @@ def wrong(cause: str) -> UsageError:
 
 def shown(value: Any) -> str:
     """Return *value* as Go prints it: ``true``, ``[a b]``, ``map[key:value]``, ``<no value>``."""
-    if value is None:
+    if value is None or value is NOTHING:
         return "<no value>"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
-        return f"map[{' '.join(f'{key}:{shown(value[key])}' for key in sorted(value))}]"
+        return f"map[{' '.join(f'{key}:{_within(value[key])}' for key in sorted(value))}]"
     if isinstance(value, list | tuple):
         return f"[{' '.join(map(shown, value))}]"
     return str(value)
 
 
-def field(value: Any, name: str) -> Any:
-    """Return the field *name* of *value*; if it is missing, UsageError lists the fields that there are."""
+def _within(value: Any) -> str:
+    """Return a value of a map as Go prints it: an object without fields, as in ExposedPorts, is ``{}``."""
+    return "{}" if value == {} else shown(value)
+
+
+def null(name: str) -> str:
+    """Return what Go prints for the field *name* if JSON has null there: an empty list or map, or no pointer."""
+    return "map[]" if name in MAPS else "[]" if name in LISTS else "<nil>"
+
+
+def field(value: Any, name: str, owner: str = "") -> Any:
+    """Return the field *name* of *value*, which is the field *owner*; in capitals or not, as Go's and docker's differ.
+
+    NOTHING: *owner* is a map, whose keys users choose. UsageError lists the fields that there are.
+    """
+    if value is NOTHING:
+        return NOTHING
     if not isinstance(value, Mapping):
         kind = "nothing" if value is None else "a list" if isinstance(value, list | tuple) else repr(value)
         raise wrong(f"no field .{name}: {kind} has no fields")
     try:
         return value[name]
     except KeyError as error:
+        if owner in MAPS:
+            return NOTHING
+        for key in value:
+            if key.lower() == name.lower():
+                return value[key]
         raise wrong(f"no field .{name}; there are: {', '.join(f'.{key}' for key in value)}") from error
 
 
@@ -57,9 +101,32 @@ def as_json(value: Any) -> str:
 
 
 def _without_functions(value: Any) -> Any:
+    if value is NOTHING:
+        return None
     if not isinstance(value, Mapping):
         return value
     return {key: each for key, each in value.items() if not callable(each)}
+
+
+def printed(*values: Any) -> str:
+    """Return *values* as Go's print does: with a space between two of them if neither is a text."""
+    text = ""
+    for at, value in enumerate(values):
+        is_apart = at and not isinstance(value, str) and not isinstance(values[at - 1], str)
+        text += " " * bool(is_apart) + shown(value)
+    return text
+
+
+def _escaped(text: str) -> str:
+    return re.sub(
+        "[<>&\"']", lambda match: {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(match[0], f"&#{ord(match[0])};"), text
+    )
+
+
+def _quoted(text: str) -> str:
+    from urllib.parse import quote_plus
+
+    return quote_plus(text, errors="surrogateescape")
 
 
 def index(value: Any, *places: Any) -> Any:
@@ -113,12 +180,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "split": lambda text, separator: text.split(separator),
     "truncate": lambda text, length: text[:length],
     "pad": padded,
-    "len": len,
+    "len": lambda value: 0 if value is None else len(value),
     "index": index,
     "slice": lambda value, first=0, last=None: value[first:last],
-    "print": lambda *values: "".join(map(shown, values)),
+    "print": printed,
     "println": lambda *values: " ".join(map(shown, values)) + "\n",
     "printf": formatted,
+    "html": lambda *values: _escaped(printed(*values)),
+    "urlquery": lambda *values: _quoted(printed(*values)),
     "not": lambda value: not value,
     "and": lambda *values: next((value for value in values if not value), values[-1]),
     "or": lambda *values: next((value for value in values if value), values[-1]),

@@ -36,13 +36,13 @@ def filter_option(keys: Iterable[str]) -> Decorator:
 
 
 def label_option() -> Decorator:
-    """Return the option --filter of a command that removes something: the only key is label."""
-    text = "Only those with this label."
-    return click.option("--filter", "filters", multiple=True, metavar="label=KEY[=VALUE]", help=text)
+    """Return the option --filter of `volume prune`, with docker's keys."""
+    text = "Only those with this label, or without it (label!=); all=true is --all."
+    return click.option("--filter", "filters", multiple=True, metavar="label=KEY[=VALUE]|all=true", help=text)
 
 
 def prune_filter_option() -> Decorator:
-    """Return the option --filter of `system prune` and `image prune`, with docker's keys."""
+    """Return the option --filter of commands that remove what is not used, with docker's keys."""
     text = "Only those made before TIME (10m, 2026-11-21), with this label, or without it (label!=)."
     metavar = "until=TIME|label=KEY[=VALUE]"
     return click.option("--filter", "filters", multiple=True, metavar=metavar, help=text)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from tinybox.cli.formatting.functions import as_json
-from tinybox.cli.formatting.template import Template
+from tinybox.cli.formatting.template import Template, unescaped
 from tinybox.errors import printable
 
 GAP, NARROWEST = 3, 10  # spaces between two columns, and the least width of a column; as in docker's tables
@@ -33,16 +33,19 @@ class Row(Mapping[str, Any]):
 class Table:
     """Formats things that have these *columns* (name: heading, and the function that returns a thing's value).
 
-    *style* is the value of --format; *usual* names the columns of the default table.
+    *style* is the value of --format; *usual* names the columns of the default table; *raw* has the lines of the style
+    ``raw``, as pairs ``word:column``.
     """
 
-    def __init__(self, columns: Columns, style: str, usual: str) -> None:
+    def __init__(self, columns: Columns, style: str, usual: str, raw: str = "") -> None:
+        if style == "raw" and raw:
+            style = "".join("{}: {{{{.{}}}}}\n".format(*pair.split(":")) for pair in raw.split())
         self._columns = columns
         self._json = style == "json"
         self.is_table = style in ("", "table") or style.startswith("table ")
         text = style.removeprefix("table").strip() if self.is_table else style
         text = text or "\t".join(f"{{{{.{name}}}}}" for name in usual.split())
-        self._template = Template(text.replace("\\t", "\t").replace("\\n", "\n"), in_cells=self.is_table)
+        self._template = Template(unescaped(text), in_cells=self.is_table)
 
     def lines(self, things: Iterable[Any]) -> list[str]:
         """Return the lines to print for *things*, one or more for each; a table begins with its headings."""

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinybox.cli.formatting import actions
-from tinybox.cli.formatting.functions import SHOWN, call, field, shown, wrong
+from tinybox.cli.formatting.functions import SHOWN, call, field, null, shown, wrong
+from tinybox.cli.formatting.scope import TEXT_MOST, Leave, Scope, Shallow
 from tinybox.errors import printable
 
 Value = Callable[["Scope"], Any]
@@ -22,26 +23,12 @@ Part = Callable[["Scope"], str]
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _WORDS = {"true": True, "false": False, "nil": None}
-TEXT_MOST = 1 << 26  # characters that a template may make of one thing, at all levels of its blocks together
 _ROUND = 64  # characters that one round of a range counts for
 
 
-class Scope:
-    """The data that a part of a template can use: the dot, and the variables by their names; ``$`` is all data."""
-
-    def __init__(self, dot: Any, variables: Mapping[str, Any], left: list[int]) -> None:
-        self.dot, self.variables = dot, dict(variables)
-        self._left = left  # one number, which all scopes of a template share
-
-    def within(self, dot: Any, **variables: Any) -> Scope:
-        """Return the scope of a block with another dot."""
-        return Scope(dot, {**self.variables, **variables}, self._left)
-
-    def spend(self, characters: int) -> None:
-        """Count *characters* of output; UsageError: there are more than TEXT_MOST."""
-        self._left[0] -= characters
-        if self._left[0] < 0:
-            raise wrong(f"it makes more than {TEXT_MOST >> 20} MiB of text")
+def unescaped(text: str) -> str:
+    r"""Return the value of --format of a command that lists something: docker reads ``\t`` and ``\n`` in it."""
+    return text.replace("\\t", "\t").replace("\\n", "\n")
 
 
 class Template:
@@ -49,32 +36,32 @@ class Template:
 
     def __init__(self, text: str, *, in_cells: bool = False) -> None:
         kept = "" if in_cells else "\n\t" if sys.stdout.isatty() else None
-        with _Shallow():
+        with Shallow():
             self._parts = _Blocks(text, kept).all()
 
     def render(self, data: Any) -> str:
         """Return the text of the template for *data*; UsageError names a missing field, and lists those there are."""
-        with _Shallow():
-            return _rendered(self._parts, Scope(data, {"$": data}, [TEXT_MOST]))
-
-
-class _Shallow:
-    """``with _Shallow():`` turns the error that Python's recursion is too deep into a UsageError about the template."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, RecursionError):
-            raise wrong("it is nested too deeply") from error
+        with Shallow():
+            return _rendered(self._parts, Scope(data, {"$": [data]}, [TEXT_MOST]))
 
 
 def _rendered(parts: list[Part], scope: Scope) -> str:
     texts = []
     for part in parts:
-        texts.append(part(scope))
+        try:
+            texts.append(part(scope))
+        except Leave as leave:
+            leave.text = "".join([*texts, leave.text])
+            raise
         scope.spend(len(texts[-1]))
     return "".join(texts)
+
+
+def _leave(word: str) -> Part:
+    def part(_: Scope) -> str:
+        raise Leave(word)
+
+    return part
 
 
 class _Blocks:
@@ -83,7 +70,7 @@ class _Blocks:
     def __init__(self, text: str, kept: str | None) -> None:
         self._pieces = actions.split(text)
         self._kept = kept
-        self._at = 0
+        self._at = self._depth = 0
 
     def all(self) -> list[Part]:
         parts, stop = self._block()
@@ -104,14 +91,20 @@ class _Blocks:
                 return parts, text
             elif first in ("if", "with", "range"):
                 parts.append(self._branches(first, rest))
+            elif text in ("break", "continue"):
+                if not self._depth:
+                    raise wrong(f"{{{{{text}}}}} outside of a range")
+                parts.append(_leave(text))
             elif not text.startswith("/*"):
                 parts.append(_plain(text, self._kept))
         return parts, ""
 
     def _branches(self, kind: str, text: str) -> Part:
         """Compile a block that begins with ``if``, ``with`` or ``range``, up to its end."""
-        names, value = _declaration(text)
+        names, value, _ = _declaration(text)
+        self._depth += kind == "range"
         body, stop = self._block()
+        self._depth -= kind == "range"
         otherwise: list[Part] = []
         chained = stop.partition(" ")[2].split(" ", 1)
         if stop.startswith("else ") and len(chained) == 2 and chained[0] in ("if", "with"):
@@ -128,14 +121,17 @@ class _Blocks:
 
 def _plain(text: str, kept: str | None) -> Part:
     """Compile an action that is no block: a value to show, or a variable to set; data is shown as `_safe` says."""
-    names, value = _declaration(text)
-    is_data = any(token[0] in ".$" for token in actions.words(text))
+    names, value, is_new = _declaration(text)
+    tokens = actions.words(text)
+    is_data = any(token[0] in ".$" for token in tokens)
+    last = tokens[-1].rpartition(".")[2]
 
     def part(scope: Scope) -> str:
         result = value(scope)
         if not names:
-            return _safe(shown(result), kept) if is_data else shown(result)
-        scope.variables[names[0]] = result
+            text = null(last) if result is None and is_data else shown(result)
+            return _safe(text, kept) if is_data else text
+        scope.set(names[0], result, is_new=is_new)
         return ""
 
     return part
@@ -167,16 +163,25 @@ def _repeat(scope: Scope, names: list[str], value: Any, body: list[Part], other:
     for pair in pairs:
         scope.spend(_ROUND)
         variables = dict(zip(names, pair if len(names) == 2 else pair[1:], strict=True)) if names else {}
-        texts.append(_rendered(body, scope.within(pair[1], **variables)))
+        try:
+            texts.append(_rendered(body, scope.within(pair[1], **variables)))
+        except Leave as leave:
+            texts.append(leave.text)
+            if leave.word == "break":
+                break
     return "".join(texts)
 
 
-def _declaration(text: str) -> tuple[list[str], Value]:
-    """Compile ``$name := pipeline``, ``$key, $value := pipeline`` or a mere pipeline."""
+def _declaration(text: str) -> tuple[list[str], Value, bool]:
+    """Compile ``$name := pipeline``, ``$name = pipeline``, ``$key, $value := pipeline`` or a mere pipeline.
+
+    The last part of the result tells if the names are new ones.
+    """
     tokens = actions.words(text)
     names: list[str] = []
-    if ":=" in tokens:
-        at = tokens.index(":=")
+    sign = next((token for token in tokens if token in (":=", "=")), "")
+    if sign:
+        at = tokens.index(sign)
         names = [name for name in tokens[:at] if name != ","]
         tokens = tokens[at + 1 :]
         if not all(name.startswith("$") and "." not in name for name in names) or len(names) > 2:
@@ -186,7 +191,7 @@ def _declaration(text: str) -> tuple[list[str], Value]:
     value, rest = _pipeline(tokens)
     if rest:
         raise wrong(f"unexpected {rest[0]!r} in {{{{{text}}}}}")
-    return names, value
+    return names, value, sign == ":="
 
 
 def _pipeline(tokens: list[str]) -> tuple[Value, list[str]]:
@@ -243,7 +248,7 @@ def _operand(tokens: list[str]) -> tuple[Value, list[str]]:
         return (lambda scope: _walk(scope.dot, names)), rest
     if word[0] == "$":
         variable, *names = word.split(".")
-        return (lambda scope: _walk(_variable(scope, variable), names)), rest
+        return (lambda scope: _walk(scope.value(variable), names)), rest
     if word in _WORDS:
         return (lambda _: _WORDS[word]), rest
     if word[0].isdigit() or word[0] == "-":
@@ -252,13 +257,8 @@ def _operand(tokens: list[str]) -> tuple[Value, list[str]]:
     raise wrong(f"unexpected {word!r}")
 
 
-def _variable(scope: Scope, name: str) -> Any:
-    if name not in scope.variables:
-        raise wrong(f"no variable {name}; there are: {', '.join(scope.variables)}")
-    return scope.variables[name]
-
-
 def _walk(value: Any, names: list[str]) -> Any:
+    owner = ""
     for name in names:
-        value = field(value, name)
+        value, owner = field(value, name, owner), name
     return value

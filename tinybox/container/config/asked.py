@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.config import option_values
+from tinybox.container.config import mount_option, option_values
 from tinybox.linux import quick_json as json
-from tinybox.text_values import truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,29 +71,50 @@ def _mounts(options: Options) -> dict[str, Any]:
 def _bind(text: str) -> str:
     """Return a value of -v; a relative path is made absolute, as docker's client does."""
     source, colon, rest = text.partition(":")
-    return f"{os.path.abspath(source) if option_values.is_path(source) else source}{colon}{rest}"
+    return f"{os.path.abspath(source) if mount_option.is_path(source) else source}{colon}{rest}"
 
 
 def _mount(text: str) -> dict[str, Any]:
     """Return a value of --mount as docker's ``Mount``."""
-    words = dict(option_values.field_of(word) for word in text.split(","))
-    known = {key: value for key, value in words.items() if key not in ("type", "readonly", "ro")}
-    kind = words.get("type", "volume")
-    source = known.get("source") or known.get("src") or ""
-    target = known.get("target") or known.get("dst") or known.get("destination") or ""
-    made: dict[str, Any] = {"Type": kind, "Target": target}
+    fields = mount_option.fields_of(text)
+    source = fields.get("source", "")
+    made: dict[str, Any] = {"Type": fields["type"], "Target": fields["target"]}
     if source:
-        made["Source"] = os.path.abspath(source) if kind == "bind" else source
-    if truth(words.get("readonly") or words.get("ro") or "false"):
+        made["Source"] = os.path.abspath(source) if fields["type"] == "bind" else source
+    if fields.get("readonly"):
         made["ReadOnly"] = True
-    if known.get("bind-propagation"):
-        made["BindOptions"] = {"Propagation": known["bind-propagation"]}
-    if truth(known.get("volume-nocopy") or "false"):
-        made["VolumeOptions"] = {"NoCopy": True}
-    tmpfs = {"SizeBytes": option_values.size("mount", known["tmpfs-size"])} if known.get("tmpfs-size") else {}
-    if (mode := known.get("tmpfs-mode", "")) and set(mode) <= set("01234567"):
-        tmpfs["Mode"] = int(mode, 8)
-    return made | ({"TmpfsOptions": tmpfs} if tmpfs else {})
+    if fields.get("consistency"):
+        made["Consistency"] = fields["consistency"]
+    tmpfs: dict[str, Any] = {}
+    if fields.get("tmpfs-size"):
+        tmpfs["SizeBytes"] = option_values.size("mount", fields["tmpfs-size"])
+    if fields.get("tmpfs-mode"):
+        tmpfs["Mode"] = int(fields["tmpfs-mode"], 8)
+    of_kind = {"BindOptions": _bind_options(fields), "VolumeOptions": _volume_options(fields), "TmpfsOptions": tmpfs}
+    return made | {key: found for key, found in of_kind.items() if found}
+
+
+def _bind_options(fields: mount_option.Fields) -> dict[str, Any]:
+    recursive = fields.get("bind-recursive", "")
+    found = {
+        "Propagation": fields.get("bind-propagation", ""),
+        "NonRecursive": recursive == "disabled" or fields.get("bind-nonrecursive", False),
+        "ReadOnlyNonRecursive": recursive == "writable",
+        "ReadOnlyForceRecursive": recursive == "readonly",
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _volume_options(fields: mount_option.Fields) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "NoCopy": fields.get("volume-nocopy"),
+        "Labels": dict(text.partition("=")[::2] for text in fields.get("volume-label", ())),
+        "Subpath": fields.get("volume-subpath"),
+    }
+    if "volume-driver" in fields or "volume-opt" in fields:
+        options = dict(text.partition("=")[::2] for text in fields.get("volume-opt", ()))
+        found["DriverConfig"] = {"Name": fields.get("volume-driver") or "local", "Options": options}
+    return {key: value for key, value in found.items() if value}
 
 
 def _places(request: Request) -> list[str]:

@@ -6,7 +6,7 @@ are here and in mounts.py, linux.py and limits.py.
 
 from __future__ import annotations
 
-from tinybox.container.config import life, linux, mounts, networking, option_values, signal_option
+from tinybox.container.config import life, linux, mounts, networking, option_values, security_option, signal_option
 from tinybox.container.config.options import OF_ONE_FIELD
 from tinybox.container.process import init
 from tinybox.container.records import spec
@@ -114,7 +114,7 @@ def arguments(request: Request) -> list[str]:
 def _process(request: Request) -> Process:
     options = request.options
     terminal = bool(options.get("tty"))
-    security = [opt.partition("=")[::2] for opt in options.get("security_opt") or ()]
+    security = security_option.parse(options.get("security_opt") or ())
     permitted = linux.capabilities_of(request)
     process: Process = {
         "terminal": terminal,
@@ -127,11 +127,10 @@ def _process(request: Request) -> Process:
             "effective": permitted if request.user["uid"] == 0 else [],
             "permitted": permitted if request.user["uid"] == 0 else [],
         },
-        "noNewPrivileges": any(
-            name.partition(":")[0] == "no-new-privileges" and "false" not in (value, name.partition(":")[2])
-            for name, value in security
-        ),
+        "noNewPrivileges": security.no_new_privileges,
     }
+    if security.apparmor:
+        process["apparmorProfile"] = security.apparmor
     if not process["cwd"].startswith("/"):
         raise UsageError(f"--workdir {process['cwd']}", "is not an absolute path")
     if terminal:
@@ -186,15 +185,21 @@ def _annotations(request: Request) -> dict[str, str]:
         annotations[spec.VOLUMES_FROM] = json.dumps(options["volumes_from"])
     if options.get("rm"):
         annotations[spec.REMOVE] = "true"
-    labels = [f"{key}={value}" for key, value in (image.config.get("Labels") or {}).items()]
+    if any("image" in text for text in options.get("mount") or ()):
+        annotations |= mounts.of_images(request)
+    return annotations | _labels(request) | _own_annotations(options)
+
+
+def _labels(request: Request) -> dict[str, str]:
+    """Return the annotations for the labels of the image, of --label-file and of --label; the last one counts."""
+    options = request.options
+    labels = [f"{key}={value}" for key, value in (request.image.config.get("Labels") or {}).items()]
     if options.get("label_file"):
         from tinybox.container.config import line_files
 
         labels += line_files.of_each(options["label_file"], "label-file")
-    for label in [*labels, *(options.get("label") or ())]:
-        key, _, value = label.partition("=")
-        annotations[spec.LABEL + key] = value
-    return annotations | _own_annotations(options)
+    pairs = [label.partition("=")[::2] for label in [*labels, *(options.get("label") or ())]]
+    return {spec.LABEL + key: value for key, value in pairs}
 
 
 def _own_annotations(options: Options) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.config import limits, option_values
+from tinybox.container.config import limits, option_values, security_option
 from tinybox.container.config.request import NAMESPACES
 from tinybox.errors import HostError, UsageError
 from tinybox.isolation import capabilities, idmap
@@ -26,17 +26,22 @@ READONLY = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split()
 _PROFILES: dict[tuple[tuple[str, ...], str], dict[str, Any]] = {}  # without functools, which takes 0.5 ms to load
 
 
+_NEW = {"network": ("none", "bridge"), "ipc": ("private", "none")}  # the modes that make a new namespace
+
+
 def linux(request: Request) -> Linux:
     """Return the ``linux`` part of the config.json; see OCI's config-linux."""
     private_users = request.modes["userns"] == "private"
     nodes = _devices(request)
+    parent = option_values.cgroup_parent("cgroup-parent", request.options.get("cgroup_parent") or "")
+    asked = security_option.parse(request.options.get("security_opt") or ())
     wanted: Linux = {
         "namespaces": _namespaces(request),
-        "cgroupsPath": f"/{group.place(request.container)}",
+        "cgroupsPath": f"/{group.place(request.container, parent or '')}",
         "resources": limits.resources(request, nodes),
         "devices": [node for node, _ in nodes],
-        "maskedPaths": [] if request.privileged else MASKED,
-        "readonlyPaths": [] if request.privileged else READONLY,
+        "maskedPaths": [] if request.privileged or asked.open_paths else MASKED,
+        "readonlyPaths": [] if request.privileged or asked.open_paths else READONLY,
     }
     if private_users:
         # The final range is chosen when the container gets its directory in the store; see id_ranges.py.
@@ -46,7 +51,7 @@ def linux(request: Request) -> Linux:
     )
     if sysctls:
         wanted["sysctl"] = {name: _checked_sysctl(request, name, value) for name, value in sysctls.items()}
-    profile = _seccomp(request)
+    profile = _seccomp(request, asked.seccomp)
     if profile:
         wanted["seccomp"] = profile
     return wanted
@@ -56,11 +61,11 @@ def _namespaces(request: Request) -> list[Namespace]:
     made: list[Namespace] = [{"type": "mount"}]
     for key, kind in NAMESPACES.items():
         mode = request.modes[key]
-        if mode in (("none", "bridge") if key == "network" else ("private",)):
+        if mode in _NEW.get(key, ("private",)):
             made.append({"type": kind})
         elif mode.startswith("container:"):
             path = {"network": "net", "user": "user"}.get(kind, kind)
-            made.append({"type": kind, "path": f"/proc/{request.find_pid(mode.partition(':')[2])}/ns/{path}"})
+            made.append({"type": kind, "path": f"/proc/{request.find_joined(mode.partition(':')[2])}/ns/{path}"})
         elif mode != "host":
             _refuse_mode(key, mode)
     if request.host.rootless:
@@ -83,7 +88,8 @@ def _refuse_without_root(request: Request) -> None:
 
 
 def _refuse_mode(key: str, mode: str) -> None:
-    raise UsageError(f"--{key} {mode}", "is not a mode of this namespace", "private, host or container:NAME")
+    cure = "private, shareable, none, host or container:NAME" if key == "ipc" else "private, host or container:NAME"
+    raise UsageError(f"--{key} {mode}", "is not a mode of this namespace", cure)
 
 
 def _devices(request: Request) -> list[tuple[Device, str]]:
@@ -138,7 +144,7 @@ def _checked_sysctl(request: Request, name: str, value: str) -> str:
     Any other parameter would change the host.
     """
     ipc = name.startswith(("kernel.msg", "kernel.shm", "fs.mqueue.")) or name == "kernel.sem"
-    if (ipc and request.modes["ipc"] == "private") or (
+    if (ipc and request.modes["ipc"] in _NEW["ipc"]) or (
         name.startswith("net.") and request.modes["network"] in ("none", "bridge")
     ):
         return value
@@ -148,19 +154,10 @@ def _checked_sysctl(request: Request, name: str, value: str) -> str:
     )
 
 
-def _seccomp(request: Request) -> dict[str, Any] | None:
-    chosen = ""
-    for text in request.options.get("security_opt") or ():
-        name, _, value = text.partition("=")
-        if name == "seccomp":
-            chosen = value
-        elif name.partition(":")[0] != "no-new-privileges":
-            raise UsageError(
-                f"--security-opt {text}", "is unknown", "no-new-privileges, seccomp=unconfined or seccomp=FILE"
-            )
+def _seccomp(request: Request, chosen: str) -> dict[str, Any] | None:
     if chosen == "unconfined" or (request.privileged and not chosen):
         return None
-    if chosen:
+    if chosen not in ("", "builtin"):
         return _profile(chosen)
     return _default_profile(tuple(capabilities_of(request)), os.uname().machine)
 

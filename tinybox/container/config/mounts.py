@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.config import networking, option_values
+from tinybox.container.config import mount_option, networking, option_values
+from tinybox.container.records import spec
 from tinybox.errors import UsageError
+from tinybox.isolation import overlay
 from tinybox.linux import user_namespaces
 
 TYPE_CHECKING = False
@@ -31,7 +33,9 @@ def mounts(request: Request) -> list[Mount]:
         _sys(request, [*safe, *readonly]),
         _cgroups(request, [*safe, *readonly]),
     ]
-    if shared_ipc:
+    if request.modes["ipc"] == "none":
+        pass  # docker's word for a namespace of its own without /dev/shm
+    elif shared_ipc:
         made.append(_bind(_shared(request, "/dev/shm"), "/dev/shm", safe))
     else:
         made.append(_new("/dev/shm", "tmpfs", [*safe, "mode=1777", f"size={size}"]))
@@ -47,7 +51,7 @@ def mounts(request: Request) -> list[Mount]:
 def _shared(request: Request, path: str) -> str:
     """Return a path on the host for *path* of the host or of the container whose IPC namespace is shared."""
     mode = request.modes["ipc"]
-    return path if mode == "host" else f"/proc/{request.find_pid(mode.partition(':')[2])}/root{path}"
+    return path if mode == "host" else f"/proc/{request.find_joined(mode.partition(':')[2])}/root{path}"
 
 
 def _sys(request: Request, options: list[str]) -> Mount:
@@ -85,16 +89,17 @@ def _place(path: str) -> str:
 
 def _requested_mounts(request: Request) -> list[Mount]:
     options = request.options
-    requested = [option_values.volume(text) for text in options.get("volume") or ()]
-    requested += [option_values.mount(text) for text in options.get("mount") or ()]
-    requested += [option_values.tmpfs(text) for text in options.get("tmpfs") or ()]
+    requested = [mount_option.volume(text) for text in options.get("volume") or ()]
+    requested += [mount_option.mount(text) for text in options.get("mount") or ()]
+    requested += [mount_option.tmpfs(text) for text in options.get("tmpfs") or ()]
+    requested += options.get("ready_mounts") or ()  # of a build: they are no option of `run`
     for entry in requested:
         entry["destination"] = _place(entry["destination"])
     places = {entry["destination"] for entry in requested}
     requested += [entry for path, entry in _of_others(request).items() if path not in places]
     places = {entry["destination"] for entry in requested}
     declared = dict.fromkeys(map(_place, request.image.config.get("Volumes") or {}))
-    requested += [option_values.mount_of("VOLUME", "volume", "", path, []) for path in declared if path not in places]
+    requested += [mount_option.mount_of("VOLUME", "volume", "", path, []) for path in declared if path not in places]
     seen = set()
     for entry in requested:
         if entry["destination"] in seen:
@@ -104,9 +109,34 @@ def _requested_mounts(request: Request) -> list[Mount]:
             entry["source"] = request.volume(entry["source"], entry["destination"])
             idmap = ["idmap"] * (request.modes["userns"] != "host")  # owners on disk are the same as inside
             entry["type"], entry["options"] = "bind", ["rbind", "rprivate", *idmap, *entry["options"]]
+        elif entry["type"] == "image":
+            _mount_image(request, entry)
         if entry["type"] == "bind":  # read-only with all mounts below it; rw is the default, and clears nothing: docker
-            entry["options"] = ["rro" if option == "ro" else option for option in entry["options"] if option != "rw"]
+            deep = "ro" if mount_option.ONLY_TOP in entry["options"] else "rro"
+            kept = [option for option in entry["options"] if option not in ("rw", mount_option.ONLY_TOP)]
+            entry["options"] = [deep if option == "ro" else option for option in kept]
     return sorted(requested, key=lambda entry: entry["destination"].count("/"))
+
+
+def _mount_image(request: Request, entry: Mount) -> None:
+    """Make *entry*, of --mount type=image, a mount of the image's layers; read-only, because they are the store's."""
+    layers = overlay.stack(request.find_image(entry["source"]).layers)
+    if len(layers) == 1:
+        entry |= {"type": "bind", "source": layers[0], "options": ["rbind", "rprivate", "ro"]}
+        entry["options"] += ["idmap"] * (request.modes["userns"] != "host")
+        return
+    if request.modes["userns"] != "host":
+        cause = "root of a user namespace cannot open the layers of an image"
+        raise UsageError(f"--mount type=image,source={entry['source']}", cause, "--userns host")
+    lower = ":".join(overlay.escape(layer) for layer in reversed(layers))
+    entry |= {"type": "overlay", "source": "overlay", "options": ["ro", f"lowerdir={lower}"]}
+
+
+def of_images(request: Request) -> dict[str, str]:
+    """Return the annotations by which the images of --mount type=image cannot be removed while the container exists."""
+    fields = [mount_option.fields_of(text) for text in request.options.get("mount") or ()]
+    names = [each["source"] for each in fields if each["type"] == "image"]
+    return {spec.MOUNTED_IMAGE + request.find_image(name).id: name for name in names}
 
 
 def _of_others(request: Request) -> dict[str, Mount]:

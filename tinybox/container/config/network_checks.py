@@ -36,9 +36,22 @@ def check(network: Network, want: EndpointRequest) -> None:
         if not subnet or found not in ipaddress.ip_network(subnet):
             cause = f"no configured subnet contains IP address {text}"
             raise UsageError(f"network {network.name}", cause, f"its subnet is {subnet or 'IPv4 only'}")
+    check_endpoint(want)
+
+
+def check_endpoint(want: EndpointRequest) -> None:
+    """Raise UsageError for values of *want* that no network can give."""
+    for text in want.get("link_local") or ():
+        if not address("link-local-ip", text).is_link_local:
+            raise UsageError(f"--link-local-ip {text}", "is not a link-local address", "169.254.0.0/16 or fe80::/10")
+    if want.get("driver_options"):
+        from tinybox.container.network import driver_options
+
+        driver_options.check_endpoint(want["driver_options"])
     if want.get("mac"):
         check_mac(want["mac"])
-    for alias in want.get("aliases") or ():
+    linked = [link.partition(":")[2] for link in want.get("links") or ()]
+    for alias in [*(want.get("aliases") or ()), *linked]:
         check_alias(alias)
 
 

@@ -7,13 +7,18 @@ import os
 from tinybox.container.config import option_values
 from tinybox.container.network import BRIDGE, DEFAULT, HOST, NONE
 from tinybox.errors import UsageError
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tinybox.container.config.options import Options
     from tinybox.container.network.addresses import EndpointRequest
 
-_KEYS = {"name": "name", "alias": "aliases", "ip": "address", "ip6": "address6", "mac-address": "mac"}
+_KEYS = {
+    "name": "name", "ip": "address", "ip6": "address6", "mac-address": "mac", "alias": "aliases",
+    "link": "links",
+    "link-local-ip": "link_local", "driver-opt": "driver_options", "gw-priority": "priority",
+}  # fmt: skip
 
 
 def mode(options: Options) -> str:
@@ -41,13 +46,30 @@ def fields(word: str) -> EndpointRequest:
         return {"name": BRIDGE if word == DEFAULT else word}
     want: EndpointRequest = {"name": ""}
     for field in word.split(","):
-        key, value = option_values.pair("network", field, "=", "write name=, alias=, ip=, ip6= or mac-address=")
+        key, value = option_values.pair("network", field, "=", f"write {'=, '.join(_KEYS)}=")
         if key not in _KEYS:
             raise UsageError(f"--network {word}", f"invalid field key {key}", ", ".join(_KEYS))
         if key == "alias":
             want.setdefault("aliases", []).append(value)
+        elif key == "link-local-ip":
+            want.setdefault("link_local", []).append(value)
+        elif key == "driver-opt":
+            name, _, text = value.partition("=")
+            want.setdefault("driver_options", {})[name] = text
+        elif key == "gw-priority":
+            want["priority"] = priority(f"network {word}", value)
+        elif key == "link":
+            option_values.pair("network", value, ":", "write link=CONTAINER:NAME")
+            want.setdefault("links", []).append(value)
         else:
             want[_KEYS[key]] = value  # type: ignore[literal-required]
     if not want["name"]:
-        raise UsageError(f"--network {word}", "network name or ID is required", "name=NAME")
+        raise UsageError(f"--network {word}", "network name/id is not specified", "name=NAME")
     return want
+
+
+def priority(option: str, text: str) -> int:
+    """Return the number of a gw-priority, which may be negative; UsageError: *text* is none."""
+    if not is_whole(text.removeprefix("-")) or abs(int(text)) >= 1 << 31:
+        raise UsageError(f"--{option}", f"invalid gw-priority ({text}): invalid syntax", "a whole number")
+    return int(text)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tinybox.container.network.published_ports import Port
     from tinybox.container.records.spec import Mount
 
+_OF_FIRST = {"address": "ip", "address6": "ip6", "mac": "mac_address", "link_local": "link_local_ip"}
 ETC = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "resolv.conf"}
 
 
@@ -53,7 +54,7 @@ def _wants(request: Request) -> list[EndpointRequest]:
         wants.append(want)
     first = wants[0]
     first["aliases"] = [*first.get("aliases", []), *(options.get("network_alias") or [])]
-    for key, option in (("address", "ip"), ("address6", "ip6"), ("mac", "mac_address")):
+    for key, option in _OF_FIRST.items():
         if options.get(option):
             first[key] = options[option]  # type: ignore[literal-required]
     for want in wants:
@@ -68,11 +69,12 @@ def check(network: Network, want: EndpointRequest) -> None:
             ("address", "ip", "user specified IP address"),
             ("address6", "ip6", "user specified IP address"),
             ("aliases", "network-alias", "network-scoped alias"),
+            ("links", "network", "a link"),
         ):
             if want.get(key):
                 cure = "tinybox network create NAME, and --network NAME"
                 raise UsageError(f"--{option}", f"{feature} is supported for user-defined networks only", cure)
-    if any(want.get(key) for key in ("address", "address6", "mac", "aliases")):
+    if any(want.get(key) for key in want.keys() - {"name"}):
         from tinybox.container.config import network_checks
 
         network_checks.check(network, want)
@@ -83,6 +85,7 @@ def _refuse_endpoint_options(request: Request) -> None:
     chosen = request.modes["network"]
     shared = chosen.startswith("container:")
     refused = {"ip": "IP address", "ip6": "IP address", "network_alias": "network-scoped alias", "mac_address": ""}
+    refused |= {"link_local_ip": "link-local IP address"}
     if shared:
         refused |= {"dns": "", "dns_search": "", "dns_option": "", "add_host": "custom host-to-IP mapping"}
         refused |= {"publish": "port publishing", "publish_all": "port publishing", "expose": "port exposing"}
@@ -104,7 +107,16 @@ def _ports(request: Request) -> tuple[list[str], list[Port]]:
     published = port_option.ports(options.get("publish") or ())
     if options.get("publish_all"):
         published += port_option.all_of(published, opened)
-    return opened, published if request.modes["network"] == BRIDGE else []
+    if request.modes["network"] != BRIDGE:
+        return opened, []
+    binding = _binding(request) if published else ""
+    return opened, [{**port, "hostIp": port["hostIp"] or binding} for port in published]
+
+
+def _binding(request: Request) -> str:
+    """Return the host's address for ports that are published without one, by the options of the first network."""
+    name = network_option.fields(network_option.requested(request.options)[0])["name"]
+    return request.network(name).options.get("com.docker.network.bridge.host_binding_ipv4", "")
 
 
 def _refuse_unreachable(request: Request, published: list[Port]) -> None:
@@ -136,12 +148,12 @@ def etc(request: Request) -> list[Mount]:
     They are the box's own files in the bundle, or those of the container whose network it shares.
     """
     other = request.modes["network"].partition("container:")[2]
-    pid = request.find_pid(other) if other else 0
+    pid = request.find_joined(other) if other else None
     # The mounts of a box in a user namespace are idmapped, which cannot be done twice
-    maps = request.modes["userns"] != "host" and not (pid and users(f"container:{other}", request.find_pid) != "host")
+    maps = request.modes["userns"] != "host" and not (other and users(f"container:{other}", request.find_pid) != "host")
     options = ["rbind", "rprivate", *(["idmap"] * maps)]
     made: list[Mount] = []
     for path, name in ETC.items():
-        source = f"/proc/{pid}/root{path}" if pid else name  # name: a file in the bundle
+        source = name if pid is None else f"/proc/{pid}/root{path}"  # name: a file in the bundle
         made.append({"destination": path, "type": "bind", "source": source, "options": options})
     return made

@@ -1,4 +1,4 @@
-"""Parse the values of docker's options: sizes, numbers, -e, --ulimit, -v, --mount, --tmpfs, --device.
+"""Parse the values of docker's options: sizes, numbers, -e, --ulimit, --device; for mounts see mount_option.py.
 
 Each function takes text, and returns a value or raises a UsageError that names the option.
 """
@@ -9,15 +9,14 @@ import os
 import stat
 
 from tinybox.errors import UsageError
-from tinybox.text_values import is_whole, truth
+from tinybox.text_values import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from tinybox.container.records.spec import Device, Mount, Rlimit
+    from tinybox.container.records.spec import Device, Rlimit
 
-_VOLUME_OPTIONS = frozenset("ro rw z Z nocopy private rprivate slave rslave shared rshared".split())
 _LARGEST = (1 << 63) - 1  # bytes; the kernel and docker count in signed numbers of 64 bits
 TIME_MOST = 1 << 31  # seconds to wait for an end; docker's numbers have 32 bits there
 _UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
@@ -121,96 +120,6 @@ def _no_limit(text: str) -> int:
     raise UsageError(f"--ulimit {text}", "names no limit", "write nofile=1024")
 
 
-def volume(text: str) -> Mount:
-    """Return ``SRC:DST[:ro]`` as a mount; SRC is a path (type bind) or the name of a volume; see docker-run(1)."""
-    parts = text.split(":")
-    source, destination, *rest = parts if len(parts) > 1 else ["", text]
-    if len(rest) > 1 or not destination.startswith("/") or "" in parts:
-        raise UsageError(f"--volume {text}", "is not SRC:DST or SRC:DST:ro, with an absolute DST")
-    options = rest[0].split(",") if rest else []
-    if unknown := set(options) - _VOLUME_OPTIONS:
-        raise UsageError(f"--volume {text}", f"unknown option {', '.join(sorted(unknown))}", "ro or rw is usual")
-    return mount_of(f"--volume {text}", "", source, destination, options)
-
-
-def mount_of(option: str, kind: str, source: str, destination: str, options: list[str]) -> Mount:
-    """Return a bind or volume mount; the *source* of a bind mount must exist, a volume is made when it is used."""
-    if kind == "bind" or (is_path(source) and kind != "volume"):
-        where = os.path.abspath(source)
-        if not os.path.exists(where):
-            raise UsageError(option, f"{where}: no such file or directory on the host", "make it first")
-        return {"destination": destination, "type": "bind", "source": where, "options": ["rbind", "rprivate", *options]}
-    if source and not all(c.isalnum() or c in "_.-" for c in source):
-        raise UsageError(
-            option, f"{source!r} is no name of a volume", "use a-z, 0-9 and _ . - only; a path begins with /"
-        )
-    return {"destination": destination, "type": "volume", "source": source, "options": options}
-
-
-def is_path(source: str) -> bool:
-    """Return whether the *source* of -v is a path of the host, and not the name of a volume."""
-    return source.startswith(("/", "./", "../", "~")) or source in (".", "..")
-
-
-def mount(text: str) -> Mount:
-    """Return a value of docker's ``--mount``, ``type=bind,source=/a,target=/b,readonly``, as a mount."""
-    fields = dict(field_of(word) for word in text.split(","))
-    kind = fields.pop("type", "volume")
-    source, target = _either(fields, "source", "src"), _either(fields, "target", "dst", "destination")
-    options = ["ro"] if _truth(f"--mount {text}", _either(fields, "readonly", "ro")) else []
-    if not target.startswith("/"):
-        raise UsageError(f"--mount {text}", "names no absolute target", "add target=/DIR")
-    if kind == "tmpfs":
-        size_of, mode = fields.pop("tmpfs-size", ""), fields.pop("tmpfs-mode", "")
-        options += [f"size={size('mount', size_of)}"] if size_of else []
-        options += [f"mode={mode}"] if mode else []
-        made = tmpfs(":".join([target, *([",".join(options)] if options else [])]))
-    elif kind in ("bind", "volume"):
-        propagation = fields.pop("bind-propagation", "")
-        options += [propagation] * bool(propagation)
-        options += ["nocopy"] if kind == "volume" and truth(fields.pop("volume-nocopy", "")) else []
-        if kind == "bind" and not source:
-            raise UsageError(f"--mount {text}", "a bind mount needs a source", "add source=/DIR")
-        made = mount_of(f"--mount {text}", kind, source, target, options)
-    else:
-        raise UsageError(f"--mount {text}", f"type={kind} is unknown", "bind, tmpfs or volume")
-    if fields:
-        raise UsageError(f"--mount {text}", f"unknown key {', '.join(fields)}")
-    return made
-
-
-def _truth(option: str, word: str) -> bool:
-    """Return *word* as Go's ParseBool, and so docker, reads it; empty text is false. UsageError for any other text."""
-    found = truth(word or "false")
-    if found is None:
-        raise UsageError(option, f"{word!r} is neither true nor false")
-    return found
-
-
-def field_of(word: str) -> tuple[str, str]:
-    """Return one part of a value of --mount, ``KEY=VALUE`` or ``KEY``, as a pair."""
-    key, equals, value = word.partition("=")
-    return key, value if equals else "true"
-
-
-def _either(fields: dict[str, str], *names: str) -> str:
-    found = [fields.pop(name) for name in names if name in fields]
-    return found[0] if found else ""
-
-
-def tmpfs(text: str) -> Mount:
-    """Return ``DST[:OPTIONS]`` as a tmpfs mount with docker's defaults; see tmpfs(5)."""
-    destination, _, options = text.partition(":")
-    if not destination.startswith("/"):
-        raise UsageError(f"--tmpfs {text}", "is not an absolute path")
-    return {
-        "destination": destination,
-        "type": "tmpfs",
-        "source": "tmpfs",
-        "options": ["nosuid", "nodev", "noexec", *(options.split(",") if options else [])],
-    }
-
-
 def device(text: str) -> tuple[Device, str]:
     """Return ``SRC[:DST[:rwm]]`` as a device of the container, and the access that its control group allows."""
     source, _, rest = text.partition(":")
@@ -260,6 +169,14 @@ def domain_name(option: str, text: str) -> str | None:
     if len(text) > 64 or " " in text or not (text or "-").isprintable():
         raise UsageError(f"--{option} {text!r}", "invalid domain name format", "one word of 64 characters at most")
     return text or None
+
+
+def cgroup_parent(option: str, text: str) -> str | None:
+    """Return *text* if it is a path of control groups, as ``/web/batch``; None if it is empty; see cgroups(7)."""
+    parts = [part for part in text.split("/") if part]
+    if (text and not parts) or "." in parts or ".." in parts or not text.isprintable():
+        raise UsageError(f"--{option} {text}", "is not a path of a control group", "a path such as /web or web/batch")
+    return "/".join(parts) or None
 
 
 def throttle(option: str, text: str) -> dict[str, int]:

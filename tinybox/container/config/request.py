@@ -24,7 +24,8 @@ class Request:
     """One requested container: the *image* with its config and layers, the *command*, and the *options* as given.
 
     *network_mode* is network_option.mode of these options; *modes* has the mode of every namespace. The functions
-    *find_pid*, *find_hostname*, *volume* and *network* look up other containers, volumes and networks by name.
+    *find_pid*, *find_joined*, *find_hostname*, *find_mounts*, *find_image*, *volume* and *network* look up other
+    containers, images, volumes and networks by name. *find_joined* also takes a container that does not run yet.
     """
 
     def __init__(
@@ -37,20 +38,25 @@ class Request:
         *,
         host: Host,
         find_pid: Callable[[str], int],
+        find_joined: Callable[[str], int],
         find_hostname: Callable[[str], str],
         find_mounts: Callable[[str], list[Mount]],
+        find_image: Callable[[str], Any],
         volume: Callable[[str, str], str],
         network: Callable[[str], Network],
         network_mode: str,
     ) -> None:
         self.container, self.name, self.image, self.command, self.options = container, name, image, command, options
         self.host, self.find_pid, self.find_hostname = host, find_pid, find_hostname
-        self.find_mounts, self.volume, self.network = find_mounts, volume, network
+        self.find_joined = find_joined if (options.get("userns") or "host") == "host" else find_pid
+        self.find_mounts, self.find_image, self.volume, self.network = find_mounts, find_image, volume, network
         self.privileged = bool(options.get("privileged"))
         self.modes = {
             key: options.get(key) or DEFAULT_MODES.get(key, "private") for key in NAMESPACES if key != "network"
         }
         self.modes["network"] = network_mode
+        if self.modes["ipc"] == "shareable":  # docker's word for a private one that other boxes may join; all are here
+            self.modes["ipc"] = "private"
         self.modes["userns"] = users(self.modes["userns"], find_pid)
         self.user, self.home = user_option.resolve(options.get("user") or image.config.get("User") or "0", image.layers)
         if options.get("group_add"):

@@ -102,7 +102,7 @@ def held(paths: Paths, container: str, *, pause: bool) -> Iterator[None]:
         finally:
             record.close()
         return
-    if pause and not freezing.group(container).hierarchies.roots():
+    if pause and not freezing.group(paths, container).hierarchies.roots():
         report(HostError(f"container {container[:12]}", "goes on during the commit: this user has no freezer"))
         pause = False
     with freezing.frozen(paths, container, "commit") if pause else nullcontext():

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from tinybox.container.files import view
 from tinybox.container.files.copy_target import CopyTarget, Side
-from tinybox.errors import ImageError, TinyboxError
+from tinybox.container.records import events, naming
+from tinybox.errors import ImageError, StateError, TinyboxError
 from tinybox.images.archives.archive import fill
 from tinybox.images.archives.members import members, write
 from tinybox.images.archives.stream import Stream, opened
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Told = Callable[[str], None]
 
 ROOT = (0, 0)
+OUT, IN = "archive-path", "extract-to-dir"  # docker's events of `cp`
 _NO_LIMIT = 1 << 62
 
 
@@ -71,7 +73,9 @@ def copy_out(paths: Paths, word: str, path: str, destination: str, *, archive: b
     with Pipe() as pipe, view.visit(paths, word, send, mounted=True, not_mine=[pipe.out]):
         pipe.into.close()
         with pipe.out:
-            return _unpack(Stream(pipe.out, (), _NO_LIMIT), target)
+            size = _unpack(Stream(pipe.out, (), _NO_LIMIT), target)
+    _tell(paths, word, OUT)
+    return size
 
 
 def copy_out_as_tar(paths: Paths, word: str, path: str, fd: int, *, follow: bool, told: Told) -> None:
@@ -83,6 +87,7 @@ def copy_out_as_tar(paths: Paths, word: str, path: str, fd: int, *, follow: bool
 
     with view.visit(paths, word, send, mounted=True):
         pass
+    _tell(paths, word, OUT)
 
 
 def copy_in(paths: Paths, word: str, source: str, path: str, *, archive: bool, follow: bool, told: Told) -> int:
@@ -101,6 +106,7 @@ def copy_in(paths: Paths, word: str, source: str, path: str, *, archive: bool, f
             failure = _write_until_error(chain([first], incoming), counted)
     if failure is not None:
         raise failure
+    _tell(paths, word, IN)
     return counted.bytes
 
 
@@ -127,6 +133,18 @@ def copy_in_tar(paths: Paths, word: str, fd: int, path: str, *, archive: bool) -
 
     with view.visit(paths, word, take, mounted=True):
         pass
+    _tell(paths, word, IN)
+
+
+def copy_into_new(paths: Paths, container: str, fd: int) -> None:
+    """Unpack the tar archive from *fd* at / of a container that this process owns, and that does not run yet."""
+
+    def take(root: int) -> None:
+        with open(fd, "rb", closefd=False) as file, opened(file, _NO_LIMIT) as stream:
+            _unpack(stream, CopyTarget(Side(root), "/", as_is=True, owner=None))
+
+    with view.assembled(paths, container, take, mounted=True):
+        pass
 
 
 def export(paths: Paths, word: str, fd: int, told: Told) -> None:
@@ -138,6 +156,13 @@ def export(paths: Paths, word: str, fd: int, told: Told) -> None:
 
     with view.visit(paths, word, send, mounted=False):
         pass
+    _tell(paths, word, "export")
+
+
+def _tell(paths: Paths, word: str, action: str) -> None:
+    """Append the event that files were copied; a container that was removed meanwhile has none."""
+    with suppress(StateError):
+        events.emit(paths, naming.find(paths, word), action)
 
 
 def _send(side: Side, path: str, file: BinaryIO, *, follow: bool, told: Told) -> None:

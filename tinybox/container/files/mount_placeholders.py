@@ -1,4 +1,4 @@
-"""Mount placeholders: empty files in a box's upper directory that are only mount points; diff and commit skip them.
+"""Mount placeholders: empty files in a box's upper directory that tinybox has made; diff and commit skip them.
 
 A mount needs a file to be mounted on. If an image has no /etc/hosts, tinybox makes an empty file, which no process in
 the box sees. So it is not a change that the box has made. It is where the links of the image lead: /etc may be a link.
@@ -10,6 +10,7 @@ import os
 import stat
 
 from tinybox.container.config.networking import ETC
+from tinybox.container.storage.etc import MARK
 from tinybox.isolation.merged import Merged
 
 TYPE_CHECKING = False
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def made(upper: str, layers: Sequence[str], mark: str, more: Sequence[str] = ()) -> set[str]:
-    """Return the paths in *upper* that were made as mount points: of the three files of /etc, and of *more* mounts.
+    """Return the paths in *upper* that tinybox has made: /.dockerenv, and mount points of files of /etc and of *more*.
 
     Their directories are among them, if *upper* has nothing else in them and they are unchanged. *mark* is the
     overlay's attribute of opaque directories; see overlay.opaque_mark.
@@ -26,7 +27,7 @@ def made(upper: str, layers: Sequence[str], mark: str, more: Sequence[str] = ())
     found: set[bytes] = set()
     layers = [layer for layer in layers if layer]
     with Merged([*layers, upper], mark) as box, Merged(layers) as image, Merged([upper]) as own:
-        for path in [*ETC, *more]:
+        for path in [*ETC, MARK, *more]:
             try:
                 place = box.resolve(os.fsencode(path))
             except OSError:

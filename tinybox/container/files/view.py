@@ -15,7 +15,7 @@ from tinybox.container import control
 from tinybox.container.process.run_in_child import RunInChild
 from tinybox.container.records import naming, spec, state
 from tinybox.errors import DamagedError, StateError
-from tinybox.isolation import idmap, mounts, overlay, rootfs
+from tinybox.isolation import idmap, mounts, overlay, rootfs, subpath
 from tinybox.linux import files, mount, process
 
 TYPE_CHECKING = False
@@ -52,11 +52,20 @@ def visit(
         return
     record = lock(paths, container)
     try:
-        config, bundle = spec.load(paths.bundle(container)), paths.bundle(container)
-        with RunInChild(lambda: act(_assemble(config, bundle, mounted)), not_mine) as child:
+        with assembled(paths, container, act, mounted=mounted, not_mine=not_mine) as child:
             yield child
     finally:
         record.close()
+
+
+@contextmanager
+def assembled(
+    paths: Paths, container: str, act: Callable[[int], None], *, mounted: bool, not_mine: Sequence[BinaryIO] = ()
+) -> Iterator[RunInChild]:
+    """Do the same with a container that does not run, and that this process has locked."""
+    config, bundle = spec.load(paths.bundle(container)), paths.bundle(container)
+    with RunInChild(lambda: act(_assemble(config, bundle, mounted)), not_mine) as child:
+        yield child
 
 
 def seen(paths: Paths, container: str) -> State:
@@ -129,10 +138,18 @@ def _assemble(config: Spec, bundle: str, mounted: bool) -> int:
         if _is_files(entry, bundle):
             source = os.path.join(bundle, entry["source"])
             options = mounts.Options(entry.get("options", []))
-            mounts.bind(os.fsencode(root), os.fsencode(entry["destination"]), source, options)
+            _bind(root, entry["destination"], source, options)
     if config["root"].get("readonly"):
         mount.mount_setattr(mount.AT_FDCWD, os.fsencode(root), 0, attr_set=mount.MOUNT_ATTR_RDONLY)
     return os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _bind(root: str, destination: str, source: str, options: mounts.Options) -> None:
+    if options.subpath:
+        with subpath.Part(source, options.subpath) as part:
+            mounts.bind(os.fsencode(root), os.fsencode(destination), part, options)
+    else:
+        mounts.bind(os.fsencode(root), os.fsencode(destination), source, options)
 
 
 def _is_files(entry: Mount, bundle: str) -> bool:

@@ -12,6 +12,7 @@ import signal
 from tinybox.container import control
 from tinybox.container.monitor import attach_protocol
 from tinybox.container.process import detaching
+from tinybox.container.records import events
 from tinybox.errors import StateError
 from tinybox.isolation import terminal
 
@@ -90,6 +91,8 @@ class AttachSession:
         Empty *data* is the end of the input.
         """
         whole, leaves = self.keys.take(data) if self.terminal_inside else (data, False)
+        if leaves:
+            events.emit(self.paths, self.container, "detach")
         if whole:
             self.say(attach_protocol.INPUT + whole)
         if not data:

@@ -19,6 +19,7 @@ import time
 from contextlib import suppress
 
 from tinybox.container import lifecycle
+from tinybox.container.config import joined
 from tinybox.container.config.restart_policy import Policy
 from tinybox.container.monitor import attach_protocol, health
 from tinybox.container.monitor.log import opened
@@ -28,7 +29,7 @@ from tinybox.container.process.handles import Handles
 from tinybox.container.process.sync_pipe import SyncPipes
 from tinybox.container.records import spec, state
 from tinybox.errors import StateError, TinyboxError
-from tinybox.linux import own_memory, user_namespaces
+from tinybox.linux import descriptors, own_memory, user_namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,12 +42,15 @@ if TYPE_CHECKING:
 STARTED = b"started"
 
 
-def launch(container: Container, client: _socket.socket | None = None) -> None:
+def launch(
+    container: Container, client: _socket.socket | None = None, *, strangers: dict[int, tuple[int, int]] | None = None
+) -> None:
     """Hand a registered container over to a new monitor; return when its program runs, or raise what prevented that.
 
     *client*, if given, is the monitor's end of a socket pair: a client that is attached before the program starts has
-    the other end, and so gets all of its output. The monitor is forked twice, so that the caller is not its parent, and
-    leads a session of its own; see daemon(7).
+    the other end, and so gets all of its output. *strangers* are descriptors of a Python program that calls this
+    (descriptors.open_now), which the monitor must not keep open. The monitor is forked twice, so that the caller is not
+    its parent, and leads a session of its own; see daemon(7).
     """
     report = SyncPipes()
     middle = os.fork()
@@ -54,7 +58,7 @@ def launch(container: Container, client: _socket.socket | None = None) -> None:
         os.setsid()
         if os.fork():
             os._exit(0)
-        be_monitor(container, report, client)
+        be_monitor(container, report, client, strangers or {})
     os.waitpid(middle, 0)
     container.record.hand_over()
     container.handles.close()  # the monitor has copies; a pipe ends only when all writers have closed it
@@ -66,7 +70,12 @@ def launch(container: Container, client: _socket.socket | None = None) -> None:
         report.close()
 
 
-def be_monitor(container: Container, report: SyncPipes, client: _socket.socket | None) -> NoReturn:
+def be_monitor(
+    container: Container,
+    report: SyncPipes,
+    client: _socket.socket | None,
+    strangers: dict[int, tuple[int, int]] | None = None,
+) -> NoReturn:
     """Be the monitor of *container*; exit when the container has ended and is not started again."""
     try:
         own_memory.set_title(b"tinybox:monitor", container.host.arguments)
@@ -75,6 +84,7 @@ def be_monitor(container: Container, report: SyncPipes, client: _socket.socket |
         for fd in range(3):
             os.dup2(devnull, fd)
         close_inherited()
+        descriptors.close_those(strangers or {})
         os.chdir("/")
         gc.freeze()  # no later collection reads the objects that exist now, so their memory pages remain shared
         with wait_loop.Signals() as signals:
@@ -204,7 +214,8 @@ def planned_again(container: Container) -> Container:
     gc.collect()
     handles = Handles()
     handles.window = container.handles.window
-    again = lifecycle.Container(container.paths, container.id, spec.load(container.bundle), container.host, handles)
+    config = joined.refresh(container.paths, spec.load(container.bundle))
+    again = lifecycle.Container(container.paths, container.id, config, container.host, handles)
     again.record = container.record
     note(again, restarting=False)
     return again

@@ -8,45 +8,21 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container import launch, lifecycle
+from tinybox.container import lifecycle
 from tinybox.container.monitor import attach_protocol
 from tinybox.container.monitor.log import opened
 from tinybox.container.monitor.own_client import OwnClient
 from tinybox.container.monitor.stream_hub import StreamHub
-from tinybox.container.process.handles import Handles
-from tinybox.errors import UsageError
 from tinybox.isolation import terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
-    from typing import Any
 
     from tinybox.container.lifecycle import Container
     from tinybox.container.monitor.log import Log
     from tinybox.container.process.detaching import Departure
     from tinybox.container.process.wait_loop import Ending, Signals, WaitLoop
-
-
-def run(image: str, *command: str, root: str = "", stdin: int | None = None, **options: Any) -> Ending:
-    """Run *command* in a new container of *image* and return how it ended; like docker-run(1), in the foreground.
-
-    *options* are those of ``tinybox run``, with ``_`` in place of ``-``: ``memory="32m", volume=["/a:/b"], rm=True``.
-    *stdin* is a file descriptor, or None for an empty input. Raises TinyboxError, with the exit status of the command
-    as ``status``.
-    """
-    normalized = launch.normal(options)
-    for key in filter(normalized.get, launch.AT_A_TERMINAL):
-        raise UsageError(f"option {key}", "is for the command line only", f"tinybox run --{launch.KEYS[key].name}")
-    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else -1
-    passing = bool(normalized.get("rm"))
-    try:
-        handles = Handles((null if stdin is None else stdin, 1, 2), watched=passing, interactive=stdin is not None)
-        carry_out = lifecycle.run if passing else run_logged
-        return launch.foreground(image, command, normalized, handles, root=root, carry_out=carry_out)
-    finally:
-        if null >= 0:
-            os.close(null)
 
 
 def run_logged(container: Container, signals: Signals, departure: Departure | None = None) -> Ending:
@@ -71,7 +47,8 @@ class OwnStreams(StreamHub):
     def __init__(self, container: Container, log: Log, server: _socket.socket, departure: Departure | None) -> None:
         super().__init__(container, log, server, None)
         self.departure, self.raw = departure, terminal.RawMode(0)
-        self.keyboard = container.handles.streams[0]
+        self.keyboard, *screens = container.handles.streams
+        self.screens = (screens[0], screens[1])
 
     def passes_input(self) -> bool:
         """Return whether input is passed on; else the program gets the stdin of tinybox, which is no terminal."""
@@ -95,7 +72,9 @@ class OwnStreams(StreamHub):
         """Admit the user's own streams before all other clients."""
         assert self.attach_server is not None  # noqa: S101
         keys = self.departure if self.container.handles.master >= 0 else None
-        self.own = OwnClient(self.attach_server, self.keyboard, keys, leave=self._leave, broken=self._break)
+        self.own = OwnClient(
+            self.attach_server, self.keyboard, self.screens, keys, leave=self._leave, broken=self._break
+        )
         self.own.reads = self.passes_input()
         self.attach_server.admit(self.own)
 
@@ -106,6 +85,7 @@ class OwnStreams(StreamHub):
         self.attach_server.disconnect(self.own)
         self.raw.__exit__()
         self.departure.area = self.container.host.arguments
+        self.departure.told = lambda: self.container.emit("detach")
         self.departure.go()
 
     def _break(self, kind: bytes) -> None:

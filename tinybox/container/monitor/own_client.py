@@ -1,4 +1,4 @@
-"""The user's own streams, fds 0, 1 and 2, as a client of a container that this process runs in the foreground.
+"""The user's own streams, usually fds 0, 1 and 2, as a client of a container that this process runs in the foreground.
 
 If the user's terminal is closed (EIO; ssh was cut), only this client ends, and the container goes on. If another stream
 takes no more (a pipe without a reader, a full disk), the container's stream is closed, as in a pipeline of the shell.
@@ -24,20 +24,23 @@ BACKGROUND = 0.5  # seconds between two tries to read the terminal while tinybox
 
 
 class OwnClient(Client):
-    """A client whose packets are written to fds 1 and 2, and whose input is read from *keyboard*, if `reads` is true.
+    """A client whose packets are written to *screens*, stdout and stderr, and whose input is read from *keyboard*.
 
-    *leave* is called when *keys*, if given, are typed; *broken* with each stream (``1`` or ``2``) that takes no more.
+    It is read if `reads` is true. *leave* is called when *keys*, if given, are typed; *broken* with each stream (``1``
+    or ``2``) that takes no more.
     """
 
     def __init__(
         self,
         server: AttachServer,
         keyboard: int,
+        screens: tuple[int, int],
         keys: DetachKeys | None,
         *,
         leave: Callable[[], None],
         broken: Callable[[bytes], None],
     ) -> None:
+        self.screens = screens
         self.server, self.keys, self.leave, self.broken = server, keys, leave, broken
         self.fd, self.reads, self.size, self.moved = keyboard, True, 0, 0.0
         self.waiting: list[bytes] = []
@@ -48,7 +51,7 @@ class OwnClient(Client):
         if kind not in (OUT, ERR):
             return True
         try:
-            terminal.write_all(1 if kind == OUT else 2, data)
+            terminal.write_all(self.screens[0 if kind == OUT else 1], data)
         except OSError as error:
             if error.errno == errno.EIO:
                 return False

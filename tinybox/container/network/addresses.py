@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.container.network import BRIDGE, definitions, subnets
+from tinybox.container.network import BRIDGE, PREFIX, definitions, subnets
 from tinybox.container.network.pools import Pool
 from tinybox.errors import HostError, StateError, UsageError, report
 from tinybox.isolation.network import interfaces as links
@@ -19,6 +19,7 @@ from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, TypedDict
 
     from tinybox.container.network.definitions import Network
@@ -29,12 +30,17 @@ if TYPE_CHECKING:
 
         name: str
         aliases: list[str]
+        links: list[str]  # CONTAINER:NAME, for this box alone
         address: str
         address6: str
         mac: str
+        link_local: list[str]
+        priority: int
+        driver_options: dict[str, str]
 
 
 LIST = "network.json"  # in a container's run directory: its endpoints
+_LINK_LOCAL = (16, 64)  # the prefix lengths of link-local addresses of IPv4 and IPv6; see RFC 3927 and RFC 4291
 _LAST, _SUBNET = ".last", ".subnet"  # also links: to the address that was leased last, to a bridge's chosen subnet
 
 
@@ -42,7 +48,9 @@ class Endpoint:
     """One box's endpoint in one network: its addresses, and the names of the two ends of its veth pair.
 
     *interface* is the end in the box (``eth0``), *link* the end on the host. *address* and *address6* have a prefix
-    length (``172.18.0.2/16``), gateways have none; an address that does not exist is empty.
+    length (``172.18.0.2/16``), gateways have none; an address that does not exist is empty. *link_local* are more
+    addresses with prefix lengths. *sysctls* are parameters of the interface. *isolated*: other boxes in the bridge
+    cannot reach it. *masquerade*: packets that leave the host have the host's address.
     """
 
     def __init__(self, **kept: Any) -> None:
@@ -57,8 +65,22 @@ class Endpoint:
         self.gateway6: str = kept.get("gateway6", "")
         self.mac: str = kept["mac"]
         self.aliases: list[str] = kept.get("aliases", [])
+        self.links: list[str] = kept.get("links", [])
         self.internal: bool = kept.get("internal", False)
         self.mtu: int = kept.get("mtu", definitions.MTU)
+        self.link_local: list[str] = kept.get("link_local", [])
+        self.priority: int = kept.get("priority", 0)
+        self.sysctls: dict[str, str] = kept.get("sysctls", {})
+        self.isolated: bool = kept.get("isolated", False)
+        self.masquerade: bool = kept.get("masquerade", True)
+
+
+def way_out(ends: Sequence[Endpoint]) -> Endpoint | None:
+    """Return the endpoint that gets the default route: of the networks that are not internal the one of most priority.
+
+    Of several with the same priority (--gw-priority) it is the first. None: all of them are internal.
+    """
+    return max((end for end in ends if not end.internal), key=lambda end: end.priority, default=None)
 
 
 def lease(paths: Paths, network: Network, container: str, want: EndpointRequest) -> Endpoint:
@@ -72,7 +94,7 @@ def lease(paths: Paths, network: Network, container: str, want: EndpointRequest)
         if network.name == BRIDGE:
             _choose_subnet(pool, network)
         address = _choose_address(pool, network, want.get("address", ""))
-        found = _endpoint(network, container, address, _number(others), want)
+        found = _endpoint(network, container, address, others, want)
         given = [address]
         if network.subnet6:
             from tinybox.container.network import addresses6
@@ -86,28 +108,54 @@ def lease(paths: Paths, network: Network, container: str, want: EndpointRequest)
     return found
 
 
-def _number(others: list[Endpoint]) -> int:
-    """Return the lowest number N for which the box has no ``ethN`` yet."""
-    taken = {endpoint.interface for endpoint in others}
-    return next(number for number in range(len(taken) + 1) if f"eth{number}" not in taken)
+def _names(container: str, prefix: str, others: list[Endpoint]) -> tuple[str, str]:
+    """Return the names of a new veth pair, ``ethN`` in the box and ``veth...N`` on the host, with the lowest free N."""
+    taken = {name for end in others for name in (end.interface, end.link)}
+    pairs = ((f"{prefix}{n}", f"veth{container[:9]}{n}") for n in range(2 * len(others) + 1))
+    return next(pair for pair in pairs if taken.isdisjoint(pair))  # IFNAMSIZ is 16, with the zero; see netdevice(7)
 
 
-def _endpoint(network: Network, container: str, address: str, number: int, want: EndpointRequest) -> Endpoint:
+def _endpoint(
+    network: Network, container: str, address: str, others: list[Endpoint], want: EndpointRequest
+) -> Endpoint:
     octets = subnets.number(address).to_bytes(4, "big")
-    return Endpoint(
+    interface, link = _names(container, network.options.get(PREFIX, "eth"), others)
+    found = Endpoint(
         network=network.name,
         id=network.id,
         bridge=network.bridge,
-        interface=f"eth{number}",
-        link=f"veth{container[:9]}{number}",  # IFNAMSIZ is 16, with the zero at its end; see netdevice(7)
+        interface=interface,
+        link=link,
         address=f"{address}/{subnets.prefix(network.subnet)}",
         gateway=network.gateway,
         gateway6=network.gateway6,
         mac=want.get("mac") or "02:42:" + ":".join(f"{octet:02x}" for octet in octets),  # as docker's: unique per IP
         aliases=list(want.get("aliases") or ()),
+        links=list(want.get("links") or ()),
         internal=network.internal,
         mtu=min(network.mtu, links.mtu_of_way_out() or network.mtu),  # larger packets would be lost on the way out
+        link_local=[f"{each}/{_LINK_LOCAL[':' in each]}" for each in want.get("link_local") or ()],
+        priority=want.get("priority", 0),
     )
+    if network.options or want.get("driver_options"):
+        _carry_out(network.options, want.get("driver_options") or {}, found, others)
+    return found
+
+
+def _carry_out(of_network: dict[str, str], of_endpoint: dict[str, str], end: Endpoint, others: list[Endpoint]) -> None:
+    """Put the meaning of the options of a network and of an endpoint into *end*, of a box that has *others*, too.
+
+    StateError: the box has an interface with the name that is asked for.
+    """
+    from tinybox.container.network import driver_options as known
+
+    end.isolated = not known.is_on(of_network, known.TALKS)
+    end.masquerade = known.is_on(of_network, known.MASQUERADE)
+    end.sysctls = known.sysctls(of_endpoint)
+    if name := of_endpoint.get(known.INTERFACE):
+        if name in {other.interface for other in others}:
+            raise StateError(f"interface {name}", "the box has one with this name", "choose another ifname")
+        end.interface = name
 
 
 def _choose_subnet(pool: Pool, network: Network) -> None:

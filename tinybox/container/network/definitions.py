@@ -10,7 +10,7 @@ import os
 
 from tinybox.container.network import BRIDGE, HOST, NONE
 from tinybox.container.records import naming
-from tinybox.errors import DamagedError, StateError, UsageError, report
+from tinybox.errors import DamagedError, NoSuchError, StateError, UsageError, report
 from tinybox.linux import files, unnamed
 from tinybox.linux import quick_json as json
 from tinybox.linux.locks import lock_file
@@ -28,9 +28,10 @@ SHAPE: dict[str, Any] = {  # see quick_json.misfit
     "id!": str,
     **dict.fromkeys("driver bridge subnet gateway subnet6 gateway6 range".split(), str),
     "options": {"*": str},
+    "ipam_options": {"*": str},
     "reserved": {"*": str},
     "labels": {"*": str},
-    "internal": bool,
+    **dict.fromkeys(("internal", "attachable"), bool),
     "mtu": range(1 << 16),
     "created": range(1 << 63),
 }
@@ -56,8 +57,10 @@ class Network:
         self.range: str = kept.get("range", "")
         self.reserved: dict[str, str] = kept.get("reserved", {})
         self.internal: bool = kept.get("internal", False)
+        self.attachable: bool = kept.get("attachable", False)  # without effect: for swarm, but docker shows it
         self.mtu: int = kept.get("mtu", MTU)
         self.options: dict[str, str] = kept.get("options", {})
+        self.ipam_options: dict[str, str] = kept.get("ipam_options", {})  # without effect, as in docker: only shown
         self.labels: dict[str, str] = kept.get("labels", {})
         self.created: int = kept.get("created", 0)
 
@@ -94,7 +97,8 @@ def find(paths: Paths, word: str) -> Network:
     if len(found) == 1:
         return found[0]
     cause = "is ambiguous: more than one id begins with it" if found else "not found"
-    raise StateError(f"network {word}", cause, "tinybox network ls lists them")
+    kind = StateError if found else NoSuchError
+    raise kind(f"network {word}", cause, "tinybox network ls lists them")
 
 
 def every(paths: Paths) -> list[Network]:

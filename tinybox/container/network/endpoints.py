@@ -40,6 +40,7 @@ class Endpoints:
         self.wants: list[EndpointRequest] = json.loads(annotations.get(spec.NETWORKS) or "[]")
         self.ports = published_ports.published(annotations)
         self.reservations: list[Reservation] = []
+        self.networks: list[tuple[str, str]] = []  # that were joined, and after `release` left: each id and name
         self.former: dict[str, str] = {}  # by network: a restored box's sockets may be bound to these addresses
 
     @staticmethod
@@ -72,7 +73,9 @@ class Endpoints:
     def assign_addresses(self) -> None:
         """Lease an address in each network; each start gets new ones, but a restored box its former ones if it can."""
         for want in self.wants:
-            self._assign(definitions.find(self.paths, want["name"]), want)
+            network = definitions.find(self.paths, want["name"])
+            self._assign(network, want)
+            self.networks.append((network.id, network.name))
 
     def _assign(self, network: Network, want: EndpointRequest) -> None:
         former = self.former.get(network.name, "")
@@ -103,19 +106,18 @@ class Endpoints:
 
     def release(self) -> None:
         """Release all links, addresses and ports of the container."""
-        release(self.paths, self.id)
+        self.networks = release(self.paths, self.id)
         self.release_ports()
 
 
-def release_of_the_dead(paths: Paths, container: str) -> None:
-    """Release what a container had in its networks, after its owner has died.
+def release_of_the_dead(paths: Paths, container: str) -> list[tuple[str, str]]:
+    """Release what a container had in its networks, after its owner has died; return them as `release` does.
 
     For a user without root, a child process enters the network of the home, if a box is in it: a process cannot leave
     it again; see network_namespaces(7).
     """
     if not user_namespaces.live:
-        release(paths, container)
-        return
+        return release(paths, container)
     from tinybox.container.process.run_in_child import RunInChild
     from tinybox.isolation import home_network
 
@@ -125,22 +127,25 @@ def release_of_the_dead(paths: Paths, container: str) -> None:
             for port in published_ports.load(paths.run_directory(container)) or ():
                 home_network.withdraw(user_namespaces.live, port["protocol"], port["hostPort"])
 
+    left = [(end.id, end.network) for end in addresses.read(paths.run_directory(container))]
     with RunInChild(act):
-        pass
+        return left
 
 
-def release(paths: Paths, container: str, network: str = "") -> None:
+def release(paths: Paths, container: str, network: str = "") -> list[tuple[str, str]]:
     """Release a container's links and addresses in its networks, or in one *network*; a second call does no harm.
 
-    The container's owner calls this, or the command that reaps the container.
+    Return the id and the name of each network that it has left. The container's owner calls this, or the command that
+    reaps the container.
     """
-    touched = _disconnect(paths, container, network)
-    if touched:
-        hosts_file.refresh(paths, touched, container if network else "")
+    left = _disconnect(paths, container, network)
+    if left:
+        hosts_file.refresh(paths, [name for _, name in left], container if network else "")
+    return left
 
 
-def _disconnect(paths: Paths, container: str, network: str = "") -> list[str]:
-    """Remove a container's links, or only that to one *network*; return the names of the networks that it has left."""
+def _disconnect(paths: Paths, container: str, network: str = "") -> list[tuple[str, str]]:
+    """Remove a container's links, or only that to one *network*; return the networks that it has left."""
     owner = paths.run_directory(container)
     ends = [end for end in addresses.read(owner) if network in ("", end.network)]
     if not os.path.isdir(pools.folder()):
@@ -152,4 +157,4 @@ def _disconnect(paths: Paths, container: str, network: str = "") -> list[str]:
         finally:  # still under the lock: the next process must see which boxes are left
             addresses.give_back(paths, container, network)
             bridges.tidy()
-    return [end.network for end in ends]
+    return [(end.id, end.network) for end in ends]

@@ -67,6 +67,7 @@ class HostBridges:
                 self._refuse_overlap(end)
                 interfaces.ensure_bridge(routes, end.bridge, _host_addresses(end), end.mtu)
                 interfaces.plug(routes, end.link, end.bridge, namespace, end.interface, end.mac, end.mtu)
+                interfaces.guard_port(routes, end.link, isolated=end.isolated)
         self._protect(owner, endpoints)
         _discard_datagrams(owner)
         for version in (4, 6):
@@ -166,7 +167,15 @@ def _members(owner: str, endpoints: list[Endpoint]) -> list[firewall.Bridge | fi
 
 
 def _bridges(endpoints: Iterable[Endpoint]) -> list[firewall.Bridge]:
-    return [firewall.Bridge(end.bridge, (end.address, end.address6), internal=end.internal) for end in endpoints]
+    return [
+        firewall.Bridge(
+            end.bridge,
+            (end.address, end.address6) if end.masquerade else (),
+            internal=end.internal,
+            talks=not end.isolated,
+        )
+        for end in endpoints
+    ]
 
 
 def _sharing(idle: list[firewall.Bridge], others: Iterable[str]) -> list[firewall.Bridge]:

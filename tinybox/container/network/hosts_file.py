@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tinybox.container.records.paths import Paths
 
 BEGIN, END = "# tinybox: this box and those beside it", "# tinybox: end"
+SHORT = 12  # digits of an id that are enough for a link
 _ROUNDS = 8  # at most: each one after the first means that a box has started or ended while the files were written
 MOST = 1 << 20  # bytes; a box may write to its own file, so tinybox does not read a larger one
 
@@ -40,6 +41,15 @@ class RunningBox:
     def names(self, endpoint: Endpoint) -> list[str]:
         """Return the names of this box for other boxes in the network of *endpoint*: name, aliases, short id."""
         return list(dict.fromkeys([self.name, *endpoint.aliases, self.id[:12]]))
+
+    def linked(self, links: Sequence[str]) -> list[str]:
+        """Return the names of this box among *links*, ``CONTAINER:NAME`` of another box, which that box alone uses."""
+        pairs = (link.partition(":")[::2] for link in links)
+        return [
+            name
+            for container, name in pairs
+            if container == self.name or (len(container) >= SHORT and self.id.startswith(container))
+        ]
 
 
 def announce(paths: Paths, container: str, annotations: Mapping[str, str]) -> None:
@@ -142,7 +152,7 @@ def lines(member: RunningBox, own: Sequence[str], members: Sequence[RunningBox])
             if other.id != member.id:
                 for place in other.endpoints:
                     if place.id == endpoint.id:
-                        found += _lines(place, other.names(place))
+                        found += _lines(place, [*other.names(place), *other.linked(endpoint.links)])
     return found
 
 

@@ -109,11 +109,10 @@ def connect(owner: str, pid: int, messages: interfaces.Messages, only: str = "")
                 return
             ends = [end for end in addresses.read(owner) if only in ("", end.network)]
             bridges.connect(owner, ends, namespace, messages)
-        routed = bool(only)  # only the first network with a gateway gets the default route
+        way = None if only else addresses.way_out(ends)
         for end in ends:
-            gateways = [] if end.internal or routed else [gateway for gateway in (end.gateway, end.gateway6) if gateway]
-            routed = routed or bool(gateways)
-            places = [place for place in (end.address, end.address6) if place]
-            interfaces.configure(messages, namespace, end.interface, places, gateways)
+            gateways = [gateway for gateway in (end.gateway, end.gateway6) if gateway] if end is way else []
+            places = [place for place in (end.address, end.address6, *end.link_local) if place]
+            interfaces.configure(messages, namespace, end.interface, places, gateways, end.sysctls)
     finally:
         os.close(namespace)

@@ -6,11 +6,21 @@ import ipaddress
 import os
 import time
 
-from tinybox.container.network import BRIDGE, DEFAULT, HOST, NONE, addresses, definitions, pools, subnets
+from tinybox.container.network import (
+    BRIDGE,
+    DEFAULT,
+    HOST,
+    NONE,
+    addresses,
+    definitions,
+    driver_options,
+    pools,
+    subnets,
+)
 from tinybox.container.network.definitions import Network
-from tinybox.container.records import naming
-from tinybox.errors import DamagedError, StateError, UsageError
-from tinybox.text_values import is_whole
+from tinybox.container.records import events, naming
+from tinybox.errors import ConflictError, DamagedError, StateError, UsageError
+from tinybox.isolation.network import interfaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +31,6 @@ if TYPE_CHECKING:
     Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 POOLS = (*(f"172.{number}.0.0/16" for number in range(18, 29)), *(f"192.168.{n}.0/20" for n in range(0, 208, 16)))
-MTU_KEYS = ("mtu", "com.docker.network.driver.mtu")
-MTU_LEAST, MTU_LEAST_6, MTU_MOST = 68, 1280, 65535  # see RFC 791, RFC 8200 and veth(4)
 
 
 class NetworkOptions:
@@ -37,11 +45,14 @@ class NetworkOptions:
         reserved: dict[str, str] | None = None,
         internal: bool = False,
         ipv6: bool = False,
+        attachable: bool = False,
+        ipam_options: dict[str, str] | None = None,
         labels: dict[str, str] | None = None,
         options: dict[str, str] | None = None,
     ) -> None:
         self.subnets, self.gateways, self.internal, self.ipv6 = subnets, gateways, internal, ipv6
-        self.ranges, self.reserved = ranges, reserved or {}
+        self.ranges, self.reserved, self.attachable = ranges, reserved or {}, attachable
+        self.ipam_options = ipam_options or {}
         self.labels, self.options = labels or {}, options or {}
 
 
@@ -55,15 +66,17 @@ def create(paths: Paths, name: str, request: NetworkOptions) -> Network:
         if name in (BRIDGE, HOST, NONE, DEFAULT):
             raise StateError(f"network {name}", "operation is not permitted on predefined networks", "choose another")
         if any(other.name == name for other in others) or os.path.lexists(f"{paths.networks}/{name}.json"):  # damaged
-            raise StateError(f"network {name}", f"network with name {name} already exists", "choose another")
+            raise ConflictError(f"network {name}", f"network with name {name} already exists", "choose another")
         number = os.urandom(32).hex()
         kept = _subnets(request, others)
         made = Network(
             name,
             id=number,
-            bridge=f"tb-{number[:12]}",  # IFNAMSIZ: at most 15 characters
+            bridge=_bridge(request.options, others) or f"tb-{number[:12]}",
+            attachable=request.attachable,
+            ipam_options=request.ipam_options,
             internal=request.internal,
-            mtu=_mtu(request.options, ipv6="subnet6" in kept),
+            mtu=driver_options.mtu(request.options, ipv6="subnet6" in kept),
             options=request.options,
             labels=request.labels,
             reserved=_reserved(request.reserved, kept["subnet"]),
@@ -71,7 +84,17 @@ def create(paths: Paths, name: str, request: NetworkOptions) -> Network:
             **kept,
         )
         definitions.save(paths, made)
+    events.write(paths, events.of_network(made.id, name, "create"))
     return made
+
+
+def _bridge(options: dict[str, str], others: Sequence[Network]) -> str:
+    """Return the name that *options* give to the bridge; StateError: the host or a network has such a link."""
+    name = options.get(driver_options.LINK, "")
+    if name and (interfaces.exists(name) or any(other.bridge == name for other in others)):
+        cause = "the host or another network has a link with this name"
+        raise StateError(f"--opt {driver_options.LINK}={name}", cause, "choose another")
+    return name
 
 
 def _subnets(request: NetworkOptions, others: Sequence[Network]) -> dict[str, str]:
@@ -177,17 +200,6 @@ def _reserved(wanted: dict[str, str], subnet: str) -> dict[str, str]:
     return wanted
 
 
-def _mtu(options: dict[str, str], *, ipv6: bool) -> int:
-    for key, value in options.items():
-        if key not in MTU_KEYS:
-            raise UsageError(f"--opt {key}={value}", "is unknown", "write mtu=1400")
-        least = MTU_LEAST_6 if ipv6 else MTU_LEAST
-        if not (is_whole(value) and least <= int(value) <= MTU_MOST):
-            raise UsageError(f"--opt {key}={value}", f"is not an MTU: write a number from {least} to {MTU_MOST}")
-        return int(value)
-    return definitions.MTU
-
-
 def remove(paths: Paths, word: str) -> str:
     """Remove the network with the name or id *word*, and return its name; StateError if a box is connected to it."""
     with definitions.NetworksLock(paths):
@@ -203,9 +215,10 @@ def remove(paths: Paths, word: str) -> str:
             if owners := sorted(set(pool.leases().values())):
                 pairs = ", ".join(_described(paths, os.path.basename(owner)) for owner in owners)
                 cure = f"tinybox network disconnect {network.name} CONTAINER"
-                raise StateError(f"network {network.name}", f"has active endpoints ({pairs})", cure)
+                raise ConflictError(f"network {network.name}", f"has active endpoints ({pairs})", cure)
             definitions.remove(paths, network)
             pool.remove()
+    events.write(paths, events.of_network(network.id, network.name, "destroy"))
     return network.name
 
 
@@ -214,7 +227,7 @@ def _remove_damaged(paths: Paths, name: str) -> str:
     members = [container for container, endpoint in users(paths) if endpoint.network == name]
     if members:
         pairs = ", ".join(_described(paths, container) for container in members)
-        raise StateError(f"network {name}", f"has active endpoints ({pairs})", "stop them first")
+        raise ConflictError(f"network {name}", f"has active endpoints ({pairs})", "stop them first")
     os.unlink(os.path.join(paths.networks, f"{name}.json"))
     return name
 
@@ -242,4 +255,5 @@ def prune(paths: Paths, is_wanted: Callable[[Network], bool] = lambda _: True) -
             removed.append(remove(paths, network.name))
         except StateError:
             continue  # a box has connected by now, or another command has removed the network
+    events.write(paths, events.of_prune("network", 0))
     return removed

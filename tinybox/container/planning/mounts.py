@@ -11,11 +11,13 @@ import os
 from tinybox.container.planning import root_filesystem, streams
 from tinybox.container.planning.task import layers_of
 from tinybox.container.process.plan import Step
+from tinybox.container.records import spec
 from tinybox.container.storage import etc
 from tinybox.errors import UsageError
 from tinybox.isolation import device_files, mounts
 from tinybox.isolation.cgroups import visible_tree
 from tinybox.linux import files, mount
+from tinybox.linux import quick_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ def parent_steps(task: Task) -> list[Step]:
             source = os.path.join(task.bundle, entry["source"])
             if _inside(task, entry, options) is not None:
                 continue  # the child binds it: a former mount may make it
+            if not os.path.lexists(source) and _is_of_volume_option(task, source):
+                says = f"Make the directory {source}, which -v names"
+                steps.append(Step(f"make{key}", says, "mkdir(2)", make_directory, source))
             says = f"Copy the mount at {source} as a detached mount"
             is_proc = _is_proc(entry["destination"])
             act = (copy, task.handles, key, source, options, _maps(task, entry, options), is_proc)
@@ -54,6 +59,19 @@ def parent_steps(task: Task) -> list[Step]:
                 Step(f"make{key}", says, "fsopen(2)", make_proc, task.handles, key, options, task.host.arguments)
             )
     return steps
+
+
+def _is_of_volume_option(task: Task, source: str) -> bool:
+    """Return whether -v, and not --mount, names the *source*, by its own text in an annotation."""
+    asked = json.loads(task.annotations.get(spec.ASKED) or "{}")
+    return any(
+        os.path.normpath(bind.partition(":")[0]) == source for bind in asked.get("HostConfig", {}).get("Binds", ())
+    )
+
+
+def make_directory(path: str) -> None:
+    """Make the directory *path* of the host and those above it; docker leaves them there, too; see mkdir(2)."""
+    os.makedirs(path, 0o755, exist_ok=True)
 
 
 def entries(task: Task) -> dict[str, Mount]:
@@ -110,6 +128,11 @@ def copy(handles: Handles, name: str, source: str, options: mounts.Options, maps
 
 
 def _copied(source: str, options: mounts.Options, userns: int | None) -> int:
+    if options.subpath:
+        from tinybox.isolation import subpath
+
+        with subpath.Part(source, options.subpath) as part:
+            return mounts.copy_tree(part, options, userns)
     parts = source.split("/", 4)
     if parts[:2] == ["", "proc"] and parts[2:3] and parts[2].isdecimal() and parts[3:4] == ["root"]:
         with mounts.InNamespace(f"/proc/{parts[2]}/ns/mnt"):  # there, a link of the box cannot lead to the host

@@ -52,6 +52,7 @@ class Departure(DetachKeys):
         super().__init__(text)
         self._waiting = waiting  # a pipe to the process that waits for this one
         self._title = title
+        self.told: Callable[[], object] = lambda: None  # is called when the user has left
         self.area = (0, 0, 0)  # that of own_memory.set_title(), when the host's facts are known
 
     def go(self) -> None:
@@ -69,6 +70,7 @@ class Departure(DetachKeys):
             os.write(self._waiting, _LEFT)
         finally:
             os.close(self._waiting)
+            self.told()
 
 
 def in_owner(act: Callable[[Departure], int], keys: str, title: bytes) -> int:

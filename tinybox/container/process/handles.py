@@ -12,6 +12,7 @@ from tinybox.container.process.sync_pipe import SyncPipes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Protocol
 
     class LinkMaker(Protocol):
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     class Leaving(Protocol):
         """Detach keys, and what to do when they are typed: detaching.py, which imports this package."""
+
+        told: Callable[[], object]
 
         def take(self, typed: bytes) -> tuple[bytes, bool]:
             """Return the bytes to pass on, and whether the keys are complete."""

@@ -2,7 +2,7 @@
 
 `tinybox run`, `tinybox exec` and the OCI command line all use it: create() does everything except starting the program,
 start() starts it, undo() removes everything that was made. If this process is killed, the container's record is left
-on disk, and the next command cleans up from there: see lifecycle.sweep().
+on disk, and the next command cleans up from there: see sweeping.py.
 """
 
 from __future__ import annotations

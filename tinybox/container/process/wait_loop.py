@@ -58,11 +58,16 @@ _LONGEST_WAIT = 1 << 30  # milliseconds, twelve days: poll(2) counts them in an 
 class Ending:
     """How a container ended: the exit status of its first process, and whether it ran out of memory.
 
-    *complaint* is what else went wrong while it ran or was cleaned up, or "".
+    *complaint* is what else went wrong while it ran or was cleaned up, or "". *stdout* and *stderr* are what it has
+    written, if the Python caller asked for that (``capture_output=True``).
     """
 
     def __init__(self, status: int, *, out_of_memory: bool = False, complaint: str = "") -> None:
         self.status, self.out_of_memory, self.complaint = status, out_of_memory, complaint
+        self.stdout = self.stderr = b""
+
+    def __repr__(self) -> str:
+        return f"<Ending status={self.status}{' out_of_memory' * self.out_of_memory}>"
 
 
 class Signals:

@@ -1,34 +1,77 @@
-"""The event log ROOT/events.log: what happened to containers and networks, one line of JSON an event.
+"""Events of containers, networks and volumes, as docker-events(1) has them; linux/event_log.py writes them down.
 
-All tinybox processes append to it, each line by one write(2) with O_APPEND, so lines of several processes never mix. A
-full log is renamed by one process: it takes a lock on the file and checks that it still has its name; see flock(2).
+The attributes of a container's event are its labels, its image, its name, and what belongs to the event.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import time
-
 from tinybox.container.records import naming, spec, state
-from tinybox.linux import quick_json as json
+from tinybox.linux import event_log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tinybox.container.records.paths import Paths
+    from collections.abc import Iterable
+    from typing import TypeAlias
 
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no wait for a fifo
-LARGEST = 4 << 20  # bytes; a larger log is renamed to events.log.1, and a new one is begun
+    from tinybox.container.records.paths import Paths
+    from tinybox.container.records.spec import Spec
+    from tinybox.linux.event_log import Event
+
+    Networks: TypeAlias = Iterable[tuple[str, str]]  # the id and the name of each
 
 
 def emit(
     paths: Paths, container: str, action: str, annotations: dict[str, str] | None = None, **attributes: object
 ) -> None:
-    """Append the event *action* (create, start, die, oom, kill, pause, rename, destroy ...); see docker-events(1).
+    """Append the event *action* (create, start, die, oom, kill, pause, rename, destroy ...) of a container.
 
-    The container's *annotations* have its image and its first name; if None, they are read from its state. An event
-    that cannot be written (a full disk) is lost; the command goes on.
+    The container's *annotations* have its image, its labels and its first name; if None, they are read from its state.
+    An event that cannot be written (a full disk) is lost; the command goes on.
     """
+    write(paths, of_container(paths, container, action, annotations, **attributes))
+
+
+def write(paths: Paths, *events: Event) -> None:
+    """Append *events*, all at once."""
+    event_log.append(paths.events, *events)
+
+
+def emit_start(paths: Paths, container: str, config: Spec, networks: Networks, *, attached: bool) -> None:
+    """Append that a container runs: attach, if it has a user's streams, connect of *networks*, mount of volumes, start.
+
+    All are one write(2).
+    """
+    annotations = config.get("annotations", {})
+    before = [of_container(paths, container, "attach", annotations)] if attached else []
+    before += [of_network(network, name, "connect", container) for network, name in networks]
+    before += _of_volumes(paths, container, config, "mount")
+    write(paths, *before, of_container(paths, container, "start", annotations))
+
+
+def emit_end(
+    paths: Paths,
+    container: str,
+    config: Spec,
+    networks: Networks,
+    *,
+    out_of_memory: bool = False,
+    **attributes: object,
+) -> None:
+    """Append that a container has ended: oom, die with its *attributes*, disconnect of *networks*, unmount of volumes.
+
+    All are one write(2).
+    """
+    annotations = config.get("annotations", {})
+    before = [of_container(paths, container, "oom", annotations)] if out_of_memory else []
+    after = [of_network(network, name, "disconnect", container) for network, name in networks]
+    after += _of_volumes(paths, container, config, "unmount")
+    write(paths, *before, of_container(paths, container, "die", annotations, **attributes), *after)
+
+
+def of_container(
+    paths: Paths, container: str, action: str, annotations: dict[str, str] | None = None, **attributes: object
+) -> Event:
+    """Return an event of a container; see `emit`."""
     if annotations is None:
         annotations = state.last(paths, container).get("annotations", {})
     known = annotations.get(spec.NAME, "")
@@ -37,31 +80,30 @@ def emit(
     except OSError:  # no free descriptor
         name = known
     more = {key: str(value) for key, value in attributes.items()}
-    _append(
-        paths, "container", action, container, {"image": annotations.get(spec.IMAGE_NAME, ""), "name": name, **more}
-    )
+    own = {"image": annotations.get(spec.IMAGE_NAME, ""), "name": name}
+    return event_log.event("container", action, container, {**spec.labels(annotations), **own, **more})
 
 
-def emit_of_network(paths: Paths, network: str, name: str, action: str, container: str) -> None:
-    """Append the event connect or disconnect of *container* with a network; *network* is its id, *name* its name."""
-    _append(paths, "network", action, network, {"container": container, "name": name, "type": "bridge"})
+def of_network(network: str, name: str, action: str, container: str = "") -> Event:
+    """Return the event create, connect, disconnect or destroy of a network; *network* is its id, *name* its name."""
+    member = {"container": container} if container else {}
+    return event_log.event("network", action, network, {**member, "name": name, "type": "bridge"})
 
 
-def _append(paths: Paths, kind: str, action: str, identity: str, attributes: dict[str, str]) -> None:
-    event = {"timeNano": time.time_ns(), "Type": kind, "Action": action, "id": identity, "Attributes": attributes}
-    try:
-        fd = os.open(paths.events, _APPEND, 0o600)
-        try:
-            if os.write(fd, json.dumps(event).encode() + b"\n") and os.fstat(fd).st_size > LARGEST:
-                _put_aside(paths.events, fd)
-        finally:
-            os.close(fd)
-    except OSError:
-        return
+def of_volume(name: str, action: str, **attributes: str) -> Event:
+    """Return the event create, mount, unmount or destroy of a volume."""
+    return event_log.event("volume", action, name, {"driver": "local", **attributes})
 
 
-def _put_aside(path: str, fd: int) -> None:
-    """Rename the full log *fd* to PATH.1, unless another process has just done so: PATH is then a new file."""
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    if os.path.samestat(os.stat(path), os.fstat(fd)):
-        os.rename(path, f"{path}.1")
+def _of_volumes(paths: Paths, container: str, config: Spec, action: str) -> list[Event]:
+    found = []
+    for entry in spec.mounts_of_volumes(config, paths):
+        name, options = entry["source"].split("/")[-2], entry.get("options", [])
+        more = {"destination": entry["destination"], "propagation": "", "read/write": str("ro" not in options).lower()}
+        found.append(of_volume(name, action, container=container, **(more if action == "mount" else {})))
+    return found
+
+
+def of_prune(kind: str, freed: int) -> Event:
+    """Return the event that `prune` has freed so many bytes of things of this *kind*."""
+    return event_log.event(kind, "prune", "", {"reclaimed": str(freed)})

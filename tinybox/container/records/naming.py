@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from tinybox.errors import StateError, UsageError
+from tinybox.errors import ConflictError, NoSuchError, StateError, UsageError
 from tinybox.linux.files import discard
 from tinybox.linux.locks import lock_file
 
@@ -43,7 +43,11 @@ def made_up() -> str:
 
 
 def checked(name: str) -> str:
-    """Return *name* if docker would accept it: a letter or digit, then letters, digits and ``_.-``; else UsageError."""
+    """Return *name* if docker would accept it: a letter or digit, then letters, digits and ``_.-``; else UsageError.
+
+    A slash at its begin, as `inspect` prints it, is left out.
+    """
+    name = name.removeprefix("/")
     if not is_allowed(name):
         raise UsageError(f"container name {name!r}", "is not allowed", "use [a-zA-Z0-9][a-zA-Z0-9_.-]+")
     return name
@@ -69,7 +73,7 @@ def _free(paths: Paths, name: str) -> str:
     other = target(link)
     if other and (os.path.exists(paths.bundle(other)) or os.path.exists(paths.run_directory(other))):
         cause = f'is already in use by container "{other[:12]}"'
-        raise StateError(f'the container name "{name}"', cause, f"tinybox rm {name}, or another --name")
+        raise ConflictError(f'the container name "{name}"', cause, f"tinybox rm {name}, or another --name")
     discard(link)
     return link
 
@@ -127,7 +131,7 @@ def rename(paths: Paths, container: str, name: str) -> None:
     lock = _lock(paths)
     try:
         if not os.path.exists(os.path.join(paths.bundle(container), "config.json")):
-            raise StateError(f"container {container[:12]}", "no such container", "another command has just removed it")
+            raise NoSuchError(f"container {container[:12]}", "no such container", "another command has just removed it")
         former = of(paths, container)
         link = _free(paths, checked(name))
         if former:
@@ -176,7 +180,8 @@ def find(paths: Paths, word: str) -> str:
     if len(found) == 1:
         return found[0]
     cause = "more than one id begins with it" if found else NO_SUCH
-    raise StateError(f"container {word}", cause, "tinybox ps -a lists them")
+    kind = StateError if found else NoSuchError
+    raise kind(f"container {word}", cause, "tinybox ps -a lists them")
 
 
 def target(link: str) -> str:

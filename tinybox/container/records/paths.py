@@ -6,7 +6,7 @@ ROOT/containers/ID           a container's bundle: config.json, upper work rootf
 ROOT/container-names/NAME    a link to ID: the name belongs to the container whose command made the link
 ROOT/volumes/NAME/_data      volumes
 ROOT/networks/NAME.json      the networks that users have made
-ROOT/events.log              the event log of containers and networks
+ROOT/events.log              the events of containers, images, networks and volumes
 RUN/ID                       while a process owns the container: lock, state.json, attach.sock
 RUN/NAME                     a link to RUN/ID, for users
 RUN/.home                    without root: the processes that are in the home lock it; see isolation/home.py
@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 
 from tinybox.errors import UsageError
-from tinybox.linux import ownership
+from tinybox.linux import event_log, ownership
 
 DEFAULT_ROOT, DEFAULT_RUN = "/var/lib/tinybox", "/run/tinybox"
 INSIDE = (
@@ -47,7 +47,7 @@ class Paths:
         self.volumes = os.path.join(self.root, "volumes")
         self.networks = os.path.join(self.root, "networks")
         self.cache = os.path.join(self.root, "cache")
-        self.events = os.path.join(self.root, "events.log")
+        self.events = os.path.join(self.root, event_log.NAME)
         self._check()
 
     def _check(self) -> None:

@@ -77,7 +77,16 @@ _SECONDS = dict.fromkeys(("interval!", "timeout!", "startPeriod!", "startInterva
 _PORT = {"hostIp!": str, "hostPort!": _PORTS, "hostPortLast": _PORTS, "containerPort!": _PORTS, "protocol!": str}
 PORTS = [_PORT]
 ANNOTATIONS: dict[str, Any] = {  # those that are JSON, by the part of their name behind "tinybox."
-    "networks": [{"name!": str, "aliases": _TEXTS, "address": str, "address6": str, "mac": str}],
+    "joined": _TEXT_MAP,
+    "networks": [
+        {
+            "name!": str,
+            **dict.fromkeys(("aliases", "links", "link_local"), _TEXTS),
+            "priority": INT64,
+            **dict.fromkeys(("address", "address6", "mac"), str),
+            "driver_options": _TEXT_MAP,
+        }
+    ],
     "ports": PORTS,
     "exposed": _TEXTS,
     "names": dict.fromkeys(("nameserver", "search", "options", "hosts"), _TEXTS),
@@ -94,8 +103,10 @@ NETWORKS = [  # the endpoints of a running container
     {
         **dict.fromkeys((f"{key}!" for key in "network id bridge interface link address gateway mac".split()), str),
         **dict.fromkeys(("address6", "gateway6"), str),
-        "aliases": _TEXTS,
-        "internal": bool,
+        **dict.fromkeys(("aliases", "links", "link_local"), _TEXTS),
+        **dict.fromkeys(("internal", "isolated", "masquerade"), bool),
         "mtu": range(1 << 16),
+        "priority": INT64,
+        "sysctls": _TEXT_MAP,
     }
 ]

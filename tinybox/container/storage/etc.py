@@ -30,6 +30,7 @@ LOCAL = (
     "ff02::1\tip6-allnodes",
     "ff02::2\tip6-allrouters",
 )
+MARK = "/.dockerenv"  # an empty file in the root of each box
 NAME_MAX = 64  # HOST_NAME_MAX of gethostname(2); a domain name has the same limit
 PUBLIC = ("8.8.8.8", "8.8.4.4")  # docker's name servers for a host that has none but itself
 OF_THE_HOME = "10.0.2.3"  # slirp4netns, which passes questions on to the servers of the host; see home_network.py

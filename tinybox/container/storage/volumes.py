@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import time
 
-from tinybox.container.records import naming, spec
-from tinybox.errors import DamagedError, StateError, UsageError, report
+from tinybox.container.records import events, naming, spec
+from tinybox.errors import ConflictError, DamagedError, NoSuchError, StateError, UsageError, report
 from tinybox.linux import files
 from tinybox.linux import quick_json as json
 from tinybox.linux.locks import Lock, lock_file
@@ -115,7 +115,7 @@ def remove_nameless(paths: Paths, config: Spec) -> None:
         with Lock(os.path.join(paths.root, "locks", "store")):
             for folder in map(os.path.dirname, nameless):
                 if not _is_named(paths, os.path.basename(folder)):
-                    files.remove_tree(folder)
+                    _remove(paths, folder)
 
 
 def _is_named(paths: Paths, name: str) -> bool:
@@ -155,6 +155,7 @@ def _make(paths: Paths, folder: str, labels: dict[str, str]) -> int:
         if not os.path.exists(record):
             known = {"created": time.time_ns(), "labels": labels, "driver": "local"}
             files.replace(record, json.dumps(known).encode(), 0o644)
+            events.write(paths, events.of_volume(os.path.basename(folder), "create"))
     except BaseException:
         os.close(fd)
         raise
@@ -224,7 +225,7 @@ def find(paths: Paths, name: str) -> Volume:
     """Return the volume *name*; StateError if there is none."""
     if naming.is_allowed(name) and os.path.isdir(os.path.join(paths.volumes, name)):
         return Volume(paths, name)
-    raise StateError(f"volume {name}", "no such volume", "tinybox volume ls lists them")
+    raise NoSuchError(f"volume {name}", "no such volume", "tinybox volume ls lists them")
 
 
 def users(paths: Paths, damaged: Callable[[str, DamagedError], object]) -> dict[str, list[str]]:
@@ -251,8 +252,20 @@ def remove(paths: Paths, volume: Volume) -> None:
     containers = users(paths, _refuse).get(volume.path, [])
     if containers:
         shown = ", ".join(container[:12] for container in containers)
-        raise StateError(f"volume {volume.name}", f"is in use by {shown}", "remove them first: tinybox rm")
-    files.remove_tree(volume.folder)
+        raise ConflictError(f"volume {volume.name}", f"is in use by {shown}", "remove them first: tinybox rm")
+    _remove(paths, volume.folder)
+
+
+def _remove(paths: Paths, folder: str) -> None:
+    files.remove_tree(folder)
+    events.write(paths, events.of_volume(os.path.basename(folder), "destroy"))
+
+
+def prune(paths: Paths, volume: Volume) -> int:
+    """Remove a volume that no container uses, and return the bytes of its files. The caller holds the store's lock."""
+    freed = volume.size()
+    _remove(paths, volume.folder)
+    return freed
 
 
 def _refuse(container: str, error: DamagedError) -> None:

@@ -7,7 +7,7 @@ import re
 from tinybox.container.network import definitions
 from tinybox.container.records import spec
 from tinybox.container.views import listing
-from tinybox.container.views.filter_values import Filter
+from tinybox.container.views.filter_values import Filter, truth
 from tinybox.errors import TinyboxError, UsageError
 from tinybox.images.store import Store
 from tinybox.linux import quick_json as json
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Test = Callable[[Listed], bool]
 
 HEALTH = ("starting", "healthy", "unhealthy", "none")
-KEYS = "ancestor before exited expose health id label name network publish since status volume".split()
+KEYS = "ancestor before exited expose health id is-task label name network publish since status volume".split()
 AT_REST_TOO = ("status", "before", "since")  # with one of these keys, containers that have ended are listed, too
 
 
@@ -34,6 +34,10 @@ class ContainerFilter(Filter):
         self._paths = paths
         super().__init__(words, KEYS)
         self.at_rest = any(key in self.values for key in AT_REST_TOO)
+        published, exposed = self._by_key.get("publish"), self._by_key.get("expose")
+        if published and exposed:  # in docker these two keys are alternatives
+            others = [each for each in self._alternatives if each not in (published, exposed)]
+            self._alternatives = [*others, [*published, *exposed]]
 
     def _id(self, value: str) -> Test:
         pattern = _pattern("id", value)
@@ -42,6 +46,10 @@ class ContainerFilter(Filter):
     def _name(self, value: str) -> Test:
         pattern = _pattern("name", value.removeprefix("/"))
         return lambda listed: bool(pattern.search(listed.name))
+
+    def _is_task(self, value: str) -> Test:
+        wanted = truth("is-task", value)  # a task is a container of a swarm, and there is none
+        return lambda _: not wanted
 
     def _exited(self, value: str) -> Test:
         if value != "unknown" and not is_whole(value):

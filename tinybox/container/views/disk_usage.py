@@ -65,11 +65,15 @@ class VolumeUse(NamedTuple):
 
 
 class CacheUse(NamedTuple):
-    """An entry of the build cache: its *id*, its *kind*, its *size* in bytes, and if an image has the layer, too."""
+    """An entry of the build cache: its *id*, its *kind*, its *size* in bytes, and if an image has the layer, too.
+
+    *created* is when it was made, in ns since 1970.
+    """
 
     id: str
     kind: str
     size: int
+    created: int
     is_shared: bool
 
 
@@ -149,10 +153,15 @@ class DiskUsage:
 
     def _cached(self) -> Iterable[CacheUse]:
         of_images = {key for image in self._images.values() for key in _keys(image)}
-        for key in sorted(set(map(layer_key, build_cache.layers(self._store.root)))):
-            yield CacheUse(key, "layer", self._sizes.get(key, 0), key in of_images)
+        made: dict[str, int] = {}
+        for entry in build_cache.layers(self._store.root):
+            key, created = layer_key(entry.diff_id), image_list.made_at(entry.created)
+            made[key] = min(created, made.get(key, created))
+        for key, created in sorted(made.items()):
+            yield CacheUse(key, "layer", self._sizes.get(key, 0), created, key in of_images)
         for folder in sorted(build_cache.mounts(self._store.root)):
-            yield CacheUse(os.path.basename(folder)[:16], "cache mount", tree_size(folder), is_shared=False)
+            created = os.stat(folder).st_mtime_ns  # its only directory was made with it
+            yield CacheUse(os.path.basename(folder)[:16], "cache mount", tree_size(folder), created, is_shared=False)
 
 
 def _keys(image: Image) -> set[str]:

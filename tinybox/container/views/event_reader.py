@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Event = dict[str, Any]
 
-KEYS = ("container", "event", "image", "network", "type")
+KEYS = ("container", "event", "image", "label", "network", "scope", "type", "volume")
 SHAPE: Event = {  # see quick_json.misfit
     "timeNano!": range(1 << 63),
     "Attributes!": {"*": str},
@@ -44,7 +44,10 @@ class EventSelection:
         """Return whether *event* is selected."""
         if not self.since <= event["timeNano"] <= (self.until or event["timeNano"]):
             return False
-        return all(any(_agrees(event, key, value) for value in values) for key, values in self._filters.items())
+        return all(
+            (all if key == "label" else any)(_agrees(event, key, value) for value in values)
+            for key, values in self._filters.items()
+        )
 
     def is_over(self) -> bool:
         """Return whether *until* has passed, so that no selected event can come any more."""
@@ -57,17 +60,30 @@ class EventSelection:
 
 
 def _agrees(event: Event, key: str, value: str) -> bool:
-    attributes = event["Attributes"]
-    if key in ("container", "network"):
-        name, identity = attributes.get("name"), event["id"]
-        if event["Type"] != key:
-            return key == "container" and bool(value) and attributes.get("container", "").startswith(value)
-        return bool(value) and (identity.startswith(value) or name == value)
+    """Return whether *event* has this *value* of the filter *key*."""
+    attributes, identity = event["Attributes"], event["id"]
+    if key in ("container", "network", "volume"):
+        return bool(value) and _is_about(event, key, value)
+    if key == "label":
+        name, has_value, wanted = value.partition("=")
+        return name in attributes and (not has_value or attributes[name] == wanted)
+    known: tuple[str, ...] = ("local",) if key == "scope" else (event["Type"],)
     if key == "event":
-        return value in (event["Action"], event["Action"].partition(":")[0])
-    if key == "image":
-        return value in (attributes.get("image"), attributes.get("image", "").rpartition(":")[0])
-    return bool(event["Type"] == value)
+        known = (event["Action"], event["Action"].partition(":")[0])
+    elif key == "image":
+        name = attributes.get("name" if event["Type"] == key else "image", "")
+        known = (name, name.rpartition(":")[0], identity, identity.rpartition(":")[0])
+    return value in known
+
+
+def _is_about(event: Event, kind: str, word: str) -> bool:
+    """Return whether *event* is about the thing of this *kind* whose id or name begins with *word*.
+
+    An event of a network or a volume is also about the container that it names.
+    """
+    if event["Type"] == kind:
+        return bool(event["id"].startswith(word) or event["Attributes"].get("name", "").startswith(word))
+    return kind == "container" and bool(event["Attributes"].get("container", "").startswith(word))
 
 
 def read(paths: Paths, wanted: EventSelection) -> Iterator[list[Event]]:
@@ -97,4 +113,5 @@ def parse(line: bytes) -> Event | None:
 def line(event: Event) -> str:
     """Return one event in docker's format: time, type, action, id, and its other attributes in parentheses."""
     known = ", ".join(f"{key}={value}" for key, value in sorted(event["Attributes"].items()))
-    return f"{units.stamp(event['timeNano'])} {event['Type']} {event['Action']} {event['id']} ({known})"
+    text = f"{units.stamp(event['timeNano'])} {event['Type']} {event['Action']} {event['id']}"
+    return f"{text} ({known})" if known else text

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinybox import text_values
 from tinybox.container.views import units
-from tinybox.errors import UsageError
+from tinybox.errors import OptionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Test = Callable[[Any], bool]
 
 
+PRUNE_KEYS = ("label", "label!", "until")  # of things that have labels and were made at some time
 NO_LABEL = "label!"  # docker's key for things without a label
 
 
@@ -31,10 +32,12 @@ class Filter:
     def __init__(self, words: Sequence[str], keys: Sequence[str]) -> None:
         self.values = pairs(words, keys)
         self._alternatives: list[list[Test]] = []
+        self._by_key: dict[str, list[Test]] = {}
         for key, values in self.values.items():
-            make = self._no_label if key == NO_LABEL else getattr(self, f"_{key}")
+            make = self._no_label if key == NO_LABEL else getattr(self, f"_{key.replace('-', '_')}")
             tests = [make(value) for value in values]
             self._alternatives += [[test] for test in tests] if key in ("label", NO_LABEL) else [tests]
+            self._by_key[key] = tests
 
     def __call__(self, thing: Any) -> bool:
         """Return whether *thing* matches the filter."""
@@ -54,12 +57,19 @@ class Filter:
 
 
 def pairs(words: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:
-    """Return the values of each key in *words*, a list of ``KEY=VALUE``; UsageError if a key is none of *keys*."""
+    """Return the values of each key in *words*, a list of ``KEY=VALUE``.
+
+    OptionError, in docker's words: there is no ``=``. UsageError: a key is none of *keys*.
+    """
     values: dict[str, list[str]] = {}
-    for word in words:
+    for word in filter(None, words):
         key, equals, value = word.partition("=")
-        if not equals or key not in keys:
-            raise UsageError(f"--filter {word}", "is no filter", f"KEY=VALUE; keys: {', '.join(keys)}")
+        key, value = key.strip().lower(), value.strip()
+        if not equals:
+            cause = "bad format of filter (expected name=value)"
+            raise OptionError(f"--filter {word}", cause, f"keys: {', '.join(keys)}")
+        if key not in keys:
+            raise UsageError(f"--filter {word}", f"invalid filter '{key}'", f"keys: {', '.join(keys)}")
         values.setdefault(key, []).append(value)
     return values
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinybox.container.views import units
 from tinybox.container.views.filter_values import Filter, truth
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 NONE = "<none>"
 KEYS = ("before", "dangling", "label", "label!", "reference", "since", "until")
-PRUNE_KEYS = ("label", "label!", "until")
 
 
 class ListedImage:
@@ -91,6 +90,22 @@ def rows(
         else:
             found += [ListedImage(image, name, NONE, digest) for name, digest in names] or [ListedImage(image)]
     return sorted(found, key=lambda listed: -listed.created)
+
+
+def history(store: Store, image: Image) -> list[dict[str, Any]]:
+    """Return the steps of the image's history, the newest first, as OCI writes them, each with its layer's ``size``.
+
+    The keys are ``created created_by comment empty_layer author``, as far as they are known; a layer without an entry
+    has a step of its own, with the time of the image. The size is in bytes.
+    """
+    sizes = image.sizes()
+    entries = store.record(image.id).get("history") or []
+    missing = max(len(sizes) - sum(not step.get("empty_layer") for step in entries), 0)
+    found = []
+    for step in [*[{"created": image.created}] * missing, *entries]:
+        size = sizes.pop(0) if sizes and not step.get("empty_layer") else 0
+        found.append({**step, "size": size})
+    return found[::-1]
 
 
 def named(text: str) -> str:

@@ -165,6 +165,15 @@ def _if_there(path: str) -> str:
     return path if os.path.exists(path) else ""
 
 
+def _named_at(store: Store, image_id: str) -> int:
+    """Return when the image got its newest name, in ns since 1970; 0 if it has none. See st_mtime in stat(3type)."""
+    links = [f"{store.root}/names/{name.replace('/', '%')}" for name, owner in store.names() if owner == image_id]
+    try:
+        return max(os.lstat(link).st_mtime_ns for link in links) if links else 0
+    except FileNotFoundError:  # a name has just been removed
+        return 0
+
+
 def image(store: Store, found: Image) -> JsonObject:
     """Return everything about an image, with docker's keys."""
     document = store.record(found.id)
@@ -185,4 +194,5 @@ def image(store: Store, found: Image) -> JsonObject:
         "Config": found.config,
         "GraphDriver": {"Name": "overlay", "Data": {"LowerDir": ":".join(reversed(found.layers))}},
         "RootFS": {"Type": "layers", "Layers": found.diff_ids},
+        "Metadata": {"LastTagTime": stamp(_named_at(store, found.id))},
     }

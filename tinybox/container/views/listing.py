@@ -105,7 +105,7 @@ class Listed:
     def group(self) -> Cgroup:
         """Its control group, which exists while it runs."""
         where = self._where or hierarchies()
-        return Cgroup(place(self.id), where, where.v1)
+        return Cgroup(place(self.id, self.annotations.get(spec.CGROUP_PARENT, "")), where, where.v1)
 
     def processes(self) -> list[int]:
         """Return the pids of its processes: those in its control group, or without one those in its pid namespace."""
@@ -131,7 +131,13 @@ class Listed:
         memory = set(map(os.path.normpath, asked.get("Tmpfs", {})))  # docker does not list --tmpfs here
         named = {*modes, *(os.path.normpath(entry["Target"]) for entry in asked.get("Mounts") or ())}
         entries = [entry for entry in volumes.requested(config, also=named) if entry["destination"] not in memory]
-        return [_mount(self.paths, entry, modes.get(entry["destination"], "")) for entry in entries]
+        mounts = [_mount(self.paths, entry, modes.get(entry["destination"], "")) for entry in entries]
+        images = {os.path.normpath(entry["Target"]): entry["Source"] for entry in asked.get("Mounts") or ()
+                  if entry["Type"] == "image"}  # fmt: skip
+        for row in mounts:
+            if row["Destination"] in images:
+                row |= {"Type": "image", "Source": images[row["Destination"]], "Propagation": ""}
+        return mounts
 
 
 def _place_and_mode(bind: str) -> tuple[str, str]:

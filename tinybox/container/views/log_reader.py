@@ -10,8 +10,9 @@ import json
 import os
 import time
 
-from tinybox.container.records import state
+from tinybox.container.records import spec, state
 from tinybox.container.views import rotated_files, units
+from tinybox.errors import StateError
 from tinybox.linux import inotify, locks, proc
 
 TYPE_CHECKING = False
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tinybox.container.records.paths import Paths
+    from tinybox.container.views.listing import Listed
 
 LOOK_AGAIN = 1.0  # seconds; inotify does not report that a monitor was killed
 
@@ -81,6 +83,13 @@ def parse(line: bytes) -> Entry | None:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     return None
+
+
+def check(listed: Listed) -> None:
+    """Raise StateError, in docker's words, if the container has no log that can be read."""
+    if listed.annotations.get(spec.LOG_DRIVER) == "none":
+        cause = "has no log: configured logging driver does not support reading"
+        raise StateError(f"container {listed.name or listed.id[:12]}", cause, "run it without --log-driver none")
 
 
 def read(paths: Paths, container: str, selection: Selection) -> Iterator[list[Entry]]:

@@ -37,9 +37,9 @@ def as_dict(paths: Paths, network: Network) -> JsonObject:
         "Driver": network.driver,
         "EnableIPv4": bool(network.subnet),
         "EnableIPv6": bool(network.subnet6),
-        "IPAM": {"Driver": "default", "Options": None, "Config": pairs},
+        "IPAM": {"Driver": "default", "Options": network.ipam_options or None, "Config": pairs},
         "Internal": network.internal,
-        "Attachable": False,
+        "Attachable": network.attachable,
         "Ingress": False,
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
@@ -113,8 +113,9 @@ def _actual_endpoint(listed: Listed, end: Endpoint) -> JsonObject:
     name = "".join(naming.of(listed.paths, listed.id)[:1])
     return {
         "IPAMConfig": None,
-        "Links": None,
+        "Links": end.links or None,
         "DriverOpts": None,
+        "GwPriority": end.priority,
         "Aliases": end.aliases,
         "DNSNames": [] if end.network == "bridge" else [name, *end.aliases, listed.id[:12]],
         "NetworkID": end.id,
@@ -131,11 +132,13 @@ def _actual_endpoint(listed: Listed, end: Endpoint) -> JsonObject:
 
 
 def _requested_endpoint(want: EndpointRequest) -> JsonObject:
-    requested = {"IPv4Address": want.get("address", ""), "IPv6Address": want.get("address6", "")}
+    requested: JsonObject = {"IPv4Address": want.get("address", ""), "IPv6Address": want.get("address6", "")}
+    requested["LinkLocalIPs"] = want.get("link_local")
     return {
         "IPAMConfig": {key: value for key, value in requested.items() if value} or None,
-        "Links": None,
-        "DriverOpts": None,
+        "Links": want.get("links") or None,
+        "DriverOpts": want.get("driver_options"),
+        "GwPriority": want.get("priority", 0),
         "DNSNames": None,
         "Aliases": want.get("aliases") or [],
         "NetworkID": "",

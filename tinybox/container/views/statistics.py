@@ -9,11 +9,18 @@ from __future__ import annotations
 import os
 import time
 
+from tinybox.errors import StateError
 from tinybox.isolation.cgroups import files, stats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tinybox.container.views.listing import Listed
+
+    Pair = tuple["Sample", "Sample | None"]  # a sample and the one before it
+
+INTERVAL = 1.0  # seconds between two samples
 
 
 class Sample:
@@ -42,6 +49,23 @@ class Sample:
     def memory_share(self) -> float | None:
         """The memory in use as a fraction of the limit, or of the machine's memory if there is no limit."""
         return None if self.memory is None or not self.memory_limit else self.memory / self.memory_limit
+
+
+def pairs(choose: Callable[[], list[Listed]], seconds: float = INTERVAL) -> Iterator[list[Pair]]:
+    """Yield a sample of each container that *choose* returns, every *seconds*, with its sample before, if there is one.
+
+    The first samples are taken now and not yielded. The end is when *choose* raises StateError later: a container has
+    been removed.
+    """
+    former = {listed.id: Sample(listed) for listed in choose()}
+    while True:
+        time.sleep(seconds)
+        try:
+            samples = [*map(Sample, choose())]
+        except StateError:
+            return
+        yield [(sample, former.get(sample.listed.id)) for sample in samples]
+        former = {sample.listed.id: sample for sample in samples}
 
 
 def _memory(listed: Listed, counted: int | None) -> int | None:

@@ -27,7 +27,7 @@ _AGES = (
     (2 * MONTH, WEEK, "weeks"),
     (2 * YEAR, MONTH, "months"),
 )
-_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d(?::\d\d){0,2})([.,]\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _UNIX = re.compile(r"(\d{1,11})(\.\d{1,9})?", re.ASCII)  # up to the year 5138
 
@@ -71,13 +71,14 @@ def local(nanoseconds: int) -> str:
 def moment(option: str, text: str, now: int) -> int:
     """Return the time of a value of --since or --until, 1 or later; UsageError, with the *option*, if it is not one.
 
-    The value is a duration before *now* (``10m``), seconds since 1970 (``1795294800.5``), or a date in the format of
-    RFC 3339; without a time zone it is local time.
+    The value is a duration before *now* (``10m``; ``-10m`` is after it), seconds since 1970 (``1795294800.5``), or a
+    date in the format of RFC 3339, also with the comma of ``date -Ins``; without a time zone it is local time.
     """
     if match := _UNIX.fullmatch(text):
         return max(int(match[1]) * SECOND + _fraction(match[2]), 1)
-    if (back := duration(text)) is not None:
-        return max(now - back, 1)
+    sign = text[:1] if text[:1] in ("+", "-") else ""
+    if (back := duration(text[len(sign) :])) is not None:
+        return max(now + back if sign == "-" else now - back, 1)
     if match := _DATE.fullmatch(text):
         with contextlib.suppress(ValueError, OverflowError):  # a date that does not exist, such as the 31st of February
             return max(_date(*match.groups()), 1)
@@ -86,7 +87,7 @@ def moment(option: str, text: str, now: int) -> int:
 
 
 def _date(day: str, clock: str | None, fraction: str | None, zone: str | None) -> int:
-    clock = f"{clock or '00:00'}:00"[:8]
+    clock = f"{clock or '00'}:00:00"[:8]
     moment_of_day = time.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S")
     if zone is None:
         return int(time.mktime(moment_of_day)) * SECOND + _fraction(fraction)

@@ -11,7 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tinybox.errors import HostError, ImageError
-from tinybox.images import content
+from tinybox.images import content, image_events
 from tinybox.images.reference import Reference
 from tinybox.images.registry import manifests
 from tinybox.images.registry.layers import Layer, is_here
@@ -66,6 +66,7 @@ def pull(
         report.resolved(reference, [layer.blob for layer in layers])
         _bring(store, repository, manifest, layers, names, record, report)
     image = store.image(str(reference))
+    image_events.emit_of_name(store.root, "pull", reference, image.id)
     return Pulled(image, digest, image.id != former)
 
 

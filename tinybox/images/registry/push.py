@@ -10,7 +10,7 @@ import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinybox.errors import ImageError
-from tinybox.images import content, packed
+from tinybox.images import content, image_events, packed
 from tinybox.images.reference import parse
 from tinybox.images.registry import manifests
 from tinybox.images.registry.layers import Report
@@ -69,6 +69,7 @@ def push(
     with store.locked():
         if store.named(reference) == image.id:
             store.point(parse(f"{reference.name}@{manifest.digest}"), image.id)
+    image_events.emit_of_name(store.root, "push", reference, image.id)
     return Pushed(manifest.digest, len(manifest.content))
 
 

@@ -34,9 +34,12 @@ PARENT = "TINYBOX_CGROUP_PARENT"  # the environment variable that names another 
 ATTEMPTS = 50  # another tinybox may remove the empty parent while this one uses it
 
 
-def place(container: str) -> str:
-    """Return the name of a container's control group: ``tinybox/ID``, or PARENT's value instead of ``tinybox``."""
-    return f"{os.environ.get(PARENT) or OUR_ROOM}/{container}"
+def place(container: str, parent: str = "") -> str:
+    """Return the name of a container's control group: ``tinybox/ID``, or *parent* or PARENT's value for ``tinybox``.
+
+    *parent* is that of --cgroup-parent, which stays when the container's group is removed, as in docker.
+    """
+    return f"{parent or os.environ.get(PARENT) or OUR_ROOM}/{container}"
 
 
 class Cgroup:

@@ -75,14 +75,19 @@ table inet tinybox {
 
 
 class Bridge:
-    """A network in the firewall: the name of its bridge, its subnets, and whether it is internal."""
+    """A network in the firewall: the name of its bridge, its subnets, and whether it is internal.
 
-    def __init__(self, name: str, subnets: Iterable[str], *, internal: bool) -> None:
+    *talks*: its boxes reach each other. The subnets are those whose packets leave with the host's address.
+    """
+
+    def __init__(self, name: str, subnets: Iterable[str], *, internal: bool, talks: bool = True) -> None:
         self.name, self.subnets, self.internal = name, [subnet for subnet in subnets if subnet], internal
+        self.talks = talks
 
     def elements(self) -> list[tuple[str, str]]:
         """Return its elements in the table, each as (name of the set, element)."""
-        found = [("bridges", f'"{self.name}"'), ("neighbours", f'"{self.name}" . "{self.name}"')]
+        found = [("bridges", f'"{self.name}"')]
+        found += [("neighbours", f'"{self.name}" . "{self.name}"')] * self.talks
         found += [("boxes6" if ":" in subnet else "boxes", subnet) for subnet in self.subnets]
         return [*found, ("closed", f'"{self.name}"')] if self.internal else found
 

@@ -11,6 +11,7 @@ import _socket  # the C half alone: socket.py costs 4 ms more
 import fcntl
 import os
 
+from tinybox.errors import HostError
 from tinybox.isolation.network.removal import group_of, remove_link
 from tinybox.linux import files, process
 from tinybox.linux.sockets import netlink
@@ -18,6 +19,7 @@ from tinybox.linux.sockets.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, N
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 20, 24
@@ -96,18 +98,14 @@ class Routes(netlink.NetlinkSocket):
         attributes.append(("IFLA_GROUP", group_of(bridge or name)))
         self._make(RTM_NEWLINK, self.messages.link(), attributes, flags=IFF_UP, change=IFF_UP)
 
-    def enable_hairpin(self, index: int) -> None:
+    def set_port(self, index: int, *, isolated: bool) -> None:
         """Let a bridge send packets back through the port *index* by which they arrived; see hairpin in bridge(8).
 
         This is needed when a container connects to its own published port, on hosts with br_netfilter, where packets
-        in a bridge pass the firewall.
+        in a bridge pass the firewall. An *isolated* port gets no packets from other isolated ports.
         """
-        port = {
-            "attrs": [
-                ("IFLA_INFO_SLAVE_KIND", "bridge"),
-                ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", 1)]}),
-            ]
-        }
+        data = [("IFLA_BRPORT_MODE", 1), *([("IFLA_BRPORT_ISOLATED", 1)] * isolated)]
+        port = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": data})]}
         self._make(RTM_NEWLINK, self.messages.link(), [("IFLA_LINKINFO", port)], index=index, how=0)
 
     def set_up(self, index: int) -> None:
@@ -119,14 +117,17 @@ class Routes(netlink.NetlinkSocket):
         number, _, prefix = address.partition("/")
         family = _family(number)
         attributes: list[tuple[str, Any]] = [("IFA_ADDRESS", number), ("IFA_LOCAL", number)]
+        if family == _socket.AF_INET and int(prefix) < 31:  # a net of two addresses has no broadcast; see RFC 3021
+            attributes.append(("IFA_BROADCAST", _broadcast(number, int(prefix))))
         attributes.append(("IFA_FLAGS", IFA_F_NODAD if family == _socket.AF_INET6 else 0))  # no test for duplicates
         message, how = self.messages.address(), NLM_F_CREATE | NLM_F_REPLACE
         self._make(RTM_NEWADDR, message, attributes, family=family, prefixlen=int(prefix), index=index, how=how)
 
-    def add_default_route(self, gateway: str) -> None:
-        """Add a default route through *gateway*; see ip-route(8)."""
+    def add_default_route(self, gateway: str, *, replace: bool = False) -> None:
+        """Add a default route through *gateway*, or *replace* the former one by it; see ip-route(8)."""
+        how = NLM_F_CREATE | (NLM_F_REPLACE if replace else NLM_F_EXCL)
         route = {"family": _family(gateway), "table": RT_TABLE_MAIN, "proto": RTPROT_BOOT, "type": RTN_UNICAST}
-        self._make(RTM_NEWROUTE, self.messages.route(), [("RTA_GATEWAY", gateway)], **route)
+        self._make(RTM_NEWROUTE, self.messages.route(), [("RTA_GATEWAY", gateway)], how=how, **route)
 
     def _make(
         self,
@@ -144,6 +145,12 @@ class Routes(netlink.NetlinkSocket):
         message["header"]["type"], message["header"]["flags"] = kind, NLM_F_REQUEST | NLM_F_ACK | how
         message.encode()
         self.execute(bytes(message.data), str(attributes[:1]))
+
+
+def _broadcast(address: str, prefix: int) -> str:
+    """Return the address of all hosts of the net: all bits after the *prefix* are 1."""
+    number = int.from_bytes(_socket.inet_aton(address), "big") | (1 << 32 - prefix) - 1
+    return _socket.inet_ntoa(number.to_bytes(4, "big"))
 
 
 def _family(address: str) -> int:
@@ -173,27 +180,52 @@ def plug(routes: Routes, link: str, bridge: str, namespace: int, interface: str,
     ]
     remove_link(link)  # the link of an earlier start, which the kernel has not removed yet
     routes.add_link(link, "veth", mtu=mtu, bridge=bridge, VETH_INFO_PEER={"attrs": peer})
-    routes.enable_hairpin(_socket.if_nametoindex(link))
 
 
-def configure(messages: Messages, namespace: int, interface: str, addresses: list[str], gateways: list[str]) -> None:
+def guard_port(routes: Routes, link: str, *, isolated: bool) -> None:
+    """Set what the bridge does with the port *link*; see `Routes.set_port`."""
+    routes.set_port(_socket.if_nametoindex(link), isolated=isolated)
+
+
+def configure(
+    messages: Messages,
+    namespace: int,
+    interface: str,
+    addresses: list[str],
+    gateways: list[str],
+    sysctls: Mapping[str, str] | None = None,
+    *,
+    replace: bool = False,
+) -> None:
     """Set up *interface*, a container's end of a veth pair: its *addresses*, and a default route to each gateway.
 
-    For this it joins the container's network *namespace*, and then returns to its own; see setns(2).
+    For this it joins the container's network *namespace*, and then returns to its own; see setns(2). *sysctls* are
+    parameters of the interface, ``net.ipv4.conf.IFNAME.log_martians``. With *replace*, a former default route is
+    replaced.
     """
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     process.setns(namespace, process.CLONE_NEWNET)
     try:
         with Routes(messages) as routes:
             index = _socket.if_nametoindex(interface)
+            for name, value in (sysctls or {}).items():
+                _set_sysctl(name, interface, value)
             for address in addresses:
                 routes.add_address(index, address)
             routes.set_up(index)
             for gateway in gateways:
-                routes.add_default_route(gateway)
+                routes.add_default_route(gateway, replace=replace)
     finally:
         process.setns(own, process.CLONE_NEWNET)
         os.close(own)
+
+
+def _set_sysctl(name: str, interface: str, value: str) -> None:
+    path = "/".join(interface if part == "IFNAME" else part for part in name.split("."))
+    try:
+        set_parameter(f"/proc/sys/{path}", value)
+    except OSError as error:
+        raise HostError(f"sysctl {name}={value}", error.strerror or str(error), "see ip-sysctl") from error
 
 
 def exists(name: str) -> bool:

@@ -10,7 +10,7 @@ import click
 
 from tinybox.cli import completion
 from tinybox.cli.commands.image.registry import store
-from tinybox.cli.whole_file import appearing
+from tinybox.container.files.whole_file import appearing
 from tinybox.container.records import host
 from tinybox.errors import UsageError
 from tinybox.images.intake import import_archive

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from tinybox.cli import completion
+from tinybox.cli.commands.image import build_results
 from tinybox.cli.commands.image.explained import BUILD, NOTHING, ExplainedCommand, Explaining, explain_options, showing
-from tinybox.cli.commands.image.registry import from_registry, make_again, make_missing, platform_option, store
+from tinybox.cli.commands.image.registry import Reporting, platform_option, store
 from tinybox.container.records import host
-from tinybox.errors import ImageError, UsageError
+from tinybox.errors import UsageError, printable
 from tinybox.images.reference import parse
-from tinybox.text_values import is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     from tinybox.build.building import Report, Wish
     from tinybox.build.files.context import Context
 
-NAMES = ("Containerfile", "Dockerfile")
-EPOCH = "SOURCE_DATE_EPOCH"
 PROGRESS = ("auto", "plain", "tty", "quiet")
-_ARCHIVES = {0: (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"), 257: (b"ustar",)}  # marks, by position
 _SECRET_MOST = 500 << 10  # bytes, as in docker
 
 
@@ -46,6 +43,7 @@ class Asked(NamedTuple):
     no_cache: bool
     keep_failed: bool
     pull: bool
+    for_run: Mapping[str, Any] = {}
 
 
 @click.command(cls=ExplainedCommand)
@@ -62,23 +60,33 @@ class Asked(NamedTuple):
 @click.option("--network", default="", metavar="MODE", help="The network of RUN: default, none, host, or a name.")
 @click.option("--secret", "secrets", multiple=True, metavar="id=NAME[,src=FILE|,env=NAME]",
               help="A file or a variable for RUN --mount=type=secret.")  # fmt: skip
+@click.option("--add-host", multiple=True, metavar="NAME:ADDRESS", help="A line in the /etc/hosts of RUN.")
+@click.option("--shm-size", default="", metavar="SIZE", help="The size of /dev/shm of RUN.")
+@click.option("--ulimit", multiple=True, metavar="TYPE=SOFT[:HARD]", help="A limit of each process of RUN.")
+@click.option("--cgroup-parent", default="", metavar="PATH", help="The control groups of RUN are below this one.")
+@click.option("--cache-from", "caches", multiple=True, metavar="IMAGE",
+              help="Without effect: the cache is in the store.")  # fmt: skip
 @platform_option()
 @click.option("--iidfile", default="", metavar="FILE", shell_complete=completion.files,
               help="Write the image's id to FILE.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image's id.")
 @click.option("--progress", default="auto", metavar="FORM", help="auto or plain.")
 @click.option("--keep-failed", is_flag=True, help="Keep the container of a RUN that failed.")
+@build_results.result_options
 @explain_options("each instruction, and the layer that it makes")
 def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **options: Any) -> None:
     """Build an image by the Containerfile of the directory CONTEXT, or of a tar archive from stdin (-).
 
     With - the stdin may also be a Containerfile alone. The progress goes to stderr.
     """
+    from tinybox.build import run_options
+
     host.read("").check()
     if progress not in PROGRESS:
         raise UsageError(f"--progress {progress}", "is unknown", "auto or plain")
     explaining = Explaining(options["form"], options["output"])
     explaining.check()
+    build_results.check(options)
     asked = Asked(
         options["file"],
         options["names"],
@@ -91,15 +99,25 @@ def build(context: str, quiet: bool, progress: str, iidfile: str, pull: bool, **
         options["no_cache"],
         options["keep_failed"],
         pull,
+        run_options.checked(options),
     )
+    warn_of_caches(options["caches"])
     quiet = quiet or progress == "quiet"
     image_id = started(context, asked, quiet=quiet, plain=progress == "plain", explaining=explaining)
     if iidfile:
         from tinybox.linux import files
 
         files.replace(iidfile, f"sha256:{image_id}".encode(), 0o644)
+    build_results.finish(image_id, options)
     if quiet:
         click.echo(f"sha256:{image_id}")
+
+
+def warn_of_caches(images: Iterable[str]) -> None:
+    """Print a line if there is a --cache-from; docker ignores an image without a cache in it, too."""
+    for image in images:
+        text = f"--cache-from {image}: has no effect: the build cache is in the store, not in images"
+        print(printable(f"tinybox: {text}"), file=sys.stderr)
 
 
 def started(
@@ -115,7 +133,7 @@ def started(
 
     *inline* is the content of the Containerfile, if it is no file.
     """
-    from tinybox.build import building
+    from tinybox.build import bases, building, opening
     from tinybox.cli.formatting.build_progress import Plain
 
     is_told = quiet or (explaining.form == "text" and not explaining.output)  # the text has the progress, too
@@ -127,10 +145,12 @@ def started(
             content, file = inline.encode("utf-8", "surrogateescape"), "dockerfile_inline"
             found = stack.enter_context(Directory.of_directory(context))
         else:
-            content, file, found = _opened(stack, context, asked.file)
+            stdin: BufferedReader = sys.stdin.buffer  # type: ignore[assignment]
+            content, file, found = opening.opened(stack, store(), context, asked.file, stdin)
         wish = _wish(asked, content, file, found)
         with _traced(explaining, wish, report) as (told, made):
-            image_id = building.build(store(), wish, _bring(pulls=asked.pull), told, epoch(asked.arguments))
+            bring = bases.bringing(Reporting(), pulls=asked.pull)
+            image_id = building.build(store(), wish, bring, told, opening.epoch(asked.arguments))
             made(image_id)
     if not quiet:
         for line in [f"writing image sha256:{image_id}", *(f"naming to {name}" for name in wish.names)]:
@@ -160,64 +180,8 @@ def _wish(asked: Asked, content: bytes, file: str, context: Context) -> Wish:
             raise UsageError(f"--tag {name}", "a new image cannot have a digest", "NAME[:TAG]")
     return Wish(
         content, file, context, names, asked.arguments, asked.target, asked.labels, asked.platform, asked.secrets,
-        asked.network, not asked.no_cache, asked.keep_failed,
+        asked.network, not asked.no_cache, asked.keep_failed, asked.for_run,
     )  # fmt: skip
-
-
-def _opened(stack: ExitStack, context: str, file: str) -> tuple[bytes, str, Context]:
-    """Return the Containerfile, its name for messages, and the context, which *stack* closes."""
-    from tinybox.build.containerfile import LARGEST
-    from tinybox.build.files.context import Context, ignore_file_of
-
-    if context == "-":
-        if file == "-":
-            raise UsageError("build", "CONTEXT and --file cannot both be stdin", "give one of them a path")
-        stdin: BufferedReader = sys.stdin.buffer  # type: ignore[assignment]
-        if not _is_archive(stdin.peek(512)):
-            if file:
-                raise UsageError(f"--file {file}", "stdin is no archive that could have it", "leave --file out")
-            return stdin.read(LARGEST + 1), "stdin", stack.enter_context(Context.nothing())
-        work = stack.enter_context(_workspace())
-        found = stack.enter_context(Context.of_archive(stdin, work, f"{file or NAMES[0]}.dockerignore"))
-        return *_inside(found, file, LARGEST), found
-    if file == "-":
-        return sys.stdin.buffer.read(LARGEST + 1), "stdin", stack.enter_context(Context.of_directory(context))
-    path = file or next(filter(os.path.exists, (os.path.join(context, name) for name in NAMES)), "")
-    if not path:
-        if not os.path.isdir(context):
-            raise UsageError(f"build {context}", "is no directory", "give the directory with the files")
-        raise UsageError(f"build {context}", "has no Containerfile and no Dockerfile", "-f FILE")
-    try:
-        with open(path, "rb") as opened:
-            content = opened.read(LARGEST + 1)
-    except OSError as error:
-        raise UsageError(path, f"cannot be read: {error.strerror}", "-f FILE") from error
-    return content, path, stack.enter_context(Context.of_directory(context, ignore_file_of(path)))
-
-
-def _inside(context: Context, file: str, most: int) -> tuple[bytes, str]:
-    for name in [file] if file else NAMES:
-        content = context.read(name, most)
-        if content is not None:
-            return content, name
-    raise UsageError("build -", f"the archive has no {file or ' and no '.join(NAMES)}", "-f FILE")
-
-
-def _workspace() -> Any:
-    from contextlib import contextmanager
-
-    from tinybox.images import intake
-
-    @contextmanager
-    def made() -> Any:
-        with intake.workspace(store()) as work:
-            yield work.path
-
-    return made()
-
-
-def _is_archive(beginning: bytes) -> bool:
-    return any(beginning[at:].startswith(marks) for at, marks in _ARCHIVES.items())
 
 
 def given(words: Iterable[str]) -> dict[str, str]:
@@ -230,16 +194,6 @@ def given(words: Iterable[str]) -> dict[str, str]:
         if equals or name in os.environ:
             found[name] = value if equals else os.environ[name]
     return found
-
-
-def epoch(arguments: Mapping[str, str]) -> int | None:
-    """Return SOURCE_DATE_EPOCH of --build-arg or of the environment, in seconds since 1970; None: it is not set."""
-    text = arguments.get(EPOCH, os.environ.get(EPOCH, ""))
-    if not text:
-        return None
-    if not is_whole(text) or int(text) >= 1 << 33:
-        raise UsageError(f"{EPOCH}={text}", "is no number of seconds since 1970", "date +%s prints one")
-    return int(text)
 
 
 def secret(text: str) -> tuple[str, bytes]:
@@ -262,30 +216,3 @@ def secret(text: str) -> tuple[str, bytes]:
     if len(content) > _SECRET_MOST:
         raise UsageError(f"--secret id={name}", f"is larger than {_SECRET_MOST >> 10} KiB", "it is hardly a secret")
     return name, content
-
-
-def _bring(*, pulls: bool) -> Callable[[str, str], None]:
-    """Return the function that makes base images: those that are missing, or with *pulls* each of them once."""
-    brought: set[str] = set()
-
-    def bring(name: str, platform: str) -> None:
-        if platform and not _is_here(name, platform):
-            from_registry(name, platform, to_stderr=True)
-        elif pulls and name not in brought:
-            make_again(name)
-        else:
-            make_missing(name)
-        brought.add(name)
-
-    return bring
-
-
-def _is_here(name: str, platform: str) -> bool:
-    from tinybox.images.registry import manifests
-
-    wanted = manifests.platform(platform)
-    try:
-        found = store().image(name)
-    except ImageError:
-        return str(wanted) == str(manifests.this_platform())  # then it may have a recipe
-    return found.architecture == wanted.architecture

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tinybox.images.store import Image
 
 USUAL = "Repository Tag ID CreatedSince Size"
+RAW = "repository:Repository tag:Tag image_id:ID created_at:CreatedAt virtual_size:Size"
 WITH_DIGESTS = "Repository Tag Digest ID CreatedSince Size"
 
 
@@ -67,7 +68,7 @@ def images(
     if quiet:
         print_lines(dict.fromkeys(columns["ID"][1](row) for row in rows))
         return
-    print_lines(Table(columns, style, WITH_DIGESTS if digests else USUAL).lines(rows))
+    print_lines(Table(columns, style, WITH_DIGESTS if digests else USUAL, RAW).lines(rows))
 
 
 @click.command()
@@ -96,12 +97,8 @@ def history(name: str, style: str, *, quiet: bool, no_trunc: bool, human: bool) 
 
 def _history(image: Image, *, whole: bool, human: bool) -> list[dict[str, str]]:
     """Return the steps of the image's history, the newest first; a layer without an entry has a step of its own."""
-    record, sizes = store().record(image.id), image.sizes()
-    entries = record.get("history") or []
-    missing = max(len(sizes) - sum(not step.get("empty_layer") for step in entries), 0)
     found = []
-    for step in [*[{"created": image.created}] * missing, *entries]:
-        size = sizes.pop(0) if sizes and not step.get("empty_layer") else 0
+    for step in image_list.history(store(), image):
         by = (step.get("created_by") or "").replace("\t", " ")
         made = image_list.made_at(step.get("created") or image.created)
         found.append({
@@ -109,12 +106,12 @@ def _history(image: Image, *, whole: bool, human: bool) -> list[dict[str, str]]:
             "created": step.get("created") or "",
             "since": (image_list.ago(made) if human else step.get("created") or "") if made else "N/A",
             "by": by if whole or len(by) <= 45 else by[:44] + "…",
-            "size": units.decimal_size(size) if human else str(size),
+            "size": units.decimal_size(step["size"]) if human else str(step["size"]),
             "comment": step.get("comment") or "",
         })  # fmt: skip
     if found:
-        found[-1]["id"] = f"sha256:{image.id}" if whole else image.id[:12]
-    return found[::-1]
+        found[0]["id"] = f"sha256:{image.id}" if whole else image.id[:12]
+    return found
 
 
 @click.command()

@@ -12,7 +12,7 @@ import click
 from tinybox.cli import completion
 from tinybox.cli.formatting.options import no_trunc_option, print_lines
 from tinybox.cli.formatting.table import Columns, Table
-from tinybox.cli.whole_file import appearing
+from tinybox.container.files.whole_file import appearing
 from tinybox.container.records.paths import Paths
 from tinybox.container.views import layers as views
 from tinybox.container.views import units

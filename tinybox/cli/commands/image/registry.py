@@ -10,12 +10,13 @@ import click
 from tinybox.cli import completion
 from tinybox.cli.commands.image.explained import NOTHING, ExplainedCommand, Explaining, explain_options, traced
 from tinybox.cli.formatting.options import quiet_option
+from tinybox.container.bringing import Bringer
 from tinybox.container.records import host
 from tinybox.container.records.paths import Paths
 from tinybox.errors import ImageError, UsageError, printable
 from tinybox.images.recipes import recipe
 from tinybox.images.reference import Reference, parse
-from tinybox.images.store import NO_SUCH, Image, Store
+from tinybox.images.store import Image, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,38 +209,23 @@ def _tags_here(wanted: Reference) -> list[Reference]:
     return tags
 
 
-def make_missing(text: str, platform: str = "", *, quiet: bool = False) -> bool:
-    """Bring the image *text*, by its recipe or from its registry, if it is not in the store; return if it was brought.
+class Reporting(Bringer):
+    """Brings images with docker's lines and the progress on stderr: stdout belongs to the container's program."""
 
-    Docker's line about it, and the progress, go to stderr: stdout belongs to the container's program.
-    """
-    try:
-        store().image(text)
-    except ImageError as error:
-        if not error.cause.startswith(NO_SUCH):
-            return False  # it is damaged, and the error says what to do
-    else:
-        return False
-    host.read("").check()
-    if recipe.find(text) is not None and not platform:
-        tell = _reporter(quiet=quiet)
-        tell(f"image {parse(text)} is not here yet; making it from its recipe")
-        recipe.make(store(), text, tell)
-        return True
-    if not quiet:
-        print(f"Unable to find image '{parse(text)}' locally", file=sys.stderr)
-    from_registry(text, platform, quiet=quiet, to_stderr=True)
-    return True
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(store())
+        self.quiet = quiet
 
+    def say(self, line: str) -> None:
+        """Print *line* on stderr."""
+        if not self.quiet:
+            say(line)
 
-def _reporter(*, quiet: bool) -> Callable[[str], None]:
-    return (lambda _: None) if quiet else say
+    def not_here(self, name: str) -> None:
+        """Print docker's line before the pull of an image that the store does not have."""
+        if not self.quiet:
+            print(f"Unable to find image '{parse(name)}' locally", file=sys.stderr)
 
-
-def make_again(text: str, platform: str = "", *, quiet: bool = False) -> None:
-    """Bring the image *text* even if the store has it: make it by its recipe, or ask its registry for a newer one."""
-    host.read("").check()
-    if recipe.find(text) is None or platform:
-        from_registry(text, platform, quiet=quiet, to_stderr=True)
-    else:
-        recipe.make(store(), text, _reporter(quiet=quiet), again=True)
+    def fetch(self, name: str, platform: str = "") -> Image:
+        """Pull the image with docker's lines."""
+        return from_registry(name, platform, quiet=self.quiet, to_stderr=True)

@@ -1,0 +1,60 @@
+"""The exit status of each command after an error, as that of docker's client.
+
+An option that cannot be read is 125 in every command, and a wrong number of arguments or an unknown command is 1, also
+for `run`. Every other error is 125 for `run`, and 1 for other commands. tests/data/docker_statuses.json has docker's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import click
+
+from tinybox.errors import NotExecutableError, NotFoundError, OptionError, StateError, TinyboxError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+FAILED = 1
+AS_RUN = {"run", "oci", "unshare"}  # these end with 125, 126 or 127, as docker-run(1)
+
+
+def of_command_line(error: click.UsageError) -> int:
+    """Return the status after click's *error* about the command line."""
+    if isinstance(error, click.NoSuchOption | click.BadOptionUsage):
+        return OptionError.status
+    if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
+        return OptionError.status if isinstance(error.param, click.Option) else FAILED
+    return FAILED
+
+
+def of(words: Sequence[str], error: TinyboxError) -> int:
+    """Return the status after *error* in a command; *words* are its name, and what follows."""
+    if words[0] in AS_RUN or isinstance(error, OptionError):
+        return error.status
+    if words[0] == "create" and isinstance(error, UsageError) and error.thing.startswith("-"):
+        return error.status  # docker's client reads the options of `create` itself, as those of `run`
+    if words[0] == "exec" or list(words[:2]) in (["compose", "exec"], ["compose", "run"]):
+        return error.status if error.status in (NotExecutableError.status, NotFoundError.status) else FAILED
+    return FAILED
+
+
+@contextlib.contextmanager
+def of_program(*, detached: bool) -> Iterator[None]:
+    """Give an error in the block the status of docker's `exec`, which has found the container.
+
+    A program that cannot be started is 127 if a file is missing, else 126. With *detached* it is 1, because docker's
+    client does not ask for the status of that program.
+    """
+    try:
+        yield
+    except StateError:  # the container is paused, or has just ended
+        raise
+    except TinyboxError as error:
+        if detached or error.thing.startswith("--env"):
+            error.status = FAILED
+        elif error.status == TinyboxError.status:
+            is_missing = "no such file" in error.cause.lower()
+            error.status = NotFoundError.status if is_missing else NotExecutableError.status
+        raise

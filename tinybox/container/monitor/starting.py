@@ -1,0 +1,52 @@
+"""start and restart: give a container at rest to a new monitor, as docker-start(1) and docker-restart(1) do."""
+
+from __future__ import annotations
+
+from tinybox.container import control, launch
+from tinybox.container.monitor import background
+from tinybox.container.records import events, naming
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinybox.container.lifecycle import Container
+    from tinybox.container.records.host import Host
+    from tinybox.container.records.paths import Paths
+
+
+def start(
+    paths: Paths,
+    here: Host,
+    word: str,
+    before: Callable[[Container], None] = lambda _: None,
+    *,
+    strangers: dict[int, tuple[int, int]] | None = None,
+) -> bool:
+    """Start the container at rest that *word* names; return False if it runs already.
+
+    *before* is called with it before its program starts; *strangers*: see background.launch(). Raises NoSuchError, and
+    what prevented the start.
+    """
+    container = launch.owned(paths, here, word)
+    if container is None:
+        return False
+    before(container)
+    background.launch(container, strangers=strangers)
+    return True
+
+
+def restart(
+    paths: Paths,
+    here: Host,
+    word: str,
+    seconds: float | None = None,
+    signal_word: str = "",
+    before: Callable[[Container], None] = lambda _: None,
+    *,
+    strangers: dict[int, tuple[int, int]] | None = None,
+) -> None:
+    """Stop the container that *word* names as control.stop() does, and start it again."""
+    control.stop(paths, word, seconds, signal_word)
+    start(paths, here, word, before, strangers=strangers)
+    events.emit(paths, naming.find(paths, word), "restart")

@@ -1,0 +1,76 @@
+"""The clean-up after tinybox processes that were killed: the next command ends and records their containers.
+
+The owner of a running container holds the lock RUN/ID/lock. The kernel releases it when the owner ends, in whatever
+way: flock(2). So a lock that is free says that the owner is dead.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tinybox.container import lifecycle
+from tinybox.container.process.plan_runner import attempt
+from tinybox.container.records import events, naming, spec, state
+from tinybox.errors import DamagedError, Reported, report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tinybox.container.records.host import Host
+    from tinybox.container.records.paths import Paths
+    from tinybox.container.records.spec import Spec
+    from tinybox.container.records.state import Record
+
+
+def sweep(paths: Paths, host: Host) -> list[str]:
+    """Clean up after every tinybox process that was killed: end and record its containers; return their ids.
+
+    A container that cannot be cleaned up is reported and left to a later command; the others are cleaned up all the
+    same. A container that a killed command has only frozen is thawed.
+    """
+    swept = []
+    for container in paths.with_run_directory():
+        record = None
+        with Reported(f"clean-up of container {container[:12]}") as outcome:
+            record = state.inherit(paths, container)
+            if record is not None:
+                _reap(paths, host, record)
+                swept.append(container)
+            elif os.path.exists(os.path.join(paths.run_directory(container), state.FREEZER)):
+                from tinybox.container import freezing
+
+                freezing.thaw_for_the_dead(paths, container)
+        if outcome.failed and record is not None:
+            record.hand_over()
+    return swept
+
+
+def _disconnect(paths: Paths, container: str) -> list[tuple[str, str]]:
+    from tinybox.container.network import endpoints
+
+    return endpoints.release_of_the_dead(paths, container)
+
+
+def _reap(paths: Paths, host: Host, record: Record) -> None:
+    """End and record a container whose owner has died. Its exit status is unknown, and no restart policy is applied.
+
+    If the dead owner had only read or copied files of a container at rest (`cp`, `export`, `commit`), it is kept.
+    """
+    lifecycle.end_group(record, host)
+    left: list[tuple[str, str]] = []
+    attempt(lambda: left.extend(_disconnect(paths, record.id)))
+    naming.hide(paths, record.id)
+    try:
+        kept = state.stored(paths, record.id)
+    except DamagedError as error:  # its files stay, and `ps` names it
+        report(error)
+        record.close()
+        return
+    if kept is None or (record.is_bound() and kept["annotations"].get(spec.REMOVE)):
+        lifecycle.delete(paths, record.id)
+    elif record.state.get("status") == state.RUNNING:
+        record.write(status=state.STOPPED, pid=0, finishedAt=state.now(), exitCode=None)
+        config: Spec = {**spec.load_if_sound(paths.bundle(record.id)), "annotations": kept["annotations"]}
+        events.emit_end(paths, record.id, config, left, exitCode="unknown")
+    elif kept.get("restarting"):
+        state.Record(paths, record.id, -1, kept).write(restarting=False)
+    record.close()

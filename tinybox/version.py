@@ -1,0 +1,3 @@
+"""The version of tinybox, which the commands print."""
+
+__version__ = "0.1.0"
