@@ -33,6 +33,11 @@ _ANSWER_MAX = 1 << 16
 _users = -1  # the fifo: this process is in the network, as long as it is open
 
 
+def program() -> str:
+    """Return the path of slirp4netns(1); "" if it is not installed."""
+    return next(filter(os.path.exists, _PROGRAMS), "")
+
+
 def enter(folder: str) -> None:
     """Enter the network namespace of the home, or make it with its way out; see network_namespaces(7).
 
@@ -89,8 +94,8 @@ def _make(folder: str) -> None:
     See network_namespaces(7), slirp4netns(1).
     """
     global _users  # noqa: PLW0603
-    program = next(filter(os.path.exists, _PROGRAMS), "")
-    if not program:
+    path = program()
+    if not path:
         cause = "a user without root needs slirp4netns for a network with a way out"
         raise HostError("network", cause, "apt install slirp4netns, or --network none or host")
     files.remove_tree(f"{folder}-networks")  # the records of a former network: no box is on its bridges
@@ -105,7 +110,7 @@ def _make(folder: str) -> None:
         os.close(go)
         if os.fork():
             os._exit(0)
-        _become_slirp(program, folder, owner, gate, done, reader, log)
+        _become_slirp(path, folder, owner, gate, done, reader, log)
     os.waitpid(middle, 0)
     _users = _open_fifo(folder)
     for fd in (reader, gate, done):
@@ -123,7 +128,7 @@ def _make(folder: str) -> None:
         os.close(log)
 
 
-def _become_slirp(program: str, folder: str, owner: int, gate: int, done: int, reader: int, log: int) -> None:
+def _become_slirp(path: str, folder: str, owner: int, gate: int, done: int, reader: int, log: int) -> None:
     """Wait until the process *owner* has its network namespace, and become slirp4netns for it; see execve(2)."""
     try:
         os.setsid()
@@ -135,8 +140,8 @@ def _become_slirp(program: str, folder: str, owner: int, gate: int, done: int, r
             os.dup2(log, 2)
             for fd in (done, reader):
                 os.set_inheritable(fd, True)
-            words = [program, *_OPTIONS, f"--ready-fd={done}", f"--exit-fd={reader}", f"/proc/{owner}/ns/net", "tap0"]
-            os.execve(program, words, {})
+            words = [path, *_OPTIONS, f"--ready-fd={done}", f"--exit-fd={reader}", f"/proc/{owner}/ns/net", "tap0"]
+            os.execve(path, words, {})
     finally:
         os._exit(1)
 

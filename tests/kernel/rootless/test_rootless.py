@@ -144,6 +144,8 @@ def test_commands_that_start_at_once_share_one_home(student: Student) -> None:
     homes = set(student.processes().values())
     assert len(homes) == 1
     assert len(student.processes()) == 18  # a monitor, PID 1 and the program of each: no process keeps the home alone
+    assert student.says("unshare", "readlink", "/proc/self/ns/user") in homes  # the monitors alone hold it now
+    student.says("exec", "box0", "true")
     student.says("rm", "-f", *(f"box{number}" for number in range(6)))
     assert is_quiet(student)
     student.says("run", "-d", "--name", "box", "busybox", "sleep", "1000")
@@ -214,3 +216,17 @@ def test_another_users_store_is_not_used(student: Student, tinybox: Command) -> 
     """A store of root's is not written: making a box there still needs root."""
     one_line(student("run", "busybox", "true", env={"TINYBOX_ROOT": tinybox.root}), 125, "needs root")
     assert not student.processes()
+
+
+def test_doctor_has_the_facts_of_this_user(student: Student) -> None:
+    """It counts the ids and says what is refused; without a range it names the cure."""
+    found = {row["fact"]: row for row in json.loads(student.says("doctor", "--json"))}
+    assert found["home"]["verdict"] == "ok"
+    assert str(COUNT + 1) in found["home"]["found"]
+    assert (found["limits"]["verdict"], found["slirp4netns"]["verdict"], found["leftovers"]["found"]) == (
+        "note",
+        "ok",
+        "none",
+    )
+    poor = {row["fact"]: row for row in json.loads(student("doctor", "--json", tables={"subuid": ""}).stdout)}
+    assert (poor["home"]["verdict"], "--add-subuids" in poor["home"]["cure"]) == ("note", True)
